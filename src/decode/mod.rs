@@ -1,0 +1,40 @@
+//! Records to columns: one decoder per format, one row or one reject per event, bad neighbours do no harm.
+
+use crate::batch::EventBatch;
+use crate::event::{Micros, Reject};
+
+/// One record of an input topic, borrowed from the client.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// Offset in its partition.
+    pub offset: i64,
+    /// Broker (or producer) time of the record in microseconds.
+    pub broker_time: Micros,
+    /// Key, if any.
+    pub key: Option<&'a [u8]>,
+    /// Payload; `None` is a tombstone.
+    pub payload: Option<&'a [u8]>,
+    /// Headers in order.
+    pub headers: &'a [(&'a str, &'a [u8])],
+}
+
+/// What came out of a run of records.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The good rows.
+    pub batch: EventBatch,
+    /// The refused ones.
+    pub rejects: Vec<Reject>,
+}
+
+/// Turns records of one input partition into columns. Buffers are reused from run to run.
+pub trait Decoder: Send {
+    /// Takes one record: adds its rows, or a reject.
+    fn push(&mut self, record: &Record<'_>);
+
+    /// Rows and rejects taken since the last [`Decoder::finish`].
+    fn n_pending(&self) -> usize;
+
+    /// Hands over what was taken.
+    fn finish(&mut self) -> Decoded;
+}

@@ -1,0 +1,124 @@
+//! What can happen: the four kinds of events, their identity, and why an event may be refused.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Microseconds since the Unix epoch, UTC; also a span of microseconds.
+pub type Micros = i64;
+
+/// One second in [`Micros`].
+pub const SECOND: Micros = 1_000_000;
+
+/// What a record on an input topic tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// A model version answered a request.
+    Prediction,
+    /// Features were computed; no model was asked.
+    Feature,
+    /// The truth about an earlier prediction became known.
+    Outcome,
+    /// The share of traffic a version is meant to get changed.
+    Exposure,
+}
+
+impl EventKind {
+    /// All kinds, in a fixed order.
+    pub const ALL: [Self; 4] = [Self::Prediction, Self::Feature, Self::Outcome, Self::Exposure];
+
+    /// The name used in pipelines, schemas and labels.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prediction => "prediction",
+            Self::Feature => "feature",
+            Self::Outcome => "outcome",
+            Self::Exposure => "exposure",
+        }
+    }
+}
+
+/// A stable 64-bit hash of an event id or a category name (XXH3), equal on every platform and in every release.
+#[must_use]
+pub fn stable_hash(bytes: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(bytes)
+}
+
+/// Why one event was refused. The record goes to the dead-letter topic with this reason; its neighbours are unharmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Poison {
+    /// No payload, or an empty one.
+    Empty,
+    /// Bytes that are not UTF-8.
+    InvalidUtf8,
+    /// Not a document of the declared format.
+    Malformed,
+    /// The same key twice in one object: which value is meant cannot be known.
+    DuplicateKey,
+    /// A required field (id, event time, model, version, label) is absent, null or empty.
+    MissingField,
+    /// A field holds a value of another type.
+    WrongType,
+    /// A number outside what its field can mean: a probability above 1, a negative latency, an infinite feature.
+    OutOfRange,
+    /// An event time before 1970 or further ahead of the broker's time than the clock skew allows.
+    AbsurdTime,
+    /// A text longer than [`TEXT_BYTES_MAX`].
+    TooLong,
+}
+
+/// The longest id, model, version, segment or category in bytes.
+pub const TEXT_BYTES_MAX: usize = 512;
+
+impl Poison {
+    /// All reasons, in a fixed order.
+    pub const ALL: [Self; 9] = [
+        Self::Empty,
+        Self::InvalidUtf8,
+        Self::Malformed,
+        Self::DuplicateKey,
+        Self::MissingField,
+        Self::WrongType,
+        Self::OutOfRange,
+        Self::AbsurdTime,
+        Self::TooLong,
+    ];
+
+    /// The code used in dead-letter headers and metric labels.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::InvalidUtf8 => "invalid_utf8",
+            Self::Malformed => "malformed",
+            Self::DuplicateKey => "duplicate_key",
+            Self::MissingField => "missing_field",
+            Self::WrongType => "wrong_type",
+            Self::OutOfRange => "out_of_range",
+            Self::AbsurdTime => "absurd_time",
+            Self::TooLong => "too_long",
+        }
+    }
+}
+
+impl fmt::Display for Poison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// One refused event: where it stood in the log and why it was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// Offset of the record in its source partition.
+    pub offset: i64,
+    /// Row inside the record, for records that carry many events.
+    pub row: u32,
+    /// The reason, for counting.
+    pub reason: Poison,
+    /// What exactly was wrong, for people: names the field and the value.
+    pub detail: String,
+}

@@ -1,0 +1,15 @@
+//! haldane watches model versions in production.
+#![warn(missing_docs)]
+
+pub mod batch;
+pub mod decode;
+pub mod engine;
+pub mod error;
+pub mod event;
+pub mod judge;
+pub mod kernel;
+pub mod metric;
+pub mod plan;
+pub mod scan;
+pub mod summary;
+pub mod verdict;

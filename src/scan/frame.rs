@@ -1,0 +1,180 @@
+//! What stage 1 tells stage 2: partials, ticks and checkpoints, and their bytes on the partials topic.
+//!
+//! A [`Partial`] is the whole summary of one group in one pane of one lane (source partition) so far, with the log position
+//! it was computed up to. The judge keeps, per (lane, pane, group, part), the one with the highest position, so duplicates,
+//! zombies and early firings cannot count twice.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::event::Micros;
+use crate::summary::{Quality, Traffic};
+
+/// Version of the frame's bytes; the first byte of every frame.
+const FRAME_VERSION: u8 = 1;
+
+/// Name of the group that takes what exceeds a bound.
+pub const OTHER: &str = "__other__";
+
+/// What is counted apart. Sorted by model, then version, then segment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GroupKey {
+    /// Model name.
+    pub model: String,
+    /// Version name.
+    pub version: String,
+    /// One value per segment field of the plan; a missing one is the empty text.
+    pub segment: Vec<String>,
+}
+
+/// The part of a pane that a partial carries.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Body {
+    /// Predictions and feature events.
+    Traffic(Traffic),
+    /// Labels that arrived within the plan's `wait`.
+    QualityInTime(Quality),
+    /// Labels that arrived after it, within the plan's `horizon`.
+    QualityLate(Quality),
+}
+
+impl Body {
+    /// Which part it is: 0, 1 or 2. Part of the partial's identity.
+    #[must_use]
+    pub fn part(&self) -> u8 {
+        match self {
+            Self::Traffic(_) => 0,
+            Self::QualityInTime(_) => 1,
+            Self::QualityLate(_) => 2,
+        }
+    }
+}
+
+/// Offsets of one source that fell into one pane of one lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Inputs {
+    /// Index of the source in the plan.
+    pub source: u16,
+    /// First offset.
+    pub first: i64,
+    /// Last offset.
+    pub last: i64,
+}
+
+/// The summary of one group in one pane of one lane, up to a position.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Partial {
+    /// Source partition.
+    pub lane: u32,
+    /// Start of the pane.
+    pub pane: Micros,
+    /// What was counted.
+    pub group: GroupKey,
+    /// Position in the lane: the sum of the next offsets of its streams. It grows with every record read.
+    pub upto: i64,
+    /// The counts.
+    pub body: Body,
+    /// Where they came from.
+    pub inputs: Vec<Inputs>,
+}
+
+/// How far one stream of a lane has been read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamState {
+    /// Index of the source in the plan.
+    pub source: u16,
+    /// The next offset to read.
+    pub next_offset: i64,
+    /// No event before this time is still counted: latest event time less lateness (outcomes: latest broker time).
+    pub watermark: Micros,
+    /// Latest broker time seen.
+    pub broker_time: Micros,
+    /// Whether the end of the log was reached.
+    pub at_end: bool,
+    /// Whether nothing more will ever come (a file ended, a bounded run reached its last offset).
+    pub finished: bool,
+}
+
+/// How far a lane has been read; sent after the partials it completes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tick {
+    /// Source partition.
+    pub lane: u32,
+    /// How many lanes there are; windows wait for all of them.
+    pub lanes: u32,
+    /// Digest of the plan that the lane runs.
+    pub plan: String,
+    /// One per stream of the lane, by source index.
+    pub streams: Vec<StreamState>,
+}
+
+impl Tick {
+    /// Position in the lane: the sum of the next offsets.
+    #[must_use]
+    pub fn upto(&self) -> i64 {
+        self.streams.iter().map(|stream| stream.next_offset).sum()
+    }
+}
+
+/// Where a lane resumes after a restart: per stream the first offset that an unfinished pane still needs, and what the scan
+/// must remember to drop exactly the same late events again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Source partition.
+    pub lane: u32,
+    /// One per stream of the lane.
+    pub streams: Vec<StreamCheckpoint>,
+}
+
+/// Where one stream resumes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamCheckpoint {
+    /// Index of the source in the plan.
+    pub source: u16,
+    /// The offset to commit: the first one that is still needed.
+    pub low_water: i64,
+    /// The commit's metadata, below 200 bytes.
+    pub meta: CheckpointMeta,
+}
+
+/// What stands in the metadata of an offset commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointMeta {
+    /// Digest of the plan, shortened to 16 characters.
+    pub plan: String,
+    /// The watermark at the low-water offset: panes that ended before it were complete, their late events stay late.
+    pub watermark: Micros,
+    /// Windows that start before this were complete; after a restart they are not computed again.
+    pub needed_from: Micros,
+}
+
+/// What travels on the partials topic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Frame {
+    /// Counts.
+    Partial(Box<Partial>),
+    /// Progress.
+    Tick(Tick),
+}
+
+impl Frame {
+    /// The frame's bytes: a version byte, then the postcard encoding. Equal frames have equal bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_extend(self, vec![FRAME_VERSION]).expect("a frame always encodes")
+    }
+
+    /// Reads a frame back.
+    ///
+    /// # Errors
+    /// When the bytes are of another version or damaged.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        match bytes.split_first() {
+            Some((&FRAME_VERSION, body)) => postcard::from_bytes(body)
+                .map_err(|error| Error::external("damaged frame on the partials topic").because(error)),
+            Some((version, _)) => Err(Error::external(format!("frame version {version} on the partials topic"))
+                .hint("run the same release of haldane for scan and judge")),
+            None => Err(Error::external("empty frame on the partials topic")),
+        }
+    }
+}

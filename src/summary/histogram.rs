@@ -1,0 +1,189 @@
+//! Counts of a numeric column over fixed edges, with guard bins for what has no place on the line, and exact moments.
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::bin::Edges;
+use crate::kernel::moment::{self, Grid};
+
+/// How a numeric column is cut and added up: fixed when the plan is made, equal on every side that is compared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cut {
+    /// The fine edges. The first bin is "below the reference", the last "above it".
+    pub edges: Edges,
+    /// The grid of the moments.
+    pub grid: Grid,
+    /// Coarser cuts of the same edges, each a list of indexes into them.
+    pub recuts: Recuts,
+}
+
+/// Coarser cuts: each is an increasing list of indexes of fine edges that are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Recuts {
+    /// Interior deciles of the reference, duplicates collapsed.
+    pub bins10: Vec<u16>,
+    /// Interior 20-quantiles, duplicates collapsed.
+    pub bins20: Vec<u16>,
+    /// `NannyML`'s edges (Doane's rule on the reference, left-closed), where the profile holds them.
+    pub doane: Vec<u16>,
+}
+
+/// Counts of one numeric column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Histogram {
+    /// One count per bin of the cut's edges.
+    #[serde(with = "crate::summary::histogram::sparse")]
+    pub counts: Vec<u64>,
+    /// Nulls.
+    pub missing: u64,
+    /// NaN values, which only binary formats can carry.
+    pub nan: u64,
+    /// Sum of fixed-point values.
+    pub sum: i128,
+    /// Sum of squared fixed-point values.
+    pub sum_sq: i128,
+    /// Smallest value; `None` when empty.
+    pub min: Option<f64>,
+    /// Largest value; `None` when empty.
+    pub max: Option<f64>,
+    /// Values held at the end of the grid: with any, mean and deviation are bounds only.
+    pub n_clamped: u64,
+}
+
+impl Histogram {
+    /// An empty histogram for a cut.
+    #[must_use]
+    pub fn new(cut: &Cut) -> Self {
+        Self {
+            counts: vec![0; cut.edges.n_bins()],
+            missing: 0,
+            nan: 0,
+            sum: 0,
+            sum_sq: 0,
+            min: None,
+            max: None,
+            n_clamped: 0,
+        }
+    }
+
+    /// Adds values, none of which is NaN.
+    pub fn update(&mut self, cut: &Cut, values: &[f64]) {
+        cut.edges.count(values, &mut self.counts);
+        let sums = moment::sums(cut.grid, values);
+        self.sum += sums.sum;
+        self.sum_sq = self.sum_sq.saturating_add(sums.sum_sq);
+        self.widen(values.first().map(|_| (sums.min, sums.max)));
+        self.n_clamped += sums.n_clamped;
+    }
+
+    /// Adds another histogram of the same cut.
+    pub fn merge(&mut self, other: &Self) {
+        assert_eq!(self.counts.len(), other.counts.len(), "histograms of one cut merge");
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+        self.missing += other.missing;
+        self.nan += other.nan;
+        self.sum += other.sum;
+        self.sum_sq = self.sum_sq.saturating_add(other.sum_sq);
+        self.widen(other.min.zip(other.max));
+        self.n_clamped += other.n_clamped;
+    }
+
+    fn widen(&mut self, range: Option<(f64, f64)>) {
+        let Some((low, high)) = range else { return };
+        self.min = Some(self.min.map_or(low, |min| min.min(low)));
+        self.max = Some(self.max.map_or(high, |max| max.max(high)));
+    }
+
+    /// Number of values that have a place on the line.
+    #[must_use]
+    pub fn n(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Number of rows: values, NaN and missing.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.n() + self.nan + self.missing
+    }
+
+    /// Values below the smallest and above the largest value of the reference.
+    #[must_use]
+    pub fn n_out_of_range(&self) -> u64 {
+        match self.counts.as_slice() {
+            [] | [_] => 0,
+            [below, .., above] => below + above,
+        }
+    }
+
+    /// Counts over a coarser cut that keeps the fine edges `kept`.
+    #[must_use]
+    pub fn recut(&self, kept: &[u16]) -> Vec<u64> {
+        let mut bins = Vec::with_capacity(kept.len() + 1);
+        let mut from = 0;
+        for &edge in kept {
+            let to = usize::from(edge) + 1;
+            bins.push(self.counts[from..to].iter().sum());
+            from = to;
+        }
+        bins.push(self.counts[from..].iter().sum());
+        bins
+    }
+
+    /// Mean of the values, `None` when there is none.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "sums are rounded once, here")]
+    pub fn mean(&self, grid: Grid) -> Option<f64> {
+        let n = self.n();
+        (n > 0).then(|| grid.center + self.sum as f64 / n as f64 / grid.scale())
+    }
+
+    /// Sample standard deviation (divisor n - 1), `None` below two values.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "sums are rounded once, here")]
+    pub fn std_dev(&self, grid: Grid) -> Option<f64> {
+        let n = self.n();
+        (n > 1).then(|| {
+            let mean = self.sum as f64 / n as f64;
+            let about_mean = self.sum_sq as f64 - self.sum as f64 * mean;
+            (about_mean.max(0.0) / (n - 1) as f64).sqrt() / grid.scale()
+        })
+    }
+}
+
+/// Counts on the wire: pairs of (bins to skip, count), since most bins of a small pane are empty.
+pub(crate) mod sparse {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// The longest histogram that is read back; see [`crate::kernel::bin::EDGES_MAX`].
+    const LEN_MAX: u32 = 16_384;
+
+    pub(crate) fn serialize<S: Serializer>(counts: &[u64], serializer: S) -> Result<S::Ok, S::Error> {
+        let mut pairs: Vec<(u32, u64)> = Vec::new();
+        let mut skipped = 0;
+        for &count in counts {
+            if count == 0 {
+                skipped += 1;
+            } else {
+                pairs.push((skipped, count));
+                skipped = 0;
+            }
+        }
+        (u32::try_from(counts.len()).map_err(serde::ser::Error::custom)?, pairs).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, D::Error> {
+        let (len, pairs) = <(u32, Vec<(u32, u64)>)>::deserialize(deserializer)?;
+        if len > LEN_MAX {
+            return Err(serde::de::Error::custom("histogram is too long"));
+        }
+        let mut counts = vec![0; len as usize];
+        let mut next = 0_usize;
+        for (skipped, count) in pairs {
+            next += skipped as usize;
+            *counts.get_mut(next).ok_or_else(|| serde::de::Error::custom("count beyond the last bin"))? = count;
+            next += 1;
+        }
+        Ok(counts)
+    }
+}

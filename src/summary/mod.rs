@@ -1,0 +1,22 @@
+//! Summaries: the mergeable state that a pane holds.
+//!
+//! Every summary is made of integers (or of minima and maxima), so that `merge` is associative and commutative to the last
+//! bit: any split of the data over batches, partitions and processes gives the same bytes. Every summary is bounded.
+
+pub mod category;
+pub mod fixed;
+pub mod histogram;
+pub mod latency;
+pub mod profile;
+pub mod quality;
+pub mod rate;
+pub mod traffic;
+
+pub use category::Category;
+pub use fixed::Fixed;
+pub use histogram::Histogram;
+pub use latency::Latency;
+pub use profile::Profile;
+pub use quality::Quality;
+pub use rate::Rates;
+pub use traffic::Traffic;

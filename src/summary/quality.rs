@@ -1,0 +1,147 @@
+//! Predictions against the truth: reliability bins, confusion counts and exact sums of losses.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{QualityPlan, Task};
+use crate::summary::Fixed;
+
+/// Scores are held this far from 0 and 1 in the logarithm of the log loss, as scikit-learn and the reference numbers do.
+pub const LOG_LOSS_CLIP: f64 = 1e-15;
+
+/// One prediction with its truth.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Labelled {
+    /// Probability of the positive class (binary), confidence in the predicted class (multiclass), prediction (regression).
+    pub score: f64,
+    /// 1 or 0 (binary: the truth; multiclass: whether the predicted class is the true one), or the true quantity.
+    pub label: f64,
+    /// Binary: the class that was answered.
+    pub predicted: bool,
+}
+
+/// One score bin: how many, what they promised, what came true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ReliabilityBin {
+    /// Labelled predictions.
+    pub n: u64,
+    /// Of these, positive.
+    pub positive: u64,
+    /// Sum of scores.
+    pub score: Fixed,
+}
+
+/// Everything known about labelled predictions of one group in one pane.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Quality {
+    /// Labelled predictions.
+    pub n: u64,
+    /// Positive labels.
+    pub positive: u64,
+    /// Equal-width reliability bins: for each bin count M of the plan, M bins; the bin of `s` is `min(floor(s M), M - 1)`.
+    pub width: Vec<Vec<ReliabilityBin>>,
+    /// Reliability bins over the fine edges of the score column.
+    pub fine: Vec<ReliabilityBin>,
+    /// True positives, false positives, false negatives, true negatives of the logged decision.
+    pub confusion: [u64; 4],
+    /// Sum of scores.
+    pub score: Fixed,
+    /// Classification: sum of squared errors (Brier). Regression: sum of squared errors.
+    pub squared: Fixed,
+    /// Regression: sum of absolute errors.
+    pub absolute: Fixed,
+    /// Sum of `score - label`.
+    pub signed: Fixed,
+    /// Sum of log losses.
+    pub log_loss: Fixed,
+    /// Spiegelhalter: sum of `(y - s)(1 - 2s)`.
+    pub spiegelhalter_num: Fixed,
+    /// Spiegelhalter: sum of `(1 - 2s)^2 s (1 - s)`.
+    pub spiegelhalter_var: Fixed,
+}
+
+impl Quality {
+    /// An empty summary.
+    #[must_use]
+    pub fn new(plan: &QualityPlan) -> Self {
+        let (width, n_fine) = match plan.task {
+            Task::Regression => (Vec::new(), 0),
+            Task::Binary | Task::Multiclass => (
+                plan.width_bins.iter().map(|&bins| vec![ReliabilityBin::default(); usize::from(bins)]).collect(),
+                plan.score_edges.n_bins(),
+            ),
+        };
+        Self { width, fine: vec![ReliabilityBin::default(); n_fine], ..Self::default() }
+    }
+
+    /// Adds one labelled prediction.
+    pub fn update(&mut self, plan: &QualityPlan, row: Labelled) {
+        let error = row.score - row.label;
+        self.n += 1;
+        self.score.add(row.score);
+        self.signed.add(error);
+        self.squared.add(error * error);
+        match plan.task {
+            Task::Regression => self.absolute.add(error.abs()),
+            Task::Binary | Task::Multiclass => self.update_classified(plan, row),
+        }
+    }
+
+    fn update_classified(&mut self, plan: &QualityPlan, row: Labelled) {
+        let Labelled { score, label, predicted } = row;
+        let positive = label > 0.5;
+        self.positive += u64::from(positive);
+        for bins in &mut self.width {
+            let bin = width_bin(score, bins.len());
+            bins[bin].update(score, positive);
+        }
+        self.fine[plan.score_edges.bin(score)].update(score, positive);
+        self.confusion[usize::from(!predicted) * 2 + usize::from(!positive)] += 1;
+        let held = score.clamp(LOG_LOSS_CLIP, 1.0 - LOG_LOSS_CLIP);
+        self.log_loss.add(-libm::log(if positive { held } else { 1.0 - held }));
+        let tilt = 1.0 - 2.0 * score;
+        self.spiegelhalter_num.add((label - score) * tilt);
+        self.spiegelhalter_var.add(tilt * tilt * score * (1.0 - score));
+    }
+
+    /// Adds another summary of the same plan.
+    pub fn merge(&mut self, other: &Self) {
+        assert_eq!(self.fine.len(), other.fine.len(), "quality of one plan merges");
+        self.n += other.n;
+        self.positive += other.positive;
+        let width = self.width.iter_mut().flatten().zip(other.width.iter().flatten());
+        width.chain(self.fine.iter_mut().zip(&other.fine)).for_each(|(mine, theirs)| mine.merge(theirs));
+        self.confusion.iter_mut().zip(other.confusion).for_each(|(mine, theirs)| *mine += theirs);
+        self.score.merge(other.score);
+        self.squared.merge(other.squared);
+        self.absolute.merge(other.absolute);
+        self.signed.merge(other.signed);
+        self.log_loss.merge(other.log_loss);
+        self.spiegelhalter_num.merge(other.spiegelhalter_num);
+        self.spiegelhalter_var.merge(other.spiegelhalter_var);
+    }
+}
+
+/// The equal-width bin of a probability: `min(floor(score * n_bins), n_bins - 1)`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "0 <= score <= 1"
+)]
+fn width_bin(score: f64, n_bins: usize) -> usize {
+    ((score * n_bins as f64) as usize).min(n_bins - 1)
+}
+
+impl ReliabilityBin {
+    fn update(&mut self, score: f64, positive: bool) {
+        self.n += 1;
+        self.positive += u64::from(positive);
+        self.score.add(score);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.n += other.n;
+        self.positive += other.positive;
+        self.score.merge(other.score);
+    }
+}

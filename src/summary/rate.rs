@@ -1,0 +1,38 @@
+//! Plain counts of answers: how many, how many failed, how many were positive.
+
+use serde::{Deserialize, Serialize};
+
+/// Counts of one group in one pane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Rates {
+    /// Predictions, whatever their status.
+    pub requests: u64,
+    /// Server errors: status >= 500, or marked as failed.
+    pub errors: u64,
+    /// Rejected by the server: status 400 to 499.
+    pub rejected: u64,
+    /// Successful answers with a score.
+    pub scored: u64,
+    /// Rows with a predicted class (binary tasks).
+    pub predicted: u64,
+    /// Of these, positive.
+    pub positive: u64,
+    /// Re-deliveries that were dropped.
+    pub duplicates: u64,
+    /// Events that came after their pane was sealed, and were dropped.
+    pub late: u64,
+}
+
+impl Rates {
+    /// Adds another summary.
+    pub fn merge(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.errors += other.errors;
+        self.rejected += other.rejected;
+        self.scored += other.scored;
+        self.predicted += other.predicted;
+        self.positive += other.positive;
+        self.duplicates += other.duplicates;
+        self.late += other.late;
+    }
+}

@@ -1,0 +1,176 @@
+//! The decision event and the rollout's state: what leaves haldane.
+//!
+//! A decision's `id` is a digest of what it says and why (rollout, candidate, plan, action, parameters, window), so that a
+//! replay of the same log with the same plan gives the same ids, and a repeated delivery is recognised.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Micros;
+use crate::plan::Action;
+
+/// One decision, as it stands in the body of the event on the control topic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// `b3:` and 64 hex digits.
+    pub id: String,
+    /// Position in the rollout's sequence, from 1, without gaps.
+    pub sequence: u64,
+    /// Id of the first decision of this episode (of the escalation that this one belongs to).
+    pub episode: String,
+    /// End of the window that called for it (event time); the event's `ce_time`.
+    pub time: Micros,
+    /// What to do.
+    pub action: Action,
+    /// `contain`: share of traffic that the candidate may get at most, percent.
+    pub cap_pct: Option<f64>,
+    /// Rollout name.
+    pub rollout: String,
+    /// Model.
+    pub model: String,
+    /// Version that is judged.
+    pub candidate: String,
+    /// Version to compare with, and to go back to.
+    pub baseline: String,
+    /// Versions that must not be rolled forward to again.
+    pub denied_versions: Vec<String>,
+    /// What must still be true when the decision is applied.
+    pub precondition: Precondition,
+    /// Ids of decisions that this one replaces.
+    pub supersedes: Vec<String>,
+    /// Who may act on it: `ADVISORY`, `APPROVAL`, `AUTO`.
+    pub authority: String,
+    /// Why.
+    pub reason: Reason,
+    /// The numbers behind it.
+    pub evidence: Vec<Evidence>,
+    /// Traffic share of the candidate.
+    pub exposure: Exposure,
+    /// What it was computed from.
+    pub inputs: DecisionInputs,
+    /// Seconds until the restriction must be renewed.
+    pub lease_s: u64,
+    /// Whether this is an exercise.
+    pub drill: bool,
+}
+
+/// What must still be true when a decision is applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Precondition {
+    /// The candidate that is in production.
+    pub candidate: String,
+    /// State before the decision.
+    pub state: String,
+    /// Sequence number of the decision before, 20 digits.
+    pub state_sequence: String,
+}
+
+/// Why, for machines and for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// One of the versioned reason codes, such as `ERROR_RATE`.
+    pub code: String,
+    /// One sentence.
+    pub text: String,
+}
+
+/// One number behind a decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Rule that it breaches.
+    pub rule: String,
+    /// Metric.
+    pub metric: String,
+    /// Column, or empty.
+    pub column: String,
+    /// Segment, or empty for all traffic.
+    pub segment: String,
+    /// What it was compared with, or empty.
+    pub baseline_kind: String,
+    /// How it was computed.
+    pub convention: String,
+    /// The number that was held against the bound.
+    pub estimate: f64,
+    /// Certified bounds of the number, where it comes from bins.
+    pub lo: Option<f64>,
+    /// Upper one.
+    pub hi: Option<f64>,
+    /// The bound.
+    pub bound: f64,
+    /// Rows of the candidate.
+    pub n_candidate: u64,
+    /// Rows of the baseline.
+    pub n_baseline: u64,
+    /// Windows that breached, of those looked at.
+    pub breaches: (u32, u32),
+    /// The window.
+    pub window: (Micros, Micros),
+    /// Content address of the reference profile, or empty.
+    pub reference: String,
+    /// Remarks such as `labels_72pct`.
+    pub flags: Vec<String>,
+}
+
+/// Traffic share of the candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Exposure {
+    /// What an exposure event said last, percent.
+    pub declared_pct: Option<f64>,
+    /// Share of the window's predictions, percent.
+    pub observed_pct: f64,
+}
+
+/// What a decision was computed from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecisionInputs {
+    /// (topic, partition, first offset, last offset) of the window.
+    pub offsets: Vec<(String, u32, i64, i64)>,
+    /// Digest of the plan.
+    pub policy: String,
+    /// Content address of the reference profile, or empty.
+    pub reference: String,
+    /// Name and version of the engine.
+    pub engine: String,
+}
+
+/// Where a rollout stands: the record on the compacted state topic, keyed by rollout, model and candidate, and all the judge
+/// needs to go on after a restart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RolloutState {
+    /// Rollout name.
+    pub rollout: String,
+    /// Model.
+    pub model: String,
+    /// Version that is judged.
+    pub candidate: String,
+    /// Version it is compared with.
+    pub baseline: String,
+    /// `OBSERVING`, `WARNED`, `HELD`, `CONTAINED`, `ROLLING_BACK`.
+    pub state: String,
+    /// `VALID`, or `BLIND` when the last window lacked data of the candidate or the baseline.
+    pub validity: String,
+    /// Last decision's sequence number; 0 before the first.
+    pub sequence: u64,
+    /// Cap in force, percent.
+    pub cap_pct: Option<f64>,
+    /// Ids of decisions in force.
+    pub in_force: Vec<String>,
+    /// First decision of the current episode, or empty.
+    pub episode: String,
+    /// Declared share of traffic, percent.
+    pub declared_pct: Option<f64>,
+    /// End of the last window that was judged.
+    pub judged_upto: Micros,
+    /// Per rule and watched number: which of the last windows breached, newest first.
+    pub history: Vec<RuleHistory>,
+}
+
+/// Which of the last windows breached one rule on one watched number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleHistory {
+    /// Rule name.
+    pub rule: String,
+    /// Column and segment, joined by `@`.
+    pub scope: String,
+    /// Newest first; `true` = breached.
+    pub breached: Vec<bool>,
+}
