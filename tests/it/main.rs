@@ -1,4 +1,5 @@
 //! Integration tests, in one binary.
 
 mod replay_laws;
+mod tidy;
 mod world;
