@@ -156,7 +156,7 @@ impl Judge {
                 }
             }
             WindowKind::AtLeast { .. }
-                if is_traffic && self.done_with(pane).next().is_none() =>
+                if is_traffic && self.may_fill(pane) =>
             {
                 let span = Span { start: pane, end: pane + self.plan.time.pane };
                 self.due.insert(Due { at: span.end, what: What::Pane, span });
@@ -175,6 +175,11 @@ impl Judge {
             self.due.insert(Due { at: in_time, what: What::Quality, span });
             self.due.insert(Due { at: self.late_quality_at(span), what: What::LateQuality, span });
         }
+    }
+
+    /// Whether a pane goes into an at-least-n window yet to be judged.
+    fn may_fill(&self, pane: Micros) -> bool {
+        pane >= self.emit_from && self.done_with(pane).next().is_none()
     }
 
     /// Judged windows that hold a pane.
