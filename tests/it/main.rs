@@ -1,4 +1,8 @@
 //! Integration tests, in one binary.
 
+mod decode;
+mod decode_columnar;
+mod decode_oracle;
+mod flights;
 mod replay_laws;
 mod world;
