@@ -5,4 +5,5 @@ mod decode_columnar;
 mod decode_oracle;
 mod flights;
 mod replay_laws;
+mod tidy;
 mod world;
