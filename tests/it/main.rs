@@ -1,5 +1,9 @@
 //! Integration tests, in one binary.
 
+mod decode;
+mod decode_columnar;
+mod decode_oracle;
+mod flights;
 mod replay_laws;
 mod tidy;
 mod world;
