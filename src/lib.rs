@@ -2,6 +2,8 @@
 #![warn(missing_docs)]
 
 pub mod batch;
+#[cfg(feature = "cli")]
+pub mod config;
 pub mod decode;
 pub mod engine;
 pub mod error;

@@ -68,6 +68,7 @@ pub struct SourcePlan {
 
 /// How records are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
     /// One JSON object per record; a `CloudEvents` envelope (binary or structured mode) is recognised and taken off.
@@ -240,6 +241,7 @@ pub struct TimePlan {
 
 /// What the model predicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
     /// Two classes; the score is the probability of the positive one.
@@ -300,6 +302,7 @@ impl Baseline {
 
 /// How numbers of other tools are reproduced beside our own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Compat {
     /// Evidently 0.7: PSI and JS.
@@ -342,6 +345,7 @@ pub struct PolicyPlan {
 
 /// What to do, from mild to severe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Nothing is wrong.
@@ -401,6 +405,7 @@ pub struct Rule {
 
 /// How a metric's value is turned into what the bound is held against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Against {
     /// The value itself.
