@@ -1,6 +1,7 @@
 //! haldane watches model versions in production.
 #![warn(missing_docs)]
 
+pub mod baseline;
 pub mod batch;
 #[cfg(feature = "cli")]
 pub mod config;
