@@ -54,7 +54,7 @@ pub struct Reference {
 }
 
 /// One input stream.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SourcePlan {
     /// What its records tell.
     pub kind: EventKind,
@@ -97,7 +97,7 @@ pub enum TimeFormat {
 }
 
 /// Where the fields of one source are found. A field that is `None` is not read.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Mapping {
     /// Id of the prediction (or of the one an outcome belongs to).
     pub id: Option<Path>,
@@ -128,7 +128,7 @@ pub struct Mapping {
 }
 
 /// A numeric field and the factor that brings it to the plan's unit (latency: milliseconds).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NumericField {
     /// Where it is.
     pub path: Path,
@@ -137,7 +137,7 @@ pub struct NumericField {
 }
 
 /// A text field that is read from the record or the same for all of them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub enum Field {
     /// Not carried by this source.
     #[default]
@@ -158,7 +158,7 @@ pub struct Columns {
 }
 
 /// What a numeric column is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Role {
     /// A model input.
     Feature,
@@ -197,7 +197,7 @@ impl Columns {
 }
 
 /// How windows are cut from panes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum WindowKind {
     /// `[k * slide, k * slide + size)`; tumbling when `slide == size`. Multiples of the pane.
     Sliding {
@@ -216,7 +216,7 @@ pub enum WindowKind {
 }
 
 /// Event time, panes and windows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TimePlan {
     /// Length of a pane; windows are whole panes.
     pub pane: Micros,
@@ -275,7 +275,7 @@ pub struct QualityPlan {
 }
 
 /// What a version is compared with.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum Baseline {
     /// The rollout's baseline version in the same panes.
     Concurrent,
@@ -322,7 +322,7 @@ pub enum Compat {
 }
 
 /// Which metrics are computed, and in which conventions.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MetricsPlan {
     /// Names from `metric::METRICS`, in that order.
     pub names: Vec<&'static str>,
@@ -333,7 +333,7 @@ pub struct MetricsPlan {
 }
 
 /// What is watched and when to act.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct PolicyPlan {
     /// Rollout name.
     pub rollout: String,
@@ -375,7 +375,7 @@ impl Action {
 }
 
 /// One rule: a metric beyond a bound in `breaches` of the last `windows` windows calls for an action.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Rule {
     /// Name, for evidence and people.
     pub name: String,
@@ -417,7 +417,7 @@ pub enum Against {
 }
 
 /// A bound that is breached from above or below.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub enum Bound {
     /// Breached when greater.
     Above(f64),
@@ -426,7 +426,7 @@ pub enum Bound {
 }
 
 /// Bounds on state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Bounds {
     /// Groups (model, version, segment) per pane; more are folded into segment `__other__` of their version.
     pub groups_max: usize,

@@ -48,9 +48,8 @@ impl ProfileBuilder {
         if !is_traffic(batch) {
             return;
         }
-        let rows: Vec<usize> = (0..batch.len())
-            .filter(|&row| batch.id.is_null(row) || self.seen.insert(batch.id.value(row)))
-            .collect();
+        let rows: Vec<usize> =
+            (0..batch.len()).filter(|&row| batch.id.is_null(row) || self.seen.insert(batch.id.value(row))).collect();
         for (values, array) in self.numeric.iter_mut().zip(&batch.numeric) {
             let present = rows.iter().filter(|&&row| array.is_valid(row)).map(|&row| array.value(row));
             values.extend(present.filter(|value| value.is_finite()).map(|value| value + 0.0));

@@ -78,9 +78,8 @@ pub fn trivial() -> Cut {
 pub fn of_profile(profile: &NumericProfile) -> Result<Cut> {
     let edges = Edges::new(profile.edges.clone())?;
     let n_edges = profile.edges.len();
-    let is_sound = |kept: &[u16]| {
-        kept.is_sorted_by(|a, b| a < b) && kept.last().is_none_or(|&last| usize::from(last) < n_edges)
-    };
+    let is_sound =
+        |kept: &[u16]| kept.is_sorted_by(|a, b| a < b) && kept.last().is_none_or(|&last| usize::from(last) < n_edges);
     let Recuts { bins10, bins20, doane } = &profile.recuts;
     if !(is_sound(bins10) && is_sound(bins20) && is_sound(doane)) {
         return Err(Error::user(format!("column `{}` of the profile keeps edges that are not there", profile.name)));
@@ -99,7 +98,8 @@ pub fn of_values(sorted: &[f64], n: u16) -> Cut {
     let mut distinct = sorted.to_vec();
     distinct.dedup();
     let fine = if distinct.len() <= 2 * usize::from(n) { &distinct } else { &ladder };
-    let below_atoms = ladder.windows(2).filter(|pair| pair[0].to_bits() == pair[1].to_bits()).map(|pair| pair[0].next_down());
+    let below_atoms =
+        ladder.windows(2).filter(|pair| pair[0].to_bits() == pair[1].to_bits()).map(|pair| pair[0].next_down());
     let (deciles, twentieths) = (quantile::interior(sorted, 10), quantile::interior(sorted, 20));
     let doane = left_closed(doane::edges(sorted));
     let guards = [low.next_down(), high];
@@ -116,7 +116,9 @@ pub fn of_values(sorted: &[f64], n: u16) -> Cut {
 /// Edges of bins `[a, b)`, the last one closed, as edges of bins `(a, b]`: each but the last moves down by one float.
 fn left_closed(mut edges: Vec<f64>) -> Vec<f64> {
     if let Some((_, moved)) = edges.split_last_mut() {
-        moved.iter_mut().for_each(|edge| *edge = edge.next_down());
+        for edge in moved {
+            *edge = edge.next_down();
+        }
     }
     edges
 }
@@ -136,7 +138,9 @@ fn checked(edges: Vec<f64>) -> Edges {
 /// Where `kept` stand among `edges`; those that are not there (infinite ones) are left out.
 fn indexes_of(edges: &[f64], kept: &[f64]) -> Vec<u16> {
     let index = |edge: &f64| edges.binary_search_by(|other| other.total_cmp(&(edge + 0.0))).ok();
-    kept.iter().filter_map(index).map(|index| u16::try_from(index).expect("at most 8192 edges")).collect()
+    let mut indexes: Vec<usize> = kept.iter().filter_map(index).collect();
+    indexes.dedup();
+    indexes.into_iter().map(|index| u16::try_from(index).expect("at most 8192 edges")).collect()
 }
 
 #[cfg(test)]

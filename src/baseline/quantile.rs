@@ -12,7 +12,8 @@
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::cast_precision_loss,
-    reason = "0 <= h <= n - 1, far below 2^53"
+    clippy::many_single_char_names,
+    reason = "0 <= h <= n - 1, far below 2^53; the letters are those of the formula above"
 )]
 pub fn type7(sorted: &[f64], q: f64) -> f64 {
     assert!(!sorted.is_empty() && (0.0..=1.0).contains(&q), "a quantile of something, between 0 and 1");
@@ -48,15 +49,15 @@ mod tests {
         let sorted = [0.1, 0.2, 0.4, 1.7, 3.3, 3.3, 9.0];
         let expected = [
             0.1,
-            0.16000000000000003,
-            0.24000000000000005,
+            0.160_000_000_000_000_03,
+            0.240_000_000_000_000_05,
             0.36,
-            0.9200000000000004,
+            0.920_000_000_000_000_4,
             1.7,
-            2.6599999999999993,
+            2.659_999_999_999_999_3,
             3.3,
             3.3,
-            5.580000000000002,
+            5.580_000_000_000_002,
             9.0,
         ];
         assert_eq!(ladder(&sorted, 10).collect::<Vec<_>>(), expected);

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::kafka::KafkaSection;
 use super::source::Sources;
-use super::value::{At, BaselineName, Period, Ratio, by_default, count, seconds};
+use super::value::{At, BaselineName, Names, Period, Ratio, by_default, count, seconds};
 use crate::plan::{Action, Against, Compat, Task};
 
 /// A haldane pipeline: where events come from, what is measured, what it is compared with, and when to act.
@@ -149,35 +149,13 @@ fn ten_and_fifteen() -> At<Vec<u16>> {
 pub(crate) struct Metrics {
     /// `all`, or a list of names as shown by `haldane check`.
     #[serde(default)]
-    pub(crate) names: MetricNames,
+    pub(crate) names: Names,
     /// Conventions of other tools whose numbers are reproduced beside haldane's own.
     #[serde(default)]
     pub(crate) compat: Vec<Compat>,
     /// Bins of the share-based drift metrics on numeric columns: 10 or 20, cut at quantiles of the reference.
     #[serde(default = "count::<10>")]
     pub(crate) bins: At<u64>,
-}
-
-/// `all`, or a list of names.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "expected `all` or a list of metric names")]
-pub(crate) enum MetricNames {
-    /// Every metric that the pipeline's columns allow.
-    #[default]
-    #[schemars(skip)]
-    Unset,
-    /// The word `all`.
-    All(All),
-    /// These.
-    Listed(Vec<String>),
-}
-
-/// The word `all`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum All {
-    /// Every metric.
-    All,
 }
 
 /// One rule: a metric beyond a bound in some of the last windows calls for an action.
@@ -220,6 +198,7 @@ pub(crate) struct RuleSection {
 /// Bounds on state.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the keys say that they are bounds")]
 pub(crate) struct BoundsSection {
     /// Groups (model, version, segment) per pane; more share the segment `__other__`.
     #[serde(default = "count::<1024>")]

@@ -1,48 +1,107 @@
 //! Pipeline files: what a user writes (`document`), and the plan it means (`resolve`).
+//!
+//! Reading goes in two steps. The YAML parser fills typed sections and stops at the first thing that does not fit; then the
+//! sections are resolved together, and everything that contradicts is told at once, each with its line.
 
 mod document;
 mod kafka;
 mod problem;
+mod read;
+pub mod reference;
+mod resolve;
 mod source;
+#[cfg(test)]
+mod tests;
 mod value;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 pub use kafka::{KafkaConfig, Mechanism, Protocol, Role, Secret, Security, Topics};
 
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn probe() {
-        for text in [
-            "sources: {}\nfoo: 1\n",
-            "sources:\n  predictions:\n    topicx: a\n",
-            "sources:\n  predictions:\n    topic: a\n",
-            "sources:\n  predictions:\n    topic: a\n    id: b\n    version: v\n    score: {path: a, rang: [0,1]}\n",
-            "sources:\n  predictions:\n    topic: a\n    id: b\n    version: v\n    score: {path: a, range: [0,x]}\n",
-            "sources:\n  predictions:\n    topic: a\n    id: b\n    version: v\n    score: a..b\n",
-            "sources:\n  predictions:\n    topic: a\n    id: b\n    version: v\n    score: 1\n",
-            "sources:\n  predictions:\n    topic: a\n    id: b\n    version: {constant: 1}\n    features: {numeric: [a, b..c]}\n",
-            "sources:\n  predictions:\n    topic: a\n    id: b\n    version: {constant: 1}\n    features: {numeric: {a: b, a: c}}\n",
-            "sources: {}\nwindows: {size: 5x}\n",
-            "sources: {}\nwindows: {size: 5}\n",
-            "sources: {}\nwindows: {jump_confirmations: -1}\n",
-            "sources: {}\ntask: binray\n",
-            "sources: {}\nmetrics: {names: al}\n",
-            "sources: {}\nmetrics: {names: all, compat: [evidenly]}\n",
-            "sources: {}\nmetrics: {names: [a, b]}\npolicy:\n  - {name: x, metric: y, above: 1, action: hold, cap: 5%}\n  - {name: x, metric: y, above: 1, actio: hold}\n",
-            "sources: {}\n\tx: 1\n",
-            "sources: {\n",
-            "",
-            "- a\n",
-            "sources: {}\n---\nx: 1\n",
-            "sources: {}\npolicy:\n",
-            "sources: {}\nkafka: {brokers: }\n",
-            "sources: {}\nmetrics: {names: [a, b]}\npolicy:\n  - {name: x, metric: y, above: 1, action: hold, cap: 5%}\n",
-        ] {
-            let result = serde_saphyr::from_str::<super::document::Document>(text);
-            match result {
-                Ok(d) => println!("OK {d:?}"),
-                Err(e) => println!("{text}--> {:?}\n    {:?}\n", e.without_snippet(), e.location().map(super::problem::Spot::from)),
-            }
-        }
+use crate::error::{Error, Result};
+use crate::metric::{METRICS, Spec};
+use crate::plan::Plan;
+use problem::Problems;
+use resolve::{Purpose, Surroundings};
+
+/// Everything a pipeline file says.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    /// What the engine does.
+    pub plan: Plan,
+    /// The Kafka cluster, for those that need one.
+    pub kafka: Option<KafkaConfig>,
+    /// The HTTP server.
+    pub serve: ServeConfig,
+    /// Fine bins of columns whose reference is yet to be built.
+    pub fine_bins: u16,
+}
+
+/// The HTTP server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServeConfig {
+    /// Address and port to listen on.
+    pub listen: SocketAddr,
+}
+
+impl Default for ServeConfig {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8088)) }
     }
+}
+
+/// Reads a pipeline file.
+///
+/// # Errors
+/// When it cannot be read, is not YAML, or says something that cannot be; the message shows the lines.
+pub fn load(path: &Path) -> Result<Pipeline> {
+    load_for(path, Purpose::Judge)
+}
+
+/// Reads a pipeline file for building its reference: the reference need not exist yet, rules are not looked at, and features
+/// that only a reference could cut are not cut.
+///
+/// # Errors
+/// As [`load`].
+pub fn reading_plan(path: &Path) -> Result<Pipeline> {
+    load_for(path, Purpose::Read)
+}
+
+/// Reads the text of a pipeline file; `origin` is what errors call it, `base` the folder that relative paths start from.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(text: &str, origin: &str, base: &Path) -> Result<Pipeline> {
+    let specs = specs();
+    build(text, origin, Surroundings { name: "pipeline", base, purpose: Purpose::Judge, specs: &specs })
+}
+
+/// The JSON Schema of pipeline files.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(document::Document).to_value()
+}
+
+fn load_for(path: &Path, purpose: Purpose) -> Result<Pipeline> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Error::user(format!("cannot read the pipeline file {}", path.display()))
+            .because(error)
+            .hint("give the path of a YAML file; see pipelines/ for examples")
+    })?;
+    let name = path.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
+    let base = path.parent().unwrap_or(Path::new(""));
+    let specs = specs();
+    build(&text, &path.display().to_string(), Surroundings { name: &name, base, purpose, specs: &specs })
+}
+
+fn specs() -> Vec<&'static Spec> {
+    METRICS.iter().map(|metric| metric.spec()).collect()
+}
+
+fn build(text: &str, origin: &str, around: Surroundings<'_>) -> Result<Pipeline> {
+    let document = read::document(text, origin)?;
+    let mut problems = Problems::default();
+    let pipeline = resolve::resolve(&document, around, &mut problems);
+    problems.into_result(origin, text).map(|()| pipeline)
 }

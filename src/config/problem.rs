@@ -9,13 +9,13 @@ use crate::error::Error;
 
 /// A place in the file. Lines and columns count from 1; line 0 is nowhere in particular.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
-pub struct Spot {
+pub(crate) struct Spot {
     /// Line.
-    pub line: usize,
+    pub(crate) line: usize,
     /// Column in characters.
-    pub column: usize,
+    pub(crate) column: usize,
     /// How many characters are meant.
-    pub len: usize,
+    pub(crate) len: usize,
 }
 
 impl From<serde_saphyr::Location> for Spot {

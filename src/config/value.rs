@@ -227,7 +227,9 @@ impl FromStr for BaselineName {
         }
         .map(Self)
         .ok_or_else(|| {
-            format!("`{text}` is not a baseline; write concurrent, reference, previous, or a number of days such as 7d_ago")
+            format!(
+                "`{text}` is not a baseline; write concurrent, reference, previous, or a number of days such as 7d_ago"
+            )
         })
     }
 }
@@ -322,9 +324,8 @@ impl<'de, T: Deserialize<'de> + From<Dotted>> Deserialize<'de> for Entries<T> {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<Self::Value, A::Error> {
                 let mut entries = Vec::new();
-                while let Some(name) = names.next_element::<At<String>>()? {
-                    let path = name.value.parse::<Dotted>().map_err(A::Error::custom)?;
-                    entries.push((name.value, At { value: path.into(), spot: name.spot }));
+                while let Some(At { value: path, spot }) = names.next_element::<At<Dotted>>()? {
+                    entries.push((path.to_string(), At { value: path.into(), spot }));
                 }
                 Ok(Entries(entries))
             }
@@ -358,6 +359,71 @@ impl<T> From<Dotted> for PathOr<T> {
     }
 }
 
+/// The word `all`, or a list of names.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Names {
+    /// All there are.
+    #[default]
+    All,
+    /// These.
+    Listed(Vec<At<String>>),
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AllOrList;
+
+        impl<'de> Visitor<'de> for AllOrList {
+            type Value = Names;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`all` or a list of names")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Names, E> {
+                let all = (text == "all").then_some(Names::All);
+                all.ok_or_else(|| E::custom(format!("expected `all` or a list of names, found `{text}`")))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = list.next_element()? {
+                    names.push(name);
+                }
+                Ok(Names::Listed(names))
+            }
+        }
+
+        deserializer.deserialize_any(AllOrList)
+    }
+}
+
+impl Serialize for Names {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::All => serializer.serialize_str("all"),
+            Self::Listed(names) => names.serialize(serializer),
+        }
+    }
+}
+
+impl JsonSchema for Names {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Names".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "const": "all" },
+            { "type": "array", "items": { "type": "string" }, "uniqueItems": true },
+        ]})
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -383,7 +449,10 @@ mod tests {
 
     #[test]
     fn ratios_are_shares_or_percent() {
-        assert_eq!(["0.05", "5%", "5 %", "1", "0"].map(|text| text.parse::<Ratio>().unwrap().0), [0.05, 0.05, 0.05, 1.0, 0.0]);
+        assert_eq!(
+            ["0.05", "5%", "5 %", "1", "0"].map(|text| text.parse::<Ratio>().unwrap().0),
+            [0.05, 0.05, 0.05, 1.0, 0.0]
+        );
         assert!(["5", "-0.1", "101%", "half", "nan"].iter().all(|text| text.parse::<Ratio>().is_err()));
     }
 
