@@ -4,6 +4,8 @@
 pub mod baseline;
 pub mod batch;
 #[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "cli")]
 pub mod config;
 pub mod decode;
 pub mod engine;

@@ -4,7 +4,7 @@
 //! default. Unknown keys are refused. What the keys mean together is decided in `resolve`.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::kafka::KafkaSection;
 use super::source::Sources;
@@ -67,6 +67,33 @@ pub(crate) struct Rollout {
     pub(crate) name: Option<String>,
     /// The version that all others are compared with and rolled back to.
     pub(crate) baseline: At<String>,
+    /// Who may act on decisions: nobody yet, a person who approves, or a machine.
+    #[serde(default)]
+    pub(crate) authority: Authority,
+}
+
+/// Who may act on decisions.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Authority {
+    /// Nobody: decisions are advice.
+    #[default]
+    Advisory,
+    /// A machine, once a person has approved.
+    Approval,
+    /// A machine.
+    Auto,
+}
+
+impl Authority {
+    /// The name in decisions.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Advisory => "ADVISORY",
+            Self::Approval => "APPROVAL",
+            Self::Auto => "AUTO",
+        }
+    }
 }
 
 /// Event time, panes and windows: either `size` (and `slide`) or `at_least` (and `max`).

@@ -15,7 +15,7 @@ use super::value::{At, by_default};
 use crate::error::{Error, Result};
 
 /// How to reach the cluster, and which topics haldane writes.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct KafkaConfig {
     /// `host:port` of one or more brokers, joined by commas.
     pub brokers: String,
@@ -70,6 +70,18 @@ pub struct Topics {
     pub dead_letter: String,
     /// Judged windows, when they are wanted on a topic.
     pub windows: Option<String>,
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Self {
+            control: "haldane.control.v1".to_owned(),
+            state: "haldane.state.v1".to_owned(),
+            partials: "haldane.partials.v1".to_owned(),
+            dead_letter: "haldane.deadletter.v1".to_owned(),
+            windows: None,
+        }
+    }
 }
 
 /// Encryption and authentication. Paths are absolute or relative to the working directory.
@@ -215,19 +227,19 @@ pub(crate) struct KafkaSection {
 }
 
 fn control() -> At<String> {
-    "haldane.control.v1".to_owned().into()
+    Topics::default().control.into()
 }
 
 fn state() -> At<String> {
-    "haldane.state.v1".to_owned().into()
+    Topics::default().state.into()
 }
 
 fn partials() -> At<String> {
-    "haldane.partials.v1".to_owned().into()
+    Topics::default().partials.into()
 }
 
 fn dead_letter() -> At<String> {
-    "haldane.deadletter.v1".to_owned().into()
+    Topics::default().dead_letter.into()
 }
 
 /// Encryption and authentication. File paths are relative to this file.

@@ -15,7 +15,8 @@ mod tests;
 mod value;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use kafka::{KafkaConfig, Mechanism, Protocol, Role, Secret, Security, Topics};
 
@@ -29,11 +30,13 @@ use resolve::{Purpose, Surroundings};
 #[derive(Debug, Clone)]
 pub struct Pipeline {
     /// What the engine does.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     /// The Kafka cluster, for those that need one.
     pub kafka: Option<KafkaConfig>,
     /// The HTTP server.
     pub serve: ServeConfig,
+    /// Where the reference is, or is to be.
+    pub reference: Option<PathBuf>,
     /// Fine bins of columns whose reference is yet to be built.
     pub fine_bins: u16,
 }

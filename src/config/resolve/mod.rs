@@ -16,7 +16,7 @@ use super::document::{BoundsSection, Document};
 use super::problem::Problems;
 use super::{Pipeline, ServeConfig, reference};
 use crate::metric::Spec;
-use crate::plan::{Bounds, Plan, PolicyPlan, Reference};
+use crate::plan::{Bounds, MetricsPlan, Plan, PolicyPlan, Reference};
 use columns::Cutting;
 use fields::Fields;
 use judging::Readable;
@@ -74,7 +74,7 @@ pub(crate) fn resolve(document: &Document, around: Surroundings<'_>, problems: &
         time,
         quality,
         reference: reference.map(Arc::new),
-        metrics: crate::plan::MetricsPlan { names: Vec::new(), compat: Vec::new(), bins: 10 },
+        metrics: MetricsPlan { names: Vec::new(), compat: Vec::new(), bins: 10 },
         policy: PolicyPlan::default(),
         bounds: bounds(&document.bounds),
     };
@@ -85,7 +85,8 @@ pub(crate) fn resolve(document: &Document, around: Surroundings<'_>, problems: &
     Pipeline {
         kafka: document.kafka.as_ref().map(|kafka| kafka.resolve(name, around.base, problems)),
         serve: serve(document, problems),
-        plan,
+        reference: document.reference.as_ref().map(|file| around.base.join(&file.value)),
+        plan: Arc::new(plan),
         fine_bins,
     }
 }

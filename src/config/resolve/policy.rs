@@ -40,7 +40,8 @@ pub(crate) fn policy(document: &Document, scope: Scope<'_>, problems: &mut Probl
         let checker = Checker { section, scope, has_rollout: rollout.is_some() };
         rules.extend(checker.rule(problems));
     }
-    PolicyPlan { rollout: name, baseline_version, rules }
+    let authority = rollout.map(|rollout| rollout.authority).unwrap_or_default().name().to_owned();
+    PolicyPlan { rollout: name, baseline_version, authority, rules }
 }
 
 /// One rule of the file and what it may refer to.
