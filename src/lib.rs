@@ -9,6 +9,8 @@ pub mod event;
 pub mod judge;
 pub mod kernel;
 pub mod metric;
+#[cfg(feature = "cli")]
+pub mod output;
 pub mod plan;
 pub mod scan;
 pub mod summary;
