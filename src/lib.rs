@@ -14,4 +14,5 @@ pub mod output;
 pub mod plan;
 pub mod scan;
 pub mod summary;
+pub mod time;
 pub mod verdict;
