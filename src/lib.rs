@@ -12,6 +12,8 @@ pub mod metric;
 #[cfg(feature = "cli")]
 pub mod output;
 pub mod plan;
+#[cfg(feature = "cli")]
+pub mod replay;
 pub mod scan;
 pub mod summary;
 pub mod time;

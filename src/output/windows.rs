@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array, UInt64Array,
+    ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array, UInt64Array,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::ArrowWriter;
@@ -120,7 +120,6 @@ pub fn window_schema() -> SchemaRef {
         required("metric", DataType::Utf8),
         required("convention", DataType::Utf8),
         required("revision", DataType::UInt32),
-        required("last", DataType::Boolean),
         required("status", DataType::Utf8),
         optional("value"),
         optional("low"),
@@ -159,7 +158,6 @@ fn columns_of(rows: &[WindowRow]) -> arrow::error::Result<RecordBatch> {
         text(|row| &row.metric),
         text(|row| &row.convention),
         small(|row| row.revision),
-        Arc::new(BooleanArray::from_iter(rows.iter().map(|row| Some(row.last)))),
         text(|row| status_name(row.status)),
         number(|row| row.value),
         number(|row| row.low),

@@ -18,7 +18,6 @@ fn row(day: i64, column: &str, convention: &str, value: f64) -> WindowRow {
         metric: "psi".into(),
         convention: convention.into(),
         revision: 0,
-        last: true,
         status: Status::Ok,
         value: Some(value),
         low: None,

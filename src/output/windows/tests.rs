@@ -10,7 +10,7 @@ fn any_row() -> impl Strategy<Value = WindowRow> {
     let texts = proptest::collection::vec("[a-z=,:é]{0,8}", 8);
     let numbers = proptest::collection::vec(proptest::option::of(-1e300..1e300_f64), 5);
     let status = prop_oneof![Just(Status::Ok), Just(Status::Insufficient), Just(Status::Undefined)];
-    (any::<(i64, u32, bool, u64, u64, u32)>(), texts, numbers, status).prop_map(|(plain, texts, numbers, status)| {
+    (any::<(i64, u32, u64, u64, u32)>(), texts, numbers, status).prop_map(|(plain, texts, numbers, status)| {
         let text = |at: usize| texts[at].clone();
         WindowRow {
             window_start: plain.0,
@@ -24,15 +24,14 @@ fn any_row() -> impl Strategy<Value = WindowRow> {
             metric: text(6),
             convention: text(7),
             revision: plain.1,
-            last: plain.2,
             status,
             value: numbers[0],
             low: numbers[1],
             high: numbers[2],
             p_value: numbers[3],
-            n: plain.3,
-            n_baseline: plain.4,
-            bins: plain.5,
+            n: plain.2,
+            n_baseline: plain.3,
+            bins: plain.4,
             coverage: numbers[4],
         }
     })
@@ -58,7 +57,6 @@ fn row_of(batch: &RecordBatch, at: usize) -> WindowRow {
         metric: text("metric"),
         convention: text("convention"),
         revision: column("revision").as_primitive::<UInt32Type>().value(at),
-        last: column("last").as_boolean().value(at),
         status: serde_json::from_value(text("status").into()).expect("a status name"),
         value: number("value"),
         low: number("low"),
