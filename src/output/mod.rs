@@ -1,6 +1,7 @@
 //! What a replay leaves behind: files of windows and decisions, and a summary to read.
 
 mod decisions;
+mod refusals;
 mod summary;
 mod text;
 mod windows;
@@ -10,6 +11,7 @@ use std::io::BufWriter;
 use std::path::Path;
 
 pub use decisions::DecisionWriter;
+pub use refusals::{DeadLetterWriter, Refusals};
 pub use summary::Summary;
 pub use windows::{WindowWriter, window_schema};
 

@@ -77,7 +77,7 @@ fn columns(plan: &Arc<Plan>, path: &Path, format: Format, explicit: Option<u16>)
             .hint("say what it holds with --predictions FILE or --outcomes FILE")
     })?;
     let mut found =
-        columns::find(&columns::wanted(plan, source), &leaves).map_err(|error| within(path, plan, source, error))?;
+        columns::find(&columns::wanted(plan, source), &leaves).map_err(|error| within(path, plan, source, &error))?;
     let warnings = std::mem::take(&mut found.warnings);
     let contents = Contents::Columns { format, source, found };
     Ok(Input { path: path.into(), streams: BTreeSet::from([(source, 0)]), rows, warnings, contents })
@@ -91,7 +91,7 @@ fn lines(plan: &Arc<Plan>, path: &Path, explicit: Option<u16>) -> Result<Input> 
 }
 
 /// Puts the file and the source it was taken for before an error about its columns.
-fn within(path: &Path, plan: &Plan, source: u16, error: Error) -> Error {
+fn within(path: &Path, plan: &Plan, source: u16, error: &Error) -> Error {
     let kind = plan.sources[usize::from(source)].kind.name();
     let hint = error.advice().unwrap_or_default().to_owned();
     Error::user(format!("{}, read as {kind}s, has {error}", path.display())).hint(hint)

@@ -74,7 +74,8 @@ impl Merge {
         });
         let batch = self.chains[at].take(head, until);
         for from in (0..batch.len()).step_by(self.batch_rows) {
-            self.ready.push_back(Step::Batch(batch.slice(from, self.batch_rows.min(batch.len() - from))));
+            let rows = self.batch_rows.min(batch.len() - from);
+            self.ready.push_back(Step::Batch(Box::new(batch.slice(from, rows))));
         }
         true
     }
@@ -116,10 +117,9 @@ impl Chain {
 
     fn block(&mut self, plan: &Arc<Plan>, batch_rows: usize) -> Result<Option<Block>> {
         loop {
-            if let Some(blocks) = &mut self.open {
-                if let Some(block) = blocks.next_block(&mut self.offsets)? {
-                    return Ok(Some(block));
-                }
+            let block = self.open.as_mut().map(|blocks| blocks.next_block(&mut self.offsets)).transpose()?;
+            if let Some(block) = block.flatten() {
+                return Ok(Some(block));
             }
             let Some(file) = self.files.pop_front() else { return Ok(None) };
             self.open = Some(file.blocks(plan, batch_rows.max(BATCH_ROWS))?);

@@ -65,7 +65,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub enum Step {
     /// Rows of one stream.
-    Batch(EventBatch),
+    Batch(Box<EventBatch>),
     /// Rows that were refused; their neighbours are in the batches.
     Refused(Vec<Refused>),
     /// A stream ended for good.
