@@ -1,0 +1,4 @@
+//! Integration tests, in one binary.
+
+mod replay_laws;
+mod world;
