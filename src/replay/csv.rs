@@ -58,7 +58,7 @@ pub(super) struct Rows {
     width: usize,
     columns: Vec<(usize, String, Cells)>,
     next_row: i64,
-    rows_max: usize,
+    chunk_max: usize,
 }
 
 /// The cells of one column.
@@ -83,14 +83,14 @@ impl Rows {
         let names = names(path, &mut reader)?;
         let column = |&(at, content): &(usize, Content)| (at, names[at].clone(), Cells::new(content));
         let columns = found.leaves.iter().map(column).collect();
-        Ok(Self { path: Arc::clone(path), reader, width: names.len(), columns, next_row: 0, rows_max: batch_rows })
+        Ok(Self { path: Arc::clone(path), reader, width: names.len(), columns, next_row: 0, chunk_max: batch_rows })
     }
 
     fn chunk(&mut self) -> Result<Option<Chunk>> {
         let mut record = ByteRecord::new();
         let (mut row, mut rejects) = (Vec::new(), Vec::new());
         let first = self.next_row;
-        while row.len() + rejects.len() < self.rows_max && self.read(&mut record)? {
+        while row.len() + rejects.len() < self.chunk_max && self.read(&mut record)? {
             match self.take(&record) {
                 Ok(()) => row.push(self.next_row),
                 Err((reason, detail)) => rejects.push(Reject { offset: self.next_row, row: 0, reason, detail }),
