@@ -1,4 +1,5 @@
 //! Integration tests, in one binary.
 
+mod replay;
 mod replay_laws;
 mod world;
