@@ -81,7 +81,22 @@ impl Columnar {
         Ok(Decoded { batch, rejects: rejects.collect() })
     }
 
-    /// Mapped fields that the last batch had no column for; they are null.
+    /// Finds the mapped fields in tables of this schema.
+    ///
+    /// # Errors
+    /// When a required column is missing.
+    pub fn bind(&mut self, schema: &SchemaRef) -> Result<()> {
+        Ok(self.resolve(schema)?)
+    }
+
+    /// Where the mapped fields are in tables of the schema seen last: index of a column, then of fields of structs inside it;
+    /// and whether they are texts of few distinct values.
+    pub fn places(&self) -> impl Iterator<Item = (&[usize], bool)> {
+        let places = self.resolution.iter().flat_map(|resolution| resolution.places.iter().flatten());
+        places.map(|place| (place.indexes.as_slice(), matches!(place.slot, Slot::Text(_) | Slot::Class { .. })))
+    }
+
+    /// Mapped fields that the last schema had no column for; they are null.
     #[must_use]
     pub fn absent(&self) -> &[String] {
         self.resolution.as_ref().map_or(&[], |resolution| &resolution.absent)

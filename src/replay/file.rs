@@ -9,8 +9,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 
-use super::columnar::Columnar;
-use super::columns::{self, Found};
+use super::columnar::{self, Found, Table};
 use super::jsonl::{self, Lines, Survey};
 use super::{Blocks, Stream, csv, parquet, route};
 
@@ -56,31 +55,31 @@ impl Input {
             Contents::Lines(survey) => Ok(Box::new(Lines::open(plan, self.path, survey)?)),
             Contents::Columns { format: Format::Csv { delimiter }, source, found } => {
                 let rows = csv::Rows::open(&self.path, &found, delimiter, batch_rows)?;
-                Ok(Box::new(Columnar::new(plan, self.path, source, rows)))
+                Ok(Box::new(Table::new(plan, self.path, source, rows)))
             }
             Contents::Columns { source, found, .. } => {
                 let rows = parquet::Rows::open(&self.path, &found, batch_rows)?;
-                Ok(Box::new(Columnar::new(plan, self.path, source, rows)))
+                Ok(Box::new(Table::new(plan, self.path, source, rows)))
             }
         }
     }
 }
 
 fn columns(plan: &Arc<Plan>, path: &Path, format: Format, explicit: Option<u16>) -> Result<Input> {
-    let (leaves, rows) = match format {
+    let (schema, rows) = match format {
         Format::Csv { delimiter } => csv::header(path, delimiter)?,
         _ => parquet::header(path)?,
     };
-    let has = |mapped: Option<&crate::plan::Path>, name: &str| !columns::lookup(&leaves, mapped, name).is_empty();
+    let names = route::names(&schema);
+    let has = |mapped: Option<&crate::plan::Path>, name: &str| route::is_among(&names, mapped, name);
     let source = explicit.or_else(|| route::by_fields(plan, has)).ok_or_else(|| {
         Error::user(format!("{} fits no source of pipeline {}", path.display(), plan.name))
             .hint("say what it holds with --predictions FILE or --outcomes FILE")
     })?;
-    let mut found =
-        columns::find(&columns::wanted(plan, source), &leaves).map_err(|error| within(path, plan, source, &error))?;
-    let warnings = std::mem::take(&mut found.warnings);
-    let contents = Contents::Columns { format, source, found };
-    Ok(Input { path: path.into(), streams: BTreeSet::from([(source, 0)]), rows, warnings, contents })
+    let (found, absent) = columnar::find(plan, source, &schema).map_err(|error| within(path, plan, source, &error))?;
+    let warnings = absent.iter().map(|field| format!("has no column for `{field}`; it counts as missing in every row"));
+    let (streams, warnings) = (BTreeSet::from([(source, 0)]), warnings.collect());
+    Ok(Input { path: path.into(), streams, rows, warnings, contents: Contents::Columns { format, source, found } })
 }
 
 fn lines(plan: &Arc<Plan>, path: &Path, explicit: Option<u16>) -> Result<Input> {
@@ -94,7 +93,7 @@ fn lines(plan: &Arc<Plan>, path: &Path, explicit: Option<u16>) -> Result<Input> 
 fn within(path: &Path, plan: &Plan, source: u16, error: &Error) -> Error {
     let kind = plan.sources[usize::from(source)].kind.name();
     let hint = error.advice().unwrap_or_default().to_owned();
-    Error::user(format!("{}, read as {kind}s, has {error}", path.display())).hint(hint)
+    Error::user(format!("{}, read as {kind}s: {error}", path.display())).hint(hint)
 }
 
 /// Opens a file for reading.

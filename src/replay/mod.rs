@@ -5,7 +5,6 @@
 //! rows depends on the files alone, never on how many of them are taken at once.
 
 mod columnar;
-mod columns;
 mod csv;
 mod file;
 mod jsonl;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Fields, Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -14,16 +14,14 @@ use parquet::errors::ParquetError;
 
 use crate::error::{Error, Result};
 
-use super::columnar::Chunk;
-use super::columns::{Content, Found};
+use super::columnar::{Chunk, Found};
 use super::file::opened;
 
-/// What a file's footer tells: its leaf columns as dotted paths, and its rows.
-pub(super) fn header(path: &Path) -> Result<(Vec<String>, u64)> {
+/// What a file's footer tells: its columns and its rows.
+pub(super) fn header(path: &Path) -> Result<(SchemaRef, u64)> {
     let metadata = footer(path, &opened(path)?)?;
-    let leaves = metadata.parquet_schema().columns().iter().map(|column| column.path().string()).collect();
     let rows = metadata.metadata().file_metadata().num_rows();
-    Ok((leaves, u64::try_from(rows).unwrap_or(0)))
+    Ok((Arc::clone(metadata.schema()), u64::try_from(rows).unwrap_or(0)))
 }
 
 /// Rows of a file, some at a time.
@@ -40,7 +38,7 @@ impl Rows {
         let options = ArrowReaderOptions::new().with_schema(Arc::new(with_dictionaries(&stored, found)));
         let metadata = ArrowReaderMetadata::try_new(Arc::clone(stored.metadata()), options)
             .map_err(|error| unreadable(path, error))?;
-        let mask = ProjectionMask::leaves(metadata.parquet_schema(), found.leaves.iter().map(|&(leaf, _)| leaf));
+        let mask = ProjectionMask::leaves(metadata.parquet_schema(), leaves(&metadata, found));
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
             .with_projection(mask)
             .with_batch_size(batch_rows)
@@ -81,17 +79,30 @@ fn unreadable(path: &Path, error: ParquetError) -> Error {
         .hint("it may have been cut off while it was written or copied; write or copy it again")
 }
 
+/// The leaf columns under the places found.
+fn leaves(metadata: &ArrowReaderMetadata, found: &Found) -> Vec<usize> {
+    let wanted: Vec<Vec<&str>> =
+        found.places.iter().map(|(indexes, _)| names(metadata.schema().fields(), indexes)).collect();
+    let leaves = metadata.parquet_schema().columns().iter().enumerate();
+    let is_wanted = |parts: &[String]| wanted.iter().any(|names| parts.iter().zip(names).all(|(part, name)| part == name));
+    leaves.filter(|(_, leaf)| is_wanted(leaf.path().parts())).map(|(at, _)| at).collect()
+}
+
+/// The names along a path of indexes.
+fn names<'a>(fields: &'a Fields, indexes: &[usize]) -> Vec<&'a str> {
+    let Some((&first, rest)) = indexes.split_first() else { return Vec::new() };
+    let mut all = vec![fields[first].name().as_str()];
+    if let DataType::Struct(inner) = fields[first].data_type() {
+        all.extend(names(inner, rest));
+    }
+    all
+}
+
 /// The file's schema, with the text columns that are read as dictionaries: repeated texts are then decoded once.
 fn with_dictionaries(stored: &ArrowReaderMetadata, found: &Found) -> Schema {
-    let columns = stored.parquet_schema().columns();
-    let is_text = |field: &Field| {
-        let text = found.leaves.iter().filter(|&&(_, content)| content == Content::Text);
-        let mut names = text.map(|&(leaf, _)| columns[leaf].path().parts());
-        names.any(|parts| parts.len() == 1 && parts[0] == *field.name())
-    };
     let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    let fields = stored.schema().fields().iter().map(|field| match field.data_type() {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if is_text(field) => {
+    let fields = stored.schema().fields().iter().enumerate().map(|(at, field)| match field.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if found.places.contains(&(vec![at], true)) => {
             Arc::new(field.as_ref().clone().with_data_type(dictionary.clone()))
         }
         _ => Arc::clone(field),

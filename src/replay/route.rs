@@ -1,5 +1,7 @@
 //! Which source of the plan a file, a topic or a JSON object feeds.
 
+use arrow::datatypes::{DataType, Fields, Schema};
+
 use crate::event::EventKind;
 use crate::plan::{Field, Mapping, Path, Plan, Role, SourcePlan};
 
@@ -43,6 +45,29 @@ pub(super) fn by_fields(plan: &Plan, has: impl Fn(Option<&Path>, &str) -> bool) 
     let feature = || source_of(plan, EventKind::Feature);
     let scoreless = || if score { None } else { feature() };
     outcome.or_else(exposure).or_else(scoreless).or_else(|| source_of(plan, EventKind::Prediction)).or_else(feature)
+}
+
+/// The names of a table's columns, those inside structs with dots.
+pub(super) fn names(schema: &Schema) -> Vec<String> {
+    fn add(names: &mut Vec<String>, prefix: &str, fields: &Fields) {
+        for field in fields {
+            let name = format!("{prefix}{}", field.name());
+            if let DataType::Struct(inner) = field.data_type() {
+                add(names, &format!("{name}."), inner);
+            }
+            names.push(name);
+        }
+    }
+    let mut all = Vec::new();
+    add(&mut all, "", schema.fields());
+    all
+}
+
+/// Whether a field is among the columns: under its mapped path, the path's last part, or its canonical name.
+pub(super) fn is_among(names: &[String], path: Option<&Path>, canonical: &str) -> bool {
+    let mapped = path.map(|path| path.join("."));
+    let last = path.and_then(|path| path.last()).map(String::as_str);
+    [mapped.as_deref(), last, Some(canonical)].into_iter().flatten().any(|wanted| names.iter().any(|name| name == wanted))
 }
 
 fn path_of(field: &Field) -> Option<&Path> {

@@ -55,7 +55,6 @@ fn plan() -> Arc<Plan> {
     Arc::new(plan)
 }
 
-
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/spring").join(name)
 }
@@ -184,7 +183,17 @@ fn parquet_json_and_csv_of_one_log_give_the_same_rows() {
     fs::write(&bare, events.iter().map(line).collect::<String>()).unwrap();
 
     let csv = dir.path().join("flat.csv");
-    let named = ["event_time_us", "prediction_id", "model", "version", "cohort", "score", "predicted_label", "latency_ms", "status"];
+    let named = [
+        "event_time_us",
+        "prediction_id",
+        "model",
+        "version",
+        "cohort",
+        "score",
+        "predicted_label",
+        "latency_ms",
+        "status",
+    ];
     let cell = |value: &serde_json::Value| match value {
         serde_json::Value::String(text) => format!("\"{text}\""),
         serde_json::Value::Null => String::new(),
@@ -196,7 +205,8 @@ fn parquet_json_and_csv_of_one_log_give_the_same_rows() {
         let plain = named.iter().map(|name| cell(&value[name]));
         let features = FEATURES.iter().map(|name| cell(&value["features_num"][name]));
         let categories = CATEGORIES.iter().map(|name| cell(&value["features_cat"][name]));
-        let cells: Vec<String> = plain.chain(features).chain(categories).chain([cell(&event["timestamp_us"])]).collect();
+        let cells: Vec<String> =
+            plain.chain(features).chain(categories).chain([cell(&event["timestamp_us"])]).collect();
         text += &(cells.join(",") + "\n");
     }
     fs::write(&csv, text).unwrap();
@@ -216,7 +226,8 @@ fn parquet_json_and_csv_of_one_log_give_the_same_rows() {
 fn a_bad_line_is_refused_and_its_neighbours_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("poison.jsonl");
-    let good = r#"{"event_time_us": 1367575215765021, "prediction_id": "a", "model": "m", "version": "v1", "score": 0.5}"#;
+    let good =
+        r#"{"event_time_us": 1367575215765021, "prediction_id": "a", "model": "m", "version": "v1", "score": 0.5}"#;
     let outcome = r#"{"event_time_us": 1367575215765021, "prediction_id": "a", "model": "m", "label": 1}"#;
     let bad = [
         (r#"{"event_time_us": 13, "prediction_id": "#, Poison::Malformed),
@@ -224,7 +235,10 @@ fn a_bad_line_is_refused_and_its_neighbours_are_kept() {
         ("[1,2,3]", Poison::Malformed),
         (r#"{"event_time_us": 1367575215765021, "model": "m", "version": "v1", "score": 0.5}"#, Poison::MissingField),
         (r#"{"event_time_us": "yesterday", "prediction_id": "a", "model": "m", "version": "v1"}"#, Poison::WrongType),
-        (r#"{"event_time_us": 253370764800000000, "prediction_id": "a", "model": "m", "version": "v1"}"#, Poison::AbsurdTime),
+        (
+            r#"{"event_time_us": 253370764800000000, "prediction_id": "a", "model": "m", "version": "v1"}"#,
+            Poison::AbsurdTime,
+        ),
     ];
     let mut text = String::new();
     for (line, _) in bad {
@@ -259,7 +273,9 @@ fn cells_of_the_wrong_type_refuse_their_row_only() {
     fs::write(&path, text).unwrap();
     let replay = open(&[path]).unwrap();
     assert_eq!(replay.rows(), 6);
-    assert!(replay.warnings().iter().any(|w| w.ends_with("has no column for `temp`; it counts as missing in every row")));
+    assert!(
+        replay.warnings().iter().any(|w| w.ends_with("has no column for `temp`; it counts as missing in every row"))
+    );
     let rows = rows(replay);
     assert_eq!(rows.order.iter().map(|row| row.2).collect::<Vec<_>>(), [0, 3, 5]);
     let refused: Vec<_> = rows.refused.iter().map(|r| (r.reject.offset, r.reject.reason)).collect();
@@ -308,8 +324,16 @@ fn every_unusable_file_is_explained() {
         ("events.jsonl.gz", "{} is compressed", "unpack it first"),
         ("notes.txt", "cannot tell the format of {}", "replay reads .parquet, .jsonl, .ndjson, .csv and .tsv files"),
         ("words.jsonl", "{} holds no JSON object that fits a source of pipeline world", "each line must be one event"),
-        ("foreign.jsonl", "{} holds topic `orders`, which feeds no source", "are flights.predictions, flights.outcomes"),
-        ("other.csv", "{}, read as predictions, has no column `prediction_id` for the prediction id", "one of the file's columns: a, b"),
+        (
+            "foreign.jsonl",
+            "{} holds topic `orders`, which feeds no source",
+            "are flights.predictions, flights.outcomes",
+        ),
+        (
+            "other.csv",
+            "{}, read as predictions, has no column `prediction_id` for the prediction id",
+            "one of the file's columns: a, b",
+        ),
         ("other.parquet", "{}, read as predictions, has no column `prediction_id`", "one of the file's columns: a, b"),
     ];
     for (name, message, hint) in cases {
@@ -344,7 +368,14 @@ fn a_file_without_rows_is_a_warning() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("quiet.parquet");
     let time: ArrayRef = Arc::new(Int64Array::from(Vec::<i64>::new()));
-    table(&path, &[("event_time", time), ("prediction_id", texts(0)), ("label", Arc::new(Float64Array::from(Vec::<f64>::new())))]);
+    table(
+        &path,
+        &[
+            ("event_time", time),
+            ("prediction_id", texts(0)),
+            ("label", Arc::new(Float64Array::from(Vec::<f64>::new()))),
+        ],
+    );
     let replay = open(std::slice::from_ref(&path)).unwrap();
     assert_eq!(replay.warnings(), [format!("{}: has no rows", path.display())]);
     assert_eq!(rows(replay), Rows { ends: vec![(0, 0, 0), (1, 0, 0)], ..Rows::default() });
