@@ -48,11 +48,8 @@ pub struct ReplayArgs {
 /// Runs the command; the summary goes to `out`, progress and warnings to standard error.
 pub fn run(args: &ReplayArgs, out: &mut dyn Write) -> Result<()> {
     let plan = config::load(&args.config)?.plan;
-    let options = Options {
-        predictions: args.predictions.clone(),
-        outcomes: args.outcomes.clone(),
-        batch_rows: args.batch_rows,
-    };
+    let options =
+        Options { predictions: args.predictions.clone(), outcomes: args.outcomes.clone(), batch_rows: args.batch_rows };
     let files = replay::open(&plan, &args.files, &options)?;
     let progress = Progress::new(files.rows(), args.quiet);
     files.warnings().iter().for_each(|warning| progress.say(&format!("warning: {warning}")));

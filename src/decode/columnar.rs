@@ -14,11 +14,11 @@ use crate::error::{Error, Result};
 use crate::event::Poison;
 use crate::plan::{Plan, TimeFormat};
 
+use super::Decoded;
 use super::binding::{Binding, Layout, Slot};
 use super::cast::Cast;
 use super::rows::Columns;
 use super::validate::{self, Findings};
-use super::Decoded;
 
 /// Column names that an error message lists.
 const NAMES_MAX: usize = 20;
@@ -159,7 +159,8 @@ impl Place {
     fn find(binding: &Binding, schema: &SchemaRef) -> Option<Self> {
         let fields = schema.fields();
         let last = binding.path.last()?;
-        let mapped = top(fields, &binding.name()).or_else(|| nested(fields, &binding.path)).or_else(|| top(fields, last));
+        let mapped =
+            top(fields, &binding.name()).or_else(|| nested(fields, &binding.path)).or_else(|| top(fields, last));
         let canonical = || Some(Self { indexes: top(fields, &binding.canonical)?, slot: canonical_unit(binding.slot) });
         mapped.map(|indexes| Self { indexes, slot: binding.slot }).or_else(canonical)
     }
@@ -212,14 +213,11 @@ fn canonical_unit(slot: Slot) -> Slot {
 fn no_column(binding: &Binding, schema: &SchemaRef) -> Misfit {
     let names: Vec<&str> = schema.fields().iter().take(NAMES_MAX).map(|field| field.name().as_str()).collect();
     let more = if schema.fields().len() > NAMES_MAX { ", …" } else { "" };
+    let mapped = binding.name();
+    let or = if mapped == binding.canonical { String::new() } else { format!(" or `{}`", binding.canonical) };
     Misfit {
         reason: Poison::MissingField,
-        message: format!(
-            "no column `{}` or `{}`; there are {}{more}",
-            binding.name(),
-            binding.canonical,
-            names.join(", ")
-        ),
+        message: format!("no column `{mapped}`{or}; there are {}{more}", names.join(", ")),
         hint: "map the field to one of these columns in the pipeline, or rename the column",
     }
 }

@@ -111,12 +111,13 @@ fn arrival_of(batch: &RecordBatch) -> arrow::error::Result<Int64Array> {
 
 /// Timestamps, dates and texts as microseconds; whole numbers, in texts too, are microseconds already.
 fn micros_of(column: &ArrayRef) -> arrow::error::Result<Int64Array> {
-    let whole = |column: &ArrayRef| cast(column, &DataType::Int64).map(|array| array.as_primitive::<Int64Type>().clone());
+    let whole =
+        |column: &ArrayRef| cast(column, &DataType::Int64).map(|array| array.as_primitive::<Int64Type>().clone());
     let instant = |zone| cast(column, &DataType::Timestamp(TimeUnit::Microsecond, zone));
     match column.data_type() {
         DataType::Timestamp(_, zone) => whole(&instant(zone.clone())?),
         DataType::Utf8 => {
-            let (numbers, times) = (whole(column)?, whole(&instant(Some("UTC".into()))?)?);
+            let (numbers, times) = (whole(column)?, whole(&instant(Some("+00:00".into()))?)?);
             Ok(numbers.iter().zip(&times).map(|(number, time): (Option<Micros>, _)| number.or(time)).collect())
         }
         kind if kind.is_integer() => whole(column),
@@ -131,6 +132,7 @@ pub(super) fn with_arrival(mut batch: EventBatch) -> EventBatch {
         return batch;
     }
     let pairs = known.iter().zip(batch.event_time.values());
-    batch.broker_time = pairs.map(|(&known, &happened)| if known == ARRIVAL_UNKNOWN { happened } else { known }).collect();
+    batch.broker_time =
+        pairs.map(|(&known, &happened)| if known == ARRIVAL_UNKNOWN { happened } else { known }).collect();
     batch
 }

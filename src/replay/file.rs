@@ -77,8 +77,11 @@ fn columns(plan: &Arc<Plan>, path: &Path, format: Format, explicit: Option<u16>)
             .hint("say what it holds with --predictions FILE or --outcomes FILE")
     })?;
     let (found, absent) = columnar::find(plan, source, &schema).map_err(|error| within(path, plan, source, &error))?;
-    let warnings = absent.iter().map(|field| format!("has no column for `{field}`; it counts as missing in every row"));
-    let (streams, warnings) = (BTreeSet::from([(source, 0)]), warnings.collect());
+    let streams = BTreeSet::from([(source, 0)]);
+    let warnings = match absent.as_slice() {
+        [] => Vec::new(),
+        fields => vec![format!("has no column for {}; it counts as missing in every row", fields.join(", "))],
+    };
     Ok(Input { path: path.into(), streams, rows, warnings, contents: Contents::Columns { format, source, found } })
 }
 

@@ -84,7 +84,8 @@ fn leaves(metadata: &ArrowReaderMetadata, found: &Found) -> Vec<usize> {
     let wanted: Vec<Vec<&str>> =
         found.places.iter().map(|(indexes, _)| names(metadata.schema().fields(), indexes)).collect();
     let leaves = metadata.parquet_schema().columns().iter().enumerate();
-    let is_wanted = |parts: &[String]| wanted.iter().any(|names| parts.iter().zip(names).all(|(part, name)| part == name));
+    let is_wanted =
+        |parts: &[String]| wanted.iter().any(|names| parts.iter().zip(names).all(|(part, name)| part == name));
     leaves.filter(|(_, leaf)| is_wanted(leaf.path().parts())).map(|(at, _)| at).collect()
 }
 

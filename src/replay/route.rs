@@ -67,7 +67,10 @@ pub(super) fn names(schema: &Schema) -> Vec<String> {
 pub(super) fn is_among(names: &[String], path: Option<&Path>, canonical: &str) -> bool {
     let mapped = path.map(|path| path.join("."));
     let last = path.and_then(|path| path.last()).map(String::as_str);
-    [mapped.as_deref(), last, Some(canonical)].into_iter().flatten().any(|wanted| names.iter().any(|name| name == wanted))
+    [mapped.as_deref(), last, Some(canonical)]
+        .into_iter()
+        .flatten()
+        .any(|wanted| names.iter().any(|name| name == wanted))
 }
 
 fn path_of(field: &Field) -> Option<&Path> {
