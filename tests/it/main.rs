@@ -2,4 +2,5 @@
 
 mod replay;
 mod replay_laws;
+mod tidy;
 mod world;
