@@ -15,7 +15,11 @@ pub mod infer;
 pub mod judge;
 pub mod kernel;
 pub mod metric;
+#[cfg(feature = "cli")]
+pub mod output;
 pub mod plan;
+#[cfg(feature = "cli")]
+pub mod replay;
 pub mod scan;
 pub mod summary;
 pub mod time;

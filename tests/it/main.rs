@@ -4,6 +4,7 @@ mod decode;
 mod decode_columnar;
 mod decode_oracle;
 mod flights;
+mod replay;
 mod replay_laws;
 mod tidy;
 mod world;
