@@ -12,4 +12,5 @@ pub mod metric;
 pub mod plan;
 pub mod scan;
 pub mod summary;
+pub mod time;
 pub mod verdict;
