@@ -7,6 +7,8 @@ pub mod engine;
 pub mod error;
 pub mod event;
 pub mod judge;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod kernel;
 pub mod metric;
 pub mod plan;

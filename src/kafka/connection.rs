@@ -49,9 +49,9 @@ impl Connection {
     /// Reads the secrets and tries the brokers.
     pub fn open(settings: &Settings) -> Result<Self> {
         let base = base_config(settings)?;
-        let probe: BaseConsumer<Errors> = base
-            .create_with_context(Errors::default())
-            .map_err(|error| Error::user("librdkafka refuses its settings").because(error).hint("correct `kafka.librdkafka`"))?;
+        let probe: BaseConsumer<Errors> = base.create_with_context(Errors::default()).map_err(|error| {
+            Error::user("librdkafka refuses its settings").because(error).hint("correct `kafka.librdkafka`")
+        })?;
         let cluster = await_cluster(&probe, settings)?;
         Ok(Self { settings: settings.clone(), base, cluster })
     }
@@ -68,11 +68,21 @@ impl Connection {
         &self.cluster
     }
 
-    /// A consumer of the pipeline's group. `name` tells its threads and connections apart.
+    /// A consumer of a group. `name` tells its threads and connections apart.
     pub fn consumer<C: ConsumerContext>(&self, group: &str, name: &str, context: C) -> Result<BaseConsumer<C>> {
         let mut config = self.tuned(&CONSUMER_TUNING);
-        config.set("group.id", group).set("client.id", format!("haldane-{}-{name}", std::process::id()));
-        config.create_with_context(context).map_err(|error| Error::user("cannot make a Kafka consumer").because(error))
+        config.set("group.id", group).set("client.id", client_id(name));
+        config.create_with_context(context).map_err(no_consumer)
+    }
+
+    /// A consumer that belongs to no group, starts where it is told and tells when a partition ends.
+    pub fn reader(&self, name: &str) -> Result<BaseConsumer<Errors>> {
+        let mut config = self.tuned(&CONSUMER_TUNING);
+        config
+            .set("group.id", &self.settings.group)
+            .set("client.id", client_id(name))
+            .set("enable.partition.eof", "true");
+        config.create_with_context(Errors::default()).map_err(no_consumer)
     }
 
     /// Configuration of an idempotent producer that sends at once.
@@ -96,6 +106,14 @@ impl Connection {
     }
 }
 
+fn client_id(name: &str) -> String {
+    format!("haldane-{}-{name}", std::process::id())
+}
+
+fn no_consumer(error: KafkaError) -> Error {
+    Error::user("cannot make a Kafka consumer").because(error).hint("correct `kafka.librdkafka`")
+}
+
 fn base_config(settings: &Settings) -> Result<ClientConfig> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &settings.brokers);
@@ -108,9 +126,11 @@ fn base_config(settings: &Settings) -> Result<ClientConfig> {
 
 fn secure(config: &mut ClientConfig, security: &Security) -> Result<()> {
     config.set("security.protocol", security.protocol.name());
-    let texts = [("sasl.mechanisms", &security.mechanism), ("sasl.username", &security.username)];
-    for (key, value) in texts {
-        value.as_ref().map(|value| config.set(key, value));
+    if let Some(mechanism) = security.mechanism {
+        config.set("sasl.mechanisms", mechanism.name());
+    }
+    if let Some(username) = &security.username {
+        config.set("sasl.username", username);
     }
     if let Some(secret) = &security.password {
         config.set("sasl.password", secret.read()?);
@@ -139,31 +159,41 @@ fn await_cluster(probe: &BaseConsumer<Errors>, settings: &Settings) -> Result<St
         while probe.poll(Duration::ZERO).is_some() {}
         match (answer, probe.context().worst()) {
             (Some(cluster), _) => return Ok(cluster),
-            (None, Some((code, reason))) if is_final(code) => return Err(refusal(code, &reason, settings)),
+            (None, Some(said)) if is_final(&said) => return Err(refusal(&said, settings)),
             (None, said) if Instant::now() >= deadline => return Err(unreachable(said, settings)),
             _ => {}
         }
     }
 }
 
-fn is_final(code: RDKafkaErrorCode) -> bool {
-    matches!(code, RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed | RDKafkaErrorCode::SSL)
+/// What the error callback said: a code, and the reason in words.
+type Said = (RDKafkaErrorCode, String);
+
+/// Whether trying again cannot help.
+fn is_final(said: &Said) -> bool {
+    is_tls(said) || matches!(said.0, RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed)
 }
 
-fn refusal(code: RDKafkaErrorCode, reason: &str, settings: &Settings) -> Error {
+/// A listener that hangs up during the handshake comes as a transport error; only the words tell.
+fn is_tls((code, reason): &Said) -> bool {
+    *code == RDKafkaErrorCode::SSL || reason.contains("SSL handshake failed")
+}
+
+fn refusal(said: &Said, settings: &Settings) -> Error {
     let brokers = &settings.brokers;
-    if code == RDKafkaErrorCode::SSL {
+    let reason = said.1.clone();
+    if is_tls(said) {
         return Error::user(format!("no TLS connection to Kafka at {brokers}"))
-            .because(reason.to_owned())
+            .because(reason)
             .hint("check `kafka.security.ca`, and that this listener speaks TLS");
     }
     let user = settings.security.username.as_deref().unwrap_or("");
     Error::user(format!("Kafka at {brokers} refuses the login of user `{user}`"))
-        .because(reason.to_owned())
+        .because(reason)
         .hint("check `kafka.security`: username, mechanism, and the password in its variable or file")
 }
 
-fn unreachable(said: Option<(RDKafkaErrorCode, String)>, settings: &Settings) -> Error {
+fn unreachable(said: Option<Said>, settings: &Settings) -> Error {
     let seconds = CONNECT_TIMEOUT.as_secs();
     let error = Error::external(format!("no answer from Kafka at {} within {seconds} s", settings.brokers))
         .hint("check `kafka.brokers`, and that the brokers run and can be reached from here");
@@ -175,10 +205,10 @@ fn unreachable(said: Option<(RDKafkaErrorCode, String)>, settings: &Settings) ->
 
 /// What the error callback said: the last error, but none that is final is ever replaced.
 #[derive(Debug, Default)]
-pub struct Errors(Mutex<Option<(RDKafkaErrorCode, String)>>);
+pub struct Errors(Mutex<Option<Said>>);
 
 impl Errors {
-    fn worst(&self) -> Option<(RDKafkaErrorCode, String)> {
+    fn worst(&self) -> Option<Said> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -193,7 +223,7 @@ impl ClientContext for Errors {
         let mut worst = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // "All brokers are down" comes on top of the reason why, and says less.
         let says_less = code == RDKafkaErrorCode::AllBrokersDown && worst.is_some();
-        if !says_less && !worst.as_ref().is_some_and(|(code, _)| is_final(*code)) {
+        if !says_less && !worst.as_ref().is_some_and(is_final) {
             *worst = Some((code, reason.to_owned()));
         }
     }
@@ -236,8 +266,7 @@ mod tests {
         errors.error(KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure), "connection reset");
         errors.error(KafkaError::Global(RDKafkaErrorCode::Authentication), "wrong password");
         errors.error(KafkaError::Global(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down");
-        let (code, reason) = errors.worst().unwrap();
-        let error = refusal(code, &reason, &settings());
+        let error = refusal(&errors.worst().unwrap(), &settings());
         assert_eq!(error.to_string(), "Kafka at broker.invalid:9093 refuses the login of user ``: wrong password");
     }
 

@@ -32,7 +32,8 @@ fn headers(message: &BorrowedMessage<'_>, reject: &Reject) -> OwnedHeaders {
         ("haldane.source.offset", message.offset().to_string()),
         ("haldane.source.row", reject.row.to_string()),
     ];
-    let headers = added.iter().fold(original, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
+    let headers =
+        added.iter().fold(original, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
     match bytes > PAYLOAD_BYTES_MAX {
         true => headers.insert(Header { key: "haldane.payload_bytes", value: Some(&bytes.to_string()) }),
         false => headers,

@@ -134,7 +134,9 @@ impl ProducerContext for Deliveries {
         let mut standing = self.lock();
         standing.outstanding -= 1;
         if let Err((error, message)) = result {
-            standing.failure.get_or_insert_with(|| format!("topic `{}` did not take a record: {error}", message.topic()));
+            standing
+                .failure
+                .get_or_insert_with(|| format!("topic `{}` did not take a record: {error}", message.topic()));
         }
         drop(standing);
         self.changed.notify_all();

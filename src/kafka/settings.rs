@@ -39,8 +39,8 @@ impl fmt::Debug for Settings {
 pub struct Security {
     /// Whether the connection is encrypted, and whether there is a login.
     pub protocol: Protocol,
-    /// `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`.
-    pub mechanism: Option<String>,
+    /// How to log in.
+    pub mechanism: Option<Mechanism>,
     /// Login name.
     pub username: Option<String>,
     /// Where the password is found.
@@ -76,6 +76,29 @@ impl Protocol {
             Self::Ssl => "ssl",
             Self::SaslPlaintext => "sasl_plaintext",
             Self::SaslSsl => "sasl_ssl",
+        }
+    }
+}
+
+/// How to log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mechanism {
+    /// User name and password as they are.
+    Plain,
+    /// SCRAM with SHA-256.
+    ScramSha256,
+    /// SCRAM with SHA-512.
+    ScramSha512,
+}
+
+impl Mechanism {
+    /// The name that librdkafka knows.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha512 => "SCRAM-SHA-512",
         }
     }
 }

@@ -48,10 +48,8 @@ pub fn lanes(found: &Partitions) -> u32 {
 }
 
 fn absent(source: &SourcePlan) -> Error {
-    Error::user(format!("topic `{}` does not exist", source.topic)).hint(format!(
-        "create it, or correct the topic of the {}s in the pipeline file",
-        source.kind.name()
-    ))
+    Error::user(format!("topic `{}` does not exist", source.topic))
+        .hint(format!("create it, or correct the topic of the {}s in the pipeline file", source.kind.name()))
 }
 
 fn check_alike(sources: &[SourcePlan], found: &Partitions) -> Result<()> {
@@ -83,8 +81,10 @@ pub struct Own<'a> {
 /// Makes those of haldane's own topics that are not there yet: one partition each, so that each has one order, and the
 /// cluster's own replication. What is there is left as it is.
 pub fn create(connection: &Connection, topics: &[Own<'_>]) -> Result<()> {
-    let admin: AdminClient<DefaultClientContext> =
-        connection.admin_config().create().map_err(|error| Error::user("cannot make a Kafka admin client").because(error))?;
+    let admin: AdminClient<DefaultClientContext> = connection
+        .admin_config()
+        .create()
+        .map_err(|error| Error::user("cannot make a Kafka admin client").because(error))?;
     let mut missing = Vec::new();
     for own in topics {
         if partitions(admin.inner(), own.name)?.is_none() {

@@ -14,18 +14,23 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use haldane::kafka::wait;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 const VERSION: &str = "4.3.1";
+/// Password of the user `haldane` at the login listener.
+pub(crate) const PASSWORD: &str = "correct-horse";
 const START_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A running cluster.
 pub(crate) struct Broker {
     /// Address to connect to.
     pub(crate) bootstrap: String,
+    /// Address where the user `haldane` logs in with [`PASSWORD`]; a given cluster has none.
+    pub(crate) login: Option<String>,
     /// Distinguishes topics of this run from those of others on a shared cluster.
     run: u32,
     topics: AtomicU32,
@@ -45,15 +50,15 @@ impl Broker {
 
     fn obtain() -> Result<Self, String> {
         let broker = match std::env::var("HALDANE_TEST_BOOTSTRAP") {
-            Ok(bootstrap) => Self::at(bootstrap, None),
+            Ok(bootstrap) => Self::at(bootstrap, None, None),
             Err(_) => start(&jars()?)?,
         };
         await_metadata(&broker.bootstrap)?;
         Ok(broker)
     }
 
-    fn at(bootstrap: String, guard: Option<Child>) -> Self {
-        Self { bootstrap, run: std::process::id(), topics: AtomicU32::new(0), _guard: guard }
+    fn at(bootstrap: String, login: Option<String>, guard: Option<Child>) -> Self {
+        Self { bootstrap, login, run: std::process::id(), topics: AtomicU32::new(0), _guard: guard }
     }
 
     /// Makes a topic of a name no other test has.
@@ -84,24 +89,6 @@ impl Broker {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.bootstrap).set("allow.auto.create.topics", "false");
         config
-    }
-}
-
-/// Waits for a future on this thread; rdkafka's admin calls are futures.
-pub(crate) fn wait<F: Future>(future: F) -> F::Output {
-    struct Unpark(std::thread::Thread);
-    impl std::task::Wake for Unpark {
-        fn wake(self: std::sync::Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
-    let mut future = std::pin::pin!(future);
-    loop {
-        match future.as_mut().poll(&mut std::task::Context::from_waker(&waker)) {
-            std::task::Poll::Ready(output) => return output,
-            std::task::Poll::Pending => std::thread::park(),
-        }
     }
 }
 
@@ -139,14 +126,19 @@ fn fetch(home: &Path, libs: &Path) -> Result<(), String> {
         .map_err(|error| missing("mvn", "Maven", &error))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stdout);
-        return Err(format!("mvn could not fetch Kafka {VERSION}: {}", said.lines().next().unwrap_or("no reason given")));
+        return Err(format!(
+            "mvn could not fetch Kafka {VERSION}: {}",
+            said.lines().next().unwrap_or("no reason given")
+        ));
     }
     fs::rename(&partial, libs).map_err(|error| format!("cannot make {}: {error}", libs.display()))
 }
 
 fn pom_text() -> String {
     let dependency = |artifact: &str| {
-        format!("<dependency><groupId>org.apache.kafka</groupId><artifactId>{artifact}</artifactId><version>{VERSION}</version></dependency>")
+        format!(
+            "<dependency><groupId>org.apache.kafka</groupId><artifactId>{artifact}</artifactId><version>{VERSION}</version></dependency>"
+        )
     };
     format!(
         "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion><groupId>haldane</groupId>\
@@ -169,9 +161,9 @@ fn missing(program: &str, package: &str, error: &std::io::Error) -> String {
 fn start(libs: &Path) -> Result<Broker, String> {
     let home = std::env::temp_dir().join(format!("haldane-kafka-{}", std::process::id()));
     fs::create_dir_all(&home).map_err(|error| format!("cannot make {}: {error}", home.display()))?;
-    let (broker_port, controller_port) = free_ports().map_err(|error| format!("no free port on 127.0.0.1: {error}"))?;
+    let ports = free_ports().map_err(|error| format!("no free port on 127.0.0.1: {error}"))?;
     let properties = home.join("server.properties");
-    fs::write(&properties, settings(&home, broker_port, controller_port)).map_err(|error| error.to_string())?;
+    fs::write(&properties, settings(&home, ports)).map_err(|error| error.to_string())?;
     let format = java(libs)
         .args(["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", "aGFsZGFuZS10ZXN0LTAwMQ", "-c"])
         .arg(&properties)
@@ -181,7 +173,8 @@ fn start(libs: &Path) -> Result<Broker, String> {
         return Err(format!("cannot format Kafka's storage: {}", String::from_utf8_lossy(&format.stderr).trim()));
     }
     let guard = guard(&home, java(libs).arg("kafka.Kafka").arg(&properties))?;
-    Ok(Broker::at(format!("127.0.0.1:{broker_port}"), Some(guard)))
+    let [open, login, _] = ports.map(|port| format!("127.0.0.1:{port}"));
+    Ok(Broker::at(open, Some(login), Some(guard)))
 }
 
 fn java(libs: &Path) -> Command {
@@ -192,7 +185,8 @@ fn java(libs: &Path) -> Command {
 
 /// Runs a server below a shell that waits for the end of its input, kills the server and removes its folder.
 fn guard(home: &Path, server: &Command) -> Result<Child, String> {
-    const SCRIPT: &str = r#"home=$1; shift; "$@" >"$home/server.log" 2>&1 & pid=$!; read -r _; kill -9 $pid; wait $pid; rm -rf "$home""#;
+    const SCRIPT: &str =
+        r#"home=$1; shift; "$@" >"$home/server.log" 2>&1 & pid=$!; read -r _; kill -9 $pid; wait $pid; rm -rf "$home""#;
     Command::new("sh")
         .args(["-c", SCRIPT, "guard"])
         .arg(home)
@@ -205,21 +199,30 @@ fn guard(home: &Path, server: &Command) -> Result<Child, String> {
         .map_err(|error| missing("sh", "a POSIX shell", &error))
 }
 
-/// Two ports that are free now, held together so that they differ.
-fn free_ports() -> std::io::Result<(u16, u16)> {
-    let (first, second) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
-    Ok((first.local_addr()?.port(), second.local_addr()?.port()))
+/// Three ports that are free now, held together so that they differ.
+fn free_ports() -> std::io::Result<[u16; 3]> {
+    let bind = || TcpListener::bind("127.0.0.1:0");
+    let held = [bind()?, bind()?, bind()?];
+    let mut ports = [0; 3];
+    for (port, listener) in ports.iter_mut().zip(&held) {
+        *port = listener.local_addr()?.port();
+    }
+    Ok(ports)
 }
 
-fn settings(home: &Path, broker_port: u16, controller_port: u16) -> String {
+fn settings(home: &Path, [open, login, controller]: [u16; 3]) -> String {
     format!(
-        "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller_port}\n\
-         listeners=PLAINTEXT://127.0.0.1:{broker_port},CONTROLLER://127.0.0.1:{controller_port}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{broker_port}\n\
-         controller.listener.names=CONTROLLER\nlog.dirs={}\nauto.create.topics.enable=false\n\
+        "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
+         listeners=OPEN://127.0.0.1:{open},LOGIN://127.0.0.1:{login},CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners=OPEN://127.0.0.1:{open},LOGIN://127.0.0.1:{login}\n\
+         listener.security.protocol.map=OPEN:PLAINTEXT,LOGIN:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         inter.broker.listener.name=OPEN\ncontroller.listener.names=CONTROLLER\nsasl.enabled.mechanisms=PLAIN\n\
+         listener.name.login.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
+         user_haldane=\"{PASSWORD}\";\nlog.dirs={}\nauto.create.topics.enable=false\n\
          group.initial.rebalance.delay.ms=0\noffsets.topic.num.partitions=4\noffsets.topic.replication.factor=1\n\
-         transaction.state.log.num.partitions=4\ntransaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
-         log.retention.ms=-1\nlog.segment.bytes=268435456\n",
+         transaction.state.log.num.partitions=4\ntransaction.state.log.replication.factor=1\n\
+         transaction.state.log.min.isr=1\nlog.retention.ms=-1\nlog.segment.bytes=268435456\n\
+         log.cleaner.backoff.ms=100\n",
         home.join("log").display()
     )
 }
