@@ -1,7 +1,27 @@
 //! Records to columns: one decoder per format, one row or one reject per event, bad neighbours do no harm.
 
+mod binding;
+mod cloudevents;
+mod column;
+mod cursor;
+mod dictionary;
+mod flaw;
+mod json;
+mod number;
+mod rows;
+mod scanner;
+mod text;
+mod time;
+mod trie;
+mod validate;
+
+use std::sync::Arc;
+
 use crate::batch::EventBatch;
 use crate::event::{Micros, Reject};
+use crate::plan::{Format, Plan};
+
+pub use json::Json;
 
 /// One record of an input topic, borrowed from the client.
 #[derive(Debug, Clone, Copy)]
@@ -37,4 +57,13 @@ pub trait Decoder: Send {
 
     /// Hands over what was taken.
     fn finish(&mut self) -> Decoded;
+}
+
+/// A decoder for one partition of one source of the plan, by the source's format.
+#[must_use]
+pub fn decoder(plan: &Arc<Plan>, source: u16, lane: u32) -> Box<dyn Decoder> {
+    match plan.sources[usize::from(source)].format {
+        Format::Json => Box::new(Json::new(plan, source, lane)),
+        Format::ArrowIpc => todo!(),
+    }
 }
