@@ -1,6 +1,8 @@
 //! Progress as offset commits: the low-water offset of every stream, and in the commit's metadata what the scan must
 //! remember to do exactly the same again.
 
+use std::time::{Duration, Instant};
+
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -48,12 +50,32 @@ pub fn origins<C: ConsumerContext>(consumer: &BaseConsumer<C>, streams: &[Stream
     if streams.is_empty() {
         return Ok(Vec::new());
     }
-    let failed = |error| Error::external("cannot read the committed offsets").because(error);
-    let committed = consumer.committed_offsets(list(streams, Offset::Invalid)?, REQUEST_TIMEOUT).map_err(failed)?;
+    let committed = committed(consumer, streams)?;
     let first = offsets_at(consumer, streams, Offset::Beginning)?;
     let end = offsets_at(consumer, streams, Offset::End)?;
     let bounds = first.into_iter().zip(end);
     streams.iter().zip(bounds).map(|(stream, bounds)| origin(stream, &committed, bounds)).collect()
+}
+
+/// A coordinator that has just been made or moved refuses for a moment; polling passes the time and serves the client.
+fn committed<C: ConsumerContext>(consumer: &BaseConsumer<C>, streams: &[Stream]) -> Result<TopicPartitionList> {
+    use RDKafkaErrorCode as Code;
+    let deadline = Instant::now() + REQUEST_TIMEOUT;
+    loop {
+        let answer = consumer.committed_offsets(list(streams, Offset::Invalid)?, REQUEST_TIMEOUT);
+        let code = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code);
+        let passing = [Code::NotCoordinator, Code::CoordinatorNotAvailable, Code::CoordinatorLoadInProgress];
+        match answer {
+            Err(_) if code.is_some_and(|code| passing.contains(&code)) && Instant::now() < deadline => {
+                drop(consumer.poll(Duration::from_millis(50)));
+            }
+            answer => return answer.map_err(unread),
+        }
+    }
+}
+
+fn unread(error: KafkaError) -> Error {
+    Error::external("cannot read the committed offsets").because(error)
 }
 
 fn origin(stream: &Stream, committed: &TopicPartitionList, (first, end): (i64, i64)) -> Result<Origin> {
@@ -63,7 +85,7 @@ fn origin(stream: &Stream, committed: &TopicPartitionList, (first, end): (i64, i
         let offset = saved.offset();
         (saved, offset)
     }) {
-        saved.error().map_err(|error| Error::external("cannot read the committed offsets").because(error))?;
+        saved.error().map_err(unread)?;
         offset = low_water;
         meta = serde_json::from_str(saved.metadata()).ok();
         if meta.is_none() {

@@ -24,7 +24,7 @@ use super::topics::{self, Own, Partitions};
 use super::watch::{Standing, Watch};
 use crate::decode;
 use crate::engine::{Effects, Engine};
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::plan::Plan;
 use crate::scan::Checkpoint;
 
@@ -324,6 +324,8 @@ impl<'a> Drive<'a> {
         }
     }
 
+    /// Commits after everything on its way is acknowledged. A commit that fails for now is made good by the next one; a
+    /// restart in between only reads more again.
     fn commit(&mut self) -> Result<()> {
         let lanes = self.streams.iter().map(|stream| stream.lane + 1).max().unwrap_or(0);
         let checkpoints: Vec<Checkpoint> = (0..lanes).map(|lane| self.engine.checkpoint(lane)).collect();
@@ -331,7 +333,15 @@ impl<'a> Drive<'a> {
             return Ok(());
         }
         self.outlets.publisher.settle()?;
-        checkpoint::commit(&self.outlets.committer, self.plan, &self.streams, &checkpoints)?;
+        match checkpoint::commit(&self.outlets.committer, self.plan, &self.streams, &checkpoints) {
+            Ok(()) => self.note(checkpoints),
+            Err(error) if error.fault() == Fault::External => tracing::warn!(%error, "not committed for now"),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, checkpoints: Vec<Checkpoint>) {
         for checkpoint in &checkpoints {
             for saved in &checkpoint.streams {
                 if let Some(standing) = self.standings.get_mut(&(saved.source, checkpoint.lane)) {
@@ -340,6 +350,5 @@ impl<'a> Drive<'a> {
             }
         }
         self.committed = checkpoints;
-        Ok(())
     }
 }

@@ -63,7 +63,12 @@ fn plan(sources: Vec<SourcePlan>) -> Plan {
         baselines: Vec::new(),
         reference: None,
         metrics: MetricsPlan { names: Vec::new(), compat: Vec::new(), bins: 10 },
-        policy: PolicyPlan { rollout: "toy".into(), baseline_version: "v1".into(), rules: Vec::new() },
+        policy: PolicyPlan {
+            rollout: "toy".into(),
+            baseline_version: "v1".into(),
+            rules: Vec::new(),
+            authority: "AUTO".into(),
+        },
         bounds: Bounds::default(),
     }
 }
