@@ -6,6 +6,7 @@ pub mod decode;
 pub mod engine;
 pub mod error;
 pub mod event;
+pub mod infer;
 pub mod judge;
 #[cfg(feature = "kafka")]
 pub mod kafka;
