@@ -4,5 +4,7 @@
 mod broker;
 #[cfg(feature = "kafka")]
 mod kafka;
+#[cfg(feature = "kafka")]
+mod live;
 mod replay_laws;
 mod world;
