@@ -46,6 +46,7 @@ mod positive_rate;
 mod precision;
 mod psi;
 mod reading;
+pub mod row;
 mod recalibration;
 mod recall;
 mod rejected_rate;

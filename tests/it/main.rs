@@ -7,4 +7,5 @@ mod kafka;
 #[cfg(feature = "kafka")]
 mod live;
 mod replay_laws;
+mod tidy;
 mod world;
