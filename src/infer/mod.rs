@@ -7,12 +7,12 @@ pub fn kolmogorov_sf(x: f64) -> f64 {
     if x <= 0.0 {
         return 1.0;
     }
-    let sum = |term: &dyn Fn(f64) -> f64| (1..=8).map(|j| term(f64::from(j))).sum::<f64>();
+    let sum = |term: &dyn Fn(i32) -> f64| (1..=8).map(term).sum::<f64>();
     let p = if x < 1.18 {
-        let odd = |j: f64| libm::exp(-(2.0 * j - 1.0).powi(2) * PI * PI / (8.0 * x * x));
+        let odd = |j: i32| libm::exp(-f64::from(2 * j - 1).powi(2) * PI * PI / (8.0 * x * x));
         1.0 - (2.0 * PI).sqrt() / x * sum(&odd)
     } else {
-        2.0 * sum(&|j| if j % 2.0 == 1.0 { 1.0 } else { -1.0 } * libm::exp(-2.0 * j * j * x * x))
+        2.0 * sum(&|j| f64::from(j % 2 * 2 - 1) * libm::exp(-2.0 * f64::from(j * j) * x * x))
     };
     p.clamp(0.0, 1.0)
 }
