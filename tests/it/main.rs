@@ -1,9 +1,12 @@
 //! Integration tests, in one binary.
 
+mod broker;
 mod decode;
 mod decode_columnar;
 mod decode_oracle;
 mod flights;
+mod kafka;
+mod live;
 mod replay;
 mod replay_laws;
 mod tidy;
