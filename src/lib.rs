@@ -12,4 +12,6 @@ pub mod metric;
 pub mod plan;
 pub mod scan;
 pub mod summary;
+#[cfg(feature = "serve")]
+pub mod telemetry;
 pub mod verdict;

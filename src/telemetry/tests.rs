@@ -1,0 +1,186 @@
+//! The page shows what happened, every family of the list, and never more series than the bound.
+
+use super::*;
+use crate::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason};
+
+fn row(column: usize, window_end: Micros, value: Option<f64>) -> WindowRow {
+    WindowRow {
+        window_start: window_end - 10,
+        window_end,
+        model: "fraud".to_owned(),
+        version: "v2".to_owned(),
+        segment: String::new(),
+        baseline: "concurrent:v1".to_owned(),
+        reference: String::new(),
+        column: format!("f{column:05}"),
+        metric: "psi".to_owned(),
+        convention: "deciles".to_owned(),
+        revision: 0,
+        last: true,
+        status: if value.is_some() { Status::Ok } else { Status::Insufficient },
+        value,
+        low: None,
+        high: None,
+        p_value: None,
+        n: 100,
+        n_baseline: 100,
+        bins: 10,
+        coverage: None,
+    }
+}
+
+fn decision(action: Action) -> Decision {
+    Decision {
+        id: "b3:00".to_owned(),
+        sequence: 1,
+        episode: "b3:00".to_owned(),
+        time: 0,
+        action,
+        cap_pct: None,
+        rollout: "fraud".to_owned(),
+        model: "fraud".to_owned(),
+        candidate: "v2".to_owned(),
+        baseline: "v1".to_owned(),
+        denied_versions: Vec::new(),
+        precondition: Precondition {
+            candidate: "v2".to_owned(),
+            state: "OBSERVING".to_owned(),
+            state_sequence: "0".repeat(20),
+        },
+        supersedes: Vec::new(),
+        authority: "ADVISORY".to_owned(),
+        reason: Reason { code: "ERROR_RATE".to_owned(), text: "too many errors".to_owned() },
+        evidence: Vec::new(),
+        exposure: Exposure { declared_pct: None, observed_pct: 20.0 },
+        inputs: DecisionInputs {
+            offsets: Vec::new(),
+            policy: "b3:01".to_owned(),
+            reference: String::new(),
+            engine: "haldane".to_owned(),
+        },
+        lease_s: 900,
+        drill: false,
+    }
+}
+
+fn state(candidate: &str, state: &str, validity: &str) -> RolloutState {
+    RolloutState {
+        rollout: "fraud".to_owned(),
+        model: "fraud".to_owned(),
+        candidate: candidate.to_owned(),
+        baseline: "v1".to_owned(),
+        state: state.to_owned(),
+        validity: validity.to_owned(),
+        sequence: 1,
+        cap_pct: None,
+        in_force: Vec::new(),
+        episode: String::new(),
+        declared_pct: None,
+        judged_upto: 10,
+        history: Vec::new(),
+    }
+}
+
+/// One of everything that can happen.
+fn busy() -> Telemetry {
+    let telemetry = Telemetry::new();
+    telemetry.ingested(EventKind::Prediction, 8_192, 1_000_000);
+    telemetry.rejected(&[Reject { offset: 1, row: 0, reason: Poison::Malformed, detail: String::new() }]);
+    telemetry.duplicates(3);
+    telemetry.late(4);
+    telemetry.stepped(Duration::from_millis(2));
+    let lag = Lag { records: 7, time: 1_500_000, watermark: 2_500_000, replay_debt: 9 };
+    telemetry.lag("fraud.predictions", 0, lag);
+    telemetry.committed("fraud.predictions", 0, 5_000_000);
+    telemetry.decided(&decision(Action::Contain));
+    telemetry.acknowledged(12_000_000);
+    telemetry.judged(&[row(0, 10, Some(0.25))]);
+    telemetry.rollouts(&[state("v2", "CONTAINED", "BLIND")]);
+    telemetry
+}
+
+fn page(telemetry: &Telemetry) -> String {
+    telemetry.render().expect("the page is written")
+}
+
+#[test]
+fn the_page_shows_every_family_of_the_list_and_no_other() {
+    let page = page(&busy());
+    let shown: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next()).collect();
+    let mut listed: Vec<_> = FAMILIES.iter().map(|family| family.name).collect();
+    listed.sort_unstable();
+    assert_eq!(shown, listed);
+}
+
+#[test]
+fn the_page_shows_what_happened() {
+    let page = page(&busy());
+    for line in [
+        r#"haldane_events_ingested_total{source="prediction"} 8192"#,
+        r#"haldane_ingested_bytes_total{source="prediction"} 1000000"#,
+        r#"haldane_events_rejected_total{reason="malformed"} 1"#,
+        r#"haldane_events_rejected_total{reason="empty"} 0"#,
+        "haldane_events_duplicate_total 3",
+        "haldane_events_late_total 4",
+        r#"haldane_lag_records{partition="0",topic="fraud.predictions"} 7"#,
+        r#"haldane_lag_seconds{partition="0",topic="fraud.predictions"} 1.5"#,
+        r#"haldane_watermark_delay_seconds{partition="0",topic="fraud.predictions"} 2.5"#,
+        r#"haldane_replay_debt_records{partition="0",topic="fraud.predictions"} 9"#,
+        r#"haldane_checkpoint_timestamp_seconds{partition="0",topic="fraud.predictions"} 5"#,
+        r#"haldane_decisions_total{action="contain"} 1"#,
+        "haldane_decision_delay_seconds_sum 12",
+        "haldane_step_duration_seconds_count 1",
+        r#"haldane_window_rows_total{status="ok"} 1"#,
+        r#"haldane_rollout_severity{candidate="v2",model="fraud",rollout="fraud"} 3"#,
+        r#"haldane_rollout_blind{candidate="v2",model="fraud",rollout="fraud"} 1"#,
+    ] {
+        assert!(page.lines().any(|shown| shown == line), "{line} is missing in\n{page}");
+    }
+}
+
+#[test]
+fn a_revoked_partition_takes_its_gauges_along() {
+    let telemetry = busy();
+    telemetry.revoked("fraud.predictions", 0);
+    telemetry.revoked("never.seen", 3);
+    assert!(!page(&telemetry).contains("fraud.predictions"));
+}
+
+#[test]
+fn a_value_that_is_gone_is_not_shown() {
+    let telemetry = Telemetry::new();
+    telemetry.judged(&[row(0, 10, Some(0.5))]);
+    assert!(page(&telemetry).contains("\nhaldane_metric_value{"));
+    telemetry.judged(&[row(0, 20, None)]);
+    assert!(!page(&telemetry).contains("\nhaldane_metric_value{"));
+}
+
+fn n_series(telemetry: &Telemetry) -> usize {
+    page(telemetry).lines().filter(|line| line.starts_with("haldane_metric_value{")).count()
+}
+
+#[test]
+fn series_are_bounded_and_what_is_left_out_is_counted() {
+    let telemetry = Telemetry::new();
+    let rows: Vec<_> = (0..METRIC_SERIES_MAX + 3).map(|column| row(column, 10, Some(0.1))).collect();
+    telemetry.judged(&rows);
+    assert_eq!(n_series(&telemetry), METRIC_SERIES_MAX);
+    assert!(page(&telemetry).contains("haldane_metric_series_dropped_total 3\n"));
+}
+
+#[test]
+fn series_not_heard_of_again_make_room() {
+    let telemetry = Telemetry::new();
+    let rows: Vec<_> = (0..METRIC_SERIES_MAX).map(|column| row(column, 10, Some(0.1))).collect();
+    telemetry.judged(&rows);
+    telemetry.judged(&[row(METRIC_SERIES_MAX, 30, Some(0.2))]);
+    assert_eq!(n_series(&telemetry), 1);
+    assert!(page(&telemetry).contains("haldane_metric_series_dropped_total 0\n"));
+}
+
+#[test]
+fn quotes_and_newlines_in_labels_are_escaped() {
+    let telemetry = Telemetry::new();
+    telemetry.judged(&[WindowRow { segment: "country=\"D\nE\"".to_owned(), ..row(0, 10, Some(0.1)) }]);
+    assert!(page(&telemetry).contains(r#"segment="country=\"D\nE\"""#));
+}
