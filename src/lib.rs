@@ -11,6 +11,8 @@ pub mod kernel;
 pub mod metric;
 pub mod plan;
 pub mod scan;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod summary;
 #[cfg(feature = "serve")]
 pub mod telemetry;

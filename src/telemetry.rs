@@ -316,6 +316,3 @@ fn register<C: Collector + Clone + 'static>(registry: &Registry, made: prometheu
     registry.register(Box::new(collector.clone())).expect("names of the list are unique");
     collector
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,85 +1,13 @@
 //! The page shows what happened, every family of the list, and never more series than the bound.
 
-use super::*;
-use crate::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason};
+use std::time::Duration;
 
-fn row(column: usize, window_end: Micros, value: Option<f64>) -> WindowRow {
-    WindowRow {
-        window_start: window_end - 10,
-        window_end,
-        model: "fraud".to_owned(),
-        version: "v2".to_owned(),
-        segment: String::new(),
-        baseline: "concurrent:v1".to_owned(),
-        reference: String::new(),
-        column: format!("f{column:05}"),
-        metric: "psi".to_owned(),
-        convention: "deciles".to_owned(),
-        revision: 0,
-        last: true,
-        status: if value.is_some() { Status::Ok } else { Status::Insufficient },
-        value,
-        low: None,
-        high: None,
-        p_value: None,
-        n: 100,
-        n_baseline: 100,
-        bins: 10,
-        coverage: None,
-    }
-}
+use haldane::event::{EventKind, Poison, Reject};
+use haldane::judge::WindowRow;
+use haldane::plan::Action;
+use haldane::telemetry::{FAMILIES, Lag, METRIC_SERIES_MAX, Telemetry};
 
-fn decision(action: Action) -> Decision {
-    Decision {
-        id: "b3:00".to_owned(),
-        sequence: 1,
-        episode: "b3:00".to_owned(),
-        time: 0,
-        action,
-        cap_pct: None,
-        rollout: "fraud".to_owned(),
-        model: "fraud".to_owned(),
-        candidate: "v2".to_owned(),
-        baseline: "v1".to_owned(),
-        denied_versions: Vec::new(),
-        precondition: Precondition {
-            candidate: "v2".to_owned(),
-            state: "OBSERVING".to_owned(),
-            state_sequence: "0".repeat(20),
-        },
-        supersedes: Vec::new(),
-        authority: "ADVISORY".to_owned(),
-        reason: Reason { code: "ERROR_RATE".to_owned(), text: "too many errors".to_owned() },
-        evidence: Vec::new(),
-        exposure: Exposure { declared_pct: None, observed_pct: 20.0 },
-        inputs: DecisionInputs {
-            offsets: Vec::new(),
-            policy: "b3:01".to_owned(),
-            reference: String::new(),
-            engine: "haldane".to_owned(),
-        },
-        lease_s: 900,
-        drill: false,
-    }
-}
-
-fn state(candidate: &str, state: &str, validity: &str) -> RolloutState {
-    RolloutState {
-        rollout: "fraud".to_owned(),
-        model: "fraud".to_owned(),
-        candidate: candidate.to_owned(),
-        baseline: "v1".to_owned(),
-        state: state.to_owned(),
-        validity: validity.to_owned(),
-        sequence: 1,
-        cap_pct: None,
-        in_force: Vec::new(),
-        episode: String::new(),
-        declared_pct: None,
-        judged_upto: 10,
-        history: Vec::new(),
-    }
-}
+use crate::sample::{decision, row, state};
 
 /// One of everything that can happen.
 fn busy() -> Telemetry {
@@ -94,7 +22,7 @@ fn busy() -> Telemetry {
     telemetry.committed("fraud.predictions", 0, 5_000_000);
     telemetry.decided(&decision(Action::Contain));
     telemetry.acknowledged(12_000_000);
-    telemetry.judged(&[row(0, 10, Some(0.25))]);
+    telemetry.judged(&[row("amount", 10, Some(0.25))]);
     telemetry.rollouts(&[state("v2", "CONTAINED", "BLIND")]);
     telemetry
 }
@@ -149,9 +77,9 @@ fn a_revoked_partition_takes_its_gauges_along() {
 #[test]
 fn a_value_that_is_gone_is_not_shown() {
     let telemetry = Telemetry::new();
-    telemetry.judged(&[row(0, 10, Some(0.5))]);
+    telemetry.judged(&[row("amount", 10, Some(0.5))]);
     assert!(page(&telemetry).contains("\nhaldane_metric_value{"));
-    telemetry.judged(&[row(0, 20, None)]);
+    telemetry.judged(&[row("amount", 20, None)]);
     assert!(!page(&telemetry).contains("\nhaldane_metric_value{"));
 }
 
@@ -162,7 +90,7 @@ fn n_series(telemetry: &Telemetry) -> usize {
 #[test]
 fn series_are_bounded_and_what_is_left_out_is_counted() {
     let telemetry = Telemetry::new();
-    let rows: Vec<_> = (0..METRIC_SERIES_MAX + 3).map(|column| row(column, 10, Some(0.1))).collect();
+    let rows: Vec<_> = (0..METRIC_SERIES_MAX + 3).map(|column| row(&format!("f{column:05}"), 10, Some(0.1))).collect();
     telemetry.judged(&rows);
     assert_eq!(n_series(&telemetry), METRIC_SERIES_MAX);
     assert!(page(&telemetry).contains("haldane_metric_series_dropped_total 3\n"));
@@ -171,9 +99,9 @@ fn series_are_bounded_and_what_is_left_out_is_counted() {
 #[test]
 fn series_not_heard_of_again_make_room() {
     let telemetry = Telemetry::new();
-    let rows: Vec<_> = (0..METRIC_SERIES_MAX).map(|column| row(column, 10, Some(0.1))).collect();
+    let rows: Vec<_> = (0..METRIC_SERIES_MAX).map(|column| row(&format!("f{column:05}"), 10, Some(0.1))).collect();
     telemetry.judged(&rows);
-    telemetry.judged(&[row(METRIC_SERIES_MAX, 30, Some(0.2))]);
+    telemetry.judged(&[row("new", 30, Some(0.2))]);
     assert_eq!(n_series(&telemetry), 1);
     assert!(page(&telemetry).contains("haldane_metric_series_dropped_total 0\n"));
 }
@@ -181,6 +109,6 @@ fn series_not_heard_of_again_make_room() {
 #[test]
 fn quotes_and_newlines_in_labels_are_escaped() {
     let telemetry = Telemetry::new();
-    telemetry.judged(&[WindowRow { segment: "country=\"D\nE\"".to_owned(), ..row(0, 10, Some(0.1)) }]);
+    telemetry.judged(&[WindowRow { segment: "country=\"D\nE\"".to_owned(), ..row("amount", 10, Some(0.1)) }]);
     assert!(page(&telemetry).contains(r#"segment="country=\"D\nE\"""#));
 }

@@ -1,0 +1,6 @@
+//! Everything that is tested from outside, in one binary.
+
+mod sample;
+mod schema;
+mod serve;
+mod telemetry;
