@@ -3,7 +3,7 @@
 //! An [`EventBatch`] holds rows of one kind from one input partition, in log order. Only the columns that some monitor of
 //! the plan reads are there. Texts are dictionaries private to the batch, so that nothing is hashed per row after decoding.
 
-use arrow::array::{Array as _, BooleanArray, DictionaryArray, Float64Array, Int16Array, Int64Array, UInt64Array};
+use arrow::array::{BooleanArray, DictionaryArray, Float64Array, Int16Array, Int64Array, UInt64Array};
 use arrow::datatypes::Int32Type;
 
 use crate::event::{EventKind, Micros};

@@ -3,6 +3,8 @@
 
 pub mod batch;
 pub mod decode;
+#[cfg(all(feature = "kafka", feature = "serve"))]
+pub mod demo;
 pub mod engine;
 pub mod error;
 pub mod event;
@@ -16,4 +18,5 @@ pub mod serve;
 pub mod summary;
 #[cfg(feature = "serve")]
 pub mod telemetry;
+pub mod time;
 pub mod verdict;

@@ -41,8 +41,6 @@ pub struct WindowRow {
     pub convention: String,
     /// 0 for the first judgement, counting up.
     pub revision: u32,
-    /// Whether no later revision can come.
-    pub last: bool,
     /// Whether there is a number.
     pub status: Status,
     /// The number.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::summary::{Quality, Traffic};
+use crate::time::Clock;
 
 /// Version of the frame's bytes; the first byte of every frame.
 const FRAME_VERSION: u8 = 1;
@@ -36,25 +37,35 @@ pub enum Body {
     QualityInTime(Quality),
     /// Labels that arrived after it, within the plan's `horizon`.
     QualityLate(Quality),
+    /// The share of traffic that the version is meant to get.
+    Exposure(DeclaredShare),
+}
+
+/// What the last exposure event of a pane said.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct DeclaredShare {
+    /// Event time.
+    pub at: Micros,
+    /// Share of traffic, 0 to 1.
+    pub share: f64,
 }
 
 impl Body {
-    /// Which part it is: 0, 1 or 2. Part of the partial's identity.
+    /// Which part it is. Part of the partial's identity.
     #[must_use]
     pub fn part(&self) -> u8 {
         match self {
             Self::Traffic(_) => 0,
             Self::QualityInTime(_) => 1,
             Self::QualityLate(_) => 2,
+            Self::Exposure(_) => 3,
         }
     }
 }
 
-/// Offsets of one source that fell into one pane of one lane.
+/// Offsets of the source that fell into the pane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Inputs {
-    /// Index of the source in the plan.
-    pub source: u16,
     /// First offset.
     pub first: i64,
     /// Last offset.
@@ -66,6 +77,8 @@ pub struct Inputs {
 pub struct Partial {
     /// Source partition.
     pub lane: u32,
+    /// Index of the source in the plan: each source of a lane is counted by itself.
+    pub source: u16,
     /// Start of the pane.
     pub pane: Micros,
     /// What was counted.
@@ -75,7 +88,7 @@ pub struct Partial {
     /// The counts.
     pub body: Body,
     /// Where they came from.
-    pub inputs: Vec<Inputs>,
+    pub inputs: Inputs,
 }
 
 /// How far one stream of a lane has been read.
@@ -142,10 +155,12 @@ pub struct StreamCheckpoint {
 pub struct CheckpointMeta {
     /// Digest of the plan, shortened to 16 characters.
     pub plan: String,
-    /// The watermark at the low-water offset: panes that ended before it were complete, their late events stay late.
-    pub watermark: Micros,
-    /// Windows that start before this were complete; after a restart they are not computed again.
+    /// The stream's clock at the low-water offset, so that the same events are late again.
+    pub clock: Clock,
+    /// Windows that start before this lack data after a restart; they are history only.
     pub needed_from: Micros,
+    /// Windows that start before this were finished.
+    pub emit_from: Micros,
 }
 
 /// What travels on the partials topic.

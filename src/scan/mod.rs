@@ -1,5 +1,15 @@
 //! Stage 1: one pure state machine per source partition, from event batches to partials.
 
+mod dedup;
+mod fold;
 pub mod frame;
+mod groups;
+mod join;
+mod labels;
+#[expect(clippy::module_inception, reason = "the state machine itself, beside its parts")]
+mod scan;
+mod traffic;
 
-pub use frame::{Body, Checkpoint, GroupKey, Inputs, Partial, StreamState, Tick};
+pub use frame::{Body, Checkpoint, CheckpointMeta, GroupKey, Inputs, Partial, StreamCheckpoint, StreamState, Tick};
+pub use labels::LabelCounts;
+pub use scan::{Counts, Scan};

@@ -19,8 +19,6 @@ pub struct Rates {
     pub positive: u64,
     /// Re-deliveries that were dropped.
     pub duplicates: u64,
-    /// Events that came after their pane was sealed, and were dropped.
-    pub late: u64,
 }
 
 impl Rates {
@@ -33,6 +31,5 @@ impl Rates {
         self.predicted += other.predicted;
         self.positive += other.positive;
         self.duplicates += other.duplicates;
-        self.late += other.late;
     }
 }

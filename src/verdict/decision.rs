@@ -158,8 +158,8 @@ pub struct RolloutState {
     pub episode: String,
     /// Declared share of traffic, percent.
     pub declared_pct: Option<f64>,
-    /// End of the last window that was judged.
-    pub judged_upto: Micros,
+    /// The last judgement that was taken in: when it fell due (event time) and of which kind (0 traffic, 1 quality).
+    pub judged_upto: (Micros, u8),
     /// Per rule and watched number: which of the last windows breached, newest first.
     pub history: Vec<RuleHistory>,
 }

@@ -1,0 +1,312 @@
+//! The state machine of one lane.
+//!
+//! What is in a pane is a function of each stream's records and their order alone. How streams interleave, how records are
+//! batched and when the process was restarted change only *when* a partial is sent, never what its last version says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::batch::EventBatch;
+use crate::event::{EventKind, Micros, stable_hash};
+use crate::plan::{Plan, Task};
+use crate::scan::frame::{
+    Body, Checkpoint, CheckpointMeta, DeclaredShare, GroupKey, Inputs, Partial, StreamCheckpoint, StreamState, Tick,
+};
+use crate::scan::join::Label;
+use crate::scan::labels::{LabelCounts, Labels};
+use crate::scan::traffic::{Codes, Dropped, Scratch, TrafficStream, text_at};
+use crate::time::{Clock, pane};
+
+/// What a lane counted besides its panes, since it was started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rows read.
+    pub rows: u64,
+    /// Events that came after their pane was sealed, and were dropped.
+    pub late: u64,
+    /// Re-deliveries that were dropped.
+    pub duplicates: u64,
+    /// What became of labels.
+    pub labels: LabelCounts,
+}
+
+/// One input stream of the lane.
+#[derive(Debug)]
+struct Stream {
+    kind: EventKind,
+    clock: Clock,
+    next_offset: i64,
+    broker_time: Micros,
+    at_end: bool,
+    finished: bool,
+    traffic: TrafficStream,
+    /// For each pane that a restart may need: where its first record stood, and the clock there.
+    firsts: BTreeMap<Micros, (i64, Clock)>,
+}
+
+/// Stage 1 for one source partition.
+#[derive(Debug)]
+pub struct Scan {
+    plan: Arc<Plan>,
+    lane: u32,
+    lanes: u32,
+    streams: BTreeMap<u16, Stream>,
+    labels: Option<Labels>,
+    counts: Counts,
+    scratch: Scratch,
+}
+
+impl Scan {
+    /// A fresh scan of lane `lane` of `lanes`.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>, lane: u32, lanes: u32) -> Self {
+        let streams = (0..).zip(&plan.sources).map(|(source, spec)| (source, Stream::new(spec.kind))).collect();
+        let labels = plan.quality.as_ref().map(Labels::new);
+        Self { plan, lane, lanes, streams, labels, counts: Counts::default(), scratch: Scratch::default() }
+    }
+
+    /// Continues from a committed checkpoint: the caller reads each stream from its low-water offset.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) {
+        for saved in &checkpoint.streams {
+            if let Some(stream) = self.streams.get_mut(&saved.source) {
+                stream.next_offset = saved.low_water;
+                stream.clock = saved.meta.clock.clone();
+            }
+        }
+    }
+
+    /// Takes the next rows of one stream; returns the partials that became final.
+    pub fn step(&mut self, batch: &EventBatch) -> Vec<Partial> {
+        let Some((first, last)) = batch.offsets() else { return Vec::new() };
+        debug_assert_eq!(batch.lane, self.lane, "a batch goes to the scan of its lane");
+        self.counts.rows += batch.len() as u64;
+        match batch.kind {
+            EventKind::Prediction | EventKind::Feature => self.count(batch, first),
+            EventKind::Outcome => self.label(batch, first),
+            EventKind::Exposure => {}
+        }
+        let stream = self.streams.get_mut(&batch.source).expect("a source of the plan");
+        stream.next_offset = stream.next_offset.max(last + 1);
+        stream.at_end = false;
+        stream.broker_time = batch.broker_time.values().iter().copied().fold(stream.broker_time, Micros::max);
+        let mut partials = self.seal();
+        if batch.kind == EventKind::Exposure {
+            partials.extend(self.declare(batch));
+        }
+        partials
+    }
+
+    /// Tells how far a stream was read, past refused records too, and whether its log ended there, for now or for good.
+    pub fn progress(&mut self, source: u16, next_offset: i64, at_end: bool, finished: bool) -> Vec<Partial> {
+        let stream = self.streams.get_mut(&source).expect("a source of the plan");
+        stream.next_offset = stream.next_offset.max(next_offset);
+        stream.at_end = at_end;
+        stream.finished |= finished;
+        self.seal()
+    }
+
+    fn count(&mut self, batch: &EventBatch, first: i64) {
+        let plan = Arc::clone(&self.plan);
+        let labels_follow = plan.sources.iter().any(|source| source.kind == EventKind::Outcome);
+        let stream = self.streams.get_mut(&batch.source).expect("a source of the plan");
+        let clock_before = stream.clock.clone();
+        let (cells, Dropped { late, duplicates }) = stream.traffic.assign(&plan, &mut stream.clock, batch);
+        self.counts.late += late;
+        self.counts.duplicates += duplicates;
+        for cell in &cells {
+            stream.firsts.entry(cell.pane).or_insert_with(|| (first, clock_before.clone()));
+            stream.traffic.count(&plan, batch, cell, &mut self.scratch);
+            if let (EventKind::Prediction, Some(labels)) = (batch.kind, &mut self.labels) {
+                labels.predict(&plan, batch, cell, labels_follow);
+            }
+        }
+    }
+
+    fn label(&mut self, batch: &EventBatch, first: i64) {
+        let Some(labels) = &mut self.labels else { return };
+        let plan = &self.plan;
+        let stream = self.streams.get_mut(&batch.source).expect("a source of the plan");
+        let task = plan.quality.as_ref().map(|quality| quality.task);
+        let classes = Codes::of(&batch.label_class, |name| stable_hash(name.as_bytes()));
+        let clock_before = stream.clock.clone();
+        for row in 0..batch.len() {
+            let broker_time = batch.broker_time.value(row);
+            let watermark = stream.clock.watermark(&plan.time).unwrap_or(Micros::MIN);
+            stream.clock.observe(broker_time, &plan.time);
+            let arrived_in = stream.clock.watermark(&plan.time).map_or(broker_time, |mark| mark + plan.time.lateness);
+            let bucket = pane::start_of(arrived_in, plan.time.pane);
+            stream.firsts.entry(bucket).or_insert_with(|| (first, clock_before.clone()));
+            let value = (task != Some(Task::Multiclass)).then(|| batch.label.value(row)).unwrap_or_default();
+            let class = classes.get(row).unwrap_or_default();
+            labels.label(plan, batch.id.value(row), Label { broker_time, watermark, value, class });
+        }
+    }
+
+    fn declare(&self, batch: &EventBatch) -> Vec<Partial> {
+        let declared = |row: usize| {
+            let at = batch.event_time.value(row);
+            let text = |column| text_at(column, row).unwrap_or_default().to_owned();
+            let group = GroupKey { model: text(&batch.model), version: text(&batch.version), segment: Vec::new() };
+            let body = Body::Exposure(DeclaredShare { at, share: batch.exposure.value(row) });
+            let offset = batch.offset.value(row);
+            let inputs = Inputs { first: offset, last: offset };
+            self.partial(batch.source, pane::start_of(at, self.plan.time.pane), &group, inputs, body)
+        };
+        (0..batch.len()).map(declared).collect()
+    }
+
+    /// Sends and forgets what is complete.
+    fn seal(&mut self) -> Vec<Partial> {
+        let mut sealed = Vec::new();
+        let length = self.plan.time.pane;
+        for (&source, stream) in &mut self.streams {
+            let mark = stream.watermark(&self.plan);
+            while let Some(entry) = stream.traffic.panes.first_entry().filter(|entry| entry.key() + length <= mark) {
+                let (start, pane) = entry.remove_entry();
+                sealed.extend(pane.groups.iter().map(|(key, traffic)| {
+                    (source, start, key.clone(), pane.inputs, Body::Traffic(traffic.clone()))
+                }));
+            }
+        }
+        let mut partials: Vec<Partial> = sealed
+            .into_iter()
+            .map(|(source, start, key, inputs, body)| self.partial(source, start, &key, inputs, body))
+            .collect();
+        partials.extend(self.seal_labels());
+        partials
+    }
+
+    fn seal_labels(&mut self) -> Vec<Partial> {
+        let predictions = self.kind_watermark(EventKind::Prediction);
+        let outcomes = self.kind_watermark(EventKind::Outcome);
+        let Some(mut labels) = self.labels.take() else { return Vec::new() };
+        let quality = self.plan.quality.as_ref().expect("labels imply a quality plan");
+        let length = self.plan.time.pane;
+        let mut partials = Vec::new();
+        let mut done = Vec::new();
+        for (&start, pane) in &mut labels.panes {
+            let end = start + length;
+            if predictions < end || outcomes <= end.saturating_add(quality.wait) {
+                break;
+            }
+            let complete = outcomes > end.saturating_add(quality.horizon);
+            if pane.in_time_sent && !complete {
+                continue;
+            }
+            for (key, cell) in pane.groups.iter() {
+                if !pane.in_time_sent && cell.in_time.n > 0 {
+                    partials.push(self.quality_partial(start, key, Body::QualityInTime(cell.in_time.clone())));
+                }
+                if complete && cell.late.n > 0 {
+                    partials.push(self.quality_partial(start, key, Body::QualityLate(cell.late.clone())));
+                }
+            }
+            pane.in_time_sent = true;
+            if complete {
+                done.push(start);
+            }
+        }
+        if !done.is_empty() {
+            done.iter().for_each(|start| drop(labels.panes.remove(start)));
+            labels.forget(&self.plan, predictions);
+        }
+        self.counts.labels = labels.counts;
+        self.labels = Some(labels);
+        partials
+    }
+
+    /// Open panes as they stand now; provisional.
+    #[must_use]
+    pub fn open(&self) -> Vec<Partial> {
+        let mut partials = Vec::new();
+        for (&source, stream) in &self.streams {
+            for (&start, pane) in &stream.traffic.panes {
+                partials.extend(pane.groups.iter().map(|(key, traffic)| {
+                    self.partial(source, start, key, pane.inputs, Body::Traffic(traffic.clone()))
+                }));
+            }
+        }
+        for (start, key, cell) in self.labels.iter().flat_map(Labels::cells) {
+            let in_time = (cell.in_time.n > 0).then(|| Body::QualityInTime(cell.in_time.clone()));
+            let late = (cell.late.n > 0).then(|| Body::QualityLate(cell.late.clone()));
+            partials.extend(in_time.into_iter().chain(late).map(|body| self.quality_partial(start, key, body)));
+        }
+        partials
+    }
+
+    /// How far the lane has been read.
+    #[must_use]
+    pub fn tick(&self) -> Tick {
+        let state = |(&source, stream): (&u16, &Stream)| StreamState {
+            source,
+            next_offset: stream.next_offset,
+            watermark: stream.watermark(&self.plan),
+            broker_time: stream.broker_time,
+            at_end: stream.at_end,
+            finished: stream.finished,
+        };
+        let streams = self.streams.iter().filter(|(_, stream)| stream.kind != EventKind::Exposure).map(state).collect();
+        Tick { lane: self.lane, lanes: self.lanes, plan: self.plan.digest.clone(), streams }
+    }
+
+    /// Where the lane would resume, given the first pane that the judge still needs (`Micros::MAX`: it keeps its own).
+    pub fn checkpoint(&mut self, needed_from: Micros, emit_from: Micros) -> Checkpoint {
+        let open = self.streams.values().filter_map(|stream| stream.traffic.panes.keys().next());
+        let labelled = self.labels.iter().filter_map(|labels| labels.panes.keys().next());
+        let needed_from = open.chain(labelled).copied().fold(needed_from, Micros::min);
+        let plan: String = self.plan.digest.chars().take(16).collect();
+        let mut streams = Vec::new();
+        for (&source, stream) in &mut self.streams {
+            stream.firsts = stream.firsts.split_off(&needed_from);
+            let here = (stream.next_offset, stream.clock.clone());
+            let first = stream.firsts.values().min_by_key(|(offset, _)| *offset).cloned();
+            let (low_water, clock) = first.unwrap_or(here);
+            let meta = CheckpointMeta { plan: plan.clone(), clock, needed_from, emit_from: emit_from.max(needed_from) };
+            streams.push(StreamCheckpoint { source, low_water, meta });
+        }
+        Checkpoint { lane: self.lane, streams }
+    }
+
+    /// What was counted besides the panes.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn partial(&self, source: u16, pane: Micros, group: &GroupKey, inputs: Inputs, body: Body) -> Partial {
+        let upto = self.streams.values().map(|stream| stream.next_offset).sum();
+        Partial { lane: self.lane, source, pane, group: group.clone(), upto, body, inputs }
+    }
+
+    fn quality_partial(&self, pane: Micros, group: &GroupKey, body: Body) -> Partial {
+        let source = self.plan.sources.iter().position(|source| source.kind == EventKind::Outcome).unwrap_or(0);
+        let source = u16::try_from(source).expect("a plan has few sources");
+        let next_offset = self.streams[&source].next_offset;
+        self.partial(source, pane, group, Inputs { first: 0, last: next_offset - 1 }, body)
+    }
+
+    /// The smallest watermark of the streams of one kind; the largest time when there are none.
+    fn kind_watermark(&self, kind: EventKind) -> Micros {
+        let marks = self.streams.values().filter(|stream| stream.kind == kind).map(|stream| stream.watermark(&self.plan));
+        marks.min().unwrap_or(Micros::MAX)
+    }
+}
+
+impl Stream {
+    fn new(kind: EventKind) -> Self {
+        Self {
+            kind,
+            clock: Clock::default(),
+            next_offset: 0,
+            broker_time: Micros::MIN,
+            at_end: false,
+            finished: false,
+            traffic: TrafficStream::default(),
+            firsts: BTreeMap::new(),
+        }
+    }
+
+    fn watermark(&self, plan: &Plan) -> Micros {
+        if self.finished { Micros::MAX } else { self.clock.watermark(&plan.time).unwrap_or(Micros::MIN) }
+    }
+}
