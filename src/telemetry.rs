@@ -225,7 +225,7 @@ impl Telemetry {
 
     /// Rollouts changed their state.
     pub fn rollouts(&self, states: &[RolloutState]) {
-        let Some(oldest) = states.iter().map(|state| state.judged_upto).min() else { return };
+        let Some(oldest) = states.iter().map(|state| state.judged_upto.0).min() else { return };
         let mut series = lock(&self.rollout_series);
         for key in series.make_room(oldest) {
             let _ = self.severity.remove_label_values(&label_refs(&key));
@@ -233,7 +233,7 @@ impl Telemetry {
         }
         for state in states {
             let key = [&state.rollout, &state.model, &state.candidate].map(Clone::clone);
-            if series.put(key.clone(), state.judged_upto, ()) {
+            if series.put(key.clone(), state.judged_upto.0, ()) {
                 self.severity.with_label_values(&label_refs(&key)).set(severity(&state.state));
                 self.blind.with_label_values(&label_refs(&key)).set(i64::from(state.validity == "BLIND"));
             } else {

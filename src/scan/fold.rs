@@ -130,9 +130,8 @@ mod tests {
 
     #[test]
     fn folding_depends_on_the_names_alone() {
-        let keys: Vec<_> = (0..240_u32)
-            .map(|i| prefix("m", &format!("v{}", i % 10), &[format!("s{}", (i / 10) % 7)]))
-            .collect();
+        let keys: Vec<_> =
+            (0..240_u32).map(|i| prefix("m", &format!("v{}", i % 10), &[format!("s{}", (i / 10) % 7)])).collect();
         let reversed: Vec<_> = keys.iter().rev().cloned().collect();
         let counts = count(&keys);
         assert_eq!(counts, count(&reversed));

@@ -66,7 +66,12 @@ pub(crate) struct Labels {
 }
 
 impl Labels {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "0 < sample <= 1")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "0 < sample <= 1"
+    )]
     pub(crate) fn new(quality: &QualityPlan) -> Self {
         let id_limit = (quality.sample * u64::MAX as f64) as u64;
         Self { panes: BTreeMap::new(), counts: LabelCounts::default(), join: Join::new(quality.pending_max), id_limit }
@@ -75,10 +80,13 @@ impl Labels {
     /// Takes the answered predictions of one cell: those that carry a label count at once, the others wait for theirs.
     pub(crate) fn predict(&mut self, plan: &Plan, batch: &EventBatch, cell: &CellRows, labels_follow: bool) {
         let quality = plan.quality.as_ref().expect("checked by the caller");
-        let Some(scores) = plan.columns.index_of(Role::Score).and_then(|column| batch.numeric.get(column)) else { return };
+        let Some(scores) = plan.columns.index_of(Role::Score).and_then(|column| batch.numeric.get(column)) else {
+            return;
+        };
         let predicted = Codes::of(&batch.predicted, |name| class_of(quality.task, name));
         let classes = Codes::of(&batch.label_class, |name| stable_hash(name.as_bytes()));
-        let pane = self.panes.entry(cell.pane).or_insert_with(|| QualityPane { groups: Groups::new(), in_time_sent: false });
+        let pane =
+            self.panes.entry(cell.pane).or_insert_with(|| QualityPane { groups: Groups::new(), in_time_sent: false });
         let slot = pane.groups.slot(&cell.key, plan);
         for &row in &cell.rows {
             let row = row as usize;

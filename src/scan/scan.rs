@@ -163,9 +163,11 @@ impl Scan {
             let mark = stream.watermark(&self.plan);
             while let Some(entry) = stream.traffic.panes.first_entry().filter(|entry| entry.key() + length <= mark) {
                 let (start, pane) = entry.remove_entry();
-                sealed.extend(pane.groups.iter().map(|(key, traffic)| {
-                    (source, start, key.clone(), pane.inputs, Body::Traffic(traffic.clone()))
-                }));
+                sealed.extend(
+                    pane.groups.iter().map(|(key, traffic)| {
+                        (source, start, key.clone(), pane.inputs, Body::Traffic(traffic.clone()))
+                    }),
+                );
             }
         }
         let mut partials: Vec<Partial> = sealed
@@ -287,7 +289,8 @@ impl Scan {
 
     /// The smallest watermark of the streams of one kind; the largest time when there are none.
     fn kind_watermark(&self, kind: EventKind) -> Micros {
-        let marks = self.streams.values().filter(|stream| stream.kind == kind).map(|stream| stream.watermark(&self.plan));
+        let marks =
+            self.streams.values().filter(|stream| stream.kind == kind).map(|stream| stream.watermark(&self.plan));
         marks.min().unwrap_or(Micros::MAX)
     }
 }

@@ -145,7 +145,9 @@ fn count(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u32], s
             scratch.values.iter().for_each(|&value| traffic.latency.update(value));
         }
     }
-    for ((category, column), array) in traffic.categorical.iter_mut().zip(&plan.columns.categorical).zip(&batch.categorical) {
+    for ((category, column), array) in
+        traffic.categorical.iter_mut().zip(&plan.columns.categorical).zip(&batch.categorical)
+    {
         count_codes(array, rows, &mut scratch.codes);
         let names = array.values().as_string::<i32>();
         for (code, &count) in scratch.codes.iter().enumerate().filter(|(_, count)| **count > 0) {

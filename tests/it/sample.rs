@@ -21,7 +21,6 @@ pub(crate) fn row(column: &str, window_end: Micros, value: Option<f64>) -> Windo
         metric: "psi".to_owned(),
         convention: "deciles".to_owned(),
         revision: 0,
-        last: true,
         status: if value.is_some() { Status::Ok } else { Status::Insufficient },
         value,
         low: None,
@@ -100,7 +99,7 @@ pub(crate) fn state(candidate: &str, state: &str, validity: &str) -> RolloutStat
         in_force: Vec::new(),
         episode: String::new(),
         declared_pct: None,
-        judged_upto: 10,
+        judged_upto: (10, 0),
         history: vec![RuleHistory { rule: "errors".to_owned(), scope: "@".to_owned(), breached: vec![true, false] }],
     }
 }
