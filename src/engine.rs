@@ -1,12 +1,13 @@
 //! Both stages in one process: what replay, the demo and the standalone service drive.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::batch::EventBatch;
 use crate::event::Micros;
-use crate::judge::WindowRow;
+use crate::judge::{Judge, WindowRow};
 use crate::plan::Plan;
-use crate::scan::Checkpoint;
+use crate::scan::{Checkpoint, Counts, Partial, Scan};
 use crate::verdict::{Decision, RolloutState};
 
 /// What a step gives rise to; the shell carries it out.
@@ -20,66 +21,90 @@ pub struct Effects {
     pub states: Vec<RolloutState>,
 }
 
+impl Effects {
+    /// Adds what a later step gave rise to.
+    pub fn extend(&mut self, later: Self) {
+        self.windows.extend(later.windows);
+        self.decisions.extend(later.decisions);
+        self.states.extend(later.states);
+    }
+}
+
 /// Scans for every lane and one judge, joined by an in-memory log.
 #[derive(Debug)]
 pub struct Engine {
-    #[expect(dead_code, reason = "skeleton")]
-    plan: Arc<Plan>,
+    scans: BTreeMap<u32, Scan>,
+    judge: Judge,
 }
 
 impl Engine {
     /// A fresh engine for `lanes` source partitions.
     #[must_use]
     pub fn new(plan: Arc<Plan>, lanes: u32) -> Self {
-        let _ = lanes;
-        Self { plan }
+        let scans = (0..lanes).map(|lane| (lane, Scan::new(Arc::clone(&plan), lane, lanes))).collect();
+        Self { scans, judge: Judge::new(plan) }
     }
 
     /// Continues from rollout states read back from the state topic.
     pub fn restore_rollouts(&mut self, states: Vec<RolloutState>) {
-        let _ = states;
+        self.judge.restore_rollouts(states);
     }
 
-    /// Continues one lane from its committed checkpoint.
+    /// Continues one lane from its committed checkpoint; the caller reads each stream from its low-water offset.
     pub fn restore_lane(&mut self, checkpoint: &Checkpoint) {
-        let _ = checkpoint;
+        self.scan(checkpoint.lane).restore(checkpoint);
+        self.judge.restore_lane(checkpoint);
     }
 
     /// Takes a batch of one stream. Batches of one stream come in offset order; streams may interleave at will.
     pub fn step(&mut self, batch: &EventBatch) -> Effects {
-        let _ = batch;
-        todo!()
+        let partials = self.scan(batch.lane).step(batch);
+        self.pass_on(batch.lane, partials)
     }
 
     /// Tells that a stream was read up to `next_offset` (also past refused records), whether its log ended there for now,
     /// and whether for good.
     pub fn progress(&mut self, lane: u32, source: u16, next_offset: i64, at_end: bool, finished: bool) -> Effects {
-        let _ = (lane, source, next_offset, at_end, finished);
-        todo!()
+        let partials = self.scan(lane).progress(source, next_offset, at_end, finished);
+        self.pass_on(lane, partials)
+    }
+
+    fn pass_on(&mut self, lane: u32, partials: Vec<Partial>) -> Effects {
+        partials.into_iter().for_each(|partial| self.judge.put(partial));
+        let tick = self.scan(lane).tick();
+        self.judge.tick(tick)
     }
 
     /// Tells the newest broker time known (live: the wall clock), against which idle streams are recognised.
     pub fn broker_now(&mut self, now: Micros) -> Effects {
-        let _ = now;
-        todo!()
+        self.judge.broker_now(now)
     }
 
-    /// The open windows as they stand now: provisional, never decided on.
+    /// The open window as it stands now: provisional, never decided on.
     #[must_use]
     pub fn early(&self) -> Vec<WindowRow> {
-        todo!()
+        self.judge.early(self.scans.values().flat_map(Scan::open).collect())
     }
 
     /// Where a lane would resume.
-    #[must_use]
-    pub fn checkpoint(&self, lane: u32) -> Checkpoint {
-        let _ = lane;
-        todo!()
+    pub fn checkpoint(&mut self, lane: u32) -> Checkpoint {
+        let (needed_from, emit_from) = self.judge.needed_from();
+        self.scan(lane).checkpoint(needed_from, emit_from)
     }
 
     /// Every rollout's state, in key order.
     #[must_use]
     pub fn rollouts(&self) -> Vec<RolloutState> {
-        todo!()
+        self.judge.rollouts()
+    }
+
+    /// What each lane counted besides its panes.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<u32, Counts> {
+        self.scans.iter().map(|(&lane, scan)| (lane, scan.counts())).collect()
+    }
+
+    fn scan(&mut self, lane: u32) -> &mut Scan {
+        self.scans.get_mut(&lane).expect("lanes are counted when the engine is made")
     }
 }

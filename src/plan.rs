@@ -336,6 +336,8 @@ pub struct PolicyPlan {
     pub rollout: String,
     /// The version that candidates are compared with.
     pub baseline_version: String,
+    /// Who may act on decisions: `ADVISORY`, `APPROVAL` or `AUTO`.
+    pub authority: String,
     /// Rules in the order of the file.
     pub rules: Vec<Rule>,
 }

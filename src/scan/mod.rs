@@ -3,7 +3,7 @@
 mod dedup;
 mod fold;
 pub mod frame;
-mod groups;
+pub(crate) mod groups;
 mod join;
 mod labels;
 #[expect(clippy::module_inception, reason = "the state machine itself, beside its parts")]

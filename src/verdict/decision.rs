@@ -53,6 +53,21 @@ pub struct Decision {
     pub drill: bool,
 }
 
+impl Decision {
+    /// The decision's identity: a digest of what it says and of the window that called for it. Offsets are not part of it,
+    /// so the same events give the same id however they were partitioned.
+    pub(crate) fn digest(&self, window_start: Micros) -> String {
+        let identity = (
+            (&self.rollout, &self.model, &self.candidate, &self.baseline),
+            (&self.inputs.policy, &self.inputs.reference, &self.episode),
+            (self.action, self.cap_pct, self.sequence),
+            (window_start, self.time),
+        );
+        let bytes = postcard::to_stdvec(&identity).expect("an identity always encodes");
+        format!("b3:{}", blake3::hash(&bytes).to_hex())
+    }
+}
+
 /// What must still be true when a decision is applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Precondition {

@@ -1,5 +1,8 @@
 //! What to do about the evidence: rules, the rollout's state, decisions.
 
 pub mod decision;
+mod evidence;
+pub(crate) mod policy;
+mod reason;
 
 pub use decision::{Decision, Evidence, RolloutState};

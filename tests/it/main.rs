@@ -1,6 +1,8 @@
-//! Everything that is tested from outside, in one binary.
+//! Integration tests, in one binary.
 
+mod replay_laws;
 mod sample;
 mod schema;
 mod serve;
 mod telemetry;
+mod world;

@@ -1,0 +1,405 @@
+//! The state machine of stage 2.
+//!
+//! Judgements fall due in event time: a window's traffic when every stream has passed its end, its quality when labels had
+//! `wait` to arrive, its last revision at the labels' `horizon`. Due judgements are made strictly in order of (due time,
+//! kind, start), so decisions come in one order however the input was batched, partitioned or interrupted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::engine::Effects;
+use crate::event::{Micros, SECOND};
+use crate::judge::measure::{Baselines, Measure, Span};
+use crate::judge::progress::Progress;
+use crate::judge::row::WindowRow;
+use crate::judge::store::Store;
+use crate::judge::view::{self, Views};
+use crate::metric::{self, Metric};
+use crate::plan::{Baseline, Plan, WindowKind};
+use crate::scan::groups::Groups;
+use crate::scan::{Body, Checkpoint, Partial, Tick, frame::Frame};
+use crate::summary::Traffic;
+use crate::time::pane;
+use crate::verdict::policy::{Judged, Kind, Policy};
+use crate::verdict::{RolloutState, decision::Exposure};
+
+/// One day.
+const DAY: Micros = 86_400 * SECOND;
+
+/// A judgement that will fall due. Ordered by due time, then kind, then window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Due {
+    at: Micros,
+    what: What,
+    span: Span,
+}
+
+/// What is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    /// A pane that may complete an at-least-n window.
+    Pane,
+    /// A window's traffic.
+    Traffic,
+    /// A window's labels that came in time.
+    Quality,
+    /// A window's labels, late ones included.
+    LateQuality,
+}
+
+/// A window that was judged and is not forgotten yet.
+#[derive(Debug, Clone, Default)]
+struct Done {
+    traffic_revisions: u32,
+    quality_revisions: u32,
+    scored: Views<u64>,
+    requests: Views<u64>,
+    /// Kept only when some baseline looks back.
+    views: Views<Traffic>,
+}
+
+impl Done {
+    /// Share of a model's predictions that a version answered, percent.
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+    fn share_pct(&self, model: &str, version: &str) -> f64 {
+        let requests = |version: &str| {
+            let key = view::ViewKey { model: model.to_owned(), version: version.to_owned(), segment: String::new() };
+            self.requests.get(&key).copied().unwrap_or_default() as f64
+        };
+        requests(version) / requests(view::ALL_VERSIONS).max(1.0) * 100.0
+    }
+}
+
+/// Stage 2.
+#[derive(Debug)]
+pub struct Judge {
+    plan: Arc<Plan>,
+    metrics: Vec<&'static dyn Metric>,
+    reference: Option<BTreeMap<String, Traffic>>,
+    progress: Progress,
+    store: Store,
+    due: BTreeSet<Due>,
+    done: BTreeMap<Span, Done>,
+    /// Start of the at-least-n window that is being filled.
+    run_start: Option<Micros>,
+    needed_from: Micros,
+    emit_from: Micros,
+    /// The clock when state was last released.
+    released_at: Micros,
+    policy: Policy,
+}
+
+impl std::fmt::Debug for dyn Metric {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.spec().name)
+    }
+}
+
+impl Judge {
+    /// A fresh judge.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>) -> Self {
+        let reference = plan.reference.as_ref().map(|reference| view::reference(&plan, &reference.profile));
+        Self {
+            metrics: plan.metrics.names.iter().filter_map(|name| metric::find(name)).collect(),
+            reference,
+            progress: Progress::default(),
+            store: Store::default(),
+            due: BTreeSet::new(),
+            done: BTreeMap::new(),
+            run_start: None,
+            needed_from: Micros::MIN,
+            emit_from: Micros::MIN,
+            released_at: Micros::MIN,
+            policy: Policy::new(Arc::clone(&plan)),
+            plan,
+        }
+    }
+
+    /// Continues rollouts from states read back from the state topic.
+    pub fn restore_rollouts(&mut self, states: Vec<RolloutState>) {
+        self.policy.restore(states);
+    }
+
+    /// Continues after a restart of a lane: windows that were finished are not judged again.
+    pub fn restore_lane(&mut self, checkpoint: &Checkpoint) {
+        for stream in &checkpoint.streams {
+            self.needed_from = self.needed_from.max(stream.meta.needed_from);
+            self.emit_from = self.emit_from.max(stream.meta.emit_from);
+        }
+    }
+
+    /// Takes what came over the partials log.
+    pub fn take(&mut self, frame: Frame) -> Effects {
+        match frame {
+            Frame::Partial(partial) => {
+                self.put(*partial);
+                Effects::default()
+            }
+            Frame::Tick(tick) => self.tick(tick),
+        }
+    }
+
+    /// Takes counts.
+    pub fn put(&mut self, partial: Partial) {
+        let (pane, is_exposure) = (partial.pane, matches!(partial.body, Body::Exposure(_)));
+        let is_traffic = matches!(partial.body, Body::Traffic(_));
+        if pane < self.needed_from && !is_exposure || !self.store.put(partial) || is_exposure {
+            return;
+        }
+        self.revise(pane, is_traffic);
+        match self.plan.time.window {
+            WindowKind::Sliding { size, slide } => {
+                let needed_from = self.needed_from;
+                for start in pane::windows_of(pane, size, slide).filter(|&start| start >= needed_from) {
+                    self.plan_window(Span { start, end: start + size });
+                }
+            }
+            WindowKind::AtLeast { .. }
+                if is_traffic && self.done_with(pane).next().is_none() =>
+            {
+                let span = Span { start: pane, end: pane + self.plan.time.pane };
+                self.due.insert(Due { at: span.end, what: What::Pane, span });
+            }
+            WindowKind::AtLeast { .. } => {}
+        }
+    }
+
+    fn plan_window(&mut self, span: Span) {
+        if self.done.contains_key(&span) {
+            return;
+        }
+        self.due.insert(Due { at: span.end, what: What::Traffic, span });
+        if let Some(quality) = &self.plan.quality {
+            let in_time = span.end.saturating_add(quality.wait).saturating_add(1);
+            self.due.insert(Due { at: in_time, what: What::Quality, span });
+            self.due.insert(Due { at: self.late_quality_at(span), what: What::LateQuality, span });
+        }
+    }
+
+    /// Judged windows that hold a pane.
+    fn done_with(&self, pane: Micros) -> impl Iterator<Item = (&Span, &Done)> {
+        let (WindowKind::Sliding { size: longest, .. } | WindowKind::AtLeast { size_max: longest, .. }) = self.plan.time.window;
+        let first = Span { start: pane.saturating_sub(longest), end: Micros::MIN };
+        let last = Span { start: pane, end: Micros::MAX };
+        self.done.range(first..=last).filter(move |(span, _)| pane < span.end)
+    }
+
+    /// Late data for a window that was judged: it is judged again, as the next revision.
+    fn revise(&mut self, pane: Micros, is_traffic: bool) {
+        let again = |(&span, done): (&Span, &Done)| {
+            let late_quality = Due { at: self.late_quality_at(span), what: What::LateQuality, span };
+            match is_traffic {
+                true if done.traffic_revisions > 0 => Some(Due { at: span.end, what: What::Traffic, span }),
+                false if done.quality_revisions > 0 && !self.due.contains(&late_quality) => Some(late_quality),
+                _ => None,
+            }
+        };
+        let again: Vec<Due> = self.done_with(pane).filter_map(again).collect();
+        self.due.extend(again);
+    }
+
+    fn late_quality_at(&self, span: Span) -> Micros {
+        let horizon = self.plan.quality.as_ref().map_or(0, |quality| quality.horizon);
+        span.end.saturating_add(horizon).saturating_add(1)
+    }
+
+    /// Takes progress, and judges what fell due.
+    pub fn tick(&mut self, tick: Tick) -> Effects {
+        self.progress.tick(&self.plan, tick);
+        self.judge_due()
+    }
+
+    /// Takes the newest broker time known; silence of idle streams ends windows.
+    pub fn broker_now(&mut self, now: Micros) -> Effects {
+        self.progress.broker_now(now);
+        self.judge_due()
+    }
+
+    fn judge_due(&mut self) -> Effects {
+        let mut effects = Effects::default();
+        let Some(clock) = self.progress.clock(&self.plan) else { return effects };
+        while let Some(due) = self.due.first().copied().filter(|due| due.at <= clock) {
+            self.due.remove(&due);
+            match due.what {
+                What::Pane => self.fill_run(due.span, &mut effects),
+                What::Traffic => self.judge_traffic(due.span, &mut effects),
+                What::Quality => self.judge_quality(due, false, &mut effects),
+                What::LateQuality => self.judge_quality(due, true, &mut effects),
+            }
+        }
+        if self.progress.finished() {
+            self.close_run(&mut effects);
+        }
+        self.release(clock);
+        effects
+    }
+
+    /// Adds a pane to the at-least-n window that is being filled, and judges the window when it is full.
+    fn fill_run(&mut self, pane: Span, effects: &mut Effects) {
+        let WindowKind::AtLeast { n_min, size_max } = self.plan.time.window else { return };
+        let start = *self.run_start.get_or_insert(pane.start);
+        if pane.end - start > size_max {
+            self.judge_run(Span { start, end: start + size_max }, effects);
+            self.run_start = Some(pane.start);
+        }
+        let span = Span { start: self.run_start.unwrap_or(pane.start), end: pane.end };
+        let views = view::roll_up(&self.plan, &self.store.traffic(&self.plan, span.start, span.end));
+        let full = views.values().all(|traffic| traffic.rates.requests >= n_min);
+        if full || span.end - span.start >= size_max {
+            self.judge_run(span, effects);
+        }
+    }
+
+    fn judge_run(&mut self, span: Span, effects: &mut Effects) {
+        self.run_start = None;
+        self.plan_window(span);
+        self.due.remove(&Due { at: span.end, what: What::Traffic, span });
+        self.judge_traffic(span, effects);
+    }
+
+    /// At the end of all input the window that is being filled is judged as it is.
+    fn close_run(&mut self, effects: &mut Effects) {
+        let Some(start) = self.run_start else { return };
+        let Some(last) = self.store.panes_from(start).last() else { return };
+        self.judge_run(Span { start, end: last + self.plan.time.pane }, effects);
+        while let Some(due) = self.due.pop_first() {
+            self.judge_quality(due, due.what == What::LateQuality, effects);
+        }
+    }
+
+    fn judge_traffic(&mut self, span: Span, effects: &mut Effects) {
+        let groups = self.store.traffic(&self.plan, span.start, span.end);
+        let views = view::roll_up(&self.plan, &groups);
+        let revision = self.done.get(&span).map_or(0, |done| done.traffic_revisions);
+        let rows = self.traffic_rows(span, revision, &views);
+        let done = self.done.entry(span).or_default();
+        done.traffic_revisions += 1;
+        done.scored = views.iter().map(|(key, traffic)| (key.clone(), traffic.rates.scored)).collect();
+        done.requests = views.iter().map(|(key, traffic)| (key.clone(), traffic.rates.requests)).collect();
+        if self.plan.baselines.iter().any(|baseline| look_back(&self.plan, baseline).is_some()) {
+            done.views = views;
+        }
+        self.settle(span, (span.end, Kind::Traffic), revision, rows, effects);
+    }
+
+    fn traffic_rows(&self, span: Span, revision: u32, views: &Views<Traffic>) -> Vec<WindowRow> {
+        let earlier = |baseline: &Baseline| {
+            let back = look_back(&self.plan, baseline)?;
+            let span = Span { start: span.start - back, end: span.end - back };
+            self.done.get(&span).map(|done| &done.views)
+        };
+        let baselines = Baselines { reference: self.reference.as_ref(), earlier: &earlier };
+        Measure { plan: &self.plan, metrics: &self.metrics, span, revision }.traffic(views, &baselines)
+    }
+
+    fn judge_quality(&mut self, due: Due, with_late: bool, effects: &mut Effects) {
+        let span = due.span;
+        let Some(done) = self.done.get_mut(&span) else { return };
+        if with_late && !self.store.has_late(span.start, span.end) {
+            return;
+        }
+        let revision = done.quality_revisions;
+        done.quality_revisions += 1;
+        let scored = done.scored.clone();
+        let groups = self.store.quality(&self.plan, span.start, span.end, with_late);
+        let views = view::roll_up(&self.plan, &groups);
+        let rows = Measure { plan: &self.plan, metrics: &self.metrics, span, revision }.quality(&views, &scored);
+        self.settle(span, (due.at, Kind::Quality), revision, rows, effects);
+    }
+
+    /// Hands rows to the policy (first judgements only: a revision never decides) and out.
+    fn settle(
+        &mut self,
+        span: Span,
+        order: (Micros, Kind),
+        revision: u32,
+        rows: Vec<WindowRow>,
+        effects: &mut Effects,
+    ) {
+        if span.start < self.emit_from {
+            return;
+        }
+        if revision == 0 {
+            let Self { plan, store, done, policy, .. } = self;
+            let exposure = |model: &str, version: &str| Exposure {
+                declared_pct: store.declared_share(model, version, span.end).map(|share| share * 100.0),
+                observed_pct: done.get(&span).map_or(0.0, |done| done.share_pct(model, version)),
+            };
+            let topic = |source: u16| plan.sources[usize::from(source)].topic.clone();
+            let inputs = store.inputs(span.start, span.end).into_iter();
+            let offsets =
+                inputs.map(|((source, lane), range)| (topic(source), lane, range.first, range.last)).collect();
+            let judged = Judged { start: span.start, end: span.end, order, rows: &rows, exposure: &exposure, offsets };
+            let (decisions, states) = policy.judge(&judged);
+            effects.decisions.extend(decisions);
+            effects.states.extend(states);
+        }
+        effects.windows.extend(rows);
+    }
+
+    /// Forgets what no judgement can need any more.
+    fn release(&mut self, clock: Micros) {
+        if clock < self.released_at.saturating_add(self.plan.time.pane) {
+            return;
+        }
+        self.released_at = clock;
+        let open = self.due.first().map_or(clock, |_| self.open_from());
+        let keep = clock.saturating_sub(self.plan.time.revise_for);
+        let traffic_before = self.due.iter().filter(|due| due.what <= What::Traffic).map(|due| due.span.start).min();
+        let traffic_before = traffic_before.unwrap_or(keep).min(keep).min(self.run_start.unwrap_or(Micros::MAX));
+        self.store.release(traffic_before, open.min(traffic_before));
+        let back = self.look_back();
+        let done_before = open.min(keep).saturating_sub(back);
+        self.done.retain(|span, _| span.end > done_before);
+    }
+
+    /// Start of the first window that is not finished.
+    fn open_from(&self) -> Micros {
+        let due = self.due.iter().map(|due| due.span.start).min();
+        due.into_iter().chain(self.run_start).min().unwrap_or(Micros::MAX)
+    }
+
+    fn look_back(&self) -> Micros {
+        self.plan.baselines.iter().filter_map(|baseline| look_back(&self.plan, baseline)).max().unwrap_or(0)
+    }
+
+    /// What a restart needs: panes from the first time on, to judge windows that start from the second time on.
+    #[must_use]
+    pub fn needed_from(&self) -> (Micros, Micros) {
+        let emit_from = self.open_from().max(self.emit_from);
+        (emit_from.saturating_sub(self.look_back()), emit_from)
+    }
+
+    /// The window that is open now, as it stands: provisional, never decided on. `open` are the scans' open panes.
+    #[must_use]
+    pub fn early(&self, open: Vec<Partial>) -> Vec<WindowRow> {
+        let Some(newest) = open.iter().map(|partial| partial.pane).max() else { return Vec::new() };
+        let start = match self.plan.time.window {
+            WindowKind::Sliding { size, slide } => pane::windows_of(newest, size, slide).next().unwrap_or(newest),
+            WindowKind::AtLeast { .. } => self.run_start.unwrap_or(newest),
+        };
+        let mut store = self.store.clone();
+        open.into_iter().filter(|partial| partial.pane >= start).for_each(|partial| {
+            store.put(partial);
+        });
+        let span = Span { start, end: newest + self.plan.time.pane };
+        let groups: Groups<Traffic> = store.traffic(&self.plan, span.start, span.end);
+        self.traffic_rows(span, 0, &view::roll_up(&self.plan, &groups))
+    }
+
+    /// Every rollout's state, in key order.
+    #[must_use]
+    pub fn rollouts(&self) -> Vec<RolloutState> {
+        self.policy.states()
+    }
+}
+
+/// How far back a baseline lies.
+fn look_back(plan: &Plan, baseline: &Baseline) -> Option<Micros> {
+    match (baseline, plan.time.window) {
+        (Baseline::Previous, WindowKind::Sliding { size, .. }) => Some(size),
+        (Baseline::DaysAgo(days), WindowKind::Sliding { .. }) => Some(Micros::from(*days) * DAY),
+        _ => None,
+    }
+}

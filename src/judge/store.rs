@@ -1,0 +1,129 @@
+//! Partials, merged by replacement: per (pane, group, lane, source, part) the one computed furthest into the log counts.
+
+use std::collections::BTreeMap;
+
+use crate::event::Micros;
+use crate::plan::Plan;
+use crate::scan::groups::{Cell, Groups};
+use crate::scan::{Body, GroupKey, Inputs, Partial};
+use crate::summary::{Quality, Traffic};
+
+/// What identifies a partial within its pane. The order fixes the order of merging.
+type Slot = (GroupKey, u32, u16, u8);
+
+impl Cell for Quality {
+    fn new(plan: &Plan) -> Self {
+        Self::new(plan.quality.as_ref().expect("quality partials imply a quality plan"))
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.merge(other);
+    }
+}
+
+/// The panes that are still needed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Store {
+    panes: BTreeMap<Micros, BTreeMap<Slot, (i64, Body)>>,
+    inputs: BTreeMap<Micros, BTreeMap<(u32, u16), Inputs>>,
+}
+
+impl Store {
+    /// Takes a partial; `false` when a later one is there already, or the same.
+    pub(crate) fn put(&mut self, partial: Partial) -> bool {
+        let Partial { lane, source, pane, group, upto, body, inputs } = partial;
+        if matches!(body, Body::Traffic(_)) {
+            self.inputs.entry(pane).or_default().insert((lane, source), inputs);
+        }
+        let slots = self.panes.entry(pane).or_default();
+        let slot = (group, lane, source, body.part());
+        match slots.get(&slot) {
+            Some((known, same)) if *known > upto || *same == body => false,
+            _ => {
+                slots.insert(slot, (upto, body));
+                true
+            }
+        }
+    }
+
+    fn bodies(&self, start: Micros, end: Micros) -> impl Iterator<Item = (&GroupKey, &Body)> {
+        self.panes.range(start..end).flat_map(|(_, slots)| slots.iter().map(|((key, ..), (_, body))| (key, body)))
+    }
+
+    /// Traffic of the panes in `[start, end)`, by group.
+    pub(crate) fn traffic(&self, plan: &Plan, start: Micros, end: Micros) -> Groups<Traffic> {
+        merge(
+            plan,
+            self.bodies(start, end).filter_map(|(key, body)| match body {
+                Body::Traffic(traffic) => Some((key, traffic)),
+                _ => None,
+            }),
+        )
+    }
+
+    /// Labelled predictions of the panes in `[start, end)`, by group; with or without labels that came late.
+    pub(crate) fn quality(&self, plan: &Plan, start: Micros, end: Micros, with_late: bool) -> Groups<Quality> {
+        merge(
+            plan,
+            self.bodies(start, end).filter_map(|(key, body)| match body {
+                Body::QualityInTime(quality) => Some((key, quality)),
+                Body::QualityLate(quality) if with_late => Some((key, quality)),
+                _ => None,
+            }),
+        )
+    }
+
+    /// Whether any label came late for the panes in `[start, end)`.
+    pub(crate) fn has_late(&self, start: Micros, end: Micros) -> bool {
+        self.bodies(start, end).any(|(_, body)| matches!(body, Body::QualityLate(_)))
+    }
+
+    /// The share of traffic declared last for a version before `end`.
+    pub(crate) fn declared_share(&self, model: &str, version: &str, end: Micros) -> Option<f64> {
+        let shares = self.bodies(Micros::MIN, end).filter_map(|(key, body)| match body {
+            Body::Exposure(declared) if key.model == model && key.version == version && declared.at < end => {
+                Some(declared)
+            }
+            _ => None,
+        });
+        shares.max_by_key(|declared| declared.at).map(|declared| declared.share)
+    }
+
+    /// Input offsets of the panes in `[start, end)`: per source and lane, first and last.
+    pub(crate) fn inputs(&self, start: Micros, end: Micros) -> BTreeMap<(u16, u32), Inputs> {
+        let mut all: BTreeMap<(u16, u32), Inputs> = BTreeMap::new();
+        for (&(lane, source), inputs) in self.inputs.range(start..end).flat_map(|(_, inputs)| inputs) {
+            let range = all.entry((source, lane)).or_insert(*inputs);
+            range.first = range.first.min(inputs.first);
+            range.last = range.last.max(inputs.last);
+        }
+        all
+    }
+
+    /// Starts of the panes from `start` on.
+    pub(crate) fn panes_from(&self, start: Micros) -> impl Iterator<Item = Micros> {
+        self.panes.range(start..).map(|(&pane, _)| pane)
+    }
+
+    /// Forgets traffic before one time and labels before another. Declared shares stay until a later one replaces them.
+    pub(crate) fn release(&mut self, traffic_before: Micros, quality_before: Micros) {
+        for (&pane, slots) in self.panes.range_mut(..traffic_before.max(quality_before)) {
+            slots.retain(|_, (_, body)| match body {
+                Body::Traffic(_) => pane >= traffic_before,
+                Body::QualityInTime(_) | Body::QualityLate(_) => pane >= quality_before,
+                Body::Exposure(_) => true,
+            });
+        }
+        self.panes.retain(|_, slots| !slots.is_empty());
+        self.inputs = self.inputs.split_off(&traffic_before.min(quality_before));
+    }
+}
+
+fn merge<'a, T: Cell + 'a>(plan: &Plan, cells: impl Iterator<Item = (&'a GroupKey, &'a T)>) -> Groups<T> {
+    let mut groups: Groups<T> = Groups::new();
+    for (key, cell) in cells {
+        let slot = groups.slot(key, plan);
+        groups.cell(slot).merge(cell);
+    }
+    groups
+}

@@ -1,0 +1,54 @@
+//! Views: what is judged. Groups are the finest cells; a view is a model version as a whole, or one segment of it.
+
+use std::collections::BTreeMap;
+
+use crate::plan::Plan;
+use crate::scan::GroupKey;
+use crate::scan::groups::{Cell, Groups};
+use crate::summary::{Profile, Traffic};
+
+/// The version name of all versions of a model together.
+pub const ALL_VERSIONS: &str = "__all__";
+
+/// What is judged; sorted by model, version, and segment with all traffic first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ViewKey {
+    pub(crate) model: String,
+    pub(crate) version: String,
+    /// `field=value`, or empty for all traffic.
+    pub(crate) segment: String,
+}
+
+/// Summaries by view.
+pub(crate) type Views<T> = BTreeMap<ViewKey, T>;
+
+/// Rolls groups up: every group counts in its version, in each of its segments, and in all versions together.
+pub(crate) fn roll_up<T: Cell>(plan: &Plan, groups: &Groups<T>) -> Views<T> {
+    let mut views = Views::new();
+    for (key, cell) in groups.iter() {
+        let mut add = |version: &str, segment: String| {
+            let view = ViewKey { model: key.model.clone(), version: version.to_owned(), segment };
+            views.entry(view).or_insert_with(|| T::new(plan)).merge(cell);
+        };
+        add(&key.version, String::new());
+        add(ALL_VERSIONS, String::new());
+        segments_of(plan, key).for_each(|segment| add(&key.version, segment));
+    }
+    views
+}
+
+fn segments_of(plan: &Plan, key: &GroupKey) -> impl Iterator<Item = String> {
+    plan.segments.iter().zip(&key.segment).map(|(field, value)| format!("{field}={value}"))
+}
+
+/// The reference profile by segment; all rows under the empty segment.
+pub(crate) fn reference(plan: &Plan, profile: &Profile) -> BTreeMap<String, Traffic> {
+    let mut by_segment = BTreeMap::from([(String::new(), profile.all.clone())]);
+    for (values, traffic) in &profile.segments {
+        for (field, value) in plan.segments.iter().zip(values) {
+            let segment = by_segment.entry(format!("{field}={value}"));
+            segment.or_insert_with(|| Traffic::new(&plan.columns)).merge(traffic);
+        }
+    }
+    by_segment
+}

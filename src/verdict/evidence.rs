@@ -1,0 +1,96 @@
+//! From rows to evidence: which numbers of a window a rule looks at, and what is held against its bound.
+//!
+//! This is the seam for statistics: whatever turns a metric into evidence (a plain bound here) stands in this file, and the
+//! policy sees only whether it breached.
+
+use std::collections::BTreeMap;
+
+use crate::judge::{Status, WindowRow};
+use crate::plan::{Against, Bound, Plan, Rule};
+use crate::verdict::decision::Evidence;
+
+/// One number of a window, held against a rule's bound.
+pub(crate) struct Measured<'a> {
+    pub(crate) row: &'a WindowRow,
+    pub(crate) estimate: f64,
+    pub(crate) bounds: Option<(f64, f64)>,
+    pub(crate) breached: bool,
+}
+
+/// The numbers that a rule looks at, one per column and segment, where there is enough data to say something.
+pub(crate) fn measure<'a>(
+    plan: &Plan,
+    rule: &Rule,
+    model: &str,
+    candidate: &str,
+    rows: &'a [WindowRow],
+) -> Vec<Measured<'a>> {
+    let of = |version: &str| {
+        let mut first: BTreeMap<(&str, &str), &'a WindowRow> = BTreeMap::new();
+        for row in rows.iter().filter(|row| row.model == model && row.version == version && looks_at(rule, row)) {
+            first.entry((&row.column, &row.segment)).or_insert(row);
+        }
+        first
+    };
+    let baseline = of(&plan.policy.baseline_version);
+    let candidate = of(candidate);
+    let measured = candidate.into_iter().filter_map(|(scope, row)| hold(rule, row, baseline.get(&scope).copied()));
+    measured.collect()
+}
+
+fn looks_at(rule: &Rule, row: &WindowRow) -> bool {
+    let column = rule.columns.is_empty() || rule.columns.contains(&row.column);
+    let segment = rule.segments || row.segment.is_empty();
+    let wanted = rule.baseline.as_ref().map(crate::plan::Baseline::name).unwrap_or_default();
+    let baseline = row.baseline.split(':').next().unwrap_or_default() == wanted;
+    row.metric == rule.metric && column && segment && baseline
+}
+
+fn hold<'a>(rule: &Rule, row: &'a WindowRow, other: Option<&WindowRow>) -> Option<Measured<'a>> {
+    let enough = |row: &WindowRow| row.status == Status::Ok && row.n >= rule.n_min;
+    if !enough(row) || (rule.baseline.is_some() && row.n_baseline < rule.n_min) {
+        return None;
+    }
+    let value = row.value?;
+    let against = || other.filter(|other| enough(other)).and_then(|other| other.value);
+    let estimate = match rule.against {
+        Against::Value => value,
+        Against::Difference => value - against()?,
+        Against::Ratio => value / against().filter(|other| *other != 0.0)?,
+    };
+    let breached = match rule.bound {
+        Bound::Above(bound) => estimate > bound,
+        Bound::Below(bound) => estimate < bound,
+    };
+    let bounds = row.low.zip(row.high).filter(|_| rule.against == Against::Value);
+    Some(Measured { row, estimate, bounds, breached })
+}
+
+/// The evidence that goes into a decision.
+pub(crate) fn evidence(
+    rule: &Rule,
+    row: &WindowRow,
+    estimate: f64,
+    bounds: Option<(f64, f64)>,
+    breaches: (u32, u32),
+) -> Evidence {
+    let (Bound::Above(bound) | Bound::Below(bound)) = rule.bound;
+    Evidence {
+        rule: rule.name.clone(),
+        metric: row.metric.clone(),
+        column: row.column.clone(),
+        segment: row.segment.clone(),
+        baseline_kind: row.baseline.clone(),
+        convention: row.convention.clone(),
+        estimate,
+        lo: bounds.map(|(low, _)| low),
+        hi: bounds.map(|(_, high)| high),
+        bound,
+        n_candidate: row.n,
+        n_baseline: row.n_baseline,
+        breaches,
+        window: (row.window_start, row.window_end),
+        reference: row.reference.clone(),
+        flags: row.coverage.map(|coverage| format!("labels_{:.0}pct", coverage * 100.0)).into_iter().collect(),
+    }
+}

@@ -1,0 +1,270 @@
+//! From rows to decisions: each rule counts the windows that breach its bound, and the most severe rule that fires decides.
+//!
+//! Restricting is immediate. A warning clears when its windows have; a hold, cap or rollback stays until a person or a new
+//! candidate ends it. A window that lacks data of either side changes nothing but the validity (`BLIND`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::event::Micros;
+use crate::judge::{ALL_VERSIONS, WindowRow};
+use crate::metric;
+use crate::plan::{Action, Plan, Rule};
+use crate::scan::frame::OTHER;
+use crate::verdict::decision::{
+    Decision, DecisionInputs, Evidence, Exposure, Precondition, Reason, RolloutState, RuleHistory,
+};
+use crate::verdict::evidence::{Measured, measure};
+use crate::verdict::reason;
+
+/// Seconds until a restriction must be renewed.
+const LEASE_S: u64 = 900;
+
+/// Which numbers of a window were judged. Traffic comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Traffic,
+    Quality,
+}
+
+/// A window that was judged for the first time.
+pub(crate) struct Judged<'a> {
+    pub(crate) start: Micros,
+    pub(crate) end: Micros,
+    /// When the judgement fell due, and of which kind it is: judgements come in this order.
+    pub(crate) order: (Micros, Kind),
+    pub(crate) rows: &'a [WindowRow],
+    /// Traffic share of a model's version.
+    pub(crate) exposure: &'a dyn Fn(&str, &str) -> Exposure,
+    /// Input offsets.
+    pub(crate) offsets: Vec<(String, u32, i64, i64)>,
+}
+
+/// Every rollout of one pipeline.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    plan: Arc<Plan>,
+    states: BTreeMap<(String, String), RolloutState>,
+}
+
+/// A rule that has fired.
+struct Fired<'a> {
+    rule: &'a Rule,
+    evidence: Vec<Evidence>,
+}
+
+impl Policy {
+    pub(crate) fn new(plan: Arc<Plan>) -> Self {
+        Self { plan, states: BTreeMap::new() }
+    }
+
+    pub(crate) fn restore(&mut self, states: Vec<RolloutState>) {
+        let of_this = states.into_iter().filter(|state| state.rollout == self.plan.policy.rollout);
+        self.states.extend(of_this.map(|state| ((state.model.clone(), state.candidate.clone()), state)));
+    }
+
+    pub(crate) fn states(&self) -> Vec<RolloutState> {
+        self.states.values().cloned().collect()
+    }
+
+    /// Takes a window in; returns decisions and the states that changed.
+    pub(crate) fn judge(&mut self, judged: &Judged<'_>) -> (Vec<Decision>, Vec<RolloutState>) {
+        let (mut decisions, mut changed) = (Vec::new(), Vec::new());
+        for key in self.candidates(judged.rows) {
+            let before = self.states.remove(&key).unwrap_or_else(|| self.observe(&key));
+            let order = (judged.order.0, judged.order.1 as u8);
+            if order <= before.judged_upto {
+                self.states.insert(key, before);
+                continue;
+            }
+            let (state, decision) = self.judge_candidate(RolloutState { judged_upto: order, ..before }, judged);
+            decisions.extend(decision);
+            changed.push(state.clone());
+            self.states.insert(key, state);
+        }
+        (decisions, changed)
+    }
+
+    /// Versions that are judged: those in the window, and those known of its models.
+    fn candidates(&self, rows: &[WindowRow]) -> Vec<(String, String)> {
+        let main = &self.plan.policy.baseline_version;
+        if main.is_empty() {
+            return Vec::new();
+        }
+        let candidate = |version: &str| version != main && version != ALL_VERSIONS && version != OTHER;
+        let seen =
+            rows.iter().filter(|row| candidate(&row.version)).map(|row| (row.model.clone(), row.version.clone()));
+        let known = self.states.keys().filter(|(model, _)| rows.iter().any(|row| row.model == *model)).cloned();
+        let mut all: Vec<_> = seen.chain(known).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    fn observe(&self, (model, candidate): &(String, String)) -> RolloutState {
+        RolloutState {
+            rollout: self.plan.policy.rollout.clone(),
+            model: model.clone(),
+            candidate: candidate.clone(),
+            baseline: self.plan.policy.baseline_version.clone(),
+            state: state_of(Action::Observe).to_owned(),
+            validity: "VALID".to_owned(),
+            sequence: 0,
+            cap_pct: None,
+            in_force: Vec::new(),
+            episode: String::new(),
+            declared_pct: None,
+            judged_upto: (Micros::MIN, 0),
+            history: Vec::new(),
+        }
+    }
+
+    fn judge_candidate(&self, mut state: RolloutState, judged: &Judged<'_>) -> (RolloutState, Option<Decision>) {
+        let sees = |version: &str| judged.rows.iter().any(|row| row.version == version && row.model == state.model);
+        let valid = sees(&state.candidate) && sees(&state.baseline);
+        if judged.order.1 == Kind::Traffic {
+            valid.then_some("VALID").unwrap_or("BLIND").clone_into(&mut state.validity);
+        }
+        let rules: Vec<&Rule> = self.plan.policy.rules.iter().collect();
+        let fired: Vec<Fired<'_>> = rules.iter().filter_map(|rule| self.fire(rule, &mut state, judged)).collect();
+        let exposure = (judged.exposure)(&state.model, &state.candidate);
+        state.declared_pct = exposure.declared_pct.or(state.declared_pct);
+        let Some(next) = self.next(&state, &fired) else { return (state, None) };
+        let decision = self.decide(&state, judged, next, fired, exposure);
+        state.sequence = decision.sequence;
+        state_of(decision.action).clone_into(&mut state.state);
+        state.cap_pct = decision.cap_pct;
+        let restricts = decision.action > Action::Observe;
+        state.in_force = if restricts { vec![decision.id.clone()] } else { Vec::new() };
+        state.episode = if restricts { decision.episode.clone() } else { String::new() };
+        (state, Some(decision))
+    }
+
+    /// Holds one rule against the window; `Some` when enough of its last windows breached.
+    fn fire<'a>(&self, rule: &'a Rule, state: &mut RolloutState, judged: &Judged<'_>) -> Option<Fired<'a>> {
+        let measured = measure(&self.plan, rule, &state.model, &state.candidate, judged.rows);
+        let mut evidence = Vec::new();
+        for Measured { row, estimate, bounds, breached } in measured {
+            let scope = format!("{}@{}", row.column, row.segment);
+            let history = history_of(state, &rule.name, &scope);
+            history.breached.insert(0, breached);
+            history.breached.truncate(rule.windows as usize);
+            let n_breached = history.breached.iter().filter(|breached| **breached).count();
+            let counted = (u32::try_from(n_breached).unwrap_or(u32::MAX), rule.windows);
+            if breached && counted.0 >= rule.breaches {
+                evidence.push(crate::verdict::evidence::evidence(rule, row, estimate, bounds, counted));
+            }
+        }
+        (!evidence.is_empty()).then_some(Fired { rule, evidence })
+    }
+
+    /// What to do now, when it differs from what is in force.
+    fn next(&self, state: &RolloutState, fired: &[Fired<'_>]) -> Option<(Action, Option<f64>)> {
+        let severest = fired.iter().map(|fired| fired.rule.action).max();
+        let current = action_of(&state.state);
+        let cap_of = |action| {
+            let caps = fired.iter().filter(|fired| fired.rule.action == action).filter_map(|fired| fired.rule.cap_pct);
+            caps.min_by(f64::total_cmp)
+        };
+        match severest {
+            Some(Action::Contain) if current == Action::Contain => {
+                let cap = cap_of(Action::Contain)?;
+                state.cap_pct.is_none_or(|in_force| cap < in_force).then_some((Action::Contain, Some(cap)))
+            }
+            Some(action) if action > current => Some((action, cap_of(action).filter(|_| action == Action::Contain))),
+            None if current == Action::Warn && !self.any_breach(state) => Some((Action::Observe, None)),
+            _ => None,
+        }
+    }
+
+    fn any_breach(&self, state: &RolloutState) -> bool {
+        state.history.iter().any(|history| history.breached.contains(&true))
+    }
+
+    fn decide(
+        &self,
+        state: &RolloutState,
+        judged: &Judged<'_>,
+        (action, cap_pct): (Action, Option<f64>),
+        fired: Vec<Fired<'_>>,
+        exposure: Exposure,
+    ) -> Decision {
+        let policy = &self.plan.policy;
+        let reason = fired.iter().find(|fired| fired.rule.action == action).map_or_else(
+            || Reason { code: "MANUAL".to_owned(), text: "no rule has breached in its last windows".to_owned() },
+            |fired| reason_of(&self.plan, fired),
+        );
+        let mut decision = Decision {
+            id: String::new(),
+            sequence: state.sequence + 1,
+            episode: state.episode.clone(),
+            time: judged.end,
+            action,
+            cap_pct,
+            rollout: policy.rollout.clone(),
+            model: state.model.clone(),
+            candidate: state.candidate.clone(),
+            baseline: state.baseline.clone(),
+            denied_versions: if action == Action::Rollback { vec![state.candidate.clone()] } else { Vec::new() },
+            precondition: Precondition {
+                candidate: state.candidate.clone(),
+                state: state.state.clone(),
+                state_sequence: format!("{:020}", state.sequence),
+            },
+            supersedes: state.in_force.clone(),
+            authority: policy.authority.clone(),
+            reason,
+            evidence: fired.into_iter().flat_map(|fired| fired.evidence).collect(),
+            exposure,
+            inputs: DecisionInputs {
+                offsets: judged.offsets.clone(),
+                policy: self.plan.digest.clone(),
+                reference: self.plan.reference.as_ref().map(|reference| reference.id.clone()).unwrap_or_default(),
+                engine: concat!("haldane ", env!("CARGO_PKG_VERSION")).to_owned(),
+            },
+            lease_s: LEASE_S,
+            drill: false,
+        };
+        decision.id = decision.digest(judged.start);
+        if decision.episode.is_empty() {
+            decision.episode.clone_from(&decision.id);
+        }
+        decision
+    }
+}
+
+fn history_of<'a>(state: &'a mut RolloutState, rule: &str, scope: &str) -> &'a mut RuleHistory {
+    let key = |history: &RuleHistory| (history.rule.as_str().cmp(rule)).then(history.scope.as_str().cmp(scope));
+    let place = match state.history.binary_search_by(key) {
+        Ok(place) => place,
+        Err(place) => {
+            let history = RuleHistory { rule: rule.to_owned(), scope: scope.to_owned(), breached: Vec::new() };
+            state.history.insert(place, history);
+            place
+        }
+    };
+    &mut state.history[place]
+}
+
+fn reason_of(plan: &Plan, fired: &Fired<'_>) -> Reason {
+    let first = &fired.evidence[0];
+    let code = metric::find(fired.rule.metric)
+        .map_or("OUTCOME_REGRESSION", |metric| reason::code(plan, metric.spec(), &first.column));
+    Reason { code: code.to_owned(), text: reason::text(fired.rule, first) }
+}
+
+/// The state that an action leads to.
+fn state_of(action: Action) -> &'static str {
+    match action {
+        Action::Observe => "OBSERVING",
+        Action::Warn => "WARNED",
+        Action::Hold => "HELD",
+        Action::Contain => "CONTAINED",
+        Action::Rollback => "ROLLING_BACK",
+    }
+}
+
+fn action_of(state: &str) -> Action {
+    let actions = [Action::Warn, Action::Hold, Action::Contain, Action::Rollback];
+    actions.into_iter().find(|action| state_of(*action) == state).unwrap_or(Action::Observe)
+}

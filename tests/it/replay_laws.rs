@@ -1,0 +1,157 @@
+//! Same log, same decisions: however the log is batched, partitioned, interleaved or interrupted, the final windows and the
+//! decisions are the same to the byte.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use haldane::engine::{Effects, Engine};
+use haldane::event::SECOND;
+use haldane::judge::WindowRow;
+use haldane::plan::WindowKind;
+use haldane::scan::Checkpoint;
+
+use crate::world::{self, Rng};
+
+/// What a run leaves behind: the last revision of every result, and the decisions.
+#[derive(Debug, Default, PartialEq)]
+struct Trace {
+    windows: BTreeMap<String, String>,
+    decisions: BTreeMap<u64, (String, String)>,
+}
+
+impl Trace {
+    fn take(&mut self, effects: Effects) {
+        for row in effects.windows {
+            let identity = WindowRow {
+                revision: 0,
+                status: haldane::judge::Status::Ok,
+                value: None,
+                low: None,
+                high: None,
+                p_value: None,
+                n: 0,
+                n_baseline: 0,
+                bins: 0,
+                coverage: None,
+                ..row.clone()
+            };
+            self.windows.insert(serde_json::to_string(&identity).unwrap(), serde_json::to_string(&row).unwrap());
+        }
+        for decision in effects.decisions {
+            let said = (decision.id, format!("{:?} {:?} {}", decision.action, decision.cap_pct, decision.reason.text));
+            let before = self.decisions.insert(decision.sequence, said.clone());
+            assert!(before.is_none_or(|before| before == said), "a decision never changes");
+        }
+    }
+}
+
+const TUMBLING: WindowKind = WindowKind::Sliding { size: 30 * SECOND, slide: 30 * SECOND };
+const SLIDING: WindowKind = WindowKind::Sliding { size: 60 * SECOND, slide: 20 * SECOND };
+const AT_LEAST: WindowKind = WindowKind::AtLeast { n_min: 60, size_max: 120 * SECOND };
+
+fn run(window: WindowKind, seed: u64, lanes: u32, batch_rows: usize) -> Trace {
+    let log = world::log(7, 3_000);
+    let streams = world::streams(&log, lanes);
+    let mut engine = Engine::new(Arc::new(world::plan(window)), lanes);
+    let mut trace = Trace::default();
+    world::feed(&mut engine, &streams, &BTreeMap::new(), (batch_rows, &mut Rng::new(seed)), |_, effects| {
+        trace.take(effects);
+        true
+    });
+    trace
+}
+
+#[test]
+fn batches_partitions_and_interleaving_do_not_matter() {
+    for window in [TUMBLING, SLIDING, AT_LEAST] {
+        let whole = run(window, 1, 1, 8_192);
+        assert!(whole.windows.len() > 500, "the log fills windows: {}", whole.windows.len());
+        assert!(whole.decisions.len() >= 2, "the failing version is acted on: {:?}", whole.decisions);
+        for (lanes, batch_rows) in [(1, 1), (1, 7), (4, 1), (4, 7), (4, 8_192)] {
+            for seed in 1..4 {
+                let other = run(window, seed, lanes, batch_rows);
+                assert_same(&whole, &other, &format!("{window:?}, seed {seed}, {lanes} lanes, batches of {batch_rows}"));
+            }
+        }
+    }
+}
+
+fn assert_same(left: &Trace, right: &Trace, how: &str) {
+    assert_eq!(left.decisions, right.decisions, "{how}");
+    let differing = left.windows.iter().find(|(key, row)| right.windows.get(*key) != Some(row));
+    assert_eq!(differing.map(|(key, row)| (row, right.windows.get(key))), None, "{how}");
+    assert_eq!(left.windows.len(), right.windows.len(), "{how}");
+}
+
+#[test]
+fn a_crash_at_any_point_changes_nothing() {
+    let log = world::log(7, 3_000);
+    for window in [TUMBLING, SLIDING, AT_LEAST] {
+        for lanes in [1, 4] {
+            let whole = run(window, 1, lanes, 50);
+            let streams = world::streams(&log, lanes);
+            for seed in 1..12 {
+                let trace = run_with_crashes(window, lanes, &streams, seed);
+                assert_same(&whole, &trace, &format!("{window:?}, {lanes} lanes, seed {seed}"));
+            }
+        }
+    }
+}
+
+/// Runs with two crashes. What was published stays published; the rest starts again from the last checkpoints, which lie
+/// some steps before the crash and, lane by lane, at different steps.
+fn run_with_crashes(
+    window: WindowKind,
+    lanes: u32,
+    streams: &BTreeMap<(u16, u32), Vec<&world::Event>>,
+    seed: u64,
+) -> Trace {
+    let plan = Arc::new(world::plan(window));
+    let mut rng = Rng::new(seed * 977);
+    let mut trace = Trace::default();
+    let mut states = BTreeMap::new();
+    let mut checkpoints: BTreeMap<u32, Checkpoint> = BTreeMap::new();
+    for life in 0..3 {
+        let mut engine = Engine::new(Arc::clone(&plan), lanes);
+        engine.restore_rollouts(states.values().cloned().collect());
+        let mut from = BTreeMap::new();
+        for checkpoint in checkpoints.values() {
+            engine.restore_lane(checkpoint);
+            let low_water = checkpoint.streams.iter().map(|s| ((s.source, checkpoint.lane), s.low_water));
+            from.extend(low_water);
+        }
+        let mut steps_left = if life < 2 { 20 + rng.below(60) } else { u64::MAX };
+        let mut commit = Rng::new(seed + life);
+        world::feed(&mut engine, streams, &from, (50, &mut rng), |engine, effects| {
+            for state in &effects.states {
+                states.insert((state.model.clone(), state.candidate.clone()), state.clone());
+            }
+            trace.take(effects);
+            if commit.below(5) == 0 {
+                let lane = commit.below(u64::from(lanes)) as u32;
+                checkpoints.insert(lane, engine.checkpoint(lane));
+            }
+            steps_left -= 1;
+            steps_left > 0
+        });
+    }
+    trace
+}
+
+#[test]
+fn offsets_committed_never_go_back() {
+    let log = world::log(3, 2_000);
+    let streams = world::streams(&log, 1);
+    let mut engine = Engine::new(Arc::new(world::plan(TUMBLING)), 1);
+    let mut committed = BTreeMap::new();
+    let mut distinct = BTreeSet::new();
+    world::feed(&mut engine, &streams, &BTreeMap::new(), (20, &mut Rng::new(5)), |engine, _| {
+        for stream in engine.checkpoint(0).streams {
+            let before = committed.insert(stream.source, stream.low_water);
+            assert!(before.is_none_or(|before| before <= stream.low_water), "source {}", stream.source);
+            distinct.insert(stream.low_water);
+        }
+        true
+    });
+    assert!(distinct.len() > 5, "checkpoints move on: {distinct:?}");
+}
