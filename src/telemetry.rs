@@ -22,6 +22,7 @@ use crate::event::{EventKind, Micros, Poison, Reject};
 use crate::judge::WindowRow;
 use crate::judge::row::Status;
 use crate::plan::Action;
+use crate::scan::{Counts, LabelCounts};
 use crate::verdict::{Decision, RolloutState};
 
 /// The most series of `haldane_metric_value`: 50 columns times 10 metrics of 10 versions, an ordinary Prometheus's fill.
@@ -58,6 +59,7 @@ pub struct Telemetry {
     rejected: IntCounterVec,
     duplicate: IntCounter,
     late: IntCounter,
+    labels: IntCounterVec,
     rows: IntCounterVec,
     decisions: IntCounterVec,
     lag_records: IntGaugeVec,
@@ -94,6 +96,7 @@ impl Telemetry {
             rejected: counters(add, &family::REJECTED),
             duplicate: counter(add, &family::DUPLICATE),
             late: counter(add, &family::LATE),
+            labels: counters(add, &family::LABELS),
             rows: counters(add, &family::ROWS),
             decisions: counters(add, &family::DECISIONS),
             lag_records: gauges(add, &family::LAG_RECORDS),
@@ -123,6 +126,7 @@ impl Telemetry {
         for reason in Poison::ALL {
             self.rejected.with_label_values(&[reason.code()]).inc_by(0);
         }
+        self.counted(&Counts::default());
         for status in [Status::Ok, Status::Insufficient, Status::Undefined] {
             self.rows.with_label_values(&[status_name(status)]).inc_by(0);
         }
@@ -144,14 +148,13 @@ impl Telemetry {
         }
     }
 
-    /// Events were dropped as seen before.
-    pub fn duplicates(&self, n: u64) {
-        self.duplicate.inc_by(n);
-    }
-
-    /// Events were dropped as too late.
-    pub fn late(&self, n: u64) {
-        self.late.inc_by(n);
+    /// The scans have counted so much since they were started, all lanes together.
+    pub fn counted(&self, counts: &Counts) {
+        raise(&self.duplicate, counts.duplicates);
+        raise(&self.late, counts.late);
+        for (fate, n) in fates(&counts.labels) {
+            raise(&self.labels.with_label_values(&[fate]), n);
+        }
     }
 
     /// The engine took so long for one batch.
@@ -264,6 +267,21 @@ fn status_name(status: Status) -> &'static str {
         Status::Insufficient => "insufficient",
         Status::Undefined => "undefined",
     }
+}
+
+fn fates(counts: &LabelCounts) -> [(&'static str, u64); 5] {
+    [
+        ("joined", counts.joined),
+        ("duplicate", counts.duplicates),
+        ("orphan", counts.orphans),
+        ("expired", counts.expired),
+        ("refused", counts.refused),
+    ]
+}
+
+/// Brings a counter to a total. A total that fell, because a lane went to another process, leaves it where it is.
+fn raise(counter: &IntCounter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
 }
 
 fn severity(state: &str) -> i64 {

@@ -10,7 +10,7 @@ pub mod view;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-pub use health::{Health, Heartbeat, Phase};
+pub use health::{Health, Phase};
 pub use server::Server;
 pub use view::View;
 

@@ -49,6 +49,7 @@ pub(super) const REJECTED: Family =
     counter("haldane_events_rejected_total", &["reason"], "Events refused and sent to the dead-letter topic.");
 pub(super) const DUPLICATE: Family = counter("haldane_events_duplicate_total", &[], "Events seen before and dropped.");
 pub(super) const LATE: Family = counter("haldane_events_late_total", &[], "Events too late for their window, dropped.");
+pub(super) const LABELS: Family = counter("haldane_labels_total", &["fate"], "Labels and what became of them.");
 pub(super) const ROWS: Family =
     counter("haldane_window_rows_total", &["status"], "Judged window rows, by whether they carry a number.");
 pub(super) const DECISIONS: Family =
@@ -88,6 +89,7 @@ pub const FAMILIES: &[Family] = &[
     REJECTED,
     DUPLICATE,
     LATE,
+    LABELS,
     ROWS,
     DECISIONS,
     LAG_RECORDS,

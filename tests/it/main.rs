@@ -1,4 +1,5 @@
 //! Integration tests, in one binary.
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod replay_laws;
 mod sample;

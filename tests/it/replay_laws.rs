@@ -70,7 +70,11 @@ fn batches_partitions_and_interleaving_do_not_matter() {
         for (lanes, batch_rows) in [(1, 1), (1, 7), (4, 1), (4, 7), (4, 8_192)] {
             for seed in 1..4 {
                 let other = run(window, seed, lanes, batch_rows);
-                assert_same(&whole, &other, &format!("{window:?}, seed {seed}, {lanes} lanes, batches of {batch_rows}"));
+                assert_same(
+                    &whole,
+                    &other,
+                    &format!("{window:?}, seed {seed}, {lanes} lanes, batches of {batch_rows}"),
+                );
             }
         }
     }

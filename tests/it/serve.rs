@@ -8,6 +8,7 @@ use haldane::engine::Effects;
 use haldane::error::Fault;
 use haldane::judge::WindowRow;
 use haldane::plan::Action;
+use haldane::scan::Counts;
 use haldane::serve::view::{DECISIONS_MAX, WINDOW_ROWS_MAX};
 use haldane::serve::{Phase, Server, Shared};
 use haldane::telemetry::FAMILIES;
@@ -66,12 +67,11 @@ fn get(server: &Server, path: &str) -> Answer {
 #[test]
 fn liveness_names_its_workers() {
     let (server, shared) = server();
-    let heartbeat = shared.health().worker("judge");
-    heartbeat.tick();
+    shared.health().tick("judge");
     let answer = get(&server, "/livez");
     assert_eq!(answer.status, 200);
     assert_eq!(answer.json()["workers"][0]["worker"], "judge");
-    heartbeat.retire();
+    shared.health().retire("judge");
     assert_eq!(get(&server, "/livez").json()["workers"], Value::Array(Vec::new()));
 }
 
@@ -88,7 +88,7 @@ fn readiness_follows_the_phase() {
 #[test]
 fn every_line_of_the_metrics_page_is_well_formed() {
     let (server, shared) = server();
-    shared.telemetry().late(1);
+    shared.telemetry().counted(&Counts { late: 1, ..Counts::default() });
     let answer = get(&server, "/metrics");
     assert_eq!(answer.status, 200);
     let samples: Vec<_> = answer.body.lines().filter(|line| !line.starts_with('#')).collect();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use haldane::event::{EventKind, Poison, Reject};
 use haldane::judge::WindowRow;
 use haldane::plan::Action;
+use haldane::scan::{Counts, LabelCounts};
 use haldane::telemetry::{FAMILIES, Lag, METRIC_SERIES_MAX, Telemetry};
 
 use crate::sample::{decision, row, state};
@@ -14,8 +15,9 @@ fn busy() -> Telemetry {
     let telemetry = Telemetry::new();
     telemetry.ingested(EventKind::Prediction, 8_192, 1_000_000);
     telemetry.rejected(&[Reject { offset: 1, row: 0, reason: Poison::Malformed, detail: String::new() }]);
-    telemetry.duplicates(3);
-    telemetry.late(4);
+    let labels = LabelCounts { joined: 5, ..LabelCounts::default() };
+    telemetry.counted(&Counts { late: 2, duplicates: 3, ..Counts::default() });
+    telemetry.counted(&Counts { late: 4, duplicates: 3, labels, ..Counts::default() });
     telemetry.stepped(Duration::from_millis(2));
     let lag = Lag { records: 7, time: 1_500_000, watermark: 2_500_000, replay_debt: 9 };
     telemetry.lag("fraud.predictions", 0, lag);
@@ -50,6 +52,7 @@ fn the_page_shows_what_happened() {
         r#"haldane_events_rejected_total{reason="empty"} 0"#,
         "haldane_events_duplicate_total 3",
         "haldane_events_late_total 4",
+        r#"haldane_labels_total{fate="joined"} 5"#,
         r#"haldane_lag_records{partition="0",topic="fraud.predictions"} 7"#,
         r#"haldane_lag_seconds{partition="0",topic="fraud.predictions"} 1.5"#,
         r#"haldane_watermark_delay_seconds{partition="0",topic="fraud.predictions"} 2.5"#,

@@ -56,13 +56,15 @@ pub struct Event {
 
 pub fn cut(low: f64, high: f64) -> Arc<Cut> {
     let edges: Vec<f64> = (0..=40).map(|i| low + (high - low) * f64::from(i) / 40.0).collect();
-    let recuts = Recuts { bins10: (1..10).map(|i| i * 4).collect(), bins20: (1..20).map(|i| i * 2).collect(), doane: vec![] };
+    let recuts =
+        Recuts { bins10: (1..10).map(|i| i * 4).collect(), bins20: (1..20).map(|i| i * 2).collect(), doane: vec![] };
     Arc::new(Cut { edges: Edges::new(edges).unwrap(), grid: Grid::for_range(low, high), recuts })
 }
 
 /// Predictions and outcomes, two segments, ten-second panes.
 pub fn plan(window: WindowKind) -> Plan {
-    let source = |kind, topic: &str| SourcePlan { kind, topic: topic.into(), format: Format::Json, mapping: Mapping::default() };
+    let source =
+        |kind, topic: &str| SourcePlan { kind, topic: topic.into(), format: Format::Json, mapping: Mapping::default() };
     let numeric = |name: &str, role, cut| NumericColumn { name: name.into(), role, cut };
     let score_cut = cut(0.0, 1.0);
     let rule = |name: &str, metric: &str, bound, action| {
@@ -233,7 +235,8 @@ pub fn feed(
     (batch_rows, rng): (usize, &mut Rng),
     mut after: impl FnMut(&mut Engine, Effects) -> bool,
 ) {
-    let mut next: BTreeMap<_, usize> = streams.keys().map(|key| (*key, from.get(key).copied().unwrap_or(0) as usize)).collect();
+    let mut next: BTreeMap<_, usize> =
+        streams.keys().map(|key| (*key, from.get(key).copied().unwrap_or(0) as usize)).collect();
     let mut open: Vec<_> = streams.keys().copied().collect();
     while !open.is_empty() {
         let turn = rng.below(open.len() as u64) as usize;
