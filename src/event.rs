@@ -28,6 +28,12 @@ impl EventKind {
     /// All kinds, in a fixed order.
     pub const ALL: [Self; 4] = [Self::Prediction, Self::Feature, Self::Outcome, Self::Exposure];
 
+    /// Whether events of this kind are counted in panes of their own event time.
+    #[must_use]
+    pub fn is_traffic(self) -> bool {
+        matches!(self, Self::Prediction | Self::Feature)
+    }
+
     /// The name used in pipelines, schemas and labels.
     #[must_use]
     pub fn name(self) -> &'static str {

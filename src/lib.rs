@@ -8,6 +8,7 @@ pub mod demo;
 pub mod engine;
 pub mod error;
 pub mod event;
+pub mod infer;
 pub mod judge;
 pub mod kernel;
 pub mod metric;

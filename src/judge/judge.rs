@@ -343,7 +343,7 @@ impl Judge {
             return;
         }
         self.released_at = clock;
-        let open = self.due.first().map_or(clock, |_| self.open_from());
+        let open = self.open_from();
         let keep = clock.saturating_sub(self.plan.time.revise_for);
         let traffic_before = self.due.iter().filter(|due| due.what <= What::Traffic).map(|due| due.span.start).min();
         let traffic_before = traffic_before.unwrap_or(keep).min(keep).min(self.run_start.unwrap_or(Micros::MAX));
@@ -353,10 +353,20 @@ impl Judge {
         self.done.retain(|span, _| span.end > done_before);
     }
 
-    /// Start of the first window that is not finished.
+    /// Start of the first window that is not finished: one that waits for its judgement, or one that data yet to come may
+    /// open.
     fn open_from(&self) -> Micros {
-        let due = self.due.iter().map(|due| due.span.start).min();
-        due.into_iter().chain(self.run_start).min().unwrap_or(Micros::MAX)
+        let due = self.due.iter().map(|due| due.span.start);
+        due.chain(self.run_start).min().unwrap_or(Micros::MAX).min(self.next_from())
+    }
+
+    fn next_from(&self) -> Micros {
+        let Some(clock) = self.progress.reached() else { return Micros::MIN };
+        let overlap = match self.plan.time.window {
+            WindowKind::Sliding { size, slide } => size - slide,
+            WindowKind::AtLeast { .. } => 0,
+        };
+        pane::start_of(clock, self.plan.time.pane).saturating_sub(overlap)
     }
 
     fn look_back(&self) -> Micros {

@@ -6,7 +6,7 @@ use crate::event::Micros;
 use crate::judge::row::{Status, WindowRow};
 use crate::judge::view::{ALL_VERSIONS, ViewKey, Views};
 use crate::metric::{Context, Metric, Reading, Reads, Side, Value};
-use crate::plan::{Baseline, Plan, Task};
+use crate::plan::{Baseline, Plan};
 use crate::summary::{Quality, Traffic};
 
 /// A window that is being judged.
@@ -50,14 +50,13 @@ impl Measure<'_> {
     /// Rows of quality metrics; `scored` says how many predictions could have a label.
     pub(crate) fn quality(&self, views: &Views<Quality>, scored: &Views<u64>) -> Vec<WindowRow> {
         let Some(plan) = &self.plan.quality else { return Vec::new() };
-        let reads = if plan.task == Task::Regression { Reads::Regression } else { Reads::Classification };
         let empty = Quality::new(plan);
         let mut rows = Vec::new();
         for (key, &n_scored) in scored.iter().filter(|(_, n_scored)| **n_scored > 0) {
             let quality = views.get(key).unwrap_or(&empty);
             #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
             let coverage = quality.n as f64 / n_scored as f64;
-            for metric in self.metrics.iter().filter(|metric| metric.spec().reads == reads) {
+            for metric in self.metrics {
                 let readings = metric.read(Side::Quality(quality), None, &self.context(None, &[]));
                 rows.extend(readings.into_iter().map(|reading| {
                     let row = self.row(key, "", "", metric.spec().name, reading);
@@ -81,7 +80,7 @@ impl Measure<'_> {
                 Reads::Numeric | Reads::Categorical | Reads::Column => {
                     self.each_column(reads, |column, pick, context| push(column, pick.of(current), context));
                 }
-                Reads::Classification | Reads::Regression => {}
+                Reads::Binary | Reads::Classification | Reads::Regression => {}
             }
         }
     }

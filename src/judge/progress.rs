@@ -45,6 +45,11 @@ impl Progress {
         self.clock
     }
 
+    /// The last answer of [`Progress::clock`].
+    pub(crate) fn reached(&self) -> Option<Micros> {
+        self.clock
+    }
+
     /// Whether every stream has ended for good.
     pub(crate) fn finished(&self) -> bool {
         self.n_lanes > 0

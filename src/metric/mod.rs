@@ -1,147 +1,138 @@
 //! Metrics: pure comparisons of summaries.
 //!
 //! A metric is one file and one line in [`METRICS`]. Its configuration key, help, gauge, result rows and the table in the
-//! README come from that list, and one contract test covers whatever is in it.
+//! README come from that list, and one contract test covers whatever is in it. Most metrics are a [`Spec`] and a formula,
+//! handed to one of four families: `OneSided` (one summary, one number), `Binned` (reliability bins), `Distance` (shares of
+//! two sides) and `Contrast` (two histograms).
 
-use crate::plan::{Compat, QualityPlan};
-use crate::summary::histogram::Cut;
-use crate::summary::{Category, Histogram, Latency, Quality, Rates};
+mod accuracy;
+mod auc;
+mod base_rate;
+mod bias;
+mod binned;
+mod brier;
+mod calibration_in_the_large;
+mod chi_square;
+mod contrast;
+mod cramers_v;
+mod distance;
+mod ece;
+mod ece_debiased;
+mod ece_excess;
+mod error_rate;
+mod extreme;
+mod f1;
+mod hellinger;
+mod js;
+mod kl_divergence;
+mod ks;
+mod l_infinity;
+mod latency_mean;
+mod latency_quantile;
+mod line;
+mod log_loss;
+mod mae;
+mod markdown;
+mod mce;
+mod mean;
+mod mean_shift;
+mod missing_rate;
+mod murphy;
+mod nan_rate;
+mod one_sided;
+mod out_of_range_rate;
+mod paired;
+mod positive_rate;
+mod precision;
+mod psi;
+mod reading;
+mod recalibration;
+mod recall;
+mod rejected_rate;
+mod rmse;
+mod side;
+mod spec;
+mod spiegelhalter_z;
+mod std_dev;
+mod std_ratio;
+#[cfg(test)]
+mod tests;
+mod throughput;
+mod total_variation;
+mod unseen_rate;
+mod wasserstein;
 
-/// What a metric reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reads {
-    /// A numeric column.
-    Numeric,
-    /// A categorical column.
-    Categorical,
-    /// A numeric or a categorical column.
-    Column,
-    /// Latencies.
-    Latency,
-    /// Counts of answers.
-    Rates,
-    /// Labelled predictions of a classification task.
-    Classification,
-    /// Labelled predictions of a regression task.
-    Regression,
-}
-
-/// In which direction a metric gets worse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Worse {
-    /// Larger is worse.
-    Up,
-    /// Smaller is worse.
-    Down,
-    /// Away from zero is worse.
-    Away,
-    /// No direction is worse by itself (throughput).
-    Neither,
-}
-
-/// What a metric is: the row of the list from which keys, help, gauges and tables are made.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Spec {
-    /// Configuration key and result name, in `snake_case`.
-    pub name: &'static str,
-    /// One sentence.
-    pub help: &'static str,
-    /// What it reads.
-    pub reads: Reads,
-    /// Whether it compares with a baseline (a drift metric) or describes one side (a quality metric).
-    pub needs_baseline: bool,
-    /// Unit: `nats`, `bits`, `ratio`, `ms`, `1`, `per second`, …
-    pub unit: &'static str,
-    /// Smallest and largest possible value.
-    pub range: (f64, f64),
-    /// In which direction it gets worse.
-    pub worse: Worse,
-    /// Fewer rows than this on either side give `Insufficient`.
-    pub n_min: u64,
-    /// Formula in plain text.
-    pub formula: &'static str,
-    /// Author, year, section.
-    pub source: &'static str,
-}
-
-/// The result of one metric on one column in one convention.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Reading {
-    /// How exactly it was computed: bins, smoothing, base. Stable text, part of a result's identity.
-    pub convention: &'static str,
-    /// The number, or why there is none.
-    pub value: Value,
-    /// Certified bounds of the exact value, where the number is an approximation from bins.
-    pub bounds: Option<(f64, f64)>,
-    /// Asymptotic p-value, where the metric has one.
-    pub p_value: Option<f64>,
-    /// Number of bins or categories it rests on; 0 where there are none.
-    pub bins: u32,
-    /// Rows of the judged side.
-    pub n: u64,
-    /// Rows of the baseline; 0 without one.
-    pub n_baseline: u64,
-}
-
-/// A number, or why there is none. Too little data is a value, never NaN and never an error.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Value {
-    /// The number; finite.
-    Number(f64),
-    /// Too little data.
-    Insufficient {
-        /// Rows there were (of the smaller side).
-        n: u64,
-        /// Rows there had to be.
-        n_min: u64,
-    },
-    /// Enough data, but the number is not defined for it: AUC with one class, a ratio to zero.
-    Undefined,
-}
-
-/// One side of a comparison: what was counted of one column (or of the whole group).
-#[derive(Debug, Clone, Copy)]
-pub enum Side<'a> {
-    /// A numeric column.
-    Numeric(&'a Histogram),
-    /// A categorical column.
-    Categorical(&'a Category),
-    /// Latencies.
-    Latency(&'a Latency),
-    /// Counts of answers.
-    Rates(&'a Rates),
-    /// Labelled predictions.
-    Quality(&'a Quality),
-}
-
-/// What a metric may know besides the two sides.
-#[derive(Debug, Clone, Copy)]
-pub struct Context<'a> {
-    /// The numeric column's cut.
-    pub cut: Option<&'a Cut>,
-    /// The categorical column's known categories.
-    pub known: &'a [String],
-    /// Length of the window in microseconds, for rates per second.
-    pub window: i64,
-    /// 10 or 20: bins of the share-based metrics on numeric columns.
-    pub bins: u16,
-    /// Extra conventions that were asked for.
-    pub compat: &'a [Compat],
-    /// Task, thresholds and bins of quality metrics.
-    pub quality: Option<&'a QualityPlan>,
-}
+pub use markdown::table;
+pub use reading::{Reading, Value};
+pub use side::{Context, Side};
+pub use spec::{Reads, Spec, Worse};
 
 /// A metric. `baseline` is `Some` exactly when the spec needs one.
 pub trait Metric: Sync {
     /// The metric's row.
-    fn spec(&self) -> &'static Spec;
+    fn spec(&self) -> &Spec;
 
-    /// The readings: our own convention first, then those in `context.compat` that this metric knows.
+    /// The readings: our own conventions first, then those in `context.compat` that this metric knows. None at all when
+    /// the metric does not read this kind of side, or its labels are not those of the pipeline's task.
     fn read(&self, current: Side<'_>, baseline: Option<Side<'_>>, context: &Context<'_>) -> Vec<Reading>;
 }
 
-/// Every metric.
-pub static METRICS: &[&dyn Metric] = &[];
+/// Every metric: distances, then columns, answers, latency and labels.
+pub static METRICS: &[&dyn Metric] = &[
+    &psi::PSI,
+    &kl_divergence::KL_DIVERGENCE,
+    &js::JS_DIVERGENCE,
+    &js::JS_DISTANCE,
+    &hellinger::HELLINGER,
+    &total_variation::TOTAL_VARIATION,
+    &l_infinity::L_INFINITY,
+    &chi_square::CHI_SQUARE,
+    &cramers_v::CRAMERS_V,
+    &ks::KS,
+    &wasserstein::WASSERSTEIN,
+    &mean_shift::MEAN_SHIFT,
+    &std_ratio::STD_RATIO,
+    &mean::MEAN,
+    &std_dev::STD_DEV,
+    &extreme::MIN,
+    &extreme::MAX,
+    &missing_rate::MISSING_RATE,
+    &nan_rate::NAN_RATE,
+    &out_of_range_rate::OUT_OF_RANGE_RATE,
+    &unseen_rate::UNSEEN_RATE,
+    &error_rate::ERROR_RATE,
+    &rejected_rate::REJECTED_RATE,
+    &positive_rate::POSITIVE_RATE,
+    &throughput::THROUGHPUT,
+    &latency_mean::LATENCY_MEAN,
+    &latency_quantile::P50,
+    &latency_quantile::P90,
+    &latency_quantile::P95,
+    &latency_quantile::P99,
+    &latency_quantile::P999,
+    &ece::ECE,
+    &ece_excess::ECE_EXCESS,
+    &ece_debiased::ECE_DEBIASED,
+    &mce::MCE,
+    &brier::BRIER,
+    &murphy::RELIABILITY,
+    &murphy::RESOLUTION,
+    &murphy::UNCERTAINTY,
+    &log_loss::LOG_LOSS,
+    &auc::AUC,
+    &accuracy::ACCURACY,
+    &precision::PRECISION,
+    &recall::RECALL,
+    &f1::F1,
+    &base_rate::BASE_RATE,
+    &calibration_in_the_large::CALIBRATION_IN_THE_LARGE,
+    &recalibration::SLOPE,
+    &recalibration::INTERCEPT,
+    &spiegelhalter_z::SPIEGELHALTER_Z,
+    &mae::MAE,
+    &rmse::RMSE,
+    &bias::BIAS,
+];
 
 /// The metric with this name.
 #[must_use]

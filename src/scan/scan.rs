@@ -255,7 +255,8 @@ impl Scan {
     pub fn checkpoint(&mut self, needed_from: Micros, emit_from: Micros) -> Checkpoint {
         let open = self.streams.values().filter_map(|stream| stream.traffic.panes.keys().next());
         let labelled = self.labels.iter().filter_map(|labels| labels.panes.keys().next());
-        let needed_from = open.chain(labelled).copied().fold(needed_from, Micros::min);
+        let unread = self.streams.values().filter(|stream| stream.kind.is_traffic()).map(|stream| stream.unread_from(&self.plan));
+        let needed_from = open.chain(labelled).copied().chain(unread).fold(needed_from, Micros::min);
         let plan: String = self.plan.digest.chars().take(16).collect();
         let mut streams = Vec::new();
         for (&source, stream) in &mut self.streams {
@@ -307,6 +308,11 @@ impl Stream {
             traffic: TrafficStream::default(),
             firsts: BTreeMap::new(),
         }
+    }
+
+    /// The first pane that records yet to come may open: a label may already have been read for it.
+    fn unread_from(&self, plan: &Plan) -> Micros {
+        pane::start_of(self.watermark(plan), plan.time.pane)
     }
 
     fn watermark(&self, plan: &Plan) -> Micros {

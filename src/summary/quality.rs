@@ -139,7 +139,8 @@ impl ReliabilityBin {
         self.score.add(score);
     }
 
-    fn merge(&mut self, other: &Self) {
+    /// Adds another bin.
+    pub(crate) fn merge(&mut self, other: &Self) {
         self.n += other.n;
         self.positive += other.positive;
         self.score.merge(other.score);

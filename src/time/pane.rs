@@ -2,11 +2,12 @@
 
 use crate::event::Micros;
 
-/// Start of the pane that `time` falls into.
+/// Start of the pane that `time` falls into. The ends of time, `Micros::MIN` and `Micros::MAX`, stand for never and for
+/// ever and stay what they are.
 #[must_use]
 pub fn start_of(time: Micros, pane: Micros) -> Micros {
     debug_assert!(pane > 0, "a pane has a length");
-    time - time.rem_euclid(pane)
+    if matches!(time, Micros::MIN | Micros::MAX) { time } else { time - time.rem_euclid(pane) }
 }
 
 /// Starts of all windows `[k * slide, k * slide + size)` that hold the pane starting at `pane`, ascending.

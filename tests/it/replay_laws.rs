@@ -50,7 +50,7 @@ const SLIDING: WindowKind = WindowKind::Sliding { size: 60 * SECOND, slide: 20 *
 const AT_LEAST: WindowKind = WindowKind::AtLeast { n_min: 60, size_max: 120 * SECOND };
 
 fn run(window: WindowKind, seed: u64, lanes: u32, batch_rows: usize) -> Trace {
-    let log = world::log(7, 3_000);
+    let log = world::log(7, 1_500);
     let streams = world::streams(&log, lanes);
     let mut engine = Engine::new(Arc::new(world::plan(window)), lanes);
     let mut trace = Trace::default();
@@ -89,7 +89,7 @@ fn assert_same(left: &Trace, right: &Trace, how: &str) {
 
 #[test]
 fn a_crash_at_any_point_changes_nothing() {
-    let log = world::log(7, 3_000);
+    let log = world::log(7, 1_500);
     for window in [TUMBLING, SLIDING, AT_LEAST] {
         for lanes in [1, 4] {
             let whole = run(window, 1, lanes, 50);

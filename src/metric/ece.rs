@@ -1,0 +1,28 @@
+//! Expected calibration error: mean gap between what bins of scores promised and what came true.
+//!
+//! `ECE = sum over bins of n_b / n |mean label - mean score|`, once per bin count of the plan, for equal width and equal mass.
+//!
+//! **Source**: Naeini, Cooper and Hauskrecht, Obtaining well calibrated probabilities using Bayesian binning, AAAI 2015. **Reads**: labelled predictions of a classification task. **Returns**: 0 to 1, up is worse.
+//! **Assumes**: nothing; chance alone puts it above 0 (see [`super::ece_excess`]). **Error**: bins of equal width are exact; bins of equal mass are cut at fine bins, and exact but for where they are cut. **Cost**: one pass over the bins.
+
+use crate::metric::binned::{Bin, Binned};
+use crate::metric::spec::Spec;
+
+/// See the head of this file.
+pub(super) static ECE: Binned = Binned {
+    spec: Spec {
+        name: "ece",
+        help: "Expected calibration error: mean gap between score and truth over bins.",
+        formula: "sum n_b / n |mean y - mean s|",
+        source: "Naeini et al. 2015",
+        ..Spec::QUALITY
+    },
+    equal_width: true,
+    equal_mass: true,
+    of: |bins| Some(ece(bins)),
+};
+
+/// The error over filled bins.
+pub(super) fn ece(bins: &[Bin]) -> f64 {
+    bins.iter().map(|bin| bin.weight * (bin.label - bin.score).abs()).sum()
+}

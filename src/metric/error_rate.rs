@@ -1,0 +1,25 @@
+//! Share of requests that failed in the server: status 500 and up, or marked as failed.
+//!
+//! `rate = errors / requests`.
+//!
+//! **Source**: the definition. **Reads**: counts of answers. **Returns**: 0 to 1, up is worse.
+//! **Assumes**: nothing. **Error**: none. **Cost**: constant.
+
+use crate::metric::one_sided::{OneSided, share};
+use crate::metric::spec::{Reads, Spec};
+use crate::summary::Rates;
+
+/// See the head of this file.
+pub(super) static ERROR_RATE: OneSided<Rates> = OneSided {
+    spec: Spec {
+        name: "error_rate",
+        help: "Share of requests that failed in the server.",
+        reads: Reads::Rates,
+        formula: "errors / requests",
+        source: "definition",
+        ..Spec::RATE
+    },
+    convention: "exact",
+    n: |rates| rates.requests,
+    of: |rates, _| share(rates.errors, rates.requests),
+};

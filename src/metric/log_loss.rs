@@ -1,0 +1,26 @@
+//! Log loss: mean negative log-likelihood of the truth.
+//!
+//! `L = -mean of ln(s if y = 1, else 1 - s)`, scores held within `[1e-15, 1 - 1e-15]`.
+//!
+//! **Source**: Good, Rational decisions, J. R. Stat. Soc. B 14, 1952. **Reads**: labelled predictions of a classification task. **Returns**: nats, 0 to about 34.6, up is worse.
+//! **Assumes**: nothing. **Error**: each term is rounded to 2^-60. **Cost**: constant.
+
+use crate::metric::one_sided::{OneSided, mean};
+use crate::metric::spec::{Spec, UPWARDS};
+use crate::summary::Quality;
+
+/// See the head of this file.
+pub(super) static LOG_LOSS: OneSided<Quality> = OneSided {
+    spec: Spec {
+        name: "log_loss",
+        help: "Mean negative log-likelihood of the truth.",
+        unit: "nats",
+        range: UPWARDS,
+        formula: "-mean ln(s if y = 1, else 1 - s)",
+        source: "Good 1952",
+        ..Spec::QUALITY
+    },
+    convention: "clipped_1e-15",
+    n: |quality| quality.n,
+    of: |quality, _| mean(quality.log_loss.value(), quality.n).into(),
+};

@@ -1,0 +1,30 @@
+//! Mean of a numeric column.
+//!
+//! `mean = sum x / n`.
+//!
+//! **Source**: the definition. **Reads**: a numeric column's exact sum; missing values and NaN are left out.
+//! **Returns**: the column's unit; no direction is worse by itself.
+//! **Assumes**: nothing. **Error**: values are rounded to 2^-44 of the reference's range; values more than 2^16 such ranges
+//! away are held there. **Cost**: constant.
+
+use crate::metric::one_sided::OneSided;
+use crate::metric::spec::{LINE, Reads, Spec, Worse};
+use crate::summary::Histogram;
+
+/// See the head of this file.
+pub(super) static MEAN: OneSided<Histogram> = OneSided {
+    spec: Spec {
+        name: "mean",
+        help: "Mean of the column.",
+        reads: Reads::Numeric,
+        unit: "column's unit",
+        range: LINE,
+        worse: Worse::Neither,
+        formula: "sum x / n",
+        source: "definition",
+        ..Spec::RATE
+    },
+    convention: "exact_sum",
+    n: Histogram::n,
+    of: |histogram, context| context.cut.and_then(|cut| histogram.mean(cut.grid)).into(),
+};

@@ -1,0 +1,25 @@
+//! Share of values below the smallest or above the largest value of the reference.
+//!
+//! `rate = (below + above) / values`, counted in the two outermost bins.
+//!
+//! **Source**: the definition. **Reads**: a numeric column cut by a reference; missing values and NaN are left out. **Returns**: 0 to 1, up is worse.
+//! **Assumes**: nothing. **Error**: none. **Cost**: constant.
+
+use crate::metric::one_sided::{OneSided, share};
+use crate::metric::spec::{Reads, Spec};
+use crate::summary::Histogram;
+
+/// See the head of this file.
+pub(super) static OUT_OF_RANGE_RATE: OneSided<Histogram> = OneSided {
+    spec: Spec {
+        name: "out_of_range_rate",
+        help: "Share of values below the smallest or above the largest value of the reference.",
+        reads: Reads::Numeric,
+        formula: "outside / values",
+        source: "definition",
+        ..Spec::RATE
+    },
+    convention: "exact",
+    n: Histogram::n,
+    of: |histogram, _| share(histogram.n_out_of_range(), histogram.n()),
+};

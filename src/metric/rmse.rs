@@ -1,0 +1,27 @@
+//! Root mean squared error.
+//!
+//! `sqrt(mean of (s - y)^2)`.
+//!
+//! **Source**: the definition. **Reads**: labelled predictions of a regression task. **Returns**: the label's unit, 0 up, up is worse.
+//! **Assumes**: nothing. **Error**: each term is rounded to 2^-60 and held below 2^67. **Cost**: constant.
+
+use crate::metric::one_sided::{OneSided, mean};
+use crate::metric::spec::{Reads, Spec, UPWARDS};
+use crate::summary::Quality;
+
+/// See the head of this file.
+pub(super) static RMSE: OneSided<Quality> = OneSided {
+    spec: Spec {
+        name: "rmse",
+        help: "Root mean squared error.",
+        reads: Reads::Regression,
+        unit: "label's unit",
+        range: UPWARDS,
+        formula: "sqrt(mean (s - y)^2)",
+        source: "definition",
+        ..Spec::QUALITY
+    },
+    convention: "exact_sum",
+    n: |quality| quality.n,
+    of: |quality, _| mean(quality.squared.value(), quality.n).sqrt().into(),
+};

@@ -1,0 +1,51 @@
+//! What a metric is handed: the two sides, and what else it may know.
+
+use crate::plan::{Compat, QualityPlan};
+use crate::summary::histogram::Cut;
+use crate::summary::{Category, Histogram, Latency, Quality, Rates};
+
+/// One side of a comparison: what was counted of one column (or of the whole group).
+#[derive(Debug, Clone, Copy)]
+pub enum Side<'a> {
+    /// A numeric column.
+    Numeric(&'a Histogram),
+    /// A categorical column.
+    Categorical(&'a Category),
+    /// Latencies.
+    Latency(&'a Latency),
+    /// Counts of answers.
+    Rates(&'a Rates),
+    /// Labelled predictions.
+    Quality(&'a Quality),
+}
+
+impl Side<'_> {
+    /// Rows with a value: what a comparison rests on.
+    #[must_use]
+    pub fn n(self) -> u64 {
+        match self {
+            Self::Numeric(summary) => summary.n(),
+            Self::Categorical(summary) => summary.n(),
+            Self::Latency(summary) => summary.n(),
+            Self::Rates(summary) => summary.requests,
+            Self::Quality(summary) => summary.n,
+        }
+    }
+}
+
+/// What a metric may know besides the two sides.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The numeric column's cut.
+    pub cut: Option<&'a Cut>,
+    /// The categorical column's known categories.
+    pub known: &'a [String],
+    /// Length of the window in microseconds, for rates per second.
+    pub window: i64,
+    /// 10 or 20: bins of the share-based metrics on numeric columns.
+    pub bins: u16,
+    /// Extra conventions that were asked for.
+    pub compat: &'a [Compat],
+    /// Task, thresholds and bins of quality metrics.
+    pub quality: Option<&'a QualityPlan>,
+}

@@ -1,0 +1,136 @@
+//! What a metric is: the row of the list from which keys, help, gauges and tables are made.
+
+use crate::metric::Context;
+use crate::plan::Task;
+
+/// What a metric reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    /// A numeric column.
+    Numeric,
+    /// A categorical column.
+    Categorical,
+    /// A numeric or a categorical column.
+    Column,
+    /// Latencies.
+    Latency,
+    /// Counts of answers.
+    Rates,
+    /// Labelled predictions of a classification task.
+    Classification,
+    /// Labelled predictions of a binary task.
+    Binary,
+    /// Labelled predictions of a regression task.
+    Regression,
+}
+
+impl Reads {
+    /// The words of the table in the README.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Numeric => "numeric column",
+            Self::Categorical => "categorical column",
+            Self::Column => "column",
+            Self::Latency => "latency",
+            Self::Rates => "answers",
+            Self::Classification => "labels (classes)",
+            Self::Binary => "labels (binary)",
+            Self::Regression => "labels (regression)",
+        }
+    }
+
+    /// Whether this can be read in a pipeline: labels are those of its task.
+    #[must_use]
+    pub fn admits(self, context: &Context<'_>) -> bool {
+        let task = context.quality.map(|plan| plan.task);
+        match self {
+            Self::Classification => matches!(task, Some(Task::Binary | Task::Multiclass)),
+            Self::Binary => task == Some(Task::Binary),
+            Self::Regression => task == Some(Task::Regression),
+            _ => true,
+        }
+    }
+}
+
+/// In which direction a metric gets worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worse {
+    /// Larger is worse.
+    Up,
+    /// Smaller is worse.
+    Down,
+    /// Away from zero is worse.
+    Away,
+    /// No direction is worse by itself (throughput).
+    Neither,
+}
+
+impl Worse {
+    /// The words of the table in the README.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Away => "away from 0",
+            Self::Neither => "–",
+        }
+    }
+}
+
+/// What a metric is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spec {
+    /// Configuration key and result name, in `snake_case`.
+    pub name: &'static str,
+    /// One sentence.
+    pub help: &'static str,
+    /// What it reads.
+    pub reads: Reads,
+    /// Whether it compares with a baseline (a drift metric) or describes one side (a quality metric).
+    pub needs_baseline: bool,
+    /// Whether its own number stays the same when the two sides change places.
+    pub symmetric: bool,
+    /// Unit: `nats`, `bits`, `ratio`, `ms`, `1`, `per second`, …
+    pub unit: &'static str,
+    /// Smallest and largest possible value.
+    pub range: (f64, f64),
+    /// In which direction it gets worse.
+    pub worse: Worse,
+    /// Fewer rows than this on either side give `Insufficient`.
+    pub n_min: u64,
+    /// Formula in plain text.
+    pub formula: &'static str,
+    /// Author, year, section.
+    pub source: &'static str,
+}
+
+/// The line of real numbers, as a range.
+pub(super) const LINE: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
+/// From zero up, as a range.
+pub(super) const UPWARDS: (f64, f64) = (0.0, f64::INFINITY);
+
+impl Spec {
+    /// What most distances share; each fills in its name, help, formula and source.
+    pub(super) const DISTANCE: Self = Self {
+        name: "",
+        help: "",
+        reads: Reads::Column,
+        needs_baseline: true,
+        symmetric: true,
+        unit: "1",
+        range: (0.0, 1.0),
+        worse: Worse::Up,
+        n_min: 1,
+        formula: "",
+        source: "",
+    };
+
+    /// What most shares of rows share.
+    pub(super) const RATE: Self =
+        Self { reads: Reads::Rates, needs_baseline: false, symmetric: false, unit: "ratio", ..Self::DISTANCE };
+
+    /// What most metrics of labelled predictions share.
+    pub(super) const QUALITY: Self = Self { reads: Reads::Classification, unit: "1", ..Self::RATE };
+}

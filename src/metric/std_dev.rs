@@ -1,0 +1,30 @@
+//! Sample standard deviation of a numeric column.
+//!
+//! `sd = sqrt(sum (x - mean)^2 / (n - 1))`.
+//!
+//! **Source**: the definition (Bessel's divisor). **Reads**: a numeric column's exact sums; missing values and NaN are left out.
+//! **Returns**: the column's unit, 0 up; no direction is worse by itself.
+//! **Assumes**: two rows. **Error**: as [`super::mean`]. **Cost**: constant.
+
+use crate::metric::one_sided::OneSided;
+use crate::metric::spec::{Reads, Spec, UPWARDS, Worse};
+use crate::summary::Histogram;
+
+/// See the head of this file.
+pub(super) static STD_DEV: OneSided<Histogram> = OneSided {
+    spec: Spec {
+        name: "std_dev",
+        help: "Sample standard deviation of the column.",
+        reads: Reads::Numeric,
+        unit: "column's unit",
+        range: UPWARDS,
+        worse: Worse::Neither,
+        n_min: 2,
+        formula: "sqrt(sum (x - mean)^2 / (n - 1))",
+        source: "definition",
+        ..Spec::RATE
+    },
+    convention: "exact_sums",
+    n: Histogram::n,
+    of: |histogram, context| context.cut.and_then(|cut| histogram.std_dev(cut.grid)).into(),
+};

@@ -1,0 +1,31 @@
+//! Ratio of the standard deviations: how much wider the judged side spreads.
+//!
+//! `r = sd(current) / sd(baseline)`, sample standard deviations.
+//!
+//! **Source**: Fisher, Statistical Methods for Research Workers, 1925, section 41 (variance ratio, here its root).
+//! **Reads**: a numeric column's exact sums. **Returns**: 0 up, 1 is no change. Not defined for a constant baseline.
+//! **Assumes**: two rows per side. **Error**: as [`super::mean_shift`]. **Cost**: constant.
+
+use crate::metric::contrast::Contrast;
+use crate::metric::spec::{Reads, Spec, UPWARDS, Worse};
+
+/// See the head of this file.
+pub(super) static STD_RATIO: Contrast = Contrast {
+    spec: Spec {
+        name: "std_ratio",
+        help: "Standard deviation in units of the baseline's; 1 is no change.",
+        reads: Reads::Numeric,
+        symmetric: false,
+        unit: "ratio",
+        range: UPWARDS,
+        worse: Worse::Neither,
+        n_min: 2,
+        formula: "sd(current) / sd(baseline)",
+        source: "Fisher 1925, section 41",
+        ..Spec::DISTANCE
+    },
+    variants: &[(None, "sample_sd", |current, baseline, cut| {
+        let scale = baseline.std_dev(cut.grid).filter(|&sd| sd > 0.0);
+        current.std_dev(cut.grid).zip(scale).map(|(sd, scale)| sd / scale).into()
+    })],
+};
