@@ -1,5 +1,6 @@
 //! The server's thread: binds at once, so that a bad address is the caller's error, and ends when told to.
 
+use std::fmt;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -25,8 +26,8 @@ pub struct Server {
 
 impl Server {
     /// Binds `listen` (`host:port`; port 0 takes a free one) and answers on a thread of its own.
-    pub fn start(listen: &str, shared: Arc<Shared>) -> Result<Self> {
-        let listener = bind(listen)?;
+    pub fn start(listen: impl ToSocketAddrs + fmt::Display, shared: Arc<Shared>) -> Result<Self> {
+        let listener = bind(&listen)?;
         let internal = |error| Error::internal("cannot start the HTTP server").because(error);
         let address = listener.local_addr().map_err(internal)?;
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(internal)?;
@@ -69,11 +70,11 @@ impl Drop for Server {
     }
 }
 
-fn bind(listen: &str) -> Result<TcpListener> {
+fn bind(listen: &(impl ToSocketAddrs + fmt::Display)) -> Result<TcpListener> {
     let addresses: Vec<SocketAddr> = listen
         .to_socket_addrs()
         .map_err(|error| {
-            Error::user(format!("cannot understand the address {listen:?}"))
+            Error::user(format!("cannot understand the address `{listen}`"))
                 .because(error)
                 .hint("write host:port, such as 127.0.0.1:9464; port 0 takes a free one")
         })?

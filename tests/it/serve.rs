@@ -188,11 +188,11 @@ fn shutdown_frees_the_port_and_closes_idle_connections() {
 fn a_bad_address_and_a_taken_port_are_told_apart() {
     let shared = Arc::new(Shared::new());
     let bad = Server::start("nowhere", Arc::clone(&shared)).unwrap_err();
-    assert_eq!((bad.fault(), bad.to_string().contains("\"nowhere\"")), (Fault::User, true));
+    assert_eq!((bad.fault(), bad.to_string().contains("`nowhere`")), (Fault::User, true));
     assert!(bad.advice().unwrap().contains("host:port"));
 
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = Server::start(&holder.local_addr().unwrap().to_string(), shared).unwrap_err();
+    let taken = Server::start(holder.local_addr().unwrap(), shared).unwrap_err();
     assert_eq!(taken.fault(), Fault::External);
     assert!(taken.advice().unwrap().contains("another process may hold the port"));
 }

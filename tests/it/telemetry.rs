@@ -115,3 +115,14 @@ fn quotes_and_newlines_in_labels_are_escaped() {
     telemetry.judged(&[WindowRow { segment: "country=\"D\nE\"".to_owned(), ..row("amount", 10, Some(0.1)) }]);
     assert!(page(&telemetry).contains(r#"segment="country=\"D\nE\"""#));
 }
+
+#[test]
+fn alerts_name_only_families_that_exist() {
+    let rules = include_str!("../../deploy/prometheus-rules.yaml");
+    let words = rules.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let named: Vec<_> = words.filter(|word| word.starts_with("haldane_")).collect();
+    assert!(named.len() >= 9);
+    for name in named {
+        assert!(FAMILIES.iter().any(|family| family.name == name), "{name}");
+    }
+}
