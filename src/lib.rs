@@ -1,7 +1,12 @@
 //! haldane watches model versions in production.
 #![warn(missing_docs)]
 
+pub mod baseline;
 pub mod batch;
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "cli")]
+pub mod config;
 pub mod decode;
 #[cfg(all(feature = "kafka", feature = "serve"))]
 pub mod demo;
