@@ -15,6 +15,8 @@ pub mod error;
 pub mod event;
 pub mod infer;
 pub mod judge;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod kernel;
 pub mod metric;
 pub mod plan;
