@@ -8,6 +8,8 @@ pub mod cli;
 #[cfg(feature = "cli")]
 pub mod config;
 pub mod decode;
+#[cfg(all(feature = "kafka", feature = "serve"))]
+pub mod demo;
 pub mod engine;
 pub mod error;
 pub mod event;
@@ -23,6 +25,10 @@ pub mod plan;
 #[cfg(feature = "cli")]
 pub mod replay;
 pub mod scan;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod summary;
+#[cfg(feature = "serve")]
+pub mod telemetry;
 pub mod time;
 pub mod verdict;
