@@ -1,7 +1,29 @@
 //! Records to columns: one decoder per format, one row or one reject per event, bad neighbours do no harm.
 
+pub mod arrow_ipc;
+mod binding;
+mod cast;
+mod cloudevents;
+mod column;
+pub mod columnar;
+mod concat;
+mod cursor;
+mod dictionary;
+mod flaw;
+pub mod json;
+mod number;
+mod rows;
+mod scanner;
+mod text;
+mod time;
+mod trie;
+mod validate;
+
+use std::sync::Arc;
+
 use crate::batch::EventBatch;
 use crate::event::{Micros, Reject};
+use crate::plan::{Format, Plan};
 
 /// One record of an input topic, borrowed from the client.
 #[derive(Debug, Clone, Copy)]
@@ -37,4 +59,13 @@ pub trait Decoder: Send {
 
     /// Hands over what was taken.
     fn finish(&mut self) -> Decoded;
+}
+
+/// A decoder for one partition of one source of the plan, by the source's format.
+#[must_use]
+pub fn decoder(plan: &Arc<Plan>, source: u16, lane: u32) -> Box<dyn Decoder> {
+    match plan.sources[usize::from(source)].format {
+        Format::Json => Box::new(json::JsonDecoder::new(plan, source, lane)),
+        Format::ArrowIpc => Box::new(arrow_ipc::ArrowIpcDecoder::new(plan, source, lane)),
+    }
 }

@@ -2,14 +2,18 @@
 //!
 //! `mean = sum x / n`.
 //!
-//! **Source**: the definition. **Reads**: a numeric column's exact sum; missing values and NaN are left out.
+//! **Source**: the definition.
+//! **Reads**: a numeric column's exact sum; missing values and NaN are left out.
 //! **Returns**: the column's unit; no direction is worse by itself.
-//! **Assumes**: nothing. **Error**: values are rounded to 2^-44 of the reference's range; values more than 2^16 such ranges
-//! away are held there. **Cost**: constant.
+//! **Assumes**: nothing.
+//! **Error**: values are rounded to 2^-44 of the reference's range; not defined when a value is more than about 2^16
+//! such ranges away, where it cannot be added up (the extremes and the distances still see it).
+//! **Cost**: constant.
 
 use crate::metric::one_sided::OneSided;
 use crate::metric::spec::{LINE, Reads, Spec, Worse};
 use crate::summary::Histogram;
+use crate::summary::histogram::Cut;
 
 /// See the head of this file.
 pub(super) static MEAN: OneSided<Histogram> = OneSided {
@@ -26,5 +30,10 @@ pub(super) static MEAN: OneSided<Histogram> = OneSided {
     },
     convention: "exact_sum",
     n: Histogram::n,
-    of: |histogram, context| context.cut.and_then(|cut| histogram.mean(cut.grid)).into(),
+    of: |histogram, context| context.cut.and_then(|cut| mean(histogram, cut)).into(),
 };
+
+/// The mean, `None` when a value was too far out to be added.
+pub(super) fn mean(histogram: &Histogram, cut: &Cut) -> Option<f64> {
+    histogram.mean(cut.grid).filter(|_| histogram.n_clamped == 0)
+}

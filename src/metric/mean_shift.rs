@@ -3,13 +3,17 @@
 //! `d = (mean(current) - mean(baseline)) / sd(baseline)`, sample standard deviation.
 //!
 //! **Source**: Glass, Primary, secondary, and meta-analysis of research, Educ. Researcher 5(10), 1976 (Glass's delta).
-//! **Reads**: a numeric column's exact sums. **Returns**: standard deviations, any sign, away from 0 is worse. For a constant
-//! baseline 0 when the mean stayed, else not defined.
-//! **Assumes**: two rows per side. **Error**: values are rounded to 2^-44 of the reference's range; values more than 2^16 such
-//! ranges away are held there. **Cost**: constant.
+//! **Reads**: a numeric column's exact sums.
+//! **Returns**: standard deviations, any sign, away from 0 is worse. For a constant baseline 0 when the mean stayed,
+//! else not defined.
+//! **Assumes**: two rows per side.
+//! **Error**: as [`super::mean`].
+//! **Cost**: constant.
 
 use crate::metric::contrast::Contrast;
+use crate::metric::mean::mean;
 use crate::metric::spec::{LINE, Reads, Spec, Worse};
+use crate::metric::std_dev::std_dev;
 use crate::summary::Histogram;
 use crate::summary::histogram::Cut;
 
@@ -32,7 +36,7 @@ pub(super) static MEAN_SHIFT: Contrast = Contrast {
 };
 
 fn shift(current: &Histogram, baseline: &Histogram, cut: &Cut) -> Option<f64> {
-    let moved = current.mean(cut.grid)? - baseline.mean(cut.grid)?;
-    let sd = baseline.std_dev(cut.grid)?;
+    let moved = mean(current, cut)? - mean(baseline, cut)?;
+    let sd = std_dev(baseline, cut)?;
     if sd > 0.0 { Some(moved / sd) } else { (moved == 0.0).then_some(0.0) }
 }

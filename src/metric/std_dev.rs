@@ -2,13 +2,17 @@
 //!
 //! `sd = sqrt(sum (x - mean)^2 / (n - 1))`.
 //!
-//! **Source**: the definition (Bessel's divisor). **Reads**: a numeric column's exact sums; missing values and NaN are left out.
+//! **Source**: the definition (Bessel's divisor).
+//! **Reads**: a numeric column's exact sums; missing values and NaN are left out.
 //! **Returns**: the column's unit, 0 up; no direction is worse by itself.
-//! **Assumes**: two rows. **Error**: as [`super::mean`]. **Cost**: constant.
+//! **Assumes**: two rows.
+//! **Error**: as [`super::mean`].
+//! **Cost**: constant.
 
 use crate::metric::one_sided::OneSided;
 use crate::metric::spec::{Reads, Spec, UPWARDS, Worse};
 use crate::summary::Histogram;
+use crate::summary::histogram::Cut;
 
 /// See the head of this file.
 pub(super) static STD_DEV: OneSided<Histogram> = OneSided {
@@ -26,5 +30,10 @@ pub(super) static STD_DEV: OneSided<Histogram> = OneSided {
     },
     convention: "exact_sums",
     n: Histogram::n,
-    of: |histogram, context| context.cut.and_then(|cut| histogram.std_dev(cut.grid)).into(),
+    of: |histogram, context| context.cut.and_then(|cut| std_dev(histogram, cut)).into(),
 };
+
+/// The deviation, `None` when a value was too far out to be added.
+pub(super) fn std_dev(histogram: &Histogram, cut: &Cut) -> Option<f64> {
+    histogram.std_dev(cut.grid).filter(|_| histogram.n_clamped == 0)
+}

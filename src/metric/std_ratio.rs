@@ -3,11 +3,15 @@
 //! `r = sd(current) / sd(baseline)`, sample standard deviations.
 //!
 //! **Source**: Fisher, Statistical Methods for Research Workers, 1925, section 41 (variance ratio, here its root).
-//! **Reads**: a numeric column's exact sums. **Returns**: 0 up, 1 is no change. Not defined for a constant baseline.
-//! **Assumes**: two rows per side. **Error**: as [`super::mean_shift`]. **Cost**: constant.
+//! **Reads**: a numeric column's exact sums.
+//! **Returns**: 0 up, 1 is no change. Not defined for a constant baseline.
+//! **Assumes**: two rows per side.
+//! **Error**: as [`super::mean`].
+//! **Cost**: constant.
 
 use crate::metric::contrast::Contrast;
 use crate::metric::spec::{Reads, Spec, UPWARDS, Worse};
+use crate::metric::std_dev::std_dev;
 
 /// See the head of this file.
 pub(super) static STD_RATIO: Contrast = Contrast {
@@ -25,7 +29,7 @@ pub(super) static STD_RATIO: Contrast = Contrast {
         ..Spec::DISTANCE
     },
     variants: &[(None, "sample_sd", |current, baseline, cut| {
-        let scale = baseline.std_dev(cut.grid).filter(|&sd| sd > 0.0);
-        current.std_dev(cut.grid).zip(scale).map(|(sd, scale)| sd / scale).into()
+        let scale = std_dev(baseline, cut).filter(|&sd| sd > 0.0);
+        std_dev(current, cut).zip(scale).map(|(sd, scale)| sd / scale).into()
     })],
 };

@@ -1,19 +1,22 @@
 //! Wasserstein distance: how far rows have to be moved, on average, to turn one side into the other.
 //!
-//! `W = integral over x of |F(x) - G(x)| dx`, with both distribution functions straight inside each fine bin and each side's
-//! smallest and largest value as the ends of its outermost bins.
+//! `W = integral over x of |F(x) - G(x)| dx`, with both distribution functions straight inside each fine bin and each
+//! side's smallest and largest value as the ends of its outermost bins.
 //!
 //! **Source**: Vallender, Calculation of the Wasserstein distance between probability distributions on the line, 1974.
-//! **Reads**: a numeric column, all fine bins. **Returns**: the column's unit, 0 up, up is worse; once raw and once in
-//! standard deviations of the baseline (not defined when that is constant).
-//! **Assumes**: nothing. **Error**: within the bounds, which hold for any distribution inside the bins: per bin, its width
-//! times the smallest and the largest gap that the counts allow.
+//! **Reads**: a numeric column, all fine bins.
+//! **Returns**: the column's unit, 0 up, up is worse; once raw and once in standard deviations of the baseline (not
+//! defined when that is constant).
+//! **Assumes**: nothing.
+//! **Error**: within the bounds, which hold for any distribution inside the bins: per bin, its width times the smallest
+//! and the largest gap that the counts allow.
 //! **Cost**: one pass over the fine bins of both sides.
 
 use crate::metric::contrast::Contrast;
 use crate::metric::line::Line;
 use crate::metric::reading::Measured;
 use crate::metric::spec::{Reads, Spec, UPWARDS};
+use crate::metric::std_dev::std_dev;
 use crate::plan::Compat;
 use crate::summary::Histogram;
 use crate::summary::histogram::Cut;
@@ -31,25 +34,27 @@ pub(super) static WASSERSTEIN: Contrast = Contrast {
         ..Spec::DISTANCE
     },
     variants: &[
-        (None, "fine_bins", |current, baseline, cut| {
-            area(current, baseline, cut).map_or(None.into(), |area| area.over_scale(1.0))
-        }),
+        (None, "fine_bins", |current, baseline, cut| in_units_of(Some(1.0), current, baseline, cut)),
         (None, "fine_bins,per_sd_of_baseline", |current, baseline, cut| {
-            let scale = baseline.std_dev(cut.grid).filter(|&sd| sd > 0.0);
-            let area = area(current, baseline, cut);
-            area.zip(scale).map_or(None.into(), |(area, sd)| area.over_scale(sd))
+            in_units_of(std_dev(baseline, cut).filter(|&sd| sd > 0.0), current, baseline, cut)
         }),
         (Some(Compat::Evidently), "fine_bins,per_population_sd_at_least_0.001,evidently", |current, baseline, cut| {
-            let area = area(current, baseline, cut);
-            area.map_or(None.into(), |area| area.over_scale(population_sd(baseline, cut).max(0.001)))
+            in_units_of(population_sd(baseline, cut).map(|sd| sd.max(0.001)), current, baseline, cut)
         }),
     ],
 };
 
+fn in_units_of(unit: Option<f64>, current: &Histogram, baseline: &Histogram, cut: &Cut) -> Measured {
+    let (Some(unit), Some(area)) = (unit, area(current, baseline, cut)) else { return None.into() };
+    // Rounding may put the straight lines beside what is possible.
+    let straight = area.straight.max(area.low).min(area.high);
+    Measured::from(straight / unit).within(area.low / unit, area.high / unit)
+}
+
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-fn population_sd(histogram: &Histogram, cut: &Cut) -> f64 {
+fn population_sd(histogram: &Histogram, cut: &Cut) -> Option<f64> {
     let n = histogram.n() as f64;
-    histogram.std_dev(cut.grid).map_or(0.0, |sd| sd * ((n - 1.0) / n).sqrt())
+    if n < 2.0 { Some(0.0) } else { std_dev(histogram, cut).map(|sd| sd * ((n - 1.0) / n).sqrt()) }
 }
 
 /// The area between two distribution functions, and what it is at least and at most.
@@ -61,11 +66,6 @@ struct Area {
 }
 
 impl Area {
-    fn over_scale(self, scale: f64) -> Measured {
-        let straight = self.straight.clamp(self.low, self.high);
-        Measured::from(straight / scale).within(self.low / scale, self.high / scale)
-    }
-
     fn add(&mut self, width: f64, chords: [(f64, f64); 2], envelopes: [(f64, f64); 2]) {
         let [(f_from, f_to), (g_from, g_to)] = chords;
         self.straight += width * mean_abs(f_from - g_from, f_to - g_to);

@@ -1,0 +1,201 @@
+//! JSON numbers: an integer mantissa times a power of ten, which is the exact value whenever both are small enough.
+//!
+//! An `f64` holds every integer up to 2^53 and every power of ten up to 10^22, and one multiplication or division of two
+//! exact numbers is rounded once, hence correctly (Clinger 1990, "How to read floating point numbers accurately"). All
+//! other numbers go to the standard library.
+
+use crate::event::Poison;
+
+use super::cursor::Cursor;
+use super::flaw::Flaw;
+
+/// The powers of ten that an `f64` holds exactly.
+const POWERS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
+    1e21, 1e22,
+];
+/// Every integer up to this one is an `f64`.
+const MANTISSA_EXACT_MAX: u64 = 1 << 53;
+/// So many digits fit into a `u64`.
+const DIGITS_MAX: usize = 19;
+/// Beyond this every number is zero or infinite, whatever its digits are (given that a record is below 2^31 bytes).
+const EXPONENT_MAX: i32 = i32::MAX / 16;
+
+/// A number as it was written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Number<'t> {
+    /// All of it.
+    pub(super) token: &'t [u8],
+    /// Its digits as one integer; meaningless unless `fits`.
+    mantissa: u64,
+    /// The power of ten that the mantissa is multiplied by.
+    exponent: i32,
+    negative: bool,
+    /// Whether all digits fit into the mantissa.
+    fits: bool,
+    /// Whether it has neither a point nor an exponent.
+    plain: bool,
+}
+
+impl Number<'_> {
+    /// The nearest `f64`; refuses what is beyond the largest.
+    #[inline]
+    pub(super) fn value(&self) -> Result<f64, Flaw> {
+        if !self.fits || self.mantissa > MANTISSA_EXACT_MAX {
+            return self.value_slowly();
+        }
+        #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
+        let magnitude = self.mantissa as f64;
+        let value = match POWERS.get(self.exponent.unsigned_abs() as usize) {
+            Some(power) if self.exponent < 0 => magnitude / power,
+            Some(power) => magnitude * power,
+            None => return self.value_slowly(),
+        };
+        Ok(if self.negative { -value } else { value })
+    }
+
+    #[cold]
+    fn value_slowly(&self) -> Result<f64, Flaw> {
+        let text = str::from_utf8(self.token).expect("a number is ASCII");
+        let value: f64 = text.parse().expect("a JSON number is a Rust number");
+        if value.is_finite() {
+            Ok(value)
+        } else {
+            Err(Flaw::new(Poison::OutOfRange, "a number beyond the largest f64"))
+        }
+    }
+
+    /// The integer, for numbers written as one.
+    pub(super) fn integer(&self) -> Option<i64> {
+        let value = (self.plain && self.fits).then(|| i64::try_from(self.mantissa).ok())??;
+        Some(if self.negative { -value } else { value })
+    }
+
+    /// Whether it is written as an integer, however large.
+    pub(super) fn is_plain(&self) -> bool {
+        self.plain
+    }
+}
+
+impl<'t> Cursor<'t> {
+    /// Reads a number; `what` tells people what was expected.
+    #[inline]
+    pub(super) fn number(&mut self, what: &'static str) -> Result<Number<'t>, Flaw> {
+        let start = self.at;
+        let negative = self.eat(b'-');
+        let mut mantissa = 0;
+        let first = self.peek();
+        let n_whole = self.digits(&mut mantissa);
+        if n_whole == 0 || (n_whole > 1 && first == b'0') {
+            self.at = start;
+            return Err(self.not_a_number(what));
+        }
+        let mut n_fraction = 0;
+        if self.eat(b'.') {
+            n_fraction = self.digits(&mut mantissa);
+            if n_fraction == 0 {
+                return Err(Flaw::malformed("expected a digit after the point"));
+            }
+        }
+        let scaled = self.peek() | 0x20 == b'e';
+        let power = if scaled { self.exponent()? } else { 0 };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "a record is below 2^31 bytes")]
+        let exponent = power - n_fraction as i32;
+        let fits = n_whole + n_fraction <= DIGITS_MAX;
+        let plain = n_fraction == 0 && !scaled;
+        Ok(Number { token: &self.text[start..self.at], mantissa, exponent, negative, fits, plain })
+    }
+
+    /// Passes digits and appends them to `mantissa`; returns how many.
+    #[inline]
+    fn digits(&mut self, mantissa: &mut u64) -> usize {
+        let start = self.at;
+        while let Some(digit) = self.text.get(self.at).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit < 10) {
+            *mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
+            self.at += 1;
+        }
+        self.at - start
+    }
+
+    #[cold]
+    fn exponent(&mut self) -> Result<i32, Flaw> {
+        self.at += 1;
+        let negative = self.eat(b'-');
+        if !negative {
+            self.eat(b'+');
+        }
+        let start = self.at;
+        let mut power = 0_i32;
+        while self.peek().is_ascii_digit() {
+            power = (power * 10 + i32::from(self.peek() - b'0')).min(EXPONENT_MAX);
+            self.at += 1;
+        }
+        if self.at == start {
+            return Err(Flaw::malformed("expected a digit in the exponent"));
+        }
+        Ok(if negative { -power } else { power })
+    }
+
+    #[cold]
+    fn not_a_number(&self, what: &'static str) -> Flaw {
+        match self.peek() {
+            b'-' | b'0'..=b'9' => Flaw::malformed("not a JSON number"),
+            _ => self.not(what),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<(f64, usize), Poison> {
+        let mut scratch = Vec::new();
+        let mut cursor = Cursor::new(text.as_bytes(), &mut scratch);
+        let number = cursor.number("expected a number").map_err(|flaw| flaw.reason)?;
+        Ok((number.value().map_err(|flaw| flaw.reason)?, cursor.at))
+    }
+
+    #[test]
+    fn the_grammar_is_strict() {
+        for bad in ["01", "-", "-01", "1.", "1.e3", "1e", "1e+", ".5", "+1", "NaN", "Infinity", "-Infinity", ""] {
+            assert_eq!(read(bad), Err(Poison::Malformed), "{bad}");
+        }
+        assert_eq!(read("\"1\""), Err(Poison::WrongType));
+        assert_eq!(read("1e999"), Err(Poison::OutOfRange));
+        assert_eq!(read("0e999999999999"), Ok((0.0, 14)));
+        assert_eq!(read("1e-99999999999"), Ok((0.0, 14)));
+        assert_eq!(read("0.5,"), Ok((0.5, 3)));
+        assert_eq!(read("-0").map(|(value, _)| value.to_bits()), Ok((-0.0_f64).to_bits()));
+    }
+
+    #[test]
+    fn integers_are_exact_or_none() {
+        let integer = |text: &str| {
+            let mut scratch = Vec::new();
+            Cursor::new(text.as_bytes(), &mut scratch).number("").unwrap().integer()
+        };
+        assert_eq!(integer("9223372036854775807"), Some(i64::MAX));
+        assert_eq!(integer("-9007199254740993"), Some(-9_007_199_254_740_993));
+        assert_eq!((integer("9223372036854775808"), integer("100000000000000000000")), (None, None));
+        assert_eq!((integer("1.0"), integer("1e3")), (None, None));
+    }
+
+    proptest! {
+        #[test]
+        fn values_are_those_of_the_standard_library(text in r"-?(0|[1-9][0-9]{0,25})(\.[0-9]{1,25})?([eE][+-]?[0-9]{1,3})?") {
+            let expected: f64 = text.parse().unwrap();
+            match read(&text) {
+                Ok((value, length)) => prop_assert_eq!((value.to_bits(), length), (expected.to_bits(), text.len())),
+                Err(reason) => prop_assert!(reason == Poison::OutOfRange && expected.is_infinite()),
+            }
+        }
+
+        #[test]
+        fn what_was_written_is_read_back(value in proptest::num::f64::NORMAL) {
+            prop_assert_eq!(read(&format!("{value:?}")).map(|(read, _)| read.to_bits()), Ok(value.to_bits()));
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! One JSON record into one row: a single pass that reads what is mapped and skips the rest.
+
+use std::borrow::Cow;
+
+use crate::event::{Poison, TEXT_BYTES_MAX, stable_hash};
+use crate::plan::TimeFormat;
+
+use super::binding::{LABEL, Slot, blank_is_missing};
+use super::cursor::{Cursor, check_depth};
+use super::flaw::Flaw;
+use super::number::Number;
+use super::rows::Rows;
+use super::time;
+use super::trie::{HEAD, ROOT, Target, Trie};
+
+/// What is carried through one record.
+pub(super) struct Scan<'a> {
+    pub(super) cursor: Cursor<'a>,
+    pub(super) trie: &'a mut Trie,
+    pub(super) rows: &'a mut Rows,
+    /// Different for every record, to tell a key met twice from one met in the record before.
+    pub(super) serial: u64,
+}
+
+impl Scan<'_> {
+    /// Reads the whole record into the open row.
+    pub(super) fn record(&mut self) -> Result<(), Flaw> {
+        self.cursor.space();
+        if self.cursor.peek() != b'{' {
+            return Err(Flaw::malformed("expected one JSON object"));
+        }
+        self.object(ROOT, 1)?;
+        self.cursor.space();
+        if self.cursor.at == self.cursor.text.len() {
+            Ok(())
+        } else {
+            Err(Flaw::malformed("more after the JSON object"))
+        }
+    }
+
+    fn object(&mut self, node: usize, depth: u32) -> Result<(), Flaw> {
+        check_depth(depth)?;
+        let mut key = HEAD;
+        let mut more = self.cursor.first_member(b'}');
+        while more {
+            key = self.key(node, key)?;
+            if !self.trie.nodes[node].meet(key, self.serial) {
+                return Err(self.duplicate(node, key));
+            }
+            self.member(node, key, depth)?;
+            more = self.cursor.next_member(b'}')?;
+        }
+        Ok(())
+    }
+
+    /// Passes a key and its colon.
+    #[inline]
+    fn key(&mut self, node: usize, previous: usize) -> Result<usize, Flaw> {
+        match self.trie.nodes[node].guess(previous, &self.cursor.text[self.cursor.at..]) {
+            Some((key, length)) => {
+                self.cursor.at += length;
+                self.cursor.space();
+                Ok(key)
+            }
+            None => self.unexpected_key(node, previous),
+        }
+    }
+
+    #[cold]
+    fn unexpected_key(&mut self, node: usize, previous: usize) -> Result<usize, Flaw> {
+        let start = self.cursor.at;
+        let text = self.cursor.text;
+        let name = self.cursor.text_value("expected a key")?;
+        let raw = text[start + 1..].starts_with(name) && text.get(start + 1 + name.len()) == Some(&b'"');
+        let key = self.trie.nodes[node].look_up(previous, name, raw);
+        self.cursor.colon()?;
+        Ok(key)
+    }
+
+    #[cold]
+    fn duplicate(&self, node: usize, key: usize) -> Flaw {
+        let flaw = Flaw::new(Poison::DuplicateKey, "the same key twice");
+        match self.trie.nodes[node].key(key).targets.first() {
+            Some(target) => flaw.of(target.binding),
+            None => flaw,
+        }
+    }
+
+    /// Reads the value of a key.
+    #[inline]
+    fn member(&mut self, node: usize, position: usize, depth: u32) -> Result<(), Flaw> {
+        let key = self.trie.nodes[node].key(position);
+        match (key.child, key.targets.as_slice()) {
+            (None, []) => self.cursor.skip(depth),
+            (None, &[target]) => self.take(target, depth),
+            (Some(child), _) if self.cursor.peek() == b'{' => self.object(child, depth + 1),
+            (Some(_), []) if self.cursor.peek() == b'n' => self.cursor.literal("null"),
+            (Some(_), []) => Err(self.cursor.not("expected an object")),
+            (_, targets) => self.share(node, position, targets.len(), depth),
+        }
+    }
+
+    /// Reads one value for several columns.
+    fn share(&mut self, node: usize, key: usize, n_targets: usize, depth: u32) -> Result<(), Flaw> {
+        let start = self.cursor.at;
+        for i in 0..n_targets {
+            self.cursor.at = start;
+            let target = self.trie.nodes[node].key(key).targets[i];
+            self.take(target, depth)?;
+        }
+        Ok(())
+    }
+
+    /// Reads one value for one column; `null` is the same as no value.
+    #[inline]
+    pub(super) fn take(&mut self, target: Target, depth: u32) -> Result<(), Flaw> {
+        let taken = match target.slot {
+            _ if self.cursor.peek() == b'n' => self.cursor.literal("null"),
+            Slot::Number { column, factor } => self.number(column, factor),
+            Slot::Text(column) => self.text(column),
+            slot => self.take_rare(slot, depth),
+        };
+        taken.map_err(|flaw| flaw.of(target.binding))
+    }
+
+    fn take_rare(&mut self, slot: Slot, depth: u32) -> Result<(), Flaw> {
+        match slot {
+            Slot::Number { column, factor } => self.number(column, factor),
+            Slot::Text(column) => self.text(column),
+            Slot::Id => self.id(),
+            Slot::Time(format) => self.time(format),
+            Slot::Truth => self.truth(),
+            Slot::Class { column, binary } => self.class(column, binary),
+            Slot::Scores { score, predicted } => self.scores(score, predicted, depth + 1),
+            Slot::Status => self.status(),
+            Slot::Failed => self.failed(),
+        }
+    }
+
+    #[inline]
+    fn number(&mut self, column: usize, factor: f64) -> Result<(), Flaw> {
+        let value = self.cursor.number("expected a number")?.value()?;
+        self.rows.put_number(column, value * factor);
+        Ok(())
+    }
+
+    #[inline]
+    fn text(&mut self, column: usize) -> Result<(), Flaw> {
+        if self.cursor.peek() != b'"' {
+            return self.text_of_scalar(column);
+        }
+        let text = bounded(self.cursor.text_value("expected a text")?)?;
+        if !(text.is_empty() && blank_is_missing(column)) {
+            self.rows.put_text(column, text);
+        }
+        Ok(())
+    }
+
+    /// Whole numbers and booleans are categories, too.
+    fn text_of_scalar(&mut self, column: usize) -> Result<(), Flaw> {
+        if matches!(self.cursor.peek(), b't' | b'f') {
+            let value = self.cursor.boolean()?;
+            self.rows.put_text(column, if value { b"true" } else { b"false" });
+            return Ok(());
+        }
+        let number = self.cursor.number("expected a text, a whole number or a boolean")?;
+        let token =
+            whole(&number).ok_or_else(|| Flaw::wrong_type("expected a text or a whole number, found a fraction"))?;
+        self.rows.put_text(column, bounded(&token)?);
+        Ok(())
+    }
+
+    fn id(&mut self) -> Result<(), Flaw> {
+        let hash = if self.cursor.peek() == b'"' {
+            let text = bounded(self.cursor.text_value("expected a text")?)?;
+            if text.is_empty() {
+                return Ok(());
+            }
+            stable_hash(text)
+        } else {
+            let number = self.cursor.number("expected a text or a whole number")?;
+            if !number.is_plain() {
+                return Err(Flaw::wrong_type("expected a text or a whole number, found a fraction"));
+            }
+            stable_hash(bounded(number.token)?)
+        };
+        self.rows.id.put(self.rows.len(), hash);
+        Ok(())
+    }
+
+    fn time(&mut self, format: TimeFormat) -> Result<(), Flaw> {
+        let micros = if format == TimeFormat::Rfc3339 {
+            let text = self.cursor.text_value("expected an RFC 3339 time")?;
+            time::from_rfc3339(text).ok_or_else(|| Flaw::wrong_type("expected an RFC 3339 time"))?
+        } else {
+            let number = self.cursor.number("expected an epoch number")?;
+            let micros = match number.integer() {
+                Some(value) => time::from_integer(value, format),
+                None => time::from_float(number.value()?, format),
+            };
+            micros.ok_or_else(|| Flaw::new(Poison::AbsurdTime, "a time beyond 64-bit microseconds"))?
+        };
+        self.rows.event_time.put(self.rows.len(), micros);
+        Ok(())
+    }
+
+    fn truth(&mut self) -> Result<(), Flaw> {
+        let value = if matches!(self.cursor.peek(), b't' | b'f') {
+            f64::from(u8::from(self.cursor.boolean()?))
+        } else {
+            self.cursor.number("expected a number or a boolean")?.value()?
+        };
+        self.rows.put_number(LABEL, value);
+        Ok(())
+    }
+
+    fn class(&mut self, column: usize, binary: bool) -> Result<(), Flaw> {
+        match self.cursor.peek() {
+            b'"' => self.text(column),
+            b't' | b'f' if !binary => self.text(column),
+            b't' | b'f' => {
+                let value = self.cursor.boolean()?;
+                self.rows.put_text(column, if value { b"1" } else { b"0" });
+                Ok(())
+            }
+            _ => {
+                let number = self.cursor.number("expected a number, a boolean or a text")?;
+                let class = match whole(&number) {
+                    Some(token) => token,
+                    None => Cow::Owned(number.value()?.to_string().into_bytes()),
+                };
+                self.rows.put_text(column, bounded(&class)?);
+                Ok(())
+            }
+        }
+    }
+
+    fn scores(&mut self, score: Option<usize>, predicted: Option<usize>, depth: u32) -> Result<(), Flaw> {
+        if self.cursor.peek() != b'{' {
+            return Err(self.cursor.not("expected an object of class to score"));
+        }
+        check_depth(depth)?;
+        let mut best: Option<(f64, Vec<u8>)> = None;
+        let mut more = self.cursor.first_member(b'}');
+        while more {
+            let class = bounded(self.cursor.text_value("expected a class name")?)?.to_vec();
+            self.cursor.colon()?;
+            let value = self.cursor.number("expected a number per class")?.value()?;
+            if best.as_ref().is_none_or(|(highest, _)| value > *highest) {
+                best = Some((value, class));
+            }
+            more = self.cursor.next_member(b'}')?;
+        }
+        if let Some((value, class)) = best {
+            self.best_class(score.map(|column| (column, value)), predicted.map(|column| (column, class)));
+        }
+        Ok(())
+    }
+
+    fn best_class(&mut self, score: Option<(usize, f64)>, predicted: Option<(usize, Vec<u8>)>) {
+        if let Some((column, value)) = score {
+            self.rows.put_number(column, value);
+        }
+        if let Some((column, class)) = predicted {
+            self.rows.put_text(column, &class);
+        }
+    }
+
+    fn status(&mut self) -> Result<(), Flaw> {
+        let value = self.cursor.number("expected a status code")?.value()?;
+        self.rows.status.put(self.rows.len(), status(value)?);
+        Ok(())
+    }
+
+    fn failed(&mut self) -> Result<(), Flaw> {
+        let failed = match self.cursor.peek() {
+            b't' | b'f' => self.cursor.boolean()?,
+            _ => !self.cursor.text_value("expected a boolean or a text")?.is_empty(),
+        };
+        self.rows.failed.put(self.rows.len(), failed);
+        Ok(())
+    }
+}
+
+/// Refuses texts that are too long to be a name.
+#[inline]
+pub(super) fn bounded(text: &[u8]) -> Result<&[u8], Flaw> {
+    if text.len() <= TEXT_BYTES_MAX {
+        Ok(text)
+    } else {
+        Err(Flaw::new(Poison::TooLong, "a text of more than 512 bytes"))
+    }
+}
+
+/// A status code that was read as a number.
+pub(super) fn status(value: f64) -> Result<i16, Flaw> {
+    if value.fract() != 0.0 {
+        return Err(Flaw::wrong_type("expected a whole status code"));
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "whole, and checked to be in range")]
+    let code = value as i16;
+    if f64::from(code) == value { Ok(code) } else { Err(Flaw::new(Poison::OutOfRange, "a status code beyond 16 bits")) }
+}
+
+/// The decimal text of a whole number: as it was written, or without its `.0`.
+fn whole<'t>(number: &Number<'t>) -> Option<Cow<'t, [u8]>> {
+    if number.is_plain() {
+        return Some(Cow::Borrowed(number.token));
+    }
+    let value = number.value().ok().filter(|value| value.fract() == 0.0)?;
+    Some(Cow::Owned(value.to_string().into_bytes()))
+}

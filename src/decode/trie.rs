@@ -1,0 +1,257 @@
+//! The mapped paths as a tree of objects, where every key remembers which key followed it last time.
+//!
+//! Producers write their keys in the same order in (nearly) every record. So after each key the next one is guessed and
+//! compared as raw bytes, quotes and colon included; only when the guess and the guess after it are wrong (an omitted key)
+//! is the key read and looked up. What is remembered changes the speed, never the result.
+
+use super::binding::{Binding, Slot};
+use super::dictionary::Dictionary;
+
+/// Unmapped keys remembered per object; the oldest is forgotten first.
+const EXTRAS_MAX: usize = 32;
+/// The longest unmapped key that is remembered, in bytes.
+const EXTRA_BYTES_MAX: usize = 64;
+/// Bytes of a pattern that are compared as two words.
+const WORDS_BYTES: usize = 16;
+
+/// The place before the first key of an object, and the key of what is not remembered.
+pub(super) const HEAD: usize = 0;
+/// The object that is the record itself.
+pub(super) const ROOT: usize = 0;
+
+/// A value that a key feeds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Target {
+    pub(super) slot: Slot,
+    /// Index of the binding, for error messages.
+    pub(super) binding: u16,
+}
+
+/// One key of an object.
+#[derive(Debug, Default)]
+pub(super) struct Key {
+    pattern: Pattern,
+    /// The key that followed this one last time.
+    next: usize,
+    /// Serial number of the last record in which it was seen.
+    seen: u64,
+    /// What its value feeds.
+    pub(super) targets: Vec<Target>,
+    /// The object it leads to.
+    pub(super) child: Option<usize>,
+}
+
+/// The bytes `"key":`, ready for comparison.
+#[derive(Debug, Default)]
+struct Pattern {
+    bytes: Vec<u8>,
+    words: [u64; 2],
+    masks: [u64; 2],
+}
+
+impl Pattern {
+    /// The pattern of a key; an empty one, which matches nothing, for a key that JSON writes with escapes.
+    fn new(name: &[u8]) -> Self {
+        if name.iter().any(|&byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+            return Self::default();
+        }
+        let bytes = [b"\"", name, b"\":"].concat();
+        let mut padded = [0; WORDS_BYTES];
+        let mut mask = [0; WORDS_BYTES];
+        for (i, &byte) in bytes.iter().take(WORDS_BYTES).enumerate() {
+            padded[i] = byte;
+            mask[i] = u8::MAX;
+        }
+        Self { bytes, words: words(padded), masks: words(mask) }
+    }
+
+    /// Whether the text begins with it.
+    #[inline]
+    fn begins(&self, text: &[u8]) -> bool {
+        let Some((head, rest)) = text.split_first_chunk::<WORDS_BYTES>() else {
+            return !self.bytes.is_empty() && text.starts_with(&self.bytes);
+        };
+        let [low, high] = words(*head);
+        let differs = ((low ^ self.words[0]) & self.masks[0]) | ((high ^ self.words[1]) & self.masks[1]);
+        differs == 0
+            && match self.bytes.get(WORDS_BYTES..) {
+                Some(tail) => rest.starts_with(tail),
+                None => !self.bytes.is_empty(),
+            }
+    }
+}
+
+#[inline]
+fn words(bytes: [u8; WORDS_BYTES]) -> [u64; 2] {
+    let both = u128::from_le_bytes(bytes);
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+    [both as u64, (both >> 64) as u64]
+}
+
+/// One object of the record.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// [`HEAD`], the mapped keys, then unmapped ones that were met.
+    keys: Vec<Key>,
+    /// Names of the mapped keys; the code is the position in `keys` less one.
+    names: Dictionary,
+    n_mapped: usize,
+    /// How many unmapped keys were remembered so far.
+    n_extras: usize,
+}
+
+impl Node {
+    fn new() -> Self {
+        Self { keys: vec![Key::default()], names: Dictionary::default(), n_mapped: 0, n_extras: 0 }
+    }
+
+    /// A key by position.
+    #[inline]
+    pub(super) fn key(&self, key: usize) -> &Key {
+        &self.keys[key]
+    }
+
+    /// Whether this is the first time that a mapped key is met in the record with this serial number.
+    #[inline]
+    pub(super) fn meet(&mut self, key: usize, serial: u64) -> bool {
+        let seen = std::mem::replace(&mut self.keys[key].seen, serial);
+        seen != serial || key == HEAD || key > self.n_mapped
+    }
+
+    /// The key that the text begins with, if it is one of the two expected after `previous`, and its length in the text.
+    #[inline]
+    pub(super) fn guess(&self, previous: usize, text: &[u8]) -> Option<(usize, usize)> {
+        let first = self.keys[previous].next;
+        if self.keys[first].pattern.begins(text) {
+            return Some((first, self.keys[first].pattern.bytes.len()));
+        }
+        let second = self.keys[first].next;
+        self.keys[second].pattern.begins(text).then(|| (second, self.keys[second].pattern.bytes.len()))
+    }
+
+    /// Finds a key by name and expects it after `previous` from now on. `raw`: it was written without escapes.
+    #[cold]
+    pub(super) fn look_up(&mut self, previous: usize, name: &[u8], raw: bool) -> usize {
+        let key = match self.names.find(name) {
+            Some(code) => code.cast_unsigned() as usize + 1,
+            None if raw && name.len() <= EXTRA_BYTES_MAX => self.extra(name),
+            None => return HEAD,
+        };
+        self.keys[previous].next = key;
+        key
+    }
+
+    /// The position of an unmapped key, remembered from now on.
+    fn extra(&mut self, name: &[u8]) -> usize {
+        let first = self.n_mapped + 1;
+        let pattern = Pattern::new(name);
+        if let Some(found) = self.keys[first..].iter().position(|key| key.pattern.bytes == pattern.bytes) {
+            return first + found;
+        }
+        let key = first + self.n_extras % EXTRAS_MAX;
+        self.n_extras += 1;
+        if key == self.keys.len() {
+            self.keys.push(Key::default());
+        }
+        self.keys[key].pattern = pattern;
+        key
+    }
+
+    /// The position of a mapped key, made if need be. Only while the tree is built.
+    fn mapped(&mut self, name: &str) -> usize {
+        let key = self.names.intern(name.as_bytes()).cast_unsigned() as usize + 1;
+        if key == self.keys.len() {
+            self.keys[key - 1].next = key;
+            self.keys.push(Key { pattern: Pattern::new(name.as_bytes()), ..Key::default() });
+            self.n_mapped += 1;
+        }
+        key
+    }
+}
+
+/// All objects that lead to a mapped path.
+#[derive(Debug)]
+pub(super) struct Trie {
+    pub(super) nodes: Vec<Node>,
+}
+
+impl Trie {
+    /// The tree of these bindings; `locate` gives the path of each in the record, or `None` when it is not in there.
+    pub(super) fn new<'b>(bindings: &'b [Binding], locate: impl Fn(&'b Binding) -> Option<Vec<&'b str>>) -> Self {
+        let mut trie = Self { nodes: vec![Node::new()] };
+        for (binding, index) in bindings.iter().zip(0..) {
+            if let Some(path) = locate(binding) {
+                trie.insert(&path, Target { slot: binding.slot, binding: index });
+            }
+        }
+        trie
+    }
+
+    fn insert(&mut self, path: &[&str], target: Target) {
+        let Some((last, parents)) = path.split_last() else { return };
+        let mut node = ROOT;
+        for name in parents {
+            let key = self.nodes[node].mapped(name);
+            let n_nodes = self.nodes.len();
+            let child = *self.nodes[node].keys[key].child.get_or_insert(n_nodes);
+            if child == n_nodes {
+                self.nodes.push(Node::new());
+            }
+            node = child;
+        }
+        let key = self.nodes[node].mapped(last);
+        self.nodes[node].keys[key].targets.push(target);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(names: &[&str]) -> Node {
+        let mut node = Node::new();
+        for name in names {
+            node.mapped(name);
+        }
+        node
+    }
+
+    #[test]
+    fn patterns_match_whole_keys_only() {
+        for name in ["a", "thirteen_char", "exactly_14_chr", "a_name_longer_than_sixteen_bytes", ""] {
+            let pattern = Pattern::new(name.as_bytes());
+            assert!(pattern.begins(format!("\"{name}\":").as_bytes()));
+            assert!(pattern.begins(format!("\"{name}\":1,\"and so on\":2}}").as_bytes()));
+            assert!(!pattern.begins(format!("\"{name}x\":1,\"and so on\":2}}").as_bytes()));
+            assert!(!pattern.begins(b"\"") && !pattern.begins(b""));
+        }
+        assert!(!Pattern::new(b"a\"b").begins(b"\"a\"b\": 1, and so on and on"));
+        assert!(!Pattern::default().begins(b"anything at all, even if it is long"));
+    }
+
+    #[test]
+    fn the_order_of_the_last_record_is_expected() {
+        let mut node = node(&["a", "b", "c"]);
+        assert_eq!(node.guess(HEAD, b"\"a\":1"), Some((1, 4)));
+        assert_eq!(node.guess(1, b"\"c\":1"), Some((3, 4)), "an omitted key");
+        assert_eq!(node.guess(HEAD, b"\"c\":1"), None);
+        assert_eq!(node.look_up(HEAD, b"c", true), 3);
+        assert_eq!(node.guess(HEAD, b"\"c\":1"), Some((3, 4)));
+        let extra = node.look_up(3, b"unmapped", true);
+        assert_eq!(node.guess(3, b"\"unmapped\":1"), Some((extra, 11)));
+        assert_eq!(node.look_up(1, b"unmapped", true), extra);
+    }
+
+    #[test]
+    fn unmapped_keys_are_bounded_and_never_duplicates() {
+        let mut node = node(&["a"]);
+        for i in 0..1000 {
+            let key = node.look_up(HEAD, format!("k{i}").as_bytes(), true);
+            assert!(node.meet(key, 1));
+        }
+        assert_eq!(node.keys.len(), 2 + EXTRAS_MAX);
+        assert!(node.meet(1, 1) && !node.meet(1, 1) && node.meet(1, 2));
+        assert_eq!(node.look_up(HEAD, &[b'x'; 65], true), HEAD);
+        assert_eq!(node.look_up(HEAD, b"escaped", false), HEAD);
+    }
+}
