@@ -9,13 +9,16 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::ipc::writer::StreamWriter;
 use haldane::decode::{Decoder, Record, decoder};
 use haldane::event::{EventKind, SECOND, stable_hash};
 use haldane::kernel::bin::Edges;
 use haldane::kernel::moment::Grid;
-use haldane::plan::*;
+use haldane::plan::{
+    Bounds, CategoricalColumn, Columns, Field, Format, Mapping, MetricsPlan, NumericColumn, NumericField, Path, Plan,
+    PolicyPlan, Role, SourcePlan, TimeFormat, TimePlan, WindowKind,
+};
 use haldane::summary::histogram::{Cut, Recuts};
 use serde::Deserialize;
 use serde_json::Value;
@@ -27,12 +30,15 @@ const IPC_ROWS: usize = 1000;
 const RATIO_GOAL: f64 = 3.0;
 const START: i64 = 1_700_000_000_000_000;
 
+/// Name, and what reads the whole log.
+type Rival<'a> = (&'static str, Box<dyn FnMut() -> Sum + 'a>);
+
 fn main() {
     let measures = std::env::args().any(|argument| argument == "--bench");
     let tiny = !measures || std::env::args().any(|argument| argument == "--test");
     let (n, rounds) = if tiny { (1000, 1) } else { (40_000, 9) };
     let log = Log::new(n);
-    let mut rivals: Vec<(&str, Box<dyn FnMut() -> Sum + '_>)> = vec![
+    let mut rivals: Vec<Rival<'_>> = vec![
         ("serde_json, borrowed struct", Box::new(|| log.json.iter().map(|text| typed(text)).collect())),
         ("serde_json::Value", Box::new(|| log.json.iter().map(|text| untyped(text)).collect())),
         ("haldane, JSON", Box::new(columns(Format::Json, &log.json))),
@@ -50,16 +56,17 @@ fn main() {
         }
     }
     let names: Vec<&str> = rivals.iter().map(|rival| rival.0).collect();
-    report(&names, seconds.into_iter().map(median).collect(), &log);
+    let medians: Vec<f64> = seconds.into_iter().map(median).collect();
+    report(&names, &medians, &log);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "rates for people")]
-fn report(names: &[&str], seconds: Vec<f64>, log: &Log) {
+fn report(names: &[&str], seconds: &[f64], log: &Log) {
     let bytes: usize = log.json.iter().map(Vec::len).sum();
     let n = log.json.len() as f64;
     println!("{} events of {:.0} bytes as JSON", log.json.len(), bytes as f64 / n);
     println!("{:32} {:>9} {:>12} {:>6}", "", "ns/event", "k events/s", "ratio");
-    for (name, seconds_each) in names.iter().zip(&seconds) {
+    for (name, seconds_each) in names.iter().zip(seconds) {
         let rate = n / seconds_each / 1e3;
         println!("{name:32} {:>9.0} {rate:>12.0} {:>6.2}", seconds_each / n * 1e9, seconds[0] / seconds_each);
     }
@@ -121,6 +128,7 @@ macro_rules! features {
 features!(f00 f01 f02 f03 f04 f05 f06 f07 f08 f09 f10 f11 f12 f13 f14 f15 f16 f17 f18 f19 f20 f21 f22 f23 f24 f25 f26 f27 f28 f29);
 
 #[derive(Deserialize)]
+#[expect(dead_code, reason = "read, not used")]
 struct Categories<'a> {
     c0: &'a str,
     c1: &'a str,
@@ -133,8 +141,10 @@ struct Categories<'a> {
 struct Event<'a> {
     model: &'a str,
     version: &'a str,
-    request_id: &'a str,
-    event_time_us: i64,
+    #[serde(rename = "request_id")]
+    id: &'a str,
+    #[serde(rename = "event_time_us")]
+    time: i64,
     latency_ms: f64,
     status: i16,
     score: f64,
@@ -145,12 +155,11 @@ struct Event<'a> {
 
 fn typed(text: &[u8]) -> Sum {
     let event: Event<'_> = serde_json::from_slice(text).expect("the log is good");
-    let mut sum = Sum { n: 1, ids: stable_hash(event.request_id.as_bytes()), times: event.event_time_us, ..Sum::default() };
+    let mut sum = Sum { n: 1, ids: stable_hash(event.id.as_bytes()), times: event.time, ..Sum::default() };
     event.features.values().into_iter().for_each(|value| sum.add_number(value));
     sum.add_number(Some(event.score));
     sum.add_number(Some(event.latency_ms));
-    let Categories { c0, c1, c2, c3, c4 } = event.categories;
-    std::hint::black_box((event.model, event.version, event.status, [c0, c1, c2, c3, c4]));
+    std::hint::black_box((event.model, event.version, event.status, event.categories));
     sum
 }
 
@@ -168,28 +177,27 @@ fn untyped(text: &[u8]) -> Sum {
 
 /// A decoder that lives through all rounds, as in the service.
 fn columns(format: Format, payloads: &[Vec<u8>]) -> impl FnMut() -> Sum {
-    let mut decoder = decoder(&Arc::new(plan(format)), 0, 0);
+    let mut taker = decoder(&Arc::new(plan(format)), 0, 0);
     move || {
         let mut sum = Sum::default();
         for payload in payloads {
-            decoder.push(&Record { offset: 0, broker_time: START * 2, key: None, payload: Some(payload), headers: &[] });
-            if decoder.n_pending() >= BATCH_ROWS {
-                sum = [sum, finish(decoder.as_mut())].into_iter().collect();
+            taker.push(&Record { offset: 0, broker_time: START * 2, key: None, payload: Some(payload), headers: &[] });
+            if taker.n_pending() >= BATCH_ROWS {
+                sum = [sum, finish(taker.as_mut())].into_iter().collect();
             }
         }
-        [sum, finish(decoder.as_mut())].into_iter().collect()
+        [sum, finish(taker.as_mut())].into_iter().collect()
     }
 }
 
 fn finish(decoder: &mut dyn Decoder) -> Sum {
-    use arrow::array::Array as _;
     let decoded = decoder.finish();
     assert!(decoded.rejects.is_empty(), "{:?}", decoded.rejects);
     let batch = std::hint::black_box(decoded.batch);
     Sum {
         n: batch.len(),
         numbers: batch.numeric.iter().filter_map(arrow::compute::sum).sum(),
-        n_missing: batch.numeric.iter().map(|column| column.null_count()).sum(),
+        n_missing: batch.numeric.iter().map(Array::null_count).sum(),
         ids: batch.id.values().iter().fold(0, |sum, id| sum.wrapping_add(*id)),
         times: batch.event_time.values().iter().fold(0, |sum, time| sum.wrapping_add(*time)),
     }

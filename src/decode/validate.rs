@@ -110,7 +110,7 @@ impl Check<'_> {
             }
         }
         match task {
-            Some(Task::Binary) => self.range("label", &batch.label, |x| x != 0.0 && x != 1.0),
+            Some(Task::Binary) => self.range("label", &batch.label, |x| ![0.0, 1.0].contains(&x)),
             _ => self.range("label", &batch.label, |x| !x.is_finite()),
         }
         self.range("exposure", &batch.exposure, |x| !(0.0..=1.0).contains(&x));
