@@ -82,7 +82,8 @@ fn median(mut values: Vec<f64>) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "a difference of nanoseconds")]
 fn cpu_seconds() -> f64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux tells the CPU time of a thread");
-    let nanos: u64 = text.split(' ').next().and_then(|text| text.parse().ok()).expect("the first number is the CPU time");
+    let nanos: u64 =
+        text.split(' ').next().and_then(|text| text.parse().ok()).expect("the first number is the CPU time");
     nanos as f64 * 1e-9
 }
 
@@ -215,7 +216,11 @@ fn plan(format: Format) -> Plan {
         event_time: Some((path("event_time_us"), TimeFormat::Micros)),
         model: Field::Path(path("model")),
         version: Field::Path(path("version")),
-        numeric: features.clone().map(|name| field(&format!("features.{name}"))).chain([field("score"), field("latency_ms")]).collect(),
+        numeric: features
+            .clone()
+            .map(|name| field(&format!("features.{name}")))
+            .chain([field("score"), field("latency_ms")])
+            .collect(),
         categorical: (0..N_CATEGORICAL).map(|i| Some(path(&format!("categories.c{i}")))).collect(),
         status: Some(path("status")),
         ..Mapping::default()
@@ -230,7 +235,9 @@ fn plan(format: Format) -> Plan {
                 .map(|name| numeric(name, Role::Feature))
                 .chain([numeric("score".into(), Role::Score), numeric("latency".into(), Role::Latency)])
                 .collect(),
-            categorical: (0..N_CATEGORICAL).map(|i| CategoricalColumn { name: format!("c{i}"), known: vec![] }).collect(),
+            categorical: (0..N_CATEGORICAL)
+                .map(|i| CategoricalColumn { name: format!("c{i}"), known: vec![] })
+                .collect(),
         },
         time: TimePlan {
             pane: SECOND,
@@ -298,7 +305,8 @@ impl Drawn {
             let value = self.features[i].map_or("null".to_owned(), |value| format!("{value:.4}"));
             let _ = write!(features, "{}\"f{i:02}\":{value}", if features.is_empty() { "" } else { "," });
         }
-        let categories: Vec<String> = self.categories.iter().enumerate().map(|(i, text)| format!("\"c{i}\":\"{text}\"")).collect();
+        let categories: Vec<String> =
+            self.categories.iter().enumerate().map(|(i, text)| format!("\"c{i}\":\"{text}\"")).collect();
         format!(
             r#"{{"model":"fraud","version":"v17","request_id":"{}","event_time_us":{},"latency_ms":{:.4},"status":200,"score":{},"features":{{{features}}},"categories":{{{}}}}}"#,
             self.id, self.time, self.latency, self.score, categories.join(",")
@@ -333,8 +341,11 @@ impl Log {
 }
 
 fn ipc(events: &[Drawn]) -> Vec<u8> {
-    let text = |get: &dyn Fn(&Drawn) -> String| Arc::new(events.iter().map(|event| Some(get(event))).collect::<StringArray>()) as ArrayRef;
-    let number = |get: &dyn Fn(&Drawn) -> Option<f64>| Arc::new(events.iter().map(get).collect::<Float64Array>()) as ArrayRef;
+    let text = |get: &dyn Fn(&Drawn) -> String| {
+        Arc::new(events.iter().map(|event| Some(get(event))).collect::<StringArray>()) as ArrayRef
+    };
+    let number =
+        |get: &dyn Fn(&Drawn) -> Option<f64>| Arc::new(events.iter().map(get).collect::<Float64Array>()) as ArrayRef;
     let times = Arc::new(events.iter().map(|event| event.time).collect::<Int64Array>());
     let mut columns: Vec<(String, ArrayRef)> = vec![
         ("model".into(), text(&|_| "fraud".into())),

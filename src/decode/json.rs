@@ -70,7 +70,9 @@ impl JsonDecoder {
     #[cold]
     fn read_attributes(&mut self, headers: &[(&str, &[u8])]) -> Result<(), Flaw> {
         for (binding, index) in self.layout.bindings.iter().zip(0..) {
-            let Some(value) = binding.attribute().and_then(|name| cloudevents::attribute(headers, name)) else { continue };
+            let Some(value) = binding.attribute().and_then(|name| cloudevents::attribute(headers, name)) else {
+                continue;
+            };
             let text = str::from_utf8(value).map_err(|_| Flaw::new(Poison::InvalidUtf8, "not UTF-8").of(index))?;
             let quoted = serde_json::to_vec(text).expect("a text is always JSON");
             let cursor = Cursor::new(&quoted, &mut self.scratch);

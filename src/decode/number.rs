@@ -58,7 +58,11 @@ impl Number<'_> {
     fn value_slowly(&self) -> Result<f64, Flaw> {
         let text = str::from_utf8(self.token).expect("a number is ASCII");
         let value: f64 = text.parse().expect("a JSON number is a Rust number");
-        if value.is_finite() { Ok(value) } else { Err(Flaw::new(Poison::OutOfRange, "a number beyond the largest f64")) }
+        if value.is_finite() {
+            Ok(value)
+        } else {
+            Err(Flaw::new(Poison::OutOfRange, "a number beyond the largest f64"))
+        }
     }
 
     /// The integer, for numbers written as one.

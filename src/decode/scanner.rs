@@ -31,7 +31,11 @@ impl Scan<'_> {
         }
         self.object(ROOT, 1)?;
         self.cursor.space();
-        if self.cursor.at == self.cursor.text.len() { Ok(()) } else { Err(Flaw::malformed("more after the JSON object")) }
+        if self.cursor.at == self.cursor.text.len() {
+            Ok(())
+        } else {
+            Err(Flaw::malformed("more after the JSON object"))
+        }
     }
 
     fn object(&mut self, node: usize, depth: u32) -> Result<(), Flaw> {
@@ -160,7 +164,8 @@ impl Scan<'_> {
             return Ok(());
         }
         let number = self.cursor.number("expected a text, a whole number or a boolean")?;
-        let token = whole(&number).ok_or_else(|| Flaw::wrong_type("expected a text or a whole number, found a fraction"))?;
+        let token =
+            whole(&number).ok_or_else(|| Flaw::wrong_type("expected a text or a whole number, found a fraction"))?;
         self.rows.put_text(column, bounded(&token)?);
         Ok(())
     }
@@ -280,7 +285,11 @@ impl Scan<'_> {
 /// Refuses texts that are too long to be a name.
 #[inline]
 pub(super) fn bounded(text: &[u8]) -> Result<&[u8], Flaw> {
-    if text.len() <= TEXT_BYTES_MAX { Ok(text) } else { Err(Flaw::new(Poison::TooLong, "a text of more than 512 bytes")) }
+    if text.len() <= TEXT_BYTES_MAX {
+        Ok(text)
+    } else {
+        Err(Flaw::new(Poison::TooLong, "a text of more than 512 bytes"))
+    }
 }
 
 /// A status code that was read as a number.

@@ -140,8 +140,17 @@ mod tests {
     fn escapes_and_surrogates() {
         assert_eq!(read(r#""a\"\\\/\b\f\n\r\t\u00e9\uD83D\uDE00z""#).as_deref(), Some("a\"\\/\u{8}\u{c}\n\r\té😀z"));
         let bad = [
-            r#""\uD83D""#, r#""\uDE00""#, r#""\uD83D\u0041""#, r#""\uD83D\n""#, r#""\u12G4""#, r#""\u+123""#, r#""\x""#, r#""\"#,
-            r#""abc"#, "\"a\nb\"", r#""\u1"#,
+            r#""\uD83D""#,
+            r#""\uDE00""#,
+            r#""\uD83D\u0041""#,
+            r#""\uD83D\n""#,
+            r#""\u12G4""#,
+            r#""\u+123""#,
+            r#""\x""#,
+            r#""\"#,
+            r#""abc"#,
+            "\"a\nb\"",
+            r#""\u1"#,
         ];
         for text in bad {
             assert_eq!(read(text), None, "{text}");

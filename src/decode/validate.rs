@@ -104,7 +104,9 @@ impl Check<'_> {
         let is_probability = matches!(task, Some(Task::Binary | Task::Multiclass));
         for (column, values) in plan.columns.numeric.iter().zip(&batch.numeric) {
             match column.role {
-                Role::Score if is_probability => self.range(&column.name, values, |x| !(0.0..=1.0).contains(&x) && !x.is_nan()),
+                Role::Score if is_probability => {
+                    self.range(&column.name, values, |x| !(0.0..=1.0).contains(&x) && !x.is_nan())
+                }
                 Role::Latency => self.range("latency_ms", values, |x| x < 0.0 || x.is_infinite()),
                 Role::Score | Role::Feature => self.range(&column.name, values, f64::is_infinite),
             }

@@ -176,13 +176,17 @@ fn oracle(payload: &[u8]) -> Option<Result<Row, ()>> {
 
 fn escaped(text: &str, how: u8) -> String {
     match how {
-        0 => text.chars().map(|char| char.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>()).collect(),
+        0 => text
+            .chars()
+            .map(|char| char.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>())
+            .collect(),
         _ => serde_json::to_string(text).unwrap().trim_matches('"').to_owned(),
     }
 }
 
 fn key() -> impl Strategy<Value = String> {
-    const KNOWN: [&str; 8] = ["model", "version", "score", "temp", "carrier", "features_num", "extra", "another_key_that_is_quite_long"];
+    const KNOWN: [&str; 8] =
+        ["model", "version", "score", "temp", "carrier", "features_num", "extra", "another_key_that_is_quite_long"];
     prop_oneof![8 => proptest::sample::select(&KNOWN[..]).prop_map(str::to_owned), 1 => "[a-zé\"\\\\]{0,20}"]
 }
 
@@ -264,7 +268,10 @@ fn event() -> impl Strategy<Value = String> {
             ("features_num", mostly(Just(object(features, &inner)))),
             ("features_cat", mostly(Just(object(categories, &space)))),
             ("score", mostly(r"0\.[0-9]{1,20}")),
-            ("predicted_label", mostly(proptest::sample::select(&["0", "1", "true", "1.0"][..]).prop_map(str::to_owned))),
+            (
+                "predicted_label",
+                mostly(proptest::sample::select(&["0", "1", "true", "1.0"][..]).prop_map(str::to_owned)),
+            ),
             ("latency_ms", mostly(r"[1-9][0-9]{0,3}(\.[0-9]{1,3})?")),
             ("status", mostly(proptest::sample::select(&["200", "500", "429"][..]).prop_map(str::to_owned))),
         ];
@@ -296,7 +303,8 @@ impl Damage {
 }
 
 fn damage() -> impl Strategy<Value = Damage> {
-    let byte = || prop_oneof![3 => proptest::sample::select(&b"{}[]\",:\\.-+eEu0123456789tfn \n"[..]), 1 => any::<u8>()];
+    let byte =
+        || prop_oneof![3 => proptest::sample::select(&b"{}[]\",:\\.-+eEu0123456789tfn \n"[..]), 1 => any::<u8>()];
     let at = any::<proptest::sample::Index>;
     prop_oneof![
         (at(), byte()).prop_map(|(at, byte)| Damage::Replace(at, byte)),

@@ -66,7 +66,10 @@ pub(crate) fn plan() -> Plan {
         segments: vec!["cohort".into()],
         columns: Columns {
             numeric: features.chain(answers).collect(),
-            categorical: CATEGORICAL.iter().map(|&name| CategoricalColumn { name: name.into(), known: vec![] }).collect(),
+            categorical: CATEGORICAL
+                .iter()
+                .map(|&name| CategoricalColumn { name: name.into(), known: vec![] })
+                .collect(),
         },
         ..world
     }

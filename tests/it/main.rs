@@ -1,9 +1,17 @@
 //! Integration tests, in one binary.
 
+mod broker;
 mod decode;
 mod decode_columnar;
 mod decode_oracle;
 mod flights;
+mod kafka;
+mod live;
+mod replay;
 mod replay_laws;
+mod sample;
+mod schema;
+mod serve;
+mod telemetry;
 mod tidy;
 mod world;

@@ -1,0 +1,124 @@
+//! Decisions as `CloudEvents` 1.0 in Kafka's binary mode: attributes in `ce_` headers, the decision as JSON in the value.
+
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::BaseRecord;
+
+use super::producer::Outgoing;
+use crate::event::Micros;
+use crate::plan::Action;
+use crate::verdict::{Decision, RolloutState};
+
+/// A record's parts before they are lent to the producer.
+#[derive(Debug)]
+pub struct Letter {
+    key: String,
+    body: Vec<u8>,
+    headers: OwnedHeaders,
+    time: Micros,
+}
+
+impl Letter {
+    /// A decision; keyed by its rollout, so that one partition holds the rollout's whole order.
+    #[must_use]
+    pub fn decision(decision: &Decision, cluster: &str, recorded: Micros) -> Self {
+        let attributes = [
+            ("ce_specversion", "1.0".to_owned()),
+            ("ce_type", "io.haldane.decision.v1".to_owned()),
+            ("ce_source", format!("/haldane/{cluster}/rollouts/{}", decision.rollout)),
+            ("ce_subject", format!("{}/{}", decision.model, decision.candidate)),
+            ("ce_id", decision.id.clone()),
+            ("ce_time", rfc3339(decision.time)),
+            ("ce_recordedtime", rfc3339(recorded)),
+            ("ce_sequence", format!("{:020}", decision.sequence)),
+            ("ce_severitytext", severity(decision.action).0.to_owned()),
+            ("ce_severitynumber", severity(decision.action).1.to_owned()),
+            ("ce_correlationid", decision.episode.clone()),
+            ("ce_dataschema", "urn:haldane:decision:v1".to_owned()),
+            ("ce_drill", decision.drill.to_string()),
+            ("content-type", "application/json".to_owned()),
+        ];
+        let key = decision.rollout.clone();
+        Self { key, body: json(decision), headers: headers(&attributes), time: recorded }
+    }
+
+    /// A rollout's state, keyed so that a later one replaces it.
+    #[must_use]
+    pub fn state(state: &RolloutState, recorded: Micros) -> Self {
+        let key = format!("{}/{}/{}", state.rollout, state.model, state.candidate);
+        let headers = headers(&[("content-type", "application/json".to_owned())]);
+        Self { key, body: json(state), headers, time: recorded }
+    }
+
+    /// The record for one topic.
+    #[must_use]
+    pub fn to<'a>(&'a self, topic: &'a str) -> Outgoing<'a> {
+        BaseRecord::to(topic)
+            .key(self.key.as_bytes())
+            .payload(self.body.as_slice())
+            .headers(self.headers.clone())
+            .timestamp(self.time / 1_000)
+    }
+}
+
+fn headers(attributes: &[(&str, String)]) -> OwnedHeaders {
+    attributes
+        .iter()
+        .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }))
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("decisions and states have text keys and finite numbers")
+}
+
+/// Text and number of `OpenTelemetry`'s severity scale.
+fn severity(action: Action) -> (&'static str, &'static str) {
+    match action {
+        Action::Observe => ("INFO", "9"),
+        Action::Warn | Action::Hold => ("WARN", "13"),
+        Action::Contain => ("ERROR", "17"),
+        Action::Rollback => ("FATAL", "21"),
+    }
+}
+
+/// A time as RFC 3339 text in UTC with microseconds.
+#[must_use]
+pub fn rfc3339(time: Micros) -> String {
+    const DAY: Micros = 86_400_000_000;
+    let (year, month, day) = civil(time.div_euclid(DAY));
+    let rest = time.rem_euclid(DAY);
+    let (seconds, micros) = (rest / 1_000_000, rest % 1_000_000);
+    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
+}
+
+/// Year, month and day of a day since the epoch. Years are counted from March, so that the leap day comes last and the
+/// months' lengths follow one line.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_rfc_3339() {
+        let cases = [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (1_367_575_215_765_021, "2013-05-03T10:00:15.765021Z"),
+            (951_782_400_000_000, "2000-02-29T00:00:00.000000Z"),
+            (4_107_542_399_999_999, "2100-02-28T23:59:59.999999Z"),
+            (-1, "1969-12-31T23:59:59.999999Z"),
+        ];
+        for (time, text) in cases {
+            assert_eq!(rfc3339(time), text);
+        }
+    }
+}

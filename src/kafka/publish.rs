@@ -1,0 +1,60 @@
+//! Carries out what a step gave rise to, in the one safe order: decisions first, and acknowledged; states after them.
+//!
+//! A crash in between repeats a decision with the same id, which every adapter ignores. The other order would lose one.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::cloud_event::Letter;
+use super::connection::Connection;
+use super::producer::Producer;
+use super::topics::{self, Own};
+use crate::engine::Effects;
+use crate::error::Result;
+use crate::event::Micros;
+
+/// Takes decisions and states to their topics.
+#[derive(Clone)]
+pub struct Publisher {
+    producer: Arc<Producer>,
+    control: String,
+    state: String,
+    cluster: String,
+}
+
+impl Publisher {
+    /// Makes the topics where they are missing.
+    pub fn open(connection: &Connection, producer: Arc<Producer>) -> Result<Self> {
+        let own = &connection.settings().topics;
+        let wanted = [Own { name: &own.control, compacted: false }, Own { name: &own.state, compacted: true }];
+        topics::create(connection, &wanted)?;
+        let (control, state) = (own.control.clone(), own.state.clone());
+        Ok(Self { producer, control, state, cluster: connection.cluster().to_owned() })
+    }
+
+    /// Returns when every decision is acknowledged; states are on their way then.
+    pub fn publish(&self, effects: &Effects) -> Result<()> {
+        for decision in &effects.decisions {
+            self.producer.send(Letter::decision(decision, &self.cluster, wall_clock()).to(&self.control))?;
+        }
+        if !effects.decisions.is_empty() {
+            self.producer.settle()?;
+        }
+        for state in &effects.states {
+            self.producer.send(Letter::state(state, wall_clock()).to(&self.state))?;
+        }
+        Ok(())
+    }
+
+    /// Waits for everything that is on its way, dead letters too; only then may an offset be committed.
+    pub fn settle(&self) -> Result<()> {
+        self.producer.settle()
+    }
+}
+
+/// Now, for what the outside wants to know; no result depends on it.
+#[must_use]
+pub fn wall_clock() -> Micros {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Micros::try_from(since.as_micros()).unwrap_or(Micros::MAX)
+}

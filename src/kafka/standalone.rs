@@ -1,0 +1,355 @@
+//! The whole service in one process: shards read and decode, one thread drives the engine, publishes and commits.
+//!
+//! The process reads every partition, so the streams are assigned by hand: no group to join, no rebalance to wait for. The
+//! order of effects is fixed: decisions are acknowledged, states and dead letters are too, and only then are offsets
+//! committed. Whatever a crash repeats has the same ids and the same content.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+
+use super::checkpoint::{self, Origin, Stream};
+use super::connection::{Connection, Errors};
+use super::producer::Producer;
+use super::publish::{Publisher, wall_clock};
+use super::reader::{BATCH_RECORDS_MAX, DeadLetters, Extent, Member, Portion, Reader};
+use super::settings::Settings;
+use super::states;
+use super::topics::{self, Own, Partitions};
+use super::watch::{Standing, Watch};
+use crate::decode;
+use crate::engine::{Effects, Engine};
+use crate::error::{Error, Fault, Result};
+use crate::plan::Plan;
+use crate::scan::Checkpoint;
+
+/// Decoded batches that may wait for the engine, per shard: enough to keep it busy, few enough to bound memory.
+const WAITING_MAX: usize = 4;
+
+/// How a pipeline is run.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Read up to the present ends of the logs, and stop there.
+    pub until_end: bool,
+    /// Threads that read and decode.
+    pub shards: u32,
+    /// The most records of one batch.
+    pub batch_records_max: usize,
+    /// How often progress is committed, looked up and shown.
+    pub beat: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { until_end: false, shards: 1, batch_records_max: BATCH_RECORDS_MAX, beat: Duration::from_secs(1) }
+    }
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Events taken.
+    pub events: u64,
+    /// Events refused.
+    pub rejects: u64,
+    /// Rows of judged windows.
+    pub rows: u64,
+    /// Decisions published.
+    pub decisions: u64,
+}
+
+/// What shards tell the engine's thread.
+enum News {
+    Portion(Portion),
+    Extents(Vec<Extent>),
+    Failed(Error),
+}
+
+/// Runs a pipeline until `stop` is set or, when bounded, until the ends of its logs.
+pub fn run(
+    plan: &Arc<Plan>,
+    settings: &Settings,
+    options: Options,
+    watch: &dyn Watch,
+    stop: &AtomicBool,
+) -> Result<Summary> {
+    let connection = Connection::open(settings)?;
+    let committer = connection.consumer(&settings.group, "commit", Errors::default())?;
+    let partitions = topics::inputs(committer.client(), plan)?;
+    let producer = Arc::new(Producer::open(&connection)?);
+    let publisher = Publisher::open(&connection, Arc::clone(&producer))?;
+    topics::create(&connection, &[Own { name: &settings.topics.dead_letter, compacted: false }])?;
+    let origins = checkpoint::origins(&committer, &streams(plan, &partitions))?;
+    let mut drive = Drive::new(plan, options, watch, Outlets { committer, publisher });
+    drive.restore(&connection, &partitions, &origins)?;
+    let dead_letters = DeadLetters { producer, topic: settings.topics.dead_letter.clone() };
+    let shards = shards(plan, &connection, &origins, options, &dead_letters)?;
+    let halt = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let (sender, receiver) = crossbeam_channel::bounded(WAITING_MAX * shards.len());
+        for (index, reader) in shards.into_iter().enumerate() {
+            let (sender, halt) = (sender.clone(), &halt);
+            let stopped = move || stop.load(Ordering::Relaxed) || halt.load(Ordering::Relaxed);
+            let name = format!("shard-{index}");
+            scope.spawn(move || {
+                shard(reader, &sender, options, || {
+                    watch.alive(&name);
+                    stopped()
+                })
+            });
+        }
+        drop(sender);
+        let done = drive.run(&receiver);
+        halt.store(true, Ordering::Relaxed);
+        drop(receiver);
+        done
+    })?;
+    Ok(drive.summary)
+}
+
+/// Every partition of every input topic.
+fn streams(plan: &Plan, partitions: &Partitions) -> Vec<Stream> {
+    let of_source = |(source, topic): (u16, &String)| {
+        let topic = topic.clone();
+        (0..partitions[&topic]).map(move |lane| Stream { source, lane, topic: topic.clone() })
+    };
+    (0..).zip(plan.sources.iter().map(|source| &source.topic)).flat_map(of_source).collect()
+}
+
+/// Deals the lanes out to shards; the streams of one lane stay together.
+fn shards(
+    plan: &Arc<Plan>,
+    connection: &Connection,
+    origins: &[Origin],
+    options: Options,
+    dead_letters: &DeadLetters,
+) -> Result<Vec<Reader>> {
+    let lanes = origins.iter().map(|origin| origin.stream.lane + 1).max().unwrap_or(1);
+    let count = options.shards.clamp(1, lanes);
+    let reader = |shard| {
+        let own: Vec<Origin> = origins.iter().filter(|origin| origin.stream.lane % count == shard).cloned().collect();
+        let group = &connection.settings().group;
+        let consumer = connection.consumer(group, &format!("shard-{shard}"), Member::default())?;
+        let mut reader = Reader::new(consumer, dead_letters.clone());
+        reader.assign(&own, options.until_end, |stream| decode::decoder(plan, stream.source, stream.lane))?;
+        Ok(reader)
+    };
+    (0..count).map(reader).collect()
+}
+
+/// One shard's thread.
+fn shard(mut reader: Reader, news: &Sender<News>, options: Options, mut stopped: impl FnMut() -> bool) {
+    let mut look_at = Instant::now();
+    while !stopped() {
+        let done = read_once(&mut reader, news, options, &mut look_at);
+        match done {
+            Ok(false) => {}
+            Ok(true) => return,
+            Err(error) => {
+                // Nobody listens any more when the engine's thread has failed first.
+                let _ = news.send(News::Failed(error));
+                return;
+            }
+        }
+    }
+}
+
+/// Reads a batch and, now and then, where the logs end. Returns whether the work is done.
+fn read_once(reader: &mut Reader, news: &Sender<News>, options: Options, look_at: &mut Instant) -> Result<bool> {
+    let portions = reader.read(options.batch_records_max)?;
+    let idle = portions.is_empty();
+    for portion in portions {
+        if news.send(News::Portion(portion)).is_err() {
+            return Ok(true);
+        }
+    }
+    if Instant::now() < *look_at && !(options.until_end && idle) {
+        return Ok(false);
+    }
+    *look_at = Instant::now() + options.beat;
+    match reader.look() {
+        Ok(extents) => {
+            let done = options.until_end && extents.iter().all(Extent::at_end);
+            Ok(news.send(News::Extents(extents)).is_err() || done)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the ends of the logs are not known for now");
+            Ok(false)
+        }
+    }
+}
+
+/// Where effects go.
+struct Outlets {
+    committer: BaseConsumer<Errors>,
+    publisher: Publisher,
+}
+
+/// The engine's thread.
+struct Drive<'a> {
+    plan: &'a Arc<Plan>,
+    engine: Engine,
+    options: Options,
+    watch: &'a dyn Watch,
+    outlets: Outlets,
+    streams: Vec<Stream>,
+    standings: BTreeMap<(u16, u32), Standing>,
+    committed: Vec<Checkpoint>,
+    summary: Summary,
+    early_at: Instant,
+}
+
+impl<'a> Drive<'a> {
+    fn new(plan: &'a Arc<Plan>, options: Options, watch: &'a dyn Watch, outlets: Outlets) -> Self {
+        Self {
+            plan,
+            engine: Engine::new(Arc::clone(plan), 1),
+            options,
+            watch,
+            outlets,
+            streams: Vec::new(),
+            standings: BTreeMap::new(),
+            committed: Vec::new(),
+            summary: Summary::default(),
+            early_at: Instant::now(),
+        }
+    }
+
+    fn restore(&mut self, connection: &Connection, partitions: &Partitions, origins: &[Origin]) -> Result<()> {
+        let lanes = topics::lanes(partitions);
+        let rollouts = states::read(connection, &self.plan.policy.rollout)?;
+        self.engine = Engine::new(Arc::clone(self.plan), lanes);
+        self.engine.restore_rollouts(rollouts.clone());
+        for lane in 0..lanes {
+            let checkpoint = checkpoint::restored(lane, origins);
+            if !checkpoint.streams.is_empty() {
+                self.engine.restore_lane(&checkpoint);
+            }
+        }
+        self.streams = origins.iter().map(|origin| origin.stream.clone()).collect();
+        self.standings =
+            origins.iter().map(|origin| ((origin.stream.source, origin.stream.lane), Standing::new(origin))).collect();
+        self.watch.started(&rollouts);
+        self.close_absent(partitions, lanes)
+    }
+
+    /// A source with fewer partitions than there are lanes has nothing to tell in the lanes beyond.
+    fn close_absent(&mut self, partitions: &Partitions, lanes: u32) -> Result<()> {
+        for (source, spec) in (0..).zip(&self.plan.sources) {
+            for lane in partitions[&spec.topic]..lanes {
+                let effects = self.engine.progress(lane, source, 0, true, true);
+                self.carry_out(&effects)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, news: &Receiver<News>) -> Result<()> {
+        let mut beat_at = Instant::now() + self.options.beat;
+        loop {
+            match news.recv_timeout(beat_at.saturating_duration_since(Instant::now())) {
+                Ok(News::Portion(portion)) => self.take(&portion)?,
+                Ok(News::Extents(extents)) => self.extend(extents)?,
+                Ok(News::Failed(error)) => return Err(error),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.commit(),
+            }
+            if Instant::now() >= beat_at {
+                self.beat()?;
+                beat_at = Instant::now() + self.options.beat;
+            }
+        }
+    }
+
+    fn take(&mut self, portion: &Portion) -> Result<()> {
+        self.summary.events += portion.batch.len() as u64;
+        self.summary.rejects += portion.rejects.len() as u64;
+        self.watch.read(portion);
+        if let Some(standing) = self.standings.get_mut(&(portion.source, portion.lane)) {
+            let newest = portion.batch.broker_time.values().iter().copied().max();
+            standing.broker_time = standing.broker_time.max(newest);
+            standing.event_time = standing.event_time.max(portion.batch.event_time_max());
+        }
+        let effects = self.engine.step(&portion.batch);
+        self.carry_out(&effects)?;
+        let effects = self.engine.progress(portion.lane, portion.source, portion.next_offset, false, false);
+        self.carry_out(&effects)
+    }
+
+    fn extend(&mut self, extents: Vec<Extent>) -> Result<()> {
+        for extent in extents {
+            let (source, lane, at_end) = (extent.stream.source, extent.stream.lane, extent.at_end());
+            let finished = at_end && self.options.until_end;
+            let effects = self.engine.progress(lane, source, extent.next_offset, at_end, finished);
+            self.carry_out(&effects)?;
+            if let Some(standing) = self.standings.get_mut(&(source, lane)) {
+                (standing.next_offset, standing.end) = (extent.next_offset, extent.end);
+            }
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, effects: &Effects) -> Result<()> {
+        if effects.windows.is_empty() && effects.decisions.is_empty() && effects.states.is_empty() {
+            return Ok(());
+        }
+        self.outlets.publisher.publish(effects)?;
+        self.summary.rows += effects.windows.len() as u64;
+        self.summary.decisions += effects.decisions.len() as u64;
+        self.watch.published(effects)
+    }
+
+    fn beat(&mut self) -> Result<()> {
+        self.watch.alive("engine");
+        if !self.options.until_end {
+            let effects = self.engine.broker_now(wall_clock());
+            self.carry_out(&effects)?;
+            self.show_early();
+        }
+        self.commit()?;
+        let standings: Vec<Standing> = self.standings.values().cloned().collect();
+        self.watch.standing(&standings);
+        Ok(())
+    }
+
+    fn show_early(&mut self) {
+        if Instant::now() >= self.early_at {
+            self.watch.provisional(self.engine.early());
+            let every = u64::try_from(self.plan.time.early_every).unwrap_or(1_000_000);
+            self.early_at = Instant::now() + Duration::from_micros(every);
+        }
+    }
+
+    /// Commits after everything on its way is acknowledged. A commit that fails for now is made good by the next one; a
+    /// restart in between only reads more again.
+    fn commit(&mut self) -> Result<()> {
+        let lanes = self.streams.iter().map(|stream| stream.lane + 1).max().unwrap_or(0);
+        let checkpoints: Vec<Checkpoint> = (0..lanes).map(|lane| self.engine.checkpoint(lane)).collect();
+        if checkpoints == self.committed {
+            return Ok(());
+        }
+        self.outlets.publisher.settle()?;
+        match checkpoint::commit(&self.outlets.committer, self.plan, &self.streams, &checkpoints) {
+            Ok(()) => self.note(checkpoints),
+            Err(error) if error.fault() == Fault::External => tracing::warn!(%error, "not committed for now"),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, checkpoints: Vec<Checkpoint>) {
+        for checkpoint in &checkpoints {
+            for saved in &checkpoint.streams {
+                if let Some(standing) = self.standings.get_mut(&(saved.source, checkpoint.lane)) {
+                    standing.low_water = Some(saved.low_water);
+                }
+            }
+        }
+        self.committed = checkpoints;
+    }
+}

@@ -1,0 +1,116 @@
+//! Topics: what must be there, and what haldane makes for itself.
+
+use std::collections::BTreeMap;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::{Client, ClientContext, DefaultClientContext};
+use rdkafka::error::RDKafkaErrorCode;
+
+use super::connection::{Connection, REQUEST_TIMEOUT};
+use super::wait::wait;
+use crate::error::{Error, Result};
+use crate::event::EventKind;
+use crate::plan::{Plan, SourcePlan};
+
+/// Partition counts of topics by name.
+pub type Partitions = BTreeMap<String, u32>;
+
+/// Asks for the partition count of one topic; `None` when it does not exist.
+pub fn partitions<C: ClientContext>(client: &Client<C>, topic: &str) -> Result<Option<u32>> {
+    let refused = |error| Error::external(format!("cannot look up topic `{topic}`")).because(error);
+    let metadata = client.fetch_metadata(Some(topic), REQUEST_TIMEOUT).map_err(refused)?;
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
+    match found.error().map(RDKafkaErrorCode::from) {
+        None => Ok(u32::try_from(found.partitions().len()).ok()),
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(None),
+        Some(code) => Err(Error::external(format!("cannot look up topic `{topic}`")).because(code)),
+    }
+}
+
+/// Looks up every input topic of the plan.
+///
+/// # Errors
+/// When one does not exist, or outcomes are not partitioned like predictions.
+pub fn inputs<C: ClientContext>(client: &Client<C>, plan: &Plan) -> Result<Partitions> {
+    let mut found = Partitions::new();
+    for source in &plan.sources {
+        let count = partitions(client, &source.topic)?.ok_or_else(|| absent(source))?;
+        found.insert(source.topic.clone(), count);
+    }
+    check_alike(&plan.sources, &found)?;
+    Ok(found)
+}
+
+/// How many lanes there are: the most partitions any input topic has.
+#[must_use]
+pub fn lanes(found: &Partitions) -> u32 {
+    found.values().copied().max().unwrap_or(1)
+}
+
+fn absent(source: &SourcePlan) -> Error {
+    Error::user(format!("topic `{}` does not exist", source.topic))
+        .hint(format!("create it, or correct the topic of the {}s in the pipeline file", source.kind.name()))
+}
+
+fn check_alike(sources: &[SourcePlan], found: &Partitions) -> Result<()> {
+    let of = |kind| sources.iter().filter(move |source| source.kind == kind);
+    for outcomes in of(EventKind::Outcome) {
+        for predictions in of(EventKind::Prediction) {
+            let (o, p) = (found[&outcomes.topic], found[&predictions.topic]);
+            if o != p {
+                return Err(Error::user(format!(
+                    "topic `{}` has {o} partitions and `{}` has {p}: outcomes would not meet their predictions",
+                    outcomes.topic, predictions.topic
+                ))
+                .hint("give both the same number of partitions, and key both by the prediction id"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A topic of haldane's own.
+#[derive(Debug, Clone, Copy)]
+pub struct Own<'a> {
+    /// Name.
+    pub name: &'a str,
+    /// Whether only the last record of a key is kept.
+    pub compacted: bool,
+}
+
+/// Makes those of haldane's own topics that are not there yet: one partition each, so that each has one order, and the
+/// cluster's own replication. What is there is left as it is.
+pub fn create(connection: &Connection, topics: &[Own<'_>]) -> Result<()> {
+    let admin: AdminClient<DefaultClientContext> = connection
+        .admin_config()
+        .create()
+        .map_err(|error| Error::user("cannot make a Kafka admin client").because(error))?;
+    let mut missing = Vec::new();
+    for own in topics {
+        if partitions(admin.inner(), own.name)?.is_none() {
+            missing.push(wanted(own));
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let options = AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT));
+    let results = wait(admin.create_topics(&missing, &options))
+        .map_err(|error| Error::external("cannot create haldane's topics").because(error))?;
+    results.into_iter().try_for_each(|result| match result {
+        // Another instance was faster.
+        Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => Ok(()),
+        Err((topic, code)) => Err(refused(&topic, code)),
+    })
+}
+
+fn wanted<'a>(own: &Own<'a>) -> NewTopic<'a> {
+    let topic = NewTopic::new(own.name, 1, TopicReplication::Fixed(-1));
+    if own.compacted { topic.set("cleanup.policy", "compact") } else { topic }
+}
+
+fn refused(topic: &str, code: RDKafkaErrorCode) -> Error {
+    Error::external(format!("cannot create topic `{topic}`"))
+        .because(code)
+        .hint("create it beforehand, or allow this user to create topics")
+}

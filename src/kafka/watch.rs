@@ -1,0 +1,77 @@
+//! Who is told what happens while it runs: the HTTP server, a file of windows, a test.
+
+use super::checkpoint::{Origin, Stream};
+use super::reader::Portion;
+use crate::engine::Effects;
+use crate::error::Result;
+use crate::event::Micros;
+use crate::judge::WindowRow;
+use crate::verdict::RolloutState;
+
+/// How far one stream was read and committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The stream.
+    pub stream: Stream,
+    /// The next offset to read.
+    pub next_offset: i64,
+    /// The end of its log.
+    pub end: i64,
+    /// The offset committed last; `None` before the first commit.
+    pub low_water: Option<i64>,
+    /// Latest broker time read.
+    pub broker_time: Option<Micros>,
+    /// Latest event time read.
+    pub event_time: Option<Micros>,
+}
+
+impl Standing {
+    /// Nothing read yet.
+    #[must_use]
+    pub fn new(origin: &Origin) -> Self {
+        let (stream, next_offset, end) = (origin.stream.clone(), origin.offset, origin.end);
+        let low_water = origin.meta.as_ref().map(|_| origin.offset);
+        Self { stream, next_offset, end, low_water, broker_time: None, event_time: None }
+    }
+}
+
+/// Listens. Every method does nothing unless it is written.
+pub trait Watch: Sync {
+    /// Everything is restored; reading begins.
+    fn started(&self, rollouts: &[RolloutState]) {
+        let _ = rollouts;
+    }
+
+    /// One batch was decoded and given to the engine.
+    fn read(&self, portion: &Portion) {
+        let _ = portion;
+    }
+
+    /// Decisions are acknowledged and states are on their way; windows are the listener's to keep. An error ends the run
+    /// before anything is committed.
+    fn published(&self, effects: &Effects) -> Result<()> {
+        let _ = effects;
+        Ok(())
+    }
+
+    /// How the open windows stand.
+    fn provisional(&self, rows: Vec<WindowRow>) {
+        let _ = rows;
+    }
+
+    /// How far the streams are, about once a second.
+    fn standing(&self, standings: &[Standing]) {
+        let _ = standings;
+    }
+
+    /// A thread is alive; called several times a second.
+    fn alive(&self, thread: &str) {
+        let _ = thread;
+    }
+}
+
+/// Listens to nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Deaf;
+
+impl Watch for Deaf {}

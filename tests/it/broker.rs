@@ -1,0 +1,243 @@
+//! A real Apache Kafka for tests and benches: one node on loopback, fetched by Maven at first use, started once per
+//! process, and ended with the process whatever ends it.
+//!
+//! `HALDANE_TEST_BOOTSTRAP` names a running cluster to use instead; `HALDANE_CACHE` moves the place of the fetched files.
+
+#![allow(dead_code, reason = "benches include this file and use a part of it")]
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use haldane::kafka::wait;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+
+const VERSION: &str = "4.3.1";
+/// Password of the user `haldane` at the login listener.
+pub(crate) const PASSWORD: &str = "correct-horse";
+const START_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// A running cluster.
+pub(crate) struct Broker {
+    /// Address to connect to.
+    pub(crate) bootstrap: String,
+    /// Address where the user `haldane` logs in with [`PASSWORD`]; a given cluster has none.
+    pub(crate) login: Option<String>,
+    /// Distinguishes topics of this run from those of others on a shared cluster.
+    run: u32,
+    topics: AtomicU32,
+    /// The guard lives as long as our end of its standard input; the kernel closes that when this process ends.
+    _guard: Option<Child>,
+}
+
+impl Broker {
+    /// The broker of this process; started at first use.
+    ///
+    /// # Panics
+    /// With one line that says what is missing.
+    pub(crate) fn shared() -> &'static Self {
+        static BROKER: OnceLock<Broker> = OnceLock::new();
+        BROKER.get_or_init(|| Self::obtain().unwrap_or_else(|reason| panic!("no Kafka to test with: {reason}")))
+    }
+
+    fn obtain() -> Result<Self, String> {
+        let broker = match std::env::var("HALDANE_TEST_BOOTSTRAP") {
+            Ok(bootstrap) => Self::at(bootstrap, None, None),
+            Err(_) => start(&jars()?)?,
+        };
+        await_metadata(&broker.bootstrap)?;
+        Ok(broker)
+    }
+
+    fn at(bootstrap: String, login: Option<String>, guard: Option<Child>) -> Self {
+        Self { bootstrap, login, run: std::process::id(), topics: AtomicU32::new(0), _guard: guard }
+    }
+
+    /// Makes a topic of a name no other test has.
+    pub(crate) fn topic(&self, prefix: &str, partitions: i32) -> String {
+        self.topic_with(prefix, partitions, &[])
+    }
+
+    /// A name no other test has; no topic is made.
+    pub(crate) fn name(&self, prefix: &str) -> String {
+        format!("{prefix}.{}.{}", self.run, self.topics.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Makes a topic with settings of its own.
+    pub(crate) fn topic_with(&self, prefix: &str, partitions: i32, settings: &[(&str, &str)]) -> String {
+        let name = self.name(prefix);
+        let mut topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+        for (key, value) in settings {
+            topic = topic.set(key, value);
+        }
+        let admin: AdminClient<DefaultClientContext> = self.client().create().expect("admin client");
+        let results = wait(admin.create_topics([&topic], &AdminOptions::new())).expect("create topic");
+        results.into_iter().for_each(|result| assert!(result.is_ok(), "{result:?}"));
+        name
+    }
+
+    /// A client configuration with nothing but the address.
+    pub(crate) fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.bootstrap).set("allow.auto.create.topics", "false");
+        config
+    }
+}
+
+/// The folder with Kafka's jars, fetched when it is not there yet. Test processes that start together fetch once.
+fn jars() -> Result<PathBuf, String> {
+    let home = cache()?.join(format!("kafka-{VERSION}"));
+    fs::create_dir_all(&home).map_err(|error| format!("cannot make {}: {error}", home.display()))?;
+    let lock = File::create(home.join("lock")).map_err(|error| format!("cannot lock {}: {error}", home.display()))?;
+    lock.lock().map_err(|error| format!("cannot lock {}: {error}", home.display()))?;
+    let libs = home.join("libs");
+    if !libs.is_dir() {
+        fetch(&home, &libs)?;
+    }
+    Ok(libs)
+}
+
+fn cache() -> Result<PathBuf, String> {
+    let given = std::env::var_os("HALDANE_CACHE").map(PathBuf::from);
+    given
+        .or_else(|| std::env::home_dir().map(|home| home.join(".cache/haldane")))
+        .ok_or_else(|| "set HALDANE_CACHE to a folder for Kafka's jars".to_owned())
+}
+
+fn fetch(home: &Path, libs: &Path) -> Result<(), String> {
+    let partial = home.join("libs.partial");
+    let _ = fs::remove_dir_all(&partial);
+    let pom = home.join("pom.xml");
+    fs::write(&pom, pom_text()).map_err(|error| format!("cannot write {}: {error}", pom.display()))?;
+    let output = Command::new("mvn")
+        .args(["--quiet", "--batch-mode", "--file"])
+        .arg(&pom)
+        .arg("dependency:copy-dependencies")
+        .arg(format!("-DoutputDirectory={}", partial.display()))
+        .output()
+        .map_err(|error| missing("mvn", "Maven", &error))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stdout);
+        return Err(format!(
+            "mvn could not fetch Kafka {VERSION}: {}",
+            said.lines().next().unwrap_or("no reason given")
+        ));
+    }
+    fs::rename(&partial, libs).map_err(|error| format!("cannot make {}: {error}", libs.display()))
+}
+
+fn pom_text() -> String {
+    let dependency = |artifact: &str| {
+        format!(
+            "<dependency><groupId>org.apache.kafka</groupId><artifactId>{artifact}</artifactId><version>{VERSION}</version></dependency>"
+        )
+    };
+    format!(
+        "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion><groupId>haldane</groupId>\
+         <artifactId>broker</artifactId><version>1</version><dependencies>{}{}</dependencies></project>\n",
+        dependency("kafka_2.13"),
+        dependency("kafka-tools")
+    )
+}
+
+fn missing(program: &str, package: &str, error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => format!(
+            "`{program}` is not installed: install {package} (Java 17 or later), or set HALDANE_TEST_BOOTSTRAP to a running cluster"
+        ),
+        _ => format!("cannot run {program}: {error}"),
+    }
+}
+
+/// Formats a fresh log folder and starts one KRaft node on it, under a guard that ends both with us.
+fn start(libs: &Path) -> Result<Broker, String> {
+    let home = std::env::temp_dir().join(format!("haldane-kafka-{}", std::process::id()));
+    fs::create_dir_all(&home).map_err(|error| format!("cannot make {}: {error}", home.display()))?;
+    let ports = free_ports().map_err(|error| format!("no free port on 127.0.0.1: {error}"))?;
+    let properties = home.join("server.properties");
+    fs::write(&properties, settings(&home, ports)).map_err(|error| error.to_string())?;
+    let format = java(libs)
+        .args(["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", "aGFsZGFuZS10ZXN0LTAwMQ", "-c"])
+        .arg(&properties)
+        .output()
+        .map_err(|error| missing("java", "a Java runtime", &error))?;
+    if !format.status.success() {
+        return Err(format!("cannot format Kafka's storage: {}", String::from_utf8_lossy(&format.stderr).trim()));
+    }
+    let guard = guard(&home, java(libs).arg("kafka.Kafka").arg(&properties))?;
+    let [open, login, _] = ports.map(|port| format!("127.0.0.1:{port}"));
+    Ok(Broker::at(open, Some(login), Some(guard)))
+}
+
+fn java(libs: &Path) -> Command {
+    let mut command = Command::new("java");
+    command.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=4", "-cp"]).arg(libs.join("*"));
+    command
+}
+
+/// Runs a server below a shell that waits for the end of its input, kills the server and removes its folder.
+fn guard(home: &Path, server: &Command) -> Result<Child, String> {
+    const SCRIPT: &str =
+        r#"home=$1; shift; "$@" >"$home/server.log" 2>&1 & pid=$!; read -r _; kill -9 $pid; wait $pid; rm -rf "$home""#;
+    Command::new("sh")
+        .args(["-c", SCRIPT, "guard"])
+        .arg(home)
+        .arg(server.get_program())
+        .args(server.get_args())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| missing("sh", "a POSIX shell", &error))
+}
+
+/// Three ports that are free now, held together so that they differ.
+fn free_ports() -> std::io::Result<[u16; 3]> {
+    let bind = || TcpListener::bind("127.0.0.1:0");
+    let held = [bind()?, bind()?, bind()?];
+    let mut ports = [0; 3];
+    for (port, listener) in ports.iter_mut().zip(&held) {
+        *port = listener.local_addr()?.port();
+    }
+    Ok(ports)
+}
+
+fn settings(home: &Path, [open, login, controller]: [u16; 3]) -> String {
+    format!(
+        "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
+         listeners=OPEN://127.0.0.1:{open},LOGIN://127.0.0.1:{login},CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners=OPEN://127.0.0.1:{open},LOGIN://127.0.0.1:{login}\n\
+         listener.security.protocol.map=OPEN:PLAINTEXT,LOGIN:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         inter.broker.listener.name=OPEN\ncontroller.listener.names=CONTROLLER\nsasl.enabled.mechanisms=PLAIN\n\
+         listener.name.login.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
+         user_haldane=\"{PASSWORD}\";\nlog.dirs={}\nauto.create.topics.enable=false\n\
+         group.initial.rebalance.delay.ms=0\noffsets.topic.num.partitions=4\noffsets.topic.replication.factor=1\n\
+         transaction.state.log.num.partitions=4\ntransaction.state.log.replication.factor=1\n\
+         transaction.state.log.min.isr=1\nlog.retention.ms=-1\nlog.segment.bytes=268435456\n\
+         log.cleaner.backoff.ms=100\n",
+        home.join("log").display()
+    )
+}
+
+/// Waits until the cluster names its brokers: a port that answers is not yet a broker that serves.
+fn await_metadata(bootstrap: &str) -> Result<(), String> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", bootstrap).set("reconnect.backoff.max.ms", "200").set("log_level", "0");
+    let client: BaseConsumer = config.create().map_err(|error| error.to_string())?;
+    let deadline = Instant::now() + START_TIMEOUT;
+    while Instant::now() < deadline {
+        match client.fetch_metadata(None, Duration::from_secs(1)) {
+            Ok(metadata) if !metadata.brokers().is_empty() => return Ok(()),
+            _ => {}
+        }
+    }
+    Err(format!("{bootstrap} did not answer within {} s", START_TIMEOUT.as_secs()))
+}

@@ -1,0 +1,341 @@
+//! The Kafka shell against a real Apache Kafka.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use haldane::engine::Effects;
+use haldane::error::Fault;
+use haldane::event::EventKind;
+use haldane::kafka::checkpoint::{self, Origin, Stream};
+use haldane::kafka::connection::{Connection, Errors};
+use haldane::kafka::producer::Producer;
+use haldane::kafka::publish::Publisher;
+use haldane::kafka::settings::{Mechanism, Protocol, Secret, Security, Settings, Topics};
+use haldane::kafka::{states, topics, whole_topic};
+use haldane::plan::{
+    Action, Bounds, Columns, Format, Mapping, MetricsPlan, Plan, PolicyPlan, SourcePlan, TimePlan, WindowKind,
+};
+use haldane::scan::{Checkpoint, CheckpointMeta, StreamCheckpoint};
+use haldane::time::Clock;
+use haldane::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason};
+use haldane::verdict::{Decision, RolloutState};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::producer::BaseRecord;
+
+use crate::broker::{Broker, PASSWORD};
+
+/// Settings whose own topics and group no other test has.
+pub(crate) fn settings(broker: &Broker) -> Settings {
+    let topics = Topics {
+        control: broker.name("control"),
+        state: broker.name("state"),
+        partials: broker.name("partials"),
+        dead_letter: broker.name("deadletter"),
+    };
+    Settings { brokers: broker.bootstrap.clone(), group: broker.name("group"), topics, ..Settings::default() }
+}
+
+fn source(kind: EventKind, topic: &str) -> SourcePlan {
+    SourcePlan { kind, topic: topic.to_owned(), format: Format::Json, mapping: Mapping::default() }
+}
+
+fn plan(sources: Vec<SourcePlan>) -> Plan {
+    let hour = 3_600_000_000;
+    Plan {
+        name: "toy".into(),
+        digest: "0123456789abcdef0123".into(),
+        sources,
+        segments: Vec::new(),
+        columns: Columns::default(),
+        time: TimePlan {
+            pane: hour,
+            window: WindowKind::Sliding { size: hour, slide: hour },
+            lateness: 0,
+            skew_max: hour,
+            jump_max: 24 * hour,
+            jump_confirmations: 3,
+            idle_after: hour,
+            early_every: 1_000_000,
+            revise_for: hour,
+        },
+        quality: None,
+        baselines: Vec::new(),
+        reference: None,
+        metrics: MetricsPlan { names: Vec::new(), compat: Vec::new(), bins: 10 },
+        policy: PolicyPlan {
+            rollout: "toy".into(),
+            baseline_version: "v1".into(),
+            rules: Vec::new(),
+            authority: "AUTO".into(),
+        },
+        bounds: Bounds::default(),
+    }
+}
+
+fn committer(connection: &Connection) -> BaseConsumer<Errors> {
+    connection.consumer(&connection.settings().group, "test", Errors::default()).unwrap()
+}
+
+#[test]
+fn an_absent_topic_is_named_with_its_source() {
+    let broker = Broker::shared();
+    let connection = Connection::open(&settings(broker)).unwrap();
+    let error =
+        topics::inputs(committer(&connection).client(), &plan(vec![source(EventKind::Prediction, "no.such.topic")]))
+            .unwrap_err();
+    assert_eq!(error.to_string(), "topic `no.such.topic` does not exist");
+    assert_eq!(error.advice(), Some("create it, or correct the topic of the predictions in the pipeline file"));
+    assert_eq!(error.fault(), Fault::User);
+}
+
+#[test]
+fn outcomes_partitioned_otherwise_than_predictions_are_refused() {
+    let broker = Broker::shared();
+    let connection = Connection::open(&settings(broker)).unwrap();
+    let (p, o) = (broker.topic("p", 4), broker.topic("o", 2));
+    let plan = plan(vec![source(EventKind::Prediction, &p), source(EventKind::Outcome, &o)]);
+    let error = topics::inputs(committer(&connection).client(), &plan).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("topic `{o}` has 2 partitions and `{p}` has 4: outcomes would not meet their predictions")
+    );
+    assert_eq!(error.advice(), Some("give both the same number of partitions, and key both by the prediction id"));
+}
+
+#[test]
+fn brokers_that_cannot_be_reached_are_one_error() {
+    let settings = Settings { brokers: "127.0.0.1:1".into(), group: "g".into(), ..Settings::default() };
+    let error = Connection::open(&settings).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.starts_with("no answer from Kafka at 127.0.0.1:1 within 10 s: ") && text.contains("refused"),
+        "{text}"
+    );
+    assert_eq!(error.advice(), Some("check `kafka.brokers`, and that the brokers run and can be reached from here"));
+    assert_eq!(error.fault(), Fault::External);
+}
+
+#[test]
+fn a_wrong_password_is_one_error_and_the_right_one_works() {
+    let broker = Broker::shared();
+    let Some(login) = &broker.login else {
+        eprintln!("HALDANE_TEST_BOOTSTRAP names a cluster without a login listener: not tested");
+        return;
+    };
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let open = |password: &str| {
+        std::fs::write(file.path(), password).unwrap();
+        let security = Security {
+            protocol: Protocol::SaslPlaintext,
+            mechanism: Some(Mechanism::Plain),
+            username: Some("haldane".into()),
+            password: Some(Secret::File(file.path().into())),
+            ..Security::default()
+        };
+        Connection::open(&Settings { brokers: login.clone(), security, ..settings(broker) })
+    };
+    let error = open("wrong").unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with(&format!("Kafka at {login} refuses the login of user `haldane`: ")), "{text}");
+    assert!(!text.contains("wrong"), "{text}");
+    assert!(open(&format!("{PASSWORD}\n")).is_ok());
+}
+
+#[test]
+fn tls_towards_a_listener_without_it_is_one_error() {
+    let broker = Broker::shared();
+    let security = Security { protocol: Protocol::Ssl, ..Security::default() };
+    let error = Connection::open(&Settings { security, ..settings(broker) }).unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with(&format!("no TLS connection to Kafka at {}: ", broker.bootstrap)), "{text}");
+}
+
+fn meta(needed_from: i64) -> CheckpointMeta {
+    let plan = "0123456789abcdef".to_owned();
+    CheckpointMeta { plan, clock: Clock::default(), needed_from, emit_from: needed_from }
+}
+
+#[test]
+fn a_commit_comes_back_with_its_metadata_and_a_fresh_group_starts_at_the_beginning() {
+    let broker = Broker::shared();
+    let settings = settings(broker);
+    let connection = Connection::open(&settings).unwrap();
+    let topic = broker.topic("events", 2);
+    fill(&connection, &topic, 0, 5);
+    let plan = plan(vec![source(EventKind::Prediction, &topic)]);
+    let streams: Vec<Stream> = (0..2).map(|lane| Stream { source: 0, lane, topic: topic.clone() }).collect();
+    let consumer = committer(&connection);
+
+    let fresh = checkpoint::origins(&consumer, &streams).unwrap();
+    let at = |lane: usize, offset, end, meta| Origin { stream: streams[lane].clone(), offset, end, meta };
+    assert_eq!(fresh, [at(0, 0, 5, None), at(1, 0, 0, None)]);
+
+    let saved = StreamCheckpoint { source: 0, low_water: 3, meta: meta(7_200_000_000) };
+    let absent = StreamCheckpoint { source: 0, low_water: 0, meta: meta(0) };
+    let checkpoints =
+        [Checkpoint { lane: 0, streams: vec![saved.clone()] }, Checkpoint { lane: 9, streams: vec![absent] }];
+    checkpoint::commit(&consumer, &plan, &streams, &checkpoints).unwrap();
+    let again = checkpoint::origins(&committer(&connection), &streams).unwrap();
+    assert_eq!(again, [at(0, 3, 5, Some(meta(7_200_000_000))), at(1, 0, 0, None)]);
+    assert_eq!(checkpoint::restored(0, &again), Checkpoint { lane: 0, streams: vec![saved] });
+    assert_eq!(checkpoint::restored(1, &again).streams, []);
+}
+
+#[test]
+fn a_commit_beyond_the_log_says_that_the_topic_was_made_anew() {
+    let broker = Broker::shared();
+    let settings = settings(broker);
+    let connection = Connection::open(&settings).unwrap();
+    let topic = broker.topic("events", 1);
+    let plan = plan(vec![source(EventKind::Prediction, &topic)]);
+    let streams = [Stream { source: 0, lane: 0, topic: topic.clone() }];
+    let saved = StreamCheckpoint { source: 0, low_water: 40, meta: meta(0) };
+    let consumer = committer(&connection);
+    checkpoint::commit(&consumer, &plan, &streams, &[Checkpoint { lane: 0, streams: vec![saved] }]).unwrap();
+    let error = checkpoint::origins(&consumer, &streams).unwrap_err();
+    assert_eq!(error.to_string(), format!("committed offset 40 of {topic}/0 is beyond the end of its log, 0"));
+}
+
+/// Produces records that no test decodes.
+fn fill(connection: &Connection, topic: &str, partition: i32, count: usize) {
+    let producer = Producer::open(connection).unwrap();
+    for _ in 0..count {
+        producer.send(BaseRecord::to(topic).partition(partition).payload(b"x".as_slice())).unwrap();
+    }
+    producer.settle().unwrap();
+}
+
+#[test]
+fn a_record_that_no_broker_takes_fails_the_settling() {
+    let broker = Broker::shared();
+    let connection = Connection::open(&settings(broker)).unwrap();
+    let producer = Producer::open(&connection).unwrap();
+    let topic = broker.topic("events", 1);
+    producer.send(BaseRecord::to(&topic).payload(b"x".as_slice())).unwrap();
+    producer.settle().unwrap();
+    producer.send(BaseRecord::to(&topic).partition(9).payload(b"x".as_slice())).unwrap_err();
+    producer.send(BaseRecord::to(&topic).payload(vec![0; 900_000].as_slice())).unwrap();
+    producer.settle().unwrap();
+    let narrow = broker.topic_with("narrow", 1, &[("max.message.bytes", "1000")]);
+    producer.send(BaseRecord::to(&narrow).payload(vec![0; 2_000].as_slice())).unwrap();
+    let text = producer.settle().unwrap_err().to_string();
+    assert!(text.starts_with(&format!("topic `{narrow}` did not take a record: ")), "{text}");
+}
+
+fn decision(sequence: u64, action: Action) -> Decision {
+    Decision {
+        id: format!("b3:{sequence:064}"),
+        sequence,
+        episode: "b3:first".into(),
+        time: 1_367_575_215_765_021,
+        action,
+        cap_pct: (action == Action::Contain).then_some(5.0),
+        rollout: "toy".into(),
+        model: "fraud".into(),
+        candidate: "v2".into(),
+        baseline: "v1".into(),
+        denied_versions: Vec::new(),
+        precondition: Precondition {
+            candidate: "v2".into(),
+            state: "OBSERVING".into(),
+            state_sequence: format!("{:020}", sequence - 1),
+        },
+        supersedes: Vec::new(),
+        authority: "AUTO".into(),
+        reason: Reason { code: "ERROR_RATE".into(), text: "errors".into() },
+        evidence: Vec::new(),
+        exposure: Exposure { declared_pct: None, observed_pct: 9.5 },
+        inputs: DecisionInputs {
+            offsets: vec![("p".into(), 0, 1, 2)],
+            policy: "b3:plan".into(),
+            reference: String::new(),
+            engine: "haldane".into(),
+        },
+        lease_s: 900,
+        drill: false,
+    }
+}
+
+fn state(candidate: &str, sequence: u64) -> RolloutState {
+    RolloutState {
+        rollout: "toy".into(),
+        model: "fraud".into(),
+        candidate: candidate.into(),
+        baseline: "v1".into(),
+        state: "CONTAINED".into(),
+        validity: "VALID".into(),
+        sequence,
+        cap_pct: Some(5.0),
+        in_force: Vec::new(),
+        episode: String::new(),
+        declared_pct: None,
+        judged_upto: (0, 0),
+        history: Vec::new(),
+    }
+}
+
+#[test]
+fn a_decision_arrives_as_a_cloud_event_in_binary_mode() {
+    let broker = Broker::shared();
+    let settings = settings(broker);
+    let connection = Connection::open(&settings).unwrap();
+    let producer = Arc::new(Producer::open(&connection).unwrap());
+    let publisher = Publisher::open(&connection, producer).unwrap();
+    let sent = [decision(1, Action::Hold), decision(2, Action::Contain)];
+    publisher.publish(&Effects { decisions: sent.to_vec(), ..Effects::default() }).unwrap();
+
+    let mut seen = Vec::new();
+    whole_topic::read(&connection, &settings.topics.control, |message| {
+        let headers: BTreeMap<String, String> = message
+            .headers()
+            .unwrap()
+            .iter()
+            .map(|header| (header.key.to_owned(), String::from_utf8(header.value.unwrap().to_vec()).unwrap()))
+            .collect();
+        let body: Decision = serde_json::from_slice(message.payload().unwrap()).unwrap();
+        assert_eq!(message.key(), Some(b"toy".as_slice()));
+        seen.push((headers, body));
+    })
+    .unwrap();
+    assert_eq!(seen.iter().map(|(_, body)| body.clone()).collect::<Vec<_>>(), sent);
+    let headers = &seen[1].0;
+    let expected = [
+        ("ce_specversion", "1.0"),
+        ("ce_type", "io.haldane.decision.v1"),
+        ("ce_source", &format!("/haldane/{}/rollouts/toy", connection.cluster())),
+        ("ce_subject", "fraud/v2"),
+        ("ce_id", &sent[1].id),
+        ("ce_time", "2013-05-03T10:00:15.765021Z"),
+        ("ce_sequence", "00000000000000000002"),
+        ("ce_severitytext", "ERROR"),
+        ("ce_severitynumber", "17"),
+        ("ce_correlationid", "b3:first"),
+        ("ce_drill", "false"),
+        ("content-type", "application/json"),
+    ];
+    for (name, value) in expected {
+        assert_eq!(headers.get(name).map(String::as_str), Some(value), "{name}");
+    }
+    assert!(headers["ce_recordedtime"].starts_with("20"));
+}
+
+#[test]
+fn states_are_read_back_each_in_its_last_version_and_only_those_of_the_rollout() {
+    let broker = Broker::shared();
+    let settings = settings(broker);
+    let connection = Connection::open(&settings).unwrap();
+    let producer = Arc::new(Producer::open(&connection).unwrap());
+    let publisher = Publisher::open(&connection, Arc::clone(&producer)).unwrap();
+    assert_eq!(states::read(&connection, "toy").unwrap(), []);
+    let other = RolloutState { rollout: "other".into(), ..state("v2", 9) };
+    let states = vec![state("v3", 1), state("v2", 1), other, state("v2", 2)];
+    publisher.publish(&Effects { states, ..Effects::default() }).unwrap();
+    producer.send(BaseRecord::to(&settings.topics.state).key(b"junk".as_slice()).payload(b"{".as_slice())).unwrap();
+    let retired = b"toy/fraud/v3".as_slice();
+    producer.send(BaseRecord { key: Some(retired), ..BaseRecord::to(&settings.topics.state) }).unwrap();
+    publisher.settle().unwrap();
+    assert_eq!(states::read(&connection, "toy").unwrap(), [state("v2", 2)]);
+    // Made as a compacted topic, and a second start leaves it alone.
+    Publisher::open(&connection, producer).unwrap();
+}
