@@ -191,8 +191,8 @@ fn columns(format: Format, payloads: &[Vec<u8>]) -> impl FnMut() -> Sum {
     }
 }
 
-fn finish(decoder: &mut dyn Decoder) -> Sum {
-    let decoded = decoder.finish();
+fn finish(taker: &mut dyn Decoder) -> Sum {
+    let decoded = taker.finish();
     assert!(decoded.rejects.is_empty(), "{:?}", decoded.rejects);
     let batch = std::hint::black_box(decoded.batch);
     Sum {
