@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray as _, BooleanArray, Float64Array, Int16Array, Int64Array, StringArray, UInt64Array,
+    AnyDictionaryArray, Array, ArrayRef, AsArray as _, BooleanArray, Float64Array, Int16Array, Int64Array, StringArray,
+    UInt64Array,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit};
@@ -151,7 +152,7 @@ impl Cast<'_> {
         let values = dictionary.map_or(array, |dictionary| dictionary.values());
         let spelled = spelling.spell(values)?;
         let mut texts = TextColumn::default();
-        let keys = dictionary.filter(|_| !values.is_empty()).map(|dictionary| dictionary.normalized_keys());
+        let keys = dictionary.filter(|_| !values.is_empty()).map(AnyDictionaryArray::normalized_keys);
         for row in (0..array.len()).filter(|&row| array.is_valid(row)) {
             let value = keys.as_ref().map_or(row, |keys| keys[row]);
             let Some(text) = spelled.get(value) else { continue };

@@ -1,4 +1,5 @@
 //! JSON decoding: the poison file, a sample of a real log, envelopes, and every corner of the mapping.
+#![expect(clippy::unwrap_used, clippy::similar_names, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
 //! Tables to events: Arrow IPC records and the record batches of files.
+#![expect(clippy::unwrap_used, clippy::similar_names, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 
@@ -52,7 +53,9 @@ fn with(name: &'static str, array: ArrayRef) -> Decoded {
 
 fn ipc(tables: &[RecordBatch]) -> Vec<u8> {
     let mut writer = StreamWriter::try_new(Vec::new(), &tables[0].schema()).unwrap();
-    tables.iter().for_each(|table| writer.write(table).unwrap());
+    for table in tables {
+        writer.write(table).unwrap();
+    }
     writer.into_inner().unwrap()
 }
 
@@ -214,7 +217,7 @@ fn what_is_missing_is_told() {
             && !columnar.absent().contains(&"version".to_owned())
     );
     let error = columnar.decode(&table(least()[..3].to_vec()), columns(3), columns(3)).unwrap_err();
-    assert_eq!(error.to_string(), "no column `version` or `version`; there are event_time, prediction_id, model");
+    assert_eq!(error.to_string(), "no column `version`; there are event_time, prediction_id, model");
     assert!(error.fault() == Fault::User && error.advice().is_some());
     let typed = [least(), vec![("score", Arc::new(BooleanArray::from(vec![true; 3])) as ArrayRef)]].concat();
     let error = columnar.decode(&table(typed), columns(3), columns(3)).unwrap_err();
