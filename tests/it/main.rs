@@ -8,6 +8,7 @@ mod decode_oracle;
 mod flights;
 mod kafka;
 mod live;
+mod oracle;
 mod replay;
 mod replay_laws;
 mod sample;
