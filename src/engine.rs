@@ -6,29 +6,10 @@ use std::sync::Arc;
 use crate::batch::EventBatch;
 use crate::event::Micros;
 use crate::judge::{Judge, WindowRow};
+pub use crate::judge::Effects;
 use crate::plan::Plan;
 use crate::scan::{Checkpoint, Counts, Partial, Scan};
-use crate::verdict::{Decision, RolloutState};
-
-/// What a step gives rise to; the shell carries it out.
-#[derive(Debug, Default)]
-pub struct Effects {
-    /// Judged windows, in a fixed order.
-    pub windows: Vec<WindowRow>,
-    /// Decisions, in their sequence.
-    pub decisions: Vec<Decision>,
-    /// Rollouts whose state changed.
-    pub states: Vec<RolloutState>,
-}
-
-impl Effects {
-    /// Adds what a later step gave rise to.
-    pub fn extend(&mut self, later: Self) {
-        self.windows.extend(later.windows);
-        self.decisions.extend(later.decisions);
-        self.states.extend(later.states);
-    }
-}
+use crate::verdict::RolloutState;
 
 /// Scans for every lane and one judge, joined by an in-memory log.
 #[derive(Debug)]

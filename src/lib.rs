@@ -19,7 +19,11 @@ pub mod judge;
 pub mod kafka;
 pub mod kernel;
 pub mod metric;
+#[cfg(feature = "cli")]
+pub mod output;
 pub mod plan;
+#[cfg(feature = "cli")]
+pub mod replay;
 pub mod scan;
 #[cfg(feature = "serve")]
 pub mod serve;

@@ -107,8 +107,9 @@ fn stream(payload: &[u8]) -> Result<Vec<RecordBatch>, ArrowError> {
         tables.push(table);
     }
     decoder.finish()?;
+    let n_rows = tables.iter().fold(0_usize, |n, table| n.saturating_add(table.num_rows()));
     match decoder.schema() {
-        Some(_) if tables.iter().map(RecordBatch::num_rows).sum::<usize>() <= ROWS_MAX => Ok(tables),
+        Some(_) if n_rows <= ROWS_MAX => Ok(tables),
         Some(_) => Err(ArrowError::IpcError(format!("more than {ROWS_MAX} rows"))),
         None => Err(ArrowError::IpcError("no schema".to_owned())),
     }

@@ -12,7 +12,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit};
 
 use crate::batch::TextArray;
-use crate::event::{Poison, stable_hash};
+use crate::event::{Micros, Poison, stable_hash};
 use crate::plan::TimeFormat;
 
 use super::binding::{LABEL, Slot, blank_is_missing};
@@ -108,7 +108,7 @@ impl Cast<'_> {
             DataType::Date32 | DataType::Date64 => {
                 Ok(integers(&converted(array, &DataType::Timestamp(TimeUnit::Microsecond, None))))
             }
-            kind if is_text(kind) => Ok(self.written(&strings(array))),
+            kind if is_text(kind) => Ok(self.written(&strings(array), format)),
             kind if kind.is_numeric() && format == TimeFormat::Rfc3339 => Err("timestamps or RFC 3339 texts"),
             kind if kind.is_integer() => Ok(self.epochs(&integers(array), format)),
             DataType::Float32 | DataType::Float64 => {
@@ -128,9 +128,10 @@ impl Cast<'_> {
         values.iter().enumerate().map(|(row, value)| self.sound(row, read(value?))).collect()
     }
 
-    fn written(&mut self, texts: &StringArray) -> Int64Array {
+    fn written(&mut self, texts: &StringArray, format: TimeFormat) -> Int64Array {
         let read = |text: &str| {
-            time::from_rfc3339(text.as_bytes()).ok_or_else(|| Flaw::wrong_type("expected an RFC 3339 time"))
+            let time = time::from_rfc3339(text.as_bytes()).or_else(|| epoch_in(text, format));
+            time.ok_or_else(|| Flaw::wrong_type("expected an RFC 3339 time or an epoch number"))
         };
         let texts = texts.iter().enumerate();
         texts.map(|(row, text)| text.filter(|text| !text.is_empty()).and_then(|text| self.sound(row, read(text)))).collect()
@@ -250,6 +251,14 @@ fn format_of(unit: TimeUnit) -> TimeFormat {
         TimeUnit::Millisecond => TimeFormat::Millis,
         TimeUnit::Microsecond => TimeFormat::Micros,
         TimeUnit::Nanosecond => TimeFormat::Nanos,
+    }
+}
+
+/// An epoch number in a text.
+fn epoch_in(text: &str, format: TimeFormat) -> Option<Micros> {
+    match text.parse::<i64>() {
+        Ok(value) => time::from_integer(value, format),
+        Err(_) => time::from_float(text.parse().ok()?, format),
     }
 }
 

@@ -14,11 +14,11 @@ use crate::error::{Error, Result};
 use crate::event::Poison;
 use crate::plan::{Plan, TimeFormat};
 
+use super::Decoded;
 use super::binding::{Binding, Layout, Slot};
 use super::cast::Cast;
 use super::rows::Columns;
 use super::validate::{self, Findings};
-use super::Decoded;
 
 /// Column names that an error message lists.
 const NAMES_MAX: usize = 20;
@@ -81,7 +81,22 @@ impl Columnar {
         Ok(Decoded { batch, rejects: rejects.collect() })
     }
 
-    /// Mapped fields that the last batch had no column for; they are null.
+    /// Finds the mapped fields in tables of this schema.
+    ///
+    /// # Errors
+    /// When a required column is missing.
+    pub fn bind(&mut self, schema: &SchemaRef) -> Result<()> {
+        Ok(self.resolve(schema)?)
+    }
+
+    /// Where the mapped fields are in tables of the schema seen last: index of a column, then of fields of structs inside it;
+    /// and whether they are texts of few distinct values.
+    pub fn places(&self) -> impl Iterator<Item = (&[usize], bool)> {
+        let places = self.resolution.iter().flat_map(|resolution| resolution.places.iter().flatten());
+        places.map(|place| (place.indexes.as_slice(), matches!(place.slot, Slot::Text(_) | Slot::Class { .. })))
+    }
+
+    /// Mapped fields that the last schema had no column for; they are null.
     #[must_use]
     pub fn absent(&self) -> &[String] {
         self.resolution.as_ref().map_or(&[], |resolution| &resolution.absent)
@@ -144,7 +159,8 @@ impl Place {
     fn find(binding: &Binding, schema: &SchemaRef) -> Option<Self> {
         let fields = schema.fields();
         let last = binding.path.last()?;
-        let mapped = top(fields, &binding.name()).or_else(|| nested(fields, &binding.path)).or_else(|| top(fields, last));
+        let mapped =
+            top(fields, &binding.name()).or_else(|| nested(fields, &binding.path)).or_else(|| top(fields, last));
         let canonical = || Some(Self { indexes: top(fields, &binding.canonical)?, slot: canonical_unit(binding.slot) });
         mapped.map(|indexes| Self { indexes, slot: binding.slot }).or_else(canonical)
     }
@@ -197,14 +213,11 @@ fn canonical_unit(slot: Slot) -> Slot {
 fn no_column(binding: &Binding, schema: &SchemaRef) -> Misfit {
     let names: Vec<&str> = schema.fields().iter().take(NAMES_MAX).map(|field| field.name().as_str()).collect();
     let more = if schema.fields().len() > NAMES_MAX { ", …" } else { "" };
+    let mapped = binding.name();
+    let or = if mapped == binding.canonical { String::new() } else { format!(" or `{}`", binding.canonical) };
     Misfit {
         reason: Poison::MissingField,
-        message: format!(
-            "no column `{}` or `{}`; there are {}{more}",
-            binding.name(),
-            binding.canonical,
-            names.join(", ")
-        ),
+        message: format!("no column `{mapped}`{or}; there are {}{more}", names.join(", ")),
         hint: "map the field to one of these columns in the pipeline, or rename the column",
     }
 }

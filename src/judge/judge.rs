@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::engine::Effects;
 use crate::event::{Micros, SECOND};
 use crate::judge::measure::{Baselines, Measure, Span};
 use crate::judge::progress::Progress;
-use crate::judge::row::WindowRow;
+use crate::judge::effects::Effects;
 use crate::judge::store::Store;
 use crate::judge::view::{self, Views};
+use crate::metric::row::{ALL_VERSIONS, WindowRow};
 use crate::metric::{self, Metric};
 use crate::plan::{Baseline, Plan, WindowKind};
 use crate::scan::groups::Groups;
@@ -66,7 +66,7 @@ impl Done {
             let key = view::ViewKey { model: model.to_owned(), version: version.to_owned(), segment: String::new() };
             self.requests.get(&key).copied().unwrap_or_default() as f64
         };
-        requests(version) / requests(view::ALL_VERSIONS).max(1.0) * 100.0
+        requests(version) / requests(ALL_VERSIONS).max(1.0) * 100.0
     }
 }
 
@@ -155,7 +155,9 @@ impl Judge {
                     self.plan_window(Span { start, end: start + size });
                 }
             }
-            WindowKind::AtLeast { .. } if is_traffic && self.done_with(pane).next().is_none() => {
+            WindowKind::AtLeast { .. }
+                if is_traffic && self.may_fill(pane) =>
+            {
                 let span = Span { start: pane, end: pane + self.plan.time.pane };
                 self.due.insert(Due { at: span.end, what: What::Pane, span });
             }
@@ -175,10 +177,14 @@ impl Judge {
         }
     }
 
+    /// Whether a pane goes into an at-least-n window yet to be judged.
+    fn may_fill(&self, pane: Micros) -> bool {
+        pane >= self.emit_from && self.done_with(pane).next().is_none()
+    }
+
     /// Judged windows that hold a pane.
     fn done_with(&self, pane: Micros) -> impl Iterator<Item = (&Span, &Done)> {
-        let (WindowKind::Sliding { size: longest, .. } | WindowKind::AtLeast { size_max: longest, .. }) =
-            self.plan.time.window;
+        let (WindowKind::Sliding { size: longest, .. } | WindowKind::AtLeast { size_max: longest, .. }) = self.plan.time.window;
         let first = Span { start: pane.saturating_sub(longest), end: Micros::MIN };
         let last = Span { start: pane, end: Micros::MAX };
         self.done.range(first..=last).filter(move |(span, _)| pane < span.end)

@@ -4,10 +4,10 @@
 mod judge;
 mod measure;
 mod progress;
-pub mod row;
+mod effects;
 mod store;
 mod view;
 
+pub use crate::metric::row::{ALL_VERSIONS, Status, WindowRow};
+pub use effects::Effects;
 pub use judge::Judge;
-pub use row::{Status, WindowRow};
-pub use view::ALL_VERSIONS;

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::metric::row::ALL_VERSIONS;
 use crate::plan::Plan;
 use crate::scan::GroupKey;
 use crate::scan::groups::{Cell, Groups};
 use crate::summary::{Profile, Traffic};
-
-/// The version name of all versions of a model together.
-pub const ALL_VERSIONS: &str = "__all__";
 
 /// What is judged; sorted by model, version, and segment with all traffic first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

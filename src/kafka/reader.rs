@@ -25,7 +25,7 @@ use crate::decode::{Decoder, Record};
 use crate::error::{Error, Result};
 use crate::event::Reject;
 
-/// The most records of one batch.
+/// The most records of one batch, unless told otherwise.
 pub const BATCH_RECORDS_MAX: usize = 8_192;
 
 /// How long a batch is filled after its first record.
@@ -148,9 +148,9 @@ impl Reader {
         self.consumer.context().next()
     }
 
-    /// Reads and decodes one batch; empty when nothing came. Refused records are on their way when it returns.
-    pub fn read(&mut self) -> Result<Vec<Portion>> {
-        let messages = gather(&self.consumer)?;
+    /// Reads and decodes one batch of at most so many records; empty when nothing came. Refused records are on their way when it returns.
+    pub fn read(&mut self, records_max: usize) -> Result<Vec<Portion>> {
+        let messages = gather(&self.consumer, records_max)?;
         let mut at = 0;
         for message in &messages {
             // A record of a partition that was just revoked belongs to its new owner.
@@ -243,11 +243,11 @@ impl Reading {
 }
 
 /// Collects records until the batch is full or its time is over.
-fn gather(consumer: &BaseConsumer<Member>) -> Result<Vec<BorrowedMessage<'_>>> {
+fn gather(consumer: &BaseConsumer<Member>, records_max: usize) -> Result<Vec<BorrowedMessage<'_>>> {
     let mut messages = Vec::new();
     let mut wait = IDLE_WAIT;
     let mut deadline = None;
-    while messages.len() < BATCH_RECORDS_MAX {
+    while messages.len() < records_max {
         match consumer.poll(wait) {
             Some(Ok(message)) => messages.push(message),
             Some(Err(error)) => endure(error)?,

@@ -17,7 +17,7 @@ use super::checkpoint::{self, Origin, Stream};
 use super::connection::{Connection, Errors};
 use super::producer::Producer;
 use super::publish::{Publisher, wall_clock};
-use super::reader::{DeadLetters, Extent, Member, Portion, Reader};
+use super::reader::{BATCH_RECORDS_MAX, DeadLetters, Extent, Member, Portion, Reader};
 use super::settings::Settings;
 use super::states;
 use super::topics::{self, Own, Partitions};
@@ -27,9 +27,6 @@ use crate::engine::{Effects, Engine};
 use crate::error::{Error, Fault, Result};
 use crate::plan::Plan;
 use crate::scan::Checkpoint;
-
-/// How often progress is committed, looked up and shown.
-const BEAT: Duration = Duration::from_secs(1);
 
 /// Decoded batches that may wait for the engine, per shard: enough to keep it busy, few enough to bound memory.
 const WAITING_MAX: usize = 4;
@@ -41,11 +38,15 @@ pub struct Options {
     pub until_end: bool,
     /// Threads that read and decode.
     pub shards: u32,
+    /// The most records of one batch.
+    pub batch_records_max: usize,
+    /// How often progress is committed, looked up and shown.
+    pub beat: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { until_end: false, shards: 1 }
+        Self { until_end: false, shards: 1, batch_records_max: BATCH_RECORDS_MAX, beat: Duration::from_secs(1) }
     }
 }
 
@@ -96,7 +97,7 @@ pub fn run(
             let stopped = move || stop.load(Ordering::Relaxed) || halt.load(Ordering::Relaxed);
             let name = format!("shard-{index}");
             scope.spawn(move || {
-                shard(reader, &sender, options.until_end, || {
+                shard(reader, &sender, options, || {
                     watch.alive(&name);
                     stopped()
                 })
@@ -142,10 +143,10 @@ fn shards(
 }
 
 /// One shard's thread.
-fn shard(mut reader: Reader, news: &Sender<News>, bounded: bool, mut stopped: impl FnMut() -> bool) {
+fn shard(mut reader: Reader, news: &Sender<News>, options: Options, mut stopped: impl FnMut() -> bool) {
     let mut look_at = Instant::now();
     while !stopped() {
-        let done = read_once(&mut reader, news, bounded, &mut look_at);
+        let done = read_once(&mut reader, news, options, &mut look_at);
         match done {
             Ok(false) => {}
             Ok(true) => return,
@@ -159,21 +160,21 @@ fn shard(mut reader: Reader, news: &Sender<News>, bounded: bool, mut stopped: im
 }
 
 /// Reads a batch and, now and then, where the logs end. Returns whether the work is done.
-fn read_once(reader: &mut Reader, news: &Sender<News>, bounded: bool, look_at: &mut Instant) -> Result<bool> {
-    let portions = reader.read()?;
+fn read_once(reader: &mut Reader, news: &Sender<News>, options: Options, look_at: &mut Instant) -> Result<bool> {
+    let portions = reader.read(options.batch_records_max)?;
     let idle = portions.is_empty();
     for portion in portions {
         if news.send(News::Portion(portion)).is_err() {
             return Ok(true);
         }
     }
-    if Instant::now() < *look_at && !(bounded && idle) {
+    if Instant::now() < *look_at && !(options.until_end && idle) {
         return Ok(false);
     }
-    *look_at = Instant::now() + BEAT;
+    *look_at = Instant::now() + options.beat;
     match reader.look() {
         Ok(extents) => {
-            let done = bounded && extents.iter().all(Extent::at_end);
+            let done = options.until_end && extents.iter().all(Extent::at_end);
             Ok(news.send(News::Extents(extents)).is_err() || done)
         }
         Err(error) => {
@@ -249,7 +250,7 @@ impl<'a> Drive<'a> {
     }
 
     fn run(&mut self, news: &Receiver<News>) -> Result<()> {
-        let mut beat_at = Instant::now() + BEAT;
+        let mut beat_at = Instant::now() + self.options.beat;
         loop {
             match news.recv_timeout(beat_at.saturating_duration_since(Instant::now())) {
                 Ok(News::Portion(portion)) => self.take(&portion)?,
@@ -260,7 +261,7 @@ impl<'a> Drive<'a> {
             }
             if Instant::now() >= beat_at {
                 self.beat()?;
-                beat_at = Instant::now() + BEAT;
+                beat_at = Instant::now() + self.options.beat;
             }
         }
     }

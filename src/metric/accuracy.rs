@@ -2,8 +2,12 @@
 //!
 //! `(TP + TN) / n`; for several classes, answers that name the true class.
 //!
-//! **Source**: the definition. **Reads**: labelled predictions of a classification task, with the class that was answered. **Returns**: 0 to 1, down is worse.
-//! **Assumes**: nothing. **Error**: none. **Cost**: constant.
+//! **Source**: the definition.
+//! **Reads**: labelled predictions of a classification task, with the class that was answered.
+//! **Returns**: 0 to 1, down is worse.
+//! **Assumes**: nothing.
+//! **Error**: none.
+//! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, share};
 use crate::metric::spec::{Spec, Worse};

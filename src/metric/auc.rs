@@ -1,12 +1,15 @@
 //! Area under the ROC curve: the chance that a positive case scores above a negative one.
 //!
-//! `AUC = (pairs with the positive above + half the ties) / (positives * negatives)`; two cases in one fine bin count as a
-//! tie, and the bounds are what their order could change. Not defined with one class.
+//! `AUC = (pairs with the positive above + half the ties) / (positives * negatives)`; two cases in one fine bin count
+//! as a tie, and the bounds are what their order could change. Not defined with one class.
 //!
-//! **Source**: Hanley and McNeil, The meaning and use of the area under a ROC curve, Radiology 143, 1982.
-//! **Reads**: labelled predictions of a classification task, fine bins of the score; for several classes, confidence against
-//! whether the answer was right. **Returns**: 0 to 1, down is worse.
-//! **Assumes**: nothing. **Error**: within the bounds. **Cost**: one pass over the fine bins, in integers.
+//! **Source**: Hanley and `McNeil`, The meaning and use of the area under a ROC curve, Radiology 143, 1982.
+//! **Reads**: labelled predictions of a classification task, fine bins of the score; for several classes, confidence
+//! against whether the answer was right.
+//! **Returns**: 0 to 1, down is worse.
+//! **Assumes**: nothing.
+//! **Error**: within the bounds.
+//! **Cost**: one pass over the fine bins, in integers.
 
 use crate::metric::ks::is_one_number;
 use crate::metric::one_sided::OneSided;

@@ -2,8 +2,12 @@
 //!
 //! `positive / n`.
 //!
-//! **Source**: the definition. **Reads**: labelled predictions of a binary task. **Returns**: 0 to 1; no direction is worse by itself.
-//! **Assumes**: nothing. **Error**: none. **Cost**: constant.
+//! **Source**: the definition.
+//! **Reads**: labelled predictions of a binary task.
+//! **Returns**: 0 to 1; no direction is worse by itself.
+//! **Assumes**: nothing.
+//! **Error**: none.
+//! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, share};
 use crate::metric::spec::{Reads, Spec, Worse};

@@ -65,8 +65,8 @@ fn filled(bins: &[ReliabilityBin], n: u64) -> Vec<Bin> {
     filled.map(bin).collect()
 }
 
-/// At most `n_bins` runs of fine bins, cut after the fine bins that hold the rows of rank `floor((n - 1) i / n_bins)`: where
-/// the type-7 quantiles of the scores would cut, to one fine bin.
+/// At most `n_bins` runs of fine bins, cut after the fine bins that hold the rows of rank `floor((n - 1) i / n_bins)`:
+/// where the type-7 quantiles of the scores would cut, to one fine bin.
 fn equal_mass(quality: &Quality, n_bins: usize) -> Vec<ReliabilityBin> {
     let mut bins = vec![ReliabilityBin::default()];
     let (mut seen, mut cuts) = (0, 1);

@@ -2,8 +2,12 @@
 //!
 //! `mean y - mean s`.
 //!
-//! **Source**: Cox, Two further applications of a model for binary regression, Biometrika 45, 1958. **Reads**: labelled predictions of a classification task. **Returns**: -1 to 1, away from 0 is worse.
-//! **Assumes**: nothing. **Error**: each term is rounded to 2^-60. **Cost**: constant.
+//! **Source**: Cox, Two further applications of a model for binary regression, Biometrika 45, 1958.
+//! **Reads**: labelled predictions of a classification task.
+//! **Returns**: -1 to 1, away from 0 is worse.
+//! **Assumes**: nothing.
+//! **Error**: each term is rounded to 2^-60.
+//! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, mean};
 use crate::metric::spec::{Spec, Worse};

@@ -1,12 +1,15 @@
 //! Pearson's chi-square test that both sides come from one distribution.
 //!
-//! `X2 = sum over the 2 x K table of (o - e)^2 / e`, `e = row total * column total / total`; columns that both sides left
-//! empty are dropped, there is no continuity correction, and `K - 1` degrees of freedom are left.
+//! `X2 = sum over the 2 x K table of (o - e)^2 / e`, `e = row total * column total / total`; columns that both sides
+//! left empty are dropped, there is no continuity correction, and `K - 1` degrees of freedom are left.
 //!
 //! **Source**: Pearson, Phil. Mag. 50, 1900; Agresti, Categorical Data Analysis, section 3.2.
-//! **Reads**: a column, as `psi` does, counts. **Returns**: 0 up, up is worse; it grows with the rows, judge its p-value or
-//! [`super::cramers_v`]. Not defined for a single column.
-//! **Assumes**: independent rows, about five expected rows per cell. **Error**: none. **Cost**: one pass over the cells.
+//! **Reads**: a column, as `psi` does, counts.
+//! **Returns**: 0 up, up is worse; it grows with the rows, judge its p-value or [`super::cramers_v`]. Not defined for a
+//! single column.
+//! **Assumes**: independent rows, about five expected rows per cell.
+//! **Error**: none.
+//! **Cost**: one pass over the cells.
 
 use crate::infer::chi_square_sf;
 use crate::metric::distance::{Distance, Variant};

@@ -1,9 +1,16 @@
 //! Expected calibration error: mean gap between what bins of scores promised and what came true.
 //!
-//! `ECE = sum over bins of n_b / n |mean label - mean score|`, once per bin count of the plan, for equal width and equal mass.
+//! `ECE = sum over bins of n_b / n |mean label - mean score|`, once per bin count of the plan, for equal width and
+//! equal mass.
 //!
-//! **Source**: Naeini, Cooper and Hauskrecht, Obtaining well calibrated probabilities using Bayesian binning, AAAI 2015. **Reads**: labelled predictions of a classification task. **Returns**: 0 to 1, up is worse.
-//! **Assumes**: nothing; chance alone puts it above 0 (see [`super::ece_excess`]). **Error**: bins of equal width are exact; bins of equal mass are cut at fine bins, and exact but for where they are cut. **Cost**: one pass over the bins.
+//! **Source**: Naeini, Cooper and Hauskrecht, Obtaining well calibrated probabilities using Bayesian binning, AAAI
+//! 2015.
+//! **Reads**: labelled predictions of a classification task.
+//! **Returns**: 0 to 1, up is worse.
+//! **Assumes**: nothing; chance alone puts it above 0 (see [`super::ece_excess`]).
+//! **Error**: bins of equal width are exact; bins of equal mass are cut at fine bins, and exact but for where they are
+//! cut.
+//! **Cost**: one pass over the bins.
 
 use crate::metric::binned::{Bin, Binned};
 use crate::metric::spec::Spec;

@@ -1,10 +1,15 @@
 //! Debiased calibration error: root mean squared gap, less what the chance of each bin adds to it.
 //!
-//! `sqrt(max(0, sum over bins of n_b / n ((mean y - mean s)^2 - mean y (1 - mean y) / (n_b - 1))))`; bins with one label are
-//! left out, as they say nothing about their chance.
+//! `sqrt(max(0, sum over bins of n_b / n ((mean y - mean s)^2 - mean y (1 - mean y) / (n_b - 1))))`; bins with one
+//! label are left out, as they say nothing about their chance.
 //!
-//! **Source**: Kumar, Liang and Ma, Verified uncertainty calibration, NeurIPS 2019, section 5. **Reads**: labelled predictions of a classification task. **Returns**: 0 to 1, up is worse.
-//! **Assumes**: independent labels. **Error**: bins of equal width are exact; bins of equal mass are cut at fine bins, and exact but for where they are cut. **Cost**: one pass over the bins.
+//! **Source**: Kumar, Liang and Ma, Verified uncertainty calibration, `NeurIPS` 2019, section 5.
+//! **Reads**: labelled predictions of a classification task.
+//! **Returns**: 0 to 1, up is worse.
+//! **Assumes**: independent labels.
+//! **Error**: bins of equal width are exact; bins of equal mass are cut at fine bins, and exact but for where they are
+//! cut.
+//! **Cost**: one pass over the bins.
 
 use crate::metric::binned::{Bin, Binned};
 use crate::metric::spec::Spec;
@@ -20,14 +25,14 @@ pub(super) static ECE_DEBIASED: Binned = Binned {
     },
     equal_width: true,
     equal_mass: true,
-    of: debiased,
+    of: |bins| Some(debiased(bins)),
 };
 
-fn debiased(bins: &[Bin]) -> Option<f64> {
+fn debiased(bins: &[Bin]) -> f64 {
     let square = |bin: &Bin| {
         let gap = bin.label - bin.score;
         bin.weight * (gap * gap - bin.label * (1.0 - bin.label) / (bin.n - 1.0))
     };
     let squares = bins.iter().filter(|bin| bin.n > 1.0).map(square).sum::<f64>();
-    Some(squares.max(0.0).sqrt())
+    squares.max(0.0).sqrt()
 }

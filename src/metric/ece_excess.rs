@@ -1,9 +1,15 @@
 //! Expected calibration error beyond what chance gives a perfectly calibrated model with as many labels.
 //!
-//! `ECE - sqrt(2 / pi) * sum over bins of n_b / n sqrt(mean score (1 - mean score) / n_b)`: the mean of a half-normal gap per bin.
+//! `ECE - sqrt(2 / pi) * sum over bins of n_b / n sqrt(mean score (1 - mean score) / n_b)`: the mean of a half-normal
+//! gap per bin.
 //!
-//! **Source**: after Bröcker and Smith, Increasing the reliability of reliability diagrams, Weather Forecast. 22, 2007. **Reads**: labelled predictions of a classification task. **Returns**: -1 to 1, up is worse, about 0 when calibrated.
-//! **Assumes**: a few labels per bin. **Error**: bins of equal width are exact; bins of equal mass are cut at fine bins, and exact but for where they are cut. **Cost**: one pass over the bins.
+//! **Source**: after Bröcker and Smith, Increasing the reliability of reliability diagrams, Weather Forecast. 22, 2007.
+//! **Reads**: labelled predictions of a classification task.
+//! **Returns**: -1 to 1, up is worse, about 0 when calibrated.
+//! **Assumes**: a few labels per bin.
+//! **Error**: bins of equal width are exact; bins of equal mass are cut at fine bins, and exact but for where they are
+//! cut.
+//! **Cost**: one pass over the bins.
 
 use std::f64::consts::FRAC_2_PI;
 

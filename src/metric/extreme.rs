@@ -1,7 +1,11 @@
 //! Smallest and largest value of a numeric column.
 //!
-//! **Source**: the definition. **Reads**: a numeric column; missing values and NaN are left out. **Returns**: the column's
-//! unit; no direction is worse by itself. **Assumes**: nothing. **Error**: none. **Cost**: constant.
+//! **Source**: the definition.
+//! **Reads**: a numeric column; missing values and NaN are left out.
+//! **Returns**: the column's unit; no direction is worse by itself.
+//! **Assumes**: nothing.
+//! **Error**: none.
+//! **Cost**: constant.
 
 use crate::metric::one_sided::OneSided;
 use crate::metric::spec::{LINE, Reads, Spec, Worse};

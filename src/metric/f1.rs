@@ -2,8 +2,12 @@
 //!
 //! `2 TP / (2 TP + FP + FN)`; not defined when nothing is positive, neither answer nor label.
 //!
-//! **Source**: van Rijsbergen, Information Retrieval, 1979, chapter 7. **Reads**: labelled predictions of a binary task, with the class that was answered. **Returns**: 0 to 1, down is worse.
-//! **Assumes**: nothing. **Error**: none. **Cost**: constant.
+//! **Source**: van Rijsbergen, Information Retrieval, 1979, chapter 7.
+//! **Reads**: labelled predictions of a binary task, with the class that was answered.
+//! **Returns**: 0 to 1, down is worse.
+//! **Assumes**: nothing.
+//! **Error**: none.
+//! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, share};
 use crate::metric::spec::{Reads, Spec, Worse};

@@ -1,10 +1,14 @@
 //! Hellinger distance between the shares of bins or categories.
 //!
-//! `H = sqrt(sum over cells of (sqrt p - sqrt q)^2 / 2)`, which is `sqrt(1 - sum sqrt(p q))` without its cancellation near 0.
+//! `H = sqrt(sum over cells of (sqrt p - sqrt q)^2 / 2)`, which is `sqrt(1 - sum sqrt(p q))` without its cancellation
+//! near 0.
 //!
 //! **Source**: Hellinger, Neue Begründung der Theorie quadratischer Formen, J. reine angew. Math. 136, 1909.
-//! **Reads**: a column, as `psi` does, raw shares. **Returns**: 0 to 1, up is worse.
-//! **Assumes**: nothing. **Error**: none. `nannyml` is the same over its own bins. **Cost**: one pass over the cells.
+//! **Reads**: a column, as `psi` does, raw shares.
+//! **Returns**: 0 to 1, up is worse.
+//! **Assumes**: nothing.
+//! **Error**: none. `nannyml` is the same over its own bins.
+//! **Cost**: one pass over the cells.
 
 use crate::metric::distance::{Distance, Variant};
 use crate::metric::paired::{Cells, Paired};

@@ -1,15 +1,17 @@
 //! Jensen-Shannon divergence, and the distance that is its square root.
 //!
-//! `JS = sum over cells of (p log(p / m) + q log(q / m)) / 2`, `m = (p + q) / 2`, `0 log 0 = 0`, on raw shares: an empty cell
-//! is no trouble, so nothing is smoothed. Base 2, so that disjoint sides are at 1.
+//! `JS = sum over cells of (p log(p / m) + q log(q / m)) / 2`, `m = (p + q) / 2`, `0 log 0 = 0`, on raw shares: an
+//! empty cell is no trouble, so nothing is smoothed. Base 2, so that disjoint sides are at 1.
 //!
 //! **Source**: Lin, Divergence measures based on the Shannon entropy, IEEE Trans. Inf. Theory 37(1), 1991; Endres and
 //! Schindelin, A new metric for probability distributions, 2003 (the root is a metric).
-//! **Reads**: a column, as `psi` does. **Returns**: bits, 0 to 1, up is worse.
+//! **Reads**: a column, as `psi` does.
+//! **Returns**: bits, 0 to 1, up is worse.
 //! **Assumes**: nothing; small samples are biased up by about `(k - 1)(1/n + 1/m) / (8 ln 2)`.
-//! **Error**: none. `evidently` (distance, base e) reads numeric bins off the fine bins; `nannyml` (distance, base 2) has its
-//! own bins in the profile, and needs no extra bin for values outside them: where the baseline has nothing, any grouping of
-//! cells gives the same sum. `tfdv` cuts each side on its own, so only its categorical columns are reproduced.
+//! **Error**: none. `evidently` (distance, base e) reads numeric bins off the fine bins; `nannyml` (distance, base 2)
+//! has its own bins in the profile, and needs no extra bin for values outside them: where the baseline has nothing, any
+//! grouping of cells gives the same sum. `tfdv` cuts each side on its own, so only its categorical columns are
+//! reproduced.
 //! **Cost**: one pass over the cells.
 
 use std::f64::consts::LN_2;
@@ -54,6 +56,6 @@ pub(super) static JS_DISTANCE: Distance = Distance {
 /// The divergence in nats.
 fn nats(paired: &Paired) -> f64 {
     let term = |share: f64, middle: f64| if share > 0.0 { share * libm::log(share / middle) } else { 0.0 };
-    let cell = |(p, q): (f64, f64)| (term(p, f64::midpoint(p, q)) + term(q, f64::midpoint(p, q))) / 2.0;
-    paired.shares().map(cell).sum::<f64>().max(0.0)
+    let cell = |(p, q): (f64, f64)| term(p, f64::midpoint(p, q)) + term(q, f64::midpoint(p, q));
+    (paired.shares().map(cell).sum::<f64>() / 2.0).max(0.0)
 }

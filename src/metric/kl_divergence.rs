@@ -3,8 +3,11 @@
 //! `KL = sum over cells of q ln(q / p)` on Jeffreys shares, as in [`super::psi`], which is this plus its mirror image.
 //!
 //! **Source**: Kullback and Leibler, On information and sufficiency, Ann. Math. Stat. 22, 1951.
-//! **Reads**: a column, as `psi` does. **Returns**: nats, 0 up, up is worse; not symmetric.
-//! **Assumes**: nothing. **Error**: none. **Cost**: one pass over the cells.
+//! **Reads**: a column, as `psi` does.
+//! **Returns**: nats, 0 up, up is worse; not symmetric.
+//! **Assumes**: nothing.
+//! **Error**: none.
+//! **Cost**: one pass over the cells.
 
 use crate::metric::distance::{Distance, Variant};
 use crate::metric::spec::{Spec, UPWARDS};

@@ -1,11 +1,13 @@
 //! Two-sample Kolmogorov-Smirnov distance: the largest gap between the two distribution functions.
 //!
 //! `D = sup over x of |F(x) - G(x)|`. The value is the largest gap at a fine edge, and the true `D` lies between it and
-//! `max over bins of max(F(b) - G(a), G(b) - F(a))` for bins `(a, b]`; a bin that holds a single number adds nothing to that.
+//! `max over bins of max(F(b) - G(a), G(b) - F(a))` for bins `(a, b]`; a bin that holds a single number adds nothing to
+//! that.
 //!
 //! **Source**: Smirnov, Table for estimating the goodness of fit, Ann. Math. Stat. 19, 1948 (limit law).
-//! **Reads**: a numeric column, all fine bins. **Returns**: 0 to 1, up is worse; the p-value is the limit law at
-//! `sqrt(n m / (n + m)) D` of the value, so it is never smaller than the exact D's.
+//! **Reads**: a numeric column, all fine bins.
+//! **Returns**: 0 to 1, up is worse; the p-value is the limit law at `sqrt(n m / (n + m)) D` of the value, so it is
+//! never smaller than the exact D's.
 //! **Assumes**: independent rows; with ties the p-value is conservative.
 //! **Error**: within the bounds; with a thousand bins at quantiles of the reference about 0.001 above the value.
 //! **Cost**: one pass over the fine bins, in integers.

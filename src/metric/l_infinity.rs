@@ -1,10 +1,14 @@
 //! L-infinity distance: the largest change of one bin's or one category's share.
 //!
-//! `L = max over cells of |p - q|`. `NannyML` and `TensorFlow` Data Validation compute the same for categorical columns.
+//! `L = max over cells of |p - q|`. `NannyML` and `TensorFlow` Data Validation compute the same for categorical
+//! columns.
 //!
-//! **Source**: Breck et al., Data validation for machine learning, MLSys 2019, section 4.
-//! **Reads**: a column, as `psi` does, raw shares. **Returns**: 0 to 1, up is worse.
-//! **Assumes**: nothing. **Error**: none. **Cost**: one pass over the cells.
+//! **Source**: Breck et al., Data validation for machine learning, `MLSys` 2019, section 4.
+//! **Reads**: a column, as `psi` does, raw shares.
+//! **Returns**: 0 to 1, up is worse.
+//! **Assumes**: nothing.
+//! **Error**: none.
+//! **Cost**: one pass over the cells.
 
 use crate::metric::distance::{Distance, Variant};
 use crate::metric::spec::Spec;

@@ -2,8 +2,12 @@
 //!
 //! `mean = sum of latencies / n`, all statuses.
 //!
-//! **Source**: the definition. **Reads**: latencies. **Returns**: milliseconds, 0 up, up is worse. **Assumes**: nothing.
-//! **Error**: each latency is rounded to 2^-60 ms. **Cost**: constant.
+//! **Source**: the definition.
+//! **Reads**: latencies.
+//! **Returns**: milliseconds, 0 up, up is worse.
+//! **Assumes**: nothing.
+//! **Error**: each latency is rounded to 2^-60 ms.
+//! **Cost**: constant.
 
 use crate::metric::one_sided::OneSided;
 use crate::metric::spec::{Reads, Spec, UPWARDS};

@@ -3,9 +3,12 @@
 //! `x_(ceil(q n))` of the sorted latencies, all statuses, without interpolation.
 //!
 //! **Source**: Hyndman and Fan, Sample quantiles in statistical packages, Am. Stat. 50(4), 1996, definition 1; Tene,
-//! `HdrHistogram`. **Reads**: latencies. **Returns**: milliseconds, 0 up, up is worse.
-//! **Assumes**: nothing; below `1 / (1 - q)` rows it is the largest latency. **Error**: at most 1/1024 above the exact value
-//! and half a microsecond to either side, as the bounds say; latencies above one hour count as one hour.
+//! `HdrHistogram`.
+//! **Reads**: latencies.
+//! **Returns**: milliseconds, 0 up, up is worse.
+//! **Assumes**: nothing; below `1 / (1 - q)` rows it is the largest latency.
+//! **Error**: at most 1/1024 above the exact value and half a microsecond to either side, as the bounds say; latencies
+//! above one hour count as one hour.
 //! **Cost**: one pass over the filled buckets.
 
 use crate::metric::one_sided::OneSided;

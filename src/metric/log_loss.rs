@@ -2,8 +2,12 @@
 //!
 //! `L = -mean of ln(s if y = 1, else 1 - s)`, scores held within `[1e-15, 1 - 1e-15]`.
 //!
-//! **Source**: Good, Rational decisions, J. R. Stat. Soc. B 14, 1952. **Reads**: labelled predictions of a classification task. **Returns**: nats, 0 to about 34.6, up is worse.
-//! **Assumes**: nothing. **Error**: each term is rounded to 2^-60. **Cost**: constant.
+//! **Source**: Good, Rational decisions, J. R. Stat. Soc. B 14, 1952.
+//! **Reads**: labelled predictions of a classification task.
+//! **Returns**: nats, 0 to about 34.6, up is worse.
+//! **Assumes**: nothing.
+//! **Error**: each term is rounded to 2^-60.
+//! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, mean};
 use crate::metric::spec::{Spec, UPWARDS};

@@ -2,8 +2,12 @@
 //!
 //! `mean of |s - y|`.
 //!
-//! **Source**: the definition. **Reads**: labelled predictions of a regression task. **Returns**: the label's unit, 0 up, up is worse.
-//! **Assumes**: nothing. **Error**: each term is rounded to 2^-60 and held below 2^67. **Cost**: constant.
+//! **Source**: the definition.
+//! **Reads**: labelled predictions of a regression task.
+//! **Returns**: the label's unit, 0 up, up is worse.
+//! **Assumes**: nothing.
+//! **Error**: each term is rounded to 2^-60 and held below 2^67.
+//! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, mean};
 use crate::metric::spec::{Reads, Spec, UPWARDS};

@@ -2,8 +2,13 @@
 //!
 //! `MCE = max over bins of |mean label - mean score|`, once per bin count of the plan, equal width.
 //!
-//! **Source**: Naeini, Cooper and Hauskrecht, Obtaining well calibrated probabilities using Bayesian binning, AAAI 2015. **Reads**: labelled predictions of a classification task. **Returns**: 0 to 1, up is worse.
-//! **Assumes**: labels in every bin: one lone label can set it. **Error**: none. **Cost**: one pass over the bins.
+//! **Source**: Naeini, Cooper and Hauskrecht, Obtaining well calibrated probabilities using Bayesian binning, AAAI
+//! 2015.
+//! **Reads**: labelled predictions of a classification task.
+//! **Returns**: 0 to 1, up is worse.
+//! **Assumes**: labels in every bin: one lone label can set it.
+//! **Error**: none.
+//! **Cost**: one pass over the bins.
 
 use crate::metric::binned::Binned;
 use crate::metric::spec::Spec;

@@ -2,10 +2,13 @@
 //!
 //! `mean = sum x / n`.
 //!
-//! **Source**: the definition. **Reads**: a numeric column's exact sum; missing values and NaN are left out.
+//! **Source**: the definition.
+//! **Reads**: a numeric column's exact sum; missing values and NaN are left out.
 //! **Returns**: the column's unit; no direction is worse by itself.
-//! **Assumes**: nothing. **Error**: values are rounded to 2^-44 of the reference's range; not defined when a value is more than
-//! about 2^16 such ranges away, where it cannot be added up (the extremes and the distances still see it). **Cost**: constant.
+//! **Assumes**: nothing.
+//! **Error**: values are rounded to 2^-44 of the reference's range; not defined when a value is more than about 2^16
+//! such ranges away, where it cannot be added up (the extremes and the distances still see it).
+//! **Cost**: constant.
 
 use crate::metric::one_sided::OneSided;
 use crate::metric::spec::{LINE, Reads, Spec, Worse};

@@ -3,9 +3,12 @@
 //! `d = (mean(current) - mean(baseline)) / sd(baseline)`, sample standard deviation.
 //!
 //! **Source**: Glass, Primary, secondary, and meta-analysis of research, Educ. Researcher 5(10), 1976 (Glass's delta).
-//! **Reads**: a numeric column's exact sums. **Returns**: standard deviations, any sign, away from 0 is worse. For a constant
-//! baseline 0 when the mean stayed, else not defined.
-//! **Assumes**: two rows per side. **Error**: as [`super::mean`]. **Cost**: constant.
+//! **Reads**: a numeric column's exact sums.
+//! **Returns**: standard deviations, any sign, away from 0 is worse. For a constant baseline 0 when the mean stayed,
+//! else not defined.
+//! **Assumes**: two rows per side.
+//! **Error**: as [`super::mean`].
+//! **Cost**: constant.
 
 use crate::metric::contrast::Contrast;
 use crate::metric::mean::mean;

@@ -2,7 +2,11 @@
 //!
 //! `rate = nulls / rows`; NaN counts as a row with a value here and has [`super::nan_rate`].
 //!
-//! **Source**: the definition. **Reads**: a column. **Returns**: 0 to 1, up is worse. **Assumes**: nothing. **Error**: none.
+//! **Source**: the definition.
+//! **Reads**: a column.
+//! **Returns**: 0 to 1, up is worse.
+//! **Assumes**: nothing.
+//! **Error**: none.
 //! **Cost**: constant.
 
 use crate::metric::one_sided::share;

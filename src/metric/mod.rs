@@ -1,9 +1,9 @@
 //! Metrics: pure comparisons of summaries.
 //!
-//! A metric is one file and one line in [`METRICS`]. Its configuration key, help, gauge, result rows and the table in the
-//! README come from that list, and one contract test covers whatever is in it. Most metrics are a [`Spec`] and a formula,
-//! handed to one of four families: `OneSided` (one summary, one number), `Binned` (reliability bins), `Distance` (shares of
-//! two sides) and `Contrast` (two histograms).
+//! A metric is one file and one line in [`METRICS`]. Its configuration key, help, gauge, result rows and the table in
+//! the README come from that list, and one contract test covers whatever is in it. Most metrics are a [`Spec`] and a
+//! formula, handed to one of four families: `OneSided` (one summary, one number), `Binned` (reliability bins),
+//! `Distance` (shares of two sides) and `Contrast` (two histograms).
 
 mod accuracy;
 mod auc;
@@ -46,6 +46,7 @@ mod positive_rate;
 mod precision;
 mod psi;
 mod reading;
+pub mod row;
 mod recalibration;
 mod recall;
 mod rejected_rate;

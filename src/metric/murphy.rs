@@ -4,9 +4,11 @@
 //! `resolution = sum n_b / n (mean y - y0)^2`, `uncertainty = y0 (1 - y0)`.
 //!
 //! **Source**: Murphy, A new vector partition of the probability score, J. Appl. Meteorol. 12, 1973.
-//! **Reads**: labelled predictions of a classification task, bins of equal width. **Returns**: 0 to 1, 0 to 1/4 and 0 to
-//! 1/4; worse is reliability up, resolution down; uncertainty belongs to the world.
-//! **Assumes**: the three add up to the Brier score only as far as scores in one bin are equal. **Error**: none.
+//! **Reads**: labelled predictions of a classification task, bins of equal width.
+//! **Returns**: 0 to 1, 0 to 1/4 and 0 to 1/4; worse is reliability up, resolution down; uncertainty belongs to the
+//! world.
+//! **Assumes**: the three add up to the Brier score only as far as scores in one bin are equal.
+//! **Error**: none.
 //! **Cost**: one pass over the bins.
 
 use crate::metric::binned::{Bin, Binned};

@@ -2,8 +2,12 @@
 //!
 //! `rate = NaN / rows`.
 //!
-//! **Source**: the definition. **Reads**: a numeric column. **Returns**: 0 to 1, up is worse.
-//! **Assumes**: nothing. **Error**: none. **Cost**: constant.
+//! **Source**: the definition.
+//! **Reads**: a numeric column.
+//! **Returns**: 0 to 1, up is worse.
+//! **Assumes**: nothing.
+//! **Error**: none.
+//! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, share};
 use crate::metric::spec::{Reads, Spec};

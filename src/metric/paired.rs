@@ -1,7 +1,7 @@
 //! Two rows of counts over the same cells: what every share-based comparison reads.
 //!
-//! Numeric columns give the bins of a recut of the fine histogram; categorical columns give the union of the categories that
-//! either side saw.
+//! Numeric columns give the bins of a recut of the fine histogram; categorical columns give the union of the categories
+//! that either side saw.
 
 use std::collections::BTreeMap;
 
@@ -128,8 +128,8 @@ fn categories(current: &Category, baseline: &Category) -> Paired {
     Paired { label: "categories", baseline: row(0), current: row(1) }.seen()
 }
 
-/// Up to which hash a side still knows every name: a name beyond it may have been pushed out there, so that it cannot be
-/// told apart on the other side either.
+/// Up to which hash a side still knows every name: a name beyond it may have been pushed out there, so that it cannot
+/// be told apart on the other side either.
 fn horizon(category: &Category) -> u64 {
     let full = category.unseen.keys().next_back().filter(|_| category.other > 0);
     full.copied().unwrap_or(u64::MAX)
@@ -145,7 +145,7 @@ fn sturges(cut: &Cut, current: &Histogram, baseline: &Histogram) -> Option<Paire
     let edges =
         equal_edges(sides[0].min().min(sides[1].min()), sides[0].max().max(sides[1].max()), sturges_bins(&sides));
     let [baseline, current] = sides.map(|line| line.counts(&edges));
-    Some(Paired { label: "sturges_from_fine_bins", baseline, current })
+    Some(Paired { label: "sturges_approximated", baseline, current })
 }
 
 /// Sturges' rule on the pooled rows.
@@ -158,4 +158,29 @@ fn sturges_bins(sides: &[Line<'_>; 2]) -> u32 {
 fn equal_edges(low: f64, high: f64, n_bins: u32) -> Vec<f64> {
     let edge = |i: u32| if i == n_bins { high } else { low + (high - low) * f64::from(i) / f64::from(n_bins) };
     (0..=n_bins).map(edge).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::summary::category::UNSEEN_MAX;
+
+    #[test]
+    fn names_that_one_side_pushed_out_are_told_apart_on_neither() {
+        let (mut many, mut few) = (Category::new(1), Category::new(1));
+        (0..3 * UNSEEN_MAX).for_each(|name| many.add_unseen(&format!("c{name}"), 2));
+        (0..UNSEEN_MAX).for_each(|name| few.add_unseen(&format!("c{name}"), 2));
+        let kept = few.unseen.keys().filter(|hash| many.unseen.contains_key(hash)).count();
+        let paired = categories(&many, &few);
+        assert_eq!(paired.len(), UNSEEN_MAX + 1, "the empty known category is dropped, the nameless share a cell");
+        assert_eq!(paired.baseline.iter().filter(|count| **count > 0.0).count(), kept + 1, "names that both know");
+        assert_eq!(paired.totals(), (2.0 * floats(&[UNSEEN_MAX as u64])[0], 6.0 * floats(&[UNSEEN_MAX as u64])[0]));
+        let nameless = floats(&[2 * (UNSEEN_MAX - kept) as u64])[0];
+        assert_eq!(paired.baseline.last(), Some(&nameless), "names that may have been pushed out on the other side");
+    }
+
+    #[test]
+    fn evenly_spaced_edges_end_where_they_should() {
+        assert_eq!(equal_edges(-1.0, 2.0, 3), [-1.0, 0.0, 1.0, 2.0]);
+    }
 }

@@ -1,15 +1,17 @@
 //! Population stability index: how far the shares of quantile bins or categories moved.
 //!
-//! `PSI = sum over cells of (q - p) ln(q / p)`, `p` the baseline's share, `q` the judged side's, each `(c + 1/2) / (n + k/2)`
-//! for a count `c` of `n` rows in `k` cells (Jeffreys), so that an empty cell costs no more than chance makes likely.
+//! `PSI = sum over cells of (q - p) ln(q / p)`, `p` the baseline's share, `q` the judged side's, each
+//! `(c + 1/2) / (n + k/2)` for a count `c` of `n` rows in `k` cells (Jeffreys), so that an empty cell costs no more
+//! than chance makes likely.
 //!
 //! **Source**: Yurdakul and Naranjo, Statistical properties of the population stability index, J. Risk Model Validation
 //! 14(4), 2020; Jeffreys, Theory of Probability, 1961.
-//! **Reads**: a column; quantile bins of the reference, or the categories either side saw. Missing values and NaN are left out.
+//! **Reads**: a column; quantile bins of the reference, or the categories either side saw. Missing values and NaN are
+//! left out.
 //! **Returns**: nats, 0 up, up is worse; the p-value is that of no drift, `PSI / (1/n + 1/m) ~ chi-square(k - 1)`.
 //! **Assumes**: independent rows; the p-value about five rows per cell.
-//! **Error**: none, the cells' counts are exact. `evidently` cuts numeric columns anew on both sides together: its counts are
-//! then read off the fine bins, evenly filled.
+//! **Error**: none, the cells' counts are exact. `evidently` cuts numeric columns anew on both sides together: its
+//! counts are then read off the fine bins, evenly filled.
 //! **Cost**: one pass over the cells.
 
 use crate::infer::chi_square_sf;
@@ -63,8 +65,8 @@ fn evidently(paired: &Paired) -> Measured {
         if smallest <= 1e-4 { smallest / 1e6 } else { 1e-4 }
     };
     let fillers = (filler(&|(p, _)| p), filler(&|(_, q)| q));
-    let filled = |share: f64, filler: f64| if share > 0.0 { share } else { filler };
-    psi(paired.shares().map(|(p, q)| (filled(p, fillers.0), filled(q, fillers.1)))).into()
+    let filled_up = |share: f64, filler: f64| if share > 0.0 { share } else { filler };
+    psi(paired.shares().map(|(p, q)| (filled_up(p, fillers.0), filled_up(q, fillers.1)))).into()
 }
 
 #[cfg(test)]

@@ -82,8 +82,8 @@ impl Measured {
 }
 
 impl Reading {
-    /// The reading of a metric for `n` judged rows and, where it compares, `n_baseline` others. The formula is asked only
-    /// when there are enough rows.
+    /// The reading of a metric for `n` judged rows and, where it compares, `n_baseline` others. The formula is asked
+    /// only when there are enough rows.
     pub(super) fn new(
         spec: &Spec,
         convention: impl Into<String>,

@@ -1,14 +1,16 @@
 //! Recalibration: the straight line on the logit scale that would make the scores right.
 //!
-//! `logit P(y = 1) = intercept + slope * logit(s)`, fitted by maximum likelihood. Slope below 1 = overconfident, above 1 =
-//! too timid; intercept above 0 = too low. Perfect scores give 1 and 0.
+//! `logit P(y = 1) = intercept + slope * logit(s)`, fitted by maximum likelihood. Slope below 1 = overconfident, above
+//! 1 = too timid; intercept above 0 = too low. Perfect scores give 1 and 0.
 //!
-//! **Source**: Cox, Two further applications of a model for binary regression, Biometrika 45, 1958; Miller, Hui and Tierney,
-//! Validation techniques for logistic regression models, Stat. Med. 10, 1991.
-//! **Reads**: labelled predictions of a classification task, fine bins of the score; each bin's mean score stands for its rows,
-//! held within `[1e-12, 1 - 1e-12]`. **Returns**: slope, down is worse; intercept, away from 0 is worse. Not defined with one
-//! class, one score, or classes that a score separates.
-//! **Assumes**: 21 labels, independent. **Error**: as far as scores in one fine bin differ; exact when they do not.
+//! **Source**: Cox, Two further applications of a model for binary regression, Biometrika 45, 1958; Miller, Hui and
+//! Tierney, Validation techniques for logistic regression models, Stat. Med. 10, 1991.
+//! **Reads**: labelled predictions of a classification task, fine bins of the score; each bin's mean score stands for
+//! its rows, held within `[1e-12, 1 - 1e-12]`.
+//! **Returns**: slope, down is worse; intercept, away from 0 is worse. Not defined with one class, one score, or
+//! classes that a score separates.
+//! **Assumes**: 21 labels, independent.
+//! **Error**: as far as scores in one fine bin differ; exact when they do not.
 //! **Cost**: some ten Newton steps over the filled fine bins.
 
 use crate::metric::one_sided::{OneSided, mean};

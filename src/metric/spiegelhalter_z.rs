@@ -1,10 +1,14 @@
 //! Spiegelhalter's z: whether the Brier score is what calibrated scores would give.
 //!
-//! `z = sum (y - s)(1 - 2s) / sqrt(sum (1 - 2s)^2 s (1 - s))`, standard normal when every score is the true probability; not
-//! defined when all scores are 0, 1/2 or 1.
+//! `z = sum (y - s)(1 - 2s) / sqrt(sum (1 - 2s)^2 s (1 - s))`, standard normal when every score is the true
+//! probability; not defined when all scores are 0, 1/2 or 1.
 //!
-//! **Source**: Spiegelhalter, Probabilistic prediction in patient management and clinical trials, Stat. Med. 5, 1986. **Reads**: labelled predictions of a classification task. **Returns**: any sign, away from 0 is worse; p-value of both sides.
-//! **Assumes**: independent labels, some dozens of them. **Error**: each term is rounded to 2^-60. **Cost**: constant.
+//! **Source**: Spiegelhalter, Probabilistic prediction in patient management and clinical trials, Stat. Med. 5, 1986.
+//! **Reads**: labelled predictions of a classification task.
+//! **Returns**: any sign, away from 0 is worse; p-value of both sides.
+//! **Assumes**: independent labels, some dozens of them.
+//! **Error**: each term is rounded to 2^-60.
+//! **Cost**: constant.
 
 use std::f64::consts::SQRT_2;
 

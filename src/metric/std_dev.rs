@@ -2,9 +2,12 @@
 //!
 //! `sd = sqrt(sum (x - mean)^2 / (n - 1))`.
 //!
-//! **Source**: the definition (Bessel's divisor). **Reads**: a numeric column's exact sums; missing values and NaN are left out.
+//! **Source**: the definition (Bessel's divisor).
+//! **Reads**: a numeric column's exact sums; missing values and NaN are left out.
 //! **Returns**: the column's unit, 0 up; no direction is worse by itself.
-//! **Assumes**: two rows. **Error**: as [`super::mean`]. **Cost**: constant.
+//! **Assumes**: two rows.
+//! **Error**: as [`super::mean`].
+//! **Cost**: constant.
 
 use crate::metric::one_sided::OneSided;
 use crate::metric::spec::{Reads, Spec, UPWARDS, Worse};

@@ -3,8 +3,11 @@
 //! `r = sd(current) / sd(baseline)`, sample standard deviations.
 //!
 //! **Source**: Fisher, Statistical Methods for Research Workers, 1925, section 41 (variance ratio, here its root).
-//! **Reads**: a numeric column's exact sums. **Returns**: 0 up, 1 is no change. Not defined for a constant baseline.
-//! **Assumes**: two rows per side. **Error**: as [`super::mean`]. **Cost**: constant.
+//! **Reads**: a numeric column's exact sums.
+//! **Returns**: 0 up, 1 is no change. Not defined for a constant baseline.
+//! **Assumes**: two rows per side.
+//! **Error**: as [`super::mean`].
+//! **Cost**: constant.
 
 use crate::metric::contrast::Contrast;
 use crate::metric::spec::{Reads, Spec, UPWARDS, Worse};

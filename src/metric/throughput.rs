@@ -2,8 +2,12 @@
 //!
 //! `rate = requests / seconds of the window`.
 //!
-//! **Source**: the definition. **Reads**: counts of answers. **Returns**: per second, 0 up; no direction is worse by itself.
-//! **Assumes**: the window was open for its whole length. **Error**: none. **Cost**: constant.
+//! **Source**: the definition.
+//! **Reads**: counts of answers.
+//! **Returns**: per second, 0 up; no direction is worse by itself.
+//! **Assumes**: the window was open for its whole length.
+//! **Error**: none.
+//! **Cost**: constant.
 
 use crate::event::{Micros, SECOND};
 use crate::metric::one_sided::OneSided;

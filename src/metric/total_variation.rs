@@ -3,8 +3,11 @@
 //! `TV = sum over cells of |p - q| / 2`.
 //!
 //! **Source**: Gibbs and Su, On choosing and bounding probability metrics, Int. Stat. Rev. 70(3), 2002.
-//! **Reads**: a column, as `psi` does, raw shares. **Returns**: 0 to 1, up is worse.
-//! **Assumes**: nothing. **Error**: none. **Cost**: one pass over the cells.
+//! **Reads**: a column, as `psi` does, raw shares.
+//! **Returns**: 0 to 1, up is worse.
+//! **Assumes**: nothing.
+//! **Error**: none.
+//! **Cost**: one pass over the cells.
 
 use crate::metric::distance::{Distance, Variant};
 use crate::metric::spec::Spec;

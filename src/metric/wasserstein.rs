@@ -1,13 +1,15 @@
 //! Wasserstein distance: how far rows have to be moved, on average, to turn one side into the other.
 //!
-//! `W = integral over x of |F(x) - G(x)| dx`, with both distribution functions straight inside each fine bin and each side's
-//! smallest and largest value as the ends of its outermost bins.
+//! `W = integral over x of |F(x) - G(x)| dx`, with both distribution functions straight inside each fine bin and each
+//! side's smallest and largest value as the ends of its outermost bins.
 //!
 //! **Source**: Vallender, Calculation of the Wasserstein distance between probability distributions on the line, 1974.
-//! **Reads**: a numeric column, all fine bins. **Returns**: the column's unit, 0 up, up is worse; once raw and once in
-//! standard deviations of the baseline (not defined when that is constant).
-//! **Assumes**: nothing. **Error**: within the bounds, which hold for any distribution inside the bins: per bin, its width
-//! times the smallest and the largest gap that the counts allow.
+//! **Reads**: a numeric column, all fine bins.
+//! **Returns**: the column's unit, 0 up, up is worse; once raw and once in standard deviations of the baseline (not
+//! defined when that is constant).
+//! **Assumes**: nothing.
+//! **Error**: within the bounds, which hold for any distribution inside the bins: per bin, its width times the smallest
+//! and the largest gap that the counts allow.
 //! **Cost**: one pass over the fine bins of both sides.
 
 use crate::metric::contrast::Contrast;

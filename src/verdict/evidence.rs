@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::judge::{Status, WindowRow};
+use crate::metric::row::{Status, WindowRow};
 use crate::plan::{Against, Bound, Plan, Rule};
 use crate::verdict::decision::Evidence;
 

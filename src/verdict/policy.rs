@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::event::Micros;
-use crate::judge::{ALL_VERSIONS, WindowRow};
 use crate::metric;
+use crate::metric::row::{ALL_VERSIONS, WindowRow};
 use crate::plan::{Action, Plan, Rule};
 use crate::scan::frame::OTHER;
 use crate::verdict::decision::{

@@ -26,7 +26,7 @@ use rdkafka::producer::BaseRecord;
 use crate::broker::{Broker, PASSWORD};
 
 /// Settings whose own topics and group no other test has.
-fn settings(broker: &Broker) -> Settings {
+pub(crate) fn settings(broker: &Broker) -> Settings {
     let topics = Topics {
         control: broker.name("control"),
         state: broker.name("state"),

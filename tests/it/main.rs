@@ -1,17 +1,18 @@
 //! Integration tests, in one binary.
-#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
-#[cfg(feature = "kafka")]
 mod broker;
-#[cfg(all(feature = "kafka", feature = "serve"))]
+mod decode;
+mod decode_columnar;
+mod decode_oracle;
 mod demo;
-#[cfg(feature = "kafka")]
+mod flights;
 mod kafka;
+mod live;
+mod replay;
 mod replay_laws;
 mod sample;
 mod schema;
-#[cfg(feature = "serve")]
 mod serve;
-#[cfg(feature = "serve")]
 mod telemetry;
+mod tidy;
 mod world;

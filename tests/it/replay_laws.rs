@@ -14,13 +14,13 @@ use crate::world::{self, Rng};
 
 /// What a run leaves behind: the last revision of every result, and the decisions.
 #[derive(Debug, Default, PartialEq)]
-struct Trace {
-    windows: BTreeMap<String, String>,
-    decisions: BTreeMap<u64, (String, String)>,
+pub(crate) struct Trace {
+    pub(crate) windows: BTreeMap<String, String>,
+    pub(crate) decisions: BTreeMap<u64, (String, String)>,
 }
 
 impl Trace {
-    fn take(&mut self, effects: Effects) {
+    pub(crate) fn take(&mut self, effects: Effects) {
         for row in effects.windows {
             let identity = WindowRow {
                 revision: 0,
@@ -80,7 +80,7 @@ fn batches_partitions_and_interleaving_do_not_matter() {
     }
 }
 
-fn assert_same(left: &Trace, right: &Trace, how: &str) {
+pub(crate) fn assert_same(left: &Trace, right: &Trace, how: &str) {
     assert_eq!(left.decisions, right.decisions, "{how}");
     let differing = left.windows.iter().find(|(key, row)| right.windows.get(*key) != Some(row));
     assert_eq!(differing.map(|(key, row)| (row, right.windows.get(key))), None, "{how}");

@@ -79,6 +79,7 @@ impl Readable<'_> {
             Reads::Classification => {
                 (matches!(task, Some(Task::Binary | Task::Multiclass)), "labels of a classification task")
             }
+            Reads::Binary => (task == Some(Task::Binary), "labels of a binary task"),
             Reads::Regression => (task == Some(Task::Regression), "labels of a regression task"),
         };
         let has_baseline = self.has_baselines || !spec.needs_baseline;

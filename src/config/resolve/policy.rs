@@ -169,7 +169,7 @@ impl Checker<'_> {
             Reads::Numeric => numeric.collect(),
             Reads::Categorical => categorical.collect(),
             Reads::Column => numeric.chain(categorical).collect(),
-            Reads::Latency | Reads::Rates | Reads::Classification | Reads::Regression => Vec::new(),
+            Reads::Latency | Reads::Rates | Reads::Classification | Reads::Binary | Reads::Regression => Vec::new(),
         };
         for column in self.section.columns.iter().filter(|column| !allowed.contains(&column.as_str())) {
             let help = if allowed.is_empty() {

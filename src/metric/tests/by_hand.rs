@@ -26,11 +26,14 @@ fn assert_close(metric: &str, value: Value, expected: f64) {
 fn answers() {
     let rates =
         Rates { requests: 50, errors: 5, rejected: 10, scored: 35, predicted: 35, positive: 7, ..Rates::default() };
-    for (metric, expected) in [("error_rate", 0.1), ("rejected_rate", 0.2), ("positive_rate", 0.2), ("throughput", 2.5)] {
+    for (metric, expected) in [("error_rate", 0.1), ("rejected_rate", 0.2), ("positive_rate", 0.2), ("throughput", 2.5)]
+    {
         assert_close(metric, read(metric, Side::Rates(&rates), None, &context()), expected);
     }
     let mut latency = Latency::default();
-    [1.0, 2.0, 6.0].into_iter().for_each(|ms| latency.update(ms));
+    for ms in [1.0, 2.0, 6.0] {
+        latency.update(ms);
+    }
     assert_close("latency_mean", read("latency_mean", Side::Latency(&latency), None, &context()), 3.0);
 }
 
@@ -109,7 +112,8 @@ fn calibration_errors_less_what_chance_adds() {
 
 #[test]
 fn classes_that_the_score_separates_have_no_recalibration() {
-    let plan = quality_plan(Task::Binary, Edges::new((0..=50).map(|i| f64::from(i) / 50.0).collect()).expect("increase"));
+    let plan =
+        quality_plan(Task::Binary, Edges::new((0..=50).map(|i| f64::from(i) / 50.0).collect()).expect("increase"));
     let mut quality = Quality::new(&plan);
     for i in 1..50_u8 {
         let score = f64::from(i) / 50.0;

@@ -48,8 +48,8 @@ pub(super) fn quantiles(sorted: &[f64], parts: u32) -> Vec<f64> {
     sorted_once((1..parts).map(quantile).collect())
 }
 
-/// numpy's Doane bins, left-closed. The reference numbers use them for every column; `NannyML` itself takes one bin per value
-/// where there are at most 50 and each stands for ten rows.
+/// numpy's Doane bins, left-closed. The reference numbers use them for every column; `NannyML` itself takes one bin per
+/// value where there are at most 50 and each stands for ten rows.
 fn doane_edges(sorted: &[f64]) -> Vec<f64> {
     let (mut low, mut high) = (sorted[0], sorted[sorted.len() - 1]);
     if low == high {

@@ -1,4 +1,4 @@
-//! Numbers of numpy 2.4.6, scipy 1.17.1, scikit-learn 1.9.1, Evidently 0.7.23 and `NannyML` 0.13.1 for small known inputs.
+//! Numbers of numpy 2.4.6, scipy 1.17.1, scikit-learn 1.9.1, Evidently 0.7.23 and `NannyML` 0.13.1 for small inputs.
 
 use std::collections::BTreeMap;
 
@@ -53,6 +53,14 @@ impl Check<'_> {
         let Value::Number(number) = value else { panic!("{}: {key} is {expected}, but {value:?}", self.case) };
         let gap = (number - expected).abs();
         assert!(gap <= 1e-12_f64.max(tolerance * expected.abs()), "{}: {key} is {expected}, but {number}", self.case);
+    }
+
+    /// A number is about what was expected.
+    fn near(&self, key: &str, reading: &Reading, tolerance: f64) {
+        let (Value::Number(number), Some(expected)) = (reading.value, self.expected(key)) else {
+            panic!("{}: {key} is {reading:?}", self.case)
+        };
+        assert!((number - expected).abs() <= tolerance, "{}: {key} is about {expected}, but {number}", self.case);
     }
 
     /// The expected number lies inside the certified bounds, and equals the value where they leave no room.
@@ -127,14 +135,12 @@ fn numeric(check: &Check<'_>, reference: &[f64], current: &[f64]) {
     check.bounded("wasserstein_norm", &compared("wasserstein", "evidently"));
     kolmogorov(check, &compared("ks", "fine_bins"));
     let evidently = compared("psi", "evidently");
-    println!(
-        "{} {evidently:?} {:?} {}",
-        check.case,
-        check.expected("evidently_psi"),
-        are_told_apart(&cut, reference, current)
-    );
-    if evidently.convention.starts_with("distinct_values") && are_told_apart(&cut, reference, current) {
-        check.exact("evidently_psi", &evidently);
+    match check.expected("evidently_psi") {
+        Some(expected) if evidently.convention.starts_with("sturges_approximated") => {
+            check.near("evidently_psi", &evidently, (expected / 2.0).max(1e-9));
+        }
+        _ if are_told_apart(&cut, reference, current) => check.exact("evidently_psi", &evidently),
+        _ => {}
     }
     for (key, metric) in [("mean", "mean"), ("std_ddof1", "std_dev"), ("min", "min"), ("max", "max")] {
         let reading = read(metric, "", Side::Numeric(&judged), None, &context);
@@ -294,7 +300,9 @@ fn quantiles_of_latency() {
     for case in cases() {
         let Case::Quantiles { name, x, q, expect } = case else { continue };
         let mut latency = Latency::default();
-        x.iter().for_each(|&value| latency.update(value));
+        for &value in &x {
+            latency.update(value);
+        }
         for (metric, quantile) in [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)] {
             let index = q.iter().position(|other| *other == quantile).expect("is there");
             let exact = expect["inverted_cdf"][index].as_f64().expect("a number");

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Micros;
 
+/// The version name of all versions of a model together.
+pub const ALL_VERSIONS: &str = "__all__";
+
 /// Whether a row carries a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

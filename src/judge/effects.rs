@@ -1,0 +1,24 @@
+//! What a step of the judge gives rise to.
+
+use crate::metric::row::WindowRow;
+use crate::verdict::{Decision, RolloutState};
+
+/// What a step gives rise to; the shell carries it out.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Judged windows, in a fixed order.
+    pub windows: Vec<WindowRow>,
+    /// Decisions, in their sequence.
+    pub decisions: Vec<Decision>,
+    /// Rollouts whose state changed.
+    pub states: Vec<RolloutState>,
+}
+
+impl Effects {
+    /// Adds what a later step gave rise to.
+    pub fn extend(&mut self, later: Self) {
+        self.windows.extend(later.windows);
+        self.decisions.extend(later.decisions);
+        self.states.extend(later.states);
+    }
+}

@@ -1,0 +1,84 @@
+//! Certified bounds hold for any data over any edges, and no value is too extreme.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::cut;
+use super::world::COMPAT;
+use crate::kernel::bin::Edges;
+use crate::kernel::moment::Grid;
+use crate::metric::{Context, METRICS, Reading, Reads, Side, Value};
+use crate::summary::Histogram;
+use crate::summary::histogram::{Cut, Recuts};
+
+fn cut_at(mut edges: Vec<f64>) -> Cut {
+    edges.sort_by(f64::total_cmp);
+    edges.dedup();
+    let recuts = Recuts { bins10: (0..edges.len() as u16).collect(), ..Recuts::default() };
+    let grid = Grid::for_range(edges[0], edges[edges.len() - 1]);
+    Cut { edges: Edges::new(edges).expect("edges increase"), grid, recuts }
+}
+
+/// All readings of metrics of a numeric column, with their metric's name.
+fn readings(cut: &Cut, current: &Histogram, baseline: &Histogram) -> Vec<(&'static str, Reading)> {
+    let context = Context { cut: Some(cut), known: &[], window: 1, bins: 10, compat: COMPAT, quality: None };
+    let columns = METRICS.iter().filter(|metric| matches!(metric.spec().reads, Reads::Numeric | Reads::Column));
+    let of_metric = columns.flat_map(|metric| {
+        let spec = metric.spec();
+        let compared = spec.needs_baseline.then_some(Side::Numeric(baseline));
+        metric.read(Side::Numeric(current), compared, &context).into_iter().map(|reading| (spec.name, reading))
+    });
+    of_metric.collect()
+}
+
+fn share_up_to(values: &[f64], x: f64) -> f64 {
+    values.iter().filter(|value| **value <= x).count() as f64 / values.len() as f64
+}
+
+/// Exact Kolmogorov-Smirnov and Wasserstein distances.
+fn exact(current: &[f64], baseline: &[f64]) -> [(&'static str, f64); 2] {
+    let mut values = [current, baseline].concat();
+    values.sort_by(f64::total_cmp);
+    let gap = |x: f64| (share_up_to(current, x) - share_up_to(baseline, x)).abs();
+    let largest = values.iter().map(|&x| gap(x)).fold(0.0, f64::max);
+    let area = values.windows(2).map(|pair| gap(pair[0]) * (pair[1] - pair[0])).sum();
+    [("ks", largest), ("wasserstein", area)]
+}
+
+proptest! {
+    #[test]
+    fn the_exact_distance_lies_inside_its_bounds(
+        edges in vec(-20_i32..20, 1..12),
+        current in vec(-25_i32..25, 1..40),
+        baseline in vec(-25_i32..25, 1..40),
+    ) {
+        // Thirds: some values lie on edges, some inside bins.
+        let thirds = |values: Vec<i32>| values.into_iter().map(|x| f64::from(x) / 3.0).collect::<Vec<_>>();
+        let cut = cut_at(edges.into_iter().map(|edge| f64::from(edge) / 2.0).collect());
+        let (current, baseline) = (thirds(current), thirds(baseline));
+        let readings = readings(&cut, &cut::histogram(&cut, &current), &cut::histogram(&cut, &baseline));
+        for (name, expected) in exact(&current, &baseline) {
+            let (_, reading) = readings.iter().find(|(metric, _)| *metric == name).expect("is read");
+            let (low, high) = reading.bounds.expect("bounds");
+            prop_assert!(low - 1e-9 <= expected && expected <= high + 1e-9, "{name} is {expected}, but {reading:?}");
+            let Value::Number(value) = reading.value else { panic!("{reading:?}") };
+            prop_assert!(low <= value && value <= high, "{reading:?}");
+        }
+    }
+
+    #[test]
+    fn extreme_values_give_finite_numbers_or_none(
+        edges in vec(any::<f64>().prop_filter("finite", |x| x.is_finite()), 1..8),
+        current in vec(any::<f64>().prop_filter("a number", |x| x.is_finite()), 0..8),
+        baseline in vec(any::<f64>().prop_filter("a number", |x| x.is_finite()), 0..8),
+    ) {
+        let cut = cut_at(edges);
+        for (name, reading) in readings(&cut, &cut::histogram(&cut, &current), &cut::histogram(&cut, &baseline)) {
+            let all = [reading.bounds.map(|bounds| bounds.0), reading.bounds.map(|bounds| bounds.1), reading.p_value];
+            prop_assert!(all.into_iter().flatten().all(f64::is_finite), "{name}: {reading:?}");
+            if let Value::Number(value) = reading.value {
+                prop_assert!(value.is_finite(), "{name}: {reading:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Live over a real Apache Kafka gives what the engine gives over the same log in memory: however the topics are
+//! partitioned, however many shards read, and wherever the process is killed.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use haldane::engine::{Effects, Engine};
+use haldane::error::{Error, Result};
+use haldane::event::{Micros, SECOND, stable_hash};
+use haldane::kafka::connection::Connection;
+use haldane::kafka::producer::Producer;
+use haldane::kafka::settings::Settings;
+use haldane::kafka::standalone::{self, Options, Summary};
+use haldane::kafka::watch::Watch;
+use haldane::kafka::whole_topic;
+use haldane::plan::{Field, NumericField, Path, Plan, TimeFormat, WindowKind};
+use haldane::verdict::Decision;
+use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::producer::BaseRecord;
+use serde_json::{Value, json};
+
+use crate::broker::Broker;
+use crate::kafka::settings;
+use crate::replay_laws::{Trace, assert_same};
+use crate::world::{self, Event, Rng};
+
+/// Kafka's record times are milliseconds; zero would mean "now".
+const EPOCH: Micros = 1_700_000_000 * SECOND;
+const TUMBLING: WindowKind = WindowKind::Sliding { size: 30 * SECOND, slide: 30 * SECOND };
+
+/// Many batches and many commits, so that a crash falls between them.
+const SMALL_STEPS: Options =
+    Options { until_end: false, shards: 1, batch_records_max: 50, beat: Duration::from_millis(5) };
+
+fn log() -> Vec<Event> {
+    let mut log = world::log(7, 1_500);
+    for event in &mut log {
+        event.time += EPOCH;
+        event.broker_time = (event.broker_time + EPOCH) / 1_000 * 1_000;
+    }
+    log
+}
+
+fn id(event: &Event) -> String {
+    format!("{:016x}", event.id)
+}
+
+fn json(event: &Event) -> Value {
+    let mut value = json!({"at": event.time, "id": id(event)});
+    let body = value.as_object_mut().unwrap();
+    if event.source == 1 {
+        body.insert("label".into(), json!(event.label));
+        return value;
+    }
+    let prediction = json!({
+        "model": "m", "version": event.version, "region": event.segment, "latency": event.latency_ms,
+        "status": event.status, "x": event.x, "color": event.color,
+        "score": (event.status == 200).then_some(event.score),
+    });
+    body.extend(prediction.as_object().unwrap().clone());
+    value
+}
+
+fn path(name: &str) -> Path {
+    vec![name.to_owned()]
+}
+
+fn plan(topics: [&str; 2]) -> Plan {
+    let mut plan = world::plan(TUMBLING);
+    let numeric = |name: &str| Some(NumericField { path: path(name), factor: 1.0 });
+    for (source, topic) in plan.sources.iter_mut().zip(topics) {
+        source.topic = topic.to_owned();
+        source.mapping.id = Some(path("id"));
+        source.mapping.event_time = Some((path("at"), TimeFormat::Micros));
+    }
+    let mapping = &mut plan.sources[0].mapping;
+    mapping.model = Field::Path(path("model"));
+    mapping.version = Field::Path(path("version"));
+    mapping.segments = vec![path("region")];
+    mapping.numeric = vec![numeric("x"), numeric("score"), numeric("latency")];
+    mapping.categorical = vec![Some(path("color"))];
+    mapping.status = Some(path("status"));
+    plan.sources[1].mapping.label = Some(path("label"));
+    plan
+}
+
+/// What the engine says of the log when no Kafka is between.
+fn in_memory(log: &[Event], lanes: u32) -> Trace {
+    let mut log = log.to_vec();
+    log.iter_mut().for_each(|event| event.id = stable_hash(id(event).as_bytes()));
+    let mut trace = Trace::default();
+    let mut engine = Engine::new(Arc::new(plan(["p", "o"])), lanes);
+    let streams = world::streams(&log, lanes);
+    world::feed(&mut engine, &streams, &BTreeMap::new(), (100, &mut Rng::new(1)), |_, effects| {
+        trace.take(effects);
+        true
+    });
+    trace
+}
+
+/// A broker with the log on two topics, and everything needed to run over it.
+struct Stage {
+    settings: Settings,
+    topics: [String; 2],
+    plan: Arc<Plan>,
+}
+
+impl Stage {
+    fn set(log: &[Event], partitions: u32) -> Self {
+        let broker = Broker::shared();
+        let count = i32::try_from(partitions).unwrap();
+        let topics = [broker.topic("predictions", count), broker.topic("outcomes", count)];
+        let stage = Self { settings: settings(broker), plan: Arc::new(plan([&topics[0], &topics[1]])), topics };
+        let producer = stage.producer();
+        for event in log {
+            let partition = i32::try_from(event.id % u64::from(partitions)).unwrap();
+            let (key, body) = (id(event), json(event).to_string());
+            let record = BaseRecord::to(&stage.topics[usize::from(event.source)])
+                .partition(partition)
+                .key(key.as_bytes())
+                .payload(body.as_bytes())
+                .timestamp(event.broker_time / 1_000);
+            producer.send(record).unwrap();
+        }
+        producer.settle().unwrap();
+        stage
+    }
+
+    fn producer(&self) -> Producer {
+        Producer::open(&Connection::open(&self.settings).unwrap()).unwrap()
+    }
+
+    fn run(&self, shards: u32, watch: &dyn Watch) -> Result<Summary> {
+        let options = Options { until_end: true, shards, ..SMALL_STEPS };
+        standalone::run(&self.plan, &self.settings, options, watch, &AtomicBool::new(false))
+    }
+
+    fn decisions(&self) -> Vec<Decision> {
+        let mut decisions = Vec::new();
+        let connection = Connection::open(&self.settings).unwrap();
+        whole_topic::read(&connection, &self.settings.topics.control, |message| {
+            decisions.push(serde_json::from_slice(message.payload().unwrap()).unwrap());
+        })
+        .unwrap();
+        decisions
+    }
+}
+
+/// Keeps what is published; fails, as a crash would, at the effects with the given numbers.
+#[derive(Default)]
+struct Recorder {
+    trace: Mutex<Trace>,
+    published: AtomicUsize,
+    crash_at: Vec<usize>,
+}
+
+impl Watch for Recorder {
+    fn published(&self, effects: &Effects) -> Result<()> {
+        let copy = Effects { windows: effects.windows.clone(), decisions: effects.decisions.clone(), states: vec![] };
+        self.trace.lock().unwrap().take(copy);
+        let number = self.published.fetch_add(1, Ordering::Relaxed);
+        if self.crash_at.contains(&number) { Err(Error::internal("crash")) } else { Ok(()) }
+    }
+}
+
+fn trace(recorder: Recorder) -> Trace {
+    recorder.trace.into_inner().unwrap()
+}
+
+#[test]
+fn partitions_and_shards_do_not_matter() {
+    let log = log();
+    let expected = in_memory(&log, 1);
+    assert!(expected.windows.len() > 500 && expected.decisions.len() >= 2, "the log is worth comparing");
+    for (partitions, shards) in [(1, 1), (4, 2)] {
+        let stage = Stage::set(&log, partitions);
+        let recorder = Recorder::default();
+        let summary = stage.run(shards, &recorder).unwrap();
+        assert_eq!((summary.events, summary.rejects), (log.len() as u64, 0));
+        assert_same(&expected, &trace(recorder), &format!("{partitions} partitions, {shards} shards"));
+        let ids: Vec<_> = stage.decisions().into_iter().map(|decision| decision.id).collect();
+        assert_eq!(ids, expected.decisions.values().map(|said| said.0.clone()).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_crash_changes_nothing_and_repeats_decisions_under_the_same_ids() {
+    let log = log();
+    let expected = in_memory(&log, 1);
+    let stage = Stage::set(&log, 4);
+    let recorder = Recorder { crash_at: vec![3, 8], ..Recorder::default() };
+    let crashes = (0..9).take_while(|_| stage.run(2, &recorder).is_err()).count();
+    assert_eq!(crashes, 2);
+    assert_same(&expected, &trace(recorder), "after two crashes");
+    let said: BTreeMap<u64, String> =
+        stage.decisions().into_iter().map(|decision| (decision.sequence, decision.id)).collect();
+    let expected: BTreeMap<u64, String> =
+        expected.decisions.iter().map(|(sequence, said)| (*sequence, said.0.clone())).collect();
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn a_second_run_goes_on_where_the_first_one_stopped() {
+    let log = log();
+    let expected = in_memory(&log, 1);
+    let stage = Stage::set(&log, 1);
+    let (stop, recorder) = (AtomicBool::new(false), Recorder::default());
+    /// Stops the run, in good order, when the first windows are judged.
+    struct Stopper<'a>(&'a Recorder, &'a AtomicBool);
+    impl Watch for Stopper<'_> {
+        fn published(&self, effects: &Effects) -> Result<()> {
+            self.1.store(true, Ordering::Relaxed);
+            self.0.published(effects)
+        }
+    }
+    let options = SMALL_STEPS;
+    standalone::run(&stage.plan, &stage.settings, options, &Stopper(&recorder, &stop), &stop).unwrap();
+    stage.run(1, &recorder).unwrap();
+    assert_same(&expected, &trace(recorder), "after a stop");
+}
+
+#[test]
+fn refused_records_go_to_the_dead_letter_topic_with_reason_and_place() {
+    let log: Vec<Event> = log().into_iter().take(20).collect();
+    let stage = Stage::set(&log, 1);
+    let producer = stage.producer();
+    for (key, payload) in [("k1", Some(b"{".as_slice())), ("k2", None), ("k3", Some(b"{\"at\":1}".as_slice()))] {
+        let mut record = BaseRecord::to(&stage.topics[0]).key(key.as_bytes()).timestamp(EPOCH / 1_000);
+        record.payload = payload;
+        producer.send(record).unwrap();
+    }
+    producer.settle().unwrap();
+    let first = log.iter().filter(|event| event.source == 0).count();
+    let summary = stage.run(1, &Recorder::default()).unwrap();
+    assert_eq!((summary.events, summary.rejects), (log.len() as u64, 3));
+
+    let mut letters = Vec::new();
+    let connection = Connection::open(&stage.settings).unwrap();
+    whole_topic::read(&connection, &stage.settings.topics.dead_letter, |message| {
+        let headers: BTreeMap<String, String> = message
+            .headers()
+            .unwrap()
+            .iter()
+            .map(|header| (header.key.to_owned(), String::from_utf8_lossy(header.value.unwrap()).into_owned()))
+            .collect();
+        letters.push((message.key().unwrap().to_vec(), message.payload().map(<[u8]>::to_vec), headers));
+    })
+    .unwrap();
+    let seen: Vec<_> = letters
+        .iter()
+        .map(|(key, payload, headers)| {
+            let place = ["topic", "partition", "offset"].map(|part| headers[&format!("haldane.source.{part}")].clone());
+            (String::from_utf8_lossy(key).into_owned(), payload.clone(), headers["haldane.reason"].clone(), place)
+        })
+        .collect();
+    let place = |offset: usize| [stage.topics[0].clone(), "0".to_owned(), (first + offset).to_string()];
+    assert_eq!(
+        seen,
+        [
+            ("k1".to_owned(), Some(b"{".to_vec()), "malformed".to_owned(), place(0)),
+            ("k2".to_owned(), None, "empty".to_owned(), place(1)),
+            ("k3".to_owned(), Some(b"{\"at\":1}".to_vec()), "missing_field".to_owned(), place(2)),
+        ]
+    );
+    assert!(letters.iter().all(|(_, _, headers)| !headers["haldane.detail"].is_empty()));
+}
