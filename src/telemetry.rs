@@ -20,8 +20,8 @@ use latest::Latest;
 
 use crate::error::{Error, Result};
 use crate::event::{EventKind, Micros, Poison, Reject};
-use crate::judge::WindowRow;
 use crate::judge::Status;
+use crate::judge::WindowRow;
 use crate::plan::Action;
 use crate::scan::Counts;
 use crate::verdict::{Decision, RolloutState};
