@@ -44,7 +44,9 @@ pub fn describe(pipeline: &Pipeline) -> String {
     let mut text = format!("pipeline {} is sound\ndigest {}\n", plan.name, plan.digest);
     for (title, lines) in sections.iter().filter(|(_, lines)| !lines.is_empty()) {
         write!(text, "\n{title}\n").expect("writing to a String cannot fail");
-        lines.iter().for_each(|line| writeln!(text, "  {line}").expect("writing to a String cannot fail"));
+        for line in lines {
+            writeln!(text, "  {line}").expect("writing to a String cannot fail");
+        }
     }
     text
 }

@@ -9,6 +9,7 @@ mod demo;
 mod flights;
 mod kafka;
 mod live;
+mod oracle;
 mod replay;
 mod replay_laws;
 mod sample;
