@@ -275,9 +275,10 @@ impl<'a> Drive<'a> {
             standing.broker_time = standing.broker_time.max(newest);
             standing.event_time = standing.event_time.max(portion.batch.event_time_max());
         }
-        let effects = self.engine.step(&portion.batch);
-        self.carry_out(&effects)?;
-        let effects = self.engine.progress(portion.lane, portion.source, portion.next_offset, false, false);
+        let begun = Instant::now();
+        let mut effects = self.engine.step(&portion.batch);
+        effects.extend(self.engine.progress(portion.lane, portion.source, portion.next_offset, false, false));
+        self.watch.stepped(begun.elapsed());
         self.carry_out(&effects)
     }
 
@@ -314,6 +315,7 @@ impl<'a> Drive<'a> {
         self.commit()?;
         let standings: Vec<Standing> = self.standings.values().cloned().collect();
         self.watch.standing(&standings);
+        self.watch.counted(&self.engine.counts());
         Ok(())
     }
 

@@ -1,11 +1,15 @@
 //! Who is told what happens while it runs: the HTTP server, a file of windows, a test.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use super::checkpoint::{Origin, Stream};
 use super::reader::Portion;
 use crate::engine::Effects;
 use crate::error::Result;
 use crate::event::Micros;
 use crate::judge::WindowRow;
+use crate::scan::Counts;
 use crate::verdict::RolloutState;
 
 /// How far one stream was read and committed.
@@ -45,6 +49,16 @@ pub trait Watch: Sync {
     /// One batch was decoded and given to the engine.
     fn read(&self, portion: &Portion) {
         let _ = portion;
+    }
+
+    /// The engine took so long for it.
+    fn stepped(&self, took: Duration) {
+        let _ = took;
+    }
+
+    /// What every lane has counted so far, about once a second.
+    fn counted(&self, counts: &BTreeMap<u32, Counts>) {
+        let _ = counts;
     }
 
     /// Decisions are acknowledged and states are on their way; windows are the listener's to keep. An error ends the run
