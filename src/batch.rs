@@ -67,6 +67,32 @@ impl EventBatch {
         self.len() == 0
     }
 
+    /// `rows` rows from `from` on, without copying them.
+    #[must_use]
+    pub fn slice(&self, from: usize, rows: usize) -> Self {
+        let texts = |columns: &[TextArray]| columns.iter().map(|column| column.slice(from, rows)).collect();
+        Self {
+            kind: self.kind,
+            source: self.source,
+            lane: self.lane,
+            offset: self.offset.slice(from, rows),
+            broker_time: self.broker_time.slice(from, rows),
+            event_time: self.event_time.slice(from, rows),
+            id: self.id.slice(from, rows),
+            model: self.model.slice(from, rows),
+            version: self.version.slice(from, rows),
+            segments: texts(&self.segments),
+            numeric: self.numeric.iter().map(|column| column.slice(from, rows)).collect(),
+            categorical: texts(&self.categorical),
+            predicted: self.predicted.slice(from, rows),
+            status: self.status.slice(from, rows),
+            failed: self.failed.slice(from, rows),
+            label: self.label.slice(from, rows),
+            label_class: self.label_class.slice(from, rows),
+            exposure: self.exposure.slice(from, rows),
+        }
+    }
+
     /// The first and last record offset, or `None` for an empty batch.
     #[must_use]
     pub fn offsets(&self) -> Option<(i64, i64)> {

@@ -1,1 +1,36 @@
-fn main() {}
+//! The program: parses the command line, starts logging, runs one command, and turns an error into an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use haldane::cli::{self, Cli, LogFormat};
+use haldane::error::Error;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_logging(cli.log);
+    match cli::run(&cli, &mut std::io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+/// Log lines go to standard error; warnings and worse unless `HALDANE_LOG` says otherwise.
+fn start_logging(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("HALDANE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,haldane=info"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().init(),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the program's last words")]
+fn fail(error: &Error) -> ExitCode {
+    eprintln!("error: {error}");
+    if let Some(hint) = error.advice() {
+        eprintln!("hint: {hint}");
+    }
+    ExitCode::from(error.exit_code())
+}

@@ -54,7 +54,7 @@ pub struct Reference {
 }
 
 /// One input stream.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SourcePlan {
     /// What its records tell.
     pub kind: EventKind,
@@ -68,6 +68,7 @@ pub struct SourcePlan {
 
 /// How records are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
     /// One JSON object per record; a `CloudEvents` envelope (binary or structured mode) is recognised and taken off.
@@ -96,7 +97,7 @@ pub enum TimeFormat {
 }
 
 /// Where the fields of one source are found. A field that is `None` is not read.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Mapping {
     /// Id of the prediction (or of the one an outcome belongs to).
     pub id: Option<Path>,
@@ -127,7 +128,7 @@ pub struct Mapping {
 }
 
 /// A numeric field and the factor that brings it to the plan's unit (latency: milliseconds).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NumericField {
     /// Where it is.
     pub path: Path,
@@ -136,7 +137,7 @@ pub struct NumericField {
 }
 
 /// A text field that is read from the record or the same for all of them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub enum Field {
     /// Not carried by this source.
     #[default]
@@ -157,7 +158,7 @@ pub struct Columns {
 }
 
 /// What a numeric column is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Role {
     /// A model input.
     Feature,
@@ -196,7 +197,7 @@ impl Columns {
 }
 
 /// How windows are cut from panes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum WindowKind {
     /// `[k * slide, k * slide + size)`; tumbling when `slide == size`. Multiples of the pane.
     Sliding {
@@ -215,7 +216,7 @@ pub enum WindowKind {
 }
 
 /// Event time, panes and windows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TimePlan {
     /// Length of a pane; windows are whole panes.
     pub pane: Micros,
@@ -240,6 +241,7 @@ pub struct TimePlan {
 
 /// What the model predicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
     /// Two classes; the score is the probability of the positive one.
@@ -273,7 +275,7 @@ pub struct QualityPlan {
 }
 
 /// What a version is compared with.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum Baseline {
     /// The rollout's baseline version in the same panes.
     Concurrent,
@@ -300,6 +302,7 @@ impl Baseline {
 
 /// How numbers of other tools are reproduced beside our own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Compat {
     /// Evidently 0.7: PSI and JS.
@@ -319,7 +322,7 @@ pub enum Compat {
 }
 
 /// Which metrics are computed, and in which conventions.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MetricsPlan {
     /// Names from `metric::METRICS`, in that order.
     pub names: Vec<&'static str>,
@@ -330,7 +333,7 @@ pub struct MetricsPlan {
 }
 
 /// What is watched and when to act.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct PolicyPlan {
     /// Rollout name.
     pub rollout: String,
@@ -344,6 +347,7 @@ pub struct PolicyPlan {
 
 /// What to do, from mild to severe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Nothing is wrong.
@@ -373,7 +377,7 @@ impl Action {
 }
 
 /// One rule: a metric beyond a bound in `breaches` of the last `windows` windows calls for an action.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Rule {
     /// Name, for evidence and people.
     pub name: String,
@@ -403,6 +407,7 @@ pub struct Rule {
 
 /// How a metric's value is turned into what the bound is held against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Against {
     /// The value itself.
@@ -414,7 +419,7 @@ pub enum Against {
 }
 
 /// A bound that is breached from above or below.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub enum Bound {
     /// Breached when greater.
     Above(f64),
@@ -423,7 +428,7 @@ pub enum Bound {
 }
 
 /// Bounds on state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Bounds {
     /// Groups (model, version, segment) per pane; more are folded into segment `__other__` of their version.
     pub groups_max: usize,

@@ -16,7 +16,7 @@ use super::{Decoded, Decoder, Record, validate};
 
 /// Decodes the JSON records of one partition.
 #[derive(Debug)]
-pub struct Json {
+pub struct JsonDecoder {
     plan: Arc<Plan>,
     layout: Layout,
     /// Where values are in an event.
@@ -30,7 +30,7 @@ pub struct Json {
     scratch: Vec<u8>,
 }
 
-impl Json {
+impl JsonDecoder {
     /// A decoder for one partition of one source of the plan.
     #[must_use]
     pub fn new(plan: &Arc<Plan>, source: u16, lane: u32) -> Self {
@@ -91,7 +91,7 @@ impl Json {
     }
 }
 
-impl Decoder for Json {
+impl Decoder for JsonDecoder {
     fn push(&mut self, record: &Record<'_>) {
         match self.read(record) {
             Ok(()) => self.rows.commit(record.offset, record.broker_time),

@@ -1,12 +1,16 @@
 //! Records to columns: one decoder per format, one row or one reject per event, bad neighbours do no harm.
 
+pub mod arrow_ipc;
 mod binding;
+mod cast;
 mod cloudevents;
 mod column;
+pub mod columnar;
+mod concat;
 mod cursor;
 mod dictionary;
 mod flaw;
-mod json;
+pub mod json;
 mod number;
 mod rows;
 mod scanner;
@@ -20,8 +24,6 @@ use std::sync::Arc;
 use crate::batch::EventBatch;
 use crate::event::{Micros, Reject};
 use crate::plan::{Format, Plan};
-
-pub use json::Json;
 
 /// One record of an input topic, borrowed from the client.
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +65,7 @@ pub trait Decoder: Send {
 #[must_use]
 pub fn decoder(plan: &Arc<Plan>, source: u16, lane: u32) -> Box<dyn Decoder> {
     match plan.sources[usize::from(source)].format {
-        Format::Json => Box::new(Json::new(plan, source, lane)),
-        Format::ArrowIpc => todo!(),
+        Format::Json => Box::new(json::JsonDecoder::new(plan, source, lane)),
+        Format::ArrowIpc => Box::new(arrow_ipc::ArrowIpcDecoder::new(plan, source, lane)),
     }
 }

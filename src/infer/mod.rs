@@ -1,27 +1,7 @@
-//! Limit laws behind p-values.
+//! From counts to what they allow to say: p-values.
+//!
+//! They describe; no decision rests on them alone (a p-value looked at every window is no longer one).
 
-/// Survival function of the Kolmogorov distribution.
-#[must_use]
-pub fn kolmogorov_sf(x: f64) -> f64 {
-    use std::f64::consts::PI;
-    if x <= 0.0 {
-        return 1.0;
-    }
-    let sum = |term: &dyn Fn(i32) -> f64| (1..=8).map(term).sum::<f64>();
-    let p = if x < 1.18 {
-        let odd = |j: i32| libm::exp(-f64::from(2 * j - 1).powi(2) * PI * PI / (8.0 * x * x));
-        1.0 - (2.0 * PI).sqrt() / x * sum(&odd)
-    } else {
-        2.0 * sum(&|j| f64::from(j % 2 * 2 - 1) * libm::exp(-2.0 * f64::from(j * j) * x * x))
-    };
-    p.clamp(0.0, 1.0)
-}
+pub mod special;
 
-/// Survival function of the chi-square distribution.
-#[must_use]
-pub fn chi_square_sf(x: f64, dof: u32) -> f64 {
-    if x <= 0.0 || dof == 0 {
-        return 1.0;
-    }
-    statrs::function::gamma::gamma_ur(f64::from(dof) / 2.0, x / 2.0).clamp(0.0, 1.0)
-}
+pub use special::{chi_square_sf, kolmogorov_sf};

@@ -3,15 +3,26 @@
 //! `k` edges `e_1 < … < e_k` cut the line into `k + 1` bins `(-inf, e_1], (e_1, e_2], …, (e_k, +inf)`: the bin of `x` is the
 //! number of edges below `x`. NaN has no bin.
 
+use super::cell::Table;
 use crate::error::{Error, Result};
 
 /// The most edges one column may have.
 pub const EDGES_MAX: usize = 8192;
+/// Values that go through each step together: few, so that the tables stay in the first-level cache.
+const BLOCK: usize = 64;
 
 /// Strictly increasing finite edges, ready for counting.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Edges {
     edges: Vec<f64>,
+    table: Table,
+}
+
+/// The table follows from the edges.
+impl PartialEq for Edges {
+    fn eq(&self, other: &Self) -> bool {
+        self.edges == other.edges
+    }
 }
 
 impl Edges {
@@ -29,7 +40,8 @@ impl Edges {
         if let Some(pair) = edges.windows(2).find(|pair| pair[0] >= pair[1]) {
             return Err(Error::user(format!("bin edges must increase strictly, found {} before {}", pair[0], pair[1])));
         }
-        Ok(Self { edges })
+        let table = Table::new(&edges);
+        Ok(Self { edges, table })
     }
 
     /// The edges.
@@ -50,11 +62,64 @@ impl Edges {
         self.edges.partition_point(|&edge| edge < value)
     }
 
-    /// Adds the selected `values` to `counts` (length [`Edges::n_bins`]). No value may be NaN.
+    /// Adds `values` to `counts` (length [`Edges::n_bins`]). No value may be NaN.
     pub fn count(&self, values: &[f64], counts: &mut [u64]) {
         assert_eq!(counts.len(), self.n_bins(), "one count per bin");
-        for &value in values {
-            counts[self.bin(value)] += 1;
+        let mut codes = [0; BLOCK];
+        for block in values.chunks(BLOCK) {
+            self.table.code(block, &mut codes[..block.len()]);
+            codes[..block.len()].iter().for_each(|&code| counts[usize::from(code)] += 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn edges(edges: &[f64]) -> Edges {
+        Edges::new(edges.to_vec()).expect("edges increase")
+    }
+
+    #[test]
+    fn a_value_on_an_edge_belongs_below_it() {
+        let mut counts = vec![0; 4];
+        edges(&[-1.0, 0.0, 2.0])
+            .count(&[-1.0, -0.5, -0.0, 0.0, 2.0, 2.1, f64::INFINITY, f64::NEG_INFINITY], &mut counts);
+        assert_eq!(counts, [2, 3, 1, 2]);
+    }
+
+    #[test]
+    fn counts_are_added_to_what_is_there() {
+        let mut counts = vec![5, 7];
+        edges(&[0.0]).count(&[1.0; 200], &mut counts);
+        assert_eq!(counts, [5, 207]);
+    }
+
+    #[test]
+    fn edges_that_are_no_edges_are_refused() {
+        let message = |edges| Edges::new(edges).expect_err("refused").to_string();
+        assert_eq!(message(vec![0.0, f64::INFINITY]), "bin edge inf is not finite");
+        assert_eq!(message(vec![0.0, 1.0, 1.0]), "bin edges must increase strictly, found 1 before 1");
+        assert_eq!(message(vec![0.0; EDGES_MAX + 1]), "8193 bin edges, at most 8192 are allowed");
+    }
+
+    #[test]
+    fn equal_edges_are_equal_whatever_their_table() {
+        assert_eq!(edges(&[1.0, 2.0]), edges(&[1.0, 2.0]).clone());
+        assert_ne!(edges(&[1.0, 2.0]), edges(&[1.0, 3.0]));
+    }
+
+    proptest! {
+        #[test]
+        fn counts_are_those_of_the_twin(values in prop::collection::vec(-6.0..6.0_f64, 0..300)) {
+            let edges = edges(&[-3.0, -1.5, -1.0, 0.0, 0.5, 2.5]);
+            let (mut counts, mut twin) = (vec![0_u64; 7], vec![0_u64; 7]);
+            edges.count(&values, &mut counts);
+            values.iter().for_each(|&value| twin[edges.bin(value)] += 1);
+            prop_assert_eq!(counts, twin);
         }
     }
 }

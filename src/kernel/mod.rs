@@ -2,4 +2,6 @@
 //! that its tests compare it with.
 
 pub mod bin;
+mod cell;
 pub mod moment;
+pub mod select;

@@ -51,21 +51,175 @@ pub struct Sums {
     pub n_clamped: u64,
 }
 
+/// Values that are added up in machine words before they are carried into 128 bits: 1024 terms below 2^52 fit into 64.
+const BLOCK: usize = 1024;
+/// Minima and maxima that are kept side by side.
+const LANES: usize = 8;
+/// 2^51. Fixed-point values within ± (2^51 - 1) take the fast way.
+const BIAS: u64 = 1 << 51;
+/// Adding 2^52 + 2^51 to a float within ± (2^51 - 1) leaves it, rounded to even as an integer and raised by 2^51, in the low
+/// 52 bits.
+const ROUNDER: f64 = (3 * BIAS) as f64;
+/// Half of 52 bits: products of halves fit into a word.
+const HALF_BITS: u32 = 26;
+const HALF: u64 = (1 << HALF_BITS) - 1;
+
 /// Adds up `values`, none of which is NaN.
 #[must_use]
-#[expect(clippy::cast_possible_truncation, reason = "the value is clamped to ± 2^60 first")]
 pub fn sums(grid: Grid, values: &[f64]) -> Sums {
-    let scale = grid.scale();
+    let (center, scale) = (grid.center, grid.scale());
+    let reach = (BIAS - 1) as f64;
     let mut sums = Sums { sum: 0, sum_sq: 0, min: f64::INFINITY, max: f64::NEG_INFINITY, n_clamped: 0 };
-    for &value in values {
-        let scaled = (value - grid.center) * scale;
-        let held = scaled.clamp(-CLAMP, CLAMP);
-        sums.n_clamped += u64::from(held != scaled);
-        let fixed = libm::rint(held) as i64;
-        sums.sum += i128::from(fixed);
-        sums.sum_sq = sums.sum_sq.saturating_add(i128::from(fixed) * i128::from(fixed));
-        sums.min = sums.min.min(value);
-        sums.max = sums.max.max(value);
+    for block in values.chunks(BLOCK) {
+        let (min, max) = range(block);
+        (sums.min, sums.max) = (sums.min.min(min), sums.max.max(max));
+        let is_near = (min - center) * scale >= -reach && (max - center) * scale <= reach;
+        if is_near { sums.add_near(center, scale, block) } else { sums.add_far(center, scale, block) }
     }
     sums
+}
+
+/// Smallest and largest value. A zero is +0, since which of two zeros is met first depends on order.
+fn range(block: &[f64]) -> (f64, f64) {
+    let (rows, rest) = block.as_chunks::<LANES>();
+    let (mut min, mut max) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
+    for row in rows {
+        for lane in 0..LANES {
+            min[lane] = if row[lane] < min[lane] { row[lane] } else { min[lane] };
+            max[lane] = if row[lane] > max[lane] { row[lane] } else { max[lane] };
+        }
+    }
+    let min = min.iter().chain(rest).copied().fold(f64::INFINITY, f64::min);
+    let max = max.iter().chain(rest).copied().fold(f64::NEG_INFINITY, f64::max);
+    (min + 0.0, max + 0.0)
+}
+
+impl Sums {
+    /// Adds a block of values that all lie in the inner part of the grid, without a branch.
+    ///
+    /// Each becomes `u = fixed + 2^51 = h 2^26 + l`; the sums of `l`, `h`, `l l`, `l h` and `h h` stay below 2^64, and the bias
+    /// is taken off afterwards.
+    fn add_near(&mut self, center: f64, scale: f64, block: &[f64]) {
+        let (mut low, mut high, mut low_low, mut low_high, mut high_high) = (0_u64, 0_u64, 0_u64, 0_u64, 0_u64);
+        for &value in block {
+            let bits = ((value - center) * scale + ROUNDER).to_bits();
+            let (l, h) = (bits & HALF, (bits >> HALF_BITS) & HALF);
+            low += l;
+            high += h;
+            low_low += l * l;
+            low_high += l * h;
+            high_high += h * h;
+        }
+        let raised = |word: u64, halves: u32| i128::from(word) << (halves * HALF_BITS);
+        let (n, bias) = (block.len() as i128, i128::from(BIAS));
+        let sum = raised(low, 0) + raised(high, 1);
+        let sum_sq = raised(low_low, 0) + 2 * raised(low_high, 1) + raised(high_high, 2);
+        self.sum += sum - n * bias;
+        self.sum_sq = self.sum_sq.saturating_add(sum_sq - 2 * bias * sum + n * bias * bias);
+    }
+
+    /// Adds any values, one by one. A saturating sum of squares does not depend on order: no term is negative.
+    #[expect(clippy::cast_possible_truncation, reason = "the value is clamped to ± 2^60 first")]
+    fn add_far(&mut self, center: f64, scale: f64, block: &[f64]) {
+        for &value in block {
+            let scaled = (value - center) * scale;
+            let held = scaled.clamp(-CLAMP, CLAMP);
+            self.n_clamped += u64::from(held != scaled);
+            let fixed = held.round_ties_even() as i64;
+            self.sum += i128::from(fixed);
+            self.sum_sq = self.sum_sq.saturating_add(i128::from(fixed) * i128::from(fixed));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The scalar twin.
+    #[expect(clippy::cast_possible_truncation, reason = "the value is clamped to ± 2^60 first")]
+    fn twin(grid: Grid, values: &[f64]) -> Sums {
+        let mut sums = Sums { sum: 0, sum_sq: 0, min: f64::INFINITY, max: f64::NEG_INFINITY, n_clamped: 0 };
+        for &value in values {
+            let scaled = (value - grid.center) * grid.scale();
+            let held = scaled.clamp(-CLAMP, CLAMP);
+            sums.n_clamped += u64::from(held != scaled);
+            let fixed = i128::from(libm::rint(held) as i64);
+            sums.sum += fixed;
+            sums.sum_sq = sums.sum_sq.saturating_add(fixed * fixed);
+            sums.min = sums.min.min(value);
+            sums.max = sums.max.max(value);
+        }
+        sums
+    }
+
+    #[test]
+    fn nothing_adds_up_to_nothing() {
+        assert_eq!(sums(Grid::for_range(0.0, 1.0), &[]), twin(Grid::for_range(0.0, 1.0), &[]));
+    }
+
+    #[test]
+    fn the_border_of_the_fast_way_is_exact() {
+        let grid = Grid { center: 0.0, shift: 0 };
+        let border = (BIAS - 1) as f64;
+        for value in [0.5, 1.5, 2.5, border, border + 0.25, border + 0.5, border + 1.0, 2.0 * border] {
+            let values = [value, -value, 0.5, -0.5];
+            assert_eq!(sums(grid, &values), twin(grid, &values), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_full_block_does_not_overflow() {
+        let grid = Grid { center: 0.0, shift: 0 };
+        let values = vec![(BIAS - 1) as f64; 3 * BLOCK];
+        assert_eq!(sums(grid, &values), twin(grid, &values));
+    }
+
+    #[test]
+    fn infinite_values_are_held_and_counted() {
+        let mut values = vec![f64::INFINITY; 300];
+        values.extend([f64::NEG_INFINITY, 0.25]);
+        let all = sums(Grid::for_range(0.0, 1.0), &values);
+        assert_eq!((all.n_clamped, all.sum_sq), (301, i128::MAX));
+        assert_eq!(all, twin(Grid::for_range(0.0, 1.0), &values));
+        values.reverse();
+        assert_eq!(sums(Grid::for_range(0.0, 1.0), &values), all);
+    }
+
+    #[test]
+    fn zeros_of_either_sign_give_the_same_bytes() {
+        let grid = Grid::for_range(-1.0, 1.0);
+        for values in [[0.0, -0.0], [-0.0, 0.0], [-0.0, -0.0]] {
+            let sums = sums(grid, &values);
+            assert_eq!((sums.min.to_bits(), sums.max.to_bits()), (0, 0));
+        }
+    }
+
+    /// Values of a plain column, now and then one far outside the grid.
+    fn column() -> impl Strategy<Value = Vec<f64>> {
+        let outlier = any::<f64>().prop_filter("no NaN", |value| !value.is_nan());
+        let plain = prop::collection::vec(-20.0..30.0_f64, 0..3000);
+        (plain, prop::collection::vec(outlier, 0..3)).prop_map(|(mut values, outliers)| {
+            values.extend(outliers);
+            values
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn sums_are_those_of_the_twin(values in column(), low in -10.0..0.0_f64, width in 1e-3..1e3_f64) {
+            let grid = Grid::for_range(low, low + width);
+            prop_assert_eq!(sums(grid, &values), twin(grid, &values));
+        }
+
+        #[test]
+        fn order_does_not_matter(values in column().prop_shuffle()) {
+            let grid = Grid::for_range(-20.0, 30.0);
+            let mut sorted = values.clone();
+            sorted.sort_by(f64::total_cmp);
+            prop_assert_eq!(sums(grid, &values), sums(grid, &sorted));
+        }
+    }
 }

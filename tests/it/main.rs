@@ -1,11 +1,17 @@
 //! Integration tests, in one binary.
 
-#[cfg(feature = "kafka")]
 mod broker;
-#[cfg(feature = "kafka")]
+mod decode;
+mod decode_columnar;
+mod decode_oracle;
+mod flights;
 mod kafka;
-#[cfg(feature = "kafka")]
 mod live;
+mod replay;
 mod replay_laws;
+mod sample;
+mod schema;
+mod serve;
+mod telemetry;
 mod tidy;
 mod world;

@@ -1,0 +1,213 @@
+//! How one numeric column is cut: from a reference's values, from a range, or from edges somebody wrote down.
+//!
+//! Bins are `(-inf, e1], (e1, e2], …, (ek, +inf)`. The first and the last are guards: below the smallest and above the largest
+//! value of the reference. Since a bin is open at its left, the smallest value itself must lie above the first edge, which is
+//! therefore the float just below it.
+
+use crate::baseline::{doane, quantile};
+use crate::error::{Error, Result};
+use crate::kernel::bin::Edges;
+use crate::kernel::moment::Grid;
+use crate::summary::histogram::{Cut, Recuts};
+use crate::summary::profile::NumericProfile;
+
+/// The most fine bins of a column: its edges stay below [`crate::kernel::bin::EDGES_MAX`].
+pub const FINE_BINS_MAX: u16 = 2000;
+/// The shortest latency that has a bin of its own side, milliseconds.
+const LATENCY_MS_MIN: f64 = 0.1;
+/// The longest latency that is in range, milliseconds.
+const LATENCY_MS_MAX: f64 = 100_000.0;
+
+/// `n` equal bins from `low` to `high`, `low < high`; `n` is a multiple of 20.
+#[must_use]
+pub fn equal_width(low: f64, high: f64, n: u16) -> Cut {
+    assert!(low < high && (high - low).is_finite() && n.is_multiple_of(20), "a range, cut into multiples of 20 bins");
+    let edge = |step: u16, n: u16| if step == n { high } else { low + (high - low) * (f64::from(step) / f64::from(n)) };
+    let guard = low.next_down();
+    let edges = rising(std::iter::once(guard).chain((0..=n).map(|step| edge(step, n))));
+    let interior = |n: u16| (1..n).map(|step| edge(step, n)).collect::<Vec<_>>();
+    let recuts = Recuts {
+        bins10: indexes_of(&edges, &interior(10)),
+        bins20: indexes_of(&edges, &interior(20)),
+        doane: Vec::new(),
+    };
+    Cut { edges: checked(edges), grid: Grid::for_range(low, high), recuts }
+}
+
+/// `n` bins of equal ratio from 0.1 ms to 100 s, for latencies without a reference; `n` is a multiple of 20.
+#[must_use]
+pub fn latency(n: u16) -> Cut {
+    assert!(n.is_multiple_of(20), "cut into multiples of 20 bins");
+    let decades = libm::log10(LATENCY_MS_MAX / LATENCY_MS_MIN);
+    let ratio = |step: u16, n: u16| libm::pow(10.0, decades * (f64::from(step) / f64::from(n)));
+    let edge = |step: u16, n: u16| if step == n { LATENCY_MS_MAX } else { LATENCY_MS_MIN * ratio(step, n) };
+    let edges = rising(std::iter::once(0_f64.next_down()).chain((0..=n).map(|step| edge(step, n))));
+    let interior = |n: u16| (1..n).map(|step| edge(step, n)).collect::<Vec<_>>();
+    let recuts = Recuts {
+        bins10: indexes_of(&edges, &interior(10)),
+        bins20: indexes_of(&edges, &interior(20)),
+        doane: Vec::new(),
+    };
+    Cut { edges: checked(edges), grid: Grid::for_range(0.0, LATENCY_MS_MAX), recuts }
+}
+
+/// Edges as they are: every cut keeps all of them.
+///
+/// # Errors
+/// When the edges do not rise strictly, are not finite, or are none or too many.
+pub fn listed(edges: Vec<f64>) -> Result<Cut> {
+    let (Some(&low), Some(&high)) = (edges.first(), edges.last()) else {
+        return Err(Error::user("no bin edges"));
+    };
+    let edges = Edges::new(edges)?;
+    let all = indexes_of(edges.as_slice(), edges.as_slice());
+    let recuts = Recuts { bins10: all.clone(), bins20: all, doane: Vec::new() };
+    Ok(Cut { edges, grid: Grid::for_range(low, high), recuts })
+}
+
+/// No cut at all: one bin. For reading data whose profile is yet to be built.
+#[must_use]
+pub fn trivial() -> Cut {
+    Cut { edges: checked(Vec::new()), grid: Grid::for_range(0.0, 1.0), recuts: Recuts::default() }
+}
+
+/// The cut that a profile holds.
+///
+/// # Errors
+/// When the profile was damaged: edges that do not rise, or a recut that names edges that are not there.
+pub fn of_profile(profile: &NumericProfile) -> Result<Cut> {
+    let edges = Edges::new(profile.edges.clone())?;
+    let n_edges = profile.edges.len();
+    let is_sound =
+        |kept: &[u16]| kept.is_sorted_by(|a, b| a < b) && kept.last().is_none_or(|&last| usize::from(last) < n_edges);
+    let Recuts { bins10, bins20, doane } = &profile.recuts;
+    if !(is_sound(bins10) && is_sound(bins20) && is_sound(doane)) {
+        return Err(Error::user(format!("column `{}` of the profile keeps edges that are not there", profile.name)));
+    }
+    Ok(Cut { edges, grid: profile.grid, recuts: profile.recuts.clone() })
+}
+
+/// The cut of a reference column: of its finite values in rising order, at least one.
+///
+/// The fine edges are the `n`-quantiles of the values, or all of them when there are few; the float below every value that
+/// repeats among those quantiles, so that atoms have a bin of their own; the range; and the edges of the recuts.
+#[must_use]
+pub fn of_values(sorted: &[f64], n: u16) -> Cut {
+    let (&low, &high) = sorted.first().zip(sorted.last()).expect("a reference column has values");
+    let ladder: Vec<f64> = quantile::ladder(sorted, n).collect();
+    let mut distinct = sorted.to_vec();
+    distinct.dedup();
+    let fine = if distinct.len() <= 2 * usize::from(n) { &distinct } else { &ladder };
+    let below_atoms =
+        ladder.windows(2).filter(|pair| pair[0].to_bits() == pair[1].to_bits()).map(|pair| pair[0].next_down());
+    let (deciles, twentieths) = (quantile::interior(sorted, 10), quantile::interior(sorted, 20));
+    let doane = left_closed(doane::edges(sorted));
+    let guards = [low.next_down(), high];
+    let named = deciles.iter().chain(&twentieths).chain(&doane).chain(&guards).copied();
+    let edges = rising(fine.iter().copied().chain(below_atoms).chain(named));
+    let recuts = Recuts {
+        bins10: indexes_of(&edges, &deciles),
+        bins20: indexes_of(&edges, &twentieths),
+        doane: indexes_of(&edges, &doane),
+    };
+    Cut { edges: checked(edges), grid: Grid::for_range(low, high), recuts }
+}
+
+/// Edges of bins `[a, b)`, the last one closed, as edges of bins `(a, b]`: each but the last moves down by one float.
+fn left_closed(mut edges: Vec<f64>) -> Vec<f64> {
+    if let Some((_, moved)) = edges.split_last_mut() {
+        for edge in moved {
+            *edge = edge.next_down();
+        }
+    }
+    edges
+}
+
+/// Finite edges in strictly rising order; negative zero becomes zero.
+fn rising(edges: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut edges: Vec<f64> = edges.filter(|edge| edge.is_finite()).map(|edge| edge + 0.0).collect();
+    edges.sort_by(f64::total_cmp);
+    edges.dedup();
+    edges
+}
+
+fn checked(edges: Vec<f64>) -> Edges {
+    Edges::new(edges).expect("edges were sorted, made unique, and are bounded by the number of fine bins")
+}
+
+/// Where `kept` stand among `edges`; those that are not there (infinite ones) are left out.
+fn indexes_of(edges: &[f64], kept: &[f64]) -> Vec<u16> {
+    let index = |edge: &f64| edges.binary_search_by(|other| other.total_cmp(&(edge + 0.0))).ok();
+    let mut indexes: Vec<usize> = kept.iter().filter_map(index).collect();
+    indexes.dedup();
+    indexes.into_iter().map(|index| u16::try_from(index).expect("at most 8192 edges")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn edges_of(cut: &Cut, kept: &[u16]) -> Vec<f64> {
+        kept.iter().map(|&index| cut.edges.as_slice()[usize::from(index)]).collect()
+    }
+
+    #[test]
+    fn equal_width_bins_hold_both_ends_of_the_range() {
+        let cut = equal_width(0.0, 500.0, 40);
+        assert_eq!(cut.edges.n_bins(), 43);
+        assert_eq!([-0.001, 0.0, 500.0, 500.001].map(|value| cut.edges.bin(value)), [0, 1, 41, 42]);
+        assert_eq!(edges_of(&cut, &cut.recuts.bins10), (1..10).map(|k| f64::from(k) * 50.0).collect::<Vec<_>>());
+        assert_eq!(cut.recuts.bins20.len(), 19);
+    }
+
+    #[test]
+    fn latencies_are_cut_from_a_tenth_of_a_millisecond_to_a_hundred_seconds() {
+        let cut = latency(1040);
+        assert_eq!([0.0, 0.1, 100_000.0].map(|value| cut.edges.bin(value)), [1, 1, 1041]);
+        assert_eq!((cut.edges.bin(-1.0), cut.edges.bin(100_001.0)), (0, 1042));
+        assert_eq!((cut.recuts.bins10.len(), cut.recuts.bins20.len()), (9, 19));
+    }
+
+    #[test]
+    fn an_atom_has_a_bin_of_its_own() {
+        let mut values: Vec<f64> = (0..5000).map(f64::from).collect();
+        values.extend([2500.0; 500]);
+        values.sort_by(f64::total_cmp);
+        let cut = of_values(&values, 100);
+        let bin = cut.edges.bin(2500.0);
+        assert_eq!((cut.edges.bin(2500_f64.next_down()), cut.edges.bin(2500_f64.next_up())), (bin - 1, bin + 1));
+    }
+
+    #[test]
+    fn a_constant_column_can_be_cut() {
+        let cut = of_values(&[7.0; 3], 1040);
+        assert_eq!(edges_of(&cut, &cut.recuts.bins10), [7.0]);
+        assert_eq!(edges_of(&cut, &cut.recuts.doane), [6.5_f64.next_down(), 7.5]);
+        let bins = [7_f64.next_down(), 7.0, 7_f64.next_up()].map(|value| cut.edges.bin(value));
+        assert!(bins[0] < bins[1] && bins[1] < bins[2]);
+    }
+
+    #[test]
+    fn a_damaged_profile_is_refused() {
+        let grid = Grid::for_range(0.0, 1.0);
+        let recuts = Recuts { bins10: vec![0, 2], ..Recuts::default() };
+        let profile = NumericProfile { name: "amount".to_owned(), edges: vec![0.0, 1.0], recuts, grid };
+        let error = of_profile(&profile).unwrap_err();
+        assert_eq!(error.to_string(), "column `amount` of the profile keeps edges that are not there");
+    }
+
+    proptest! {
+        #[test]
+        fn every_cut_can_be_laid_over_the_fine_edges(values in prop::collection::vec(-1e9..1e9_f64, 1..300), n in 1_u16..4) {
+            let mut sorted = values;
+            sorted.sort_by(f64::total_cmp);
+            let cut = of_values(&sorted, n * 20);
+            prop_assert_eq!(edges_of(&cut, &cut.recuts.bins10), quantile::interior(&sorted, 10));
+            prop_assert_eq!(edges_of(&cut, &cut.recuts.bins20), quantile::interior(&sorted, 20));
+            let n_bins = cut.edges.n_bins();
+            prop_assert!(sorted.iter().all(|&value| (1..n_bins - 1).contains(&cut.edges.bin(value))), "no value in a guard");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! `haldane check`: whether a pipeline file is sound, and what it does, in words.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::print;
+use crate::config::{self, KafkaConfig, Pipeline};
+use crate::error::Result;
+use crate::event::{Micros, SECOND};
+use crate::plan::{Action, Against, Baseline, Bound, Field, Plan, QualityPlan, Rule, WindowKind};
+
+/// Check a pipeline file and say in words what it does.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  haldane check -c pipelines/flights.yaml")]
+pub struct CheckArgs {
+    /// Pipeline file.
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<()> {
+    print(out, &describe(&config::load(&args.config)?))
+}
+
+/// What a pipeline does, in words.
+#[must_use]
+pub fn describe(pipeline: &Pipeline) -> String {
+    let plan = &*pipeline.plan;
+    let sections = [
+        ("sources", sources(plan)),
+        ("columns", columns(plan)),
+        ("windows", windows(plan)),
+        ("labels", plan.quality.iter().map(labels).collect()),
+        ("compared with", baselines(plan)),
+        ("metrics", vec![list(plan.metrics.names.iter().copied())]),
+        ("rules", rules(plan)),
+        ("kafka", pipeline.kafka.as_ref().map(kafka).unwrap_or_default()),
+    ];
+    let mut text = format!("pipeline {} is sound\ndigest {}\n", plan.name, plan.digest);
+    for (title, lines) in sections.iter().filter(|(_, lines)| !lines.is_empty()) {
+        write!(text, "\n{title}\n").expect("writing to a String cannot fail");
+        lines.iter().for_each(|line| writeln!(text, "  {line}").expect("writing to a String cannot fail"));
+    }
+    text
+}
+
+fn sources(plan: &Plan) -> Vec<String> {
+    let version = |field: &Field| match field {
+        Field::Absent => String::new(),
+        Field::Path(path) => format!(", version at {}", path.join(".")),
+        Field::Constant(name) => format!(", always version {name}"),
+    };
+    let line = |source: &crate::plan::SourcePlan| {
+        format!("{}s from topic {}{}", source.kind.name(), source.topic, version(&source.mapping.version))
+    };
+    plan.sources.iter().map(line).collect()
+}
+
+fn columns(plan: &Plan) -> Vec<String> {
+    let numeric =
+        plan.columns.numeric.iter().map(|column| format!("{} ({} bins)", column.name, column.cut.edges.n_bins()));
+    let categorical = plan.columns.categorical.iter().map(|column| match column.known.len() {
+        0 => column.name.clone(),
+        n => format!("{} ({n} known)", column.name),
+    });
+    let lines = [
+        ("numeric", list(numeric)),
+        ("categorical", list(categorical)),
+        ("split by", list(plan.segments.iter().cloned())),
+    ];
+    lines.into_iter().filter(|(_, names)| !names.is_empty()).map(|(kind, names)| format!("{kind}: {names}")).collect()
+}
+
+fn windows(plan: &Plan) -> Vec<String> {
+    let time = &plan.time;
+    let shape = match time.window {
+        WindowKind::Sliding { size, slide } if size == slide => format!("{} long, one after another", span(size)),
+        WindowKind::Sliding { size, slide } => format!("{} long, one every {}", span(size), span(slide)),
+        WindowKind::AtLeast { n_min, size_max } => {
+            format!("until every version has {n_min} predictions, {} at most", span(size_max))
+        }
+    };
+    let waiting = format!(
+        "complete {} after their end in event time, revised for {}",
+        span(time.lateness),
+        span(time.revise_for)
+    );
+    vec![format!("{shape}, in panes of {}", span(time.pane)), waiting]
+}
+
+fn labels(quality: &QualityPlan) -> String {
+    let share = if quality.sample < 1.0 {
+        format!(", {} of predictions followed up", percent(quality.sample))
+    } else {
+        String::new()
+    };
+    format!("first result after {}, last revision after {}{share}", span(quality.wait), span(quality.horizon))
+}
+
+fn baselines(plan: &Plan) -> Vec<String> {
+    let line = |baseline: &Baseline| match baseline {
+        Baseline::Concurrent => format!("version {} in the same window", plan.policy.baseline_version),
+        Baseline::Reference => match &plan.reference {
+            Some(reference) => {
+                format!(
+                    "the reference {} ({} rows of {})",
+                    reference.id, reference.profile.rows, reference.profile.origin
+                )
+            }
+            None => "the reference".to_owned(),
+        },
+        Baseline::Previous => "the same version in the window before".to_owned(),
+        Baseline::DaysAgo(days) => format!("the same version {days} days earlier"),
+    };
+    plan.baselines.iter().map(line).collect()
+}
+
+fn rules(plan: &Plan) -> Vec<String> {
+    let authority = plan.policy.authority.to_lowercase();
+    let decisions = format!("decisions of rollout {} are {authority}", plan.policy.rollout);
+    let rules = plan.policy.rules.iter().map(|rule| self::rule(plan, rule));
+    if plan.policy.rules.is_empty() { Vec::new() } else { rules.chain([decisions]).collect() }
+}
+
+fn rule(plan: &Plan, rule: &Rule) -> String {
+    let version = &plan.policy.baseline_version;
+    let subject = match rule.against {
+        Against::Value => rule.metric.to_owned(),
+        Against::Difference => format!("{} less that of {version}", rule.metric),
+        Against::Ratio => format!("{} divided by that of {version}", rule.metric),
+    };
+    let on = if rule.columns.is_empty() { String::new() } else { format!(" of {}", rule.columns.join(", ")) };
+    let to = rule.baseline.as_ref().map_or_else(String::new, |baseline| format!(" against {}", baseline.name()));
+    let segments = if rule.segments { ", also per segment" } else { "" };
+    let bound = match rule.bound {
+        Bound::Above(bound) => format!("above {bound}"),
+        Bound::Below(bound) => format!("below {bound}"),
+    };
+    format!(
+        "{}: {} when {subject}{on}{to} is {bound} in {} of {} windows with {} events or more{segments}",
+        rule.name,
+        action(rule),
+        rule.breaches,
+        rule.windows,
+        rule.n_min
+    )
+}
+
+fn action(rule: &Rule) -> String {
+    match (rule.action, rule.cap_pct) {
+        (Action::Contain, Some(cap)) => format!("contain to {cap} %"),
+        (action, _) => action.name().to_owned(),
+    }
+}
+
+fn kafka(kafka: &KafkaConfig) -> Vec<String> {
+    let topics = &kafka.topics;
+    vec![
+        format!("{} over {}, group {}", kafka.brokers, kafka.security.protocol.name(), kafka.group),
+        format!(
+            "decisions to {}, states to {}, refused events to {}",
+            topics.control, topics.state, topics.dead_letter
+        ),
+    ]
+}
+
+fn list(names: impl IntoIterator<Item = impl Into<String>>) -> String {
+    names.into_iter().map(Into::into).collect::<Vec<String>>().join(", ")
+}
+
+fn percent(share: f64) -> String {
+    format!("{} %", share * 100.0)
+}
+
+/// A span of time in its largest whole unit.
+fn span(micros: Micros) -> String {
+    let units = [("d", 86_400 * SECOND), ("h", 3_600 * SECOND), ("min", 60 * SECOND), ("s", SECOND), ("ms", 1_000)];
+    let unit = units.into_iter().find(|(_, length)| micros > 0 && micros % length == 0);
+    let (unit, length) = unit.unwrap_or(if micros == 0 { ("s", SECOND) } else { ("us", 1) });
+    format!("{} {unit}", micros / length)
+}

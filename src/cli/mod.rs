@@ -1,0 +1,82 @@
+//! The command line: which commands there are. Each one lives in a file of its own; here they are only named and called.
+
+pub mod baseline;
+pub mod check;
+#[cfg(feature = "kafka")]
+pub mod demo;
+pub mod replay;
+#[cfg(feature = "kafka")]
+pub mod run;
+pub mod schema;
+
+use std::io::Write;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::error::{Error, Result};
+
+/// Watches model versions in production: drift, errors, latency and quality per version in event-time windows, and decisions
+/// to hold, contain or roll back.
+#[derive(Debug, Parser)]
+#[command(name = "haldane", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// How log lines are written.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub log: LogFormat,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How log lines are written. Which ones is said by the variable `HALDANE_LOG`, such as `debug` or `haldane=trace`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// What haldane can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show a whole rollout on this machine: generated traffic, an injected regression, decisions as they fall.
+    #[cfg(feature = "kafka")]
+    Demo(demo::DemoArgs),
+    /// Run the service: read Kafka, judge windows, publish decisions.
+    #[cfg(feature = "kafka")]
+    Run(run::RunArgs),
+    /// Replay files through a pipeline and show what would have been decided.
+    Replay(replay::ReplayArgs),
+    /// Build or show a reference profile.
+    #[command(subcommand)]
+    Baseline(baseline::BaselineCommand),
+    /// Check a pipeline file and say in words what it does.
+    Check(check::CheckArgs),
+    /// Print JSON Schemas: of pipeline files and of everything haldane writes.
+    Schema(schema::SchemaArgs),
+}
+
+/// Does what the command line says; results go to `out`, progress and warnings to standard error.
+pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
+    match &cli.command {
+        #[cfg(feature = "kafka")]
+        Command::Demo(args) => demo::run(args, out),
+        #[cfg(feature = "kafka")]
+        Command::Run(args) => run::run(args, out),
+        Command::Replay(args) => replay::run(args, out),
+        Command::Baseline(command) => baseline::run(command, out),
+        Command::Check(args) => check::run(args, out),
+        Command::Schema(args) => schema::run(args, out),
+    }
+}
+
+/// Writes a result. A reader that went away, as `head` does, is no failure.
+pub(crate) fn print(out: &mut dyn Write, text: &str) -> Result<()> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::external("cannot print the result").because(error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,127 @@
+//! `haldane replay`: the engine over files. Prints what would have fired, and keeps it on request.
+
+use std::io::{IsTerminal as _, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::config;
+use crate::engine::{Effects, Engine};
+use crate::error::{Error, Result};
+use crate::output::{DeadLetterWriter, DecisionWriter, Refusals, Summary, WindowWriter};
+use crate::plan::Plan;
+use crate::replay::{self, Options, Progress, Refused, Replay, Step};
+
+/// Replay files through a pipeline and show what would have been decided.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Pipeline file.
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Parquet, JSON-lines or CSV files; what each one holds is told by its columns.
+    #[arg(value_name = "FILES")]
+    pub files: Vec<PathBuf>,
+    /// A file that holds predictions, whatever its columns look like; may be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub predictions: Vec<PathBuf>,
+    /// A file that holds outcomes, whatever its columns look like; may be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub outcomes: Vec<PathBuf>,
+    /// Write decisions to this file as JSON lines.
+    #[arg(long, value_name = "FILE")]
+    pub decisions: Option<PathBuf>,
+    /// Write judged windows to this file, Parquet or JSON lines by its extension.
+    #[arg(long, value_name = "FILE")]
+    pub windows: Option<PathBuf>,
+    /// Write refused rows to this file as JSON lines.
+    #[arg(long, value_name = "FILE")]
+    pub dead_letter: Option<PathBuf>,
+    /// Rows that are handed to the engine at once; results do not depend on it.
+    #[arg(long, value_name = "N", default_value_t = replay::BATCH_ROWS)]
+    pub batch_rows: usize,
+    /// Show neither progress nor summary, only warnings.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Runs the command; the summary goes to `out`, progress and warnings to standard error.
+pub fn run(args: &ReplayArgs, out: &mut dyn Write) -> Result<()> {
+    let plan = config::load(&args.config)?.plan;
+    let options =
+        Options { predictions: args.predictions.clone(), outcomes: args.outcomes.clone(), batch_rows: args.batch_rows };
+    let files = replay::open(&plan, &args.files, &options)?;
+    let progress = Progress::new(files.rows(), args.quiet);
+    files.warnings().iter().for_each(|warning| progress.say(&format!("warning: {warning}")));
+    let mut sinks = Sinks::create(args)?;
+    drive(&plan, files, &mut sinks, &progress)?;
+    progress.finish();
+    let summary = sinks.finish()?;
+    if args.quiet {
+        return Ok(());
+    }
+    out.write_all(summary.as_bytes()).map_err(|error| Error::external("cannot print the summary").because(error))
+}
+
+/// Feeds every step to the engine and every effect to the sinks.
+fn drive(plan: &Arc<Plan>, files: Replay, sinks: &mut Sinks, progress: &Progress) -> Result<()> {
+    let mut engine = Engine::new(Arc::clone(plan), files.lanes());
+    for step in files {
+        match step? {
+            Step::Batch(batch) => {
+                let effects = engine.step(&batch);
+                progress.add(batch.len());
+                sinks.take(&effects)?;
+            }
+            Step::Refused(refused) => {
+                progress.add(refused.len());
+                sinks.refuse(plan, &refused)?;
+            }
+            Step::End { source, lane, next_offset } => {
+                sinks.take(&engine.progress(lane, source, next_offset, true, true))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where effects go.
+struct Sinks {
+    windows: Option<WindowWriter>,
+    decisions: Option<DecisionWriter>,
+    dead_letter: Option<DeadLetterWriter>,
+    summary: Summary,
+    refusals: Refusals,
+}
+
+impl Sinks {
+    fn create(args: &ReplayArgs) -> Result<Self> {
+        Ok(Self {
+            windows: args.windows.as_deref().map(WindowWriter::create).transpose()?,
+            decisions: args.decisions.as_deref().map(DecisionWriter::create).transpose()?,
+            dead_letter: args.dead_letter.as_deref().map(DeadLetterWriter::create).transpose()?,
+            summary: Summary::default(),
+            refusals: Refusals::default(),
+        })
+    }
+
+    fn take(&mut self, effects: &Effects) -> Result<()> {
+        self.summary.add(effects);
+        self.windows.iter_mut().try_for_each(|windows| windows.write(&effects.windows))?;
+        self.decisions.iter_mut().try_for_each(|decisions| decisions.write(&effects.decisions))
+    }
+
+    fn refuse(&mut self, plan: &Plan, refused: &[Refused]) -> Result<()> {
+        self.refusals.add(refused);
+        self.dead_letter.iter_mut().try_for_each(|letters| letters.write(plan, refused))
+    }
+
+    /// Closes the files; returns the summary.
+    fn finish(self) -> Result<String> {
+        self.windows.map_or(Ok(()), WindowWriter::finish)?;
+        self.decisions.map_or(Ok(()), DecisionWriter::finish)?;
+        self.dead_letter.map_or(Ok(()), DeadLetterWriter::finish)?;
+        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Ok(format!("{}{}", self.refusals.render(), self.summary.render(colour)))
+    }
+}

@@ -1,0 +1,252 @@
+//! What the user wrote: one struct per section of a pipeline file, one field per key.
+//!
+//! A field is a row: its name is the key, its comment the documentation (also in the JSON Schema), its `serde` default the
+//! default. Unknown keys are refused. What the keys mean together is decided in `resolve`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::kafka::KafkaSection;
+use super::source::Sources;
+use super::value::{At, BaselineName, Names, Period, Ratio, by_default, count, seconds};
+use crate::plan::{Action, Against, Compat, Task};
+
+/// A haldane pipeline: where events come from, what is measured, what it is compared with, and when to act.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "haldane pipeline")]
+pub(crate) struct Document {
+    /// Name of the pipeline, in every decision and metric. Default: the file's name without its ending.
+    pub(crate) pipeline: Option<At<String>>,
+    /// What the model predicts.
+    #[serde(default = "binary")]
+    pub(crate) task: At<Task>,
+    /// The input streams.
+    pub(crate) sources: At<Sources>,
+    /// File made by `haldane baseline build`, relative to this file.
+    pub(crate) reference: Option<At<String>>,
+    /// The versions to compare.
+    pub(crate) rollout: Option<Rollout>,
+    /// Event time, panes and windows.
+    #[serde(default = "by_default::<Windows>")]
+    pub(crate) windows: Windows,
+    /// How predictions meet their truth. Needs a source of labels.
+    pub(crate) labels: Option<At<Labels>>,
+    /// What every version is compared with: `concurrent`, `reference`, `previous`, or `7d_ago` for any number of days.
+    /// Default: `concurrent` when there is a rollout, and `reference` when there is one.
+    pub(crate) baselines: Option<Vec<At<BaselineName>>>,
+    /// Which metrics are computed.
+    #[serde(default = "by_default::<Metrics>")]
+    pub(crate) metrics: Metrics,
+    /// When to act. Without rules haldane measures and decides nothing.
+    #[serde(default)]
+    pub(crate) policy: Vec<At<RuleSection>>,
+    /// Bins per numeric column that has a `range` instead of a reference, and quantiles per column of a reference that is
+    /// built: a multiple of 20 from 20 to 2000. More bins make certified bounds tighter and state larger.
+    #[serde(default = "count::<1040>")]
+    pub(crate) fine_bins: At<u64>,
+    /// Bounds on state.
+    #[serde(default = "by_default::<BoundsSection>")]
+    pub(crate) bounds: BoundsSection,
+    /// The Kafka cluster. Not needed to replay files.
+    pub(crate) kafka: Option<KafkaSection>,
+    /// The HTTP server.
+    #[serde(default = "by_default::<ServeSection>")]
+    pub(crate) serve: ServeSection,
+}
+
+fn binary() -> At<Task> {
+    Task::Binary.into()
+}
+
+/// The versions to compare.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rollout {
+    /// Name of the rollout, in every decision. Default: the pipeline's name.
+    pub(crate) name: Option<String>,
+    /// The version that all others are compared with and rolled back to.
+    pub(crate) baseline: At<String>,
+    /// Who may act on decisions: nobody yet, a person who approves, or a machine.
+    #[serde(default)]
+    pub(crate) authority: Authority,
+}
+
+/// Who may act on decisions.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Authority {
+    /// Nobody: decisions are advice.
+    #[default]
+    Advisory,
+    /// A machine, once a person has approved.
+    Approval,
+    /// A machine.
+    Auto,
+}
+
+impl Authority {
+    /// The name in decisions.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Advisory => "ADVISORY",
+            Self::Approval => "APPROVAL",
+            Self::Auto => "AUTO",
+        }
+    }
+}
+
+/// Event time, panes and windows: either `size` (and `slide`) or `at_least` (and `max`).
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Windows {
+    /// Length of a window. Default: 5m.
+    pub(crate) size: Option<At<Period>>,
+    /// Distance between the starts of windows. Default: `size`, windows that do not overlap.
+    pub(crate) slide: Option<At<Period>>,
+    /// Instead of `size`: the shortest window in which every version has this many predictions.
+    pub(crate) at_least: Option<At<u64>>,
+    /// The longest window `at_least` may give. Default: 1h.
+    pub(crate) max: Option<At<Period>>,
+    /// Length of a pane; windows are made of whole panes. Default: the largest that fits `size` and `slide`; 1m for
+    /// `at_least`.
+    pub(crate) pane: Option<At<Period>>,
+    /// How long a window waits for late events, in event time.
+    #[serde(default = "seconds::<30>")]
+    pub(crate) lateness: At<Period>,
+    /// A stream at the end of its log that is this much older than the newest one is idle, and no window waits for it.
+    #[serde(default = "seconds::<10>")]
+    pub(crate) idle_after: At<Period>,
+    /// How often open windows are shown before they are complete.
+    #[serde(default = "seconds::<2>")]
+    pub(crate) early_every: At<Period>,
+    /// An event this far ahead of all others moves time only when others confirm it.
+    #[serde(default = "seconds::<3600>")]
+    pub(crate) jump_max: At<Period>,
+    /// How many events confirm a jump.
+    #[serde(default = "count::<3>")]
+    pub(crate) jump_confirmations: At<u64>,
+    /// An event whose time is this far ahead of its broker time is refused as absurd.
+    #[serde(default = "seconds::<3600>")]
+    pub(crate) skew_max: At<Period>,
+    /// How long a judged window is kept so that late labels can revise it. Default: `labels.horizon`, 1h at least.
+    pub(crate) revise_for: Option<At<Period>>,
+}
+
+/// How predictions meet their truth.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Labels {
+    /// Labels that arrive up to this long after a window are in its first result.
+    #[serde(default = "seconds::<3600>")]
+    pub(crate) wait: At<Period>,
+    /// Labels that arrive later, up to this long after, revise it. Still later ones are counted and dropped. At least
+    /// `wait`.
+    #[serde(default = "seconds::<604_800>")]
+    pub(crate) horizon: At<Period>,
+    /// Binary: the score from which the answer is positive, for predictions without a `predicted_label`.
+    #[serde(default = "half")]
+    pub(crate) threshold: At<Ratio>,
+    /// Bin counts of the equal-width reliability tables behind `ece`.
+    #[serde(default = "ten_and_fifteen")]
+    pub(crate) bins: At<Vec<u16>>,
+    /// The most predictions per source partition that wait for their label.
+    #[serde(default = "count::<1_000_000>")]
+    pub(crate) pending_max: At<u64>,
+    /// Share of predictions that are followed up.
+    #[serde(default = "whole")]
+    pub(crate) sample: At<Ratio>,
+}
+
+fn half() -> At<Ratio> {
+    Ratio(0.5).into()
+}
+
+fn whole() -> At<Ratio> {
+    Ratio(1.0).into()
+}
+
+fn ten_and_fifteen() -> At<Vec<u16>> {
+    vec![10, 15].into()
+}
+
+/// Which metrics are computed.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Metrics {
+    /// `all`, or a list of names as shown by `haldane check`.
+    #[serde(default)]
+    pub(crate) names: Names,
+    /// Conventions of other tools whose numbers are reproduced beside haldane's own.
+    #[serde(default)]
+    pub(crate) compat: Vec<Compat>,
+    /// Bins of the share-based drift metrics on numeric columns: 10 or 20, cut at quantiles of the reference.
+    #[serde(default = "count::<10>")]
+    pub(crate) bins: At<u64>,
+}
+
+/// One rule: a metric beyond a bound in some of the last windows calls for an action.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RuleSection {
+    /// Name, shown in decisions. Unique.
+    pub(crate) name: At<String>,
+    /// Metric that is watched.
+    pub(crate) metric: At<String>,
+    /// Columns it is watched on. Default: every column the metric can read.
+    #[serde(default)]
+    pub(crate) columns: Vec<At<String>>,
+    /// What it is compared with, for metrics that need a baseline. Default: the first of `baselines`.
+    pub(crate) baseline: Option<At<BaselineName>>,
+    /// For metrics that need no baseline: whether the `value` itself is judged, or its `difference` or `ratio` to the
+    /// rollout's baseline version in the same window. Default: `value`.
+    pub(crate) against: Option<At<Against>>,
+    /// Whether every segment is watched too, not only all traffic together.
+    #[serde(default)]
+    pub(crate) segments: At<bool>,
+    /// Breached when greater. Either this or `below`.
+    pub(crate) above: Option<At<f64>>,
+    /// Breached when smaller. Either this or `above`.
+    pub(crate) below: Option<At<f64>>,
+    /// A window with fewer events than this on either side says nothing.
+    #[serde(default = "count::<100>")]
+    pub(crate) min_n: At<u64>,
+    /// How many windows must breach …
+    #[serde(default = "count::<1>")]
+    pub(crate) breaches: At<u64>,
+    /// … of the last so many that said something. Default: `breaches`.
+    pub(crate) of: Option<At<u64>>,
+    /// What to do: `warn`, `hold`, `contain` or `rollback`.
+    pub(crate) action: At<Action>,
+    /// For `contain`: the largest share of traffic that the version may get.
+    pub(crate) cap: Option<At<Ratio>>,
+}
+
+/// Bounds on state.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the keys say that they are bounds")]
+pub(crate) struct BoundsSection {
+    /// Groups (model, version, segment) per pane; more share the segment `__other__`.
+    #[serde(default = "count::<1024>")]
+    pub(crate) groups_max: At<u64>,
+    /// Versions per model and pane; more share the version `__other__`.
+    #[serde(default = "count::<32>")]
+    pub(crate) versions_max: At<u64>,
+    /// Event ids remembered exactly per pane, against counting a re-delivery twice.
+    #[serde(default = "count::<4_000_000>")]
+    pub(crate) ids_max: At<u64>,
+}
+
+/// The HTTP server: health, Prometheus metrics, current windows and rollouts.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServeSection {
+    /// Address and port to listen on.
+    #[serde(default = "localhost")]
+    pub(crate) listen: At<String>,
+}
+
+fn localhost() -> At<String> {
+    "127.0.0.1:8088".to_owned().into()
+}

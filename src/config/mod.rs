@@ -1,0 +1,110 @@
+//! Pipeline files: what a user writes (`document`), and the plan it means (`resolve`).
+//!
+//! Reading goes in two steps. The YAML parser fills typed sections and stops at the first thing that does not fit; then the
+//! sections are resolved together, and everything that contradicts is told at once, each with its line.
+
+mod document;
+mod kafka;
+mod problem;
+mod read;
+pub mod reference;
+mod resolve;
+mod source;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use kafka::{KafkaConfig, Mechanism, Protocol, Role, Secret, Security, Topics};
+
+use crate::error::{Error, Result};
+use crate::metric::{METRICS, Spec};
+use crate::plan::Plan;
+use problem::Problems;
+use resolve::{Purpose, Surroundings};
+
+/// Everything a pipeline file says.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    /// What the engine does.
+    pub plan: Arc<Plan>,
+    /// The Kafka cluster, for those that need one.
+    pub kafka: Option<KafkaConfig>,
+    /// The HTTP server.
+    pub serve: ServeConfig,
+    /// Where the reference is, or is to be.
+    pub reference: Option<PathBuf>,
+    /// Fine bins of columns whose reference is yet to be built.
+    pub fine_bins: u16,
+}
+
+/// The HTTP server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServeConfig {
+    /// Address and port to listen on.
+    pub listen: SocketAddr,
+}
+
+impl Default for ServeConfig {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8088)) }
+    }
+}
+
+/// Reads a pipeline file.
+///
+/// # Errors
+/// When it cannot be read, is not YAML, or says something that cannot be; the message shows the lines.
+pub fn load(path: &Path) -> Result<Pipeline> {
+    load_for(path, Purpose::Judge)
+}
+
+/// Reads a pipeline file for building its reference: the reference need not exist yet, rules are not looked at, and features
+/// that only a reference could cut are not cut.
+///
+/// # Errors
+/// As [`load`].
+pub fn reading_plan(path: &Path) -> Result<Pipeline> {
+    load_for(path, Purpose::Read)
+}
+
+/// Reads the text of a pipeline file; `origin` is what errors call it, `base` the folder that relative paths start from.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(text: &str, origin: &str, base: &Path) -> Result<Pipeline> {
+    let specs = specs();
+    build(text, origin, Surroundings { name: "pipeline", base, purpose: Purpose::Judge, specs: &specs })
+}
+
+/// The JSON Schema of pipeline files.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(document::Document).to_value()
+}
+
+fn load_for(path: &Path, purpose: Purpose) -> Result<Pipeline> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Error::user(format!("cannot read the pipeline file {}", path.display()))
+            .because(error)
+            .hint("give the path of a YAML file; see pipelines/ for examples")
+    })?;
+    let name = path.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
+    let base = path.parent().unwrap_or(Path::new(""));
+    let specs = specs();
+    build(&text, &path.display().to_string(), Surroundings { name: &name, base, purpose, specs: &specs })
+}
+
+fn specs() -> Vec<&'static Spec> {
+    METRICS.iter().map(|metric| metric.spec()).collect()
+}
+
+fn build(text: &str, origin: &str, around: Surroundings<'_>) -> Result<Pipeline> {
+    let document = read::document(text, origin)?;
+    let mut problems = Problems::default();
+    let pipeline = resolve::resolve(&document, around, &mut problems);
+    problems.into_result(origin, text).map(|()| pipeline)
+}

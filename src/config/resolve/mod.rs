@@ -1,0 +1,156 @@
+//! What a pipeline file means: every default filled in, every name resolved, every contradiction told.
+
+mod columns;
+mod digest;
+mod fields;
+mod judging;
+mod mapping;
+mod policy;
+mod quality;
+mod time;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::document::{BoundsSection, Document};
+use super::problem::Problems;
+use super::{Pipeline, ServeConfig, reference};
+use crate::metric::Spec;
+use crate::plan::{Bounds, MetricsPlan, Plan, PolicyPlan, Reference};
+use columns::Cutting;
+use fields::Fields;
+use judging::Readable;
+use mapping::Layout;
+
+/// What the plan is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Judging traffic: everything counts.
+    Judge,
+    /// Reading the data that a reference is built from: the reference and the rules are not looked at.
+    Read,
+}
+
+/// What surrounds the file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Surroundings<'a> {
+    /// The pipeline's name unless the file says another.
+    pub(crate) name: &'a str,
+    /// The folder that relative paths start from.
+    pub(crate) base: &'a Path,
+    /// What the plan is for.
+    pub(crate) purpose: Purpose,
+    /// Every metric there is.
+    pub(crate) specs: &'a [&'static Spec],
+}
+
+/// The pipeline that a document means. It is of use only when no problem was found.
+pub(crate) fn resolve(document: &Document, around: Surroundings<'_>, problems: &mut Problems) -> Pipeline {
+    let name = document.pipeline.as_ref().map_or(around.name, |name| name.as_str());
+    if let Some(empty) = document.pipeline.as_ref().filter(|name| name.is_empty()) {
+        problems.add(empty.spot, "the pipeline's name is empty");
+    }
+    let fields = fields::gather(document, problems);
+    let fine_bins = columns::fine_bins(document, problems);
+    let reference = load_reference(document, &fields, around, problems);
+    let cutting = Cutting {
+        task: document.task.value,
+        reference: reference.as_ref(),
+        fine_bins,
+        may_stay_uncut: around.purpose == Purpose::Read || document.reference.is_some(),
+    };
+    let columns = columns::columns(&fields, cutting, problems);
+    let layout = Layout { pipeline: name, columns: &columns, segments: &fields.segments };
+    let sources = mapping::sources(document, layout, problems);
+    let quality = quality::quality(document, &columns, problems);
+    let time = time::time(&document.windows, quality.as_ref().map_or(0, |quality| quality.horizon), problems);
+    let mut plan = Plan {
+        name: name.to_owned(),
+        digest: String::new(),
+        sources,
+        segments: fields.segments.iter().map(|&segment| segment.to_owned()).collect(),
+        baselines: judging::baselines(document, &time, problems),
+        columns,
+        time,
+        quality,
+        reference: reference.map(Arc::new),
+        metrics: MetricsPlan { names: Vec::new(), compat: Vec::new(), bins: 10 },
+        policy: PolicyPlan::default(),
+        bounds: bounds(&document.bounds),
+    };
+    if around.purpose == Purpose::Judge {
+        judge(&mut plan, document, around, problems);
+    }
+    plan.digest = digest::digest(&plan);
+    Pipeline {
+        kafka: document.kafka.as_ref().map(|kafka| kafka.resolve(name, around.base, problems)),
+        serve: serve(document, problems),
+        reference: document.reference.as_ref().map(|file| around.base.join(&file.value)),
+        plan: Arc::new(plan),
+        fine_bins,
+    }
+}
+
+/// Fills in metrics and policy.
+fn judge(plan: &mut Plan, document: &Document, around: Surroundings<'_>, problems: &mut Problems) {
+    let readable = Readable {
+        columns: &plan.columns,
+        quality: plan.quality.as_ref(),
+        has_predictions: document.sources.predictions.is_some(),
+        has_baselines: !plan.baselines.is_empty(),
+    };
+    let metrics = judging::metrics(document, around.specs, readable, problems);
+    let segments: Vec<&str> = plan.segments.iter().map(String::as_str).collect();
+    let scope = policy::Scope {
+        pipeline: &plan.name,
+        specs: around.specs,
+        metrics: &metrics.names,
+        baselines: &plan.baselines,
+        segments: &segments,
+        readable,
+    };
+    plan.policy = policy::policy(document, scope, problems);
+    plan.metrics = metrics;
+}
+
+fn load_reference(
+    document: &Document,
+    fields: &Fields<'_>,
+    around: Surroundings<'_>,
+    problems: &mut Problems,
+) -> Option<Reference> {
+    let file = document.reference.as_ref().filter(|_| around.purpose == Purpose::Judge)?;
+    match reference::load(&around.base.join(&file.value)) {
+        Ok(Reference { id, profile }) => match columns::project(profile, fields) {
+            Ok(profile) => Some(Reference { id, profile }),
+            Err(why) => {
+                problems.add(file.spot, why).help("build it anew with `haldane baseline build -c` and this file");
+                None
+            }
+        },
+        Err(error) => {
+            problems.add(file.spot, error.to_string()).help(error.advice().unwrap_or_default());
+            None
+        }
+    }
+}
+
+fn bounds(section: &BoundsSection) -> Bounds {
+    let size = |n: u64| usize::try_from(n.max(1)).unwrap_or(usize::MAX);
+    Bounds {
+        groups_max: size(section.groups_max.value),
+        versions_max: size(section.versions_max.value),
+        ids_max: size(section.ids_max.value),
+    }
+}
+
+fn serve(document: &Document, problems: &mut Problems) -> ServeConfig {
+    let listen = &document.serve.listen;
+    let address = listen.parse().unwrap_or_else(|_| {
+        problems
+            .add(listen.spot, format!("`{}` is not an address to listen on", listen.value))
+            .help("write an IP address and a port, such as 127.0.0.1:8088 or 0.0.0.0:8088");
+        ServeConfig::default().listen
+    });
+    ServeConfig { listen: address }
+}

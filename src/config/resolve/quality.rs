@@ -1,0 +1,107 @@
+//! The `labels` section and the task: how predictions meet their truth.
+
+use crate::config::document::{Document, Labels};
+use crate::config::problem::Problems;
+use crate::config::value::{At, by_default};
+use crate::kernel::bin::Edges;
+use crate::plan::{Columns, QualityPlan, Role, Task};
+
+/// The most bins of a reliability table.
+const WIDTH_BINS_MAX: u16 = 1000;
+
+/// The quality plan, `None` when no source carries the truth.
+pub(crate) fn quality(document: &Document, columns: &Columns, problems: &mut Problems) -> Option<QualityPlan> {
+    check_task(document, problems);
+    let labels = document.labels.clone().unwrap_or_else(|| by_default::<Labels>().into());
+    if !has_truth(document, problems) {
+        if document.labels.is_some() {
+            problems
+                .add(labels.spot, "`labels` without a source of labels")
+                .help("add a source `outcomes`, or `label` to `predictions`");
+        }
+        return None;
+    }
+    check(&labels, problems);
+    let score = columns.index_of(Role::Score);
+    if score.is_none() {
+        let spot = document.sources.predictions.as_ref().map_or(document.sources.spot, |source| source.spot);
+        problems
+            .add(spot, "labels need a score to be compared with")
+            .help("add `score: …` to `predictions`, or `class_scores: …` for several classes");
+    }
+    let edges = score.map(|column| columns.numeric[column].cut.edges.clone());
+    Some(QualityPlan {
+        task: document.task.value,
+        width_bins: labels.bins.value.clone(),
+        score_edges: edges.unwrap_or_else(|| Edges::new(Vec::new()).expect("no edges rise")),
+        threshold: labels.threshold.value.0,
+        wait: labels.wait.value.0,
+        horizon: labels.horizon.value.0,
+        pending_max: usize::try_from(labels.pending_max.value).unwrap_or(usize::MAX),
+        sample: labels.sample.value.0,
+    })
+}
+
+fn has_truth(document: &Document, problems: &mut Problems) -> bool {
+    let sources = &document.sources;
+    let own = sources.predictions.as_ref().and_then(|source| source.label.as_ref());
+    match (own, &sources.outcomes) {
+        (Some(label), Some(_)) => {
+            problems
+                .add(label.spot, "the truth has two sources: `label` in `predictions`, and `outcomes`")
+                .help("keep one of them");
+        }
+        (None, Some(outcomes)) if sources.predictions.is_none() => {
+            problems
+                .add(outcomes.spot, "`outcomes` without `predictions` to belong to")
+                .help("add the source `predictions`");
+        }
+        _ => {}
+    }
+    own.is_some() || sources.outcomes.is_some()
+}
+
+fn check(labels: &Labels, problems: &mut Problems) {
+    if labels.horizon.value < labels.wait.value {
+        let spot = labels.horizon.spot.max(labels.wait.spot);
+        problems
+            .add(spot, format!("`horizon` {} is shorter than `wait` {}", labels.horizon.value, labels.wait.value))
+            .help("the horizon counts from the same moment; make it at least `wait`");
+    }
+    if labels.bins.is_empty() || labels.bins.iter().any(|bins| !(2..=WIDTH_BINS_MAX).contains(bins)) {
+        problems
+            .add(labels.bins.spot, format!("`bins` must be numbers from 2 to {WIDTH_BINS_MAX}, one at least"))
+            .help("write [10, 15] as most papers do");
+    }
+    if labels.sample.0 <= 0.0 {
+        problems
+            .add(labels.sample.spot, "`sample` is zero")
+            .help("without labels leave out the section and their source");
+    }
+    if labels.pending_max.value == 0 {
+        problems.add(labels.pending_max.spot, "`pending_max` is zero").help("write how many predictions may wait");
+    }
+}
+
+fn check_task(document: &Document, problems: &mut Problems) {
+    let Some(predictions) = &document.sources.predictions else { return };
+    let At { value: task, spot } = document.task;
+    match (task, &predictions.class_scores, &predictions.score) {
+        (Task::Binary | Task::Regression, Some(scores), _) => {
+            problems
+                .add(scores.spot, "`class_scores` belongs to task multiclass")
+                .help("write `task: multiclass`, or `score`");
+        }
+        (Task::Multiclass, Some(_), Some(score)) => {
+            problems
+                .add(score.spot, "`score` and `class_scores` both name the score")
+                .help("keep `class_scores`; its largest value is the score");
+        }
+        (Task::Multiclass, None, Some(_)) if predictions.predicted_label.is_none() => {
+            problems
+                .add(spot, "a multiclass score says nothing without its class")
+                .help("add `predicted_label: …`, or `class_scores: …` instead of `score`");
+        }
+        _ => {}
+    }
+}

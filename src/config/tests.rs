@@ -1,0 +1,1 @@
+//! What pipeline files mean, and how their errors read.

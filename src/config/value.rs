@@ -1,0 +1,466 @@
+//! The small values of a pipeline file: places in it, durations, ratios, paths, and the short and long forms of a field.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::value::{MapAccessDeserializer, MapDeserializer};
+use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::problem::Spot;
+use crate::event::{Micros, SECOND};
+use crate::plan::Baseline;
+
+/// A value and where it stands.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct At<T> {
+    /// The value.
+    pub(crate) value: T,
+    /// Where it stands.
+    pub(crate) spot: Spot,
+}
+
+impl<T> From<T> for At<T> {
+    fn from(value: T) -> Self {
+        Self { value, spot: Spot::default() }
+    }
+}
+
+impl<T> Deref for At<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = serde_saphyr::Spanned::<T>::deserialize(deserializer)?;
+        Ok(Self { value: spanned.value, spot: spanned.referenced.into() })
+    }
+}
+
+impl<T: Serialize> Serialize for At<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value.serialize(serializer)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for At<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// A value whose every key has a default.
+pub(crate) fn by_default<T: DeserializeOwned>() -> T {
+    let no_keys = std::iter::empty::<(&str, &str)>();
+    T::deserialize(MapDeserializer::<_, serde::de::value::Error>::new(no_keys)).expect("every key has a default")
+}
+
+/// Default of a duration key.
+pub(crate) fn seconds<const N: i64>() -> At<Period> {
+    Period(N * SECOND).into()
+}
+
+/// Default of a count key.
+pub(crate) fn count<const N: u64>() -> At<u64> {
+    N.into()
+}
+
+/// Implements reading from a YAML scalar through [`FromStr`], and writing through [`fmt::Display`].
+macro_rules! scalar {
+    ($type:ty, $name:literal, $schema:tt) => {
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+            }
+        }
+
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                $name.into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    };
+}
+
+/// A span of time: a whole number and a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Period(pub(crate) Micros);
+
+/// Units from the largest to the smallest.
+const UNITS: [(&str, Micros); 6] =
+    [("d", 86_400 * SECOND), ("h", 3_600 * SECOND), ("m", 60 * SECOND), ("s", SECOND), ("ms", 1_000), ("us", 1)];
+
+impl FromStr for Period {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let factor = UNITS.iter().find(|(name, _)| *name == unit.trim_start()).map(|(_, factor)| *factor);
+        let micros = number.parse::<Micros>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
+        micros.map(Self).ok_or_else(|| {
+            format!("`{text}` is not a duration; write a whole number and a unit, such as 30s, 5m, 4h or 1d")
+        })
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, factor) = UNITS.iter().find(|(_, factor)| self.0 != 0 && self.0 % factor == 0).unwrap_or(&UNITS[3]);
+        write!(f, "{}{unit}", self.0 / factor)
+    }
+}
+
+scalar!(Period, "Duration", {
+    "type": "string",
+    "pattern": "^[0-9]+ *(d|h|m|s|ms|us)$",
+    "description": "A whole number and a unit: 500ms, 30s, 5m, 4h, 1d."
+});
+
+/// A share: 0 to 1, or percent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Ratio(pub(crate) f64);
+
+impl FromStr for Ratio {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (number, divisor) = text.strip_suffix('%').map_or((text, 1.0), |percent| (percent.trim_end(), 100.0));
+        let ratio = number.parse::<f64>().ok().map(|number| number / divisor);
+        ratio
+            .filter(|ratio| (0.0..=1.0).contains(ratio))
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is not a share; write a number from 0 to 1, or percent such as 5%"))
+    }
+}
+
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+scalar!(Ratio, "Ratio", {
+    "anyOf": [{ "type": "number", "minimum": 0, "maximum": 1 }, { "type": "string", "pattern": "^[0-9.]+ *%$" }],
+    "description": "A share: a number from 0 to 1, or percent such as 5%."
+});
+
+/// Where a value is found in a record: object keys from the outside in, joined by dots; a dot inside a key is written `\.`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Dotted(pub(crate) Vec<String>);
+
+impl FromStr for Dotted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut keys = vec![String::new()];
+        let mut chars = text.chars().peekable();
+        while let Some(char) = chars.next() {
+            match char {
+                '\\' if chars.peek() == Some(&'.') => keys.last_mut().expect("one key at least").extend(chars.next()),
+                '.' => keys.push(String::new()),
+                _ => keys.last_mut().expect("one key at least").push(char),
+            }
+        }
+        if keys.iter().any(String::is_empty) {
+            return Err(format!("`{text}` is not a path; write keys joined by dots, such as features.amount"));
+        }
+        Ok(Self(keys))
+    }
+}
+
+impl fmt::Display for Dotted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<String> = self.0.iter().map(|key| key.replace('.', "\\.")).collect();
+        f.write_str(&keys.join("."))
+    }
+}
+
+scalar!(Dotted, "Path", {
+    "type": "string",
+    "description": "Keys from the outside in, joined by dots, such as features.amount; a dot inside a key is written \\."
+});
+
+/// The name of a baseline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BaselineName(pub(crate) Baseline);
+
+impl FromStr for BaselineName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let days = || text.strip_suffix("d_ago")?.parse().ok().filter(|days| *days > 0).map(Baseline::DaysAgo);
+        match text {
+            "concurrent" => Some(Baseline::Concurrent),
+            "reference" => Some(Baseline::Reference),
+            "previous" => Some(Baseline::Previous),
+            _ => days(),
+        }
+        .map(Self)
+        .ok_or_else(|| {
+            format!(
+                "`{text}` is not a baseline; write concurrent, reference, previous, or a number of days such as 7d_ago"
+            )
+        })
+    }
+}
+
+impl fmt::Display for BaselineName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.name())
+    }
+}
+
+scalar!(BaselineName, "Baseline", {
+    "type": "string",
+    "pattern": "^(concurrent|reference|previous|[1-9][0-9]*d_ago)$",
+    "description": "What a version is compared with."
+});
+
+/// A field in its short form, a path, or in its long form, a mapping.
+#[derive(Debug, Clone)]
+pub(crate) enum PathOr<T> {
+    /// `field: a.b`
+    Path(Dotted),
+    /// `field: { path: a.b, … }`
+    Long(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for PathOr<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+            type Value = PathOr<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a path or a mapping")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                text.parse().map(PathOr::Path).map_err(E::custom)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(PathOr::Long)
+            }
+        }
+
+        deserializer.deserialize_any(Either(PhantomData))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for PathOr<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("PathOr{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [generator.subschema_for::<Dotted>(), generator.subschema_for::<T>()] })
+    }
+}
+
+/// Named entries in the order of the file: a mapping of name to value, or a list of names whose value is their own name.
+#[derive(Debug, Clone)]
+pub(crate) struct Entries<T>(pub(crate) Vec<(String, At<T>)>);
+
+impl<T> Default for Entries<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de> + From<Dotted>> Deserialize<'de> for Entries<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de> + From<Dotted>> Visitor<'de> for Either<T> {
+            type Value = Entries<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping of names to paths or a list of names")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(At { value: path, spot }) = names.next_element::<At<Dotted>>()? {
+                    entries.push((path.to_string(), At { value: path.into(), spot }));
+                }
+                Ok(Entries(entries))
+            }
+        }
+
+        deserializer.deserialize_any(Either(PhantomData))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Entries<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("Entries{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let value = generator.subschema_for::<T>();
+        json_schema!({ "anyOf": [
+            { "type": "object", "additionalProperties": value },
+            { "type": "array", "items": { "type": "string" }, "uniqueItems": true },
+        ]})
+    }
+}
+
+impl<T> From<Dotted> for PathOr<T> {
+    fn from(path: Dotted) -> Self {
+        Self::Path(path)
+    }
+}
+
+/// The word `all`, or a list of names.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Names {
+    /// All there are.
+    #[default]
+    All,
+    /// These.
+    Listed(Vec<At<String>>),
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AllOrList;
+
+        impl<'de> Visitor<'de> for AllOrList {
+            type Value = Names;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`all` or a list of names")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Names, E> {
+                let all = (text == "all").then_some(Names::All);
+                all.ok_or_else(|| E::custom(format!("expected `all` or a list of names, found `{text}`")))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = list.next_element()? {
+                    names.push(name);
+                }
+                Ok(Names::Listed(names))
+            }
+        }
+
+        deserializer.deserialize_any(AllOrList)
+    }
+}
+
+impl Serialize for Names {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::All => serializer.serialize_str("all"),
+            Self::Listed(names) => names.serialize(serializer),
+        }
+    }
+}
+
+impl JsonSchema for Names {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Names".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "const": "all" },
+            { "type": "array", "items": { "type": "string" }, "uniqueItems": true },
+        ]})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_and_written_in_their_largest_unit() {
+        for (text, micros, canonical) in [
+            ("30s", 30_000_000, "30s"),
+            ("90m", 5_400_000_000, "90m"),
+            ("60m", 3_600_000_000, "1h"),
+            ("24 h", 86_400_000_000, "1d"),
+            ("250ms", 250_000, "250ms"),
+            ("7us", 7, "7us"),
+            ("0s", 0, "0s"),
+        ] {
+            let period: Period = text.parse().unwrap();
+            assert_eq!((period.0, period.to_string().as_str()), (micros, canonical), "{text}");
+        }
+        for text in ["", "5", "m", "5 minutes", "-5m", "1.5h", "1h30m", "99999999999999999d"] {
+            assert!(text.parse::<Period>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn ratios_are_shares_or_percent() {
+        assert_eq!(
+            ["0.05", "5%", "5 %", "1", "0"].map(|text| text.parse::<Ratio>().unwrap().0),
+            [0.05, 0.05, 0.05, 1.0, 0.0]
+        );
+        assert!(["5", "-0.1", "101%", "half", "nan"].iter().all(|text| text.parse::<Ratio>().is_err()));
+    }
+
+    #[test]
+    fn paths_are_dotted_and_may_escape_a_dot() {
+        let path: Dotted = "attributes.model\\.version".parse().unwrap();
+        assert_eq!(path.0, ["attributes", "model.version"]);
+        assert_eq!(path.to_string(), "attributes.model\\.version");
+        assert!(["", "a..b", ".a", "a."].iter().all(|text| text.parse::<Dotted>().is_err()));
+    }
+}

@@ -1,0 +1,93 @@
+//! A broker in this process that speaks the Kafka protocol, and the thread that feeds it.
+//!
+//! librdkafka's mock cluster needs no installation and keeps everything in memory: right for a demo, not for real events.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
+
+use super::traffic::{FAULT_AT, Message, OUTCOMES, PARTITIONS, PREDICTIONS, Traffic};
+use crate::error::{Error, Result};
+
+/// How long one event second lasts: ten minutes of traffic pass in nine seconds.
+const PACE: Duration = Duration::from_millis(15);
+
+/// How long the broker may take to acknowledge what is left at the end.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A running broker with the demo's topics. It ends when it is dropped.
+pub struct Broker {
+    cluster: MockCluster<'static, DefaultProducerContext>,
+}
+
+impl Broker {
+    /// Starts the broker and makes the input topics and `own` ones.
+    pub fn start(own: &[&str]) -> Result<Self> {
+        let failed = |error| Error::internal("the in-process broker does not start").because(error);
+        let cluster = MockCluster::new(1).map_err(failed)?;
+        let inputs = [PREDICTIONS, OUTCOMES].map(|topic| (topic, PARTITIONS));
+        for (topic, partitions) in inputs.into_iter().chain(own.iter().map(|topic| (*topic, 1))) {
+            cluster.create_topic(topic, partitions, 1).map_err(failed)?;
+        }
+        Ok(Self { cluster })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.cluster.bootstrap_servers()
+    }
+}
+
+/// Sends the traffic at its pace until it ends or `stop` hangs up. `at_fault` is called when the fault begins.
+pub fn feed(address: &str, traffic: Traffic, stop: &Receiver<()>, mut at_fault: impl FnMut()) -> Result<()> {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", address)
+        .set("enable.idempotence", "true")
+        .set("compression.type", "lz4")
+        .create()
+        .map_err(|error| Error::internal("the demo's producer does not start").because(error))?;
+    #[expect(clippy::disallowed_methods, reason = "the traffic's pace; its event times are made up")]
+    let mut due = Instant::now();
+    for second in traffic {
+        if second.first().is_some_and(|message| message.time == FAULT_AT) {
+            at_fault();
+        }
+        second.iter().try_for_each(|message| send(&producer, message))?;
+        producer.poll(Duration::ZERO);
+        due += PACE;
+        if stop.recv_timeout(due.saturating_duration_since(now())) != Err(RecvTimeoutError::Timeout) {
+            return Ok(());
+        }
+    }
+    producer.flush(FLUSH_TIMEOUT).map_err(undelivered)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the traffic's pace; its event times are made up")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn send(producer: &BaseProducer, message: &Message) -> Result<()> {
+    let mut record = BaseRecord::to(message.topic)
+        .partition(message.partition)
+        .key(&message.key)
+        .payload(&message.payload)
+        .timestamp(message.time / 1_000);
+    while let Err((error, back)) = producer.send(record) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+            return Err(undelivered(error));
+        }
+        producer.poll(PACE);
+        record = back;
+    }
+    Ok(())
+}
+
+fn undelivered(error: KafkaError) -> Error {
+    Error::internal("the in-process broker does not take the traffic").because(error)
+}

@@ -1,0 +1,142 @@
+//! Tells the run in words: what is about to happen, decisions as they fall, and how it went.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io::Write;
+use std::time::Duration;
+
+use super::traffic::{CANARY_SHARE, FAULT_AT, LENGTH, PARTITIONS, RATE, START};
+use crate::error::{Error, Result};
+use crate::event::{Micros, SECOND};
+use crate::judge::WindowRow;
+use crate::plan::Action;
+use crate::verdict::Decision;
+
+/// How much of an id is shown: enough to find it again.
+const ID_SHOWN: usize = 15;
+
+/// What is counted for the summary, and where words go.
+pub struct Teller<'a> {
+    out: &'a mut (dyn Write + Send),
+    windows: BTreeSet<Micros>,
+    judged_upto: Micros,
+    decisions: u64,
+    /// The first decision after the fault: its event time, and how long after the fault it was acknowledged.
+    first: Option<(Action, Micros, Duration)>,
+}
+
+impl<'a> Teller<'a> {
+    /// Nothing told yet.
+    pub fn new(out: &'a mut (dyn Write + Send)) -> Self {
+        Self { out, windows: BTreeSet::new(), judged_upto: START, decisions: 0, first: None }
+    }
+
+    fn say(&mut self, text: &str) -> Result<()> {
+        let lost = |error| Error::external("cannot write to standard output").because(error);
+        writeln!(self.out, "{text}").and_then(|()| self.out.flush()).map_err(lost)
+    }
+
+    /// Says what is about to happen.
+    pub fn introduce(&mut self, seed: u64, broker: &str, http: &str) -> Result<()> {
+        let canary_pct = CANARY_SHARE * 100.0;
+        let (minutes, fault) = (LENGTH / (60 * SECOND), clock(FAULT_AT));
+        self.say(&format!(
+            "A canary rollout on this machine, seed {seed}.
+  broker   {broker}, in this process, {PARTITIONS} partitions
+  traffic  {minutes} minutes of a fraud model, {RATE} requests per second, {canary_pct} % of them to the new version v2
+  fault    from {fault} v2 is given amounts in cents, and 9 % of its requests fail
+  http     {http}/v1/windows  /v1/rollouts  /v1/decisions  /metrics
+"
+        ))
+    }
+
+    /// Takes note of judged windows.
+    pub fn judged(&mut self, rows: &[WindowRow]) {
+        for row in rows {
+            self.windows.insert(row.window_start);
+            self.judged_upto = self.judged_upto.max(row.window_end);
+        }
+    }
+
+    /// End of the last window that was judged.
+    #[must_use]
+    pub fn judged_upto(&self) -> Micros {
+        self.judged_upto
+    }
+
+    /// Tells a decision, so long after the fault (or before it: none).
+    pub fn decided(&mut self, decision: &Decision, since_fault: Option<Duration>) -> Result<()> {
+        self.decisions += 1;
+        if let Some(since) = since_fault {
+            self.first.get_or_insert((decision.action, decision.time, since));
+        }
+        self.say(&sentence(decision))
+    }
+
+    /// Says how it went.
+    pub fn conclude(&mut self, run: &Run) -> Result<()> {
+        let seconds = run.took.as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let rate = run.events as f64 / seconds;
+        let mut text = format!(
+            "\n{} events in {seconds:.1} s ({rate:.0} per second), {} refused; {} windows judged; {} decisions.",
+            run.events,
+            run.rejects,
+            self.windows.len(),
+            self.decisions
+        );
+        if let Some((action, time, since)) = self.first {
+            let (event_s, wall_s) = ((time - FAULT_AT) / SECOND, since.as_secs_f64());
+            let action = action.name();
+            write!(
+                text,
+                "\nFrom the fault to the first decision, {action}: {event_s} s of event time, {wall_s:.2} s here."
+            )
+            .expect("a string takes all text");
+        }
+        self.say(&text)
+    }
+}
+
+/// What is told at the end.
+#[derive(Debug, Clone, Copy)]
+pub struct Run {
+    /// Events read.
+    pub events: u64,
+    /// Events refused.
+    pub rejects: u64,
+    /// From the first event to the last window.
+    pub took: Duration,
+}
+
+/// A decision in words, with its numbers.
+fn sentence(decision: &Decision) -> String {
+    let (time, action, candidate) = (clock(decision.time), decision.action.name(), &decision.candidate);
+    let to = match (decision.action, decision.cap_pct) {
+        (Action::Contain, Some(cap)) => format!(" to {cap} %"),
+        (Action::Rollback, _) => format!(" to {}", decision.baseline),
+        _ => String::new(),
+    };
+    let n = decision.evidence.first().map_or(String::new(), |evidence| {
+        format!(" (n {} of {candidate}, {} of {})", evidence.n_candidate, evidence.n_baseline, decision.baseline)
+    });
+    let id = decision.id.get(..ID_SHOWN).unwrap_or(&decision.id);
+    format!("{time}  {id}  {action} {candidate}{to}: {}{n}", decision.reason.text)
+}
+
+/// The time of day.
+fn clock(time: Micros) -> String {
+    let seconds = time.div_euclid(SECOND).rem_euclid(86_400);
+    format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_as_on_a_wall() {
+        assert_eq!(clock(START), "09:00:00");
+        assert_eq!(clock(FAULT_AT + 20 * SECOND), "09:05:20");
+    }
+}

@@ -1,0 +1,176 @@
+//! What a replay found, to read: per version the windows that were judged, the decisions as they fell and the columns that
+//! drifted most.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use crate::engine::Effects;
+use crate::event::Micros;
+use crate::judge::{Status, WindowRow};
+use crate::plan::Action;
+use crate::verdict::{Decision, Evidence};
+
+use super::text::{aligned, count, instant, number, plural};
+
+/// The metric by which columns are ranked: every numeric and categorical column has it.
+const DRIFT_METRIC: &str = "psi";
+/// How many drifting columns are shown per version.
+const COLUMNS_SHOWN: usize = 5;
+/// How many numbers are shown per decision.
+const EVIDENCE_SHOWN: usize = 3;
+
+/// Gathers effects and renders them at the end.
+#[derive(Debug, Default)]
+pub struct Summary {
+    versions: BTreeMap<(String, String), Version>,
+    decisions: Vec<Decision>,
+}
+
+/// What was seen of one version of one model.
+#[derive(Debug, Default)]
+struct Version {
+    windows: BTreeSet<(Micros, Micros)>,
+    drift: BTreeMap<DriftKey, Peak>,
+}
+
+/// A column and what it is compared with.
+type DriftKey = (String, String);
+
+/// The highest value a column reached in any window, in haldane's own convention.
+#[derive(Debug)]
+struct Peak {
+    convention: String,
+    value: f64,
+    n: u64,
+    window_start: Micros,
+}
+
+impl Summary {
+    /// Takes in what one step gave rise to.
+    pub fn add(&mut self, effects: &Effects) {
+        for row in &effects.windows {
+            self.versions.entry((row.model.clone(), row.version.clone())).or_default().add(row);
+        }
+        self.decisions.extend_from_slice(&effects.decisions);
+    }
+
+    /// Number of decisions so far.
+    #[must_use]
+    pub fn n_decisions(&self) -> usize {
+        self.decisions.len()
+    }
+
+    /// The summary as text; with `colour`, actions carry terminal colours.
+    #[must_use]
+    pub fn render(&self, colour: bool) -> String {
+        if self.versions.is_empty() {
+            return "no window was judged: there were no predictions in a complete window\n".to_owned();
+        }
+        let sections = self.versions.iter().map(|((model, version), seen)| self.section(model, version, seen, colour));
+        sections.collect::<Vec<_>>().join("\n")
+    }
+
+    fn section(&self, model: &str, version: &str, seen: &Version, colour: bool) -> String {
+        let mut out = format!("{model} {version}: {}\n", seen.span());
+        let decisions: Vec<&Decision> =
+            self.decisions.iter().filter(|decision| decision.model == model && decision.candidate == version).collect();
+        if let Some(first) = decisions.first() {
+            let heading = plural(decisions.len() as u64, "decision");
+            let _ = writeln!(out, "  {heading} in rollout {} against {}", first.rollout, first.baseline);
+        }
+        for decision in decisions {
+            out.push_str(&told(decision, colour));
+        }
+        out.push_str(&seen.drift_table());
+        out
+    }
+}
+
+impl Version {
+    fn add(&mut self, row: &WindowRow) {
+        self.windows.insert((row.window_start, row.window_end));
+        if row.metric != DRIFT_METRIC || row.status != Status::Ok || !row.segment.is_empty() {
+            return;
+        }
+        let Some(value) = row.value else { return };
+        let peak = Peak { convention: row.convention.clone(), value, n: row.n, window_start: row.window_start };
+        match self.drift.entry((row.column.clone(), row.baseline.clone())) {
+            std::collections::btree_map::Entry::Vacant(free) => {
+                free.insert(peak);
+            }
+            std::collections::btree_map::Entry::Occupied(mut held) => held.get_mut().raise(peak),
+        }
+    }
+
+    fn span(&self) -> String {
+        let (Some(first), Some(last)) = (self.windows.first(), self.windows.last()) else {
+            return "no window".to_owned();
+        };
+        let windows = plural(self.windows.len() as u64, "window");
+        format!("{windows} judged, {} to {}", instant(first.0), instant(last.1))
+    }
+
+    fn drift_table(&self) -> String {
+        let mut peaks: Vec<(&DriftKey, &Peak)> = self.drift.iter().collect();
+        peaks.sort_by(|a, b| b.1.value.total_cmp(&a.1.value).then_with(|| a.0.cmp(b.0)));
+        if peaks.is_empty() {
+            return String::new();
+        }
+        let mut rows = vec![["column", "against", DRIFT_METRIC, "n", "window"].map(str::to_owned)];
+        rows.extend(peaks.into_iter().take(COLUMNS_SHOWN).map(|((column, baseline), peak)| {
+            [column.clone(), baseline.clone(), number(peak.value), count(peak.n), instant(peak.window_start)]
+        }));
+        format!("  highest drift in any window\n{}", aligned(&rows, 4))
+    }
+}
+
+impl Peak {
+    /// Keeps the higher one. The first convention seen is haldane's own; other tools' numbers are on other scales.
+    fn raise(&mut self, other: Self) {
+        if other.convention == self.convention && other.value > self.value {
+            *self = other;
+        }
+    }
+}
+
+fn told(decision: &Decision, colour: bool) -> String {
+    let (code, text) = (&decision.reason.code, &decision.reason.text);
+    let action = painted(decision.action, colour);
+    let cap = decision.cap_pct.map(|cap| format!(" to {}%", number(cap))).unwrap_or_default();
+    let mut out = format!("    {}  {action}{cap}  {code}: {text}\n", instant(decision.time));
+    for evidence in decision.evidence.iter().take(EVIDENCE_SHOWN) {
+        let _ = writeln!(out, "      {}", proof(evidence));
+    }
+    if let Some(more) = decision.evidence.len().checked_sub(EVIDENCE_SHOWN).filter(|&more| more > 0) {
+        let _ = writeln!(out, "      and {} more", count(more as u64));
+    }
+    out
+}
+
+/// One number behind a decision, with everything it rests on.
+fn proof(evidence: &Evidence) -> String {
+    let mut out = format!("rule {}: {}", evidence.rule, evidence.metric);
+    if !evidence.column.is_empty() {
+        let _ = write!(out, " of {}", evidence.column);
+    }
+    if !evidence.segment.is_empty() {
+        let _ = write!(out, " in {}", evidence.segment);
+    }
+    let _ = write!(out, " {} against bound {}", number(evidence.estimate), number(evidence.bound));
+    let _ = write!(out, ", n {} and {}", count(evidence.n_candidate), count(evidence.n_baseline));
+    let _ = write!(out, ", {} of {} breached", evidence.breaches.0, plural(evidence.breaches.1.into(), "window"));
+    out
+}
+
+fn painted(action: Action, colour: bool) -> String {
+    let code = match action {
+        _ if !colour => return action.name().to_owned(),
+        Action::Observe => "32",
+        Action::Warn | Action::Hold => "33",
+        Action::Contain | Action::Rollback => "1;31",
+    };
+    format!("\x1b[{code}m{}\x1b[0m", action.name())
+}
+
+#[cfg(test)]
+mod tests;

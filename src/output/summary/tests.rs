@@ -1,0 +1,119 @@
+use crate::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason};
+
+use super::*;
+
+const DAY: Micros = 86_400_000_000;
+const START: Micros = 15_813 * DAY; // 2013-04-18
+
+fn row(day: i64, column: &str, convention: &str, value: f64) -> WindowRow {
+    WindowRow {
+        window_start: START + day * DAY,
+        window_end: START + (day + 1) * DAY,
+        model: "flight-delay".into(),
+        version: "v2".into(),
+        segment: String::new(),
+        baseline: "concurrent:v1".into(),
+        reference: String::new(),
+        column: column.into(),
+        metric: "psi".into(),
+        convention: convention.into(),
+        revision: 0,
+        status: Status::Ok,
+        value: Some(value),
+        low: None,
+        high: None,
+        p_value: None,
+        n: 1571,
+        n_baseline: 5000,
+        bins: 10,
+        coverage: None,
+    }
+}
+
+fn decision() -> Decision {
+    let evidence = Evidence {
+        rule: "errors".into(),
+        metric: "error_rate".into(),
+        column: String::new(),
+        segment: String::new(),
+        baseline_kind: "concurrent".into(),
+        convention: "wilson95".into(),
+        estimate: 0.0351,
+        lo: None,
+        hi: None,
+        bound: 0.02,
+        n_candidate: 1571,
+        n_baseline: 5000,
+        breaches: (2, 3),
+        window: (START, START + DAY),
+        reference: String::new(),
+        flags: Vec::new(),
+    };
+    Decision {
+        id: "b3:00".into(),
+        sequence: 1,
+        episode: "b3:00".into(),
+        time: START + DAY,
+        action: Action::Contain,
+        cap_pct: Some(5.0),
+        rollout: "flights".into(),
+        model: "flight-delay".into(),
+        candidate: "v2".into(),
+        baseline: "v1".into(),
+        denied_versions: Vec::new(),
+        precondition: Precondition { candidate: "v2".into(), state: "OBSERVING".into(), state_sequence: "0".into() },
+        supersedes: Vec::new(),
+        authority: "ADVISORY".into(),
+        reason: Reason { code: "ERROR_RATE".into(), text: "v2 fails more often than v1".into() },
+        evidence: vec![evidence; 5],
+        exposure: Exposure { declared_pct: None, observed_pct: 23.9 },
+        inputs: DecisionInputs {
+            offsets: Vec::new(),
+            policy: "p".into(),
+            reference: String::new(),
+            engine: "haldane".into(),
+        },
+        lease_s: 60,
+        drill: false,
+    }
+}
+
+fn summary() -> Summary {
+    let mut summary = Summary::default();
+    let windows = vec![row(0, "visib", "own", 0.1), row(0, "visib", "evidently", 9.0), row(1, "visib", "own", 1.25)];
+    summary.add(&Effects { windows, ..Effects::default() });
+    let windows =
+        vec![row(0, "temp", "own", 0.5), WindowRow { segment: "origin=JFK".into(), ..row(1, "temp", "own", 7.0) }];
+    summary.add(&Effects { windows, decisions: vec![decision()], ..Effects::default() });
+    summary
+}
+
+#[test]
+fn a_version_tells_windows_decisions_and_drift() {
+    let expected = "\
+flight-delay v2: 2 windows judged, 2013-04-18 00:00 to 2013-04-20 00:00
+  1 decision in rollout flights against v1
+    2013-04-19 00:00  contain to 5%  ERROR_RATE: v2 fails more often than v1
+      rule errors: error_rate 0.0351 against bound 0.02, n 1,571 and 5,000, 2 of 3 windows breached
+      rule errors: error_rate 0.0351 against bound 0.02, n 1,571 and 5,000, 2 of 3 windows breached
+      rule errors: error_rate 0.0351 against bound 0.02, n 1,571 and 5,000, 2 of 3 windows breached
+      and 2 more
+  highest drift in any window
+    column  against        psi   n      window
+    visib   concurrent:v1  1.25  1,571  2013-04-19 00:00
+    temp    concurrent:v1  0.5   1,571  2013-04-18 00:00
+";
+    assert_eq!(summary().render(false), expected);
+    assert_eq!(summary().n_decisions(), 1);
+}
+
+#[test]
+fn colour_is_only_there_when_asked_for() {
+    assert!(!summary().render(false).contains('\x1b'));
+    assert!(summary().render(true).contains("\x1b[1;31mcontain\x1b[0m"));
+}
+
+#[test]
+fn an_empty_replay_says_so() {
+    assert!(Summary::default().render(false).starts_with("no window was judged"));
+}

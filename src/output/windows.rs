@@ -1,0 +1,183 @@
+//! Judged windows as a table: Parquet or JSON lines. Equal rows give equal bytes.
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array, UInt64Array,
+};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use crate::error::{Error, Result};
+use crate::judge::{Status, WindowRow};
+
+use super::{broken, create};
+
+/// Rows that are turned into columns at once.
+const CHUNK_ROWS: usize = 8192;
+
+/// Writes window rows in their order.
+pub struct WindowWriter {
+    path: PathBuf,
+    sink: Sink,
+}
+
+enum Sink {
+    Parquet { writer: Box<ArrowWriter<BufWriter<File>>>, pending: Vec<WindowRow> },
+    Lines(BufWriter<File>),
+}
+
+impl WindowWriter {
+    /// Opens the file; its extension says which format: `.parquet`, or `.jsonl`, `.ndjson`, `.json`.
+    pub fn create(path: &Path) -> Result<Self> {
+        let sink = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("parquet") => Sink::Parquet { writer: Box::new(parquet_writer(path)?), pending: Vec::new() },
+            Some("jsonl" | "ndjson" | "json") => Sink::Lines(create(path)?),
+            _ => {
+                return Err(Error::user(format!("cannot tell the format of {}", path.display()))
+                    .hint("end the name in .parquet or .jsonl"));
+            }
+        };
+        Ok(Self { path: path.to_owned(), sink })
+    }
+
+    /// Adds rows.
+    pub fn write(&mut self, rows: &[WindowRow]) -> Result<()> {
+        match &mut self.sink {
+            Sink::Parquet { writer, pending } => {
+                pending.extend_from_slice(rows);
+                write_chunks(writer, pending, CHUNK_ROWS).map_err(|error| broken(&self.path, error))
+            }
+            Sink::Lines(out) => write_lines(out, rows).map_err(|error| broken(&self.path, error)),
+        }
+    }
+
+    /// Writes what is still in memory, and the footer. Without it a Parquet file cannot be read.
+    pub fn finish(self) -> Result<()> {
+        let path = self.path;
+        match self.sink {
+            Sink::Parquet { mut writer, mut pending } => {
+                write_chunks(&mut writer, &mut pending, 1).map_err(|error| broken(&path, error))?;
+                writer.close().map(|_| ()).map_err(|error| broken(&path, error))
+            }
+            Sink::Lines(mut out) => out.flush().map_err(|error| broken(&path, error)),
+        }
+    }
+}
+
+impl std::fmt::Debug for WindowWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WindowWriter").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+fn parquet_writer(path: &Path) -> Result<ArrowWriter<BufWriter<File>>> {
+    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
+    ArrowWriter::try_new(create(path)?, window_schema(), Some(properties)).map_err(|error| broken(path, error))
+}
+
+/// Takes whole chunks of at most [`CHUNK_ROWS`] off `pending` while it holds at least `at_least`.
+fn write_chunks(
+    writer: &mut ArrowWriter<BufWriter<File>>,
+    pending: &mut Vec<WindowRow>,
+    at_least: usize,
+) -> parquet::errors::Result<()> {
+    while pending.len() >= at_least {
+        let chunk: Vec<WindowRow> = pending.drain(..pending.len().min(CHUNK_ROWS)).collect();
+        writer.write(&columns_of(&chunk)?)?;
+    }
+    Ok(())
+}
+
+fn write_lines(out: &mut BufWriter<File>, rows: &[WindowRow]) -> std::io::Result<()> {
+    for row in rows {
+        serde_json::to_writer(&mut *out, row)?;
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+/// The columns of the windows table, named as the fields of [`WindowRow`].
+#[must_use]
+pub fn window_schema() -> SchemaRef {
+    let time = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let required = |name: &str, data_type: DataType| Field::new(name, data_type, false);
+    let optional = |name: &str| Field::new(name, DataType::Float64, true);
+    Arc::new(Schema::new(vec![
+        required("window_start", time()),
+        required("window_end", time()),
+        required("model", DataType::Utf8),
+        required("version", DataType::Utf8),
+        required("segment", DataType::Utf8),
+        required("baseline", DataType::Utf8),
+        required("reference", DataType::Utf8),
+        required("column", DataType::Utf8),
+        required("metric", DataType::Utf8),
+        required("convention", DataType::Utf8),
+        required("revision", DataType::UInt32),
+        required("status", DataType::Utf8),
+        optional("value"),
+        optional("low"),
+        optional("high"),
+        optional("p_value"),
+        required("n", DataType::UInt64),
+        required("n_baseline", DataType::UInt64),
+        required("bins", DataType::UInt32),
+        optional("coverage"),
+    ]))
+}
+
+/// Rows as columns, in the order of [`window_schema`].
+fn columns_of(rows: &[WindowRow]) -> arrow::error::Result<RecordBatch> {
+    let time = |field: fn(&WindowRow) -> i64| -> ArrayRef {
+        Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(field)).with_timezone("UTC"))
+    };
+    let text =
+        |field: fn(&WindowRow) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(field))) };
+    let number = |field: fn(&WindowRow) -> Option<f64>| -> ArrayRef {
+        Arc::new(rows.iter().map(field).collect::<Float64Array>())
+    };
+    let count =
+        |field: fn(&WindowRow) -> u64| -> ArrayRef { Arc::new(UInt64Array::from_iter_values(rows.iter().map(field))) };
+    let small =
+        |field: fn(&WindowRow) -> u32| -> ArrayRef { Arc::new(UInt32Array::from_iter_values(rows.iter().map(field))) };
+    let columns = vec![
+        time(|row| row.window_start),
+        time(|row| row.window_end),
+        text(|row| &row.model),
+        text(|row| &row.version),
+        text(|row| &row.segment),
+        text(|row| &row.baseline),
+        text(|row| &row.reference),
+        text(|row| &row.column),
+        text(|row| &row.metric),
+        text(|row| &row.convention),
+        small(|row| row.revision),
+        text(|row| status_name(row.status)),
+        number(|row| row.value),
+        number(|row| row.low),
+        number(|row| row.high),
+        number(|row| row.p_value),
+        count(|row| row.n),
+        count(|row| row.n_baseline),
+        small(|row| row.bins),
+        number(|row| row.coverage),
+    ];
+    RecordBatch::try_new(window_schema(), columns)
+}
+
+fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Ok => "ok",
+        Status::Insufficient => "insufficient",
+        Status::Undefined => "undefined",
+    }
+}
+
+#[cfg(test)]
+mod tests;

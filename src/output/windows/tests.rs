@@ -1,0 +1,127 @@
+use arrow::array::{Array as _, AsArray as _};
+use arrow::datatypes::{Float64Type, TimestampMicrosecondType, UInt32Type, UInt64Type};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+
+use super::*;
+
+fn any_row() -> impl Strategy<Value = WindowRow> {
+    let texts = proptest::collection::vec("[a-z=,:é]{0,8}", 8);
+    let numbers = proptest::collection::vec(proptest::option::of(-1e300..1e300_f64), 5);
+    let status = prop_oneof![Just(Status::Ok), Just(Status::Insufficient), Just(Status::Undefined)];
+    (any::<(i64, u32, u64, u64, u32)>(), texts, numbers, status).prop_map(|(plain, texts, numbers, status)| {
+        let text = |at: usize| texts[at].clone();
+        WindowRow {
+            window_start: plain.0,
+            window_end: plain.0.wrapping_add(1),
+            model: text(0),
+            version: text(1),
+            segment: text(2),
+            baseline: text(3),
+            reference: text(4),
+            column: text(5),
+            metric: text(6),
+            convention: text(7),
+            revision: plain.1,
+            status,
+            value: numbers[0],
+            low: numbers[1],
+            high: numbers[2],
+            p_value: numbers[3],
+            n: plain.2,
+            n_baseline: plain.3,
+            bins: plain.4,
+            coverage: numbers[4],
+        }
+    })
+}
+
+fn row_of(batch: &RecordBatch, at: usize) -> WindowRow {
+    let column = |name: &str| batch.column_by_name(name).expect("the column is there");
+    let time = |name| column(name).as_primitive::<TimestampMicrosecondType>().value(at);
+    let text = |name| column(name).as_string::<i32>().value(at).to_owned();
+    let number = |name| {
+        let column = column(name).as_primitive::<Float64Type>();
+        column.is_valid(at).then(|| column.value(at))
+    };
+    WindowRow {
+        window_start: time("window_start"),
+        window_end: time("window_end"),
+        model: text("model"),
+        version: text("version"),
+        segment: text("segment"),
+        baseline: text("baseline"),
+        reference: text("reference"),
+        column: text("column"),
+        metric: text("metric"),
+        convention: text("convention"),
+        revision: column("revision").as_primitive::<UInt32Type>().value(at),
+        status: serde_json::from_value(text("status").into()).expect("a status name"),
+        value: number("value"),
+        low: number("low"),
+        high: number("high"),
+        p_value: number("p_value"),
+        n: column("n").as_primitive::<UInt64Type>().value(at),
+        n_baseline: column("n_baseline").as_primitive::<UInt64Type>().value(at),
+        bins: column("bins").as_primitive::<UInt32Type>().value(at),
+        coverage: number("coverage"),
+    }
+}
+
+fn written(path: &Path, rows: &[WindowRow], at_once: usize) -> Vec<u8> {
+    let mut writer = WindowWriter::create(path).unwrap();
+    for part in rows.chunks(at_once) {
+        writer.write(part).unwrap();
+    }
+    writer.finish().unwrap();
+    std::fs::read(path).unwrap()
+}
+
+fn read_back(path: &Path) -> Vec<WindowRow> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap().build().unwrap();
+    let batches: Vec<RecordBatch> = reader.map(|batch| batch.unwrap()).collect();
+    batches.iter().flat_map(|batch| (0..batch.num_rows()).map(|at| row_of(batch, at))).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn parquet_and_json_lines_give_the_rows_back(rows in proptest::collection::vec(any_row(), 0..40)) {
+        let dir = tempfile::tempdir().unwrap();
+        let table = dir.path().join("windows.parquet");
+        let whole = written(&table, &rows, 1000);
+        prop_assert_eq!(&read_back(&table), &rows);
+        prop_assert_eq!(&written(&table, &rows, 3), &whole, "how rows were handed in must not show in the bytes");
+
+        let lines = written(&dir.path().join("windows.jsonl"), &rows, 7);
+        let back: Vec<WindowRow> =
+            lines.split_inclusive(|&byte| byte == b'\n').map(|line| serde_json::from_slice(line).unwrap()).collect();
+        prop_assert_eq!(back, rows);
+    }
+}
+
+#[test]
+fn more_rows_than_one_chunk_keep_their_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("windows.parquet");
+    let mut row = any_row().new_tree(&mut proptest::test_runner::TestRunner::deterministic()).unwrap().current();
+    let rows: Vec<WindowRow> = (0..2 * CHUNK_ROWS as u64 + 5)
+        .map(|n| {
+            row.n = n;
+            row.clone()
+        })
+        .collect();
+    written(&path, &rows, 5000);
+    assert_eq!(read_back(&path), rows);
+}
+
+#[test]
+fn an_unknown_extension_and_a_missing_directory_are_explained() {
+    let error = WindowWriter::create(Path::new("windows.xlsx")).unwrap_err();
+    assert_eq!(error.to_string(), "cannot tell the format of windows.xlsx");
+    assert_eq!(error.advice(), Some("end the name in .parquet or .jsonl"));
+    let error = WindowWriter::create(Path::new("/no/such/dir/windows.jsonl")).unwrap_err();
+    assert!(error.to_string().starts_with("cannot write /no/such/dir/windows.jsonl: "), "{error}");
+}

@@ -1,0 +1,139 @@
+//! Is it alive, and may it get traffic: heartbeats of the workers and the phase of the process.
+//!
+//! A worker that hangs or died stops ticking; an orchestrator then restarts the process, which is always safe.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+/// A worker that has not ticked for so long is taken for dead. Loops tick at least every second.
+pub const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// Where the process stands between its start and its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Joining, restoring, catching up.
+    Starting,
+    /// Working on fresh events.
+    Ready,
+    /// Handing over and ending.
+    Stopping,
+}
+
+/// How long one worker has been silent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Pulse {
+    /// Name of the worker.
+    pub worker: String,
+    /// Milliseconds since its last tick.
+    pub silent_ms: u64,
+}
+
+/// The heartbeats of all workers and the phase of the process.
+#[derive(Debug)]
+pub struct Health {
+    born: Instant,
+    phase: Mutex<Phase>,
+    /// When each worker ticked last, counted from `born`.
+    workers: Mutex<BTreeMap<String, Duration>>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "silence is measured in wall time; no result depends on it")]
+        let born = Instant::now();
+        Self { born, phase: Mutex::new(Phase::Starting), workers: Mutex::default() }
+    }
+}
+
+impl Health {
+    /// A worker is at it. Its first tick registers it, and from then on its silence is noticed.
+    pub fn tick(&self, worker: &str) {
+        self.tick_at(worker, self.born.elapsed());
+    }
+
+    fn tick_at(&self, worker: &str, age: Duration) {
+        let mut workers = lock(&self.workers);
+        match workers.get_mut(worker) {
+            Some(last) => *last = age,
+            None => drop(workers.insert(worker.to_owned(), age)),
+        }
+    }
+
+    /// A worker has ended as it should.
+    pub fn retire(&self, worker: &str) {
+        lock(&self.workers).remove(worker);
+    }
+
+    /// The phase.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        *lock(&self.phase)
+    }
+
+    /// Enters a phase.
+    pub fn enter(&self, phase: Phase) {
+        *lock(&self.phase) = phase;
+    }
+
+    /// How long each worker has been silent, by name.
+    #[must_use]
+    pub fn pulses(&self) -> Vec<Pulse> {
+        self.pulses_at(self.born.elapsed())
+    }
+
+    fn pulses_at(&self, age: Duration) -> Vec<Pulse> {
+        let pulse = |(worker, last): (&String, &Duration)| Pulse {
+            worker: worker.clone(),
+            silent_ms: u64::try_from(age.saturating_sub(*last).as_millis()).unwrap_or(u64::MAX),
+        };
+        lock(&self.workers).iter().map(pulse).collect()
+    }
+}
+
+impl Pulse {
+    /// Whether the worker was heard of lately.
+    #[must_use]
+    pub fn alive(&self) -> bool {
+        Duration::from_millis(self.silent_ms) <= SILENCE_MAX
+    }
+}
+
+/// A panic elsewhere leaves the value whole: it is changed by single calls only.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dead(health: &Health, age_ms: u64) -> Vec<String> {
+        let pulses = health.pulses_at(Duration::from_millis(age_ms));
+        pulses.into_iter().filter(|pulse| !pulse.alive()).map(|pulse| pulse.worker).collect()
+    }
+
+    #[test]
+    fn a_silent_worker_is_dead_after_thirty_seconds_and_not_before() {
+        let health = Health::default();
+        health.tick_at("judge", Duration::from_millis(1));
+        health.tick_at("judge", Duration::from_secs(10));
+        health.tick_at("shard-0", Duration::from_millis(10_001));
+        assert!(dead(&health, 40_000).is_empty());
+        assert_eq!(dead(&health, 40_001), ["judge"]);
+        assert_eq!(dead(&health, 50_000), ["judge", "shard-0"]);
+        health.tick_at("judge", Duration::from_secs(45));
+        assert_eq!(dead(&health, 50_000), ["shard-0"]);
+    }
+
+    #[test]
+    fn a_worker_that_retired_is_not_missed() {
+        let health = Health::default();
+        health.tick("shard-0");
+        health.retire("shard-0");
+        assert!(dead(&health, 99_000).is_empty());
+    }
+}

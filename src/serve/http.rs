@@ -1,0 +1,214 @@
+//! Routes and answers. Every answer but the metrics page is JSON; every error says what to do.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::health::{Phase, Pulse, SILENCE_MAX};
+use super::view::DECISIONS_MAX;
+use super::{Shared, View};
+use crate::judge::WindowRow;
+use crate::verdict::{Decision, RolloutState};
+
+/// The format that Prometheus's text page is in.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What can be asked for, for the index and the hint of a 404.
+const ENDPOINTS: [&str; 7] = [
+    "/livez",
+    "/readyz",
+    "/metrics",
+    "/v1/windows?model=&version=&metric=&column=&segment=",
+    "/v1/rollouts",
+    "/v1/rollouts/{rollout}/{candidate}?model=",
+    "/v1/decisions?rollout=&candidate=&limit=",
+];
+
+/// The whole service.
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/", get(index))
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/v1/windows", get(windows))
+        .route("/v1/rollouts", get(rollouts))
+        .route("/v1/rollouts/{rollout}/{candidate}", get(rollout))
+        .route("/v1/decisions", get(decisions))
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(shared)
+}
+
+/// An error as the client sees it: `{"error": …, "hint": …}`.
+#[derive(Debug)]
+struct Problem {
+    status: StatusCode,
+    error: String,
+    hint: String,
+}
+
+impl Problem {
+    fn new(status: StatusCode, error: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { status, error: error.into(), hint: hint.into() }
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        let hint = format!("what can be asked for: {}", ENDPOINTS.join(" "));
+        Self::new(StatusCode::BAD_REQUEST, rejection.body_text(), hint)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (self.status, Json(json!({ "error": self.error, "hint": self.hint }))).into_response()
+    }
+}
+
+type Answer = Result<Json<Value>, Problem>;
+type Asked<T> = Result<Query<T>, QueryRejection>;
+
+async fn index() -> Json<Value> {
+    Json(json!({ "name": "haldane", "version": env!("CARGO_PKG_VERSION"), "endpoints": ENDPOINTS }))
+}
+
+async fn livez(State(shared): State<Arc<Shared>>) -> Answer {
+    let pulses = shared.health().pulses();
+    let dead: Vec<_> = pulses.iter().filter(|pulse| !pulse.alive()).map(describe).collect();
+    if dead.is_empty() {
+        return Ok(Json(json!({ "status": "alive", "workers": pulses })));
+    }
+    let hint = format!("a worker ticks at least every {} s; restart the process", SILENCE_MAX.as_secs());
+    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, dead.join(", "), hint))
+}
+
+fn describe(pulse: &Pulse) -> String {
+    format!("worker {} has been silent for {} s", pulse.worker, pulse.silent_ms / 1000)
+}
+
+async fn readyz(State(shared): State<Arc<Shared>>) -> Answer {
+    let not_ready = |error: &str, hint: &str| Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, error, hint));
+    match shared.health().phase() {
+        Phase::Ready => Ok(Json(json!({ "status": Phase::Ready }))),
+        Phase::Starting => not_ready("starting: joining, restoring or catching up", "ask again; the log tells how far"),
+        Phase::Stopping => not_ready("stopping", "another instance takes over"),
+    }
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    match shared.telemetry().render() {
+        Ok(page) => ([(header::CONTENT_TYPE, METRICS_TYPE)], page).into_response(),
+        Err(error) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), "report this").into_response(),
+    }
+}
+
+/// Which windows; a field that is not given matches all, an empty one only rows without it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WindowQuery {
+    model: Option<String>,
+    version: Option<String>,
+    metric: Option<String>,
+    column: Option<String>,
+    segment: Option<String>,
+}
+
+impl WindowQuery {
+    fn matches(&self, row: &WindowRow) -> bool {
+        is(self.model.as_deref(), &row.model)
+            && is(self.version.as_deref(), &row.version)
+            && is(self.metric.as_deref(), &row.metric)
+            && is(self.column.as_deref(), &row.column)
+            && is(self.segment.as_deref(), &row.segment)
+    }
+}
+
+fn is(asked: Option<&str>, found: &str) -> bool {
+    asked.is_none_or(|asked| asked == found)
+}
+
+async fn windows(State(shared): State<Arc<Shared>>, query: Asked<WindowQuery>) -> Answer {
+    let Query(query) = query?;
+    let select = |view: &View| {
+        let judged: Vec<WindowRow> = view.windows().filter(|row| query.matches(row)).cloned().collect();
+        let open: Vec<WindowRow> = view.open().iter().filter(|row| query.matches(row)).cloned().collect();
+        (judged, open, view.rows_dropped())
+    };
+    let (judged, open, dropped) = select(&shared.read());
+    Ok(Json(json!({ "windows": judged, "provisional": open, "rows_dropped": dropped })))
+}
+
+async fn rollouts(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    let states: Vec<RolloutState> = shared.read().states().cloned().collect();
+    Json(json!({ "rollouts": states }))
+}
+
+/// Which model, where one rollout spans several.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RolloutQuery {
+    model: Option<String>,
+}
+
+async fn rollout(
+    State(shared): State<Arc<Shared>>,
+    Path((rollout, candidate)): Path<(String, String)>,
+    query: Asked<RolloutQuery>,
+) -> Answer {
+    let Query(query) = query?;
+    let wanted = |state: &&RolloutState| {
+        state.rollout == rollout && state.candidate == candidate && is(query.model.as_deref(), &state.model)
+    };
+    let found: Vec<RolloutState> = shared.read().states().filter(wanted).cloned().collect();
+    match found.as_slice() {
+        [state] => Ok(Json(json!(state))),
+        [] => Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            format!("no candidate {candidate} in rollout {rollout}"),
+            "GET /v1/rollouts lists them all; one appears with its first judged window",
+        )),
+        several => {
+            let models: Vec<_> = several.iter().map(|state| state.model.as_str()).collect();
+            let error = format!("candidate {candidate} of rollout {rollout} is there for {} models", models.len());
+            Err(Problem::new(StatusCode::BAD_REQUEST, error, format!("add ?model= one of {}", models.join(", "))))
+        }
+    }
+}
+
+/// Which decisions, and how many.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DecisionQuery {
+    rollout: Option<String>,
+    candidate: Option<String>,
+    limit: Option<usize>,
+}
+
+async fn decisions(State(shared): State<Arc<Shared>>, query: Asked<DecisionQuery>) -> Answer {
+    let Query(query) = query?;
+    let wanted = |decision: &&Decision| {
+        is(query.rollout.as_deref(), &decision.rollout) && is(query.candidate.as_deref(), &decision.candidate)
+    };
+    let limit = query.limit.unwrap_or(DECISIONS_MAX);
+    let found: Vec<Decision> = shared.read().decisions().filter(wanted).take(limit).cloned().collect();
+    Ok(Json(json!({ "decisions": found })))
+}
+
+async fn unknown(uri: Uri) -> Problem {
+    let hint = format!("what there is: {}", ENDPOINTS.join(" "));
+    Problem::new(StatusCode::NOT_FOUND, format!("no page {}", uri.path()), hint)
+}
+
+async fn wrong_method(uri: Uri) -> Problem {
+    let error = format!("{} can only be read", uri.path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, error, "use GET; rollouts are steered through the commands topic")
+}

@@ -1,0 +1,78 @@
+//! The HTTP side: health for orchestrators, metrics for Prometheus, windows and rollouts as JSON.
+//!
+//! The engine's thread writes into [`Shared`] and never waits for a reader; the server runs on a thread of its own with a
+//! small runtime, so a slow client cannot hold up a window.
+
+pub mod health;
+mod http;
+mod server;
+pub mod view;
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+pub use health::{Health, Phase};
+pub use server::Server;
+pub use view::View;
+
+use crate::engine::Effects;
+use crate::judge::WindowRow;
+use crate::telemetry::Telemetry;
+use crate::verdict::RolloutState;
+
+/// What the engine's threads tell and the server shows.
+#[derive(Debug, Default)]
+pub struct Shared {
+    telemetry: Arc<Telemetry>,
+    health: Health,
+    view: RwLock<View>,
+}
+
+impl Shared {
+    /// Nothing seen yet, starting up.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The metrics that `/metrics` shows.
+    #[must_use]
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
+    }
+
+    /// Heartbeats and readiness.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Shows what a step of the engine gave rise to.
+    pub fn publish(&self, effects: &Effects) {
+        self.telemetry.judged(&effects.windows);
+        self.telemetry.rollouts(&effects.states);
+        effects.decisions.iter().for_each(|decision| self.telemetry.decided(decision));
+        let mut view = self.write();
+        view.judged(&effects.windows);
+        view.decided(&effects.decisions);
+        view.rollouts(&effects.states);
+    }
+
+    /// Shows rollouts read back at a start.
+    pub fn restore(&self, states: &[RolloutState]) {
+        self.telemetry.rollouts(states);
+        self.write().rollouts(states);
+    }
+
+    /// Replaces the open windows shown.
+    pub fn provisional(&self, rows: Vec<WindowRow>) {
+        self.write().provisional(rows);
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, View> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, View> {
+        self.view.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,115 @@
+//! The server's thread: binds at once, so that a bad address is the caller's error, and ends when told to.
+
+use std::fmt;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+
+use super::{Phase, Shared, http};
+use crate::error::{Error, Result};
+
+/// How long open requests may take after the order to stop.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// A running HTTP server. Dropping it shuts it down.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Binds `listen` (`host:port`; port 0 takes a free one) and answers on a thread of its own.
+    pub fn start(listen: impl ToSocketAddrs + fmt::Display, shared: Arc<Shared>) -> Result<Self> {
+        let listener = bind(&listen)?;
+        let internal = |error| Error::internal("cannot start the HTTP server").because(error);
+        let address = listener.local_addr().map_err(internal)?;
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(internal)?;
+        let (stop, stopped) = oneshot::channel();
+        let service = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("haldane-http".to_owned())
+            .spawn(move || run(&runtime, listener, service, stopped))
+            .map_err(internal)?;
+        tracing::info!(%address, "http server listens");
+        Ok(Self { address, shared, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// The address it answers on, with the port that was really taken.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Says so on `/readyz`, lets open requests finish for a few seconds, and ends.
+    pub fn shutdown(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.shared.health().enter(Phase::Stopping);
+        if let Some(stop) = self.stop.take() {
+            // The thread may have ended by itself; then there is nobody left to tell.
+            let _ = stop.send(());
+        }
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the http server's thread panicked");
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn bind(listen: &(impl ToSocketAddrs + fmt::Display)) -> Result<TcpListener> {
+    let addresses: Vec<SocketAddr> = listen
+        .to_socket_addrs()
+        .map_err(|error| {
+            Error::user(format!("cannot understand the address `{listen}`"))
+                .because(error)
+                .hint("write host:port, such as 127.0.0.1:9464; port 0 takes a free one")
+        })?
+        .collect();
+    let refused = |error| {
+        Error::external(format!("cannot listen on {listen}"))
+            .because(error)
+            .hint("another process may hold the port; choose another one, or port 0 for a free one")
+    };
+    let listener = TcpListener::bind(addresses.as_slice()).map_err(refused)?;
+    listener.set_nonblocking(true).map_err(refused)?;
+    Ok(listener)
+}
+
+fn run(runtime: &Runtime, listener: TcpListener, shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
+    if let Err(error) = runtime.block_on(serve(listener, shared, stopped)) {
+        tracing::error!(%error, "http server failed");
+    }
+}
+
+async fn serve(listener: TcpListener, shared: Arc<Shared>, stopped: oneshot::Receiver<()>) -> std::io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let (late, overdue) = oneshot::channel();
+    let stop = async move {
+        // A dropped sender means the same as an order.
+        let _ = stopped.await;
+        let _ = late.send(());
+    };
+    let open_requests = axum::serve(listener, http::router(shared)).with_graceful_shutdown(stop);
+    let patience = async move {
+        let _ = overdue.await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        ended = open_requests => ended,
+        () = patience => Ok(()),
+    }
+}

@@ -1,0 +1,110 @@
+//! The newest windows, rollouts and decisions, bounded, for readers.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::judge::WindowRow;
+use crate::telemetry::latest::Latest;
+use crate::verdict::{Decision, RolloutState};
+
+/// The most rows of judged windows kept, and the most of open ones: about 10 MB each.
+pub const WINDOW_ROWS_MAX: usize = 20_000;
+
+/// The most rollouts kept.
+pub const ROLLOUTS_MAX: usize = 1_000;
+
+/// How many of the last decisions are kept.
+pub const DECISIONS_MAX: usize = 1_000;
+
+/// What tells one number from another: model, version, segment, baseline, column, metric, convention.
+type Number = [String; 7];
+
+/// The newest of everything.
+#[derive(Debug)]
+pub struct View {
+    windows: Latest<Number, WindowRow>,
+    provisional: Vec<WindowRow>,
+    rows_dropped: u64,
+    rollouts: BTreeMap<[String; 3], RolloutState>,
+    decisions: VecDeque<Decision>,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self {
+            windows: Latest::new(WINDOW_ROWS_MAX),
+            provisional: Vec::new(),
+            rows_dropped: 0,
+            rollouts: BTreeMap::new(),
+            decisions: VecDeque::new(),
+        }
+    }
+}
+
+impl View {
+    /// Keeps the newest row of each number.
+    pub fn judged(&mut self, rows: &[WindowRow]) {
+        let Some(oldest) = rows.iter().map(|row| row.window_start).min() else { return };
+        self.windows.make_room(oldest);
+        for row in rows {
+            let kept = self.windows.put(number(row), row.window_end, row.clone());
+            self.rows_dropped += u64::from(!kept);
+        }
+    }
+
+    /// Replaces the open windows.
+    pub fn provisional(&mut self, mut rows: Vec<WindowRow>) {
+        self.rows_dropped += rows.len().saturating_sub(WINDOW_ROWS_MAX) as u64;
+        rows.truncate(WINDOW_ROWS_MAX);
+        self.provisional = rows;
+    }
+
+    /// Keeps the last decisions.
+    pub fn decided(&mut self, decisions: &[Decision]) {
+        self.decisions.extend(decisions.iter().cloned());
+        let surplus = self.decisions.len().saturating_sub(DECISIONS_MAX);
+        self.decisions.drain(..surplus);
+    }
+
+    /// Keeps the newest state of each rollout; beyond the bound, the one that was judged longest ago goes.
+    pub fn rollouts(&mut self, states: &[RolloutState]) {
+        for state in states {
+            let key = [&state.rollout, &state.model, &state.candidate].map(Clone::clone);
+            self.rollouts.insert(key, state.clone());
+        }
+        while self.rollouts.len() > ROLLOUTS_MAX {
+            let oldest = self.rollouts.iter().min_by_key(|(_, state)| state.judged_upto);
+            let key = oldest.map(|(key, _)| key.clone()).expect("it is not empty");
+            self.rollouts.remove(&key);
+        }
+    }
+
+    /// The newest judged row of each number.
+    pub fn windows(&self) -> impl Iterator<Item = &WindowRow> {
+        self.windows.values()
+    }
+
+    /// The rows of open windows.
+    pub fn open(&self) -> &[WindowRow] {
+        &self.provisional
+    }
+
+    /// Rows left out because of [`WINDOW_ROWS_MAX`].
+    #[must_use]
+    pub fn rows_dropped(&self) -> u64 {
+        self.rows_dropped
+    }
+
+    /// Every rollout, by rollout, model and candidate.
+    pub fn states(&self) -> impl Iterator<Item = &RolloutState> {
+        self.rollouts.values()
+    }
+
+    /// The last decisions, newest first.
+    pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
+        self.decisions.iter().rev()
+    }
+}
+
+fn number(row: &WindowRow) -> Number {
+    [&row.model, &row.version, &row.segment, &row.baseline, &row.column, &row.metric, &row.convention].map(Clone::clone)
+}

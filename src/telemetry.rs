@@ -1,0 +1,336 @@
+//! What haldane tells about itself and its models in Prometheus's words.
+//!
+//! The families stand in one list ([`FAMILIES`]); a [`Telemetry`] owns its registry, so tests and several pipelines in one
+//! process do not meet. Shells call it with what happened; the core knows nothing of it.
+
+pub mod family;
+pub mod latest;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{
+    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+pub use family::{FAMILIES, Family, Kind};
+use latest::Latest;
+
+use crate::error::{Error, Result};
+use crate::event::{EventKind, Micros, Poison, Reject};
+use crate::judge::WindowRow;
+use crate::judge::Status;
+use crate::plan::Action;
+use crate::scan::{Counts, LabelCounts};
+use crate::verdict::{Decision, RolloutState};
+
+/// The most series of `haldane_metric_value`: 50 columns times 10 metrics of 10 versions, an ordinary Prometheus's fill.
+pub const METRIC_SERIES_MAX: usize = 5_000;
+
+/// The most rollouts with series of their own.
+pub const ROLLOUT_SERIES_MAX: usize = 500;
+
+/// Seconds; a batch of 8,192 rows takes a few milliseconds.
+const STEP_BUCKETS_S: [f64; 8] = [0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 1.0];
+
+/// Seconds, from a lateness of nothing to labels that take two weeks.
+const DELAY_BUCKETS_S: [f64; 11] = [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 3_600.0, 21_600.0, 86_400.0, 1_209_600.0];
+
+/// How far one input partition is behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lag {
+    /// Records between the log's end and the next one to read.
+    pub records: i64,
+    /// Broker time between the log's newest record and the last one read.
+    pub time: Micros,
+    /// Broker time between the log's newest record and the watermark.
+    pub watermark: Micros,
+    /// Records between the committed offset and the next one to read.
+    pub replay_debt: i64,
+}
+
+/// Every family of [`FAMILIES`], with one method per thing that can happen.
+#[derive(Debug)]
+pub struct Telemetry {
+    registry: Registry,
+    ingested: IntCounterVec,
+    bytes: IntCounterVec,
+    rejected: IntCounterVec,
+    duplicate: IntCounter,
+    late: IntCounter,
+    labels: IntCounterVec,
+    rows: IntCounterVec,
+    decisions: IntCounterVec,
+    lag_records: IntGaugeVec,
+    lag: GaugeVec,
+    watermark_delay: GaugeVec,
+    replay_debt: IntGaugeVec,
+    checkpoint: GaugeVec,
+    step: Histogram,
+    decision_delay: Histogram,
+    value: GaugeVec,
+    value_series: Mutex<Latest<[String; 7], ()>>,
+    series_dropped: IntCounter,
+    severity: IntGaugeVec,
+    blind: IntGaugeVec,
+    rollout_series: Mutex<Latest<[String; 3], ()>>,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Telemetry {
+    /// A fresh registry with every family in it; all counters stand at 0.
+    #[must_use]
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let add = &registry;
+        gauges(add, &family::BUILD).with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let telemetry = Self {
+            ingested: counters(add, &family::INGESTED),
+            bytes: counters(add, &family::BYTES),
+            rejected: counters(add, &family::REJECTED),
+            duplicate: counter(add, &family::DUPLICATE),
+            late: counter(add, &family::LATE),
+            labels: counters(add, &family::LABELS),
+            rows: counters(add, &family::ROWS),
+            decisions: counters(add, &family::DECISIONS),
+            lag_records: gauges(add, &family::LAG_RECORDS),
+            lag: real_gauges(add, &family::LAG),
+            watermark_delay: real_gauges(add, &family::WATERMARK_DELAY),
+            replay_debt: gauges(add, &family::REPLAY_DEBT),
+            checkpoint: real_gauges(add, &family::CHECKPOINT),
+            step: histogram(add, &family::STEP, &STEP_BUCKETS_S),
+            decision_delay: histogram(add, &family::DECISION_DELAY, &DELAY_BUCKETS_S),
+            value: real_gauges(add, &family::VALUE),
+            value_series: Mutex::new(Latest::new(METRIC_SERIES_MAX)),
+            series_dropped: counter(add, &family::SERIES_DROPPED),
+            severity: gauges(add, &family::SEVERITY),
+            blind: gauges(add, &family::BLIND),
+            rollout_series: Mutex::new(Latest::new(ROLLOUT_SERIES_MAX)),
+            registry,
+        };
+        telemetry.start_at_zero();
+        telemetry
+    }
+
+    /// Shows every counter from the start: a rate over a counter that appears with its first event misses that event.
+    fn start_at_zero(&self) {
+        for kind in EventKind::ALL {
+            self.ingested(kind, 0, 0);
+        }
+        for reason in Poison::ALL {
+            self.rejected.with_label_values(&[reason.code()]).inc_by(0);
+        }
+        self.counted(&Counts::default());
+        for status in [Status::Ok, Status::Insufficient, Status::Undefined] {
+            self.rows.with_label_values(&[status_name(status)]).inc_by(0);
+        }
+        for action in [Action::Observe, Action::Warn, Action::Hold, Action::Contain, Action::Rollback] {
+            self.decisions.with_label_values(&[action.name()]).inc_by(0);
+        }
+    }
+
+    /// Events of one kind were decoded from so many bytes of records.
+    pub fn ingested(&self, kind: EventKind, events: u64, bytes: u64) {
+        self.ingested.with_label_values(&[kind.name()]).inc_by(events);
+        self.bytes.with_label_values(&[kind.name()]).inc_by(bytes);
+    }
+
+    /// Events were refused.
+    pub fn rejected(&self, rejects: &[Reject]) {
+        for reject in rejects {
+            self.rejected.with_label_values(&[reject.reason.code()]).inc();
+        }
+    }
+
+    /// The scans have counted so much since they were started, all lanes together.
+    pub fn counted(&self, counts: &Counts) {
+        raise(&self.duplicate, counts.duplicates);
+        raise(&self.late, counts.late);
+        for (fate, n) in fates(&counts.labels) {
+            raise(&self.labels.with_label_values(&[fate]), n);
+        }
+    }
+
+    /// The engine took so long for one batch.
+    pub fn stepped(&self, took: Duration) {
+        self.step.observe(took.as_secs_f64());
+    }
+
+    /// An input partition is so far behind.
+    pub fn lag(&self, topic: &str, partition: i32, lag: Lag) {
+        let partition = partition.to_string();
+        let labels = [topic, &partition];
+        self.lag_records.with_label_values(&labels).set(lag.records);
+        self.lag.with_label_values(&labels).set(seconds(lag.time));
+        self.watermark_delay.with_label_values(&labels).set(seconds(lag.watermark));
+        self.replay_debt.with_label_values(&labels).set(lag.replay_debt);
+    }
+
+    /// An input partition's offset was committed at this wall-clock time.
+    pub fn committed(&self, topic: &str, partition: i32, at: Micros) {
+        self.checkpoint.with_label_values(&[topic, &partition.to_string()]).set(seconds(at));
+    }
+
+    /// An input partition went to another process; its gauges would only mislead from now on.
+    pub fn revoked(&self, topic: &str, partition: i32) {
+        let partition = partition.to_string();
+        let labels = [topic, &partition];
+        // A partition that was never reported has nothing to remove.
+        let _ = self.lag_records.remove_label_values(&labels);
+        let _ = self.lag.remove_label_values(&labels);
+        let _ = self.watermark_delay.remove_label_values(&labels);
+        let _ = self.replay_debt.remove_label_values(&labels);
+        let _ = self.checkpoint.remove_label_values(&labels);
+    }
+
+    /// A decision was published.
+    pub fn decided(&self, decision: &Decision) {
+        self.decisions.with_label_values(&[decision.action.name()]).inc();
+    }
+
+    /// A decision was acknowledged so long after the end of its window.
+    pub fn acknowledged(&self, delay: Micros) {
+        self.decision_delay.observe(seconds(delay));
+    }
+
+    /// Windows were judged. A row without a number takes its series away: an old value must not pass for a current one.
+    pub fn judged(&self, rows: &[WindowRow]) {
+        let Some(oldest) = rows.iter().map(|row| row.window_start).min() else { return };
+        let mut series = lock(&self.value_series);
+        for key in series.make_room(oldest) {
+            let _ = self.value.remove_label_values(&label_refs(&key));
+        }
+        for row in rows {
+            self.rows.with_label_values(&[status_name(row.status)]).inc();
+            self.show(&mut series, row);
+        }
+    }
+
+    fn show(&self, series: &mut Latest<[String; 7], ()>, row: &WindowRow) {
+        let key = value_labels(row);
+        match row.value {
+            Some(value) if series.put(key.clone(), row.window_end, ()) => {
+                self.value.with_label_values(&label_refs(&key)).set(value);
+            }
+            Some(_) => self.series_dropped.inc(),
+            None => {
+                let _ = self.value.remove_label_values(&label_refs(&key));
+                series.remove(&key);
+            }
+        }
+    }
+
+    /// Rollouts changed their state.
+    pub fn rollouts(&self, states: &[RolloutState]) {
+        let Some(oldest) = states.iter().map(|state| state.judged_upto.0).min() else { return };
+        let mut series = lock(&self.rollout_series);
+        for key in series.make_room(oldest) {
+            let _ = self.severity.remove_label_values(&label_refs(&key));
+            let _ = self.blind.remove_label_values(&label_refs(&key));
+        }
+        for state in states {
+            let key = [&state.rollout, &state.model, &state.candidate].map(Clone::clone);
+            if series.put(key.clone(), state.judged_upto.0, ()) {
+                self.severity.with_label_values(&label_refs(&key)).set(severity(&state.state));
+                self.blind.with_label_values(&label_refs(&key)).set(i64::from(state.validity == "BLIND"));
+            } else {
+                self.series_dropped.inc();
+            }
+        }
+    }
+
+    /// The page that Prometheus scrapes.
+    pub fn render(&self) -> Result<String> {
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .map_err(|error| Error::internal("cannot write the metrics page").because(error))
+    }
+}
+
+fn value_labels(row: &WindowRow) -> [String; 7] {
+    [&row.model, &row.version, &row.baseline, &row.segment, &row.column, &row.metric, &row.convention].map(Clone::clone)
+}
+
+fn label_refs<const N: usize>(labels: &[String; N]) -> [&str; N] {
+    labels.each_ref().map(String::as_str)
+}
+
+fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Ok => "ok",
+        Status::Insufficient => "insufficient",
+        Status::Undefined => "undefined",
+    }
+}
+
+fn fates(counts: &LabelCounts) -> [(&'static str, u64); 5] {
+    [
+        ("joined", counts.joined),
+        ("duplicate", counts.duplicates),
+        ("orphan", counts.orphans),
+        ("expired", counts.expired),
+        ("refused", counts.refused),
+    ]
+}
+
+/// Brings a counter to a total. A total that fell, because a lane went to another process, leaves it where it is.
+fn raise(counter: &IntCounter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
+}
+
+fn severity(state: &str) -> i64 {
+    match state {
+        "WARNED" => 1,
+        "HELD" => 2,
+        "CONTAINED" => 3,
+        "ROLLING_BACK" => 4,
+        _ => 0,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge needs no more than 53 bits")]
+fn seconds(time: Micros) -> f64 {
+    time as f64 / 1e6
+}
+
+/// A panic elsewhere leaves the table whole: it is changed by single calls only.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn counter(registry: &Registry, family: &Family) -> IntCounter {
+    register(registry, IntCounter::with_opts(opts(family)))
+}
+
+fn counters(registry: &Registry, family: &Family) -> IntCounterVec {
+    register(registry, IntCounterVec::new(opts(family), family.labels))
+}
+
+fn gauges(registry: &Registry, family: &Family) -> IntGaugeVec {
+    register(registry, IntGaugeVec::new(opts(family), family.labels))
+}
+
+fn real_gauges(registry: &Registry, family: &Family) -> GaugeVec {
+    register(registry, GaugeVec::new(opts(family), family.labels))
+}
+
+fn histogram(registry: &Registry, family: &Family, buckets: &[f64]) -> Histogram {
+    let opts = HistogramOpts::from(opts(family)).buckets(buckets.to_vec());
+    register(registry, Histogram::with_opts(opts))
+}
+
+fn opts(family: &Family) -> Opts {
+    Opts::new(family.name, family.help)
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
+    let collector = made.expect("names and labels of the list are well-formed");
+    registry.register(Box::new(collector.clone())).expect("names of the list are unique");
+    collector
+}

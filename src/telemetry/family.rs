@@ -1,0 +1,130 @@
+//! Every Prometheus metric of haldane: the one list from which they are registered, documented and checked.
+
+/// What kind of number a family holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows; its name ends in `_total`.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts by size.
+    Histogram,
+}
+
+/// One metric family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Family {
+    /// Name: `haldane_`, what it is, and its base unit last.
+    pub name: &'static str,
+    /// What kind of number it holds.
+    pub kind: Kind,
+    /// Names of its labels; every one has few values or a named bound.
+    pub labels: &'static [&'static str],
+    /// One sentence.
+    pub help: &'static str,
+}
+
+const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Family {
+    Family { name, kind: Kind::Counter, labels, help }
+}
+
+const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Family {
+    Family { name, kind: Kind::Gauge, labels, help }
+}
+
+const fn histogram(name: &'static str, help: &'static str) -> Family {
+    Family { name, kind: Kind::Histogram, labels: &[], help }
+}
+
+/// Labels of one input partition.
+const PARTITION: &[&str] = &["topic", "partition"];
+/// Labels of one rollout; their values are bounded by the plan's `versions_max`.
+const ROLLOUT: &[&str] = &["rollout", "model", "candidate"];
+
+pub(super) const BUILD: Family = gauge("haldane_build_info", &["version"], "1, labelled with the running version.");
+pub(super) const INGESTED: Family =
+    counter("haldane_events_ingested_total", &["source"], "Events decoded and counted, by kind of source.");
+pub(super) const BYTES: Family = counter("haldane_ingested_bytes_total", &["source"], "Bytes of records read.");
+pub(super) const REJECTED: Family =
+    counter("haldane_events_rejected_total", &["reason"], "Events refused and sent to the dead-letter topic.");
+pub(super) const DUPLICATE: Family = counter("haldane_events_duplicate_total", &[], "Events seen before and dropped.");
+pub(super) const LATE: Family = counter("haldane_events_late_total", &[], "Events too late for their window, dropped.");
+pub(super) const LABELS: Family = counter("haldane_labels_total", &["fate"], "Labels and what became of them.");
+pub(super) const ROWS: Family =
+    counter("haldane_window_rows_total", &["status"], "Judged window rows, by whether they carry a number.");
+pub(super) const DECISIONS: Family =
+    counter("haldane_decisions_total", &["action"], "Decisions published, by what they ask for.");
+pub(super) const LAG_RECORDS: Family = gauge("haldane_lag_records", PARTITION, "Records between the log's end and us.");
+pub(super) const LAG: Family =
+    gauge("haldane_lag_seconds", PARTITION, "Broker time between the log's newest record and the last one read.");
+pub(super) const WATERMARK_DELAY: Family =
+    gauge("haldane_watermark_delay_seconds", PARTITION, "Broker time between the newest record and the watermark.");
+pub(super) const REPLAY_DEBT: Family =
+    gauge("haldane_replay_debt_records", PARTITION, "Records that would be read again after a restart.");
+pub(super) const CHECKPOINT: Family =
+    gauge("haldane_checkpoint_timestamp_seconds", PARTITION, "Wall-clock time of the last offset commit.");
+pub(super) const STEP: Family = histogram("haldane_step_duration_seconds", "Time the engine takes for one batch.");
+pub(super) const DECISION_DELAY: Family =
+    histogram("haldane_decision_delay_seconds", "Time from the end of a decision's window to its acknowledgement.");
+pub(super) const VALUE: Family = gauge(
+    "haldane_metric_value",
+    &["model", "version", "baseline", "segment", "column", "metric", "convention"],
+    "Value of a drift or quality metric in the latest judged window.",
+);
+pub(super) const SERIES_DROPPED: Family = counter(
+    "haldane_metric_series_dropped_total",
+    &[],
+    "Values of haldane_metric_value left out because the bound on series was reached.",
+);
+pub(super) const SEVERITY: Family =
+    gauge("haldane_rollout_severity", ROLLOUT, "0 observing, 1 warned, 2 held, 3 contained, 4 rolling back.");
+pub(super) const BLIND: Family =
+    gauge("haldane_rollout_blind", ROLLOUT, "1 when the last window lacked data of the candidate or the baseline.");
+
+/// Every family, in the order of the page.
+pub const FAMILIES: &[Family] = &[
+    BUILD,
+    INGESTED,
+    BYTES,
+    REJECTED,
+    DUPLICATE,
+    LATE,
+    LABELS,
+    ROWS,
+    DECISIONS,
+    LAG_RECORDS,
+    LAG,
+    WATERMARK_DELAY,
+    REPLAY_DEBT,
+    CHECKPOINT,
+    STEP,
+    DECISION_DELAY,
+    VALUE,
+    SERIES_DROPPED,
+    SEVERITY,
+    BLIND,
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Units that a name may end in, besides a counter's `_total`.
+    const UNITS: [&str; 8] = ["_seconds", "_bytes", "_records", "_ratio", "_info", "_value", "_severity", "_blind"];
+
+    #[test]
+    fn every_name_is_unique_and_follows_the_naming_rules() {
+        let names: BTreeSet<_> = FAMILIES.iter().map(|family| family.name).collect();
+        assert_eq!(names.len(), FAMILIES.len());
+        for family in FAMILIES {
+            let name = family.name;
+            assert!(name.starts_with("haldane_"), "{name}");
+            assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
+            assert_eq!(family.kind == Kind::Counter, name.ends_with("_total"), "{name}");
+            assert!(family.kind == Kind::Counter || UNITS.iter().any(|unit| name.ends_with(unit)), "{name}");
+            assert!(family.help.ends_with('.'), "{name}");
+        }
+    }
+}

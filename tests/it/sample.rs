@@ -1,0 +1,105 @@
+//! Made-up results that several tests show, count and validate.
+
+use haldane::event::Micros;
+use haldane::judge::WindowRow;
+use haldane::judge::row::Status;
+use haldane::plan::Action;
+use haldane::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason, RuleHistory};
+use haldane::verdict::{Decision, Evidence, RolloutState};
+
+/// PSI of one column of fraud v2 in the window that ends then.
+pub(crate) fn row(column: &str, window_end: Micros, value: Option<f64>) -> WindowRow {
+    WindowRow {
+        window_start: window_end - 10,
+        window_end,
+        model: "fraud".to_owned(),
+        version: "v2".to_owned(),
+        segment: String::new(),
+        baseline: "concurrent:v1".to_owned(),
+        reference: String::new(),
+        column: column.to_owned(),
+        metric: "psi".to_owned(),
+        convention: "deciles".to_owned(),
+        revision: 0,
+        status: if value.is_some() { Status::Ok } else { Status::Insufficient },
+        value,
+        low: None,
+        high: None,
+        p_value: None,
+        n: 100,
+        n_baseline: 100,
+        bins: 10,
+        coverage: None,
+    }
+}
+
+/// A decision on fraud v2.
+pub(crate) fn decision(action: Action) -> Decision {
+    Decision {
+        id: format!("b3:{}", "0".repeat(64)),
+        sequence: 1,
+        episode: format!("b3:{}", "0".repeat(64)),
+        time: 0,
+        action,
+        cap_pct: None,
+        rollout: "fraud".to_owned(),
+        model: "fraud".to_owned(),
+        candidate: "v2".to_owned(),
+        baseline: "v1".to_owned(),
+        denied_versions: Vec::new(),
+        precondition: Precondition {
+            candidate: "v2".to_owned(),
+            state: "OBSERVING".to_owned(),
+            state_sequence: "0".repeat(20),
+        },
+        supersedes: Vec::new(),
+        authority: "ADVISORY".to_owned(),
+        reason: Reason { code: "ERROR_RATE".to_owned(), text: "too many errors".to_owned() },
+        evidence: vec![Evidence {
+            rule: "errors".to_owned(),
+            metric: "error_rate".to_owned(),
+            column: String::new(),
+            segment: "country=DE".to_owned(),
+            baseline_kind: "concurrent".to_owned(),
+            convention: "share".to_owned(),
+            estimate: 0.08,
+            lo: None,
+            hi: Some(0.1),
+            bound: 0.02,
+            n_candidate: 400,
+            n_baseline: 1_600,
+            breaches: (2, 3),
+            window: (0, 10),
+            reference: String::new(),
+            flags: vec!["labels_72pct".to_owned()],
+        }],
+        exposure: Exposure { declared_pct: None, observed_pct: 20.0 },
+        inputs: DecisionInputs {
+            offsets: vec![("fraud.predictions".to_owned(), 0, 1, 99)],
+            policy: format!("b3:{}", "1".repeat(64)),
+            reference: String::new(),
+            engine: "haldane".to_owned(),
+        },
+        lease_s: 900,
+        drill: false,
+    }
+}
+
+/// Where a candidate of the rollout of fraud stands.
+pub(crate) fn state(candidate: &str, state: &str, validity: &str) -> RolloutState {
+    RolloutState {
+        rollout: "fraud".to_owned(),
+        model: "fraud".to_owned(),
+        candidate: candidate.to_owned(),
+        baseline: "v1".to_owned(),
+        state: state.to_owned(),
+        validity: validity.to_owned(),
+        sequence: 1,
+        cap_pct: None,
+        in_force: Vec::new(),
+        episode: String::new(),
+        declared_pct: None,
+        judged_upto: (10, 0),
+        history: vec![RuleHistory { rule: "errors".to_owned(), scope: "@".to_owned(), breached: vec![true, false] }],
+    }
+}

@@ -1,0 +1,198 @@
+//! The HTTP side, over real sockets.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+
+use haldane::engine::Effects;
+use haldane::error::Fault;
+use haldane::judge::WindowRow;
+use haldane::plan::Action;
+use haldane::scan::Counts;
+use haldane::serve::view::{DECISIONS_MAX, WINDOW_ROWS_MAX};
+use haldane::serve::{Phase, Server, Shared};
+use haldane::telemetry::FAMILIES;
+use serde_json::Value;
+
+use crate::sample::{decision, row, state};
+
+/// Status and body of an answer.
+struct Answer {
+    status: u16,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {}", self.body))
+    }
+
+    /// Checks that it is an error that says what and what to do.
+    fn check_problem(&self, status: u16, says: &str) {
+        let json = self.json();
+        let error = json["error"].as_str().unwrap();
+        assert_eq!(self.status, status, "{error}");
+        assert!(error.contains(says), "{error}");
+        assert!(!json["hint"].as_str().unwrap().is_empty());
+    }
+}
+
+fn ask(address: SocketAddr, method: &str, path: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: haldane\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, body: body.to_owned() }
+}
+
+/// A server with one judged window, one open one, two rollouts and two decisions.
+fn server() -> (Server, Arc<Shared>) {
+    let shared = Arc::new(Shared::new());
+    let effects = Effects {
+        windows: vec![row("amount", 10, Some(0.3)), row("age", 10, None)],
+        decisions: vec![decision(Action::Warn), decision(Action::Contain)],
+        states: vec![state("v2", "CONTAINED", "VALID"), state("v3", "OBSERVING", "BLIND")],
+    };
+    shared.publish(&effects);
+    shared.provisional(vec![row("amount", 20, Some(0.4))]);
+    (Server::start("127.0.0.1:0", Arc::clone(&shared)).unwrap(), shared)
+}
+
+fn get(server: &Server, path: &str) -> Answer {
+    ask(server.address(), "GET", path)
+}
+
+#[test]
+fn liveness_names_its_workers() {
+    let (server, shared) = server();
+    shared.health().tick("judge");
+    let answer = get(&server, "/livez");
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json()["workers"][0]["worker"], "judge");
+    shared.health().retire("judge");
+    assert_eq!(get(&server, "/livez").json()["workers"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn readiness_follows_the_phase() {
+    let (server, shared) = server();
+    get(&server, "/readyz").check_problem(503, "starting");
+    shared.health().enter(Phase::Ready);
+    assert_eq!(get(&server, "/readyz").status, 200);
+    shared.health().enter(Phase::Stopping);
+    get(&server, "/readyz").check_problem(503, "stopping");
+}
+
+#[test]
+fn every_line_of_the_metrics_page_is_well_formed() {
+    let (server, shared) = server();
+    shared.telemetry().counted(&Counts { late: 1, ..Counts::default() });
+    let answer = get(&server, "/metrics");
+    assert_eq!(answer.status, 200);
+    let samples: Vec<_> = answer.body.lines().filter(|line| !line.starts_with('#')).collect();
+    for line in &samples {
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        let name = series.split('{').next().unwrap();
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+        let listed = |family: &&haldane::telemetry::Family| name.starts_with(family.name);
+        assert!(FAMILIES.iter().any(|family| listed(&family)), "{line}");
+        assert!(series.len() == name.len() || series.ends_with('}'), "{line}");
+    }
+    assert!(samples.contains(&"haldane_events_late_total 1"));
+    assert!(samples.contains(&r#"haldane_decisions_total{action="contain"} 1"#));
+}
+
+#[test]
+fn windows_are_filtered_and_open_ones_stand_apart() {
+    let (server, shared) = server();
+    let all = get(&server, "/v1/windows").json();
+    assert_eq!(all["windows"].as_array().unwrap().len(), 2);
+    let amount = get(&server, "/v1/windows?model=fraud&version=v2&metric=psi&column=amount&segment=").json();
+    assert_eq!(amount["windows"][0]["value"], 0.3);
+    assert_eq!(amount["provisional"][0]["value"], 0.4);
+    assert_eq!(amount["windows"].as_array().unwrap().len(), 1);
+    assert_eq!(get(&server, "/v1/windows?version=v9").json()["windows"], Value::Array(Vec::new()));
+
+    shared.publish(&Effects { windows: vec![row("amount", 20, Some(0.5))], ..Effects::default() });
+    let newer = get(&server, "/v1/windows?column=amount").json();
+    assert_eq!(newer["windows"].as_array().unwrap().len(), 1, "the newest window of each number is shown");
+    assert_eq!(newer["windows"][0]["value"], 0.5);
+}
+
+#[test]
+fn rollouts_are_listed_and_found_one_by_one() {
+    let (server, shared) = server();
+    assert_eq!(get(&server, "/v1/rollouts").json()["rollouts"].as_array().unwrap().len(), 2);
+    assert_eq!(get(&server, "/v1/rollouts/fraud/v2").json()["state"], "CONTAINED");
+    get(&server, "/v1/rollouts/fraud/v9").check_problem(404, "no candidate v9 in rollout fraud");
+
+    let mut other = state("v2", "HELD", "VALID");
+    other.model = "spam".to_owned();
+    shared.restore(&[other]);
+    get(&server, "/v1/rollouts/fraud/v2").check_problem(400, "2 models");
+    assert_eq!(get(&server, "/v1/rollouts/fraud/v2?model=spam").json()["state"], "HELD");
+}
+
+#[test]
+fn decisions_come_newest_first() {
+    let (server, _shared) = server();
+    let found = get(&server, "/v1/decisions").json();
+    assert_eq!(found["decisions"][0]["action"], "contain");
+    assert_eq!(found["decisions"].as_array().unwrap().len(), 2);
+    assert_eq!(get(&server, "/v1/decisions?limit=1&rollout=fraud").json()["decisions"].as_array().unwrap().len(), 1);
+    assert_eq!(get(&server, "/v1/decisions?candidate=v1").json()["decisions"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn what_cannot_be_answered_says_why_in_json() {
+    let (server, _shared) = server();
+    get(&server, "/v1/nothing").check_problem(404, "/v1/nothing");
+    get(&server, "/v1/windows?colour=red").check_problem(400, "colour");
+    get(&server, "/v1/decisions?limit=many").check_problem(400, "limit");
+    ask(server.address(), "POST", "/v1/rollouts").check_problem(405, "/v1/rollouts");
+    assert_eq!(get(&server, "/").json()["name"], "haldane");
+}
+
+#[test]
+fn what_is_kept_for_readers_is_bounded() {
+    let (server, shared) = server();
+    let windows: Vec<WindowRow> = (0..=WINDOW_ROWS_MAX).map(|i| row(&format!("f{i}"), 10, Some(0.1))).collect();
+    shared.provisional(windows.clone());
+    let decisions = vec![decision(Action::Hold); DECISIONS_MAX];
+    shared.publish(&Effects { windows, decisions, ..Effects::default() });
+    let shown = get(&server, "/v1/windows").json();
+    assert_eq!(shown["windows"].as_array().unwrap().len(), WINDOW_ROWS_MAX);
+    assert_eq!(shown["provisional"].as_array().unwrap().len(), WINDOW_ROWS_MAX);
+    assert_eq!(shown["rows_dropped"], 1 + 3, "one open row; two judged ones were there before");
+    let decisions = get(&server, "/v1/decisions").json();
+    let actions: Vec<_> = decisions["decisions"].as_array().unwrap().iter().map(|one| &one["action"]).collect();
+    assert_eq!(actions.len(), DECISIONS_MAX);
+    assert!(actions.iter().all(|action| **action == "hold"), "the oldest go first");
+}
+
+#[test]
+fn shutdown_frees_the_port_and_closes_idle_connections() {
+    let (server, shared) = server();
+    let address = server.address();
+    let mut idle = TcpStream::connect(address).unwrap();
+    assert_eq!(get(&server, "/").status, 200);
+    server.shutdown();
+    assert_eq!(shared.health().phase(), Phase::Stopping);
+    assert_eq!(idle.read(&mut [0; 1]).unwrap_or(0), 0, "the connection is closed");
+    TcpListener::bind(address).unwrap();
+}
+
+#[test]
+fn a_bad_address_and_a_taken_port_are_told_apart() {
+    let shared = Arc::new(Shared::new());
+    let bad = Server::start("nowhere", Arc::clone(&shared)).unwrap_err();
+    assert_eq!((bad.fault(), bad.to_string().contains("`nowhere`")), (Fault::User, true));
+    assert!(bad.advice().unwrap().contains("host:port"));
+
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = Server::start(holder.local_addr().unwrap(), shared).unwrap_err();
+    assert_eq!(taken.fault(), Fault::External);
+    assert!(taken.advice().unwrap().contains("another process may hold the port"));
+}

@@ -1,0 +1,128 @@
+//! The page shows what happened, every family of the list, and never more series than the bound.
+
+use std::time::Duration;
+
+use haldane::event::{EventKind, Poison, Reject};
+use haldane::judge::WindowRow;
+use haldane::plan::Action;
+use haldane::scan::{Counts, LabelCounts};
+use haldane::telemetry::{FAMILIES, Lag, METRIC_SERIES_MAX, Telemetry};
+
+use crate::sample::{decision, row, state};
+
+/// One of everything that can happen.
+fn busy() -> Telemetry {
+    let telemetry = Telemetry::new();
+    telemetry.ingested(EventKind::Prediction, 8_192, 1_000_000);
+    telemetry.rejected(&[Reject { offset: 1, row: 0, reason: Poison::Malformed, detail: String::new() }]);
+    let labels = LabelCounts { joined: 5, ..LabelCounts::default() };
+    telemetry.counted(&Counts { late: 2, duplicates: 3, ..Counts::default() });
+    telemetry.counted(&Counts { late: 4, duplicates: 3, labels, ..Counts::default() });
+    telemetry.stepped(Duration::from_millis(2));
+    let lag = Lag { records: 7, time: 1_500_000, watermark: 2_500_000, replay_debt: 9 };
+    telemetry.lag("fraud.predictions", 0, lag);
+    telemetry.committed("fraud.predictions", 0, 5_000_000);
+    telemetry.decided(&decision(Action::Contain));
+    telemetry.acknowledged(12_000_000);
+    telemetry.judged(&[row("amount", 10, Some(0.25))]);
+    telemetry.rollouts(&[state("v2", "CONTAINED", "BLIND")]);
+    telemetry
+}
+
+fn page(telemetry: &Telemetry) -> String {
+    telemetry.render().expect("the page is written")
+}
+
+#[test]
+fn the_page_shows_every_family_of_the_list_and_no_other() {
+    let page = page(&busy());
+    let shown: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next()).collect();
+    let mut listed: Vec<_> = FAMILIES.iter().map(|family| family.name).collect();
+    listed.sort_unstable();
+    assert_eq!(shown, listed);
+}
+
+#[test]
+fn the_page_shows_what_happened() {
+    let page = page(&busy());
+    for line in [
+        r#"haldane_events_ingested_total{source="prediction"} 8192"#,
+        r#"haldane_ingested_bytes_total{source="prediction"} 1000000"#,
+        r#"haldane_events_rejected_total{reason="malformed"} 1"#,
+        r#"haldane_events_rejected_total{reason="empty"} 0"#,
+        "haldane_events_duplicate_total 3",
+        "haldane_events_late_total 4",
+        r#"haldane_labels_total{fate="joined"} 5"#,
+        r#"haldane_lag_records{partition="0",topic="fraud.predictions"} 7"#,
+        r#"haldane_lag_seconds{partition="0",topic="fraud.predictions"} 1.5"#,
+        r#"haldane_watermark_delay_seconds{partition="0",topic="fraud.predictions"} 2.5"#,
+        r#"haldane_replay_debt_records{partition="0",topic="fraud.predictions"} 9"#,
+        r#"haldane_checkpoint_timestamp_seconds{partition="0",topic="fraud.predictions"} 5"#,
+        r#"haldane_decisions_total{action="contain"} 1"#,
+        "haldane_decision_delay_seconds_sum 12",
+        "haldane_step_duration_seconds_count 1",
+        r#"haldane_window_rows_total{status="ok"} 1"#,
+        r#"haldane_rollout_severity{candidate="v2",model="fraud",rollout="fraud"} 3"#,
+        r#"haldane_rollout_blind{candidate="v2",model="fraud",rollout="fraud"} 1"#,
+    ] {
+        assert!(page.lines().any(|shown| shown == line), "{line} is missing in\n{page}");
+    }
+}
+
+#[test]
+fn a_revoked_partition_takes_its_gauges_along() {
+    let telemetry = busy();
+    telemetry.revoked("fraud.predictions", 0);
+    telemetry.revoked("never.seen", 3);
+    assert!(!page(&telemetry).contains("fraud.predictions"));
+}
+
+#[test]
+fn a_value_that_is_gone_is_not_shown() {
+    let telemetry = Telemetry::new();
+    telemetry.judged(&[row("amount", 10, Some(0.5))]);
+    assert!(page(&telemetry).contains("\nhaldane_metric_value{"));
+    telemetry.judged(&[row("amount", 20, None)]);
+    assert!(!page(&telemetry).contains("\nhaldane_metric_value{"));
+}
+
+fn n_series(telemetry: &Telemetry) -> usize {
+    page(telemetry).lines().filter(|line| line.starts_with("haldane_metric_value{")).count()
+}
+
+#[test]
+fn series_are_bounded_and_what_is_left_out_is_counted() {
+    let telemetry = Telemetry::new();
+    let rows: Vec<_> = (0..METRIC_SERIES_MAX + 3).map(|column| row(&format!("f{column:05}"), 10, Some(0.1))).collect();
+    telemetry.judged(&rows);
+    assert_eq!(n_series(&telemetry), METRIC_SERIES_MAX);
+    assert!(page(&telemetry).contains("haldane_metric_series_dropped_total 3\n"));
+}
+
+#[test]
+fn series_not_heard_of_again_make_room() {
+    let telemetry = Telemetry::new();
+    let rows: Vec<_> = (0..METRIC_SERIES_MAX).map(|column| row(&format!("f{column:05}"), 10, Some(0.1))).collect();
+    telemetry.judged(&rows);
+    telemetry.judged(&[row("new", 30, Some(0.2))]);
+    assert_eq!(n_series(&telemetry), 1);
+    assert!(page(&telemetry).contains("haldane_metric_series_dropped_total 0\n"));
+}
+
+#[test]
+fn quotes_and_newlines_in_labels_are_escaped() {
+    let telemetry = Telemetry::new();
+    telemetry.judged(&[WindowRow { segment: "country=\"D\nE\"".to_owned(), ..row("amount", 10, Some(0.1)) }]);
+    assert!(page(&telemetry).contains(r#"segment="country=\"D\nE\"""#));
+}
+
+#[test]
+fn alerts_name_only_families_that_exist() {
+    let rules = include_str!("../../deploy/prometheus-rules.yaml");
+    let words = rules.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let named: Vec<_> = words.filter(|word| word.starts_with("haldane_")).collect();
+    assert!(named.len() >= 9);
+    for name in named {
+        assert!(FAMILIES.iter().any(|family| family.name == name), "{name}");
+    }
+}
