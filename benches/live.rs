@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use haldane::config::KafkaConfig;
 use haldane::kafka::Connection;
-use haldane::kafka::Settings;
 use haldane::kafka::connection::Errors;
 use haldane::kafka::producer::Producer;
 use haldane::kafka::standalone::{self, Options};
@@ -89,7 +89,7 @@ fn read_bare(cluster: &Cluster, events: u64) {
     }
 }
 
-fn run_pipeline(settings: &Settings, cluster: &Cluster, events: u64) {
+fn run_pipeline(settings: &KafkaConfig, cluster: &Cluster, events: u64) {
     let options = Options { until_end: true, ..Options::default() };
     let plan = kafka::plan(&cluster.input);
     let summary = standalone::run(&plan, settings, options, &Deaf, &AtomicBool::new(false)).expect("a run");

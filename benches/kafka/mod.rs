@@ -5,9 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use haldane::config::{KafkaConfig, Topics};
 use haldane::event::{EventKind, Micros, SECOND};
-use haldane::kafka::Settings;
-use haldane::kafka::settings::Topics;
 use haldane::kernel::bin::Edges;
 use haldane::kernel::moment::Grid;
 use haldane::plan::{
@@ -33,7 +32,7 @@ pub fn measuring() -> bool {
 /// A cluster with one input topic and haldane's own.
 pub struct Cluster {
     /// How to reach it.
-    pub settings: Settings,
+    pub settings: KafkaConfig,
     /// The input topic.
     pub input: String,
     _mock: Option<MockCluster<'static, DefaultProducerContext>>,
@@ -52,8 +51,9 @@ impl Cluster {
             state: broker.topic("state", 1),
             partials: broker.topic("partials", 1),
             dead_letter: broker.topic("deadletter", 1),
+            windows: None,
         };
-        let settings = Settings { brokers: broker.bootstrap.clone(), group: "bench".into(), topics, ..Settings::default() };
+        let settings = KafkaConfig { topics, ..KafkaConfig::plain(&broker.bootstrap, "bench") };
         Self { settings, input: broker.topic("input", 4), _mock: None }
     }
 
@@ -64,13 +64,13 @@ impl Cluster {
             mock.create_topic(topic, 1, 1).expect("a mock topic");
         }
         mock.create_topic("input", 4, 1).expect("a mock topic");
-        let settings = Settings { brokers: mock.bootstrap_servers(), group: "bench".into(), topics, ..Settings::default() };
+        let settings = KafkaConfig::plain(mock.bootstrap_servers(), "bench");
         Self { settings, input: "input".into(), _mock: Some(mock) }
     }
 
     /// The same cluster under a group that has committed nothing.
-    pub fn fresh_group(&self, round: usize) -> Settings {
-        Settings { group: format!("bench.{round}"), ..self.settings.clone() }
+    pub fn fresh_group(&self, round: usize) -> KafkaConfig {
+        KafkaConfig { group: format!("bench.{round}"), ..self.settings.clone() }
     }
 }
 

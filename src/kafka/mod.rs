@@ -10,7 +10,6 @@ pub mod dead_letter;
 pub mod producer;
 pub mod publish;
 pub mod reader;
-pub mod settings;
 pub mod standalone;
 pub mod states;
 pub mod topics;
@@ -19,6 +18,6 @@ pub mod watch;
 pub mod whole_topic;
 
 pub use connection::Connection;
-pub use settings::Settings;
+
 pub use wait::wait;
 pub use watch::Watch;

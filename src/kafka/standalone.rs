@@ -18,7 +18,7 @@ use super::connection::{Connection, Errors};
 use super::producer::Producer;
 use super::publish::{Publisher, wall_clock};
 use super::reader::{BATCH_RECORDS_MAX, DeadLetters, Extent, Member, Portion, Reader};
-use super::settings::Settings;
+use crate::config::KafkaConfig;
 use super::states;
 use super::topics::{self, Own, Partitions};
 use super::watch::{Standing, Watch};
@@ -73,7 +73,7 @@ enum News {
 /// Runs a pipeline until `stop` is set or, when bounded, until the ends of its logs.
 pub fn run(
     plan: &Arc<Plan>,
-    settings: &Settings,
+    settings: &KafkaConfig,
     options: Options,
     watch: &dyn Watch,
     stop: &AtomicBool,

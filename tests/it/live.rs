@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use haldane::config::KafkaConfig;
 use haldane::engine::{Effects, Engine};
 use haldane::error::{Error, Result};
 use haldane::event::{Micros, SECOND, stable_hash};
 use haldane::kafka::connection::Connection;
 use haldane::kafka::producer::Producer;
-use haldane::kafka::settings::Settings;
 use haldane::kafka::standalone::{self, Options, Summary};
 use haldane::kafka::watch::Watch;
 use haldane::kafka::whole_topic;
@@ -102,7 +102,7 @@ fn in_memory(log: &[Event], lanes: u32) -> Trace {
 
 /// A broker with the log on two topics, and everything needed to run over it.
 struct Stage {
-    settings: Settings,
+    settings: KafkaConfig,
     topics: [String; 2],
     plan: Arc<Plan>,
 }
