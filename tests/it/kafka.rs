@@ -176,7 +176,7 @@ fn a_commit_comes_back_with_its_metadata_and_a_fresh_group_starts_at_the_beginni
     let absent = StreamCheckpoint { source: 0, low_water: 0, meta: meta(0) };
     let checkpoints =
         [Checkpoint { lane: 0, streams: vec![saved.clone()] }, Checkpoint { lane: 9, streams: vec![absent] }];
-    checkpoint::commit(&consumer, &plan, &streams, &checkpoints).unwrap();
+    checkpoint::commit(&consumer, &streams, &checkpoints).unwrap();
     let again = checkpoint::origins(&committer(&connection), &streams).unwrap();
     assert_eq!(again, [at(0, 3, 5, Some(meta(7_200_000_000))), at(1, 0, 0, None)]);
     assert_eq!(checkpoint::restored(0, &again), Checkpoint { lane: 0, streams: vec![saved] });
@@ -193,7 +193,7 @@ fn a_commit_beyond_the_log_says_that_the_topic_was_made_anew() {
     let streams = [Stream { source: 0, lane: 0, topic: topic.clone() }];
     let saved = StreamCheckpoint { source: 0, low_water: 40, meta: meta(0) };
     let consumer = committer(&connection);
-    checkpoint::commit(&consumer, &plan, &streams, &[Checkpoint { lane: 0, streams: vec![saved] }]).unwrap();
+    checkpoint::commit(&consumer, &streams, &[Checkpoint { lane: 0, streams: vec![saved] }]).unwrap();
     let error = checkpoint::origins(&consumer, &streams).unwrap_err();
     assert_eq!(error.to_string(), format!("committed offset 40 of {topic}/0 is beyond the end of its log, 0"));
 }
