@@ -164,7 +164,6 @@ fn a_commit_comes_back_with_its_metadata_and_a_fresh_group_starts_at_the_beginni
     let connection = Connection::open(&settings).unwrap();
     let topic = broker.topic("events", 2);
     fill(&connection, &topic, 0, 5);
-    let plan = plan(vec![source(EventKind::Prediction, &topic)]);
     let streams: Vec<Stream> = (0..2).map(|lane| Stream { source: 0, lane, topic: topic.clone() }).collect();
     let consumer = committer(&connection);
 
@@ -189,7 +188,6 @@ fn a_commit_beyond_the_log_says_that_the_topic_was_made_anew() {
     let settings = settings(broker);
     let connection = Connection::open(&settings).unwrap();
     let topic = broker.topic("events", 1);
-    let plan = plan(vec![source(EventKind::Prediction, &topic)]);
     let streams = [Stream { source: 0, lane: 0, topic: topic.clone() }];
     let saved = StreamCheckpoint { source: 0, low_water: 40, meta: meta(0) };
     let consumer = committer(&connection);
