@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::batch::EventBatch;
 use crate::event::Micros;
-use crate::judge::{Judge, WindowRow};
 pub use crate::judge::Effects;
+use crate::judge::{Judge, WindowRow};
 use crate::plan::Plan;
 use crate::scan::{Checkpoint, Counts, Partial, Scan};
 use crate::verdict::RolloutState;

@@ -19,8 +19,8 @@ use latest::Latest;
 
 use crate::error::{Error, Result};
 use crate::event::{EventKind, Micros, Poison, Reject};
-use crate::judge::WindowRow;
 use crate::judge::Status;
+use crate::judge::WindowRow;
 use crate::plan::Action;
 use crate::scan::{Counts, LabelCounts};
 use crate::verdict::{Decision, RolloutState};

@@ -12,6 +12,7 @@ use crate::batch::EventBatch;
 use crate::config::{self, Pipeline, reference};
 use crate::error::{Error, Result};
 use crate::plan::Reference;
+use crate::replay::{self, Step};
 use crate::summary::Profile;
 
 /// Build or show a reference profile.
@@ -87,8 +88,13 @@ fn profile(pipeline: &Pipeline, files: &[PathBuf], origin: &str) -> Result<Profi
 }
 
 fn for_each_batch(pipeline: &Pipeline, files: &[PathBuf], mut take: impl FnMut(&EventBatch)) -> Result<()> {
-    let _ = (pipeline, files, &mut take);
-    Err(Error::internal("reading files is not part of this build"))
+    for step in replay::open(&pipeline.plan, files, &replay::Options::default())? {
+        match step? {
+            Step::Batch(batch) => take(&batch),
+            Step::Refused(_) | Step::End { .. } => {}
+        }
+    }
+    Ok(())
 }
 
 fn names(files: &[PathBuf]) -> String {

@@ -18,8 +18,16 @@ pub struct SchemaArgs {
 }
 
 /// Name, what it describes, and text of every schema.
-const SCHEMAS: [(&str, &str, &str); 1] =
-    [("pipeline", "pipeline files", include_str!("../../schemas/pipeline.schema.json"))];
+const SCHEMAS: [(&str, &str, &str); 8] = [
+    ("pipeline", "pipeline files", include_str!("../../schemas/pipeline.schema.json")),
+    ("prediction", "predictions, as JSON records", include_str!("../../schemas/prediction.schema.json")),
+    ("feature", "feature events, as JSON records", include_str!("../../schemas/feature.schema.json")),
+    ("outcome", "outcomes, as JSON records", include_str!("../../schemas/outcome.schema.json")),
+    ("exposure", "changes of traffic share, as JSON records", include_str!("../../schemas/exposure.schema.json")),
+    ("window", "judged windows", include_str!("../../schemas/window.schema.json")),
+    ("decision", "decisions on the control topic", include_str!("../../schemas/decision.schema.json")),
+    ("rollout-state", "states of rollouts on the state topic", include_str!("../../schemas/rollout-state.schema.json")),
+];
 
 /// Runs the command.
 pub fn run(args: &SchemaArgs, out: &mut dyn Write) -> Result<()> {

@@ -1,1 +1,493 @@
 //! What pipeline files mean, and how their errors read.
+
+use std::path::Path;
+
+use super::*;
+use crate::event::SECOND;
+use crate::plan::{Baseline, Field, Role as ColumnRole, Task, TimeFormat, WindowKind};
+
+/// Names only what cannot be guessed.
+const SMALL: &str = "\
+sources:
+  predictions:
+    topic: p
+    id: id
+    version: v
+    event_time: t
+    score: s
+";
+
+/// The text of [`SMALL`] with more sections after it.
+fn with(more: &str) -> String {
+    format!("{SMALL}{more}")
+}
+
+fn load(text: &str) -> Pipeline {
+    parse(text, "p.yaml", Path::new("")).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn check_error(text: &str, expected: &str) {
+    let error = parse(text, "p.yaml", Path::new("/nowhere")).map(|_| ()).expect_err("the file is wrong");
+    assert_eq!(error.to_string(), expected.trim_start(), "\n{text}");
+    assert_eq!(error.exit_code(), 2);
+}
+
+#[test]
+fn a_file_that_names_only_what_cannot_be_guessed_is_enough() {
+    let pipeline = load(SMALL);
+    let plan = &*pipeline.plan;
+    let source = &plan.sources[0];
+    assert_eq!((plan.name.as_str(), plan.sources.len()), ("pipeline", 1));
+    assert_eq!(source.mapping.model, Field::Constant("pipeline".into()));
+    assert_eq!(source.mapping.event_time, Some((vec!["t".into()], TimeFormat::Rfc3339)));
+    let time = &plan.time;
+    assert_eq!(time.window, WindowKind::Sliding { size: 300 * SECOND, slide: 300 * SECOND });
+    assert_eq!((time.pane, time.lateness, time.idle_after), (300 * SECOND, 30 * SECOND, 10 * SECOND));
+    assert_eq!((time.early_every, time.jump_max, time.jump_confirmations), (2 * SECOND, 3600 * SECOND, 3));
+    assert_eq!((time.skew_max, time.revise_for), (3600 * SECOND, 3600 * SECOND));
+    assert!(plan.quality.is_none() && plan.baselines.is_empty() && plan.policy.rules.is_empty());
+    assert!(plan.metrics.names.contains(&"error_rate") && !plan.metrics.names.contains(&"psi"));
+    assert_eq!(pipeline.serve, ServeConfig::default());
+    assert!(pipeline.kafka.is_none());
+}
+
+#[test]
+fn labels_have_defaults_once_there_is_a_source_of_them() {
+    let plan = load(&with("  outcomes: { topic: o, id: id, label: y }\nrollout: { baseline: v1 }\n")).plan;
+    let quality = plan.quality.as_ref().unwrap();
+    assert_eq!((quality.task, quality.width_bins.as_slice()), (Task::Binary, &[10, 15][..]));
+    assert_eq!((quality.wait, quality.horizon), (3600 * SECOND, 7 * 86_400 * SECOND));
+    assert_eq!((quality.threshold, quality.sample, quality.pending_max), (0.5, 1.0, 1_000_000));
+    assert_eq!(plan.time.revise_for, quality.horizon);
+    assert_eq!(plan.baselines, [Baseline::Concurrent]);
+    assert_eq!((plan.policy.rollout.as_str(), plan.policy.authority.as_str()), ("pipeline", "ADVISORY"));
+    assert!(["psi", "brier", "auc"].iter().all(|name| plan.metrics.names.contains(name)));
+    assert!(!plan.metrics.names.contains(&"mae"));
+}
+
+#[test]
+fn columns_come_in_the_order_of_the_file_then_score_then_latency() {
+    let text = "
+sources:
+  predictions:
+    topic: p
+    id: id
+    version: { constant: '7' }
+    score: { path: out.s, range: [-1, 1] }
+    latency: { path: took, unit: us }
+    features:
+      numeric: { z: { path: in.z, edges: [1, 2] }, a: { path: in.a, range: [0, 5] } }
+      categorical: [kind]
+      boolean: [flag]
+";
+    let plan = load(text).plan;
+    let columns: Vec<(&str, ColumnRole, usize)> =
+        plan.columns.numeric.iter().map(|c| (c.name.as_str(), c.role, c.cut.edges.n_bins())).collect();
+    assert_eq!(
+        columns,
+        [
+            ("z", ColumnRole::Feature, 3),
+            ("a", ColumnRole::Feature, 1043),
+            ("score", ColumnRole::Score, 1043),
+            ("latency", ColumnRole::Latency, 1043)
+        ]
+    );
+    let mapping = &plan.sources[0].mapping;
+    let factors: Vec<f64> = mapping.numeric.iter().flatten().map(|field| field.factor).collect();
+    assert_eq!(factors, [1.0, 1.0, 1.0, 1e-3]);
+    assert_eq!(mapping.categorical, [Some(vec!["kind".to_owned()]), Some(vec!["flag".to_owned()])]);
+    assert_eq!((mapping.version.clone(), mapping.event_time.clone()), (Field::Constant("7".into()), None));
+}
+
+#[test]
+fn panes_are_as_long_as_size_and_slide_allow() {
+    let pane = |windows: &str| load(&with(&format!("windows: {windows}\n"))).plan.time.pane;
+    assert_eq!(pane("{ size: 5m, slide: 1m }"), 60 * SECOND);
+    assert_eq!(pane("{ size: 90s, slide: 60s }"), 30 * SECOND);
+    assert_eq!(pane("{ size: 5m, pane: 30s }"), 30 * SECOND);
+    assert_eq!(pane("{ at_least: 500 }"), 60 * SECOND);
+    assert_eq!(pane("{ at_least: 500, max: 90s }"), 30 * SECOND);
+}
+
+#[test]
+fn the_digest_is_of_the_meaning() {
+    let digest = |text: &str| load(text).plan.digest.clone();
+    let same = digest(&with("windows: { size: 60m }\n"));
+    assert_eq!(same, digest(&with("windows: { size: 1h, slide: 3600s, pane: 1h, early_every: 9s }\n")));
+    assert_eq!(same, digest(&with("kafka: { brokers: 'b:1' }\nwindows: { size: 1h }\nserve: { listen: '[::1]:1' }\n")));
+    assert_ne!(same, digest(&with("windows: { size: 2h }\n")));
+    assert_ne!(same, digest(&with("windows: { size: 1h }\nfine_bins: 20\n")));
+    assert!(same.starts_with("b3:") && same.len() == 67);
+}
+
+#[test]
+fn kafka_has_defaults_and_shows_no_secret() {
+    let secret = "kafka:\n  brokers: 'b:9093'\n  librdkafka: { client.id: geheim }\n  security: { protocol: sasl_ssl, \
+                  mechanism: SCRAM-SHA-256, username: u, password_env: PW, ca: ca.pem }\n";
+    let pipeline = parse(&with(secret), "p.yaml", Path::new("/etc")).unwrap();
+    let kafka = pipeline.kafka.unwrap();
+    assert_eq!((kafka.brokers.as_str(), kafka.group.as_str()), ("b:9093", "haldane.pipeline"));
+    assert_eq!(kafka.topics, Topics::default());
+    assert_eq!(kafka.security.password, Some(Secret::Env("PW".into())));
+    assert_eq!(kafka.security.ca.as_deref(), Some(Path::new("/etc/ca.pem")));
+    assert!(!format!("{kafka:?}").contains("geheim"));
+}
+
+#[test]
+fn what_the_parser_refuses_is_told_with_its_line() {
+    check_error("", "p.yaml: the file is empty\n  = see pipelines/ for examples");
+    check_error(
+        &with("lables: { wait: 1h }\n"),
+        "
+p.yaml:8:1: unknown key `lables`
+  |
+8 | lables: { wait: 1h }
+  | ^^^^^^
+  = did you mean `labels`?",
+    );
+    check_error(
+        "sources:\n  predictions:\n    topic: p\n",
+        "
+p.yaml:3:5: the key `id` is missing in this section
+  |
+3 |     topic: p
+  |     ^^^^^
+  = add `id: …`",
+    );
+    check_error(
+        &with("task: binray\n"),
+        "
+p.yaml:8:7: unknown value `binray`
+  |
+8 | task: binray
+  |       ^^^^^^
+  = did you mean `binary`?",
+    );
+    check_error(
+        &with("windows: { size: 5 }\n"),
+        "
+p.yaml:8:18: `5` is not a duration; write a whole number and a unit, such as 30s, 5m, 4h or 1d
+  |
+8 | windows: { size: 5 }
+  |                  ^",
+    );
+    check_error(
+        &with("labels: { sample: 150% }\n"),
+        "
+p.yaml:8:19: `150%` is not a share; write a number from 0 to 1, or percent such as 5%
+  |
+8 | labels: { sample: 150% }
+  |                   ^^^^",
+    );
+    check_error(
+        &with("task: binary\ntask: binary\n"),
+        "
+p.yaml:9:1: the key `task` stands here twice
+  |
+9 | task: binary
+  | ^^^^",
+    );
+    check_error(
+        &with("baselines: [6h_ago]\n"),
+        "
+p.yaml:8:13: `6h_ago` is not a baseline; write concurrent, reference, previous, or a number of days such as 7d_ago
+  |
+8 | baselines: [6h_ago]
+  |             ^^^^^^",
+    );
+    check_error(
+        &with("policy: { name: x }\n"),
+        "
+p.yaml:8:9: expected a list
+  |
+8 | policy: { name: x }
+  |         ^",
+    );
+    check_error(
+        &with("windows: { jump_confirmations: -1 }\n"),
+        "
+p.yaml:8:32: expected a whole number, not negative
+  |
+8 | windows: { jump_confirmations: -1 }
+  |                                ^^",
+    );
+}
+
+#[test]
+fn contradictions_are_told_together() {
+    check_error(
+        &with("windows: { size: 1h, slide: 2h }\nbaselines: [concurrent, reference]\n"),
+        "
+p.yaml:8:29: `slide` 2h is longer than `size` 1h
+  |
+8 | windows: { size: 1h, slide: 2h }
+  |                             ^^
+  = events between two windows would be in none; make `slide` at most `size`
+
+p.yaml:9:13: `concurrent` needs a version to compare with
+  |
+9 | baselines: [concurrent, reference]
+  |             ^^^^^^^^^^
+  = add `rollout: { baseline: VERSION }`
+
+p.yaml:9:25: `reference` needs a reference profile
+  |
+9 | baselines: [concurrent, reference]
+  |                         ^^^^^^^^^
+  = build one with `haldane baseline build` and add `reference: FILE`",
+    );
+}
+
+/// Checks the first line and the advice of one problem.
+fn check(more: &str, message: &str, help: &str) {
+    let text = with(more);
+    let error = parse(&text, "p.yaml", Path::new("/nowhere")).map(|_| ()).expect_err(&text).to_string();
+    assert!(error.lines().any(|line| line.ends_with(message)), "{message}\n--- in\n{error}");
+    assert!(error.lines().any(|line| line.trim_start() == format!("= {help}")), "{help}\n--- in\n{error}");
+}
+
+#[test]
+fn windows_must_fit() {
+    check("windows: { size: 0s }\n", ": `size` is zero", "write a duration above zero, such as 5m");
+    check(
+        "windows: { size: 5m, pane: 2m }\n",
+        ": `size` 5m and `slide` 5m are not whole panes of 2m",
+        "make `pane` 5m or a part of it",
+    );
+    check(
+        "windows: { size: 1d, slide: 30s }\n",
+        ": a window of 1d would have 2880 panes, at most 1440 are allowed",
+        "make `pane` or `slide` longer",
+    );
+    check(
+        "windows: { size: 5m, max: 1h }\n",
+        ": `max` belongs to `at_least`",
+        "write `size` instead, or add `at_least`",
+    );
+    check(
+        "windows: { at_least: 5, size: 1h }\n",
+        ": `at_least` windows have no fixed `size` or `slide`",
+        "keep `at_least` with `max`, or `size` with `slide`",
+    );
+    check(
+        "windows: { at_least: 5, max: 1h, pane: 7m }\n",
+        ": `max` 1h is not whole panes of 7m",
+        "make `max` a multiple of `pane`",
+    );
+    check(
+        "windows: { size: 11m }\nbaselines: [7d_ago]\n",
+        ": no window starts exactly 7 days before another",
+        "make the windows' `slide` a divisor of a day, and use no `at_least`",
+    );
+}
+
+#[test]
+fn sources_must_fit_together() {
+    let nothing = parse("sources: {}\n", "p.yaml", Path::new("")).unwrap_err().to_string();
+    assert!(nothing.starts_with("p.yaml:1:10: nothing to watch"), "{nothing}");
+    check(
+        "  outcomes: { topic: p, id: id, label: y }\n",
+        ": topic `p` is the topic of two sources",
+        "a topic carries one kind of event",
+    );
+    check(
+        "    label: y\n  outcomes: { topic: o, id: id, label: y }\n",
+        ": the truth has two sources: `label` in `predictions`, and `outcomes`",
+        "keep one of them",
+    );
+    check(
+        "labels: { wait: 1h }\n",
+        ": `labels` without a source of labels",
+        "add a source `outcomes`, or `label` to `predictions`",
+    );
+    check(
+        "    label: y\nlabels: { wait: 2d, horizon: 1d }\n",
+        ": `horizon` 1d is shorter than `wait` 2d",
+        "the horizon counts from the same moment; make it at least `wait`",
+    );
+    check(
+        "    class_scores: all\n",
+        ": `class_scores` belongs to task multiclass",
+        "write `task: multiclass`, or `score`",
+    );
+    check(
+        "task: multiclass\n",
+        ": a multiclass score says nothing without its class",
+        "add `predicted_label: …`, or `class_scores: …` instead of `score`",
+    );
+    check(
+        "    segments: { a: a, b: b, c: c, d: d, e: e }\n",
+        ": 5 segment fields, at most 4 are allowed",
+        "every combination of their values is watched; keep the ones you would act on",
+    );
+    check(
+        "  features: { topic: f, version: v, features: {}, segments: [region] }\n",
+        ": `features` is split by other segments than `predictions`",
+        "name the same segment fields in both: ",
+    );
+}
+
+#[test]
+fn columns_must_be_cut_somehow() {
+    check(
+        "    features: { numeric: [amount] }\n",
+        ": no bins for `amount`: there is neither a reference nor a range",
+        "build a reference with `haldane baseline build` and name it under `reference`, \
+         or write `{ path: …, range: [low, high] }`",
+    );
+    check(
+        "    features: { numeric: { a: { path: a, range: [5, 5] } } }\n",
+        ": `range: [5, 5]` is empty",
+        "write the smaller number first",
+    );
+    check(
+        "    features: { numeric: { a: { path: a, range: [0, 5], edges: [1] } } }\n",
+        ": `a` has both `range` and `edges`",
+        "keep one of them",
+    );
+    check(
+        "    features: { numeric: { a: { path: a, range: [0, 5] } }, categorical: [a] }\n",
+        ": `a` is both numeric and categorical",
+        "keep it in one of the lists",
+    );
+    check(
+        "    features: { categorical: [score] }\n",
+        ": a feature cannot be called `score`",
+        "the model's answer and its latency have these names; give the feature another one",
+    );
+    check("fine_bins: 30\n", ": `fine_bins` is 30", "write a multiple of 20 from 20 to 2000");
+    check(
+        "reference: none.json\n",
+        ": cannot read the reference /nowhere/none.json: No such file or directory (os error 2)",
+        "make it with `haldane baseline build`",
+    );
+}
+
+#[test]
+fn metrics_must_exist_and_have_something_to_read() {
+    check("metrics: { names: [errorrate] }\n", ": there is no metric `errorrate`", "did you mean `error_rate`?");
+    check("metrics: { names: [psi] }\n", ": metric `psi` needs a baseline", "add it, or drop the metric");
+    check(
+        "metrics: { names: [brier] }\n",
+        ": metric `brier` needs labels of a classification task",
+        "add it, or drop the metric",
+    );
+    check("metrics: { bins: 15 }\n", ": `bins` is 15", "write 10 or 20; profiles hold these two cuts");
+}
+
+/// Checks one problem of a rule; the rollout is there.
+fn check_rule(rule: &str, message: &str, help: &str) {
+    check(&format!("rollout: {{ baseline: v1 }}\npolicy:\n  - {{ name: r, {rule} }}\n"), message, help);
+}
+
+#[test]
+fn rules_must_make_sense() {
+    let two = "rollout: { baseline: v1 }\npolicy:\n  - &r { name: r, metric: error_rate, above: 0.1, action: warn }\n  - *r\n";
+    check(two, ": two rules are called `r`", "decisions name their rule; give each its own name");
+    check_rule(
+        "metric: error_rat, above: 1, action: warn",
+        ": there is no metric `error_rat`",
+        "did you mean `error_rate`?",
+    );
+    check_rule("metric: error_rate, action: warn", ": rule `r` has no bound", "add `above: NUMBER` or `below: NUMBER`");
+    check_rule(
+        "metric: error_rate, above: 1, below: 0, action: warn",
+        ": a rule has one bound",
+        "keep `above` or `below`; write two rules for both",
+    );
+    check_rule(
+        "metric: error_rate, above: 1, action: contain",
+        ": `contain` needs a cap",
+        "add the share the version may keep: `cap: 5%`",
+    );
+    check_rule(
+        "metric: error_rate, above: 1, action: hold, cap: 5%",
+        ": `cap` has no effect with action hold",
+        "drop it, or write `action: contain`",
+    );
+    check_rule(
+        "metric: error_rate, above: 1, action: observe",
+        ": a rule that only observes does nothing",
+        "write warn, hold, contain or rollback",
+    );
+    check_rule(
+        "metric: error_rate, above: 1, action: warn, breaches: 3, of: 2",
+        ": 3 breaches of 2 windows cannot be",
+        "make `breaches` 1 to `of`, and `of` at most 1000",
+    );
+    check_rule(
+        "metric: psi, columns: [scor], above: 1, action: warn",
+        ": metric `psi` cannot read a column `scor`",
+        "did you mean `score`?",
+    );
+    check_rule(
+        "metric: error_rate, columns: [score], above: 1, action: warn",
+        ": metric `error_rate` cannot read a column `score`",
+        "this metric looks at whole versions; drop `columns`",
+    );
+    check_rule(
+        "metric: psi, baseline: previous, above: 1, action: warn",
+        ": nothing is compared with `previous`",
+        "add it to `baselines`, which now holds: concurrent",
+    );
+    check_rule(
+        "metric: error_rate, baseline: concurrent, above: 1, action: warn",
+        ": metric `error_rate` has no baseline of its own",
+        "to compare versions write `against: difference` or `against: ratio`",
+    );
+    check_rule(
+        "metric: psi, against: ratio, above: 1, action: warn",
+        ": metric `psi` already compares with its baseline",
+        "drop `against`",
+    );
+    check_rule(
+        "metric: error_rate, segments: true, above: 1, action: warn",
+        ": there are no segments to watch",
+        "name segment fields in the source: `segments: { name: path }`",
+    );
+    check(
+        "policy: [{ name: r, metric: error_rate, against: difference, above: 1, action: rollback }]\n",
+        ": `rollback` needs a version to go back to",
+        "add `rollout: { baseline: VERSION }`",
+    );
+    check(
+        "policy: [{ name: r, metric: error_rate, against: difference, above: 1, action: warn }]\n",
+        ": a difference needs a version to compare with",
+        "add `rollout: { baseline: VERSION }`",
+    );
+}
+
+#[test]
+fn kafka_settings_must_make_sense() {
+    check("kafka: { brokers: '' }\n", ": `brokers` is empty", "write host:port, such as localhost:9092");
+    check(
+        "kafka: { brokers: b, control_topic: 'a b' }\n",
+        ": `a b` cannot be a Kafka topic",
+        "use up to 249 letters, digits, dots, underscores and hyphens",
+    );
+    check(
+        "kafka: { brokers: b, control_topic: x, state_topic: x }\n",
+        ": topic `x` has two purposes",
+        "haldane's own topics must differ from each other",
+    );
+    check(
+        "kafka: { brokers: b, librdkafka: { sasl.password: geheim } }\n",
+        ": `sasl.password` would put a secret into this file",
+        "use security.password_env or security.password_file",
+    );
+    check(
+        "kafka: { brokers: b, security: { protocol: sasl_ssl } }\n",
+        ": protocol sasl_ssl needs credentials",
+        "add `mechanism`, `username`, and `password_env` or `password_file`",
+    );
+    check(
+        "kafka: { brokers: b, security: { protocol: ssl, mechanism: PLAIN } }\n",
+        ": `mechanism` has no effect with protocol ssl",
+        "did you mean `sasl_ssl`?",
+    );
+    check(
+        "serve: { listen: nowhere }\n",
+        ": `nowhere` is not an address to listen on",
+        "write an IP address and a port, such as 127.0.0.1:8088 or 0.0.0.0:8088",
+    );
+}

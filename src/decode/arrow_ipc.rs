@@ -81,7 +81,8 @@ impl Decoder for ArrowIpcDecoder {
     fn finish(&mut self) -> Decoded {
         self.n_pending = 0;
         let layout = &self.columnar.layout;
-        let none = || Columns::nulls(layout, Int64Array::from(vec![0; 0]), Int64Array::from(vec![0; 0])).into_batch(layout);
+        let none =
+            || Columns::nulls(layout, Int64Array::from(vec![0; 0]), Int64Array::from(vec![0; 0])).into_batch(layout);
         let batch = concat::all(std::mem::take(&mut self.batches)).unwrap_or_else(none);
         Decoded { batch, rejects: std::mem::take(&mut self.rejects) }
     }

@@ -7,7 +7,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray as _, BooleanArray, Float64Array, Int16Array, Int64Array, StringArray, UInt64Array};
+use arrow::array::{
+    AnyDictionaryArray, Array, ArrayRef, AsArray as _, BooleanArray, Float64Array, Int16Array, Int64Array, StringArray,
+    UInt64Array,
+};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit};
 
@@ -68,7 +71,9 @@ impl Cast<'_> {
             DataType::Float64 => Ok(array.as_primitive::<Float64Type>().clone()),
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Ok(self.parsed(&strings(array))),
             DataType::Dictionary(_, values) => self.numbers(&unpacked(array, values)),
-            kind if kind.is_numeric() || *kind == DataType::Null => Ok(converted(array, &DataType::Float64).as_primitive().clone()),
+            kind if kind.is_numeric() || *kind == DataType::Null => {
+                Ok(converted(array, &DataType::Float64).as_primitive().clone())
+            }
             _ => Err("numbers"),
         }
     }
@@ -76,7 +81,9 @@ impl Cast<'_> {
     fn parsed(&mut self, texts: &StringArray) -> Float64Array {
         let parse = |text: &str| text.trim().parse::<f64>().map_err(|_| Flaw::wrong_type("expected a number"));
         let texts = texts.iter().enumerate();
-        texts.map(|(row, text)| text.filter(|text| !text.is_empty()).and_then(|text| self.sound(row, parse(text)))).collect()
+        texts
+            .map(|(row, text)| text.filter(|text| !text.is_empty()).and_then(|text| self.sound(row, parse(text))))
+            .collect()
     }
 
     fn truth(&mut self, array: &ArrayRef) -> Result<Float64Array, Mismatch> {
@@ -134,7 +141,9 @@ impl Cast<'_> {
             time.ok_or_else(|| Flaw::wrong_type("expected an RFC 3339 time or an epoch number"))
         };
         let texts = texts.iter().enumerate();
-        texts.map(|(row, text)| text.filter(|text| !text.is_empty()).and_then(|text| self.sound(row, read(text)))).collect()
+        texts
+            .map(|(row, text)| text.filter(|text| !text.is_empty()).and_then(|text| self.sound(row, read(text))))
+            .collect()
     }
 
     /// Spells every distinct value once; rows refer to it.
@@ -143,7 +152,7 @@ impl Cast<'_> {
         let values = dictionary.map_or(array, |dictionary| dictionary.values());
         let spelled = spelling.spell(values)?;
         let mut texts = TextColumn::default();
-        let keys = dictionary.filter(|_| !values.is_empty()).map(|dictionary| dictionary.normalized_keys());
+        let keys = dictionary.filter(|_| !values.is_empty()).map(AnyDictionaryArray::normalized_keys);
         for row in (0..array.len()).filter(|&row| array.is_valid(row)) {
             let value = keys.as_ref().map_or(row, |keys| keys[row]);
             let Some(text) = spelled.get(value) else { continue };
@@ -156,9 +165,16 @@ impl Cast<'_> {
     }
 
     /// The largest of the columns of an object of scores, and its name.
-    fn scores(&mut self, columns: &mut Columns, array: &ArrayRef, score: Option<usize>, predicted: Option<usize>) -> Result<(), Mismatch> {
+    fn scores(
+        &mut self,
+        columns: &mut Columns,
+        array: &ArrayRef,
+        score: Option<usize>,
+        predicted: Option<usize>,
+    ) -> Result<(), Mismatch> {
         let object = array.as_struct_opt().ok_or("an object of class to score")?;
-        let classes: Vec<Float64Array> = object.columns().iter().map(|column| self.numbers(column)).collect::<Result<_, _>>()?;
+        let classes: Vec<Float64Array> =
+            object.columns().iter().map(|column| self.numbers(column)).collect::<Result<_, _>>()?;
         let (mut highest, mut best) = (Column::default(), TextColumn::default());
         for row in (0..array.len()).filter(|&row| array.is_valid(row)) {
             if let Some((class, value)) = argmax(&classes, row) {
@@ -178,7 +194,8 @@ impl Cast<'_> {
 
 /// The first of the largest values of a row and its position.
 fn argmax(classes: &[Float64Array], row: usize) -> Option<(usize, f64)> {
-    let values = classes.iter().enumerate().filter(|(_, column)| column.is_valid(row)).map(|(i, column)| (i, column.value(row)));
+    let values =
+        classes.iter().enumerate().filter(|(_, column)| column.is_valid(row)).map(|(i, column)| (i, column.value(row)));
     values.reduce(|best, next| if next.1 > best.1 { next } else { best })
 }
 
@@ -206,7 +223,9 @@ impl Spelling {
             kind if is_text(kind) || kind.is_integer() || matches!(kind, DataType::Boolean | DataType::Null) => {
                 Ok(Spelled::Texts(strings(values)))
             }
-            kind if kind.is_floating() => Ok(Spelled::Numbers(converted(values, &DataType::Float64).as_primitive().clone(), self)),
+            kind if kind.is_floating() => {
+                Ok(Spelled::Numbers(converted(values, &DataType::Float64).as_primitive().clone(), self))
+            }
             _ => Err("texts, integers or booleans"),
         }
     }
@@ -220,7 +239,11 @@ impl Spelled {
             Self::Numbers(values, spelling) => {
                 let value = Some(values.value(i)).filter(|value| values.is_valid(i) && !value.is_nan())?;
                 let is_name = value.fract() == 0.0 || *spelling != Spelling::Name;
-                Some(if is_name { Ok(Cow::Owned(value.to_string())) } else { Err(Flaw::wrong_type("expected a text or a whole number, found a fraction")) })
+                Some(if is_name {
+                    Ok(Cow::Owned(value.to_string()))
+                } else {
+                    Err(Flaw::wrong_type("expected a text or a whole number, found a fraction"))
+                })
             }
         }
     }
@@ -268,7 +291,11 @@ fn beyond() -> Flaw {
 
 /// Between types for which Arrow always has a conversion; what does not fit becomes null.
 fn converted(array: &ArrayRef, to: &DataType) -> ArrayRef {
-    if array.data_type() == to { Arc::clone(array) } else { cast(array, to).expect("the type was checked to be convertible") }
+    if array.data_type() == to {
+        Arc::clone(array)
+    } else {
+        cast(array, to).expect("the type was checked to be convertible")
+    }
 }
 
 fn strings(array: &ArrayRef) -> StringArray {

@@ -44,7 +44,10 @@ impl Pieces<'_> {
         concat(&arrays).expect("columns of one place have one type")
     }
 
-    fn primitive<T: ArrowPrimitiveType>(&self, column: impl Fn(&EventBatch) -> &PrimitiveArray<T>) -> PrimitiveArray<T> {
+    fn primitive<T: ArrowPrimitiveType>(
+        &self,
+        column: impl Fn(&EventBatch) -> &PrimitiveArray<T>,
+    ) -> PrimitiveArray<T> {
         self.any(|batch| column(batch)).as_primitive().clone()
     }
 

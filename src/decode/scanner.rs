@@ -297,9 +297,11 @@ pub(super) fn status(value: f64) -> Result<i16, Flaw> {
     if value.fract() != 0.0 {
         return Err(Flaw::wrong_type("expected a whole status code"));
     }
-    #[expect(clippy::cast_possible_truncation, reason = "whole, and checked to be in range")]
-    let code = value as i16;
-    if f64::from(code) == value { Ok(code) } else { Err(Flaw::new(Poison::OutOfRange, "a status code beyond 16 bits")) }
+    if !(f64::from(i16::MIN)..=f64::from(i16::MAX)).contains(&value) {
+        return Err(Flaw::new(Poison::OutOfRange, "a status code beyond 16 bits"));
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "whole and in range")]
+    Ok(value as i16)
 }
 
 /// The decimal text of a whole number: as it was written, or without its `.0`.

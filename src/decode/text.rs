@@ -7,6 +7,12 @@ use super::flaw::Flaw;
 
 /// One in every byte.
 const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+/// A quote in every byte.
+const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
+/// A backslash in every byte.
+const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
+/// A space, the first character that may stand in a text, in every byte.
+const SPACES: u64 = u64::from_ne_bytes([b' '; 8]);
 /// The top bit of every byte.
 const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
 
@@ -110,9 +116,9 @@ impl Cursor<'_> {
 #[inline]
 fn special(word: u64) -> u64 {
     let zero = |x: u64| x.wrapping_sub(ONES) & !x;
-    let quote = zero(word ^ (ONES * b'"' as u64));
-    let backslash = zero(word ^ (ONES * b'\\' as u64));
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    let quote = zero(word ^ QUOTES);
+    let backslash = zero(word ^ BACKSLASHES);
+    let control = word.wrapping_sub(SPACES) & !word;
     (quote | backslash | control) & TOPS
 }
 

@@ -104,15 +104,13 @@ impl Check<'_> {
         let is_probability = matches!(task, Some(Task::Binary | Task::Multiclass));
         for (column, values) in plan.columns.numeric.iter().zip(&batch.numeric) {
             match column.role {
-                Role::Score if is_probability => {
-                    self.range(&column.name, values, |x| !(0.0..=1.0).contains(&x) && !x.is_nan())
-                }
+                Role::Score if is_probability => self.range(&column.name, values, is_improbable),
                 Role::Latency => self.range("latency_ms", values, |x| x < 0.0 || x.is_infinite()),
                 Role::Score | Role::Feature => self.range(&column.name, values, f64::is_infinite),
             }
         }
         match task {
-            Some(Task::Binary) => self.range("label", &batch.label, |x| x != 0.0 && x != 1.0),
+            Some(Task::Binary) => self.range("label", &batch.label, |x| ![0.0, 1.0].contains(&x)),
             _ => self.range("label", &batch.label, |x| !x.is_finite()),
         }
         self.range("exposure", &batch.exposure, |x| !(0.0..=1.0).contains(&x));
@@ -139,6 +137,11 @@ impl Check<'_> {
             }
         }
     }
+}
+
+/// Outside of 0 to 1; NaN is kept, it is counted apart.
+fn is_improbable(value: f64) -> bool {
+    !(0.0..=1.0).contains(&value) && !value.is_nan()
 }
 
 /// The rows where the mask is true.

@@ -48,10 +48,12 @@ pub fn chi_square_sf(x: f64, dof: u32) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::unreadable_literal, reason = "as SciPy prints them")]
+#[expect(clippy::float_cmp, reason = "the ends are exact")]
 mod tests {
     use super::*;
 
-    /// `scipy.special.kolmogorov`, SciPy 1.17.1.
+    /// `scipy.special.kolmogorov`, `SciPy` 1.17.1.
     const KOLMOGOROV: [(f64, f64); 16] = [
         (0.05, 1.0),
         (0.2, 0.999999999999495),
@@ -71,7 +73,7 @@ mod tests {
         (18.5, 1.0628136728909079e-297),
     ];
 
-    /// `scipy.stats.chi2.sf`, SciPy 1.17.1: degrees of freedom, statistic, probability.
+    /// `scipy.stats.chi2.sf`, `SciPy` 1.17.1: degrees of freedom, statistic, probability.
     const CHI_SQUARE: [(u32, f64, f64); 20] = [
         (1, 1e-08, 0.9999202115440526),
         (1, 0.5, 0.47950012218695337),

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::event::{Micros, SECOND};
+use crate::judge::effects::Effects;
 use crate::judge::measure::{Baselines, Measure, Span};
 use crate::judge::progress::Progress;
-use crate::judge::effects::Effects;
 use crate::judge::store::Store;
 use crate::judge::view::{self, Views};
 use crate::metric::row::{ALL_VERSIONS, WindowRow};
@@ -155,9 +155,7 @@ impl Judge {
                     self.plan_window(Span { start, end: start + size });
                 }
             }
-            WindowKind::AtLeast { .. }
-                if is_traffic && self.may_fill(pane) =>
-            {
+            WindowKind::AtLeast { .. } if is_traffic && self.may_fill(pane) => {
                 let span = Span { start: pane, end: pane + self.plan.time.pane };
                 self.due.insert(Due { at: span.end, what: What::Pane, span });
             }
@@ -184,7 +182,8 @@ impl Judge {
 
     /// Judged windows that hold a pane.
     fn done_with(&self, pane: Micros) -> impl Iterator<Item = (&Span, &Done)> {
-        let (WindowKind::Sliding { size: longest, .. } | WindowKind::AtLeast { size_max: longest, .. }) = self.plan.time.window;
+        let (WindowKind::Sliding { size: longest, .. } | WindowKind::AtLeast { size_max: longest, .. }) =
+            self.plan.time.window;
         let first = Span { start: pane.saturating_sub(longest), end: Micros::MIN };
         let last = Span { start: pane, end: Micros::MAX };
         self.done.range(first..=last).filter(move |(span, _)| pane < span.end)

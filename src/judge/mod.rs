@@ -1,10 +1,10 @@
 //! Stage 2: one pure state machine from partials to judged windows and decisions.
 
+mod effects;
 #[expect(clippy::module_inception, reason = "the state machine itself, beside its parts")]
 mod judge;
 mod measure;
 mod progress;
-mod effects;
 mod store;
 mod view;
 

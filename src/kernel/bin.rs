@@ -37,8 +37,8 @@ impl Edges {
         if let Some(edge) = edges.iter().find(|edge| !edge.is_finite()) {
             return Err(Error::user(format!("bin edge {edge} is not finite")));
         }
-        if let Some(pair) = edges.windows(2).find(|pair| pair[0] >= pair[1]) {
-            return Err(Error::user(format!("bin edges must increase strictly, found {} before {}", pair[0], pair[1])));
+        if let Some((low, high)) = edges.iter().zip(edges.iter().skip(1)).find(|(low, high)| low >= high) {
+            return Err(Error::user(format!("bin edges must increase strictly, found {low} before {high}")));
         }
         let table = Table::new(&edges);
         Ok(Self { edges, table })
@@ -68,7 +68,9 @@ impl Edges {
         let mut codes = [0; BLOCK];
         for block in values.chunks(BLOCK) {
             self.table.code(block, &mut codes[..block.len()]);
-            codes[..block.len()].iter().for_each(|&code| counts[usize::from(code)] += 1);
+            for &code in &codes[..block.len()] {
+                counts[usize::from(code)] += 1;
+            }
         }
     }
 }
@@ -118,7 +120,9 @@ mod tests {
             let edges = edges(&[-3.0, -1.5, -1.0, 0.0, 0.5, 2.5]);
             let (mut counts, mut twin) = (vec![0_u64; 7], vec![0_u64; 7]);
             edges.count(&values, &mut counts);
-            values.iter().for_each(|&value| twin[edges.bin(value)] += 1);
+            for value in values {
+                twin[edges.bin(value)] += 1;
+            }
             prop_assert_eq!(counts, twin);
         }
     }

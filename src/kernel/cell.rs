@@ -14,7 +14,7 @@ const CROWD_GOOD: usize = 2;
 /// How many widths of the linear part of a logarithmic map are tried, each four times the one before.
 const WIDTHS: usize = 24;
 /// From 2^52 to 2^53 floats are integers: the low bits of `x + 2^52` are `x`, rounded.
-const INTEGERS: f64 = (1_u64 << 52) as f64;
+const INTEGERS: f64 = 4_503_599_627_370_496.0;
 
 /// The table of one list of edges.
 #[derive(Debug, Clone)]
@@ -92,7 +92,7 @@ impl Table {
         }
     }
 
-    #[inline(always)]
+    #[inline]
     fn near(&self, cell: u16, n: usize) -> (u16, &[f64]) {
         let before = self.before[usize::from(cell) & (self.before.len() - 1)];
         (before, &self.edges[usize::from(before)..usize::from(before) + n])
@@ -147,7 +147,7 @@ impl Linear {
         if spans { Self { low, high, scale } } else { Self::POINT }
     }
 
-    #[inline(always)]
+    #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the low bits are the cell")]
     fn cell(&self, value: f64) -> u16 {
         ((hold(value, self.low, self.high) - self.low) * self.scale + INTEGERS).to_bits() as u16
@@ -197,7 +197,7 @@ impl Logarithmic {
     }
 
     /// Signed steps from the center, as two's complement.
-    #[inline(always)]
+    #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "a shift of 32 leaves 32 bits")]
     fn steps(&self, value: f64) -> u32 {
         let distance = (hold(value, self.low, self.high) - self.center) * self.scale;
@@ -205,7 +205,7 @@ impl Logarithmic {
         if distance < 0.0 { steps.wrapping_neg() } else { steps }
     }
 
-    #[inline(always)]
+    #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "there are at most 2^14 cells")]
     fn cell(&self, value: f64) -> u16 {
         self.steps(value).wrapping_add(self.offset) as u16
@@ -220,7 +220,7 @@ fn small_gap(edges: &[f64]) -> f64 {
 }
 
 /// `value`, held within `[low, high]`; unlike `clamp` without a check that they are in order.
-#[inline(always)]
+#[inline]
 fn hold(value: f64, low: f64, high: f64) -> f64 {
     let value = if value > low { value } else { low };
     if value < high { value } else { high }

@@ -17,7 +17,7 @@ pub struct Grid {
 /// Bits for the largest expected distance from the center; outliers up to 2^16 times further still fit.
 const RANGE_BITS: i32 = 44;
 /// Fixed-point values are held within ± 2^60, so that a square fits into an `i128` many times over.
-const CLAMP: f64 = (1_i64 << 60) as f64;
+const CLAMP: f64 = 1_152_921_504_606_846_976.0;
 
 impl Grid {
     /// A grid for values in `[low, high]` that resolves 2^-44 of the largest distance from the middle.
@@ -55,11 +55,13 @@ pub struct Sums {
 const BLOCK: usize = 1024;
 /// Minima and maxima that are kept side by side.
 const LANES: usize = 8;
-/// 2^51. Fixed-point values within ± (2^51 - 1) take the fast way.
-const BIAS: u64 = 1 << 51;
-/// Adding 2^52 + 2^51 to a float within ± (2^51 - 1) leaves it, rounded to even as an integer and raised by 2^51, in the low
+/// Fixed-point values within ± (2^51 - 1) take the fast way.
+const REACH: f64 = 2_251_799_813_685_247.0;
+/// 2^52 + 2^51. Adding it to a float within ± (2^51 - 1) leaves that, rounded to even as an integer and raised by 2^51, in the low
 /// 52 bits.
-const ROUNDER: f64 = (3 * BIAS) as f64;
+const ROUNDER: f64 = 6_755_399_441_055_744.0;
+/// By how much it is raised.
+const BIAS: i128 = 1 << 51;
 /// Half of 52 bits: products of halves fit into a word.
 const HALF_BITS: u32 = 26;
 const HALF: u64 = (1 << HALF_BITS) - 1;
@@ -68,12 +70,11 @@ const HALF: u64 = (1 << HALF_BITS) - 1;
 #[must_use]
 pub fn sums(grid: Grid, values: &[f64]) -> Sums {
     let (center, scale) = (grid.center, grid.scale());
-    let reach = (BIAS - 1) as f64;
     let mut sums = Sums { sum: 0, sum_sq: 0, min: f64::INFINITY, max: f64::NEG_INFINITY, n_clamped: 0 };
     for block in values.chunks(BLOCK) {
         let (min, max) = range(block);
         (sums.min, sums.max) = (sums.min.min(min), sums.max.max(max));
-        let is_near = (min - center) * scale >= -reach && (max - center) * scale <= reach;
+        let is_near = (min - center) * scale >= -REACH && (max - center) * scale <= REACH;
         if is_near { sums.add_near(center, scale, block) } else { sums.add_far(center, scale, block) }
     }
     sums
@@ -111,11 +112,11 @@ impl Sums {
             high_high += h * h;
         }
         let raised = |word: u64, halves: u32| i128::from(word) << (halves * HALF_BITS);
-        let (n, bias) = (block.len() as i128, i128::from(BIAS));
+        let n = block.len() as i128;
         let sum = raised(low, 0) + raised(high, 1);
         let sum_sq = raised(low_low, 0) + 2 * raised(low_high, 1) + raised(high_high, 2);
-        self.sum += sum - n * bias;
-        self.sum_sq = self.sum_sq.saturating_add(sum_sq - 2 * bias * sum + n * bias * bias);
+        self.sum += sum - n * BIAS;
+        self.sum_sq = self.sum_sq.saturating_add(sum_sq - 2 * BIAS * sum + n * BIAS * BIAS);
     }
 
     /// Adds any values, one by one. A saturating sum of squares does not depend on order: no term is negative.
@@ -124,7 +125,7 @@ impl Sums {
         for &value in block {
             let scaled = (value - center) * scale;
             let held = scaled.clamp(-CLAMP, CLAMP);
-            self.n_clamped += u64::from(held != scaled);
+            self.n_clamped += u64::from(scaled.abs() > CLAMP);
             let fixed = held.round_ties_even() as i64;
             self.sum += i128::from(fixed);
             self.sum_sq = self.sum_sq.saturating_add(i128::from(fixed) * i128::from(fixed));
@@ -145,7 +146,7 @@ mod tests {
         for &value in values {
             let scaled = (value - grid.center) * grid.scale();
             let held = scaled.clamp(-CLAMP, CLAMP);
-            sums.n_clamped += u64::from(held != scaled);
+            sums.n_clamped += u64::from(scaled.abs() > CLAMP);
             let fixed = i128::from(libm::rint(held) as i64);
             sums.sum += fixed;
             sums.sum_sq = sums.sum_sq.saturating_add(fixed * fixed);
@@ -163,8 +164,7 @@ mod tests {
     #[test]
     fn the_border_of_the_fast_way_is_exact() {
         let grid = Grid { center: 0.0, shift: 0 };
-        let border = (BIAS - 1) as f64;
-        for value in [0.5, 1.5, 2.5, border, border + 0.25, border + 0.5, border + 1.0, 2.0 * border] {
+        for value in [0.5, 1.5, 2.5, REACH, REACH + 0.25, REACH + 0.5, REACH + 1.0, 2.0 * REACH] {
             let values = [value, -value, 0.5, -0.5];
             assert_eq!(sums(grid, &values), twin(grid, &values), "{value}");
         }
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn a_full_block_does_not_overflow() {
         let grid = Grid { center: 0.0, shift: 0 };
-        let values = vec![(BIAS - 1) as f64; 3 * BLOCK];
+        let values = vec![REACH; 3 * BLOCK];
         assert_eq!(sums(grid, &values), twin(grid, &values));
     }
 

@@ -255,7 +255,11 @@ impl Scan {
     pub fn checkpoint(&mut self, needed_from: Micros, emit_from: Micros) -> Checkpoint {
         let open = self.streams.values().filter_map(|stream| stream.traffic.panes.keys().next());
         let labelled = self.labels.iter().filter_map(|labels| labels.panes.keys().next());
-        let unread = self.streams.values().filter(|stream| stream.kind.is_traffic()).map(|stream| stream.unread_from(&self.plan));
+        let unread = self
+            .streams
+            .values()
+            .filter(|stream| stream.kind.is_traffic())
+            .map(|stream| stream.unread_from(&self.plan));
         let needed_from = open.chain(labelled).copied().chain(unread).fold(needed_from, Micros::min);
         let plan: String = self.plan.digest.chars().take(16).collect();
         let mut streams = Vec::new();

@@ -1,4 +1,5 @@
 //! JSON decoding: the poison file, a sample of a real log, envelopes, and every corner of the mapping.
+#![expect(clippy::unwrap_used, clippy::similar_names, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::sync::Arc;
@@ -68,7 +69,10 @@ fn poison() -> Vec<(u16, Vec<u8>, Option<Poison>, String)> {
 fn sample(topic: &str) -> Vec<Vec<u8>> {
     let bytes = data("sample.jsonl");
     let envelopes = lines(&bytes).into_iter().map(|line| serde_json::from_slice::<Value>(line).unwrap());
-    envelopes.filter(|envelope| envelope["topic"] == topic).map(|envelope| envelope["value"].to_string().into_bytes()).collect()
+    envelopes
+        .filter(|envelope| envelope["topic"] == topic)
+        .map(|envelope| envelope["value"].to_string().into_bytes())
+        .collect()
 }
 
 fn slices(payloads: &[Vec<u8>]) -> Vec<&[u8]> {
@@ -109,14 +113,17 @@ fn neighbours_of_poison_are_unharmed_at_any_split() {
     let plan = Arc::new(plan());
     let good = sample("predictions");
     let alone = all_rows(&decode(&plan, PREDICTIONS, &slices(&good), 8192));
-    let bad: Vec<Vec<u8>> = poison().into_iter().filter(|case| case.0 == PREDICTIONS && case.2.is_some()).map(|case| case.1).collect();
-    let mixed: Vec<Vec<u8>> = good.iter().enumerate().flat_map(|(i, good)| [bad[i % bad.len()].clone(), good.clone()]).collect();
+    let bad: Vec<Vec<u8>> =
+        poison().into_iter().filter(|case| case.0 == PREDICTIONS && case.2.is_some()).map(|case| case.1).collect();
+    let mixed: Vec<Vec<u8>> =
+        good.iter().enumerate().flat_map(|(i, good)| [bad[i % bad.len()].clone(), good.clone()]).collect();
     for batch in [1, 2, 7, 100, 8192] {
         let decoded = decode(&plan, PREDICTIONS, &slices(&mixed), batch);
         assert_eq!(all_rows(&decoded), alone, "batches of {batch}");
         let offsets: Vec<i64> = decoded.iter().flat_map(|decoded| decoded.batch.offset.values().to_vec()).collect();
         assert!(offsets.iter().all(|offset| offset % 2 == 1), "good messages have odd offsets");
-        let rejected: Vec<i64> = decoded.iter().flat_map(|decoded| decoded.rejects.iter().map(|reject| reject.offset)).collect();
+        let rejected: Vec<i64> =
+            decoded.iter().flat_map(|decoded| decoded.rejects.iter().map(|reject| reject.offset)).collect();
         assert!(rejected.iter().all(|offset| offset % 2 == 0) && rejected.is_sorted());
         assert_eq!(rejected.len(), good.len());
     }
@@ -146,12 +153,16 @@ fn check_row(event: &Value, row: &Row) {
     assert_eq!(row.version.as_deref(), event["version"].as_str());
     assert_eq!(row.label, event["label"].as_f64());
     assert_eq!(row.status.map(i64::from), event["status"].as_i64());
-    assert_eq!(row.predicted.as_deref().map(|class| class == "1"), event["predicted_label"].as_i64().map(|class| class == 1));
+    assert_eq!(
+        row.predicted.as_deref().map(|class| class == "1"),
+        event["predicted_label"].as_i64().map(|class| class == 1)
+    );
     if event.get("score").is_some() {
         let features = crate::flights::NUMERIC.map(|name| event["features_num"][name].as_f64());
         assert_eq!(row.numeric[..9], features);
         assert_eq!(row.numeric[9..], [event["score"].as_f64(), event["latency_ms"].as_f64()]);
-        let categories = crate::flights::CATEGORICAL.map(|name| event["features_cat"][name].as_str().map(str::to_owned));
+        let categories =
+            crate::flights::CATEGORICAL.map(|name| event["features_cat"][name].as_str().map(str::to_owned));
         assert_eq!(row.categorical, categories);
         assert_eq!(row.segments[0].as_deref(), event["cohort"].as_str());
     }
@@ -297,7 +308,8 @@ fn the_best_class_is_the_prediction() {
 fn outcomes_need_an_id_and_a_label() {
     let plan = Arc::new(plan());
     let label = |text: &str| {
-        one(&plan, OUTCOMES, &format!(r#"{{"prediction_id":"a","event_time_us":1,"label":{text}}}"#)).map(|row| row.label)
+        one(&plan, OUTCOMES, &format!(r#"{{"prediction_id":"a","event_time_us":1,"label":{text}}}"#))
+            .map(|row| row.label)
     };
     assert_eq!(label("true"), Ok(Some(1.0)));
     assert_eq!(label("0.0"), Ok(Some(0.0)));
@@ -377,13 +389,24 @@ fn the_published_schemas_agree_with_the_decoder() {
             assert!(validator.is_valid(&event), "{event}: {:?}", validator.validate(&event));
         }
     }
-    let seen: Vec<String> = poison().into_iter().filter_map(|(source, payload, _, what)| {
-        let event: Value = serde_json::from_slice(&payload).ok()?;
-        (!schemas[usize::from(source)].is_valid(&event)).then_some(what)
-    }).collect();
+    let seen: Vec<String> = poison()
+        .into_iter()
+        .filter_map(|(source, payload, _, what)| {
+            let event: Value = serde_json::from_slice(&payload).ok()?;
+            (!schemas[usize::from(source)].is_valid(&event)).then_some(what)
+        })
+        .collect();
     let expected = [
-        "JSON null", "array instead of object", "missing prediction_id", "missing event_time", "event_time as text", "event_time negative",
-        "score as string", "latency negative", "unknown version, empty string", "64 KiB category value",
+        "JSON null",
+        "array instead of object",
+        "missing prediction_id",
+        "missing event_time",
+        "event_time as text",
+        "event_time negative",
+        "score as string",
+        "latency negative",
+        "unknown version, empty string",
+        "64 KiB category value",
     ];
     assert_eq!(seen, expected);
     let [feature, exposure] = ["feature", "exposure"].map(schema);

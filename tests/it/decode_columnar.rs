@@ -1,4 +1,5 @@
 //! Tables to events: Arrow IPC records and the record batches of files.
+#![expect(clippy::unwrap_used, clippy::similar_names, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 
@@ -52,7 +53,9 @@ fn with(name: &'static str, array: ArrayRef) -> Decoded {
 
 fn ipc(tables: &[RecordBatch]) -> Vec<u8> {
     let mut writer = StreamWriter::try_new(Vec::new(), &tables[0].schema()).unwrap();
-    tables.iter().for_each(|table| writer.write(table).unwrap());
+    for table in tables {
+        writer.write(table).unwrap();
+    }
     writer.into_inner().unwrap()
 }
 
@@ -60,12 +63,18 @@ fn ipc(tables: &[RecordBatch]) -> Vec<u8> {
 fn fields_are_found_by_path_then_in_structs_then_by_last_part_then_by_canonical_name() {
     let plan = Arc::new(plan());
     let numbers = |value: f64| Arc::new(Float64Array::from(vec![value; 3])) as ArrayRef;
-    let nested = |name: &str, value| Arc::new(StructArray::from(vec![(Arc::new(Column::new(name, DataType::Float64, true)), numbers(value))]));
+    let nested = |name: &str, value| {
+        Arc::new(StructArray::from(vec![(Arc::new(Column::new(name, DataType::Float64, true)), numbers(value))]))
+    };
     let read = |extra: Vec<(&'static str, ArrayRef)>| {
         let decoded = decode(&plan, PREDICTIONS, &table([least(), extra].concat())).unwrap();
         rows(&decoded.batch)[0].numeric[0]
     };
-    let (path, object, last) = (("features_num.dep_hour", numbers(1.0)), ("features_num", nested("dep_hour", 2.0) as ArrayRef), ("dep_hour", numbers(3.0)));
+    let (path, object, last) = (
+        ("features_num.dep_hour", numbers(1.0)),
+        ("features_num", nested("dep_hour", 2.0) as ArrayRef),
+        ("dep_hour", numbers(3.0)),
+    );
     assert_eq!(read(vec![last.clone(), object.clone(), path]), Some(1.0));
     assert_eq!(read(vec![last.clone(), object]), Some(2.0));
     assert_eq!(read(vec![last]), Some(3.0));
@@ -105,7 +114,12 @@ fn numbers_of_every_type_are_read_and_f64_is_shared() {
     ];
     for array in others {
         let decoded = with("score", Arc::clone(&array));
-        assert_eq!(decoded.batch.numeric[9], Float64Array::from(vec![Some(1.0), None, Some(0.0)]), "{}", array.data_type());
+        assert_eq!(
+            decoded.batch.numeric[9],
+            Float64Array::from(vec![Some(1.0), None, Some(0.0)]),
+            "{}",
+            array.data_type()
+        );
     }
 }
 
@@ -198,9 +212,12 @@ fn what_is_missing_is_told() {
     let mut columnar = Columnar::new(&Arc::new(plan()), PREDICTIONS, 0);
     let columns = |n: usize| Int64Array::from(vec![BROKER_TIME; n]);
     columnar.decode(&table(least()), columns(3), columns(3)).unwrap();
-    assert!(columnar.absent().contains(&"features_num.visib".to_owned()) && !columnar.absent().contains(&"version".to_owned()));
+    assert!(
+        columnar.absent().contains(&"features_num.visib".to_owned())
+            && !columnar.absent().contains(&"version".to_owned())
+    );
     let error = columnar.decode(&table(least()[..3].to_vec()), columns(3), columns(3)).unwrap_err();
-    assert_eq!(error.to_string(), "no column `version` or `version`; there are event_time, prediction_id, model");
+    assert_eq!(error.to_string(), "no column `version`; there are event_time, prediction_id, model");
     assert!(error.fault() == Fault::User && error.advice().is_some());
     let typed = [least(), vec![("score", Arc::new(BooleanArray::from(vec![true; 3])) as ArrayRef)]].concat();
     let error = columnar.decode(&table(typed), columns(3), columns(3)).unwrap_err();
@@ -222,11 +239,16 @@ fn labels_and_class_scores_are_read() {
     let mapping = &mut plan.sources[0].mapping;
     (mapping.class_scores, mapping.predicted, mapping.numeric[9]) = (Some(path("scores")), None, None);
     let class = |name: &str, values: [f64; 3]| {
-        (Arc::new(Column::new(name, DataType::Float64, true)), Arc::new(Float64Array::from(values.to_vec())) as ArrayRef)
+        (
+            Arc::new(Column::new(name, DataType::Float64, true)),
+            Arc::new(Float64Array::from(values.to_vec())) as ArrayRef,
+        )
     };
     let scores = StructArray::from(vec![class("cat", [0.9, 0.1, 0.5]), class("dog", [0.1, 0.9, 0.5])]);
-    let decoded = decode(&Arc::new(plan), PREDICTIONS, &table([least(), vec![("scores", Arc::new(scores))]].concat())).unwrap();
-    let best: Vec<_> = rows(&decoded.batch).into_iter().map(|row| (row.predicted.unwrap(), row.numeric[9].unwrap())).collect();
+    let decoded =
+        decode(&Arc::new(plan), PREDICTIONS, &table([least(), vec![("scores", Arc::new(scores))]].concat())).unwrap();
+    let best: Vec<_> =
+        rows(&decoded.batch).into_iter().map(|row| (row.predicted.unwrap(), row.numeric[9].unwrap())).collect();
     assert_eq!(best, [("cat".into(), 0.9), ("dog".into(), 0.9), ("cat".into(), 0.5)]);
 }
 
@@ -261,14 +283,19 @@ fn one_ipc_record_carries_many_events() {
     assert_eq!(decoded.batch.offset.values(), &[0, 0, 0, 2, 2, 2, 4, 4, 4]);
     assert_eq!(decoded.batch.lane, 5);
     let rejects: Vec<_> = decoded.rejects.iter().map(|reject| (reject.offset, reject.row, reject.reason)).collect();
-    let expected = [(0, 1, Poison::OutOfRange), (1, 0, Poison::Malformed), (3, 0, Poison::Empty), (4, 1, Poison::OutOfRange)];
+    let expected =
+        [(0, 1, Poison::OutOfRange), (1, 0, Poison::Malformed), (3, 0, Poison::Empty), (4, 1, Poison::OutOfRange)];
     assert_eq!(rejects, expected);
     let rows = rows(&decoded.batch);
     assert_eq!(rows[0], rows[2], "the second table repeats the first row");
     assert_eq!(rows[0], rows[6], "records do not touch each other");
     assert_eq!((rows[1].categorical[0].as_deref(), rows[0].categorical[0].as_deref()), (Some("BB"), Some("AA")));
     assert_eq!(decode_ipc(&[]).batch.len(), 0);
-    assert_eq!(decode_ipc(&[&good, &good]).batch.categorical[0].values().len(), 2, "one dictionary without repetitions");
+    assert_eq!(
+        decode_ipc(&[&good, &good]).batch.categorical[0].values().len(),
+        2,
+        "one dictionary without repetitions"
+    );
 }
 
 #[test]

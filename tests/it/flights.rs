@@ -1,4 +1,5 @@
 //! The flight-delay pipeline as a plan made by hand, and the rows of a batch in a form that can be compared.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 
@@ -21,8 +22,8 @@ pub(crate) fn path(dotted: &str) -> Path {
     dotted.split('.').map(str::to_owned).collect()
 }
 
-fn field(dotted: &str) -> Option<NumericField> {
-    Some(NumericField { path: path(dotted), factor: 1.0 })
+fn field(dotted: &str) -> NumericField {
+    NumericField { path: path(dotted), factor: 1.0 }
 }
 
 pub(crate) fn predictions() -> Mapping {
@@ -33,7 +34,7 @@ pub(crate) fn predictions() -> Mapping {
         model: Field::Path(path("model")),
         version: Field::Path(path("version")),
         segments: vec![path("cohort")],
-        numeric: features.chain([field("score"), field("latency_ms")]).collect(),
+        numeric: features.chain([field("score"), field("latency_ms")]).map(Some).collect(),
         categorical: CATEGORICAL.iter().map(|name| Some(path(&format!("features_cat.{name}")))).collect(),
         predicted: Some(path("predicted_label")),
         status: Some(path("status")),
@@ -66,7 +67,10 @@ pub(crate) fn plan() -> Plan {
         segments: vec!["cohort".into()],
         columns: Columns {
             numeric: features.chain(answers).collect(),
-            categorical: CATEGORICAL.iter().map(|&name| CategoricalColumn { name: name.into(), known: vec![] }).collect(),
+            categorical: CATEGORICAL
+                .iter()
+                .map(|&name| CategoricalColumn { name: name.into(), known: vec![] })
+                .collect(),
         },
         ..world
     }

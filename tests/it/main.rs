@@ -1,6 +1,7 @@
 //! Integration tests, in one binary.
 
 mod broker;
+mod config;
 mod decode;
 mod decode_columnar;
 mod decode_oracle;

@@ -1,8 +1,7 @@
 //! Made-up results that several tests show, count and validate.
 
 use haldane::event::Micros;
-use haldane::judge::WindowRow;
-use haldane::judge::row::Status;
+use haldane::judge::{Status, WindowRow};
 use haldane::plan::Action;
 use haldane::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason, RuleHistory};
 use haldane::verdict::{Decision, Evidence, RolloutState};

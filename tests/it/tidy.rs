@@ -77,7 +77,8 @@ fn core_uses_only_what_lies_below() {
 
 #[test]
 fn core_is_pure() {
-    let banned = ["std::time", "std::fs", "std::env", "std::net", "std::thread", "println!", "async fn", "tokio", "rdkafka"];
+    let banned =
+        ["std::time", "std::fs", "std::env", "std::net", "std::thread", "println!", "async fn", "tokio", "rdkafka"];
     let mut broken = Vec::new();
     for (path, text) in sources("src").iter().filter(|(path, _)| !is_test(path)) {
         let module = path.iter().nth(1).unwrap().to_string_lossy().trim_end_matches(".rs").to_string();
@@ -107,9 +108,11 @@ fn files_and_functions_stay_short() {
         if n_lines > FILE_LINES_MAX {
             broken.push(format!("{}: {n_lines} lines, at most {FILE_LINES_MAX}", path.display()));
         }
-        broken.extend(long_functions(code(text)).into_iter().map(|(name, n)| {
-            format!("{}: {name} has {n} lines, at most {FUNCTION_LINES_MAX}", path.display())
-        }));
+        broken.extend(
+            long_functions(code(text))
+                .into_iter()
+                .map(|(name, n)| format!("{}: {name} has {n} lines, at most {FUNCTION_LINES_MAX}", path.display())),
+        );
     }
     report(&broken);
 }
@@ -135,7 +138,15 @@ fn long_functions(text: &str) -> Vec<(String, usize)> {
 
 #[test]
 fn nothing_is_left_half_done() {
-    let banned = ["TO\u{44}O", "FIX\u{4d}E", "XX\u{58}", "#[ignor\u{65}", "#[allo\u{77}(", "thread::slee\u{70}", "should_pani\u{63}"];
+    let banned = [
+        "TO\u{44}O",
+        "FIX\u{4d}E",
+        "XX\u{58}",
+        "#[ignor\u{65}",
+        "#[allo\u{77}(",
+        "thread::slee\u{70}",
+        "should_pani\u{63}",
+    ];
     let mut broken = Vec::new();
     for (path, text) in ["src", "tests", "benches"].into_iter().flat_map(sources) {
         for (number, line) in (1..).zip(text.lines()) {
@@ -149,8 +160,20 @@ fn nothing_is_left_half_done() {
 #[test]
 fn the_root_is_what_the_readme_says() {
     let expected = [
-        "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "benches",
-        "deploy", "pipelines", "schemas", "src", "target", "tests",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE",
+        "README.md",
+        "benches",
+        "deploy",
+        "pipelines",
+        "schemas",
+        "src",
+        "target",
+        "tests",
     ];
     let root = fs::read_dir(env!("CARGO_MANIFEST_DIR")).expect("the root");
     let names = root.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());

@@ -1,3 +1,5 @@
+//! Bins against a binary search, and how few comparisons real columns need.
+
 use proptest::prelude::*;
 
 use super::*;

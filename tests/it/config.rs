@@ -1,0 +1,208 @@
+//! The example pipelines, their schema, and reference profiles from file to plan.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use arrow::array::AsArray as _;
+use arrow::datatypes::Float64Type;
+use haldane::baseline::cut;
+use haldane::cli::baseline::{self, BaselineCommand, BuildArgs};
+use haldane::cli::check;
+use haldane::config::{self, reference};
+use haldane::plan::Baseline;
+use haldane::summary::Histogram;
+use haldane::summary::histogram::Cut;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A folder with a copy of the flights pipeline, changed by `edit`, and its path.
+fn flights(edit: impl FnOnce(String) -> String) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flights.yaml");
+    fs::write(&path, edit(fs::read_to_string(root().join("pipelines/flights.yaml")).unwrap())).unwrap();
+    (folder, path)
+}
+
+/// Builds the reference that a pipeline file names from the sample log.
+fn build(config: &Path) -> String {
+    let args = BuildArgs {
+        config: config.to_owned(),
+        output: None,
+        origin: Some("a sample".to_owned()),
+        files: vec![root().join("tests/data/sample.jsonl")],
+    };
+    let mut out = Vec::new();
+    baseline::run(&BaselineCommand::Build(args), &mut out).unwrap_or_else(|error| panic!("{error}"));
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn the_schema_of_pipeline_files_is_in_sync() {
+    let path = root().join("schemas/pipeline.schema.json");
+    let fresh = serde_json::to_string_pretty(&config::schema()).unwrap() + "\n";
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, &fresh).unwrap();
+    }
+    assert_eq!(fs::read_to_string(path).unwrap(), fresh, "run the tests with UPDATE=1 to rewrite the schema");
+}
+
+#[test]
+fn every_key_is_documented() {
+    fn undocumented(schema: &Value, at: &str, found: &mut Vec<String>) {
+        let documented = |key: &Value| key.get("description").is_some() || key.get("$ref").is_some();
+        for (name, key) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            if !documented(key) {
+                found.push(format!("{at}.{name}"));
+            }
+        }
+        for (name, part) in schema.get("$defs").and_then(Value::as_object).into_iter().flatten() {
+            undocumented(part, name, found);
+        }
+    }
+    let mut found = Vec::new();
+    undocumented(&config::schema(), "", &mut found);
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
+fn the_schema_accepts_the_examples_and_refuses_a_misspelling() {
+    let validator = jsonschema::validator_for(&config::schema()).unwrap();
+    for name in ["flights", "fraud", "house-prices"] {
+        let text = fs::read_to_string(root().join(format!("pipelines/{name}.yaml"))).unwrap();
+        let mut value: Value = serde_saphyr::from_str(&text).unwrap();
+        let errors: Vec<String> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{name}: {errors:?}");
+        value["windws"] = Value::Null;
+        assert!(!validator.is_valid(&value));
+    }
+}
+
+#[test]
+fn examples_without_a_reference_load_as_they_are() {
+    for (name, rules, columns) in [("fraud", 6, 8), ("house-prices", 3, 8)] {
+        let path = root().join(format!("pipelines/{name}.yaml"));
+        let pipeline = config::load(&path).unwrap_or_else(|error| panic!("{error}"));
+        let plan = &pipeline.plan;
+        assert_eq!((plan.name.as_str(), plan.policy.rules.len()), (name, rules));
+        assert_eq!(plan.columns.numeric.len() + plan.columns.categorical.len(), columns);
+        let words = check::describe(&pipeline);
+        assert!(words.starts_with(&format!("pipeline {name} is sound\n")), "{words}");
+    }
+}
+
+#[test]
+fn flights_says_what_to_do_without_its_reference_and_loads_with_it() {
+    let (folder, path) = flights(|text| text);
+    let error = config::load(&path).unwrap_err().to_string();
+    assert!(error.contains(": cannot read the reference"), "{error}");
+    assert!(error.ends_with("= make it with `haldane baseline build`"), "{error}");
+
+    let shown = build(&path);
+    let file = folder.path().join("profiles/flights.json");
+    let id = format!("b3:{}", blake3::hash(&fs::read(&file).unwrap()).to_hex());
+    assert!(shown.starts_with(&format!("reference {id}\nfrom a sample, ")), "{shown}");
+
+    let pipeline = config::load(&path).unwrap_or_else(|error| panic!("{error}"));
+    let plan = &pipeline.plan;
+    assert_eq!(plan.reference.as_ref().unwrap().id, id);
+    assert_eq!((plan.columns.numeric.len(), plan.columns.categorical.len()), (11, 3));
+    assert_eq!(plan.baselines[..2], [Baseline::Concurrent, Baseline::Reference]);
+    assert!(plan.columns.categorical.iter().all(|column| !column.known.is_empty()));
+    assert!(
+        check::describe(&pipeline).contains("errors: contain to 5 % when error_rate less that of v1 is above 0.02")
+    );
+}
+
+#[test]
+fn a_profile_is_the_same_whenever_it_is_built_and_survives_its_file() {
+    let (folder, path) = flights(|text| text);
+    build(&path);
+    let file = folder.path().join("profiles/flights.json");
+    let first = fs::read(&file).unwrap();
+    build(&path);
+    assert_eq!(fs::read(&file).unwrap(), first);
+
+    let profile = reference::load(&file).unwrap().profile;
+    assert_eq!(reference::encode(&profile), first);
+    let requests: u64 = profile.segments.iter().map(|(_, traffic)| traffic.rates.requests).sum();
+    assert_eq!(requests, profile.all.rates.requests);
+    assert_eq!(profile.segments.len(), 3, "EWR, JFK and LGA");
+    assert!(
+        profile.all.numeric.iter().all(|histogram| histogram.rows() == requests && histogram.n_out_of_range() == 0)
+    );
+}
+
+#[test]
+fn a_profile_of_other_columns_is_refused_by_name() {
+    let (_folder, path) = flights(|text| text);
+    build(&path);
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("temp: features_num.temp", "dew_point: features_num.dewp")).unwrap();
+    let error = config::load(&path).unwrap_err().to_string();
+    assert!(error.contains("the reference was made for other columns: it lacks `dew_point`"), "{error}");
+}
+
+#[test]
+fn a_damaged_profile_is_refused() {
+    let (folder, path) = flights(|text| text);
+    build(&path);
+    let file = folder.path().join("profiles/flights.json");
+    let text = fs::read_to_string(&file).unwrap();
+    for (from, to, why) in [
+        ("\"format\":1", "\"format\":9", "its format is 9, this haldane reads 1"),
+        ("\"known\":[", "\"known\":[\"extra\",", "the counts of `carrier` do not fit its bins"),
+        ("{", "[", "expected value"),
+    ] {
+        fs::write(&file, text.replacen(from, to, 1)).unwrap();
+        let error = reference::load(&file).unwrap_err().to_string();
+        assert!(error.contains("is not a reference profile: "), "{error}");
+        assert!(error.contains(why) || to == "[", "{error}");
+    }
+}
+
+/// Values of one column of the reference data, in rising order.
+fn column(name: &str) -> Vec<f64> {
+    let file = File::open(root().join("tests/data/reference/flights-march.parquet")).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let batches: Vec<_> = reader.map(|batch| batch.unwrap()).collect();
+    let values = batches.iter().flat_map(|batch| {
+        let array = batch.column_by_name(name).unwrap().as_primitive::<Float64Type>();
+        array.iter().flatten().collect::<Vec<f64>>()
+    });
+    values.collect()
+}
+
+fn edges_of(cut: &Cut, kept: &[u16]) -> Vec<f64> {
+    kept.iter().map(|&index| cut.edges.as_slice()[usize::from(index)]).collect()
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+fn counts(value: &Value) -> Vec<u64> {
+    value.as_array().unwrap().iter().map(|number| number.as_u64().unwrap()).collect()
+}
+
+#[test]
+fn cuts_and_counts_equal_numpy_on_a_month_of_flights() {
+    let text = fs::read_to_string(root().join("tests/data/reference/flights-march.json")).unwrap();
+    let expected: Value = serde_json::from_str(&text).unwrap();
+    for (name, expected) in expected["columns"].as_object().unwrap() {
+        let values = column(name);
+        assert_eq!(values.len() as u64, expected["n"].as_u64().unwrap(), "{name}");
+        let cut = cut::of_values(&values, 1040);
+        assert_eq!(edges_of(&cut, &cut.recuts.bins10), numbers(&expected["interior_edges"]), "deciles of {name}");
+        assert_eq!(edges_of(&cut, &cut.recuts.bins20), numbers(&expected["edges20"]), "20-quantiles of {name}");
+        let mut histogram = Histogram::new(&cut);
+        histogram.update(&cut, &values);
+        assert_eq!(histogram.recut(&cut.recuts.bins10), counts(&expected["counts"]), "deciles of {name}");
+        let doane = histogram.recut(&cut.recuts.doane);
+        assert_eq!(doane[1..doane.len() - 1], counts(&expected["doane_counts"]), "Doane's bins of {name}");
+    }
+}
