@@ -2,7 +2,7 @@
 
 pub mod baseline;
 pub mod check;
-#[cfg(feature = "kafka")]
+#[cfg(all(feature = "kafka", feature = "serve"))]
 pub mod demo;
 pub mod replay;
 #[cfg(all(feature = "kafka", feature = "serve"))]
@@ -41,7 +41,7 @@ pub enum LogFormat {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show a whole rollout on this machine: generated traffic, an injected regression, decisions as they fall.
-    #[cfg(feature = "kafka")]
+    #[cfg(all(feature = "kafka", feature = "serve"))]
     Demo(demo::DemoArgs),
     /// Run the service: read Kafka, judge windows, publish decisions.
     #[cfg(all(feature = "kafka", feature = "serve"))]
@@ -60,7 +60,7 @@ pub enum Command {
 /// Does what the command line says; results go to `out`, progress and warnings to standard error.
 pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
     match &cli.command {
-        #[cfg(feature = "kafka")]
+        #[cfg(all(feature = "kafka", feature = "serve"))]
         Command::Demo(args) => demo::run(args, out),
         #[cfg(all(feature = "kafka", feature = "serve"))]
         Command::Run(args) => run::run(args, out),

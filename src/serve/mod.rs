@@ -7,12 +7,16 @@ pub mod health;
 mod http;
 mod server;
 pub mod view;
+#[cfg(feature = "kafka")]
+pub mod watch;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use health::{Health, Phase};
 pub use server::Server;
-pub use view::View;
+pub use view::{Judged, View};
+#[cfg(feature = "kafka")]
+pub use watch::Listener;
 
 use crate::engine::Effects;
 use crate::judge::WindowRow;
@@ -66,6 +70,12 @@ impl Shared {
     /// Replaces the open windows shown.
     pub fn provisional(&self, rows: Vec<WindowRow>) {
         self.write().provisional(rows);
+    }
+
+    /// How far windows have been judged.
+    #[must_use]
+    pub fn judged(&self) -> Judged {
+        self.read().progress()
     }
 
     fn read(&self) -> RwLockReadGuard<'_, View> {

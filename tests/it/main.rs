@@ -5,6 +5,7 @@ mod config;
 mod decode;
 mod decode_columnar;
 mod decode_oracle;
+mod demo;
 mod flights;
 mod kafka;
 mod live;
