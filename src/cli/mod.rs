@@ -5,7 +5,7 @@ pub mod check;
 #[cfg(all(feature = "kafka", feature = "serve"))]
 pub mod demo;
 pub mod replay;
-#[cfg(feature = "kafka")]
+#[cfg(all(feature = "kafka", feature = "serve"))]
 pub mod run;
 pub mod schema;
 
@@ -44,7 +44,7 @@ pub enum Command {
     #[cfg(all(feature = "kafka", feature = "serve"))]
     Demo(demo::DemoArgs),
     /// Run the service: read Kafka, judge windows, publish decisions.
-    #[cfg(feature = "kafka")]
+    #[cfg(all(feature = "kafka", feature = "serve"))]
     Run(run::RunArgs),
     /// Replay files through a pipeline and show what would have been decided.
     Replay(replay::ReplayArgs),
@@ -62,7 +62,7 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
     match &cli.command {
         #[cfg(all(feature = "kafka", feature = "serve"))]
         Command::Demo(args) => demo::run(args, out),
-        #[cfg(feature = "kafka")]
+        #[cfg(all(feature = "kafka", feature = "serve"))]
         Command::Run(args) => run::run(args, out),
         Command::Replay(args) => replay::run(args, out),
         Command::Baseline(command) => baseline::run(command, out),

@@ -20,10 +20,9 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use self::broker::Broker;
 use self::teller::{Run, Teller};
 use self::traffic::{LAST_WINDOW_END, Traffic};
-use crate::config;
+use crate::config::{self, KafkaConfig, Topics};
 use crate::error::{Error, Result};
 use crate::kafka::Connection;
-use crate::kafka::settings::{Settings, Topics};
 use crate::kafka::standalone;
 use crate::plan::Plan;
 use crate::serve::{Listener, Server, Shared};
@@ -53,7 +52,7 @@ pub fn run(options: &Options, out: &mut dyn Write) -> Result<()> {
     let topics = Topics::default();
     let broker = Broker::start(&[&topics.control, &topics.state, &topics.dead_letter])?;
     let settings =
-        Settings { brokers: broker.address(), group: "haldane-demo".to_owned(), topics, ..Settings::default() };
+        KafkaConfig { topics, ..KafkaConfig::plain(broker.address(), "haldane-demo") };
     let shared = Arc::new(Shared::new());
     let server = Server::start(&options.listen, Arc::clone(&shared))?;
     let mut teller = Teller::new(out);
@@ -67,7 +66,7 @@ pub fn run(options: &Options, out: &mut dyn Write) -> Result<()> {
 /// What a performance needs.
 struct Stage {
     plan: Arc<Plan>,
-    settings: Settings,
+    settings: KafkaConfig,
     shared: Arc<Shared>,
     seed: u64,
 }
@@ -141,7 +140,7 @@ struct Control {
 }
 
 impl Control {
-    fn open(settings: &Settings) -> Result<Self> {
+    fn open(settings: &KafkaConfig) -> Result<Self> {
         let connection = Connection::open(settings)?;
         let consumer = connection.consumer("haldane-demo-viewer", "viewer", DefaultConsumerContext)?;
         let mut partition = TopicPartitionList::new();

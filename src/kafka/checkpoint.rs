@@ -9,7 +9,6 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::connection::REQUEST_TIMEOUT;
 use crate::error::{Error, Result};
-use crate::plan::Plan;
 use crate::scan::{Checkpoint, CheckpointMeta, StreamCheckpoint};
 
 /// One input partition.
@@ -142,27 +141,25 @@ pub fn restored(lane: u32, origins: &[Origin]) -> Checkpoint {
 /// Commits and waits for the answer. Only `streams` that exist are committed; the others of a checkpoint have no partition.
 pub fn commit<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
-    plan: &Plan,
     streams: &[Stream],
     checkpoints: &[Checkpoint],
 ) -> Result<()> {
-    let list = commit_list(plan, streams, checkpoints)?;
+    let list = commit_list(streams, checkpoints)?;
     if list.count() == 0 {
         return Ok(());
     }
     consumer.commit(&list, CommitMode::Sync).map_err(refused)
 }
 
-fn commit_list(plan: &Plan, streams: &[Stream], checkpoints: &[Checkpoint]) -> Result<TopicPartitionList> {
+fn commit_list(streams: &[Stream], checkpoints: &[Checkpoint]) -> Result<TopicPartitionList> {
     let mut list = TopicPartitionList::new();
     for checkpoint in checkpoints {
         for saved in &checkpoint.streams {
-            let topic = &plan.sources[usize::from(saved.source)].topic;
             let exists = |stream: &&Stream| (stream.source, stream.lane) == (saved.source, checkpoint.lane);
             let Some(stream) = streams.iter().find(exists) else { continue };
             let invalid = |error| Error::internal("an offset that cannot be committed").because(error);
-            list.add_partition_offset(topic, stream.partition(), Offset::Offset(saved.low_water)).map_err(invalid)?;
-            let mut added = list.find_partition(topic, stream.partition()).expect("it was just added");
+            list.add_partition_offset(&stream.topic, stream.partition(), Offset::Offset(saved.low_water)).map_err(invalid)?;
+            let mut added = list.find_partition(&stream.topic, stream.partition()).expect("it was just added");
             added.set_metadata(serde_json::to_string(&saved.meta).expect("metadata has text keys and finite numbers"));
         }
     }

@@ -19,6 +19,7 @@ pub struct Publisher {
     producer: Arc<Producer>,
     control: String,
     state: String,
+    windows: Option<String>,
     cluster: String,
 }
 
@@ -26,13 +27,14 @@ impl Publisher {
     /// Makes the topics where they are missing.
     pub fn open(connection: &Connection, producer: Arc<Producer>) -> Result<Self> {
         let own = &connection.settings().topics;
-        let wanted = [Own { name: &own.control, compacted: false }, Own { name: &own.state, compacted: true }];
+        let mut wanted = vec![Own { name: &own.control, compacted: false }, Own { name: &own.state, compacted: true }];
+        wanted.extend(own.windows.iter().map(|name| Own { name, compacted: false }));
         topics::create(connection, &wanted)?;
         let (control, state) = (own.control.clone(), own.state.clone());
-        Ok(Self { producer, control, state, cluster: connection.cluster().to_owned() })
+        Ok(Self { producer, control, state, windows: own.windows.clone(), cluster: connection.cluster().to_owned() })
     }
 
-    /// Returns when every decision is acknowledged; states are on their way then.
+    /// Returns when every decision is acknowledged; states and windows are on their way then.
     pub fn publish(&self, effects: &Effects) -> Result<()> {
         for decision in &effects.decisions {
             self.producer.send(Letter::decision(decision, &self.cluster, wall_clock()).to(&self.control))?;
@@ -42,6 +44,11 @@ impl Publisher {
         }
         for state in &effects.states {
             self.producer.send(Letter::state(state, wall_clock()).to(&self.state))?;
+        }
+        for topic in &self.windows {
+            for row in &effects.windows {
+                self.producer.send(Letter::window(row, wall_clock()).to(topic))?;
+            }
         }
         Ok(())
     }

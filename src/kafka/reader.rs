@@ -264,7 +264,7 @@ fn gather(consumer: &BaseConsumer<Member>, records_max: usize) -> Result<Vec<Bor
 }
 
 /// Lets pass what the client mends by itself.
-fn endure(error: KafkaError) -> Result<()> {
+pub(super) fn endure(error: KafkaError) -> Result<()> {
     use RDKafkaErrorCode as Code;
     let lost = "records were deleted before they were read";
     let gone = "an input topic or partition is gone";
@@ -337,11 +337,13 @@ pub struct Member {
 }
 
 impl Member {
-    fn next(&self) -> Option<Rebalance> {
+    /// The change that waits longest, if any.
+    pub(super) fn next(&self) -> Option<Rebalance> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
-    fn close(&self) {
+    /// From now on, changes are carried out at once.
+    pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
     }
 }

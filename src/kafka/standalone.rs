@@ -18,7 +18,7 @@ use super::connection::{Connection, Errors};
 use super::producer::Producer;
 use super::publish::{Publisher, wall_clock};
 use super::reader::{BATCH_RECORDS_MAX, DeadLetters, Extent, Member, Portion, Reader};
-use super::settings::Settings;
+use crate::config::KafkaConfig;
 use super::states;
 use super::topics::{self, Own, Partitions};
 use super::watch::{Standing, Watch};
@@ -73,7 +73,7 @@ enum News {
 /// Runs a pipeline until `stop` is set or, when bounded, until the ends of its logs.
 pub fn run(
     plan: &Arc<Plan>,
-    settings: &Settings,
+    settings: &KafkaConfig,
     options: Options,
     watch: &dyn Watch,
     stop: &AtomicBool,
@@ -271,9 +271,7 @@ impl<'a> Drive<'a> {
         self.summary.rejects += portion.rejects.len() as u64;
         self.watch.read(portion);
         if let Some(standing) = self.standings.get_mut(&(portion.source, portion.lane)) {
-            let newest = portion.batch.broker_time.values().iter().copied().max();
-            standing.broker_time = standing.broker_time.max(newest);
-            standing.event_time = standing.event_time.max(portion.batch.event_time_max());
+            standing.note(portion);
         }
         let begun = Instant::now();
         let mut effects = self.engine.step(&portion.batch);
@@ -336,7 +334,7 @@ impl<'a> Drive<'a> {
             return Ok(());
         }
         self.outlets.publisher.settle()?;
-        match checkpoint::commit(&self.outlets.committer, self.plan, &self.streams, &checkpoints) {
+        match checkpoint::commit(&self.outlets.committer, &self.streams, &checkpoints) {
             Ok(()) => self.note(checkpoints),
             Err(error) if error.fault() == Fault::External => tracing::warn!(%error, "not committed for now"),
             Err(error) => return Err(error),

@@ -37,6 +37,13 @@ impl Standing {
         let low_water = origin.meta.as_ref().map(|_| origin.offset);
         Self { stream, next_offset, end, low_water, broker_time: None, event_time: None }
     }
+
+    /// Takes what was read.
+    pub fn note(&mut self, portion: &Portion) {
+        let newest = portion.batch.broker_time.values().iter().copied().max();
+        self.broker_time = self.broker_time.max(newest);
+        self.event_time = self.event_time.max(portion.batch.event_time_max());
+    }
 }
 
 /// Listens. Every method does nothing unless it is written.

@@ -3,18 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
 
+use haldane::config::KafkaConfig;
 use haldane::engine::{Effects, Engine};
 use haldane::error::{Error, Result};
 use haldane::event::{Micros, SECOND, stable_hash};
 use haldane::kafka::connection::Connection;
 use haldane::kafka::producer::Producer;
-use haldane::kafka::settings::Settings;
 use haldane::kafka::standalone::{self, Options, Summary};
-use haldane::kafka::watch::Watch;
-use haldane::kafka::whole_topic;
+use haldane::kafka::watch::{Deaf, Watch};
+use haldane::kafka::{judging, scanning, whole_topic};
 use haldane::plan::{Field, NumericField, Path, Plan, TimeFormat, WindowKind};
 use haldane::verdict::Decision;
 use rdkafka::message::{Headers as _, Message as _};
@@ -102,7 +102,7 @@ fn in_memory(log: &[Event], lanes: u32) -> Trace {
 
 /// A broker with the log on two topics, and everything needed to run over it.
 struct Stage {
-    settings: Settings,
+    settings: KafkaConfig,
     topics: [String; 2],
     plan: Arc<Plan>,
 }
@@ -265,4 +265,80 @@ fn refused_records_go_to_the_dead_letter_topic_with_reason_and_place() {
         ]
     );
     assert!(letters.iter().all(|(_, _, headers)| !headers["haldane.detail"].is_empty()));
+}
+
+/// Wakes the test whenever something was published.
+#[derive(Default)]
+struct Bell {
+    recorder: Recorder,
+    rung: Condvar,
+    lock: Mutex<()>,
+}
+
+impl Watch for Bell {
+    fn published(&self, effects: &Effects) -> Result<()> {
+        let done = self.recorder.published(effects);
+        drop(self.lock.lock().unwrap());
+        self.rung.notify_all();
+        done
+    }
+}
+
+impl Bell {
+    /// Waits until what was published satisfies `enough`, or a minute is over.
+    fn wait_for(&self, enough: impl Fn(&Trace) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut guard = self.lock.lock().unwrap();
+        while !enough(&self.recorder.trace.lock().unwrap()) && Instant::now() < deadline {
+            guard = self.rung.wait_timeout(guard, Duration::from_millis(200)).unwrap().0;
+        }
+    }
+}
+
+/// The log, then one event per stream so much later that everything before it is complete.
+fn log_with_an_end(partitions: u32) -> Vec<Event> {
+    let mut log = log();
+    let last = log.last().unwrap().clone();
+    let at = EPOCH + 3_000 * SECOND;
+    for lane in 0..u64::from(partitions) {
+        for source in 0..2 {
+            // Ids above all hashes in use, one per lane.
+            let id = u64::MAX - 3 + lane;
+            log.push(Event { source, id, time: at, broker_time: at, ..last.clone() });
+        }
+    }
+    log
+}
+
+/// Rows of windows before the last event of all.
+fn before_the_end(trace: &Trace) -> Trace {
+    let keep = |key: &str| {
+        let row: Value = serde_json::from_str(key).unwrap();
+        row["window_start"].as_i64().unwrap() < EPOCH + 2_900 * SECOND
+    };
+    let windows = trace.windows.iter().filter(|(key, _)| keep(key)).map(|(key, row)| (key.clone(), row.clone()));
+    Trace { windows: windows.collect(), decisions: trace.decisions.clone() }
+}
+
+#[test]
+fn scans_and_judge_apart_say_what_one_process_says() {
+    let log = log_with_an_end(4);
+    let expected = before_the_end(&in_memory(&log, 4));
+    let stage = Stage::set(&log, 4);
+    let stop = AtomicBool::new(false);
+    let first_stop = AtomicBool::new(false);
+    let bell = Bell::default();
+    let scan = |stop| scanning::run(&stage.plan, &stage.settings, SMALL_STEPS, &Deaf, stop);
+    let judge = |stop| judging::run(&stage.plan, &stage.settings, SMALL_STEPS, &bell, stop);
+    std::thread::scope(|scope| {
+        let (first_scan, first_judge) = (scope.spawn(|| scan(&first_stop)), scope.spawn(|| judge(&first_stop)));
+        bell.wait_for(|trace| trace.windows.len() > 100);
+        first_stop.store(true, Ordering::Relaxed);
+        (first_scan.join().unwrap().unwrap(), first_judge.join().unwrap().unwrap());
+        let others = [scope.spawn(|| scan(&stop)), scope.spawn(|| scan(&stop)), scope.spawn(|| judge(&stop))];
+        bell.wait_for(|trace| before_the_end(trace) == expected);
+        stop.store(true, Ordering::Relaxed);
+        others.into_iter().for_each(|thread| drop(thread.join().unwrap().unwrap()));
+    });
+    assert_same(&expected, &before_the_end(&trace(bell.recorder)), "scans and judge apart");
 }
