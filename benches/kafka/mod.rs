@@ -10,12 +10,12 @@ use haldane::event::{EventKind, Micros, SECOND};
 use haldane::kernel::bin::Edges;
 use haldane::kernel::moment::Grid;
 use haldane::plan::{
-    Baseline, Bounds, CategoricalColumn, Columns, Field, Format, Mapping, MetricsPlan, NumericColumn, NumericField, Path,
-    Plan, PolicyPlan, Role, SourcePlan, TimeFormat, TimePlan, WindowKind,
+    Baseline, Bounds, CategoricalColumn, Columns, Field, Format, Mapping, MetricsPlan, NumericColumn, NumericField,
+    Path, Plan, PolicyPlan, Role, SourcePlan, TimeFormat, TimePlan, WindowKind,
 };
 use haldane::summary::histogram::{Cut, Recuts};
-use rdkafka::producer::DefaultProducerContext;
 use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
 
 #[path = "../../tests/it/broker.rs"]
 mod broker;
@@ -79,7 +79,8 @@ pub fn plan(topic: &str) -> Arc<Plan> {
     let edges: Vec<f64> = (0..=64).map(|edge| f64::from(edge) / 64.0).collect();
     let recuts =
         Recuts { bins10: (1..10).map(|i| i * 6).collect(), bins20: (1..20).map(|i| i * 3).collect(), doane: vec![] };
-    let cut = Arc::new(Cut { edges: Edges::new(edges).expect("rising edges"), grid: Grid::for_range(0.0, 1.0), recuts });
+    let cut =
+        Arc::new(Cut { edges: Edges::new(edges).expect("rising edges"), grid: Grid::for_range(0.0, 1.0), recuts });
     let numeric = |name: String, role| NumericColumn { name, role, cut: Arc::clone(&cut) };
     let mut columns: Vec<NumericColumn> = (0..30).map(|i| numeric(format!("n{i}"), Role::Feature)).collect();
     columns.push(numeric("score".into(), Role::Score));

@@ -158,7 +158,8 @@ fn commit_list(streams: &[Stream], checkpoints: &[Checkpoint]) -> Result<TopicPa
             let exists = |stream: &&Stream| (stream.source, stream.lane) == (saved.source, checkpoint.lane);
             let Some(stream) = streams.iter().find(exists) else { continue };
             let invalid = |error| Error::internal("an offset that cannot be committed").because(error);
-            list.add_partition_offset(&stream.topic, stream.partition(), Offset::Offset(saved.low_water)).map_err(invalid)?;
+            list.add_partition_offset(&stream.topic, stream.partition(), Offset::Offset(saved.low_water))
+                .map_err(invalid)?;
             let mut added = list.find_partition(&stream.topic, stream.partition()).expect("it was just added");
             added.set_metadata(serde_json::to_string(&saved.meta).expect("metadata has text keys and finite numbers"));
         }

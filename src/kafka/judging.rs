@@ -35,7 +35,13 @@ use crate::time::Clock;
 const WAIT: Duration = Duration::from_millis(50);
 
 /// Runs the judge role until `stop` is set.
-pub fn run(plan: &Arc<Plan>, kafka: &KafkaConfig, options: Options, watch: &dyn Watch, stop: &AtomicBool) -> Result<Summary> {
+pub fn run(
+    plan: &Arc<Plan>,
+    kafka: &KafkaConfig,
+    options: Options,
+    watch: &dyn Watch,
+    stop: &AtomicBool,
+) -> Result<Summary> {
     let connection = Connection::open(kafka)?;
     let producer = Arc::new(Producer::open(&connection)?);
     // The topic must be there to be subscribed to.
@@ -44,7 +50,8 @@ pub fn run(plan: &Arc<Plan>, kafka: &KafkaConfig, options: Options, watch: &dyn 
     let consumer = connection.consumer(&format!("{}.judge", kafka.group), "judge", Member::default())?;
     let failed = |error| Error::external("cannot join the group").because(error);
     consumer.subscribe(&[&kafka.topics.partials]).map_err(failed)?;
-    let mut seat = Seat { plan, connection: &connection, consumer, publisher, watch, bench: None, summary: Summary::default() };
+    let mut seat =
+        Seat { plan, connection: &connection, consumer, publisher, watch, bench: None, summary: Summary::default() };
     let mut beat_at = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         watch.alive("judge");
@@ -112,7 +119,9 @@ impl Seat<'_> {
         judge.restore_lane(&checkpoint::restored(lane, &origins));
         let offset = origins.first().map_or(0, |origin: &Origin| origin.offset);
         let list = checkpoint::list(std::slice::from_ref(&stream), Offset::Offset(offset))?;
-        self.consumer.assign(&list).map_err(|error| Error::external("cannot read the partials topic").because(error))?;
+        self.consumer
+            .assign(&list)
+            .map_err(|error| Error::external("cannot read the partials topic").because(error))?;
         self.bench = Some(Bench { judge, stream, next_offset: offset, firsts: BTreeMap::new(), committed: None });
         self.watch.started(&rollouts);
         Ok(())
@@ -143,7 +152,8 @@ impl Seat<'_> {
             return Ok(());
         }
         self.publisher.settle()?;
-        match checkpoint::commit(&self.consumer, std::slice::from_ref(&bench.stream), std::slice::from_ref(&checkpoint)) {
+        match checkpoint::commit(&self.consumer, std::slice::from_ref(&bench.stream), std::slice::from_ref(&checkpoint))
+        {
             Ok(()) => bench.committed = Some(checkpoint),
             Err(error) => tracing::warn!(%error, "not committed for now"),
         }
