@@ -45,7 +45,7 @@ impl Publisher {
         for state in &effects.states {
             self.producer.send(Letter::state(state, wall_clock()).to(&self.state))?;
         }
-        for topic in &self.windows {
+        if let Some(topic) = &self.windows {
             for row in &effects.windows {
                 self.producer.send(Letter::window(row, wall_clock()).to(topic))?;
             }

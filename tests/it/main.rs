@@ -10,6 +10,7 @@ mod demo;
 mod flights;
 mod kafka;
 mod live;
+mod one_log;
 mod oracle;
 mod recorded;
 mod replay;

@@ -122,7 +122,7 @@ impl Reference {
 
     fn start(&self) -> Micros {
         let text = arrow::array::StringArray::from(vec![self.text("window_start")]);
-        let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let time = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
         arrow::compute::cast(&text, &time).expect("a time").as_primitive::<TimestampMicrosecondType>().value(0)
     }
 
