@@ -32,7 +32,7 @@ use crate::verdict::Decision;
 pub const PIPELINE: &str = include_str!("../../pipelines/demo.yaml");
 
 /// Far longer than the traffic lasts.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 /// How long the control topic is waited for at a time.
 const POLL: Duration = Duration::from_millis(50);
@@ -83,7 +83,7 @@ impl Stage {
             let options = standalone::Options::default();
             let service = scope.spawn(move || standalone::run(&self.plan, &self.settings, options, &listener, stop));
             let traffic = Traffic::new(self.seed);
-            let at_fault = move || drop(fault.set(now()));
+            let at_fault = move || _ = fault.set(now());
             let feeder = scope.spawn(move || broker::feed(&self.settings.brokers, traffic, &stopped, at_fault));
             let mut show = Show { control, teller, begun, fault, told: 0 };
             let shown = show.until(|_| service.is_finished() || self.shared.judged().upto >= LAST_WINDOW_END);

@@ -16,7 +16,7 @@ use crate::verdict::Decision;
 const ID_SHOWN: usize = 15;
 
 /// What is counted for the summary, and where words go.
-pub struct Teller<'a> {
+pub(super) struct Teller<'a> {
     out: &'a mut dyn Write,
     decisions: u64,
     /// The first decision after the fault: its event time, and how long after the fault it was acknowledged.
@@ -25,7 +25,7 @@ pub struct Teller<'a> {
 
 impl<'a> Teller<'a> {
     /// Nothing told yet.
-    pub fn new(out: &'a mut dyn Write) -> Self {
+    pub(super) fn new(out: &'a mut dyn Write) -> Self {
         Self { out, decisions: 0, first: None }
     }
 
@@ -34,7 +34,7 @@ impl<'a> Teller<'a> {
     }
 
     /// Says what is about to happen.
-    pub fn introduce(&mut self, seed: u64, broker: &str, http: SocketAddr) -> Result<()> {
+    pub(super) fn introduce(&mut self, seed: u64, broker: &str, http: SocketAddr) -> Result<()> {
         let canary_pct = CANARY_SHARE * 100.0;
         let (minutes, fault) = (LENGTH / (60 * SECOND), clock(FAULT_AT));
         self.say(&format!(
@@ -48,7 +48,7 @@ impl<'a> Teller<'a> {
     }
 
     /// Tells a decision, so long after the fault (or before it: none).
-    pub fn decided(&mut self, decision: &Decision, since_fault: Option<Duration>) -> Result<()> {
+    pub(super) fn decided(&mut self, decision: &Decision, since_fault: Option<Duration>) -> Result<()> {
         self.decisions += 1;
         if let Some(since) = since_fault {
             self.first.get_or_insert((decision.action, decision.time, since));
@@ -57,7 +57,7 @@ impl<'a> Teller<'a> {
     }
 
     /// Says how it went.
-    pub fn conclude(&mut self, run: &Run) -> Result<()> {
+    pub(super) fn conclude(&mut self, run: &Run) -> Result<()> {
         let seconds = run.took.as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = run.events as f64 / seconds;
@@ -80,15 +80,15 @@ impl<'a> Teller<'a> {
 
 /// What is told at the end.
 #[derive(Debug, Clone, Copy)]
-pub struct Run {
+pub(super) struct Run {
     /// Events read.
-    pub events: u64,
+    pub(super) events: u64,
     /// Events refused.
-    pub rejects: u64,
+    pub(super) rejects: u64,
     /// Windows judged.
-    pub windows: u64,
+    pub(super) windows: u64,
     /// From the first event to the last window.
-    pub took: Duration,
+    pub(super) took: Duration,
 }
 
 /// A decision in words, with its numbers.

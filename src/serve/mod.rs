@@ -54,7 +54,9 @@ impl Shared {
     pub fn publish(&self, effects: &Effects) {
         self.telemetry.judged(&effects.windows);
         self.telemetry.rollouts(&effects.states);
-        effects.decisions.iter().for_each(|decision| self.telemetry.decided(decision));
+        for decision in &effects.decisions {
+            self.telemetry.decided(decision);
+        }
         let mut view = self.write();
         view.judged(&effects.windows);
         view.decided(&effects.decisions);

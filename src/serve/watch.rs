@@ -78,7 +78,9 @@ impl Watch for Listener {
 
     fn published(&self, effects: &Effects) -> Result<()> {
         let now = wall_clock();
-        effects.decisions.iter().for_each(|decision| self.shared.telemetry().acknowledged(now - decision.time));
+        for decision in &effects.decisions {
+            self.shared.telemetry().acknowledged(now - decision.time);
+        }
         self.shared.publish(effects);
         Ok(())
     }
@@ -89,7 +91,9 @@ impl Watch for Listener {
 
     fn standing(&self, standings: &[Standing]) {
         let now = wall_clock();
-        standings.iter().for_each(|standing| self.show(standing, now));
+        for standing in standings {
+            self.show(standing, now);
+        }
     }
 
     fn alive(&self, thread: &str) {

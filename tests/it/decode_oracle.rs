@@ -169,6 +169,9 @@ fn expected(event: &Json) -> Result<Row, ()> {
 
 /// What `serde_json` and the rules make of the bytes; `None` where the two differ by intention.
 fn oracle(payload: &[u8]) -> Option<Result<Row, ()>> {
+    if payload.windows(3).any(|bytes| bytes.starts_with(b"-0") && !b".eE".contains(&bytes[2])) {
+        return None; // an integer for haldane, a float for serde_json
+    }
     match serde_json::from_slice::<Json>(payload) {
         Ok(object @ Json::Object(_)) => Some(expected(&object)),
         Ok(_) => Some(Err(())),
@@ -232,7 +235,7 @@ fn mostly(good: impl Strategy<Value = String> + 'static) -> BoxedStrategy<String
 }
 
 fn short() -> impl Strategy<Value = String> {
-    prop_oneof!["\"[A-Za-zé]{1,12}\"", "\"[a-z0-9-]{30,40}\"", (0..30_i32).prop_map(|n| n.to_string())]
+    prop_oneof!["\"[A-Za-zé]{1,12}\"", "\"[a-z0-9_]{30,40}\"", (0..30_i32).prop_map(|n| n.to_string())]
 }
 
 fn plain_number() -> impl Strategy<Value = String> {

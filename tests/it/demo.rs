@@ -1,4 +1,5 @@
 //! The demo as a user sees it: the program itself, run twice.
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStdout, Command, Stdio};

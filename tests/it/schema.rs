@@ -1,4 +1,5 @@
 //! The published schemas describe what really leaves haldane: every field, and nothing that is not there.
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use haldane::kafka::cloud_event::Letter;
 use haldane::plan::Action;

@@ -1,4 +1,5 @@
 //! The HTTP side, over real sockets.
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
