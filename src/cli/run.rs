@@ -72,7 +72,9 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<()> {
         windows: args.windows.as_deref().map(open).transpose()?,
     };
     let done = work(&pipeline, &kafka, (role, options(args)), &watch, &stop);
-    server.map(Server::shutdown);
+    if let Some(server) = server {
+        server.shutdown();
+    }
     report(out, done?)
 }
 

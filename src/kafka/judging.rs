@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::Offset;
 
 use super::checkpoint::{self, Origin, Stream};
+use super::clock::now;
 use super::connection::Connection;
 use super::partials::Partials;
 use super::producer::Producer;
@@ -52,13 +53,13 @@ pub fn run(
     consumer.subscribe(&[&kafka.topics.partials]).map_err(failed)?;
     let mut seat =
         Seat { plan, connection: &connection, consumer, publisher, watch, bench: None, summary: Summary::default() };
-    let mut beat_at = Instant::now();
+    let mut beat_at = now();
     while !stop.load(Ordering::Relaxed) {
         watch.alive("judge");
         seat.turn()?;
-        if Instant::now() >= beat_at {
+        if now() >= beat_at {
             seat.commit()?;
-            beat_at = Instant::now() + options.beat;
+            beat_at = now() + options.beat;
         }
     }
     seat.commit()?;

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Instant;
 
 use rdkafka::consumer::Consumer as _;
 
 use super::checkpoint::{self, Origin, Stream};
+use super::clock::now;
 use super::connection::Connection;
 use super::partials::Partials;
 use super::producer::Producer;
@@ -121,7 +121,7 @@ impl<'a> Shard<'a> {
     }
 
     fn run(&mut self, name: &str, options: Options, watch: &dyn Watch, stopped: impl Fn() -> bool) -> Result<()> {
-        let mut beat_at = Instant::now();
+        let mut beat_at = now();
         while !stopped() {
             watch.alive(name);
             while let Some(change) = self.reader.rebalance() {
@@ -134,9 +134,9 @@ impl<'a> Shard<'a> {
                 watch.read(&portion);
                 self.take(&portion)?;
             }
-            if Instant::now() >= beat_at {
+            if now() >= beat_at {
                 self.beat(watch)?;
-                beat_at = Instant::now() + options.beat;
+                beat_at = now() + options.beat;
             }
         }
         self.hand_over()
