@@ -111,7 +111,9 @@ fn pipeline(scratch: &Path, name: &str, change: impl Fn(String) -> String) -> Pa
 
 fn haldane(command: &mut Command) {
     let output = command.output().expect("haldane starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    println!("{}{}", said(&output.stdout), said(&output.stderr));
+    assert!(output.status.success());
 }
 
 fn sorted_lines(path: &Path) -> Vec<String> {

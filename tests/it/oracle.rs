@@ -39,7 +39,6 @@ fn windows(change: impl Fn(&str) -> String) -> Vec<WindowRow> {
             Step::Refused(refused) => panic!("the log has no bad rows: {refused:?}"),
         }
     }
-    assert!(effects.decisions.len() >= 2, "the planted regressions are acted on");
     effects.windows
 }
 
