@@ -205,22 +205,22 @@ fn a_crash_changes_nothing_and_repeats_decisions_under_the_same_ids() {
     assert_eq!(said, expected);
 }
 
+/// Stops the run, in good order, when the first windows are judged.
+struct Stopper<'a>(&'a Recorder, &'a AtomicBool);
+impl Watch for Stopper<'_> {
+    fn published(&self, effects: &Effects) -> Result<()> {
+        self.1.store(true, Ordering::Relaxed);
+        self.0.published(effects)
+    }
+}
+
 #[test]
 fn a_second_run_goes_on_where_the_first_one_stopped() {
     let log = log();
     let expected = in_memory(&log, 1);
     let stage = Stage::set(&log, 1);
     let (stop, recorder) = (AtomicBool::new(false), Recorder::default());
-    /// Stops the run, in good order, when the first windows are judged.
-    struct Stopper<'a>(&'a Recorder, &'a AtomicBool);
-    impl Watch for Stopper<'_> {
-        fn published(&self, effects: &Effects) -> Result<()> {
-            self.1.store(true, Ordering::Relaxed);
-            self.0.published(effects)
-        }
-    }
-    let options = SMALL_STEPS;
-    standalone::run(&stage.plan, &stage.settings, options, &Stopper(&recorder, &stop), &stop).unwrap();
+    standalone::run(&stage.plan, &stage.settings, SMALL_STEPS, &Stopper(&recorder, &stop), &stop).unwrap();
     stage.run(1, &recorder).unwrap();
     assert_same(&expected, &trace(recorder), "after a stop");
 }
@@ -291,7 +291,7 @@ impl Watch for Bell {
 impl Bell {
     /// Waits until what was published satisfies `enough`, or a minute is over.
     fn wait_for(&self, enough: impl Fn(&Trace) -> bool) {
-        let deadline = now() + Duration::from_secs(60);
+        let deadline = now() + Duration::from_mins(1);
         let mut guard = self.lock.lock().unwrap();
         while !enough(&self.recorder.trace.lock().unwrap()) && now() < deadline {
             guard = self.rung.wait_timeout(guard, Duration::from_millis(200)).unwrap().0;
@@ -338,11 +338,14 @@ fn scans_and_judge_apart_say_what_one_process_says() {
         let (first_scan, first_judge) = (scope.spawn(|| scan(&first_stop)), scope.spawn(|| judge(&first_stop)));
         bell.wait_for(|trace| trace.windows.len() > 100);
         first_stop.store(true, Ordering::Relaxed);
-        (first_scan.join().unwrap().unwrap(), first_judge.join().unwrap().unwrap());
+        first_scan.join().unwrap().unwrap();
+        first_judge.join().unwrap().unwrap();
         let others = [scope.spawn(|| scan(&stop)), scope.spawn(|| scan(&stop)), scope.spawn(|| judge(&stop))];
         bell.wait_for(|trace| before_the_end(trace) == expected);
         stop.store(true, Ordering::Relaxed);
-        others.into_iter().for_each(|thread| drop(thread.join().unwrap().unwrap()));
+        for thread in others {
+            thread.join().unwrap().unwrap();
+        }
     });
     assert_same(&expected, &before_the_end(&trace(bell.recorder)), "scans and judge apart");
 }
