@@ -9,6 +9,7 @@ use arrow::array::{Array, AsArray};
 
 use crate::batch::{EventBatch, TextArray};
 use crate::event::{EventKind, Micros};
+use crate::kernel::select;
 use crate::plan::Plan;
 use crate::scan::dedup::IdSet;
 use crate::scan::frame::{GroupKey, Inputs};
@@ -121,29 +122,24 @@ impl TrafficStream {
 /// Buffers that are reused from cell to cell.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    values: Vec<f64>,
     codes: Vec<u64>,
 }
 
 fn count(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u32], scratch: &mut Scratch) {
     for ((histogram, column), array) in traffic.numeric.iter_mut().zip(&plan.columns.numeric).zip(&batch.numeric) {
-        scratch.values.clear();
-        if array.null_count() == 0 && rows.len() == array.len() {
-            scratch.values.extend_from_slice(array.values());
-        } else if array.null_count() == 0 {
-            scratch.values.extend(rows.iter().map(|&row| array.value(row as usize)));
-        } else {
-            let present = rows.iter().filter(|&&row| array.is_valid(row as usize));
-            scratch.values.extend(present.map(|&row| array.value(row as usize)));
-            histogram.missing += (rows.len() - scratch.values.len()) as u64;
-        }
-        let with_nan = scratch.values.len();
-        scratch.values.retain(|value| !value.is_nan());
-        histogram.nan += (with_nan - scratch.values.len()) as u64;
-        histogram.update(&column.cut, &scratch.values);
-        if column.role == crate::plan::Role::Latency {
-            scratch.values.iter().for_each(|&value| traffic.latency.update(value));
-        }
+        let is_latency = column.role == crate::plan::Role::Latency;
+        let add = |values: &[f64]| {
+            histogram.update(&column.cut, values);
+            if is_latency {
+                values.iter().for_each(|&value| traffic.latency.update(value));
+            }
+        };
+        let skipped = match array.nulls() {
+            Some(nulls) => select::present(array.values(), |row| nulls.is_null(row), rows, add),
+            None => select::present(array.values(), |_| false, rows, add),
+        };
+        histogram.missing += skipped.missing;
+        histogram.nan += skipped.nan;
     }
     for ((category, column), array) in
         traffic.categorical.iter_mut().zip(&plan.columns.categorical).zip(&batch.categorical)
