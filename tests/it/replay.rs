@@ -410,6 +410,25 @@ fn rows_without_an_arrival_time_arrive_when_they_happen() {
     assert_eq!(rows.order.iter().map(|row| row.3).collect::<Vec<_>>(), [1_367_575_215_765_021, 1_367_575_215_765_000]);
 }
 
+#[test]
+fn a_file_that_tells_no_time_at_all_is_explained() {
+    let dir = tempfile::tempdir().unwrap();
+    let [csv, jsonl] = ["plain.csv", "plain.jsonl"].map(|name| dir.path().join(name));
+    fs::write(&csv, "prediction_id,label\na,1\n").unwrap();
+    fs::write(&jsonl, r#"{"prediction_id": "a", "label": 1}"#).unwrap();
+    let mut plan = Arc::unwrap_or_clone(plan());
+    plan.sources[1].mapping.event_time = None;
+    let plan = Arc::new(plan);
+    for (path, message) in [
+        (csv, ", read as outcomes: no column tells when an event happened or arrived"),
+        (jsonl, ": line 1 does not tell when it happened or arrived"),
+    ] {
+        let error = replay::open(&plan, std::slice::from_ref(&path), &Options::default()).unwrap_err();
+        assert_eq!(error.to_string(), format!("{}{message}", path.display()));
+        assert!(error.advice().unwrap().contains("ingest_time"));
+    }
+}
+
 /// Replays the fixtures by the command; returns what it printed and the files it wrote.
 fn replayed(dir: &Path, batch_rows: &str) -> (String, Vec<u8>, Vec<u8>) {
     use clap::Parser as _;
@@ -459,6 +478,9 @@ fn the_command_tells_the_unit_change_and_writes_the_same_bytes_for_any_batch_siz
     let dir = tempfile::tempdir().unwrap();
     let whole = replayed(dir.path(), "8192");
     let lines: Vec<&str> = whole.0.lines().collect();
+    let ids: Vec<u64> = batched(&[fixture("predictions.parquet")], 8192).order.iter().map(|row| row.4).collect();
+    let again = ids.len() - ids.iter().collect::<std::collections::BTreeSet<_>>().len();
+    assert_eq!(lines[0], format!("4,994 rows read, 0 late and {again} re-delivered events dropped"));
     assert!(lines.iter().any(|line| line.contains("v2: ") && line.contains(" windows judged")), "{}", whole.0);
     assert!(lines.iter().any(|line| line.contains("hold  ") && line.contains("psi")), "{}", whole.0);
     let drift = lines.iter().position(|line| line.ends_with("in any window, against concurrent:v1")).unwrap();
