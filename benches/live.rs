@@ -4,12 +4,13 @@
 
 mod kafka;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use haldane::config::KafkaConfig;
 use haldane::kafka::Connection;
+use haldane::kafka::clock::now;
 use haldane::kafka::connection::Errors;
 use haldane::kafka::producer::Producer;
 use haldane::kafka::standalone::{self, Options};
@@ -22,6 +23,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 const PARTITIONS: u64 = 4;
 
+#[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 53 bits")]
 fn main() {
     let (events, rounds) = if kafka::measuring() { (800_000, 5) } else { (2_000, 1) };
     let cluster = Cluster::start();
@@ -42,7 +44,7 @@ fn main() {
 }
 
 fn time(work: impl FnOnce()) -> Duration {
-    let begun = Instant::now();
+    let begun = now();
     work();
     begun.elapsed()
 }
@@ -78,7 +80,8 @@ fn everything(topic: &str) -> TopicPartitionList {
 /// The ceiling: the same client, tuned the same, doing nothing with what it gets.
 fn read_bare(cluster: &Cluster, events: u64) {
     let connection = Connection::open(&cluster.settings).expect("a cluster");
-    let consumer: BaseConsumer<Errors> = connection.consumer("bench.bare", "bare", Errors::default()).expect("a consumer");
+    let consumer: BaseConsumer<Errors> =
+        connection.consumer("bench.bare", "bare", Errors::default()).expect("a consumer");
     consumer.assign(&everything(&cluster.input)).expect("an assignment");
     let mut seen = 0;
     while seen < events {
@@ -108,7 +111,7 @@ fn read_naively(cluster: &Cluster, events: u64) {
             .create()
             .expect("a consumer");
         consumer.assign(&everything(&cluster.input)).expect("an assignment");
-        let mut sums: HashMap<(String, String), (u64, f64)> = HashMap::new();
+        let mut sums: BTreeMap<(String, String), (u64, f64)> = BTreeMap::new();
         for _ in 0..events {
             let message = consumer.recv().await.expect("a message");
             let value: serde_json::Value = serde_json::from_slice(message.payload().expect("a payload")).expect("JSON");

@@ -10,37 +10,37 @@ use haldane::event::{EventKind, Micros, SECOND};
 use haldane::kernel::bin::Edges;
 use haldane::kernel::moment::Grid;
 use haldane::plan::{
-    Baseline, Bounds, CategoricalColumn, Columns, Field, Format, Mapping, MetricsPlan, NumericColumn, NumericField, Path,
-    Plan, PolicyPlan, Role, SourcePlan, TimeFormat, TimePlan, WindowKind,
+    Baseline, Bounds, CategoricalColumn, Columns, Field, Format, Mapping, MetricsPlan, NumericColumn, NumericField,
+    Path, Plan, PolicyPlan, Role, SourcePlan, TimeFormat, TimePlan, WindowKind,
 };
 use haldane::summary::histogram::{Cut, Recuts};
-use rdkafka::producer::DefaultProducerContext;
 use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
 
 #[path = "../../tests/it/broker.rs"]
 mod broker;
 
 /// Where the first event lies.
-pub const EPOCH: Micros = 1_700_000_000 * SECOND;
+pub(crate) const EPOCH: Micros = 1_700_000_000 * SECOND;
 
 /// `cargo bench` measures against a real Kafka; without its flag (`cargo test --benches`) everything runs once, small, and
 /// against the cluster that librdkafka mocks.
-pub fn measuring() -> bool {
+pub(crate) fn measuring() -> bool {
     std::env::args().any(|argument| argument == "--bench")
 }
 
 /// A cluster with one input topic and haldane's own.
-pub struct Cluster {
+pub(crate) struct Cluster {
     /// How to reach it.
-    pub settings: KafkaConfig,
+    pub(crate) settings: KafkaConfig,
     /// The input topic.
-    pub input: String,
+    pub(crate) input: String,
     _mock: Option<MockCluster<'static, DefaultProducerContext>>,
 }
 
 impl Cluster {
     /// The real one when measuring, else a mock.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         if measuring() { Self::real() } else { Self::mock() }
     }
 
@@ -69,17 +69,18 @@ impl Cluster {
     }
 
     /// The same cluster under a group that has committed nothing.
-    pub fn fresh_group(&self, round: usize) -> KafkaConfig {
+    pub(crate) fn fresh_group(&self, round: usize) -> KafkaConfig {
         KafkaConfig { group: format!("bench.{round}"), ..self.settings.clone() }
     }
 }
 
 /// Thirty numbers and five categories per event, compared between two versions every minute.
-pub fn plan(topic: &str) -> Arc<Plan> {
+pub(crate) fn plan(topic: &str) -> Arc<Plan> {
     let edges: Vec<f64> = (0..=64).map(|edge| f64::from(edge) / 64.0).collect();
     let recuts =
         Recuts { bins10: (1..10).map(|i| i * 6).collect(), bins20: (1..20).map(|i| i * 3).collect(), doane: vec![] };
-    let cut = Arc::new(Cut { edges: Edges::new(edges).expect("rising edges"), grid: Grid::for_range(0.0, 1.0), recuts });
+    let cut =
+        Arc::new(Cut { edges: Edges::new(edges).expect("rising edges"), grid: Grid::for_range(0.0, 1.0), recuts });
     let numeric = |name: String, role| NumericColumn { name, role, cut: Arc::clone(&cut) };
     let mut columns: Vec<NumericColumn> = (0..30).map(|i| numeric(format!("n{i}"), Role::Feature)).collect();
     columns.push(numeric("score".into(), Role::Score));
@@ -137,11 +138,11 @@ fn time() -> TimePlan {
 }
 
 /// Numbers that look random and are the same in every run.
-pub struct Noise(u64);
+pub(crate) struct Noise(u64);
 
 impl Noise {
     /// Starts somewhere.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
@@ -163,7 +164,7 @@ impl Noise {
 }
 
 /// One event as a service would send it, about 570 bytes.
-pub fn event(index: u64, noise: &mut Noise) -> String {
+pub(crate) fn event(index: u64, noise: &mut Noise) -> String {
     let at = event_time(index);
     let version = if noise.below(10) == 0 { "v2" } else { "v1" };
     let status = if noise.below(100) == 0 { 500 } else { 200 };
@@ -185,12 +186,12 @@ pub fn event(index: u64, noise: &mut Noise) -> String {
 }
 
 /// A millisecond from event to event.
-pub fn event_time(index: u64) -> Micros {
+pub(crate) fn event_time(index: u64) -> Micros {
     EPOCH + Micros::try_from(index).expect("few events") * 1_000
 }
 
 /// The middle one.
-pub fn median(mut durations: Vec<Duration>) -> Duration {
+pub(crate) fn median(mut durations: Vec<Duration>) -> Duration {
     durations.sort();
     durations[durations.len() / 2]
 }

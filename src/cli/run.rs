@@ -60,14 +60,21 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<()> {
     let kafka = pipeline.kafka.clone().ok_or_else(|| no_cluster(&args.config))?;
     let role = args.role.unwrap_or(kafka.role);
     if args.until_end && role != Role::All {
-        return Err(Error::user("--until-end needs both parts in one process").hint("leave --role out, or say `--role all`"));
+        return Err(
+            Error::user("--until-end needs both parts in one process").hint("leave --role out, or say `--role all`")
+        );
     }
     let stop = stop_on_signal()?;
     let shared = Arc::new(Shared::new());
     let server = listen(args, &pipeline).map(|address| Server::start(address, Arc::clone(&shared))).transpose()?;
-    let watch = Told { listener: Listener::new(shared, &pipeline.plan), windows: args.windows.as_deref().map(open).transpose()? };
+    let watch = Told {
+        listener: Listener::new(shared, &pipeline.plan),
+        windows: args.windows.as_deref().map(open).transpose()?,
+    };
     let done = work(&pipeline, &kafka, (role, options(args)), &watch, &stop);
-    server.map(Server::shutdown);
+    if let Some(server) = server {
+        server.shutdown();
+    }
     report(out, done?)
 }
 

@@ -90,7 +90,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// The character of `\uXXXX`, or of a pair of them above the basic plane.
+    /// The character of `\u` and four hexadecimal digits, or of a pair of them above the basic plane.
     fn unicode(&mut self) -> Result<char, Flaw> {
         let first = self.hex4()?;
         let code = match first {

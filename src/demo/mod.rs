@@ -51,8 +51,7 @@ pub fn run(options: &Options, out: &mut dyn Write) -> Result<()> {
     let pipeline = config::parse(PIPELINE, "pipelines/demo.yaml", Path::new("."))?;
     let topics = Topics::default();
     let broker = Broker::start(&[&topics.control, &topics.state, &topics.dead_letter])?;
-    let settings =
-        KafkaConfig { topics, ..KafkaConfig::plain(broker.address(), "haldane-demo") };
+    let settings = KafkaConfig { topics, ..KafkaConfig::plain(broker.address(), "haldane-demo") };
     let shared = Arc::new(Shared::new());
     let server = Server::start(&options.listen, Arc::clone(&shared))?;
     let mut teller = Teller::new(out);

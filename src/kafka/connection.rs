@@ -4,13 +4,14 @@
 //! that becomes one error at the start.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use super::clock::now;
 use crate::config::{KafkaConfig, Security};
 use crate::error::{Error, Result};
 
@@ -153,14 +154,14 @@ fn secure(config: &mut ClientConfig, security: &Security) -> Result<()> {
 
 /// Waits until the cluster names itself. What the callback says in the meantime decides which error it becomes.
 fn await_cluster(probe: &BaseConsumer<Errors>, settings: &KafkaConfig) -> Result<String> {
-    let deadline = Instant::now() + CONNECT_TIMEOUT;
+    let deadline = now() + CONNECT_TIMEOUT;
     loop {
         let answer = probe.client().fetch_cluster_id(Duration::from_millis(200));
         while probe.poll(Duration::ZERO).is_some() {}
         match (answer, probe.context().worst()) {
             (Some(cluster), _) => return Ok(cluster),
             (None, Some(said)) if is_final(&said) => return Err(refusal(&said, settings)),
-            (None, said) if Instant::now() >= deadline => return Err(unreachable(said, settings)),
+            (None, said) if now() >= deadline => return Err(unreachable(said, settings)),
             _ => {}
         }
     }

@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::Offset;
 
 use super::checkpoint::{self, Origin, Stream};
+use super::clock::now;
 use super::connection::Connection;
 use super::partials::Partials;
 use super::producer::Producer;
@@ -35,7 +36,13 @@ use crate::time::Clock;
 const WAIT: Duration = Duration::from_millis(50);
 
 /// Runs the judge role until `stop` is set.
-pub fn run(plan: &Arc<Plan>, kafka: &KafkaConfig, options: Options, watch: &dyn Watch, stop: &AtomicBool) -> Result<Summary> {
+pub fn run(
+    plan: &Arc<Plan>,
+    kafka: &KafkaConfig,
+    options: Options,
+    watch: &dyn Watch,
+    stop: &AtomicBool,
+) -> Result<Summary> {
     let connection = Connection::open(kafka)?;
     let producer = Arc::new(Producer::open(&connection)?);
     // The topic must be there to be subscribed to.
@@ -44,14 +51,15 @@ pub fn run(plan: &Arc<Plan>, kafka: &KafkaConfig, options: Options, watch: &dyn 
     let consumer = connection.consumer(&format!("{}.judge", kafka.group), "judge", Member::default())?;
     let failed = |error| Error::external("cannot join the group").because(error);
     consumer.subscribe(&[&kafka.topics.partials]).map_err(failed)?;
-    let mut seat = Seat { plan, connection: &connection, consumer, publisher, watch, bench: None, summary: Summary::default() };
-    let mut beat_at = Instant::now();
+    let mut seat =
+        Seat { plan, connection: &connection, consumer, publisher, watch, bench: None, summary: Summary::default() };
+    let mut beat_at = now();
     while !stop.load(Ordering::Relaxed) {
         watch.alive("judge");
         seat.turn()?;
-        if Instant::now() >= beat_at {
+        if now() >= beat_at {
             seat.commit()?;
-            beat_at = Instant::now() + options.beat;
+            beat_at = now() + options.beat;
         }
     }
     seat.commit()?;
@@ -112,7 +120,9 @@ impl Seat<'_> {
         judge.restore_lane(&checkpoint::restored(lane, &origins));
         let offset = origins.first().map_or(0, |origin: &Origin| origin.offset);
         let list = checkpoint::list(std::slice::from_ref(&stream), Offset::Offset(offset))?;
-        self.consumer.assign(&list).map_err(|error| Error::external("cannot read the partials topic").because(error))?;
+        self.consumer
+            .assign(&list)
+            .map_err(|error| Error::external("cannot read the partials topic").because(error))?;
         self.bench = Some(Bench { judge, stream, next_offset: offset, firsts: BTreeMap::new(), committed: None });
         self.watch.started(&rollouts);
         Ok(())
@@ -143,7 +153,8 @@ impl Seat<'_> {
             return Ok(());
         }
         self.publisher.settle()?;
-        match checkpoint::commit(&self.consumer, std::slice::from_ref(&bench.stream), std::slice::from_ref(&checkpoint)) {
+        match checkpoint::commit(&self.consumer, std::slice::from_ref(&bench.stream), std::slice::from_ref(&checkpoint))
+        {
             Ok(()) => bench.committed = Some(checkpoint),
             Err(error) => tracing::warn!(%error, "not committed for now"),
         }

@@ -5,6 +5,7 @@
 //! and dead letters leave through one idempotent [`producer`]; progress is an offset commit ([`checkpoint`]).
 
 pub mod checkpoint;
+pub mod clock;
 pub mod cloud_event;
 pub mod connection;
 pub mod dead_letter;

@@ -3,15 +3,14 @@
 //! A crash in between repeats a decision with the same id, which every adapter ignores. The other order would lose one.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::clock::wall_clock;
 use super::cloud_event::Letter;
 use super::connection::Connection;
 use super::producer::Producer;
 use super::topics::{self, Own};
 use crate::engine::Effects;
 use crate::error::Result;
-use crate::event::Micros;
 
 /// Takes decisions and states to their topics.
 #[derive(Clone)]
@@ -45,7 +44,7 @@ impl Publisher {
         for state in &effects.states {
             self.producer.send(Letter::state(state, wall_clock()).to(&self.state))?;
         }
-        for topic in &self.windows {
+        if let Some(topic) = &self.windows {
             for row in &effects.windows {
                 self.producer.send(Letter::window(row, wall_clock()).to(topic))?;
             }
@@ -57,11 +56,4 @@ impl Publisher {
     pub fn settle(&self) -> Result<()> {
         self.producer.settle()
     }
-}
-
-/// Now, for what the outside wants to know; no result depends on it.
-#[must_use]
-pub fn wall_clock() -> Micros {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Micros::try_from(since.as_micros()).unwrap_or(Micros::MAX)
 }

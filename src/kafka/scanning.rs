@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Instant;
 
 use rdkafka::consumer::Consumer as _;
 
 use super::checkpoint::{self, Origin, Stream};
+use super::clock::now;
 use super::connection::Connection;
 use super::partials::Partials;
 use super::producer::Producer;
@@ -28,7 +28,13 @@ use crate::plan::Plan;
 use crate::scan::{Body, Checkpoint, Partial, Scan};
 
 /// Runs the scan role until `stop` is set.
-pub fn run(plan: &Arc<Plan>, kafka: &KafkaConfig, options: Options, watch: &dyn Watch, stop: &AtomicBool) -> Result<Summary> {
+pub fn run(
+    plan: &Arc<Plan>,
+    kafka: &KafkaConfig,
+    options: Options,
+    watch: &dyn Watch,
+    stop: &AtomicBool,
+) -> Result<Summary> {
     let connection = Connection::open(kafka)?;
     let probe = connection.reader("probe")?;
     let partitions = topics::inputs(probe.client(), plan)?;
@@ -38,7 +44,8 @@ pub fn run(plan: &Arc<Plan>, kafka: &KafkaConfig, options: Options, watch: &dyn 
     topics::create(&connection, &[Own { name: &kafka.topics.dead_letter, compacted: false }])?;
     let dead_letters = DeadLetters { producer, topic: kafka.topics.dead_letter.clone() };
     let shard = |index: u32| {
-        let consumer = connection.consumer(&format!("{}.scan", kafka.group), &format!("scan-{index}"), Member::default())?;
+        let consumer =
+            connection.consumer(&format!("{}.scan", kafka.group), &format!("scan-{index}"), Member::default())?;
         let topics: Vec<&str> = plan.sources.iter().map(|source| source.topic.as_str()).collect();
         consumer.subscribe(&topics).map_err(|error| Error::external("cannot join the group").because(error))?;
         let reader = Reader::new(consumer, dead_letters.clone());
@@ -114,7 +121,7 @@ impl<'a> Shard<'a> {
     }
 
     fn run(&mut self, name: &str, options: Options, watch: &dyn Watch, stopped: impl Fn() -> bool) -> Result<()> {
-        let mut beat_at = Instant::now();
+        let mut beat_at = now();
         while !stopped() {
             watch.alive(name);
             while let Some(change) = self.reader.rebalance() {
@@ -127,9 +134,9 @@ impl<'a> Shard<'a> {
                 watch.read(&portion);
                 self.take(&portion)?;
             }
-            if Instant::now() >= beat_at {
+            if now() >= beat_at {
                 self.beat(watch)?;
-                beat_at = Instant::now() + options.beat;
+                beat_at = now() + options.beat;
             }
         }
         self.hand_over()
@@ -194,7 +201,10 @@ impl<'a> Shard<'a> {
     /// Sends what is complete, and how far the lane is after it.
     fn tell(&mut self, lane: u32, partials: Vec<Partial>) -> Result<()> {
         let lane = &self.lanes[&lane];
-        partials.into_iter().filter(|partial| lane.is_whole(partial)).try_for_each(|partial| self.partials.send(partial))?;
+        partials
+            .into_iter()
+            .filter(|partial| lane.is_whole(partial))
+            .try_for_each(|partial| self.partials.send(partial))?;
         self.partials.tick(lane.scan.tick())
     }
 

@@ -9,7 +9,7 @@ use crate::engine::Effects;
 use crate::error::Result;
 use crate::event::Micros;
 use crate::judge::WindowRow;
-use crate::kafka::publish::wall_clock;
+use crate::kafka::clock::wall_clock;
 use crate::kafka::reader::Portion;
 use crate::kafka::watch::{Standing, Watch};
 use crate::plan::Plan;

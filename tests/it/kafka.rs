@@ -1,4 +1,5 @@
 //! The Kafka shell against a real Apache Kafka.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,15 +1,17 @@
 //! Live over a real Apache Kafka gives what the engine gives over the same log in memory: however the topics are
 //! partitioned, however many shards read, and wherever the process is killed.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use haldane::config::KafkaConfig;
 use haldane::engine::{Effects, Engine};
 use haldane::error::{Error, Result};
 use haldane::event::{Micros, SECOND, stable_hash};
+use haldane::kafka::clock::now;
 use haldane::kafka::connection::Connection;
 use haldane::kafka::producer::Producer;
 use haldane::kafka::standalone::{self, Options, Summary};
@@ -71,7 +73,7 @@ fn plan(topics: [&str; 2]) -> Plan {
     let mut plan = world::plan(TUMBLING);
     let numeric = |name: &str| Some(NumericField { path: path(name), factor: 1.0 });
     for (source, topic) in plan.sources.iter_mut().zip(topics) {
-        source.topic = topic.to_owned();
+        topic.clone_into(&mut source.topic);
         source.mapping.id = Some(path("id"));
         source.mapping.event_time = Some((path("at"), TimeFormat::Micros));
     }
@@ -89,7 +91,9 @@ fn plan(topics: [&str; 2]) -> Plan {
 /// What the engine says of the log when no Kafka is between.
 fn in_memory(log: &[Event], lanes: u32) -> Trace {
     let mut log = log.to_vec();
-    log.iter_mut().for_each(|event| event.id = stable_hash(id(event).as_bytes()));
+    for event in &mut log {
+        event.id = stable_hash(id(event).as_bytes());
+    }
     let mut trace = Trace::default();
     let mut engine = Engine::new(Arc::new(plan(["p", "o"])), lanes);
     let streams = world::streams(&log, lanes);
@@ -287,9 +291,9 @@ impl Watch for Bell {
 impl Bell {
     /// Waits until what was published satisfies `enough`, or a minute is over.
     fn wait_for(&self, enough: impl Fn(&Trace) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = now() + Duration::from_secs(60);
         let mut guard = self.lock.lock().unwrap();
-        while !enough(&self.recorder.trace.lock().unwrap()) && Instant::now() < deadline {
+        while !enough(&self.recorder.trace.lock().unwrap()) && now() < deadline {
             guard = self.rung.wait_timeout(guard, Duration::from_millis(200)).unwrap().0;
         }
     }

@@ -1,5 +1,5 @@
 //! The flights log, replayed, against reference numbers computed with NumPy 2.4.6, SciPy 1.17.1 and scikit-learn 1.9.1 over the
-//! same files, and against what NannyML 0.13.1 says of them (`tests/data/flights`).
+//! same files, and against what NannyML 0.13.1 says of them (`pipelines/data`).
 //!
 //! Exact numbers agree to 1e-9 (relative, 1e-12 near zero). Numbers that rest on bins agree within the bounds they state, and
 //! binned KS within 0.001 besides.
@@ -26,7 +26,7 @@ fn root() -> PathBuf {
 fn windows(change: impl Fn(&str) -> String) -> Vec<WindowRow> {
     let text = std::fs::read_to_string(root().join("pipelines/flights.yaml")).expect("the pipeline");
     let plan = config::parse(&change(&text), "flights.yaml", &root().join("pipelines")).expect("a valid pipeline").plan;
-    let files = ["predictions", "outcomes"].map(|name| root().join(format!("tests/data/flights/{name}.parquet")));
+    let files = ["predictions", "outcomes"].map(|name| root().join(format!("pipelines/data/flights.{name}.parquet")));
     let replay = replay::open(&plan, &files, &Options::default()).expect("readable files");
     let mut engine = Engine::new(Arc::clone(&plan), replay.lanes());
     let mut effects = Effects::default();
@@ -86,7 +86,7 @@ enum Cell {
 
 impl Reference {
     fn read(name: &str) -> Vec<Self> {
-        let path = root().join("tests/data/flights/oracle").join(name);
+        let path = root().join("tests/data/oracle").join(name);
         let file = File::open(Path::new(&path)).expect("a reference file");
         let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").build().expect("Parquet");
         let mut rows = Vec::new();
@@ -122,7 +122,7 @@ impl Reference {
 
     fn start(&self) -> Micros {
         let text = arrow::array::StringArray::from(vec![self.text("window_start")]);
-        let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let time = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
         arrow::compute::cast(&text, &time).expect("a time").as_primitive::<TimestampMicrosecondType>().value(0)
     }
 

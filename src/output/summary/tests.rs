@@ -1,3 +1,5 @@
+//! What the summary says of a replay.
+
 use crate::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason};
 
 use super::*;
