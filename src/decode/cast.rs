@@ -56,14 +56,14 @@ impl Cast<'_> {
         Ok(())
     }
 
-    fn refuse(&mut self, row: usize, flaw: Flaw) {
-        let detail = format!("{}: {}", self.name, flaw.what);
-        self.findings.entry(row).or_insert(Finding { reason: flaw.reason, detail });
+    fn refuse(&mut self, row: usize, flaw: &Flaw) {
+        let detail = format!("{}: {}", self.name, flaw.what());
+        self.findings.entry(row).or_insert(Finding { reason: flaw.reason(), detail });
     }
 
     /// The value of a row, or none and a finding.
     fn sound<T>(&mut self, row: usize, value: Result<T, Flaw>) -> Option<T> {
-        value.map_err(|flaw| self.refuse(row, flaw)).ok()
+        value.map_err(|flaw| self.refuse(row, &flaw)).ok()
     }
 
     fn numbers(&mut self, array: &ArrayRef) -> Result<Float64Array, Mismatch> {
@@ -159,7 +159,7 @@ impl Cast<'_> {
         for row in (0..array.len()).filter(|&row| array.is_valid(row)) {
             let value = keys.as_ref().map_or(row, |keys| keys[row]);
             let Some(text) = spelled.get(value) else { continue };
-            let text = text.as_ref().map_err(|flaw| *flaw).and_then(|text| bounded(text.as_bytes()));
+            let text = text.as_ref().map_err(Flaw::clone).and_then(|text| bounded(text.as_bytes()));
             if let Some(text) = self.sound(row, text).filter(|text| !(text.is_empty() && blank_is_missing(column))) {
                 texts.put(row, text);
             }

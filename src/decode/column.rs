@@ -27,6 +27,7 @@ impl<T: Copy + Default> Column<T> {
     }
 
     /// Makes the column `n` rows long.
+    #[cold]
     fn pad(&mut self, n: usize) {
         for row in self.values.len()..n {
             self.nulls.push(u32::try_from(row).expect("a batch has less than 2^32 rows"));

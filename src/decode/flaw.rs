@@ -3,20 +3,22 @@
 use crate::event::Poison;
 
 /// A reason without a place: the decoder adds offset, path and byte when it turns it into a reject.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Flaw {
-    /// The reason, for counting.
-    pub(super) reason: Poison,
-    /// What was wrong, for people.
-    pub(super) what: &'static str,
-    /// Index of the binding that was being read.
-    pub(super) binding: Option<u16>,
+///
+/// One pointer wide, so that results of the functions that read values travel in registers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Flaw(Box<Details>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Details {
+    reason: Poison,
+    what: &'static str,
+    binding: Option<u16>,
 }
 
 impl Flaw {
     #[cold]
     pub(super) fn new(reason: Poison, what: &'static str) -> Self {
-        Self { reason, what, binding: None }
+        Self(Box::new(Details { reason, what, binding: None }))
     }
 
     /// Not a document of the format.
@@ -31,10 +33,25 @@ impl Flaw {
         Self::new(Poison::WrongType, what)
     }
 
-    /// Names the field, unless a place further inside did already.
+    /// Names the field that was being read.
     #[cold]
     pub(super) fn of(mut self, binding: u16) -> Self {
-        self.binding.get_or_insert(binding);
+        self.0.binding = Some(binding);
         self
+    }
+
+    /// The reason, for counting.
+    pub(super) fn reason(&self) -> Poison {
+        self.0.reason
+    }
+
+    /// What was wrong, for people.
+    pub(super) fn what(&self) -> &'static str {
+        self.0.what
+    }
+
+    /// Index of the binding that was being read.
+    pub(super) fn binding(&self) -> Option<u16> {
+        self.0.binding
     }
 }

@@ -83,11 +83,11 @@ impl JsonDecoder {
     }
 
     #[cold]
-    fn reject(&mut self, offset: i64, flaw: Flaw, at: usize) {
+    fn reject(&mut self, offset: i64, flaw: &Flaw, at: usize) {
         self.rows.roll_back();
-        let field = flaw.binding.map(|binding| self.layout.bindings[usize::from(binding)].name() + ": ");
-        let detail = format!("{}{} (byte {at})", field.unwrap_or_default(), flaw.what);
-        self.rejects.push(Reject { offset, row: 0, reason: flaw.reason, detail });
+        let field = flaw.binding().map(|binding| self.layout.bindings[usize::from(binding)].name() + ": ");
+        let detail = format!("{}{} (byte {at})", field.unwrap_or_default(), flaw.what());
+        self.rejects.push(Reject { offset, row: 0, reason: flaw.reason(), detail });
     }
 }
 
@@ -95,7 +95,7 @@ impl Decoder for JsonDecoder {
     fn push(&mut self, record: &Record<'_>) {
         match self.read(record) {
             Ok(()) => self.rows.commit(record.offset, record.broker_time),
-            Err((flaw, at)) => self.reject(record.offset, flaw, at),
+            Err((flaw, at)) => self.reject(record.offset, &flaw, at),
         }
     }
 

@@ -78,8 +78,49 @@ impl Number<'_> {
 }
 
 impl<'t> Cursor<'t> {
-    /// Reads a number; `what` tells people what was expected.
+    /// Reads a number as the nearest `f64`; `what` tells people what was expected.
     #[inline]
+    pub(super) fn float(&mut self, what: &'static str) -> Result<f64, Flaw> {
+        match self.short_decimal() {
+            Some(value) => Ok(value),
+            None => self.number(what)?.value(),
+        }
+    }
+
+    /// Reads a number of the usual form: no exponent and few enough digits to be exact. Passes nothing when it is another.
+    #[inline]
+    fn short_decimal(&mut self) -> Option<f64> {
+        let start = self.at;
+        let value = self.try_short_decimal();
+        if value.is_none() {
+            self.at = start;
+        }
+        value
+    }
+
+    #[inline]
+    fn try_short_decimal(&mut self) -> Option<f64> {
+        let negative = self.eat(b'-');
+        let first = self.peek();
+        let mut mantissa = 0;
+        let n_whole = self.digits(&mut mantissa);
+        let mut n_fraction = 0;
+        if self.eat(b'.') {
+            n_fraction = self.digits(&mut mantissa);
+            if n_fraction == 0 {
+                return None;
+            }
+        }
+        let odd = n_whole == 0 || (n_whole > 1 && first == b'0') || self.peek() | 0x20 == b'e';
+        if odd || n_whole + n_fraction > DIGITS_MAX || mantissa > MANTISSA_EXACT_MAX {
+            return None;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
+        let value = mantissa as f64 / POWERS[n_fraction];
+        Some(if negative { -value } else { value })
+    }
+
+    /// Reads a number as it was written; `what` tells people what was expected.
     pub(super) fn number(&mut self, what: &'static str) -> Result<Number<'t>, Flaw> {
         let start = self.at;
         let negative = self.eat(b'-');
@@ -154,8 +195,8 @@ mod tests {
     fn read(text: &str) -> Result<(f64, usize), Poison> {
         let mut scratch = Vec::new();
         let mut cursor = Cursor::new(text.as_bytes(), &mut scratch);
-        let number = cursor.number("expected a number").map_err(|flaw| flaw.reason)?;
-        Ok((number.value().map_err(|flaw| flaw.reason)?, cursor.at))
+        let value = cursor.float("expected a number").map_err(|flaw| flaw.reason())?;
+        Ok((value, cursor.at))
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Scan<'_> {
 
     #[inline]
     fn number(&mut self, column: usize, factor: f64) -> Result<(), Flaw> {
-        let value = self.cursor.number("expected a number")?.value()?;
+        let value = self.cursor.float("expected a number")?;
         self.rows.put_number(column, value * factor);
         Ok(())
     }
@@ -208,7 +208,7 @@ impl Scan<'_> {
         let value = if matches!(self.cursor.peek(), b't' | b'f') {
             f64::from(u8::from(self.cursor.boolean()?))
         } else {
-            self.cursor.number("expected a number or a boolean")?.value()?
+            self.cursor.float("expected a number or a boolean")?
         };
         self.rows.put_number(LABEL, value);
         Ok(())
@@ -245,7 +245,7 @@ impl Scan<'_> {
         while more {
             let class = bounded(self.cursor.text_value("expected a class name")?)?.to_vec();
             self.cursor.colon()?;
-            let value = self.cursor.number("expected a number per class")?.value()?;
+            let value = self.cursor.float("expected a number per class")?;
             if best.as_ref().is_none_or(|(highest, _)| value > *highest) {
                 best = Some((value, class));
             }
@@ -267,7 +267,7 @@ impl Scan<'_> {
     }
 
     fn status(&mut self) -> Result<(), Flaw> {
-        let value = self.cursor.number("expected a status code")?.value()?;
+        let value = self.cursor.float("expected a status code")?;
         self.rows.status.put(self.rows.len(), status(value)?);
         Ok(())
     }
