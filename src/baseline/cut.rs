@@ -100,9 +100,10 @@ pub fn of_values(sorted: &[f64], n: u16) -> Cut {
     distinct.dedup();
     let fine = if distinct.len() <= 2 * usize::from(n) { &distinct } else { &ladder };
     let repeats = |pair: &[f64]| pair[0].to_bits() == pair[1].to_bits();
-    let atoms: Vec<f64> = match distinct.len() <= usize::from(n) {
-        true => distinct.clone(),
-        false => ladder.windows(2).filter(|pair| repeats(pair)).map(|pair| pair[0]).collect(),
+    let atoms: Vec<f64> = if distinct.len() <= usize::from(n) {
+        distinct.clone()
+    } else {
+        ladder.windows(2).filter(|pair| repeats(pair)).map(|pair| pair[0]).collect()
     };
     let below_atoms = atoms.iter().map(|atom| atom.next_down());
     let (deciles, twentieths) = (quantile::interior(sorted, 10), quantile::interior(sorted, 20));

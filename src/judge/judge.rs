@@ -142,9 +142,12 @@ impl Judge {
 
     /// Takes counts.
     pub fn put(&mut self, partial: Partial) {
-        let (pane, is_exposure) = (partial.pane, matches!(partial.body, Body::Exposure(_)));
-        let is_traffic = matches!(partial.body, Body::Traffic(_));
-        if pane < self.needed_from && !is_exposure || !self.store.put(partial) || is_exposure {
+        let (pane, is_traffic) = (partial.pane, matches!(partial.body, Body::Traffic(_)));
+        if matches!(partial.body, Body::Exposure(_)) {
+            self.store.put(partial);
+            return;
+        }
+        if pane < self.needed_from || !self.store.put(partial) {
             return;
         }
         self.revise(pane, is_traffic);

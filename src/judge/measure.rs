@@ -161,7 +161,7 @@ impl Measure<'_> {
             reference: reference.map(|reference| reference.id.clone()).unwrap_or_default(),
             column: column.to_owned(),
             metric: metric.to_owned(),
-            convention: reading.convention.to_owned(),
+            convention: reading.convention,
             revision: self.revision,
             status,
             value,

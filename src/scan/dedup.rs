@@ -63,7 +63,6 @@ impl IdSet {
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "reduced to the filter's length first")]
     fn insert_bloom(&mut self, id: u64) -> bool {
         if self.bloom.is_empty() {
             self.bloom = vec![0; (self.exact_max * BLOOM_BITS_PER_ID).div_ceil(64).max(1)];

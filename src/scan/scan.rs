@@ -137,7 +137,7 @@ impl Scan {
             let arrived_in = stream.clock.watermark(&plan.time).map_or(broker_time, |mark| mark + plan.time.lateness);
             let bucket = pane::start_of(arrived_in, plan.time.pane);
             stream.firsts.entry(bucket).or_insert_with(|| (first, clock_before.clone()));
-            let value = (task != Some(Task::Multiclass)).then(|| batch.label.value(row)).unwrap_or_default();
+            let value = if task == Some(Task::Multiclass) { 0.0 } else { batch.label.value(row) };
             let class = classes.get(row).unwrap_or_default();
             labels.label(plan, batch.id.value(row), Label { broker_time, watermark, value, class });
         }

@@ -89,13 +89,13 @@ impl TrafficStream {
         }
         *clock = after;
         for (start, row) in duplicate_rows {
-            let key = combos.key(batch, row as usize);
+            let key = group_at(batch, row as usize);
             let groups = &mut self.panes.get_mut(&start).expect("opened above").groups;
             let slot = groups.slot(&key, plan);
             groups.cell(slot).rates.duplicates += 1;
         }
         let named = |((pane, _), rows): ((Micros, u64), Vec<u32>)| {
-            let key = combos.key(batch, rows[0] as usize);
+            let key = group_at(batch, rows[0] as usize);
             CellRows { pane, key, rows }
         };
         (cells.into_iter().map(named).collect(), dropped)
@@ -261,14 +261,15 @@ impl<'a> Combos<'a> {
         let digit = |column: &TextArray| if column.is_valid(row) { column.keys().value(row) as u64 + 1 } else { 0 };
         self.columns.iter().map(|(column, stride)| digit(column) * stride).sum()
     }
+}
 
-    fn key(&self, batch: &EventBatch, row: usize) -> GroupKey {
-        let text = |column: &TextArray| text_at(column, row).unwrap_or_default().to_owned();
-        GroupKey {
-            model: text(&batch.model),
-            version: text(&batch.version),
-            segment: batch.segments.iter().map(text).collect(),
-        }
+/// The group of a row.
+fn group_at(batch: &EventBatch, row: usize) -> GroupKey {
+    let text = |column: &TextArray| text_at(column, row).unwrap_or_default().to_owned();
+    GroupKey {
+        model: text(&batch.model),
+        version: text(&batch.version),
+        segment: batch.segments.iter().map(text).collect(),
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct Fixed(i128);
 
 /// 2^60.
-const SCALE: f64 = (1_u64 << 60) as f64;
+const SCALE: f64 = 1_152_921_504_606_846_976.0;
 
 impl Fixed {
     /// Adds one finite term below 2^67; larger ones are held at that bound.

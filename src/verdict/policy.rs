@@ -123,13 +123,14 @@ impl Policy {
         let sees = |version: &str| judged.rows.iter().any(|row| row.version == version && row.model == state.model);
         let valid = sees(&state.candidate) && sees(&state.baseline);
         if judged.order.1 == Kind::Traffic {
-            valid.then_some("VALID").unwrap_or("BLIND").clone_into(&mut state.validity);
+            let validity = if valid { "VALID" } else { "BLIND" };
+            validity.clone_into(&mut state.validity);
         }
         let rules: Vec<&Rule> = self.plan.policy.rules.iter().collect();
         let fired: Vec<Fired<'_>> = rules.iter().filter_map(|rule| self.fire(rule, &mut state, judged)).collect();
         let exposure = (judged.exposure)(&state.model, &state.candidate);
         state.declared_pct = exposure.declared_pct.or(state.declared_pct);
-        let Some(next) = self.next(&state, &fired) else { return (state, None) };
+        let Some(next) = Self::next(&state, &fired) else { return (state, None) };
         let decision = self.decide(&state, judged, next, fired, exposure);
         state.sequence = decision.sequence;
         state_of(decision.action).clone_into(&mut state.state);
@@ -159,7 +160,7 @@ impl Policy {
     }
 
     /// What to do now, when it differs from what is in force.
-    fn next(&self, state: &RolloutState, fired: &[Fired<'_>]) -> Option<(Action, Option<f64>)> {
+    fn next(state: &RolloutState, fired: &[Fired<'_>]) -> Option<(Action, Option<f64>)> {
         let severest = fired.iter().map(|fired| fired.rule.action).max();
         let current = action_of(&state.state);
         let cap_of = |action| {
@@ -172,13 +173,9 @@ impl Policy {
                 state.cap_pct.is_none_or(|in_force| cap < in_force).then_some((Action::Contain, Some(cap)))
             }
             Some(action) if action > current => Some((action, cap_of(action).filter(|_| action == Action::Contain))),
-            None if current == Action::Warn && !self.any_breach(state) => Some((Action::Observe, None)),
+            None if current == Action::Warn && !any_breach(state) => Some((Action::Observe, None)),
             _ => None,
         }
-    }
-
-    fn any_breach(&self, state: &RolloutState) -> bool {
-        state.history.iter().any(|history| history.breached.contains(&true))
     }
 
     fn decide(
@@ -231,6 +228,10 @@ impl Policy {
         }
         decision
     }
+}
+
+fn any_breach(state: &RolloutState) -> bool {
+    state.history.iter().any(|history| history.breached.contains(&true))
 }
 
 fn history_of<'a>(state: &'a mut RolloutState, rule: &str, scope: &str) -> &'a mut RuleHistory {

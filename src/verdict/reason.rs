@@ -11,9 +11,8 @@ pub(crate) fn code(plan: &Plan, spec: &Spec, column: &str) -> &'static str {
         Reads::Rates if spec.name == "throughput" => "TRAFFIC_MISMATCH",
         Reads::Rates if spec.name == "positive_rate" => "SCORE_DRIFT",
         Reads::Rates => "ERROR_RATE",
-        Reads::Regression => "OUTCOME_REGRESSION",
         Reads::Binary | Reads::Classification if is_calibration(spec.name) => "CALIBRATION_REGRESSION",
-        Reads::Binary | Reads::Classification => "OUTCOME_REGRESSION",
+        Reads::Binary | Reads::Classification | Reads::Regression => "OUTCOME_REGRESSION",
         Reads::Numeric | Reads::Categorical | Reads::Column if spec.name.ends_with("_rate") => "DATA_QUALITY",
         Reads::Numeric | Reads::Categorical | Reads::Column => match role(plan, column) {
             Role::Feature => "FEATURE_DRIFT",
