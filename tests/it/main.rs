@@ -1,5 +1,14 @@
 //! Integration tests, in one binary.
-#![expect(unreachable_pub, reason = "test modules share items; nothing outside can reach them anyway")]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::doc_markdown,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "tests work on small numbers they made themselves, fail loudly, and share items nobody else can reach"
+)]
 
 mod broker;
 mod config;

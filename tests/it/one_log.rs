@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
+use haldane::kafka::connection::Connection;
+use haldane::kafka::whole_topic;
 use haldane::verdict::Decision;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use rdkafka::ClientConfig;
 use rdkafka::Message as _;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::types::RDKafkaErrorCode;
@@ -74,9 +74,9 @@ fn live(scratch: &Path, partitions: i32) -> Results {
     produce(broker, &predictions, "predictions", prediction);
     produce(broker, &outcomes, "outcomes", outcome);
     let own = |what: &str| broker.name(what);
-    let control = own("control");
     let topics = format!(
-        "control_topic: {control}\n  state_topic: {}\n  partials_topic: {}\n  dead_letter_topic: {}\n",
+        "control_topic: {}\n  state_topic: {}\n  partials_topic: {}\n  dead_letter_topic: {}\n",
+        own("control"),
         own("state"),
         own("partials"),
         own("deadletter")
@@ -91,11 +91,11 @@ fn live(scratch: &Path, partitions: i32) -> Results {
     haldane(
         Command::new(env!("CARGO_BIN_EXE_haldane"))
             .args(["run", "--until-end", "--config"])
-            .arg(config)
+            .arg(&config)
             .arg("--windows")
             .arg(&windows),
     );
-    (sorted_lines(&windows), decision_ids(broker, &control))
+    (sorted_lines(&windows), decision_ids(&config))
 }
 
 /// The flights pipeline with fewer metrics and a change.
@@ -142,7 +142,7 @@ fn produce(broker: &Broker, topic: &str, file: &str, row_of: impl Fn(&RecordBatc
             }
         }
     }
-    producer.flush(Duration::from_secs(60)).expect("everything is delivered");
+    producer.flush(Duration::from_mins(1)).expect("everything is delivered");
 }
 
 fn prediction(batch: &RecordBatch, row: usize) -> Value {
@@ -189,34 +189,21 @@ fn number(column: &ArrayRef, row: usize) -> Value {
     if column.is_null(row) {
         return Value::Null;
     }
-    match column.as_primitive_opt::<Float64Type>() {
-        Some(numbers) => numbers.value(row).into(),
-        None => {
-            let whole = arrow::compute::cast(&column.slice(row, 1), &DataType::Int64).expect("an integer column");
-            whole.as_primitive::<Int64Type>().value(0).into()
-        }
+    if let Some(numbers) = column.as_primitive_opt::<Float64Type>() {
+        return numbers.value(row).into();
     }
+    let whole = arrow::compute::cast(&column.slice(row, 1), &DataType::Int64).expect("an integer column");
+    whole.as_primitive::<Int64Type>().value(0).into()
 }
 
-fn decision_ids(broker: &Broker, topic: &str) -> Vec<String> {
-    let mut config: ClientConfig = broker.client();
-    config
-        .set("group.id", broker.name("reader"))
-        .set("auto.offset.reset", "earliest")
-        .set("enable.partition.eof", "true");
-    let consumer: BaseConsumer = config.create().expect("a consumer");
-    consumer.subscribe(&[topic]).expect("subscribes");
+fn decision_ids(config: &Path) -> Vec<String> {
+    let kafka = haldane::config::load(config).expect("a valid pipeline").kafka.expect("a cluster");
+    let connection = Connection::open(&kafka).expect("a broker");
     let mut ids = Vec::new();
-    loop {
-        match consumer.poll(Duration::from_secs(30)) {
-            Some(Ok(message)) => {
-                let decision: Decision =
-                    serde_json::from_slice(message.payload().expect("a body")).expect("a decision");
-                ids.push(decision.id);
-            }
-            Some(Err(KafkaError::PartitionEOF(_))) if ids.len() >= 2 => return ids,
-            Some(Err(KafkaError::PartitionEOF(_))) => {}
-            other => panic!("no decisions: {other:?}, so far {ids:?}"),
-        }
-    }
+    whole_topic::read(&connection, &kafka.topics.control, |message| {
+        let decision: Decision = serde_json::from_slice(message.payload().expect("a body")).expect("a decision");
+        ids.push(decision.id);
+    })
+    .expect("a readable topic");
+    ids
 }

@@ -34,7 +34,7 @@ fn windows(change: impl Fn(&str) -> String) -> Vec<WindowRow> {
         match step.expect("a readable row group") {
             Step::Batch(batch) => effects.extend(engine.step(&batch)),
             Step::End { source, lane, next_offset } => {
-                effects.extend(engine.progress(lane, source, next_offset, true, true))
+                effects.extend(engine.progress(lane, source, next_offset, true, true));
             }
             Step::Refused(refused) => panic!("the log has no bad rows: {refused:?}"),
         }

@@ -1,6 +1,5 @@
 //! `haldane run` as a process: a log read from Kafka to its end gives the windows that `haldane replay` gives over the
 //! archive of that log.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
