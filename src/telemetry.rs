@@ -6,6 +6,7 @@
 pub mod family;
 pub mod latest;
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::event::{EventKind, Micros, Poison, Reject};
 use crate::judge::Status;
 use crate::judge::WindowRow;
 use crate::plan::Action;
-use crate::scan::{Counts, LabelCounts};
+use crate::scan::Counts;
 use crate::verdict::{Decision, RolloutState};
 
 /// The most series of `haldane_metric_value`: 50 columns times 10 metrics of 10 versions, an ordinary Prometheus's fill.
@@ -36,6 +37,18 @@ const STEP_BUCKETS_S: [f64; 8] = [0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.
 
 /// Seconds, from a lateness of nothing to labels that take two weeks.
 const DELAY_BUCKETS_S: [f64; 11] = [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 3_600.0, 21_600.0, 86_400.0, 1_209_600.0];
+
+/// One of a lane's counts.
+type Count = fn(&Counts) -> u64;
+
+/// What can become of a label.
+const FATES: [(&str, Count); 5] = [
+    ("joined", |lane| lane.labels.joined),
+    ("duplicate", |lane| lane.labels.duplicates),
+    ("orphan", |lane| lane.labels.orphans),
+    ("expired", |lane| lane.labels.expired),
+    ("refused", |lane| lane.labels.refused),
+];
 
 /// How far one input partition is behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +139,7 @@ impl Telemetry {
         for reason in Poison::ALL {
             self.rejected.with_label_values(&[reason.code()]).inc_by(0);
         }
-        self.counted(&Counts::default());
+        self.counted(&BTreeMap::new());
         for status in [Status::Ok, Status::Insufficient, Status::Undefined] {
             self.rows.with_label_values(&[status_name(status)]).inc_by(0);
         }
@@ -148,12 +161,13 @@ impl Telemetry {
         }
     }
 
-    /// The scans have counted so much since they were started, all lanes together.
-    pub fn counted(&self, counts: &Counts) {
-        raise(&self.duplicate, counts.duplicates);
-        raise(&self.late, counts.late);
-        for (fate, n) in fates(&counts.labels) {
-            raise(&self.labels.with_label_values(&[fate]), n);
+    /// The lanes have counted so much since they were started.
+    pub fn counted(&self, counts: &BTreeMap<u32, Counts>) {
+        let sum = |field: Count| counts.values().map(field).sum::<u64>();
+        raise(&self.duplicate, sum(|lane| lane.duplicates));
+        raise(&self.late, sum(|lane| lane.late));
+        for (fate, field) in FATES {
+            raise(&self.labels.with_label_values(&[fate]), sum(field));
         }
     }
 
@@ -267,16 +281,6 @@ fn status_name(status: Status) -> &'static str {
         Status::Insufficient => "insufficient",
         Status::Undefined => "undefined",
     }
-}
-
-fn fates(counts: &LabelCounts) -> [(&'static str, u64); 5] {
-    [
-        ("joined", counts.joined),
-        ("duplicate", counts.duplicates),
-        ("orphan", counts.orphans),
-        ("expired", counts.expired),
-        ("refused", counts.refused),
-    ]
 }
 
 /// Brings a counter to a total. A total that fell, because a lane went to another process, leaves it where it is.

@@ -89,8 +89,9 @@ pub fn of_profile(profile: &NumericProfile) -> Result<Cut> {
 
 /// The cut of a reference column: of its finite values in rising order, at least one.
 ///
-/// The fine edges are the `n`-quantiles of the values, or all of them when there are few; the float below every value that
-/// repeats among those quantiles, so that atoms have a bin of their own; the range; and the edges of the recuts.
+/// The fine edges are the `n`-quantiles of the values, or all of them when there are at most `2 n`; the float below every
+/// value that repeats among those quantiles, or below all of them when there are at most `n`, so that atoms have a bin of
+/// their own and later values between them another; the range; and the edges of the recuts.
 #[must_use]
 pub fn of_values(sorted: &[f64], n: u16) -> Cut {
     let (&low, &high) = sorted.first().zip(sorted.last()).expect("a reference column has values");
@@ -98,8 +99,12 @@ pub fn of_values(sorted: &[f64], n: u16) -> Cut {
     let mut distinct = sorted.to_vec();
     distinct.dedup();
     let fine = if distinct.len() <= 2 * usize::from(n) { &distinct } else { &ladder };
-    let below_atoms =
-        ladder.windows(2).filter(|pair| pair[0].to_bits() == pair[1].to_bits()).map(|pair| pair[0].next_down());
+    let repeats = |pair: &[f64]| pair[0].to_bits() == pair[1].to_bits();
+    let atoms: Vec<f64> = match distinct.len() <= usize::from(n) {
+        true => distinct.clone(),
+        false => ladder.windows(2).filter(|pair| repeats(pair)).map(|pair| pair[0]).collect(),
+    };
+    let below_atoms = atoms.iter().map(|atom| atom.next_down());
     let (deciles, twentieths) = (quantile::interior(sorted, 10), quantile::interior(sorted, 20));
     let doane = left_closed(doane::edges(sorted));
     let guards = [low.next_down(), high];

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
@@ -98,8 +98,8 @@ fn for_each_batch(pipeline: &Pipeline, files: &[PathBuf], mut take: impl FnMut(&
 }
 
 fn names(files: &[PathBuf]) -> String {
-    let name = |path: &PathBuf| path.file_name().map_or(Path::new("").into(), Path::new).display().to_string();
-    files.iter().map(name).collect::<Vec<_>>().join(", ")
+    let names = files.iter().filter_map(|path| path.file_name());
+    names.map(|name| name.to_string_lossy()).collect::<Vec<_>>().join(", ")
 }
 
 /// What a profile holds, as a table.

@@ -44,7 +44,9 @@ pub fn describe(pipeline: &Pipeline) -> String {
     let mut text = format!("pipeline {} is sound\ndigest {}\n", plan.name, plan.digest);
     for (title, lines) in sections.iter().filter(|(_, lines)| !lines.is_empty()) {
         write!(text, "\n{title}\n").expect("writing to a String cannot fail");
-        lines.iter().for_each(|line| writeln!(text, "  {line}").expect("writing to a String cannot fail"));
+        for line in lines {
+            writeln!(text, "  {line}").expect("writing to a String cannot fail");
+        }
     }
     text
 }
@@ -121,20 +123,24 @@ fn baselines(plan: &Plan) -> Vec<String> {
 }
 
 fn rules(plan: &Plan) -> Vec<String> {
-    let authority = plan.policy.authority.to_lowercase();
-    let decisions = format!("decisions of rollout {} are {authority}", plan.policy.rollout);
+    let authority = match plan.policy.authority.as_str() {
+        "AUTO" => "may be carried out by a machine",
+        "APPROVAL" => "wait for a person's approval",
+        _ => "are advice",
+    };
+    let decisions = format!("decisions of rollout {} {authority}", plan.policy.rollout);
     let rules = plan.policy.rules.iter().map(|rule| self::rule(plan, rule));
     if plan.policy.rules.is_empty() { Vec::new() } else { rules.chain([decisions]).collect() }
 }
 
 fn rule(plan: &Plan, rule: &Rule) -> String {
     let version = &plan.policy.baseline_version;
-    let subject = match rule.against {
-        Against::Value => rule.metric.to_owned(),
-        Against::Difference => format!("{} less that of {version}", rule.metric),
-        Against::Ratio => format!("{} divided by that of {version}", rule.metric),
-    };
     let on = if rule.columns.is_empty() { String::new() } else { format!(" of {}", rule.columns.join(", ")) };
+    let subject = match rule.against {
+        Against::Value => format!("{}{on}", rule.metric),
+        Against::Difference => format!("{}{on} less that of {version}", rule.metric),
+        Against::Ratio => format!("{}{on} divided by that of {version}", rule.metric),
+    };
     let to = rule.baseline.as_ref().map_or_else(String::new, |baseline| format!(" against {}", baseline.name()));
     let segments = if rule.segments { ", also per segment" } else { "" };
     let bound = match rule.bound {
@@ -142,7 +148,7 @@ fn rule(plan: &Plan, rule: &Rule) -> String {
         Bound::Below(bound) => format!("below {bound}"),
     };
     format!(
-        "{}: {} when {subject}{on}{to} is {bound} in {} of {} windows with {} events or more{segments}",
+        "{}: {} when {subject}{to} is {bound} in {} of {} windows with {} events or more{segments}",
         rule.name,
         action(rule),
         rule.breaches,

@@ -2,10 +2,10 @@
 
 pub mod baseline;
 pub mod check;
-#[cfg(feature = "kafka")]
+#[cfg(all(feature = "kafka", feature = "serve"))]
 pub mod demo;
 pub mod replay;
-#[cfg(feature = "kafka")]
+#[cfg(all(feature = "kafka", feature = "serve"))]
 pub mod run;
 pub mod schema;
 
@@ -41,10 +41,10 @@ pub enum LogFormat {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show a whole rollout on this machine: generated traffic, an injected regression, decisions as they fall.
-    #[cfg(feature = "kafka")]
+    #[cfg(all(feature = "kafka", feature = "serve"))]
     Demo(demo::DemoArgs),
     /// Run the service: read Kafka, judge windows, publish decisions.
-    #[cfg(feature = "kafka")]
+    #[cfg(all(feature = "kafka", feature = "serve"))]
     Run(run::RunArgs),
     /// Replay files through a pipeline and show what would have been decided.
     Replay(replay::ReplayArgs),
@@ -60,9 +60,9 @@ pub enum Command {
 /// Does what the command line says; results go to `out`, progress and warnings to standard error.
 pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
     match &cli.command {
-        #[cfg(feature = "kafka")]
+        #[cfg(all(feature = "kafka", feature = "serve"))]
         Command::Demo(args) => demo::run(args, out),
-        #[cfg(feature = "kafka")]
+        #[cfg(all(feature = "kafka", feature = "serve"))]
         Command::Run(args) => run::run(args, out),
         Command::Replay(args) => replay::run(args, out),
         Command::Baseline(command) => baseline::run(command, out),

@@ -9,9 +9,10 @@ use clap::Args;
 use crate::config;
 use crate::engine::{Effects, Engine};
 use crate::error::{Error, Result};
-use crate::output::{DeadLetterWriter, DecisionWriter, Refusals, Summary, WindowWriter};
+use crate::output::{DeadLetterWriter, DecisionWriter, Refusals, Summary, WindowWriter, count};
 use crate::plan::Plan;
 use crate::replay::{self, Options, Progress, Refused, Replay, Step};
+use crate::scan::Counts;
 
 /// Replay files through a pipeline and show what would have been decided.
 #[derive(Debug, Args)]
@@ -54,17 +55,17 @@ pub fn run(args: &ReplayArgs, out: &mut dyn Write) -> Result<()> {
     let progress = Progress::new(files.rows(), args.quiet);
     files.warnings().iter().for_each(|warning| progress.say(&format!("warning: {warning}")));
     let mut sinks = Sinks::create(args)?;
-    drive(&plan, files, &mut sinks, &progress)?;
+    let counts = drive(&plan, files, &mut sinks, &progress)?;
     progress.finish();
-    let summary = sinks.finish()?;
+    let summary = format!("{counts}{}", sinks.finish()?);
     if args.quiet {
         return Ok(());
     }
     out.write_all(summary.as_bytes()).map_err(|error| Error::external("cannot print the summary").because(error))
 }
 
-/// Feeds every step to the engine and every effect to the sinks.
-fn drive(plan: &Arc<Plan>, files: Replay, sinks: &mut Sinks, progress: &Progress) -> Result<()> {
+/// Feeds every step to the engine and every effect to the sinks; tells what was counted.
+fn drive(plan: &Arc<Plan>, files: Replay, sinks: &mut Sinks, progress: &Progress) -> Result<String> {
     let mut engine = Engine::new(Arc::clone(plan), files.lanes());
     for step in files {
         match step? {
@@ -82,7 +83,9 @@ fn drive(plan: &Arc<Plan>, files: Replay, sinks: &mut Sinks, progress: &Progress
             }
         }
     }
-    Ok(())
+    let sum = |of: fn(&Counts) -> u64| count(engine.counts().values().map(of).sum());
+    let (rows, late, again) = (sum(|lane| lane.rows), sum(|lane| lane.late), sum(|lane| lane.duplicates));
+    Ok(format!("{rows} rows read, {late} late and {again} re-delivered events dropped\n"))
 }
 
 /// Where effects go.

@@ -32,14 +32,14 @@ const SCHEMAS: [(&str, &str, &str); 8] = [
 /// Runs the command.
 pub fn run(args: &SchemaArgs, out: &mut dyn Write) -> Result<()> {
     let Some(name) = &args.name else {
-        let list: String = SCHEMAS.iter().map(|(name, about, _)| format!("{name:16} {about}\n")).collect();
-        return print(out, &list);
+        let lines: Vec<String> = SCHEMAS.iter().map(|(name, about, _)| format!("{name:16} {about}")).collect();
+        return print(out, &(lines.join("\n") + "\n"));
     };
-    match SCHEMAS.iter().find(|(known, ..)| known == name) {
-        Some((.., text)) => print(out, text),
-        None => {
-            let names: Vec<&str> = SCHEMAS.iter().map(|(name, ..)| *name).collect();
-            Err(Error::user(format!("there is no schema `{name}`")).hint(format!("write one of {}", names.join(", "))))
-        }
-    }
+    let Some((.., text)) = SCHEMAS.iter().find(|(known, ..)| known == name) else {
+        let names: Vec<&str> = SCHEMAS.iter().map(|(name, ..)| *name).collect();
+        return Err(
+            Error::user(format!("there is no schema `{name}`")).hint(format!("write one of {}", names.join(", ")))
+        );
+    };
+    print(out, text)
 }

@@ -31,6 +31,21 @@ pub struct KafkaConfig {
     pub librdkafka: BTreeMap<String, String>,
 }
 
+impl KafkaConfig {
+    /// A cluster without encryption or login, and everything else as it is by default.
+    #[must_use]
+    pub fn plain(brokers: impl Into<String>, group: impl Into<String>) -> Self {
+        Self {
+            brokers: brokers.into(),
+            group: group.into(),
+            role: Role::default(),
+            security: Security::default(),
+            topics: Topics::default(),
+            librdkafka: BTreeMap::new(),
+        }
+    }
+}
+
 impl fmt::Debug for KafkaConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KafkaConfig")

@@ -12,7 +12,7 @@ use arrow::array::{
     UInt64Array,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit};
+use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimeUnit};
 
 use crate::batch::TextArray;
 use crate::event::{Micros, Poison, stable_hash};
@@ -148,6 +148,9 @@ impl Cast<'_> {
 
     /// Spells every distinct value once; rows refer to it.
     fn texts(&mut self, array: &ArrayRef, column: usize, spelling: Spelling) -> Result<TextArray, Mismatch> {
+        if let Some(texts) = ready(array, column) {
+            return Ok(texts);
+        }
         let dictionary = array.as_any_dictionary_opt();
         let values = dictionary.map_or(array, |dictionary| dictionary.values());
         let spelled = spelling.spell(values)?;
@@ -237,6 +240,15 @@ impl Spelled {
             }
         }
     }
+}
+
+/// A dictionary whose every text may stand in a batch as it is; it is shared, not copied.
+fn ready(array: &ArrayRef, column: usize) -> Option<TextArray> {
+    let texts = array.as_dictionary_opt::<Int32Type>()?;
+    let names = texts.values().as_string_opt::<i32>()?;
+    let fits = |name: &str| bounded(name.as_bytes()).is_ok() && !(name.is_empty() && blank_is_missing(column));
+    let all_fit = names.len() <= texts.len() && names.iter().all(|name| name.is_some_and(fits));
+    all_fit.then(|| texts.clone())
 }
 
 fn failed(array: &ArrayRef) -> Result<BooleanArray, Mismatch> {

@@ -20,13 +20,13 @@ const PACE: Duration = Duration::from_millis(15);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running broker with the demo's topics. It ends when it is dropped.
-pub struct Broker {
+pub(super) struct Broker {
     cluster: MockCluster<'static, DefaultProducerContext>,
 }
 
 impl Broker {
     /// Starts the broker and makes the input topics and `own` ones.
-    pub fn start(own: &[&str]) -> Result<Self> {
+    pub(super) fn start(own: &[&str]) -> Result<Self> {
         let failed = |error| Error::internal("the in-process broker does not start").because(error);
         let cluster = MockCluster::new(1).map_err(failed)?;
         let inputs = [PREDICTIONS, OUTCOMES].map(|topic| (topic, PARTITIONS));
@@ -38,13 +38,13 @@ impl Broker {
 
     /// Where it listens.
     #[must_use]
-    pub fn address(&self) -> String {
+    pub(super) fn address(&self) -> String {
         self.cluster.bootstrap_servers()
     }
 }
 
 /// Sends the traffic at its pace until it ends or `stop` hangs up. `at_fault` is called when the fault begins.
-pub fn feed(address: &str, traffic: Traffic, stop: &Receiver<()>, mut at_fault: impl FnMut()) -> Result<()> {
+pub(super) fn feed(address: &str, traffic: Traffic, stop: &Receiver<()>, mut at_fault: impl FnMut()) -> Result<()> {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", address)
         .set("enable.idempotence", "true")

@@ -1,14 +1,14 @@
 //! Tells the run in words: what is about to happen, decisions as they fall, and how it went.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::traffic::{CANARY_SHARE, FAULT_AT, LENGTH, PARTITIONS, RATE, START};
-use crate::error::{Error, Result};
+use super::traffic::{CANARY_SHARE, FAULT_AT, LENGTH, PARTITIONS, RATE};
+use crate::cli::print;
+use crate::error::Result;
 use crate::event::{Micros, SECOND};
-use crate::judge::WindowRow;
 use crate::plan::Action;
 use crate::verdict::Decision;
 
@@ -16,10 +16,8 @@ use crate::verdict::Decision;
 const ID_SHOWN: usize = 15;
 
 /// What is counted for the summary, and where words go.
-pub struct Teller<'a> {
-    out: &'a mut (dyn Write + Send),
-    windows: BTreeSet<Micros>,
-    judged_upto: Micros,
+pub(super) struct Teller<'a> {
+    out: &'a mut dyn Write,
     decisions: u64,
     /// The first decision after the fault: its event time, and how long after the fault it was acknowledged.
     first: Option<(Action, Micros, Duration)>,
@@ -27,17 +25,16 @@ pub struct Teller<'a> {
 
 impl<'a> Teller<'a> {
     /// Nothing told yet.
-    pub fn new(out: &'a mut (dyn Write + Send)) -> Self {
-        Self { out, windows: BTreeSet::new(), judged_upto: START, decisions: 0, first: None }
+    pub(super) fn new(out: &'a mut dyn Write) -> Self {
+        Self { out, decisions: 0, first: None }
     }
 
     fn say(&mut self, text: &str) -> Result<()> {
-        let lost = |error| Error::external("cannot write to standard output").because(error);
-        writeln!(self.out, "{text}").and_then(|()| self.out.flush()).map_err(lost)
+        print(self.out, &format!("{text}\n"))
     }
 
     /// Says what is about to happen.
-    pub fn introduce(&mut self, seed: u64, broker: &str, http: &str) -> Result<()> {
+    pub(super) fn introduce(&mut self, seed: u64, broker: &str, http: SocketAddr) -> Result<()> {
         let canary_pct = CANARY_SHARE * 100.0;
         let (minutes, fault) = (LENGTH / (60 * SECOND), clock(FAULT_AT));
         self.say(&format!(
@@ -45,27 +42,13 @@ impl<'a> Teller<'a> {
   broker   {broker}, in this process, {PARTITIONS} partitions
   traffic  {minutes} minutes of a fraud model, {RATE} requests per second, {canary_pct} % of them to the new version v2
   fault    from {fault} v2 is given amounts in cents, and 9 % of its requests fail
-  http     {http}/v1/windows  /v1/rollouts  /v1/decisions  /metrics
+  http     http://{http}/v1/windows  /v1/rollouts  /v1/decisions  /metrics
 "
         ))
     }
 
-    /// Takes note of judged windows.
-    pub fn judged(&mut self, rows: &[WindowRow]) {
-        for row in rows {
-            self.windows.insert(row.window_start);
-            self.judged_upto = self.judged_upto.max(row.window_end);
-        }
-    }
-
-    /// End of the last window that was judged.
-    #[must_use]
-    pub fn judged_upto(&self) -> Micros {
-        self.judged_upto
-    }
-
     /// Tells a decision, so long after the fault (or before it: none).
-    pub fn decided(&mut self, decision: &Decision, since_fault: Option<Duration>) -> Result<()> {
+    pub(super) fn decided(&mut self, decision: &Decision, since_fault: Option<Duration>) -> Result<()> {
         self.decisions += 1;
         if let Some(since) = since_fault {
             self.first.get_or_insert((decision.action, decision.time, since));
@@ -74,16 +57,13 @@ impl<'a> Teller<'a> {
     }
 
     /// Says how it went.
-    pub fn conclude(&mut self, run: &Run) -> Result<()> {
+    pub(super) fn conclude(&mut self, run: &Run) -> Result<()> {
         let seconds = run.took.as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = run.events as f64 / seconds;
         let mut text = format!(
             "\n{} events in {seconds:.1} s ({rate:.0} per second), {} refused; {} windows judged; {} decisions.",
-            run.events,
-            run.rejects,
-            self.windows.len(),
-            self.decisions
+            run.events, run.rejects, run.windows, self.decisions
         );
         if let Some((action, time, since)) = self.first {
             let (event_s, wall_s) = ((time - FAULT_AT) / SECOND, since.as_secs_f64());
@@ -100,13 +80,15 @@ impl<'a> Teller<'a> {
 
 /// What is told at the end.
 #[derive(Debug, Clone, Copy)]
-pub struct Run {
+pub(super) struct Run {
     /// Events read.
-    pub events: u64,
+    pub(super) events: u64,
     /// Events refused.
-    pub rejects: u64,
+    pub(super) rejects: u64,
+    /// Windows judged.
+    pub(super) windows: u64,
     /// From the first event to the last window.
-    pub took: Duration,
+    pub(super) took: Duration,
 }
 
 /// A decision in words, with its numbers.
@@ -117,8 +99,9 @@ fn sentence(decision: &Decision) -> String {
         (Action::Rollback, _) => format!(" to {}", decision.baseline),
         _ => String::new(),
     };
-    let n = decision.evidence.first().map_or(String::new(), |evidence| {
-        format!(" (n {} of {candidate}, {} of {})", evidence.n_candidate, evidence.n_baseline, decision.baseline)
+    let n = decision.evidence.first().map_or(String::new(), |evidence| match evidence.n_baseline {
+        0 => format!(" (n {})", evidence.n_candidate),
+        n_baseline => format!(" (n {}, {n_baseline} of {})", evidence.n_candidate, decision.baseline),
     });
     let id = decision.id.get(..ID_SHOWN).unwrap_or(&decision.id);
     format!("{time}  {id}  {action} {candidate}{to}: {}{n}", decision.reason.text)
@@ -132,6 +115,7 @@ fn clock(time: Micros) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::traffic::START;
     use super::*;
 
     #[test]

@@ -15,6 +15,9 @@ pub const START: Micros = 1_767_603_600 * SECOND;
 /// For how long it goes on.
 pub const LENGTH: Micros = 600 * SECOND;
 
+/// End of the last window that the traffic completes: it ends before the lateness that every window waits for has passed.
+pub const LAST_WINDOW_END: Micros = START + LENGTH - 10 * SECOND;
+
 /// When v2 turns bad.
 pub const FAULT_AT: Micros = START + 300 * SECOND;
 

@@ -1,15 +1,15 @@
 //! Progress as offset commits: the low-water offset of every stream, and in the commit's metadata what the scan must
 //! remember to do exactly the same again.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::clock::now;
 use super::connection::REQUEST_TIMEOUT;
 use crate::error::{Error, Result};
-use crate::plan::Plan;
 use crate::scan::{Checkpoint, CheckpointMeta, StreamCheckpoint};
 
 /// One input partition.
@@ -60,13 +60,13 @@ pub fn origins<C: ConsumerContext>(consumer: &BaseConsumer<C>, streams: &[Stream
 /// A coordinator that has just been made or moved refuses for a moment; polling passes the time and serves the client.
 fn committed<C: ConsumerContext>(consumer: &BaseConsumer<C>, streams: &[Stream]) -> Result<TopicPartitionList> {
     use RDKafkaErrorCode as Code;
-    let deadline = Instant::now() + REQUEST_TIMEOUT;
+    let deadline = now() + REQUEST_TIMEOUT;
     loop {
         let answer = consumer.committed_offsets(list(streams, Offset::Invalid)?, REQUEST_TIMEOUT);
         let code = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code);
         let passing = [Code::NotCoordinator, Code::CoordinatorNotAvailable, Code::CoordinatorLoadInProgress];
         match answer {
-            Err(_) if code.is_some_and(|code| passing.contains(&code)) && Instant::now() < deadline => {
+            Err(_) if code.is_some_and(|code| passing.contains(&code)) && now() < deadline => {
                 drop(consumer.poll(Duration::from_millis(50)));
             }
             answer => return answer.map_err(unread),
@@ -142,27 +142,26 @@ pub fn restored(lane: u32, origins: &[Origin]) -> Checkpoint {
 /// Commits and waits for the answer. Only `streams` that exist are committed; the others of a checkpoint have no partition.
 pub fn commit<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
-    plan: &Plan,
     streams: &[Stream],
     checkpoints: &[Checkpoint],
 ) -> Result<()> {
-    let list = commit_list(plan, streams, checkpoints)?;
+    let list = commit_list(streams, checkpoints)?;
     if list.count() == 0 {
         return Ok(());
     }
     consumer.commit(&list, CommitMode::Sync).map_err(refused)
 }
 
-fn commit_list(plan: &Plan, streams: &[Stream], checkpoints: &[Checkpoint]) -> Result<TopicPartitionList> {
+fn commit_list(streams: &[Stream], checkpoints: &[Checkpoint]) -> Result<TopicPartitionList> {
     let mut list = TopicPartitionList::new();
     for checkpoint in checkpoints {
         for saved in &checkpoint.streams {
-            let topic = &plan.sources[usize::from(saved.source)].topic;
             let exists = |stream: &&Stream| (stream.source, stream.lane) == (saved.source, checkpoint.lane);
             let Some(stream) = streams.iter().find(exists) else { continue };
             let invalid = |error| Error::internal("an offset that cannot be committed").because(error);
-            list.add_partition_offset(topic, stream.partition(), Offset::Offset(saved.low_water)).map_err(invalid)?;
-            let mut added = list.find_partition(topic, stream.partition()).expect("it was just added");
+            list.add_partition_offset(&stream.topic, stream.partition(), Offset::Offset(saved.low_water))
+                .map_err(invalid)?;
+            let mut added = list.find_partition(&stream.topic, stream.partition()).expect("it was just added");
             added.set_metadata(serde_json::to_string(&saved.meta).expect("metadata has text keys and finite numbers"));
         }
     }

@@ -5,6 +5,7 @@ use rdkafka::producer::BaseRecord;
 
 use super::producer::Outgoing;
 use crate::event::Micros;
+use crate::judge::WindowRow;
 use crate::plan::Action;
 use crate::verdict::{Decision, RolloutState};
 
@@ -45,8 +46,17 @@ impl Letter {
     #[must_use]
     pub fn state(state: &RolloutState, recorded: Micros) -> Self {
         let key = format!("{}/{}/{}", state.rollout, state.model, state.candidate);
-        let headers = headers(&[("content-type", "application/json".to_owned())]);
-        Self { key, body: json(state), headers, time: recorded }
+        Self::plain(key, json(state), recorded)
+    }
+
+    /// A row of a judged window, keyed so that one partition holds a version's whole order.
+    #[must_use]
+    pub fn window(row: &WindowRow, recorded: Micros) -> Self {
+        Self::plain(format!("{}/{}", row.model, row.version), json(row), recorded)
+    }
+
+    fn plain(key: String, body: Vec<u8>, time: Micros) -> Self {
+        Self { key, body, headers: headers(&[("content-type", "application/json".to_owned())]), time }
     }
 
     /// The record for one topic.

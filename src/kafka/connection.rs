@@ -4,14 +4,15 @@
 //! that becomes one error at the start.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::settings::{Security, Settings};
+use super::clock::now;
+use crate::config::{KafkaConfig, Security};
 use crate::error::{Error, Result};
 
 /// How long brokers may take to answer at the start.
@@ -40,14 +41,14 @@ const PRODUCER_TUNING: [(&str, &str); 4] =
 /// A checked way to Kafka.
 #[derive(Debug, Clone)]
 pub struct Connection {
-    settings: Settings,
+    settings: KafkaConfig,
     base: ClientConfig,
     cluster: String,
 }
 
 impl Connection {
     /// Reads the secrets and tries the brokers.
-    pub fn open(settings: &Settings) -> Result<Self> {
+    pub fn open(settings: &KafkaConfig) -> Result<Self> {
         let base = base_config(settings)?;
         let probe: BaseConsumer<Errors> = base.create_with_context(Errors::default()).map_err(|error| {
             Error::user("librdkafka refuses its settings").because(error).hint("correct `kafka.librdkafka`")
@@ -58,7 +59,7 @@ impl Connection {
 
     /// What it was made from.
     #[must_use]
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &KafkaConfig {
         &self.settings
     }
 
@@ -114,7 +115,7 @@ fn no_consumer(error: KafkaError) -> Error {
     Error::user("cannot make a Kafka consumer").because(error).hint("correct `kafka.librdkafka`")
 }
 
-fn base_config(settings: &Settings) -> Result<ClientConfig> {
+fn base_config(settings: &KafkaConfig) -> Result<ClientConfig> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &settings.brokers);
     secure(&mut config, &settings.security)?;
@@ -152,15 +153,15 @@ fn secure(config: &mut ClientConfig, security: &Security) -> Result<()> {
 }
 
 /// Waits until the cluster names itself. What the callback says in the meantime decides which error it becomes.
-fn await_cluster(probe: &BaseConsumer<Errors>, settings: &Settings) -> Result<String> {
-    let deadline = Instant::now() + CONNECT_TIMEOUT;
+fn await_cluster(probe: &BaseConsumer<Errors>, settings: &KafkaConfig) -> Result<String> {
+    let deadline = now() + CONNECT_TIMEOUT;
     loop {
         let answer = probe.client().fetch_cluster_id(Duration::from_millis(200));
         while probe.poll(Duration::ZERO).is_some() {}
         match (answer, probe.context().worst()) {
             (Some(cluster), _) => return Ok(cluster),
             (None, Some(said)) if is_final(&said) => return Err(refusal(&said, settings)),
-            (None, said) if Instant::now() >= deadline => return Err(unreachable(said, settings)),
+            (None, said) if now() >= deadline => return Err(unreachable(said, settings)),
             _ => {}
         }
     }
@@ -179,7 +180,7 @@ fn is_tls((code, reason): &Said) -> bool {
     *code == RDKafkaErrorCode::SSL || reason.contains("SSL handshake failed")
 }
 
-fn refusal(said: &Said, settings: &Settings) -> Error {
+fn refusal(said: &Said, settings: &KafkaConfig) -> Error {
     let brokers = &settings.brokers;
     let reason = said.1.clone();
     if is_tls(said) {
@@ -193,7 +194,7 @@ fn refusal(said: &Said, settings: &Settings) -> Error {
         .hint("check `kafka.security`: username, mechanism, and the password in its variable or file")
 }
 
-fn unreachable(said: Option<Said>, settings: &Settings) -> Error {
+fn unreachable(said: Option<Said>, settings: &KafkaConfig) -> Error {
     let seconds = CONNECT_TIMEOUT.as_secs();
     let error = Error::external(format!("no answer from Kafka at {} within {seconds} s", settings.brokers))
         .hint("check `kafka.brokers`, and that the brokers run and can be reached from here");
@@ -245,8 +246,8 @@ pub fn trace_log(level: RDKafkaLogLevel, facility: &str, message: &str) {
 mod tests {
     use super::*;
 
-    fn settings() -> Settings {
-        Settings { brokers: "broker.invalid:9093".into(), ..Settings::default() }
+    fn settings() -> KafkaConfig {
+        KafkaConfig::plain("broker.invalid:9093", "g")
     }
 
     #[test]
@@ -273,7 +274,7 @@ mod tests {
     #[test]
     fn a_certificate_that_is_not_there_is_named() {
         let security = Security { ca: Some("/no/such/ca.pem".into()), ..Security::default() };
-        let error = base_config(&Settings { security, ..settings() }).unwrap_err();
+        let error = base_config(&KafkaConfig { security, ..settings() }).unwrap_err();
         assert_eq!(error.to_string(), "cannot find /no/such/ca.pem");
         assert_eq!(error.advice(), Some("correct `kafka.security.ca`"));
     }

@@ -1,6 +1,6 @@
 //! Refused records: the original as it came, with the reason and the place beside it.
 
-use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders};
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
 
 use super::producer::Producer;
@@ -19,10 +19,8 @@ pub fn send(producer: &Producer, topic: &str, message: &BorrowedMessage<'_>, rej
 }
 
 fn headers(message: &BorrowedMessage<'_>, reject: &Reject) -> OwnedHeaders {
-    let original = match readable_headers(message) {
-        Some(_) => message.headers().map_or_else(OwnedHeaders::new, rdkafka::message::BorrowedHeaders::detach),
-        None => OwnedHeaders::new(),
-    };
+    let readable = readable_headers(message).and_then(|_| message.headers());
+    let original = readable.map_or_else(OwnedHeaders::new, BorrowedHeaders::detach);
     let bytes = message.payload_len();
     let added = [
         ("haldane.reason", reject.reason.code().to_owned()),
@@ -34,10 +32,10 @@ fn headers(message: &BorrowedMessage<'_>, reject: &Reject) -> OwnedHeaders {
     ];
     let headers =
         added.iter().fold(original, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
-    match bytes > PAYLOAD_BYTES_MAX {
-        true => headers.insert(Header { key: "haldane.payload_bytes", value: Some(&bytes.to_string()) }),
-        false => headers,
+    if bytes <= PAYLOAD_BYTES_MAX {
+        return headers;
     }
+    headers.insert(Header { key: "haldane.payload_bytes", value: Some(&bytes.to_string()) })
 }
 
 /// The headers of a record, or `None` when there are none or a name is not UTF-8. The client panics at such a name; one

@@ -1,16 +1,20 @@
 //! Apache Kafka: the log that is read, the topics that are written, and the offsets that remember how far.
 //!
 //! A thin shell. Every shard owns a consumer on a thread of its own ([`reader`]); what it decodes goes to the engine
-//! [`producer`]; progress is an offset commit ([`checkpoint`]).
+//! ([`standalone`]) or to a scan and, through the partials topic, to the judge ([`scanning`], [`judging`]); decisions, states
+//! and dead letters leave through one idempotent [`producer`]; progress is an offset commit ([`checkpoint`]).
 
 pub mod checkpoint;
+pub mod clock;
 pub mod cloud_event;
 pub mod connection;
 pub mod dead_letter;
+pub mod judging;
+pub mod partials;
 pub mod producer;
 pub mod publish;
 pub mod reader;
-pub mod settings;
+pub mod scanning;
 pub mod standalone;
 pub mod states;
 pub mod topics;
@@ -19,6 +23,6 @@ pub mod watch;
 pub mod whole_topic;
 
 pub use connection::Connection;
-pub use settings::Settings;
+
 pub use wait::wait;
 pub use watch::Watch;

@@ -4,7 +4,7 @@
 //! `flush` looks only ten times a second; here the delivery report itself ends the wait.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -12,6 +12,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
 
+use super::clock::now;
 use super::connection::{Connection, trace_log};
 use crate::error::{Error, Result};
 
@@ -100,10 +101,10 @@ impl Deliveries {
     }
 
     fn await_below(&self, bound: u64) -> Result<()> {
-        let deadline = Instant::now() + SETTLE_TIMEOUT;
+        let deadline = now() + SETTLE_TIMEOUT;
         let mut standing = self.lock();
         while standing.outstanding >= bound && standing.failure.is_none() {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(now());
             if left.is_zero() {
                 return Err(Error::external(format!("{} records are not acknowledged", standing.outstanding))
                     .hint("check that the brokers run and that enough replicas are in sync"));

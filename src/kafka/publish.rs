@@ -3,15 +3,14 @@
 //! A crash in between repeats a decision with the same id, which every adapter ignores. The other order would lose one.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::clock::wall_clock;
 use super::cloud_event::Letter;
 use super::connection::Connection;
 use super::producer::Producer;
 use super::topics::{self, Own};
 use crate::engine::Effects;
 use crate::error::Result;
-use crate::event::Micros;
 
 /// Takes decisions and states to their topics.
 #[derive(Clone)]
@@ -19,6 +18,7 @@ pub struct Publisher {
     producer: Arc<Producer>,
     control: String,
     state: String,
+    windows: Option<String>,
     cluster: String,
 }
 
@@ -26,13 +26,14 @@ impl Publisher {
     /// Makes the topics where they are missing.
     pub fn open(connection: &Connection, producer: Arc<Producer>) -> Result<Self> {
         let own = &connection.settings().topics;
-        let wanted = [Own { name: &own.control, compacted: false }, Own { name: &own.state, compacted: true }];
+        let mut wanted = vec![Own { name: &own.control, compacted: false }, Own { name: &own.state, compacted: true }];
+        wanted.extend(own.windows.iter().map(|name| Own { name, compacted: false }));
         topics::create(connection, &wanted)?;
         let (control, state) = (own.control.clone(), own.state.clone());
-        Ok(Self { producer, control, state, cluster: connection.cluster().to_owned() })
+        Ok(Self { producer, control, state, windows: own.windows.clone(), cluster: connection.cluster().to_owned() })
     }
 
-    /// Returns when every decision is acknowledged; states are on their way then.
+    /// Returns when every decision is acknowledged; states and windows are on their way then.
     pub fn publish(&self, effects: &Effects) -> Result<()> {
         for decision in &effects.decisions {
             self.producer.send(Letter::decision(decision, &self.cluster, wall_clock()).to(&self.control))?;
@@ -43,6 +44,11 @@ impl Publisher {
         for state in &effects.states {
             self.producer.send(Letter::state(state, wall_clock()).to(&self.state))?;
         }
+        if let Some(topic) = &self.windows {
+            for row in &effects.windows {
+                self.producer.send(Letter::window(row, wall_clock()).to(topic))?;
+            }
+        }
         Ok(())
     }
 
@@ -50,11 +56,4 @@ impl Publisher {
     pub fn settle(&self) -> Result<()> {
         self.producer.settle()
     }
-}
-
-/// Now, for what the outside wants to know; no result depends on it.
-#[must_use]
-pub fn wall_clock() -> Micros {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Micros::try_from(since.as_micros()).unwrap_or(Micros::MAX)
 }

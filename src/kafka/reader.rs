@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -17,6 +17,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 
 use super::checkpoint::{Origin, Stream, list, offsets_at};
+use super::clock::now;
 use super::connection::trace_log;
 use super::dead_letter::{self, readable_headers};
 use super::producer::Producer;
@@ -192,12 +193,11 @@ impl Reader {
     /// How far every stream is, and where its log ends: one request per broker.
     pub fn look(&mut self) -> Result<Vec<Extent>> {
         let limits: Option<Vec<i64>> = self.readings.iter().map(|reading| reading.limit).collect();
-        let ends = match limits {
-            Some(limits) => limits,
-            None => {
-                let streams: Vec<Stream> = self.readings.iter().map(|reading| reading.stream.clone()).collect();
-                offsets_at(&self.consumer, &streams, Offset::End)?
-            }
+        let ends = if let Some(limits) = limits {
+            limits
+        } else {
+            let streams: Vec<Stream> = self.readings.iter().map(|reading| reading.stream.clone()).collect();
+            offsets_at(&self.consumer, &streams, Offset::End)?
         };
         self.extents(&ends)
     }
@@ -254,8 +254,8 @@ fn gather(consumer: &BaseConsumer<Member>, records_max: usize) -> Result<Vec<Bor
             None if messages.is_empty() => return Ok(messages),
             None => {}
         }
-        let deadline = *deadline.get_or_insert_with(|| Instant::now() + BATCH_WAIT);
-        wait = deadline.saturating_duration_since(Instant::now());
+        let deadline = *deadline.get_or_insert_with(|| now() + BATCH_WAIT);
+        wait = deadline.saturating_duration_since(now());
         if wait.is_zero() {
             break;
         }
@@ -264,7 +264,7 @@ fn gather(consumer: &BaseConsumer<Member>, records_max: usize) -> Result<Vec<Bor
 }
 
 /// Lets pass what the client mends by itself.
-fn endure(error: KafkaError) -> Result<()> {
+pub(super) fn endure(error: KafkaError) -> Result<()> {
     use RDKafkaErrorCode as Code;
     let lost = "records were deleted before they were read";
     let gone = "an input topic or partition is gone";
@@ -337,11 +337,13 @@ pub struct Member {
 }
 
 impl Member {
-    fn next(&self) -> Option<Rebalance> {
+    /// The change that waits longest, if any.
+    pub(super) fn next(&self) -> Option<Rebalance> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
-    fn close(&self) {
+    /// From now on, changes are carried out at once.
+    pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
     }
 }

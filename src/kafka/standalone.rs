@@ -14,14 +14,15 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::checkpoint::{self, Origin, Stream};
+use super::clock::{now, wall_clock};
 use super::connection::{Connection, Errors};
 use super::producer::Producer;
-use super::publish::{Publisher, wall_clock};
+use super::publish::Publisher;
 use super::reader::{BATCH_RECORDS_MAX, DeadLetters, Extent, Member, Portion, Reader};
-use super::settings::Settings;
 use super::states;
 use super::topics::{self, Own, Partitions};
 use super::watch::{Standing, Watch};
+use crate::config::KafkaConfig;
 use crate::decode;
 use crate::engine::{Effects, Engine};
 use crate::error::{Error, Fault, Result};
@@ -65,7 +66,7 @@ pub struct Summary {
 
 /// What shards tell the engine's thread.
 enum News {
-    Portion(Portion),
+    Portion(Box<Portion>),
     Extents(Vec<Extent>),
     Failed(Error),
 }
@@ -73,7 +74,7 @@ enum News {
 /// Runs a pipeline until `stop` is set or, when bounded, until the ends of its logs.
 pub fn run(
     plan: &Arc<Plan>,
-    settings: &Settings,
+    settings: &KafkaConfig,
     options: Options,
     watch: &dyn Watch,
     stop: &AtomicBool,
@@ -97,10 +98,11 @@ pub fn run(
             let stopped = move || stop.load(Ordering::Relaxed) || halt.load(Ordering::Relaxed);
             let name = format!("shard-{index}");
             scope.spawn(move || {
-                shard(reader, &sender, options, || {
+                let stopped = || {
                     watch.alive(&name);
                     stopped()
-                })
+                };
+                shard(reader, &sender, options, stopped);
             });
         }
         drop(sender);
@@ -144,7 +146,7 @@ fn shards(
 
 /// One shard's thread.
 fn shard(mut reader: Reader, news: &Sender<News>, options: Options, mut stopped: impl FnMut() -> bool) {
-    let mut look_at = Instant::now();
+    let mut look_at = now();
     while !stopped() {
         let done = read_once(&mut reader, news, options, &mut look_at);
         match done {
@@ -164,14 +166,14 @@ fn read_once(reader: &mut Reader, news: &Sender<News>, options: Options, look_at
     let portions = reader.read(options.batch_records_max)?;
     let idle = portions.is_empty();
     for portion in portions {
-        if news.send(News::Portion(portion)).is_err() {
+        if news.send(News::Portion(Box::new(portion))).is_err() {
             return Ok(true);
         }
     }
-    if Instant::now() < *look_at && !(options.until_end && idle) {
+    if now() < *look_at && !(options.until_end && idle) {
         return Ok(false);
     }
-    *look_at = Instant::now() + options.beat;
+    *look_at = now() + options.beat;
     match reader.look() {
         Ok(extents) => {
             let done = options.until_end && extents.iter().all(Extent::at_end);
@@ -216,7 +218,7 @@ impl<'a> Drive<'a> {
             standings: BTreeMap::new(),
             committed: Vec::new(),
             summary: Summary::default(),
-            early_at: Instant::now(),
+            early_at: now(),
         }
     }
 
@@ -234,6 +236,7 @@ impl<'a> Drive<'a> {
         self.streams = origins.iter().map(|origin| origin.stream.clone()).collect();
         self.standings =
             origins.iter().map(|origin| ((origin.stream.source, origin.stream.lane), Standing::new(origin))).collect();
+        tracing::info!(partitions = origins.len(), rollouts = rollouts.len(), "restored; reading begins");
         self.watch.started(&rollouts);
         self.close_absent(partitions, lanes)
     }
@@ -250,18 +253,18 @@ impl<'a> Drive<'a> {
     }
 
     fn run(&mut self, news: &Receiver<News>) -> Result<()> {
-        let mut beat_at = Instant::now() + self.options.beat;
+        let mut beat_at = now() + self.options.beat;
         loop {
-            match news.recv_timeout(beat_at.saturating_duration_since(Instant::now())) {
+            match news.recv_timeout(beat_at.saturating_duration_since(now())) {
                 Ok(News::Portion(portion)) => self.take(&portion)?,
                 Ok(News::Extents(extents)) => self.extend(extents)?,
                 Ok(News::Failed(error)) => return Err(error),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.commit(),
             }
-            if Instant::now() >= beat_at {
+            if now() >= beat_at {
                 self.beat()?;
-                beat_at = Instant::now() + self.options.beat;
+                beat_at = now() + self.options.beat;
             }
         }
     }
@@ -271,13 +274,12 @@ impl<'a> Drive<'a> {
         self.summary.rejects += portion.rejects.len() as u64;
         self.watch.read(portion);
         if let Some(standing) = self.standings.get_mut(&(portion.source, portion.lane)) {
-            let newest = portion.batch.broker_time.values().iter().copied().max();
-            standing.broker_time = standing.broker_time.max(newest);
-            standing.event_time = standing.event_time.max(portion.batch.event_time_max());
+            standing.note(portion);
         }
-        let effects = self.engine.step(&portion.batch);
-        self.carry_out(&effects)?;
-        let effects = self.engine.progress(portion.lane, portion.source, portion.next_offset, false, false);
+        let begun = now();
+        let mut effects = self.engine.step(&portion.batch);
+        effects.extend(self.engine.progress(portion.lane, portion.source, portion.next_offset, false, false));
+        self.watch.stepped(begun.elapsed());
         self.carry_out(&effects)
     }
 
@@ -314,14 +316,15 @@ impl<'a> Drive<'a> {
         self.commit()?;
         let standings: Vec<Standing> = self.standings.values().cloned().collect();
         self.watch.standing(&standings);
+        self.watch.counted(&self.engine.counts());
         Ok(())
     }
 
     fn show_early(&mut self) {
-        if Instant::now() >= self.early_at {
+        if now() >= self.early_at {
             self.watch.provisional(self.engine.early());
             let every = u64::try_from(self.plan.time.early_every).unwrap_or(1_000_000);
-            self.early_at = Instant::now() + Duration::from_micros(every);
+            self.early_at = now() + Duration::from_micros(every);
         }
     }
 
@@ -334,7 +337,7 @@ impl<'a> Drive<'a> {
             return Ok(());
         }
         self.outlets.publisher.settle()?;
-        match checkpoint::commit(&self.outlets.committer, self.plan, &self.streams, &checkpoints) {
+        match checkpoint::commit(&self.outlets.committer, &self.streams, &checkpoints) {
             Ok(()) => self.note(checkpoints),
             Err(error) if error.fault() == Fault::External => tracing::warn!(%error, "not committed for now"),
             Err(error) => return Err(error),

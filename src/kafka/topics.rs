@@ -30,12 +30,15 @@ pub fn partitions<C: ClientContext>(client: &Client<C>, topic: &str) -> Result<O
 /// Looks up every input topic of the plan.
 ///
 /// # Errors
-/// When one does not exist, or outcomes are not partitioned like predictions.
+/// When one does not exist or is named twice, or outcomes are not partitioned like predictions.
 pub fn inputs<C: ClientContext>(client: &Client<C>, plan: &Plan) -> Result<Partitions> {
     let mut found = Partitions::new();
     for source in &plan.sources {
         let count = partitions(client, &source.topic)?.ok_or_else(|| absent(source))?;
-        found.insert(source.topic.clone(), count);
+        if found.insert(source.topic.clone(), count).is_some() {
+            return Err(Error::user(format!("topic `{}` is named by two sources", source.topic))
+                .hint("give each source a topic of its own"));
+        }
     }
     check_alike(&plan.sources, &found)?;
     Ok(found)

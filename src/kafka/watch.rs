@@ -1,11 +1,15 @@
 //! Who is told what happens while it runs: the HTTP server, a file of windows, a test.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use super::checkpoint::{Origin, Stream};
 use super::reader::Portion;
 use crate::engine::Effects;
 use crate::error::Result;
 use crate::event::Micros;
 use crate::judge::WindowRow;
+use crate::scan::Counts;
 use crate::verdict::RolloutState;
 
 /// How far one stream was read and committed.
@@ -33,6 +37,13 @@ impl Standing {
         let low_water = origin.meta.as_ref().map(|_| origin.offset);
         Self { stream, next_offset, end, low_water, broker_time: None, event_time: None }
     }
+
+    /// Takes what was read.
+    pub fn note(&mut self, portion: &Portion) {
+        let newest = portion.batch.broker_time.values().iter().copied().max();
+        self.broker_time = self.broker_time.max(newest);
+        self.event_time = self.event_time.max(portion.batch.event_time_max());
+    }
 }
 
 /// Listens. Every method does nothing unless it is written.
@@ -45,6 +56,16 @@ pub trait Watch: Sync {
     /// One batch was decoded and given to the engine.
     fn read(&self, portion: &Portion) {
         let _ = portion;
+    }
+
+    /// The engine took so long for it.
+    fn stepped(&self, took: Duration) {
+        let _ = took;
+    }
+
+    /// What every lane has counted so far, about once a second.
+    fn counted(&self, counts: &BTreeMap<u32, Counts>) {
+        let _ = counts;
     }
 
     /// Decisions are acknowledged and states are on their way; windows are the listener's to keep. An error ends the run

@@ -1,13 +1,14 @@
 //! Reads a small topic from its beginning to its present end: the state topic at the start, any topic in tests.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::clock::now;
 use super::connection::{Connection, Errors};
 use super::topics;
 use crate::error::{Error, Result};
@@ -27,16 +28,16 @@ pub fn read(connection: &Connection, topic: &str, mut take: impl FnMut(&Borrowed
         whole.add_partition_offset(topic, partition, Offset::Beginning).map_err(failed)?;
     }
     consumer.assign(&whole).map_err(failed)?;
-    let mut deadline = Instant::now() + STALL_TIMEOUT;
+    let mut deadline = now() + STALL_TIMEOUT;
     while !left.is_empty() {
         match consumer.poll(Duration::from_millis(50)) {
             Some(Ok(message)) => {
                 take(&message);
-                deadline = Instant::now() + STALL_TIMEOUT;
+                deadline = now() + STALL_TIMEOUT;
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => drop(left.remove(&partition)),
             // The client goes on by itself after most errors.
-            _ if Instant::now() < deadline => {}
+            _ if now() < deadline => {}
             Some(Err(error)) => return Err(failed(error)),
             None => return Err(Error::external(format!("reading topic `{topic}` has stalled"))),
         }

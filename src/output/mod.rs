@@ -13,6 +13,7 @@ use std::path::Path;
 pub use decisions::DecisionWriter;
 pub use refusals::{DeadLetterWriter, Refusals};
 pub use summary::Summary;
+pub use text::count;
 pub use windows::{WindowWriter, window_schema};
 
 use crate::error::{Error, Result};

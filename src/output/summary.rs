@@ -110,17 +110,28 @@ impl Version {
         format!("{windows} judged, {} to {}", instant(first.0), instant(last.1))
     }
 
+    /// The columns that drifted most from the most telling baseline there is.
     fn drift_table(&self) -> String {
-        let mut peaks: Vec<(&DriftKey, &Peak)> = self.drift.iter().collect();
-        peaks.sort_by(|a, b| b.1.value.total_cmp(&a.1.value).then_with(|| a.0.cmp(b.0)));
-        if peaks.is_empty() {
+        let Some((_, against)) = self.drift.keys().min_by_key(|(_, baseline)| (rank(baseline), baseline)) else {
             return String::new();
-        }
-        let mut rows = vec![["column", "against", DRIFT_METRIC, "n", "window"].map(str::to_owned)];
-        rows.extend(peaks.into_iter().take(COLUMNS_SHOWN).map(|((column, baseline), peak)| {
-            [column.clone(), baseline.clone(), number(peak.value), count(peak.n), instant(peak.window_start)]
+        };
+        let mut peaks: Vec<(&DriftKey, &Peak)> = self.drift.iter().filter(|((_, other), _)| other == against).collect();
+        peaks.sort_by(|a, b| b.1.value.total_cmp(&a.1.value).then_with(|| a.0.cmp(b.0)));
+        let mut rows = vec![["column", DRIFT_METRIC, "n", "window"].map(str::to_owned)];
+        rows.extend(peaks.into_iter().take(COLUMNS_SHOWN).map(|((column, _), peak)| {
+            [column.clone(), number(peak.value), count(peak.n), instant(peak.window_start)]
         }));
-        format!("  highest drift in any window\n{}", aligned(&rows, 4))
+        format!("  highest drift in any window, against {against}\n{}", aligned(&rows, 4))
+    }
+}
+
+/// How much a baseline tells about a version: what happens beside it comes first, what happened long ago last.
+fn rank(baseline: &str) -> u8 {
+    match baseline.split(':').next() {
+        Some("concurrent") => 0,
+        Some("reference") => 1,
+        Some("previous") => 2,
+        _ => 3,
     }
 }
 
@@ -157,7 +168,10 @@ fn proof(evidence: &Evidence) -> String {
         let _ = write!(out, " in {}", evidence.segment);
     }
     let _ = write!(out, " {} against bound {}", number(evidence.estimate), number(evidence.bound));
-    let _ = write!(out, ", n {} and {}", count(evidence.n_candidate), count(evidence.n_baseline));
+    let _ = write!(out, ", n {}", count(evidence.n_candidate));
+    if evidence.n_baseline > 0 {
+        let _ = write!(out, " and {}", count(evidence.n_baseline));
+    }
     let _ = write!(out, ", {} of {} breached", evidence.breaches.0, plural(evidence.breaches.1.into(), "window"));
     out
 }

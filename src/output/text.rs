@@ -14,7 +14,8 @@ pub(super) fn instant(at: Micros) -> String {
 }
 
 /// A count with thousands apart: `84,621`.
-pub(super) fn count(n: u64) -> String {
+#[must_use]
+pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {

@@ -106,7 +106,10 @@ pub(super) fn survey(plan: &Arc<Plan>, path: &Path, explicit: Option<u16>) -> Re
     while reader.read(&mut line)? {
         survey.rows += 1;
         match survey.router.route(&line) {
-            Route::To(stream, ..) => {
+            Route::To(stream, arrival, _) => {
+                if arrival == ARRIVAL_UNKNOWN && plan.sources[usize::from(stream.0)].mapping.event_time.is_none() {
+                    return Err(timeless(path, survey.rows));
+                }
                 survey.router.home.get_or_insert(stream);
                 survey.streams.insert(stream);
             }
@@ -124,6 +127,11 @@ pub(super) fn survey(plan: &Arc<Plan>, path: &Path, explicit: Option<u16>) -> Re
         foreign.iter().map(|(topic, n)| format!("{n} lines of topic `{topic}` feed no source; they are skipped")),
     );
     Ok(survey)
+}
+
+fn timeless(path: &Path, line: u64) -> Error {
+    Error::user(format!("{}: line {line} does not tell when it happened or arrived", path.display()))
+        .hint(format!("map `event_time` in the pipeline, or give each line one of {}", ARRIVAL_NAMES.join(", ")))
 }
 
 fn homeless(path: &Path, plan: &Plan, foreign: &BTreeMap<String, u64>) -> Error {

@@ -14,7 +14,7 @@ use crate::scan::frame::{
 };
 use crate::scan::join::Label;
 use crate::scan::labels::{LabelCounts, Labels};
-use crate::scan::traffic::{Codes, Dropped, Scratch, TrafficStream, text_at};
+use crate::scan::traffic::{Codes, Dropped, TrafficStream, text_at};
 use crate::time::{Clock, pane};
 
 /// What a lane counted besides its panes, since it was started.
@@ -53,7 +53,8 @@ pub struct Scan {
     streams: BTreeMap<u16, Stream>,
     labels: Option<Labels>,
     counts: Counts,
-    scratch: Scratch,
+    /// Buffer for counts of dictionary codes.
+    code_counts: Vec<u64>,
 }
 
 impl Scan {
@@ -62,7 +63,7 @@ impl Scan {
     pub fn new(plan: Arc<Plan>, lane: u32, lanes: u32) -> Self {
         let streams = (0..).zip(&plan.sources).map(|(source, spec)| (source, Stream::new(spec.kind))).collect();
         let labels = plan.quality.as_ref().map(Labels::new);
-        Self { plan, lane, lanes, streams, labels, counts: Counts::default(), scratch: Scratch::default() }
+        Self { plan, lane, lanes, streams, labels, counts: Counts::default(), code_counts: Vec::new() }
     }
 
     /// Continues from a committed checkpoint: the caller reads each stream from its low-water offset.
@@ -115,7 +116,7 @@ impl Scan {
         self.counts.duplicates += duplicates;
         for cell in &cells {
             stream.firsts.entry(cell.pane).or_insert_with(|| (first, clock_before.clone()));
-            stream.traffic.count(&plan, batch, cell, &mut self.scratch);
+            stream.traffic.count(&plan, batch, cell, &mut self.code_counts);
             if let (EventKind::Prediction, Some(labels)) = (batch.kind, &mut self.labels) {
                 labels.predict(&plan, batch, cell, labels_follow);
             }

@@ -5,15 +5,16 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, Float64Array};
 
 use crate::batch::{EventBatch, TextArray};
 use crate::event::{EventKind, Micros};
-use crate::plan::Plan;
+use crate::kernel::select;
+use crate::plan::{NumericColumn, Plan, Role};
 use crate::scan::dedup::IdSet;
 use crate::scan::frame::{GroupKey, Inputs};
 use crate::scan::groups::{Cell, Groups};
-use crate::summary::Traffic;
+use crate::summary::{Histogram, Latency, Traffic};
 use crate::time::{Clock, pane};
 
 impl Cell for Traffic {
@@ -111,46 +112,24 @@ impl TrafficStream {
     }
 
     /// Counts the rows of one cell.
-    pub(crate) fn count(&mut self, plan: &Plan, batch: &EventBatch, cell: &CellRows, scratch: &mut Scratch) {
+    pub(crate) fn count(&mut self, plan: &Plan, batch: &EventBatch, cell: &CellRows, codes: &mut Vec<u64>) {
         let groups = &mut self.panes.get_mut(&cell.pane).expect("assigned above").groups;
         let slot = groups.slot(&cell.key, plan);
-        count(groups.cell(slot), plan, batch, &cell.rows, scratch);
+        count(groups.cell(slot), plan, batch, &cell.rows, codes);
     }
 }
 
-/// Buffers that are reused from cell to cell.
-#[derive(Debug, Default)]
-pub(crate) struct Scratch {
-    values: Vec<f64>,
-    codes: Vec<u64>,
-}
-
-fn count(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u32], scratch: &mut Scratch) {
+fn count(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u32], codes: &mut Vec<u64>) {
     for ((histogram, column), array) in traffic.numeric.iter_mut().zip(&plan.columns.numeric).zip(&batch.numeric) {
-        scratch.values.clear();
-        if array.null_count() == 0 && rows.len() == array.len() {
-            scratch.values.extend_from_slice(array.values());
-        } else if array.null_count() == 0 {
-            scratch.values.extend(rows.iter().map(|&row| array.value(row as usize)));
-        } else {
-            let present = rows.iter().filter(|&&row| array.is_valid(row as usize));
-            scratch.values.extend(present.map(|&row| array.value(row as usize)));
-            histogram.missing += (rows.len() - scratch.values.len()) as u64;
-        }
-        let with_nan = scratch.values.len();
-        scratch.values.retain(|value| !value.is_nan());
-        histogram.nan += (with_nan - scratch.values.len()) as u64;
-        histogram.update(&column.cut, &scratch.values);
-        if column.role == crate::plan::Role::Latency {
-            scratch.values.iter().for_each(|&value| traffic.latency.update(value));
-        }
+        let latency = (column.role == Role::Latency).then_some(&mut traffic.latency);
+        count_numeric(histogram, latency, column, array, rows);
     }
     for ((category, column), array) in
         traffic.categorical.iter_mut().zip(&plan.columns.categorical).zip(&batch.categorical)
     {
-        count_codes(array, rows, &mut scratch.codes);
+        count_codes(array, rows, codes);
         let names = array.values().as_string::<i32>();
-        for (code, &count) in scratch.codes.iter().enumerate().filter(|(_, count)| **count > 0) {
+        for (code, &count) in codes.iter().enumerate().filter(|(_, count)| **count > 0) {
             if code == names.len() {
                 category.missing += count;
             } else if let Ok(known) = column.known.binary_search_by(|known| known.as_str().cmp(names.value(code))) {
@@ -163,6 +142,26 @@ fn count(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u32], s
     if batch.kind == EventKind::Prediction {
         count_rates(traffic, plan, batch, rows);
     }
+}
+
+fn count_numeric(
+    histogram: &mut Histogram,
+    mut latency: Option<&mut Latency>,
+    column: &NumericColumn,
+    array: &Float64Array,
+    rows: &[u32],
+) {
+    let skipped = select::present(
+        array.values(),
+        |row| array.is_null(row),
+        rows,
+        |block| {
+            histogram.update(&column.cut, block);
+            latency.iter_mut().for_each(|latency| block.iter().for_each(|&value| latency.update(value)));
+        },
+    );
+    histogram.missing += skipped.missing;
+    histogram.nan += skipped.nan;
 }
 
 /// Counts dictionary codes of the rows; the count of nulls comes last.
@@ -183,7 +182,7 @@ fn count_codes(array: &TextArray, rows: &[u32], counts: &mut Vec<u64>) {
 }
 
 fn count_rates(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u32]) {
-    let score = plan.columns.index_of(crate::plan::Role::Score).and_then(|column| batch.numeric.get(column));
+    let score = plan.columns.index_of(Role::Score).and_then(|column| batch.numeric.get(column));
     let positive = Codes::of(&batch.predicted, |name| name == "1");
     let rates = &mut traffic.rates;
     rates.requests += rows.len() as u64;

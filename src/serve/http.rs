@@ -141,10 +141,10 @@ async fn windows(State(shared): State<Arc<Shared>>, query: Asked<WindowQuery>) -
     let select = |view: &View| {
         let judged: Vec<WindowRow> = view.windows().filter(|row| query.matches(row)).cloned().collect();
         let open: Vec<WindowRow> = view.open().iter().filter(|row| query.matches(row)).cloned().collect();
-        (judged, open, view.rows_dropped())
+        (judged, open, view.progress(), view.rows_dropped())
     };
-    let (judged, open, dropped) = select(&shared.read());
-    Ok(Json(json!({ "windows": judged, "provisional": open, "rows_dropped": dropped })))
+    let (judged, open, progress, dropped) = select(&shared.read());
+    Ok(Json(json!({ "windows": judged, "provisional": open, "judged": progress, "rows_dropped": dropped })))
 }
 
 async fn rollouts(State(shared): State<Arc<Shared>>) -> Json<Value> {

@@ -7,12 +7,16 @@ pub mod health;
 mod http;
 mod server;
 pub mod view;
+#[cfg(feature = "kafka")]
+pub mod watch;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use health::{Health, Phase};
 pub use server::Server;
-pub use view::View;
+pub use view::{Judged, View};
+#[cfg(feature = "kafka")]
+pub use watch::Listener;
 
 use crate::engine::Effects;
 use crate::judge::WindowRow;
@@ -50,7 +54,9 @@ impl Shared {
     pub fn publish(&self, effects: &Effects) {
         self.telemetry.judged(&effects.windows);
         self.telemetry.rollouts(&effects.states);
-        effects.decisions.iter().for_each(|decision| self.telemetry.decided(decision));
+        for decision in &effects.decisions {
+            self.telemetry.decided(decision);
+        }
         let mut view = self.write();
         view.judged(&effects.windows);
         view.decided(&effects.decisions);
@@ -66,6 +72,12 @@ impl Shared {
     /// Replaces the open windows shown.
     pub fn provisional(&self, rows: Vec<WindowRow>) {
         self.write().provisional(rows);
+    }
+
+    /// How far windows have been judged.
+    #[must_use]
+    pub fn judged(&self) -> Judged {
+        self.read().progress()
     }
 
     fn read(&self) -> RwLockReadGuard<'_, View> {

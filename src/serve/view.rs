@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::Serialize;
+
+use crate::event::Micros;
 use crate::judge::WindowRow;
 use crate::telemetry::latest::Latest;
 use crate::verdict::{Decision, RolloutState};
@@ -18,12 +21,22 @@ pub const DECISIONS_MAX: usize = 1_000;
 /// What tells one number from another: model, version, segment, baseline, column, metric, convention.
 type Number = [String; 7];
 
+/// How far windows have been judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Judged {
+    /// Windows since the start of the process.
+    pub windows: u64,
+    /// End of the last one, event time.
+    pub upto: Micros,
+}
+
 /// The newest of everything.
 #[derive(Debug)]
 pub struct View {
     windows: Latest<Number, WindowRow>,
     provisional: Vec<WindowRow>,
     rows_dropped: u64,
+    judged: Judged,
     rollouts: BTreeMap<[String; 3], RolloutState>,
     decisions: VecDeque<Decision>,
 }
@@ -34,6 +47,7 @@ impl Default for View {
             windows: Latest::new(WINDOW_ROWS_MAX),
             provisional: Vec::new(),
             rows_dropped: 0,
+            judged: Judged::default(),
             rollouts: BTreeMap::new(),
             decisions: VecDeque::new(),
         }
@@ -46,6 +60,9 @@ impl View {
         let Some(oldest) = rows.iter().map(|row| row.window_start).min() else { return };
         self.windows.make_room(oldest);
         for row in rows {
+            if row.window_end > self.judged.upto {
+                self.judged = Judged { windows: self.judged.windows + 1, upto: row.window_end };
+            }
             let kept = self.windows.put(number(row), row.window_end, row.clone());
             self.rows_dropped += u64::from(!kept);
         }
@@ -86,6 +103,12 @@ impl View {
     /// The rows of open windows.
     pub fn open(&self) -> &[WindowRow] {
         &self.provisional
+    }
+
+    /// How far windows have been judged.
+    #[must_use]
+    pub fn progress(&self) -> Judged {
+        self.judged
     }
 
     /// Rows left out because of [`WINDOW_ROWS_MAX`].

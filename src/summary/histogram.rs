@@ -140,14 +140,21 @@ impl Histogram {
 
     /// Sample standard deviation (divisor n - 1), `None` below two values.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "sums are rounded once, here")]
+    #[expect(clippy::cast_precision_loss, reason = "the sum of squares is rounded once, here")]
     pub fn std_dev(&self, grid: Grid) -> Option<f64> {
         let n = self.n();
-        (n > 1).then(|| {
-            let mean = self.sum as f64 / n as f64;
-            let about_mean = self.sum_sq as f64 - self.sum as f64 * mean;
-            (about_mean.max(0.0) / (n - 1) as f64).sqrt() / grid.scale()
-        })
+        (n > 1).then(|| (self.squares_about_mean(n) / (n - 1) as f64).sqrt() / grid.scale())
+    }
+
+    /// Sum of squared fixed-point distances from the mean. With the mean `q + r / n` in whole numbers it is
+    /// `(sum_sq - n q^2 - 2 q r) - r^2 / n`: all that cancels does so exactly.
+    #[expect(clippy::cast_precision_loss, reason = "rounded once, here")]
+    fn squares_about_mean(&self, n: u64) -> f64 {
+        let (n, sum) = (i128::from(n), self.sum);
+        let (whole, rest) = (sum.div_euclid(n), sum.rem_euclid(n));
+        let about_whole = self.sum_sq.wrapping_sub(n.wrapping_mul(whole.wrapping_mul(whole)));
+        let about_whole = about_whole.wrapping_sub(2 * whole * rest);
+        (about_whole as f64 - (rest * rest) as f64 / n as f64).max(0.0)
     }
 }
 

@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use haldane::kafka::clock::now;
 use haldane::kafka::wait;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -80,7 +81,7 @@ impl Broker {
         }
         let admin: AdminClient<DefaultClientContext> = self.client().create().expect("admin client");
         let results = wait(admin.create_topics([&topic], &AdminOptions::new())).expect("create topic");
-        results.into_iter().for_each(|result| assert!(result.is_ok(), "{result:?}"));
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
         name
     }
 
@@ -157,7 +158,7 @@ fn missing(program: &str, package: &str, error: &std::io::Error) -> String {
     }
 }
 
-/// Formats a fresh log folder and starts one KRaft node on it, under a guard that ends both with us.
+/// Formats a fresh log folder and starts one node on it, broker and controller in one, under a guard that ends both with us.
 fn start(libs: &Path) -> Result<Broker, String> {
     let home = std::env::temp_dir().join(format!("haldane-kafka-{}", std::process::id()));
     fs::create_dir_all(&home).map_err(|error| format!("cannot make {}: {error}", home.display()))?;
@@ -232,8 +233,8 @@ fn await_metadata(bootstrap: &str) -> Result<(), String> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", bootstrap).set("reconnect.backoff.max.ms", "200").set("log_level", "0");
     let client: BaseConsumer = config.create().map_err(|error| error.to_string())?;
-    let deadline = Instant::now() + START_TIMEOUT;
-    while Instant::now() < deadline {
+    let deadline = now() + START_TIMEOUT;
+    while now() < deadline {
         match client.fetch_metadata(None, Duration::from_secs(1)) {
             Ok(metadata) if !metadata.brokers().is_empty() => return Ok(()),
             _ => {}

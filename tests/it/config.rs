@@ -1,4 +1,5 @@
 //! The example pipelines, their schema, and reference profiles from file to plan.
+#![expect(clippy::unwrap_used, reason = "these helpers are only called by tests")]
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -1,8 +1,10 @@
 //! The Kafka shell against a real Apache Kafka.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use haldane::config::{KafkaConfig, Mechanism, Protocol, Secret, Security, Topics};
 use haldane::engine::Effects;
 use haldane::error::Fault;
 use haldane::event::EventKind;
@@ -10,7 +12,6 @@ use haldane::kafka::checkpoint::{self, Origin, Stream};
 use haldane::kafka::connection::{Connection, Errors};
 use haldane::kafka::producer::Producer;
 use haldane::kafka::publish::Publisher;
-use haldane::kafka::settings::{Mechanism, Protocol, Secret, Security, Settings, Topics};
 use haldane::kafka::{states, topics, whole_topic};
 use haldane::plan::{
     Action, Bounds, Columns, Format, Mapping, MetricsPlan, Plan, PolicyPlan, SourcePlan, TimePlan, WindowKind,
@@ -26,14 +27,15 @@ use rdkafka::producer::BaseRecord;
 use crate::broker::{Broker, PASSWORD};
 
 /// Settings whose own topics and group no other test has.
-pub(crate) fn settings(broker: &Broker) -> Settings {
+pub(crate) fn settings(broker: &Broker) -> KafkaConfig {
     let topics = Topics {
         control: broker.name("control"),
         state: broker.name("state"),
         partials: broker.name("partials"),
         dead_letter: broker.name("deadletter"),
+        windows: Some(broker.name("windows")),
     };
-    Settings { brokers: broker.bootstrap.clone(), group: broker.name("group"), topics, ..Settings::default() }
+    KafkaConfig { topics, ..KafkaConfig::plain(&broker.bootstrap, broker.name("group")) }
 }
 
 fn source(kind: EventKind, topic: &str) -> SourcePlan {
@@ -105,7 +107,7 @@ fn outcomes_partitioned_otherwise_than_predictions_are_refused() {
 
 #[test]
 fn brokers_that_cannot_be_reached_are_one_error() {
-    let settings = Settings { brokers: "127.0.0.1:1".into(), group: "g".into(), ..Settings::default() };
+    let settings = KafkaConfig::plain("127.0.0.1:1", "g");
     let error = Connection::open(&settings).unwrap_err();
     let text = error.to_string();
     assert!(
@@ -133,7 +135,7 @@ fn a_wrong_password_is_one_error_and_the_right_one_works() {
             password: Some(Secret::File(file.path().into())),
             ..Security::default()
         };
-        Connection::open(&Settings { brokers: login.clone(), security, ..settings(broker) })
+        Connection::open(&KafkaConfig { brokers: login.clone(), security, ..settings(broker) })
     };
     let error = open("wrong").unwrap_err();
     let text = error.to_string();
@@ -146,7 +148,7 @@ fn a_wrong_password_is_one_error_and_the_right_one_works() {
 fn tls_towards_a_listener_without_it_is_one_error() {
     let broker = Broker::shared();
     let security = Security { protocol: Protocol::Ssl, ..Security::default() };
-    let error = Connection::open(&Settings { security, ..settings(broker) }).unwrap_err();
+    let error = Connection::open(&KafkaConfig { security, ..settings(broker) }).unwrap_err();
     let text = error.to_string();
     assert!(text.starts_with(&format!("no TLS connection to Kafka at {}: ", broker.bootstrap)), "{text}");
 }
@@ -163,7 +165,6 @@ fn a_commit_comes_back_with_its_metadata_and_a_fresh_group_starts_at_the_beginni
     let connection = Connection::open(&settings).unwrap();
     let topic = broker.topic("events", 2);
     fill(&connection, &topic, 0, 5);
-    let plan = plan(vec![source(EventKind::Prediction, &topic)]);
     let streams: Vec<Stream> = (0..2).map(|lane| Stream { source: 0, lane, topic: topic.clone() }).collect();
     let consumer = committer(&connection);
 
@@ -175,7 +176,7 @@ fn a_commit_comes_back_with_its_metadata_and_a_fresh_group_starts_at_the_beginni
     let absent = StreamCheckpoint { source: 0, low_water: 0, meta: meta(0) };
     let checkpoints =
         [Checkpoint { lane: 0, streams: vec![saved.clone()] }, Checkpoint { lane: 9, streams: vec![absent] }];
-    checkpoint::commit(&consumer, &plan, &streams, &checkpoints).unwrap();
+    checkpoint::commit(&consumer, &streams, &checkpoints).unwrap();
     let again = checkpoint::origins(&committer(&connection), &streams).unwrap();
     assert_eq!(again, [at(0, 3, 5, Some(meta(7_200_000_000))), at(1, 0, 0, None)]);
     assert_eq!(checkpoint::restored(0, &again), Checkpoint { lane: 0, streams: vec![saved] });
@@ -188,11 +189,10 @@ fn a_commit_beyond_the_log_says_that_the_topic_was_made_anew() {
     let settings = settings(broker);
     let connection = Connection::open(&settings).unwrap();
     let topic = broker.topic("events", 1);
-    let plan = plan(vec![source(EventKind::Prediction, &topic)]);
     let streams = [Stream { source: 0, lane: 0, topic: topic.clone() }];
     let saved = StreamCheckpoint { source: 0, low_water: 40, meta: meta(0) };
     let consumer = committer(&connection);
-    checkpoint::commit(&consumer, &plan, &streams, &[Checkpoint { lane: 0, streams: vec![saved] }]).unwrap();
+    checkpoint::commit(&consumer, &streams, &[Checkpoint { lane: 0, streams: vec![saved] }]).unwrap();
     let error = checkpoint::origins(&consumer, &streams).unwrap_err();
     assert_eq!(error.to_string(), format!("committed offset 40 of {topic}/0 is beyond the end of its log, 0"));
 }

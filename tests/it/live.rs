@@ -1,20 +1,22 @@
 //! Live over a real Apache Kafka gives what the engine gives over the same log in memory: however the topics are
 //! partitioned, however many shards read, and wherever the process is killed.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use haldane::config::KafkaConfig;
 use haldane::engine::{Effects, Engine};
 use haldane::error::{Error, Result};
 use haldane::event::{Micros, SECOND, stable_hash};
+use haldane::kafka::clock::now;
 use haldane::kafka::connection::Connection;
 use haldane::kafka::producer::Producer;
-use haldane::kafka::settings::Settings;
 use haldane::kafka::standalone::{self, Options, Summary};
-use haldane::kafka::watch::Watch;
-use haldane::kafka::whole_topic;
+use haldane::kafka::watch::{Deaf, Watch};
+use haldane::kafka::{judging, scanning, whole_topic};
 use haldane::plan::{Field, NumericField, Path, Plan, TimeFormat, WindowKind};
 use haldane::verdict::Decision;
 use rdkafka::message::{Headers as _, Message as _};
@@ -71,7 +73,7 @@ fn plan(topics: [&str; 2]) -> Plan {
     let mut plan = world::plan(TUMBLING);
     let numeric = |name: &str| Some(NumericField { path: path(name), factor: 1.0 });
     for (source, topic) in plan.sources.iter_mut().zip(topics) {
-        source.topic = topic.to_owned();
+        topic.clone_into(&mut source.topic);
         source.mapping.id = Some(path("id"));
         source.mapping.event_time = Some((path("at"), TimeFormat::Micros));
     }
@@ -89,7 +91,9 @@ fn plan(topics: [&str; 2]) -> Plan {
 /// What the engine says of the log when no Kafka is between.
 fn in_memory(log: &[Event], lanes: u32) -> Trace {
     let mut log = log.to_vec();
-    log.iter_mut().for_each(|event| event.id = stable_hash(id(event).as_bytes()));
+    for event in &mut log {
+        event.id = stable_hash(id(event).as_bytes());
+    }
     let mut trace = Trace::default();
     let mut engine = Engine::new(Arc::new(plan(["p", "o"])), lanes);
     let streams = world::streams(&log, lanes);
@@ -102,7 +106,7 @@ fn in_memory(log: &[Event], lanes: u32) -> Trace {
 
 /// A broker with the log on two topics, and everything needed to run over it.
 struct Stage {
-    settings: Settings,
+    settings: KafkaConfig,
     topics: [String; 2],
     plan: Arc<Plan>,
 }
@@ -201,22 +205,22 @@ fn a_crash_changes_nothing_and_repeats_decisions_under_the_same_ids() {
     assert_eq!(said, expected);
 }
 
+/// Stops the run, in good order, when the first windows are judged.
+struct Stopper<'a>(&'a Recorder, &'a AtomicBool);
+impl Watch for Stopper<'_> {
+    fn published(&self, effects: &Effects) -> Result<()> {
+        self.1.store(true, Ordering::Relaxed);
+        self.0.published(effects)
+    }
+}
+
 #[test]
 fn a_second_run_goes_on_where_the_first_one_stopped() {
     let log = log();
     let expected = in_memory(&log, 1);
     let stage = Stage::set(&log, 1);
     let (stop, recorder) = (AtomicBool::new(false), Recorder::default());
-    /// Stops the run, in good order, when the first windows are judged.
-    struct Stopper<'a>(&'a Recorder, &'a AtomicBool);
-    impl Watch for Stopper<'_> {
-        fn published(&self, effects: &Effects) -> Result<()> {
-            self.1.store(true, Ordering::Relaxed);
-            self.0.published(effects)
-        }
-    }
-    let options = SMALL_STEPS;
-    standalone::run(&stage.plan, &stage.settings, options, &Stopper(&recorder, &stop), &stop).unwrap();
+    standalone::run(&stage.plan, &stage.settings, SMALL_STEPS, &Stopper(&recorder, &stop), &stop).unwrap();
     stage.run(1, &recorder).unwrap();
     assert_same(&expected, &trace(recorder), "after a stop");
 }
@@ -265,4 +269,83 @@ fn refused_records_go_to_the_dead_letter_topic_with_reason_and_place() {
         ]
     );
     assert!(letters.iter().all(|(_, _, headers)| !headers["haldane.detail"].is_empty()));
+}
+
+/// Wakes the test whenever something was published.
+#[derive(Default)]
+struct Bell {
+    recorder: Recorder,
+    rung: Condvar,
+    lock: Mutex<()>,
+}
+
+impl Watch for Bell {
+    fn published(&self, effects: &Effects) -> Result<()> {
+        let done = self.recorder.published(effects);
+        drop(self.lock.lock().unwrap());
+        self.rung.notify_all();
+        done
+    }
+}
+
+impl Bell {
+    /// Waits until what was published satisfies `enough`, or a minute is over.
+    fn wait_for(&self, enough: impl Fn(&Trace) -> bool) {
+        let deadline = now() + Duration::from_mins(1);
+        let mut guard = self.lock.lock().unwrap();
+        while !enough(&self.recorder.trace.lock().unwrap()) && now() < deadline {
+            guard = self.rung.wait_timeout(guard, Duration::from_millis(200)).unwrap().0;
+        }
+    }
+}
+
+/// The log, then one event per stream so much later that everything before it is complete.
+fn log_with_an_end(partitions: u32) -> Vec<Event> {
+    let mut log = log();
+    let last = log.last().unwrap().clone();
+    let at = EPOCH + 3_000 * SECOND;
+    for lane in 0..u64::from(partitions) {
+        for source in 0..2 {
+            // Ids above all hashes in use, one per lane.
+            let id = u64::MAX - 3 + lane;
+            log.push(Event { source, id, time: at, broker_time: at, ..last.clone() });
+        }
+    }
+    log
+}
+
+/// Rows of windows before the last event of all.
+fn before_the_end(trace: &Trace) -> Trace {
+    let keep = |key: &str| {
+        let row: Value = serde_json::from_str(key).unwrap();
+        row["window_start"].as_i64().unwrap() < EPOCH + 2_900 * SECOND
+    };
+    let windows = trace.windows.iter().filter(|(key, _)| keep(key)).map(|(key, row)| (key.clone(), row.clone()));
+    Trace { windows: windows.collect(), decisions: trace.decisions.clone() }
+}
+
+#[test]
+fn scans_and_judge_apart_say_what_one_process_says() {
+    let log = log_with_an_end(4);
+    let expected = before_the_end(&in_memory(&log, 4));
+    let stage = Stage::set(&log, 4);
+    let stop = AtomicBool::new(false);
+    let first_stop = AtomicBool::new(false);
+    let bell = Bell::default();
+    let scan = |stop| scanning::run(&stage.plan, &stage.settings, SMALL_STEPS, &Deaf, stop);
+    let judge = |stop| judging::run(&stage.plan, &stage.settings, SMALL_STEPS, &bell, stop);
+    std::thread::scope(|scope| {
+        let (first_scan, first_judge) = (scope.spawn(|| scan(&first_stop)), scope.spawn(|| judge(&first_stop)));
+        bell.wait_for(|trace| trace.windows.len() > 100);
+        first_stop.store(true, Ordering::Relaxed);
+        first_scan.join().unwrap().unwrap();
+        first_judge.join().unwrap().unwrap();
+        let others = [scope.spawn(|| scan(&stop)), scope.spawn(|| scan(&stop)), scope.spawn(|| judge(&stop))];
+        bell.wait_for(|trace| before_the_end(trace) == expected);
+        stop.store(true, Ordering::Relaxed);
+        for thread in others {
+            thread.join().unwrap().unwrap();
+        }
+    });
+    assert_same(&expected, &before_the_end(&trace(bell.recorder)), "scans and judge apart");
 }

@@ -409,3 +409,84 @@ fn rows_without_an_arrival_time_arrive_when_they_happen() {
     let rows = rows(open(&[path]).unwrap());
     assert_eq!(rows.order.iter().map(|row| row.3).collect::<Vec<_>>(), [1_367_575_215_765_021, 1_367_575_215_765_000]);
 }
+
+#[test]
+fn a_file_that_tells_no_time_at_all_is_explained() {
+    let dir = tempfile::tempdir().unwrap();
+    let [csv, jsonl] = ["plain.csv", "plain.jsonl"].map(|name| dir.path().join(name));
+    fs::write(&csv, "prediction_id,label\na,1\n").unwrap();
+    fs::write(&jsonl, r#"{"prediction_id": "a", "label": 1}"#).unwrap();
+    let mut plan = Arc::unwrap_or_clone(plan());
+    plan.sources[1].mapping.event_time = None;
+    let plan = Arc::new(plan);
+    for (path, message) in [
+        (csv, ", read as outcomes: no column tells when an event happened or arrived"),
+        (jsonl, ": line 1 does not tell when it happened or arrived"),
+    ] {
+        let error = replay::open(&plan, std::slice::from_ref(&path), &Options::default()).unwrap_err();
+        assert_eq!(error.to_string(), format!("{}{message}", path.display()));
+        assert!(error.advice().unwrap().contains("ingest_time"));
+    }
+}
+
+/// Replays the fixtures by the command; returns what it printed and the files it wrote.
+fn replayed(dir: &Path, batch_rows: &str) -> (String, Vec<u8>, Vec<u8>) {
+    use clap::Parser as _;
+    let config = dir.join("flights.yaml");
+    fs::write(&config, PIPELINE).unwrap();
+    let [windows, decisions] = ["windows.parquet", "decisions.jsonl"].map(|name| dir.join(name));
+    let [config, predictions, outcomes] =
+        [config, fixture("predictions.parquet"), fixture("outcomes.parquet")].map(|path| path.display().to_string());
+    let (to_windows, to_decisions) = (windows.display().to_string(), decisions.display().to_string());
+    let arguments = ["haldane", "replay", "-c", &config, &predictions, &outcomes, "--batch-rows", batch_rows];
+    let sinks = ["--windows", &to_windows, "--decisions", &to_decisions];
+    let cli = haldane::cli::Cli::try_parse_from(arguments.into_iter().chain(sinks)).unwrap();
+    let mut printed = Vec::new();
+    haldane::cli::run(&cli, &mut printed).unwrap();
+    (String::from_utf8(printed).unwrap(), fs::read(windows).unwrap(), fs::read(decisions).unwrap())
+}
+
+const PIPELINE: &str = "
+pipeline: flights
+task: binary
+sources:
+  predictions:
+    topic: flights.predictions
+    event_time: { path: event_time_us, unit: us }
+    id: prediction_id
+    model: model
+    version: version
+    score: score
+    latency: { path: latency_ms, unit: ms }
+    status: status
+    features: { numeric: { visib: { path: visib, range: [0, 20] } }, categorical: { origin: origin } }
+  outcomes:
+    topic: flights.outcomes
+    event_time: { path: event_time_us, unit: us }
+    id: prediction_id
+    label: label
+rollout: { name: flights, baseline: v1 }
+windows: { size: 6h, lateness: 1h }
+labels: { wait: 6h, horizon: 2d }
+baselines: [concurrent]
+policy:
+  - { name: visibility, metric: psi, columns: [visib], baseline: concurrent, above: 0.25, min_n: 50, breaches: 2, of: 3, action: hold }
+";
+
+#[test]
+fn the_command_tells_the_unit_change_and_writes_the_same_bytes_for_any_batch_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = replayed(dir.path(), "8192");
+    let lines: Vec<&str> = whole.0.lines().collect();
+    let ids: Vec<u64> = batched(&[fixture("predictions.parquet")], 8192).order.iter().map(|row| row.4).collect();
+    let again = ids.len() - ids.iter().collect::<std::collections::BTreeSet<_>>().len();
+    assert_eq!(lines[0], format!("4,994 rows read, 0 late and {again} re-delivered events dropped"));
+    assert!(lines.iter().any(|line| line.contains("v2: ") && line.contains(" windows judged")), "{}", whole.0);
+    assert!(lines.iter().any(|line| line.contains("hold  ") && line.contains("psi")), "{}", whole.0);
+    let drift = lines.iter().position(|line| line.ends_with("in any window, against concurrent:v1")).unwrap();
+    assert!(lines[drift + 2].trim_start().starts_with("visib"), "{}", whole.0);
+    assert!(whole.1.starts_with(b"PAR1") && whole.2.starts_with(b"{"));
+    for batch_rows in ["1", "7"] {
+        assert!(replayed(dir.path(), batch_rows) == whole, "batches of {batch_rows}");
+    }
+}

@@ -1,5 +1,7 @@
 //! The HTTP side, over real sockets.
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -12,18 +14,18 @@ use haldane::scan::Counts;
 use haldane::serve::view::{DECISIONS_MAX, WINDOW_ROWS_MAX};
 use haldane::serve::{Phase, Server, Shared};
 use haldane::telemetry::FAMILIES;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::sample::{decision, row, state};
 
 /// Status and body of an answer.
-struct Answer {
+pub(crate) struct Answer {
     status: u16,
     body: String,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {}", self.body))
     }
 
@@ -37,7 +39,7 @@ impl Answer {
     }
 }
 
-fn ask(address: SocketAddr, method: &str, path: &str) -> Answer {
+pub(crate) fn ask(address: SocketAddr, method: &str, path: &str) -> Answer {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "{method} {path} HTTP/1.1\r\nHost: haldane\r\nConnection: close\r\n\r\n").unwrap();
     let mut text = String::new();
@@ -88,7 +90,7 @@ fn readiness_follows_the_phase() {
 #[test]
 fn every_line_of_the_metrics_page_is_well_formed() {
     let (server, shared) = server();
-    shared.telemetry().counted(&Counts { late: 1, ..Counts::default() });
+    shared.telemetry().counted(&BTreeMap::from([(0, Counts { late: 1, ..Counts::default() })]));
     let answer = get(&server, "/metrics");
     assert_eq!(answer.status, 200);
     let samples: Vec<_> = answer.body.lines().filter(|line| !line.starts_with('#')).collect();
@@ -119,6 +121,7 @@ fn windows_are_filtered_and_open_ones_stand_apart() {
     let newer = get(&server, "/v1/windows?column=amount").json();
     assert_eq!(newer["windows"].as_array().unwrap().len(), 1, "the newest window of each number is shown");
     assert_eq!(newer["windows"][0]["value"], 0.5);
+    assert_eq!(newer["judged"], json!({ "windows": 2, "upto": 20 }));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The page shows what happened, every family of the list, and never more series than the bound.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use haldane::event::{EventKind, Poison, Reject};
@@ -16,8 +17,9 @@ fn busy() -> Telemetry {
     telemetry.ingested(EventKind::Prediction, 8_192, 1_000_000);
     telemetry.rejected(&[Reject { offset: 1, row: 0, reason: Poison::Malformed, detail: String::new() }]);
     let labels = LabelCounts { joined: 5, ..LabelCounts::default() };
-    telemetry.counted(&Counts { late: 2, duplicates: 3, ..Counts::default() });
-    telemetry.counted(&Counts { late: 4, duplicates: 3, labels, ..Counts::default() });
+    let first = Counts { late: 1, duplicates: 3, ..Counts::default() };
+    telemetry.counted(&BTreeMap::from([(0, first)]));
+    telemetry.counted(&BTreeMap::from([(0, first), (1, Counts { late: 3, labels, ..Counts::default() })]));
     telemetry.stepped(Duration::from_millis(2));
     let lag = Lag { records: 7, time: 1_500_000, watermark: 2_500_000, replay_debt: 9 };
     telemetry.lag("fraud.predictions", 0, lag);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, Float64Array, Int16Array, Int64Array, StringArray, UInt64Array};
+use arrow::array::{BooleanArray, Float64Array, Int16Array};
 use haldane::batch::{EventBatch, TextArray};
 use haldane::engine::{Effects, Engine};
 use haldane::event::{EventKind, Micros, SECOND, stable_hash};
@@ -255,10 +255,3 @@ pub fn feed(
         }
     }
 }
-
-#[allow(unused_imports)]
-use Int64Array as _;
-#[allow(unused_imports)]
-use StringArray as _;
-#[allow(unused_imports)]
-use UInt64Array as _;

@@ -1,3 +1,5 @@
+//! What the summary says of a replay.
+
 use crate::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason};
 
 use super::*;
@@ -82,8 +84,11 @@ fn summary() -> Summary {
     let mut summary = Summary::default();
     let windows = vec![row(0, "visib", "own", 0.1), row(0, "visib", "evidently", 9.0), row(1, "visib", "own", 1.25)];
     summary.add(&Effects { windows, ..Effects::default() });
-    let windows =
-        vec![row(0, "temp", "own", 0.5), WindowRow { segment: "origin=JFK".into(), ..row(1, "temp", "own", 7.0) }];
+    let windows = vec![
+        row(0, "temp", "own", 0.5),
+        WindowRow { baseline: "7d_ago".into(), ..row(0, "temp", "own", 8.0) },
+        WindowRow { segment: "origin=JFK".into(), ..row(1, "temp", "own", 7.0) },
+    ];
     summary.add(&Effects { windows, decisions: vec![decision()], ..Effects::default() });
     summary
 }
@@ -98,10 +103,10 @@ flight-delay v2: 2 windows judged, 2013-04-18 00:00 to 2013-04-20 00:00
       rule errors: error_rate 0.0351 against bound 0.02, n 1,571 and 5,000, 2 of 3 windows breached
       rule errors: error_rate 0.0351 against bound 0.02, n 1,571 and 5,000, 2 of 3 windows breached
       and 2 more
-  highest drift in any window
-    column  against        psi   n      window
-    visib   concurrent:v1  1.25  1,571  2013-04-19 00:00
-    temp    concurrent:v1  0.5   1,571  2013-04-18 00:00
+  highest drift in any window, against concurrent:v1
+    column  psi   n      window
+    visib   1.25  1,571  2013-04-19 00:00
+    temp    0.5   1,571  2013-04-18 00:00
 ";
     assert_eq!(summary().render(false), expected);
     assert_eq!(summary().n_decisions(), 1);

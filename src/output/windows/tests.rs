@@ -1,3 +1,5 @@
+//! Windows written and read back.
+
 use arrow::array::{Array as _, AsArray as _};
 use arrow::datatypes::{Float64Type, TimestampMicrosecondType, UInt32Type, UInt64Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;

@@ -1,0 +1,193 @@
+//! The judge role: windows and decisions from the partials topic. One process is active; others of its group stand by.
+//!
+//! Its position is an offset commit like a scan's: the first record that an unfinished window still needs. Time comes from
+//! the records alone, so a judge that starts late decides what one that never stopped would have decided.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::topic_partition_list::Offset;
+
+use super::checkpoint::{self, Origin, Stream};
+use super::clock::now;
+use super::connection::Connection;
+use super::partials::Partials;
+use super::producer::Producer;
+use super::publish::Publisher;
+use super::reader::{Member, Rebalance, endure};
+use super::standalone::{Options, Summary};
+use super::states;
+use super::watch::Watch;
+use crate::config::KafkaConfig;
+use crate::engine::Effects;
+use crate::error::{Error, Result};
+use crate::event::Micros;
+use crate::judge::Judge;
+use crate::plan::Plan;
+use crate::scan::frame::Frame;
+use crate::scan::{Checkpoint, CheckpointMeta, StreamCheckpoint};
+use crate::time::Clock;
+
+/// How long a record is waited for.
+const WAIT: Duration = Duration::from_millis(50);
+
+/// Runs the judge role until `stop` is set.
+pub fn run(
+    plan: &Arc<Plan>,
+    kafka: &KafkaConfig,
+    options: Options,
+    watch: &dyn Watch,
+    stop: &AtomicBool,
+) -> Result<Summary> {
+    let connection = Connection::open(kafka)?;
+    let producer = Arc::new(Producer::open(&connection)?);
+    // The topic must be there to be subscribed to.
+    drop(Partials::open(&connection, Arc::clone(&producer))?);
+    let publisher = Publisher::open(&connection, producer)?;
+    let consumer = connection.consumer(&format!("{}.judge", kafka.group), "judge", Member::default())?;
+    let failed = |error| Error::external("cannot join the group").because(error);
+    consumer.subscribe(&[&kafka.topics.partials]).map_err(failed)?;
+    let mut seat =
+        Seat { plan, connection: &connection, consumer, publisher, watch, bench: None, summary: Summary::default() };
+    let mut beat_at = now();
+    while !stop.load(Ordering::Relaxed) {
+        watch.alive("judge");
+        seat.turn()?;
+        if now() >= beat_at {
+            seat.commit()?;
+            beat_at = now() + options.beat;
+        }
+    }
+    seat.commit()?;
+    seat.consumer.context().close();
+    let _ = seat.consumer.unassign();
+    Ok(seat.summary)
+}
+
+/// The judge at work, while the partials topic is its own.
+struct Bench {
+    judge: Judge,
+    stream: Stream,
+    next_offset: i64,
+    /// For each pane that a restart may need: its first record.
+    firsts: BTreeMap<Micros, i64>,
+    committed: Option<Checkpoint>,
+}
+
+/// This process's place in the group.
+struct Seat<'a> {
+    plan: &'a Arc<Plan>,
+    connection: &'a Connection,
+    consumer: BaseConsumer<Member>,
+    publisher: Publisher,
+    watch: &'a dyn Watch,
+    bench: Option<Bench>,
+    summary: Summary,
+}
+
+impl Seat<'_> {
+    /// Carries out a change of assignment, then takes the next record.
+    fn turn(&mut self) -> Result<()> {
+        while let Some(change) = self.consumer.context().next() {
+            match change {
+                Rebalance::Assigned(own) => self.sit_down(&own)?,
+                Rebalance::Revoked => self.stand_up()?,
+            }
+        }
+        let Some(polled) = self.consumer.poll(WAIT) else { return Ok(()) };
+        match polled {
+            Err(error) => endure(error),
+            Ok(message) => {
+                let Some(bench) = &mut self.bench else { return Ok(()) };
+                let effects = bench.take(&message);
+                drop(message);
+                self.carry_out(&effects)
+            }
+        }
+    }
+
+    fn sit_down(&mut self, own: &[(String, u32)]) -> Result<()> {
+        let Some((topic, lane)) = own.first().cloned() else { return self.stand_up() };
+        let stream = Stream { source: 0, lane, topic };
+        let origins = checkpoint::origins(&self.consumer, std::slice::from_ref(&stream))?;
+        let rollouts = states::read(self.connection, &self.plan.policy.rollout)?;
+        let mut judge = Judge::new(Arc::clone(self.plan));
+        judge.restore_rollouts(rollouts.clone());
+        judge.restore_lane(&checkpoint::restored(lane, &origins));
+        let offset = origins.first().map_or(0, |origin: &Origin| origin.offset);
+        let list = checkpoint::list(std::slice::from_ref(&stream), Offset::Offset(offset))?;
+        self.consumer
+            .assign(&list)
+            .map_err(|error| Error::external("cannot read the partials topic").because(error))?;
+        self.bench = Some(Bench { judge, stream, next_offset: offset, firsts: BTreeMap::new(), committed: None });
+        self.watch.started(&rollouts);
+        Ok(())
+    }
+
+    fn stand_up(&mut self) -> Result<()> {
+        if !self.consumer.assignment_lost() {
+            self.commit()?;
+        }
+        self.bench = None;
+        self.consumer.unassign().map_err(|error| Error::external("cannot leave the partials topic").because(error))
+    }
+
+    fn carry_out(&mut self, effects: &Effects) -> Result<()> {
+        if effects.windows.is_empty() && effects.decisions.is_empty() && effects.states.is_empty() {
+            return Ok(());
+        }
+        self.publisher.publish(effects)?;
+        self.summary.rows += effects.windows.len() as u64;
+        self.summary.decisions += effects.decisions.len() as u64;
+        self.watch.published(effects)
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        let Some(bench) = &mut self.bench else { return Ok(()) };
+        let checkpoint = bench.checkpoint(&self.plan.digest);
+        if bench.committed.as_ref() == Some(&checkpoint) {
+            return Ok(());
+        }
+        self.publisher.settle()?;
+        match checkpoint::commit(&self.consumer, std::slice::from_ref(&bench.stream), std::slice::from_ref(&checkpoint))
+        {
+            Ok(()) => bench.committed = Some(checkpoint),
+            Err(error) => tracing::warn!(%error, "not committed for now"),
+        }
+        Ok(())
+    }
+}
+
+impl Bench {
+    /// A frame that cannot be read is passed over: a scan of another release may be running during an upgrade.
+    fn take(&mut self, message: &BorrowedMessage<'_>) -> Effects {
+        self.next_offset = message.offset() + 1;
+        let mut effects = Effects::default();
+        if let Some(millis) = message.timestamp().to_millis() {
+            effects.extend(self.judge.broker_now(millis * 1_000));
+        }
+        match Frame::decode(message.payload().unwrap_or_default()) {
+            Ok(frame) => {
+                if let Frame::Partial(partial) = &frame {
+                    self.firsts.entry(partial.pane).or_insert(message.offset());
+                }
+                effects.extend(self.judge.take(frame));
+            }
+            Err(error) => tracing::warn!(offset = message.offset(), %error, "passed over"),
+        }
+        effects
+    }
+
+    fn checkpoint(&mut self, digest: &str) -> Checkpoint {
+        let (needed_from, emit_from) = self.judge.needed_from();
+        self.firsts = self.firsts.split_off(&needed_from);
+        let low_water = self.firsts.values().copied().min().unwrap_or(self.next_offset);
+        let plan = digest.chars().take(16).collect();
+        let meta = CheckpointMeta { plan, clock: Clock::default(), needed_from, emit_from };
+        Checkpoint { lane: self.stream.lane, streams: vec![StreamCheckpoint { source: 0, low_water, meta }] }
+    }
+}

@@ -1,0 +1,48 @@
+//! The partials topic: what scans tell the judge when they run apart.
+//!
+//! It has one partition, so that the judge sees one order. A tick follows the partials it completes, because one idempotent
+//! producer keeps the order of what it was given.
+
+use std::sync::Arc;
+
+use rdkafka::producer::BaseRecord;
+
+use super::connection::Connection;
+use super::producer::Producer;
+use super::topics::{self, Own};
+use crate::error::Result;
+use crate::scan::frame::Frame;
+use crate::scan::{Partial, Tick};
+
+/// Sends frames.
+#[derive(Clone)]
+pub struct Partials {
+    producer: Arc<Producer>,
+    topic: String,
+}
+
+impl Partials {
+    /// Makes the topic where it is missing.
+    pub fn open(connection: &Connection, producer: Arc<Producer>) -> Result<Self> {
+        let topic = connection.settings().topics.partials.clone();
+        topics::create(connection, &[Own { name: &topic, compacted: false }])?;
+        Ok(Self { producer, topic })
+    }
+
+    /// Sends counts, keyed by their model.
+    pub fn send(&self, partial: Partial) -> Result<()> {
+        let key = partial.group.model.clone();
+        let frame = Frame::Partial(Box::new(partial)).encode();
+        self.producer.send(BaseRecord::to(&self.topic).key(key.as_bytes()).payload(&frame))
+    }
+
+    /// Sends progress.
+    pub fn tick(&self, tick: Tick) -> Result<()> {
+        self.producer.send(BaseRecord::to(&self.topic).key(b"".as_slice()).payload(&Frame::Tick(tick).encode()))
+    }
+
+    /// Waits until everything sent is acknowledged.
+    pub fn settle(&self) -> Result<()> {
+        self.producer.settle()
+    }
+}

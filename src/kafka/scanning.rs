@@ -1,0 +1,255 @@
+//! The scan role: counts on their way to the partials topic, scaled by partitions through a consumer group.
+//!
+//! Every shard is a member of the group. It owns whole lanes, which the range assignment makes of equally partitioned topics.
+//! What it counts is a function of its lanes' logs, so a lane may change its owner at any time: the new one starts at the
+//! committed low-water offset and says the same again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use rdkafka::consumer::Consumer as _;
+
+use super::checkpoint::{self, Origin, Stream};
+use super::clock::now;
+use super::connection::Connection;
+use super::partials::Partials;
+use super::producer::Producer;
+use super::reader::{DeadLetters, Extent, Member, Portion, Reader, Rebalance};
+use super::standalone::{Options, Summary};
+use super::topics::{self, Own, Partitions};
+use super::watch::{Standing, Watch};
+use crate::config::KafkaConfig;
+use crate::decode;
+use crate::error::{Error, Result};
+use crate::event::Micros;
+use crate::plan::Plan;
+use crate::scan::{Body, Checkpoint, Partial, Scan};
+
+/// Runs the scan role until `stop` is set.
+pub fn run(
+    plan: &Arc<Plan>,
+    kafka: &KafkaConfig,
+    options: Options,
+    watch: &dyn Watch,
+    stop: &AtomicBool,
+) -> Result<Summary> {
+    let connection = Connection::open(kafka)?;
+    let probe = connection.reader("probe")?;
+    let partitions = topics::inputs(probe.client(), plan)?;
+    check_lanes(plan, &partitions)?;
+    let producer = Arc::new(Producer::open(&connection)?);
+    let partials = Partials::open(&connection, Arc::clone(&producer))?;
+    topics::create(&connection, &[Own { name: &kafka.topics.dead_letter, compacted: false }])?;
+    let dead_letters = DeadLetters { producer, topic: kafka.topics.dead_letter.clone() };
+    let shard = |index: u32| {
+        let consumer =
+            connection.consumer(&format!("{}.scan", kafka.group), &format!("scan-{index}"), Member::default())?;
+        let topics: Vec<&str> = plan.sources.iter().map(|source| source.topic.as_str()).collect();
+        consumer.subscribe(&topics).map_err(|error| Error::external("cannot join the group").because(error))?;
+        let reader = Reader::new(consumer, dead_letters.clone());
+        Ok(Shard::new(plan, &partitions, reader, partials.clone()))
+    };
+    let shards: Vec<Shard<'_>> = (0..options.shards.max(1)).map(shard).collect::<Result<_>>()?;
+    watch.started(&[]);
+    drive(shards, options, watch, stop)
+}
+
+/// Runs every shard on a thread of its own; the first that fails stops the others.
+fn drive(shards: Vec<Shard<'_>>, options: Options, watch: &dyn Watch, stop: &AtomicBool) -> Result<Summary> {
+    let halt = AtomicBool::new(false);
+    let stopped = || stop.load(Ordering::Relaxed) || halt.load(Ordering::Relaxed);
+    thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for (index, mut shard) in shards.into_iter().enumerate() {
+            let (halt, stopped) = (&halt, &stopped);
+            threads.push(scope.spawn(move || {
+                let done = shard.run(&format!("scan-{index}"), options, watch, stopped);
+                halt.fetch_or(done.is_err(), Ordering::Relaxed);
+                done.map(|()| shard.summary)
+            }));
+        }
+        threads.into_iter().try_fold(Summary::default(), |sum, thread| {
+            let one = thread.join().map_err(|_| Error::internal("a shard's thread panicked"))??;
+            Ok(Summary { events: sum.events + one.events, rejects: sum.rejects + one.rejects, ..sum })
+        })
+    })
+}
+
+/// The members of the group share out each topic by itself; only equal partition counts keep a lane in one hand.
+fn check_lanes(plan: &Plan, partitions: &Partitions) -> Result<()> {
+    let lanes = topics::lanes(partitions);
+    let other = plan.sources.iter().find(|source| ![1, lanes].contains(&partitions[&source.topic]));
+    other.map_or(Ok(()), |source| {
+        let count = partitions[&source.topic];
+        Err(Error::user(format!("topic `{}` has {count} partitions, another has {lanes}", source.topic))
+            .hint("for `--role scan` give all input topics the same number of partitions, or one"))
+    })
+}
+
+/// One source partition in this shard's hand.
+struct Lane {
+    scan: Scan,
+    /// Panes before this were complete before the lane came here; what is counted of them again is not whole.
+    whole_from: Micros,
+}
+
+impl Lane {
+    /// Whether the judge may see it.
+    fn is_whole(&self, partial: &Partial) -> bool {
+        partial.pane >= self.whole_from || matches!(partial.body, Body::Exposure(_))
+    }
+}
+
+/// One member of the group.
+struct Shard<'a> {
+    plan: &'a Arc<Plan>,
+    partitions: &'a Partitions,
+    reader: Reader,
+    partials: Partials,
+    lanes: BTreeMap<u32, Lane>,
+    streams: Vec<Stream>,
+    standings: BTreeMap<(u16, u32), Standing>,
+    summary: Summary,
+}
+
+impl<'a> Shard<'a> {
+    fn new(plan: &'a Arc<Plan>, partitions: &'a Partitions, reader: Reader, partials: Partials) -> Self {
+        let (lanes, streams, standings) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
+        Self { plan, partitions, reader, partials, lanes, streams, standings, summary: Summary::default() }
+    }
+
+    fn run(&mut self, name: &str, options: Options, watch: &dyn Watch, stopped: impl Fn() -> bool) -> Result<()> {
+        let mut beat_at = now();
+        while !stopped() {
+            watch.alive(name);
+            while let Some(change) = self.reader.rebalance() {
+                match change {
+                    Rebalance::Assigned(own) => self.begin(&own)?,
+                    Rebalance::Revoked => self.hand_over()?,
+                }
+            }
+            for portion in self.reader.read(options.batch_records_max)? {
+                watch.read(&portion);
+                self.take(&portion)?;
+            }
+            if now() >= beat_at {
+                self.beat(watch)?;
+                beat_at = now() + options.beat;
+            }
+        }
+        self.hand_over()
+    }
+
+    /// Takes over partitions: each lane goes on from its checkpoint.
+    fn begin(&mut self, own: &[(String, u32)]) -> Result<()> {
+        let source = |topic: &str| self.plan.sources.iter().position(|source| source.topic == topic);
+        let stream = |(topic, lane): &(String, u32)| {
+            let source = u16::try_from(source(topic)?).ok()?;
+            Some(Stream { source, lane: *lane, topic: topic.clone() })
+        };
+        let streams: Vec<Stream> = own.iter().filter_map(stream).collect();
+        let origins = checkpoint::origins(self.reader.consumer(), &streams)?;
+        let plan = self.plan;
+        self.reader.assign(&origins, false, |stream| decode::decoder(plan, stream.source, stream.lane))?;
+        self.lanes = streams.iter().map(|stream| (stream.lane, self.lane(stream.lane, &origins))).collect();
+        let standing = |origin: &Origin| ((origin.stream.source, origin.stream.lane), Standing::new(origin));
+        self.standings = origins.iter().map(standing).collect();
+        self.streams = streams;
+        tracing::info!(lanes = ?self.lanes.keys(), "lanes taken over");
+        Ok(())
+    }
+
+    fn lane(&self, lane: u32, origins: &[Origin]) -> Lane {
+        let mut scan = Scan::new(Arc::clone(self.plan), lane, topics::lanes(self.partitions));
+        let saved = checkpoint::restored(lane, origins);
+        scan.restore(&saved);
+        for (source, spec) in (0..).zip(&self.plan.sources) {
+            if lane >= self.partitions[&spec.topic] {
+                // Nothing was counted yet, so nothing can be complete by this.
+                drop(scan.progress(source, 0, true, true));
+            }
+        }
+        let whole_from = saved.streams.iter().map(|stream| stream.meta.needed_from).max().unwrap_or(Micros::MIN);
+        Lane { scan, whole_from }
+    }
+
+    /// Commits and lets go of everything. A commit that comes too late is no loss: the next owner reads a little more again.
+    fn hand_over(&mut self) -> Result<()> {
+        if !self.reader.consumer().assignment_lost() {
+            self.commit()?;
+        }
+        self.lanes.clear();
+        self.streams.clear();
+        self.standings.clear();
+        self.reader.unassign()
+    }
+
+    fn take(&mut self, portion: &Portion) -> Result<()> {
+        self.summary.events += portion.batch.len() as u64;
+        self.summary.rejects += portion.rejects.len() as u64;
+        if let Some(standing) = self.standings.get_mut(&(portion.source, portion.lane)) {
+            standing.note(portion);
+        }
+        let Some(lane) = self.lanes.get_mut(&portion.lane) else { return Ok(()) };
+        let mut partials = lane.scan.step(&portion.batch);
+        partials.extend(lane.scan.progress(portion.source, portion.next_offset, false, false));
+        if partials.is_empty() { Ok(()) } else { self.tell(portion.lane, partials) }
+    }
+
+    /// Sends what is complete, and how far the lane is after it.
+    fn tell(&mut self, lane: u32, partials: Vec<Partial>) -> Result<()> {
+        let lane = &self.lanes[&lane];
+        partials
+            .into_iter()
+            .filter(|partial| lane.is_whole(partial))
+            .try_for_each(|partial| self.partials.send(partial))?;
+        self.partials.tick(lane.scan.tick())
+    }
+
+    fn beat(&mut self, watch: &dyn Watch) -> Result<()> {
+        match self.reader.look() {
+            Ok(extents) => self.extend(&extents)?,
+            Err(error) => tracing::warn!(%error, "the ends of the logs are not known for now"),
+        }
+        self.commit()?;
+        watch.standing(&self.standings.values().cloned().collect::<Vec<_>>());
+        watch.counted(&self.lanes.iter().map(|(&lane, held)| (lane, held.scan.counts())).collect());
+        Ok(())
+    }
+
+    fn extend(&mut self, extents: &[Extent]) -> Result<()> {
+        let mut told: BTreeMap<u32, Vec<Partial>> = BTreeMap::new();
+        for extent in extents {
+            let (source, lane) = (extent.stream.source, extent.stream.lane);
+            let Some(held) = self.lanes.get_mut(&lane) else { continue };
+            let partials = held.scan.progress(source, extent.next_offset, extent.at_end(), false);
+            told.entry(lane).or_default().extend(partials);
+            if let Some(standing) = self.standings.get_mut(&(source, lane)) {
+                (standing.next_offset, standing.end) = (extent.next_offset, extent.end);
+            }
+        }
+        told.into_iter().try_for_each(|(lane, partials)| self.tell(lane, partials))
+    }
+
+    /// The judge keeps its own position on the partials topic, so a lane needs no more than its own open panes.
+    fn commit(&mut self) -> Result<()> {
+        self.partials.settle()?;
+        let checkpoints: Vec<Checkpoint> =
+            self.lanes.values_mut().map(|lane| lane.scan.checkpoint(Micros::MAX, Micros::MIN)).collect();
+        match checkpoint::commit(self.reader.consumer(), &self.streams, &checkpoints) {
+            Ok(()) => checkpoints.iter().for_each(|checkpoint| self.note(checkpoint)),
+            Err(error) => tracing::warn!(%error, "not committed for now"),
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, checkpoint: &Checkpoint) {
+        for saved in &checkpoint.streams {
+            if let Some(standing) = self.standings.get_mut(&(saved.source, checkpoint.lane)) {
+                standing.low_water = Some(saved.low_water);
+            }
+        }
+    }
+}

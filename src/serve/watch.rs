@@ -1,0 +1,126 @@
+//! Listens to the Kafka shell on behalf of the HTTP side.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Phase, Shared};
+use crate::engine::Effects;
+use crate::error::Result;
+use crate::event::Micros;
+use crate::judge::WindowRow;
+use crate::kafka::clock::wall_clock;
+use crate::kafka::reader::Portion;
+use crate::kafka::watch::{Standing, Watch};
+use crate::plan::Plan;
+use crate::scan::Counts;
+use crate::telemetry::Lag;
+use crate::verdict::RolloutState;
+
+/// Shows on the HTTP side what the Kafka shell does.
+#[derive(Debug)]
+pub struct Listener {
+    shared: Arc<Shared>,
+    /// How far a watermark stays behind the latest event time.
+    lateness: Micros,
+}
+
+impl Listener {
+    /// Listens to the run of a plan.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, plan: &Plan) -> Self {
+        Self { shared, lateness: plan.time.lateness }
+    }
+
+    fn show(&self, standing: &Standing, now: Micros) {
+        let telemetry = self.shared.telemetry();
+        let stream = &standing.stream;
+        let partition = i32::try_from(stream.lane).unwrap_or(i32::MAX);
+        telemetry.lag(&stream.topic, partition, lag(standing, self.lateness, now));
+        if standing.low_water.is_some() {
+            // What is there to commit has just been committed.
+            telemetry.committed(&stream.topic, partition, now);
+        }
+    }
+}
+
+/// How far a stream is behind. One that is read to its end is not behind, however old its last record.
+fn lag(standing: &Standing, lateness: Micros, now: Micros) -> Lag {
+    let behind = |read: Option<Micros>| read.map_or(0, |time| (now - time).max(0));
+    let records = (standing.end - standing.next_offset).max(0);
+    Lag {
+        records,
+        time: if records == 0 { 0 } else { behind(standing.broker_time) },
+        watermark: behind(standing.event_time.map(|time| time - lateness)),
+        replay_debt: standing.low_water.map_or(0, |low_water| standing.next_offset - low_water),
+    }
+}
+
+impl Watch for Listener {
+    fn started(&self, rollouts: &[RolloutState]) {
+        self.shared.restore(rollouts);
+        self.shared.health().enter(Phase::Ready);
+    }
+
+    fn read(&self, portion: &Portion) {
+        let telemetry = self.shared.telemetry();
+        telemetry.ingested(portion.batch.kind, portion.batch.len() as u64, portion.bytes);
+        telemetry.rejected(&portion.rejects);
+    }
+
+    fn stepped(&self, took: Duration) {
+        self.shared.telemetry().stepped(took);
+    }
+
+    fn counted(&self, counts: &BTreeMap<u32, Counts>) {
+        self.shared.telemetry().counted(counts);
+    }
+
+    fn published(&self, effects: &Effects) -> Result<()> {
+        let now = wall_clock();
+        for decision in &effects.decisions {
+            self.shared.telemetry().acknowledged(now - decision.time);
+        }
+        self.shared.publish(effects);
+        Ok(())
+    }
+
+    fn provisional(&self, rows: Vec<WindowRow>) {
+        self.shared.provisional(rows);
+    }
+
+    fn standing(&self, standings: &[Standing]) {
+        let now = wall_clock();
+        for standing in standings {
+            self.show(standing, now);
+        }
+    }
+
+    fn alive(&self, thread: &str) {
+        self.shared.health().tick(thread);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::checkpoint::Stream;
+
+    #[test]
+    fn a_stream_read_to_its_end_is_not_behind() {
+        let stream = Stream { source: 0, lane: 0, topic: "fraud.predictions".to_owned() };
+        let standing = Standing {
+            stream,
+            next_offset: 90,
+            end: 100,
+            low_water: Some(40),
+            broker_time: Some(7_000),
+            event_time: Some(6_000),
+        };
+        assert_eq!(lag(&standing, 500, 10_000), Lag { records: 10, time: 3_000, watermark: 4_500, replay_debt: 50 });
+        let at_end = Standing { next_offset: 100, ..standing.clone() };
+        assert_eq!(lag(&at_end, 500, 10_000).time, 0);
+        let unread = Standing { low_water: None, broker_time: None, event_time: None, ..standing };
+        assert_eq!(lag(&unread, 500, 10_000), Lag { records: 10, time: 0, watermark: 0, replay_debt: 0 });
+    }
+}
