@@ -174,9 +174,8 @@ fn oracle(payload: &[u8]) -> Option<Result<Row, ()>> {
     }
     match serde_json::from_slice::<Json>(payload) {
         Ok(object @ Json::Object(_)) => Some(expected(&object)),
-        Ok(_) => Some(Err(())),
         Err(error) if error.to_string().contains("number out of range") => None, // haldane does not look at unmapped numbers
-        Err(_) => Some(Err(())),
+        Ok(_) | Err(_) => Some(Err(())),
     }
 }
 
