@@ -52,13 +52,10 @@ pub(super) enum Slot {
         /// Whether the task is binary.
         binary: bool,
     },
-    /// Object of class to number: the largest is the score, its key the predicted class. `None` = mapped elsewhere.
-    Scores {
-        /// Position of the number column.
-        score: Option<usize>,
-        /// Position of the text column.
-        predicted: Option<usize>,
-    },
+    /// Object of class to number, of which the largest number is taken.
+    BestScore(usize),
+    /// Object of class to number, of which the class with the largest number is taken.
+    BestClass(usize),
     /// Small whole number.
     Status,
     /// Boolean, or text where any text means yes.
@@ -212,7 +209,7 @@ impl<'a> Binder<'a> {
     fn answer(&mut self) {
         let mapping = &self.source.mapping;
         self.add(mapping.predicted.as_ref(), self.class(PREDICTED), "predicted_label");
-        self.add(mapping.class_scores.as_ref(), self.scores(), "class_scores");
+        self.class_scores();
         self.add(mapping.status.as_ref(), Slot::Status, "status");
         self.add(mapping.failed.as_ref(), Slot::Failed, "error");
     }
@@ -230,11 +227,15 @@ impl<'a> Binder<'a> {
     }
 
     /// A score or class that is mapped on its own is not overwritten.
-    fn scores(&self) -> Slot {
+    fn class_scores(&mut self) {
         let mapping = &self.source.mapping;
         let score = self.plan.columns.index_of(Role::Score).filter(|&i| mapping.numeric.get(i) == Some(&None));
-        let predicted = mapping.predicted.is_none().then_some(PREDICTED);
-        Slot::Scores { score: score.map(|i| NUMERIC + i), predicted }
+        if let Some(i) = score {
+            self.add(mapping.class_scores.as_ref(), Slot::BestScore(NUMERIC + i), "class_scores");
+        }
+        if mapping.predicted.is_none() {
+            self.add(mapping.class_scores.as_ref(), Slot::BestClass(PREDICTED), "class_scores");
+        }
     }
 
     fn add(&mut self, path: Option<&Path>, slot: Slot, canonical: &str) {

@@ -19,7 +19,6 @@ use crate::event::{Micros, Poison, stable_hash};
 use crate::plan::TimeFormat;
 
 use super::binding::{LABEL, Slot, blank_is_missing};
-use super::column::Column;
 use super::flaw::Flaw;
 use super::rows::{Columns, TextColumn};
 use super::scanner::{bounded, status};
@@ -49,7 +48,8 @@ impl Cast<'_> {
             }
             Slot::Number { column, factor } => columns.numbers[column] = scaled(self.numbers(array)?, factor),
             Slot::Truth => columns.numbers[LABEL] = self.truth(array)?,
-            Slot::Scores { score, predicted } => self.scores(columns, array, score, predicted)?,
+            Slot::BestScore(column) => columns.numbers[column] = self.best_scores(array)?,
+            Slot::BestClass(column) => columns.texts[column] = self.best_classes(array)?,
             Slot::Status => columns.status = self.statuses(array)?,
             Slot::Failed => columns.failed = failed(array)?,
         }
@@ -167,31 +167,21 @@ impl Cast<'_> {
         Ok(texts.finish(array.len()))
     }
 
-    /// The largest of the columns of an object of scores, and its name.
-    fn scores(
-        &mut self,
-        columns: &mut Columns,
-        array: &ArrayRef,
-        score: Option<usize>,
-        predicted: Option<usize>,
-    ) -> Result<(), Mismatch> {
+    /// For each row the position and value of the largest field of an object of scores.
+    fn best(&mut self, array: &ArrayRef) -> Result<Vec<Option<(usize, f64)>>, Mismatch> {
         let object = array.as_struct_opt().ok_or("an object of class to score")?;
         let classes: Vec<Float64Array> =
             object.columns().iter().map(|column| self.numbers(column)).collect::<Result<_, _>>()?;
-        let (mut highest, mut best) = (Column::default(), TextColumn::default());
-        for row in (0..array.len()).filter(|&row| array.is_valid(row)) {
-            if let Some((class, value)) = argmax(&classes, row) {
-                highest.put(row, value);
-                best.put(row, object.column_names()[class].as_bytes());
-            }
-        }
-        if let Some(column) = score {
-            columns.numbers[column] = highest.finish_array::<Float64Type>(array.len());
-        }
-        if let Some(column) = predicted {
-            columns.texts[column] = best.finish(array.len());
-        }
-        Ok(())
+        Ok((0..array.len()).map(|row| argmax(&classes, row).filter(|_| array.is_valid(row))).collect())
+    }
+
+    fn best_scores(&mut self, array: &ArrayRef) -> Result<Float64Array, Mismatch> {
+        Ok(self.best(array)?.into_iter().map(|best| best.map(|(_, score)| score)).collect())
+    }
+
+    fn best_classes(&mut self, array: &ArrayRef) -> Result<TextArray, Mismatch> {
+        let names = array.as_struct_opt().map(|object| object.column_names()).unwrap_or_default();
+        Ok(self.best(array)?.into_iter().map(|best| best.map(|(class, _)| names[class])).collect())
     }
 }
 

@@ -134,7 +134,8 @@ impl Columnar {
         if let Some(binding) = missing().find(|binding| binding.required) {
             return Err(no_column(binding, schema));
         }
-        let absent = missing().map(Binding::name).collect();
+        let mut absent: Vec<String> = missing().map(Binding::name).collect();
+        absent.dedup();
         self.resolution = Some(Resolution { schema: Arc::clone(schema), places, absent });
         Ok(())
     }

@@ -77,6 +77,16 @@ impl Number<'_> {
     }
 }
 
+/// Appends the digits from `at` on to `mantissa` (modulo 2^64); returns where they end.
+#[inline]
+fn digits(text: &[u8], mut at: usize, mantissa: &mut u64) -> usize {
+    while let Some(digit) = text.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit < 10) {
+        *mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
+        at += 1;
+    }
+    at
+}
+
 impl<'t> Cursor<'t> {
     /// Reads a number as the nearest `f64`; `what` tells people what was expected.
     #[inline]
@@ -90,31 +100,26 @@ impl<'t> Cursor<'t> {
     /// Reads a number of the usual form: no exponent and few enough digits to be exact. Passes nothing when it is another.
     #[inline]
     fn short_decimal(&mut self) -> Option<f64> {
-        let start = self.at;
-        let value = self.try_short_decimal();
-        if value.is_none() {
-            self.at = start;
-        }
-        value
-    }
-
-    #[inline]
-    fn try_short_decimal(&mut self) -> Option<f64> {
-        let negative = self.eat(b'-');
-        let first = self.peek();
+        let text = self.text;
+        let negative = self.peek() == b'-';
+        let start = self.at + usize::from(negative);
         let mut mantissa = 0;
-        let n_whole = self.digits(&mut mantissa);
+        let point = digits(text, start, &mut mantissa);
+        let mut end = point;
         let mut n_fraction = 0;
-        if self.eat(b'.') {
-            n_fraction = self.digits(&mut mantissa);
+        if text.get(point) == Some(&b'.') {
+            end = digits(text, point + 1, &mut mantissa);
+            n_fraction = end - point - 1;
             if n_fraction == 0 {
                 return None;
             }
         }
-        let odd = n_whole == 0 || (n_whole > 1 && first == b'0') || self.peek() | 0x20 == b'e';
+        let n_whole = point - start;
+        let odd = n_whole == 0 || (n_whole > 1 && text[start] == b'0') || matches!(text.get(end), Some(b'e' | b'E'));
         if odd || n_whole + n_fraction > DIGITS_MAX || mantissa > MANTISSA_EXACT_MAX {
             return None;
         }
+        self.at = end;
         #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
         let value = mantissa as f64 / POWERS[n_fraction];
         Some(if negative { -value } else { value })
@@ -148,13 +153,9 @@ impl<'t> Cursor<'t> {
     }
 
     /// Passes digits and appends them to `mantissa`; returns how many.
-    #[inline]
     fn digits(&mut self, mantissa: &mut u64) -> usize {
         let start = self.at;
-        while let Some(digit) = self.text.get(self.at).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit < 10) {
-            *mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
-            self.at += 1;
-        }
+        self.at = digits(self.text, start, mantissa);
         self.at - start
     }
 

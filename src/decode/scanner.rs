@@ -131,7 +131,8 @@ impl Scan<'_> {
             Slot::Time(format) => self.time(format),
             Slot::Truth => self.truth(),
             Slot::Class { column, binary } => self.class(column, binary),
-            Slot::Scores { score, predicted } => self.scores(score, predicted, depth + 1),
+            Slot::BestScore(column) => self.best_score(column, depth + 1),
+            Slot::BestClass(column) => self.best_class(column, depth + 1),
             Slot::Status => self.status(),
             Slot::Failed => self.failed(),
         }
@@ -208,7 +209,7 @@ impl Scan<'_> {
         let value = if matches!(self.cursor.peek(), b't' | b'f') {
             f64::from(u8::from(self.cursor.boolean()?))
         } else {
-            self.cursor.float("expected a number or a boolean")?
+            self.cursor.number("expected a number or a boolean")?.value()?
         };
         self.rows.put_number(LABEL, value);
         Ok(())
@@ -235,7 +236,22 @@ impl Scan<'_> {
         }
     }
 
-    fn scores(&mut self, score: Option<usize>, predicted: Option<usize>, depth: u32) -> Result<(), Flaw> {
+    fn best_score(&mut self, column: usize, depth: u32) -> Result<(), Flaw> {
+        if let Some((score, _)) = self.best(depth)? {
+            self.rows.put_number(column, score);
+        }
+        Ok(())
+    }
+
+    fn best_class(&mut self, column: usize, depth: u32) -> Result<(), Flaw> {
+        if let Some((_, class)) = self.best(depth)? {
+            self.rows.put_text(column, &class);
+        }
+        Ok(())
+    }
+
+    /// The first of the largest numbers of an object, and its key.
+    fn best(&mut self, depth: u32) -> Result<Option<(f64, Vec<u8>)>, Flaw> {
         if self.cursor.peek() != b'{' {
             return Err(self.cursor.not("expected an object of class to score"));
         }
@@ -245,29 +261,17 @@ impl Scan<'_> {
         while more {
             let class = bounded(self.cursor.text_value("expected a class name")?)?.to_vec();
             self.cursor.colon()?;
-            let value = self.cursor.float("expected a number per class")?;
-            if best.as_ref().is_none_or(|(highest, _)| value > *highest) {
-                best = Some((value, class));
+            let score = self.cursor.number("expected a number per class")?.value()?;
+            if best.as_ref().is_none_or(|(highest, _)| score > *highest) {
+                best = Some((score, class));
             }
             more = self.cursor.next_member(b'}')?;
         }
-        if let Some((value, class)) = best {
-            self.best_class(score.map(|column| (column, value)), predicted.map(|column| (column, class)));
-        }
-        Ok(())
-    }
-
-    fn best_class(&mut self, score: Option<(usize, f64)>, predicted: Option<(usize, Vec<u8>)>) {
-        if let Some((column, value)) = score {
-            self.rows.put_number(column, value);
-        }
-        if let Some((column, class)) = predicted {
-            self.rows.put_text(column, &class);
-        }
+        Ok(best)
     }
 
     fn status(&mut self) -> Result<(), Flaw> {
-        let value = self.cursor.float("expected a status code")?;
+        let value = self.cursor.number("expected a status code")?.value()?;
         self.rows.status.put(self.rows.len(), status(value)?);
         Ok(())
     }
