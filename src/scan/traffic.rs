@@ -69,8 +69,11 @@ impl TrafficStream {
         let none_is_late = times.iter().min().is_none_or(|&first| {
             after.watermark(&plan.time).is_none_or(|mark| pane::start_of(first, plan.time.pane) + plan.time.pane > mark)
         });
+        let mut start = Micros::MIN;
         for (row, &time) in (0_u32..).zip(times) {
-            let start = pane::start_of(time, plan.time.pane);
+            if !(start..start.saturating_add(plan.time.pane)).contains(&time) {
+                start = pane::start_of(time, plan.time.pane);
+            }
             if !none_is_late {
                 let late = clock.watermark(&plan.time).is_some_and(|mark| start + plan.time.pane <= mark);
                 clock.observe(time, &plan.time);
@@ -151,15 +154,14 @@ fn count_numeric(
     array: &Float64Array,
     rows: &[u32],
 ) {
-    let skipped = select::present(
-        array.values(),
-        |row| array.is_null(row),
-        rows,
-        |block| {
-            histogram.update(&column.cut, block);
-            latency.iter_mut().for_each(|latency| block.iter().for_each(|&value| latency.update(value)));
-        },
-    );
+    let mut take = |block: &[f64]| {
+        histogram.update(&column.cut, block);
+        latency.iter_mut().for_each(|latency| block.iter().for_each(|&value| latency.update(value)));
+    };
+    let skipped = match array.nulls() {
+        None => select::present(array.values(), |_| false, rows, &mut take),
+        Some(nulls) => select::present(array.values(), |row| nulls.is_null(row), rows, &mut take),
+    };
     histogram.missing += skipped.missing;
     histogram.nan += skipped.nan;
 }

@@ -1,6 +1,6 @@
 //! The plan's digest: a content address of everything that decides results.
 //!
-//! Two files that mean the same have the same digest, however they are written; brokers, ports and how often open windows
+//! Two files that mean the same have the same digest, however they are written; brokers, topics, ports and how often open windows
 //! are shown do not count.
 
 use serde::Serialize;
