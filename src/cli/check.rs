@@ -88,7 +88,7 @@ fn windows(plan: &Plan) -> Vec<String> {
         }
     };
     let waiting = format!(
-        "complete {} after their end in event time, revised for {}",
+        "complete {} after their end in event time, revised by silent partitions for {}",
         span(time.lateness),
         span(time.revise_for)
     );

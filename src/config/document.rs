@@ -129,8 +129,10 @@ pub(crate) struct Windows {
     /// An event whose time is this far ahead of its broker time is refused as absurd.
     #[serde(default = "seconds::<3600>")]
     pub(crate) skew_max: At<Period>,
-    /// How long a judged window is kept so that late labels can revise it. Default: `labels.horizon`, 1h at least.
-    pub(crate) revise_for: Option<At<Period>>,
+    /// How long the traffic of a judged window is kept, so that a partition that was silent can still revise it. Labels
+    /// have a horizon of their own.
+    #[serde(default = "seconds::<3600>")]
+    pub(crate) revise_for: At<Period>,
 }
 
 /// How predictions meet their truth.

@@ -58,7 +58,6 @@ fn labels_have_defaults_once_there_is_a_source_of_them() {
     assert_eq!((quality.task, quality.width_bins.as_slice()), (Task::Binary, &[10, 15][..]));
     assert_eq!((quality.wait, quality.horizon), (3600 * SECOND, 7 * 86_400 * SECOND));
     assert_eq!((quality.threshold, quality.sample, quality.pending_max), (0.5, 1.0, 1_000_000));
-    assert_eq!(plan.time.revise_for, quality.horizon);
     assert_eq!(plan.baselines, [Baseline::Concurrent]);
     assert_eq!((plan.policy.rollout.as_str(), plan.policy.authority.as_str()), ("pipeline", "ADVISORY"));
     assert!(["psi", "brier", "auc"].iter().all(|name| plan.metrics.names.contains(name)));

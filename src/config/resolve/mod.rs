@@ -63,7 +63,7 @@ pub(crate) fn resolve(document: &Document, around: Surroundings<'_>, problems: &
     let layout = Layout { pipeline: name, columns: &columns, segments: &fields.segments };
     let sources = mapping::sources(document, layout, problems);
     let quality = quality::quality(document, &columns, problems);
-    let time = time::time(&document.windows, quality.as_ref().map_or(0, |quality| quality.horizon), problems);
+    let time = time::time(&document.windows, problems);
     let mut plan = Plan {
         name: name.to_owned(),
         digest: String::new(),

@@ -12,11 +12,9 @@ const SIZE: Micros = 300 * SECOND;
 const AT_LEAST_MAX: Micros = 3600 * SECOND;
 /// Length of a pane of `at_least` when the file names none.
 const AT_LEAST_PANE: Micros = 60 * SECOND;
-/// A judged window can be revised for this long at least.
-const REVISE_FOR_MIN: Micros = 3600 * SECOND;
 
-/// The time plan. `horizon` is that of the labels, 0 without any.
-pub(crate) fn time(windows: &Windows, horizon: Micros, problems: &mut Problems) -> TimePlan {
+/// The time plan.
+pub(crate) fn time(windows: &Windows, problems: &mut Problems) -> TimePlan {
     check_positive(windows, problems);
     let (window, pane) = if let Some(n_min) = windows.at_least {
         at_least(windows, n_min, problems)
@@ -32,7 +30,7 @@ pub(crate) fn time(windows: &Windows, horizon: Micros, problems: &mut Problems) 
         jump_confirmations: u32::try_from(windows.jump_confirmations.value.max(1)).unwrap_or(u32::MAX),
         idle_after: windows.idle_after.value.0,
         early_every: windows.early_every.value.0,
-        revise_for: windows.revise_for.as_ref().map_or(horizon.max(REVISE_FOR_MIN), |period| period.value.0),
+        revise_for: windows.revise_for.value.0,
     }
 }
 
