@@ -28,6 +28,9 @@ pub struct EventBatch {
     pub event_time: Int64Array,
     /// Stable hash of the prediction id; null only for feature and exposure events without one.
     pub id: UInt64Array,
+    /// Hash of whoever asked (a user, a card, a device), by [`stable_hash`](crate::event::stable_hash); null where unknown.
+    /// Events of one entity are not independent, and counts of them are worth less.
+    pub entity: UInt64Array,
     /// Model name; never null except in outcomes.
     pub model: TextArray,
     /// Version name; never null except in outcomes.
@@ -79,6 +82,7 @@ impl EventBatch {
             broker_time: self.broker_time.slice(from, rows),
             event_time: self.event_time.slice(from, rows),
             id: self.id.slice(from, rows),
+            entity: self.entity.slice(from, rows),
             model: self.model.slice(from, rows),
             version: self.version.slice(from, rows),
             segments: texts(&self.segments),

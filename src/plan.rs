@@ -104,6 +104,8 @@ pub struct Mapping {
     pub id: Option<Path>,
     /// Event time; `None` = the record's broker time.
     pub event_time: Option<(Path, TimeFormat)>,
+    /// Whoever asked: a user, a card, a device.
+    pub entity: Option<Path>,
     /// Model name.
     pub model: Field,
     /// Version name.

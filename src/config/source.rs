@@ -33,6 +33,9 @@ pub(crate) struct Predictions {
     pub(crate) event_time: Option<PathOr<EventTime>>,
     /// Id of the prediction: finds re-deliveries and joins outcomes.
     pub(crate) id: Dotted,
+    /// Whoever asked: a user, a card, a device. Requests of one entity are alike; with this field haldane measures by how much,
+    /// and neither overstates nor understates its evidence.
+    pub(crate) entity: Option<Dotted>,
     /// Model name. Default: the pipeline's name.
     pub(crate) model: Option<PathOr<Constant>>,
     /// Version name.

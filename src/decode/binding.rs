@@ -32,6 +32,8 @@ pub(super) const NUMERIC: usize = 2;
 pub(super) enum Slot {
     /// Text or whole number, hashed.
     Id,
+    /// Text or whole number, hashed.
+    Entity,
     /// Epoch number or RFC 3339 text.
     Time(TimeFormat),
     /// Text, whole number or boolean.
@@ -208,6 +210,7 @@ impl<'a> Binder<'a> {
 
     fn answer(&mut self) {
         let mapping = &self.source.mapping;
+        self.add(mapping.entity.as_ref(), Slot::Entity, "entity_id");
         self.add(mapping.predicted.as_ref(), self.class(PREDICTED), "predicted_label");
         self.class_scores();
         self.add(mapping.status.as_ref(), Slot::Status, "status");

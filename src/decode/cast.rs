@@ -41,6 +41,7 @@ impl Cast<'_> {
     pub(super) fn fill(&mut self, columns: &mut Columns, slot: Slot, array: &ArrayRef) -> Result<(), Mismatch> {
         match slot {
             Slot::Id => columns.id = self.ids(array)?,
+            Slot::Entity => columns.entity = self.ids(array)?,
             Slot::Time(format) => columns.event_time = self.times(array, format)?,
             Slot::Text(column) => columns.texts[column] = self.texts(array, column, Spelling::Name)?,
             Slot::Class { column, binary } => {

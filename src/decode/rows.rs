@@ -38,6 +38,7 @@ pub(super) struct Rows {
     broker_time: Vec<Micros>,
     pub(super) event_time: Column<Micros>,
     pub(super) id: Column<u64>,
+    pub(super) entity: Column<u64>,
     /// See [`Layout::n_texts`].
     texts: Vec<TextColumn>,
     /// See [`Layout::n_numbers`].
@@ -88,6 +89,7 @@ impl Rows {
         let n = self.len();
         self.event_time.truncate(n);
         self.id.truncate(n);
+        self.entity.truncate(n);
         self.texts.iter_mut().for_each(|column| column.codes.truncate(n));
         self.numbers.iter_mut().for_each(|column| column.truncate(n));
         self.status.truncate(n);
@@ -102,6 +104,7 @@ impl Rows {
             broker_time: take(&mut self.broker_time, n).into(),
             event_time: self.event_time.finish_array::<Int64Type>(n),
             id: self.id.finish_array::<UInt64Type>(n),
+            entity: self.entity.finish_array::<UInt64Type>(n),
             texts: self.texts.iter_mut().map(|column| column.finish(n)).collect(),
             numbers: self.numbers.iter_mut().map(|column| column.finish_array::<Float64Type>(n)).collect(),
             status: self.status.finish_array::<Int16Type>(n),
@@ -121,6 +124,7 @@ pub(super) struct Columns {
     pub(super) broker_time: Int64Array,
     pub(super) event_time: Int64Array,
     pub(super) id: UInt64Array,
+    pub(super) entity: UInt64Array,
     /// See [`Layout::n_texts`].
     pub(super) texts: Vec<TextArray>,
     /// See [`Layout::n_numbers`].
@@ -140,6 +144,7 @@ impl Columns {
             broker_time,
             event_time: Int64Array::new_null(n),
             id: UInt64Array::new_null(n),
+            entity: UInt64Array::new_null(n),
             texts: vec![text; layout.n_texts()],
             numbers: vec![number; layout.n_numbers()],
             status: Int16Array::new_null(n),
@@ -167,6 +172,7 @@ impl Columns {
             broker_time: self.broker_time,
             event_time,
             id: self.id,
+            entity: self.entity,
             model: self.texts[MODEL].clone(),
             version: self.texts[VERSION].clone(),
             segments: rest,

@@ -6,6 +6,7 @@ use crate::event::{Poison, TEXT_BYTES_MAX, stable_hash};
 use crate::plan::TimeFormat;
 
 use super::binding::{LABEL, Slot, blank_is_missing};
+use super::column::Column;
 use super::cursor::{Cursor, check_depth};
 use super::flaw::Flaw;
 use super::number::Number;
@@ -127,7 +128,8 @@ impl Scan<'_> {
         match slot {
             Slot::Number { column, factor } => self.number(column, factor),
             Slot::Text(column) => self.text(column),
-            Slot::Id => self.id(),
+            Slot::Id => self.id(|rows| &mut rows.id),
+            Slot::Entity => self.id(|rows| &mut rows.entity),
             Slot::Time(format) => self.time(format),
             Slot::Truth => self.truth(),
             Slot::Class { column, binary } => self.class(column, binary),
@@ -171,7 +173,8 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn id(&mut self) -> Result<(), Flaw> {
+    /// The hash of an id; an empty text is none.
+    fn id(&mut self, column: impl Fn(&mut Rows) -> &mut Column<u64>) -> Result<(), Flaw> {
         let hash = if self.cursor.peek() == b'"' {
             let text = bounded(self.cursor.text_value("expected a text")?)?;
             if text.is_empty() {
@@ -185,7 +188,8 @@ impl Scan<'_> {
             }
             stable_hash(bounded(number.token)?)
         };
-        self.rows.id.put(self.rows.len(), hash);
+        let row = self.rows.len();
+        column(self.rows).put(row, hash);
         Ok(())
     }
 

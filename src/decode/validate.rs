@@ -155,6 +155,7 @@ fn keep(batch: &EventBatch, mask: &BooleanArray) -> EventBatch {
         broker_time: sieve.primitive(&batch.broker_time),
         event_time: sieve.primitive(&batch.event_time),
         id: sieve.primitive(&batch.id),
+        entity: sieve.primitive(&batch.entity),
         model: sieve.text(&batch.model),
         version: sieve.text(&batch.version),
         segments: batch.segments.iter().map(|column| sieve.text(column)).collect(),

@@ -17,12 +17,19 @@ pub(crate) struct Stub {
     pub(crate) score: f64,
     /// Binary: 1 or 0. Multiclass: hash of the predicted class.
     pub(crate) predicted: u64,
+    /// Bucket of whoever asked, where known.
+    pub(crate) entity: Option<u8>,
     labelled: bool,
 }
 
 impl Stub {
     pub(crate) fn new(pane: Micros, event_time: Micros, slot: usize, score: f64, predicted: u64) -> Self {
-        Self { pane, event_time, slot, score, predicted, labelled: false }
+        Self { pane, event_time, slot, score, predicted, entity: None, labelled: false }
+    }
+
+    /// The same, asked by an entity of this bucket.
+    pub(crate) fn asked_by(self, entity: Option<u8>) -> Self {
+        Self { entity, ..self }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::scan::groups::{Cell, Groups};
 use crate::scan::join::{Join, Label, Match, Stub};
 use crate::scan::traffic::{Answer, CellRows, Codes, outcome};
 use crate::summary::Quality;
+use crate::summary::entity::bucket;
 use crate::summary::quality::Labelled;
 
 /// Labels of one group in one pane, by when they arrived.
@@ -95,7 +96,9 @@ impl Labels {
             }
             let event_time = batch.event_time.value(row);
             let answered = predicted.get(row).unwrap_or_else(|| u64::from(scores.value(row) >= quality.threshold));
-            let stub = Stub::new(cell.pane, event_time, slot, scores.value(row), answered);
+            let entity = batch.entity.is_valid(row).then(|| bucket(batch.entity.value(row)));
+            let entity = entity.and_then(|bucket| u8::try_from(bucket).ok());
+            let stub = Stub::new(cell.pane, event_time, slot, scores.value(row), answered).asked_by(entity);
             let own = batch.label.is_valid(row).then(|| batch.label.value(row)).map(|value| (value, 0));
             if let Some((value, class)) = own.or_else(|| classes.get(row).map(|class| (0.0, class))) {
                 let label = Label { broker_time: event_time, watermark: event_time, value, class };
@@ -162,12 +165,13 @@ fn class_of(task: Task, name: &str) -> u64 {
 }
 
 fn labelled(task: Task, stub: Stub, label: Label) -> Labelled {
+    let Stub { score, entity, .. } = stub;
     match task {
-        Task::Binary => Labelled { score: stub.score, label: label.value, predicted: stub.predicted == 1 },
-        Task::Regression => Labelled { score: stub.score, label: label.value, predicted: false },
+        Task::Binary => Labelled { score, label: label.value, predicted: stub.predicted == 1, entity },
+        Task::Regression => Labelled { score, label: label.value, predicted: false, entity },
         Task::Multiclass => {
             let right = stub.predicted == label.class;
-            Labelled { score: stub.score, label: f64::from(u8::from(right)), predicted: true }
+            Labelled { score, label: f64::from(u8::from(right)), predicted: true, entity }
         }
     }
 }

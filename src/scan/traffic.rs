@@ -14,6 +14,7 @@ use crate::plan::{NumericColumn, Plan, Role};
 use crate::scan::dedup::IdSet;
 use crate::scan::frame::{GroupKey, Inputs};
 use crate::scan::groups::{Cell, Groups};
+use crate::summary::entity;
 use crate::summary::{Histogram, Latency, Traffic};
 use crate::time::{Clock, pane};
 
@@ -144,6 +145,7 @@ fn count(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u32], c
     }
     if batch.kind == EventKind::Prediction {
         count_rates(traffic, plan, batch, rows);
+        count_entities(traffic, plan, batch, rows);
     }
 }
 
@@ -197,6 +199,25 @@ fn count_rates(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u
         if let Some(positive) = positive.get(row) {
             rates.predicted += 1;
             rates.positive += u64::from(positive);
+        }
+    }
+}
+
+/// Counts by entity, where the batch names them.
+fn count_entities(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u32]) {
+    if batch.entity.null_count() == batch.len() {
+        return;
+    }
+    let latency = plan.columns.index_of(Role::Latency).and_then(|column| batch.numeric.get(column));
+    for row in rows.iter().map(|&row| row as usize).filter(|&row| batch.entity.is_valid(row)) {
+        let asked = entity::at(&mut traffic.entities, batch.entity.value(row));
+        asked.requests += 1;
+        asked.errors += u64::from(outcome(batch, row) == Answer::Failed);
+        if let Some(latency) = latency.filter(|latency| latency.is_valid(row)) {
+            let step = entity::latency_step(latency.value(row));
+            asked.timed += 1;
+            asked.steps += step;
+            asked.steps_sq += step * step;
         }
     }
 }

@@ -4,6 +4,7 @@
 //! bit: any split of the data over batches, partitions and processes gives the same bytes. Every summary is bounded.
 
 pub mod category;
+pub mod entity;
 pub mod fixed;
 pub mod histogram;
 pub mod latency;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::{QualityPlan, Task};
 use crate::summary::Fixed;
+use crate::summary::entity::{self, Answered, Buckets};
 
 /// Scores are held this far from 0 and 1 in the logarithm of the log loss, as scikit-learn and the reference numbers do.
 pub const LOG_LOSS_CLIP: f64 = 1e-15;
@@ -17,6 +18,8 @@ pub struct Labelled {
     pub label: f64,
     /// Binary: the class that was answered.
     pub predicted: bool,
+    /// Bucket of whoever asked, where known.
+    pub entity: Option<u8>,
 }
 
 /// One score bin: how many, what they promised, what came true.
@@ -57,6 +60,9 @@ pub struct Quality {
     pub spiegelhalter_num: Fixed,
     /// Spiegelhalter: sum of `(1 - 2s)^2 s (1 - s)`.
     pub spiegelhalter_var: Fixed,
+    /// By entity, where predictions name theirs.
+    #[serde(default)]
+    pub entities: Buckets<Answered>,
 }
 
 impl Quality {
@@ -80,6 +86,12 @@ impl Quality {
         self.score.add(row.score);
         self.signed.add(error);
         self.squared.add(error * error);
+        if let Some(bucket) = row.entity {
+            let answered = entity::at_bucket(&mut self.entities, usize::from(bucket));
+            answered.n += 1;
+            answered.squared.add(error * error);
+            answered.signed.add(error);
+        }
         match plan.task {
             Task::Regression => self.absolute.add(error.abs()),
             Task::Binary | Task::Multiclass => self.update_classified(plan, row),
@@ -87,7 +99,7 @@ impl Quality {
     }
 
     fn update_classified(&mut self, plan: &QualityPlan, row: Labelled) {
-        let Labelled { score, label, predicted } = row;
+        let Labelled { score, label, predicted, .. } = row;
         let positive = label > 0.5;
         self.positive += u64::from(positive);
         for bins in &mut self.width {
@@ -118,6 +130,7 @@ impl Quality {
         self.log_loss.merge(other.log_loss);
         self.spiegelhalter_num.merge(other.spiegelhalter_num);
         self.spiegelhalter_var.merge(other.spiegelhalter_var);
+        entity::merge(&mut self.entities, &other.entities, Answered::merge);
     }
 }
 

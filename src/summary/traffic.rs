@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Columns;
+use crate::summary::entity::{self, Asked, Buckets};
 use crate::summary::{Category, Histogram, Latency, Rates};
 
 /// Features, scores, latency and rates of one (model, version, segment) in one pane.
@@ -16,6 +17,9 @@ pub struct Traffic {
     pub latency: Latency,
     /// Counts of answers.
     pub rates: Rates,
+    /// By entity, where events name theirs.
+    #[serde(default)]
+    pub entities: Buckets<Asked>,
 }
 
 impl Traffic {
@@ -27,6 +31,7 @@ impl Traffic {
             categorical: columns.categorical.iter().map(|column| Category::new(column.known.len())).collect(),
             latency: Latency::default(),
             rates: Rates::default(),
+            entities: Buckets::new(),
         }
     }
 
@@ -38,5 +43,6 @@ impl Traffic {
         self.categorical.iter_mut().zip(&other.categorical).for_each(|(mine, theirs)| mine.merge(theirs));
         self.latency.merge(&other.latency);
         self.rates.merge(&other.rates);
+        entity::merge(&mut self.entities, &other.entities, Asked::merge);
     }
 }

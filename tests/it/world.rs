@@ -150,6 +150,7 @@ pub fn log(seed: u64, n: u64) -> Vec<Event> {
             source: 0,
             time,
             broker_time,
+            entity: arrow::array::UInt64Array::new_null(events.len()),
             id: stable_hash(&i.to_le_bytes()),
             version,
             segment: ["eu", "us"][rng.below(2) as usize],

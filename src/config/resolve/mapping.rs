@@ -62,6 +62,7 @@ fn predictions(source: &Predictions, layout: Layout<'_>) -> SourcePlan {
     });
     let mapping = Mapping {
         id: Some(source.id.0.clone()),
+        entity: path(source.entity.as_ref()),
         event_time: event_time(source.event_time.as_ref()),
         model: model(source.model.as_ref(), layout),
         version: text_field(&source.version),
