@@ -1,0 +1,97 @@
+//! Many e-values, one alarm: a pool of Shiryaev-Roberts detectors.
+//!
+//! Each part keeps `R <- (1 + R) e`, the sum over all starting times of the product of its e-values since (Shin, Ramdas and
+//! Rinaldo, "E-detectors: a nonparametric framework for sequential change detection", NEJSDS 2023, section 3). A weighted
+//! mean of such parts with weights that add up to one is again such a detector, whatever the dependence between them; an
+//! alarm at `A` comes no more often than once in `A` windows on average while nothing is wrong.
+//!
+//! Cutting an e-value from above keeps this true. With the cut at `(A / weight)^(1 / k)` no fewer than `k` windows can raise
+//! the alarm, so that a blip does not.
+//!
+//! **State**: one float per part. **Cost**: two elementary functions per part and window.
+
+use serde::{Deserialize, Serialize};
+
+/// Parts of one family, in logarithms.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Pool {
+    log_r: Vec<f64>,
+}
+
+/// When a family raises its alarm.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Alarm {
+    /// `A`: mean windows between false alarms.
+    pub patience: f64,
+    /// `k`: fewest windows that can raise it.
+    pub windows_min: u32,
+}
+
+impl Pool {
+    /// Takes the next `ln e` of a part that has this weight in the family.
+    pub fn update(&mut self, part: usize, log_e: f64, weight: f64, alarm: Alarm) {
+        if part >= self.log_r.len() {
+            self.log_r.resize(part + 1, f64::NEG_INFINITY);
+        }
+        let cut = libm::log(alarm.patience / weight) / f64::from(alarm.windows_min);
+        let log_r = &mut self.log_r[part];
+        *log_r = log_one_plus_exp(*log_r) + log_e.min(cut);
+    }
+
+    /// `ln R` of a part.
+    #[must_use]
+    pub fn log_r(&self, part: usize) -> f64 {
+        self.log_r.get(part).copied().unwrap_or(f64::NEG_INFINITY)
+    }
+
+    /// `ln` of the weighted mean of some parts.
+    #[must_use]
+    pub fn log_mean(&self, parts: impl Iterator<Item = (usize, f64)> + Clone) -> f64 {
+        log_sum_exp(parts.map(|(part, weight)| self.log_r(part) + libm::log(weight)))
+    }
+}
+
+/// `ln(1 + exp(x))` without overflow.
+fn log_one_plus_exp(x: f64) -> f64 {
+    if x > 0.0 { x + libm::log1p(libm::exp(-x)) } else { libm::log1p(libm::exp(x)) }
+}
+
+/// `ln` of a sum of exponentials without overflow; `-inf` of nothing.
+pub fn log_sum_exp(logs: impl Iterator<Item = f64> + Clone) -> f64 {
+    let top = logs.clone().fold(f64::NEG_INFINITY, f64::max);
+    if top == f64::NEG_INFINITY {
+        return top;
+    }
+    top + libm::log(logs.map(|log| libm::exp(log - top)).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALARM: Alarm = Alarm { patience: 1000.0, windows_min: 3 };
+
+    #[test]
+    fn silence_counts_windows() {
+        let mut pool = Pool::default();
+        (0..50).for_each(|_| pool.update(0, 0.0, 1.0, ALARM));
+        assert!((pool.log_r(0).exp() - 50.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn it_takes_three_windows_to_raise_the_alarm_and_three_are_enough() {
+        let mut pool = Pool::default();
+        let mean = |pool: &Pool| pool.log_mean([(0, 0.25), (1, 0.75)].into_iter());
+        for window in 1..=3 {
+            pool.update(0, 1e6, 0.25, ALARM);
+            pool.update(1, 0.0, 0.75, ALARM);
+            assert_eq!(mean(&pool) >= ALARM.patience.ln(), window == 3, "after window {window}");
+        }
+    }
+
+    #[test]
+    fn sums_of_exponentials_do_not_overflow() {
+        assert!((log_sum_exp([1000.0, 1000.0].into_iter()) - 1000.0 - 2.0_f64.ln()).abs() < 1e-12);
+        assert_eq!(log_sum_exp(std::iter::empty()), f64::NEG_INFINITY);
+    }
+}
