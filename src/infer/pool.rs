@@ -12,6 +12,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::log_space::{log_add, log_sum};
+
 /// Parts of one family, in logarithms.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Pool {
@@ -35,7 +37,7 @@ impl Pool {
         }
         let cut = libm::log(alarm.patience / weight) / f64::from(alarm.windows_min);
         let log_r = &mut self.log_r[part];
-        *log_r = log_one_plus_exp(*log_r) + log_e.min(cut);
+        *log_r = log_add(*log_r, 0.0) + log_e.min(cut);
     }
 
     /// `ln R` of a part.
@@ -47,22 +49,8 @@ impl Pool {
     /// `ln` of the weighted mean of some parts.
     #[must_use]
     pub fn log_mean(&self, parts: impl Iterator<Item = (usize, f64)> + Clone) -> f64 {
-        log_sum_exp(parts.map(|(part, weight)| self.log_r(part) + libm::log(weight)))
+        log_sum(parts.map(|(part, weight)| self.log_r(part) + libm::log(weight)))
     }
-}
-
-/// `ln(1 + exp(x))` without overflow.
-fn log_one_plus_exp(x: f64) -> f64 {
-    if x > 0.0 { x + libm::log1p(libm::exp(-x)) } else { libm::log1p(libm::exp(x)) }
-}
-
-/// `ln` of a sum of exponentials without overflow; `-inf` of nothing.
-pub fn log_sum_exp(logs: impl Iterator<Item = f64> + Clone) -> f64 {
-    let top = logs.clone().fold(f64::NEG_INFINITY, f64::max);
-    if top == f64::NEG_INFINITY {
-        return top;
-    }
-    top + libm::log(logs.map(|log| libm::exp(log - top)).sum())
 }
 
 #[cfg(test)]
@@ -87,11 +75,5 @@ mod tests {
             pool.update(1, 0.0, 0.75, ALARM);
             assert_eq!(mean(&pool) >= ALARM.patience.ln(), window == 3, "after window {window}");
         }
-    }
-
-    #[test]
-    fn sums_of_exponentials_do_not_overflow() {
-        assert!((log_sum_exp([1000.0, 1000.0].into_iter()) - 1000.0 - 2.0_f64.ln()).abs() < 1e-12);
-        assert_eq!(log_sum_exp(std::iter::empty()), f64::NEG_INFINITY);
     }
 }

@@ -4,6 +4,7 @@
 //! from later knowledge, so that the guarantees hold under constant watching.
 
 mod labels;
+mod moved;
 mod sensor;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::plan::{GuardPlan, Plan};
 use crate::summary::{Quality, Traffic};
 
 pub(crate) use sensor::Pair;
+use moved::Usual;
 use sensor::{QUANTILES, Sensor, sensors};
 
 /// How quickly latency thresholds follow the baseline version.
@@ -31,8 +33,16 @@ pub(crate) struct Guards {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Memory {
     change: Pool,
-    /// Latency quantiles of the baseline version in windows before this one.
+    before: Before,
+}
+
+/// What earlier windows looked like.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+struct Before {
+    /// Latency quantiles of the baseline version.
     thresholds_ms: Option<[f64; 3]>,
+    /// How location and spread of latency and score differed.
+    usual: [[Usual; 2]; 2],
 }
 
 /// How strong the evidence of a change is, and where it comes from.
@@ -55,24 +65,23 @@ impl Guards {
 
     /// Takes the traffic of one window.
     pub(crate) fn traffic(&self, memory: &mut Memory, pair: Pair<'_, Traffic>) {
-        let thresholds = memory.thresholds_ms;
-        self.look(memory, |sensor| sensor.look.traffic(&self.plan, pair, thresholds));
+        self.look(memory, |sensor, before| sensor.look.traffic(&self.plan, pair, before));
         let now = QUANTILES.map(|q| pair.baseline.latency.quantile_ms(q));
         if let [Some(p50), Some(p90), Some(p99)] = now {
-            let old = thresholds.unwrap_or([p50, p90, p99]);
+            let old = memory.before.thresholds_ms.unwrap_or([p50, p90, p99]);
             let follow = |old: f64, new: f64| old * THRESHOLD_MEMORY + new * (1.0 - THRESHOLD_MEMORY);
-            memory.thresholds_ms = Some([follow(old[0], p50), follow(old[1], p90), follow(old[2], p99)]);
+            memory.before.thresholds_ms = Some([follow(old[0], p50), follow(old[1], p90), follow(old[2], p99)]);
         }
     }
 
     /// Takes the labels of one window.
     pub(crate) fn labels(&self, memory: &mut Memory, pair: Pair<'_, Quality>) {
-        self.look(memory, |sensor| sensor.look.labels(&self.plan, pair));
+        self.look(memory, |sensor, _| sensor.look.labels(&self.plan, pair));
     }
 
-    fn look(&self, memory: &mut Memory, log_es: impl Fn(&Sensor) -> Option<Vec<f64>>) {
+    fn look(&self, memory: &mut Memory, log_es: impl Fn(&Sensor, &mut Before) -> Option<Vec<f64>>) {
         for sensor in self.sensors.iter() {
-            let log_es = log_es(sensor).unwrap_or_default();
+            let log_es = log_es(sensor, &mut memory.before).unwrap_or_default();
             let weight = sensor.part_weight();
             for (part, log_e) in log_es.into_iter().enumerate() {
                 memory.change.update(sensor.first_part + part, log_e, weight, self.alarm());

@@ -3,10 +3,11 @@
 //! A sensor turns the counts of one window into `ln e` for each of its alternatives ("parts"). All of them condition on the
 //! pooled window (`infer::contrast`), so what the hour, the season or an incident does to both versions is no evidence.
 
-use crate::infer::contrast::{Split, log_e_rate, log_e_tilt, normal_scores, squared};
+use crate::infer::contrast::{Split, difference, log_e_rate, log_e_tilt, normal_scores, squared};
 use crate::plan::{GuardPlan, Plan, Role};
 use crate::summary::{Category, Histogram, Quality, Traffic};
-use crate::verdict::guard::labels;
+use crate::verdict::guard::moved::{self, Usual};
+use crate::verdict::guard::{Before, labels};
 
 /// Log odds ratios of a rate that must not rise.
 const WORSE: [f64; 4] = [0.3, 0.7, 1.4, 2.3];
@@ -61,6 +62,9 @@ pub(crate) enum Look {
     /// Shape of a numeric column; answers are held against a tolerance, since another model may answer otherwise.
     Shape(usize, Role),
     Categories(usize),
+    /// How the shape of a numeric column differs from the baseline's, compared with how it differed before; the second number
+    /// says where that is remembered.
+    Moved(usize, usize),
     /// Mean of score minus label.
     Residual,
     /// Mean squared error.
@@ -84,9 +88,13 @@ pub(crate) fn sensors(plan: &Plan) -> Vec<Sensor> {
             Role::Latency => {
                 let quantiles = ["latency_p50", "latency_p90", "latency_p99"].into_iter().enumerate();
                 felt.extend(quantiles.map(|(q, metric)| (metric, String::new(), 1.0, Look::Slower(q))));
+                felt.push(("mean_shift", name(), 1.0, Look::Moved(index, 0)));
             }
             role => {
                 columns.push(("mean_shift", name(), 0.75, Look::Shape(index, role)));
+                if role == Role::Score {
+                    columns.push(("mean_shift", name(), 0.75, Look::Moved(index, 1)));
+                }
                 columns.push(("missing_rate", name(), 0.25, Look::Missing(Place::Numeric(index))));
             }
         }
@@ -134,6 +142,7 @@ impl Look {
             Self::Shape(_, Role::Score) => 4 * BEYOND.len(),
             Self::Shape(..) => SHIFTS.len() + SPREADS.len(),
             Self::Categories(_) => SLOTS * OTHER_SHARE.len(),
+            Self::Moved(..) => 2 * moved::PARTS,
             Self::Residual | Self::Loss => labels::PARTS,
         }
     }
@@ -143,7 +152,7 @@ impl Look {
         self,
         guard: &GuardPlan,
         pair: Pair<'_, Traffic>,
-        thresholds_ms: Option<[f64; 3]>,
+        before: &mut Before,
     ) -> Option<Vec<f64>> {
         let Pair { candidate, baseline } = pair;
         match self {
@@ -152,7 +161,7 @@ impl Look {
                 rate(of(candidate), of(baseline), &WORSE)
             }
             Self::Slower(q) => {
-                let threshold = thresholds_ms?[q];
+                let threshold = before.thresholds_ms?[q];
                 let of = |traffic: &Traffic, ms: f64| (traffic.latency.n_above_ms(ms), traffic.latency.n());
                 rate(of(candidate, threshold * (1.0 + guard.latency)), of(baseline, threshold), &SLOWER[q])
             }
@@ -160,6 +169,10 @@ impl Look {
             Self::Shape(index, role) => shape(guard, role, &candidate.numeric[index], &baseline.numeric[index]),
             Self::Categories(index) => {
                 categories(guard, &candidate.categorical[index], &baseline.categorical[index])
+            }
+            Self::Moved(index, place) => {
+                let usual = &mut before.usual[place];
+                moved(guard, usual, &candidate.numeric[index], &baseline.numeric[index])
             }
             Self::Residual | Self::Loss => None,
         }
@@ -219,6 +232,22 @@ fn shape(guard: &GuardPlan, role: Role, candidate: &Histogram, baseline: &Histog
         BEYOND.map(|factor| log_e_tilt(groups, edge * factor) - at_edge)
     };
     Some(tolerated.into_iter().flat_map(beyond).collect())
+}
+
+fn moved(
+    guard: &GuardPlan,
+    usual: &mut [Usual; 2],
+    candidate: &Histogram,
+    baseline: &Histogram,
+) -> Option<Vec<f64>> {
+    if candidate.n() < guard.n_min || baseline.n() < guard.n_min {
+        return None;
+    }
+    let shift = normal_scores(&candidate.counts, &baseline.counts);
+    let spread = squared(&shift);
+    let of_shift = usual[0].update(difference(&shift)?);
+    let of_spread = usual[1].update(difference(&spread)?);
+    Some(of_shift.into_iter().chain(of_spread).collect())
 }
 
 fn categories(guard: &GuardPlan, candidate: &Category, baseline: &Category) -> Option<Vec<f64>> {
