@@ -32,6 +32,8 @@ pub mod replay;
 pub mod scan;
 #[cfg(feature = "serve")]
 pub mod serve;
+#[cfg(feature = "cli")]
+pub mod sim;
 pub mod summary;
 #[cfg(feature = "serve")]
 pub mod telemetry;
