@@ -288,10 +288,7 @@ fn outcomes(stream: &str, rows: &[Row]) -> RecordBatch {
     let columns = vec![
         ("event_time", times(labelled.iter().map(|(_, row)| row.label_time))),
         ("ingest_time", times(labelled.iter().map(|(_, row)| row.label_time + TRANSIT))),
-        (
-            "prediction_id",
-            column(labelled.iter().map(|&(place, _)| Some(id(stream, place))).collect::<StringArray>()),
-        ),
+        ("prediction_id", column(labelled.iter().map(|&(place, _)| Some(id(stream, place))).collect::<StringArray>())),
         ("model", column(labelled.iter().map(|_| Some(stream)).collect::<StringArray>())),
         ("label", column(labelled.iter().map(|(_, row)| Some(i8::from(row.label))).collect::<Int8Array>())),
     ];
