@@ -3,6 +3,8 @@
 //! The core takes nothing but a plan and events. A plan is made by `config` from a pipeline file (shells) or by hand
 //! (tests); whoever makes it answers for its invariants.
 
+mod guard;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,8 @@ use crate::event::{EventKind, Micros};
 use crate::kernel::bin::Edges;
 use crate::summary::Profile;
 use crate::summary::histogram::Cut;
+
+pub use self::guard::GuardPlan;
 
 /// The most panes one window may be made of.
 pub const PANES_PER_WINDOW_MAX: i64 = 1440;
@@ -346,6 +350,8 @@ pub struct PolicyPlan {
     pub authority: String,
     /// Rules in the order of the file.
     pub rules: Vec<Rule>,
+    /// Evidence with a guarantee; `None` when it was switched off.
+    pub guards: Option<GuardPlan>,
 }
 
 /// What to do, from mild to severe.

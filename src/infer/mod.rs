@@ -1,9 +1,22 @@
-//! From counts to what they allow to say: p-values.
+//! From counts to what they allow to say.
 //!
-//! They describe; no decision rests on them alone (a p-value looked at every window is no longer one).
+//! Two kinds of numbers live here. P-values and intervals describe one window; looked at again and again they are no longer
+//! what they say. *E-values* have mean at most 1 under the null and may be multiplied over windows, averaged over metrics and
+//! looked at whenever one likes, so decisions rest on them:
+//!
+//! * [`two_sample`], [`binomial_limit`], [`sample_ratio`], [`reliability`]: e-values of one window;
+//! * [`hx`] gathers them over a rollout, [`shiryaev`] over a lifetime, [`multiplicity`] over metrics.
+//!
+//! Everything is a function of numbers and slices. States are a few floats, updated in the order of windows.
 
 pub mod contrast;
+pub mod deff;
+pub mod hx;
+mod log_space;
 pub mod pool;
 pub mod special;
+#[cfg(test)]
+mod tests;
+pub mod two_sample;
 
 pub use special::{chi_square_sf, kolmogorov_sf};

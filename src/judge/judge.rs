@@ -12,7 +12,7 @@ use crate::judge::effects::Effects;
 use crate::judge::measure::{Baselines, Measure, Span};
 use crate::judge::progress::Progress;
 use crate::judge::store::Store;
-use crate::judge::view::{self, Views};
+use crate::metric::view::{self, Views};
 use crate::metric::row::{ALL_VERSIONS, WindowRow};
 use crate::metric::{self, Metric};
 use crate::plan::{Baseline, Plan, WindowKind};
@@ -20,7 +20,7 @@ use crate::scan::groups::Groups;
 use crate::scan::{Body, Checkpoint, Partial, Tick, frame::Frame};
 use crate::summary::Traffic;
 use crate::time::pane;
-use crate::verdict::policy::{Judged, Kind, Policy};
+use crate::verdict::policy::{Counts, Judged, Kind, Policy};
 use crate::verdict::{RolloutState, decision::Exposure};
 
 /// One day.
@@ -284,10 +284,23 @@ impl Judge {
         done.traffic_revisions += 1;
         done.scored = views.iter().map(|(key, traffic)| (key.clone(), traffic.rates.scored)).collect();
         done.requests = views.iter().map(|(key, traffic)| (key.clone(), traffic.rates.requests)).collect();
+        let newest = match self.newest_from(span) {
+            from if from == span.start => None,
+            from => Some(view::roll_up(&self.plan, &self.store.traffic(&self.plan, from, span.end))),
+        };
+        let counts = Counts::Traffic(newest.as_ref().unwrap_or(&views));
+        self.settle(span, (span.end, Kind::Traffic), revision, rows, &counts, effects);
         if self.plan.baselines.iter().any(|baseline| look_back(&self.plan, baseline).is_some()) {
-            done.views = views;
+            self.done.entry(span).or_default().views = views;
         }
-        self.settle(span, (span.end, Kind::Traffic), revision, rows, effects);
+    }
+
+    /// Where the part of a window starts that no window before it held: evidence must not count an event twice.
+    fn newest_from(&self, span: Span) -> Micros {
+        match self.plan.time.window {
+            WindowKind::Sliding { slide, .. } => span.end - slide,
+            WindowKind::AtLeast { .. } => span.start,
+        }
     }
 
     fn traffic_rows(&self, span: Span, revision: u32, views: &Views<Traffic>) -> Vec<WindowRow> {
@@ -312,7 +325,11 @@ impl Judge {
         let groups = self.store.quality(&self.plan, span.start, span.end, with_late);
         let views = view::roll_up(&self.plan, &groups);
         let rows = Measure { plan: &self.plan, metrics: &self.metrics, span, revision }.quality(&views, &scored);
-        self.settle(span, (due.at, Kind::Quality), revision, rows, effects);
+        let newest = match self.newest_from(span) {
+            from if from == span.start => views,
+            from => view::roll_up(&self.plan, &self.store.quality(&self.plan, from, span.end, with_late)),
+        };
+        self.settle(span, (due.at, Kind::Quality), revision, rows, &Counts::Quality(&newest), effects);
     }
 
     /// Hands rows to the policy (first judgements only: a revision never decides) and out.
@@ -322,6 +339,7 @@ impl Judge {
         order: (Micros, Kind),
         revision: u32,
         rows: Vec<WindowRow>,
+        newest: &Counts<'_>,
         effects: &mut Effects,
     ) {
         if span.start < self.emit_from {
@@ -337,7 +355,7 @@ impl Judge {
             let inputs = store.inputs(span.start, span.end).into_iter();
             let offsets =
                 inputs.map(|((source, lane), range)| (topic(source), lane, range.first, range.last)).collect();
-            let judged = Judged { start: span.start, end: span.end, order, rows: &rows, exposure: &exposure, offsets };
+            let judged = Judged { start: span.start, end: span.end, order, rows: &rows, newest, exposure: &exposure, offsets };
             let (decisions, states) = policy.judge(&judged);
             effects.decisions.extend(decisions);
             effects.states.extend(states);

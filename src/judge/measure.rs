@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::event::Micros;
-use crate::judge::view::{ViewKey, Views};
+use crate::metric::view::{ViewKey, Views};
 use crate::metric::row::{ALL_VERSIONS, Status, WindowRow};
 use crate::metric::{Context, Metric, Reading, Reads, Side, Value};
 use crate::plan::{Baseline, Plan};

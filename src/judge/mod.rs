@@ -6,7 +6,6 @@ mod judge;
 mod measure;
 mod progress;
 mod store;
-mod view;
 
 pub use crate::metric::row::{ALL_VERSIONS, Status, WindowRow};
 pub use effects::Effects;

@@ -61,6 +61,7 @@ mod tests;
 mod throughput;
 mod total_variation;
 mod unseen_rate;
+pub(crate) mod view;
 mod wasserstein;
 
 pub use markdown::table;

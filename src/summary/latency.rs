@@ -62,6 +62,16 @@ impl Latency {
     }
 }
 
+impl Latency {
+    /// How many are above a bound in milliseconds, to the histogram's resolution.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
+    pub fn n_above_ms(&self, bound_ms: f64) -> u64 {
+        let above = libm::rint(bound_ms * 1000.0) as u64 + 1;
+        if above > self.hdr.max() { 0 } else { self.hdr.count_between(above, self.hdr.max()) }
+    }
+}
+
 /// On the wire: the sum, then pairs of (microseconds, count).
 impl Serialize for Latency {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

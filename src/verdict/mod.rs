@@ -2,6 +2,8 @@
 
 pub mod decision;
 mod evidence;
+pub(crate) mod finding;
+pub(crate) mod guard;
 pub(crate) mod policy;
 mod reason;
 

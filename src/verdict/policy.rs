@@ -11,10 +11,13 @@ use crate::metric;
 use crate::metric::row::{ALL_VERSIONS, WindowRow};
 use crate::plan::{Action, Plan, Rule};
 use crate::scan::frame::OTHER;
+use crate::metric::view::{ViewKey, Views};
+use crate::summary::{Quality, Traffic};
 use crate::verdict::decision::{
     Decision, DecisionInputs, Evidence, Exposure, Precondition, Reason, RolloutState, RuleHistory,
 };
 use crate::verdict::evidence::{Measured, measure};
+use crate::verdict::guard::{Guards, Memory, Pair};
 use crate::verdict::reason;
 
 /// Seconds until a restriction must be renewed.
@@ -27,6 +30,12 @@ pub(crate) enum Kind {
     Quality,
 }
 
+/// Counts by model version and segment.
+pub(crate) enum Counts<'a> {
+    Traffic(&'a Views<Traffic>),
+    Quality(&'a Views<Quality>),
+}
+
 /// A window that was judged for the first time.
 pub(crate) struct Judged<'a> {
     pub(crate) start: Micros,
@@ -34,6 +43,8 @@ pub(crate) struct Judged<'a> {
     /// When the judgement fell due, and of which kind it is: judgements come in this order.
     pub(crate) order: (Micros, Kind),
     pub(crate) rows: &'a [WindowRow],
+    /// The counts of its newest part, which no earlier window held.
+    pub(crate) newest: &'a Counts<'a>,
     /// Traffic share of a model's version.
     pub(crate) exposure: &'a dyn Fn(&str, &str) -> Exposure,
     /// Input offsets.
@@ -45,6 +56,8 @@ pub(crate) struct Judged<'a> {
 pub(crate) struct Policy {
     plan: Arc<Plan>,
     states: BTreeMap<(String, String), RolloutState>,
+    guards: Option<Guards>,
+    memories: BTreeMap<(String, String), Memory>,
 }
 
 /// A rule that has fired.
@@ -55,7 +68,8 @@ struct Fired<'a> {
 
 impl Policy {
     pub(crate) fn new(plan: Arc<Plan>) -> Self {
-        Self { plan, states: BTreeMap::new() }
+        let guards = plan.policy.guards.as_ref().map(|guard| Guards::new(&plan, guard));
+        Self { plan, states: BTreeMap::new(), guards, memories: BTreeMap::new() }
     }
 
     pub(crate) fn restore(&mut self, states: Vec<RolloutState>) {
@@ -77,12 +91,33 @@ impl Policy {
                 self.states.insert(key, before);
                 continue;
             }
+            self.watch(&key, judged);
             let (state, decision) = self.judge_candidate(RolloutState { judged_upto: order, ..before }, judged);
             decisions.extend(decision);
             changed.push(state.clone());
             self.states.insert(key, state);
         }
         (decisions, changed)
+    }
+
+    /// Shows the guards the newest counts of a candidate and its baseline version.
+    fn watch(&mut self, (model, candidate): &(String, String), judged: &Judged<'_>) {
+        let Some(guards) = &self.guards else { return };
+        let memory = self.memories.entry((model.clone(), candidate.clone())).or_default();
+        let key = |version: &str| ViewKey { model: model.clone(), version: version.to_owned(), segment: String::new() };
+        let (candidate, baseline) = (key(candidate), key(&self.plan.policy.baseline_version));
+        match judged.newest {
+            Counts::Traffic(views) => {
+                if let Some((candidate, baseline)) = views.get(&candidate).zip(views.get(&baseline)) {
+                    guards.traffic(memory, Pair { candidate, baseline });
+                }
+            }
+            Counts::Quality(views) => {
+                if let Some((candidate, baseline)) = views.get(&candidate).zip(views.get(&baseline)) {
+                    guards.labels(memory, Pair { candidate, baseline });
+                }
+            }
+        }
     }
 
     /// Versions that are judged: those in the window, and those known of its models.

@@ -41,7 +41,8 @@ pub(crate) fn policy(document: &Document, scope: Scope<'_>, problems: &mut Probl
         rules.extend(checker.rule(problems));
     }
     let authority = rollout.map(|rollout| rollout.authority).unwrap_or_default().name().to_owned();
-    PolicyPlan { rollout: name, baseline_version, authority, rules }
+    let guards = rollout.map(|_| crate::plan::GuardPlan::default());
+    PolicyPlan { rollout: name, baseline_version, authority, rules, guards }
 }
 
 /// One rule of the file and what it may refer to.

@@ -1,0 +1,4 @@
+//! What the tests of this folder share, and simulations of its procedures.
+
+mod rollout;
+pub(crate) mod world;

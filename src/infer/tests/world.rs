@@ -1,0 +1,84 @@
+//! Seeded draws and small tables for the tests of this folder.
+
+use crate::infer::log_space::float;
+
+/// `SplitMix64` (Steele, Lea and Flood, 2014).
+pub(crate) struct Rng(u64);
+
+impl Rng {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Uniform in (0, 1).
+    pub(crate) fn unit(&mut self) -> f64 {
+        (float(self.bits() >> 11) + 0.5) / float(1 << 53)
+    }
+
+    /// Uniform among `0..n`.
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        self.bits() % n
+    }
+
+    /// Standard normal (Box and Muller).
+    pub(crate) fn normal(&mut self) -> f64 {
+        (-2.0 * libm::log(self.unit())).sqrt() * libm::cos(std::f64::consts::TAU * self.unit())
+    }
+
+    /// Three probabilities, uniform over all such triples.
+    pub(crate) fn simplex(&mut self) -> [f64; 3] {
+        let (a, b) = (self.unit(), self.unit());
+        let (low, high) = (a.min(b), a.max(b));
+        [low, high - low, 1.0 - high]
+    }
+
+    /// Successes among `n` trials, by the gaps between them.
+    pub(crate) fn binomial(&mut self, n: u64, p: f64) -> u64 {
+        if p > 0.5 {
+            return n - self.binomial(n, 1.0 - p);
+        }
+        if p <= 0.0 {
+            return 0;
+        }
+        let scale = 1.0 / libm::log1p(-p);
+        let (mut at, mut hits) = (0.0, 0);
+        loop {
+            at += (libm::log(self.unit()) * scale).floor() + 1.0;
+            if at > float(n) {
+                return hits;
+            }
+            hits += 1;
+        }
+    }
+
+    /// Counts of `n` draws over the categories.
+    pub(crate) fn multinomial(&mut self, n: u64, shares: &[f64]) -> Vec<u64> {
+        let (mut left, mut mass) = (n, shares.iter().sum::<f64>());
+        let mut counts = Vec::with_capacity(shares.len());
+        for &share in shares {
+            let hits = if mass > share { self.binomial(left, share / mass) } else { left };
+            counts.push(hits);
+            left -= hits;
+            mass -= share;
+        }
+        counts
+    }
+}
+
+/// `ln(n!)`.
+pub(crate) fn log_factorial(n: u64) -> f64 {
+    libm::lgamma(float(n) + 1.0)
+}
+
+/// The middle one.
+pub(crate) fn median(mut values: Vec<u32>) -> u32 {
+    values.sort_unstable();
+    values[values.len() / 2]
+}

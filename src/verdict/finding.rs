@@ -1,0 +1,60 @@
+//! What the evidence of one window calls for: the seam between statistics and the rollout's state machine.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Action;
+use crate::verdict::decision::{Evidence, Reason};
+
+/// Whether the data of a window can be trusted to say anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Validity {
+    /// It can.
+    Valid,
+    /// It can, with reservations.
+    Degraded,
+    /// It lacks data of the candidate or the baseline.
+    Blind,
+}
+
+/// One thing that evidence calls for.
+#[derive(Debug, Clone)]
+pub(crate) struct Finding {
+    /// Rule or guard.
+    pub(crate) source: String,
+    pub(crate) action: Action,
+    pub(crate) cap_pct: Option<f64>,
+    /// Acts at once, without a window of confirmation.
+    pub(crate) hard: bool,
+    pub(crate) reason: Reason,
+    pub(crate) evidence: Vec<Evidence>,
+}
+
+/// What one window's evidence says about one candidate.
+#[derive(Debug, Clone)]
+pub(crate) struct Verdict {
+    pub(crate) validity: Validity,
+    pub(crate) findings: Vec<Finding>,
+    /// Adverse evidence below what would act, above the warn bound.
+    pub(crate) suspicious: bool,
+    /// Every cause of restriction is refuted by reversed evidence (or its rules' windows are clean): relaxing may begin.
+    pub(crate) cleared: bool,
+    /// Every required guardrail is shown to be no worse than its margin.
+    pub(crate) safe: bool,
+    /// What is missing before the candidate can pass, for people.
+    pub(crate) waits_for: Vec<String>,
+    /// Error budget: what each kind of mistake may cost and how much evidence stands.
+    pub(crate) ledger: Vec<LedgerEntry>,
+}
+
+/// One line of the error budget.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LedgerEntry {
+    /// What it is for.
+    pub name: String,
+    /// Chance of a mistake that it stands for.
+    pub alpha: f64,
+    /// Evidence so far.
+    pub e_value: f64,
+    /// Evidence that acts.
+    pub threshold: f64,
+}
