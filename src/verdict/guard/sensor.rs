@@ -158,9 +158,7 @@ impl Look {
             }
             Self::Missing(place) => rate(missing(candidate, place), missing(baseline, place), &OTHER_SHARE),
             Self::Shape(index, role) => shape(guard, role, &candidate.numeric[index], &baseline.numeric[index]),
-            Self::Categories(index) => {
-                categories(guard, &candidate.categorical[index], &baseline.categorical[index])
-            }
+            Self::Categories(index) => categories(guard, &candidate.categorical[index], &baseline.categorical[index]),
             Self::Residual | Self::Loss => None,
         }
     }
