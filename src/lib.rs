@@ -15,6 +15,8 @@ pub mod config;
 pub mod decode;
 #[cfg(all(feature = "kafka", feature = "serve"))]
 pub mod demo;
+#[cfg(feature = "cli")]
+pub mod detect;
 pub mod engine;
 pub mod error;
 pub mod event;
@@ -32,6 +34,8 @@ pub mod replay;
 pub mod scan;
 #[cfg(feature = "serve")]
 pub mod serve;
+#[cfg(feature = "cli")]
+pub mod sim;
 pub mod summary;
 #[cfg(feature = "serve")]
 pub mod telemetry;

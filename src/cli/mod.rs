@@ -4,6 +4,7 @@ pub mod baseline;
 pub mod check;
 #[cfg(all(feature = "kafka", feature = "serve"))]
 pub mod demo;
+pub mod detect;
 pub mod replay;
 #[cfg(all(feature = "kafka", feature = "serve"))]
 pub mod run;
@@ -48,6 +49,8 @@ pub enum Command {
     Run(run::RunArgs),
     /// Replay files through a pipeline and show what would have been decided.
     Replay(replay::ReplayArgs),
+    /// Judge every stream of a folder, and score the alarms when it is known what changed.
+    Detect(detect::DetectArgs),
     /// Build or show a reference profile.
     #[command(subcommand)]
     Baseline(baseline::BaselineCommand),
@@ -65,6 +68,7 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         #[cfg(all(feature = "kafka", feature = "serve"))]
         Command::Run(args) => run::run(args, out),
         Command::Replay(args) => replay::run(args, out),
+        Command::Detect(args) => detect::run(args, out),
         Command::Baseline(command) => baseline::run(command, out),
         Command::Check(args) => check::run(args, out),
         Command::Schema(args) => schema::run(args, out),

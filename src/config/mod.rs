@@ -22,7 +22,7 @@ pub use kafka::{KafkaConfig, Mechanism, Protocol, Role, Secret, Security, Topics
 
 use crate::error::{Error, Result};
 use crate::metric::{METRICS, Spec};
-use crate::plan::Plan;
+use crate::plan::{Plan, Reference};
 use problem::Problems;
 use resolve::{Purpose, Surroundings};
 
@@ -78,6 +78,25 @@ pub fn reading_plan(path: &Path) -> Result<Pipeline> {
 pub fn parse(text: &str, origin: &str, base: &Path) -> Result<Pipeline> {
     let specs = specs();
     build(text, origin, Surroundings { name: "pipeline", base, purpose: Purpose::Judge, specs: &specs })
+}
+
+/// Reads the text of a pipeline with a reference that is at hand, in place of the file that its `reference` names.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse_with(text: &str, origin: &str, base: &Path, reference: &Reference) -> Result<Pipeline> {
+    let specs = specs();
+    let around = Surroundings { name: "pipeline", base, purpose: Purpose::JudgeWith(reference), specs: &specs };
+    build(text, origin, around)
+}
+
+/// Reads the text of a pipeline for building its reference, as [`reading_plan`] reads a file.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse_reading(text: &str, origin: &str, base: &Path) -> Result<Pipeline> {
+    let specs = specs();
+    build(text, origin, Surroundings { name: "pipeline", base, purpose: Purpose::Read, specs: &specs })
 }
 
 /// The JSON Schema of pipeline files.

@@ -34,6 +34,12 @@ pub fn load(path: &Path) -> Result<Reference> {
     Ok(Reference { id: id_of(&bytes), profile })
 }
 
+/// A profile under the name that it would have as a file.
+#[must_use]
+pub fn named(profile: Profile) -> Reference {
+    Reference { id: id_of(&encode(&profile)), profile }
+}
+
 /// Writes a profile and returns its name.
 pub fn save(profile: &Profile, path: &Path) -> Result<String> {
     let bytes = encode(profile);

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::event::{Micros, SECOND};
+use crate::sim::Rng;
 
 /// When the traffic starts: Monday, 5 January 2026, 09:00 UTC. Fixed, so that a seed gives the same run every day.
 pub const START: Micros = 1_767_603_600 * SECOND;
@@ -94,7 +95,7 @@ impl Traffic {
     /// The traffic of a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { rng: Rng(seed), now: START, sent: 0, pending: BTreeMap::new() }
+        Self { rng: Rng::new(seed), now: START, sent: 0, pending: BTreeMap::new() }
     }
 
     fn request(&mut self, time: Micros) -> Request {
@@ -201,42 +202,6 @@ impl Request {
         let payload =
             format!(r#"{{"prediction_id":"{}","event_time_us":{time},"label":{}}}"#, self.id(), i32::from(self.fraud));
         Message { topic: OUTCOMES, partition: self.partition(), key: self.id(), payload, time }
-    }
-}
-
-/// `SplitMix64` (Steele, Lea and Flood, 2014): small, and good enough for made-up traffic.
-#[derive(Debug)]
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        bits ^ (bits >> 31)
-    }
-
-    /// Uniform in [0, 1).
-    #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// Standard normal (Box and Muller, 1958), with the operating-system-independent `libm`.
-    fn normal(&mut self) -> f64 {
-        let radius = libm::sqrt(-2.0 * libm::log(1.0 - self.unit()));
-        radius * libm::cos(std::f64::consts::TAU * self.unit())
-    }
-
-    /// One of some names; their chances add up to 1.
-    fn choose(&mut self, names: &[(&'static str, f64)]) -> &'static str {
-        let mut left = self.unit();
-        let found = names.iter().find(|(_, chance)| {
-            left -= chance;
-            left < 0.0
-        });
-        found.or(names.last()).map(|(name, _)| *name).expect("there are names")
     }
 }
 

@@ -180,7 +180,11 @@ impl Saddle {
                 variance += count * heads * (1.0 - heads);
             }
             let miss = mean - draws;
-            if miss > 0.0 { high = log_factor } else { low = log_factor }
+            if miss > 0.0 {
+                high = log_factor
+            } else {
+                low = log_factor
+            }
             if miss.abs() <= 1e-9 * draws || high - low < 1e-13 {
                 return Some(Self::at(weights, rest, factor));
             }
@@ -296,7 +300,8 @@ mod tests {
 
     #[test]
     fn two_groups_are_exact() {
-        for (marked, other) in [(split(3, 1), split(27, 50)), (split(0, 4), split(12, 9)), (split(20, 30), split(1, 2))] {
+        for (marked, other) in [(split(3, 1), split(27, 50)), (split(0, 4), split(12, 9)), (split(20, 30), split(1, 2))]
+        {
             for theta in [-1.5, -0.4, 0.3, 2.0] {
                 let groups = [(marked, 1.0), (other, 0.0)];
                 let exact = theta * marked.candidate as f64 - exact_log_mean(&groups, theta);
@@ -356,6 +361,8 @@ mod tests {
         let groups = normal_scores(&[10, 0, 20, 10], &[90, 0, 180, 90]);
         let scores: Vec<f64> = groups.iter().map(|(_, score)| *score).collect();
         assert_eq!(scores.len(), 3);
-        assert!((scores[0] + 1.150_349).abs() < 1e-6 && scores[1].abs() < 1e-12 && (scores[2] - 1.150_349).abs() < 1e-6);
+        assert!(
+            (scores[0] + 1.150_349).abs() < 1e-6 && scores[1].abs() < 1e-12 && (scores[2] - 1.150_349).abs() < 1e-6
+        );
     }
 }

@@ -12,8 +12,8 @@ use crate::judge::effects::Effects;
 use crate::judge::measure::{Baselines, Measure, Span};
 use crate::judge::progress::Progress;
 use crate::judge::store::Store;
-use crate::metric::view::{self, Views};
 use crate::metric::row::{ALL_VERSIONS, WindowRow};
+use crate::metric::view::{self, Views};
 use crate::metric::{self, Metric};
 use crate::plan::{Baseline, Plan, WindowKind};
 use crate::scan::groups::Groups;
@@ -355,7 +355,8 @@ impl Judge {
             let inputs = store.inputs(span.start, span.end).into_iter();
             let offsets =
                 inputs.map(|((source, lane), range)| (topic(source), lane, range.first, range.last)).collect();
-            let judged = Judged { start: span.start, end: span.end, order, rows: &rows, newest, exposure: &exposure, offsets };
+            let judged =
+                Judged { start: span.start, end: span.end, order, rows: &rows, newest, exposure: &exposure, offsets };
             let (decisions, states) = policy.judge(&judged);
             effects.decisions.extend(decisions);
             effects.states.extend(states);

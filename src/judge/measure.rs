@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::event::Micros;
-use crate::metric::view::{ViewKey, Views};
 use crate::metric::row::{ALL_VERSIONS, Status, WindowRow};
+use crate::metric::view::{ViewKey, Views};
 use crate::metric::{Context, Metric, Reading, Reads, Side, Value};
 use crate::plan::{Baseline, Plan};
 use crate::summary::{Quality, Traffic};

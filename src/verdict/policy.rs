@@ -9,9 +9,9 @@ use std::sync::Arc;
 use crate::event::Micros;
 use crate::metric;
 use crate::metric::row::{ALL_VERSIONS, WindowRow};
+use crate::metric::view::{ViewKey, Views};
 use crate::plan::{Action, Plan, Rule};
 use crate::scan::frame::OTHER;
-use crate::metric::view::{ViewKey, Views};
 use crate::summary::{Quality, Traffic};
 use crate::verdict::decision::{
     Decision, DecisionInputs, Evidence, Exposure, Precondition, Reason, RolloutState, RuleHistory,

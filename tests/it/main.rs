@@ -16,6 +16,7 @@ mod decode;
 mod decode_columnar;
 mod decode_oracle;
 mod demo;
+mod detect;
 mod envelope;
 mod flights;
 mod kafka;

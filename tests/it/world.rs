@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, Float64Array, Int16Array};
+use arrow::array::{BooleanArray, Float64Array, Int16Array, UInt64Array};
 use haldane::batch::{EventBatch, TextArray};
 use haldane::engine::{Effects, Engine};
 use haldane::event::{EventKind, Micros, SECOND, stable_hash};
@@ -150,7 +150,6 @@ pub fn log(seed: u64, n: u64) -> Vec<Event> {
             source: 0,
             time,
             broker_time,
-            entity: arrow::array::UInt64Array::new_null(events.len()),
             id: stable_hash(&i.to_le_bytes()),
             version,
             segment: ["eu", "us"][rng.below(2) as usize],
@@ -192,6 +191,7 @@ pub fn batch(events: &[&Event], lane: u32, first: i64) -> EventBatch {
         broker_time: events.iter().map(|e| e.broker_time).collect::<Vec<_>>().into(),
         event_time: events.iter().map(|e| e.time).collect::<Vec<_>>().into(),
         id: events.iter().map(|e| e.id).collect::<Vec<_>>().into(),
+        entity: UInt64Array::new_null(n),
         model: texts(events.iter().map(|_| Some("m"))),
         version: texts(events.iter().map(|e| Some(e.version))),
         segments: if prediction { vec![texts(events.iter().map(|e| Some(e.segment)))] } else { vec![] },

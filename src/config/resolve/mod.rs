@@ -23,10 +23,12 @@ use judging::Readable;
 use mapping::Layout;
 
 /// What the plan is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Purpose<'a> {
     /// Judging traffic: everything counts.
     Judge,
+    /// Judging traffic with a reference that is at hand.
+    JudgeWith(&'a Reference),
     /// Reading the data that a reference is built from: the reference and the rules are not looked at.
     Read,
 }
@@ -39,7 +41,7 @@ pub(crate) struct Surroundings<'a> {
     /// The folder that relative paths start from.
     pub(crate) base: &'a Path,
     /// What the plan is for.
-    pub(crate) purpose: Purpose,
+    pub(crate) purpose: Purpose<'a>,
     /// Every metric there is.
     pub(crate) specs: &'a [&'static Spec],
 }
@@ -78,7 +80,7 @@ pub(crate) fn resolve(document: &Document, around: Surroundings<'_>, problems: &
         policy: PolicyPlan::default(),
         bounds: bounds(&document.bounds),
     };
-    if around.purpose == Purpose::Judge {
+    if around.purpose != Purpose::Read {
         judge(&mut plan, document, around, problems);
     }
     plan.digest = digest::digest(&plan);
@@ -119,8 +121,13 @@ fn load_reference(
     around: Surroundings<'_>,
     problems: &mut Problems,
 ) -> Option<Reference> {
-    let file = document.reference.as_ref().filter(|_| around.purpose == Purpose::Judge)?;
-    match reference::load(&around.base.join(&file.value)) {
+    let file = document.reference.as_ref()?;
+    let loaded = match around.purpose {
+        Purpose::Read => return None,
+        Purpose::Judge => reference::load(&around.base.join(&file.value)),
+        Purpose::JudgeWith(reference) => Ok(reference.clone()),
+    };
+    match loaded {
         Ok(Reference { id, profile }) => match columns::project(profile, fields) {
             Ok(profile) => Some(Reference { id, profile }),
             Err(why) => {

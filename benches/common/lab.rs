@@ -1,0 +1,147 @@
+//! Traffic of two versions, made row by row and fed to an engine window by window.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{BooleanArray, Float64Array, Int16Array, Int32Array, StringArray, UInt64Array};
+use haldane::batch::{EventBatch, TextArray};
+use haldane::config;
+use haldane::engine::Engine;
+use haldane::event::{EventKind, Micros, SECOND};
+use haldane::plan::{Action, GuardPlan, Plan};
+use haldane::verdict::Decision;
+
+/// 1 January 2026.
+const START: Micros = 1_767_225_600 * SECOND;
+/// One window.
+const WINDOW: Micros = 300 * SECOND;
+
+/// The plan of a pipeline that names columns and nothing else: numeric features with the ranges of their bins, and latency.
+/// `knobs` turns what a goal names; everything else is as shipped.
+pub(crate) fn plan(features: &[(&str, f64, f64)], latency: bool, knobs: &dyn Fn(&mut GuardPlan)) -> Arc<Plan> {
+    let ranges: Vec<String> = features
+        .iter()
+        .map(|(name, low, high)| format!("{name}: {{ path: {name}, range: [{low}, {high}] }}"))
+        .collect();
+    let latency = if latency { "    latency: latency_ms\n" } else { "" };
+    let text = format!(
+        "sources:\n  predictions:\n    topic: lab\n    id: id\n    entity: entity\n    version: version\n    status: status\n\
+         {latency}    features: {{ numeric: {{ {} }} }}\n\
+         rollout: {{ baseline: v1 }}\nwindows: {{ size: 5m, lateness: 0s }}\nmetrics: {{ names: [error_rate] }}\n",
+        ranges.join(", ")
+    );
+    let made = config::parse(&text, "lab", Path::new("")).expect("the lab's pipeline is one").plan;
+    let mut plan = Plan::clone(&made);
+    let mut guards = plan.policy.guards.take().unwrap_or_default();
+    knobs(&mut guards);
+    plan.policy.guards = Some(guards);
+    Arc::new(plan)
+}
+
+/// The rows of one window.
+#[derive(Default)]
+pub(crate) struct Rows {
+    candidate: Vec<i32>,
+    status: Vec<i16>,
+    entity: Vec<Option<u64>>,
+    numbers: Vec<Vec<f64>>,
+}
+
+impl Rows {
+    /// Adds a row; `numbers` are the features and then the latency, as in the plan.
+    pub(crate) fn push(&mut self, candidate: bool, failed: bool, entity: Option<u64>, numbers: &[f64]) {
+        self.candidate.push(i32::from(candidate));
+        self.status.push(if failed { 500 } else { 200 });
+        self.entity.push(entity);
+        self.numbers.resize_with(numbers.len(), Vec::new);
+        self.numbers.iter_mut().zip(numbers).for_each(|(column, number)| column.push(*number));
+    }
+}
+
+/// An engine and how far it was fed.
+pub(crate) struct Lab {
+    engine: Engine,
+    windows: i64,
+    rows: i64,
+}
+
+impl Lab {
+    pub(crate) fn new(plan: &Arc<Plan>) -> Self {
+        Self { engine: Engine::new(Arc::clone(plan), 1), windows: 0, rows: 0 }
+    }
+
+    /// Feeds the next window. It is judged when the first row of the window after it comes.
+    pub(crate) fn feed(&mut self, rows: Rows) -> Vec<Decision> {
+        let n = rows.status.len();
+        let first = self.rows;
+        self.rows += i64::try_from(n).expect("a window has far fewer rows");
+        let start = START + self.windows * WINDOW;
+        self.windows += 1;
+        let spread = |place: i64| start + place * WINDOW / (self.rows - first).max(1);
+        let times: Vec<Micros> = (0..self.rows - first).map(spread).collect();
+        let versions = Arc::new(StringArray::from(vec!["v1", "v2"]));
+        let batch = EventBatch {
+            kind: EventKind::Prediction,
+            source: 0,
+            lane: 0,
+            offset: (first..self.rows).collect::<Vec<_>>().into(),
+            broker_time: times.clone().into(),
+            event_time: times.into(),
+            id: (first.unsigned_abs()..self.rows.unsigned_abs()).map(scattered).collect::<Vec<_>>().into(),
+            entity: rows.entity.into_iter().collect::<UInt64Array>(),
+            model: constant("lab", n),
+            version: TextArray::new(Int32Array::from(rows.candidate), versions),
+            segments: Vec::new(),
+            numeric: rows.numbers.into_iter().map(Float64Array::from).collect(),
+            categorical: Vec::new(),
+            predicted: absent(n),
+            status: Int16Array::from(rows.status),
+            failed: BooleanArray::new_null(n),
+            label: Float64Array::new_null(n),
+            label_class: absent(n),
+            exposure: Float64Array::new_null(n),
+        };
+        self.engine.step(&batch).decisions
+    }
+
+    /// Ends the traffic; judges the last window.
+    pub(crate) fn finish(mut self) -> Vec<Decision> {
+        self.engine.progress(0, 0, self.rows, true, true).decisions
+    }
+}
+
+/// Bits spread as a hash would spread them.
+fn scattered(n: u64) -> u64 {
+    n.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+fn constant(text: &str, n: usize) -> TextArray {
+    TextArray::new(Int32Array::from(vec![0; n]), Arc::new(StringArray::from(vec![text])))
+}
+
+fn absent(n: usize) -> TextArray {
+    TextArray::new(Int32Array::new_null(n), Arc::new(StringArray::from(Vec::<&str>::new())))
+}
+
+/// Runs a rollout of `windows` windows until a decision at least as severe as `wanted` restricts the candidate; returns how
+/// many windows that took, counted from 1.
+pub(crate) fn windows_until(
+    plan: &Arc<Plan>,
+    windows: u32,
+    wanted: Action,
+    mut make: impl FnMut(u32, &mut Rows),
+) -> Option<u32> {
+    let mut lab = Lab::new(plan);
+    let severe = |decisions: Vec<Decision>| {
+        let found = decisions.into_iter().find(|decision| decision.action >= wanted);
+        found.map(|decision| u32::try_from((decision.time - START) / WINDOW).expect("windows since the start"))
+    };
+    for window in 0..windows {
+        let mut rows = Rows::default();
+        make(window, &mut rows);
+        if let Some(found) = severe(lab.feed(rows)) {
+            return Some(found);
+        }
+    }
+    severe(lab.finish())
+}

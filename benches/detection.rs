@@ -1,0 +1,74 @@
+//! How well changes are found, and how often healthy versions are blamed: made-up rollouts of every kind in `haldane::sim`,
+//! each judged by the engine with a pipeline made of nothing but its columns' names, and scored as `haldane detect` does.
+//!
+//! `cargo bench --bench detection -- [--streams N] [--seed S] [--kinds a,b] [--mini]`: N streams of every kind (or of the kinds
+//! named), seeded S, S + 1, …. A stream has 72 hours of the baseline version at 400 requests an hour and then 48 hours with
+//! a candidate at 100; with `--mini` 24 hours at 200 and 30 with 60.
+
+#[path = "common/arguments.rs"]
+mod arguments;
+
+use arguments::{has, is_measuring, option};
+use haldane::detect::{Alarm, Label, Layout, Recipe, Scores, Stream};
+use haldane::event::EventKind;
+use haldane::sim::{self, KINDS, Kind, Size, World};
+
+const FULL: Size = Size { burn_windows: 72, test_windows: 48, baseline_rate: 400, candidate_rate: 100 };
+const TINY: Size = Size { burn_windows: 3, test_windows: 6, baseline_rate: 60, candidate_rate: 40 };
+
+fn main() {
+    let size = match (is_measuring(), has("--mini")) {
+        (false, _) => TINY,
+        (true, true) => Size::default(),
+        (true, false) => FULL,
+    };
+    let streams: u64 = option("--streams").unwrap_or(if is_measuring() { 5 } else { 1 });
+    let seed: u64 = option("--seed").unwrap_or(1);
+    let kinds = kinds(option("--kinds"));
+    println!("{} kinds, seeds {seed} to {}, {size:?}", kinds.len(), seed + streams - 1);
+    let worlds = || kinds.iter().flat_map(|kind| (seed..seed + streams).map(|seed| World::new(kind, seed, size)));
+    let (mut alarms, mut rows) = (Vec::new(), 0);
+    let mut window = 0;
+    for world in worlds() {
+        let (recipe, stream) = stream(&world);
+        rows += stream.rows();
+        window = recipe.window();
+        alarms.extend(recipe.judge(&stream).expect("a made world fits a made pipeline"));
+    }
+    let labels: Vec<Label> = worlds().map(|world| Label::of(&world)).collect();
+    print!("{}", Scores::of(&labels, &alarms, window));
+    println!("{rows} rows were made and judged");
+    print_reasons(&labels, &alarms);
+}
+
+/// The kinds of these names, separated by commas; a name ending in `*` stands for all that start so.
+fn kinds(names: Option<String>) -> Vec<&'static Kind> {
+    let Some(names) = names else {
+        let all = if is_measuring() { KINDS } else { &KINDS[..2] };
+        return all.iter().collect();
+    };
+    let named = |name: &str| match name.strip_suffix('*') {
+        Some(start) => KINDS.iter().filter(|kind| kind.name.starts_with(start)).collect(),
+        None => vec![sim::kind(name).unwrap_or_else(|| panic!("no kind {name}"))],
+    };
+    names.split(',').flat_map(named).collect()
+}
+
+fn stream(world: &World) -> (Recipe, Stream) {
+    let (predictions, outcomes) = world.tables();
+    let layout = Layout::of(&predictions.schema(), Some(&outcomes.schema())).expect("all columns are there");
+    let recipe = Recipe::made(layout.pipeline("v1", "1h"), "v1").expect("a made pipeline is one");
+    let tables = [(EventKind::Prediction, &predictions), (EventKind::Outcome, &outcomes)];
+    let stream = Stream::of_tables(recipe.reading(), &world.stream, &tables).expect("all columns are there");
+    (recipe, stream)
+}
+
+/// What was said of streams in which nothing was to be said: where to look when false alarms are too many.
+fn print_reasons(labels: &[Label], alarms: &[Alarm]) {
+    for label in labels {
+        let wrong = alarms.iter().filter(|alarm| alarm.stream == label.stream && alarm.restricts());
+        for alarm in wrong.filter(|alarm| alarm.time <= label.healthy_until()) {
+            println!("false: {} {} {} of {}", alarm.stream, alarm.reason, alarm.action, alarm.scope);
+        }
+    }
+}

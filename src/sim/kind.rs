@@ -1,0 +1,238 @@
+//! What may happen in a made-up world: one row per kind.
+
+/// A kind of world: its climate, and what changes in it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Kind {
+    /// Name; `aa` and what starts with `aa_` is healthy from end to end.
+    pub name: &'static str,
+    /// What both versions live with all the time.
+    pub climate: Climate,
+    /// What happens at one time, if anything.
+    pub change: Option<Change>,
+}
+
+/// What both versions live with all the time. The default is a world that stands still.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Climate {
+    /// A daily cycle in volume, `x1`, the mix of `c1`, the scores and the latency.
+    pub seasonal: bool,
+    /// Levels of features, scores and latency wander from hour to hour: the innovation of an AR(1) process with coefficient
+    /// 0.9, in standard deviations of the column.
+    pub wander: f64,
+    /// Features with heavy tails (Student's t with three degrees of freedom, lognormal with sigma 2), and 3 % slow answers.
+    pub heavy: bool,
+    /// The candidate starts at a tenth of its traffic and doubles it every few hours; total traffic doubles too.
+    pub volume_ramp: bool,
+}
+
+/// Who changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Only the candidate.
+    Candidate,
+    /// The world: both versions, and neither is to blame.
+    Both,
+}
+
+/// What happens at one time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Change {
+    /// The column that tells.
+    pub column: &'static str,
+    /// Who changes.
+    pub scope: Scope,
+    /// Over after one hour.
+    pub transient: bool,
+    /// Grows evenly over this many hours to its full size; 0 = at once.
+    pub hours_to_full: u32,
+    /// What it does.
+    pub effect: Effect,
+}
+
+/// How rows differ from healthy ones. The default differs in nothing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Effect {
+    /// Added to `x1`.
+    pub mean: f64,
+    /// Factor of `x1`.
+    pub scale: f64,
+    /// Share of all rows whose `c1` is `d` in place of `a`: the total-variation distance.
+    pub category: f64,
+    /// Share of rows whose `c1` is a category never seen before.
+    pub unseen: f64,
+    /// Share of rows in which `x1` is missing.
+    pub missing: f64,
+    /// Added to the logit of the score and of the truth: other traffic, still well calibrated.
+    pub answers: f64,
+    /// Added to the logit of the score alone: too confident in one direction.
+    pub calibration: f64,
+    /// Factor of the score's logit around its middle: above 1 overconfident, below 1 underconfident.
+    pub tilt: f64,
+    /// Factor of the latency.
+    pub latency: f64,
+    /// Share of slow answers, six times the median; `None` = as in the climate.
+    pub tail: Option<f64>,
+    /// Share of requests that fail.
+    pub errors: f64,
+}
+
+/// Share of missing `x1` in a healthy world.
+pub(super) const MISSING: f64 = 0.01;
+/// Share of failed requests in a healthy world.
+pub(super) const ERRORS: f64 = 0.005;
+
+impl Effect {
+    /// No difference.
+    pub const NONE: Self = Self {
+        mean: 0.0,
+        scale: 1.0,
+        category: 0.0,
+        unseen: 0.0,
+        missing: MISSING,
+        answers: 0.0,
+        calibration: 0.0,
+        tilt: 1.0,
+        latency: 1.0,
+        tail: None,
+        errors: ERRORS,
+    };
+}
+
+const STILL: Climate = Climate { seasonal: false, wander: 0.0, heavy: false, volume_ramp: false };
+const SEASONAL: Climate = Climate { seasonal: true, ..STILL };
+const WANDERING: Climate = Climate { wander: 0.08, ..STILL };
+const HEAVY: Climate = Climate { heavy: true, ..STILL };
+const GROWING: Climate = Climate { volume_ramp: true, ..STILL };
+const NONE: Effect = Effect::NONE;
+
+const fn healthy(name: &'static str, climate: Climate) -> Kind {
+    Kind { name, climate, change: None }
+}
+
+const fn worse(name: &'static str, climate: Climate, column: &'static str, effect: Effect) -> Kind {
+    let change = Change { column, scope: Scope::Candidate, transient: false, hours_to_full: 0, effect };
+    Kind { name, climate, change: Some(change) }
+}
+
+const fn slowly(name: &'static str, hours_to_full: u32, column: &'static str, effect: Effect) -> Kind {
+    let change = Change { column, scope: Scope::Candidate, transient: false, hours_to_full, effect };
+    Kind { name, climate: STILL, change: Some(change) }
+}
+
+const fn both(name: &'static str, column: &'static str, effect: Effect) -> Kind {
+    let change = Change { column, scope: Scope::Both, transient: false, hours_to_full: 0, effect };
+    Kind { name, climate: STILL, change: Some(change) }
+}
+
+const fn blip(name: &'static str, column: &'static str, effect: Effect) -> Kind {
+    let change = Change { column, scope: Scope::Candidate, transient: true, hours_to_full: 0, effect };
+    Kind { name, climate: STILL, change: Some(change) }
+}
+
+/// Every kind.
+pub const KINDS: &[Kind] = &[
+    healthy("aa", STILL),
+    healthy("aa_seasonal", SEASONAL),
+    healthy("aa_autocorr", WANDERING),
+    healthy("aa_heavy", HEAVY),
+    healthy("aa_volume", GROWING),
+    worse("mean_0.25", STILL, "x1", Effect { mean: 0.25, ..NONE }),
+    worse("mean_0.50", STILL, "x1", Effect { mean: 0.5, ..NONE }),
+    worse("mean_0.25_season", SEASONAL, "x1", Effect { mean: 0.25, ..NONE }),
+    worse("mean_0.50_autocorr", WANDERING, "x1", Effect { mean: 0.5, ..NONE }),
+    worse("mean_1.00_heavy", HEAVY, "x1", Effect { mean: 1.0, ..NONE }),
+    worse("mean_0.50_volume", GROWING, "x1", Effect { mean: 0.5, ..NONE }),
+    slowly("mean_0.50_ramp", 10, "x1", Effect { mean: 0.5, ..NONE }),
+    worse("var_1.3", STILL, "x1", Effect { scale: 1.3, ..NONE }),
+    worse("var_0.7", STILL, "x1", Effect { scale: 0.7, ..NONE }),
+    worse("cat_tv_0.15", STILL, "c1", Effect { category: 0.15, ..NONE }),
+    worse("unseen_5pct", STILL, "c1", Effect { unseen: 0.05, ..NONE }),
+    worse("missing_5pct", STILL, "x1", Effect { missing: 0.05, ..NONE }),
+    worse("missing_20pct", STILL, "x1", Effect { missing: 0.2, ..NONE }),
+    worse("null_flood_90pct", STILL, "x1", Effect { missing: 0.9, ..NONE }),
+    worse("score_shift_0.5", STILL, "score", Effect { answers: 0.5, ..NONE }),
+    worse("calib_0.8", STILL, "score", Effect { calibration: 0.8, ..NONE }),
+    worse("calib_-0.8", STILL, "score", Effect { calibration: -0.8, ..NONE }),
+    worse("tilt_2.0", STILL, "score", Effect { tilt: 2.0, ..NONE }),
+    worse("tilt_0.5", STILL, "score", Effect { tilt: 0.5, ..NONE }),
+    worse("latency_x1.10", STILL, "latency_ms", Effect { latency: 1.1, ..NONE }),
+    worse("latency_x1.20", STILL, "latency_ms", Effect { latency: 1.2, ..NONE }),
+    worse("latency_p99", STILL, "latency_ms", Effect { tail: Some(0.03), ..NONE }),
+    worse("error_0.5_1", STILL, "status", Effect { errors: 0.01, ..NONE }),
+    worse("error_0.5_2", STILL, "status", Effect { errors: 0.02, ..NONE }),
+    worse("error_0.5_4", STILL, "status", Effect { errors: 0.04, ..NONE }),
+    slowly("error_0.5_4_ramp", 10, "status", Effect { errors: 0.04, ..NONE }),
+    both("both_mean_0.50", "x1", Effect { mean: 0.5, ..NONE }),
+    both("both_cat_tv_0.15", "c1", Effect { category: 0.15, ..NONE }),
+    both("both_missing_20pct", "x1", Effect { missing: 0.2, ..NONE }),
+    both("both_calib_0.8", "score", Effect { calibration: 0.8, ..NONE }),
+    both("both_latency_x1.20", "latency_ms", Effect { latency: 1.2, ..NONE }),
+    both("both_error_0.5_4", "status", Effect { errors: 0.04, ..NONE }),
+    blip("blip_mean_1.00", "x1", Effect { mean: 1.0, ..NONE }),
+    blip("blip_latency_x3", "latency_ms", Effect { latency: 3.0, ..NONE }),
+    blip("blip_error_30pct", "status", Effect { errors: 0.3, ..NONE }),
+];
+
+/// The kind of this name.
+#[must_use]
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.name == name)
+}
+
+impl Change {
+    /// The effect so many hours after the change; `None` before it and, for a blip, after it.
+    pub(super) fn effect_after(&self, hours: i64) -> Option<Effect> {
+        let over = hours < 0 || self.transient && hours > 0;
+        let part = match self.hours_to_full {
+            0 => 1.0,
+            full => ((u32::try_from(hours).unwrap_or(0) + 1).min(full)) as f64 / f64::from(full),
+        };
+        (!over).then(|| self.effect.scaled(part))
+    }
+}
+
+impl Effect {
+    /// A part of the way from no difference to this one.
+    fn scaled(&self, part: f64) -> Self {
+        let between = |none: f64, full: f64| none + part * (full - none);
+        Self {
+            mean: between(NONE.mean, self.mean),
+            scale: between(NONE.scale, self.scale),
+            category: between(NONE.category, self.category),
+            unseen: between(NONE.unseen, self.unseen),
+            missing: between(NONE.missing, self.missing),
+            answers: between(NONE.answers, self.answers),
+            calibration: between(NONE.calibration, self.calibration),
+            tilt: between(NONE.tilt, self.tilt),
+            latency: between(NONE.latency, self.latency),
+            tail: self.tail,
+            errors: between(NONE.errors, self.errors),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_healthy_ones_do_not_change() {
+        let mut names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), KINDS.len());
+        for kind in KINDS {
+            assert_eq!(kind.change.is_none(), kind.name.starts_with("aa"), "{}", kind.name);
+            assert!(kind.change.is_none_or(|change| change.effect != Effect::NONE), "{}", kind.name);
+        }
+    }
+
+    #[test]
+    fn a_ramp_grows_and_a_blip_ends() {
+        let ramp = kind("mean_0.50_ramp").unwrap().change.unwrap();
+        let mean = |hours| ramp.effect_after(hours).map(|effect| effect.mean);
+        assert_eq!((mean(-1), mean(0), mean(9), mean(20)), (None, Some(0.05), Some(0.5), Some(0.5)));
+        let blip = kind("blip_error_30pct").unwrap().change.unwrap();
+        assert_eq!([-1, 0, 1].map(|hours| blip.effect_after(hours).is_some()), [false, true, false]);
+    }
+}
