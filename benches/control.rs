@@ -65,6 +65,7 @@ fn decision(sequence: u64) -> Decision {
             reference: String::new(),
             engine: "haldane".into(),
         },
+        ledger: Vec::new(),
         lease_s: 900,
         drill: false,
     }

@@ -8,7 +8,7 @@ use haldane::sim::Rng;
 use crate::goal::{Goal, Target, Traffic, rng};
 use crate::lab::{self, Rows};
 
-/// The goals' mean number of windows between false alarms. An alarm within `w` windows then has a chance of at most
+/// The goals' mean number of windows between false alarms: 100 planned windows at one in a hundred. An alarm within `w` windows then has a chance of at most
 /// `w / PATIENCE` (Doob's inequality for the Shiryaev-Roberts statistic, whose mean after `w` windows is `w`).
 const PATIENCE: f64 = 10_000.0;
 
@@ -69,13 +69,13 @@ pub(crate) const GOALS: &[Goal] = &[
 ];
 
 fn one_feature() -> Arc<Plan> {
-    lab::plan(&[("x", -5.0, 5.0)], false, &|guards| (guards.patience, guards.design_effect) = (PATIENCE, 1.0))
+    lab::plan(&[("x", -5.0, 5.0)], false, &|guards| (guards.planned, guards.design_effect) = (100, 1.0))
 }
 
 fn twenty_features() -> Arc<Plan> {
     let names: Vec<String> = (0..20).map(|place| format!("x{place}")).collect();
     let features: Vec<(&str, f64, f64)> = names.iter().map(|name| (name.as_str(), -5.0, 5.0)).collect();
-    lab::plan(&features, false, &|guards| (guards.patience, guards.design_effect) = (PATIENCE, 1.0))
+    lab::plan(&features, false, &|guards| (guards.planned, guards.design_effect) = (100, 1.0))
 }
 
 /// As many rows of each version, the candidate's values as `draw(true)` gives them.

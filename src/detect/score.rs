@@ -184,6 +184,7 @@ fn line(f: &mut fmt::Formatter<'_>, name: &str, outcome: &Outcome) -> fmt::Resul
 
 #[cfg(test)]
 mod tests {
+    use super::super::alarm::WORLD;
     use super::*;
 
     const WINDOW: Micros = 10;

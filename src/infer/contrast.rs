@@ -250,7 +250,8 @@ pub fn difference(groups: &[(Split, f64)]) -> Option<(f64, f64)> {
             (n + count, sum + count * score, squares + count * score * score)
         })
     };
-    let ((n_c, sum_c, squares_c), (n_b, sum_b, squares_b)) = (sum(|split| split.candidate), sum(|split| split.baseline));
+    let ((n_c, sum_c, squares_c), (n_b, sum_b, squares_b)) =
+        (sum(|split| split.candidate), sum(|split| split.baseline));
     if n_c == 0.0 || n_b == 0.0 {
         return None;
     }

@@ -54,7 +54,9 @@ impl Buckets {
         self.x.iter_mut().zip(&other.x).for_each(|(mine, theirs)| *mine += theirs);
     }
 
-    fn totals(&self) -> (f64, f64) {
+    /// Events and their sum.
+    #[must_use]
+    pub fn totals(&self) -> (f64, f64) {
         (float(self.n.iter().sum()), signed(self.x.iter().sum()))
     }
 

@@ -9,18 +9,19 @@ use std::sync::Arc;
 
 use crate::event::{Micros, SECOND};
 use crate::judge::effects::Effects;
-use crate::judge::measure::{Baselines, Measure, Span};
+use crate::judge::measure::{Measure, Span};
 use crate::judge::progress::Progress;
 use crate::judge::store::Store;
 use crate::metric::row::{ALL_VERSIONS, WindowRow};
-use crate::metric::view::{self, Views};
+use crate::metric::view::{self, Baselines, Views};
 use crate::metric::{self, Metric};
 use crate::plan::{Baseline, Plan, WindowKind};
 use crate::scan::groups::Groups;
 use crate::scan::{Body, Checkpoint, Partial, Tick, frame::Frame};
 use crate::summary::Traffic;
 use crate::time::pane;
-use crate::verdict::policy::{Counts, Judged, Kind, Policy};
+use crate::verdict::judged::{Counts, Judged, Kind};
+use crate::verdict::policy::Policy;
 use crate::verdict::{RolloutState, decision::Exposure};
 
 /// One day.
@@ -304,11 +305,7 @@ impl Judge {
     }
 
     fn traffic_rows(&self, span: Span, revision: u32, views: &Views<Traffic>) -> Vec<WindowRow> {
-        let earlier = |baseline: &Baseline| {
-            let back = look_back(&self.plan, baseline)?;
-            let span = Span { start: span.start - back, end: span.end - back };
-            self.done.get(&span).map(|done| &done.views)
-        };
+        let earlier = |baseline: &Baseline| earlier(&self.plan, &self.done, span, baseline);
         let baselines = Baselines { reference: self.reference.as_ref(), earlier: &earlier };
         Measure { plan: &self.plan, metrics: &self.metrics, span, revision }.traffic(views, &baselines)
     }
@@ -346,7 +343,9 @@ impl Judge {
             return;
         }
         if revision == 0 {
-            let Self { plan, store, done, policy, .. } = self;
+            let Self { plan, store, done, policy, reference, .. } = self;
+            let earlier = |baseline: &Baseline| earlier(plan, done, span, baseline);
+            let baselines = Baselines { reference: reference.as_ref(), earlier: &earlier };
             let exposure = |model: &str, version: &str| Exposure {
                 declared_pct: store.declared_share(model, version, span.end).map(|share| share * 100.0),
                 observed_pct: done.get(&span).map_or(0.0, |done| done.share_pct(model, version)),
@@ -355,8 +354,16 @@ impl Judge {
             let inputs = store.inputs(span.start, span.end).into_iter();
             let offsets =
                 inputs.map(|((source, lane), range)| (topic(source), lane, range.first, range.last)).collect();
-            let judged =
-                Judged { start: span.start, end: span.end, order, rows: &rows, newest, exposure: &exposure, offsets };
+            let judged = Judged {
+                start: span.start,
+                end: span.end,
+                order,
+                rows: &rows,
+                newest,
+                exposure: &exposure,
+                baselines,
+                offsets,
+            };
             let (decisions, states) = policy.judge(&judged);
             effects.decisions.extend(decisions);
             effects.states.extend(states);
@@ -429,6 +436,17 @@ impl Judge {
     pub fn rollouts(&self) -> Vec<RolloutState> {
         self.policy.states()
     }
+}
+
+/// The window that a baseline means, when it is still known.
+fn earlier<'a>(
+    plan: &Plan,
+    done: &'a BTreeMap<Span, Done>,
+    span: Span,
+    baseline: &Baseline,
+) -> Option<&'a Views<Traffic>> {
+    let back = look_back(plan, baseline)?;
+    done.get(&Span { start: span.start - back, end: span.end - back }).map(|done| &done.views)
 }
 
 /// How far back a baseline lies.

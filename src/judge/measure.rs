@@ -1,10 +1,8 @@
 //! Views to rows: every metric of the plan, on every column it can read, against every baseline there is.
 
-use std::collections::BTreeMap;
-
 use crate::event::Micros;
 use crate::metric::row::{ALL_VERSIONS, Status, WindowRow};
-use crate::metric::view::{ViewKey, Views};
+use crate::metric::view::{Baselines, ViewKey, Views};
 use crate::metric::{Context, Metric, Reading, Reads, Side, Value};
 use crate::plan::{Baseline, Plan};
 use crate::summary::{Quality, Traffic};
@@ -14,14 +12,6 @@ use crate::summary::{Quality, Traffic};
 pub(crate) struct Span {
     pub(crate) start: Micros,
     pub(crate) end: Micros,
-}
-
-/// What a window may be compared with.
-pub(crate) struct Baselines<'a> {
-    /// The reference profile by segment.
-    pub(crate) reference: Option<&'a BTreeMap<String, Traffic>>,
-    /// Traffic of earlier windows, for the baselines that look back.
-    pub(crate) earlier: &'a dyn Fn(&Baseline) -> Option<&'a Views<Traffic>>,
 }
 
 /// Computes rows.

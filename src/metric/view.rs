@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::metric::row::ALL_VERSIONS;
-use crate::plan::Plan;
+use crate::plan::{Baseline, Plan};
 use crate::scan::GroupKey;
 use crate::scan::groups::{Cell, Groups};
 use crate::summary::{Profile, Traffic};
@@ -19,6 +19,15 @@ pub(crate) struct ViewKey {
 
 /// Summaries by view.
 pub(crate) type Views<T> = BTreeMap<ViewKey, T>;
+
+/// What a window may be compared with.
+#[derive(Clone, Copy)]
+pub(crate) struct Baselines<'a> {
+    /// The reference profile by segment.
+    pub(crate) reference: Option<&'a BTreeMap<String, Traffic>>,
+    /// Traffic of earlier windows, for the baselines that look back.
+    pub(crate) earlier: &'a dyn Fn(&Baseline) -> Option<&'a Views<Traffic>>,
+}
 
 /// Rolls groups up: every group counts in its version, in each of its segments, and in all versions together.
 pub(crate) fn roll_up<T: Cell>(plan: &Plan, groups: &Groups<T>) -> Views<T> {

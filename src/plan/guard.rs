@@ -1,20 +1,19 @@
-//! What guards a rollout when nobody chose any statistics: error budgets, margins and tolerances.
+//! What guards a rollout when nobody chose any statistics: error budgets and margins.
 
 use serde::Serialize;
 
 /// The guards of a rollout. The defaults are those of a pipeline that names nothing but its columns.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GuardPlan {
-    /// Chance that a candidate which is no worse than its margins is ever rolled back by evidence.
+    /// Chance that evidence ever rolls back a candidate that is no worse than its margins; and, over `planned` windows, the
+    /// chance that it contains one that is like the baseline.
     pub alpha: f64,
-    /// Chance that a candidate which is worse than a margin passes.
+    /// Chance that a candidate which is worse than a margin is found safe.
     pub beta: f64,
-    /// Length of a rollout in windows that evidence is laid out for; a longer one stays covered.
+    /// Windows that a rollout is laid out for.
     pub planned: u32,
     /// How many windows must speak before evidence acts: one blip never does.
     pub windows_min: u32,
-    /// Mean number of windows between two false containments of a version without fault.
-    pub patience: f64,
     /// How much alike requests of one entity are taken to be where events do not name their entity.
     pub design_effect: f64,
     /// Fewer events than this on either side: the window says nothing about distributions.
@@ -29,8 +28,15 @@ pub struct GuardPlan {
     pub loss: f64,
     /// How far the candidate's answers may be from the baseline's, as a population stability index.
     pub answers: f64,
-    /// How far a version may be from the reference, as a population stability index.
-    pub drift: f64,
+}
+
+impl GuardPlan {
+    /// Mean windows between false containments, `A`: then the chance of one in `planned` windows is at most `alpha`
+    /// (Doob's inequality for the submartingale `R`, whose mean grows by one a window).
+    #[must_use]
+    pub fn patience(&self) -> f64 {
+        f64::from(self.planned) / self.alpha
+    }
 }
 
 impl Default for GuardPlan {
@@ -40,7 +46,6 @@ impl Default for GuardPlan {
             beta: 0.05,
             planned: 288,
             windows_min: 3,
-            patience: 25_920.0,
             design_effect: 3.0,
             n_min: 30,
             contain_to_pct: 5.0,
@@ -48,7 +53,6 @@ impl Default for GuardPlan {
             latency: 0.1,
             loss: 1.05,
             answers: 0.1,
-            drift: 0.1,
         }
     }
 }

@@ -52,8 +52,8 @@ pub struct Answered {
     pub n: u64,
     /// Sum of squared errors.
     pub squared: Fixed,
-    /// Sum of `score - label`.
-    pub signed: Fixed,
+    /// Sum of fourth powers of errors.
+    pub fourth: Fixed,
 }
 
 impl Asked {
@@ -72,7 +72,7 @@ impl Answered {
     pub fn merge(&mut self, other: &Self) {
         self.n += other.n;
         self.squared.merge(other.squared);
-        self.signed.merge(other.signed);
+        self.fourth.merge(other.fourth);
     }
 }
 

@@ -90,7 +90,7 @@ impl Quality {
             let answered = entity::at_bucket(&mut self.entities, usize::from(bucket));
             answered.n += 1;
             answered.squared.add(error * error);
-            answered.signed.add(error);
+            answered.fourth.add((error * error) * (error * error));
         }
         match plan.task {
             Task::Regression => self.absolute.add(error.abs()),

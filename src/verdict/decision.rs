@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Micros;
 use crate::plan::Action;
+pub use crate::verdict::finding::LedgerEntry;
 
 /// One decision, as it stands in the body of the event on the control topic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +48,8 @@ pub struct Decision {
     pub exposure: Exposure,
     /// What it was computed from.
     pub inputs: DecisionInputs,
+    /// Error budget: what each kind of mistake may cost, and how much evidence stands.
+    pub ledger: Vec<LedgerEntry>,
     /// Seconds until the restriction must be renewed.
     pub lease_s: u64,
     /// Whether this is an exercise.
@@ -111,6 +114,14 @@ pub struct Evidence {
     pub hi: Option<f64>,
     /// The bound.
     pub bound: f64,
+    /// What made a number into evidence: `bound` for a plain rule, else the name of a test.
+    pub test: String,
+    /// Evidence of the test so far; at `1 / alpha` it acts.
+    pub e_value: Option<f64>,
+    /// Chance of a mistake that the test was given.
+    pub alpha: Option<f64>,
+    /// What is tolerated, in the test's own terms.
+    pub margin: Option<f64>,
     /// Rows of the candidate.
     pub n_candidate: u64,
     /// Rows of the baseline.

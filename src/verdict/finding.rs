@@ -6,9 +6,10 @@ use crate::plan::Action;
 use crate::verdict::decision::{Evidence, Reason};
 
 /// Whether the data of a window can be trusted to say anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Validity {
     /// It can.
+    #[default]
     Valid,
     /// It can, with reservations.
     Degraded,
@@ -30,7 +31,7 @@ pub(crate) struct Finding {
 }
 
 /// What one window's evidence says about one candidate.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Verdict {
     pub(crate) validity: Validity,
     pub(crate) findings: Vec<Finding>,

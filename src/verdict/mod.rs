@@ -4,6 +4,7 @@ pub mod decision;
 mod evidence;
 pub(crate) mod finding;
 pub(crate) mod guard;
+pub(crate) mod judged;
 pub(crate) mod policy;
 mod reason;
 

@@ -9,47 +9,19 @@ use std::sync::Arc;
 use crate::event::Micros;
 use crate::metric;
 use crate::metric::row::{ALL_VERSIONS, WindowRow};
-use crate::metric::view::{ViewKey, Views};
 use crate::plan::{Action, Plan, Rule};
 use crate::scan::frame::OTHER;
-use crate::summary::{Quality, Traffic};
 use crate::verdict::decision::{
     Decision, DecisionInputs, Evidence, Exposure, Precondition, Reason, RolloutState, RuleHistory,
 };
 use crate::verdict::evidence::{Measured, measure};
-use crate::verdict::guard::{Guards, Memory, Pair};
+use crate::verdict::finding::{Finding, Verdict};
+use crate::verdict::guard::{Guards, Memory};
+use crate::verdict::judged::{Judged, Kind};
 use crate::verdict::reason;
 
 /// Seconds until a restriction must be renewed.
 const LEASE_S: u64 = 900;
-
-/// Which numbers of a window were judged. Traffic comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    Traffic,
-    Quality,
-}
-
-/// Counts by model version and segment.
-pub(crate) enum Counts<'a> {
-    Traffic(&'a Views<Traffic>),
-    Quality(&'a Views<Quality>),
-}
-
-/// A window that was judged for the first time.
-pub(crate) struct Judged<'a> {
-    pub(crate) start: Micros,
-    pub(crate) end: Micros,
-    /// When the judgement fell due, and of which kind it is: judgements come in this order.
-    pub(crate) order: (Micros, Kind),
-    pub(crate) rows: &'a [WindowRow],
-    /// The counts of its newest part, which no earlier window held.
-    pub(crate) newest: &'a Counts<'a>,
-    /// Traffic share of a model's version.
-    pub(crate) exposure: &'a dyn Fn(&str, &str) -> Exposure,
-    /// Input offsets.
-    pub(crate) offsets: Vec<(String, u32, i64, i64)>,
-}
 
 /// Every rollout of one pipeline.
 #[derive(Debug)]
@@ -58,12 +30,6 @@ pub(crate) struct Policy {
     states: BTreeMap<(String, String), RolloutState>,
     guards: Option<Guards>,
     memories: BTreeMap<(String, String), Memory>,
-}
-
-/// A rule that has fired.
-struct Fired<'a> {
-    rule: &'a Rule,
-    evidence: Vec<Evidence>,
 }
 
 impl Policy {
@@ -91,33 +57,17 @@ impl Policy {
                 self.states.insert(key, before);
                 continue;
             }
-            self.watch(&key, judged);
-            let (state, decision) = self.judge_candidate(RolloutState { judged_upto: order, ..before }, judged);
+            let verdict = self.guards.as_ref().map(|guards| {
+                let memory = self.memories.entry(key.clone()).or_default();
+                guards.judge(memory, &key.0, &key.1, judged)
+            });
+            let state = RolloutState { judged_upto: order, ..before };
+            let (state, decision) = self.judge_candidate(state, judged, verdict.unwrap_or_default());
             decisions.extend(decision);
             changed.push(state.clone());
             self.states.insert(key, state);
         }
         (decisions, changed)
-    }
-
-    /// Shows the guards the newest counts of a candidate and its baseline version.
-    fn watch(&mut self, (model, candidate): &(String, String), judged: &Judged<'_>) {
-        let Some(guards) = &self.guards else { return };
-        let memory = self.memories.entry((model.clone(), candidate.clone())).or_default();
-        let key = |version: &str| ViewKey { model: model.clone(), version: version.to_owned(), segment: String::new() };
-        let (candidate, baseline) = (key(candidate), key(&self.plan.policy.baseline_version));
-        match judged.newest {
-            Counts::Traffic(views) => {
-                if let Some((candidate, baseline)) = views.get(&candidate).zip(views.get(&baseline)) {
-                    guards.traffic(memory, Pair { candidate, baseline });
-                }
-            }
-            Counts::Quality(views) => {
-                if let Some((candidate, baseline)) = views.get(&candidate).zip(views.get(&baseline)) {
-                    guards.labels(memory, Pair { candidate, baseline });
-                }
-            }
-        }
     }
 
     /// Versions that are judged: those in the window, and those known of its models.
@@ -154,7 +104,12 @@ impl Policy {
         }
     }
 
-    fn judge_candidate(&self, mut state: RolloutState, judged: &Judged<'_>) -> (RolloutState, Option<Decision>) {
+    fn judge_candidate(
+        &self,
+        mut state: RolloutState,
+        judged: &Judged<'_>,
+        verdict: Verdict,
+    ) -> (RolloutState, Option<Decision>) {
         let sees = |version: &str| judged.rows.iter().any(|row| row.version == version && row.model == state.model);
         let valid = sees(&state.candidate) && sees(&state.baseline);
         if judged.order.1 == Kind::Traffic {
@@ -162,11 +117,12 @@ impl Policy {
             validity.clone_into(&mut state.validity);
         }
         let rules: Vec<&Rule> = self.plan.policy.rules.iter().collect();
-        let fired: Vec<Fired<'_>> = rules.iter().filter_map(|rule| self.fire(rule, &mut state, judged)).collect();
+        let of_rules = rules.iter().filter_map(|rule| self.fire(rule, &mut state, judged));
+        let findings: Vec<Finding> = of_rules.chain(verdict.findings).collect();
         let exposure = (judged.exposure)(&state.model, &state.candidate);
         state.declared_pct = exposure.declared_pct.or(state.declared_pct);
-        let Some(next) = Self::next(&state, &fired) else { return (state, None) };
-        let decision = self.decide(&state, judged, next, fired, exposure);
+        let Some(next) = Self::next(&state, &findings) else { return (state, None) };
+        let decision = self.decide(&state, judged, next, findings, exposure);
         state.sequence = decision.sequence;
         state_of(decision.action).clone_into(&mut state.state);
         state.cap_pct = decision.cap_pct;
@@ -177,7 +133,7 @@ impl Policy {
     }
 
     /// Holds one rule against the window; `Some` when enough of its last windows breached.
-    fn fire<'a>(&self, rule: &'a Rule, state: &mut RolloutState, judged: &Judged<'_>) -> Option<Fired<'a>> {
+    fn fire(&self, rule: &Rule, state: &mut RolloutState, judged: &Judged<'_>) -> Option<Finding> {
         let measured = measure(&self.plan, rule, &state.model, &state.candidate, judged.rows);
         let mut evidence = Vec::new();
         for Measured { row, estimate, bounds, breached } in measured {
@@ -191,15 +147,22 @@ impl Policy {
                 evidence.push(crate::verdict::evidence::evidence(rule, row, estimate, bounds, counted));
             }
         }
-        (!evidence.is_empty()).then_some(Fired { rule, evidence })
+        (!evidence.is_empty()).then(|| Finding {
+            source: rule.name.clone(),
+            action: rule.action,
+            cap_pct: rule.cap_pct,
+            hard: true,
+            reason: reason_of(&self.plan, rule, &evidence[0]),
+            evidence,
+        })
     }
 
     /// What to do now, when it differs from what is in force.
-    fn next(state: &RolloutState, fired: &[Fired<'_>]) -> Option<(Action, Option<f64>)> {
-        let severest = fired.iter().map(|fired| fired.rule.action).max();
+    fn next(state: &RolloutState, findings: &[Finding]) -> Option<(Action, Option<f64>)> {
+        let severest = findings.iter().map(|finding| finding.action).max();
         let current = action_of(&state.state);
         let cap_of = |action| {
-            let caps = fired.iter().filter(|fired| fired.rule.action == action).filter_map(|fired| fired.rule.cap_pct);
+            let caps = findings.iter().filter(|finding| finding.action == action).filter_map(|finding| finding.cap_pct);
             caps.min_by(f64::total_cmp)
         };
         match severest {
@@ -218,13 +181,13 @@ impl Policy {
         state: &RolloutState,
         judged: &Judged<'_>,
         (action, cap_pct): (Action, Option<f64>),
-        fired: Vec<Fired<'_>>,
+        findings: Vec<Finding>,
         exposure: Exposure,
     ) -> Decision {
         let policy = &self.plan.policy;
-        let reason = fired.iter().find(|fired| fired.rule.action == action).map_or_else(
+        let reason = findings.iter().find(|finding| finding.action == action).map_or_else(
             || Reason { code: "MANUAL".to_owned(), text: "no rule has breached in its last windows".to_owned() },
-            |fired| reason_of(&self.plan, fired),
+            |finding| finding.reason.clone(),
         );
         let mut decision = Decision {
             id: String::new(),
@@ -246,7 +209,7 @@ impl Policy {
             supersedes: state.in_force.clone(),
             authority: policy.authority.clone(),
             reason,
-            evidence: fired.into_iter().flat_map(|fired| fired.evidence).collect(),
+            evidence: findings.into_iter().flat_map(|finding| finding.evidence).collect(),
             exposure,
             inputs: DecisionInputs {
                 offsets: judged.offsets.clone(),
@@ -254,6 +217,7 @@ impl Policy {
                 reference: self.plan.reference.as_ref().map(|reference| reference.id.clone()).unwrap_or_default(),
                 engine: concat!("haldane ", env!("CARGO_PKG_VERSION")).to_owned(),
             },
+            ledger: Vec::new(),
             lease_s: LEASE_S,
             drill: false,
         };
@@ -282,11 +246,10 @@ fn history_of<'a>(state: &'a mut RolloutState, rule: &str, scope: &str) -> &'a m
     &mut state.history[place]
 }
 
-fn reason_of(plan: &Plan, fired: &Fired<'_>) -> Reason {
-    let first = &fired.evidence[0];
-    let code = metric::find(fired.rule.metric)
+fn reason_of(plan: &Plan, rule: &Rule, first: &Evidence) -> Reason {
+    let code = metric::find(rule.metric)
         .map_or("OUTCOME_REGRESSION", |metric| reason::code(plan, metric.spec(), &first.column));
-    Reason { code: code.to_owned(), text: reason::text(fired.rule, first) }
+    Reason { code: code.to_owned(), text: reason::text(rule, first) }
 }
 
 /// The state that an action leads to.

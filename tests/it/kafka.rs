@@ -252,6 +252,7 @@ fn decision(sequence: u64, action: Action) -> Decision {
             reference: String::new(),
             engine: "haldane".into(),
         },
+        ledger: Vec::new(),
         lease_s: 900,
         drill: false,
     }

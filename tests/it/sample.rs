@@ -65,6 +65,10 @@ pub(crate) fn decision(action: Action) -> Decision {
             lo: None,
             hi: Some(0.1),
             bound: 0.02,
+            test: "bound".to_owned(),
+            e_value: None,
+            alpha: None,
+            margin: None,
             n_candidate: 400,
             n_baseline: 1_600,
             breaches: (2, 3),
@@ -79,6 +83,7 @@ pub(crate) fn decision(action: Action) -> Decision {
             reference: String::new(),
             engine: "haldane".to_owned(),
         },
+        ledger: Vec::new(),
         lease_s: 900,
         drill: false,
     }

@@ -44,6 +44,10 @@ fn decision() -> Decision {
         lo: None,
         hi: None,
         bound: 0.02,
+        test: "bound".to_owned(),
+        e_value: None,
+        alpha: None,
+        margin: None,
         n_candidate: 1571,
         n_baseline: 5000,
         breaches: (2, 3),
@@ -75,6 +79,7 @@ fn decision() -> Decision {
             reference: String::new(),
             engine: "haldane".into(),
         },
+        ledger: Vec::new(),
         lease_s: 60,
         drill: false,
     }

@@ -3,99 +3,69 @@
 //! A guard sees each window once, in order, and keeps a few numbers per thing that it looks at; nothing is ever recomputed
 //! from later knowledge, so that the guarantees hold under constant watching.
 
+mod change;
 mod labels;
 mod moved;
 mod sensor;
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
-use crate::infer::pool::{Alarm, Pool};
+use self::change::{Detector, Gathered};
+use crate::metric::view::ViewKey;
 use crate::plan::{GuardPlan, Plan};
-use crate::summary::{Quality, Traffic};
+use crate::verdict::finding::Verdict;
+use crate::verdict::judged::{Counts, Judged};
 
-pub(crate) use sensor::Pair;
-use moved::Usual;
-use sensor::{QUANTILES, Sensor, sensors};
+/// Two versions in one window.
+#[derive(Debug)]
+pub(crate) struct Pair<'a, T> {
+    pub(crate) candidate: &'a T,
+    pub(crate) baseline: &'a T,
+}
 
-/// How quickly latency thresholds follow the baseline version.
-const THRESHOLD_MEMORY: f64 = 0.8;
+impl<T> Clone for Pair<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Pair<'_, T> {}
 
 /// The guards of a plan, the same for every candidate.
 #[derive(Debug, Clone)]
 pub(crate) struct Guards {
-    plan: GuardPlan,
-    sensors: Arc<[Sensor]>,
+    baseline_version: String,
+    detector: Detector,
 }
 
 /// What is known about one candidate so far.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Memory {
-    change: Pool,
-    before: Before,
-}
-
-/// What earlier windows looked like.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-struct Before {
-    /// Latency quantiles of the baseline version.
-    thresholds_ms: Option<[f64; 3]>,
-    /// How location and spread of latency and score differed.
-    usual: [[Usual; 2]; 2],
-}
-
-/// How strong the evidence of a change is, and where it comes from.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Change<'a> {
-    /// `R` of the whole family.
-    pub(crate) value: f64,
-    /// Sensors by what they contribute, largest first, with their own `R`.
-    pub(crate) by: Vec<(&'a Sensor, f64)>,
+    change: Gathered,
 }
 
 impl Guards {
     pub(crate) fn new(plan: &Plan, guard: &GuardPlan) -> Self {
-        Self { plan: guard.clone(), sensors: sensors(plan).into() }
+        Self { baseline_version: plan.policy.baseline_version.clone(), detector: Detector::new(plan, guard) }
     }
 
-    fn alarm(&self) -> Alarm {
-        Alarm { patience: self.plan.patience, windows_min: self.plan.windows_min }
-    }
-
-    /// Takes the traffic of one window.
-    pub(crate) fn traffic(&self, memory: &mut Memory, pair: Pair<'_, Traffic>) {
-        self.look(memory, |sensor, before| sensor.look.traffic(&self.plan, pair, before));
-        let now = QUANTILES.map(|q| pair.baseline.latency.quantile_ms(q));
-        if let [Some(p50), Some(p90), Some(p99)] = now {
-            let old = memory.before.thresholds_ms.unwrap_or([p50, p90, p99]);
-            let follow = |old: f64, new: f64| old * THRESHOLD_MEMORY + new * (1.0 - THRESHOLD_MEMORY);
-            memory.before.thresholds_ms = Some([follow(old[0], p50), follow(old[1], p90), follow(old[2], p99)]);
-        }
-    }
-
-    /// Takes the labels of one window.
-    pub(crate) fn labels(&self, memory: &mut Memory, pair: Pair<'_, Quality>) {
-        self.look(memory, |sensor, _| sensor.look.labels(&self.plan, pair));
-    }
-
-    fn look(&self, memory: &mut Memory, log_es: impl Fn(&Sensor, &mut Before) -> Option<Vec<f64>>) {
-        for sensor in self.sensors.iter() {
-            let log_es = log_es(sensor, &mut memory.before).unwrap_or_default();
-            let weight = sensor.part_weight();
-            for (part, log_e) in log_es.into_iter().enumerate() {
-                memory.change.update(sensor.first_part + part, log_e, weight, self.alarm());
+    /// Takes a judged window in, and says what all evidence so far calls for.
+    pub(crate) fn judge(&self, memory: &mut Memory, model: &str, candidate: &str, judged: &Judged<'_>) -> Verdict {
+        let key =
+            |version: &str| ViewKey { model: model.to_owned(), version: version.to_owned(), segment: String::new() };
+        let (candidate, baseline) = (key(candidate), key(&self.baseline_version));
+        match judged.newest {
+            Counts::Traffic(views) => {
+                if let Some((candidate, baseline)) = views.get(&candidate).zip(views.get(&baseline)) {
+                    self.detector.traffic(&mut memory.change, Pair { candidate, baseline });
+                }
+            }
+            Counts::Quality(views) => {
+                if let Some((candidate, baseline)) = views.get(&candidate).zip(views.get(&baseline)) {
+                    self.detector.labels(&mut memory.change, Pair { candidate, baseline });
+                }
             }
         }
-    }
-
-    /// What has changed, if anything.
-    pub(crate) fn change(&self, memory: &Memory) -> Change<'_> {
-        let of = |sensor: &Sensor| libm::exp(memory.change.log_mean(sensor.parts_with(sensor.part_weight())));
-        let mut by: Vec<(&Sensor, f64)> =
-            self.sensors.iter().map(|sensor| (sensor, of(sensor) / sensor.weight)).collect();
-        let value = by.iter().map(|(sensor, r)| r * sensor.weight).sum();
-        by.sort_by(|(a, x), (b, y)| (y * b.weight).total_cmp(&(x * a.weight)).then(a.first_part.cmp(&b.first_part)));
-        Change { value, by }
+        Verdict::default()
     }
 }

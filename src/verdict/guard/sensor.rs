@@ -6,8 +6,9 @@
 use crate::infer::contrast::{Split, difference, log_e_rate, log_e_tilt, normal_scores, squared};
 use crate::plan::{GuardPlan, Plan, Role};
 use crate::summary::{Category, Histogram, Quality, Traffic};
+use crate::verdict::guard::change::Before;
 use crate::verdict::guard::moved::{self, Usual};
-use crate::verdict::guard::{Before, labels};
+use crate::verdict::guard::{Pair, labels};
 
 /// Log odds ratios of a rate that must not rise.
 const WORSE: [f64; 4] = [0.3, 0.7, 1.4, 2.3];
@@ -24,20 +25,6 @@ pub(crate) const QUANTILES: [f64; 3] = [0.5, 0.9, 0.99];
 const SLOWER: [[f64; 3]; 3] = [[0.25, 0.5, 1.0], [0.3, 0.7, 1.3], [0.5, 1.0, 2.0]];
 /// Categories that are told apart; the last slot holds those that the reference does not know.
 const SLOTS: usize = 16;
-
-/// Two versions in one window.
-pub(crate) struct Pair<'a, T> {
-    pub(crate) candidate: &'a T,
-    pub(crate) baseline: &'a T,
-}
-
-impl<T> Clone for Pair<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Pair<'_, T> {}
 
 /// One thing that is looked at.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,12 +135,7 @@ impl Look {
     }
 
     /// `ln e` of each alternative from a window's traffic; `None` when the window says nothing about it.
-    pub(crate) fn traffic(
-        self,
-        guard: &GuardPlan,
-        pair: Pair<'_, Traffic>,
-        before: &mut Before,
-    ) -> Option<Vec<f64>> {
+    pub(crate) fn traffic(self, guard: &GuardPlan, pair: Pair<'_, Traffic>, before: &mut Before) -> Option<Vec<f64>> {
         let Pair { candidate, baseline } = pair;
         match self {
             Self::Failures => {
@@ -167,9 +149,7 @@ impl Look {
             }
             Self::Missing(place) => rate(missing(candidate, place), missing(baseline, place), &OTHER_SHARE),
             Self::Shape(index, role) => shape(guard, role, &candidate.numeric[index], &baseline.numeric[index]),
-            Self::Categories(index) => {
-                categories(guard, &candidate.categorical[index], &baseline.categorical[index])
-            }
+            Self::Categories(index) => categories(guard, &candidate.categorical[index], &baseline.categorical[index]),
             Self::Moved(index, place) => {
                 let usual = &mut before.usual[place];
                 moved(guard, usual, &candidate.numeric[index], &baseline.numeric[index])
@@ -234,12 +214,7 @@ fn shape(guard: &GuardPlan, role: Role, candidate: &Histogram, baseline: &Histog
     Some(tolerated.into_iter().flat_map(beyond).collect())
 }
 
-fn moved(
-    guard: &GuardPlan,
-    usual: &mut [Usual; 2],
-    candidate: &Histogram,
-    baseline: &Histogram,
-) -> Option<Vec<f64>> {
+fn moved(guard: &GuardPlan, usual: &mut [Usual; 2], candidate: &Histogram, baseline: &Histogram) -> Option<Vec<f64>> {
     if candidate.n() < guard.n_min || baseline.n() < guard.n_min {
         return None;
     }

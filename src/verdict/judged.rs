@@ -1,0 +1,37 @@
+//! A window on its way from the judge to the verdict: its numbers, its counts, and what they may be compared with.
+
+use crate::event::Micros;
+use crate::metric::row::WindowRow;
+use crate::metric::view::{Baselines, Views};
+use crate::summary::{Quality, Traffic};
+use crate::verdict::decision::Exposure;
+
+/// Which numbers of a window were judged. Traffic comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Traffic,
+    Quality,
+}
+
+/// Counts by model version and segment.
+pub(crate) enum Counts<'a> {
+    Traffic(&'a Views<Traffic>),
+    Quality(&'a Views<Quality>),
+}
+
+/// A window that was judged for the first time.
+pub(crate) struct Judged<'a> {
+    pub(crate) start: Micros,
+    pub(crate) end: Micros,
+    /// When the judgement fell due, and of which kind it is: judgements come in this order.
+    pub(crate) order: (Micros, Kind),
+    pub(crate) rows: &'a [WindowRow],
+    /// The counts of its newest part, which no earlier window held.
+    pub(crate) newest: &'a Counts<'a>,
+    /// Traffic share of a model's version.
+    pub(crate) exposure: &'a dyn Fn(&str, &str) -> Exposure,
+    /// What each version is compared with beside the baseline version.
+    pub(crate) baselines: Baselines<'a>,
+    /// Input offsets.
+    pub(crate) offsets: Vec<(String, u32, i64, i64)>,
+}
