@@ -56,8 +56,11 @@ pub struct Event {
 
 pub fn cut(low: f64, high: f64) -> Arc<Cut> {
     let edges: Vec<f64> = (0..=40).map(|i| low + (high - low) * f64::from(i) / 40.0).collect();
-    let recuts =
-        Recuts { bins10: (1..10).map(|i| i * 4).collect(), bins20: (1..20).map(|i| i * 2).collect(), doane: vec![] };
+    let recuts = Recuts {
+        bins10: (1..10).map(|i| i * 4).collect(),
+        bins20: (1..20).map(|i| i * 2).collect(),
+        ..Recuts::default()
+    };
     Arc::new(Cut { edges: Edges::new(edges).unwrap(), grid: Grid::for_range(low, high), recuts })
 }
 
@@ -122,6 +125,7 @@ pub fn plan(window: WindowKind) -> Plan {
         reference: None,
         metrics: MetricsPlan { names: METRICS.iter().map(|m| m.spec().name).collect(), compat: vec![], bins: 10 },
         policy: PolicyPlan {
+            guards: None,
             rollout: "world".into(),
             baseline_version: "v1".into(),
             authority: "AUTO".into(),
