@@ -12,7 +12,8 @@ use crate::sim::{self, World};
 /// Times before 1980 are taken for another unit.
 const MICROS_MIN: Micros = 315_532_800 * SECOND;
 /// What labels look like.
-const FORM: &str = "write a list of objects with stream, kind, test_start, end, change_time, change_end and scope (`v2` or `both`)";
+const FORM: &str =
+    "write a list of objects with stream, kind, test_start, end, change_time, change_end and scope (`v2` or `both`)";
 const TIMES: &str = "write all times in microseconds since 1970, and null where nothing changes";
 
 /// What happens in one stream. All times are microseconds since 1970.
@@ -77,7 +78,8 @@ impl Label {
             }
             Ok(_) => return wrong("it is not a list"),
             Err(error) => {
-                let hint = "write one list of objects, not one object per line, and null where there is no change, not NaN";
+                let hint =
+                    "write one list of objects, not one object per line, and null where there is no change, not NaN";
                 return Err(Error::user("it is not JSON").because(error).hint(hint));
             }
         };
@@ -158,8 +160,9 @@ mod tests {
 
     fn refused(text: &str) -> String {
         let error = Label::parse(text).unwrap_err();
-        let causes: Vec<String> =
-            std::iter::successors(std::error::Error::source(&error), |error| error.source()).map(ToString::to_string).collect();
+        let causes: Vec<String> = std::iter::successors(std::error::Error::source(&error), |error| error.source())
+            .map(ToString::to_string)
+            .collect();
         format!("{error}: {}; {}", causes.join(": "), error.advice().unwrap_or_default())
     }
 
@@ -177,7 +180,10 @@ mod tests {
         assert!(refused(&format!("{ONE}\n{ONE}")).contains("not one object per line"));
         assert!(refused(&format!("[{}]", ONE.replace("null", "NaN"))).contains("not NaN"));
         let milliseconds = refused(&format!("[{}]", ONE.replace("000000000", "000000")));
-        assert!(milliseconds.contains("label 1 (stream s)") && milliseconds.contains("microseconds since"), "{milliseconds}");
+        assert!(
+            milliseconds.contains("label 1 (stream s)") && milliseconds.contains("microseconds since"),
+            "{milliseconds}"
+        );
         let half = refused(&format!("[{}]", ONE.replace("1767420000000000.0", "1767420000000000.5")));
         assert!(half.contains("is not a whole number"), "{half}");
         let nobody = refused(&format!("[{}]", ONE.replace("\"v2\"", "null")));

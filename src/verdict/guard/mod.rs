@@ -68,7 +68,7 @@ impl Guards {
                 }
             }
         }
-        let findings = self.detector.finding(&memory.change, judged, &self.baseline_version).into_iter().collect();
+        let findings = self.detector.finding(&mut memory.change, judged, &self.baseline_version).into_iter().collect();
         Verdict { findings, suspicious: self.detector.suspects(&memory.change), ..Verdict::default() }
     }
 }
