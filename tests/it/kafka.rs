@@ -66,6 +66,7 @@ fn plan(sources: Vec<SourcePlan>) -> Plan {
         reference: None,
         metrics: MetricsPlan { names: Vec::new(), compat: Vec::new(), bins: 10 },
         policy: PolicyPlan {
+            guards: None,
             rollout: "toy".into(),
             baseline_version: "v1".into(),
             rules: Vec::new(),

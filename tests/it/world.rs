@@ -122,6 +122,7 @@ pub fn plan(window: WindowKind) -> Plan {
         reference: None,
         metrics: MetricsPlan { names: METRICS.iter().map(|m| m.spec().name).collect(), compat: vec![], bins: 10 },
         policy: PolicyPlan {
+            guards: None,
             rollout: "world".into(),
             baseline_version: "v1".into(),
             authority: "AUTO".into(),
