@@ -22,7 +22,7 @@ use crate::summary::Traffic;
 use crate::time::pane;
 use crate::verdict::judged::{Counts, Judged, Kind};
 use crate::verdict::policy::Policy;
-use crate::verdict::{RolloutState, decision::Exposure};
+use crate::verdict::{Command, RolloutState, decision::Exposure};
 
 /// One day.
 const DAY: Micros = 86_400 * SECOND;
@@ -139,6 +139,12 @@ impl Judge {
             }
             Frame::Tick(tick) => self.tick(tick),
         }
+    }
+
+    /// Carries out a command, at once.
+    pub fn command(&mut self, command: Command) -> Effects {
+        let (result, decisions, states) = self.policy.command(command);
+        Effects { decisions, states, results: vec![result], ..Effects::default() }
     }
 
     /// Takes counts.

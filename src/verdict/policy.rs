@@ -11,6 +11,7 @@ use crate::metric;
 use crate::metric::row::{ALL_VERSIONS, WindowRow};
 use crate::plan::{Action, Plan, Rule};
 use crate::scan::frame::OTHER;
+use crate::verdict::command::{Command, CommandResult, Outcome};
 use crate::verdict::decision::{
     Decision, DecisionInputs, Evidence, Exposure, Precondition, Reason, RolloutState, RuleHistory,
 };
@@ -68,6 +69,22 @@ impl Policy {
             self.states.insert(key, state);
         }
         (decisions, changed)
+    }
+
+    /// Carries out a command.
+    pub(crate) fn command(&mut self, command: Command) -> (CommandResult, Vec<Decision>, Vec<RolloutState>) {
+        let key = (command.model.clone(), command.candidate.clone());
+        let state = self.states.get(&key);
+        let result = CommandResult {
+            outcome: Outcome::Rejected,
+            text: "no command can be carried out yet".to_owned(),
+            sequence: state.map_or(0, |state| state.sequence),
+            state: None,
+            decisions: Vec::new(),
+            applied_after: state.map(|state| state.judged_upto),
+            command,
+        };
+        (result, Vec::new(), Vec::new())
     }
 
     /// Versions that are judged: those in the window, and those known of its models.
