@@ -21,7 +21,7 @@ use crate::scan::{Body, Checkpoint, Partial, Tick, frame::Frame};
 use crate::summary::Traffic;
 use crate::time::pane;
 use crate::verdict::judged::{Counts, Judged, Kind};
-use crate::verdict::policy::Policy;
+use crate::verdict::policy::{Outgoing, Policy};
 use crate::verdict::{Command, RolloutState, decision::Exposure};
 
 /// One day.
@@ -143,7 +143,7 @@ impl Judge {
 
     /// Carries out a command, at once.
     pub fn command(&mut self, command: Command) -> Effects {
-        let (result, decisions, states) = self.policy.command(command);
+        let (result, Outgoing { decisions, states }) = self.policy.command(command);
         Effects { decisions, states, results: vec![result], ..Effects::default() }
     }
 
@@ -370,7 +370,7 @@ impl Judge {
                 baselines,
                 offsets,
             };
-            let (decisions, states) = policy.judge(&judged);
+            let Outgoing { decisions, states } = policy.judge(&judged);
             effects.decisions.extend(decisions);
             effects.states.extend(states);
         }
