@@ -56,7 +56,7 @@ pub(crate) struct Guards {
 
 /// What is known about one candidate so far.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Memory {
+pub struct Memory {
     change: Gathered,
     rails: Watched,
     /// Of the newest traffic.
