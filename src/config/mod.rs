@@ -4,6 +4,7 @@
 //! sections are resolved together, and everything that contradicts is told at once, each with its line.
 
 mod document;
+mod guards;
 mod kafka;
 mod problem;
 mod read;
