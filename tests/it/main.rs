@@ -17,6 +17,7 @@ mod decode_columnar;
 mod decode_oracle;
 mod demo;
 mod detect;
+mod diff;
 mod envelope;
 mod flights;
 mod kafka;
