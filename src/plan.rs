@@ -14,7 +14,7 @@ use crate::kernel::bin::Edges;
 use crate::summary::Profile;
 use crate::summary::histogram::Cut;
 
-pub use self::guard::GuardPlan;
+pub use self::guard::{GuardPlan, SloPlan};
 
 /// The most panes one window may be made of.
 pub const PANES_PER_WINDOW_MAX: i64 = 1440;

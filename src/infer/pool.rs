@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use super::log_space::{log_add, log_sum};
 
-/// Parts of one family, in logarithms.
+/// Parts of one family: `ln(1 + R)`, which is finite from the start on and survives any format.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Pool {
-    log_r: Vec<f64>,
+    log_one_and_r: Vec<f64>,
 }
 
 /// When a family raises its alarm.
@@ -32,18 +32,20 @@ pub struct Alarm {
 impl Pool {
     /// Takes the next `ln e` of a part that has this weight in the family.
     pub fn update(&mut self, part: usize, log_e: f64, weight: f64, alarm: Alarm) {
-        if part >= self.log_r.len() {
-            self.log_r.resize(part + 1, f64::NEG_INFINITY);
+        if part >= self.log_one_and_r.len() {
+            self.log_one_and_r.resize(part + 1, 0.0);
         }
         let cut = libm::log(alarm.patience / weight) / f64::from(alarm.windows_min);
-        let log_r = &mut self.log_r[part];
-        *log_r = log_add(*log_r, 0.0) + log_e.min(cut);
+        let log = &mut self.log_one_and_r[part];
+        *log = log_add(0.0, *log + log_e.min(cut));
     }
 
     /// `ln R` of a part.
     #[must_use]
     pub fn log_r(&self, part: usize) -> f64 {
-        self.log_r.get(part).copied().unwrap_or(f64::NEG_INFINITY)
+        let log = self.log_one_and_r.get(part).copied().unwrap_or(0.0);
+        // ln(exp(log) - 1), without a difference of large numbers.
+        log + libm::log(-libm::expm1(-log))
     }
 
     /// `ln` of the weighted mean of some parts.

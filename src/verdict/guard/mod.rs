@@ -5,7 +5,9 @@
 
 mod change;
 mod labels;
+mod look;
 mod moved;
+mod naming;
 mod sensor;
 
 use serde::{Deserialize, Serialize};
@@ -66,6 +68,7 @@ impl Guards {
                 }
             }
         }
-        Verdict::default()
+        let findings = self.detector.finding(&memory.change, judged, &self.baseline_version).into_iter().collect();
+        Verdict { findings, suspicious: self.detector.suspects(&memory.change), ..Verdict::default() }
     }
 }
