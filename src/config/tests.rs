@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::event::SECOND;
-use crate::plan::{Baseline, Field, GuardPlan, Role as ColumnRole, Task, TimeFormat, WindowKind};
+use crate::plan::{Baseline, Field, GuardPlan, Role as ColumnRole, SloPlan, Task, TimeFormat, WindowKind};
 
 /// Names only what cannot be guessed.
 const SMALL: &str = "\
@@ -466,7 +466,8 @@ fn a_rollout_is_guarded_unless_the_file_says_otherwise() {
     assert_eq!(load(SMALL).plan.policy.guards, None);
     let chosen = guards(
         "guards: { alpha: 0.1%, beta: 0.1, planned_windows: 48, min_windows: 1, min_n: 50, design_effect: 1.5, \
-         contain_to: 2%, errors: 1.5, latency: 25%, loss: +10%, answers: 0.2 }\n",
+         contain_to: 2%, errors: 1.5, latency: 25%, loss: +10%, negligible: 0.2%, answers: 0.2, drift: 0.25, \
+         segments_max: 4, slo: { error_rate: 2%, latency: 250ms, latency_quantile: 95%, min_n: 10 } }\n",
     );
     let expected = GuardPlan {
         alpha: 0.001,
@@ -479,7 +480,17 @@ fn a_rollout_is_guarded_unless_the_file_says_otherwise() {
         errors: 1.5,
         latency: 0.25,
         loss: 1.1,
+        negligible: 0.002,
         answers: 0.2,
+        drift: 0.25,
+        segments_max: 4,
+        slo: SloPlan {
+            error_rate: Some(0.02),
+            latency_ms: Some(250.0),
+            latency_quantile: 0.95,
+            n_min: 10,
+            ..SloPlan::default()
+        },
     };
     assert_eq!(chosen, Some(expected));
 }
@@ -502,6 +513,11 @@ fn guards_must_make_sense() {
         "design_effect: 0.5",
         ": `design_effect` is 0.5",
         "write 1 when every request is independent, more when one entity asks often",
+    );
+    check(
+        "slo: { latency_quantile: 95% }",
+        ": `latency_quantile` is the share of answers that must be faster than `latency`",
+        "write both, such as `latency: 250ms` and `latency_quantile: 99%`",
     );
     check_error(
         &with("guards: { errors: 0.2 }\nrollout: { baseline: v1 }\n"),

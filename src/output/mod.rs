@@ -15,6 +15,7 @@ pub use decisions::DecisionWriter;
 pub use diff::{Course, Diff, Tally};
 pub use refusals::{DeadLetterWriter, Refusals};
 pub use summary::Summary;
+pub(crate) use text::aligned;
 pub use text::count;
 pub use windows::{WindowWriter, window_schema};
 

@@ -6,6 +6,7 @@ pub(crate) mod finding;
 pub(crate) mod guard;
 pub(crate) mod judged;
 pub(crate) mod policy;
+pub(crate) mod power;
 mod reason;
 
 pub use decision::{Decision, Evidence, RolloutState};
