@@ -118,11 +118,11 @@ segments_are_unknown: 1
     let misspelt = diff(dir.path(), PATIENT, strange, &[]).unwrap_err();
     assert!(misspelt.to_string().contains("b.yaml:"), "{misspelt}");
     let [a, b] = ["a.yaml", "b.yaml"].map(|name| dir.path().join(name));
-    fs::write(&b, SOURCES.replace("prediction_id", "request_id")).unwrap();
+    fs::write(&b, SOURCES.replace("prediction_id", "number")).unwrap();
     let file = fixture("predictions.parquet");
     let arguments = ["haldane", "replay", "-c", a.to_str().unwrap(), "--diff", b.to_str().unwrap()];
     let cli = haldane::cli::Cli::try_parse_from(arguments.into_iter().chain(file.to_str())).unwrap();
     let error = haldane::cli::run(&cli, &mut Vec::new()).unwrap_err();
     assert!(error.to_string().starts_with(&format!("with {}: {}", b.display(), file.display())), "{error}");
-    assert!(error.to_string().contains("no column `request_id`"), "{error}");
+    assert!(error.to_string().contains("no column `number`"), "{error}");
 }

@@ -24,6 +24,7 @@ mod kafka;
 mod live;
 mod one_log;
 mod oracle;
+mod power;
 mod recorded;
 mod replay;
 mod replay_laws;

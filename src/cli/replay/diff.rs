@@ -43,11 +43,7 @@ fn open(plan: &Arc<Plan>, args: &ReplayArgs) -> Result<Replay> {
 /// Says which of the two pipelines the files do not fit.
 fn unfit(error: &Error, pipeline: &Path) -> Error {
     let message = format!("with {}: {error}", pipeline.display());
-    let said = match error.fault() {
-        Fault::User => Error::user(message),
-        Fault::External => Error::external(message),
-        Fault::Internal => Error::internal(message),
-    };
+    let said = if error.fault() == Fault::External { Error::external(message) } else { Error::user(message) };
     said.hint(error.advice().unwrap_or("both pipelines must be able to read these files"))
 }
 
