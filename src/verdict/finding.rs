@@ -6,7 +6,7 @@ use crate::plan::Action;
 use crate::verdict::decision::{Evidence, Reason};
 
 /// Whether the data of a window can be trusted to say anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum Validity {
     /// It can.
     #[default]
