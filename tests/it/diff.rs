@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use arrow::array::AsArray as _;
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{DataType, Int64Type};
 use clap::Parser as _;
 use haldane::error::Result;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -52,10 +52,9 @@ fn times(version: &str) -> Vec<i64> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
     let mut times = Vec::new();
     for batch in reader.map(|batch| batch.unwrap()) {
-        let text = arrow::compute::cast(batch.column_by_name("version").unwrap(), &arrow::datatypes::DataType::Utf8);
-        let text = text.unwrap();
-        let at = batch.column_by_name("event_time_us").unwrap().as_primitive::<Int64Type>();
-        let rows = text.as_string::<i32>().iter().zip(at.values());
+        let column = |name: &str, kind| arrow::compute::cast(batch.column_by_name(name).unwrap(), kind).unwrap();
+        let (text, at) = (column("version", &DataType::Utf8), column("event_time", &DataType::Int64));
+        let rows = text.as_string::<i32>().iter().zip(at.as_primitive::<Int64Type>().values());
         times.extend(rows.filter(|(name, _)| *name == Some(version)).map(|(_, &at)| at));
     }
     times
