@@ -54,7 +54,7 @@ pub(super) fn number(value: f64) -> String {
 }
 
 /// Rows with their columns aligned, each line indented by `indent`.
-pub(super) fn aligned<const N: usize>(rows: &[[String; N]], indent: usize) -> String {
+pub(crate) fn aligned<const N: usize>(rows: &[[String; N]], indent: usize) -> String {
     let mut widths = [0; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
