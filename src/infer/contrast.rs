@@ -170,7 +170,9 @@ impl Cumulants {
 impl Saddle {
     fn find(weights: &[(f64, f64)], share: f64, draws: f64) -> Option<Self> {
         let rest = 1.0 - share;
-        let (mut log_factor, mut low, mut high) = (0.0_f64, -700.0_f64, 700.0_f64);
+        // Exact while few are drawn, and for any draw without a tilt.
+        let start = libm::log(draws / weights.iter().map(|(count, weight)| count * weight).sum::<f64>());
+        let (mut log_factor, mut low, mut high) = (start.clamp(-699.0, 699.0), -700.0_f64, 700.0_f64);
         for _ in 0..STEPS_MAX {
             let factor = libm::exp(log_factor);
             let (mut mean, mut variance) = (0.0, 0.0);
