@@ -3,19 +3,31 @@
 //! A guard sees each window once, in order, and keeps a few numbers per thing that it looks at; nothing is ever recomputed
 //! from later knowledge, so that the guarantees hold under constant watching.
 
+mod alike;
 mod change;
 mod labels;
 mod look;
 mod moved;
 mod naming;
+mod number;
+mod rail;
+mod record;
+mod ruling;
+mod scene;
 mod sensor;
+#[cfg(test)]
+mod tests;
+mod watch;
 
 use serde::{Deserialize, Serialize};
 
 use self::change::{Detector, Gathered};
+use self::scene::Scene;
+use self::watch::{Both, Rails, Watched};
 use crate::metric::view::ViewKey;
 use crate::plan::{GuardPlan, Plan};
-use crate::verdict::finding::Verdict;
+use crate::summary::{Quality, Traffic};
+use crate::verdict::finding::{Validity, Verdict};
 use crate::verdict::judged::{Counts, Judged};
 
 /// Two versions in one window.
@@ -37,38 +49,73 @@ impl<T> Copy for Pair<'_, T> {}
 #[derive(Debug, Clone)]
 pub(crate) struct Guards {
     baseline_version: String,
+    guard: GuardPlan,
     detector: Detector,
+    rails: Rails,
 }
 
 /// What is known about one candidate so far.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Memory {
+pub struct Memory {
     change: Gathered,
+    rails: Watched,
+    /// Of the newest traffic.
+    validity: Validity,
 }
 
 impl Guards {
     pub(crate) fn new(plan: &Plan, guard: &GuardPlan) -> Self {
-        Self { baseline_version: plan.policy.baseline_version.clone(), detector: Detector::new(plan, guard) }
+        Self {
+            baseline_version: plan.policy.baseline_version.clone(),
+            guard: guard.clone(),
+            detector: Detector::new(plan, guard),
+            rails: Rails::new(plan, guard),
+        }
     }
 
     /// Takes a judged window in, and says what all evidence so far calls for.
     pub(crate) fn judge(&self, memory: &mut Memory, model: &str, candidate: &str, judged: &Judged<'_>) -> Verdict {
         let key =
             |version: &str| ViewKey { model: model.to_owned(), version: version.to_owned(), segment: String::new() };
-        let (candidate, baseline) = (key(candidate), key(&self.baseline_version));
+        let keys = (key(candidate), key(&self.baseline_version));
+        let scene = Scene { judged, guard: &self.guard, model, version: candidate, baseline: &self.baseline_version };
         match judged.newest {
             Counts::Traffic(views) => {
-                if let Some((candidate, baseline)) = views.get(&candidate).zip(views.get(&baseline)) {
-                    self.detector.traffic(&mut memory.change, Pair { candidate, baseline });
-                }
+                self.traffic(memory, &Both { views, candidate: &keys.0, baseline: &keys.1 });
             }
             Counts::Quality(views) => {
-                if let Some((candidate, baseline)) = views.get(&candidate).zip(views.get(&baseline)) {
-                    self.detector.labels(&mut memory.change, Pair { candidate, baseline });
-                }
+                self.labels(memory, &Both { views, candidate: &keys.0, baseline: &keys.1 });
             }
         }
-        let findings = self.detector.finding(&mut memory.change, judged, &self.baseline_version).into_iter().collect();
-        Verdict { findings, suspicious: self.detector.suspects(&memory.change), ..Verdict::default() }
+        self.rule(memory, scene)
+    }
+
+    fn traffic(&self, memory: &mut Memory, both: &Both<'_, Traffic>) {
+        let Some(pair) = both.pair("") else {
+            memory.validity = Validity::Blind;
+            return;
+        };
+        let least = pair.candidate.rates.requests.min(pair.baseline.rates.requests);
+        memory.validity = if least < self.guard.n_min { Validity::Degraded } else { Validity::Valid };
+        self.detector.traffic(&mut memory.change, pair);
+        self.rails.traffic(&mut memory.rails, both);
+    }
+
+    fn labels(&self, memory: &mut Memory, both: &Both<'_, Quality>) {
+        let Some(pair) = both.pair("") else { return };
+        self.detector.labels(&mut memory.change, pair);
+        self.rails.labels(&mut memory.rails, both);
+    }
+
+    fn rule(&self, memory: &mut Memory, scene: Scene<'_, '_>) -> Verdict {
+        let mut verdict = Verdict { validity: memory.validity, cleared: true, ..Verdict::default() };
+        self.rails.rule(&mut memory.rails, scene, &mut verdict);
+        let change = self.detector.finding(&mut memory.change, scene.judged, &self.baseline_version);
+        verdict.findings.extend(change);
+        let suspects = self.detector.suspects(&memory.change);
+        verdict.suspicious |= suspects;
+        verdict.cleared &= !suspects;
+        verdict.safe &= !verdict.suspicious;
+        verdict
     }
 }
