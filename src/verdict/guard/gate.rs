@@ -6,7 +6,8 @@
 //! (`infer::contrast`, alpha 0.001, deflated by the configured design effect). Else the labels are biased: no verdict rests
 //! on them, and the data count as degraded.
 //!
-//! A window without any label of a version does not tell how many it waited for; the number last known is taken.
+//! A window without any label of a version does not tell how many it waited for; the number last known is taken, and
+//! before that the fewest that count (`GuardPlan::n_min`).
 //! **State**: six floats and six counts.
 
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,8 @@ impl Gate {
         for (side, coverage) in [candidate, baseline].into_iter().enumerate() {
             if coverage > 0.0 {
                 self.newest[side] = asked(arrived[side], coverage);
+            } else if self.newest[side] == 0 {
+                self.newest[side] = scene.guard.n_min;
             }
             self.asked[side] += self.newest[side];
             self.arrived[side] += arrived[side];

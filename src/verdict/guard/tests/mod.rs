@@ -48,7 +48,7 @@ pub(crate) fn row(version: &str, coverage: Option<f64>) -> WindowRow {
         p_value: None,
         n: 0,
         n_baseline: 0,
-        bins: None,
+        bins: 0,
         coverage,
     }
 }
