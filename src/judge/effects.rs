@@ -1,7 +1,7 @@
 //! What a step of the judge gives rise to.
 
 use crate::metric::row::WindowRow;
-use crate::verdict::{Decision, RolloutState};
+use crate::verdict::{CommandResult, Decision, RolloutState};
 
 /// What a step gives rise to; the shell carries it out.
 #[derive(Debug, Default)]
@@ -12,6 +12,8 @@ pub struct Effects {
     pub decisions: Vec<Decision>,
     /// Rollouts whose state changed.
     pub states: Vec<RolloutState>,
+    /// What became of commands.
+    pub results: Vec<CommandResult>,
 }
 
 impl Effects {
@@ -20,5 +22,6 @@ impl Effects {
         self.windows.extend(later.windows);
         self.decisions.extend(later.decisions);
         self.states.extend(later.states);
+        self.results.extend(later.results);
     }
 }

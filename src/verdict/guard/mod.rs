@@ -65,7 +65,7 @@ pub(crate) struct Guards {
 
 /// What is known about one candidate so far.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Memory {
+pub struct Memory {
     change: Gathered,
     rails: Watched,
     limits: Vec<Kept>,
@@ -127,7 +127,7 @@ impl Guards {
     fn rule(&self, memory: &mut Memory, scene: Scene<'_, '_>) -> Verdict {
         let mut verdict = Verdict { validity: memory.validity, cleared: true, ..Verdict::default() };
         self.rails.rule(&mut memory.rails, scene, &mut verdict);
-        let change = self.detector.finding(&memory.change, scene.judged, &self.baseline_version);
+        let change = self.detector.finding(&mut memory.change, scene.judged, &self.baseline_version);
         verdict.findings.extend(change);
         let suspects = self.detector.suspects(&memory.change);
         verdict.suspicious |= suspects;
