@@ -32,10 +32,10 @@ const WAITING_MAX: usize = 256;
 /// The guardrails of a plan.
 #[derive(Debug, Clone)]
 pub(crate) struct Rails {
-    pub(crate) guard: GuardPlan,
-    rails: Vec<(Rail, f64)>,
+    pub(super) guard: GuardPlan,
+    pub(super) rails: Vec<(Rail, f64)>,
     /// Places for segments; none without segments.
-    places: u32,
+    pub(super) places: u32,
 }
 
 /// What is known about all of them.
