@@ -9,7 +9,7 @@ pub use crate::judge::Effects;
 use crate::judge::{Judge, WindowRow};
 use crate::plan::Plan;
 use crate::scan::{Checkpoint, Counts, Partial, Scan};
-use crate::verdict::{Command, RolloutState};
+use crate::verdict::{Command, RolloutState, Scheduled};
 
 /// Scans for every lane and one judge, joined by an in-memory log.
 #[derive(Debug)]
@@ -64,6 +64,11 @@ impl Engine {
     /// Carries out a command, at once; its result says after which judgement that was.
     pub fn command(&mut self, command: Command) -> Effects {
         self.judge.command(command)
+    }
+
+    /// Notes a command of a replay, to be carried out at its place among the judgements.
+    pub fn schedule(&mut self, scheduled: Scheduled) {
+        self.judge.schedule(scheduled);
     }
 
     /// The open window as it stands now: provisional, never decided on.

@@ -22,9 +22,9 @@ use crate::error::{Error, Result};
 use crate::event::{EventKind, Micros, Poison, Reject};
 use crate::judge::Status;
 use crate::judge::WindowRow;
-use crate::plan::Action;
+use crate::plan::Signal;
 use crate::scan::Counts;
-use crate::verdict::{Decision, RolloutState};
+use crate::verdict::{Decision, RolloutState, Validity};
 
 /// The most series of `haldane_metric_value`: 50 columns times 10 metrics of 10 versions, an ordinary Prometheus's fill.
 pub const METRIC_SERIES_MAX: usize = 5_000;
@@ -143,7 +143,7 @@ impl Telemetry {
         for status in [Status::Ok, Status::Insufficient, Status::Undefined] {
             self.rows.with_label_values(&[status_name(status)]).inc_by(0);
         }
-        for action in [Action::Observe, Action::Warn, Action::Hold, Action::Contain, Action::Rollback] {
+        for action in Signal::ALL {
             self.decisions.with_label_values(&[action.name()]).inc_by(0);
         }
     }
@@ -251,8 +251,8 @@ impl Telemetry {
         for state in states {
             let key = [&state.rollout, &state.model, &state.candidate].map(Clone::clone);
             if series.put(key.clone(), state.judged_upto.0, ()) {
-                self.severity.with_label_values(&label_refs(&key)).set(severity(&state.state));
-                self.blind.with_label_values(&label_refs(&key)).set(i64::from(state.validity == "BLIND"));
+                self.severity.with_label_values(&label_refs(&key)).set(state.state.severity() as i64);
+                self.blind.with_label_values(&label_refs(&key)).set(i64::from(state.validity == Validity::Blind));
             } else {
                 self.series_dropped.inc();
             }
@@ -286,16 +286,6 @@ fn status_name(status: Status) -> &'static str {
 /// Brings a counter to a total. A total that fell, because a lane went to another process, leaves it where it is.
 fn raise(counter: &IntCounter, total: u64) {
     counter.inc_by(total.saturating_sub(counter.get()));
-}
-
-fn severity(state: &str) -> i64 {
-    match state {
-        "WARNED" => 1,
-        "HELD" => 2,
-        "CONTAINED" => 3,
-        "ROLLING_BACK" => 4,
-        _ => 0,
-    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge needs no more than 53 bits")]

@@ -78,8 +78,11 @@ impl Cluster {
 /// Thirty numbers and five categories per event, compared between two versions every minute.
 pub(crate) fn plan(topic: &str) -> Arc<Plan> {
     let edges: Vec<f64> = (0..=64).map(|edge| f64::from(edge) / 64.0).collect();
-    let recuts =
-        Recuts { bins10: (1..10).map(|i| i * 6).collect(), bins20: (1..20).map(|i| i * 3).collect(), doane: vec![] };
+    let recuts = Recuts {
+        bins10: (1..10).map(|i| i * 6).collect(),
+        bins20: (1..20).map(|i| i * 3).collect(),
+        ..Recuts::default()
+    };
     let cut =
         Arc::new(Cut { edges: Edges::new(edges).expect("rising edges"), grid: Grid::for_range(0.0, 1.0), recuts });
     let numeric = |name: String, role| NumericColumn { name, role, cut: Arc::clone(&cut) };

@@ -17,7 +17,14 @@ use super::log_space::{log_add, log_sum};
 /// Parts of one family, in logarithms.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Pool {
+    #[serde(deserialize_with = "impossible_as_null")]
     log_r: Vec<f64>,
+}
+
+/// JSON has no infinities: `ln 0` of a part that was never looked at is written as null.
+fn impossible_as_null<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
+    let parts: Vec<Option<f64>> = Vec::deserialize(from)?;
+    Ok(parts.into_iter().map(|log_r| log_r.unwrap_or(f64::NEG_INFINITY)).collect())
 }
 
 /// When a family raises its alarm.

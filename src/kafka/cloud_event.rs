@@ -8,7 +8,6 @@ use super::dead_letter::readable_headers;
 use super::producer::Outgoing;
 use crate::event::Micros;
 use crate::judge::WindowRow;
-use crate::plan::Action;
 use crate::verdict::{Command, CommandResult, Decision, RolloutState};
 
 /// Type of decisions.
@@ -55,8 +54,8 @@ impl Letter {
             ("ce_time", rfc3339(decision.time)),
             ("ce_recordedtime", rfc3339(recorded)),
             ("ce_sequence", format!("{:020}", decision.sequence)),
-            ("ce_severitytext", severity(decision.action).0.to_owned()),
-            ("ce_severitynumber", severity(decision.action).1.to_owned()),
+            ("ce_severitytext", decision.severity.names().0.to_owned()),
+            ("ce_severitynumber", decision.severity.names().1.to_owned()),
             ("ce_correlationid", decision.episode.clone()),
             ("ce_dataschema", "urn:haldane:decision:v1".to_owned()),
             ("ce_drill", decision.drill.to_string()),
@@ -137,16 +136,6 @@ fn headers(attributes: &[(&str, String)]) -> OwnedHeaders {
 
 fn json<T: serde::Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).expect("decisions and states have text keys and finite numbers")
-}
-
-/// Text and number of `OpenTelemetry`'s severity scale.
-fn severity(action: Action) -> (&'static str, &'static str) {
-    match action {
-        Action::Observe => ("INFO", "9"),
-        Action::Warn | Action::Hold => ("WARN", "13"),
-        Action::Contain => ("ERROR", "17"),
-        Action::Rollback => ("FATAL", "21"),
-    }
 }
 
 /// A time as RFC 3339 text in UTC with microseconds.

@@ -253,7 +253,11 @@ pub fn addressed(command: Command, states: impl FnOnce() -> Vec<RolloutState>) -
     if !command.candidate.is_empty() {
         return command;
     }
-    let about = |state: &RolloutState| state.in_force.contains(decision);
+    let about = |state: &RolloutState| {
+        let watched = state.effect.as_ref().map(|effect| &effect.decision);
+        let pending = state.pending.as_ref().map(|pending| &pending.decision);
+        state.in_force.contains(decision) || watched == Some(decision) || pending == Some(decision)
+    };
     match states().into_iter().find(about) {
         Some(state) => Command { model: state.model, candidate: state.candidate, ..command },
         None => command,

@@ -231,3 +231,26 @@ impl Outcome {
         }
     }
 }
+
+/// A command that is to be carried out at its place among the judgements of a replay.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scheduled {
+    /// The command.
+    pub command: Command,
+    /// The last judgement before it.
+    pub after: Position,
+}
+
+impl From<Command> for Scheduled {
+    /// By the time of its log: before the first judgement that falls due later.
+    fn from(command: Command) -> Self {
+        Self { after: (command.at, u8::MAX), command }
+    }
+}
+
+impl From<CommandResult> for Scheduled {
+    /// Where it was carried out before.
+    fn from(result: CommandResult) -> Self {
+        Self { after: result.applied_after.unwrap_or((Micros::MIN, 0)), command: result.command }
+    }
+}

@@ -9,7 +9,10 @@ pub(crate) mod judged;
 pub(crate) mod policy;
 mod reason;
 pub mod rollout;
+mod rules;
 
-pub use command::{Command, CommandKind, CommandResult, Outcome, Position};
-pub use decision::{Decision, Evidence, RolloutState};
-pub use rollout::State;
+pub use command::{Command, CommandKind, CommandResult, Outcome, Position, Scheduled};
+pub use decision::{Decision, Evidence};
+pub use finding::Validity;
+pub use guard::Memory;
+pub use rollout::{RolloutState, State};

@@ -40,7 +40,7 @@ pub(crate) struct Guards {
 
 /// What is known about one candidate so far.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Memory {
+pub struct Memory {
     change: Gathered,
 }
 

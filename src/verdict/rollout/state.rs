@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::plan::{Action, Signal};
+
 /// The verdict so far on a candidate. Its parameters (step of the ladder, cap) stand beside it in the rollout's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -70,5 +72,39 @@ impl State {
             Self::Superseded => "SUPERSEDED",
             Self::Retired => "RETIRED",
         }
+    }
+
+    /// How severe the restriction is that holds in this state.
+    #[must_use]
+    pub fn severity(self) -> Action {
+        match self {
+            Self::Suspect => Action::Warn,
+            Self::Held => Action::Hold,
+            Self::Contained => Action::Contain,
+            Self::RollingBack | Self::RolledBack => Action::Rollback,
+            _ => Action::Observe,
+        }
+    }
+
+    /// The state that a finding of some severity leads to.
+    pub(crate) fn under(action: Action) -> Self {
+        match action {
+            Action::Observe => Self::Observing,
+            Action::Warn => Self::Suspect,
+            Action::Hold => Self::Held,
+            Action::Contain => Self::Contained,
+            Action::Rollback => Self::RollingBack,
+        }
+    }
+
+    /// What asks for this state again; `None` where nothing is restricted.
+    pub(crate) fn asks_for(self) -> Option<Signal> {
+        Some(Signal::from(self.severity())).filter(|signal| signal.restricts() && self != Self::RolledBack)
+    }
+
+    /// Whether the candidate is judged at all.
+    #[must_use]
+    pub fn is_live(self) -> bool {
+        !matches!(self, Self::RolledBack | Self::Superseded | Self::Retired)
     }
 }
