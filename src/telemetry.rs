@@ -149,7 +149,9 @@ impl Telemetry {
         for action in Signal::ALL {
             self.decisions.with_label_values(&[action.name()]).inc_by(0);
         }
-        for (kind, outcome) in CommandKind::NAMES.into_iter().flat_map(|kind| Outcome::ALL.map(|outcome| (kind, outcome))) {
+        for (kind, outcome) in
+            CommandKind::NAMES.into_iter().flat_map(|kind| Outcome::ALL.map(|outcome| (kind, outcome)))
+        {
             self.commands.with_label_values(&[kind, outcome.name()]).inc_by(0);
         }
     }

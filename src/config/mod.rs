@@ -21,6 +21,7 @@ use std::sync::Arc;
 pub use kafka::{KafkaConfig, Mechanism, Protocol, Role, Secret, Security, Topics};
 
 use crate::error::{Error, Result};
+use crate::event::Micros;
 use crate::metric::{METRICS, Spec};
 use crate::plan::{Plan, Reference};
 use problem::Problems;
@@ -103,6 +104,14 @@ pub fn parse_reading(text: &str, origin: &str, base: &Path) -> Result<Pipeline> 
 #[must_use]
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(document::Document).to_value()
+}
+
+/// A span of time as it is written in pipeline files: a whole number and a unit, such as `30s` or `4h`.
+///
+/// # Errors
+/// In words, when it is none.
+pub fn span(text: &str) -> std::result::Result<Micros, String> {
+    text.parse::<value::Period>().map(|period| period.0)
 }
 
 fn load_for(path: &Path, purpose: Purpose) -> Result<Pipeline> {

@@ -3,7 +3,7 @@
 mod decisions;
 mod refusals;
 mod summary;
-mod text;
+pub(crate) mod text;
 mod windows;
 
 use std::fs::File;

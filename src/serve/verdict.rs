@@ -131,7 +131,9 @@ pub(super) fn answer(view: &View, terms: Option<&Terms>, question: &Question, ag
     let (state, judged) = match found.as_slice() {
         [one] => *one,
         [] => return Answer::wait("no such candidate has been judged yet"),
-        several => return Answer::wait(format!("{} candidates are of this name: add ?rollout= or ?model=", several.len())),
+        several => {
+            return Answer::wait(format!("{} candidates are of this name: add ?rollout= or ?model=", several.len()));
+        }
     };
     let fresh = alive && judged.is_some_and(|at| age.saturating_sub(at) <= terms.permit);
     let (verdict, reason) = word(state, terms, fresh, question.step);

@@ -130,9 +130,8 @@ mod tests {
     use super::*;
 
     /// Units that a name may end in, besides a counter's `_total`.
-    const UNITS: [&str; 10] = [
-        "_seconds", "_bytes", "_records", "_ratio", "_info", "_value", "_severity", "_blind", "_state", "_pending",
-    ];
+    const UNITS: [&str; 10] =
+        ["_seconds", "_bytes", "_records", "_ratio", "_info", "_value", "_severity", "_blind", "_state", "_pending"];
 
     #[test]
     fn every_name_is_unique_and_follows_the_naming_rules() {

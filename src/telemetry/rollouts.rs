@@ -103,4 +103,3 @@ fn contained(state: &RolloutState) -> Option<String> {
 fn with_state<'a>([rollout, model, candidate]: &'a Key, state: &'a str) -> [&'a str; 4] {
     [rollout, model, candidate, state]
 }
-
