@@ -14,6 +14,7 @@
 //! **State**: none. **Cost**: about a microsecond per tilt on 32 groups.
 
 use super::log_space::float;
+use super::normal::normal_quantile;
 
 /// Below this variance of the draw the two-group sum is taken term by term.
 const EXACT_VARIANCE_MAX: f64 = 50.0;
@@ -218,7 +219,7 @@ pub fn normal_scores(candidate: &[u64], baseline: &[u64]) -> Vec<(Split, f64)> {
     let (mut below, mut last_step) = (0_u64, f64::NEG_INFINITY);
     for (&c, &b) in candidate.iter().zip(baseline).filter(|(c, b)| **c + **b > 0) {
         let rank = (float(below) + float(c + b) / 2.0) / float(total);
-        let score = quantile_of_normal(rank).clamp(-SCORE_MAX, SCORE_MAX);
+        let score = normal_quantile(rank).clamp(-SCORE_MAX, SCORE_MAX);
         let step = (score / SCORE_STEP).round();
         below += c + b;
         match groups.last_mut() {
@@ -264,11 +265,6 @@ pub fn difference(groups: &[(Split, f64)]) -> Option<(f64, f64)> {
 #[must_use]
 pub fn squared(groups: &[(Split, f64)]) -> Vec<(Split, f64)> {
     groups.iter().map(|&(split, score)| (split, score * score)).collect()
-}
-
-/// The standard normal quantile.
-fn quantile_of_normal(p: f64) -> f64 {
-    std::f64::consts::SQRT_2 * statrs::function::erf::erf_inv(2.0 * p - 1.0)
 }
 
 #[cfg(test)]
