@@ -13,7 +13,10 @@ pub mod contrast;
 pub mod deff;
 pub mod hx;
 mod log_space;
+pub mod noncentral;
+pub mod normal;
 pub mod pool;
+pub mod psi_tolerance;
 pub mod special;
 #[cfg(test)]
 mod tests;
