@@ -5,6 +5,7 @@
 
 mod alike;
 mod change;
+mod drift;
 mod gate;
 mod labels;
 mod limit;
@@ -26,6 +27,7 @@ mod watch;
 use serde::{Deserialize, Serialize};
 
 use self::change::{Detector, Gathered};
+use self::drift::{Drift, Drifted, Versions};
 use self::gate::Gate;
 use self::rail::Rail;
 use self::scene::Scene;
@@ -61,6 +63,7 @@ pub(crate) struct Guards {
     detector: Detector,
     rails: Rails,
     limits: Vec<Limit>,
+    drift: Drift,
 }
 
 /// What is known about one candidate so far.
@@ -71,6 +74,7 @@ pub struct Memory {
     limits: Vec<Kept>,
     share: Share,
     gate: Gate,
+    drift: Drifted,
     /// Of the newest traffic.
     validity: Validity,
 }
@@ -83,6 +87,7 @@ impl Guards {
             detector: Detector::new(plan, guard),
             rails: Rails::new(plan, guard),
             limits: limits(plan, &guard.slo),
+            drift: Drift::new(plan, guard),
         }
     }
 
@@ -103,6 +108,26 @@ impl Guards {
         self.rule(memory, scene)
     }
 
+    /// Takes a judged window in for the baseline version itself, and says what the world does: it is warned of at most.
+    pub(crate) fn judge_world(&self, memory: &mut Memory, model: &str, judged: &Judged<'_>) -> Verdict {
+        let version = self.baseline_version.as_str();
+        let key = ViewKey { model: model.to_owned(), version: version.to_owned(), segment: String::new() };
+        let scene = Scene { judged, guard: &self.guard, model, version, baseline: version };
+        if let Counts::Traffic(views) = judged.newest {
+            match views.get(&key) {
+                Some(traffic) => {
+                    memory.validity = Validity::Valid;
+                    let versions = Versions { key: &key, version: traffic, baseline: None };
+                    self.drift.update(&mut memory.drift, versions, judged);
+                }
+                None => memory.validity = Validity::Blind,
+            }
+        }
+        let mut verdict = Verdict { validity: memory.validity, cleared: true, ..Verdict::default() };
+        self.drift.rule_world(&memory.drift, scene, &mut verdict);
+        verdict
+    }
+
     fn traffic(&self, memory: &mut Memory, both: &Both<'_, Traffic>, scene: Scene<'_, '_>) {
         let Some(pair) = both.pair("") else {
             memory.validity = Validity::Blind;
@@ -115,6 +140,8 @@ impl Guards {
         memory.limits.resize_with(self.limits.len(), Kept::default);
         memory.limits.iter_mut().zip(&self.limits).for_each(|(kept, &limit)| kept.update(limit, pair));
         memory.share.update(both, scene);
+        let (version, baseline) = (pair.candidate, Some((both.baseline, pair.baseline)));
+        self.drift.update(&mut memory.drift, Versions { key: both.candidate, version, baseline }, scene.judged);
     }
 
     fn labels(&self, memory: &mut Memory, both: &Both<'_, Quality>, scene: Scene<'_, '_>) {
@@ -136,6 +163,7 @@ impl Guards {
         for (kept, &limit) in memory.limits.iter().zip(&self.limits) {
             kept.rule(limit, effect, scene, &mut verdict);
         }
+        self.drift.rule(&memory.drift, scene, &mut verdict);
         memory.gate.rule(scene, &mut verdict);
         memory.share.rule(scene, &mut verdict);
         verdict.safe &= !verdict.suspicious && !verdict.findings.iter().any(|finding| finding.action >= Action::Hold);
