@@ -9,6 +9,8 @@
 //!
 //! Everything is a function of numbers and slices. States are a few floats, updated in the order of windows.
 
+pub mod autocorrelation;
+pub mod calibrator;
 pub mod contrast;
 pub mod deff;
 pub mod hx;
@@ -17,6 +19,7 @@ pub mod noncentral;
 pub mod normal;
 pub mod pool;
 pub mod psi_tolerance;
+pub mod shiryaev;
 pub mod special;
 #[cfg(test)]
 mod tests;

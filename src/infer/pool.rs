@@ -13,20 +13,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::log_space::{log_add, log_sum};
+pub use super::shiryaev::Alarm;
 
 /// Parts of one family: `ln(1 + R)`, which is finite from the start on and survives any format.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Pool {
     log_one_and_r: Vec<f64>,
-}
-
-/// When a family raises its alarm.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Alarm {
-    /// `A`: mean windows between false alarms.
-    pub patience: f64,
-    /// `k`: fewest windows that can raise it.
-    pub windows_min: u32,
 }
 
 impl Pool {
@@ -35,9 +27,8 @@ impl Pool {
         if part >= self.log_one_and_r.len() {
             self.log_one_and_r.resize(part + 1, 0.0);
         }
-        let cut = libm::log(alarm.patience / weight) / f64::from(alarm.windows_min);
-        let log = &mut self.log_one_and_r[part];
-        *log = log_add(0.0, *log + log_e.min(cut));
+                let log = &mut self.log_one_and_r[part];
+        *log = log_add(0.0, *log + log_e.min(alarm.cut(weight)));
     }
 
     /// `ln R` of a part.
