@@ -27,7 +27,7 @@ impl Pool {
         if part >= self.log_one_and_r.len() {
             self.log_one_and_r.resize(part + 1, 0.0);
         }
-                let log = &mut self.log_one_and_r[part];
+        let log = &mut self.log_one_and_r[part];
         *log = log_add(0.0, *log + log_e.min(alarm.cut(weight)));
     }
 

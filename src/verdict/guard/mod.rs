@@ -4,6 +4,7 @@
 //! from later knowledge, so that the guarantees hold under constant watching.
 
 mod alike;
+mod calibration;
 mod change;
 mod drift;
 mod gate;
@@ -26,6 +27,7 @@ mod watch;
 
 use serde::{Deserialize, Serialize};
 
+use self::calibration::Calibration;
 use self::change::{Detector, Gathered};
 use self::drift::{Drift, Drifted, Versions};
 use self::gate::Gate;
@@ -75,6 +77,7 @@ pub struct Memory {
     share: Share,
     gate: Gate,
     drift: Drifted,
+    calibration: Calibration,
     /// Of the newest traffic.
     validity: Validity,
 }
@@ -135,10 +138,11 @@ impl Guards {
         };
         let least = pair.candidate.rates.requests.min(pair.baseline.rates.requests);
         memory.validity = if least < self.guard.n_min { Validity::Degraded } else { Validity::Valid };
+        let effect = memory.rails.alike.effects(&self.guard)(Rail::Failed);
         self.detector.traffic(&mut memory.change, pair);
         self.rails.traffic(&mut memory.rails, both);
         memory.limits.resize_with(self.limits.len(), Kept::default);
-        memory.limits.iter_mut().zip(&self.limits).for_each(|(kept, &limit)| kept.update(limit, pair));
+        memory.limits.iter_mut().zip(&self.limits).for_each(|(kept, &limit)| kept.update(limit, pair, self.guard.planned, effect));
         memory.share.update(both, scene);
         let (version, baseline) = (pair.candidate, Some((both.baseline, pair.baseline)));
         self.drift.update(&mut memory.drift, Versions { key: both.candidate, version, baseline }, scene.judged);
@@ -149,6 +153,8 @@ impl Guards {
         let Some(pair) = both.pair("").filter(|_| may_speak) else { return };
         self.detector.labels(&mut memory.change, pair);
         self.rails.labels(&mut memory.rails, both);
+        let effect = memory.rails.alike.effects(&self.guard)(Rail::Loss);
+        memory.calibration.update(pair, effect, self.guard.alpha);
     }
 
     fn rule(&self, memory: &mut Memory, scene: Scene<'_, '_>) -> Verdict {
@@ -159,11 +165,11 @@ impl Guards {
         let suspects = self.detector.suspects(&memory.change);
         verdict.suspicious |= suspects;
         verdict.cleared &= !suspects;
-        let effect = memory.rails.alike.effects(&self.guard)(Rail::Failed);
         for (kept, &limit) in memory.limits.iter().zip(&self.limits) {
-            kept.rule(limit, effect, scene, &mut verdict);
+            kept.rule(limit, scene, &mut verdict);
         }
         self.drift.rule(&memory.drift, scene, &mut verdict);
+        memory.calibration.rule(scene, &mut verdict);
         memory.gate.rule(scene, &mut verdict);
         memory.share.rule(scene, &mut verdict);
         verdict.safe &= !verdict.suspicious && !verdict.findings.iter().any(|finding| finding.action >= Action::Hold);
