@@ -58,10 +58,9 @@ impl PsiTest {
             return None;
         }
         let cells = lump(reference, window, m.min(n) / (m + n));
-        let k = float(cells.len() as u64);
-        let share = |count: u64, total: f64| (float(count) + JEFFREYS) / (total + JEFFREYS * k);
-        let psi = cells.iter().map(|&(r, w)| {
-            let (p, q) = (share(r, m), share(w, n));
+        let added = JEFFREYS * float(cells.len() as u64);
+        let psi = cells.iter().map(|cell| {
+            let (p, q) = ((float(cell.0) + JEFFREYS) / (m + added), (float(cell.1) + JEFFREYS) / (n + added));
             (q - p) * libm::log(q / p)
         });
         let dof = u32::try_from(cells.len()).unwrap_or(u32::MAX).saturating_sub(1);
