@@ -85,7 +85,8 @@ impl Calibration {
             verdict.cleared = false;
             (Action::Contain, "the candidate is not calibrated, the baseline version is")
         };
-        let text = format!("{text}; scores less outcomes are {excess:+.4} on average, the baseline's {of_baseline:+.4}");
+        let text =
+            format!("{text}; scores less outcomes are {excess:+.4} on average, the baseline's {of_baseline:+.4}");
         let evidence = Evidence {
             metric: "calibration_in_the_large".to_owned(),
             convention: "score_less_outcome".to_owned(),
@@ -122,8 +123,7 @@ mod tests {
     }
 
     fn actions(candidate: i64, baseline: i64, windows: u32) -> Vec<Action> {
-        let (guard, mut calibration, mut verdict) =
-            (GuardPlan::default(), Calibration::default(), Verdict::default());
+        let (guard, mut calibration, mut verdict) = (GuardPlan::default(), Calibration::default(), Verdict::default());
         let (candidate, baseline) = (quality(candidate), quality(baseline));
         let pair = Pair { candidate: &candidate, baseline: &baseline };
         (0..windows).for_each(|_| calibration.update(pair, 1.0, guard.alpha));

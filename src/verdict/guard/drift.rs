@@ -109,7 +109,11 @@ impl Drift {
                 Role::Score => "SCORE_DRIFT",
                 Role::Latency => return None,
             };
-            Some(Column { name: column.name.clone(), code, place: Place::Numeric(index, column.cut.recuts.bins20.clone()) })
+            Some(Column {
+                name: column.name.clone(),
+                code,
+                place: Place::Numeric(index, column.cut.recuts.bins20.clone()),
+            })
         });
         let categorical = plan.columns.categorical.iter().enumerate().map(|(index, column)| Column {
             name: column.name.clone(),
@@ -182,8 +186,11 @@ impl Drift {
             most = most.max(e_value(strongest));
             verdict.cleared &= strongest < bound;
             verdict.suspicious |= strongest >= bound + (libm::log(patience) - bound) / 2.0;
-            let named: Vec<usize> =
-                self.listed(&against.version).into_iter().filter(|column| quiet(column) && concurrent.contains(column)).collect();
+            let named: Vec<usize> = self
+                .listed(&against.version)
+                .into_iter()
+                .filter(|column| quiet(column) && concurrent.contains(column))
+                .collect();
             if !named.is_empty() {
                 let text = "the candidate moved and the baseline version did not";
                 self.find(Action::Contain, &named, &against.version, (reference, text), scene, verdict);

@@ -89,7 +89,9 @@ impl Gate {
         let [candidate, baseline] = self.coverage().map(|coverage| coverage * 100.0);
         verdict.validity = verdict.validity.max(Validity::Degraded);
         verdict.safe = false;
-        let text = format!("labels: LABEL_BIASED, {candidate:.0} % of the candidate's arrived and {baseline:.0} % of the baseline's");
+        let text = format!(
+            "labels: LABEL_BIASED, {candidate:.0} % of the candidate's arrived and {baseline:.0} % of the baseline's"
+        );
         verdict.waits_for.push(text);
     }
 }

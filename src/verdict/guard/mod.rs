@@ -142,7 +142,11 @@ impl Guards {
         self.detector.traffic(&mut memory.change, pair);
         self.rails.traffic(&mut memory.rails, both);
         memory.limits.resize_with(self.limits.len(), Kept::default);
-        memory.limits.iter_mut().zip(&self.limits).for_each(|(kept, &limit)| kept.update(limit, pair, self.guard.planned, effect));
+        memory
+            .limits
+            .iter_mut()
+            .zip(&self.limits)
+            .for_each(|(kept, &limit)| kept.update(limit, pair, self.guard.planned, effect));
         memory.share.update(both, scene);
         let (version, baseline) = (pair.candidate, Some((both.baseline, pair.baseline)));
         self.drift.update(&mut memory.drift, Versions { key: both.candidate, version, baseline }, scene.judged);

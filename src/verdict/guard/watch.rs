@@ -208,11 +208,7 @@ impl Rails {
 }
 
 /// Visits all traffic and every segment that has a place, where both versions have events.
-fn each_view<T>(
-    watched: &mut Watched,
-    both: &Both<'_, T>,
-    mut visit: impl FnMut(&str, &mut View, Pair<'_, T>),
-) {
+fn each_view<T>(watched: &mut Watched, both: &Both<'_, T>, mut visit: impl FnMut(&str, &mut View, Pair<'_, T>)) {
     let segments = watched.segments.iter_mut().map(|(segment, view)| (segment.as_str(), view));
     for (segment, view) in std::iter::once(("", &mut watched.all)).chain(segments) {
         if let Some(pair) = both.pair(segment) {

@@ -69,7 +69,8 @@ fn with_segments(mut views: Views<Traffic>) -> Views<Traffic> {
 #[test]
 fn nothing_acts_before_the_fewest_windows_even_if_everything_fails_everywhere() {
     let slow = (0..3).map(|q| (Rail::Slow(q), 0.1));
-    let of: Vec<(Rail, f64)> = [(Rail::Failed, 0.3), (Rail::Rejected, 0.03), (Rail::Loss, 0.37)].into_iter().chain(slow).collect();
+    let of: Vec<(Rail, f64)> =
+        [(Rail::Failed, 0.3), (Rail::Rejected, 0.03), (Rail::Loss, 0.37)].into_iter().chain(slow).collect();
     for places in [0, SEGMENTS] {
         let rails = rails(&of, u32::try_from(places).unwrap());
         let mut watched = Watched::default();
@@ -163,7 +164,9 @@ fn deterioration_within_the_margin_contains_until_it_is_shown_to_be_within() {
 fn what_a_candidate_earned_before_does_not_excuse_it() {
     let rails = rails(&[(Rail::Failed, 1.0)], 0);
     let mut watched = Watched::default();
-    (0..200).for_each(|_| assert_eq!(severest(&feed(&rails, &mut watched, &window((5000, 100), (5000, 100)))), Action::Observe));
+    (0..200).for_each(|_| {
+        assert_eq!(severest(&feed(&rails, &mut watched, &window((5000, 100), (5000, 100)))), Action::Observe)
+    });
     let after: Vec<Verdict> = (0..12).map(|_| feed(&rails, &mut watched, &window((5000, 200), (5000, 100)))).collect();
     let last = after.last().expect("windows");
     assert_eq!((severest(last), last.cleared), (Action::Rollback, false));
