@@ -5,7 +5,7 @@
 
 mod bug;
 mod kind;
-mod rng;
+pub(crate) mod rng;
 mod world;
 
 pub use bug::Bug;
