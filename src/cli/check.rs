@@ -202,8 +202,8 @@ fn kafka(kafka: &KafkaConfig) -> Vec<String> {
     vec![
         format!("{} over {}, group {}", kafka.brokers, kafka.security.protocol.name(), kafka.group),
         format!(
-            "decisions to {}, states to {}, refused events to {}",
-            topics.control, topics.state, topics.dead_letter
+            "decisions to {}, states to {}, commands from {}, refused events to {}",
+            topics.control, topics.state, topics.commands, topics.dead_letter
         ),
     ]
 }

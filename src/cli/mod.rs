@@ -2,11 +2,15 @@
 
 pub mod baseline;
 pub mod check;
+#[cfg(feature = "kafka")]
+pub mod command;
 #[cfg(all(feature = "kafka", feature = "serve"))]
 pub mod demo;
 pub mod detect;
 pub mod power;
 pub mod replay;
+#[cfg(feature = "kafka")]
+pub mod rollouts;
 #[cfg(all(feature = "kafka", feature = "serve"))]
 pub mod run;
 pub mod schema;
@@ -48,6 +52,13 @@ pub enum Command {
     /// Run the service: read Kafka, judge windows, publish decisions.
     #[cfg(all(feature = "kafka", feature = "serve"))]
     Run(run::RunArgs),
+    /// Show where every candidate stands.
+    #[cfg(feature = "kafka")]
+    Rollouts(rollouts::RolloutsArgs),
+    /// Steer a rollout.
+    #[cfg(feature = "kafka")]
+    #[command(flatten)]
+    Steer(command::Request),
     /// Replay files through a pipeline and show what would have been decided.
     Replay(replay::ReplayArgs),
     /// Judge every stream of a folder, and score the alarms when it is known what changed.
@@ -70,6 +81,10 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         Command::Demo(args) => demo::run(args, out),
         #[cfg(all(feature = "kafka", feature = "serve"))]
         Command::Run(args) => run::run(args, out),
+        #[cfg(feature = "kafka")]
+        Command::Rollouts(args) => rollouts::run(args, out),
+        #[cfg(feature = "kafka")]
+        Command::Steer(request) => command::run(request, out),
         Command::Replay(args) => replay::run(args, out),
         Command::Detect(args) => detect::run(args, out),
         Command::Baseline(command) => baseline::run(command, out),

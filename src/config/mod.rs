@@ -22,6 +22,7 @@ use std::sync::Arc;
 pub use kafka::{KafkaConfig, Mechanism, Protocol, Role, Secret, Security, Topics};
 
 use crate::error::{Error, Result};
+use crate::event::Micros;
 use crate::metric::{METRICS, Spec};
 use crate::plan::{Plan, Reference};
 use problem::Problems;
@@ -120,6 +121,14 @@ pub fn share(text: &str) -> std::result::Result<f64, String> {
 /// In words, when it is not.
 pub fn times(text: &str) -> std::result::Result<f64, String> {
     text.parse::<value::Margin>().map(|margin| margin.0)
+}
+
+/// A span of time as it is written in pipeline files: a whole number and a unit, such as `30s` or `4h`.
+///
+/// # Errors
+/// In words, when it is none.
+pub fn span(text: &str) -> std::result::Result<Micros, String> {
+    text.parse::<value::Period>().map(|period| period.0)
 }
 
 fn load_for(path: &Path, purpose: Purpose) -> Result<Pipeline> {

@@ -14,7 +14,7 @@ use crate::baseline::ProfileBuilder;
 use crate::config::{self, Pipeline, reference};
 use crate::error::{Error, Result};
 use crate::event::Micros;
-use crate::plan::{Action, Plan, WindowKind};
+use crate::plan::{Plan, WindowKind};
 
 /// What errors call a made pipeline.
 const ORIGIN: &str = "pipeline made from the columns";
@@ -207,6 +207,6 @@ impl Recipe {
     /// As [`Recipe::plan`].
     pub fn judge(&self, stream: &Stream) -> Result<Vec<Alarm>> {
         let decisions = stream.replay(&self.plan(stream)?);
-        Ok(decisions.iter().filter(|decision| decision.action > Action::Observe).map(Alarm::of).collect())
+        Ok(decisions.iter().filter(|decision| decision.action.is_adverse()).map(Alarm::of).collect())
     }
 }

@@ -13,7 +13,7 @@ use crate::batch::EventBatch;
 use crate::engine::Effects;
 use crate::error::Result;
 use crate::event::{EventKind, Micros, SECOND};
-use crate::plan::Action;
+use crate::plan::Signal;
 use crate::verdict::Decision;
 
 /// Traffic is counted by the minute.
@@ -98,7 +98,7 @@ enum FoundIn {
 struct Pair<'a> {
     model: &'a str,
     candidate: &'a str,
-    action: Action,
+    action: Signal,
     found_in: FoundIn,
     /// How much later B said so.
     shift_us: Option<Micros>,
@@ -138,7 +138,7 @@ impl<'a> Diff<'a> {
     /// Decisions about one candidate, in the order in which they first fell.
     fn pairs(&self, candidate: Candidate<'a>) -> Vec<Pair<'a>> {
         let [a, b] = self.courses.map(|course| course.of(candidate));
-        let actions: BTreeSet<Action> = a.iter().chain(&b).map(|(_, decision)| decision.action).collect();
+        let actions: BTreeSet<Signal> = a.iter().chain(&b).map(|(_, decision)| decision.action).collect();
         let mut pairs = Vec::new();
         for action in actions {
             let only = |course: &[&'a (Micros, Decision)]| -> Vec<&'a (Micros, Decision)> {
@@ -203,7 +203,7 @@ impl<'a> Diff<'a> {
 
 fn pair<'a>(
     (model, candidate): Candidate<'a>,
-    action: Action,
+    action: Signal,
     a: Option<&'a (Micros, Decision)>,
     b: Option<&'a (Micros, Decision)>,
 ) -> Pair<'a> {
@@ -246,10 +246,10 @@ impl Pair<'_> {
 /// Caps in turn: when each came into force, as a share of traffic; `None` lifts it.
 fn caps(decisions: &[&(Micros, Decision)]) -> Vec<(Micros, Option<f64>)> {
     let cap = |decision: &Decision| match decision.action {
-        Action::Rollback => Some(Some(0.0)),
-        Action::Contain => decision.cap_pct.map(|cap| Some(cap / 100.0)),
-        Action::Observe => Some(None),
-        Action::Warn | Action::Hold => None,
+        Signal::Rollback => Some(Some(0.0)),
+        Signal::Contain => decision.cap_pct.map(|cap| Some(cap / 100.0)),
+        Signal::Observe | Signal::PromoteOk | Signal::Resume => Some(None),
+        _ => None,
     };
     decisions.iter().filter_map(|(at, decision)| cap(decision).map(|cap| (*at, cap))).collect()
 }
@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn decisions_of_one_side_are_named_so() {
         let shifted =
-            |shift_us| Pair { found_in: FoundIn::Both, shift_us, ..super::pair(("m", "v"), Action::Hold, None, None) };
+            |shift_us| Pair { found_in: FoundIn::Both, shift_us, ..super::pair(("m", "v"), Signal::Hold, None, None) };
         assert_eq!(shifted(Some(0)).remark(), "alike");
         assert_eq!(shifted(Some(-90 * MINUTE)).remark(), "B 1 h 30 min earlier");
         assert_eq!(shifted(Some(MINUTE)).remark(), "B 1 min later");

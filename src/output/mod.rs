@@ -4,7 +4,7 @@ mod decisions;
 mod diff;
 mod refusals;
 mod summary;
-mod text;
+pub(crate) mod text;
 mod windows;
 
 use std::fs::File;

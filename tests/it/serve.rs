@@ -56,6 +56,7 @@ fn server() -> (Server, Arc<Shared>) {
         windows: vec![row("amount", 10, Some(0.3)), row("age", 10, None)],
         decisions: vec![decision(Action::Warn), decision(Action::Contain)],
         states: vec![state("v2", "CONTAINED", "VALID"), state("v3", "OBSERVING", "BLIND")],
+        ..Effects::default()
     };
     shared.publish(&effects);
     shared.provisional(vec![row("amount", 20, Some(0.4))]);

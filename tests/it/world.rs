@@ -56,8 +56,11 @@ pub struct Event {
 
 pub fn cut(low: f64, high: f64) -> Arc<Cut> {
     let edges: Vec<f64> = (0..=40).map(|i| low + (high - low) * f64::from(i) / 40.0).collect();
-    let recuts =
-        Recuts { bins10: (1..10).map(|i| i * 4).collect(), bins20: (1..20).map(|i| i * 2).collect(), doane: vec![] };
+    let recuts = Recuts {
+        bins10: (1..10).map(|i| i * 4).collect(),
+        bins20: (1..20).map(|i| i * 2).collect(),
+        ..Recuts::default()
+    };
     Arc::new(Cut { edges: Edges::new(edges).unwrap(), grid: Grid::for_range(low, high), recuts })
 }
 

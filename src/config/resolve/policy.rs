@@ -6,7 +6,7 @@ use crate::config::guards::without_rollout;
 use crate::config::problem::{Problems, suggestion};
 use crate::config::value::{At, OrOff};
 use crate::metric::{Reads, Spec};
-use crate::plan::{Action, Against, Baseline, Bound, GuardPlan, PolicyPlan, Rule};
+use crate::plan::{Action, Against, Baseline, Bound, GuardPlan, PolicyPlan, RolloutPlan, Rule};
 
 /// The most windows a rule looks back on.
 const WINDOWS_MAX: u64 = 1000;
@@ -43,7 +43,7 @@ pub(crate) fn policy(document: &Document, scope: Scope<'_>, problems: &mut Probl
     }
     let authority = rollout.map(|rollout| rollout.authority).unwrap_or_default().name().to_owned();
     let guards = guards(document, problems);
-    PolicyPlan { rollout: name, baseline_version, authority, rules, guards }
+    PolicyPlan { rollout: name, baseline_version, authority, rules, guards, stages: RolloutPlan::default() }
 }
 
 /// What guards a rollout: the default, unless the file says otherwise.

@@ -79,6 +79,13 @@ pub(crate) struct Contribution<'a> {
     pub(crate) seen: Seen,
 }
 
+impl Gathered {
+    /// The newest window has been looked at: it counts once.
+    pub(crate) fn spend(&mut self) {
+        self.seen.iter_mut().for_each(|seen| seen.e = 0.0);
+    }
+}
+
 impl Contribution<'_> {
     /// Its part of the family's `R`.
     pub(crate) fn share(&self) -> f64 {
@@ -119,7 +126,6 @@ impl Detector {
     fn look(&self, gathered: &mut Gathered, read: impl Fn(&Sensor, &mut Before) -> Option<Reading>) {
         gathered.seen.resize(self.sensors.len(), Seen::default());
         for (sensor, seen) in self.sensors.iter().zip(&mut gathered.seen) {
-            seen.e = 0.0;
             let Some(reading) = read(sensor, &mut gathered.before) else { continue };
             let weight = sensor.part_weight();
             for (part, log_e) in reading.log_es.iter().enumerate() {

@@ -207,3 +207,42 @@ fn slots(category: &Category) -> [u64; SLOTS] {
 fn float(count: u64) -> f64 {
     count as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_that_rises_is_evidence_and_one_that_stays_is_none() {
+        let risen = rate((6, 100), (4, 400), &WORSE).unwrap();
+        assert!(risen.log_es.iter().any(|log_e| *log_e > 2.0), "{risen:?}");
+        assert!((risen.difference - 0.05).abs() < 1e-12 && risen.n == (100, 400));
+        let same = rate((10, 1000), (40, 4000), &WORSE).unwrap();
+        assert!(same.log_es.iter().all(|log_e| *log_e < 0.0), "{same:?}");
+        assert_eq!(rate((0, 0), (40, 4000), &WORSE), None);
+    }
+
+    #[test]
+    fn unseen_categories_share_the_last_slot_and_without_a_reference_names_are_spread() {
+        let mut known = Category::new(2);
+        known.known = vec![5, 7];
+        known.add_unseen("new", 3);
+        known.other = 2;
+        let slots_of_known = slots(&known);
+        assert_eq!((slots_of_known[0], slots_of_known[1], slots_of_known[SLOTS - 1]), (5, 7, 5));
+        let mut unknown = Category::new(0);
+        ["a", "b", "c"].into_iter().for_each(|name| unknown.add_unseen(name, 4));
+        assert_eq!(slots(&unknown)[SLOTS - 1], 0);
+        assert_eq!(slots(&unknown).iter().sum::<u64>(), 12);
+    }
+
+    #[test]
+    fn a_category_that_gains_is_found_whatever_the_others_do() {
+        let of = |counts: [u64; 3]| Category { known: counts.to_vec(), ..Category::new(3) };
+        let reading = categories(&GuardPlan::default(), &of([40, 20, 40]), &of([200, 120, 80])).unwrap();
+        assert!((reading.difference - 0.2).abs() < 1e-12, "total variation {}", reading.difference);
+        let best = reading.log_es.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        assert!(best > 4.0, "{best}");
+        assert_eq!(reading.log_es.len(), SLOTS * OTHER_SHARE.len());
+    }
+}

@@ -5,7 +5,9 @@
 
 mod alike;
 mod change;
+mod gate;
 mod labels;
+mod limit;
 mod look;
 mod moved;
 mod naming;
@@ -15,6 +17,8 @@ mod record;
 mod ruling;
 mod scene;
 mod sensor;
+mod share;
+mod slo;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -22,10 +26,14 @@ mod watch;
 use serde::{Deserialize, Serialize};
 
 use self::change::{Detector, Gathered};
+use self::gate::Gate;
+use self::rail::Rail;
 use self::scene::Scene;
+use self::share::Share;
+use self::slo::{Kept, Limit, limits};
 use self::watch::{Both, Rails, Watched};
 use crate::metric::view::ViewKey;
-use crate::plan::{GuardPlan, Plan};
+use crate::plan::{Action, GuardPlan, Plan};
 use crate::summary::{Quality, Traffic};
 use crate::verdict::finding::{Validity, Verdict};
 use crate::verdict::judged::{Counts, Judged};
@@ -52,13 +60,17 @@ pub(crate) struct Guards {
     guard: GuardPlan,
     detector: Detector,
     rails: Rails,
+    limits: Vec<Limit>,
 }
 
 /// What is known about one candidate so far.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Memory {
+pub struct Memory {
     change: Gathered,
     rails: Watched,
+    limits: Vec<Kept>,
+    share: Share,
+    gate: Gate,
     /// Of the newest traffic.
     validity: Validity,
 }
@@ -70,6 +82,7 @@ impl Guards {
             guard: guard.clone(),
             detector: Detector::new(plan, guard),
             rails: Rails::new(plan, guard),
+            limits: limits(plan, &guard.slo),
         }
     }
 
@@ -81,16 +94,16 @@ impl Guards {
         let scene = Scene { judged, guard: &self.guard, model, version: candidate, baseline: &self.baseline_version };
         match judged.newest {
             Counts::Traffic(views) => {
-                self.traffic(memory, &Both { views, candidate: &keys.0, baseline: &keys.1 });
+                self.traffic(memory, &Both { views, candidate: &keys.0, baseline: &keys.1 }, scene);
             }
             Counts::Quality(views) => {
-                self.labels(memory, &Both { views, candidate: &keys.0, baseline: &keys.1 });
+                self.labels(memory, &Both { views, candidate: &keys.0, baseline: &keys.1 }, scene);
             }
         }
         self.rule(memory, scene)
     }
 
-    fn traffic(&self, memory: &mut Memory, both: &Both<'_, Traffic>) {
+    fn traffic(&self, memory: &mut Memory, both: &Both<'_, Traffic>, scene: Scene<'_, '_>) {
         let Some(pair) = both.pair("") else {
             memory.validity = Validity::Blind;
             return;
@@ -99,10 +112,14 @@ impl Guards {
         memory.validity = if least < self.guard.n_min { Validity::Degraded } else { Validity::Valid };
         self.detector.traffic(&mut memory.change, pair);
         self.rails.traffic(&mut memory.rails, both);
+        memory.limits.resize_with(self.limits.len(), Kept::default);
+        memory.limits.iter_mut().zip(&self.limits).for_each(|(kept, &limit)| kept.update(limit, pair));
+        memory.share.update(both, scene);
     }
 
-    fn labels(&self, memory: &mut Memory, both: &Both<'_, Quality>) {
-        let Some(pair) = both.pair("") else { return };
+    fn labels(&self, memory: &mut Memory, both: &Both<'_, Quality>, scene: Scene<'_, '_>) {
+        let may_speak = memory.gate.update(both, scene);
+        let Some(pair) = both.pair("").filter(|_| may_speak) else { return };
         self.detector.labels(&mut memory.change, pair);
         self.rails.labels(&mut memory.rails, both);
     }
@@ -110,12 +127,18 @@ impl Guards {
     fn rule(&self, memory: &mut Memory, scene: Scene<'_, '_>) -> Verdict {
         let mut verdict = Verdict { validity: memory.validity, cleared: true, ..Verdict::default() };
         self.rails.rule(&mut memory.rails, scene, &mut verdict);
-        let change = self.detector.finding(&memory.change, scene.judged, &self.baseline_version);
+        let change = self.detector.finding(&mut memory.change, scene.judged, &self.baseline_version);
         verdict.findings.extend(change);
         let suspects = self.detector.suspects(&memory.change);
         verdict.suspicious |= suspects;
         verdict.cleared &= !suspects;
-        verdict.safe &= !verdict.suspicious;
+        let effect = memory.rails.alike.effects(&self.guard)(Rail::Failed);
+        for (kept, &limit) in memory.limits.iter().zip(&self.limits) {
+            kept.rule(limit, effect, scene, &mut verdict);
+        }
+        memory.gate.rule(scene, &mut verdict);
+        memory.share.rule(scene, &mut verdict);
+        verdict.safe &= !verdict.suspicious && !verdict.findings.iter().any(|finding| finding.action >= Action::Hold);
         verdict
     }
 }

@@ -25,8 +25,9 @@ const R_MAX: f64 = 1e300;
 
 impl Detector {
     /// What all evidence so far calls for: to contain the candidate, to warn of it, or nothing.
-    pub(crate) fn finding(&self, gathered: &Gathered, judged: &Judged<'_>, baseline: &str) -> Option<Finding> {
+    pub(crate) fn finding(&self, gathered: &mut Gathered, judged: &Judged<'_>, baseline: &str) -> Option<Finding> {
         let change = self.change(gathered);
+        gathered.spend();
         let (patience, warn_at) = (self.guard().patience(), self.warn_at());
         let (action, named) = if change.value >= patience {
             (Action::Contain, named(&change.by, patience))
@@ -123,4 +124,38 @@ fn text(action: Action, named: &[Contribution<'_>], value: f64, patience: f64) -
 #[expect(clippy::cast_precision_loss, reason = "few sensors")]
 fn float(k: usize) -> f64 {
     k as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::change::Seen;
+    use super::super::sensor::{Look, Sensor};
+    use super::*;
+
+    fn sensor(column: &str) -> Sensor {
+        let (metric, code) = ("mean_shift", "FEATURE_DRIFT");
+        Sensor { metric, column: column.to_owned(), code, weight: 0.25, first_part: 0, look: Look::Failures }
+    }
+
+    #[test]
+    fn those_are_named_that_stand_out_and_always_the_first() {
+        let sensors = ["a", "b", "c", "d"].map(sensor);
+        let named_of = |shares: [f64; 4]| {
+            let contribution =
+                |(sensor, share): (_, f64)| Contribution { sensor, r: share * 4.0, seen: Seen::default() };
+            let by: Vec<_> = sensors.iter().zip(shares).map(contribution).collect();
+            named(&by, 1000.0).iter().map(|one| one.sensor.column.clone()).collect::<String>()
+        };
+        assert_eq!(named_of([5000.0, 600.0, 100.0, 1.0]), "ab");
+        assert_eq!(named_of([5000.0, 400.0, 340.0, 1.0]), "abc", "three with a third of the bound each");
+        assert_eq!(named_of([1000.0, 100.0, 100.0, 100.0]), "a");
+        assert_eq!(named_of([400.0, 300.0, 200.0, 100.0]), "a", "together enough, none alone");
+    }
+
+    #[test]
+    fn evidence_beyond_all_numbers_stays_one() {
+        let sensor = sensor("x");
+        let one = Contribution { sensor: &sensor, r: f64::INFINITY, seen: Seen::default() };
+        assert!(!text(Action::Contain, &[one], f64::INFINITY, 28_800.0).contains("inf"));
+    }
 }

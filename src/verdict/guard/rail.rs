@@ -102,9 +102,11 @@ impl Rail {
         match self {
             Self::Failed => "failed requests",
             Self::Rejected => "refused requests",
-            Self::Slow(q) => {
-                ["answers beyond the median", "answers beyond the 90th percentile", "answers beyond the 99th percentile"][q]
-            }
+            Self::Slow(q) => [
+                "answers beyond the median",
+                "answers beyond the 90th percentile",
+                "answers beyond the 99th percentile",
+            ][q],
             Self::Off(q) => ["errors beyond the median", "errors beyond the 90th percentile"][q],
             Self::Loss => "squared error",
         }
@@ -156,8 +158,9 @@ impl Rail {
             Self::Slow(q) => {
                 let bound = thresholds.slow_ms?[q];
                 let moved = if asked == Asked::Margin { bound * (1.0 + guard.latency) } else { bound };
-                let arm = |traffic: &Traffic, bound: f64| {
-                    Arm { n: traffic.latency.n(), x: count(traffic.latency.n_above_ms(bound)) }
+                let arm = |traffic: &Traffic, bound: f64| Arm {
+                    n: traffic.latency.n(),
+                    x: count(traffic.latency.n_above_ms(bound)),
                 };
                 Some((arm(pair.candidate, moved), arm(pair.baseline, bound)))
             }
@@ -177,8 +180,9 @@ impl Rail {
             Self::Off(q) => {
                 let bound = floor(thresholds.off?[q]);
                 let shift = if asked == Asked::Margin { steps_of_ratio(guard.loss) } else { 0 };
-                let arm = |quality: &Quality, bound: i32| {
-                    Arm { n: quality.sizes.n(), x: count(quality.sizes.n_above(bound)) }
+                let arm = |quality: &Quality, bound: i32| Arm {
+                    n: quality.sizes.n(),
+                    x: count(quality.sizes.n_above(bound)),
                 };
                 Some((arm(pair.candidate, bound + shift), arm(pair.baseline, bound)))
             }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::infer::hx::{Direction, Hx, HxPlan};
 use crate::infer::two_sample::{Arm, log_e_margin};
 use crate::plan::GuardPlan;
+use crate::verdict::guard::limit::log_likelihood_ratio;
 use crate::verdict::guard::number::{count, e_value, float};
 use crate::verdict::guard::rail::{Asked, Rail};
 
@@ -95,7 +96,8 @@ impl Record {
         if let Some(again) = &mut self.again {
             again.update(&safety, margin.0, margin.1, deff);
         }
-        self.negligible += log_e_below(margin.0, terms.guard.negligible);
+        let bound = terms.guard.negligible;
+        self.negligible += log_likelihood_ratio(margin.0, bound / 2.0, bound);
         self.deff = deff.max(1.0);
         self.tally.add(margin);
     }
@@ -152,12 +154,6 @@ impl Record {
         let gain = BETS.map(bet).into_iter().fold(0.0, f64::max) / count(candidate.n.max(1)) / self.deff;
         (gain > 0.0).then(|| (-libm::log(terms.guard.beta) + libm::log(float(BETS.len()))) / gain)
     }
-}
-
-/// `ln e` that a rate is below a bound: the likelihood ratio of half the bound against it.
-fn log_e_below(arm: Arm, bound: f64) -> f64 {
-    let bet = bound / 2.0;
-    arm.x * libm::log(bet / bound) + (count(arm.n) - arm.x) * (libm::log1p(-bet) - libm::log1p(-bound))
 }
 
 impl Tally {

@@ -76,14 +76,7 @@ impl Rails {
         by.into_iter().take(k).map(|(_, watch)| watch).collect()
     }
 
-    fn find(
-        &self,
-        action: Action,
-        watched: &Watched,
-        scene: Scene<'_, '_>,
-        verdict: &mut Verdict,
-        asked: Asked,
-    ) {
+    fn find(&self, action: Action, watched: &Watched, scene: Scene<'_, '_>, verdict: &mut Verdict, asked: Asked) {
         let named = self.named(watched, asked);
         let Some(first) = named.first() else { return };
         let evidence = |watch: &Watch<'_>| Evidence {

@@ -32,10 +32,10 @@ const WAITING_MAX: usize = 256;
 /// The guardrails of a plan.
 #[derive(Debug, Clone)]
 pub(crate) struct Rails {
-    pub(crate) guard: GuardPlan,
-    rails: Vec<(Rail, f64)>,
+    pub(super) guard: GuardPlan,
+    pub(super) rails: Vec<(Rail, f64)>,
     /// Places for segments; none without segments.
-    places: u32,
+    pub(super) places: u32,
 }
 
 /// What is known about all of them.
@@ -208,11 +208,7 @@ impl Rails {
 }
 
 /// Visits all traffic and every segment that has a place, where both versions have events.
-fn each_view<T>(
-    watched: &mut Watched,
-    both: &Both<'_, T>,
-    mut visit: impl FnMut(&str, &mut View, Pair<'_, T>),
-) {
+fn each_view<T>(watched: &mut Watched, both: &Both<'_, T>, mut visit: impl FnMut(&str, &mut View, Pair<'_, T>)) {
     let segments = watched.segments.iter_mut().map(|(segment, view)| (segment.as_str(), view));
     for (segment, view) in std::iter::once(("", &mut watched.all)).chain(segments) {
         if let Some(pair) = both.pair(segment) {
