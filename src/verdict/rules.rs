@@ -17,8 +17,7 @@ pub(crate) fn findings(plan: &Plan, state: &mut RolloutState, judged: &Judged<'_
 /// `Some` when enough of the last windows breached. Looking at several windows is the rule's own confirmation.
 fn fire(plan: &Plan, rule: &Rule, state: &mut RolloutState, judged: &Judged<'_>) -> Option<Finding> {
     let mut proof = Vec::new();
-    for Measured { row, estimate, bounds, breached } in
-        measure(plan, rule, &state.model, &state.candidate, judged.rows)
+    for Measured { row, estimate, bounds, breached } in measure(plan, rule, &state.model, &state.candidate, judged.rows)
     {
         let scope = format!("{}@{}", row.column, row.segment);
         let history = history_of(state, &rule.name, &scope);

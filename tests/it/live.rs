@@ -162,7 +162,8 @@ struct Recorder {
 
 impl Watch for Recorder {
     fn published(&self, effects: &Effects) -> Result<()> {
-        let copy = Effects { windows: effects.windows.clone(), decisions: effects.decisions.clone(), states: vec![] };
+        let copy =
+            Effects { windows: effects.windows.clone(), decisions: effects.decisions.clone(), ..Effects::default() };
         self.trace.lock().unwrap().take(copy);
         let number = self.published.fetch_add(1, Ordering::Relaxed);
         if self.crash_at.contains(&number) { Err(Error::internal("crash")) } else { Ok(()) }

@@ -42,7 +42,14 @@ pub(crate) fn policy(document: &Document, scope: Scope<'_>, problems: &mut Probl
     }
     let authority = rollout.map(|rollout| rollout.authority).unwrap_or_default().name().to_owned();
     let guards = rollout.map(|_| crate::plan::GuardPlan::default());
-    PolicyPlan { rollout: name, baseline_version, authority, rules, guards, stages: crate::plan::RolloutPlan::default() }
+    PolicyPlan {
+        rollout: name,
+        baseline_version,
+        authority,
+        rules,
+        guards,
+        stages: crate::plan::RolloutPlan::default(),
+    }
 }
 
 /// One rule of the file and what it may refer to.

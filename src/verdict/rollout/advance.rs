@@ -76,7 +76,8 @@ fn passed(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan) -> Option
     if may_rise(state, heard) {
         return Some(permit(state, plan));
     }
-    let draft = Draft::new(state, Signal::Retract, "LAPSED", "the permission was not used, and safety is not shown now");
+    let draft =
+        Draft::new(state, Signal::Retract, "LAPSED", "the permission was not used, and safety is not shown now");
     state.enter(State::Observing);
     Some(draft)
 }

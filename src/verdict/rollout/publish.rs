@@ -98,7 +98,9 @@ impl Occasion<'_> {
         let (WindowKind::Sliding { slide: every, .. } | WindowKind::AtLeast { size_max: every, .. }) =
             self.plan.time.window;
         match signal {
-            Signal::PromoteOk => u64::try_from(every / SECOND).unwrap_or(0).saturating_mul(stages.permit_windows.into()),
+            Signal::PromoteOk => {
+                u64::try_from(every / SECOND).unwrap_or(0).saturating_mul(stages.permit_windows.into())
+            }
             _ => stages.lease_s,
         }
     }
