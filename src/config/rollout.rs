@@ -170,7 +170,7 @@ impl ApprovalSection {
         if let Some(quorum) = self.quorum.filter(|quorum| !(1..=QUORUM_MAX).contains(&quorum.value)) {
             problems
                 .add(quorum.spot, format!("`quorum` is {}", quorum.value))
-                .help("write how many people must approve");
+                .help(format!("write how many people must approve, from 1 to {QUORUM_MAX}"));
         }
         ApprovalPlan {
             quorum: self.quorum.map_or(default.quorum, |quorum| u32::try_from(quorum.value).unwrap_or(u32::MAX)),
@@ -202,7 +202,9 @@ fn windows(key: &str, given: Option<At<u64>>, default: u32, problems: &mut Probl
 
 fn seconds(lease: At<Period>, problems: &mut Problems) -> u64 {
     if lease.value.0 < SECOND {
-        problems.add(lease.spot, format!("`lease` {} is shorter than a second", lease.value)).help("write 15m");
+        problems
+            .add(lease.spot, format!("`lease` {} is shorter than a second", lease.value))
+            .help("write a duration such as 15m");
     }
     u64::try_from(lease.value.0 / SECOND).unwrap_or(0)
 }
