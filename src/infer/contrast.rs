@@ -14,6 +14,7 @@
 //! **State**: none. **Cost**: about half a microsecond per tilt on 15 groups.
 
 use super::log_space::float;
+use super::normal::normal_quantile;
 
 /// Below this variance of the draw the two-group sum is taken term by term.
 const EXACT_VARIANCE_MAX: f64 = 50.0;
@@ -114,10 +115,10 @@ impl Urn {
     /// About where the tilted draw has its mode: the root of a quadratic (Fog, Comm. Stat. 37, 2008, section 5).
     fn mode(&self, theta: f64) -> f64 {
         let odds = libm::exp(theta);
-        let (m, n, k) = (self.marked + 1.0, self.draws + 1.0, self.other - self.draws + 1.0);
-        let (a, b, c) = (odds - 1.0, -(odds * (m + n) + k - 1.0), odds * m * n);
-        let root = (b * b - 4.0 * a * c).max(0.0).sqrt();
-        2.0 * c / (root - b)
+        let (marked, drawn, spared) = (self.marked + 1.0, self.draws + 1.0, self.other - self.draws + 1.0);
+        let (linear, constant) = (-(odds * (marked + drawn) + spared - 1.0), odds * marked * drawn);
+        let root = (linear * linear - 4.0 * (odds - 1.0) * constant).max(0.0).sqrt();
+        2.0 * constant / (root - linear)
     }
 }
 
@@ -183,9 +184,9 @@ impl Saddle {
             }
             let miss = mean - draws;
             if miss > 0.0 {
-                high = log_factor
+                high = log_factor;
             } else {
-                low = log_factor
+                low = log_factor;
             }
             if miss.abs() <= 1e-9 * draws || high - low < 1e-13 {
                 return Some(Self::at(weights, rest, factor));
@@ -240,7 +241,7 @@ pub fn normal_scores(candidate: &[u64], baseline: &[u64]) -> Vec<(Split, f64)> {
     let score = |split: Split| {
         let rank = (float(below) + float(split.pooled()) / 2.0) / float(total);
         below += split.pooled();
-        (split, quantile_of_normal(rank).clamp(-SCORE_MAX, SCORE_MAX))
+        (split, normal_quantile(rank).clamp(-SCORE_MAX, SCORE_MAX))
     };
     groups.into_iter().map(score).collect()
 }
@@ -277,11 +278,6 @@ pub fn difference(groups: &[(Split, f64)]) -> Option<(f64, f64)> {
 #[must_use]
 pub fn squared(groups: &[(Split, f64)]) -> Vec<(Split, f64)> {
     groups.iter().map(|&(split, score)| (split, score * score)).collect()
-}
-
-/// The standard normal quantile.
-fn quantile_of_normal(p: f64) -> f64 {
-    std::f64::consts::SQRT_2 * statrs::function::erf::erf_inv(2.0 * p - 1.0)
 }
 
 #[cfg(test)]
