@@ -288,3 +288,82 @@ fn find<'a>(reference: &Baseline, key: &ViewKey, judged: &Judged<'a>) -> Option<
         _ => (judged.baselines.earlier)(reference)?.get(key),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::plan::Columns;
+    use crate::summary::Category;
+    use crate::verdict::guard::tests::{key, with_reference};
+
+    const USUAL: [u64; 4] = [400, 300, 200, 100];
+    const OTHER: [u64; 4] = [100, 200, 300, 400];
+
+    fn traffic(known: [u64; 4]) -> Traffic {
+        let category = Category { known: known.to_vec(), ..Category::new(4) };
+        Traffic { categorical: vec![category], ..Traffic::new(&Columns::default()) }
+    }
+
+    fn drift() -> Drift {
+        let column = Column { name: "carrier".to_owned(), code: "FEATURE_DRIFT", place: Place::Categorical(0) };
+        let guard = GuardPlan { design_effect: 1.0, ..GuardPlan::default() };
+        Drift { columns: [column].into(), references: [Baseline::Reference].into(), guard }
+    }
+
+    /// What is said of a version after so many windows, held against the baseline version or, without one, as the world.
+    fn after(windows: u32, version: [u64; 4], baseline: Option<[u64; 4]>) -> Verdict {
+        let (drift, mut drifted) = (drift(), Drifted::default());
+        let mut verdict = Verdict { cleared: true, ..Verdict::default() };
+        let reference = BTreeMap::from([(String::new(), traffic(USUAL))]);
+        let (version, baseline, keys) = (traffic(version), baseline.map(traffic), (key("v2"), key("v1")));
+        with_reference(&reference, |judged| {
+            for _ in 0..windows {
+                let baseline = baseline.as_ref().map(|traffic| (&keys.1, traffic));
+                drift.update(&mut drifted, Versions { key: &keys.0, version: &version, baseline }, judged);
+            }
+            let scene = Scene { judged, guard: &drift.guard, model: "m", version: "v2", baseline: "v1" };
+            match baseline {
+                Some(_) => drift.rule(&drifted, scene, &mut verdict),
+                None => drift.rule_world(&drifted, scene, &mut verdict),
+            }
+        });
+        let text = serde_json::to_string(&drifted).expect("a finite state");
+        assert_eq!(serde_json::from_str::<Drifted>(&text).expect("its own text"), drifted);
+        verdict
+    }
+
+    fn actions(verdict: &Verdict) -> Vec<Action> {
+        verdict.findings.iter().map(|finding| finding.action).collect()
+    }
+
+    #[test]
+    fn what_the_season_does_to_both_is_never_the_candidates_fault() {
+        let verdict = after(100, OTHER, Some(OTHER));
+        assert_eq!((actions(&verdict), verdict.cleared, verdict.suspicious), (vec![], true, false));
+        assert_eq!(actions(&after(100, OTHER, None)), [Action::Warn]);
+    }
+
+    #[test]
+    fn a_candidate_that_moves_alone_is_contained() {
+        let verdict = after(20, OTHER, Some(USUAL));
+        assert_eq!((actions(&verdict), verdict.cleared), (vec![Action::Contain], false));
+        assert_eq!(verdict.findings[0].evidence[0].column, "carrier");
+        assert_eq!(actions(&after(2, OTHER, Some(USUAL))), [], "a blip");
+    }
+
+    #[test]
+    fn a_baseline_version_that_moves_alone_says_nothing_of_the_candidate() {
+        assert_eq!(actions(&after(100, USUAL, Some(OTHER))), []);
+        assert_eq!(actions(&after(100, USUAL, Some(USUAL))), []);
+        assert_eq!(actions(&after(100, USUAL, None)), []);
+    }
+
+    #[test]
+    fn missing_values_are_a_cell_of_their_own() {
+        let mut missing = traffic(USUAL);
+        missing.categorical[0].missing = 7;
+        assert_eq!(drift().columns[0].cells(&missing), [400, 300, 200, 100, 0, 7]);
+    }
+}
