@@ -136,10 +136,10 @@ impl Drift {
             if let Some(reference) = find(reference, versions.key, judged) {
                 self.look(&mut against.version, versions.version, reference);
             }
-            if let Some((key, traffic)) = versions.baseline {
-                if let Some(reference) = find(reference, key, judged) {
-                    self.look(&mut against.baseline, traffic, reference);
-                }
+            if let Some((key, traffic)) = versions.baseline
+                && let Some(reference) = find(reference, key, judged)
+            {
+                self.look(&mut against.baseline, traffic, reference);
             }
         }
         if let Some((_, baseline)) = versions.baseline {
@@ -231,19 +231,19 @@ impl Drift {
     ) {
         let shown = &named[..named.len().min(NAMED_MAX)];
         let evidence = |&column: &usize| {
-            let watch = &watches[column];
+            let one = &watches[column];
             Evidence {
                 metric: "psi".to_owned(),
                 column: self.columns[column].name.clone(),
                 baseline_kind: reference.name(),
                 convention: "debiased".to_owned(),
-                estimate: watch.psi,
+                estimate: one.psi,
                 bound: self.guard.drift,
-                e_value: Some(e_value(watch.log_r())),
+                e_value: Some(e_value(one.log_r())),
                 alpha: Some(1.0 / self.guard.patience()),
                 margin: Some(self.guard.drift),
-                n_candidate: watch.n.0,
-                n_baseline: watch.n.1,
+                n_candidate: one.n.0,
+                n_baseline: one.n.1,
                 ..scene.evidence(SOURCE, "shiryaev_roberts")
             }
         };
