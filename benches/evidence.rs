@@ -69,6 +69,6 @@ fn location(candidate: &[u64], baseline: &[u64]) -> Vec<f64> {
 fn histogram(n: u64) -> Vec<u64> {
     let mut seeded = Seeded(n);
     let mut bins = vec![0; BINS];
-    (0..n).for_each(|_| bins[(seeded.unit() * BINS as f64) as usize] += 1);
+    (0..n).for_each(|_| bins[((seeded.normal() / 10.0 + 0.5) * BINS as f64) as usize] += 1);
     bins
 }

@@ -115,10 +115,10 @@ impl Urn {
     /// About where the tilted draw has its mode: the root of a quadratic (Fog, Comm. Stat. 37, 2008, section 5).
     fn mode(&self, theta: f64) -> f64 {
         let odds = libm::exp(theta);
-        let (m, n, k) = (self.marked + 1.0, self.draws + 1.0, self.other - self.draws + 1.0);
-        let (a, b, c) = (odds - 1.0, -(odds * (m + n) + k - 1.0), odds * m * n);
-        let root = (b * b - 4.0 * a * c).max(0.0).sqrt();
-        2.0 * c / (root - b)
+        let (marked, drawn, spared) = (self.marked + 1.0, self.draws + 1.0, self.other - self.draws + 1.0);
+        let (linear, constant) = (-(odds * (marked + drawn) + spared - 1.0), odds * marked * drawn);
+        let root = (linear * linear - 4.0 * (odds - 1.0) * constant).max(0.0).sqrt();
+        2.0 * constant / (root - linear)
     }
 }
 
@@ -184,9 +184,9 @@ impl Saddle {
             }
             let miss = mean - draws;
             if miss > 0.0 {
-                high = log_factor
+                high = log_factor;
             } else {
-                low = log_factor
+                low = log_factor;
             }
             if miss.abs() <= 1e-9 * draws || high - low < 1e-13 {
                 return Some(Self::at(weights, rest, factor));

@@ -15,6 +15,7 @@ pub struct Kind {
 
 /// What both versions live with all the time. The default is a world that stands still.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a condition of its own, and any may come with any other")]
 pub struct Climate {
     /// A daily cycle in volume, `x1`, the mix of `c1`, the scores and the latency.
     pub seasonal: bool,
@@ -228,7 +229,7 @@ impl Change {
         let over = hours < 0 || self.transient && hours > 0;
         let part = match self.hours_to_full {
             0 => 1.0,
-            full => ((u32::try_from(hours).unwrap_or(0) + 1).min(full)) as f64 / f64::from(full),
+            full => f64::from((u32::try_from(hours).unwrap_or(0) + 1).min(full)) / f64::from(full),
         };
         (!over).then(|| self.effect.scaled(part))
     }

@@ -23,7 +23,7 @@ pub(crate) const RESIDUAL_TOLERATED: f64 = 0.01;
 struct Mean {
     count: u64,
     n: f64,
-    mean: f64,
+    value: f64,
     variance: f64,
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn residual(guard: &GuardPlan, pair: Pair<'_, Quality>) -> Option<Rea
     let of = |quality: &Quality| {
         let n = count(quality, guard)?;
         let mean = quality.signed.value() / n;
-        Some(Mean { count: quality.n, n, mean, variance: (quality.squared.value() / n - mean * mean).max(0.0) })
+        Some(Mean { count: quality.n, n, value: mean, variance: (quality.squared.value() / n - mean * mean).max(0.0) })
     };
     two_sided(of(pair.candidate)?, of(pair.baseline)?, RESIDUAL_TOLERATED)
 }
@@ -43,10 +43,10 @@ pub(crate) fn loss(guard: &GuardPlan, pair: Pair<'_, Quality>) -> Option<Reading
         let n = count(quality, guard)?;
         let mean = quality.squared.value() / n;
         let fourth: f64 = quality.fine.iter().map(fourth_powers).sum();
-        Some(Mean { count: quality.n, n, mean, variance: (fourth / n - mean * mean).max(0.0) })
+        Some(Mean { count: quality.n, n, value: mean, variance: (fourth / n - mean * mean).max(0.0) })
     };
     let (candidate, baseline) = (of(pair.candidate)?, of(pair.baseline)?);
-    two_sided(candidate, baseline, (guard.loss - 1.0) * baseline.mean)
+    two_sided(candidate, baseline, (guard.loss - 1.0) * baseline.value)
 }
 
 /// Sum of the fourth powers of the errors of one bin, with every score at the bin's mean.
@@ -70,7 +70,7 @@ fn two_sided(candidate: Mean, baseline: Mean, tolerated: f64) -> Option<Reading>
         return None;
     }
     let error = variance.sqrt();
-    let difference = candidate.mean - baseline.mean;
+    let difference = candidate.value - baseline.value;
     let log_e = |side: f64, beyond: f64| {
         let (z, l) = ((side * difference - tolerated) / error, beyond * pooled.sqrt() / error);
         l * z - l * l / 2.0
