@@ -136,10 +136,10 @@ impl Drift {
             if let Some(reference) = find(reference, versions.key, judged) {
                 self.look(&mut against.version, versions.version, reference);
             }
-            if let Some((key, traffic)) = versions.baseline {
-                if let Some(reference) = find(reference, key, judged) {
-                    self.look(&mut against.baseline, traffic, reference);
-                }
+            if let Some((key, traffic)) = versions.baseline
+                && let Some(reference) = find(reference, key, judged)
+            {
+                self.look(&mut against.baseline, traffic, reference);
             }
         }
         if let Some((_, baseline)) = versions.baseline {
@@ -231,19 +231,19 @@ impl Drift {
     ) {
         let shown = &named[..named.len().min(NAMED_MAX)];
         let evidence = |&column: &usize| {
-            let watch = &watches[column];
+            let one = &watches[column];
             Evidence {
                 metric: "psi".to_owned(),
                 column: self.columns[column].name.clone(),
                 baseline_kind: reference.name(),
                 convention: "debiased".to_owned(),
-                estimate: watch.psi,
+                estimate: one.psi,
                 bound: self.guard.drift,
-                e_value: Some(e_value(watch.log_r())),
+                e_value: Some(e_value(one.log_r())),
                 alpha: Some(1.0 / self.guard.patience()),
                 margin: Some(self.guard.drift),
-                n_candidate: watch.n.0,
-                n_baseline: watch.n.1,
+                n_candidate: one.n.0,
+                n_baseline: one.n.1,
                 ..scene.evidence(SOURCE, "shiryaev_roberts")
             }
         };
@@ -286,5 +286,84 @@ fn find<'a>(reference: &Baseline, key: &ViewKey, judged: &Judged<'a>) -> Option<
     match reference {
         Baseline::Reference => judged.baselines.reference?.get(&key.segment),
         _ => (judged.baselines.earlier)(reference)?.get(key),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::plan::Columns;
+    use crate::summary::Category;
+    use crate::verdict::guard::tests::{key, with_reference};
+
+    const USUAL: [u64; 4] = [400, 300, 200, 100];
+    const OTHER: [u64; 4] = [100, 200, 300, 400];
+
+    fn traffic(known: [u64; 4]) -> Traffic {
+        let category = Category { known: known.to_vec(), ..Category::new(4) };
+        Traffic { categorical: vec![category], ..Traffic::new(&Columns::default()) }
+    }
+
+    fn drift() -> Drift {
+        let column = Column { name: "carrier".to_owned(), code: "FEATURE_DRIFT", place: Place::Categorical(0) };
+        let guard = GuardPlan { design_effect: 1.0, ..GuardPlan::default() };
+        Drift { columns: [column].into(), references: [Baseline::Reference].into(), guard }
+    }
+
+    /// What is said of a version after so many windows, held against the baseline version or, without one, as the world.
+    fn after(windows: u32, version: [u64; 4], baseline: Option<[u64; 4]>) -> Verdict {
+        let (drift, mut drifted) = (drift(), Drifted::default());
+        let mut verdict = Verdict { cleared: true, ..Verdict::default() };
+        let reference = BTreeMap::from([(String::new(), traffic(USUAL))]);
+        let (version, baseline, keys) = (traffic(version), baseline.map(traffic), (key("v2"), key("v1")));
+        with_reference(&reference, |judged| {
+            for _ in 0..windows {
+                let baseline = baseline.as_ref().map(|traffic| (&keys.1, traffic));
+                drift.update(&mut drifted, Versions { key: &keys.0, version: &version, baseline }, judged);
+            }
+            let scene = Scene { judged, guard: &drift.guard, model: "m", version: "v2", baseline: "v1" };
+            match baseline {
+                Some(_) => drift.rule(&drifted, scene, &mut verdict),
+                None => drift.rule_world(&drifted, scene, &mut verdict),
+            }
+        });
+        let text = serde_json::to_string(&drifted).expect("a finite state");
+        assert_eq!(serde_json::from_str::<Drifted>(&text).expect("its own text"), drifted);
+        verdict
+    }
+
+    fn actions(verdict: &Verdict) -> Vec<Action> {
+        verdict.findings.iter().map(|finding| finding.action).collect()
+    }
+
+    #[test]
+    fn what_the_season_does_to_both_is_never_the_candidates_fault() {
+        let verdict = after(100, OTHER, Some(OTHER));
+        assert_eq!((actions(&verdict), verdict.cleared, verdict.suspicious), (vec![], true, false));
+        assert_eq!(actions(&after(100, OTHER, None)), [Action::Warn]);
+    }
+
+    #[test]
+    fn a_candidate_that_moves_alone_is_contained() {
+        let verdict = after(20, OTHER, Some(USUAL));
+        assert_eq!((actions(&verdict), verdict.cleared), (vec![Action::Contain], false));
+        assert_eq!(verdict.findings[0].evidence[0].column, "carrier");
+        assert_eq!(actions(&after(2, OTHER, Some(USUAL))), [], "a blip");
+    }
+
+    #[test]
+    fn a_baseline_version_that_moves_alone_says_nothing_of_the_candidate() {
+        assert_eq!(actions(&after(100, USUAL, Some(OTHER))), []);
+        assert_eq!(actions(&after(100, USUAL, Some(USUAL))), []);
+        assert_eq!(actions(&after(100, USUAL, None)), []);
+    }
+
+    #[test]
+    fn missing_values_are_a_cell_of_their_own() {
+        let mut missing = traffic(USUAL);
+        missing.categorical[0].missing = 7;
+        assert_eq!(drift().columns[0].cells(&missing), [400, 300, 200, 100, 0, 7]);
     }
 }
