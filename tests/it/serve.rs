@@ -57,6 +57,7 @@ fn server() -> (Server, Arc<Shared>) {
         windows: vec![row("amount", 10, Some(0.3)), row("age", 10, None)],
         decisions: vec![decision(Signal::Warn), decision(Signal::Contain)],
         states: vec![state("v2", State::Contained, Validity::Valid), state("v3", State::Observing, Validity::Blind)],
+        ..Effects::default()
     };
     shared.publish(&effects);
     shared.provisional(vec![row("amount", 20, Some(0.4))]);
