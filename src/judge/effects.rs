@@ -17,6 +17,12 @@ pub struct Effects {
 }
 
 impl Effects {
+    /// Whether there is nothing to carry out.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.windows.is_empty() && self.decisions.is_empty() && self.states.is_empty() && self.results.is_empty()
+    }
+
     /// Adds what a later step gave rise to.
     pub fn extend(&mut self, later: Self) {
         self.windows.extend(later.windows);

@@ -120,6 +120,45 @@ pub enum CommandKind {
     },
 }
 
+impl CommandKind {
+    /// The name of every kind, as it stands in commands.
+    pub const NAMES: [&'static str; 13] = [
+        "approve",
+        "reject",
+        "hold",
+        "resume",
+        "force_rollback",
+        "force_promote",
+        "freeze",
+        "unfreeze",
+        "mute",
+        "extend_bake",
+        "set_baseline",
+        "clear_denial",
+        "ack",
+    ];
+
+    /// Its name, as it stands in commands.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Approve { .. } => "approve",
+            Self::Reject { .. } => "reject",
+            Self::Hold => "hold",
+            Self::Resume { .. } => "resume",
+            Self::ForceRollback => "force_rollback",
+            Self::ForcePromote => "force_promote",
+            Self::Freeze { .. } => "freeze",
+            Self::Unfreeze => "unfreeze",
+            Self::Mute { .. } => "mute",
+            Self::ExtendBake { .. } => "extend_bake",
+            Self::SetBaseline { .. } => "set_baseline",
+            Self::ClearDenial => "clear_denial",
+            Self::Ack { .. } => "ack",
+        }
+    }
+}
+
 /// What an actuator did with a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -172,6 +211,25 @@ pub enum Outcome {
     Pending,
     /// It was carried out before; nothing changed.
     Duplicate,
+}
+
+impl Outcome {
+    /// Every outcome, in order.
+    pub const ALL: [Self; 6] =
+        [Self::Accepted, Self::Rejected, Self::Conflict, Self::Expired, Self::Pending, Self::Duplicate];
+
+    /// Its name, as it stands in results.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Rejected => "rejected",
+            Self::Conflict => "conflict",
+            Self::Expired => "expired",
+            Self::Pending => "pending",
+            Self::Duplicate => "duplicate",
+        }
+    }
 }
 
 /// A command that is to be carried out at its place among the judgements of a replay.

@@ -31,6 +31,7 @@ use crate::broker::{Broker, PASSWORD};
 pub(crate) fn settings(broker: &Broker) -> KafkaConfig {
     let topics = Topics {
         control: broker.name("control"),
+        commands: broker.name("commands"),
         state: broker.name("state"),
         partials: broker.name("partials"),
         dead_letter: broker.name("deadletter"),
