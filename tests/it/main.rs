@@ -11,6 +11,7 @@
 )]
 
 mod broker;
+mod commands;
 mod config;
 mod decode;
 mod decode_columnar;
