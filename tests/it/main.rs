@@ -11,6 +11,7 @@
 )]
 
 mod broker;
+mod command;
 mod config;
 mod decode;
 mod decode_columnar;
@@ -32,4 +33,5 @@ mod schema;
 mod serve;
 mod telemetry;
 mod tidy;
+mod verdict;
 mod world;
