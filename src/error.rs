@@ -14,6 +14,8 @@ pub enum Fault {
     External,
     /// haldane itself: a broken invariant.
     Internal,
+    /// The candidate: haldane works, and its answer is no.
+    Candidate,
 }
 
 /// The result of everything that may fail.
@@ -43,6 +45,11 @@ impl Error {
     /// A broken invariant of haldane's own.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(Fault::Internal, message)
+    }
+
+    /// A candidate that did not pass.
+    pub fn candidate(message: impl Into<String>) -> Self {
+        Self::new(Fault::Candidate, message)
     }
 
     fn new(fault: Fault, message: impl Into<String>) -> Self {
@@ -82,10 +89,12 @@ impl Error {
         self.hint.as_deref()
     }
 
-    /// The process exit code: 2 for the user's mistakes, 3 for the world's, 70 for ours, unless it has one of its own.
+    /// The process exit code: 1 for a candidate that did not pass, 2 for the user's mistakes, 3 for the world's, 70 for ours,
+    /// unless it has one of its own.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         let of_fault = match self.fault {
+            Fault::Candidate => 1,
             Fault::User => 2,
             Fault::External => 3,
             Fault::Internal => 70,

@@ -7,6 +7,7 @@ pub mod command;
 #[cfg(all(feature = "kafka", feature = "serve"))]
 pub mod demo;
 pub mod detect;
+pub mod power;
 pub mod replay;
 #[cfg(feature = "kafka")]
 pub mod rollouts;
@@ -67,6 +68,8 @@ pub enum Command {
     Baseline(baseline::BaselineCommand),
     /// Check a pipeline file and say in words what it does.
     Check(check::CheckArgs),
+    /// Show how many windows and events the guards need to see a regression.
+    Power(power::PowerArgs),
     /// Print JSON Schemas: of pipeline files and of everything haldane writes.
     Schema(schema::SchemaArgs),
 }
@@ -86,6 +89,7 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         Command::Detect(args) => detect::run(args, out),
         Command::Baseline(command) => baseline::run(command, out),
         Command::Check(args) => check::run(args, out),
+        Command::Power(args) => power::run(args, out),
         Command::Schema(args) => schema::run(args, out),
     }
 }

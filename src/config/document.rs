@@ -6,9 +6,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::guards::GuardSection;
 use super::kafka::KafkaSection;
 use super::source::Sources;
-use super::value::{At, BaselineName, Names, Period, Ratio, by_default, count, seconds};
+use super::value::{At, BaselineName, Names, OrOff, Period, Ratio, by_default, count, seconds};
 use crate::plan::{Action, Against, Compat, Task};
 
 /// A haldane pipeline: where events come from, what is measured, what it is compared with, and when to act.
@@ -38,7 +39,10 @@ pub(crate) struct Document {
     /// Which metrics are computed.
     #[serde(default = "by_default::<Metrics>")]
     pub(crate) metrics: Metrics,
-    /// When to act. Without rules haldane measures and decides nothing.
+    /// Evidence with a guarantee, gathered over a rollout: margins and error budgets, or `off`. Every key has a default, so a
+    /// pipeline with a `rollout` is guarded without this section.
+    pub(crate) guards: Option<At<OrOff<GuardSection>>>,
+    /// Rules of one's own, beside the guards: a metric beyond a bound calls for an action.
     #[serde(default)]
     pub(crate) policy: Vec<At<RuleSection>>,
     /// Bins per numeric column that has a `range` instead of a reference, and quantiles per column of a reference that is

@@ -4,6 +4,7 @@
 //! sections are resolved together, and everything that contradicts is told at once, each with its line.
 
 mod document;
+mod guards;
 mod kafka;
 mod problem;
 mod read;
@@ -104,6 +105,22 @@ pub fn parse_reading(text: &str, origin: &str, base: &Path) -> Result<Pipeline> 
 #[must_use]
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(document::Document).to_value()
+}
+
+/// A share as it is written in pipeline files: a number from 0 to 1, or percent.
+///
+/// # Errors
+/// In words, when it is none.
+pub fn share(text: &str) -> std::result::Result<f64, String> {
+    text.parse::<value::Ratio>().map(|ratio| ratio.0)
+}
+
+/// How many times as much, as margins are written in pipeline files: `1.2`, `2x`, `+20%`.
+///
+/// # Errors
+/// In words, when it is not.
+pub fn times(text: &str) -> std::result::Result<f64, String> {
+    text.parse::<value::Margin>().map(|margin| margin.0)
 }
 
 /// A span of time as it is written in pipeline files: a whole number and a unit, such as `30s` or `4h`.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::event::SECOND;
-use crate::plan::{Baseline, Field, Role as ColumnRole, Task, TimeFormat, WindowKind};
+use crate::plan::{Baseline, Field, GuardPlan, Role as ColumnRole, SloPlan, Task, TimeFormat, WindowKind};
 
 /// Names only what cannot be guessed.
 const SMALL: &str = "\
@@ -453,6 +453,84 @@ fn rules_must_make_sense() {
         "policy: [{ name: r, metric: error_rate, against: difference, above: 1, action: warn }]\n",
         ": a difference needs a version to compare with",
         "add `rollout: { baseline: VERSION }`",
+    );
+}
+
+#[test]
+fn a_rollout_is_guarded_unless_the_file_says_otherwise() {
+    let guards = |more: &str| load(&with(&format!("{more}rollout: {{ baseline: v1 }}\n"))).plan.policy.guards.clone();
+    assert_eq!(guards(""), Some(GuardPlan::default()));
+    assert_eq!(guards("guards: {}\n"), Some(GuardPlan::default()));
+    assert_eq!(guards("guards: { errors: 20%, latency: 1.1, loss: 1.05 }\n"), Some(GuardPlan::default()));
+    assert_eq!(guards("guards: off\n"), None);
+    assert_eq!(load(SMALL).plan.policy.guards, None);
+    let chosen = guards(
+        "guards: { alpha: 0.1%, beta: 0.1, planned_windows: 48, min_windows: 1, min_n: 50, design_effect: 1.5, \
+         contain_to: 2%, errors: 1.5, latency: 25%, loss: +10%, negligible: 0.2%, answers: 0.2, drift: 0.25, \
+         segments_max: 4, slo: { error_rate: 2%, latency: 250ms, latency_quantile: 95%, min_n: 10 } }\n",
+    );
+    let expected = GuardPlan {
+        alpha: 0.001,
+        beta: 0.1,
+        planned: 48,
+        windows_min: 1,
+        n_min: 50,
+        design_effect: 1.5,
+        contain_to_pct: 2.0,
+        errors: 1.5,
+        latency: 0.25,
+        loss: 1.1,
+        negligible: 0.002,
+        answers: 0.2,
+        drift: 0.25,
+        segments_max: 4,
+        slo: SloPlan {
+            error_rate: Some(0.02),
+            latency_ms: Some(250.0),
+            latency_quantile: 0.95,
+            n_min: 10,
+            ..SloPlan::default()
+        },
+    };
+    assert_eq!(chosen, Some(expected));
+}
+
+#[test]
+fn guards_must_make_sense() {
+    let check = |keys: &str, message: &str, help: &str| {
+        check(&format!("rollout: {{ baseline: v1 }}\nguards: {{ {keys} }}\n"), message, help);
+    };
+    check("alpha: 0%", ": `alpha` is 0", "write a chance above 0 and below 50%, such as 1%");
+    check("beta: 0.5", ": `beta` is 0.5", "write a chance above 0 and below 50%, such as 1%");
+    check("planned_windows: 0", ": `planned_windows` is 0", "write a number from 1 to 1000000");
+    check(
+        "contain_to: 100%",
+        ": `contain_to` leaves the candidate all traffic",
+        "write the share that it may keep, such as 5%",
+    );
+    check("answers: 0", ": `answers` is 0", "write a population stability index above 0, such as 0.1");
+    check(
+        "design_effect: 0.5",
+        ": `design_effect` is 0.5",
+        "write 1 when every request is independent, more when one entity asks often",
+    );
+    check(
+        "slo: { latency_quantile: 95% }",
+        ": `latency_quantile` is the share of answers that must be faster than `latency`",
+        "write both, such as `latency: 250ms` and `latency_quantile: 99%`",
+    );
+    check_error(
+        &with("guards: { errors: 0.2 }\nrollout: { baseline: v1 }\n"),
+        "
+p.yaml:8:19: `0.2` is not a margin; write how much worse is tolerated: a ratio such as 1.2, or percent such as 20%
+  |
+8 | guards: { errors: 0.2 }
+  |                   ^^^",
+    );
+    super::tests::check(
+        "guards: {}\n",
+        ": `guards` compare a candidate with a version, and none is named",
+        "add `rollout: { baseline: VERSION }`, or drop `guards`",
     );
 }
 

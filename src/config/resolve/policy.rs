@@ -1,11 +1,12 @@
-//! The `rollout` and `policy` sections: when to act.
+//! The `rollout`, `guards` and `policy` sections: when to act.
 
 use super::judging::{Readable, unknown_metric};
 use crate::config::document::{Document, RuleSection};
+use crate::config::guards::without_rollout;
 use crate::config::problem::{Problems, suggestion};
-use crate::config::value::At;
+use crate::config::value::{At, OrOff};
 use crate::metric::{Reads, Spec};
-use crate::plan::{Action, Against, Baseline, Bound, PolicyPlan, Rule};
+use crate::plan::{Action, Against, Baseline, Bound, GuardPlan, PolicyPlan, RolloutPlan, Rule};
 
 /// The most windows a rule looks back on.
 const WINDOWS_MAX: u64 = 1000;
@@ -41,14 +42,21 @@ pub(crate) fn policy(document: &Document, scope: Scope<'_>, problems: &mut Probl
         rules.extend(checker.rule(problems));
     }
     let authority = rollout.map(|rollout| rollout.authority).unwrap_or_default().name().to_owned();
-    let guards = rollout.map(|_| crate::plan::GuardPlan::default());
-    PolicyPlan {
-        rollout: name,
-        baseline_version,
-        authority,
-        rules,
-        guards,
-        stages: crate::plan::RolloutPlan::default(),
+    let guards = guards(document, problems);
+    PolicyPlan { rollout: name, baseline_version, authority, rules, guards, stages: RolloutPlan::default() }
+}
+
+/// What guards a rollout: the default, unless the file says otherwise.
+fn guards(document: &Document, problems: &mut Problems) -> Option<GuardPlan> {
+    match (&document.guards, &document.rollout) {
+        (None, rollout) => rollout.as_ref().map(|_| GuardPlan::default()),
+        (Some(At { value: OrOff::Off, .. }), _) => None,
+        (Some(At { value: OrOff::On(section), spot }), rollout) => {
+            if rollout.is_none() {
+                without_rollout(*spot, problems);
+            }
+            Some(section.resolve(problems))
+        }
     }
 }
 
