@@ -11,7 +11,8 @@
 )]
 
 mod broker;
-mod commands;
+mod command;
+mod command_replay;
 mod config;
 mod decode;
 mod decode_columnar;
@@ -36,4 +37,5 @@ mod schema;
 mod serve;
 mod telemetry;
 mod tidy;
+mod verdict;
 mod world;
