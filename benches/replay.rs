@@ -145,7 +145,7 @@ fn plan() -> Plan {
             rollout: "bench".into(),
             baseline_version: "v1".into(),
             authority: "ADVISORY".into(),
-            rules: vec![],
+            ..PolicyPlan::default()
         },
         bounds: Bounds::default(),
     }
@@ -153,8 +153,11 @@ fn plan() -> Plan {
 
 fn cut(low: f64, high: f64) -> Arc<Cut> {
     let edges = (0..=200).map(|i| low + (high - low) * f64::from(i) / 200.0).collect();
-    let recuts =
-        Recuts { bins10: (1..10).map(|i| i * 20).collect(), bins20: (1..20).map(|i| i * 10).collect(), doane: vec![] };
+    let recuts = Recuts {
+        bins10: (1..10).map(|i| i * 20).collect(),
+        bins20: (1..20).map(|i| i * 10).collect(),
+        ..Recuts::default()
+    };
     Arc::new(Cut { edges: Edges::new(edges).expect("increasing"), grid: Grid::for_range(low, high), recuts })
 }
 

@@ -48,6 +48,7 @@ impl Cluster {
         let broker = broker::Broker::shared();
         let topics = Topics {
             control: broker.topic("control", 1),
+            commands: broker.topic("commands", 1),
             state: broker.topic("state", 1),
             partials: broker.topic("partials", 1),
             dead_letter: broker.topic("deadletter", 1),
@@ -60,7 +61,7 @@ impl Cluster {
     fn mock() -> Self {
         let mock = MockCluster::new(1).expect("a mock cluster");
         let topics = Topics::default();
-        for topic in [&topics.control, &topics.state, &topics.partials, &topics.dead_letter] {
+        for topic in [&topics.control, &topics.commands, &topics.state, &topics.partials, &topics.dead_letter] {
             mock.create_topic(topic, 1, 1).expect("a mock topic");
         }
         mock.create_topic("input", 4, 1).expect("a mock topic");
@@ -77,8 +78,11 @@ impl Cluster {
 /// Thirty numbers and five categories per event, compared between two versions every minute.
 pub(crate) fn plan(topic: &str) -> Arc<Plan> {
     let edges: Vec<f64> = (0..=64).map(|edge| f64::from(edge) / 64.0).collect();
-    let recuts =
-        Recuts { bins10: (1..10).map(|i| i * 6).collect(), bins20: (1..20).map(|i| i * 3).collect(), doane: vec![] };
+    let recuts = Recuts {
+        bins10: (1..10).map(|i| i * 6).collect(),
+        bins20: (1..20).map(|i| i * 3).collect(),
+        ..Recuts::default()
+    };
     let cut =
         Arc::new(Cut { edges: Edges::new(edges).expect("rising edges"), grid: Grid::for_range(0.0, 1.0), recuts });
     let numeric = |name: String, role| NumericColumn { name, role, cut: Arc::clone(&cut) };

@@ -1,8 +1,8 @@
 //! How one numeric column is cut: from a reference's values, from a range, or from edges somebody wrote down.
 //!
-//! Bins are `(-inf, e1], (e1, e2], …, (ek, +inf)`. The first and the last are guards: below the smallest and above the largest
-//! value of the reference. Since a bin is open at its left, the smallest value itself must lie above the first edge, which is
-//! therefore the float just below it.
+//! Bins are `(-inf, e1], (e1, e2], …, (ek, +inf)`. Since a bin is open at its left, the smallest value of the reference must lie
+//! above the edge where its range begins, which is therefore the float just below it. On both sides of the range, as far as
+//! the range is wide, lie the outskirts: seasons take both versions out there, and they must still be told apart.
 
 use crate::baseline::{doane, quantile};
 use crate::error::{Error, Result};
@@ -18,15 +18,19 @@ const LATENCY_MS_MIN: f64 = 0.1;
 /// The longest latency that is in range, milliseconds.
 const LATENCY_MS_MAX: f64 = 100_000.0;
 
+/// Equal bins of the outskirts on one side.
+const OUTSKIRTS: u16 = 64;
+
 /// `n` equal bins from `low` to `high`, `low < high`; `n` is a multiple of 20.
 #[must_use]
 pub fn equal_width(low: f64, high: f64, n: u16) -> Cut {
     assert!(low < high && (high - low).is_finite() && n.is_multiple_of(20), "a range, cut into multiples of 20 bins");
     let edge = |step: u16, n: u16| if step == n { high } else { low + (high - low) * (f64::from(step) / f64::from(n)) };
-    let guard = low.next_down();
-    let edges = rising(std::iter::once(guard).chain((0..=n).map(|step| edge(step, n))));
+    let inner = (0..=n).map(|step| edge(step, n));
+    let edges = rising(inner.chain([low.next_down()]).chain(outskirts(low, high)));
     let interior = |n: u16| (1..n).map(|step| edge(step, n)).collect::<Vec<_>>();
     let recuts = Recuts {
+        range: indexes_of(&edges, &[low.next_down(), high]),
         bins10: indexes_of(&edges, &interior(10)),
         bins20: indexes_of(&edges, &interior(20)),
         doane: Vec::new(),
@@ -44,6 +48,7 @@ pub fn latency(n: u16) -> Cut {
     let edges = rising(std::iter::once(0_f64.next_down()).chain((0..=n).map(|step| edge(step, n))));
     let interior = |n: u16| (1..n).map(|step| edge(step, n)).collect::<Vec<_>>();
     let recuts = Recuts {
+        range: indexes_of(&edges, &[0_f64.next_down(), LATENCY_MS_MAX]),
         bins10: indexes_of(&edges, &interior(10)),
         bins20: indexes_of(&edges, &interior(20)),
         doane: Vec::new(),
@@ -61,7 +66,8 @@ pub fn listed(edges: Vec<f64>) -> Result<Cut> {
     };
     let edges = Edges::new(edges)?;
     let all = indexes_of(edges.as_slice(), edges.as_slice());
-    let recuts = Recuts { bins10: all.clone(), bins20: all, doane: Vec::new() };
+    let range = indexes_of(edges.as_slice(), &[low, high]);
+    let recuts = Recuts { range, bins10: all.clone(), bins20: all, doane: Vec::new() };
     Ok(Cut { edges, grid: Grid::for_range(low, high), recuts })
 }
 
@@ -80,8 +86,8 @@ pub fn of_profile(profile: &NumericProfile) -> Result<Cut> {
     let n_edges = profile.edges.len();
     let is_sound =
         |kept: &[u16]| kept.is_sorted_by(|a, b| a < b) && kept.last().is_none_or(|&last| usize::from(last) < n_edges);
-    let Recuts { bins10, bins20, doane } = &profile.recuts;
-    if !(is_sound(bins10) && is_sound(bins20) && is_sound(doane)) {
+    let Recuts { range, bins10, bins20, doane } = &profile.recuts;
+    if ![range, bins10, bins20, doane].into_iter().all(|kept| is_sound(kept)) {
         return Err(Error::user(format!("column `{}` of the profile keeps edges that are not there", profile.name)));
     }
     Ok(Cut { edges, grid: profile.grid, recuts: profile.recuts.clone() })
@@ -108,15 +114,23 @@ pub fn of_values(sorted: &[f64], n: u16) -> Cut {
     let below_atoms = atoms.iter().map(|atom| atom.next_down());
     let (deciles, twentieths) = (quantile::interior(sorted, 10), quantile::interior(sorted, 20));
     let doane = left_closed(doane::edges(sorted));
-    let guards = [low.next_down(), high];
-    let named = deciles.iter().chain(&twentieths).chain(&doane).chain(&guards).copied();
-    let edges = rising(fine.iter().copied().chain(below_atoms).chain(named));
+    let range = [low.next_down(), high];
+    let named = deciles.iter().chain(&twentieths).chain(&doane).chain(&range).copied();
+    let edges = rising(fine.iter().copied().chain(below_atoms).chain(named).chain(outskirts(low, high)));
     let recuts = Recuts {
+        range: indexes_of(&edges, &range),
         bins10: indexes_of(&edges, &deciles),
         bins20: indexes_of(&edges, &twentieths),
         doane: indexes_of(&edges, &doane),
     };
     Cut { edges: checked(edges), grid: Grid::for_range(low, high), recuts }
+}
+
+/// Edges on both sides of a range, up to its width away from it; a single value is taken to be one wide.
+fn outskirts(low: f64, high: f64) -> impl Iterator<Item = f64> {
+    let width = if low < high { high - low } else { 1.0 };
+    let step = width / f64::from(OUTSKIRTS);
+    (1..=OUTSKIRTS).flat_map(move |k| [low - f64::from(k) * step, high + f64::from(k) * step])
 }
 
 /// Edges of bins `[a, b)`, the last one closed, as edges of bins `(a, b]`: each but the last moves down by one float.
@@ -162,8 +176,10 @@ mod tests {
     #[test]
     fn equal_width_bins_hold_both_ends_of_the_range() {
         let cut = equal_width(0.0, 500.0, 40);
-        assert_eq!(cut.edges.n_bins(), 43);
-        assert_eq!([-0.001, 0.0, 500.0, 500.001].map(|value| cut.edges.bin(value)), [0, 1, 41, 42]);
+        assert_eq!(cut.edges.n_bins(), 43 + 2 * usize::from(OUTSKIRTS));
+        let bins = [-0.001, 0.0, 500.0, 500.001].map(|value| cut.edges.bin(value) - usize::from(OUTSKIRTS));
+        assert_eq!(bins, [0, 1, 41, 42]);
+        assert_eq!(edges_of(&cut, &cut.recuts.range), [0_f64.next_down(), 500.0]);
         assert_eq!(edges_of(&cut, &cut.recuts.bins10), (1..10).map(|k| f64::from(k) * 50.0).collect::<Vec<_>>());
         assert_eq!(cut.recuts.bins20.len(), 19);
     }
@@ -212,8 +228,9 @@ mod tests {
             let cut = of_values(&sorted, n * 20);
             prop_assert_eq!(edges_of(&cut, &cut.recuts.bins10), quantile::interior(&sorted, 10));
             prop_assert_eq!(edges_of(&cut, &cut.recuts.bins20), quantile::interior(&sorted, 20));
-            let n_bins = cut.edges.n_bins();
-            prop_assert!(sorted.iter().all(|&value| (1..n_bins - 1).contains(&cut.edges.bin(value))), "no value in a guard");
+            let range = (cut.edges.bin(sorted[0]), cut.edges.bin(sorted[sorted.len() - 1]));
+            let (low, high) = (usize::from(cut.recuts.range[0]), usize::from(cut.recuts.range[1]));
+            prop_assert!(range.0 > low && range.1 <= high, "no value out of range");
         }
     }
 }

@@ -48,7 +48,8 @@ impl Metric for Binned {
         let width = quality.width.iter().filter(|_| self.equal_width);
         let width = width.map(|bins| reading(format!("equal_width_{}", bins.len()), bins));
         let mass = quality.width.iter().filter(|_| self.equal_mass);
-        let mass = mass.map(|bins| reading(format!("equal_mass_{}", bins.len()), &equal_mass(quality, bins.len())));
+        let mass =
+            mass.map(|bins| reading(format!("equal_mass_{},fine_bins", bins.len()), &equal_mass(quality, bins.len())));
         width.chain(mass).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! Share of values below the smallest or above the largest value of the reference.
 //!
-//! `rate = (below + above) / values`, counted in the two outermost bins.
+//! `rate = (below + above) / values`, counted in the bins outside of its range.
 //!
 //! **Source**: the definition.
 //! **Reads**: a numeric column cut by a reference; missing values and NaN are left out.
@@ -25,5 +25,5 @@ pub(super) static OUT_OF_RANGE_RATE: OneSided<Histogram> = OneSided {
     },
     convention: "exact",
     n: Histogram::n,
-    of: |histogram, _| share(histogram.n_out_of_range(), histogram.n()),
+    of: |histogram, context| share(context.cut.map_or(0, |cut| histogram.n_out_of_range(cut)), histogram.n()),
 };

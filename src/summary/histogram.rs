@@ -8,7 +8,7 @@ use crate::kernel::moment::{self, Grid};
 /// How a numeric column is cut and added up: fixed when the plan is made, equal on every side that is compared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cut {
-    /// The fine edges. The first bin is "below the reference", the last "above it".
+    /// The fine edges. They go on beyond the range of the reference, so that two versions can be told apart out there too.
     pub edges: Edges,
     /// The grid of the moments.
     pub grid: Grid,
@@ -19,6 +19,8 @@ pub struct Cut {
 /// Coarser cuts: each is an increasing list of indexes of fine edges that are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Recuts {
+    /// The range of the reference: three bins, below, within and above it.
+    pub range: Vec<u16>,
     /// Interior deciles of the reference, duplicates collapsed.
     pub bins10: Vec<u16>,
     /// Interior 20-quantiles, duplicates collapsed.
@@ -109,10 +111,10 @@ impl Histogram {
 
     /// Values below the smallest and above the largest value of the reference.
     #[must_use]
-    pub fn n_out_of_range(&self) -> u64 {
-        match self.counts.as_slice() {
-            [] | [_] => 0,
-            [below, .., above] => below + above,
+    pub fn n_out_of_range(&self, cut: &Cut) -> u64 {
+        match self.recut(&cut.recuts.range).as_slice() {
+            [below, _, above] => below + above,
+            _ => 0,
         }
     }
 

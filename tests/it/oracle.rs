@@ -173,6 +173,13 @@ impl Check {
         self.note(fits, what, row, expected);
     }
 
+    /// Within a fixed distance, where the convention says that the number rests on bins.
+    fn within(&mut self, what: &str, row: &WindowRow, expected: Option<f64>, most: f64) {
+        self.n += 1;
+        let fits = row.value.zip(expected).is_none_or(|(ours, theirs)| (ours - theirs).abs() <= most);
+        self.note(fits, what, row, expected);
+    }
+
     /// Within the bounds that the row states, give or take rounding, and within `most` of the value.
     fn bounded(&mut self, what: &str, row: &WindowRow, expected: Option<f64>, most: f64) {
         self.n += 1;
@@ -237,6 +244,23 @@ fn numeric_drift_against_the_reference() {
     check.done(20_000);
 }
 
+/// A canary's window has a few hundred rows, of which one fine bin may hold several: KS is within the interval that it states,
+/// which is wide only where both versions leave the range of the reference.
+#[test]
+fn numeric_drift_against_the_other_version() {
+    let (mut check, mut far) = (Check::default(), 0);
+    for reference in Reference::read("canary_numeric.parquet") {
+        let drift =
+            |metric| &DAILY.get(reference.start(), ("v2", "concurrent", reference.column()), (metric, "fine_bins")).1;
+        let (ks, expected) = (drift("ks"), reference.number("ks_d"));
+        check.bounded("ks_d", ks, expected, 0.025);
+        far += usize::from(ks.value.zip(expected).is_some_and(|(ours, theirs)| (ours - theirs).abs() > 1e-3));
+        check.bounded("wasserstein", drift("wasserstein"), reference.number("wasserstein"), f64::INFINITY);
+    }
+    assert!(far <= 22, "{far} of {} are off by more than 0.001", check.n / 2);
+    check.done(800);
+}
+
 #[test]
 fn categorical_drift_against_the_reference_and_the_other_version() {
     let exact = [
@@ -299,6 +323,10 @@ fn operations_per_day_and_per_hour() {
             let errors = get("error_rate", "exact");
             check.exact("error_rate_5xx", errors, reference.number("error_rate_5xx"));
             assert_eq!(Some(errors.n as f64), reference.number("n"), "rows of the window");
+            if file == "ops.parquet" {
+                let rejected = reference.number("n_4xx").zip(reference.number("n")).map(|(rejected, n)| rejected / n);
+                check.exact("4xx", get("rejected_rate", "exact"), rejected);
+            }
             check.exact("lat_mean", get("latency_mean", "exact_sum"), reference.number("lat_mean"));
             for (theirs, metric) in QUANTILES {
                 let row = get(metric, "nearest_rank,hdr_3_digits");
@@ -339,6 +367,14 @@ fn quality_with_all_labels_and_with_those_of_a_day() {
             check.exact(theirs, get(metric, convention), reference.number(theirs));
         }
         check.bounded("auc", get("auc", "fine_bins"), reference.number("auc"), 0.002);
+        for (theirs, metric, convention, most) in [
+            ("ece10_mass", "ece", "equal_mass_10,fine_bins", 0.01),
+            ("ece15_mass", "ece", "equal_mass_15,fine_bins", 0.01),
+            ("recal_slope", "calibration_slope", "fine_bins", 0.01),
+            ("recal_intercept", "calibration_intercept", "fine_bins", 0.015),
+        ] {
+            check.within(theirs, get(metric, convention), reference.number(theirs), most);
+        }
         let coverage = get("brier", "exact_sum");
         check.exact(
             "label_coverage",

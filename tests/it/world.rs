@@ -56,8 +56,11 @@ pub struct Event {
 
 pub fn cut(low: f64, high: f64) -> Arc<Cut> {
     let edges: Vec<f64> = (0..=40).map(|i| low + (high - low) * f64::from(i) / 40.0).collect();
-    let recuts =
-        Recuts { bins10: (1..10).map(|i| i * 4).collect(), bins20: (1..20).map(|i| i * 2).collect(), doane: vec![] };
+    let recuts = Recuts {
+        bins10: (1..10).map(|i| i * 4).collect(),
+        bins20: (1..20).map(|i| i * 2).collect(),
+        ..Recuts::default()
+    };
     Arc::new(Cut { edges: Edges::new(edges).unwrap(), grid: Grid::for_range(low, high), recuts })
 }
 
@@ -126,6 +129,7 @@ pub fn plan(window: WindowKind) -> Plan {
             rollout: "world".into(),
             baseline_version: "v1".into(),
             authority: "AUTO".into(),
+            stages: RolloutPlan::default(),
             rules: vec![
                 rule("errors", "error_rate", 0.1, Action::Contain),
                 rule("brier", "brier", 0.02, Action::Warn),

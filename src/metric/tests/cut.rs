@@ -24,7 +24,8 @@ pub(super) fn of_reference(reference: &[f64]) -> Cut {
     edges.extend(deciles.iter().chain(&vigintiles).chain(&doane).chain(&[low.next_down(), high]));
     let edges = sorted_once(edges);
     let kept = |coarse: &[f64]| coarse.iter().map(|edge| index(&edges, *edge)).collect();
-    let recuts = Recuts { bins10: kept(&deciles), bins20: kept(&vigintiles), doane: kept(&doane) };
+    let range = kept(&[low.next_down(), high]);
+    let recuts = Recuts { range, bins10: kept(&deciles), bins20: kept(&vigintiles), doane: kept(&doane) };
     Cut { edges: Edges::new(edges).expect("edges increase"), grid: Grid::for_range(low, high), recuts }
 }
 

@@ -224,8 +224,8 @@ fn category(known: &[String], counts: &BTreeMap<String, u64>) -> Category {
 const LABELS: [(&str, &str, &str); 22] = [
     ("ece10_width", "ece", "equal_width_10"),
     ("ece15_width", "ece", "equal_width_15"),
-    ("ece10_mass", "ece", "equal_mass_10"),
-    ("ece15_mass", "ece", "equal_mass_15"),
+    ("ece10_mass", "ece", "equal_mass_10,fine_bins"),
+    ("ece15_mass", "ece", "equal_mass_15,fine_bins"),
     ("mce10_width", "mce", "equal_width_10"),
     ("mce15_width", "mce", "equal_width_15"),
     ("brier", "brier", ""),
