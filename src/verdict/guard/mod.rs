@@ -110,7 +110,7 @@ impl Guards {
         };
         let least = pair.candidate.rates.requests.min(pair.baseline.rates.requests);
         memory.validity = if least < self.guard.n_min { Validity::Degraded } else { Validity::Valid };
-        self.detector.traffic(&mut memory.change, pair);
+        self.detector.traffic(&mut memory.change, pair, memory.rails.alike.measured());
         self.rails.traffic(&mut memory.rails, both);
         memory.limits.resize_with(self.limits.len(), Kept::default);
         memory.limits.iter_mut().zip(&self.limits).for_each(|(kept, &limit)| kept.update(limit, pair));
@@ -120,7 +120,7 @@ impl Guards {
     fn labels(&self, memory: &mut Memory, both: &Both<'_, Quality>, scene: Scene<'_, '_>) {
         let may_speak = memory.gate.update(both, scene);
         let Some(pair) = both.pair("").filter(|_| may_speak) else { return };
-        self.detector.labels(&mut memory.change, pair);
+        self.detector.labels(&mut memory.change, pair, memory.rails.alike.measured());
         self.rails.labels(&mut memory.rails, both);
     }
 
