@@ -145,7 +145,7 @@ fn plan() -> Plan {
             rollout: "bench".into(),
             baseline_version: "v1".into(),
             authority: "ADVISORY".into(),
-            rules: vec![],
+            ..PolicyPlan::default()
         },
         bounds: Bounds::default(),
     }

@@ -1,6 +1,7 @@
 //! `haldane check`: whether a pipeline file is sound, and what it does, in words.
 
 mod guards;
+mod rollout;
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -62,7 +63,8 @@ pub fn describe(pipeline: &Pipeline) -> String {
         ("guards", guards::guards(plan)),
         ("mistakes they may make", guards::ledger(plan)),
         ("rules", plan.policy.rules.iter().map(|rule| self::rule(plan, rule)).collect()),
-        ("who acts", acts(plan)),
+        ("course", rollout::course(plan)),
+        ("who acts", rollout::acts(plan)),
         ("what cannot be tested", guards::blind_spots(plan)),
         ("kafka", pipeline.kafka.as_ref().map(kafka).unwrap_or_default()),
     ];
@@ -151,19 +153,6 @@ fn baselines(plan: &Plan) -> Vec<String> {
         Baseline::DaysAgo(days) => format!("the same version {days} days earlier"),
     };
     plan.baselines.iter().map(line).collect()
-}
-
-fn acts(plan: &Plan) -> Vec<String> {
-    let policy = &plan.policy;
-    if policy.rules.is_empty() && policy.guards.is_none() {
-        return Vec::new();
-    }
-    let authority = match policy.authority.as_str() {
-        "AUTO" => "may be carried out by a machine",
-        "APPROVAL" => "wait for a person's approval",
-        _ => "are advice: nobody carries them out by itself",
-    };
-    vec![format!("decisions of rollout {} {authority}", policy.rollout)]
 }
 
 fn rule(plan: &Plan, rule: &Rule) -> String {

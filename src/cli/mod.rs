@@ -7,6 +7,8 @@ pub mod command;
 #[cfg(all(feature = "kafka", feature = "serve"))]
 pub mod demo;
 pub mod detect;
+#[cfg(feature = "kafka")]
+pub mod gate;
 pub mod power;
 pub mod replay;
 #[cfg(feature = "kafka")]
@@ -59,6 +61,9 @@ pub enum Command {
     #[cfg(feature = "kafka")]
     #[command(flatten)]
     Steer(command::Request),
+    /// Ask whether a candidate has passed, as an exit code.
+    #[cfg(feature = "kafka")]
+    Gate(gate::GateArgs),
     /// Replay files through a pipeline and show what would have been decided.
     Replay(replay::ReplayArgs),
     /// Judge every stream of a folder, and score the alarms when it is known what changed.
@@ -85,6 +90,8 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         Command::Rollouts(args) => rollouts::run(args, out),
         #[cfg(feature = "kafka")]
         Command::Steer(request) => command::run(request, out),
+        #[cfg(feature = "kafka")]
+        Command::Gate(args) => gate::run(args, out),
         Command::Replay(args) => replay::run(args, out),
         Command::Detect(args) => detect::run(args, out),
         Command::Baseline(command) => baseline::run(command, out),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::guards::GuardSection;
 use super::kafka::KafkaSection;
+use super::rollout::Rollout;
 use super::source::Sources;
 use super::value::{At, BaselineName, Names, OrOff, Period, Ratio, by_default, count, seconds};
 use crate::plan::{Action, Against, Compat, Task};
@@ -61,43 +62,6 @@ pub(crate) struct Document {
 
 fn binary() -> At<Task> {
     Task::Binary.into()
-}
-
-/// The versions to compare.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Rollout {
-    /// Name of the rollout, in every decision. Default: the pipeline's name.
-    pub(crate) name: Option<String>,
-    /// The version that all others are compared with and rolled back to.
-    pub(crate) baseline: At<String>,
-    /// Who may act on decisions: nobody yet, a person who approves, or a machine.
-    #[serde(default)]
-    pub(crate) authority: Authority,
-}
-
-/// Who may act on decisions.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Authority {
-    /// Nobody: decisions are advice.
-    #[default]
-    Advisory,
-    /// A machine, once a person has approved.
-    Approval,
-    /// A machine.
-    Auto,
-}
-
-impl Authority {
-    /// The name in decisions.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Advisory => "ADVISORY",
-            Self::Approval => "APPROVAL",
-            Self::Auto => "AUTO",
-        }
-    }
 }
 
 /// Event time, panes and windows: either `size` (and `slide`) or `at_least` (and `max`).

@@ -10,6 +10,7 @@ mod problem;
 mod read;
 pub mod reference;
 mod resolve;
+mod rollout;
 mod source;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use super::*;
 use crate::event::SECOND;
-use crate::plan::{Baseline, Field, GuardPlan, Role as ColumnRole, SloPlan, Task, TimeFormat, WindowKind};
+use crate::plan::{
+    ApprovalPlan, Authority, Baseline, Field, GuardPlan, Role as ColumnRole, RolloutPlan, Signal, SloPlan, Task,
+    TimeFormat, WindowKind,
+};
 
 /// Names only what cannot be guessed.
 const SMALL: &str = "\
@@ -532,6 +535,38 @@ p.yaml:8:19: `0.2` is not a margin; write how much worse is tolerated: a ratio s
         ": `guards` compare a candidate with a version, and none is named",
         "add `rollout: { baseline: VERSION }`, or drop `guards`",
     );
+}
+
+#[test]
+fn a_rollout_proceeds_by_default_and_as_the_file_says() {
+    let stages = |keys: &str| load(&with(&format!("rollout: {{ baseline: v1{keys} }}\n"))).plan.policy.stages.clone();
+    assert_eq!(stages(""), RolloutPlan::default());
+    assert_eq!(stages(", ladder: [1%, 5%, 0.25, 50%, 1]"), RolloutPlan::default());
+    let chosen = stages(
+        ", ladder: [7%, 100%], dwell_windows: 2, acks: true, lease: 5m, share_tolerance: 2%, \
+         authority_of: { rollback: auto, promote_ok: approval }, approval: { quorum: 2, deadline: 1h }",
+    );
+    let expected = RolloutPlan {
+        ladder: vec![7.0, 100.0],
+        dwell_windows: 2,
+        acks: true,
+        lease_s: 300,
+        share_epsilon_pct: 2.0,
+        authority: vec![(Signal::Rollback, Authority::Auto), (Signal::PromoteOk, Authority::Approval)],
+        approval: ApprovalPlan { quorum: 2, deadline: 3600 * SECOND },
+        ..RolloutPlan::default()
+    };
+    assert_eq!(chosen, expected);
+    let wrong = |keys: &str, message: &str, help: &str| {
+        check(&format!("rollout: {{ baseline: v1, {keys} }}\n"), message, help);
+    };
+    let steps = "write steps such as [1%, 5%, 25%, 50%, 100%]";
+    for ladder in ["[]", "[50%]", "[5%, 5%, 100%]", "[0%, 100%]"] {
+        wrong(&format!("ladder: {ladder}"), ": `ladder` must rise from above zero to 100%", steps);
+    }
+    wrong("approval: { quorum: 0 }", ": `quorum` is 0", "write how many people must approve, from 1 to 100");
+    wrong("dwell_windows: 9999999", ": `dwell_windows` is 9999999", "write a number of at most 1000000");
+    wrong("lease: 10ms", ": `lease` 10ms is shorter than a second", "write a duration such as 15m");
 }
 
 #[test]

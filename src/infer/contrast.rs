@@ -14,6 +14,7 @@
 //! **State**: none. **Cost**: about half a microsecond per tilt on 15 groups.
 
 use super::log_space::float;
+use super::normal::normal_quantile;
 
 /// Below this variance of the draw the two-group sum is taken term by term.
 const EXACT_VARIANCE_MAX: f64 = 50.0;
@@ -240,7 +241,7 @@ pub fn normal_scores(candidate: &[u64], baseline: &[u64]) -> Vec<(Split, f64)> {
     let score = |split: Split| {
         let rank = (float(below) + float(split.pooled()) / 2.0) / float(total);
         below += split.pooled();
-        (split, quantile_of_normal(rank).clamp(-SCORE_MAX, SCORE_MAX))
+        (split, normal_quantile(rank).clamp(-SCORE_MAX, SCORE_MAX))
     };
     groups.into_iter().map(score).collect()
 }
@@ -277,11 +278,6 @@ pub fn difference(groups: &[(Split, f64)]) -> Option<(f64, f64)> {
 #[must_use]
 pub fn squared(groups: &[(Split, f64)]) -> Vec<(Split, f64)> {
     groups.iter().map(|&(split, score)| (split, score * score)).collect()
-}
-
-/// The standard normal quantile.
-fn quantile_of_normal(p: f64) -> f64 {
-    std::f64::consts::SQRT_2 * statrs::function::erf::erf_inv(2.0 * p - 1.0)
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ impl Letter {
     /// A decision; keyed by its rollout, so that one partition holds the rollout's whole order.
     #[must_use]
     pub fn decision(decision: &Decision, cluster: &str, recorded: Micros) -> Self {
-        let attributes = [
+        let mut attributes = vec![
             ("ce_specversion", "1.0".to_owned()),
             ("ce_type", DECISION.to_owned()),
             ("ce_source", format!("/haldane/{cluster}/rollouts/{}", decision.rollout)),
@@ -61,6 +61,7 @@ impl Letter {
             ("ce_drill", decision.drill.to_string()),
             ("content-type", "application/json".to_owned()),
         ];
+        attributes.extend(decision.causation.clone().map(|cause| ("ce_causationid", cause)));
         let key = decision.rollout.clone();
         Self { key, body: json(decision), headers: headers(&attributes), time: recorded }
     }

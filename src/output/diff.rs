@@ -27,8 +27,9 @@ pub struct Course {
 
 impl Course {
     /// Takes in what one step gave rise to; a decision is published when its judgement falls due and late events are in.
+    /// Heartbeats only repeat what is in force.
     pub fn add(&mut self, effects: &Effects, lateness: Micros) {
-        for decision in &effects.decisions {
+        for decision in effects.decisions.iter().filter(|decision| decision.action != Signal::Heartbeat) {
             let mut states = effects.states.iter();
             let state = states.find(|state| {
                 (&state.model, &state.candidate) == (&decision.model, &decision.candidate)
@@ -243,12 +244,13 @@ impl Pair<'_> {
     }
 }
 
-/// Caps in turn: when each came into force, as a share of traffic; `None` lifts it.
+/// Caps in turn: when each came into force, as a share of traffic; `None` lifts it. That a rollback took effect is observed,
+/// and lifts nothing.
 fn caps(decisions: &[&(Micros, Decision)]) -> Vec<(Micros, Option<f64>)> {
     let cap = |decision: &Decision| match decision.action {
         Signal::Rollback => Some(Some(0.0)),
         Signal::Contain => decision.cap_pct.map(|cap| Some(cap / 100.0)),
-        Signal::Observe | Signal::PromoteOk | Signal::Resume => Some(None),
+        Signal::PromoteOk | Signal::Resume => Some(decision.cap_pct.filter(|cap| *cap < 100.0).map(|cap| cap / 100.0)),
         _ => None,
     };
     decisions.iter().filter_map(|(at, decision)| cap(decision).map(|cap| (*at, cap))).collect()

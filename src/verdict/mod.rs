@@ -12,7 +12,7 @@ mod reason;
 pub mod rollout;
 mod rules;
 
-pub use command::{Command, CommandKind, CommandResult, Outcome, Position, Scheduled};
+pub use command::{AckStatus, Command, CommandKind, CommandResult, Outcome, Position, Scheduled};
 pub use decision::{Decision, Evidence};
 pub use finding::Validity;
 pub use guard::Memory;

@@ -86,7 +86,8 @@ impl Policy {
 
     /// A candidate seen for the first time; where the whole rollout is frozen, it is too.
     fn meet(&self, (model, candidate): &Key, judged: &Judged<'_>) -> RolloutState {
-        let mut state = RolloutState::new(&self.plan, model, candidate);
+        let policy = &self.plan.policy;
+        let mut state = RolloutState::new(&policy.rollout, model, candidate, &policy.baseline_version);
         state.since = judged.start;
         let frozen = self.states.values().find(|other| other.people.frozen_all).map(|other| &other.people);
         if let Some(people) = frozen {

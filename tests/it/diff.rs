@@ -117,11 +117,12 @@ segments_are_unknown: 1
     let misspelt = diff(dir.path(), PATIENT, strange, &[]).unwrap_err();
     assert!(misspelt.to_string().contains("b.yaml:"), "{misspelt}");
     let [a, b] = ["a.yaml", "b.yaml"].map(|name| dir.path().join(name));
-    fs::write(&b, SOURCES.replace("prediction_id", "number")).unwrap();
-    let file = fixture("predictions.parquet");
-    let arguments = ["haldane", "replay", "-c", a.to_str().unwrap(), "--diff", b.to_str().unwrap()];
-    let cli = haldane::cli::Cli::try_parse_from(arguments.into_iter().chain(file.to_str())).unwrap();
+    let outcomes = "  outcomes: { topic: o, id: prediction_id, label: label }\nrollout:";
+    fs::write(&a, SOURCES.replace("rollout:", outcomes)).unwrap();
+    fs::write(&b, SOURCES).unwrap();
+    let file = fixture("outcomes.parquet").display().to_string();
+    let paths = [a.to_str().unwrap(), "--diff", b.to_str().unwrap(), "--outcomes", &file];
+    let cli = haldane::cli::Cli::try_parse_from(["haldane", "replay", "-c"].into_iter().chain(paths)).unwrap();
     let error = haldane::cli::run(&cli, &mut Vec::new()).unwrap_err();
-    assert!(error.to_string().starts_with(&format!("with {}: {}", b.display(), file.display())), "{error}");
-    assert!(error.to_string().contains("no column `number`"), "{error}");
+    assert_eq!(error.to_string(), format!("with {}: {file} cannot be read as outcomes", b.display()));
 }

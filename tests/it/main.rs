@@ -20,6 +20,7 @@ mod detect;
 mod diff;
 mod envelope;
 mod flights;
+mod gate;
 mod kafka;
 mod live;
 mod one_log;

@@ -6,7 +6,7 @@ use crate::config::guards::without_rollout;
 use crate::config::problem::{Problems, suggestion};
 use crate::config::value::{At, OrOff};
 use crate::metric::{Reads, Spec};
-use crate::plan::{Action, Against, Baseline, Bound, GuardPlan, PolicyPlan, RolloutPlan, Rule};
+use crate::plan::{Action, Against, Authority, Baseline, Bound, GuardPlan, PolicyPlan, RolloutPlan, Rule};
 
 /// The most windows a rule looks back on.
 const WINDOWS_MAX: u64 = 1000;
@@ -41,9 +41,10 @@ pub(crate) fn policy(document: &Document, scope: Scope<'_>, problems: &mut Probl
         let checker = Checker { section, scope, has_rollout: rollout.is_some() };
         rules.extend(checker.rule(problems));
     }
-    let authority = rollout.map(|rollout| rollout.authority).unwrap_or_default().name().to_owned();
+    let authority = Authority::from(rollout.map(|rollout| rollout.authority).unwrap_or_default()).name().to_owned();
+    let stages = rollout.map_or_else(RolloutPlan::default, |rollout| rollout.stages(problems));
     let guards = guards(document, problems);
-    PolicyPlan { rollout: name, baseline_version, authority, rules, guards, stages: RolloutPlan::default() }
+    PolicyPlan { rollout: name, baseline_version, authority, rules, guards, stages }
 }
 
 /// What guards a rollout: the default, unless the file says otherwise.

@@ -4,7 +4,9 @@
 //! from later knowledge, so that the guarantees hold under constant watching.
 
 mod alike;
+mod calibration;
 mod change;
+mod drift;
 mod gate;
 mod labels;
 mod limit;
@@ -25,7 +27,9 @@ mod watch;
 
 use serde::{Deserialize, Serialize};
 
+use self::calibration::Calibration;
 use self::change::{Detector, Gathered};
+use self::drift::{Drift, Drifted, Versions};
 use self::gate::Gate;
 use self::rail::Rail;
 use self::scene::Scene;
@@ -61,6 +65,7 @@ pub(crate) struct Guards {
     detector: Detector,
     rails: Rails,
     limits: Vec<Limit>,
+    drift: Drift,
 }
 
 /// What is known about one candidate so far.
@@ -71,6 +76,8 @@ pub struct Memory {
     limits: Vec<Kept>,
     share: Share,
     gate: Gate,
+    drift: Drifted,
+    calibration: Calibration,
     /// Of the newest traffic.
     validity: Validity,
 }
@@ -83,6 +90,7 @@ impl Guards {
             detector: Detector::new(plan, guard),
             rails: Rails::new(plan, guard),
             limits: limits(plan, &guard.slo),
+            drift: Drift::new(plan, guard),
         }
     }
 
@@ -103,6 +111,26 @@ impl Guards {
         self.rule(memory, scene)
     }
 
+    /// Takes a judged window in for the baseline version itself, and says what the world does: it is warned of at most.
+    pub(crate) fn judge_world(&self, memory: &mut Memory, model: &str, judged: &Judged<'_>) -> Verdict {
+        let version = self.baseline_version.as_str();
+        let key = ViewKey { model: model.to_owned(), version: version.to_owned(), segment: String::new() };
+        let scene = Scene { judged, guard: &self.guard, model, version, baseline: version };
+        if let Counts::Traffic(views) = judged.newest {
+            match views.get(&key) {
+                Some(traffic) => {
+                    memory.validity = Validity::Valid;
+                    let versions = Versions { key: &key, version: traffic, baseline: None };
+                    self.drift.update(&mut memory.drift, versions, judged);
+                }
+                None => memory.validity = Validity::Blind,
+            }
+        }
+        let mut verdict = Verdict { validity: memory.validity, cleared: true, ..Verdict::default() };
+        self.drift.rule_world(&memory.drift, scene, &mut verdict);
+        verdict
+    }
+
     fn traffic(&self, memory: &mut Memory, both: &Both<'_, Traffic>, scene: Scene<'_, '_>) {
         let Some(pair) = both.pair("") else {
             memory.validity = Validity::Blind;
@@ -110,11 +138,18 @@ impl Guards {
         };
         let least = pair.candidate.rates.requests.min(pair.baseline.rates.requests);
         memory.validity = if least < self.guard.n_min { Validity::Degraded } else { Validity::Valid };
+        let effect = memory.rails.alike.effects(&self.guard)(Rail::Failed);
         self.detector.traffic(&mut memory.change, pair, memory.rails.alike.measured());
         self.rails.traffic(&mut memory.rails, both);
         memory.limits.resize_with(self.limits.len(), Kept::default);
-        memory.limits.iter_mut().zip(&self.limits).for_each(|(kept, &limit)| kept.update(limit, pair));
+        memory
+            .limits
+            .iter_mut()
+            .zip(&self.limits)
+            .for_each(|(kept, &limit)| kept.update(limit, pair, self.guard.planned, effect));
         memory.share.update(both, scene);
+        let (version, baseline) = (pair.candidate, Some((both.baseline, pair.baseline)));
+        self.drift.update(&mut memory.drift, Versions { key: both.candidate, version, baseline }, scene.judged);
     }
 
     fn labels(&self, memory: &mut Memory, both: &Both<'_, Quality>, scene: Scene<'_, '_>) {
@@ -122,6 +157,8 @@ impl Guards {
         let Some(pair) = both.pair("").filter(|_| may_speak) else { return };
         self.detector.labels(&mut memory.change, pair, memory.rails.alike.measured());
         self.rails.labels(&mut memory.rails, both);
+        let effect = memory.rails.alike.effects(&self.guard)(Rail::Loss);
+        memory.calibration.update(pair, effect, self.guard.alpha);
     }
 
     fn rule(&self, memory: &mut Memory, scene: Scene<'_, '_>) -> Verdict {
@@ -132,10 +169,11 @@ impl Guards {
         let suspects = self.detector.suspects(&memory.change);
         verdict.suspicious |= suspects;
         verdict.cleared &= !suspects;
-        let effect = memory.rails.alike.effects(&self.guard)(Rail::Failed);
         for (kept, &limit) in memory.limits.iter().zip(&self.limits) {
-            kept.rule(limit, effect, scene, &mut verdict);
+            kept.rule(limit, scene, &mut verdict);
         }
+        self.drift.rule(&memory.drift, scene, &mut verdict);
+        memory.calibration.rule(scene, &mut verdict);
         memory.gate.rule(scene, &mut verdict);
         memory.share.rule(scene, &mut verdict);
         verdict.safe &= !verdict.suspicious && !verdict.findings.iter().any(|finding| finding.action >= Action::Hold);

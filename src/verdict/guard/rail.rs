@@ -59,10 +59,12 @@ pub(crate) struct Thresholds {
 /// The guardrails of a plan, with their shares of the error budget: one for failures, one for latency, one for labels.
 pub(crate) fn rails(plan: &Plan) -> Vec<(Rail, f64)> {
     let refuses = plan.sources.iter().any(|source| source.mapping.status.is_some());
-    let mut families = vec![match refuses {
-        true => vec![(Rail::Failed, 1.0 - OF_REJECTED), (Rail::Rejected, OF_REJECTED)],
-        false => vec![(Rail::Failed, 1.0)],
-    }];
+    let of_failures = if refuses {
+        vec![(Rail::Failed, 1.0 - OF_REJECTED), (Rail::Rejected, OF_REJECTED)]
+    } else {
+        vec![(Rail::Failed, 1.0)]
+    };
+    let mut families = vec![of_failures];
     let even = |rail: fn(usize) -> Rail, n: usize| (0..n).map(|q| (rail(q), 1.0 / float(n))).collect();
     if plan.columns.index_of(Role::Latency).is_some() {
         families.push(even(Rail::Slow, SLOW.len()));

@@ -1,30 +1,28 @@
 //! Hard limits: what no version may do, whatever the other one does.
 //!
 //! Each limit is a largest share of events (failed, refused, without a usable score, slower than a latency) and has its own
-//! e-process (`limit`) at its own level, `SloPlan::alpha`, which is spent beside the guardrails' and stands in the ledger.
+//! e-process (`infer::binomial_limit`) at its own level, `SloPlan::alpha`, which is spent beside the guardrails' and stands in the ledger.
 //! One window may be enough, once the candidate has had `SloPlan::n_min` events. A limit that both versions break is the
 //! world's doing: sending everybody back to the baseline would not help, so exposure is only held.
 //!
 //! *Burn* is how fast the error budget goes: the share over the last hour's worth of windows over the limit (Beyer et al., The
 //! Site Reliability Workbook, 2018, chapter 5); above 1, in the newest window too, it is worth a warning.
 //!
-//! **State**: four bets for each limit and version, and counts of the last 12 windows.
+//! **State**: eight bets for each limit and version, and counts of the last 12 windows.
 
 use serde::{Deserialize, Serialize};
 
+use crate::infer::binomial_limit::LimitProcess;
 use crate::infer::two_sample::Arm;
 use crate::plan::{Action, Plan, Role, SloPlan};
 use crate::summary::Traffic;
 use crate::verdict::decision::Evidence;
 use crate::verdict::finding::Verdict;
 use crate::verdict::guard::Pair;
-use crate::verdict::guard::limit::Beyond;
-use crate::verdict::guard::number::count;
+use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::scene::{Scene, reason};
 
 const SOURCE: &str = "slo";
-/// Rates beyond the limit that are bet on, as factors.
-const BETS: [f64; 4] = [1.25, 2.0, 4.0, 16.0];
 /// Windows that burn is taken over.
 const BURN_WINDOWS: usize = 12;
 
@@ -50,7 +48,7 @@ enum What {
 /// What is known about one limit; the candidate's first.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Kept {
-    beyond: [Beyond; 2],
+    beyond: [LimitProcess; 2],
     total: [Arm; 2],
     /// The candidate's newest windows, newest last.
     newest: Vec<Arm>,
@@ -97,11 +95,11 @@ impl Limit {
 }
 
 impl Kept {
-    /// Takes one window.
-    pub(crate) fn update(&mut self, limit: Limit, pair: Pair<'_, Traffic>) {
+    /// Takes one window; the design effect is the one known before it.
+    pub(crate) fn update(&mut self, limit: Limit, pair: Pair<'_, Traffic>, planned: u32, deff: f64) {
         for (side, traffic) in [pair.candidate, pair.baseline].into_iter().enumerate() {
             let arm = limit.count(traffic);
-            self.beyond[side].update(arm, limit.share, &BETS, f64::INFINITY);
+            self.beyond[side].update(arm, limit.share, planned, deff);
             self.total[side] = self.total[side].plus(arm);
             if side == 0 {
                 self.newest.push(arm);
@@ -118,11 +116,11 @@ impl Kept {
         (burn(sum), self.newest.last().map_or(0.0, |newest| burn(*newest)))
     }
 
-    /// Adds what the limit calls for. Entities' likeness deflates the evidence.
-    pub(crate) fn rule(&self, limit: Limit, deff: f64, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+    /// Adds what the limit calls for.
+    pub(crate) fn rule(&self, limit: Limit, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         let (alpha, n_min) = (scene.guard.slo.alpha, scene.guard.slo.n_min);
         let (metric, code) = limit.metric();
-        let e = [0, 1].map(|side: usize| self.beyond[side].e(deff));
+        let e = [0, 1].map(|side: usize| e_value(self.beyond[side].log_e(scene.guard.planned)));
         verdict.spend(&format!("slo:{metric}"), alpha, e[0]);
         let broken = e.map(|e| e >= 1.0 / alpha);
         let burn = self.burn(limit);
@@ -168,7 +166,7 @@ mod tests {
         let (guard, mut verdict) = (GuardPlan::default(), Verdict { cleared: true, ..Verdict::default() });
         judged(|judged| {
             let scene = Scene { judged, guard: &guard, model: "m", version: "v2", baseline: "v1" };
-            kept.rule(LIMIT, 1.0, scene, &mut verdict);
+            kept.rule(LIMIT, scene, &mut verdict);
         });
         verdict
     }
@@ -176,7 +174,7 @@ mod tests {
     fn after(windows: u32, candidate: (u64, u64), baseline: (u64, u64)) -> Verdict {
         let mut kept = Kept::default();
         let (candidate, baseline) = (traffic(candidate.0, candidate.1), traffic(baseline.0, baseline.1));
-        (0..windows).for_each(|_| kept.update(LIMIT, Pair { candidate: &candidate, baseline: &baseline }));
+        (0..windows).for_each(|_| kept.update(LIMIT, Pair { candidate: &candidate, baseline: &baseline }, 288, 1.0));
         rule(&kept)
     }
 

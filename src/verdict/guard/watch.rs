@@ -33,7 +33,7 @@ const WAITING_MAX: usize = 256;
 #[derive(Debug, Clone)]
 pub(crate) struct Rails {
     pub(super) guard: GuardPlan,
-    pub(super) rails: Vec<(Rail, f64)>,
+    pub(super) of: Vec<(Rail, f64)>,
     /// Places for segments; none without segments.
     pub(super) places: u32,
 }
@@ -88,7 +88,7 @@ impl<'a, T> Both<'a, T> {
 impl Rails {
     pub(crate) fn new(plan: &Plan, guard: &GuardPlan) -> Self {
         let places = if plan.segments.is_empty() { 0 } else { guard.segments_max };
-        Self { guard: guard.clone(), rails: rails(plan), places }
+        Self { guard: guard.clone(), of: rails(plan), places }
     }
 
     fn terms(&self, segment: &str, (rail, weight): (Rail, f64)) -> Terms<'_> {
@@ -134,7 +134,7 @@ impl Rails {
         effect: &dyn Fn(Rail) -> f64,
         arms: impl Fn(Rail, Asked) -> Option<Arms>,
     ) {
-        for (index, &rail) in self.rails.iter().enumerate() {
+        for (index, &rail) in self.of.iter().enumerate() {
             let terms = self.terms(segment, rail);
             if view.records.len() == index {
                 view.records.push(Record::new(terms));
@@ -173,7 +173,7 @@ impl Rails {
         let segments = watched.segments.iter().map(|(segment, view)| (segment.as_str(), view));
         std::iter::once(("", &watched.all)).chain(segments).flat_map(move |(segment, view)| {
             let of = move |(&rail, record)| Watch { terms: self.terms(segment, rail), segment, record };
-            self.rails.iter().zip(&view.records).map(of)
+            self.of.iter().zip(&view.records).map(of)
         })
     }
 
@@ -188,7 +188,7 @@ impl Rails {
     pub(crate) fn remember(&self, watched: &mut Watched, doubt: bool) {
         let segments = watched.segments.iter_mut().map(|(segment, view)| (segment.as_str(), view));
         for (segment, view) in std::iter::once(("", &mut watched.all)).chain(segments) {
-            for (&rail, record) in self.rails.iter().zip(&mut view.records) {
+            for (&rail, record) in self.of.iter().zip(&mut view.records) {
                 if doubt { record.doubt(self.terms(segment, rail)) } else { record.trust() }
             }
         }
@@ -203,7 +203,7 @@ impl Rails {
     /// Whether every guardrail has been looked at: before that nothing is safe.
     pub(crate) fn is_complete(&self, watched: &Watched) -> bool {
         let looked_at = watched.all.records.iter().filter(|record| record.tally.windows > 0).count();
-        looked_at == self.rails.len()
+        looked_at == self.of.len()
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::State;
 use crate::event::Micros;
-use crate::plan::{Action, Plan, RolloutPlan, Signal};
+use crate::plan::{Action, RolloutPlan, Signal};
 use crate::verdict::command::Position;
 use crate::verdict::finding::Validity;
 use crate::verdict::guard::Memory;
@@ -196,13 +196,14 @@ pub struct RuleHistory {
 }
 
 impl RolloutState {
-    /// A candidate that has just been heard of.
-    pub(crate) fn new(plan: &Plan, model: &str, candidate: &str) -> Self {
+    /// A candidate that has just been heard of, and the version to go back to.
+    #[must_use]
+    pub fn new(rollout: &str, model: &str, candidate: &str, baseline: &str) -> Self {
         Self {
-            rollout: plan.policy.rollout.clone(),
+            rollout: rollout.to_owned(),
             model: model.to_owned(),
             candidate: candidate.to_owned(),
-            baseline: plan.policy.baseline_version.clone(),
+            baseline: baseline.to_owned(),
             state: State::Registered,
             validity: Validity::Valid,
             step: 0,
@@ -222,7 +223,7 @@ impl RolloutState {
             pending: None,
             people: People::default(),
             history: Vec::new(),
-            memory: plan.policy.guards.as_ref().map(|_| Memory::default()),
+            memory: None,
         }
     }
 

@@ -2,6 +2,8 @@
 
 mod rollout;
 
+use std::collections::BTreeMap;
+
 use crate::metric::row::{Status, WindowRow};
 use crate::metric::view::{Baselines, ViewKey, Views};
 use crate::plan::Columns;
@@ -70,8 +72,23 @@ pub(crate) fn show_counts(
     declared_pct: Option<f64>,
     show: impl FnOnce(&Judged<'_>),
 ) {
+    show_all(rows, newest, declared_pct, None, show);
+}
+
+/// Shows an empty window that may be held against a reference.
+pub(crate) fn with_reference(reference: &BTreeMap<String, Traffic>, show: impl FnOnce(&Judged<'_>)) {
+    show_all(&[], &Counts::Traffic(&Views::new()), None, Some(reference), show);
+}
+
+fn show_all(
+    rows: &[WindowRow],
+    newest: &Counts<'_>,
+    declared_pct: Option<f64>,
+    reference: Option<&BTreeMap<String, Traffic>>,
+    show: impl FnOnce(&Judged<'_>),
+) {
     let exposure = |_: &str, _: &str| Exposure { declared_pct, observed_pct: 0.0 };
-    let baselines = Baselines { reference: None, earlier: &|_| None };
+    let baselines = Baselines { reference, earlier: &|_| None };
     let (order, offsets) = ((1, Kind::Traffic), Vec::new());
     show(&Judged { start: 0, end: 1, order, rows, newest, exposure: &exposure, baselines, offsets });
 }

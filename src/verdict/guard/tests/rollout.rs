@@ -20,7 +20,7 @@ fn guard() -> GuardPlan {
 }
 
 fn rails(of: &[(Rail, f64)], places: u32) -> Rails {
-    Rails { guard: guard(), rails: of.to_vec(), places }
+    Rails { guard: guard(), of: of.to_vec(), places }
 }
 
 /// Requests and failures of both versions.
