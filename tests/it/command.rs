@@ -242,8 +242,8 @@ fn people_steer_a_running_service() {
     let held = until("the state HELD", || stage.v2().filter(|state| state.state == State::Held));
     assert_eq!(held.sequence, decision.sequence);
 
-    let stale = (held.sequence + 1).to_string();
-    assert_eq!(stage.ask("resume", &["--if-sequence", &stale]).0, 5, "the rollout has moved on");
+    let other = (held.sequence + 1).to_string();
+    assert_eq!(stage.ask("resume", &["--if-sequence", &other]).0, 5, "the rollout has moved on");
     assert_eq!(stage.ask("resume", &["--expires", "1970-01-01T00:00:01Z"]).0, 6);
     assert_eq!(stage.ask("clear-denial", &[]).0, 4, "nothing is denied");
     assert_eq!(stage.ask("approve", &[]).0, 2, "nothing waits");
