@@ -77,8 +77,8 @@ fn the_page_shows_what_happened() {
 fn a_rollout_shows_its_state_what_waits_and_once_how_long_containing_took() {
     let telemetry = Telemetry::new();
     let contained = full();
-    telemetry.rollouts(&[contained.clone()]);
-    telemetry.rollouts(&[contained.clone()]);
+    telemetry.rollouts(std::slice::from_ref(&contained));
+    telemetry.rollouts(std::slice::from_ref(&contained));
     let labels = r#"candidate="v2",model="fraud",rollout="fraud""#;
     let state = |name: &str| format!("haldane_rollout_state{{{labels},state=\"{name}\"}} 1\n");
     let shown = page(&telemetry);
@@ -92,7 +92,7 @@ fn a_rollout_shows_its_state_what_waits_and_once_how_long_containing_took() {
     assert!(shown.contains(&format!("haldane_rollout_pending{{{labels}}} 0\n")), "{shown}");
 
     let after_a_restart = Telemetry::new();
-    after_a_restart.restored(&[contained.clone()]);
+    after_a_restart.restored(std::slice::from_ref(&contained));
     after_a_restart.rollouts(&[contained]);
     assert!(page(&after_a_restart).contains("haldane_time_to_contained_seconds_count 0\n"));
 }
