@@ -25,7 +25,7 @@ pub struct RolloutsArgs {
     /// Rollout; default: the pipeline's.
     #[arg(long, value_name = "NAME")]
     pub rollout: Option<String>,
-    /// Print the whole states as one JSON array.
+    /// Print the states as one JSON array, all but what guards remember.
     #[arg(long)]
     pub json: bool,
 }
@@ -39,7 +39,8 @@ pub fn run(args: &RolloutsArgs, out: &mut dyn Write) -> Result<()> {
     let pipeline = config::load(&args.config)?;
     let kafka = command::cluster(&pipeline, &args.config)?;
     let rollout = args.rollout.as_ref().unwrap_or(&pipeline.plan.policy.rollout);
-    let states = states::read(&Connection::open(&kafka)?, rollout)?;
+    let mut states = states::read(&Connection::open(&kafka)?, rollout)?;
+    states.iter_mut().for_each(|state| state.memory = None);
     if args.json {
         let text = serde_json::to_string_pretty(&states)
             .map_err(|error| Error::internal("cannot write the states as JSON").because(error))?;

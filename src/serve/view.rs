@@ -92,7 +92,7 @@ impl View {
         for state in states {
             let key = [&state.rollout, &state.model, &state.candidate].map(Clone::clone);
             let before = self.rollouts.get(&key).and_then(|(_, judged)| *judged);
-            self.rollouts.insert(key, (state.clone(), judged.or(before)));
+            self.rollouts.insert(key, (without_memory(state), judged.or(before)));
         }
         while self.rollouts.len() > ROLLOUTS_MAX {
             let oldest = self.rollouts.iter().min_by_key(|(_, (state, _))| state.judged_upto);
@@ -137,6 +137,11 @@ impl View {
     pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
         self.decisions.iter().rev()
     }
+}
+
+/// What guards remember is for the judge alone: large, and with counts that a JSON reader may round.
+fn without_memory(state: &RolloutState) -> RolloutState {
+    RolloutState { memory: None, ..state.clone() }
 }
 
 fn number(row: &WindowRow) -> Number {
