@@ -181,7 +181,7 @@ impl Tally {
         (self.sums.1 > 0.0).then(|| self.sums.0 / self.sums.1)
     }
 
-    /// Where the ratio lies, whenever one looks: a normal mixture over log ratios (Howard, Ramdas, McAuliffe and Sekhon, Ann.
+    /// Where the ratio lies, whenever one looks: a normal mixture over log ratios (Howard, Ramdas, `McAuliffe` and Sekhon, Ann.
     /// Stat. 49, 2021, section 3) with the variance of Greenland and Robins (Biometrics 41, 1985), inflated by the design
     /// effect. Asymptotic: to be shown, not to decide on.
     pub(crate) fn interval(&self, deff: f64, alpha: f64) -> Option<(f64, f64)> {
