@@ -32,7 +32,6 @@ const EXIT_CODES: &str =
 
 /// What can be asked of a rollout.
 #[derive(Debug, Subcommand)]
-#[command(after_help = EXIT_CODES)]
 pub enum Request {
     /// Let a decision be carried out that waits for approval.
     #[command(after_help = format!("Examples:

@@ -17,9 +17,10 @@ use haldane::kafka::cloud_event::{self, Letter};
 use haldane::kafka::producer::Producer;
 use haldane::kafka::standalone::{self, Options};
 use haldane::kafka::watch::Watch;
-use haldane::kafka::{Connection, dead_letter, states, whole_topic};
+use haldane::kafka::{Connection, dead_letter, states, topics, whole_topic};
 use haldane::plan::Signal;
 use haldane::verdict::{self, CommandKind, CommandResult, Decision, Outcome, RolloutState, State};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::message::Message as _;
 use rdkafka::producer::BaseRecord;
 use serde_json::json;
@@ -74,7 +75,8 @@ windows: {{ size: 1m, lateness: 0s }}
 baselines: [concurrent]
 policy:
   - {{ name: errors, metric: error_rate, against: difference, above: 0.1, min_n: 20, action: rollback }}
-kafka: {{ brokers: '{}', group: {}, control_topic: {}, commands_topic: {}, state_topic: {}, dead_letter_topic: {} }}
+kafka: {{ brokers: '{}', group: {}, control_topic: {}, commands_topic: {}, state_topic: {},
+  partials_topic: {}, dead_letter_topic: {} }}
 ",
             self.topic,
             self.kafka.brokers,
@@ -82,6 +84,7 @@ kafka: {{ brokers: '{}', group: {}, control_topic: {}, commands_topic: {}, state
             topics.control,
             topics.commands,
             topics.state,
+            topics.partials,
             topics.dead_letter
         )
     }
@@ -166,7 +169,9 @@ kafka: {{ brokers: '{}', group: {}, control_topic: {}, commands_topic: {}, state
     }
 
     fn service(&self) -> Service {
-        Service::start(self)
+        let service = Service::start(self, "all");
+        service.wait_for("reading begins");
+        service
     }
 }
 
@@ -177,16 +182,17 @@ struct Service {
 }
 
 impl Service {
-    fn start(stage: &Stage) -> Self {
+    fn start(stage: &Stage, role: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_haldane"));
-        command.args(["run", "--listen", "127.0.0.1:0", "-c"]).arg(stage.config()).env("HALDANE_LOG", "info");
+        command
+            .args(["run", "--listen", "127.0.0.1:0", "--role", role, "-c"])
+            .arg(stage.config())
+            .env("HALDANE_LOG", "info");
         let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(std::result::Result::ok);
         let (sender, log) = mpsc::channel();
         std::thread::spawn(move || lines.for_each(|line| drop(sender.send(line))));
-        let service = Self { process, log };
-        service.wait_for("reading begins");
-        service
+        Self { process, log }
     }
 
     /// Waits until it says so.
@@ -242,8 +248,8 @@ fn people_steer_a_running_service() {
     let held = until("the state HELD", || stage.v2().filter(|state| state.state == State::Held));
     assert_eq!(held.sequence, decision.sequence);
 
-    let stale = (held.sequence + 1).to_string();
-    assert_eq!(stage.ask("resume", &["--if-sequence", &stale]).0, 5, "the rollout has moved on");
+    let other = (held.sequence + 1).to_string();
+    assert_eq!(stage.ask("resume", &["--if-sequence", &other]).0, 5, "the rollout has moved on");
     assert_eq!(stage.ask("resume", &["--expires", "1970-01-01T00:00:01Z"]).0, 6);
     assert_eq!(stage.ask("clear-denial", &[]).0, 4, "nothing is denied");
     assert_eq!(stage.ask("approve", &[]).0, 2, "nothing waits");
@@ -263,6 +269,21 @@ fn people_steer_a_running_service() {
     let v2 = table.lines().find(|line| line.contains("fraud v2")).unwrap();
     assert!(table.starts_with("ROLLOUT") && v2.contains("ROLLING_BACK") && v2.contains("AUTO"), "{table}");
     drop(service);
+}
+
+#[test]
+fn a_judge_apart_from_its_scan_obeys_too() {
+    let stage = Stage::set("auto");
+    stage.traffic(0..5, false);
+    let parts = ["scan", "judge"].map(|role| Service::start(&stage, role));
+    until("a state of v2", || {
+        let there = topics::partitions(stage.connection().reader("test").unwrap().client(), &stage.kafka.topics.state);
+        there.unwrap().and_then(|_| stage.v2())
+    });
+    let (code, said) = stage.ask("hold", &[]);
+    assert!(code == 0 && said.contains("HELD"), "{said}");
+    until("the state HELD", || stage.v2().filter(|state| state.state == State::Held));
+    drop(parts);
 }
 
 #[test]
@@ -352,8 +373,8 @@ fn a_crash_between_an_answer_and_its_commit_repeats_the_answer_and_not_the_decis
         expires_at: None,
     };
     let producer = Producer::open(&stage.connection()).unwrap();
-    let topics = haldane::kafka::topics::Own { name: &stage.kafka.topics.commands, compacted: false };
-    haldane::kafka::topics::create(&stage.connection(), &[topics]).unwrap();
+    let own = topics::Own { name: &stage.kafka.topics.commands, compacted: false };
+    topics::create(&stage.connection(), &[own]).unwrap();
     producer.send(Letter::command(&command).to(&stage.kafka.topics.commands)).unwrap();
     producer.settle().unwrap();
 

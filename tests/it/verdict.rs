@@ -77,8 +77,8 @@ const V2: &str = "rollout=fraud&model=fraud&candidate=v2";
 #[test]
 fn what_is_not_known_waits() {
     let nothing = Arc::new(Shared::new());
-    let server = Server::start("127.0.0.1:0", Arc::clone(&nothing)).unwrap();
-    assert_eq!(ask(server.address(), "GET", "/v1/verdict?candidate=v2").json()["verdict"], "WAIT");
+    let before = Server::start("127.0.0.1:0", Arc::clone(&nothing)).unwrap();
+    assert_eq!(ask(before.address(), "GET", "/v1/verdict?candidate=v2").json()["verdict"], "WAIT");
     let served = Served::under("auto");
     let no_question = ["", "candidate=", "rollout=fraud", "candidate=v2&step=many", "candidat=v2", "candidate=%FF&%=1"];
     for query in [V2].into_iter().chain(no_question) {
