@@ -122,7 +122,7 @@ fn the_log_and_the_results_of_its_commands_replay_to_the_same_decisions() {
 fn plain_commands_are_carried_out_by_the_time_of_their_log() {
     let spoken = |at: Micros| vec![Scheduled::from(command(1, at * SECOND, CommandKind::Hold))];
     let (decisions, results) = replay(1, 8_192, spoken(135));
-    assert_eq!(results[0].applied_after, Some((120 * SECOND, 0)), "after the last judgement that had fallen due");
+    assert_eq!(results[0].applied_after, Some((120 * SECOND + 1, 1)), "after the last judgement that had fallen due");
     let hold = decisions.iter().find(|decision| decision.action == Signal::Hold).unwrap();
     assert_eq!((hold.time, hold.reason.code.as_str()), (135 * SECOND, "MANUAL"));
     assert_eq!(replay(4, 7, spoken(135)).1, results);
@@ -189,7 +189,7 @@ fn the_command_line_replays_commands_and_then_their_results() {
     let scratch = tempfile::tempdir().unwrap();
     let (spoken, results) = (scratch.path().join("spoken.jsonl"), scratch.path().join("results.jsonl"));
     let hold = json!({
-        "id": "1", "at": 1_767_226_200_000_000_i64, "rollout": "fraud-canary", "candidate": "2024.2", "kind": "hold", "actor": "ana",
+        "id": "1", "at": 1_767_226_100_000_000_i64, "rollout": "fraud-canary", "candidate": "2024.2", "kind": "hold", "actor": "ana",
     });
     std::fs::write(&spoken, format!("{hold}\n\n")).unwrap();
     let first = replay_fraud(&spoken, &results, scratch.path());

@@ -17,7 +17,8 @@ pub(crate) fn watch(state: &mut RolloutState, window: &Window, plan: &RolloutPla
         return None;
     }
     let limit = state.effect.as_ref()?.cap_pct + plan.share_epsilon_pct;
-    let effect = state.effect.as_mut().filter(|effect| effect.issued)?;
+    let decided = state.pending.is_none() && !state.people.unissued;
+    let effect = state.effect.as_mut()?;
     let low = window.exposure.observed_pct <= limit;
     if low && effect.seen_at.is_none() {
         effect.seen_at = Some(window.end);
@@ -26,7 +27,10 @@ pub(crate) fn watch(state: &mut RolloutState, window: &Window, plan: &RolloutPla
     let confirmed = effect.acked || !plan.acks || state.state != State::RollingBack;
     if low && confirmed {
         (effect.unseen, effect.reassert_at) = (0, plan.reassert_windows);
-        return (state.state == State::RollingBack).then(|| close(state));
+        return (decided && state.state == State::RollingBack).then(|| close(state));
+    }
+    if !effect.issued {
+        return None;
     }
     effect.unseen = effect.unseen.saturating_add(1);
     (effect.unseen >= effect.reassert_at || effect.refused).then(|| reassert(state, low, plan)).flatten()

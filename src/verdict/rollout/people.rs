@@ -306,16 +306,16 @@ fn unanswered(state: &mut RolloutState, pending: &super::Pending) -> Draft {
 
 /// Parts findings into those that count and those that are only shown. A finding counts when any of its numbers does.
 pub(crate) fn mute(mutes: &[Mute], findings: Vec<Finding>) -> (Vec<Finding>, Vec<Finding>) {
-    let (mut heard, mut muted) = (Vec::new(), Vec::new());
+    let (mut counting, mut silenced) = (Vec::new(), Vec::new());
     for mut finding in findings {
         for evidence in finding.evidence.iter_mut().filter(|evidence| is_muted(mutes, evidence)) {
             evidence.flags.push("muted".to_owned());
         }
         let silent = !finding.evidence.is_empty()
             && finding.evidence.iter().all(|evidence| evidence.flags.last().is_some_and(|flag| flag == "muted"));
-        if silent { &mut muted } else { &mut heard }.push(finding);
+        if silent { &mut silenced } else { &mut counting }.push(finding);
     }
-    (heard, muted)
+    (counting, silenced)
 }
 
 fn is_muted(mutes: &[Mute], evidence: &Evidence) -> bool {

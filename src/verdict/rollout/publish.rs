@@ -125,7 +125,7 @@ impl Occasion<'_> {
         state.in_force = if holds { vec![decision.id.clone()] } else { Vec::new() };
         state.people.unissued = decision.authority == Authority::Frozen;
         if let Some(cap_pct) = draft.cap_pct.filter(|_| draft.signal.restricts()) {
-            let issued = !waits && decision.authority != Authority::Frozen;
+            let issued = decision.authority == Authority::Auto;
             state.effect = Some(Effect::of(&decision.id, decision.time, cap_pct, issued, &self.plan.policy.stages));
         }
         if draft.signal.is_adverse() && state.episode.is_empty() {

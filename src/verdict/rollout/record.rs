@@ -109,7 +109,7 @@ pub struct Effect {
     pub asked_at: Micros,
     /// Share of traffic that is allowed, percent.
     pub cap_pct: f64,
-    /// Whether somebody may act on it yet.
+    /// Whether a machine may act on it: then it is asserted again where it has no effect.
     pub issued: bool,
     /// Whether an actuator said that it was applied.
     pub acked: bool,

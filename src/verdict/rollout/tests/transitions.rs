@@ -306,6 +306,16 @@ fn a_rollback_is_over_when_traffic_says_so() {
 }
 
 #[test]
+fn advice_is_given_once() {
+    let mut bench = Bench::new("ADVISORY", stages());
+    bench.windows(3, &quiet());
+    bench.window(&bad(Action::Rollback, true));
+    assert_eq!(bench.windows(30, &quiet()), [], "nobody is there to act on a repetition");
+    assert_eq!(bench.window(&quiet().at(0.0)), [Signal::Heartbeat]);
+    bench.is(State::RolledBack);
+}
+
+#[test]
 fn where_actuators_acknowledge_a_rollback_needs_their_word() {
     let stages = RolloutPlan { acks: true, ..stages() };
     let mut bench = Bench::new("AUTO", stages);
