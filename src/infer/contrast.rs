@@ -188,7 +188,8 @@ impl Saddle {
             } else {
                 low = log_factor;
             }
-            if miss.abs() <= 1e-9 * draws || high - low < 1e-13 {
+            // The logarithm is stationary at the root: what remains of the miss enters squared.
+            if miss.abs() <= 1e-6 * draws || high - low < 1e-13 {
                 return Some(Self::at(weights, rest, factor));
             }
             let newton = log_factor - miss / variance;
