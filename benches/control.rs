@@ -10,9 +10,9 @@ use haldane::kafka::Connection;
 use haldane::kafka::clock::now;
 use haldane::kafka::producer::Producer;
 use haldane::kafka::publish::Publisher;
-use haldane::plan::Action;
+use haldane::plan::{Authority, Signal};
 use haldane::verdict::Decision;
-use haldane::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason};
+use haldane::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason, Severity};
 use kafka::Cluster;
 
 /// Decisions before the clock starts: connections and producer id are there then, as in a running service.
@@ -46,16 +46,19 @@ fn decision(sequence: u64) -> Decision {
         sequence,
         episode: format!("b3:{:064}", 1),
         time: kafka::EPOCH,
-        action: Action::Contain,
+        action: Signal::Contain,
         cap_pct: Some(5.0),
         rollout: "bench".into(),
         model: "fraud".into(),
         candidate: "v2".into(),
         baseline: "v1".into(),
         denied_versions: Vec::new(),
-        precondition: Precondition { candidate: "v2".into(), state: "WARNED".into(), state_sequence },
+        precondition: Precondition { candidate: "v2".into(), state: "SUSPECT".into(), state_sequence },
         supersedes: Vec::new(),
-        authority: "AUTO".into(),
+        authority: Authority::Auto,
+        approval: None,
+        severity: Severity::Error,
+        causation: None,
         reason: Reason { code: "ERROR_RATE".into(), text: "error_rate is 0.31, above 0.1".into() },
         evidence: Vec::new(),
         exposure: Exposure { declared_pct: None, observed_pct: 9.5 },

@@ -145,8 +145,8 @@ fn plan() -> Plan {
             rollout: "bench".into(),
             baseline_version: "v1".into(),
             authority: "ADVISORY".into(),
-            rules: vec![],
             guards: Some(GuardPlan::default()),
+            ..PolicyPlan::default()
         },
         bounds: Bounds::default(),
     }

@@ -9,7 +9,7 @@ pub use crate::judge::Effects;
 use crate::judge::{Judge, WindowRow};
 use crate::plan::Plan;
 use crate::scan::{Checkpoint, Counts, Partial, Scan};
-use crate::verdict::RolloutState;
+use crate::verdict::{Command, RolloutState, Scheduled};
 
 /// Scans for every lane and one judge, joined by an in-memory log.
 #[derive(Debug)]
@@ -59,6 +59,16 @@ impl Engine {
     /// Tells the newest broker time known (live: the wall clock), against which idle streams are recognised.
     pub fn broker_now(&mut self, now: Micros) -> Effects {
         self.judge.broker_now(now)
+    }
+
+    /// Carries out a command, at once; its result says after which judgement that was.
+    pub fn command(&mut self, command: Command) -> Effects {
+        self.judge.command(command)
+    }
+
+    /// Notes a command of a replay, to be carried out at its place among the judgements.
+    pub fn schedule(&mut self, scheduled: Scheduled) {
+        self.judge.schedule(scheduled);
     }
 
     /// The open window as it stands now: provisional, never decided on.

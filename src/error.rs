@@ -14,6 +14,8 @@ pub enum Fault {
     External,
     /// haldane itself: a broken invariant.
     Internal,
+    /// The candidate: haldane works, and its answer is no.
+    Candidate,
 }
 
 /// The result of everything that may fail.
@@ -25,6 +27,7 @@ pub struct Error {
     fault: Fault,
     message: String,
     hint: Option<String>,
+    exit_code: Option<u8>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -44,14 +47,26 @@ impl Error {
         Self::new(Fault::Internal, message)
     }
 
+    /// A candidate that did not pass.
+    pub fn candidate(message: impl Into<String>) -> Self {
+        Self::new(Fault::Candidate, message)
+    }
+
     fn new(fault: Fault, message: impl Into<String>) -> Self {
-        Self { fault, message: message.into(), hint: None, source: None }
+        Self { fault, message: message.into(), hint: None, exit_code: None, source: None }
     }
 
     /// Adds what the reader should do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Gives the program an exit code of its own, for scripts that must tell this from everything else.
+    #[must_use]
+    pub fn exits(mut self, code: u8) -> Self {
+        self.exit_code = Some(code);
         self
     }
 
@@ -74,14 +89,17 @@ impl Error {
         self.hint.as_deref()
     }
 
-    /// The process exit code: 2 for the user's mistakes, 3 for the world's, 70 for ours.
+    /// The process exit code: 1 for a candidate that did not pass, 2 for the user's mistakes, 3 for the world's, 70 for ours,
+    /// unless it has one of its own.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        match self.fault {
+        let of_fault = match self.fault {
+            Fault::Candidate => 1,
             Fault::User => 2,
             Fault::External => 3,
             Fault::Internal => 70,
-        }
+        };
+        self.exit_code.unwrap_or(of_fault)
     }
 }
 

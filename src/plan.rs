@@ -4,6 +4,7 @@
 //! (tests); whoever makes it answers for its invariants.
 
 mod guard;
+mod rollout;
 
 use std::sync::Arc;
 
@@ -14,7 +15,8 @@ use crate::kernel::bin::Edges;
 use crate::summary::Profile;
 use crate::summary::histogram::Cut;
 
-pub use self::guard::GuardPlan;
+pub use self::guard::{GuardPlan, SloPlan};
+pub use self::rollout::{ApprovalPlan, Authority, RolloutPlan, Signal};
 
 /// The most panes one window may be made of.
 pub const PANES_PER_WINDOW_MAX: i64 = 1440;
@@ -352,6 +354,16 @@ pub struct PolicyPlan {
     pub rules: Vec<Rule>,
     /// Evidence with a guarantee; `None` when it was switched off.
     pub guards: Option<GuardPlan>,
+    /// Steps, waiting times and who may act.
+    pub stages: RolloutPlan,
+}
+
+impl PolicyPlan {
+    /// Who may act on decisions, unless it is said otherwise for a kind of them.
+    #[must_use]
+    pub fn authority(&self) -> Authority {
+        Authority::of(&self.authority)
+    }
 }
 
 /// What to do, from mild to severe.

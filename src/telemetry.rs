@@ -5,6 +5,7 @@
 
 pub mod family;
 pub mod latest;
+mod rollouts;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,14 +18,16 @@ use prometheus::{
 
 pub use family::{FAMILIES, Family, Kind};
 use latest::Latest;
+use rollouts::Rollouts;
 
 use crate::error::{Error, Result};
 use crate::event::{EventKind, Micros, Poison, Reject};
 use crate::judge::Status;
 use crate::judge::WindowRow;
-use crate::plan::Action;
+use crate::plan::Signal;
 use crate::scan::Counts;
-use crate::verdict::{Decision, RolloutState};
+use crate::verdict::decision::Severity;
+use crate::verdict::{CommandKind, CommandResult, Decision, Outcome, RolloutState};
 
 /// The most series of `haldane_metric_value`: 50 columns times 10 metrics of 10 versions, an ordinary Prometheus's fill.
 pub const METRIC_SERIES_MAX: usize = 5_000;
@@ -85,9 +88,9 @@ pub struct Telemetry {
     value: GaugeVec,
     value_series: Mutex<Latest<[String; 7], ()>>,
     series_dropped: IntCounter,
-    severity: IntGaugeVec,
-    blind: IntGaugeVec,
-    rollout_series: Mutex<Latest<[String; 3], ()>>,
+    escalations: IntCounter,
+    commands: IntCounterVec,
+    rollouts: Rollouts,
 }
 
 impl Default for Telemetry {
@@ -122,9 +125,9 @@ impl Telemetry {
             value: real_gauges(add, &family::VALUE),
             value_series: Mutex::new(Latest::new(METRIC_SERIES_MAX)),
             series_dropped: counter(add, &family::SERIES_DROPPED),
-            severity: gauges(add, &family::SEVERITY),
-            blind: gauges(add, &family::BLIND),
-            rollout_series: Mutex::new(Latest::new(ROLLOUT_SERIES_MAX)),
+            escalations: counter(add, &family::ESCALATIONS),
+            commands: counters(add, &family::COMMANDS),
+            rollouts: Rollouts::new(add),
             registry,
         };
         telemetry.start_at_zero();
@@ -143,8 +146,13 @@ impl Telemetry {
         for status in [Status::Ok, Status::Insufficient, Status::Undefined] {
             self.rows.with_label_values(&[status_name(status)]).inc_by(0);
         }
-        for action in [Action::Observe, Action::Warn, Action::Hold, Action::Contain, Action::Rollback] {
+        for action in Signal::ALL {
             self.decisions.with_label_values(&[action.name()]).inc_by(0);
+        }
+        for (kind, outcome) in
+            CommandKind::NAMES.into_iter().flat_map(|kind| Outcome::ALL.map(|outcome| (kind, outcome)))
+        {
+            self.commands.with_label_values(&[kind, outcome.name()]).inc_by(0);
         }
     }
 
@@ -206,6 +214,13 @@ impl Telemetry {
     /// A decision was published.
     pub fn decided(&self, decision: &Decision) {
         self.decisions.with_label_values(&[decision.action.name()]).inc();
+        let calls = decision.severity == Severity::Fatal && decision.action != Signal::Rollback;
+        self.escalations.inc_by(u64::from(calls));
+    }
+
+    /// A command was answered.
+    pub fn answered(&self, result: &CommandResult) {
+        self.commands.with_label_values(&[result.command.kind.name(), result.outcome.name()]).inc();
     }
 
     /// A decision was acknowledged so long after the end of its window.
@@ -217,7 +232,7 @@ impl Telemetry {
     pub fn judged(&self, rows: &[WindowRow]) {
         let Some(oldest) = rows.iter().map(|row| row.window_start).min() else { return };
         let mut series = lock(&self.value_series);
-        for key in series.make_room(oldest) {
+        for (key, ()) in series.make_room(oldest) {
             let _ = self.value.remove_label_values(&label_refs(&key));
         }
         for row in rows {
@@ -242,21 +257,12 @@ impl Telemetry {
 
     /// Rollouts changed their state.
     pub fn rollouts(&self, states: &[RolloutState]) {
-        let Some(oldest) = states.iter().map(|state| state.judged_upto.0).min() else { return };
-        let mut series = lock(&self.rollout_series);
-        for key in series.make_room(oldest) {
-            let _ = self.severity.remove_label_values(&label_refs(&key));
-            let _ = self.blind.remove_label_values(&label_refs(&key));
-        }
-        for state in states {
-            let key = [&state.rollout, &state.model, &state.candidate].map(Clone::clone);
-            if series.put(key.clone(), state.judged_upto.0, ()) {
-                self.severity.with_label_values(&label_refs(&key)).set(severity(&state.state));
-                self.blind.with_label_values(&label_refs(&key)).set(i64::from(state.validity == "BLIND"));
-            } else {
-                self.series_dropped.inc();
-            }
-        }
+        self.series_dropped.inc_by(self.rollouts.show(states, false));
+    }
+
+    /// Rollouts were read back at a start.
+    pub fn restored(&self, states: &[RolloutState]) {
+        self.series_dropped.inc_by(self.rollouts.show(states, true));
     }
 
     /// The page that Prometheus scrapes.
@@ -286,16 +292,6 @@ fn status_name(status: Status) -> &'static str {
 /// Brings a counter to a total. A total that fell, because a lane went to another process, leaves it where it is.
 fn raise(counter: &IntCounter, total: u64) {
     counter.inc_by(total.saturating_sub(counter.get()));
-}
-
-fn severity(state: &str) -> i64 {
-    match state {
-        "WARNED" => 1,
-        "HELD" => 2,
-        "CONTAINED" => 3,
-        "ROLLING_BACK" => 4,
-        _ => 0,
-    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge needs no more than 53 bits")]

@@ -63,9 +63,26 @@ pub(crate) const GOALS: &[Goal] = &[
         ..DETECTION
     },
     Goal { name: "PSI 0.25 (mean +0.50 sd), 2,000:2,000: windows", traffic: |seed| shifted(seed, 0.5), ..DETECTION },
-    Goal { name: "mean +1 sd beside an outlier of 1e3: windows", traffic: |seed| outlier(seed, 1e3), ..DETECTION },
-    Goal { name: "mean +1 sd beside an outlier of 1e6: windows", traffic: |seed| outlier(seed, 1e6), ..DETECTION },
-    Goal { name: "mean +1 sd beside an outlier of 1e12: windows", traffic: |seed| outlier(seed, 1e12), ..DETECTION },
+    Goal {
+        name: "mean +1 sd, outlier of 1e3 in the baseline: windows",
+        traffic: |seed| outlier(seed, false, 1e3),
+        ..DETECTION
+    },
+    Goal {
+        name: "mean +1 sd, outlier of 1e6 in the baseline: windows",
+        traffic: |seed| outlier(seed, false, 1e6),
+        ..DETECTION
+    },
+    Goal {
+        name: "mean +1 sd, outlier of 1e12 in the baseline: windows",
+        traffic: |seed| outlier(seed, false, 1e12),
+        ..DETECTION
+    },
+    Goal {
+        name: "mean +1 sd, outlier of 1e12 in the candidate: windows",
+        traffic: |seed| outlier(seed, true, 1e12),
+        ..DETECTION
+    },
 ];
 
 fn one_feature() -> Arc<Plan> {
@@ -119,11 +136,11 @@ fn correlated(seed: u64) -> Traffic {
     })
 }
 
-/// One absurd value among the baseline's in every window: what blinds bins that span the range.
-fn outlier(seed: u64, size: f64) -> Traffic {
+/// One absurd value among those of one version in every window: what blinds bins that span the range.
+fn outlier(seed: u64, candidate: bool, size: f64) -> Traffic {
     let mut rng = rng(seed);
     Box::new(move |_, rows| {
         values(rows, 500, |candidate| rng.normal() + if candidate { 1.0 } else { 0.0 });
-        rows.push(false, false, None, &[size]);
+        rows.push(candidate, false, None, &[size]);
     })
 }

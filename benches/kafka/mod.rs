@@ -48,6 +48,7 @@ impl Cluster {
         let broker = broker::Broker::shared();
         let topics = Topics {
             control: broker.topic("control", 1),
+            commands: broker.topic("commands", 1),
             state: broker.topic("state", 1),
             partials: broker.topic("partials", 1),
             dead_letter: broker.topic("deadletter", 1),
@@ -60,7 +61,7 @@ impl Cluster {
     fn mock() -> Self {
         let mock = MockCluster::new(1).expect("a mock cluster");
         let topics = Topics::default();
-        for topic in [&topics.control, &topics.state, &topics.partials, &topics.dead_letter] {
+        for topic in [&topics.control, &topics.commands, &topics.state, &topics.partials, &topics.dead_letter] {
             mock.create_topic(topic, 1, 1).expect("a mock topic");
         }
         mock.create_topic("input", 4, 1).expect("a mock topic");

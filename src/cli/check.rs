@@ -1,5 +1,8 @@
 //! `haldane check`: whether a pipeline file is sound, and what it does, in words.
 
+mod guards;
+mod rollout;
+
 use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
@@ -14,17 +17,36 @@ use crate::plan::{Action, Against, Baseline, Bound, Field, Plan, QualityPlan, Ru
 
 /// Check a pipeline file and say in words what it does.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  haldane check -c pipelines/flights.yaml")]
+#[command(
+    after_help = "How soon regressions would be seen is rehearsed with drawn counts through the pipeline's guards; see \
+`haldane power` for more of it.
+
+Examples:
+  haldane check -c pipelines/flights.yaml
+  haldane check -c pipelines/fraud.yaml --rate 50000 --share 1%"
+)]
 pub struct CheckArgs {
     /// Pipeline file.
     #[arg(short, long, value_name = "FILE")]
     pub config: PathBuf,
+    /// Events of all versions per window, for saying how soon regressions would be seen.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub rate: u64,
+    /// The candidate's share of them.
+    #[arg(long, value_name = "SHARE", value_parser = config::share, default_value = "5%")]
+    pub share: f64,
 }
 
 /// Runs the command.
 pub fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<()> {
-    print(out, &describe(&config::load(&args.config)?))
+    let pipeline = config::load(&args.config)?;
+    let mut text = describe(&pipeline);
+    section(
+        &mut text,
+        "how soon, at an assumed rate (--rate, --share)",
+        &guards::forecasts(&pipeline.plan, args.rate, args.share),
+    );
+    print(out, &text)
 }
 
 /// What a pipeline does, in words.
@@ -38,17 +60,28 @@ pub fn describe(pipeline: &Pipeline) -> String {
         ("labels", plan.quality.iter().map(labels).collect()),
         ("compared with", baselines(plan)),
         ("metrics", vec![list(plan.metrics.names.iter().copied())]),
-        ("rules", rules(plan)),
+        ("guards", guards::guards(plan)),
+        ("mistakes they may make", guards::ledger(plan)),
+        ("rules", plan.policy.rules.iter().map(|rule| self::rule(plan, rule)).collect()),
+        ("course", rollout::course(plan)),
+        ("who acts", rollout::acts(plan)),
+        ("what cannot be tested", guards::blind_spots(plan)),
         ("kafka", pipeline.kafka.as_ref().map(kafka).unwrap_or_default()),
     ];
     let mut text = format!("pipeline {} is sound\ndigest {}\n", plan.name, plan.digest);
-    for (title, lines) in sections.iter().filter(|(_, lines)| !lines.is_empty()) {
-        write!(text, "\n{title}\n").expect("writing to a String cannot fail");
-        for line in lines {
-            writeln!(text, "  {line}").expect("writing to a String cannot fail");
-        }
-    }
+    sections.iter().for_each(|(title, lines)| section(&mut text, title, lines));
     text
+}
+
+/// Adds a section, unless it is empty.
+fn section(text: &mut String, title: &str, lines: &[String]) {
+    if lines.is_empty() {
+        return;
+    }
+    write!(text, "\n{title}\n").expect("writing to a String cannot fail");
+    for line in lines {
+        writeln!(text, "  {line}").expect("writing to a String cannot fail");
+    }
 }
 
 fn sources(plan: &Plan) -> Vec<String> {
@@ -122,17 +155,6 @@ fn baselines(plan: &Plan) -> Vec<String> {
     plan.baselines.iter().map(line).collect()
 }
 
-fn rules(plan: &Plan) -> Vec<String> {
-    let authority = match plan.policy.authority.as_str() {
-        "AUTO" => "may be carried out by a machine",
-        "APPROVAL" => "wait for a person's approval",
-        _ => "are advice",
-    };
-    let decisions = format!("decisions of rollout {} {authority}", plan.policy.rollout);
-    let rules = plan.policy.rules.iter().map(|rule| self::rule(plan, rule));
-    if plan.policy.rules.is_empty() { Vec::new() } else { rules.chain([decisions]).collect() }
-}
-
 fn rule(plan: &Plan, rule: &Rule) -> String {
     let version = &plan.policy.baseline_version;
     let on = if rule.columns.is_empty() { String::new() } else { format!(" of {}", rule.columns.join(", ")) };
@@ -169,8 +191,8 @@ fn kafka(kafka: &KafkaConfig) -> Vec<String> {
     vec![
         format!("{} over {}, group {}", kafka.brokers, kafka.security.protocol.name(), kafka.group),
         format!(
-            "decisions to {}, states to {}, refused events to {}",
-            topics.control, topics.state, topics.dead_letter
+            "decisions to {}, states to {}, commands from {}, refused events to {}",
+            topics.control, topics.state, topics.commands, topics.dead_letter
         ),
     ]
 }

@@ -69,7 +69,7 @@ pub fn run(args: &DetectArgs, out: &mut dyn Write) -> Result<()> {
     let mut text = format!("{} streams, {} alarms, {} notes\n", streams.len(), alarms.len(), notes.len());
     if let Some(labels) = folder.labels()? {
         text += &unknown(&labels, &streams);
-        text += &format!("\n{}", Scores::of(&labels, &said, recipe.window()));
+        text = format!("{text}\n{}", Scores::of(&labels, &said, recipe.window()));
     }
     print(out, &text)
 }

@@ -2,10 +2,17 @@
 
 pub mod baseline;
 pub mod check;
+#[cfg(feature = "kafka")]
+pub mod command;
 #[cfg(all(feature = "kafka", feature = "serve"))]
 pub mod demo;
 pub mod detect;
+#[cfg(feature = "kafka")]
+pub mod gate;
+pub mod power;
 pub mod replay;
+#[cfg(feature = "kafka")]
+pub mod rollouts;
 #[cfg(all(feature = "kafka", feature = "serve"))]
 pub mod run;
 pub mod schema;
@@ -47,6 +54,16 @@ pub enum Command {
     /// Run the service: read Kafka, judge windows, publish decisions.
     #[cfg(all(feature = "kafka", feature = "serve"))]
     Run(run::RunArgs),
+    /// Show where every candidate stands.
+    #[cfg(feature = "kafka")]
+    Rollouts(rollouts::RolloutsArgs),
+    /// Steer a rollout.
+    #[cfg(feature = "kafka")]
+    #[command(flatten)]
+    Steer(command::Request),
+    /// Ask whether a candidate has passed, as an exit code.
+    #[cfg(feature = "kafka")]
+    Gate(gate::GateArgs),
     /// Replay files through a pipeline and show what would have been decided.
     Replay(replay::ReplayArgs),
     /// Judge every stream of a folder, and score the alarms when it is known what changed.
@@ -56,6 +73,8 @@ pub enum Command {
     Baseline(baseline::BaselineCommand),
     /// Check a pipeline file and say in words what it does.
     Check(check::CheckArgs),
+    /// Show how many windows and events the guards need to see a regression.
+    Power(power::PowerArgs),
     /// Print JSON Schemas: of pipeline files and of everything haldane writes.
     Schema(schema::SchemaArgs),
 }
@@ -67,10 +86,17 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         Command::Demo(args) => demo::run(args, out),
         #[cfg(all(feature = "kafka", feature = "serve"))]
         Command::Run(args) => run::run(args, out),
+        #[cfg(feature = "kafka")]
+        Command::Rollouts(args) => rollouts::run(args, out),
+        #[cfg(feature = "kafka")]
+        Command::Steer(request) => command::run(request, out),
+        #[cfg(feature = "kafka")]
+        Command::Gate(args) => gate::run(args, out),
         Command::Replay(args) => replay::run(args, out),
         Command::Detect(args) => detect::run(args, out),
         Command::Baseline(command) => baseline::run(command, out),
         Command::Check(args) => check::run(args, out),
+        Command::Power(args) => power::run(args, out),
         Command::Schema(args) => schema::run(args, out),
     }
 }

@@ -1,5 +1,7 @@
 //! `haldane replay`: the engine over files. Prints what would have fired, and keeps it on request.
 
+mod diff;
+
 use std::io::{IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +18,15 @@ use crate::scan::Counts;
 
 /// Replay files through a pipeline and show what would have been decided.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  haldane replay -c pipelines/flights.yaml predictions.parquet outcomes.parquet
+  haldane replay -c pipelines/flights.yaml --decisions decisions.jsonl --windows windows.parquet *.parquet
+  haldane replay -c pipelines/flights.yaml --diff stricter.yaml *.parquet
+
+With --diff the files are judged by both pipelines, A (-c) and B (--diff). It says which decisions both make and when, and \
+how many answers of each candidate either one would have kept away had its caps and rollbacks been carried out at once; \
+--decisions then writes one JSON object per decision of either: model, candidate, action, found_in (both, a or b), shift_us \
+(how much later B said so), a and b (the decisions).")]
 pub struct ReplayArgs {
     /// Pipeline file.
     #[arg(short, long, value_name = "FILE")]
@@ -38,6 +49,9 @@ pub struct ReplayArgs {
     /// Write refused rows to this file as JSON lines.
     #[arg(long, value_name = "FILE")]
     pub dead_letter: Option<PathBuf>,
+    /// Judge by this pipeline too, and show what it would have decided otherwise.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["windows", "dead_letter"])]
+    pub diff: Option<PathBuf>,
     /// Rows that are handed to the engine at once; results do not depend on it.
     #[arg(long, value_name = "N", default_value_t = replay::BATCH_ROWS)]
     pub batch_rows: usize,
@@ -48,6 +62,9 @@ pub struct ReplayArgs {
 
 /// Runs the command; the summary goes to `out`, progress and warnings to standard error.
 pub fn run(args: &ReplayArgs, out: &mut dyn Write) -> Result<()> {
+    if let Some(other) = &args.diff {
+        return diff::run(args, other, out);
+    }
     let plan = config::load(&args.config)?.plan;
     let options =
         Options { predictions: args.predictions.clone(), outcomes: args.outcomes.clone(), batch_rows: args.batch_rows };

@@ -6,9 +6,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::guards::GuardSection;
 use super::kafka::KafkaSection;
+use super::rollout::Rollout;
 use super::source::Sources;
-use super::value::{At, BaselineName, Names, Period, Ratio, by_default, count, seconds};
+use super::value::{At, BaselineName, Names, OrOff, Period, Ratio, by_default, count, seconds};
 use crate::plan::{Action, Against, Compat, Task};
 
 /// A haldane pipeline: where events come from, what is measured, what it is compared with, and when to act.
@@ -38,7 +40,10 @@ pub(crate) struct Document {
     /// Which metrics are computed.
     #[serde(default = "by_default::<Metrics>")]
     pub(crate) metrics: Metrics,
-    /// When to act. Without rules haldane measures and decides nothing.
+    /// Evidence with a guarantee, gathered over a rollout: margins and error budgets, or `off`. Every key has a default, so a
+    /// pipeline with a `rollout` is guarded without this section.
+    pub(crate) guards: Option<At<OrOff<GuardSection>>>,
+    /// Rules of one's own, beside the guards: a metric beyond a bound calls for an action.
     #[serde(default)]
     pub(crate) policy: Vec<At<RuleSection>>,
     /// Bins per numeric column that has a `range` instead of a reference, and quantiles per column of a reference that is
@@ -57,43 +62,6 @@ pub(crate) struct Document {
 
 fn binary() -> At<Task> {
     Task::Binary.into()
-}
-
-/// The versions to compare.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Rollout {
-    /// Name of the rollout, in every decision. Default: the pipeline's name.
-    pub(crate) name: Option<String>,
-    /// The version that all others are compared with and rolled back to.
-    pub(crate) baseline: At<String>,
-    /// Who may act on decisions: nobody yet, a person who approves, or a machine.
-    #[serde(default)]
-    pub(crate) authority: Authority,
-}
-
-/// Who may act on decisions.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Authority {
-    /// Nobody: decisions are advice.
-    #[default]
-    Advisory,
-    /// A machine, once a person has approved.
-    Approval,
-    /// A machine.
-    Auto,
-}
-
-impl Authority {
-    /// The name in decisions.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Advisory => "ADVISORY",
-            Self::Approval => "APPROVAL",
-            Self::Auto => "AUTO",
-        }
-    }
 }
 
 /// Event time, panes and windows: either `size` (and `slide`) or `at_least` (and `max`).

@@ -72,11 +72,13 @@ pub enum Role {
     Judge,
 }
 
-/// Topics haldane writes.
+/// haldane's own topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topics {
-    /// Decisions.
+    /// Decisions, and what became of commands.
     pub control: String,
+    /// What people and actuators ask for.
+    pub commands: String,
     /// State of every rollout; compacted.
     pub state: String,
     /// Counts on their way from scan to judge.
@@ -91,6 +93,7 @@ impl Default for Topics {
     fn default() -> Self {
         Self {
             control: "haldane.control.v1".to_owned(),
+            commands: "haldane.commands.v1".to_owned(),
             state: "haldane.state.v1".to_owned(),
             partials: "haldane.partials.v1".to_owned(),
             dead_letter: "haldane.deadletter.v1".to_owned(),
@@ -222,9 +225,12 @@ pub(crate) struct KafkaSection {
     /// Encryption and authentication.
     #[serde(default = "by_default::<SecuritySection>")]
     security: SecuritySection,
-    /// Topic for decisions.
+    /// Topic for decisions, and for what became of commands.
     #[serde(default = "control")]
     control_topic: At<String>,
+    /// Topic with what people ask for and what actuators acknowledge.
+    #[serde(default = "commands")]
+    commands_topic: At<String>,
     /// Topic for the state of every rollout; compacted.
     #[serde(default = "state")]
     state_topic: At<String>,
@@ -243,6 +249,10 @@ pub(crate) struct KafkaSection {
 
 fn control() -> At<String> {
     Topics::default().control.into()
+}
+
+fn commands() -> At<String> {
+    Topics::default().commands.into()
 }
 
 fn state() -> At<String> {
@@ -291,6 +301,7 @@ impl KafkaSection {
             security: self.security.resolve(base, problems),
             topics: Topics {
                 control: self.control_topic.value.clone(),
+                commands: self.commands_topic.value.clone(),
                 state: self.state_topic.value.clone(),
                 partials: self.partials_topic.value.clone(),
                 dead_letter: self.dead_letter_topic.value.clone(),
@@ -304,7 +315,8 @@ impl KafkaSection {
         if self.brokers.trim().is_empty() {
             problems.add(self.brokers.spot, "`brokers` is empty").help("write host:port, such as localhost:9092");
         }
-        let topics = [&self.control_topic, &self.state_topic, &self.partials_topic, &self.dead_letter_topic];
+        let (control, commands, state) = (&self.control_topic, &self.commands_topic, &self.state_topic);
+        let topics = [control, commands, state, &self.partials_topic, &self.dead_letter_topic];
         let mut seen: Vec<&str> = Vec::new();
         for topic in topics.into_iter().chain(&self.windows_topic) {
             check_topic(topic, problems);

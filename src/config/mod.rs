@@ -4,11 +4,13 @@
 //! sections are resolved together, and everything that contradicts is told at once, each with its line.
 
 mod document;
+mod guards;
 mod kafka;
 mod problem;
 mod read;
 pub mod reference;
 mod resolve;
+mod rollout;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -21,6 +23,7 @@ use std::sync::Arc;
 pub use kafka::{KafkaConfig, Mechanism, Protocol, Role, Secret, Security, Topics};
 
 use crate::error::{Error, Result};
+use crate::event::Micros;
 use crate::metric::{METRICS, Spec};
 use crate::plan::{Plan, Reference};
 use problem::Problems;
@@ -103,6 +106,30 @@ pub fn parse_reading(text: &str, origin: &str, base: &Path) -> Result<Pipeline> 
 #[must_use]
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(document::Document).to_value()
+}
+
+/// A share as it is written in pipeline files: a number from 0 to 1, or percent.
+///
+/// # Errors
+/// In words, when it is none.
+pub fn share(text: &str) -> std::result::Result<f64, String> {
+    text.parse::<value::Ratio>().map(|ratio| ratio.0)
+}
+
+/// How many times as much, as margins are written in pipeline files: `1.2`, `2x`, `+20%`.
+///
+/// # Errors
+/// In words, when it is not.
+pub fn times(text: &str) -> std::result::Result<f64, String> {
+    text.parse::<value::Margin>().map(|margin| margin.0)
+}
+
+/// A span of time as it is written in pipeline files: a whole number and a unit, such as `30s` or `4h`.
+///
+/// # Errors
+/// In words, when it is none.
+pub fn span(text: &str) -> std::result::Result<Micros, String> {
+    text.parse::<value::Period>().map(|period| period.0)
 }
 
 fn load_for(path: &Path, purpose: Purpose) -> Result<Pipeline> {

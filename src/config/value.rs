@@ -174,6 +174,98 @@ scalar!(Ratio, "Ratio", {
     "description": "A share: a number from 0 to 1, or percent such as 5%."
 });
 
+/// How many times as much is tolerated: a ratio from 1 on, or a share on top.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Margin(pub(crate) f64);
+
+impl Margin {
+    /// The share on top, to the last digit that anybody would write: 0.1 for a ratio of 1.1.
+    pub(crate) fn on_top(self) -> f64 {
+        ((self.0 - 1.0) * 1e12).round() / 1e12
+    }
+}
+
+impl FromStr for Margin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bare = text.trim_start_matches('+');
+        let ratio = match bare.strip_suffix('%') {
+            Some(percent) => percent.trim_end().parse::<f64>().ok().map(|percent| 1.0 + percent / 100.0),
+            None => bare.strip_suffix('x').unwrap_or(bare).trim_end().parse::<f64>().ok(),
+        };
+        ratio.filter(|ratio| (1.0..=100.0).contains(ratio)).map(Self).ok_or_else(|| {
+            format!("`{text}` is not a margin; write how much worse is tolerated: a ratio such as 1.2, or percent such as 20%")
+        })
+    }
+}
+
+impl fmt::Display for Margin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+scalar!(Margin, "Margin", {
+    "anyOf": [
+        { "type": "number", "minimum": 1, "maximum": 100 },
+        { "type": "string", "pattern": "^\\+?[0-9.]+ *[%x]$" }
+    ],
+    "description": "How much worse is tolerated: a ratio such as 1.2, or percent on top such as 20%."
+});
+
+/// A section, or the word `off`.
+#[derive(Debug, Clone)]
+pub(crate) enum OrOff<T> {
+    /// `section: off`
+    Off,
+    /// `section: { … }`
+    On(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OrOff<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+            type Value = OrOff<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`off` or a mapping")
+            }
+
+            fn visit_bool<E: serde::de::Error>(self, on: bool) -> Result<Self::Value, E> {
+                if on { Err(E::custom("expected `off` or a mapping, found true")) } else { Ok(OrOff::Off) }
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                let off = (text == "off").then_some(OrOff::Off);
+                off.ok_or_else(|| E::custom(format!("expected `off` or a mapping, found `{text}`")))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(OrOff::On)
+            }
+        }
+
+        deserializer.deserialize_any(Either(PhantomData))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for OrOff<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("{}OrOff", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [{ "enum": ["off", false] }, generator.subschema_for::<T>()] })
+    }
+}
+
 /// Where a value is found in a record: object keys from the outside in, joined by dots; a dot inside a key is written `\.`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Dotted(pub(crate) Vec<String>);
@@ -453,6 +545,14 @@ mod tests {
             assert_eq!(text.parse(), Ok(Ratio(ratio)), "{text}");
         }
         assert!(["5", "-0.1", "101%", "half", "nan"].iter().all(|text| text.parse::<Ratio>().is_err()));
+    }
+
+    #[test]
+    fn margins_are_ratios_or_percent_on_top() {
+        for (text, ratio) in [("1.2", 1.2), ("1.2x", 1.2), ("2 x", 2.0), ("25%", 1.25), ("+50 %", 1.5), ("1", 1.0)] {
+            assert_eq!(text.parse(), Ok(Margin(ratio)), "{text}");
+        }
+        assert!(["0.2", "-5%", "twice", "x", "101", "nan"].iter().all(|text| text.parse::<Margin>().is_err()));
     }
 
     #[test]

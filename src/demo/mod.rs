@@ -14,7 +14,6 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
-use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use self::broker::Broker;
@@ -23,6 +22,7 @@ use self::traffic::{LAST_WINDOW_END, Traffic};
 use crate::config::{self, KafkaConfig, Topics};
 use crate::error::{Error, Result};
 use crate::kafka::Connection;
+use crate::kafka::cloud_event;
 use crate::kafka::standalone;
 use crate::plan::Plan;
 use crate::serve::{Listener, Server, Shared};
@@ -50,7 +50,7 @@ pub struct Options {
 pub fn run(options: &Options, out: &mut dyn Write) -> Result<()> {
     let pipeline = config::parse(PIPELINE, "pipelines/demo.yaml", Path::new("."))?;
     let topics = Topics::default();
-    let broker = Broker::start(&[&topics.control, &topics.state, &topics.dead_letter])?;
+    let broker = Broker::start(&[&topics.control, &topics.commands, &topics.state, &topics.dead_letter])?;
     let settings = KafkaConfig { topics, ..KafkaConfig::plain(broker.address(), "haldane-demo") };
     let shared = Arc::new(Shared::new());
     let server = Server::start(&options.listen, Arc::clone(&shared))?;
@@ -153,8 +153,7 @@ impl Control {
     fn next(&self) -> Result<Option<Decision>> {
         let Some(message) = self.consumer.poll(POLL) else { return Ok(None) };
         let message = message.map_err(|error| Error::internal("the control topic cannot be read").because(error))?;
-        let body = message.payload().unwrap_or_default();
         let unreadable = |error| Error::internal("a decision cannot be read").because(error);
-        serde_json::from_slice(body).map(Some).map_err(unreadable)
+        cloud_event::body_of(&message, cloud_event::DECISION).transpose().map_err(unreadable)
     }
 }

@@ -9,7 +9,7 @@ use super::traffic::{CANARY_SHARE, FAULT_AT, LENGTH, PARTITIONS, RATE};
 use crate::cli::print;
 use crate::error::Result;
 use crate::event::{Micros, SECOND};
-use crate::plan::Action;
+use crate::plan::Signal;
 use crate::verdict::Decision;
 
 /// How much of an id is shown: enough to find it again.
@@ -20,7 +20,7 @@ pub(super) struct Teller<'a> {
     out: &'a mut dyn Write,
     decisions: u64,
     /// The first decision after the fault: its event time, and how long after the fault it was acknowledged.
-    first: Option<(Action, Micros, Duration)>,
+    first: Option<(Signal, Micros, Duration)>,
 }
 
 impl<'a> Teller<'a> {
@@ -95,8 +95,8 @@ pub(super) struct Run {
 fn sentence(decision: &Decision) -> String {
     let (time, action, candidate) = (clock(decision.time), decision.action.name(), &decision.candidate);
     let to = match (decision.action, decision.cap_pct) {
-        (Action::Contain, Some(cap)) => format!(" to {cap} %"),
-        (Action::Rollback, _) => format!(" to {}", decision.baseline),
+        (Signal::Contain | Signal::PromoteOk | Signal::Resume, Some(cap)) => format!(" to {cap} %"),
+        (Signal::Rollback, _) => format!(" to {}", decision.baseline),
         _ => String::new(),
     };
     let n = decision.evidence.first().map_or(String::new(), |evidence| match evidence.n_baseline {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::event::Micros;
-use crate::plan::Action;
+use crate::plan::Signal;
 use crate::verdict::Decision;
 
 /// The scope of a decision that blames no version.
@@ -42,13 +42,13 @@ impl Alarm {
     /// Whether it names a version and restricts it. Everything else is a note: it tells people, and nothing is held back.
     #[must_use]
     pub fn restricts(&self) -> bool {
-        let restricting = [Action::Hold, Action::Contain, Action::Rollback].map(Action::name);
+        let restricting = [Signal::Hold, Signal::Contain, Signal::Rollback].map(Signal::name);
         self.scope != WORLD && restricting.contains(&self.action)
     }
 
     /// Whether it takes a version out of production.
     #[must_use]
     pub fn rolls_back(&self) -> bool {
-        self.restricts() && self.action == Action::Rollback.name()
+        self.restricts() && self.action == Signal::Rollback.name()
     }
 }

@@ -14,7 +14,7 @@ use crate::baseline::ProfileBuilder;
 use crate::config::{self, Pipeline, reference};
 use crate::error::{Error, Result};
 use crate::event::Micros;
-use crate::plan::{Action, Plan, WindowKind};
+use crate::plan::{Plan, WindowKind};
 
 /// What errors call a made pipeline.
 const ORIGIN: &str = "pipeline made from the columns";
@@ -95,19 +95,20 @@ impl Layout {
             ("status", "status"),
         ];
         text.extend(fields.map(|(key, column)| field(key, column)));
-        text += &format!(
-            "    features: {{ numeric: [{}], categorical: [{}], boolean: [{}] }}\n",
-            list(&self.numeric),
-            list(&self.categorical),
-            list(&self.boolean)
-        );
+        text.extend([
+            format!("    features: {{ numeric: [{}], ", list(&self.numeric)),
+            format!("categorical: [{}], ", list(&self.categorical)),
+            format!("boolean: [{}] }}\n", list(&self.boolean)),
+        ]);
         if let Some(names_model) = self.outcomes_name_model {
             text += "  outcomes:\n    topic: outcomes\n    id: prediction_id\n    label: label\n";
             text += if names_model { "    model: model\n" } else { "" };
             text += "labels: {}\n";
         }
-        text += &format!("reference: learned\nrollout: {{ baseline: {} }}\n", quoted(baseline));
-        text += &format!("windows: {{ size: {window} }}\n");
+        text.extend([
+            format!("reference: learned\nrollout: {{ baseline: {} }}\n", quoted(baseline)),
+            format!("windows: {{ size: {window} }}\n"),
+        ]);
         text
     }
 }
@@ -207,6 +208,6 @@ impl Recipe {
     /// As [`Recipe::plan`].
     pub fn judge(&self, stream: &Stream) -> Result<Vec<Alarm>> {
         let decisions = stream.replay(&self.plan(stream)?);
-        Ok(decisions.iter().filter(|decision| decision.action > Action::Observe).map(Alarm::of).collect())
+        Ok(decisions.iter().filter(|decision| decision.action.is_adverse()).map(Alarm::of).collect())
     }
 }

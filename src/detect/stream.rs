@@ -49,8 +49,8 @@ impl Stream {
             while from < table.num_rows() {
                 let rows = replay::BATCH_ROWS.min(table.num_rows() - from);
                 let offsets: Int64Array = (from..from + rows).map(|row| i64::try_from(row).ok()).collect();
-                let decoded = decoder.decode(&table.slice(from, rows), offsets, arrival.slice(from, rows))?;
-                stream.add(decoded.batch);
+                let read = decoder.decode(&table.slice(from, rows), offsets, arrival.slice(from, rows))?;
+                stream.add(read.batch);
                 from += rows;
             }
         }

@@ -11,9 +11,10 @@
 //! summed exactly for two groups, and by a saddlepoint approximation of second order beyond (Daniels, Ann. Math. Stat. 25,
 //! 1954, section 2), whose relative error is of the order of the window's inverse squared size.
 //!
-//! **State**: none. **Cost**: about a microsecond per tilt on 32 groups.
+//! **State**: none. **Cost**: about half a microsecond per tilt on 15 groups.
 
 use super::log_space::float;
+use super::normal::normal_quantile;
 
 /// Below this variance of the draw the two-group sum is taken term by term.
 const EXACT_VARIANCE_MAX: f64 = 50.0;
@@ -114,10 +115,10 @@ impl Urn {
     /// About where the tilted draw has its mode: the root of a quadratic (Fog, Comm. Stat. 37, 2008, section 5).
     fn mode(&self, theta: f64) -> f64 {
         let odds = libm::exp(theta);
-        let (m, n, k) = (self.marked + 1.0, self.draws + 1.0, self.other - self.draws + 1.0);
-        let (a, b, c) = (odds - 1.0, -(odds * (m + n) + k - 1.0), odds * m * n);
-        let root = (b * b - 4.0 * a * c).max(0.0).sqrt();
-        2.0 * c / (root - b)
+        let (marked, drawn, spared) = (self.marked + 1.0, self.draws + 1.0, self.other - self.draws + 1.0);
+        let (linear, constant) = (-(odds * (marked + drawn) + spared - 1.0), odds * marked * drawn);
+        let root = (linear * linear - 4.0 * (odds - 1.0) * constant).max(0.0).sqrt();
+        2.0 * constant / (root - linear)
     }
 }
 
@@ -170,7 +171,9 @@ impl Cumulants {
 impl Saddle {
     fn find(weights: &[(f64, f64)], share: f64, draws: f64) -> Option<Self> {
         let rest = 1.0 - share;
-        let (mut log_factor, mut low, mut high) = (0.0_f64, -700.0_f64, 700.0_f64);
+        // Exact while few are drawn, and for any draw without a tilt.
+        let start = libm::log(draws / weights.iter().map(|(count, weight)| count * weight).sum::<f64>());
+        let (mut log_factor, mut low, mut high) = (start.clamp(-699.0, 699.0), -700.0_f64, 700.0_f64);
         for _ in 0..STEPS_MAX {
             let factor = libm::exp(log_factor);
             let (mut mean, mut variance) = (0.0, 0.0);
@@ -181,9 +184,9 @@ impl Saddle {
             }
             let miss = mean - draws;
             if miss > 0.0 {
-                high = log_factor
+                high = log_factor;
             } else {
-                low = log_factor
+                low = log_factor;
             }
             if miss.abs() <= 1e-9 * draws || high - low < 1e-13 {
                 return Some(Self::at(weights, rest, factor));
@@ -209,36 +212,47 @@ impl Saddle {
     }
 }
 
-/// Groups neighbouring bins of two histograms by the normal score of their pooled mid-rank (van der Waerden, *Mathematical
-/// Statistics*, 1957): robust to any tail, and a function of the pooled window alone. At most `2 * 3.2 / 0.2 + 1` groups.
+/// Groups neighbouring bins of two histograms by their pooled mid-rank on the normal scale, and scores each group by the normal
+/// quantile of its own mid-rank (van der Waerden, *Mathematical Statistics*, 1957): robust to any tail, and a function of the
+/// pooled window alone. Groups are half a standard deviation wide, which costs `0.5^2 / 12`, about two percent, of the
+/// information; there are at most 15.
 #[must_use]
 pub fn normal_scores(candidate: &[u64], baseline: &[u64]) -> Vec<(Split, f64)> {
     let total: u64 = candidate.iter().chain(baseline).sum();
-    let mut groups: Vec<(Split, f64)> = Vec::new();
-    let (mut below, mut last_step) = (0_u64, f64::NEG_INFINITY);
+    let ends = GROUP_ENDS.map(|end| end * float(total));
+    let mut groups: Vec<Split> = Vec::with_capacity(ends.len() + 1);
+    let (mut below, mut last) = (0_u64, usize::MAX);
     for (&c, &b) in candidate.iter().zip(baseline).filter(|(c, b)| **c + **b > 0) {
-        let rank = (float(below) + float(c + b) / 2.0) / float(total);
-        let score = quantile_of_normal(rank).clamp(-SCORE_MAX, SCORE_MAX);
-        let step = (score / SCORE_STEP).round();
+        let middle = float(below) + float(c + b) / 2.0;
         below += c + b;
-        match groups.last_mut() {
-            Some((split, mean)) if step <= last_step => {
-                let (old, new) = (float(split.pooled()), float(c + b));
-                *mean = (*mean * old + score * new) / (old + new);
-                split.candidate += c;
-                split.baseline += b;
-            }
-            _ => groups.push((Split { candidate: c, baseline: b }, score)),
+        let mut group = if last == usize::MAX { 0 } else { last };
+        while ends.get(group).is_some_and(|end| *end < middle) {
+            group += 1;
         }
-        last_step = step;
+        if group != last {
+            groups.push(Split::default());
+            last = group;
+        }
+        let split = groups.last_mut().expect("just pushed");
+        split.candidate += c;
+        split.baseline += b;
     }
-    groups
+    below = 0;
+    let score = |split: Split| {
+        let rank = (float(below) + float(split.pooled()) / 2.0) / float(total);
+        below += split.pooled();
+        (split, normal_quantile(rank).clamp(-SCORE_MAX, SCORE_MAX))
+    };
+    groups.into_iter().map(score).collect()
 }
 
 /// Normal scores beyond this are held.
 const SCORE_MAX: f64 = 3.2;
-/// Width of a group on the normal scale.
-const SCORE_STEP: f64 = 0.2;
+/// Standard normal probabilities below -3.25, -2.75, …, 3.25: where groups end.
+const GROUP_ENDS: [f64; 14] = [
+    0.000_577, 0.002_980, 0.012_224, 0.040_059, 0.105_650, 0.226_627, 0.401_294, 0.598_706, 0.773_373, 0.894_350,
+    0.959_941, 0.987_776, 0.997_020, 0.999_423,
+];
 
 /// The candidate's mean score less the baseline's, and the variance of that difference if both draw from one distribution.
 /// `None` when a side is empty or all values are alike.
@@ -264,11 +278,6 @@ pub fn difference(groups: &[(Split, f64)]) -> Option<(f64, f64)> {
 #[must_use]
 pub fn squared(groups: &[(Split, f64)]) -> Vec<(Split, f64)> {
     groups.iter().map(|&(split, score)| (split, score * score)).collect()
-}
-
-/// The standard normal quantile.
-fn quantile_of_normal(p: f64) -> f64 {
-    std::f64::consts::SQRT_2 * statrs::function::erf::erf_inv(2.0 * p - 1.0)
 }
 
 #[cfg(test)]

@@ -178,7 +178,8 @@ mod tests {
         rest.add(4, 1000, 0);
         assert!((design_effect(&few, &rest) - 1.0).abs() < f64::EPSILON);
         rest.add(4, 0, 1);
-        assert!(design_effect(&few, &rest) > 10.0);
+        let by_hand = 64.0 / 63.0 * 2.0 * 9.5 * 9.5 / 1e6 / (0.01 * 0.99 * 2.0 / 1000.0);
+        assert!((design_effect(&few, &rest) - by_hand).abs() < 1e-9);
         let none = Buckets::new();
         assert!((design_effect(&none, &none) - 1.0).abs() < f64::EPSILON);
         assert!((design_effect_of_means(&few, &none, 1.0, 1.0) - 1.0).abs() < f64::EPSILON);

@@ -9,11 +9,24 @@
 //!
 //! Everything is a function of numbers and slices. States are a few floats, updated in the order of windows.
 
+pub mod autocorrelation;
+pub mod binomial_limit;
+pub mod calibrator;
 pub mod contrast;
 pub mod deff;
+pub mod group_sequential;
 pub mod hx;
+pub mod interval;
+pub mod ks_tolerance;
 mod log_space;
+pub mod multiplicity;
+pub mod noncentral;
+pub mod normal;
 pub mod pool;
+pub mod psi_tolerance;
+pub mod reliability;
+pub mod sample_ratio;
+pub mod shiryaev;
 pub mod special;
 #[cfg(test)]
 mod tests;

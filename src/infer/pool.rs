@@ -1,49 +1,38 @@
 //! Many e-values, one alarm: a pool of Shiryaev-Roberts detectors.
 //!
-//! Each part keeps `R <- (1 + R) e`, the sum over all starting times of the product of its e-values since (Shin, Ramdas and
-//! Rinaldo, "E-detectors: a nonparametric framework for sequential change detection", NEJSDS 2023, section 3). A weighted
-//! mean of such parts with weights that add up to one is again such a detector, whatever the dependence between them; an
-//! alarm at `A` comes no more often than once in `A` windows on average while nothing is wrong.
+//! Each part is a detector of [`shiryaev`](super::shiryaev). A weighted mean of detectors with weights that add up to one is
+//! again such a detector, whatever the dependence between them; an alarm at `A` comes no more often than once in `A` windows
+//! on average while nothing is wrong. With e-values cut at `(A / weight)^(1 / k)` no fewer than `k` windows can raise it.
 //!
-//! Cutting an e-value from above keeps this true. With the cut at `(A / weight)^(1 / k)` no fewer than `k` windows can raise
-//! the alarm, so that a blip does not.
-//!
+//! **Source**: Shin, Ramdas and Rinaldo, E-detectors: a nonparametric framework for sequential change detection, NEJSDS 2(2),
+//! 2023, section 3.
 //! **State**: one float per part. **Cost**: two elementary functions per part and window.
 
 use serde::{Deserialize, Serialize};
 
-use super::log_space::{log_add, log_sum};
+use super::log_space::log_sum;
+pub use super::shiryaev::Alarm;
+use super::shiryaev::Shiryaev;
 
 /// Parts of one family, in logarithms.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Pool {
-    log_r: Vec<f64>,
-}
-
-/// When a family raises its alarm.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Alarm {
-    /// `A`: mean windows between false alarms.
-    pub patience: f64,
-    /// `k`: fewest windows that can raise it.
-    pub windows_min: u32,
+    log_r: Vec<Shiryaev>,
 }
 
 impl Pool {
     /// Takes the next `ln e` of a part that has this weight in the family.
     pub fn update(&mut self, part: usize, log_e: f64, weight: f64, alarm: Alarm) {
         if part >= self.log_r.len() {
-            self.log_r.resize(part + 1, f64::NEG_INFINITY);
+            self.log_r.resize(part + 1, Shiryaev::default());
         }
-        let cut = libm::log(alarm.patience / weight) / f64::from(alarm.windows_min);
-        let log_r = &mut self.log_r[part];
-        *log_r = log_add(*log_r, 0.0) + log_e.min(cut);
+        self.log_r[part].update(log_e, alarm.cut(weight));
     }
 
     /// `ln R` of a part.
     #[must_use]
     pub fn log_r(&self, part: usize) -> f64 {
-        self.log_r.get(part).copied().unwrap_or(f64::NEG_INFINITY)
+        self.log_r.get(part).copied().unwrap_or_default().log_r()
     }
 
     /// `ln` of the weighted mean of some parts.
@@ -75,5 +64,13 @@ mod tests {
             pool.update(1, 0.0, 0.75, ALARM);
             assert_eq!(mean(&pool) >= ALARM.patience.ln(), window == 3, "after window {window}");
         }
+    }
+    #[test]
+    fn state_survives_json_although_a_part_has_seen_nothing() {
+        let mut pool = Pool::default();
+        pool.update(2, 0.7, 0.5, ALARM);
+        let text = serde_json::to_string(&pool).expect("a finite state");
+        assert_eq!(serde_json::from_str::<Pool>(&text).expect("its own text"), pool);
+        assert!(pool.log_r(1).is_infinite() && (pool.log_r(2) - 0.7).abs() < 1e-15);
     }
 }

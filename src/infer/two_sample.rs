@@ -19,7 +19,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::log_space::{float, times_ln};
+use super::log_space::{float, log_mean, times_ln};
+
+/// The candidate's part of discordant pairs that is bet on.
+const PAIRED: [f64; 5] = [0.52, 0.55, 0.6, 0.7, 0.85];
 
 /// What one arm counted in one window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -35,6 +38,12 @@ impl Arm {
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self { n: self.n + other.n, x: self.x + other.x }
+    }
+
+    /// Successes per event; 0 without events.
+    #[must_use]
+    pub fn rate(self) -> f64 {
+        if self.n == 0 { 0.0 } else { self.x / float(self.n) }
     }
 
     /// Log-likelihood ratio of rate `p` against rate `q`.
@@ -144,18 +153,25 @@ pub fn log_e_difference(candidate: Arm, baseline: Arm, p_candidate: f64, p_basel
     candidate.log_ratio(p_candidate, q + delta) + baseline.log_ratio(p_baseline, q)
 }
 
+/// Log e-value of pairs against "where the versions differ, either is wrong as often": of the events that both versions
+/// answered, those that only the candidate, and only the baseline, got wrong.
+///
+/// `log e = ln mean over bets p of (2 p)^worse (2 (1 - p))^better`, with `p > 1/2` the candidate's part: evidence that it is the
+/// worse one. Pairs on which both agree say nothing. Counts may be those of all windows so far.
+///
+/// Source: `McNemar`, Psychometrika 12, 1947 (conditioning on discordant pairs).
+#[must_use]
+pub fn log_e_discordant(worse: u64, better: u64) -> f64 {
+    let bet = |&p: &f64| times_ln(float(worse), 2.0 * p) + times_ln(float(better), 2.0 * (1.0 - p));
+    log_mean(PAIRED.iter().map(bet))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::infer::tests::world::{Rng, log_factorial};
+    use crate::infer::tests::world::{Rng, binomial_mass, multinomial_mass, tables};
 
     const TOLERANCE: f64 = 1e-9;
-
-    fn binomial(n: u64, x: u64, p: f64) -> f64 {
-        let (n_f, x_f) = (float(n), float(x));
-        let ways = log_factorial(n) - log_factorial(x) - log_factorial(n - x);
-        (ways + times_ln(x_f, p) + times_ln(n_f - x_f, 1.0 - p)).exp()
-    }
 
     /// Mean of an e-value over all tables of two binomial arms.
     fn mean(n: (u64, u64), rates: (f64, f64), log_e: impl Fn(Arm, Arm) -> f64) -> f64 {
@@ -163,7 +179,7 @@ mod tests {
         tables
             .map(|(x_c, x_b)| {
                 let value = log_e(Arm { n: n.0, x: float(x_c) }, Arm { n: n.1, x: float(x_b) });
-                binomial(n.0, x_c, rates.0) * binomial(n.1, x_b, rates.1) * value.exp()
+                binomial_mass(n.0, x_c, rates.0) * binomial_mass(n.1, x_b, rates.1) * value.exp()
             })
             .sum()
     }
@@ -261,23 +277,25 @@ mod tests {
         for case in 0..600 {
             let (truth, p_c, p_b) = (rng.simplex(), rng.simplex(), rng.simplex());
             let (n_c, n_b) = (1 + rng.below(4), 1 + rng.below(5));
-            let probability = |counts: [u64; 3], n: u64| {
-                let ways = log_factorial(n) - counts.iter().map(|&x| log_factorial(x)).sum::<f64>();
-                (ways + counts.iter().zip(truth).map(|(&x, p)| times_ln(float(x), p)).sum::<f64>()).exp()
-            };
             let mut mean = 0.0;
             for c in tables(n_c) {
                 for b in tables(n_b) {
                     let value = log_e_counts(&c, &b, &p_c, &p_b).exp();
-                    mean += probability(c, n_c) * probability(b, n_b) * value;
+                    mean += multinomial_mass(c, truth) * multinomial_mass(b, truth) * value;
                 }
             }
             assert!(mean <= 1.0 + TOLERANCE, "seed 5, case {case}: {truth:?} {p_c:?} {p_b:?}: {mean}");
         }
     }
 
-    fn tables(n: u64) -> Vec<[u64; 3]> {
-        (0..=n).flat_map(|a| (0..=n - a).map(move |b| [a, b, n - a - b])).collect()
+    #[test]
+    fn pairs_without_a_worse_side_never_win_on_average() {
+        for p in [0.5, 0.4, 0.1] {
+            let mean = (0..=30).map(|x| binomial_mass(30, x, p) * log_e_discordant(x, 30 - x).exp()).sum::<f64>();
+            assert!(mean <= 1.0 + TOLERANCE && (p < 0.5 || mean > 1.0 - TOLERANCE), "{p}: mean {mean}");
+        }
+        // 47 windows of 25 discordant pairs, 55 of 100 the candidate's.
+        assert!(log_e_discordant(646, 529) > 50.0_f64.ln() && log_e_discordant(529, 646) < 0.0);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a step of the judge gives rise to.
 
 use crate::metric::row::WindowRow;
-use crate::verdict::{Decision, RolloutState};
+use crate::verdict::{CommandResult, Decision, RolloutState};
 
 /// What a step gives rise to; the shell carries it out.
 #[derive(Debug, Default)]
@@ -12,13 +12,22 @@ pub struct Effects {
     pub decisions: Vec<Decision>,
     /// Rollouts whose state changed.
     pub states: Vec<RolloutState>,
+    /// What became of commands.
+    pub results: Vec<CommandResult>,
 }
 
 impl Effects {
+    /// Whether there is nothing to carry out.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.windows.is_empty() && self.decisions.is_empty() && self.states.is_empty() && self.results.is_empty()
+    }
+
     /// Adds what a later step gave rise to.
     pub fn extend(&mut self, later: Self) {
         self.windows.extend(later.windows);
         self.decisions.extend(later.decisions);
         self.states.extend(later.states);
+        self.results.extend(later.results);
     }
 }

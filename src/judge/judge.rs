@@ -11,6 +11,7 @@ use crate::event::{Micros, SECOND};
 use crate::judge::effects::Effects;
 use crate::judge::measure::{Measure, Span};
 use crate::judge::progress::Progress;
+use crate::judge::schedule::Schedule;
 use crate::judge::store::Store;
 use crate::metric::row::{ALL_VERSIONS, WindowRow};
 use crate::metric::view::{self, Baselines, Views};
@@ -21,8 +22,8 @@ use crate::scan::{Body, Checkpoint, Partial, Tick, frame::Frame};
 use crate::summary::Traffic;
 use crate::time::pane;
 use crate::verdict::judged::{Counts, Judged, Kind};
-use crate::verdict::policy::Policy;
-use crate::verdict::{RolloutState, decision::Exposure};
+use crate::verdict::policy::{Outgoing, Policy};
+use crate::verdict::{Command, RolloutState, Scheduled, decision::Exposure};
 
 /// One day.
 const DAY: Micros = 86_400 * SECOND;
@@ -88,6 +89,7 @@ pub struct Judge {
     /// The clock when state was last released.
     released_at: Micros,
     policy: Policy,
+    schedule: Schedule,
 }
 
 impl std::fmt::Debug for dyn Metric {
@@ -113,6 +115,7 @@ impl Judge {
             emit_from: Micros::MIN,
             released_at: Micros::MIN,
             policy: Policy::new(Arc::clone(&plan)),
+            schedule: Schedule::default(),
             plan,
         }
     }
@@ -139,6 +142,17 @@ impl Judge {
             }
             Frame::Tick(tick) => self.tick(tick),
         }
+    }
+
+    /// Carries out a command, at once.
+    pub fn command(&mut self, command: Command) -> Effects {
+        let (result, Outgoing { decisions, states }) = self.policy.command(command);
+        Effects { decisions, states, results: vec![result], ..Effects::default() }
+    }
+
+    /// Notes a command that is to be carried out at its place among the judgements.
+    pub fn schedule(&mut self, scheduled: Scheduled) {
+        self.schedule.add(scheduled);
     }
 
     /// Takes counts.
@@ -238,6 +252,9 @@ impl Judge {
         }
         if self.progress.finished() {
             self.close_run(&mut effects);
+            while let Some(command) = self.schedule.rest() {
+                effects.extend(self.command(command));
+            }
         }
         self.release(clock);
         effects
@@ -343,6 +360,9 @@ impl Judge {
             return;
         }
         if revision == 0 {
+            while let Some(command) = self.schedule.before((order.0, order.1 as u8)) {
+                effects.extend(self.command(command));
+            }
             let Self { plan, store, done, policy, reference, .. } = self;
             let earlier = |baseline: &Baseline| earlier(plan, done, span, baseline);
             let baselines = Baselines { reference: reference.as_ref(), earlier: &earlier };
@@ -364,7 +384,7 @@ impl Judge {
                 baselines,
                 offsets,
             };
-            let (decisions, states) = policy.judge(&judged);
+            let Outgoing { decisions, states } = policy.judge(&judged);
             effects.decisions.extend(decisions);
             effects.states.extend(states);
         }

@@ -5,6 +5,7 @@ mod effects;
 mod judge;
 mod measure;
 mod progress;
+mod schedule;
 mod store;
 
 pub use crate::metric::row::{ALL_VERSIONS, Status, WindowRow};

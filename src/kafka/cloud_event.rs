@@ -1,13 +1,36 @@
-//! Decisions as `CloudEvents` 1.0 in Kafka's binary mode: attributes in `ce_` headers, the decision as JSON in the value.
+//! `CloudEvents` 1.0 in Kafka's binary mode: attributes in `ce_` headers, the decision, command or result as JSON in the value.
 
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
+use serde::de::DeserializeOwned;
 
+use super::dead_letter::readable_headers;
 use super::producer::Outgoing;
 use crate::event::Micros;
 use crate::judge::WindowRow;
-use crate::plan::Action;
-use crate::verdict::{Decision, RolloutState};
+use crate::verdict::{Command, CommandResult, Decision, RolloutState};
+
+/// Type of decisions.
+pub const DECISION: &str = "io.haldane.decision.v1";
+/// Type of commands.
+pub const COMMAND: &str = "io.haldane.command.v1";
+/// Type of what became of commands.
+pub const RESULT: &str = "io.haldane.command-result.v1";
+/// Type of acknowledgements of actuators.
+pub const ACK: &str = "io.haldane.ack.v1";
+
+/// An attribute of a record's event, without its prefix; `None` where there is none, or none that is text.
+#[must_use]
+pub fn attribute(message: &BorrowedMessage<'_>, name: &str) -> Option<String> {
+    let is_it = |key: &str| key.strip_prefix("ce_") == Some(name);
+    let (_, value) = readable_headers(message)?.into_iter().find(|(key, _)| is_it(key))?;
+    std::str::from_utf8(value).ok().map(ToOwned::to_owned)
+}
+
+/// The body of a record whose event is of one type; `None` when it is of another.
+pub fn body_of<T: DeserializeOwned>(message: &BorrowedMessage<'_>, kind: &str) -> Option<serde_json::Result<T>> {
+    (attribute(message, "type")? == kind).then(|| serde_json::from_slice(message.payload().unwrap_or_default()))
+}
 
 /// A record's parts before they are lent to the producer.
 #[derive(Debug)]
@@ -22,24 +45,60 @@ impl Letter {
     /// A decision; keyed by its rollout, so that one partition holds the rollout's whole order.
     #[must_use]
     pub fn decision(decision: &Decision, cluster: &str, recorded: Micros) -> Self {
-        let attributes = [
+        let mut attributes = vec![
             ("ce_specversion", "1.0".to_owned()),
-            ("ce_type", "io.haldane.decision.v1".to_owned()),
+            ("ce_type", DECISION.to_owned()),
             ("ce_source", format!("/haldane/{cluster}/rollouts/{}", decision.rollout)),
             ("ce_subject", format!("{}/{}", decision.model, decision.candidate)),
             ("ce_id", decision.id.clone()),
             ("ce_time", rfc3339(decision.time)),
             ("ce_recordedtime", rfc3339(recorded)),
             ("ce_sequence", format!("{:020}", decision.sequence)),
-            ("ce_severitytext", severity(decision.action).0.to_owned()),
-            ("ce_severitynumber", severity(decision.action).1.to_owned()),
+            ("ce_severitytext", decision.severity.names().0.to_owned()),
+            ("ce_severitynumber", decision.severity.names().1.to_owned()),
             ("ce_correlationid", decision.episode.clone()),
             ("ce_dataschema", "urn:haldane:decision:v1".to_owned()),
             ("ce_drill", decision.drill.to_string()),
             ("content-type", "application/json".to_owned()),
         ];
+        attributes.extend(decision.causation.clone().map(|cause| ("ce_causationid", cause)));
         let key = decision.rollout.clone();
         Self { key, body: json(decision), headers: headers(&attributes), time: recorded }
+    }
+
+    /// What became of a command; keyed as decisions are, so that it stands after those that it gave rise to.
+    #[must_use]
+    pub fn result(result: &CommandResult, cluster: &str, recorded: Micros) -> Self {
+        let command = &result.command;
+        let attributes = [
+            ("ce_specversion", "1.0".to_owned()),
+            ("ce_type", RESULT.to_owned()),
+            ("ce_source", format!("/haldane/{cluster}/rollouts/{}", command.rollout)),
+            ("ce_subject", format!("{}/{}", command.model, command.candidate)),
+            ("ce_id", format!("{}.{}", command.id, result.outcome.name())),
+            ("ce_time", rfc3339(command.at)),
+            ("ce_recordedtime", rfc3339(recorded)),
+            ("ce_causationid", command.id.clone()),
+            ("ce_dataschema", "urn:haldane:command-result:v1".to_owned()),
+            ("content-type", "application/json".to_owned()),
+        ];
+        Self { key: command.rollout.clone(), body: json(result), headers: headers(&attributes), time: recorded }
+    }
+
+    /// A command, keyed by its rollout: what is said to one rollout has one order.
+    #[must_use]
+    pub fn command(command: &Command) -> Self {
+        let attributes = [
+            ("ce_specversion", "1.0".to_owned()),
+            ("ce_type", COMMAND.to_owned()),
+            ("ce_source", format!("/haldane/people/{}", command.actor)),
+            ("ce_subject", format!("{}/{}", command.model, command.candidate)),
+            ("ce_id", command.id.clone()),
+            ("ce_time", rfc3339(command.at)),
+            ("ce_dataschema", "urn:haldane:command:v1".to_owned()),
+            ("content-type", "application/json".to_owned()),
+        ];
+        Self { key: command.rollout.clone(), body: json(command), headers: headers(&attributes), time: command.at }
     }
 
     /// A rollout's state, keyed so that a later one replaces it.
@@ -78,16 +137,6 @@ fn headers(attributes: &[(&str, String)]) -> OwnedHeaders {
 
 fn json<T: serde::Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).expect("decisions and states have text keys and finite numbers")
-}
-
-/// Text and number of `OpenTelemetry`'s severity scale.
-fn severity(action: Action) -> (&'static str, &'static str) {
-    match action {
-        Action::Observe => ("INFO", "9"),
-        Action::Warn | Action::Hold => ("WARN", "13"),
-        Action::Contain => ("ERROR", "17"),
-        Action::Rollback => ("FATAL", "21"),
-    }
 }
 
 /// A time as RFC 3339 text in UTC with microseconds.

@@ -14,11 +14,12 @@ use rdkafka::topic_partition_list::Offset;
 
 use super::checkpoint::{self, Origin, Stream};
 use super::clock::now;
+use super::commands::{self, Commands};
 use super::connection::Connection;
 use super::partials::Partials;
 use super::producer::Producer;
 use super::publish::Publisher;
-use super::reader::{Member, Rebalance, endure};
+use super::reader::{DeadLetters, Member, Rebalance, endure};
 use super::standalone::{Options, Summary};
 use super::states;
 use super::watch::Watch;
@@ -47,16 +48,29 @@ pub fn run(
     let producer = Arc::new(Producer::open(&connection)?);
     // The topic must be there to be subscribed to.
     drop(Partials::open(&connection, Arc::clone(&producer))?);
-    let publisher = Publisher::open(&connection, producer)?;
+    let publisher = Publisher::open(&connection, Arc::clone(&producer))?;
+    let dead_letters = DeadLetters { producer, topic: kafka.topics.dead_letter.clone() };
     let consumer = connection.consumer(&format!("{}.judge", kafka.group), "judge", Member::default())?;
     let failed = |error| Error::external("cannot join the group").because(error);
     consumer.subscribe(&[&kafka.topics.partials]).map_err(failed)?;
-    let mut seat =
-        Seat { plan, connection: &connection, consumer, publisher, watch, bench: None, summary: Summary::default() };
-    let mut beat_at = now();
+    let mut seat = Seat {
+        plan,
+        connection: &connection,
+        consumer,
+        publisher,
+        dead_letters,
+        watch,
+        bench: None,
+        summary: Summary::default(),
+    };
+    let (mut beat_at, mut obey_at) = (now(), now());
     while !stop.load(Ordering::Relaxed) {
         watch.alive("judge");
         seat.turn()?;
+        if now() >= obey_at {
+            seat.obey()?;
+            obey_at = now() + commands::EVERY;
+        }
         if now() >= beat_at {
             seat.commit()?;
             beat_at = now() + options.beat;
@@ -76,6 +90,7 @@ struct Bench {
     /// For each pane that a restart may need: its first record.
     firsts: BTreeMap<Micros, i64>,
     committed: Option<Checkpoint>,
+    commands: Commands,
 }
 
 /// This process's place in the group.
@@ -84,6 +99,7 @@ struct Seat<'a> {
     connection: &'a Connection,
     consumer: BaseConsumer<Member>,
     publisher: Publisher,
+    dead_letters: DeadLetters,
     watch: &'a dyn Watch,
     bench: Option<Bench>,
     summary: Summary,
@@ -123,7 +139,9 @@ impl Seat<'_> {
         self.consumer
             .assign(&list)
             .map_err(|error| Error::external("cannot read the partials topic").because(error))?;
-        self.bench = Some(Bench { judge, stream, next_offset: offset, firsts: BTreeMap::new(), committed: None });
+        let commands = Commands::open(self.connection, self.dead_letters.clone(), self.plan)?;
+        let firsts = BTreeMap::new();
+        self.bench = Some(Bench { judge, stream, next_offset: offset, firsts, committed: None, commands });
         self.watch.started(&rollouts);
         Ok(())
     }
@@ -136,8 +154,26 @@ impl Seat<'_> {
         self.consumer.unassign().map_err(|error| Error::external("cannot leave the partials topic").because(error))
     }
 
+    /// Carries out commands, tells what became of them, and only then lets go of them.
+    fn obey(&mut self) -> Result<()> {
+        let Some(bench) = &mut self.bench else { return Ok(()) };
+        for command in bench.commands.take()? {
+            let Some(bench) = &mut self.bench else { return Ok(()) };
+            let command = commands::addressed(command, || bench.judge.rollouts());
+            let effects = bench.judge.command(command);
+            self.carry_out(&effects)?;
+        }
+        match &mut self.bench {
+            Some(bench) if bench.commands.any_uncommitted() => {
+                self.publisher.settle()?;
+                bench.commands.commit()
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn carry_out(&mut self, effects: &Effects) -> Result<()> {
-        if effects.windows.is_empty() && effects.decisions.is_empty() && effects.states.is_empty() {
+        if effects.is_empty() {
             return Ok(());
         }
         self.publisher.publish(effects)?;

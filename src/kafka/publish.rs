@@ -1,4 +1,5 @@
-//! Carries out what a step gave rise to, in the one safe order: decisions first, and acknowledged; states after them.
+//! Carries out what a step gave rise to, in the one safe order: decisions first, and acknowledged; states after them, and what
+//! became of commands last.
 //!
 //! A crash in between repeats a decision with the same id, which every adapter ignores. The other order would lose one.
 
@@ -43,6 +44,9 @@ impl Publisher {
         }
         for state in &effects.states {
             self.producer.send(Letter::state(state, wall_clock()).to(&self.state))?;
+        }
+        for result in &effects.results {
+            self.producer.send(Letter::result(result, &self.cluster, wall_clock()).to(&self.control))?;
         }
         if let Some(topic) = &self.windows {
             for row in &effects.windows {

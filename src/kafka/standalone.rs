@@ -15,6 +15,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::checkpoint::{self, Origin, Stream};
 use super::clock::{now, wall_clock};
+use super::commands::{self, Commands};
 use super::connection::{Connection, Errors};
 use super::producer::Producer;
 use super::publish::Publisher;
@@ -86,9 +87,12 @@ pub fn run(
     let publisher = Publisher::open(&connection, Arc::clone(&producer))?;
     topics::create(&connection, &[Own { name: &settings.topics.dead_letter, compacted: false }])?;
     let origins = checkpoint::origins(&committer, &streams(plan, &partitions))?;
-    let mut drive = Drive::new(plan, options, watch, Outlets { committer, publisher });
-    drive.restore(&connection, &partitions, &origins)?;
     let dead_letters = DeadLetters { producer, topic: settings.topics.dead_letter.clone() };
+    // A bounded run says what the logs say: whoever starts it is not asked anything meanwhile.
+    let open = || Commands::open(&connection, dead_letters.clone(), plan);
+    let commands = (!options.until_end).then(open).transpose()?;
+    let mut drive = Drive::new(plan, options, watch, Outlets { committer, publisher, commands });
+    drive.restore(&connection, &partitions, &origins)?;
     let shards = shards(plan, &connection, &origins, options, &dead_letters)?;
     let halt = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -190,6 +194,7 @@ fn read_once(reader: &mut Reader, news: &Sender<News>, options: Options, look_at
 struct Outlets {
     committer: BaseConsumer<Errors>,
     publisher: Publisher,
+    commands: Option<Commands>,
 }
 
 /// The engine's thread.
@@ -254,13 +259,18 @@ impl<'a> Drive<'a> {
 
     fn run(&mut self, news: &Receiver<News>) -> Result<()> {
         let mut beat_at = now() + self.options.beat;
+        let mut obey_at = now();
         loop {
-            match news.recv_timeout(beat_at.saturating_duration_since(now())) {
+            match news.recv_timeout(beat_at.min(obey_at).saturating_duration_since(now())) {
                 Ok(News::Portion(portion)) => self.take(&portion)?,
                 Ok(News::Extents(extents)) => self.extend(extents)?,
                 Ok(News::Failed(error)) => return Err(error),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.commit(),
+            }
+            if now() >= obey_at {
+                self.obey()?;
+                obey_at = now() + commands::EVERY;
             }
             if now() >= beat_at {
                 self.beat()?;
@@ -297,13 +307,30 @@ impl<'a> Drive<'a> {
     }
 
     fn carry_out(&mut self, effects: &Effects) -> Result<()> {
-        if effects.windows.is_empty() && effects.decisions.is_empty() && effects.states.is_empty() {
+        if effects.is_empty() {
             return Ok(());
         }
         self.outlets.publisher.publish(effects)?;
         self.summary.rows += effects.windows.len() as u64;
         self.summary.decisions += effects.decisions.len() as u64;
         self.watch.published(effects)
+    }
+
+    /// Carries out commands, tells what became of them, and only then lets go of them.
+    fn obey(&mut self) -> Result<()> {
+        let Some(commands) = &mut self.outlets.commands else { return Ok(()) };
+        for command in commands.take()? {
+            let command = commands::addressed(command, || self.engine.rollouts());
+            let effects = self.engine.command(command);
+            self.carry_out(&effects)?;
+        }
+        match &mut self.outlets.commands {
+            Some(commands) if commands.any_uncommitted() => {
+                self.outlets.publisher.settle()?;
+                commands.commit()
+            }
+            _ => Ok(()),
+        }
     }
 
     fn beat(&mut self) -> Result<()> {

@@ -1,9 +1,10 @@
 //! What a replay leaves behind: files of windows and decisions, and a summary to read.
 
 mod decisions;
+mod diff;
 mod refusals;
 mod summary;
-mod text;
+pub(crate) mod text;
 mod windows;
 
 use std::fs::File;
@@ -11,8 +12,10 @@ use std::io::BufWriter;
 use std::path::Path;
 
 pub use decisions::DecisionWriter;
+pub use diff::{Course, Diff, Tally};
 pub use refusals::{DeadLetterWriter, Refusals};
 pub use summary::Summary;
+pub(crate) use text::aligned;
 pub use text::count;
 pub use windows::{WindowWriter, window_schema};
 

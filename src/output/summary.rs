@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use crate::engine::Effects;
 use crate::event::Micros;
 use crate::judge::{Status, WindowRow};
-use crate::plan::Action;
+use crate::plan::Signal;
 use crate::verdict::{Decision, Evidence};
 
 use super::text::{aligned, count, instant, number, plural};
@@ -176,12 +176,12 @@ fn proof(evidence: &Evidence) -> String {
     out
 }
 
-fn painted(action: Action, colour: bool) -> String {
+fn painted(action: Signal, colour: bool) -> String {
     let code = match action {
         _ if !colour => return action.name().to_owned(),
-        Action::Observe => "32",
-        Action::Warn | Action::Hold => "33",
-        Action::Contain | Action::Rollback => "1;31",
+        Signal::Warn | Signal::Hold => "33",
+        Signal::Contain | Signal::Rollback => "1;31",
+        _ => "32",
     };
     format!("\x1b[{code}m{}\x1b[0m", action.name())
 }

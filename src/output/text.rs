@@ -7,7 +7,7 @@ use arrow::temporal_conversions::timestamp_us_to_datetime;
 use crate::event::Micros;
 
 /// A time in UTC, without what is zero: `2013-04-18 00:00`, with seconds only where there are any.
-pub(super) fn instant(at: Micros) -> String {
+pub(crate) fn instant(at: Micros) -> String {
     let Some(time) = timestamp_us_to_datetime(at) else { return format!("{at} us") };
     let text = time.to_string();
     text.strip_suffix(":00").map_or(text.clone(), str::to_owned)
@@ -54,7 +54,7 @@ pub(super) fn number(value: f64) -> String {
 }
 
 /// Rows with their columns aligned, each line indented by `indent`.
-pub(super) fn aligned<const N: usize>(rows: &[[String; N]], indent: usize) -> String {
+pub(crate) fn aligned<const N: usize>(rows: &[[String; N]], indent: usize) -> String {
     let mut widths = [0; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {

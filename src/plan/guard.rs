@@ -1,4 +1,4 @@
-//! What guards a rollout when nobody chose any statistics: error budgets and margins.
+//! What guards a rollout when nobody chose any statistics: error budgets, margins and limits.
 
 use serde::Serialize;
 
@@ -16,18 +16,46 @@ pub struct GuardPlan {
     pub windows_min: u32,
     /// How much alike requests of one entity are taken to be where events do not name their entity.
     pub design_effect: f64,
-    /// Fewer events than this on either side: the window says nothing about distributions.
+    /// Fewer events than this on either side: the window says nothing about distributions, and a segment is not watched yet.
     pub n_min: u64,
     /// The share of traffic that a contained candidate keeps, percent.
     pub contain_to_pct: f64,
     /// The candidate may fail this many times as often.
     pub errors: f64,
+    /// A failure rate below this is safe, however it compares with the baseline's.
+    pub negligible: f64,
     /// The candidate may be slower by this share at every quantile.
     pub latency: f64,
-    /// The candidate's mean loss may be this many times as large.
+    /// The candidate's mean loss (regression: its absolute errors) may be this many times as large.
     pub loss: f64,
     /// How far the candidate's answers may be from the baseline's, as a population stability index.
     pub answers: f64,
+    /// How far a column or score may be from the reference profile before it counts as drift, as a population stability
+    /// index over 20 bins.
+    pub drift: f64,
+    /// Segments that are watched one by one, those with the most traffic first.
+    pub segments_max: u32,
+    /// Limits that hold whatever the baseline does.
+    pub slo: SloPlan,
+}
+
+/// Hard limits; `None` is no limit.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SloPlan {
+    /// Chance that a limit which is kept is ever called broken, for each limit over the whole rollout.
+    pub alpha: f64,
+    /// Events of the candidate before any limit may act.
+    pub n_min: u64,
+    /// Largest share of requests that may fail.
+    pub error_rate: Option<f64>,
+    /// Largest share of requests that may be refused with a status of 400 to 499, which is what a broken schema looks like.
+    pub rejected_rate: Option<f64>,
+    /// Largest share of answers without a usable score (missing or NaN).
+    pub missing_rate: Option<f64>,
+    /// The latency, in milliseconds, that `latency_quantile` of all answers must keep.
+    pub latency_ms: Option<f64>,
+    /// The share of answers that must be faster than `latency_ms`.
+    pub latency_quantile: f64,
 }
 
 impl GuardPlan {
@@ -50,9 +78,27 @@ impl Default for GuardPlan {
             n_min: 30,
             contain_to_pct: 5.0,
             errors: 1.2,
+            negligible: 0.001,
             latency: 0.1,
             loss: 1.05,
             answers: 0.1,
+            drift: 0.1,
+            segments_max: 16,
+            slo: SloPlan::default(),
+        }
+    }
+}
+
+impl Default for SloPlan {
+    fn default() -> Self {
+        Self {
+            alpha: 0.001,
+            n_min: 200,
+            error_rate: None,
+            rejected_rate: None,
+            missing_rate: None,
+            latency_ms: None,
+            latency_quantile: 0.99,
         }
     }
 }

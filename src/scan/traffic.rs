@@ -213,6 +213,7 @@ fn count_entities(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: 
         let asked = entity::at(&mut traffic.entities, batch.entity.value(row));
         asked.requests += 1;
         asked.errors += u64::from(outcome(batch, row) == Answer::Failed);
+        asked.rejected += u64::from(outcome(batch, row) == Answer::Rejected);
         if let Some(latency) = latency.filter(|latency| latency.is_valid(row)) {
             let step = entity::latency_step(latency.value(row));
             asked.timed += 1;

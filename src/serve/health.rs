@@ -50,6 +50,12 @@ impl Default for Health {
 }
 
 impl Health {
+    /// How long ago the process was started.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.born.elapsed()
+    }
+
     /// A worker is at it. Its first tick registers it, and from then on its silence is noticed.
     pub fn tick(&self, worker: &str) {
         self.tick_at(worker, self.born.elapsed());

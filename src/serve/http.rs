@@ -1,5 +1,6 @@
 //! Routes and answers. Every answer but the metrics page is JSON; every error says what to do.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::health::{Phase, Pulse, SILENCE_MAX};
+use super::verdict::{Answer as Answered, Question};
 use super::view::DECISIONS_MAX;
 use super::{Shared, View};
 use crate::judge::WindowRow;
@@ -21,11 +23,12 @@ use crate::verdict::{Decision, RolloutState};
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What can be asked for, for the index and the hint of a 404.
-const ENDPOINTS: [&str; 7] = [
+const ENDPOINTS: [&str; 8] = [
     "/livez",
     "/readyz",
     "/metrics",
     "/v1/windows?model=&version=&metric=&column=&segment=",
+    "/v1/verdict?rollout=&model=&candidate=&step=",
     "/v1/rollouts",
     "/v1/rollouts/{rollout}/{candidate}?model=",
     "/v1/decisions?rollout=&candidate=&limit=",
@@ -39,6 +42,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/v1/windows", get(windows))
+        .route("/v1/verdict", get(verdict))
         .route("/v1/rollouts", get(rollouts))
         .route("/v1/rollouts/{rollout}/{candidate}", get(rollout))
         .route("/v1/decisions", get(decisions))
@@ -145,6 +149,12 @@ async fn windows(State(shared): State<Arc<Shared>>, query: Asked<WindowQuery>) -
     };
     let (judged, open, progress, dropped) = select(&shared.read());
     Ok(Json(json!({ "windows": judged, "provisional": open, "judged": progress, "rows_dropped": dropped })))
+}
+
+/// Always an answer: a tool that takes an error for a failure must not roll anything back because of a typing mistake.
+async fn verdict(State(shared): State<Arc<Shared>>, query: Asked<BTreeMap<String, String>>) -> Json<Value> {
+    let question = query.map_err(|rejection| rejection.body_text()).and_then(|Query(query)| Question::of(query));
+    Json(json!(question.map_or_else(Answered::wait, |question| shared.verdict(&question))))
 }
 
 async fn rollouts(State(shared): State<Arc<Shared>>) -> Json<Value> {

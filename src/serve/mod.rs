@@ -6,6 +6,7 @@
 pub mod health;
 mod http;
 mod server;
+mod verdict;
 pub mod view;
 #[cfg(feature = "kafka")]
 pub mod watch;
@@ -14,12 +15,14 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use health::{Health, Phase};
 pub use server::Server;
+use verdict::{Question, Terms};
 pub use view::{Judged, View};
 #[cfg(feature = "kafka")]
 pub use watch::Listener;
 
 use crate::engine::Effects;
 use crate::judge::WindowRow;
+use crate::plan::Plan;
 use crate::telemetry::Telemetry;
 use crate::verdict::RolloutState;
 
@@ -29,6 +32,8 @@ pub struct Shared {
     telemetry: Arc<Telemetry>,
     health: Health,
     view: RwLock<View>,
+    /// Who may act, and how far exposure may rise at a time; unknown before a pipeline is run.
+    terms: RwLock<Option<Terms>>,
 }
 
 impl Shared {
@@ -57,16 +62,19 @@ impl Shared {
         for decision in &effects.decisions {
             self.telemetry.decided(decision);
         }
+        for result in &effects.results {
+            self.telemetry.answered(result);
+        }
         let mut view = self.write();
         view.judged(&effects.windows);
         view.decided(&effects.decisions);
-        view.rollouts(&effects.states);
+        view.rollouts(&effects.states, Some(self.health.age()).filter(|_| !effects.windows.is_empty()));
     }
 
     /// Shows rollouts read back at a start.
     pub fn restore(&self, states: &[RolloutState]) {
-        self.telemetry.rollouts(states);
-        self.write().rollouts(states);
+        self.telemetry.restored(states);
+        self.write().rollouts(states, None);
     }
 
     /// Replaces the open windows shown.
@@ -78,6 +86,18 @@ impl Shared {
     #[must_use]
     pub fn judged(&self) -> Judged {
         self.read().progress()
+    }
+
+    /// Tells whose rollouts these are.
+    pub fn follow(&self, plan: &Plan) {
+        *self.terms.write().unwrap_or_else(PoisonError::into_inner) = Some(Terms::of(plan));
+    }
+
+    /// Whether a candidate may get more traffic, must lose what it has, or neither.
+    fn verdict(&self, question: &Question) -> verdict::Answer {
+        let alive = self.health.pulses().iter().all(health::Pulse::alive);
+        let terms = self.terms.read().unwrap_or_else(PoisonError::into_inner);
+        verdict::answer(&self.read(), terms.as_ref(), question, self.health.age(), alive)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, View> {

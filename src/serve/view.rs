@@ -1,6 +1,7 @@
 //! The newest windows, rollouts and decisions, bounded, for readers.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -30,6 +31,9 @@ pub struct Judged {
     pub upto: Micros,
 }
 
+/// A rollout's newest state, and how old the process was when a window was last judged for it; `None` before that.
+type Entry = (RolloutState, Option<Duration>);
+
 /// The newest of everything.
 #[derive(Debug)]
 pub struct View {
@@ -37,7 +41,7 @@ pub struct View {
     provisional: Vec<WindowRow>,
     rows_dropped: u64,
     judged: Judged,
-    rollouts: BTreeMap<[String; 3], RolloutState>,
+    rollouts: BTreeMap<[String; 3], Entry>,
     decisions: VecDeque<Decision>,
 }
 
@@ -83,13 +87,15 @@ impl View {
     }
 
     /// Keeps the newest state of each rollout; beyond the bound, the one that was judged longest ago goes.
-    pub fn rollouts(&mut self, states: &[RolloutState]) {
+    /// `judged` is how old the process is, where a judged window brought them.
+    pub fn rollouts(&mut self, states: &[RolloutState], judged: Option<Duration>) {
         for state in states {
             let key = [&state.rollout, &state.model, &state.candidate].map(Clone::clone);
-            self.rollouts.insert(key, state.clone());
+            let before = self.rollouts.get(&key).and_then(|(_, judged)| *judged);
+            self.rollouts.insert(key, (state.clone(), judged.or(before)));
         }
         while self.rollouts.len() > ROLLOUTS_MAX {
-            let oldest = self.rollouts.iter().min_by_key(|(_, state)| state.judged_upto);
+            let oldest = self.rollouts.iter().min_by_key(|(_, (state, _))| state.judged_upto);
             let key = oldest.map(|(key, _)| key.clone()).expect("it is not empty");
             self.rollouts.remove(&key);
         }
@@ -119,7 +125,12 @@ impl View {
 
     /// Every rollout, by rollout, model and candidate.
     pub fn states(&self) -> impl Iterator<Item = &RolloutState> {
-        self.rollouts.values()
+        self.rollouts.values().map(|(state, _)| state)
+    }
+
+    /// The same, each with the process's age when a window was last judged for it.
+    pub fn judged_states(&self) -> impl Iterator<Item = (&RolloutState, Option<Duration>)> {
+        self.rollouts.values().map(|(state, judged)| (state, *judged))
     }
 
     /// The last decisions, newest first.

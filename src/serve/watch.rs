@@ -29,6 +29,7 @@ impl Listener {
     /// Listens to the run of a plan.
     #[must_use]
     pub fn new(shared: Arc<Shared>, plan: &Plan) -> Self {
+        shared.follow(plan);
         Self { shared, lateness: plan.time.lateness }
     }
 

@@ -1,5 +1,7 @@
 //! What may happen in a made-up world: one row per kind.
 
+use super::bug::Bug;
+
 /// A kind of world: its climate, and what changes in it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Kind {
@@ -13,6 +15,7 @@ pub struct Kind {
 
 /// What both versions live with all the time. The default is a world that stands still.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a condition of its own, and any may come with any other")]
 pub struct Climate {
     /// A daily cycle in volume, `x1`, the mix of `c1`, the scores and the latency.
     pub seasonal: bool,
@@ -23,6 +26,8 @@ pub struct Climate {
     pub heavy: bool,
     /// The candidate starts at a tenth of its traffic and doubles it every few hours; total traffic doubles too.
     pub volume_ramp: bool,
+    /// The candidate's labels take four times as long.
+    pub late_labels: bool,
 }
 
 /// Who changes.
@@ -74,6 +79,8 @@ pub struct Effect {
     pub tail: Option<f64>,
     /// Share of requests that fail.
     pub errors: f64,
+    /// Something particular.
+    pub bug: Option<Bug>,
 }
 
 /// Share of missing `x1` in a healthy world.
@@ -95,14 +102,17 @@ impl Effect {
         latency: 1.0,
         tail: None,
         errors: ERRORS,
+        bug: None,
     };
 }
 
-const STILL: Climate = Climate { seasonal: false, wander: 0.0, heavy: false, volume_ramp: false };
+const STILL: Climate = Climate { seasonal: false, wander: 0.0, heavy: false, volume_ramp: false, late_labels: false };
 const SEASONAL: Climate = Climate { seasonal: true, ..STILL };
 const WANDERING: Climate = Climate { wander: 0.08, ..STILL };
 const HEAVY: Climate = Climate { heavy: true, ..STILL };
 const GROWING: Climate = Climate { volume_ramp: true, ..STILL };
+const LATE: Climate = Climate { late_labels: true, ..STILL };
+const ALL: Climate = Climate { seasonal: true, wander: 0.08, volume_ramp: true, late_labels: true, heavy: false };
 const NONE: Effect = Effect::NONE;
 
 const fn healthy(name: &'static str, climate: Climate) -> Kind {
@@ -119,9 +129,17 @@ const fn slowly(name: &'static str, hours_to_full: u32, column: &'static str, ef
     Kind { name, climate: STILL, change: Some(change) }
 }
 
+const fn broken(name: &'static str, column: &'static str, bug: Bug) -> Kind {
+    worse(name, STILL, column, Effect { bug: Some(bug), ..NONE })
+}
+
 const fn both(name: &'static str, column: &'static str, effect: Effect) -> Kind {
+    both_in(name, STILL, column, effect)
+}
+
+const fn both_in(name: &'static str, climate: Climate, column: &'static str, effect: Effect) -> Kind {
     let change = Change { column, scope: Scope::Both, transient: false, hours_to_full: 0, effect };
-    Kind { name, climate: STILL, change: Some(change) }
+    Kind { name, climate, change: Some(change) }
 }
 
 const fn blip(name: &'static str, column: &'static str, effect: Effect) -> Kind {
@@ -136,6 +154,8 @@ pub const KINDS: &[Kind] = &[
     healthy("aa_autocorr", WANDERING),
     healthy("aa_heavy", HEAVY),
     healthy("aa_volume", GROWING),
+    healthy("aa_late_labels", LATE),
+    healthy("aa_everything", ALL),
     worse("mean_0.25", STILL, "x1", Effect { mean: 0.25, ..NONE }),
     worse("mean_0.50", STILL, "x1", Effect { mean: 0.5, ..NONE }),
     worse("mean_0.25_season", SEASONAL, "x1", Effect { mean: 0.25, ..NONE }),
@@ -162,12 +182,36 @@ pub const KINDS: &[Kind] = &[
     worse("error_0.5_2", STILL, "status", Effect { errors: 0.02, ..NONE }),
     worse("error_0.5_4", STILL, "status", Effect { errors: 0.04, ..NONE }),
     slowly("error_0.5_4_ramp", 10, "status", Effect { errors: 0.04, ..NONE }),
+    broken("renamed", "c1", Bug::Renamed),
+    broken("unit_x1.61", "x2", Bug::Unit(1.61)),
+    broken("unit_x1000", "x2", Bug::Unit(1000.0)),
+    broken("nan_10pct", "x1", Bug::NotANumber(0.1)),
+    broken("nan_flood", "x1", Bug::NotANumber(0.9)),
+    broken("stuck", "x1", Bug::Stuck),
+    broken("swapped", "x1", Bug::Swapped),
+    broken("tails", "x1", Bug::Tails),
+    broken("one_category_fails", "status", Bug::FailsOne("d", 0.3)),
+    broken("labels_flipped_20pct", "label", Bug::Flipped(0.2)),
+    broken("collapsed", "score", Bug::Collapsed),
+    broken("latency_floor", "latency_ms", Bug::Floor(22.0)),
+    broken("timeouts_2pct", "status", Bug::TimesOut(0.02)),
+    worse("calib_0.8_late_labels", LATE, "score", Effect { calibration: 0.8, ..NONE }),
+    worse("error_0.5_4_everything", ALL, "status", Effect { errors: 0.04, ..NONE }),
     both("both_mean_0.50", "x1", Effect { mean: 0.5, ..NONE }),
     both("both_cat_tv_0.15", "c1", Effect { category: 0.15, ..NONE }),
     both("both_missing_20pct", "x1", Effect { missing: 0.2, ..NONE }),
     both("both_calib_0.8", "score", Effect { calibration: 0.8, ..NONE }),
     both("both_latency_x1.20", "latency_ms", Effect { latency: 1.2, ..NONE }),
     both("both_error_0.5_4", "status", Effect { errors: 0.04, ..NONE }),
+    both("both_stuck", "x1", Effect { bug: Some(Bug::Stuck), ..NONE }),
+    both("both_timeouts_10pct", "status", Effect { bug: Some(Bug::TimesOut(0.1)), ..NONE }),
+    both_in("both_calib_late_labels", LATE, "score", Effect { calibration: 0.8, ..NONE }),
+    both_in(
+        "both_everything",
+        ALL,
+        "x1",
+        Effect { mean: 0.5, category: 0.15, answers: 0.5, calibration: 0.5, latency: 1.3, errors: 0.04, ..NONE },
+    ),
     blip("blip_mean_1.00", "x1", Effect { mean: 1.0, ..NONE }),
     blip("blip_latency_x3", "latency_ms", Effect { latency: 3.0, ..NONE }),
     blip("blip_error_30pct", "status", Effect { errors: 0.3, ..NONE }),
@@ -185,7 +229,7 @@ impl Change {
         let over = hours < 0 || self.transient && hours > 0;
         let part = match self.hours_to_full {
             0 => 1.0,
-            full => ((u32::try_from(hours).unwrap_or(0) + 1).min(full)) as f64 / f64::from(full),
+            full => f64::from((u32::try_from(hours).unwrap_or(0) + 1).min(full)) / f64::from(full),
         };
         (!over).then(|| self.effect.scaled(part))
     }
@@ -207,6 +251,7 @@ impl Effect {
             latency: between(NONE.latency, self.latency),
             tail: self.tail,
             errors: between(NONE.errors, self.errors),
+            bug: self.bug,
         }
     }
 }

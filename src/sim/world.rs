@@ -67,17 +67,17 @@ pub struct World {
 }
 
 /// One request, its answer and its truth.
-struct Row {
+pub(super) struct Row {
     time: Micros,
     version: &'static str,
-    x1: Option<f64>,
-    x2: f64,
-    x3: f64,
-    c1: &'static str,
-    score: f64,
-    latency_ms: f64,
-    failed: bool,
-    label: bool,
+    pub(super) x1: Option<f64>,
+    pub(super) x2: f64,
+    pub(super) x3: f64,
+    pub(super) c1: &'static str,
+    pub(super) score: f64,
+    pub(super) latency_ms: f64,
+    pub(super) failed: bool,
+    pub(super) label: bool,
     label_time: Micros,
 }
 
@@ -186,7 +186,9 @@ impl World {
         let touched = |change: &Change| change.scope == Scope::Both || version == "v2";
         let change = self.kind.change.filter(touched).zip(since);
         let effect = change.and_then(|(change, since)| change.effect_after(since)).unwrap_or(Effect::NONE);
-        Weather { sun: self.sun(hour), levels, heavy: self.kind.climate.heavy, effect }
+        let late = self.kind.climate.late_labels && version == "v2";
+        let label_delay_s = if late { 4.0 * LABEL_DELAY_S } else { LABEL_DELAY_S };
+        Weather { sun: self.sun(hour), levels, heavy: self.kind.climate.heavy, label_delay_s, effect }
     }
 }
 
@@ -195,6 +197,7 @@ struct Weather {
     sun: f64,
     levels: [f64; N_LEVELS],
     heavy: bool,
+    label_delay_s: f64,
     effect: Effect,
 }
 
@@ -209,7 +212,7 @@ impl Weather {
         let truth = -1.77 + 0.5 * x3 + 0.7 * rng.normal() + 0.25 * self.sun + level_logit + effect.answers;
         let said = LOGIT_MIDDLE + effect.tilt * (truth - LOGIT_MIDDLE) + effect.calibration;
         let time = hour_start + micros(rng.unit() * 3600.0);
-        Row {
+        let mut row = Row {
             time,
             version,
             x1: (!rng.chance(effect.missing)).then_some(x1),
@@ -220,8 +223,10 @@ impl Weather {
             latency_ms: self.latency(level_latency, rng),
             failed: rng.chance(effect.errors),
             label: rng.chance(logistic(truth)),
-            label_time: time + micros(LABEL_DELAY_S * rng.exponential()),
-        }
+            label_time: time + micros(self.label_delay_s * rng.exponential()),
+        };
+        effect.bug.into_iter().for_each(|bug| bug.hit(&mut row, rng));
+        row
     }
 
     fn category(&self, rng: &mut Rng) -> &'static str {

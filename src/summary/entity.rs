@@ -37,6 +37,8 @@ pub struct Asked {
     pub requests: u64,
     /// Of these, failed.
     pub errors: u64,
+    /// Of these, rejected.
+    pub rejected: u64,
     /// Predictions with a latency.
     pub timed: u64,
     /// Sum of [`latency_step`].
@@ -50,10 +52,10 @@ pub struct Asked {
 pub struct Answered {
     /// Labelled predictions.
     pub n: u64,
-    /// Sum of squared errors.
-    pub squared: Fixed,
-    /// Sum of fourth powers of errors.
-    pub fourth: Fixed,
+    /// Sum of losses: squared errors, or the base-2 logarithms of a regression's absolute errors.
+    pub loss: Fixed,
+    /// Sum of squared losses.
+    pub loss_sq: Fixed,
 }
 
 impl Asked {
@@ -61,6 +63,7 @@ impl Asked {
     pub fn merge(&mut self, other: &Self) {
         self.requests += other.requests;
         self.errors += other.errors;
+        self.rejected += other.rejected;
         self.timed += other.timed;
         self.steps += other.steps;
         self.steps_sq += other.steps_sq;
@@ -71,8 +74,8 @@ impl Answered {
     /// Adds another bucket.
     pub fn merge(&mut self, other: &Self) {
         self.n += other.n;
-        self.squared.merge(other.squared);
-        self.fourth.merge(other.fourth);
+        self.loss.merge(other.loss);
+        self.loss_sq.merge(other.loss_sq);
     }
 }
 

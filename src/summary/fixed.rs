@@ -17,6 +17,13 @@ impl Fixed {
         self.0 = self.0.saturating_add(libm::rint(term * SCALE) as i128);
     }
 
+    /// Adds a term so many times.
+    #[expect(clippy::cast_possible_truncation, reason = "a float-to-integer cast saturates")]
+    pub fn add_times(&mut self, term: f64, times: u64) {
+        let term = libm::rint(term * SCALE) as i128;
+        self.0 = self.0.saturating_add(term.saturating_mul(i128::from(times)));
+    }
+
     /// Adds another sum.
     pub fn merge(&mut self, other: Self) {
         self.0 = self.0.saturating_add(other.0);
@@ -41,6 +48,10 @@ mod tests {
         terms.iter().for_each(|&term| forward.add(term));
         terms.iter().rev().for_each(|&term| backward.add(term));
         assert_eq!(forward, backward);
+        let (mut one_by_one, mut at_once) = (Fixed::default(), Fixed::default());
+        (0..7).for_each(|_| one_by_one.add(0.1));
+        at_once.add_times(0.1, 7);
+        assert_eq!(one_by_one, at_once);
         assert!((forward.value() - 4.250_000_001).abs() < 1e-15);
     }
 }

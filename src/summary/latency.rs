@@ -35,6 +35,14 @@ impl Latency {
         self.sum_ms.add(latency_ms);
     }
 
+    /// Adds one latency so many times.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
+    pub fn update_n(&mut self, latency_ms: f64, times: u64) {
+        let micros = libm::rint(latency_ms * 1000.0) as u64;
+        self.hdr.record_n(micros.min(LATENCY_US_MAX), times).expect("the histogram resizes itself");
+        self.sum_ms.add_times(latency_ms, times);
+    }
+
     /// Adds another summary.
     pub fn merge(&mut self, other: &Self) {
         self.hdr.add(&other.hdr).expect("the histogram resizes itself");
@@ -104,6 +112,14 @@ mod tests {
         let back: Latency = postcard::from_bytes(&bytes).expect("decodes");
         assert_eq!(back.quantile_ms(0.99), latency.quantile_ms(0.99));
         assert_eq!(postcard::to_stdvec(&back).expect("encodes"), bytes);
+    }
+
+    #[test]
+    fn many_at_once_are_the_same_as_one_by_one() {
+        let (mut one_by_one, mut at_once) = (Latency::default(), Latency::default());
+        (0..7).for_each(|_| one_by_one.update(12.34));
+        at_once.update_n(12.34, 7);
+        assert_eq!(one_by_one, at_once);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{QualityPlan, Task};
-use crate::summary::Fixed;
 use crate::summary::entity::{self, Answered, Buckets};
+use crate::summary::{Fixed, Magnitudes, magnitude};
 
 /// Scores are held this far from 0 and 1 in the logarithm of the log loss, as scikit-learn and the reference numbers do.
 pub const LOG_LOSS_CLIP: f64 = 1e-15;
@@ -52,6 +52,9 @@ pub struct Quality {
     pub squared: Fixed,
     /// Regression: sum of absolute errors.
     pub absolute: Fixed,
+    /// Regression: absolute errors by size.
+    #[serde(default)]
+    pub sizes: Magnitudes,
     /// Sum of `score - label`.
     pub signed: Fixed,
     /// Sum of log losses.
@@ -88,12 +91,16 @@ impl Quality {
         self.squared.add(error * error);
         if let Some(bucket) = row.entity {
             let answered = entity::at_bucket(&mut self.entities, usize::from(bucket));
+            let loss = loss_of(plan.task, error);
             answered.n += 1;
-            answered.squared.add(error * error);
-            answered.fourth.add((error * error) * (error * error));
+            answered.loss.add(loss);
+            answered.loss_sq.add(loss * loss);
         }
         match plan.task {
-            Task::Regression => self.absolute.add(error.abs()),
+            Task::Regression => {
+                self.absolute.add(error.abs());
+                self.sizes.update(error.abs());
+            }
             Task::Binary | Task::Multiclass => self.update_classified(plan, row),
         }
     }
@@ -126,11 +133,20 @@ impl Quality {
         self.score.merge(other.score);
         self.squared.merge(other.squared);
         self.absolute.merge(other.absolute);
+        self.sizes.merge(&other.sizes);
         self.signed.merge(other.signed);
         self.log_loss.merge(other.log_loss);
         self.spiegelhalter_num.merge(other.spiegelhalter_num);
         self.spiegelhalter_var.merge(other.spiegelhalter_var);
         entity::merge(&mut self.entities, &other.entities, Answered::merge);
+    }
+}
+
+/// The loss that entities are compared by. A regression's is a logarithm, since its errors have any unit and heavy tails.
+fn loss_of(task: Task, error: f64) -> f64 {
+    match task {
+        Task::Binary | Task::Multiclass => error * error,
+        Task::Regression => f64::from(magnitude::step(error.abs())) / 64.0,
     }
 }
 

@@ -54,6 +54,10 @@ pub(super) const ROWS: Family =
     counter("haldane_window_rows_total", &["status"], "Judged window rows, by whether they carry a number.");
 pub(super) const DECISIONS: Family =
     counter("haldane_decisions_total", &["action"], "Decisions published, by what they ask for.");
+pub(super) const ESCALATIONS: Family =
+    counter("haldane_escalations_total", &[], "Decisions that call people at once, rollbacks apart.");
+pub(super) const COMMANDS: Family =
+    counter("haldane_commands_total", &["kind", "outcome"], "Commands and acknowledgements, and what became of them.");
 pub(super) const LAG_RECORDS: Family = gauge("haldane_lag_records", PARTITION, "Records between the log's end and us.");
 pub(super) const LAG: Family =
     gauge("haldane_lag_seconds", PARTITION, "Broker time between the log's newest record and the last one read.");
@@ -81,6 +85,15 @@ pub(super) const SEVERITY: Family =
 pub(super) const BLIND: Family =
     gauge("haldane_rollout_blind", ROLLOUT, "1 when the last window lacked data of the candidate or the baseline.");
 
+pub(super) const STATE: Family =
+    gauge("haldane_rollout_state", &["rollout", "model", "candidate", "state"], "1 for the state a rollout is in.");
+pub(super) const PENDING: Family =
+    gauge("haldane_rollout_pending", ROLLOUT, "1 while a decision waits for people to approve it.");
+pub(super) const CONTAINED: Family = histogram(
+    "haldane_time_to_contained_seconds",
+    "Event time from a restriction to the end of the first window in which traffic was at or below its cap.",
+);
+
 /// Every family, in the order of the page.
 pub const FAMILIES: &[Family] = &[
     BUILD,
@@ -92,6 +105,8 @@ pub const FAMILIES: &[Family] = &[
     LABELS,
     ROWS,
     DECISIONS,
+    ESCALATIONS,
+    COMMANDS,
     LAG_RECORDS,
     LAG,
     WATERMARK_DELAY,
@@ -103,6 +118,9 @@ pub const FAMILIES: &[Family] = &[
     SERIES_DROPPED,
     SEVERITY,
     BLIND,
+    STATE,
+    PENDING,
+    CONTAINED,
 ];
 
 #[cfg(test)]
@@ -112,7 +130,8 @@ mod tests {
     use super::*;
 
     /// Units that a name may end in, besides a counter's `_total`.
-    const UNITS: [&str; 8] = ["_seconds", "_bytes", "_records", "_ratio", "_info", "_value", "_severity", "_blind"];
+    const UNITS: [&str; 10] =
+        ["_seconds", "_bytes", "_records", "_ratio", "_info", "_value", "_severity", "_blind", "_state", "_pending"];
 
     #[test]
     fn every_name_is_unique_and_follows_the_naming_rules() {

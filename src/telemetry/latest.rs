@@ -34,12 +34,18 @@ impl<K: Ord, V> Latest<K, V> {
         free
     }
 
-    /// When the table is full, takes out what was last heard of before `time` and tells its keys.
-    pub fn make_room(&mut self, time: Micros) -> Vec<K> {
+    /// The newest value of a key.
+    #[must_use]
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.entries.get(key).map(|(_, value)| value)
+    }
+
+    /// When the table is full, takes out what was last heard of before `time` and tells what it was.
+    pub fn make_room(&mut self, time: Micros) -> Vec<(K, V)> {
         if self.entries.len() < self.max {
             return Vec::new();
         }
-        self.entries.extract_if(.., |_, entry| entry.0 < time).map(|(key, _)| key).collect()
+        self.entries.extract_if(.., |_, entry| entry.0 < time).map(|(key, (_, value))| (key, value)).collect()
     }
 
     /// Takes one key out.
@@ -76,6 +82,7 @@ mod tests {
         assert!(latest.put("a", 10, 2), "an old value is no loss");
         assert!(latest.put("b", 20, 3));
         assert_eq!(latest.values().copied().collect::<Vec<_>>(), [1, 3]);
+        assert_eq!((latest.get(&"b"), latest.get(&"c")), (Some(&3), None));
     }
 
     #[test]
@@ -83,7 +90,7 @@ mod tests {
         let mut latest = Latest::new(2);
         assert!(latest.put("a", 10, 1) && latest.put("b", 20, 2));
         assert!(!latest.put("c", 30, 3));
-        assert_eq!(latest.make_room(20), ["a"]);
+        assert_eq!(latest.make_room(20), [("a", 1)]);
         assert!(latest.make_room(99).is_empty(), "it is no longer full");
         assert!(latest.put("c", 30, 3));
         assert_eq!(latest.len(), 2);

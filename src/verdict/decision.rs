@@ -1,4 +1,4 @@
-//! The decision event and the rollout's state: what leaves haldane.
+//! The decision event: what leaves haldane.
 //!
 //! A decision's `id` is a digest of what it says and why (rollout, candidate, plan, action, parameters, window), so that a
 //! replay of the same log with the same plan gives the same ids, and a repeated delivery is recognised.
@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::Micros;
-use crate::plan::Action;
+use crate::plan::{Authority, Signal};
 pub use crate::verdict::finding::LedgerEntry;
 
 /// One decision, as it stands in the body of the event on the control topic.
@@ -21,8 +21,8 @@ pub struct Decision {
     /// End of the window that called for it (event time); the event's `ce_time`.
     pub time: Micros,
     /// What to do.
-    pub action: Action,
-    /// `contain`: share of traffic that the candidate may get at most, percent.
+    pub action: Signal,
+    /// Share of traffic that the candidate may get at most, percent: of a containment, a permission, a heartbeat.
     pub cap_pct: Option<f64>,
     /// Rollout name.
     pub rollout: String,
@@ -38,8 +38,14 @@ pub struct Decision {
     pub precondition: Precondition,
     /// Ids of decisions that this one replaces.
     pub supersedes: Vec<String>,
-    /// Who may act on it: `ADVISORY`, `APPROVAL`, `AUTO`.
-    pub authority: String,
+    /// Who may act on it.
+    pub authority: Authority,
+    /// Who has approved it, and who still must; `None` when nobody is asked.
+    pub approval: Option<Approval>,
+    /// How urgently people should look.
+    pub severity: Severity,
+    /// The decision or command that it follows from.
+    pub causation: Option<String>,
     /// Why.
     pub reason: Reason,
     /// The numbers behind it.
@@ -50,7 +56,7 @@ pub struct Decision {
     pub inputs: DecisionInputs,
     /// Error budget: what each kind of mistake may cost, and how much evidence stands.
     pub ledger: Vec<LedgerEntry>,
-    /// Seconds until the restriction must be renewed.
+    /// Seconds until the restriction must be renewed, or the permission lapses.
     pub lease_s: u64,
     /// Whether this is an exercise.
     pub drill: bool,
@@ -64,11 +70,62 @@ impl Decision {
             (&self.rollout, &self.model, &self.candidate, &self.baseline),
             (&self.inputs.policy, &self.inputs.reference, &self.episode),
             (self.action, self.cap_pct, self.sequence),
-            (window_start, self.time),
+            (window_start, self.time, &self.causation),
         );
         let bytes = postcard::to_stdvec(&identity).expect("an identity always encodes");
         format!("b3:{}", blake3::hash(&bytes).to_hex())
     }
+}
+
+/// How urgently people should look, on OpenTelemetry's scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Severity {
+    /// For the record.
+    Info,
+    /// Today.
+    Warn,
+    /// Soon.
+    Error,
+    /// Now.
+    Fatal,
+}
+
+impl Severity {
+    /// The usual severity of a signal.
+    #[must_use]
+    pub fn of(signal: Signal) -> Self {
+        match signal {
+            Signal::Warn | Signal::Hold => Self::Warn,
+            Signal::Contain => Self::Error,
+            Signal::Rollback => Self::Fatal,
+            _ => Self::Info,
+        }
+    }
+
+    /// Its name and its number.
+    #[must_use]
+    pub fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Info => ("INFO", "9"),
+            Self::Warn => ("WARN", "13"),
+            Self::Error => ("ERROR", "17"),
+            Self::Fatal => ("FATAL", "21"),
+        }
+    }
+}
+
+/// Who has approved a decision, and who still must.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// How many different people must approve.
+    pub required: u32,
+    /// Those who have.
+    pub granted: Vec<String>,
+    /// Until when (event time).
+    pub deadline: Micros,
+    /// What happens then.
+    pub on_timeout: Signal,
 }
 
 /// What must still be true when a decision is applied.
@@ -156,47 +213,4 @@ pub struct DecisionInputs {
     pub reference: String,
     /// Name and version of the engine.
     pub engine: String,
-}
-
-/// Where a rollout stands: the record on the compacted state topic, keyed by rollout, model and candidate, and all the judge
-/// needs to go on after a restart.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RolloutState {
-    /// Rollout name.
-    pub rollout: String,
-    /// Model.
-    pub model: String,
-    /// Version that is judged.
-    pub candidate: String,
-    /// Version it is compared with.
-    pub baseline: String,
-    /// `OBSERVING`, `WARNED`, `HELD`, `CONTAINED`, `ROLLING_BACK`.
-    pub state: String,
-    /// `VALID`, or `BLIND` when the last window lacked data of the candidate or the baseline.
-    pub validity: String,
-    /// Last decision's sequence number; 0 before the first.
-    pub sequence: u64,
-    /// Cap in force, percent.
-    pub cap_pct: Option<f64>,
-    /// Ids of decisions in force.
-    pub in_force: Vec<String>,
-    /// First decision of the current episode, or empty.
-    pub episode: String,
-    /// Declared share of traffic, percent.
-    pub declared_pct: Option<f64>,
-    /// The last judgement that was taken in: when it fell due (event time) and of which kind (0 traffic, 1 quality).
-    pub judged_upto: (Micros, u8),
-    /// Per rule and watched number: which of the last windows breached, newest first.
-    pub history: Vec<RuleHistory>,
-}
-
-/// Which of the last windows breached one rule on one watched number.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RuleHistory {
-    /// Rule name.
-    pub rule: String,
-    /// Column and segment, joined by `@`.
-    pub scope: String,
-    /// Newest first; `true` = breached.
-    pub breached: Vec<bool>,
 }

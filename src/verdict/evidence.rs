@@ -1,7 +1,6 @@
 //! From rows to evidence: which numbers of a window a rule looks at, and what is held against its bound.
 //!
-//! This is the seam for statistics: whatever turns a metric into evidence (a plain bound here) stands in this file, and the
-//! policy sees only whether it breached.
+//! A plain bound is held against a number here; evidence with a guarantee comes from guards.
 
 use std::collections::BTreeMap;
 

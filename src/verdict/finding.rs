@@ -6,7 +6,8 @@ use crate::plan::Action;
 use crate::verdict::decision::{Evidence, Reason};
 
 /// Whether the data of a window can be trusted to say anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Validity {
     /// It can.
     #[default]

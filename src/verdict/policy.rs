@@ -1,41 +1,41 @@
-//! From rows to decisions: each rule counts the windows that breach its bound, and the most severe rule that fires decides.
-//!
-//! Restricting is immediate. A warning clears when its windows have; a hold, cap or rollback stays until a person or a new
-//! candidate ends it. A window that lacks data of either side changes nothing but the validity (`BLIND`).
+//! Every rollout of one pipeline: whose turn it is, what is known of it, and what leaves.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::event::Micros;
-use crate::metric;
 use crate::metric::row::{ALL_VERSIONS, WindowRow};
-use crate::plan::{Action, Plan, Rule};
+use crate::plan::Plan;
 use crate::scan::frame::OTHER;
-use crate::verdict::decision::{
-    Decision, DecisionInputs, Evidence, Exposure, Precondition, Reason, RolloutState, RuleHistory,
-};
-use crate::verdict::evidence::{Measured, measure};
-use crate::verdict::finding::{Finding, Verdict};
-use crate::verdict::guard::{Guards, Memory};
+use crate::verdict::command::{Command, CommandKind, CommandResult, Outcome};
+use crate::verdict::decision::Decision;
+use crate::verdict::finding::Verdict;
+use crate::verdict::guard::Guards;
 use crate::verdict::judged::{Judged, Kind};
-use crate::verdict::reason;
+use crate::verdict::rollout::{Draft, Occasion, RolloutState, Window, obey, step, succession};
+use crate::verdict::rules;
 
-/// Seconds until a restriction must be renewed.
-const LEASE_S: u64 = 900;
+/// Model and candidate.
+type Key = (String, String);
 
 /// Every rollout of one pipeline.
 #[derive(Debug)]
 pub(crate) struct Policy {
     plan: Arc<Plan>,
-    states: BTreeMap<(String, String), RolloutState>,
+    states: BTreeMap<Key, RolloutState>,
     guards: Option<Guards>,
-    memories: BTreeMap<(String, String), Memory>,
+}
+
+/// What a judgement or a command gives rise to.
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
+    pub(crate) decisions: Vec<Decision>,
+    pub(crate) states: Vec<RolloutState>,
 }
 
 impl Policy {
     pub(crate) fn new(plan: Arc<Plan>) -> Self {
         let guards = plan.policy.guards.as_ref().map(|guard| Guards::new(&plan, guard));
-        Self { plan, states: BTreeMap::new(), guards, memories: BTreeMap::new() }
+        Self { plan, states: BTreeMap::new(), guards }
     }
 
     pub(crate) fn restore(&mut self, states: Vec<RolloutState>) {
@@ -48,30 +48,28 @@ impl Policy {
     }
 
     /// Takes a window in; returns decisions and the states that changed.
-    pub(crate) fn judge(&mut self, judged: &Judged<'_>) -> (Vec<Decision>, Vec<RolloutState>) {
-        let (mut decisions, mut changed) = (Vec::new(), Vec::new());
+    pub(crate) fn judge(&mut self, judged: &Judged<'_>) -> Outgoing {
+        let mut outgoing = Outgoing::default();
+        let mut taken = Vec::new();
         for key in self.candidates(judged.rows) {
-            let before = self.states.remove(&key).unwrap_or_else(|| self.observe(&key));
+            let mut state = self.states.remove(&key).unwrap_or_else(|| self.meet(&key, judged));
             let order = (judged.order.0, judged.order.1 as u8);
-            if order <= before.judged_upto {
-                self.states.insert(key, before);
-                continue;
+            if order > state.judged_upto {
+                state.judged_upto = order;
+                outgoing.decisions.extend(self.judge_candidate(&mut state, judged));
+                taken.push(key.clone());
             }
-            let verdict = self.guards.as_ref().map(|guards| {
-                let memory = self.memories.entry(key.clone()).or_default();
-                guards.judge(memory, &key.0, &key.1, judged)
-            });
-            let state = RolloutState { judged_upto: order, ..before };
-            let (state, decision) = self.judge_candidate(state, judged, verdict.unwrap_or_default());
-            decisions.extend(decision);
-            changed.push(state.clone());
             self.states.insert(key, state);
         }
-        (decisions, changed)
+        if judged.order.1 == Kind::Traffic {
+            taken.iter().for_each(|key| outgoing.decisions.extend(self.succeed(key, judged)));
+        }
+        outgoing.states.extend(taken.iter().filter_map(|key| self.states.get(key).cloned()));
+        outgoing
     }
 
     /// Versions that are judged: those in the window, and those known of its models.
-    fn candidates(&self, rows: &[WindowRow]) -> Vec<(String, String)> {
+    fn candidates(&self, rows: &[WindowRow]) -> Vec<Key> {
         let main = &self.plan.policy.baseline_version;
         if main.is_empty() {
             return Vec::new();
@@ -86,184 +84,120 @@ impl Policy {
         all
     }
 
-    fn observe(&self, (model, candidate): &(String, String)) -> RolloutState {
-        RolloutState {
-            rollout: self.plan.policy.rollout.clone(),
-            model: model.clone(),
-            candidate: candidate.clone(),
-            baseline: self.plan.policy.baseline_version.clone(),
-            state: state_of(Action::Observe).to_owned(),
-            validity: "VALID".to_owned(),
-            sequence: 0,
-            cap_pct: None,
-            in_force: Vec::new(),
-            episode: String::new(),
-            declared_pct: None,
-            judged_upto: (Micros::MIN, 0),
-            history: Vec::new(),
-        }
-    }
-
-    fn judge_candidate(
-        &self,
-        mut state: RolloutState,
-        judged: &Judged<'_>,
-        verdict: Verdict,
-    ) -> (RolloutState, Option<Decision>) {
-        let sees = |version: &str| judged.rows.iter().any(|row| row.version == version && row.model == state.model);
-        let valid = sees(&state.candidate) && sees(&state.baseline);
-        if judged.order.1 == Kind::Traffic {
-            let validity = if valid { "VALID" } else { "BLIND" };
-            validity.clone_into(&mut state.validity);
-        }
-        let rules: Vec<&Rule> = self.plan.policy.rules.iter().collect();
-        let of_rules = rules.iter().filter_map(|rule| self.fire(rule, &mut state, judged));
-        let findings: Vec<Finding> = of_rules.chain(verdict.findings).collect();
-        let exposure = (judged.exposure)(&state.model, &state.candidate);
-        state.declared_pct = exposure.declared_pct.or(state.declared_pct);
-        let Some(next) = Self::next(&state, &findings) else { return (state, None) };
-        let decision = self.decide(&state, judged, next, findings, exposure);
-        state.sequence = decision.sequence;
-        state_of(decision.action).clone_into(&mut state.state);
-        state.cap_pct = decision.cap_pct;
-        let restricts = decision.action > Action::Observe;
-        state.in_force = if restricts { vec![decision.id.clone()] } else { Vec::new() };
-        state.episode = if restricts { decision.episode.clone() } else { String::new() };
-        (state, Some(decision))
-    }
-
-    /// Holds one rule against the window; `Some` when enough of its last windows breached.
-    fn fire(&self, rule: &Rule, state: &mut RolloutState, judged: &Judged<'_>) -> Option<Finding> {
-        let measured = measure(&self.plan, rule, &state.model, &state.candidate, judged.rows);
-        let mut evidence = Vec::new();
-        for Measured { row, estimate, bounds, breached } in measured {
-            let scope = format!("{}@{}", row.column, row.segment);
-            let history = history_of(state, &rule.name, &scope);
-            history.breached.insert(0, breached);
-            history.breached.truncate(rule.windows as usize);
-            let n_breached = history.breached.iter().filter(|breached| **breached).count();
-            let counted = (u32::try_from(n_breached).unwrap_or(u32::MAX), rule.windows);
-            if breached && counted.0 >= rule.breaches {
-                evidence.push(crate::verdict::evidence::evidence(rule, row, estimate, bounds, counted));
-            }
-        }
-        (!evidence.is_empty()).then(|| Finding {
-            source: rule.name.clone(),
-            action: rule.action,
-            cap_pct: rule.cap_pct,
-            hard: true,
-            reason: reason_of(&self.plan, rule, &evidence[0]),
-            evidence,
-        })
-    }
-
-    /// What to do now, when it differs from what is in force.
-    fn next(state: &RolloutState, findings: &[Finding]) -> Option<(Action, Option<f64>)> {
-        let severest = findings.iter().map(|finding| finding.action).max();
-        let current = action_of(&state.state);
-        let cap_of = |action| {
-            let caps = findings.iter().filter(|finding| finding.action == action).filter_map(|finding| finding.cap_pct);
-            caps.min_by(f64::total_cmp)
-        };
-        match severest {
-            Some(Action::Contain) if current == Action::Contain => {
-                let cap = cap_of(Action::Contain)?;
-                state.cap_pct.is_none_or(|in_force| cap < in_force).then_some((Action::Contain, Some(cap)))
-            }
-            Some(action) if action > current => Some((action, cap_of(action).filter(|_| action == Action::Contain))),
-            None if current == Action::Warn && !any_breach(state) => Some((Action::Observe, None)),
-            _ => None,
-        }
-    }
-
-    fn decide(
-        &self,
-        state: &RolloutState,
-        judged: &Judged<'_>,
-        (action, cap_pct): (Action, Option<f64>),
-        findings: Vec<Finding>,
-        exposure: Exposure,
-    ) -> Decision {
+    /// A candidate seen for the first time; where the whole rollout is frozen, it is too.
+    fn meet(&self, (model, candidate): &Key, judged: &Judged<'_>) -> RolloutState {
         let policy = &self.plan.policy;
-        let reason = findings.iter().find(|finding| finding.action == action).map_or_else(
-            || Reason { code: "MANUAL".to_owned(), text: "no rule has breached in its last windows".to_owned() },
-            |finding| finding.reason.clone(),
-        );
-        let mut decision = Decision {
-            id: String::new(),
-            sequence: state.sequence + 1,
-            episode: state.episode.clone(),
-            time: judged.end,
-            action,
-            cap_pct,
-            rollout: policy.rollout.clone(),
-            model: state.model.clone(),
-            candidate: state.candidate.clone(),
-            baseline: state.baseline.clone(),
-            denied_versions: if action == Action::Rollback { vec![state.candidate.clone()] } else { Vec::new() },
-            precondition: Precondition {
-                candidate: state.candidate.clone(),
-                state: state.state.clone(),
-                state_sequence: format!("{:020}", state.sequence),
-            },
-            supersedes: state.in_force.clone(),
-            authority: policy.authority.clone(),
-            reason,
-            evidence: findings.into_iter().flat_map(|finding| finding.evidence).collect(),
-            exposure,
-            inputs: DecisionInputs {
-                offsets: judged.offsets.clone(),
-                policy: self.plan.digest.clone(),
-                reference: self.plan.reference.as_ref().map(|reference| reference.id.clone()).unwrap_or_default(),
-                engine: concat!("haldane ", env!("CARGO_PKG_VERSION")).to_owned(),
-            },
-            ledger: Vec::new(),
-            lease_s: LEASE_S,
-            drill: false,
+        let mut state = RolloutState::new(&policy.rollout, model, candidate, &policy.baseline_version);
+        state.since = judged.start;
+        let frozen = self.states.values().find(|other| other.people.frozen_all).map(|other| &other.people);
+        if let Some(people) = frozen {
+            (state.people.frozen_until, state.people.frozen_all) = (people.frozen_until, true);
+        }
+        state
+    }
+
+    fn judge_candidate(&self, state: &mut RolloutState, judged: &Judged<'_>) -> Vec<Decision> {
+        let sees = |version: &str| judged.rows.iter().any(|row| row.version == version && row.model == state.model);
+        let (candidate_seen, baseline_seen) = (sees(&state.candidate), sees(&self.plan.policy.baseline_version));
+        let exposure = (judged.exposure)(&state.model, &state.candidate);
+        let mut verdict = self.of_guards(state, judged);
+        let of_rules = rules::findings(&self.plan, state, judged);
+        verdict.findings.splice(..0, of_rules);
+        let ledger = verdict.ledger.clone();
+        let rules_clean = rules::clean(&self.plan, state);
+        let window =
+            Window { end: judged.end, kind: judged.order.1, exposure, candidate_seen, baseline_seen, rules_clean };
+        let drafts = step(state, &window, verdict, &self.plan.policy.stages);
+        let span = (judged.start, judged.end);
+        let occasion = Occasion { plan: &self.plan, span, offsets: &judged.offsets, ledger: &ledger };
+        publish(&occasion, state, drafts)
+    }
+
+    /// What guards say; without guards nothing is refuted that was not seen, and nothing is ever shown to be safe.
+    fn of_guards(&self, state: &mut RolloutState, judged: &Judged<'_>) -> Verdict {
+        let Some(guards) = &self.guards else { return Verdict { cleared: true, ..Verdict::default() } };
+        let mut memory = state.memory.take().unwrap_or_default();
+        let verdict = guards.judge(&mut memory, &state.model, &state.candidate, judged);
+        state.memory = Some(memory);
+        verdict
+    }
+
+    /// Ends a candidate that a newer one has replaced.
+    fn succeed(&mut self, key: &Key, judged: &Judged<'_>) -> Vec<Decision> {
+        let stages = &self.plan.policy.stages;
+        let Some(state) = self.states.get(key) else { return Vec::new() };
+        let by = succession::successor(state, self.states.values(), stages).map(str::to_owned);
+        let Some(state) = self.states.get_mut(key) else { return Vec::new() };
+        succession::revive_or_retire(state, stages);
+        let Some(by) = by else { return Vec::new() };
+        let draft = succession::supersede(state, &by);
+        let span = (judged.start, judged.end);
+        let occasion = Occasion { plan: &self.plan, span, offsets: &judged.offsets, ledger: &[] };
+        publish(&occasion, state, vec![draft])
+    }
+
+    /// Carries out a command.
+    pub(crate) fn command(&mut self, command: Command) -> (CommandResult, Outgoing) {
+        let targets = match self.targets(&command) {
+            Ok(targets) => targets,
+            Err(text) => return (refused(command, text), Outgoing::default()),
         };
-        decision.id = decision.digest(judged.start);
-        if decision.episode.is_empty() {
-            decision.episode.clone_from(&decision.id);
+        let mut outgoing = Outgoing::default();
+        let mut result = refused(command, "");
+        for key in targets {
+            let Some(state) = self.states.get_mut(&key) else { continue };
+            result.applied_after = result.applied_after.max(Some(state.judged_upto));
+            let (outcome, text, drafts) = obey(state, &result.command, &self.plan.policy.stages);
+            let span = (result.command.at, result.command.at);
+            let occasion = Occasion { plan: &self.plan, span, offsets: &[], ledger: &[] };
+            let decisions = publish(&occasion, state, drafts);
+            result.decisions.extend(decisions.iter().map(|decision| decision.id.clone()));
+            if result.text.is_empty() || outcome == Outcome::Accepted {
+                (result.outcome, result.text) = (outcome, text);
+            }
+            (result.sequence, result.state) = (state.sequence, Some(state.state));
+            outgoing.decisions.extend(decisions);
+            outgoing.states.push(state.clone());
         }
-        decision
+        (result, outgoing)
+    }
+
+    /// The candidates that a command is meant for.
+    fn targets(&self, command: &Command) -> Result<Vec<Key>, String> {
+        if command.rollout != self.plan.policy.rollout {
+            return Err(format!("this pipeline judges rollout {}", self.plan.policy.rollout));
+        }
+        let wide = matches!(
+            command.kind,
+            CommandKind::Freeze { .. } | CommandKind::Unfreeze | CommandKind::Mute { .. } | CommandKind::Hold
+        );
+        if command.candidate.is_empty() && !wide {
+            return Err("it must name a candidate".to_owned());
+        }
+        let named = |wanted: &String, name: &String| wanted.is_empty() || wanted == name;
+        let meant = |key: &&Key| named(&command.model, &key.0) && named(&command.candidate, &key.1);
+        let targets: Vec<Key> = self.states.keys().filter(meant).cloned().collect();
+        match targets.len() {
+            0 => Err("no such candidate has been judged yet".to_owned()),
+            1 => Ok(targets),
+            _ if wide || command.candidate.is_empty() => Ok(targets),
+            n => Err(format!("{n} models have this candidate: it must name one")),
+        }
     }
 }
 
-fn any_breach(state: &RolloutState) -> bool {
-    state.history.iter().any(|history| history.breached.contains(&true))
+fn publish(occasion: &Occasion<'_>, state: &mut RolloutState, drafts: Vec<Draft>) -> Vec<Decision> {
+    drafts.into_iter().map(|draft| occasion.publish(state, draft)).collect()
 }
 
-fn history_of<'a>(state: &'a mut RolloutState, rule: &str, scope: &str) -> &'a mut RuleHistory {
-    let key = |history: &RuleHistory| (history.rule.as_str().cmp(rule)).then(history.scope.as_str().cmp(scope));
-    let place = match state.history.binary_search_by(key) {
-        Ok(place) => place,
-        Err(place) => {
-            let history = RuleHistory { rule: rule.to_owned(), scope: scope.to_owned(), breached: Vec::new() };
-            state.history.insert(place, history);
-            place
-        }
-    };
-    &mut state.history[place]
-}
-
-fn reason_of(plan: &Plan, rule: &Rule, first: &Evidence) -> Reason {
-    let code = metric::find(rule.metric)
-        .map_or("OUTCOME_REGRESSION", |metric| reason::code(plan, metric.spec(), &first.column));
-    Reason { code: code.to_owned(), text: reason::text(rule, first) }
-}
-
-/// The state that an action leads to.
-fn state_of(action: Action) -> &'static str {
-    match action {
-        Action::Observe => "OBSERVING",
-        Action::Warn => "WARNED",
-        Action::Hold => "HELD",
-        Action::Contain => "CONTAINED",
-        Action::Rollback => "ROLLING_BACK",
+fn refused(command: Command, text: impl Into<String>) -> CommandResult {
+    CommandResult {
+        command,
+        outcome: Outcome::Rejected,
+        text: text.into(),
+        sequence: 0,
+        state: None,
+        decisions: Vec::new(),
+        applied_after: None,
     }
-}
-
-fn action_of(state: &str) -> Action {
-    let actions = [Action::Warn, Action::Hold, Action::Contain, Action::Rollback];
-    actions.into_iter().find(|action| state_of(*action) == state).unwrap_or(Action::Observe)
 }

@@ -139,6 +139,50 @@ fn memory_and_files_give_the_same_alarms() {
     assert!(text.ends_with(&Scores::of(&labels, &alarms, recipe.window()).to_string()), "{text}");
 }
 
+/// The default policy on a bench of a few small streams: kind, and the reason that a change must be found for.
+const BENCH: [(&str, &str); 17] = [
+    ("aa", ""),
+    ("aa_seasonal", ""),
+    ("aa_heavy", ""),
+    ("mean_0.50", "FEATURE_DRIFT"),
+    ("var_0.7", "FEATURE_DRIFT"),
+    ("renamed", "FEATURE_DRIFT"),
+    ("missing_20pct", "DATA_QUALITY"),
+    ("nan_flood", "DATA_QUALITY"),
+    ("collapsed", "SCORE_DRIFT"),
+    ("calib_0.8", "SCORE_DRIFT"),
+    ("latency_x1.20", "LATENCY_SHAPE"),
+    ("error_0.5_4", "ERROR_RATE"),
+    ("both_mean_0.50", ""),
+    ("both_everything", ""),
+    ("both_stuck", ""),
+    ("blip_error_30pct", ""),
+    ("blip_latency_x3", ""),
+];
+
+#[test]
+fn the_default_policy_finds_changes_and_blames_nobody_wrongly() {
+    let size = Size { burn_windows: 6, test_windows: 30, baseline_rate: 200, candidate_rate: 60 };
+    let worlds: Vec<World> = BENCH.iter().map(|(name, _)| World::new(sim::kind(name).unwrap(), 42, size)).collect();
+    let mut alarms: Vec<Alarm> = Vec::new();
+    for (world, (_, reason)) in worlds.iter().zip(BENCH) {
+        let (predictions, outcomes) = world.tables();
+        let layout = Layout::of(&predictions.schema(), Some(&outcomes.schema())).unwrap();
+        let recipe = Recipe::made(layout.pipeline("v1", "1h"), "v1").unwrap();
+        let tables = [(EventKind::Prediction, &predictions), (EventKind::Outcome, &outcomes)];
+        let said = recipe.judge(&Stream::of_tables(recipe.reading(), &world.stream, &tables).unwrap()).unwrap();
+        let first = said.iter().find(|alarm| alarm.restricts()).map(|alarm| alarm.reason.as_str());
+        assert_eq!(first.unwrap_or_default(), reason, "{}: {said:?}", world.stream);
+        alarms.extend(said);
+    }
+    let labels: Vec<Label> = worlds.iter().map(Label::of).collect();
+    let all = Scores::of(&labels, &alarms, 3_600_000_000).all();
+    assert_eq!((all.to_find, all.delays.len()), (9, 9), "{alarms:?}");
+    assert!(all.median_delay().unwrap() <= 3.0, "{:?}", all.delays);
+    assert_eq!((all.false_alarms, all.blamed, all.to_forgive), (0, 0, 3), "{alarms:?}");
+    assert_eq!((all.blips, all.noted, all.rolled_back), (2, 2, 0), "{alarms:?}");
+}
+
 #[test]
 fn errors_say_what_is_missing() {
     let dir = tempfile::tempdir().unwrap();

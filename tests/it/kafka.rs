@@ -14,12 +14,13 @@ use haldane::kafka::producer::Producer;
 use haldane::kafka::publish::Publisher;
 use haldane::kafka::{states, topics, whole_topic};
 use haldane::plan::{
-    Action, Bounds, Columns, Format, Mapping, MetricsPlan, Plan, PolicyPlan, SourcePlan, TimePlan, WindowKind,
+    Authority, Bounds, Columns, Format, Mapping, MetricsPlan, Plan, PolicyPlan, RolloutPlan, Signal, SourcePlan,
+    TimePlan, WindowKind,
 };
 use haldane::scan::{Checkpoint, CheckpointMeta, StreamCheckpoint};
 use haldane::time::Clock;
-use haldane::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason};
-use haldane::verdict::{Decision, RolloutState};
+use haldane::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason, Severity};
+use haldane::verdict::{Decision, RolloutState, State};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::producer::BaseRecord;
@@ -30,6 +31,7 @@ use crate::broker::{Broker, PASSWORD};
 pub(crate) fn settings(broker: &Broker) -> KafkaConfig {
     let topics = Topics {
         control: broker.name("control"),
+        commands: broker.name("commands"),
         state: broker.name("state"),
         partials: broker.name("partials"),
         dead_letter: broker.name("deadletter"),
@@ -71,6 +73,7 @@ fn plan(sources: Vec<SourcePlan>) -> Plan {
             baseline_version: "v1".into(),
             rules: Vec::new(),
             authority: "AUTO".into(),
+            stages: RolloutPlan::default(),
         },
         bounds: Bounds::default(),
     }
@@ -224,14 +227,14 @@ fn a_record_that_no_broker_takes_fails_the_settling() {
     assert!(text.starts_with(&format!("topic `{narrow}` did not take a record: ")), "{text}");
 }
 
-fn decision(sequence: u64, action: Action) -> Decision {
+fn decision(sequence: u64, action: Signal) -> Decision {
     Decision {
         id: format!("b3:{sequence:064}"),
         sequence,
         episode: "b3:first".into(),
         time: 1_367_575_215_765_021,
         action,
-        cap_pct: (action == Action::Contain).then_some(5.0),
+        cap_pct: (action == Signal::Contain).then_some(5.0),
         rollout: "toy".into(),
         model: "fraud".into(),
         candidate: "v2".into(),
@@ -243,7 +246,10 @@ fn decision(sequence: u64, action: Action) -> Decision {
             state_sequence: format!("{:020}", sequence - 1),
         },
         supersedes: Vec::new(),
-        authority: "AUTO".into(),
+        authority: Authority::Auto,
+        approval: None,
+        severity: Severity::of(action),
+        causation: None,
         reason: Reason { code: "ERROR_RATE".into(), text: "errors".into() },
         evidence: Vec::new(),
         exposure: Exposure { declared_pct: None, observed_pct: 9.5 },
@@ -261,19 +267,10 @@ fn decision(sequence: u64, action: Action) -> Decision {
 
 fn state(candidate: &str, sequence: u64) -> RolloutState {
     RolloutState {
-        rollout: "toy".into(),
-        model: "fraud".into(),
-        candidate: candidate.into(),
-        baseline: "v1".into(),
-        state: "CONTAINED".into(),
-        validity: "VALID".into(),
+        state: State::Contained,
         sequence,
         cap_pct: Some(5.0),
-        in_force: Vec::new(),
-        episode: String::new(),
-        declared_pct: None,
-        judged_upto: (0, 0),
-        history: Vec::new(),
+        ..RolloutState::new("toy", "fraud", candidate, "v1")
     }
 }
 
@@ -284,7 +281,7 @@ fn a_decision_arrives_as_a_cloud_event_in_binary_mode() {
     let connection = Connection::open(&settings).unwrap();
     let producer = Arc::new(Producer::open(&connection).unwrap());
     let publisher = Publisher::open(&connection, producer).unwrap();
-    let sent = [decision(1, Action::Hold), decision(2, Action::Contain)];
+    let sent = [decision(1, Signal::Hold), decision(2, Signal::Contain)];
     publisher.publish(&Effects { decisions: sent.to_vec(), ..Effects::default() }).unwrap();
 
     let mut seen = Vec::new();

@@ -16,7 +16,7 @@ use haldane::kafka::connection::Connection;
 use haldane::kafka::producer::Producer;
 use haldane::kafka::standalone::{self, Options, Summary};
 use haldane::kafka::watch::{Deaf, Watch};
-use haldane::kafka::{judging, scanning, whole_topic};
+use haldane::kafka::{cloud_event, judging, scanning, whole_topic};
 use haldane::plan::{Field, NumericField, Path, Plan, TimeFormat, WindowKind};
 use haldane::verdict::Decision;
 use rdkafka::message::{Headers as _, Message as _};
@@ -145,7 +145,9 @@ impl Stage {
         let mut decisions = Vec::new();
         let connection = Connection::open(&self.settings).unwrap();
         whole_topic::read(&connection, &self.settings.topics.control, |message| {
-            decisions.push(serde_json::from_slice(message.payload().unwrap()).unwrap());
+            decisions.extend(
+                cloud_event::body_of::<Decision>(message, cloud_event::DECISION).map(std::result::Result::unwrap),
+            );
         })
         .unwrap();
         decisions
@@ -162,7 +164,8 @@ struct Recorder {
 
 impl Watch for Recorder {
     fn published(&self, effects: &Effects) -> Result<()> {
-        let copy = Effects { windows: effects.windows.clone(), decisions: effects.decisions.clone(), states: vec![] };
+        let copy =
+            Effects { windows: effects.windows.clone(), decisions: effects.decisions.clone(), ..Effects::default() };
         self.trace.lock().unwrap().take(copy);
         let number = self.published.fetch_add(1, Ordering::Relaxed);
         if self.crash_at.contains(&number) { Err(Error::internal("crash")) } else { Ok(()) }

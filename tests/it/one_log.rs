@@ -10,7 +10,7 @@ use std::time::Duration;
 use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 use haldane::kafka::connection::Connection;
-use haldane::kafka::whole_topic;
+use haldane::kafka::{cloud_event, whole_topic};
 use haldane::verdict::Decision;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rdkafka::Message as _;
@@ -77,8 +77,9 @@ fn live(scratch: &Path, partitions: i32, killed: bool) -> Results {
     produce(broker, &outcomes, "outcomes", outcome);
     let own = |what: &str| broker.name(what);
     let topics = format!(
-        "control_topic: {}\n  state_topic: {}\n  partials_topic: {}\n  dead_letter_topic: {}\n",
+        "control_topic: {}\n  commands_topic: {}\n  state_topic: {}\n  partials_topic: {}\n  dead_letter_topic: {}\n",
         own("control"),
+        own("commands"),
         own("state"),
         own("partials"),
         own("deadletter")
@@ -217,7 +218,8 @@ fn decision_ids(config: &Path) -> Vec<String> {
     let connection = Connection::open(&kafka).expect("a broker");
     let mut ids = Vec::new();
     whole_topic::read(&connection, &kafka.topics.control, |message| {
-        let decision: Decision = serde_json::from_slice(message.payload().expect("a body")).expect("a decision");
+        let Some(decision) = cloud_event::body_of::<Decision>(message, cloud_event::DECISION) else { return };
+        let decision = decision.expect("a decision");
         // A crash between a decision and its commit repeats the decision, with the same id.
         if !ids.contains(&decision.id) {
             ids.push(decision.id);

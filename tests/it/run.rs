@@ -48,8 +48,8 @@ metrics: {{ names: all }}
 fn section(kafka: &KafkaConfig) -> String {
     let topics = &kafka.topics;
     format!(
-        "kafka: {{ brokers: '{}', group: {}, control_topic: {}, state_topic: {}, dead_letter_topic: {} }}\n",
-        kafka.brokers, kafka.group, topics.control, topics.state, topics.dead_letter
+        "kafka: {{ brokers: '{}', group: {}, control_topic: {}, commands_topic: {}, state_topic: {}, dead_letter_topic: {} }}\n",
+        kafka.brokers, kafka.group, topics.control, topics.commands, topics.state, topics.dead_letter
     )
 }
 

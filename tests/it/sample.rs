@@ -2,9 +2,10 @@
 
 use haldane::event::Micros;
 use haldane::judge::{Status, WindowRow};
-use haldane::plan::Action;
-use haldane::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason, RuleHistory};
-use haldane::verdict::{Decision, Evidence, RolloutState};
+use haldane::plan::{Action, Authority, Signal};
+use haldane::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason, Severity};
+use haldane::verdict::rollout::{Effect, Mute, Pending, People, RuleHistory, Standing};
+use haldane::verdict::{Decision, Evidence, RolloutState, State, Validity};
 
 /// PSI of one column of fraud v2 in the window that ends then.
 pub(crate) fn row(column: &str, window_end: Micros, value: Option<f64>) -> WindowRow {
@@ -33,7 +34,7 @@ pub(crate) fn row(column: &str, window_end: Micros, value: Option<f64>) -> Windo
 }
 
 /// A decision on fraud v2.
-pub(crate) fn decision(action: Action) -> Decision {
+pub(crate) fn decision(action: Signal) -> Decision {
     Decision {
         id: format!("b3:{}", "0".repeat(64)),
         sequence: 1,
@@ -52,7 +53,10 @@ pub(crate) fn decision(action: Action) -> Decision {
             state_sequence: "0".repeat(20),
         },
         supersedes: Vec::new(),
-        authority: "ADVISORY".to_owned(),
+        authority: Authority::Advisory,
+        approval: None,
+        severity: Severity::of(action),
+        causation: None,
         reason: Reason { code: "ERROR_RATE".to_owned(), text: "too many errors".to_owned() },
         evidence: vec![Evidence {
             rule: "errors".to_owned(),
@@ -90,20 +94,58 @@ pub(crate) fn decision(action: Action) -> Decision {
 }
 
 /// Where a candidate of the rollout of fraud stands.
-pub(crate) fn state(candidate: &str, state: &str, validity: &str) -> RolloutState {
+pub(crate) fn state(candidate: &str, state: State, validity: Validity) -> RolloutState {
     RolloutState {
-        rollout: "fraud".to_owned(),
-        model: "fraud".to_owned(),
-        candidate: candidate.to_owned(),
-        baseline: "v1".to_owned(),
-        state: state.to_owned(),
-        validity: validity.to_owned(),
+        state,
+        validity,
         sequence: 1,
-        cap_pct: None,
-        in_force: Vec::new(),
-        episode: String::new(),
-        declared_pct: None,
         judged_upto: (10, 0),
         history: vec![RuleHistory { rule: "errors".to_owned(), scope: "@".to_owned(), breached: vec![true, false] }],
+        ..RolloutState::new("fraud", "fraud", candidate, "v1")
+    }
+}
+
+/// A state in which everything is told.
+pub(crate) fn full() -> RolloutState {
+    let id = format!("b3:{}", "2".repeat(64));
+    RolloutState {
+        step: 2,
+        cause: "ERROR_RATE".to_owned(),
+        cap_pct: Some(5.0),
+        in_force: vec![id.clone()],
+        episode: id.clone(),
+        declared_pct: Some(10.0),
+        standing: vec![Standing { source: "errors".to_owned(), kind: 0, action: Action::Contain, windows: 2 }],
+        waits_for: vec!["labels".to_owned()],
+        effect: Some(Effect {
+            decision: id.clone(),
+            asked_at: 10,
+            cap_pct: 5.0,
+            issued: true,
+            acked: false,
+            refused: false,
+            unseen: 1,
+            reassert_at: 3,
+            reasserted: 0,
+            seen_at: Some(20),
+            took_us: Some(10),
+        }),
+        pending: Some(Pending {
+            decision: id,
+            signal: Signal::Contain,
+            cap_pct: Some(5.0),
+            granted: vec!["ana".to_owned()],
+            deadline: 30,
+            before: State::Observing,
+            cap_before: None,
+        }),
+        people: People {
+            frozen_until: Some(40),
+            mutes: vec![Mute { metric: "psi".to_owned(), column: None, segment: None, until: 50 }],
+            overruled: vec![("errors".to_owned(), Action::Hold)],
+            commands: vec!["command-7".to_owned()],
+            ..People::default()
+        },
+        ..state("v2", State::Contained, Validity::Valid)
     }
 }

@@ -2,16 +2,25 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use haldane::kafka::cloud_event::Letter;
-use haldane::plan::Action;
+use haldane::plan::Signal;
 use jsonschema::Validator;
 use rdkafka::message::Headers as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::sample::{decision, row, state};
+use haldane::verdict::decision::Approval;
+use haldane::verdict::{
+    AckStatus, Command, CommandKind, CommandResult, Decision, Memory, Outcome, RolloutState, State, Validity,
+};
+
+use crate::sample::{decision, full, row, state};
 
 const DECISION: &str = include_str!("../../schemas/decision.schema.json");
 const STATE: &str = include_str!("../../schemas/rollout-state.schema.json");
+const COMMAND: &str = include_str!("../../schemas/command.schema.json");
+const RESULT: &str = include_str!("../../schemas/command-result.schema.json");
+/// Decisions that name a cap.
+const CAPPED: [Signal; 3] = [Signal::Contain, Signal::PromoteOk, Signal::Resume];
 const WINDOW: &str = include_str!("../../schemas/window.schema.json");
 
 fn parse(schema: &str) -> Value {
@@ -64,20 +73,133 @@ fn check_fields(validator: &Validator, value: &Value, object: &str) {
 
 #[test]
 fn decisions_of_every_kind_are_as_the_schema_says() {
-    for action in [Action::Observe, Action::Warn, Action::Hold, Action::Rollback] {
+    for action in Signal::ALL.into_iter().filter(|signal| !CAPPED.contains(signal)) {
         check(DECISION, &decision(action));
     }
-    let mut contain = decision(Action::Contain);
+    let mut asked = decision(Signal::Rollback);
+    asked.causation = Some("command-7".to_owned());
+    let granted = vec!["ana".to_owned()];
+    asked.approval = Some(Approval { required: 2, granted, deadline: 10, on_timeout: Signal::Hold });
+    check(DECISION, &asked);
+    let mut contain = decision(Signal::Contain);
     let validator = jsonschema::validator_for(&parse(DECISION)).unwrap();
     assert!(!validator.is_valid(&json!(contain)), "a containment has a cap");
+    for action in CAPPED {
+        check(DECISION, &Decision { cap_pct: Some(5.0), ..decision(action) });
+    }
     contain.cap_pct = Some(5.0);
     check(DECISION, &contain);
 }
 
 #[test]
 fn rollout_states_are_as_the_schema_says() {
-    for name in ["OBSERVING", "WARNED", "HELD", "CONTAINED", "ROLLING_BACK"] {
-        check(STATE, &state("v2", name, "BLIND"));
+    for one in State::ALL {
+        check(STATE, &state("v2", one, Validity::Blind));
+    }
+    check(STATE, &RolloutState { memory: None, ..full() });
+    let with_memory = serde_json::to_value(RolloutState { memory: Some(Memory::default()), ..full() }).unwrap();
+    assert!(jsonschema::validator_for(&parse(STATE)).unwrap().is_valid(&with_memory));
+}
+
+/// One command of each kind.
+fn kinds() -> Vec<CommandKind> {
+    let decision = format!("b3:{}", "0".repeat(64));
+    let ack = |status| CommandKind::Ack {
+        decision: decision.clone(),
+        status,
+        adapter: "flagd".to_owned(),
+        observed_cap_pct: Some(5.0),
+        detail: String::new(),
+    };
+    let statuses =
+        [AckStatus::Accepted, AckStatus::Applied, AckStatus::Rejected, AckStatus::Ignored, AckStatus::Failed];
+    let mute = |column: Option<&str>| CommandKind::Mute {
+        metric: "psi".to_owned(),
+        column: column.map(str::to_owned),
+        segment: column.map(|_| "country=DE".to_owned()),
+        until: 20,
+    };
+    let mut kinds = vec![
+        CommandKind::Approve { decision: decision.clone() },
+        CommandKind::Reject { decision: decision.clone() },
+        CommandKind::Hold,
+        CommandKind::Resume { cap_pct: None },
+        CommandKind::Resume { cap_pct: Some(25.0) },
+        CommandKind::ForceRollback,
+        CommandKind::ForcePromote,
+        CommandKind::Freeze { until: 20 },
+        CommandKind::Unfreeze,
+        mute(None),
+        mute(Some("amount")),
+        CommandKind::ExtendBake { until: 20 },
+        CommandKind::SetBaseline { version: "v0".to_owned() },
+        CommandKind::ClearDenial,
+    ];
+    kinds.extend(statuses.map(ack));
+    kinds
+}
+
+fn command(kind: CommandKind) -> Command {
+    Command {
+        id: "command-7".to_owned(),
+        at: 10,
+        rollout: "fraud".to_owned(),
+        model: "fraud".to_owned(),
+        candidate: "v2".to_owned(),
+        kind,
+        actor: "ana".to_owned(),
+        reason: "incident over".to_owned(),
+        ticket: Some("INC-1".to_owned()),
+        if_sequence: Some(3),
+        expires_at: Some(30),
+    }
+}
+
+#[test]
+fn commands_and_results_are_as_the_schemas_say() {
+    let commands = jsonschema::validator_for(&parse(COMMAND)).unwrap();
+    let results = jsonschema::validator_for(&parse(RESULT)).unwrap();
+    for kind in kinds() {
+        let command = command(kind);
+        let value = json!(command);
+        let errors: Vec<_> = commands.iter_errors(&value).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?} in {value}");
+        assert_eq!(serde_json::from_value::<Command>(value.clone()).unwrap(), command);
+        let result = CommandResult {
+            command,
+            outcome: Outcome::Accepted,
+            text: "held".to_owned(),
+            sequence: 4,
+            state: Some(State::Held),
+            decisions: vec![format!("b3:{}", "0".repeat(64))],
+            applied_after: Some((10, 0)),
+        };
+        let errors: Vec<_> = results.iter_errors(&json!(result)).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?} in {}", json!(result));
+    }
+}
+
+#[test]
+fn a_misspelt_command_is_refused_by_the_schema_and_by_the_reader() {
+    let commands = jsonschema::validator_for(&parse(COMMAND)).unwrap();
+    let good = json!({ "id": "1", "at": 10, "rollout": "fraud", "candidate": "v2", "kind": "hold", "actor": "ana" });
+    assert!(commands.is_valid(&good) && serde_json::from_value::<Command>(good.clone()).is_ok());
+    let edits = [
+        ("if_sequnce", json!(3)),
+        ("kind", json!("halt")),
+        ("kind", json!({ "resume": { "cap": 5.0 } })),
+        ("at", json!("now")),
+    ];
+    for (field, value) in edits {
+        let mut bad = good.clone();
+        bad[field] = value;
+        assert!(!commands.is_valid(&bad), "{bad}");
+        assert!(serde_json::from_value::<Command>(bad.clone()).is_err(), "{bad}");
+    }
+    for missing in ["id", "at", "rollout", "kind", "actor"] {
+        let mut bad = good.clone();
+        bad.as_object_mut().unwrap().remove(missing);
+        assert!(!commands.is_valid(&bad) && serde_json::from_value::<Command>(bad).is_err(), "{missing}");
     }
 }
 
@@ -92,7 +214,7 @@ fn the_headers_of_a_decision_are_as_the_schema_says() {
     let schema = parse(DECISION);
     let headers = json!({ "$schema": schema["$schema"], "$ref": "#/$defs/headers", "$defs": schema["$defs"] });
     let validator = jsonschema::validator_for(&headers).unwrap();
-    let letter = Letter::decision(&decision(Action::Warn), "c1", 1_767_603_600_500_000);
+    let letter = Letter::decision(&decision(Signal::Warn), "c1", 1_767_603_600_500_000);
     let record = letter.to("haldane.control.v1");
     let text = |value: Option<&[u8]>| String::from_utf8(value.unwrap().to_vec()).unwrap();
     let headers = record.headers.as_ref().unwrap();

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use haldane::engine::Effects;
 use haldane::error::Fault;
 use haldane::judge::WindowRow;
-use haldane::plan::Action;
+use haldane::plan::Signal;
 use haldane::scan::Counts;
 use haldane::serve::view::{DECISIONS_MAX, WINDOW_ROWS_MAX};
 use haldane::serve::{Phase, Server, Shared};
 use haldane::telemetry::FAMILIES;
+use haldane::verdict::{State, Validity};
 use serde_json::{Value, json};
 
 use crate::sample::{decision, row, state};
@@ -54,8 +55,9 @@ fn server() -> (Server, Arc<Shared>) {
     let shared = Arc::new(Shared::new());
     let effects = Effects {
         windows: vec![row("amount", 10, Some(0.3)), row("age", 10, None)],
-        decisions: vec![decision(Action::Warn), decision(Action::Contain)],
-        states: vec![state("v2", "CONTAINED", "VALID"), state("v3", "OBSERVING", "BLIND")],
+        decisions: vec![decision(Signal::Warn), decision(Signal::Contain)],
+        states: vec![state("v2", State::Contained, Validity::Valid), state("v3", State::Observing, Validity::Blind)],
+        ..Effects::default()
     };
     shared.publish(&effects);
     shared.provisional(vec![row("amount", 20, Some(0.4))]);
@@ -131,7 +133,7 @@ fn rollouts_are_listed_and_found_one_by_one() {
     assert_eq!(get(&server, "/v1/rollouts/fraud/v2").json()["state"], "CONTAINED");
     get(&server, "/v1/rollouts/fraud/v9").check_problem(404, "no candidate v9 in rollout fraud");
 
-    let mut other = state("v2", "HELD", "VALID");
+    let mut other = state("v2", State::Held, Validity::Valid);
     other.model = "spam".to_owned();
     shared.restore(&[other]);
     get(&server, "/v1/rollouts/fraud/v2").check_problem(400, "2 models");
@@ -163,7 +165,7 @@ fn what_is_kept_for_readers_is_bounded() {
     let (server, shared) = server();
     let windows: Vec<WindowRow> = (0..=WINDOW_ROWS_MAX).map(|i| row(&format!("f{i}"), 10, Some(0.1))).collect();
     shared.provisional(windows.clone());
-    let decisions = vec![decision(Action::Hold); DECISIONS_MAX];
+    let decisions = vec![decision(Signal::Hold); DECISIONS_MAX];
     shared.publish(&Effects { windows, decisions, ..Effects::default() });
     let shown = get(&server, "/v1/windows").json();
     assert_eq!(shown["windows"].as_array().unwrap().len(), WINDOW_ROWS_MAX);

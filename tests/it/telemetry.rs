@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use haldane::event::{EventKind, Poison, Reject};
 use haldane::judge::WindowRow;
-use haldane::plan::Action;
+use haldane::plan::Signal;
 use haldane::scan::{Counts, LabelCounts};
 use haldane::telemetry::{FAMILIES, Lag, METRIC_SERIES_MAX, Telemetry};
+use haldane::verdict::{State, Validity};
 
 use crate::sample::{decision, row, state};
 
@@ -24,10 +25,10 @@ fn busy() -> Telemetry {
     let lag = Lag { records: 7, time: 1_500_000, watermark: 2_500_000, replay_debt: 9 };
     telemetry.lag("fraud.predictions", 0, lag);
     telemetry.committed("fraud.predictions", 0, 5_000_000);
-    telemetry.decided(&decision(Action::Contain));
+    telemetry.decided(&decision(Signal::Contain));
     telemetry.acknowledged(12_000_000);
     telemetry.judged(&[row("amount", 10, Some(0.25))]);
-    telemetry.rollouts(&[state("v2", "CONTAINED", "BLIND")]);
+    telemetry.rollouts(&[state("v2", State::Contained, Validity::Blind)]);
     telemetry
 }
 

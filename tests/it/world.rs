@@ -129,6 +129,7 @@ pub fn plan(window: WindowKind) -> Plan {
             rollout: "world".into(),
             baseline_version: "v1".into(),
             authority: "AUTO".into(),
+            stages: RolloutPlan::default(),
             rules: vec![
                 rule("errors", "error_rate", 0.1, Action::Contain),
                 rule("brier", "brier", 0.02, Action::Warn),

@@ -1,11 +1,12 @@
-//! The `rollout` and `policy` sections: when to act.
+//! The `rollout`, `guards` and `policy` sections: when to act.
 
 use super::judging::{Readable, unknown_metric};
 use crate::config::document::{Document, RuleSection};
+use crate::config::guards::without_rollout;
 use crate::config::problem::{Problems, suggestion};
-use crate::config::value::At;
+use crate::config::value::{At, OrOff};
 use crate::metric::{Reads, Spec};
-use crate::plan::{Action, Against, Baseline, Bound, PolicyPlan, Rule};
+use crate::plan::{Action, Against, Authority, Baseline, Bound, GuardPlan, PolicyPlan, RolloutPlan, Rule};
 
 /// The most windows a rule looks back on.
 const WINDOWS_MAX: u64 = 1000;
@@ -40,9 +41,24 @@ pub(crate) fn policy(document: &Document, scope: Scope<'_>, problems: &mut Probl
         let checker = Checker { section, scope, has_rollout: rollout.is_some() };
         rules.extend(checker.rule(problems));
     }
-    let authority = rollout.map(|rollout| rollout.authority).unwrap_or_default().name().to_owned();
-    let guards = rollout.map(|_| crate::plan::GuardPlan::default());
-    PolicyPlan { rollout: name, baseline_version, authority, rules, guards }
+    let authority = Authority::from(rollout.map(|rollout| rollout.authority).unwrap_or_default()).name().to_owned();
+    let stages = rollout.map_or_else(RolloutPlan::default, |rollout| rollout.stages(problems));
+    let guards = guards(document, problems);
+    PolicyPlan { rollout: name, baseline_version, authority, rules, guards, stages }
+}
+
+/// What guards a rollout: the default, unless the file says otherwise.
+fn guards(document: &Document, problems: &mut Problems) -> Option<GuardPlan> {
+    match (&document.guards, &document.rollout) {
+        (None, rollout) => rollout.as_ref().map(|_| GuardPlan::default()),
+        (Some(At { value: OrOff::Off, .. }), _) => None,
+        (Some(At { value: OrOff::On(section), spot }), rollout) => {
+            if rollout.is_none() {
+                without_rollout(*spot, problems);
+            }
+            Some(section.resolve(problems))
+        }
+    }
 }
 
 /// One rule of the file and what it may refer to.

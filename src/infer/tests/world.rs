@@ -1,6 +1,6 @@
 //! Seeded draws and small tables for the tests of this folder.
 
-use crate::infer::log_space::float;
+use crate::infer::log_space::{float, times_ln};
 
 /// `SplitMix64` (Steele, Lea and Flood, 2014).
 pub(crate) struct Rng(u64);
@@ -72,8 +72,24 @@ impl Rng {
     }
 }
 
+/// All counts of `n` events over three categories.
+pub(crate) fn tables(n: u64) -> Vec<[u64; 3]> {
+    (0..=n).flat_map(|a| (0..=n - a).map(move |b| [a, b, n - a - b])).collect()
+}
+
+/// Probability of counts over three categories.
+pub(crate) fn multinomial_mass(counts: [u64; 3], shares: [f64; 3]) -> f64 {
+    let ways = log_factorial(counts.iter().sum()) - counts.iter().map(|&x| log_factorial(x)).sum::<f64>();
+    libm::exp(ways + counts.iter().zip(shares).map(|(&x, p)| times_ln(float(x), p)).sum::<f64>())
+}
+
+/// Probability of `x` successes among `n`.
+pub(crate) fn binomial_mass(n: u64, x: u64, p: f64) -> f64 {
+    multinomial_mass([x, n - x, 0], [p, 1.0 - p, 0.0])
+}
+
 /// `ln(n!)`.
-pub(crate) fn log_factorial(n: u64) -> f64 {
+fn log_factorial(n: u64) -> f64 {
     libm::lgamma(float(n) + 1.0)
 }
 

@@ -1,6 +1,7 @@
 //! What the summary says of a replay.
 
-use crate::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason};
+use crate::plan::Authority;
+use crate::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason, Severity};
 
 use super::*;
 
@@ -60,7 +61,7 @@ fn decision() -> Decision {
         sequence: 1,
         episode: "b3:00".into(),
         time: START + DAY,
-        action: Action::Contain,
+        action: Signal::Contain,
         cap_pct: Some(5.0),
         rollout: "flights".into(),
         model: "flight-delay".into(),
@@ -69,7 +70,10 @@ fn decision() -> Decision {
         denied_versions: Vec::new(),
         precondition: Precondition { candidate: "v2".into(), state: "OBSERVING".into(), state_sequence: "0".into() },
         supersedes: Vec::new(),
-        authority: "ADVISORY".into(),
+        authority: Authority::Advisory,
+        approval: None,
+        severity: Severity::Error,
+        causation: None,
         reason: Reason { code: "ERROR_RATE".into(), text: "v2 fails more often than v1".into() },
         evidence: vec![evidence; 5],
         exposure: Exposure { declared_pct: None, observed_pct: 23.9 },

@@ -2,20 +2,26 @@
 //!
 //! Every sensor's alternatives are parts of one pool of Shiryaev-Roberts detectors (`infer::pool`), so the whole family, looked
 //! at after every window, calls a healthy candidate changed no more often than its patience says.
+//!
+//! **State**: one float per alternative, four numbers per sensor for people.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::Pair;
+use super::look::{QUANTILES, Reading, Sight};
 use super::moved::Usual;
-use super::sensor::{QUANTILES, Sensor, sensors};
+use super::sensor::{Sensor, sensors};
 use crate::infer::pool::{Alarm, Pool};
 use crate::plan::{GuardPlan, Plan};
 use crate::summary::{Quality, Traffic};
 
 /// How quickly latency thresholds follow the baseline version.
 const THRESHOLD_MEMORY: f64 = 0.8;
+
+/// Evidence of one window is shown up to this; it must stay a number.
+const LOG_E_MAX: f64 = 700.0;
 
 /// What is looked at, the same for every candidate.
 #[derive(Debug, Clone)]
@@ -29,6 +35,8 @@ pub(crate) struct Detector {
 pub(crate) struct Gathered {
     pool: Pool,
     before: Before,
+    /// What each sensor saw last.
+    seen: Vec<Seen>,
 }
 
 /// What earlier windows looked like.
@@ -40,18 +48,58 @@ pub(crate) struct Before {
     pub(crate) usual: [[Usual; 2]; 2],
 }
 
+/// What a sensor saw last.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    /// The candidate's number less the baseline's.
+    pub(crate) difference: f64,
+    /// Events of the candidate and the baseline.
+    pub(crate) n: (u64, u64),
+    /// `e` of the newest window alone; 0 when it says nothing.
+    pub(crate) e: f64,
+}
+
 /// How strong the evidence of a change is, and where it comes from.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Change<'a> {
     /// `R` of the whole family.
     pub(crate) value: f64,
-    /// Sensors by what they contribute, largest first, with their own `R`.
-    pub(crate) by: Vec<(&'a Sensor, f64)>,
+    /// `e` of the whole family from the newest window alone.
+    pub(crate) at_once: f64,
+    /// Sensors by what they contribute, largest first.
+    pub(crate) by: Vec<Contribution<'a>>,
+}
+
+/// What one sensor contributes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Contribution<'a> {
+    pub(crate) sensor: &'a Sensor,
+    /// The sensor's own `R`.
+    pub(crate) r: f64,
+    pub(crate) seen: Seen,
+}
+
+impl Gathered {
+    /// The newest window has been looked at: it counts once.
+    pub(crate) fn spend(&mut self) {
+        self.seen.iter_mut().for_each(|seen| seen.e = 0.0);
+    }
+}
+
+impl Contribution<'_> {
+    /// Its part of the family's `R`.
+    pub(crate) fn share(&self) -> f64 {
+        self.r * self.sensor.weight
+    }
 }
 
 impl Detector {
     pub(crate) fn new(plan: &Plan, guard: &GuardPlan) -> Self {
         Self { plan: guard.clone(), sensors: sensors(plan).into() }
+    }
+
+    pub(crate) fn guard(&self) -> &GuardPlan {
+        &self.plan
     }
 
     fn alarm(&self) -> Alarm {
@@ -60,7 +108,8 @@ impl Detector {
 
     /// Takes the traffic of one window.
     pub(crate) fn traffic(&self, gathered: &mut Gathered, pair: Pair<'_, Traffic>) {
-        self.look(gathered, |sensor, before| sensor.look.traffic(&self.plan, pair, before));
+        let sight = Sight::new(&self.plan, pair);
+        self.look(gathered, |sensor, before| sight.read(sensor.look, before));
         let now = QUANTILES.map(|q| pair.baseline.latency.quantile_ms(q));
         if let [Some(p50), Some(p90), Some(p99)] = now {
             let old = gathered.before.thresholds_ms.unwrap_or([p50, p90, p99]);
@@ -74,23 +123,28 @@ impl Detector {
         self.look(gathered, |sensor, _| sensor.look.labels(&self.plan, pair));
     }
 
-    fn look(&self, gathered: &mut Gathered, log_es: impl Fn(&Sensor, &mut Before) -> Option<Vec<f64>>) {
-        for sensor in self.sensors.iter() {
-            let log_es = log_es(sensor, &mut gathered.before).unwrap_or_default();
+    fn look(&self, gathered: &mut Gathered, read: impl Fn(&Sensor, &mut Before) -> Option<Reading>) {
+        gathered.seen.resize(self.sensors.len(), Seen::default());
+        for (sensor, seen) in self.sensors.iter().zip(&mut gathered.seen) {
+            let Some(reading) = read(sensor, &mut gathered.before) else { continue };
             let weight = sensor.part_weight();
-            for (part, log_e) in log_es.into_iter().enumerate() {
-                gathered.pool.update(sensor.first_part + part, log_e, weight, self.alarm());
+            for (part, log_e) in reading.log_es.iter().enumerate() {
+                gathered.pool.update(sensor.first_part + part, *log_e, weight, self.alarm());
             }
+            let e: f64 = reading.log_es.iter().map(|log_e| libm::exp(log_e.min(LOG_E_MAX))).sum();
+            *seen = Seen { difference: reading.difference, n: reading.n, e: e * weight / sensor.weight };
         }
     }
 
     /// What has changed, if anything.
     pub(crate) fn change(&self, gathered: &Gathered) -> Change<'_> {
-        let of = |sensor: &Sensor| libm::exp(gathered.pool.log_mean(sensor.parts_with(sensor.part_weight())));
-        let mut by: Vec<(&Sensor, f64)> =
-            self.sensors.iter().map(|sensor| (sensor, of(sensor) / sensor.weight)).collect();
-        let value = by.iter().map(|(sensor, r)| r * sensor.weight).sum();
-        by.sort_by(|(a, x), (b, y)| (y * b.weight).total_cmp(&(x * a.weight)).then(a.first_part.cmp(&b.first_part)));
-        Change { value, by }
+        let r_of = |sensor: &Sensor| libm::exp(gathered.pool.log_mean(sensor.parts_with(sensor.part_weight())));
+        let mut by: Vec<Contribution> = (self.sensors.iter().zip(&gathered.seen))
+            .map(|(sensor, &seen)| Contribution { sensor, r: r_of(sensor) / sensor.weight, seen })
+            .collect();
+        let value = by.iter().map(Contribution::share).sum();
+        let at_once = by.iter().map(|one| one.seen.e * one.sensor.weight).sum();
+        by.sort_by(|a, b| b.share().total_cmp(&a.share()).then(a.sensor.first_part.cmp(&b.sensor.first_part)));
+        Change { value, at_once, by }
     }
 }

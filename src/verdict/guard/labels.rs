@@ -8,6 +8,7 @@ use crate::plan::GuardPlan;
 use crate::summary::Quality;
 use crate::summary::quality::ReliabilityBin;
 use crate::verdict::guard::Pair;
+use crate::verdict::guard::look::Reading;
 
 /// Alternatives: differences beyond the tolerated one, in standard deviations of one prediction, on either side.
 const DIFFERENCES: [f64; 3] = [0.1, 0.25, 0.5];
@@ -15,36 +16,37 @@ const DIFFERENCES: [f64; 3] = [0.1, 0.25, 0.5];
 pub(crate) const PARTS: usize = 2 * DIFFERENCES.len();
 
 /// How far the mean of score minus label may be from the baseline's.
-const RESIDUAL_TOLERATED: f64 = 0.01;
+pub(crate) const RESIDUAL_TOLERATED: f64 = 0.01;
 
 /// Mean and variance of a quantity, and how many it was taken over.
 #[derive(Debug, Clone, Copy)]
 struct Mean {
+    count: u64,
     n: f64,
-    mean: f64,
+    value: f64,
     variance: f64,
 }
 
 /// `ln e` that scores promise too much or too little, compared with the baseline version's.
-pub(crate) fn residual(guard: &GuardPlan, pair: Pair<'_, Quality>) -> Option<Vec<f64>> {
+pub(crate) fn residual(guard: &GuardPlan, pair: Pair<'_, Quality>) -> Option<Reading> {
     let of = |quality: &Quality| {
         let n = count(quality, guard)?;
         let mean = quality.signed.value() / n;
-        Some(Mean { n, mean, variance: (quality.squared.value() / n - mean * mean).max(0.0) })
+        Some(Mean { count: quality.n, n, value: mean, variance: (quality.squared.value() / n - mean * mean).max(0.0) })
     };
     two_sided(of(pair.candidate)?, of(pair.baseline)?, RESIDUAL_TOLERATED)
 }
 
 /// `ln e` that squared errors are larger (or, which is also worth knowing, smaller) than the baseline version's.
-pub(crate) fn loss(guard: &GuardPlan, pair: Pair<'_, Quality>) -> Option<Vec<f64>> {
+pub(crate) fn loss(guard: &GuardPlan, pair: Pair<'_, Quality>) -> Option<Reading> {
     let of = |quality: &Quality| {
         let n = count(quality, guard)?;
         let mean = quality.squared.value() / n;
         let fourth: f64 = quality.fine.iter().map(fourth_powers).sum();
-        Some(Mean { n, mean, variance: (fourth / n - mean * mean).max(0.0) })
+        Some(Mean { count: quality.n, n, value: mean, variance: (fourth / n - mean * mean).max(0.0) })
     };
     let (candidate, baseline) = (of(pair.candidate)?, of(pair.baseline)?);
-    two_sided(candidate, baseline, (guard.loss - 1.0) * baseline.mean)
+    two_sided(candidate, baseline, (guard.loss - 1.0) * baseline.value)
 }
 
 /// Sum of the fourth powers of the errors of one bin, with every score at the bin's mean.
@@ -61,19 +63,20 @@ fn count(quality: &Quality, guard: &GuardPlan) -> Option<f64> {
     (quality.n >= guard.n_min).then(|| float(quality.n))
 }
 
-fn two_sided(candidate: Mean, baseline: Mean, tolerated: f64) -> Option<Vec<f64>> {
+fn two_sided(candidate: Mean, baseline: Mean, tolerated: f64) -> Option<Reading> {
     let variance = candidate.variance / candidate.n + baseline.variance / baseline.n;
     let pooled = (candidate.variance * candidate.n + baseline.variance * baseline.n) / (candidate.n + baseline.n);
     if variance <= 0.0 {
         return None;
     }
     let error = variance.sqrt();
-    let difference = candidate.mean - baseline.mean;
+    let difference = candidate.value - baseline.value;
     let log_e = |side: f64, beyond: f64| {
         let (z, l) = ((side * difference - tolerated) / error, beyond * pooled.sqrt() / error);
         l * z - l * l / 2.0
     };
-    Some([1.0, -1.0].into_iter().flat_map(|side| DIFFERENCES.map(|beyond| log_e(side, beyond))).collect())
+    let log_es = [1.0, -1.0].into_iter().flat_map(|side| DIFFERENCES.map(|beyond| log_e(side, beyond))).collect();
+    Some(Reading { log_es, difference, n: (candidate.count, baseline.count) })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]

@@ -3,17 +3,43 @@
 //! A guard sees each window once, in order, and keeps a few numbers per thing that it looks at; nothing is ever recomputed
 //! from later knowledge, so that the guarantees hold under constant watching.
 
+mod alike;
+mod calibration;
 mod change;
+mod drift;
+mod gate;
 mod labels;
+mod limit;
+mod look;
 mod moved;
+mod naming;
+mod number;
+mod rail;
+mod record;
+mod ruling;
+mod scene;
 mod sensor;
+mod share;
+mod slo;
+#[cfg(test)]
+mod tests;
+mod watch;
 
 use serde::{Deserialize, Serialize};
 
+use self::calibration::Calibration;
 use self::change::{Detector, Gathered};
+use self::drift::{Drift, Drifted, Versions};
+use self::gate::Gate;
+use self::rail::Rail;
+use self::scene::Scene;
+use self::share::Share;
+use self::slo::{Kept, Limit, limits};
+use self::watch::{Both, Rails, Watched};
 use crate::metric::view::ViewKey;
-use crate::plan::{GuardPlan, Plan};
-use crate::verdict::finding::Verdict;
+use crate::plan::{Action, GuardPlan, Plan};
+use crate::summary::{Quality, Traffic};
+use crate::verdict::finding::{Validity, Verdict};
 use crate::verdict::judged::{Counts, Judged};
 
 /// Two versions in one window.
@@ -35,37 +61,122 @@ impl<T> Copy for Pair<'_, T> {}
 #[derive(Debug, Clone)]
 pub(crate) struct Guards {
     baseline_version: String,
+    guard: GuardPlan,
     detector: Detector,
+    rails: Rails,
+    limits: Vec<Limit>,
+    drift: Drift,
 }
 
 /// What is known about one candidate so far.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Memory {
+pub struct Memory {
     change: Gathered,
+    rails: Watched,
+    limits: Vec<Kept>,
+    share: Share,
+    gate: Gate,
+    drift: Drifted,
+    calibration: Calibration,
+    /// Of the newest traffic.
+    validity: Validity,
 }
 
 impl Guards {
     pub(crate) fn new(plan: &Plan, guard: &GuardPlan) -> Self {
-        Self { baseline_version: plan.policy.baseline_version.clone(), detector: Detector::new(plan, guard) }
+        Self {
+            baseline_version: plan.policy.baseline_version.clone(),
+            guard: guard.clone(),
+            detector: Detector::new(plan, guard),
+            rails: Rails::new(plan, guard),
+            limits: limits(plan, &guard.slo),
+            drift: Drift::new(plan, guard),
+        }
     }
 
     /// Takes a judged window in, and says what all evidence so far calls for.
     pub(crate) fn judge(&self, memory: &mut Memory, model: &str, candidate: &str, judged: &Judged<'_>) -> Verdict {
         let key =
             |version: &str| ViewKey { model: model.to_owned(), version: version.to_owned(), segment: String::new() };
-        let (candidate, baseline) = (key(candidate), key(&self.baseline_version));
+        let keys = (key(candidate), key(&self.baseline_version));
+        let scene = Scene { judged, guard: &self.guard, model, version: candidate, baseline: &self.baseline_version };
         match judged.newest {
             Counts::Traffic(views) => {
-                if let Some((candidate, baseline)) = views.get(&candidate).zip(views.get(&baseline)) {
-                    self.detector.traffic(&mut memory.change, Pair { candidate, baseline });
-                }
+                self.traffic(memory, &Both { views, candidate: &keys.0, baseline: &keys.1 }, scene);
             }
             Counts::Quality(views) => {
-                if let Some((candidate, baseline)) = views.get(&candidate).zip(views.get(&baseline)) {
-                    self.detector.labels(&mut memory.change, Pair { candidate, baseline });
-                }
+                self.labels(memory, &Both { views, candidate: &keys.0, baseline: &keys.1 }, scene);
             }
         }
-        Verdict::default()
+        self.rule(memory, scene)
+    }
+
+    /// Takes a judged window in for the baseline version itself, and says what the world does: it is warned of at most.
+    pub(crate) fn judge_world(&self, memory: &mut Memory, model: &str, judged: &Judged<'_>) -> Verdict {
+        let version = self.baseline_version.as_str();
+        let key = ViewKey { model: model.to_owned(), version: version.to_owned(), segment: String::new() };
+        let scene = Scene { judged, guard: &self.guard, model, version, baseline: version };
+        if let Counts::Traffic(views) = judged.newest {
+            match views.get(&key) {
+                Some(traffic) => {
+                    memory.validity = Validity::Valid;
+                    let versions = Versions { key: &key, version: traffic, baseline: None };
+                    self.drift.update(&mut memory.drift, versions, judged);
+                }
+                None => memory.validity = Validity::Blind,
+            }
+        }
+        let mut verdict = Verdict { validity: memory.validity, cleared: true, ..Verdict::default() };
+        self.drift.rule_world(&memory.drift, scene, &mut verdict);
+        verdict
+    }
+
+    fn traffic(&self, memory: &mut Memory, both: &Both<'_, Traffic>, scene: Scene<'_, '_>) {
+        let Some(pair) = both.pair("") else {
+            memory.validity = Validity::Blind;
+            return;
+        };
+        let least = pair.candidate.rates.requests.min(pair.baseline.rates.requests);
+        memory.validity = if least < self.guard.n_min { Validity::Degraded } else { Validity::Valid };
+        let effect = memory.rails.alike.effects(&self.guard)(Rail::Failed);
+        self.detector.traffic(&mut memory.change, pair);
+        self.rails.traffic(&mut memory.rails, both);
+        memory.limits.resize_with(self.limits.len(), Kept::default);
+        memory
+            .limits
+            .iter_mut()
+            .zip(&self.limits)
+            .for_each(|(kept, &limit)| kept.update(limit, pair, self.guard.planned, effect));
+        memory.share.update(both, scene);
+        let (version, baseline) = (pair.candidate, Some((both.baseline, pair.baseline)));
+        self.drift.update(&mut memory.drift, Versions { key: both.candidate, version, baseline }, scene.judged);
+    }
+
+    fn labels(&self, memory: &mut Memory, both: &Both<'_, Quality>, scene: Scene<'_, '_>) {
+        let may_speak = memory.gate.update(both, scene);
+        let Some(pair) = both.pair("").filter(|_| may_speak) else { return };
+        self.detector.labels(&mut memory.change, pair);
+        self.rails.labels(&mut memory.rails, both);
+        let effect = memory.rails.alike.effects(&self.guard)(Rail::Loss);
+        memory.calibration.update(pair, effect, self.guard.alpha);
+    }
+
+    fn rule(&self, memory: &mut Memory, scene: Scene<'_, '_>) -> Verdict {
+        let mut verdict = Verdict { validity: memory.validity, cleared: true, ..Verdict::default() };
+        self.rails.rule(&mut memory.rails, scene, &mut verdict);
+        let change = self.detector.finding(&mut memory.change, scene.judged, &self.baseline_version);
+        verdict.findings.extend(change);
+        let suspects = self.detector.suspects(&memory.change);
+        verdict.suspicious |= suspects;
+        verdict.cleared &= !suspects;
+        for (kept, &limit) in memory.limits.iter().zip(&self.limits) {
+            kept.rule(limit, scene, &mut verdict);
+        }
+        self.drift.rule(&memory.drift, scene, &mut verdict);
+        memory.calibration.rule(scene, &mut verdict);
+        memory.gate.rule(scene, &mut verdict);
+        memory.share.rule(scene, &mut verdict);
+        verdict.safe &= !verdict.suspicious && !verdict.findings.iter().any(|finding| finding.action >= Action::Hold);
+        verdict
     }
 }

@@ -14,7 +14,7 @@ pub(super) const PARTS: usize = JUMPS.len();
 
 /// The level of a difference so far.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub(super) struct Usual {
+pub(crate) struct Usual {
     /// Sum of `difference / variance`.
     weighted: f64,
     /// Sum of `1 / variance`.
@@ -23,7 +23,7 @@ pub(super) struct Usual {
 
 impl Usual {
     /// Takes the difference of one window and its variance; `ln e` of each jump.
-    pub(super) fn update(&mut self, (difference, variance): (f64, f64)) -> [f64; PARTS] {
+    pub(crate) fn update(&mut self, (difference, variance): (f64, f64)) -> [f64; PARTS] {
         let before = *self;
         self.weighted += difference / variance;
         self.precision += 1.0 / variance;

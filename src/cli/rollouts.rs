@@ -1,0 +1,90 @@
+//! `haldane rollouts`: where every candidate stands, as the state topic says.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{command, print};
+use crate::config;
+use crate::error::{Error, Result};
+use crate::kafka::{Connection, states};
+use crate::output::text::{aligned, instant};
+use crate::plan::Plan;
+use crate::verdict::{RolloutState, Validity};
+
+/// Show where every candidate stands.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  haldane rollouts -c pipelines/flights.yaml
+  haldane rollouts -c pipelines/flights.yaml --json | jq '.[] | {candidate, state, sequence}'")]
+pub struct RolloutsArgs {
+    /// Pipeline file.
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Rollout; default: the pipeline's.
+    #[arg(long, value_name = "NAME")]
+    pub rollout: Option<String>,
+    /// Print the whole states as one JSON array.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Heads of the table's columns.
+const HEADS: [&str; 9] =
+    ["ROLLOUT", "CANDIDATE", "STATE", "VALIDITY", "AUTHORITY", "SEQUENCE", "CAP", "IN FORCE", "WAITS FOR APPROVAL"];
+
+/// Runs the command.
+pub fn run(args: &RolloutsArgs, out: &mut dyn Write) -> Result<()> {
+    let pipeline = config::load(&args.config)?;
+    let kafka = command::cluster(&pipeline, &args.config)?;
+    let rollout = args.rollout.as_ref().unwrap_or(&pipeline.plan.policy.rollout);
+    let states = states::read(&Connection::open(&kafka)?, rollout)?;
+    if args.json {
+        let text = serde_json::to_string_pretty(&states)
+            .map_err(|error| Error::internal("cannot write the states as JSON").because(error))?;
+        return print(out, &(text + "\n"));
+    }
+    if states.is_empty() {
+        return print(out, &format!("no candidate of rollout {rollout} has been judged yet\n"));
+    }
+    print(out, &table(&states, &pipeline.plan))
+}
+
+fn table(states: &[RolloutState], plan: &Plan) -> String {
+    let rows = states.iter().map(|state| row(state, plan));
+    let rows: Vec<[String; 9]> = std::iter::once(HEADS.map(str::to_owned)).chain(rows).collect();
+    aligned(&rows, 0)
+}
+
+fn row(state: &RolloutState, plan: &Plan) -> [String; 9] {
+    let validity = match state.validity {
+        Validity::Valid => "VALID",
+        Validity::Degraded => "DEGRADED",
+        Validity::Blind => "BLIND",
+    };
+    let authority = if state.people.frozen_until.is_some() { "FROZEN" } else { plan.policy.authority().name() };
+    let pending = state.pending.as_ref().map(|pending| {
+        let cap = pending.cap_pct.map_or_else(String::new, |cap| format!(" to {cap} %"));
+        let (signal, deadline) = (pending.signal.name(), instant(pending.deadline));
+        format!("{signal}{cap} until {deadline} ({})", brief(&pending.decision))
+    });
+    let in_force: Vec<&str> = state.in_force.iter().map(|id| brief(id)).collect();
+    let or_none = |text: String| if text.is_empty() { "-".to_owned() } else { text };
+    [
+        state.rollout.clone(),
+        format!("{} {}", state.model, state.candidate),
+        state.state.name().to_owned(),
+        validity.to_owned(),
+        authority.to_owned(),
+        state.sequence.to_string(),
+        state.cap_pct.map_or_else(|| "-".to_owned(), |cap| format!("{cap} %")),
+        or_none(in_force.join(" ")),
+        or_none(pending.unwrap_or_default()),
+    ]
+}
+
+/// As much of an id as tells it from others.
+fn brief(id: &str) -> &str {
+    id.get(..15).unwrap_or(id)
+}

@@ -1,0 +1,153 @@
+//! Calibration: whether outcomes come as often as scores promise, for each version by itself.
+//!
+//! Evidence against being calibrated (`infer::reliability`) is taken from the counts of all label windows so far, in the bins of
+//! the plan's first reliability table, and deflated by the design effect of losses. It must stand for the fewest windows in
+//! a row, so that one odd batch of labels does not act.
+//!
+//! * Only the candidate is not calibrated: it is contained. Its scores are not what the baseline's are.
+//! * Both are not: the world has moved, or labels come earlier for one outcome. It warns and blames nobody.
+//!
+//! **State**: three numbers per bin and version.
+
+use serde::{Deserialize, Serialize};
+
+use crate::infer::reliability::{Bin, log_e_calibration};
+use crate::plan::Action;
+use crate::summary::{Fixed, Quality};
+use crate::verdict::decision::Evidence;
+use crate::verdict::finding::Verdict;
+use crate::verdict::guard::Pair;
+use crate::verdict::guard::number::{count, e_value};
+use crate::verdict::guard::scene::{Scene, reason};
+
+const SOURCE: &str = "calibration";
+
+/// What is known of both versions; the candidate's first.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Calibration {
+    bins: [Vec<Counted>; 2],
+    log_es: [f64; 2],
+    /// Windows in a row in which evidence stood.
+    standing: [u32; 2],
+}
+
+/// One score bin.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+struct Counted {
+    n: u64,
+    score: Fixed,
+    positive: u64,
+}
+
+impl Calibration {
+    /// Takes the labels of a window.
+    pub(crate) fn update(&mut self, pair: Pair<'_, Quality>, deff: f64, alpha: f64) {
+        for (side, quality) in [pair.candidate, pair.baseline].into_iter().enumerate() {
+            let Some(table) = quality.width.first() else { continue };
+            let bins = &mut self.bins[side];
+            bins.resize(table.len(), Counted::default());
+            for (bin, more) in bins.iter_mut().zip(table) {
+                bin.n += more.n;
+                bin.score.merge(more.score);
+                bin.positive += more.positive;
+            }
+            let bin = |bin: &Counted| Bin { n: bin.n, predicted: bin.score.value(), positive: bin.positive };
+            let bins: Vec<Bin> = bins.iter().map(bin).collect();
+            self.log_es[side] = log_e_calibration(&bins) / deff;
+            let stands = self.log_es[side] >= -libm::log(alpha);
+            self.standing[side] = if stands { self.standing[side] + 1 } else { 0 };
+        }
+    }
+
+    /// Labels, and by how much scores promise too much.
+    fn excess(&self, side: usize) -> (u64, f64) {
+        let n: u64 = self.bins[side].iter().map(|bin| bin.n).sum();
+        let excess = |bin: &Counted| bin.score.value() - count(bin.positive);
+        (n, self.bins[side].iter().map(excess).sum::<f64>() / count(n.max(1)))
+    }
+
+    /// Adds what miscalibration calls for.
+    pub(crate) fn rule(&self, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+        let alpha = scene.guard.alpha;
+        if self.bins[0].is_empty() {
+            return;
+        }
+        let e = e_value(self.log_es[0]);
+        verdict.spend(SOURCE, alpha, e);
+        if self.standing[0] < scene.guard.windows_min {
+            return;
+        }
+        let world = self.standing[1] > 0;
+        let ((n, excess), (n_baseline, of_baseline)) = (self.excess(0), self.excess(1));
+        let (action, text) = if world {
+            (Action::Warn, "neither version is calibrated: the world has moved, or labels are not complete")
+        } else {
+            verdict.cleared = false;
+            (Action::Contain, "the candidate is not calibrated, the baseline version is")
+        };
+        let text =
+            format!("{text}; scores less outcomes are {excess:+.4} on average, the baseline's {of_baseline:+.4}");
+        let evidence = Evidence {
+            metric: "calibration_in_the_large".to_owned(),
+            convention: "score_less_outcome".to_owned(),
+            estimate: excess,
+            e_value: Some(e),
+            alpha: Some(alpha),
+            n_candidate: n,
+            n_baseline,
+            breaches: (self.standing[0], self.standing[0]),
+            flags: if world { vec!["world".to_owned()] } else { Vec::new() },
+            ..scene.evidence(SOURCE, "reliability")
+        };
+        let reason = reason("CALIBRATION_REGRESSION", text);
+        verdict.findings.push(scene.finding(SOURCE, action, reason, vec![evidence]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::GuardPlan;
+    use crate::summary::quality::ReliabilityBin;
+    use crate::verdict::guard::tests::judged;
+
+    /// Ten bins in which this share of every hundred predictions more than promised comes true.
+    fn quality(more: i64) -> Quality {
+        let bin = |place: i64| {
+            let mut score = Fixed::default();
+            (0..100).for_each(|_| score.add(f64::from(u32::try_from(place * 10 + 5).unwrap()) / 100.0));
+            let positive = u64::try_from((place * 10 + 5 + more).clamp(0, 100)).unwrap();
+            ReliabilityBin { n: 100, positive, score }
+        };
+        Quality { n: 1000, width: vec![(0..10).map(bin).collect()], ..Quality::default() }
+    }
+
+    fn actions(candidate: i64, baseline: i64, windows: u32) -> Vec<Action> {
+        let (guard, mut calibration, mut verdict) = (GuardPlan::default(), Calibration::default(), Verdict::default());
+        let (candidate, baseline) = (quality(candidate), quality(baseline));
+        let pair = Pair { candidate: &candidate, baseline: &baseline };
+        (0..windows).for_each(|_| calibration.update(pair, 1.0, guard.alpha));
+        judged(|judged| {
+            let scene = Scene { judged, guard: &guard, model: "m", version: "v2", baseline: "v1" };
+            calibration.rule(scene, &mut verdict);
+        });
+        verdict.findings.iter().map(|finding| finding.action).collect()
+    }
+
+    #[test]
+    fn a_calibrated_candidate_is_left_alone() {
+        assert_eq!(actions(0, 5, 30), []);
+    }
+
+    #[test]
+    fn one_that_alone_is_not_is_contained_and_the_world_is_warned_of() {
+        assert_eq!(actions(5, 0, 30), [Action::Contain]);
+        assert_eq!(actions(5, 5, 30), [Action::Warn]);
+    }
+
+    #[test]
+    fn one_batch_of_labels_does_not_act() {
+        assert_eq!(actions(40, 0, 2), []);
+        assert_eq!(actions(40, 0, 3), [Action::Contain]);
+    }
+}

@@ -1,0 +1,68 @@
+//! What is being judged: the frame that every guard's findings and evidence share.
+
+use crate::plan::{Action, GuardPlan};
+use crate::verdict::decision::{Evidence, Reason};
+use crate::verdict::finding::{Finding, LedgerEntry, Verdict};
+use crate::verdict::judged::Judged;
+
+/// One candidate in one window.
+#[derive(Clone, Copy)]
+pub(crate) struct Scene<'a, 'j> {
+    pub(crate) judged: &'a Judged<'j>,
+    pub(crate) guard: &'a GuardPlan,
+    pub(crate) model: &'a str,
+    /// The version that is judged.
+    pub(crate) version: &'a str,
+    pub(crate) baseline: &'a str,
+}
+
+impl Scene<'_, '_> {
+    /// Evidence of a guard against the baseline version, its numbers yet to be filled in.
+    pub(crate) fn evidence(&self, rule: &str, test: &str) -> Evidence {
+        Evidence {
+            rule: rule.to_owned(),
+            metric: String::new(),
+            column: String::new(),
+            segment: String::new(),
+            baseline_kind: format!("concurrent:{}", self.baseline),
+            convention: String::new(),
+            estimate: 0.0,
+            lo: None,
+            hi: None,
+            bound: 0.0,
+            test: test.to_owned(),
+            e_value: None,
+            alpha: None,
+            margin: None,
+            n_candidate: 0,
+            n_baseline: 0,
+            breaches: (0, 0),
+            window: (self.judged.start, self.judged.end),
+            reference: String::new(),
+            flags: Vec::new(),
+        }
+    }
+
+    /// A finding that gathered evidence calls for; it needs no confirmation.
+    pub(crate) fn finding(&self, source: &str, action: Action, reason: Reason, evidence: Vec<Evidence>) -> Finding {
+        let cap_pct = (action == Action::Contain).then_some(self.guard.contain_to_pct);
+        Finding { source: source.to_owned(), action, cap_pct, hard: true, reason, evidence }
+    }
+}
+
+/// A reason by its code.
+pub(crate) fn reason(code: &str, text: String) -> Reason {
+    Reason { code: code.to_owned(), text }
+}
+
+impl Verdict {
+    /// Writes a line of the error budget, which acts at `1 / alpha`.
+    pub(crate) fn spend(&mut self, name: &str, alpha: f64, e_value: f64) {
+        self.account(name, alpha, e_value, 1.0 / alpha);
+    }
+
+    /// Writes a line of the error budget.
+    pub(crate) fn account(&mut self, name: &str, alpha: f64, e_value: f64, threshold: f64) {
+        self.ledger.push(LedgerEntry { name: name.to_owned(), alpha, e_value, threshold });
+    }
+}

@@ -1,0 +1,115 @@
+//! Sample ratio: whether the candidate gets the share of traffic that it was declared to get.
+//!
+//! If it does not, events of one side are lost or users are not assigned at random, and no comparison means what it says
+//! (Fabijan et al., Diagnosing sample ratio mismatch in online controlled experiments, KDD 2019). So the verdict is void:
+//! exposure is held, nothing is safe, and the data count as degraded; nobody is rolled back for it.
+//!
+//! The null is a share within 5 % of the declared one, as declarations are rounded and ramps lag. The window in which a
+//! declaration changes is left out. Users who come back make requests alike; the design effect of the share is taken from
+//! buckets of entities, else as configured. **State**: ten bets and 64 buckets.
+
+use serde::{Deserialize, Serialize};
+
+use crate::infer::deff::{Buckets, design_effect_of_means};
+use crate::infer::two_sample::Arm;
+use crate::metric::row::ALL_VERSIONS;
+use crate::metric::view::ViewKey;
+use crate::plan::Action;
+use crate::summary::Traffic;
+use crate::verdict::decision::Evidence;
+use crate::verdict::finding::{Validity, Verdict};
+use crate::verdict::guard::limit::Beyond;
+use crate::verdict::guard::number::{count, float};
+use crate::verdict::guard::scene::{Scene, reason};
+use crate::verdict::guard::watch::Both;
+
+const SOURCE: &str = "share";
+/// How far the observed share may be from the declared one, as a share of it.
+const TOLERATED: f64 = 0.05;
+/// Shares that are bet on, as factors on the edges of what is tolerated.
+const ABOVE: [f64; 5] = [1.03, 1.1, 1.3, 2.0, 5.0];
+const BELOW: [f64; 5] = [0.97, 0.9, 0.7, 0.4, 0.1];
+/// Chance to call a share that is right wrong.
+const ALPHA: f64 = 1e-4;
+
+/// What is known about the candidate's share.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Share {
+    declared: Option<f64>,
+    above: Beyond,
+    below: Beyond,
+    /// Requests of both versions by entity, and those of the candidate.
+    split: Buckets,
+    entities_known: bool,
+    total: Arm,
+}
+
+impl Share {
+    /// Takes one window.
+    pub(crate) fn update(&mut self, both: &Both<'_, Traffic>, scene: Scene<'_, '_>) {
+        let declared = (scene.judged.exposure)(scene.model, scene.version).declared_pct.map(|pct| pct / 100.0);
+        let before = std::mem::replace(&mut self.declared, declared);
+        let (Some(declared), true) = (declared, declared == before) else { return };
+        let all = ViewKey { version: ALL_VERSIONS.to_owned(), ..both.candidate.clone() };
+        let Some((all, pair)) = both.views.get(&all).zip(both.pair("")) else { return };
+        if declared <= 0.0 || declared * (1.0 + TOLERATED) >= 1.0 {
+            return;
+        }
+        self.entities_known = !pair.candidate.entities.is_empty() && !pair.baseline.entities.is_empty();
+        for (bucket, asked) in (0..).zip(&pair.candidate.entities) {
+            self.split.add(bucket, asked.requests, i64::try_from(asked.requests).unwrap_or(i64::MAX));
+        }
+        for (bucket, asked) in (0..).zip(&pair.baseline.entities) {
+            self.split.add(bucket, asked.requests, 0);
+        }
+        let arm = Arm { n: all.rates.requests, x: count(pair.candidate.rates.requests) };
+        let cap = libm::log(float(ABOVE.len() + BELOW.len()) / ALPHA) / f64::from(scene.guard.windows_min.max(1));
+        let cap = cap * self.design_effect(scene);
+        self.above.update(arm, declared * (1.0 + TOLERATED), &ABOVE, cap);
+        self.below.update(arm, declared * (1.0 - TOLERATED), &BELOW, cap);
+        self.total = self.total.plus(arm);
+    }
+
+    fn design_effect(&self, scene: Scene<'_, '_>) -> f64 {
+        if !self.entities_known {
+            return scene.guard.design_effect.max(1.0);
+        }
+        let (n, x) = self.split.totals();
+        let variance = x / n * (1.0 - x / n);
+        design_effect_of_means(&self.split, &self.split, variance, variance)
+    }
+
+    /// Adds what a wrong share calls for.
+    pub(crate) fn rule(&self, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+        let Some(declared) = self.declared else { return };
+        let deff = self.design_effect(scene);
+        let e = f64::midpoint(self.above.e(deff), self.below.e(deff));
+        verdict.spend("share", ALPHA, e);
+        if e < 1.0 / ALPHA {
+            return;
+        }
+        verdict.validity = verdict.validity.max(Validity::Degraded);
+        verdict.cleared = false;
+        verdict.safe = false;
+        let observed = self.total.x / count(self.total.n.max(1));
+        let text = format!(
+            "the candidate got {:.2} % of all requests, declared are {:.2} %: comparisons of the versions are void",
+            observed * 100.0,
+            declared * 100.0
+        );
+        let evidence = Evidence {
+            metric: "throughput".to_owned(),
+            baseline_kind: String::new(),
+            convention: "share".to_owned(),
+            estimate: observed,
+            bound: declared,
+            e_value: Some(e),
+            alpha: Some(ALPHA),
+            margin: Some(1.0 + TOLERATED),
+            n_candidate: self.total.n,
+            flags: vec!["verdict_void".to_owned()],
+            ..scene.evidence(SOURCE, "sample_ratio")
+        };
+        verdict.findings.push(scene.finding(SOURCE, Action::Hold, reason("TRAFFIC_MISMATCH", text), vec![evidence]));
+    }
+}

@@ -1,0 +1,166 @@
+//! From drafts to decisions: who may act, the place in the sequence, what is replaced, and the identity.
+
+use super::{Draft, Effect, Pending, RolloutState, State};
+use crate::event::{Micros, SECOND};
+use crate::plan::{Authority, Plan, Signal, WindowKind};
+use crate::verdict::decision::{Approval, Decision, DecisionInputs, Exposure, Precondition};
+use crate::verdict::finding::LedgerEntry;
+
+/// On which occasion something is decided: a judged window, or a command.
+pub(crate) struct Occasion<'a> {
+    pub(crate) plan: &'a Plan,
+    /// Start and end of the window; of a command, when it was written.
+    pub(crate) span: (Micros, Micros),
+    pub(crate) offsets: &'a [(String, u32, i64, i64)],
+    pub(crate) ledger: &'a [LedgerEntry],
+}
+
+impl Occasion<'_> {
+    /// Makes a draft the rollout's next decision.
+    pub(crate) fn publish(&self, state: &mut RolloutState, draft: Draft) -> Decision {
+        let authority = self.authority(state, &draft);
+        let supersedes = if draft.replaces() { state.in_force.clone() } else { Vec::new() };
+        let mut decision = Decision {
+            id: String::new(),
+            sequence: state.sequence + 1,
+            episode: state.episode.clone(),
+            time: self.span.1,
+            action: draft.signal,
+            cap_pct: draft.cap_pct,
+            rollout: state.rollout.clone(),
+            model: state.model.clone(),
+            candidate: state.candidate.clone(),
+            baseline: state.baseline.clone(),
+            denied_versions: denied(state),
+            precondition: Precondition {
+                candidate: state.candidate.clone(),
+                state: draft.from.0.name().to_owned(),
+                state_sequence: format!("{:020}", state.sequence),
+            },
+            supersedes,
+            authority,
+            approval: self.approval(authority, &draft),
+            severity: draft.severity,
+            causation: draft.causation.clone(),
+            reason: draft.reason.clone(),
+            evidence: draft.evidence.clone(),
+            exposure: Exposure { declared_pct: state.declared_pct, observed_pct: state.observed_pct },
+            inputs: self.inputs(),
+            ledger: self.ledger.to_vec(),
+            lease_s: self.lease_s(draft.signal),
+            drill: false,
+        };
+        decision.id = decision.digest(self.span.0);
+        if decision.episode.is_empty() {
+            decision.episode.clone_from(&decision.id);
+        }
+        state.sequence = decision.sequence;
+        if draft.replaces() {
+            self.settle(state, &draft, &decision);
+        }
+        decision
+    }
+
+    fn inputs(&self) -> DecisionInputs {
+        DecisionInputs {
+            offsets: self.offsets.to_vec(),
+            policy: self.plan.digest.clone(),
+            reference: self.plan.reference.as_ref().map(|reference| reference.id.clone()).unwrap_or_default(),
+            engine: concat!("haldane ", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+
+    fn authority(&self, state: &RolloutState, draft: &Draft) -> Authority {
+        let moves = draft.signal.restricts() || draft.signal.permits();
+        let of_signal = self.plan.policy.stages.authority.iter().find(|(signal, _)| *signal == draft.signal);
+        let usual = of_signal.map_or(self.plan.policy.authority(), |(_, authority)| *authority);
+        match usual {
+            _ if draft.by_person => Authority::Auto,
+            _ if moves && state.frozen() => Authority::Frozen,
+            Authority::Approval if !moves || draft.unasked => Authority::Auto,
+            usual => usual,
+        }
+    }
+
+    fn approval(&self, authority: Authority, draft: &Draft) -> Option<Approval> {
+        let asks = authority == Authority::Approval;
+        (asks || !draft.granted.is_empty()).then(|| Approval {
+            required: self.plan.policy.stages.approval.quorum,
+            granted: draft.granted.clone(),
+            deadline: self.span.1.saturating_add(self.plan.policy.stages.approval.deadline),
+            on_timeout: Signal::Hold,
+        })
+    }
+
+    /// A permission lapses with its windows; a restriction must be renewed.
+    fn lease_s(&self, signal: Signal) -> u64 {
+        let stages = &self.plan.policy.stages;
+        let (WindowKind::Sliding { slide: every, .. } | WindowKind::AtLeast { size_max: every, .. }) =
+            self.plan.time.window;
+        match signal {
+            Signal::PromoteOk => {
+                u64::try_from(every / SECOND).unwrap_or(0).saturating_mul(stages.permit_windows.into())
+            }
+            _ => stages.lease_s,
+        }
+    }
+
+    /// What holds once the decision is out.
+    fn settle(&self, state: &mut RolloutState, draft: &Draft, decision: &Decision) {
+        let waits = decision.authority == Authority::Approval;
+        let pending = || Pending {
+            decision: decision.id.clone(),
+            signal: draft.signal,
+            cap_pct: draft.cap_pct,
+            granted: Vec::new(),
+            deadline: decision.approval.as_ref().map_or(Micros::MAX, |approval| approval.deadline),
+            before: draft.from.0,
+            cap_before: draft.from.1,
+        };
+        state.pending = waits.then(pending);
+        if waits && draft.signal == Signal::Resume {
+            return;
+        }
+        let holds = draft.signal.is_adverse() || draft.signal.permits();
+        state.in_force = if holds { vec![decision.id.clone()] } else { Vec::new() };
+        state.people.unissued = decision.authority == Authority::Frozen;
+        if let Some(cap_pct) = draft.cap_pct.filter(|_| draft.signal.restricts()) {
+            let issued = !waits && decision.authority != Authority::Frozen;
+            state.effect = Some(Effect::of(&decision.id, decision.time, cap_pct, issued, &self.plan.policy.stages));
+        }
+        if draft.signal.is_adverse() && state.episode.is_empty() {
+            state.episode.clone_from(&decision.episode);
+        }
+        self.permit(state, draft, waits);
+    }
+
+    /// Exposure may rise, once nobody has to be asked any more.
+    fn permit(&self, state: &mut RolloutState, draft: &Draft, waits: bool) {
+        let plan = &self.plan.policy.stages;
+        match draft.signal {
+            Signal::PromoteOk if state.step < plan.top() => state.enter(State::Passed),
+            Signal::PromoteOk | Signal::Resume => state.enter(state.unrestricted(plan)),
+            _ => return,
+        }
+        if waits {
+            return;
+        }
+        state.counts.in_state = 0;
+        let full = draft.cap_pct.is_none_or(|cap| cap >= 100.0);
+        state.cap_pct = if full { None } else { state.cap_pct.and(draft.cap_pct) };
+        state.people.forced &= draft.by_person;
+        state.people.passed |= full && draft.signal == Signal::PromoteOk;
+    }
+}
+
+impl Draft {
+    /// Whether it takes the place of what was in force.
+    fn replaces(&self) -> bool {
+        !self.note && !matches!(self.signal, Signal::Heartbeat | Signal::Freeze | Signal::Unfreeze)
+    }
+}
+
+fn denied(state: &RolloutState) -> Vec<String> {
+    let denied = state.state.severity() == crate::plan::Action::Rollback;
+    if denied { vec![state.candidate.clone()] } else { Vec::new() }
+}

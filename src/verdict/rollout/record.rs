@@ -1,0 +1,259 @@
+//! All that is known of one candidate: the record on the state topic, and all the judge needs to go on after a restart.
+
+use serde::{Deserialize, Serialize};
+
+use super::State;
+use crate::event::Micros;
+use crate::plan::{Action, RolloutPlan, Signal};
+use crate::verdict::command::Position;
+use crate::verdict::finding::Validity;
+use crate::verdict::guard::Memory;
+
+/// Where a rollout stands, keyed by rollout, model and candidate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RolloutState {
+    /// Rollout name.
+    pub rollout: String,
+    /// Model.
+    pub model: String,
+    /// Version that is judged.
+    pub candidate: String,
+    /// Version to go back to.
+    pub baseline: String,
+    /// The verdict so far.
+    pub state: State,
+    /// Whether the last window's data could be trusted. It never makes a verdict worse.
+    pub validity: Validity,
+    /// Step of the ladder that exposure is at, from 0.
+    pub step: usize,
+    /// Last decision's sequence number; 0 before the first.
+    pub sequence: u64,
+    /// Reason code of the restriction in force, or of the last one.
+    pub cause: String,
+    /// Cap in force, percent.
+    pub cap_pct: Option<f64>,
+    /// Ids of decisions in force.
+    pub in_force: Vec<String>,
+    /// First decision of the current episode, or empty.
+    pub episode: String,
+    /// Declared share of traffic, percent.
+    pub declared_pct: Option<f64>,
+    /// Share of the last window's predictions, percent.
+    pub observed_pct: f64,
+    /// End of the first window it was seen in.
+    pub since: Micros,
+    /// The last judgement that was taken in: when it fell due (event time) and of which kind (0 traffic, 1 quality).
+    pub judged_upto: Position,
+    /// Windows counted.
+    pub counts: Counts,
+    /// What stands against it.
+    pub standing: Vec<Standing>,
+    /// What is missing before it can pass.
+    pub waits_for: Vec<String>,
+    /// The last restriction, and whether it was seen to work.
+    pub effect: Option<Effect>,
+    /// The decision that waits for approval.
+    pub pending: Option<Pending>,
+    /// What people have said.
+    pub people: People,
+    /// Per rule and watched number: which of the last windows breached, newest first.
+    pub history: Vec<RuleHistory>,
+    /// What guards remember; `None` without guards.
+    pub memory: Option<Memory>,
+}
+
+/// Windows counted (each window once, when its traffic is judged).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// With data of the candidate.
+    pub warm: u32,
+    /// Since the state was entered.
+    pub in_state: u32,
+    /// Since the step was reached.
+    pub at_step: u32,
+    /// In a row at another step than the one counted.
+    pub off_step: u32,
+    /// In a row without adverse evidence.
+    pub clear: u32,
+    /// In a row without the data to judge it.
+    pub blind: u32,
+    /// In a row with no traffic to speak of.
+    pub idle: u32,
+    /// Restrictions lifted in this episode.
+    pub relaxations: u32,
+    /// Since it became stable; 0 while it is not.
+    pub stable: u32,
+    /// Whether a person was asked what to do at this step.
+    pub asked: bool,
+}
+
+/// A finding that stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Rule or guard.
+    pub source: String,
+    /// Kind of judgement that it comes from (0 traffic, 1 quality).
+    pub kind: u8,
+    /// What it calls for.
+    pub action: Action,
+    /// Judgements in a row.
+    pub windows: u32,
+}
+
+/// Whether a restriction does what it asks for, as far as traffic shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Effect {
+    /// The decision.
+    pub decision: String,
+    /// When it was decided (event time).
+    pub asked_at: Micros,
+    /// Share of traffic that is allowed, percent.
+    pub cap_pct: f64,
+    /// Whether somebody may act on it yet.
+    pub issued: bool,
+    /// Whether an actuator said that it was applied.
+    pub acked: bool,
+    /// Whether an actuator said that it will not or cannot be applied.
+    pub refused: bool,
+    /// Windows in a row in which traffic was above the cap.
+    pub unseen: u32,
+    /// The next of these after which it is asserted again.
+    pub reassert_at: u32,
+    /// How often it was asserted again.
+    pub reasserted: u32,
+    /// End of the first window in which traffic was at or below the cap.
+    pub seen_at: Option<Micros>,
+    /// From the decision to that window: the time to contain.
+    pub took_us: Option<Micros>,
+}
+
+/// A decision that waits for approval.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pending {
+    /// Its id.
+    pub decision: String,
+    /// What it asks for.
+    pub signal: Signal,
+    /// Its cap.
+    pub cap_pct: Option<f64>,
+    /// Who has approved.
+    pub granted: Vec<String>,
+    /// Until when it waits (event time).
+    pub deadline: Micros,
+    /// State before it.
+    pub before: State,
+    /// Cap in force before it.
+    pub cap_before: Option<f64>,
+}
+
+/// What people have said about a candidate.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct People {
+    /// A person restricted it: only a person lifts that.
+    pub pinned: bool,
+    /// A person lifted or promoted it: automation may hold and call people, no more.
+    pub forced: bool,
+    /// What is in force was decided during a freeze, and nobody may act on it yet.
+    pub unissued: bool,
+    /// A permission to serve everybody was given.
+    pub passed: bool,
+    /// Frozen until windows end at or after this time.
+    pub frozen_until: Option<Micros>,
+    /// Whether the freeze is the whole rollout's, so that candidates yet to come are frozen too.
+    pub frozen_all: bool,
+    /// Watched at 100 % until windows end at or after this time.
+    pub bake_until: Option<Micros>,
+    /// What is shown but does not act.
+    pub mutes: Vec<Mute>,
+    /// Findings (source and severity) that a person has seen and overruled, while they stand.
+    pub overruled: Vec<(String, Action)>,
+    /// Ids of the last commands.
+    pub commands: Vec<String>,
+}
+
+/// What is shown but does not act.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mute {
+    /// Metric.
+    pub metric: String,
+    /// Column, or any.
+    pub column: Option<String>,
+    /// Segment, or any.
+    pub segment: Option<String>,
+    /// Until windows end at or after this time.
+    pub until: Micros,
+}
+
+/// Which of the last windows breached one rule on one watched number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleHistory {
+    /// Rule name.
+    pub rule: String,
+    /// Column and segment, joined by `@`.
+    pub scope: String,
+    /// Newest first; `true` = breached.
+    pub breached: Vec<bool>,
+}
+
+impl RolloutState {
+    /// A candidate that has just been heard of, and the version to go back to.
+    #[must_use]
+    pub fn new(rollout: &str, model: &str, candidate: &str, baseline: &str) -> Self {
+        Self {
+            rollout: rollout.to_owned(),
+            model: model.to_owned(),
+            candidate: candidate.to_owned(),
+            baseline: baseline.to_owned(),
+            state: State::Registered,
+            validity: Validity::Valid,
+            step: 0,
+            sequence: 0,
+            cause: String::new(),
+            cap_pct: None,
+            in_force: Vec::new(),
+            episode: String::new(),
+            declared_pct: None,
+            observed_pct: 0.0,
+            since: Micros::MIN,
+            judged_upto: (Micros::MIN, 0),
+            counts: Counts::default(),
+            standing: Vec::new(),
+            waits_for: Vec::new(),
+            effect: None,
+            pending: None,
+            people: People::default(),
+            history: Vec::new(),
+            memory: None,
+        }
+    }
+
+    /// Goes to another state, whose windows are counted anew.
+    pub(crate) fn enter(&mut self, state: State) {
+        if state != self.state {
+            self.state = state;
+            self.counts.in_state = 0;
+        }
+    }
+
+    /// The state without any restriction, at the exposure it has.
+    pub(crate) fn unrestricted(&self, plan: &RolloutPlan) -> State {
+        if self.counts.stable > 0 {
+            State::Stable
+        } else if self.step >= plan.top() {
+            State::Baking
+        } else if self.counts.warm < plan.warmup_windows {
+            State::Warming
+        } else {
+            State::Observing
+        }
+    }
+
+    /// What is known of its share of traffic, percent: what was declared, else what was seen.
+    pub(crate) fn share_pct(&self) -> f64 {
+        self.declared_pct.unwrap_or(self.observed_pct)
+    }
+
+    pub(crate) fn frozen(&self) -> bool {
+        self.people.frozen_until.is_some()
+    }
+}

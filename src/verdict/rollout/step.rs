@@ -1,0 +1,139 @@
+//! One judged window: what is counted, and in which order the parts of the machine have their say.
+
+use super::{Draft, RolloutState, Standing, State, advance, effect, people, relax, restrict};
+use crate::event::Micros;
+use crate::plan::RolloutPlan;
+use crate::verdict::decision::Exposure;
+use crate::verdict::finding::{Finding, Validity, Verdict};
+use crate::verdict::judged::Kind;
+
+/// What a judgement says about a candidate beside its evidence.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window {
+    /// End (event time).
+    pub(crate) end: Micros,
+    pub(crate) kind: Kind,
+    pub(crate) exposure: Exposure,
+    /// Whether it holds data of the candidate.
+    pub(crate) candidate_seen: bool,
+    /// Whether it holds data of the baseline version.
+    pub(crate) baseline_seen: bool,
+    /// Whether no rule of the pipeline has breached in the windows that it looks back on.
+    pub(crate) rules_clean: bool,
+}
+
+impl Window {
+    fn validity(&self, verdict: &Verdict) -> Validity {
+        let seen = self.candidate_seen && self.baseline_seen;
+        if seen { verdict.validity } else { Validity::Blind }
+    }
+}
+
+/// What evidence says, with muted and overruled findings set apart.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    /// Findings that count.
+    pub(crate) findings: Vec<Finding>,
+    /// Findings that are shown only.
+    pub(crate) shown: Vec<Finding>,
+    /// No finding stands, nothing is suspicious, and no rule has breached lately.
+    pub(crate) calm: bool,
+    /// Calm, and every cause of restriction is refuted.
+    pub(crate) cleared: bool,
+    pub(crate) suspicious: bool,
+    /// Shown to be safe, on data that can be trusted.
+    pub(crate) safe: bool,
+}
+
+/// Takes a judged window in. Decisions are drafts of what to say, in order.
+pub(crate) fn step(state: &mut RolloutState, window: &Window, verdict: Verdict, plan: &RolloutPlan) -> Vec<Draft> {
+    let traffic = window.kind == Kind::Traffic;
+    if traffic {
+        count(state, window, &verdict, plan);
+    }
+    let heard = hear(state, window, verdict);
+    let mut drafts = Vec::new();
+    if traffic {
+        state.counts.clear = if heard.calm && state.sighted() { state.counts.clear.saturating_add(1) } else { 0 };
+        drafts.extend(people::expire(state, window.end));
+        drafts.extend(effect::watch(state, window, plan));
+    }
+    if state.state.is_live() {
+        let restricted = restrict::restrict(state, &heard, plan);
+        let free = restricted.is_none() && traffic;
+        drafts.extend(restricted);
+        if free {
+            drafts.extend(relax::relax(state, &heard, plan).or_else(|| advance::advance(state, window, &heard, plan)));
+            relax::end_episode(state, plan);
+        }
+    }
+    drafts
+}
+
+/// Counts a window.
+fn count(state: &mut RolloutState, window: &Window, verdict: &Verdict, plan: &RolloutPlan) {
+    state.validity = window.validity(verdict);
+    state.declared_pct = window.exposure.declared_pct.or(state.declared_pct);
+    state.observed_pct = window.exposure.observed_pct;
+    let one_more = |count: u32, counts: bool| if counts { count.saturating_add(1) } else { 0 };
+    let counts = &mut state.counts;
+    counts.in_state = counts.in_state.saturating_add(1);
+    counts.warm = counts.warm.saturating_add(u32::from(window.candidate_seen));
+    counts.blind = one_more(counts.blind, state.validity == Validity::Blind);
+    counts.idle = one_more(counts.idle, state.observed_pct <= plan.share_epsilon_pct);
+    counts.stable = one_more(counts.stable, counts.stable > 0);
+    advance::find_step(state, plan);
+}
+
+/// Sorts what evidence says.
+fn hear(state: &mut RolloutState, window: &Window, verdict: Verdict) -> Heard {
+    let (findings, mut shown) = people::mute(&state.people.mutes, verdict.findings);
+    stand(state, window.kind, &findings);
+    let people = &state.people;
+    let (overruled, findings): (Vec<_>, Vec<_>) =
+        findings.into_iter().partition(|finding| people::overruled(people, finding));
+    shown.extend(overruled);
+    let suspicious = verdict.suspicious && state.people.overruled.is_empty();
+    let calm = state.standing.is_empty() && !verdict.suspicious && window.rules_clean;
+    state.waits_for = verdict.waits_for;
+    Heard {
+        findings,
+        shown,
+        calm,
+        cleared: calm && verdict.cleared,
+        suspicious,
+        safe: verdict.safe && state.validity == Validity::Valid,
+    }
+}
+
+/// Notes for how many judgements of this kind in a row each finding has stood.
+fn stand(state: &mut RolloutState, kind: Kind, findings: &[Finding]) {
+    let kind = kind as u8;
+    let (before, mut standing): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut state.standing).into_iter().partition(|one| one.kind == kind);
+    for finding in findings {
+        let known = before.iter().find(|one| one.source == finding.source);
+        let windows = known.map_or(0, |one| one.windows).saturating_add(1);
+        standing.push(Standing { source: finding.source.clone(), kind, action: finding.action, windows });
+    }
+    standing.sort_by(|a, b| (a.kind, &a.source).cmp(&(b.kind, &b.source)));
+    state.people.overruled.retain(|(source, _)| standing.iter().any(|one| one.source == *source));
+    state.standing = standing;
+}
+
+impl RolloutState {
+    /// Whether data can be trusted to show that nothing is wrong.
+    pub(crate) fn sighted(&self) -> bool {
+        self.validity != Validity::Blind
+    }
+
+    /// Whether anybody is asked, or has said that nothing is to move.
+    pub(crate) fn waits(&self) -> bool {
+        self.pending.is_some() || self.frozen() || self.people.pinned
+    }
+
+    /// Whether it has served too little to be judged.
+    pub(crate) fn is_new(&self) -> bool {
+        matches!(self.state, State::Registered | State::Warming)
+    }
+}
