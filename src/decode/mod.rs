@@ -15,7 +15,7 @@ mod number;
 mod rows;
 mod scanner;
 mod text;
-mod time;
+pub(crate) mod time;
 mod trie;
 mod validate;
 

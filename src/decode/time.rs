@@ -31,7 +31,7 @@ pub(super) fn from_float(value: f64, format: TimeFormat) -> Option<Micros> {
 }
 
 /// `2013-05-03T12:00:00.5+02:00` in microseconds; also with a space or lower-case letters, and with a leap second.
-pub(super) fn from_rfc3339(text: &[u8]) -> Option<Micros> {
+pub(crate) fn from_rfc3339(text: &[u8]) -> Option<Micros> {
     let (date, rest) = text.split_at_checked(10)?;
     let (&separator, rest) = rest.split_first()?;
     let (clock, rest) = rest.split_at_checked(8)?;

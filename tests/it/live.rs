@@ -145,9 +145,8 @@ impl Stage {
         let mut decisions = Vec::new();
         let connection = Connection::open(&self.settings).unwrap();
         whole_topic::read(&connection, &self.settings.topics.control, |message| {
-            decisions.extend(
-                cloud_event::body_of::<Decision>(message, cloud_event::DECISION).map(std::result::Result::unwrap),
-            );
+            decisions
+                .extend(cloud_event::body_of::<Decision>(message, cloud_event::DECISION).map(|body| body.unwrap()));
         })
         .unwrap();
         decisions
