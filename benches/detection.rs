@@ -47,11 +47,11 @@ fn kinds(names: Option<String>) -> Vec<&'static Kind> {
         let all = if is_measuring() { KINDS } else { &KINDS[..2] };
         return all.iter().collect();
     };
-    let named = |name: &str| match name.strip_suffix('*') {
+    let of_name = |name: &str| match name.strip_suffix('*') {
         Some(start) => KINDS.iter().filter(|kind| kind.name.starts_with(start)).collect(),
         None => vec![sim::kind(name).unwrap_or_else(|| panic!("no kind {name}"))],
     };
-    names.split(',').flat_map(named).collect()
+    names.split(',').flat_map(of_name).collect()
 }
 
 fn stream(world: &World) -> (Recipe, Stream) {

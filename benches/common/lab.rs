@@ -8,7 +8,7 @@ use haldane::batch::{EventBatch, TextArray};
 use haldane::config;
 use haldane::engine::Engine;
 use haldane::event::{EventKind, Micros, SECOND};
-use haldane::plan::{Action, GuardPlan, Plan};
+use haldane::plan::{Action, GuardPlan, Plan, Signal};
 use haldane::verdict::Decision;
 
 /// 1 January 2026.
@@ -132,8 +132,10 @@ pub(crate) fn windows_until(
     mut make: impl FnMut(u32, &mut Rows),
 ) -> Option<u32> {
     let mut lab = Lab::new(plan);
+    let actions = [Action::Hold, Action::Contain, Action::Rollback].into_iter().filter(|&action| action >= wanted);
+    let signals: Vec<Signal> = actions.map(Signal::from).collect();
     let severe = |decisions: Vec<Decision>| {
-        let found = decisions.into_iter().find(|decision| decision.action >= wanted);
+        let found = decisions.into_iter().find(|decision| signals.contains(&decision.action));
         found.map(|decision| u32::try_from((decision.time - START) / WINDOW).expect("windows since the start"))
     };
     for window in 0..windows {

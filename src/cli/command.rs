@@ -32,7 +32,6 @@ const EXIT_CODES: &str =
 
 /// What can be asked of a rollout.
 #[derive(Debug, Subcommand)]
-#[command(after_help = EXIT_CODES)]
 pub enum Request {
     /// Let a decision be carried out that waits for approval.
     #[command(after_help = format!("Examples:
@@ -55,6 +54,7 @@ pub enum Request {
         /// How far, percent; default: the next step of the ladder.
         #[arg(long, value_name = "PERCENT")]
         cap: Option<f64>,
+        /// What every request says.
         #[command(flatten)]
         common: Common,
     },
@@ -71,8 +71,10 @@ pub enum Request {
   haldane freeze -c fraud.yaml --until 4h --reason 'migration'
   haldane freeze -c fraud.yaml --candidate v2 --until 2026-11-30T06:00:00Z --reason 'weekend'\n\n{EXIT_CODES}"))]
     Freeze {
+        /// When it ends.
         #[command(flatten)]
         until: Until,
+        /// What every request says.
         #[command(flatten)]
         common: Common,
     },
@@ -93,8 +95,10 @@ pub enum Request {
         /// Segment, such as `country=DE`; default: any, and all traffic together.
         #[arg(long, value_name = "FIELD=VALUE")]
         segment: Option<String>,
+        /// When it ends.
         #[command(flatten)]
         until: Until,
+        /// What every request says.
         #[command(flatten)]
         common: Common,
     },
@@ -102,8 +106,10 @@ pub enum Request {
     #[command(after_help = format!("Examples:
   haldane extend-bake -c fraud.yaml --candidate v2 --until 7d --reason 'chargebacks come late'\n\n{EXIT_CODES}"))]
     ExtendBake {
+        /// When it ends.
         #[command(flatten)]
         until: Until,
+        /// What every request says.
         #[command(flatten)]
         common: Common,
     },
@@ -114,6 +120,7 @@ pub enum Request {
         /// The version.
         #[arg(long, value_name = "NAME")]
         to_version: String,
+        /// What every request says.
         #[command(flatten)]
         common: Common,
     },
@@ -134,6 +141,7 @@ pub enum Request {
         /// Share of traffic that the candidate has now, percent.
         #[arg(long, value_name = "PERCENT")]
         observed_cap: Option<f64>,
+        /// What every request says.
         #[command(flatten)]
         common: Common,
     },

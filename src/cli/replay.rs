@@ -1,5 +1,6 @@
 //! `haldane replay`: the engine over files. Prints what would have fired, and keeps it on request.
 
+mod commands;
 mod diff;
 
 use std::io::{IsTerminal as _, Write};
@@ -11,10 +12,11 @@ use clap::Args;
 use crate::config;
 use crate::engine::{Effects, Engine};
 use crate::error::{Error, Result};
-use crate::output::{DeadLetterWriter, DecisionWriter, Refusals, Summary, WindowWriter, count};
+use crate::output::{DeadLetterWriter, DecisionWriter, Refusals, ResultWriter, Summary, WindowWriter, count};
 use crate::plan::Plan;
 use crate::replay::{self, Options, Progress, Refused, Replay, Step};
 use crate::scan::Counts;
+use crate::verdict::Scheduled;
 
 /// Replay files through a pipeline and show what would have been decided.
 #[derive(Debug, Args)]
@@ -46,6 +48,13 @@ pub struct ReplayArgs {
     /// Write judged windows to this file, Parquet or JSON lines by its extension.
     #[arg(long, value_name = "FILE")]
     pub windows: Option<PathBuf>,
+    /// Carry out the commands of this file, JSON lines: commands by the time of their log, results of commands where they were
+    /// carried out.
+    #[arg(long, value_name = "FILE", conflicts_with = "diff")]
+    pub commands: Option<PathBuf>,
+    /// Write what became of the commands to this file as JSON lines.
+    #[arg(long, value_name = "FILE", requires = "commands")]
+    pub results: Option<PathBuf>,
     /// Write refused rows to this file as JSON lines.
     #[arg(long, value_name = "FILE")]
     pub dead_letter: Option<PathBuf>,
@@ -72,7 +81,8 @@ pub fn run(args: &ReplayArgs, out: &mut dyn Write) -> Result<()> {
     let progress = Progress::new(files.rows(), args.quiet);
     files.warnings().iter().for_each(|warning| progress.say(&format!("warning: {warning}")));
     let mut sinks = Sinks::create(args)?;
-    let counts = drive(&plan, files, &mut sinks, &progress)?;
+    let commands = args.commands.as_deref().map_or(Ok(Vec::new()), commands::read)?;
+    let counts = drive(&plan, files, commands, &mut sinks, &progress)?;
     progress.finish();
     let summary = format!("{counts}{}", sinks.finish()?);
     if args.quiet {
@@ -82,8 +92,15 @@ pub fn run(args: &ReplayArgs, out: &mut dyn Write) -> Result<()> {
 }
 
 /// Feeds every step to the engine and every effect to the sinks; tells what was counted.
-fn drive(plan: &Arc<Plan>, files: Replay, sinks: &mut Sinks, progress: &Progress) -> Result<String> {
+fn drive(
+    plan: &Arc<Plan>,
+    files: Replay,
+    commands: Vec<Scheduled>,
+    sinks: &mut Sinks,
+    progress: &Progress,
+) -> Result<String> {
     let mut engine = Engine::new(Arc::clone(plan), files.lanes());
+    commands.into_iter().for_each(|command| engine.schedule(command));
     for step in files {
         match step? {
             Step::Batch(batch) => {
@@ -110,6 +127,7 @@ struct Sinks {
     windows: Option<WindowWriter>,
     decisions: Option<DecisionWriter>,
     dead_letter: Option<DeadLetterWriter>,
+    results: Option<ResultWriter>,
     summary: Summary,
     refusals: Refusals,
 }
@@ -120,6 +138,7 @@ impl Sinks {
             windows: args.windows.as_deref().map(WindowWriter::create).transpose()?,
             decisions: args.decisions.as_deref().map(DecisionWriter::create).transpose()?,
             dead_letter: args.dead_letter.as_deref().map(DeadLetterWriter::create).transpose()?,
+            results: args.results.as_deref().map(ResultWriter::create).transpose()?,
             summary: Summary::default(),
             refusals: Refusals::default(),
         })
@@ -128,6 +147,7 @@ impl Sinks {
     fn take(&mut self, effects: &Effects) -> Result<()> {
         self.summary.add(effects);
         self.windows.iter_mut().try_for_each(|windows| windows.write(&effects.windows))?;
+        self.results.iter_mut().try_for_each(|results| results.write(&effects.results))?;
         self.decisions.iter_mut().try_for_each(|decisions| decisions.write(&effects.decisions))
     }
 
@@ -141,6 +161,7 @@ impl Sinks {
         self.windows.map_or(Ok(()), WindowWriter::finish)?;
         self.decisions.map_or(Ok(()), DecisionWriter::finish)?;
         self.dead_letter.map_or(Ok(()), DeadLetterWriter::finish)?;
+        self.results.map_or(Ok(()), ResultWriter::finish)?;
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         Ok(format!("{}{}", self.refusals.render(), self.summary.render(colour)))
     }

@@ -4,7 +4,7 @@
 //! default. Unknown keys are refused. What the keys mean together is decided in `resolve`.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::guards::GuardSection;
 use super::kafka::KafkaSection;

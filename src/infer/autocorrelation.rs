@@ -5,68 +5,102 @@
 //! once: `T` is the integrated autocorrelation time, by which dependence inflates the variance of a mean, of a stream whose
 //! neighbouring windows correlate by `rho`. `rho` is the lag-1 correlation of the windows' probits `Phi^-1(p)`.
 //!
-//! It is estimated online over the first 288 pairs of windows and then fixed: were it estimated for ever, a lasting change would
-//! pass for correlation and hide itself. Before a window is judged it is known from earlier windows only. One standard error,
-//! `1 / sqrt(pairs)`, is added while it is being learnt, so that a stream of which little is known speaks softly.
+//! It is estimated in blocks of 24 windows, around the mean of each, as the (lower) median over the first twelve blocks, from two on, less the bias
+//! of so short a series. A lasting change of level lies within one block at most and therefore does not pass for correlation, which
+//! would hide it. Before a window is judged it is known from earlier windows only. One standard error, `1 / sqrt(windows)`, is
+//! added while it is being learnt, so that of a stream of which little is known little is said.
 //!
 //! **Source**: Sokal, Monte Carlo Methods in Statistical Mechanics, 1989, section 3 (integrated time, here of an
-//! autoregression of order one); tempering by it is this project's own, measured in `tests/drift.rs`.
-//! **Assumes**: correlation falls about geometrically with the lag, and no change within the first day.
-//! **State**: six floats and a count. **Cost**: a quantile of the normal distribution per window.
+//! autoregression of order one); Kendall, Note on bias in the estimation of autocorrelation, Biometrika 41, 1954;
+//! tempering by it is this project's own, measured in `tests/drift.rs`.
+//! **Assumes**: correlation falls about geometrically with the lag.
+//! **State**: up to twelve correlations, and five floats and two counts for the block at hand. **Cost**: a quantile of the normal
+//! distribution per window.
 
 use serde::{Deserialize, Serialize};
 
 use super::normal::normal_quantile;
 
-/// Pairs of neighbouring windows that are learnt from: one day of windows of five minutes.
-const PAIRS_MAX: u32 = 288;
+/// Windows of a block, two hours of five minutes.
+const BLOCK: u32 = 24;
+/// Blocks that are learnt from, one day.
+const BLOCKS_MAX: usize = 12;
+/// Below this a block in which the level changed would decide.
+const BLOCKS_MIN: usize = 2;
 /// Beyond this the stream has no independent windows to speak of.
 const RHO_MAX: f64 = 0.95;
-/// A variance below this part of the mean square is rounding.
-const ALIKE: f64 = 1e-12;
 /// P-values nearer to 0 or 1 count as this near.
 const P_MIN: f64 = 1e-9;
+/// A variance below this part of the mean square is rounding.
+const ALIKE: f64 = 1e-12;
 
 /// What is known of how windows resemble their predecessors.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Autocorrelation {
-    last: Option<f64>,
-    pairs: u32,
-    sum_before: f64,
-    sum_after: f64,
-    square_before: f64,
-    square_after: f64,
+    windows: u32,
+    block: Block,
+    rhos: Vec<f64>,
+}
+
+/// Sums over the probits of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+struct Block {
+    n: u32,
+    first: f64,
+    last: f64,
+    sum: f64,
+    square: f64,
     product: f64,
+}
+
+impl Block {
+    fn update(&mut self, z: f64) {
+        if self.n == 0 {
+            self.first = z;
+        }
+        self.product += self.last * z;
+        self.last = z;
+        self.sum += z;
+        self.square += z * z;
+        self.n += 1;
+    }
+
+    /// The correlation of neighbours without its bias, `-(1 + 4 rho) / n`.
+    fn rho(&self) -> f64 {
+        let n = f64::from(self.n);
+        let mean = self.sum / n;
+        let variance = self.square - self.sum * mean;
+        // Windows that are all alike, such as those far within a tolerance, tell nothing.
+        if variance <= ALIKE * self.square {
+            return 0.0;
+        }
+        let covariance = self.product - mean * (2.0 * self.sum - self.first - self.last) + (n - 1.0) * mean * mean;
+        (n * covariance / variance + 1.0) / (n - 4.0)
+    }
 }
 
 impl Autocorrelation {
     /// Takes the p-value of the next window, in order.
     pub fn update(&mut self, p: f64) {
-        let after = normal_quantile(p.clamp(P_MIN, 1.0 - P_MIN));
-        if let Some(before) = self.last.replace(after)
-            && self.pairs < PAIRS_MAX
-        {
-            self.pairs += 1;
-            self.sum_before += before;
-            self.sum_after += after;
-            self.square_before += before * before;
-            self.square_after += after * after;
-            self.product += before * after;
+        if self.rhos.len() == BLOCKS_MAX {
+            return;
+        }
+        self.windows += 1;
+        self.block.update(normal_quantile(p.clamp(P_MIN, 1.0 - P_MIN)));
+        if self.block.n == BLOCK {
+            let rho = self.block.rho();
+            let at = self.rhos.partition_point(|&other| other <= rho);
+            self.rhos.insert(at, rho);
+            self.block = Block::default();
         }
     }
 
-    /// `rho`: the correlation of neighbours so far, nothing below zero, plus its standard error.
+    /// `rho`: the median over blocks, nothing below zero, plus its standard error.
     #[must_use]
     pub fn rho(&self) -> f64 {
-        let n = f64::from(self.pairs);
-        let covariance = n * self.product - self.sum_before * self.sum_after;
-        let before = n * self.square_before - self.sum_before * self.sum_before;
-        let after = n * self.square_after - self.sum_after * self.sum_after;
-        // Windows that are all alike, such as those far within a tolerance, tell nothing.
-        let floor = ALIKE * n * (self.square_before + self.square_after);
-        let varies = before > floor && after > floor;
-        let rho = if varies { covariance / (before * after).sqrt() } else { 0.0 };
-        (rho.max(0.0) + 1.0 / n.max(1.0).sqrt()).min(RHO_MAX)
+        let blocks = self.rhos.len();
+        let median = if blocks >= BLOCKS_MIN { self.rhos[(blocks - 1) / 2] } else { 0.0 };
+        (median.max(0.0) + 1.0 / f64::from(self.windows.max(1)).sqrt()).min(RHO_MAX)
     }
 
     /// `T`: how many windows say as much as one independent window.
@@ -95,7 +129,7 @@ mod tests {
     #[test]
     fn an_autoregression_is_recognised() {
         for rho in [0.0, 0.5, 0.8] {
-            let error = |seed| learnt(seed, rho, 1000).rho() - rho - 1.0 / f64::from(PAIRS_MAX).sqrt();
+            let error = |seed| learnt(seed, rho, 1000).rho() - rho - 1.0 / 288.0_f64.sqrt();
             let mean = (0..20).map(error).sum::<f64>() / 20.0;
             assert!((-0.03..0.03).contains(&mean), "seeds 0..20, {rho}: off by {mean}");
         }
@@ -109,16 +143,25 @@ mod tests {
 
     #[test]
     fn later_windows_teach_nothing() {
-        let mut state = learnt(31, 0.0, PAIRS_MAX + 1);
+        let mut state = learnt(31, 0.0, 288);
         let before = state.rho();
         (0..1000).for_each(|_| state.update(0.0));
         assert!((state.rho() - before).abs() < 1e-15);
     }
 
     #[test]
+    fn a_change_of_level_does_not_pass_for_correlation() {
+        let (mut rng, mut state) = (Rng::new(32), Autocorrelation::default());
+        for window in 0..288 {
+            state.update(normal_sf(rng.normal() + if window > 100 { 4.0 } else { 0.0 }));
+        }
+        assert!(state.rho() < 0.2, "seed 32: {}", state.rho());
+    }
+
+    #[test]
     fn windows_that_are_all_alike_tell_nothing() {
         let mut state = Autocorrelation::default();
-        (0..=100).for_each(|_| state.update(1.0));
+        (0..100).for_each(|_| state.update(1.0));
         assert!((state.rho() - 0.1).abs() < 1e-12, "{}", state.rho());
     }
 

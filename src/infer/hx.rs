@@ -187,7 +187,7 @@ mod tests {
     fn by_hand(plan: &HxPlan, windows: &[(Arm, Arm, f64)]) -> f64 {
         let ratios: Vec<f64> = plan.ratios().collect();
         let k = f64::from(plan.windows_min);
-        let t_max = plan.planned as usize;
+        let (t_max, starts) = (plan.planned as usize, f64::from(plan.planned));
         let (mut fixed, mut moving) = (0.0, 0.0);
         for &ratio in &ratios {
             let gains: Vec<f64> = (0..windows.len())
@@ -204,16 +204,16 @@ mod tests {
             let halves: f64 = if plan.direction == Direction::Harm { 2.0 } else { 1.0 };
             fixed += (gains.iter().map(|gain| gain.min((halves / plan.alpha).ln() / k)).sum::<f64>() / deff).exp();
             for start in 0..t_max {
-                let cap = (2.0 * t_max as f64 / plan.alpha).ln() / k;
+                let cap = (2.0 * starts / plan.alpha).ln() / k;
                 let known = |t: usize| if t == 0 { 1.0 } else { windows[t - 1].2 };
                 moving += (start..windows.len()).map(|t| (gains[t] / known(t)).min(cap)).sum::<f64>().exp();
             }
         }
-        let n = ratios.len() as f64;
+        let n = float(ratios.len() as u64);
         if plan.direction == Direction::Safety {
             return (fixed / n).ln();
         }
-        (0.5 * fixed / n + 0.5 * moving / n / t_max as f64).ln()
+        (0.5 * fixed / n + 0.5 * moving / n / starts).ln()
     }
 
     fn windows() -> Vec<(Arm, Arm, f64)> {

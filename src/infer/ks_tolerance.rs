@@ -13,8 +13,8 @@
 //! **Source**: Smirnov, Ann. Math. Stat. 19, 1948; Doob, Ann. Math. Stat. 20, 1949 (bridge); for a bridge at given points, Wang
 //! and Pötzelberger, Boundary crossing probability for Brownian motion, J. Appl. Prob. 34, 1997, in spirit.
 //! **Assumes**: independent events, or a design effect; both sides binned on edges chosen before.
-//! **Error**: below 0.001 in the p-value, from the width of a cell.
-//! **State**: none. **Cost**: one pass over the bins; up to 64 edges, 3,072 error functions an edge, under a millisecond in all.
+//! **Error**: from the width of a cell; at 64 edges the p-value is up to 6 per cent too large, with fewer far less.
+//! **State**: none. **Cost**: one pass over the bins; and, where the gap exceeds `tau`, 2,048 error functions an edge up to 64 edges: some milliseconds.
 
 use super::kolmogorov_sf;
 use super::log_space::float;
@@ -23,7 +23,7 @@ use super::normal::normal_sf;
 /// Bins with events up to which the law at their edges is computed.
 const EDGES_MAX: usize = 64;
 /// Cells of the grid over the distance from zero.
-const CELLS: usize = 48;
+const CELLS: usize = 32;
 
 /// The distance between two binned samples, and what is tolerated.
 #[derive(Debug, Clone, PartialEq)]
@@ -166,7 +166,7 @@ mod tests {
         for x in [0.8, 1.2, 1.6] {
             let found = bridge_sf(x, &(1..64).map(|i| f64::from(i) / 64.0).collect::<Vec<_>>());
             let corrected = kolmogorov_sf(x + 0.5826 / 8.0);
-            assert!((found / corrected - 1.0).abs() < 0.03, "{x}: {found} instead of {corrected}");
+            assert!((0.99..1.08).contains(&(found / corrected)), "{x}: {found} instead of {corrected}");
         }
     }
 

@@ -4,8 +4,14 @@
 //! what they say. *E-values* have mean at most 1 under the null and may be multiplied over windows, averaged over metrics and
 //! looked at whenever one likes, so decisions rest on them:
 //!
-//! * [`two_sample`], [`binomial_limit`], [`sample_ratio`], [`reliability`]: e-values of one window;
-//! * [`hx`] gathers them over a rollout, [`shiryaev`] over a lifetime, [`multiplicity`] over metrics.
+//! * e-values of one window, or of all counts so far: [`two_sample`] and [`contrast`] between versions, [`binomial_limit`]
+//!   against an absolute limit, [`sample_ratio`] of the split of traffic, [`reliability`] of predicted probabilities;
+//! * p-values of one window that know what is tolerated: [`psi_tolerance`], [`ks_tolerance`]; made e-values by [`calibrator`];
+//! * what gathers them: [`hx`] over a rollout, [`shiryaev`] over a lifetime, [`pool`] and [`multiplicity`] over metrics,
+//!   [`group_sequential`] at the end;
+//! * what they are corrected for: [`deff`] for entities that come back, [`autocorrelation`] for windows that resemble each other;
+//! * what is shown beside them: [`interval`];
+//! * the laws beneath: [`normal`], [`noncentral`], [`special`].
 //!
 //! Everything is a function of numbers and slices. States are a few floats, updated in the order of windows.
 

@@ -5,17 +5,17 @@
 //! so a bin's mean prediction costs at least as much as the predictions one by one. For the same reason counts may be those of all
 //! windows so far: the value is then bounded by a product over windows, and may be looked at after each of them.
 //!
-//! Half of the stake is on *global* miscalibration, one `lambda` in all bins; half is spread over the bins, each with its own
-//! `lambda` (too steep or too flat a score is wrong with opposite signs at its ends). `lambda` is averaged over five sizes and
-//! both signs.
+//! A third of the stake is on *global* miscalibration, one `lambda` in all bins; a third on a wrong *slope*, `lambda` in the upper
+//! half of the bins and `-lambda` in the lower; a third is spread over the bins, each with its own `lambda`, for whatever else
+//! there is. `lambda` is averaged over five sizes and both signs.
 //!
 //! **Source**: the bet is that of Waudby-Smith and Ramdas, Estimating means of bounded random variables by betting, JRSS B
 //! 86(1), 2024, for Bernoulli outcomes in exponential form; kin: Arnold, Henzi and Ziegel, Sequentially valid tests for
 //! forecast calibration, Ann. Appl. Stat. 17, 2023.
 //! **Assumes**: outcomes independent given the predictions, and labels whose coming does not depend on the outcome.
-//! **State**: none beyond the counts. **Cost**: two elementary functions per bin and each of ten `lambda`.
+//! **State**: none beyond the counts. **Cost**: two elementary functions per bin and each of twenty `lambda`.
 
-use super::log_space::{float, log_mean, log_sum};
+use super::log_space::{float, log_mean};
 
 /// Sizes of the tilt of the odds that are bet on.
 const TILTS: [f64; 5] = [0.05, 0.1, 0.2, 0.4, 0.8];
@@ -41,7 +41,8 @@ impl Bin {
     }
 }
 
-/// The log of the evidence in all bins against calibration; 0 without bins. Their number must not depend on the outcomes.
+/// The log of the evidence against calibration in bins that rise with the score; 0 without bins. Their number must not depend
+/// on the outcomes.
 #[must_use]
 pub fn log_e_calibration(bins: &[Bin]) -> f64 {
     if bins.is_empty() {
@@ -49,9 +50,12 @@ pub fn log_e_calibration(bins: &[Bin]) -> f64 {
     }
     let lambdas = TILTS.map(|tilt| [tilt, -tilt]);
     let lambdas = lambdas.as_flattened();
-    let global = log_mean(lambdas.iter().map(|&lambda| bins.iter().map(|bin| bin.log_e(lambda)).sum()));
+    let upper = bins.len() / 2;
+    let tilted = |bins: &[Bin], lambda: f64| -> f64 { bins.iter().map(|bin| bin.log_e(lambda)).sum() };
+    let global = log_mean(lambdas.iter().map(|&lambda| tilted(bins, lambda)));
+    let slope = lambdas.iter().map(|&lambda| tilted(&bins[..upper], -lambda) + tilted(&bins[upper..], lambda));
     let local = log_mean(bins.iter().map(|bin| log_mean(lambdas.iter().map(|&lambda| bin.log_e(lambda)))));
-    log_sum([global, local].into_iter()) - std::f64::consts::LN_2
+    log_mean([global, log_mean(slope), local].into_iter())
 }
 
 #[cfg(test)]
@@ -105,8 +109,8 @@ mod tests {
         let of = |lambda: f64| lambda.exp().powi(5) / (0.8 + 0.2 * lambda.exp()).powi(10);
         let mean = TILTS.iter().map(|&tilt| of(tilt) + of(-tilt)).sum::<f64>() / 10.0;
         assert!((log_e_calibration(&[bin]).exp() - mean).abs() < 1e-12);
-        // With an empty bin beside it the local half is diluted.
-        let diluted = 0.5 * mean + 0.25 * mean + 0.25;
+        // With an empty bin beside it the local third is diluted.
+        let diluted = (2.5 * mean + 0.5) / 3.0;
         assert!((log_e_calibration(&[bin, Bin::default()]).exp() - diluted).abs() < 1e-12);
         assert!(log_e_calibration(&[]).abs() < 1e-15);
     }
@@ -115,6 +119,8 @@ mod tests {
     fn opposite_errors_at_the_ends_are_found() {
         let bins =
             [Bin { n: 2000, predicted: 200.0, positive: 300 }, Bin { n: 2000, predicted: 1800.0, positive: 1700 }];
-        assert!(log_e_calibration(&bins) > 100.0_f64.ln());
+        assert!(log_e_calibration(&bins) > 1e6_f64.ln());
+        let (flat, steep) = ([bins[0]], [bins[1]]);
+        assert!(log_e_calibration(&flat).max(log_e_calibration(&steep)) < log_e_calibration(&bins));
     }
 }

@@ -13,7 +13,7 @@
 //! 2023, sections 2 and 3; Roberts, A comparison of some control chart procedures, Technometrics 8, 1966.
 //! **Assumes**: given the windows before, e-values of mean at most 1 while nothing is wrong; exact for independent windows,
 //! and as good as the correlation is known for others.
-//! **State**: one float; seven more and a count for a monitor. **Cost**: two elementary functions per window; six for a monitor.
+//! **State**: one float, and the autocorrelation's for a monitor. **Cost**: two elementary functions per window; six for a monitor.
 //!
 //! Run lengths and delays are measured in `tests/drift.rs`.
 //!
@@ -70,7 +70,7 @@ impl Shiryaev {
 }
 
 /// A detector fed from p-values.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Monitor {
     log_r: Shiryaev,
     autocorrelation: Autocorrelation,

@@ -1,13 +1,14 @@
-//! Decisions as JSON lines, one event body per line, exactly as they stand on the control topic.
+//! Decisions and results of commands as JSON lines, exactly as they stand on their topics.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::verdict::Decision;
+use crate::verdict::{CommandResult, Decision};
 
 use super::{broken, create};
 
@@ -36,23 +37,31 @@ impl Lines {
     }
 }
 
-/// Writes decisions in their order.
+/// Writes records in their order.
 #[derive(Debug)]
-pub struct DecisionWriter(Lines);
+pub struct LineWriter<T> {
+    lines: Lines,
+    of: PhantomData<T>,
+}
 
-impl DecisionWriter {
+/// Writes decisions.
+pub type DecisionWriter = LineWriter<Decision>;
+/// Writes what became of commands.
+pub type ResultWriter = LineWriter<CommandResult>;
+
+impl<T: Serialize> LineWriter<T> {
     /// Opens the file.
     pub fn create(path: &Path) -> Result<Self> {
-        Lines::create(path).map(Self)
+        Ok(Self { lines: Lines::create(path)?, of: PhantomData })
     }
 
-    /// Adds decisions.
-    pub fn write(&mut self, decisions: &[Decision]) -> Result<()> {
-        decisions.iter().try_for_each(|decision| self.0.write(decision))
+    /// Adds records.
+    pub fn write(&mut self, records: &[T]) -> Result<()> {
+        records.iter().try_for_each(|record| self.lines.write(record))
     }
 
     /// Writes what is still in memory.
     pub fn finish(self) -> Result<()> {
-        self.0.finish()
+        self.lines.finish()
     }
 }

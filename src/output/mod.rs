@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 
-pub use decisions::DecisionWriter;
+pub use decisions::{DecisionWriter, LineWriter, ResultWriter};
 pub use diff::{Course, Diff, Tally};
 pub use refusals::{DeadLetterWriter, Refusals};
 pub use summary::Summary;

@@ -51,12 +51,12 @@ impl Policy {
     pub(crate) fn judge(&mut self, judged: &Judged<'_>) -> Outgoing {
         let mut outgoing = Outgoing::default();
         let mut taken = Vec::new();
-        for key in self.candidates(judged.rows) {
+        for key in self.versions(judged.rows) {
             let mut state = self.states.remove(&key).unwrap_or_else(|| self.meet(&key, judged));
             let order = (judged.order.0, judged.order.1 as u8);
             if order > state.judged_upto {
                 state.judged_upto = order;
-                outgoing.decisions.extend(self.judge_candidate(&mut state, judged));
+                outgoing.decisions.extend(self.judge_version(&mut state, judged));
                 taken.push(key.clone());
             }
             self.states.insert(key, state);
@@ -68,15 +68,16 @@ impl Policy {
         outgoing
     }
 
-    /// Versions that are judged: those in the window, and those known of its models.
-    fn candidates(&self, rows: &[WindowRow]) -> Vec<Key> {
+    /// Versions that are judged: the candidates in the window, those known of its models, and with guards the baseline
+    /// version itself, which shows what the world does.
+    fn versions(&self, rows: &[WindowRow]) -> Vec<Key> {
         let main = &self.plan.policy.baseline_version;
         if main.is_empty() {
             return Vec::new();
         }
-        let candidate = |version: &str| version != main && version != ALL_VERSIONS && version != OTHER;
-        let seen =
-            rows.iter().filter(|row| candidate(&row.version)).map(|row| (row.model.clone(), row.version.clone()));
+        let judged =
+            |version: &str| version != ALL_VERSIONS && version != OTHER && (version != main || self.guards.is_some());
+        let seen = rows.iter().filter(|row| judged(&row.version)).map(|row| (row.model.clone(), row.version.clone()));
         let known = self.states.keys().filter(|(model, _)| rows.iter().any(|row| row.model == *model)).cloned();
         let mut all: Vec<_> = seen.chain(known).collect();
         all.sort();
@@ -96,13 +97,15 @@ impl Policy {
         state
     }
 
-    fn judge_candidate(&self, state: &mut RolloutState, judged: &Judged<'_>) -> Vec<Decision> {
+    fn judge_version(&self, state: &mut RolloutState, judged: &Judged<'_>) -> Vec<Decision> {
         let sees = |version: &str| judged.rows.iter().any(|row| row.version == version && row.model == state.model);
         let (candidate_seen, baseline_seen) = (sees(&state.candidate), sees(&self.plan.policy.baseline_version));
         let exposure = (judged.exposure)(&state.model, &state.candidate);
         let mut verdict = self.of_guards(state, judged);
-        let of_rules = rules::findings(&self.plan, state, judged);
-        verdict.findings.splice(..0, of_rules);
+        if !state.is_world() {
+            let of_rules = rules::findings(&self.plan, state, judged);
+            verdict.findings.splice(..0, of_rules);
+        }
         let ledger = verdict.ledger.clone();
         let rules_clean = rules::clean(&self.plan, state);
         let window =
@@ -117,7 +120,10 @@ impl Policy {
     fn of_guards(&self, state: &mut RolloutState, judged: &Judged<'_>) -> Verdict {
         let Some(guards) = &self.guards else { return Verdict { cleared: true, ..Verdict::default() } };
         let mut memory = state.memory.take().unwrap_or_default();
-        let verdict = guards.judge(&mut memory, &state.model, &state.candidate, judged);
+        let verdict = match state.is_world() {
+            true => guards.judge_world(&mut memory, &state.model, judged),
+            false => guards.judge(&mut memory, &state.model, &state.candidate, judged),
+        };
         state.memory = Some(memory);
         verdict
     }
@@ -176,7 +182,12 @@ impl Policy {
         }
         let named = |wanted: &String, name: &String| wanted.is_empty() || wanted == name;
         let meant = |key: &&Key| named(&command.model, &key.0) && named(&command.candidate, &key.1);
-        let targets: Vec<Key> = self.states.keys().filter(meant).cloned().collect();
+        let world = |key: &&Key| {
+            let watched =
+                matches!(command.kind, CommandKind::Freeze { .. } | CommandKind::Unfreeze | CommandKind::Mute { .. });
+            key.1 != self.plan.policy.baseline_version || watched
+        };
+        let targets: Vec<Key> = self.states.keys().filter(meant).filter(world).cloned().collect();
         match targets.len() {
             0 => Err("no such candidate has been judged yet".to_owned()),
             1 => Ok(targets),

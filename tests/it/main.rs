@@ -11,6 +11,8 @@
 )]
 
 mod broker;
+mod command;
+mod command_replay;
 mod config;
 mod decode;
 mod decode_columnar;
@@ -35,4 +37,5 @@ mod schema;
 mod serve;
 mod telemetry;
 mod tidy;
+mod verdict;
 mod world;

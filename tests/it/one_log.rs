@@ -13,7 +13,6 @@ use haldane::kafka::connection::Connection;
 use haldane::kafka::{cloud_event, whole_topic};
 use haldane::verdict::Decision;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use rdkafka::Message as _;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::types::RDKafkaErrorCode;

@@ -21,7 +21,7 @@ use crate::sample::{decision, row, state};
 
 /// Status and body of an answer.
 pub(crate) struct Answer {
-    status: u16,
+    pub(crate) status: u16,
     body: String,
 }
 

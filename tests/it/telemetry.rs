@@ -8,9 +8,10 @@ use haldane::judge::WindowRow;
 use haldane::plan::Signal;
 use haldane::scan::{Counts, LabelCounts};
 use haldane::telemetry::{FAMILIES, Lag, METRIC_SERIES_MAX, Telemetry};
-use haldane::verdict::{State, Validity};
+use haldane::verdict::decision::Severity;
+use haldane::verdict::{CommandKind, Decision, Outcome, RolloutState, State, Validity};
 
-use crate::sample::{decision, row, state};
+use crate::sample::{decision, full, row, state};
 
 /// One of everything that can happen.
 fn busy() -> Telemetry {
@@ -73,6 +74,44 @@ fn the_page_shows_what_happened() {
 }
 
 #[test]
+fn a_rollout_shows_its_state_what_waits_and_once_how_long_containing_took() {
+    let telemetry = Telemetry::new();
+    let contained = full();
+    telemetry.rollouts(std::slice::from_ref(&contained));
+    telemetry.rollouts(std::slice::from_ref(&contained));
+    let labels = r#"candidate="v2",model="fraud",rollout="fraud""#;
+    let state = |name: &str| format!("haldane_rollout_state{{{labels},state=\"{name}\"}} 1\n");
+    let shown = page(&telemetry);
+    assert!(shown.contains(&state("CONTAINED")), "{shown}");
+    assert!(shown.contains(&format!("haldane_rollout_pending{{{labels}}} 1\n")), "{shown}");
+    assert!(shown.contains("haldane_time_to_contained_seconds_count 1\n"), "{shown}");
+
+    telemetry.rollouts(&[RolloutState { state: State::RollingBack, pending: None, ..contained.clone() }]);
+    let shown = page(&telemetry);
+    assert!(shown.contains(&state("ROLLING_BACK")) && !shown.contains("CONTAINED"), "{shown}");
+    assert!(shown.contains(&format!("haldane_rollout_pending{{{labels}}} 0\n")), "{shown}");
+
+    let after_a_restart = Telemetry::new();
+    after_a_restart.restored(std::slice::from_ref(&contained));
+    after_a_restart.rollouts(&[contained]);
+    assert!(page(&after_a_restart).contains("haldane_time_to_contained_seconds_count 0\n"));
+}
+
+#[test]
+fn decisions_that_call_people_are_counted_and_commands_by_what_became_of_them() {
+    let telemetry = Telemetry::new();
+    let fatal = |action| Decision { severity: Severity::Fatal, ..decision(action) };
+    [Signal::Rollback, Signal::Heartbeat, Signal::Hold].map(fatal).iter().for_each(|one| telemetry.decided(one));
+    let shown = page(&telemetry);
+    assert!(shown.contains("haldane_escalations_total 2\n"), "{shown}");
+    for (kind, outcome) in CommandKind::NAMES.into_iter().flat_map(|kind| Outcome::ALL.map(|outcome| (kind, outcome))) {
+        let name = outcome.name();
+        let line = format!("haldane_commands_total{{kind=\"{kind}\",outcome=\"{name}\"}} 0\n");
+        assert!(shown.contains(&line), "{line} is missing in\n{shown}");
+    }
+}
+
+#[test]
 fn a_revoked_partition_takes_its_gauges_along() {
     let telemetry = busy();
     telemetry.revoked("fraud.predictions", 0);
@@ -126,6 +165,8 @@ fn alerts_name_only_families_that_exist() {
     let named: Vec<_> = words.filter(|word| word.starts_with("haldane_")).collect();
     assert!(named.len() >= 9);
     for name in named {
+        let of_histogram = ["_count", "_bucket"].into_iter().find_map(|suffix| name.strip_suffix(suffix));
+        let name = of_histogram.unwrap_or(name);
         assert!(FAMILIES.iter().any(|family| family.name == name), "{name}");
     }
 }

@@ -2,4 +2,5 @@
 
 mod drift;
 mod rollout;
+mod size_power;
 pub(crate) mod world;

@@ -72,6 +72,31 @@ impl Rng {
     }
 }
 
+/// Shares of `k` cells that fall like `1 / rank`.
+pub(crate) fn zipf(k: usize) -> Vec<f64> {
+    let weights: Vec<f64> = (1..=k).map(|rank| 1.0 / float(rank as u64)).collect();
+    let total: f64 = weights.iter().sum();
+    weights.iter().map(|weight| weight / total).collect()
+}
+
+/// Shares that are tilted towards later cells until their stability index against the given ones is `psi`.
+pub(crate) fn tilted(shares: &[f64], psi: f64) -> Vec<f64> {
+    let k = float(shares.len() as u64);
+    let at = |theta: f64| {
+        let weight = |(cell, share): (usize, &f64)| share * libm::exp(theta * float(cell as u64) / k);
+        let weights: Vec<f64> = shares.iter().enumerate().map(weight).collect();
+        let total: f64 = weights.iter().sum();
+        weights.iter().map(|weight| weight / total).collect::<Vec<f64>>()
+    };
+    let index = |moved: &[f64]| moved.iter().zip(shares).map(|(q, p)| (q - p) * libm::log(q / p)).sum::<f64>();
+    let (mut low, mut high) = (0.0, 20.0);
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        if index(&at(middle)) < psi { low = middle } else { high = middle }
+    }
+    at(high)
+}
+
 /// All counts of `n` events over three categories.
 pub(crate) fn tables(n: u64) -> Vec<[u64; 3]> {
     (0..=n).flat_map(|a| (0..=n - a).map(move |b| [a, b, n - a - b])).collect()

@@ -81,6 +81,14 @@ impl Alike {
         is_known(self.known, rail)
     }
 
+    /// The design effects that are measured, of failures, latency and losses; 1 where events name no entity.
+    pub(crate) fn measured(&self) -> [f64; 3] {
+        let (traffic, labels) = self.known;
+        let of_traffic = [design_effect(&self.failed[0], &self.failed[1]), self.steps.design_effect()];
+        let [failed, slow] = of_traffic.map(|effect| if traffic { effect } else { 1.0 });
+        [failed, slow, if labels { self.losses.design_effect() } else { 1.0 }]
+    }
+
     /// The design effects of guardrails as they stand.
     pub(crate) fn effects(&self, guard: &GuardPlan) -> impl Fn(Rail) -> f64 + use<> {
         let all = [

@@ -3,6 +3,10 @@
 //! Every sensor's alternatives are parts of one pool of Shiryaev-Roberts detectors (`infer::pool`), so the whole family, looked
 //! at after every window, calls a healthy candidate changed no more often than its patience says.
 //!
+//! Evidence is deflated by the design effect of earlier windows where events name their entity (`alike`): `e^(1/d)` has a mean
+//! of at most 1 like `e` (Jensen), and stays an e-value when repeated entities inflate the variance by `d`. Without entities,
+//! events are taken to be independent, and the evidence says so.
+//!
 //! **State**: one float per alternative, four numbers per sensor for people.
 
 use std::sync::Arc;
@@ -37,6 +41,8 @@ pub(crate) struct Gathered {
     before: Before,
     /// What each sensor saw last.
     seen: Vec<Seen>,
+    /// Whether events of the newest traffic name no entity.
+    pub(crate) iid_assumed: bool,
 }
 
 /// What earlier windows looked like.
@@ -106,10 +112,11 @@ impl Detector {
         Alarm { patience: self.plan.patience(), windows_min: self.plan.windows_min }
     }
 
-    /// Takes the traffic of one window.
-    pub(crate) fn traffic(&self, gathered: &mut Gathered, pair: Pair<'_, Traffic>) {
+    /// Takes the traffic of one window; `alike` are the design effects of failures, latency and losses so far.
+    pub(crate) fn traffic(&self, gathered: &mut Gathered, pair: Pair<'_, Traffic>, alike: [f64; 3]) {
+        gathered.iid_assumed = pair.candidate.entities.is_empty() || pair.baseline.entities.is_empty();
         let sight = Sight::new(&self.plan, pair);
-        self.look(gathered, |sensor, before| sight.read(sensor.look, before));
+        self.look(gathered, alike, |sensor, before| sight.read(sensor.look, before));
         let now = QUANTILES.map(|q| pair.baseline.latency.quantile_ms(q));
         if let [Some(p50), Some(p90), Some(p99)] = now {
             let old = gathered.before.thresholds_ms.unwrap_or([p50, p90, p99]);
@@ -119,19 +126,20 @@ impl Detector {
     }
 
     /// Takes the labels of one window.
-    pub(crate) fn labels(&self, gathered: &mut Gathered, pair: Pair<'_, Quality>) {
-        self.look(gathered, |sensor, _| sensor.look.labels(&self.plan, pair));
+    pub(crate) fn labels(&self, gathered: &mut Gathered, pair: Pair<'_, Quality>, alike: [f64; 3]) {
+        self.look(gathered, alike, |sensor, _| sensor.look.labels(&self.plan, pair));
     }
 
-    fn look(&self, gathered: &mut Gathered, read: impl Fn(&Sensor, &mut Before) -> Option<Reading>) {
+    fn look(&self, gathered: &mut Gathered, alike: [f64; 3], read: impl Fn(&Sensor, &mut Before) -> Option<Reading>) {
         gathered.seen.resize(self.sensors.len(), Seen::default());
         for (sensor, seen) in self.sensors.iter().zip(&mut gathered.seen) {
             let Some(reading) = read(sensor, &mut gathered.before) else { continue };
-            let weight = sensor.part_weight();
-            for (part, log_e) in reading.log_es.iter().enumerate() {
+            let (weight, design_effect) = (sensor.part_weight(), sensor.look.design_effect(alike));
+            let log_es: Vec<f64> = reading.log_es.iter().map(|log_e| log_e / design_effect).collect();
+            for (part, log_e) in log_es.iter().enumerate() {
                 gathered.pool.update(sensor.first_part + part, *log_e, weight, self.alarm());
             }
-            let e: f64 = reading.log_es.iter().map(|log_e| libm::exp(log_e.min(LOG_E_MAX))).sum();
+            let e: f64 = log_es.iter().map(|log_e| libm::exp(log_e.min(LOG_E_MAX))).sum();
             *seen = Seen { difference: reading.difference, n: reading.n, e: e * weight / sensor.weight };
         }
     }

@@ -78,7 +78,7 @@ struct Against {
 }
 
 /// One detector, and what it saw last.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 struct Watch {
     monitor: Monitor,
     psi: f64,

@@ -139,7 +139,7 @@ impl Guards {
         let least = pair.candidate.rates.requests.min(pair.baseline.rates.requests);
         memory.validity = if least < self.guard.n_min { Validity::Degraded } else { Validity::Valid };
         let effect = memory.rails.alike.effects(&self.guard)(Rail::Failed);
-        self.detector.traffic(&mut memory.change, pair);
+        self.detector.traffic(&mut memory.change, pair, memory.rails.alike.measured());
         self.rails.traffic(&mut memory.rails, both);
         memory.limits.resize_with(self.limits.len(), Kept::default);
         memory
@@ -155,7 +155,7 @@ impl Guards {
     fn labels(&self, memory: &mut Memory, both: &Both<'_, Quality>, scene: Scene<'_, '_>) {
         let may_speak = memory.gate.update(both, scene);
         let Some(pair) = both.pair("").filter(|_| may_speak) else { return };
-        self.detector.labels(&mut memory.change, pair);
+        self.detector.labels(&mut memory.change, pair, memory.rails.alike.measured());
         self.rails.labels(&mut memory.rails, both);
         let effect = memory.rails.alike.effects(&self.guard)(Rail::Loss);
         memory.calibration.update(pair, effect, self.guard.alpha);

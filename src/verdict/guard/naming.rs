@@ -29,18 +29,22 @@ impl Detector {
         let change = self.change(gathered);
         gathered.spend();
         let (patience, warn_at) = (self.guard().patience(), self.warn_at());
-        let (action, named) = if change.value >= patience {
-            (Action::Contain, named(&change.by, patience))
+        let (action, named, value) = if change.value >= patience {
+            (Action::Contain, named(&change.by, patience), change.value)
         } else if change.value >= warn_at {
-            (Action::Warn, &change.by[..1])
+            (Action::Warn, &change.by[..1], change.value)
         } else if change.at_once >= warn_at {
             let by_surprise = |a: &&Contribution, b: &&Contribution| a.surprise().total_cmp(&b.surprise());
             let leading = change.by.iter().max_by(by_surprise)?;
-            return Some(self.name(Action::Warn, std::slice::from_ref(leading), change.at_once, judged, baseline));
+            (Action::Warn, std::slice::from_ref(leading), change.at_once)
         } else {
             return None;
         };
-        Some(self.name(action, named, change.value, judged, baseline))
+        let mut finding = self.name(action, named, value, judged, baseline);
+        if gathered.iid_assumed {
+            finding.evidence.iter_mut().for_each(|evidence| evidence.flags.push("iid_assumed".to_owned()));
+        }
+        Some(finding)
     }
 
     /// Whether there is evidence of a change, be it too little to act.

@@ -129,6 +129,17 @@ impl Sensor {
 }
 
 impl Look {
+    /// Which of the design effects of failures, latency and losses deflates this look. Columns are not counted by entity;
+    /// they take the larger one of failures and latency.
+    pub(crate) fn design_effect(self, [failures, latency, losses]: [f64; 3]) -> f64 {
+        match self {
+            Self::Failures => failures,
+            Self::Slower(_) => latency,
+            Self::Residual | Self::Loss => losses,
+            _ => failures.max(latency),
+        }
+    }
+
     /// The difference that is tolerated, in the unit of the look.
     pub(crate) fn margin(self, guard: &GuardPlan) -> f64 {
         match self {

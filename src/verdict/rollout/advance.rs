@@ -26,6 +26,7 @@ pub(crate) fn advance(state: &mut RolloutState, window: &Window, heard: &Heard, 
             state.enter(next);
             None
         }
+        _ if state.is_world() => return None,
         State::Observing => observe(state, heard, plan),
         State::Passed => passed(state, heard, plan),
         State::Baking => bake(state, window, heard, plan),

@@ -235,9 +235,19 @@ impl RolloutState {
         }
     }
 
+    /// Whether it is the baseline version itself, which is watched for what the world does and never rolled out or back.
+    #[must_use]
+    pub fn is_world(&self) -> bool {
+        self.candidate == self.baseline
+    }
+
     /// The state without any restriction, at the exposure it has.
     pub(crate) fn unrestricted(&self, plan: &RolloutPlan) -> State {
-        if self.counts.stable > 0 {
+        if self.counts.warm < plan.warmup_windows && self.is_world() {
+            State::Warming
+        } else if self.is_world() {
+            State::Observing
+        } else if self.counts.stable > 0 {
             State::Stable
         } else if self.step >= plan.top() {
             State::Baking

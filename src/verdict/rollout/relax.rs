@@ -52,7 +52,7 @@ pub(crate) fn ask(state: &mut RolloutState, code: &str, text: impl Into<String>)
 /// An episode is over when nothing has spoken against the candidate for as long as a restriction would stay.
 pub(crate) fn end_episode(state: &mut RolloutState, plan: &RolloutPlan) {
     let quiet = state.state.asks_for().is_none() && state.state != State::Suspect;
-    if quiet && state.counts.clear >= plan.dwell_windows {
+    if quiet && state.counts.clear.min(state.counts.in_state) >= plan.dwell_windows {
         state.episode.clear();
         state.counts.relaxations = 0;
     }

@@ -79,7 +79,7 @@ fn confirmed(state: &RolloutState, finding: &Finding, plan: &RolloutPlan) -> boo
 
 /// What a finding may do at most.
 fn allowed(state: &RolloutState, finding: &Finding, plan: &RolloutPlan) -> Action {
-    let ceiling = if state.counts.stable > plan.horizon_windows {
+    let ceiling = if state.counts.stable > plan.horizon_windows || state.is_world() {
         Action::Warn
     } else if state.people.forced && !(finding.hard && plan.hard_overrides_people) {
         Action::Hold

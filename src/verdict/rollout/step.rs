@@ -48,14 +48,14 @@ pub(crate) struct Heard {
 /// Takes a judged window in. Decisions are drafts of what to say, in order.
 pub(crate) fn step(state: &mut RolloutState, window: &Window, verdict: Verdict, plan: &RolloutPlan) -> Vec<Draft> {
     let traffic = window.kind == Kind::Traffic;
-    if traffic {
-        count(state, window, &verdict, plan);
-    }
-    let heard = hear(state, window, verdict);
     let mut drafts = Vec::new();
     if traffic {
-        state.counts.clear = if heard.calm && state.sighted() { state.counts.clear.saturating_add(1) } else { 0 };
+        count(state, window, &verdict, plan);
         drafts.extend(people::expire(state, window.end));
+    }
+    let heard = hear(state, window, verdict);
+    if traffic {
+        state.counts.clear = if heard.calm && state.sighted() { state.counts.clear.saturating_add(1) } else { 0 };
         drafts.extend(effect::watch(state, window, plan));
     }
     if state.state.is_live() {

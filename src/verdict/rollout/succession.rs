@@ -10,10 +10,11 @@ pub(crate) fn successor<'a>(
     plan: &RolloutPlan,
 ) -> Option<&'a str> {
     let left = of.counts.idle >= plan.confirm_windows && of.share_pct() <= plan.share_epsilon_pct;
-    let may_end = of.state.is_live() && of.state != State::RollingBack && of.counts.warm > 0;
+    let may_end = !of.is_world() && of.state.is_live() && of.state != State::RollingBack && of.counts.warm > 0;
     let newer = |other: &&RolloutState| {
         (other.since, &other.candidate) > (of.since, &of.candidate)
             && other.model == of.model
+            && !other.is_world()
             && other.state.is_live()
             && other.state != State::RollingBack
             && other.share_pct() > plan.share_epsilon_pct
