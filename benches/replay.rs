@@ -16,8 +16,8 @@ use haldane::kernel::bin::Edges;
 use haldane::kernel::moment::Grid;
 use haldane::metric::METRICS;
 use haldane::plan::{
-    Baseline, Bounds, CategoricalColumn, Columns, Field, Format, Mapping, MetricsPlan, NumericColumn, NumericField,
-    Plan, PolicyPlan, Role, SourcePlan, TimeFormat, TimePlan, WindowKind,
+    Baseline, Bounds, CategoricalColumn, Columns, Field, Format, GuardPlan, Mapping, MetricsPlan, NumericColumn,
+    NumericField, Plan, PolicyPlan, Role, SourcePlan, TimeFormat, TimePlan, WindowKind,
 };
 use haldane::replay::{self, Options, Step};
 use haldane::summary::histogram::{Cut, Recuts};
@@ -145,6 +145,7 @@ fn plan() -> Plan {
             rollout: "bench".into(),
             baseline_version: "v1".into(),
             authority: "ADVISORY".into(),
+            guards: Some(GuardPlan::default()),
             ..PolicyPlan::default()
         },
         bounds: Bounds::default(),

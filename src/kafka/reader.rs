@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -242,23 +242,25 @@ impl Reading {
     }
 }
 
-/// Collects records until the batch is full or its time is over.
+/// Collects records until the batch is full or its time is over. The clock is read only when nothing is there.
 fn gather(consumer: &BaseConsumer<Member>, records_max: usize) -> Result<Vec<BorrowedMessage<'_>>> {
     let mut messages = Vec::new();
-    let mut wait = IDLE_WAIT;
     let mut deadline = None;
     while messages.len() < records_max {
-        match consumer.poll(wait) {
+        let mut polled = consumer.poll(Duration::ZERO);
+        if polled.is_none() {
+            let wait = match deadline {
+                None => IDLE_WAIT,
+                Some(deadline) => Instant::saturating_duration_since(&deadline, now()),
+            };
+            polled = consumer.poll(wait);
+        }
+        match polled {
             Some(Ok(message)) => messages.push(message),
             Some(Err(error)) => endure(error)?,
-            None if messages.is_empty() => return Ok(messages),
-            None => {}
+            None => break,
         }
-        let deadline = *deadline.get_or_insert_with(|| now() + BATCH_WAIT);
-        wait = deadline.saturating_duration_since(now());
-        if wait.is_zero() {
-            break;
-        }
+        deadline.get_or_insert_with(|| now() + BATCH_WAIT);
     }
     Ok(messages)
 }

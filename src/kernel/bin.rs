@@ -8,8 +8,6 @@ use crate::error::{Error, Result};
 
 /// The most edges one column may have.
 pub const EDGES_MAX: usize = 8192;
-/// Values that go through each step together: few, so that the tables stay in the first-level cache.
-const BLOCK: usize = 64;
 
 /// Strictly increasing finite edges, ready for counting.
 #[derive(Debug, Clone)]
@@ -65,13 +63,7 @@ impl Edges {
     /// Adds `values` to `counts` (length [`Edges::n_bins`]). No value may be NaN.
     pub fn count(&self, values: &[f64], counts: &mut [u64]) {
         assert_eq!(counts.len(), self.n_bins(), "one count per bin");
-        let mut codes = [0; BLOCK];
-        for block in values.chunks(BLOCK) {
-            self.table.code(block, &mut codes[..block.len()]);
-            for &code in &codes[..block.len()] {
-                counts[usize::from(code)] += 1;
-            }
-        }
+        self.table.count(values, counts);
     }
 }
 

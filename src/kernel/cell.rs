@@ -11,6 +11,8 @@
 const SIZES: [usize; 3] = [1 << 10, 1 << 12, 1 << 14];
 /// With no more edges than this in the fullest cell, a table is as fast as it gets.
 const CROWD_GOOD: usize = 2;
+/// Values whose cells are found together: few, so that the cells stay in the first-level cache.
+const BLOCK: usize = 64;
 /// How many widths of the linear part of a logarithmic map are tried, each four times the one before.
 const WIDTHS: usize = 24;
 /// From 2^52 to 2^53 floats are integers: the low bits of `x + 2^52` are `x`, rounded.
@@ -47,10 +49,11 @@ impl Table {
         Self::build(map, size, crowd, edges)
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "the low bits are the cell")]
     fn build(map: Map, size: usize, crowd: usize, edges: &[f64]) -> Self {
         let mut before = vec![0_u16; size];
         for cell in map.cells_of(edges) {
-            if let Some(next) = before.get_mut(usize::from(cell) + 1) {
+            if let Some(next) = before.get_mut((cell as usize & (size - 1)) + 1) {
                 *next += 1;
             }
         }
@@ -64,47 +67,61 @@ impl Table {
         Self { map, before, edges, crowd }
     }
 
-    /// Writes the bin of each value.
-    pub(super) fn code(&self, values: &[f64], codes: &mut [u16]) {
-        self.map.cells(values, codes);
-        match self.crowd {
-            1 => self.compare::<1>(values, codes),
-            2 => self.compare::<2>(values, codes),
-            4 => self.compare::<4>(values, codes),
-            _ => self.search(values, codes),
+    /// Adds one to the count of each value's bin. There is a count for every bin.
+    pub(super) fn count(&self, values: &[f64], counts: &mut [u64]) {
+        let n_edges = self.edges.len() - self.crowd;
+        let counts = &mut counts[..=n_edges];
+        let mut cells = [0; BLOCK];
+        for block in values.chunks(BLOCK) {
+            let cells = &mut cells[..block.len()];
+            self.map.cells(block, cells);
+            match self.crowd {
+                1 => self.compare::<1>(block, cells, counts),
+                2 => self.compare::<2>(block, cells, counts),
+                4 => self.compare::<4>(block, cells, counts),
+                _ => self.search(block, cells, counts),
+            }
         }
     }
 
     /// From cells to bins: adds the edges below the value among the `N` that its cell may hold.
-    fn compare<const N: usize>(&self, values: &[f64], codes: &mut [u16]) {
-        for (code, &value) in codes.iter_mut().zip(values) {
-            let (before, near) = self.near(*code, N);
-            *code = near.iter().fold(before, |bin, &edge| bin + u16::from(edge < value));
+    #[expect(unsafe_code, reason = "the check of a bin that cannot be out of range takes a tenth of the time")]
+    fn compare<const N: usize>(&self, values: &[f64], cells: &[u64], counts: &mut [u64]) {
+        for (&cell, &value) in cells.iter().zip(values) {
+            let (before, near) = self.near(cell, N);
+            let bin = near.iter().fold(before, |bin, &edge| bin + usize::from(edge < value));
+            // SAFETY: `bin` is at most the number of edges, since no +inf after them is below a value; `count` made
+            // `counts` one longer than that.
+            *unsafe { counts.get_unchecked_mut(bin) } += 1;
         }
     }
 
     /// The same for crowded cells.
-    #[expect(clippy::cast_possible_truncation, reason = "there are at most 8192 edges")]
-    fn search(&self, values: &[f64], codes: &mut [u16]) {
-        for (code, &value) in codes.iter_mut().zip(values) {
-            let (before, near) = self.near(*code, self.crowd);
-            *code = before + near.partition_point(|&edge| edge < value) as u16;
+    fn search(&self, values: &[f64], cells: &[u64], counts: &mut [u64]) {
+        for (&cell, &value) in cells.iter().zip(values) {
+            let (before, near) = self.near(cell, self.crowd);
+            counts[before + near.partition_point(|&edge| edge < value)] += 1;
         }
     }
 
+    /// The edges before a cell, and the `n` at most [`Table::crowd`] ones that it may hold.
     #[inline]
-    fn near(&self, cell: u16, n: usize) -> (u16, &[f64]) {
-        let before = self.before[usize::from(cell) & (self.before.len() - 1)];
-        (before, &self.edges[usize::from(before)..usize::from(before) + n])
+    #[expect(unsafe_code, reason = "the check of edges that are always there takes a tenth of the time")]
+    #[expect(clippy::cast_possible_truncation, reason = "the low bits are the cell")]
+    fn near(&self, cell: u64, n: usize) -> (usize, &[f64]) {
+        debug_assert!(n <= self.crowd, "no cell holds more than the fullest");
+        let before = usize::from(self.before[cell as usize & (self.before.len() - 1)]);
+        // SAFETY: no more edges are before a cell than there are, and `build` has put `crowd` times +inf after them.
+        (before, unsafe { self.edges.get_unchecked(before..before + n) })
     }
 }
 
 /// Edges in the fullest cell; `cells` never decrease.
-fn crowd(cells: &[u16]) -> usize {
-    cells.chunk_by(|a, b| a == b).map(<[u16]>::len).max().unwrap_or(0)
+fn crowd(cells: &[u64]) -> usize {
+    cells.chunk_by(|a, b| a == b).map(<[u64]>::len).max().unwrap_or(0)
 }
 
-/// A monotone map from the line to cells.
+/// A monotone map from the line to cells. The low bits of what it gives are the cell; those above are the same for all.
 #[derive(Debug, Clone)]
 enum Map {
     Linear(Linear),
@@ -112,7 +129,7 @@ enum Map {
 }
 
 impl Map {
-    fn cells(&self, values: &[f64], cells: &mut [u16]) {
+    fn cells(&self, values: &[f64], cells: &mut [u64]) {
         let pairs = cells.iter_mut().zip(values);
         match self {
             Self::Linear(map) => pairs.for_each(|(cell, &value)| *cell = map.cell(value)),
@@ -120,7 +137,7 @@ impl Map {
         }
     }
 
-    fn cells_of(&self, edges: &[f64]) -> Vec<u16> {
+    fn cells_of(&self, edges: &[f64]) -> Vec<u64> {
         let mut cells = vec![0; edges.len()];
         self.cells(edges, &mut cells);
         cells
@@ -148,9 +165,8 @@ impl Linear {
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "the low bits are the cell")]
-    fn cell(&self, value: f64) -> u16 {
-        ((hold(value, self.low, self.high) - self.low) * self.scale + INTEGERS).to_bits() as u16
+    fn cell(&self, value: f64) -> u64 {
+        ((hold(value, self.low, self.high) - self.low) * self.scale + INTEGERS).to_bits()
     }
 }
 
@@ -161,10 +177,12 @@ struct Logarithmic {
     high: f64,
     center: f64,
     scale: f64,
-    /// Bits of `1 + distance` that do not tell cells apart; at least 32.
+    /// Bits of `1 + distance` that do not tell cells apart.
     shift: u32,
+    /// What is left of `1`: no step at all.
+    origin: u64,
     /// Added, so that the lowest cell is 0.
-    offset: u32,
+    offset: u64,
 }
 
 impl Logarithmic {
@@ -189,26 +207,25 @@ impl Logarithmic {
         }
         let (&low, &high) = edges.first().zip(edges.last())?;
         (32..=52).find_map(|shift| {
-            let map = Self { low, high, center, scale, shift, offset: 0 };
+            let origin = 1.0_f64.to_bits() >> shift;
+            let map = Self { low, high, center, scale, shift, origin, offset: 0 };
             let offset = map.steps(low).wrapping_neg();
             let last = map.steps(high).wrapping_add(offset);
-            (usize::try_from(last).is_ok_and(|last| last < size)).then_some(Self { offset, ..map })
+            (last < size as u64).then_some(Self { offset, ..map })
         })
     }
 
-    /// Signed steps from the center, as two's complement.
+    /// Steps from the center, as two's complement: 0 and up on one side, -1 and down on the other.
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "a shift of 32 leaves 32 bits")]
-    fn steps(&self, value: f64) -> u32 {
+    fn steps(&self, value: f64) -> u64 {
         let distance = (hold(value, self.low, self.high) - self.center) * self.scale;
-        let steps = ((distance.abs() + 1.0).to_bits() >> self.shift) as u32 - (1.0_f64.to_bits() >> self.shift) as u32;
-        if distance < 0.0 { steps.wrapping_neg() } else { steps }
+        let steps = ((distance.abs() + 1.0).to_bits() >> self.shift).wrapping_sub(self.origin);
+        steps ^ (distance.to_bits().cast_signed() >> 63).cast_unsigned()
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "there are at most 2^14 cells")]
-    fn cell(&self, value: f64) -> u16 {
-        self.steps(value).wrapping_add(self.offset) as u16
+    fn cell(&self, value: f64) -> u64 {
+        self.steps(value).wrapping_add(self.offset)
     }
 }
 

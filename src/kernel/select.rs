@@ -19,17 +19,28 @@ pub fn present(values: &[f64], is_null: impl Fn(usize) -> bool, rows: &[u32], mu
     for rows in rows.chunks(BLOCK) {
         let mut n = 0;
         for &row in rows {
-            let value = values[row as usize];
-            let null = is_null(row as usize);
-            block[n] = value;
-            n += usize::from(!null & !value.is_nan());
-            skipped.missing += u64::from(null);
+            block[n] = values[row as usize];
+            n += usize::from(!is_null(row as usize));
         }
-        skipped.nan += (rows.len() - n) as u64;
-        each(&block[..n]);
+        let there = without_nan(&mut block[..n]);
+        skipped.missing += (rows.len() - n) as u64;
+        skipped.nan += (n - there.len()) as u64;
+        each(there);
     }
-    skipped.nan -= skipped.missing;
     skipped
+}
+
+/// The values that are not NaN, moved together; mostly that is all of them, and they are only looked at.
+fn without_nan(values: &mut [f64]) -> &[f64] {
+    if !values.iter().fold(false, |any, value| any | value.is_nan()) {
+        return values;
+    }
+    let mut n = 0;
+    for i in 0..values.len() {
+        values[n] = values[i];
+        n += usize::from(!values[n].is_nan());
+    }
+    &values[..n]
 }
 
 #[cfg(test)]

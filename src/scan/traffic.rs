@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use arrow::array::{Array, AsArray, Float64Array};
+use arrow::util::bit_util;
 
 use crate::batch::{EventBatch, TextArray};
 use crate::event::{EventKind, Micros};
@@ -162,7 +163,10 @@ fn count_numeric(
     };
     let skipped = match array.nulls() {
         None => select::present(array.values(), |_| false, rows, &mut take),
-        Some(nulls) => select::present(array.values(), |row| nulls.is_null(row), rows, &mut take),
+        Some(nulls) => {
+            let (bits, from) = (nulls.validity(), nulls.offset());
+            select::present(array.values(), |row| !bit_util::get_bit(bits, from + row), rows, &mut take)
+        }
     };
     histogram.missing += skipped.missing;
     histogram.nan += skipped.nan;

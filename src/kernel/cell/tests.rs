@@ -29,12 +29,19 @@ fn probes(edges: &[f64]) -> Vec<f64> {
     beside.chain(between).chain(odd.into_iter().flat_map(|x| [x, -x])).collect()
 }
 
-/// The first value whose bin is not the one a binary search finds.
-fn mistake(edges: &[f64], values: &[f64]) -> Option<(f64, u16, usize)> {
-    let mut codes = vec![0; values.len()];
-    Table::new(edges).code(values, &mut codes);
-    let truth = |value: f64| edges.partition_point(|&edge| edge < value);
-    values.iter().zip(codes).map(|(&value, code)| (value, code, truth(value))).find(|row| usize::from(row.1) != row.2)
+/// Copies of a value that are counted at once: enough for every way through the loop.
+const COPIES: u64 = 5;
+
+/// The first value whose bin is not the one a binary search finds, and both bins.
+fn mistake(edges: &[f64], values: &[f64]) -> Option<(f64, Option<usize>, usize)> {
+    let table = Table::new(edges);
+    let mut counts = vec![0; edges.len() + 1];
+    values.iter().find_map(|&value| {
+        let truth = edges.partition_point(|&edge| edge < value);
+        table.count(&[value; COPIES as usize], &mut counts);
+        let right = std::mem::take(&mut counts[truth]) == COPIES;
+        (!right).then(|| (value, counts.iter().position(|&count| count > 0), truth))
+    })
 }
 
 #[test]
