@@ -210,11 +210,13 @@ impl<'a> Scope<'a> {
             for (nth, &effect) in topic.effects.iter().enumerate() {
                 let Forecast { contain, rollback } =
                     forecast(&self.rehearsal, load, (topic.wrong)(effect), self.windows, RUNS);
-                let [a, b, c] = cells(&contain, load);
-                let [d, e, f] = if topic.rolls_back { cells(&rollback, load) } else { ["-"; 3].map(str::to_owned) };
+                let contained = cells(&contain, load);
+                let rolled_back = if topic.rolls_back { cells(&rollback, load) } else { ["-"; 3].map(str::to_owned) };
                 let sees = if nth == 0 { smallest.clone() } else { String::new() };
                 let traffic = format!("{} + {}", count(load.candidate), count(load.baseline));
-                rows.push([share_of(load), traffic, (topic.words)(effect), a, b, c, d, e, f, sees]);
+                let row = [share_of(load), traffic, (topic.words)(effect)].into_iter();
+                let row: Vec<String> = row.chain(contained).chain(rolled_back).chain([sees]).collect();
+                rows.push(row.try_into().expect("as many cells as the head has"));
             }
         }
         format!("\n{}\n{}", topic.title, aligned(&rows, 2))

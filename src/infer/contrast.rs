@@ -287,7 +287,7 @@ mod tests {
 
     /// `mean over all draws of exp(theta * score of the drawn)`, by the recurrence of elementary symmetric polynomials.
     fn exact_log_mean(groups: &[(Split, f64)], theta: f64) -> f64 {
-        let draws: usize = groups.iter().map(|(split, _)| split.candidate as usize).sum();
+        let draws: usize = groups.iter().map(|(split, _)| usize::try_from(split.candidate).expect("few")).sum();
         let mut sums = vec![0.0; draws + 1];
         sums[0] = 1.0;
         let mut seen = 0.0;
@@ -296,8 +296,8 @@ mod tests {
             for _ in 0..split.pooled() {
                 seen += 1.0;
                 for k in (1..=draws).rev() {
-                    let taken = k as f64 / seen;
-                    let old = if k as f64 <= seen - 1.0 { sums[k] } else { 0.0 };
+                    let taken = float(k as u64) / seen;
+                    let old = if float(k as u64) <= seen - 1.0 { sums[k] } else { 0.0 };
                     sums[k] = old * (1.0 - taken).max(0.0) + sums[k - 1] * taken * (theta * score).exp();
                 }
             }
@@ -315,7 +315,7 @@ mod tests {
         {
             for theta in [-1.5, -0.4, 0.3, 2.0] {
                 let groups = [(marked, 1.0), (other, 0.0)];
-                let exact = theta * marked.candidate as f64 - exact_log_mean(&groups, theta);
+                let exact = theta * float(marked.candidate) - exact_log_mean(&groups, theta);
                 let ours = log_e_rate(marked, other, &[theta])[0];
                 assert!((ours - exact).abs() < 1e-9, "{marked:?} {other:?} {theta}: {ours} instead of {exact}");
             }
@@ -327,7 +327,7 @@ mod tests {
         let groups: Vec<(Split, f64)> =
             (0..13_u32).map(|i| (split(u64::from(3 + i % 4), u64::from(9 + i)), f64::from(i) * 0.4 - 2.4)).collect();
         for theta in [-0.8, -0.2, 0.15, 0.3, 0.6, 1.2] {
-            let reached: f64 = groups.iter().map(|(s, a)| s.candidate as f64 * a).sum();
+            let reached: f64 = groups.iter().map(|(s, a)| float(s.candidate) * a).sum();
             let exact = theta * reached - exact_log_mean(&groups, theta);
             let ours = log_e_tilt(&groups, theta);
             assert!((ours - exact).abs() < 2e-4, "{theta}: {ours} instead of {exact}");
@@ -347,13 +347,13 @@ mod tests {
     #[test]
     fn expectation_over_all_draws_is_one() {
         let (marked, other, draws) = (6_u64, 20_u64, 9_u64);
-        let choose = |n: u64, k: u64| (0..k).fold(1.0, |c, i| c * (n - i) as f64 / (i + 1) as f64);
+        let choose = |n: u64, k: u64| (0..k).fold(1.0, |c, i| c * float(n - i) / float(i + 1));
         for theta in [-1.0, 0.7, 2.3] {
             let mean: f64 = (0..=marked.min(draws))
                 .map(|x| {
                     let mass = choose(marked, x) * choose(other, draws - x) / choose(marked + other, draws);
-                    let drawn = (split(x, marked - x), split(draws - x, other + x - draws));
-                    mass * log_e_rate(drawn.0, drawn.1, &[theta])[0].exp()
+                    let fell = (split(x, marked - x), split(draws - x, other + x - draws));
+                    mass * log_e_rate(fell.0, fell.1, &[theta])[0].exp()
                 })
                 .sum();
             assert!((mean - 1.0).abs() < 1e-12, "{theta}: {mean}");

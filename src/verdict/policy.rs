@@ -120,9 +120,10 @@ impl Policy {
     fn of_guards(&self, state: &mut RolloutState, judged: &Judged<'_>) -> Verdict {
         let Some(guards) = &self.guards else { return Verdict { cleared: true, ..Verdict::default() } };
         let mut memory = state.memory.take().unwrap_or_default();
-        let verdict = match state.is_world() {
-            true => guards.judge_world(&mut memory, &state.model, judged),
-            false => guards.judge(&mut memory, &state.model, &state.candidate, judged),
+        let verdict = if state.is_world() {
+            guards.judge_world(&mut memory, &state.model, judged)
+        } else {
+            guards.judge(&mut memory, &state.model, &state.candidate, judged)
         };
         state.memory = Some(memory);
         verdict
@@ -198,7 +199,7 @@ impl Policy {
 }
 
 fn publish(occasion: &Occasion<'_>, state: &mut RolloutState, drafts: Vec<Draft>) -> Vec<Decision> {
-    drafts.into_iter().map(|draft| occasion.publish(state, draft)).collect()
+    drafts.iter().map(|draft| occasion.publish(state, draft)).collect()
 }
 
 fn refused(command: Command, text: impl Into<String>) -> CommandResult {

@@ -109,7 +109,7 @@ fn a_step_asks_for_its_share() {
 fn the_last_state_of_the_candidate_counts_and_one_failing_model_is_enough() {
     let (good, bad) = (json!({ "state": "PASSED" }), json!({ "state": "ROLLING_BACK", "cause": "ERROR_RATE" }));
     let [passed, failed] = [good, bad].map(|changes| with(state(), &changes));
-    let lines = |states: &[&Value]| states.iter().map(|state| format!("{state}\n")).collect::<String>();
+    let lines = |states: &[&Value]| states.iter().map(|state| state.to_string() + "\n").collect::<String>();
     let ask = ["--candidate", "v2"];
     assert_eq!(code(gate(&lines(&[&failed, &passed]), &ask)), 0);
     let error: Error = gate(&lines(&[&passed, &failed]), &ask).unwrap_err();

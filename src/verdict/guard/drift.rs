@@ -247,8 +247,8 @@ impl Drift {
                 ..scene.evidence(SOURCE, "shiryaev_roberts")
             }
         };
-        let names: Vec<&str> = shown.iter().map(|&column| self.columns[column].name.as_str()).collect();
-        let text = format!("{text}, away from {}: {} ({} in all)", reference.name(), names.join(", "), named.len());
+        let columns: Vec<&str> = shown.iter().map(|&column| self.columns[column].name.as_str()).collect();
+        let text = format!("{text}, away from {}: {} ({} in all)", reference.name(), columns.join(", "), named.len());
         let code = self.columns[shown[0]].code;
         verdict.findings.push(scene.finding(SOURCE, action, reason(code, text), shown.iter().map(evidence).collect()));
     }

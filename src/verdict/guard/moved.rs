@@ -43,7 +43,7 @@ mod tests {
     #[test]
     fn a_level_is_no_evidence_and_a_jump_is() {
         let mut usual = Usual::default();
-        assert_eq!(usual.update((0.8, 0.02)), [0.0; PARTS]);
+        assert!(usual.update((0.8, 0.02)).iter().all(|log_e| log_e.abs() < 1e-300));
         for _ in 0..20 {
             assert!(usual.update((0.8, 0.02)).iter().all(|log_e| *log_e < 0.0));
         }

@@ -65,9 +65,10 @@ fn reassert(state: &mut RolloutState, low: bool, plan: &RolloutPlan) -> Option<D
     let fatal = effect.refused || effect.reasserted > plan.reasserts_max;
     effect.refused = false;
     let (windows, cap) = (effect.unseen, effect.cap_pct);
-    let text = match low {
-        true => format!("no actuator has said in {windows} windows that it was applied"),
-        false => format!("{observed:.1} % of traffic, above the cap of {cap} %, for {windows} windows"),
+    let text = if low {
+        format!("no actuator has said in {windows} windows that it was applied")
+    } else {
+        format!("{observed:.1} % of traffic, above the cap of {cap} %, for {windows} windows")
     };
     let severity = if fatal { Severity::Fatal } else { Severity::Warn };
     Some(heartbeat(state, "NO_EFFECT", text, severity))

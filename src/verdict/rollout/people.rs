@@ -247,7 +247,9 @@ fn clear_denial(state: &mut RolloutState, command: &Command) -> Answer {
     (state.cap_pct, state.effect) = (None, None);
     state.counts = super::Counts::default();
     state.people = People { commands: std::mem::take(&mut state.people.commands), ..People::default() };
-    (state.history.clear(), state.standing.clear(), state.episode.clear());
+    state.history.clear();
+    state.standing.clear();
+    state.episode.clear();
     state.memory = state.memory.take().map(|_| crate::verdict::guard::Memory::default());
     yes(format!("{} may be tried again, and is judged from the beginning", state.candidate), [draft])
 }

@@ -17,8 +17,8 @@ pub(crate) struct Occasion<'a> {
 
 impl Occasion<'_> {
     /// Makes a draft the rollout's next decision.
-    pub(crate) fn publish(&self, state: &mut RolloutState, draft: Draft) -> Decision {
-        let authority = self.authority(state, &draft);
+    pub(crate) fn publish(&self, state: &mut RolloutState, draft: &Draft) -> Decision {
+        let authority = self.authority(state, draft);
         let supersedes = if draft.replaces() { state.in_force.clone() } else { Vec::new() };
         let mut decision = Decision {
             id: String::new(),
@@ -39,7 +39,7 @@ impl Occasion<'_> {
             },
             supersedes,
             authority,
-            approval: self.approval(authority, &draft),
+            approval: self.approval(authority, draft),
             severity: draft.severity,
             causation: draft.causation.clone(),
             reason: draft.reason.clone(),
@@ -56,7 +56,7 @@ impl Occasion<'_> {
         }
         state.sequence = decision.sequence;
         if draft.replaces() {
-            self.settle(state, &draft, &decision);
+            self.settle(state, draft, &decision);
         }
         decision
     }

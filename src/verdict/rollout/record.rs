@@ -148,6 +148,7 @@ pub struct Pending {
 
 /// What people have said about a candidate.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is said on its own and any may go with any")]
 pub struct People {
     /// A person restricted it: only a person lifts that.
     pub pinned: bool,

@@ -31,6 +31,7 @@ impl Window {
 
 /// What evidence says, with muted and overruled findings set apart.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
 pub(crate) struct Heard {
     /// Findings that count.
     pub(crate) findings: Vec<Finding>,

@@ -165,7 +165,7 @@ fn what_a_candidate_earned_before_does_not_excuse_it() {
     let rails = rails(&[(Rail::Failed, 1.0)], 0);
     let mut watched = Watched::default();
     (0..200).for_each(|_| {
-        assert_eq!(severest(&feed(&rails, &mut watched, &window((5000, 100), (5000, 100)))), Action::Observe)
+        assert_eq!(severest(&feed(&rails, &mut watched, &window((5000, 100), (5000, 100)))), Action::Observe);
     });
     let after: Vec<Verdict> = (0..12).map(|_| feed(&rails, &mut watched, &window((5000, 200), (5000, 100)))).collect();
     let last = after.last().expect("windows");

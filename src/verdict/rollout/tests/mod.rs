@@ -179,7 +179,7 @@ impl Bench {
         let drafts = step(&mut self.state, &window, seen.verdict.clone(), &self.plan.policy.stages);
         let span = (self.now - MINUTE, self.now);
         let occasion = Occasion { plan: &self.plan, span, offsets: &[], ledger: &[] };
-        let decisions: Vec<_> = drafts.into_iter().map(|draft| occasion.publish(&mut self.state, draft)).collect();
+        let decisions: Vec<_> = drafts.iter().map(|draft| occasion.publish(&mut self.state, draft)).collect();
         self.decisions.extend(decisions.iter().cloned());
         decisions.iter().map(|decision| decision.action).collect()
     }
@@ -214,7 +214,7 @@ impl Bench {
     fn obey(&mut self, command: &Command) -> (Outcome, Vec<Signal>) {
         let (outcome, _, drafts) = obey(&mut self.state, command, &self.plan.policy.stages);
         let occasion = Occasion { plan: &self.plan, span: (command.at, command.at), offsets: &[], ledger: &[] };
-        let decisions: Vec<_> = drafts.into_iter().map(|draft| occasion.publish(&mut self.state, draft)).collect();
+        let decisions: Vec<_> = drafts.iter().map(|draft| occasion.publish(&mut self.state, draft)).collect();
         self.decisions.extend(decisions.iter().cloned());
         (outcome, decisions.iter().map(|decision| decision.action).collect())
     }
