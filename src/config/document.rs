@@ -8,9 +8,10 @@ use serde::Deserialize;
 
 use super::guards::GuardSection;
 use super::kafka::KafkaSection;
+use super::names::Names;
 use super::rollout::Rollout;
 use super::source::Sources;
-use super::value::{At, BaselineName, Names, OrOff, Period, Ratio, by_default, count, seconds};
+use super::value::{At, BaselineName, OrOff, Period, Ratio, by_default, count, seconds};
 use crate::plan::{Action, Against, Compat, Task};
 
 /// A haldane pipeline: where events come from, what is measured, what it is compared with, and when to act.

@@ -6,6 +6,7 @@
 mod document;
 mod guards;
 mod kafka;
+mod names;
 mod problem;
 mod read;
 pub mod reference;

@@ -89,8 +89,8 @@ sources:
         columns,
         [
             ("z", ColumnRole::Feature, 3),
-            ("a", ColumnRole::Feature, 1043),
-            ("score", ColumnRole::Score, 1043),
+            ("a", ColumnRole::Feature, 1171),
+            ("score", ColumnRole::Score, 1171),
             ("latency", ColumnRole::Latency, 1043)
         ]
     );

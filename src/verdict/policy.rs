@@ -113,7 +113,7 @@ impl Policy {
         let drafts = step(state, &window, verdict, &self.plan.policy.stages);
         let span = (judged.start, judged.end);
         let occasion = Occasion { plan: &self.plan, span, offsets: &judged.offsets, ledger: &ledger };
-        publish(&occasion, state, drafts)
+        publish(&occasion, state, &drafts)
     }
 
     /// What guards say; without guards nothing is refuted that was not seen, and nothing is ever shown to be safe.
@@ -140,7 +140,7 @@ impl Policy {
         let draft = succession::supersede(state, &by);
         let span = (judged.start, judged.end);
         let occasion = Occasion { plan: &self.plan, span, offsets: &judged.offsets, ledger: &[] };
-        publish(&occasion, state, vec![draft])
+        publish(&occasion, state, &[draft])
     }
 
     /// Carries out a command.
@@ -157,7 +157,7 @@ impl Policy {
             let (outcome, text, drafts) = obey(state, &result.command, &self.plan.policy.stages);
             let span = (result.command.at, result.command.at);
             let occasion = Occasion { plan: &self.plan, span, offsets: &[], ledger: &[] };
-            let decisions = publish(&occasion, state, drafts);
+            let decisions = publish(&occasion, state, &drafts);
             result.decisions.extend(decisions.iter().map(|decision| decision.id.clone()));
             if result.text.is_empty() || outcome == Outcome::Accepted {
                 (result.outcome, result.text) = (outcome, text);
@@ -198,7 +198,7 @@ impl Policy {
     }
 }
 
-fn publish(occasion: &Occasion<'_>, state: &mut RolloutState, drafts: Vec<Draft>) -> Vec<Decision> {
+fn publish(occasion: &Occasion<'_>, state: &mut RolloutState, drafts: &[Draft]) -> Vec<Decision> {
     drafts.iter().map(|draft| occasion.publish(state, draft)).collect()
 }
 

@@ -316,14 +316,16 @@ fn log_with_an_end(partitions: u32) -> Vec<Event> {
     log
 }
 
-/// Rows of windows before the last event of all.
+/// Rows of windows before the last event of all, and decisions about them.
 fn before_the_end(trace: &Trace) -> Trace {
     let keep = |key: &str| {
         let row: Value = serde_json::from_str(key).unwrap();
         row["window_start"].as_i64().unwrap() < EPOCH + 2_900 * SECOND
     };
     let windows = trace.windows.iter().filter(|(key, _)| keep(key)).map(|(key, row)| (key.clone(), row.clone()));
-    Trace { windows: windows.collect(), decisions: trace.decisions.clone() }
+    let mut decisions = trace.decisions.clone();
+    decisions.retain(|_, (_, _, time)| *time <= EPOCH + 2_900 * SECOND);
+    Trace { windows: windows.collect(), decisions }
 }
 
 #[test]

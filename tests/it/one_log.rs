@@ -35,7 +35,7 @@ fn root() -> &'static Path {
 fn kafka_and_parquet_give_the_same_windows_and_decisions() {
     let scratch = tempfile::tempdir().expect("a temporary directory");
     let replayed = replay(scratch.path());
-    assert!(replayed.0.len() > 10_000 && replayed.1.len() == 2, "{} rows, {:?}", replayed.0.len(), replayed.1);
+    assert!(replayed.0.len() > 10_000 && replayed.1.len() >= 3, "{} rows, {:?}", replayed.0.len(), replayed.1);
     for (partitions, killed) in [(1, false), (4, false), (4, true)] {
         let live = live(scratch.path(), partitions, killed);
         let what = format!("{partitions} partitions, killed: {killed}");

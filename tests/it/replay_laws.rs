@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use haldane::engine::{Effects, Engine};
-use haldane::event::SECOND;
+use haldane::event::{Micros, SECOND};
 use haldane::judge::WindowRow;
 use haldane::plan::WindowKind;
 use haldane::scan::Checkpoint;
@@ -16,7 +16,8 @@ use crate::world::{self, Rng};
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Trace {
     pub(crate) windows: BTreeMap<String, String>,
-    pub(crate) decisions: BTreeMap<u64, (String, String)>,
+    /// By sequence: id, what was said, and the end of the window that called for it.
+    pub(crate) decisions: BTreeMap<u64, (String, String, Micros)>,
 }
 
 impl Trace {
@@ -38,7 +39,8 @@ impl Trace {
             self.windows.insert(serde_json::to_string(&identity).unwrap(), serde_json::to_string(&row).unwrap());
         }
         for decision in effects.decisions {
-            let said = (decision.id, format!("{:?} {:?} {}", decision.action, decision.cap_pct, decision.reason.text));
+            let text = format!("{:?} {:?} {}", decision.action, decision.cap_pct, decision.reason.text);
+            let said = (decision.id, text, decision.time);
             let before = self.decisions.insert(decision.sequence, said.clone());
             assert!(before.is_none_or(|before| before == said), "a decision never changes");
         }

@@ -1,8 +1,9 @@
 //! The `baselines` and `metrics` sections: what is computed.
 
 use crate::config::document::Document;
+use crate::config::names::Names;
 use crate::config::problem::{Problems, suggestion};
-use crate::config::value::{At, BaselineName, Names};
+use crate::config::value::{At, BaselineName};
 use crate::event::{Micros, SECOND};
 use crate::metric::{Reads, Spec};
 use crate::plan::{Baseline, Columns, MetricsPlan, QualityPlan, Role, Task, TimePlan, WindowKind};
