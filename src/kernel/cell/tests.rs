@@ -30,7 +30,7 @@ fn probes(edges: &[f64]) -> Vec<f64> {
 }
 
 /// Copies of a value that are counted at once: enough for every way through the loop.
-const COPIES: u64 = 5;
+const COPIES: usize = 5;
 
 /// The first value whose bin is not the one a binary search finds, and both bins.
 fn mistake(edges: &[f64], values: &[f64]) -> Option<(f64, Option<usize>, usize)> {
@@ -38,8 +38,8 @@ fn mistake(edges: &[f64], values: &[f64]) -> Option<(f64, Option<usize>, usize)>
     let mut counts = vec![0; edges.len() + 1];
     values.iter().find_map(|&value| {
         let truth = edges.partition_point(|&edge| edge < value);
-        table.count(&[value; COPIES as usize], &mut counts);
-        let right = std::mem::take(&mut counts[truth]) == COPIES;
+        table.count(&[value; COPIES], &mut counts);
+        let right = std::mem::take(&mut counts[truth]) == COPIES as u64;
         (!right).then(|| (value, counts.iter().position(|&count| count > 0), truth))
     })
 }

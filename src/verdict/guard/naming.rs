@@ -121,6 +121,7 @@ fn text(action: Action, named: &[Contribution<'_>], value: f64, patience: f64) -
     let unlike = "the candidate is no longer like the baseline version";
     match action {
         Action::Contain => format!("{unlike} in {what}: evidence {value:.3e}, of which {patience:.0} is enough"),
+        _ if value >= patience => format!("{unlike} in {what}, in one window; no single window acts"),
         _ => format!("{unlike} in {what}, it seems: evidence {value:.0} of the {patience:.0} that would be enough"),
     }
 }
