@@ -7,6 +7,7 @@ pub(crate) mod finding;
 pub(crate) mod guard;
 pub(crate) mod judged;
 pub(crate) mod policy;
+#[cfg(feature = "cli")]
 pub(crate) mod power;
 mod reason;
 pub mod rollout;

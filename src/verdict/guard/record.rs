@@ -14,6 +14,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::infer::hx::{Direction, Hx, HxPlan};
+use crate::infer::interval::{Interval, anytime};
 use crate::infer::two_sample::{Arm, log_e_margin};
 use crate::plan::GuardPlan;
 use crate::verdict::guard::limit::log_likelihood_ratio;
@@ -22,8 +23,6 @@ use crate::verdict::guard::rail::{Asked, Rail};
 
 /// Share of the evidence of safety that goes to "negligible".
 const OF_NEGLIGIBLE: f64 = 0.1;
-/// Standard deviation of the log ratios that intervals are sharpest for: the logarithm of 1.2.
-const PRIOR_SD: f64 = 0.18;
 /// Ratios below the margin that the number of events still needed is reckoned with.
 const BETS: [f64; 5] = [1.05, 1.1, 1.15, 1.2, 1.3];
 
@@ -181,16 +180,15 @@ impl Tally {
         (self.sums.1 > 0.0).then(|| self.sums.0 / self.sums.1)
     }
 
-    /// Where the ratio lies, whenever one looks: a normal mixture over log ratios (Howard, Ramdas, `McAuliffe` and Sekhon, Ann.
-    /// Stat. 49, 2021, section 3) with the variance of Greenland and Robins (Biometrics 41, 1985), inflated by the design
-    /// effect. Asymptotic: to be shown, not to decide on.
+    /// Where the ratio lies, whenever one looks, with the variance of Greenland and Robins (Biometrics 41, 1985), inflated by
+    /// the design effect. Asymptotic: to be shown, not to decide on.
     pub(crate) fn interval(&self, deff: f64, alpha: f64) -> Option<(f64, f64)> {
         let product = self.sums.0 * self.sums.1;
-        let (variance, prior) = (self.sums.2 / product * deff, PRIOR_SD * PRIOR_SD);
-        let total = variance + prior;
-        let reach = (variance * total / prior * libm::log(total / (variance * alpha * alpha))).sqrt();
-        let ratio = self.ratio()?;
-        (product > 0.0 && variance > 0.0).then(|| (ratio * libm::exp(-reach), ratio * libm::exp(reach)))
+        let (ratio, variance) = (self.ratio()?, self.sums.2 / product * deff);
+        (product > 0.0 && variance > 0.0).then(|| {
+            let Interval { low, high, .. } = anytime(libm::log(ratio), variance, alpha);
+            (libm::exp(low), libm::exp(high))
+        })
     }
 
     /// Both arms' rates.
