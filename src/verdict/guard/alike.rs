@@ -28,6 +28,28 @@ pub(crate) struct Alike {
     known: (bool, bool),
 }
 
+/// What evidence of a change is deflated by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Inflation {
+    pub(crate) failed: f64,
+    /// Latency at three quantiles.
+    pub(crate) slow: [f64; 3],
+    pub(crate) losses: f64,
+    /// Columns are not counted by entity: the larger one of failures and latency.
+    pub(crate) columns: f64,
+}
+
+impl Inflation {
+    /// With the noise that versions have for themselves.
+    pub(crate) fn with_noise(self, factor: impl Fn(Rail) -> f64) -> Self {
+        Self {
+            failed: self.failed * factor(Rail::Failed),
+            slow: std::array::from_fn(|q| self.slow[q] * factor(Rail::Slow(q))),
+            ..self
+        }
+    }
+}
+
 /// Sums by entity, and what their variance would be if events were independent.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 struct Means {
@@ -81,12 +103,13 @@ impl Alike {
         is_known(self.known, rail)
     }
 
-    /// The design effects that are measured, of failures, latency and losses; 1 where events name no entity.
-    pub(crate) fn measured(&self) -> [f64; 3] {
+    /// The design effects that are measured; 1 where events name no entity.
+    pub(crate) fn measured(&self) -> Inflation {
         let (traffic, labels) = self.known;
         let of_traffic = [design_effect(&self.failed[0], &self.failed[1]), self.steps.design_effect()];
         let [failed, slow] = of_traffic.map(|effect| if traffic { effect } else { 1.0 });
-        [failed, slow, if labels { self.losses.design_effect() } else { 1.0 }]
+        let losses = if labels { self.losses.design_effect() } else { 1.0 };
+        Inflation { failed, slow: [slow; 3], losses, columns: failed.max(slow) }
     }
 
     /// The design effects of guardrails as they stand.

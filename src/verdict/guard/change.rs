@@ -3,9 +3,9 @@
 //! Every sensor's alternatives are parts of one pool of Shiryaev-Roberts detectors (`infer::pool`), so the whole family, looked
 //! at after every window, calls a healthy candidate changed no more often than its patience says.
 //!
-//! Evidence is deflated by the design effect of earlier windows where events name their entity (`alike`): `e^(1/d)` has a mean
-//! of at most 1 like `e` (Jensen), and stays an e-value when repeated entities inflate the variance by `d`. Without entities,
-//! events are taken to be independent, and the evidence says so.
+//! Evidence is deflated by the design effect of earlier windows where events name their entity (`alike`), and by the noise that
+//! versions have for themselves (`noise`): `e^(1/d)` has a mean of at most 1 like `e` (Jensen), and stays an e-value when
+//! the variance is inflated by `d`. Without entities, events are taken to be independent, and the evidence says so.
 //!
 //! **State**: one float per alternative, four numbers per sensor for people.
 
@@ -14,6 +14,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Pair;
+use super::alike::Inflation;
 use super::look::{QUANTILES, Reading, Sight};
 use super::moved::Usual;
 use super::sensor::{Sensor, sensors};
@@ -112,11 +113,11 @@ impl Detector {
         Alarm { patience: self.plan.patience(), windows_min: self.plan.windows_min }
     }
 
-    /// Takes the traffic of one window; `alike` are the design effects of failures, latency and losses so far.
-    pub(crate) fn traffic(&self, gathered: &mut Gathered, pair: Pair<'_, Traffic>, alike: [f64; 3]) {
+    /// Takes the traffic of one window; `by` deflates its evidence, as earlier windows say.
+    pub(crate) fn traffic(&self, gathered: &mut Gathered, pair: Pair<'_, Traffic>, by: Inflation) {
         gathered.iid_assumed = pair.candidate.entities.is_empty() || pair.baseline.entities.is_empty();
         let sight = Sight::new(&self.plan, pair);
-        self.look(gathered, alike, |sensor, before| sight.read(sensor.look, before));
+        self.look(gathered, by, |sensor, before| sight.read(sensor.look, before));
         let now = QUANTILES.map(|q| pair.baseline.latency.quantile_ms(q));
         if let [Some(p50), Some(p90), Some(p99)] = now {
             let old = gathered.before.thresholds_ms.unwrap_or([p50, p90, p99]);
@@ -126,16 +127,16 @@ impl Detector {
     }
 
     /// Takes the labels of one window.
-    pub(crate) fn labels(&self, gathered: &mut Gathered, pair: Pair<'_, Quality>, alike: [f64; 3]) {
-        self.look(gathered, alike, |sensor, _| sensor.look.labels(&self.plan, pair));
+    pub(crate) fn labels(&self, gathered: &mut Gathered, pair: Pair<'_, Quality>, by: Inflation) {
+        self.look(gathered, by, |sensor, _| sensor.look.labels(&self.plan, pair));
     }
 
-    fn look(&self, gathered: &mut Gathered, alike: [f64; 3], read: impl Fn(&Sensor, &mut Before) -> Option<Reading>) {
+    fn look(&self, gathered: &mut Gathered, by: Inflation, read: impl Fn(&Sensor, &mut Before) -> Option<Reading>) {
         gathered.seen.resize(self.sensors.len(), Seen::default());
         for (sensor, seen) in self.sensors.iter().zip(&mut gathered.seen) {
             let Some(reading) = read(sensor, &mut gathered.before) else { continue };
-            let (weight, design_effect) = (sensor.part_weight(), sensor.look.design_effect(alike));
-            let log_es: Vec<f64> = reading.log_es.iter().map(|log_e| log_e / design_effect).collect();
+            let (weight, deflation) = (sensor.part_weight(), sensor.look.deflation(by));
+            let log_es: Vec<f64> = reading.log_es.iter().map(|log_e| log_e / deflation).collect();
             for (part, log_e) in log_es.iter().enumerate() {
                 gathered.pool.update(sensor.first_part + part, *log_e, weight, self.alarm());
             }

@@ -9,10 +9,12 @@ mod change;
 mod drift;
 mod gate;
 mod labels;
+mod last_look;
 mod limit;
 mod look;
 mod moved;
 mod naming;
+mod noise;
 mod number;
 mod rail;
 mod record;
@@ -31,6 +33,7 @@ use self::calibration::Calibration;
 use self::change::{Detector, Gathered};
 use self::drift::{Drift, Drifted, Versions};
 use self::gate::Gate;
+use self::noise::History;
 use self::rail::Rail;
 use self::scene::Scene;
 use self::share::Share;
@@ -78,8 +81,17 @@ pub struct Memory {
     gate: Gate,
     drift: Drifted,
     calibration: Calibration,
+    /// Of the baseline version: how its latency wandered before the candidate came.
+    history: History,
     /// Of the newest traffic.
     validity: Validity,
+}
+
+impl Memory {
+    /// Of a candidate that is met now, given what is known of the version that serves the world.
+    pub(crate) fn after(world: Option<&Self>) -> Self {
+        Self { history: world.map(|world| world.history.clone()).unwrap_or_default(), ..Self::default() }
+    }
 }
 
 impl Guards {
@@ -120,6 +132,7 @@ impl Guards {
             match views.get(&key) {
                 Some(traffic) => {
                     memory.validity = Validity::Valid;
+                    memory.history.update(traffic);
                     let versions = Versions { key: &key, version: traffic, baseline: None };
                     self.drift.update(&mut memory.drift, versions, judged);
                 }
@@ -139,8 +152,9 @@ impl Guards {
         let least = pair.candidate.rates.requests.min(pair.baseline.rates.requests);
         memory.validity = if least < self.guard.n_min { Validity::Degraded } else { Validity::Valid };
         let effect = memory.rails.alike.effects(&self.guard)(Rail::Failed);
-        self.detector.traffic(&mut memory.change, pair, memory.rails.alike.measured());
-        self.rails.traffic(&mut memory.rails, both);
+        let inflation = self.rails.inflation(&memory.rails, pair, &memory.history);
+        self.detector.traffic(&mut memory.change, pair, inflation);
+        self.rails.traffic(&mut memory.rails, both, &memory.history);
         memory.limits.resize_with(self.limits.len(), Kept::default);
         memory
             .limits

@@ -43,7 +43,8 @@ pub(crate) struct Terms<'a> {
 impl Terms<'_> {
     /// Caps are set for the level at which this guardrail alone would decide.
     fn plan(self, direction: Direction, asked: Asked) -> HxPlan {
-        let alpha = if direction == Direction::Harm { self.guard.alpha * self.weight } else { self.guard.beta };
+        let alpha =
+            if direction == Direction::Harm { self.guard.alpha_always() * self.weight } else { self.guard.beta };
         let Self { guard, rail, windows_min, .. } = self;
         HxPlan { alpha, margin: rail.ratio(guard, asked), direction, planned: guard.planned, windows_min }
     }
@@ -86,17 +87,18 @@ impl Record {
         }
     }
 
-    /// Takes one window: the counts that the margin asks for, and those without a margin.
-    pub(crate) fn update(&mut self, terms: Terms<'_>, margin: Arms, no_margin: Arms, deff: f64) {
+    /// Takes one window: the counts that the margin asks for, and those without a margin. `deff` is the design effect of
+    /// entities, `noise` what the window's evidence is divided by besides.
+    pub(crate) fn update(&mut self, terms: Terms<'_>, margin: Arms, no_margin: Arms, deff: f64, noise: f64) {
         let safety = terms.plan(Direction::Safety, Asked::Margin);
-        self.harm.update(&terms.plan(Direction::Harm, Asked::Margin), margin.0, margin.1, deff);
-        self.worse.update(&terms.plan(Direction::Harm, Asked::NoMargin), no_margin.0, no_margin.1, deff);
-        self.safe.update(&safety, margin.0, margin.1, deff);
+        self.harm.update(&terms.plan(Direction::Harm, Asked::Margin), margin.0, margin.1, deff, noise);
+        self.worse.update(&terms.plan(Direction::Harm, Asked::NoMargin), no_margin.0, no_margin.1, deff, noise);
+        self.safe.update(&safety, margin.0, margin.1, deff, noise);
         if let Some(again) = &mut self.again {
-            again.update(&safety, margin.0, margin.1, deff);
+            again.update(&safety, margin.0, margin.1, deff, noise);
         }
         let bound = terms.guard.negligible;
-        self.negligible += log_likelihood_ratio(margin.0, bound / 2.0, bound);
+        self.negligible += log_likelihood_ratio(margin.0, bound / 2.0, bound) / noise;
         self.deff = deff.max(1.0);
         self.tally.add(margin);
     }

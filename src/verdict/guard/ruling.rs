@@ -1,6 +1,7 @@
 //! What the guardrails call for.
 //!
 //! * **Rollback** when the evidence that some guardrail is worse than its margin reaches `1 / alpha`.
+//! * Both, too, when the last look finds it (`last_look`), where the plan has one.
 //! * **Contain** when the evidence that some guardrail is worse at all does; once those that stand out have been shown to
 //!   be within their margins all the same (evidence gathered since), this is a **warning**.
 //! * **Safe** when every guardrail of all traffic is shown to keep its margin, each at level `beta`: promoting needs all of
@@ -32,22 +33,24 @@ const RARE_MIN: f64 = 20.0;
 impl Rails {
     /// Adds what all evidence so far calls for.
     pub(crate) fn rule(&self, watched: &mut Watched, scene: Scene<'_, '_>, verdict: &mut Verdict) {
-        let enough = 1.0 / self.guard.alpha;
-        let harm = self.total(watched, Asked::Margin);
-        let worse = self.total(watched, Asked::NoMargin);
-        verdict.spend("rollback", self.guard.alpha, harm);
-        verdict.spend("contain", self.guard.alpha, worse);
-        let suspicious = harm.max(worse) >= SUSPICION * enough;
-        if harm.max(worse) >= enough || !suspicious {
+        let (alpha, enough) = (self.guard.alpha_always(), 1.0 / self.guard.alpha_always());
+        let [harm, worse] = [Asked::Margin, Asked::NoMargin].map(|asked| self.total(watched, asked));
+        verdict.spend("rollback", alpha, harm);
+        verdict.spend("contain", alpha, worse);
+        watched.last_look.account(&self.guard, verdict);
+        let harmful = harm >= enough || watched.last_look.found(Asked::Margin);
+        let worsened = worse >= enough || watched.last_look.found(Asked::NoMargin);
+        let suspicious = harmful || worsened || harm.max(worse) >= SUSPICION * enough;
+        if harmful || worsened || !suspicious {
             self.remember(watched, suspicious);
         }
         verdict.suspicious |= suspicious;
-        if harm >= enough {
+        if harmful {
             self.find(Action::Rollback, watched, scene, verdict, Asked::Margin);
             verdict.cleared = false;
         } else if suspicious {
             let refuted = self.named(watched, Asked::NoMargin).iter().all(|watch| watch.record.is_refuted(watch.terms));
-            if worse >= enough {
+            if worsened {
                 let action = if refuted { Action::Warn } else { Action::Contain };
                 self.find(action, watched, scene, verdict, Asked::NoMargin);
             }

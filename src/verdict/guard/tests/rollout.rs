@@ -7,6 +7,7 @@ use crate::plan::{Action, GuardPlan};
 use crate::sim::Rng;
 use crate::summary::{Quality, Traffic};
 use crate::verdict::finding::{Validity, Verdict};
+use crate::verdict::guard::noise::History;
 use crate::verdict::guard::rail::Rail;
 use crate::verdict::guard::scene::Scene;
 use crate::verdict::guard::share::Share;
@@ -43,7 +44,8 @@ fn rule(rails: &Rails, watched: &mut Watched) -> Verdict {
 }
 
 fn feed(rails: &Rails, watched: &mut Watched, views: &Views<Traffic>) -> Verdict {
-    rails.traffic(watched, &Both { views, candidate: &key("v2"), baseline: &key("v1") });
+    let both = Both { views, candidate: &key("v2"), baseline: &key("v1") };
+    rails.traffic(watched, &both, &History::default());
     rule(rails, watched)
 }
 
