@@ -13,9 +13,9 @@
 //!
 //! `D` is known before the window: it rests on windows at least `LAG` earlier, so that a regression, which comes with large
 //! `z` too, has acted before it can excuse itself. `s^2` and `rho` are taken around the means of blocks of 24 windows, so a
-//! change of level is no noise. They count only once they stand out (by two standard errors, and from neighbour to
-//! neighbour too), with one standard error added to `rho`; and a `z` beyond three deviations counts as three, so that one
-//! blip teaches nothing.
+//! change of level is no noise, and of three blocks or more the one that varies most does not count. They count only once they
+//! stand out by two standard errors (and, before a block can be left out, from neighbour to neighbour too) unless the history
+//! below has them, with one standard error added to `rho`; and a `z` beyond three deviations counts as three, so that one blip teaches nothing.
 //!
 //! How two versions differ by noise cannot be known from a candidate's first windows: three large `z` of one sign are a
 //! regression or an excursion. There the *history* of the baseline version stands in: its own windows around its own level,
@@ -27,7 +27,7 @@
 //! project's own, measured below.
 //! **Assumes**: noise that is about an autoregression of order one, with a correlation up to about 0.8, and no longer memory. A level
 //! that drifts more slowly than a block is a difference.
-//! **State**: 14 numbers, and the last three windows. **Cost**: some twenty operations per window.
+//! **State**: 19 numbers, and the last three windows. **Cost**: some twenty operations per window.
 
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,8 @@ use super::two_sample::{Arm, standardised};
 const LAG: usize = 3;
 /// Windows of a block.
 const BLOCK: u32 = 24;
+/// Blocks from which on the one that varies most, in which the level may have changed, does not count.
+const BLOCKS_MIN: u32 = 3;
 /// Fewer windows tell nothing.
 const WINDOWS_MIN: u32 = 8;
 /// Windows after which history has to agree with what was seen.
@@ -89,6 +91,8 @@ pub struct Overdispersion {
     waiting: Vec<Contrast>,
     block: Block,
     weight: f64,
+    /// The block that varies most, and all others.
+    largest: Sums,
     before: Sums,
 }
 
@@ -124,8 +128,7 @@ impl Overdispersion {
         self.block.update(z.clamp(-limit, limit));
         self.weight += weight;
         if self.block.n == BLOCK {
-            self.before = self.sums();
-            (self.block, self.weight) = (Block::default(), 0.0);
+            self.close();
         }
     }
 
@@ -139,30 +142,62 @@ impl Overdispersion {
     #[must_use]
     pub fn factor(&self, weight: f64, history: &Self) -> f64 {
         let sums = self.sums();
-        let (seen, past) = (sums.noise(true), history.sums().noise(false).doubled());
+        let past = history.sums().noise(1.0).doubled();
+        // Noise that history knows of is expected, and need not stand out again.
+        let seen = sums.noise(if past.per_event > 0.0 { 0.0 } else { STANDS_OUT });
         let holds = sums.windows < LEARNT || sums.excess() >= HOLDS * past.per_event;
         let of_past = if holds { past.factor(weight) } else { 1.0 };
         seen.factor(weight).max(of_past)
     }
 
-    /// Everything so far, but of an open block only once it tells something.
+    /// What counts of everything so far.
     fn sums(&self) -> Sums {
-        let Self { block, before, .. } = self;
+        let open = self.open();
+        let (large, small) =
+            if open.variance() > self.largest.variance() { (open, self.largest) } else { (self.largest, open) };
+        let rest = self.before.plus(small);
+        if rest.blocks + 1 >= BLOCKS_MIN { rest } else { rest.plus(large) }
+    }
+
+    /// The block at hand, once it tells something.
+    fn open(&self) -> Sums {
+        let block = &self.block;
         if block.n < WINDOWS_MIN {
-            return *before;
+            return Sums::default();
         }
         Sums {
-            windows: before.windows + block.n,
-            blocks: before.blocks + 1,
-            variation: before.variation + block.variation(),
-            covariation: before.covariation + block.covariation(),
-            steps: before.steps + block.steps(),
-            weight: before.weight + self.weight,
+            windows: block.n,
+            blocks: 1,
+            variation: block.variation(),
+            covariation: block.covariation(),
+            steps: block.steps(),
+            weight: self.weight,
         }
+    }
+
+    /// Ends the block at hand.
+    fn close(&mut self) {
+        let mut closed = self.open();
+        if closed.variance() > self.largest.variance() || self.largest.blocks == 0 {
+            std::mem::swap(&mut closed, &mut self.largest);
+        }
+        self.before = self.before.plus(closed);
+        (self.block, self.weight) = (Block::default(), 0.0);
     }
 }
 
 impl Sums {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            windows: self.windows + other.windows,
+            blocks: self.blocks + other.blocks,
+            variation: self.variation + other.variation,
+            covariation: self.covariation + other.covariation,
+            steps: self.steps + other.steps,
+            weight: self.weight + other.weight,
+        }
+    }
+
     fn freedom(&self) -> f64 {
         f64::from((self.windows - self.blocks).max(1))
     }
@@ -177,13 +212,14 @@ impl Sums {
         if self.weight > 0.0 { (self.variance() - 1.0).max(0.0) * f64::from(self.windows) / self.weight } else { 0.0 }
     }
 
-    /// What stands out; of a contrast it must do so from neighbour to neighbour, too.
-    fn noise(&self, of_contrast: bool) -> Noise {
+    /// What stands out by so many standard errors. Of a contrast of which nothing is known and no block could be left out, it must
+    /// do so from neighbour to neighbour, too.
+    fn noise(&self, errors: f64) -> Noise {
         let (variance, freedom) = (self.variance(), self.freedom());
-        let errors = if of_contrast { STANDS_OUT } else { 1.0 };
         let stands_out = variance > 1.0 + errors * (2.0 / freedom).sqrt();
         let steps_stand_out = self.steps / freedom > 1.0 + STEPS_STAND_OUT * (3.0 / freedom).sqrt();
-        if self.windows == 0 || !stands_out || (of_contrast && !steps_stand_out) {
+        let doubtful = errors >= STANDS_OUT && self.blocks + 1 < BLOCKS_MIN && !steps_stand_out;
+        if self.windows == 0 || !stands_out || doubtful {
             return Noise::default();
         }
         // Counts' own variance does not last: what lasts is a part of the excess.

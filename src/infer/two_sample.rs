@@ -47,7 +47,8 @@ impl Arm {
     }
 
     /// Log-likelihood ratio of rate `p` against rate `q`.
-    pub(super) fn log_ratio(self, p: f64, q: f64) -> f64 {
+    #[must_use]
+    pub fn log_ratio(self, p: f64, q: f64) -> f64 {
         times_ln(self.x, p / q) + times_ln(float(self.n) - self.x, (1.0 - p) / (1.0 - q))
     }
 }

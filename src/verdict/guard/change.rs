@@ -7,7 +7,13 @@
 //! versions have for themselves (`noise`): `e^(1/d)` has a mean of at most 1 like `e` (Jensen), and stays an e-value when
 //! the variance is inflated by `d`. Without entities, events are taken to be independent, and the evidence says so.
 //!
-//! **State**: one float per alternative, four numbers per sensor for people.
+//! **Clearing.** Once it has acted, `R` says for long that something changed *at some time*; whether it still is, is another
+//! question. Of every sensor that stood out, the alternative with the most evidence is put to the reversed test: a detector of the
+//! same kind, fed with `1 / e` since it acted, which has mean at most 1 while the candidate still is as far off as that.
+//! At `T / beta`, `T` the planned windows, it is refuted; a change that still stands is called refuted within `T` windows with
+//! a chance of at most `beta`. When all are refuted, `R` begins anew.
+//!
+//! **State**: one float per alternative, four numbers per sensor for people, two per sensor that stands out.
 
 use std::sync::Arc;
 
@@ -19,6 +25,7 @@ use super::look::{QUANTILES, Reading, Sight};
 use super::moved::Usual;
 use super::sensor::{Sensor, sensors};
 use crate::infer::pool::{Alarm, Pool};
+use crate::infer::shiryaev::Shiryaev;
 use crate::plan::{GuardPlan, Plan};
 use crate::summary::{Quality, Traffic};
 
@@ -42,8 +49,18 @@ pub(crate) struct Gathered {
     before: Before,
     /// What each sensor saw last.
     seen: Vec<Seen>,
+    /// What stood out when it acted, until refuted.
+    doubts: Vec<Doubt>,
     /// Whether events of the newest traffic name no entity.
     pub(crate) iid_assumed: bool,
+}
+
+/// A change that was acted upon, and the evidence that it is over.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Doubt {
+    /// Of the pool.
+    part: usize,
+    back: Shiryaev,
 }
 
 /// What earlier windows looked like.
@@ -87,6 +104,20 @@ pub(crate) struct Contribution<'a> {
 }
 
 impl Gathered {
+    /// Puts sensors to the reversed test that stand out and are not yet.
+    pub(crate) fn doubt(&mut self, named: &[Contribution<'_>]) {
+        for sensor in named.iter().map(|one| one.sensor) {
+            let mut parts = sensor.parts_with(1.0).map(|(part, _)| part);
+            if parts.clone().any(|part| self.doubts.iter().any(|doubt| doubt.part == part)) {
+                continue;
+            }
+            let Some(first) = parts.next() else { continue };
+            let stronger = |best, part| if self.pool.log_r(part) > self.pool.log_r(best) { part } else { best };
+            let part = parts.fold(first, stronger);
+            self.doubts.push(Doubt { part, back: Shiryaev::default() });
+        }
+    }
+
     /// The newest window has been looked at: it counts once.
     pub(crate) fn spend(&mut self) {
         self.seen.iter_mut().for_each(|seen| seen.e = 0.0);
@@ -113,6 +144,21 @@ impl Detector {
         Alarm { patience: self.plan.patience(), windows_min: self.plan.windows_min }
     }
 
+    /// When what it acted upon is refuted.
+    fn refutation(&self) -> Alarm {
+        let patience = f64::from(self.plan.planned) / self.plan.beta;
+        Alarm { patience, windows_min: self.plan.windows_min }
+    }
+
+    /// Begins anew when all that it acted upon is refuted.
+    pub(crate) fn settle(&self, gathered: &mut Gathered) {
+        let over = |doubt: &Doubt| doubt.back.log_r() >= self.refutation().threshold();
+        if !gathered.doubts.is_empty() && gathered.doubts.iter().all(over) {
+            gathered.doubts.clear();
+            gathered.pool = Pool::default();
+        }
+    }
+
     /// Takes the traffic of one window; `by` deflates its evidence, as earlier windows say.
     pub(crate) fn traffic(&self, gathered: &mut Gathered, pair: Pair<'_, Traffic>, by: Inflation) {
         gathered.iid_assumed = pair.candidate.entities.is_empty() || pair.baseline.entities.is_empty();
@@ -133,12 +179,15 @@ impl Detector {
 
     fn look(&self, gathered: &mut Gathered, by: Inflation, read: impl Fn(&Sensor, &mut Before) -> Option<Reading>) {
         gathered.seen.resize(self.sensors.len(), Seen::default());
-        for (sensor, seen) in self.sensors.iter().zip(&mut gathered.seen) {
-            let Some(reading) = read(sensor, &mut gathered.before) else { continue };
+        let Gathered { pool, doubts, seen, before, .. } = gathered;
+        for (sensor, seen) in self.sensors.iter().zip(seen) {
+            let Some(reading) = read(sensor, before) else { continue };
             let (weight, deflation) = (sensor.part_weight(), sensor.look.deflation(by));
             let log_es: Vec<f64> = reading.log_es.iter().map(|log_e| log_e / deflation).collect();
-            for (part, log_e) in log_es.iter().enumerate() {
-                gathered.pool.update(sensor.first_part + part, *log_e, weight, self.alarm());
+            for (part, log_e) in (sensor.first_part..).zip(&log_es) {
+                pool.update(part, *log_e, weight, self.alarm());
+                let doubts = doubts.iter_mut().filter(|doubt| doubt.part == part);
+                doubts.for_each(|doubt| doubt.back.update(-log_e, self.refutation().cut(1.0)));
             }
             let e: f64 = log_es.iter().map(|log_e| libm::exp(log_e.min(LOG_E_MAX))).sum();
             *seen = Seen { difference: reading.difference, n: reading.n, e: e * weight / sensor.weight };

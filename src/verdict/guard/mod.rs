@@ -10,7 +10,6 @@ mod drift;
 mod gate;
 mod labels;
 mod last_look;
-mod limit;
 mod look;
 mod moved;
 mod naming;
