@@ -67,12 +67,14 @@ pub struct Contrast {
 }
 
 impl Contrast {
-    /// Of two versions; nothing where events are so rare that a contrast is far from normal.
+    /// Of two versions; nothing where events are so rare that a contrast is far from normal: by the rate that they should have, if
+    /// one is known beforehand, so that no window is left out for what it shows.
     #[must_use]
-    pub fn of(candidate: Arm, baseline: Arm) -> Option<Self> {
+    pub fn of(candidate: Arm, baseline: Arm, rate: Option<f64>) -> Option<Self> {
         let pooled = candidate.plus(baseline);
         let (n_c, n_b, n) = (float(candidate.n), float(baseline.n), float(pooled.n));
-        let z = standardised(candidate, baseline, 1.0).filter(|_| pooled.x.min(n - pooled.x) >= RARE_MIN)?;
+        let events = rate.map_or(pooled.x, |rate| n * rate);
+        let z = standardised(candidate, baseline, 1.0).filter(|_| events.min(n - events) >= RARE_MIN)?;
         Some(Self { z, weight: n_c * n_b / n })
     }
 
@@ -130,12 +132,6 @@ impl Overdispersion {
         if self.block.n == BLOCK {
             self.close();
         }
-    }
-
-    /// Whether enough windows were seen to tell anything.
-    #[must_use]
-    pub fn has_learnt(&self) -> bool {
-        self.sums().windows > 0
     }
 
     /// `D` of the next window, if it has this weight; `history` is the baseline version's own.

@@ -55,13 +55,13 @@ impl History {
 impl Noise {
     /// Takes the next window.
     pub(crate) fn update(&mut self, guard: &GuardPlan, pair: Pair<'_, Traffic>, thresholds: &Thresholds) {
-        let contrast = |rail: Rail| {
+        let contrast = |rail: Rail, rate: Option<f64>| {
             let (candidate, baseline) = rail.traffic(guard, Asked::NoMargin, pair, thresholds)?;
-            Contrast::of(candidate, baseline)
+            Contrast::of(candidate, baseline, rate)
         };
-        contrast(Rail::Failed).into_iter().for_each(|contrast| self.failed.update(contrast));
-        for (q, slow) in self.slow.iter_mut().enumerate() {
-            contrast(Rail::Slow(q)).into_iter().for_each(|contrast| slow.update(contrast));
+        contrast(Rail::Failed, None).into_iter().for_each(|contrast| self.failed.update(contrast));
+        for ((place, q), slow) in SLOW.into_iter().enumerate().zip(&mut self.slow) {
+            contrast(Rail::Slow(place), Some(1.0 - q)).into_iter().for_each(|contrast| slow.update(contrast));
         }
     }
 
@@ -73,11 +73,10 @@ impl Noise {
                 self.failed.factor(weight, &Overdispersion::default())
             }
             Rail::Slow(q) => {
-                // Where a tail is too thin to tell, the median does: noise moves it at least as much.
-                let known = self.slow[q].has_learnt() || history.of[q].has_learnt();
-                let place = if known { q } else { 0 };
+                // What moves the median moves tails as well, and a tail may be too thin to tell.
                 let weight = weight(pair.candidate.latency.n(), pair.baseline.latency.n());
-                self.slow[place].factor(weight, &history.of[place])
+                let factor = |place: usize| self.slow[place].factor(weight, &history.of[place]);
+                factor(q).max(factor(0))
             }
             Rail::Rejected | Rail::Off(_) | Rail::Loss => 1.0,
         }
