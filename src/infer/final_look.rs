@@ -4,10 +4,11 @@
 //! union bound over both keeps `alpha`. The test is of the mean of the windows' standardised contrasts `u`, every window a
 //! stratum of its own,
 //!
-//! `z = mean u sqrt(n / (s^2 T))`, `T = (1 + rho) / (1 - rho)`, `p = P(Z > z)`,
+//! `z = mean u sqrt(n / D)`, `D = v + (s^2 - v) T`, `T = (1 + rho) / (1 - rho)`, `p = P(Z > z)`,
 //!
-//! with the variance `s^2` and the correlation `rho` of neighbours as they turned out: noise that counts do not explain, and noise
-//! that lasts, widen it. `rho` counts once it exceeds its standard error `1 / sqrt(n)`, and then with one more of it.
+//! with `v` the variance that counts explain, `s^2` the one that turned out (at least `v`), and `rho` the correlation of
+//! neighbours in what counts do not explain: noise of a version's own, and noise that lasts, widen it. `rho` counts once it
+//! exceeds its standard error `1 / sqrt(n)`, and then with one more of it.
 //!
 //! Known sample sizes make such a test the most powerful near the limit of detection; whoever may extend the rollout
 //! afterwards keeps to the evidence alone, as the look can be taken once.
@@ -45,19 +46,22 @@ impl Series {
         self.0.n
     }
 
-    /// How likely a mean this large is if the candidate is no worse.
+    /// How likely a mean this large is if the candidate is no worse; counts explain the variance `of_counts`.
     #[must_use]
-    pub fn p(&self) -> f64 {
-        let n = f64::from(self.0.n);
-        let variance = self.0.variation() / (n - 1.0);
-        if self.0.n < WINDOWS_MIN || variance <= 0.0 {
+    pub fn p(&self, of_counts: f64) -> f64 {
+        if self.0.n < WINDOWS_MIN || self.0.variation() <= 0.0 {
             return 1.0;
         }
+        let n = f64::from(self.0.n);
+        let variance = (self.0.variation() / (n - 1.0)).max(of_counts);
+        let excess = variance - of_counts;
         let (rho, error) = (self.0.rho(), n.sqrt().recip());
         let rho =
             if rho > error { (rho + error * (1.0 - rho.min(1.0) * rho.min(1.0)).sqrt()).min(RHO_MAX) } else { 0.0 };
+        let rho = if excess > 0.0 { (rho * variance / excess).min(RHO_MAX) } else { 0.0 };
         let time = (1.0 + rho) / (1.0 - rho);
-        normal_sf(self.0.mean() * (n / (variance * time)).sqrt())
+        let seen = (1.0 - time / n).max(0.5);
+        normal_sf(self.0.mean() * (n / (of_counts + excess * time / seen)).sqrt())
     }
 }
 
@@ -81,7 +85,7 @@ mod tests {
                 level = kept * level + f64::sqrt(1.0 - kept * kept) * rng.normal();
                 series.update(shift + excess.sqrt() * level + rng.normal());
             }
-            series.p() <= 0.0025
+            series.p(1.0) <= 0.0025
         });
         f64::from(u32::try_from(hits.count()).unwrap()) / 4000.0
     }
@@ -105,9 +109,9 @@ mod tests {
     fn too_few_windows_and_windows_that_are_alike_find_nothing() {
         let mut series = Series::default();
         (0..19).for_each(|i| series.update(f64::from(i)));
-        assert!((series.p() - 1.0).abs() < 1e-15);
+        assert!((series.p(1.0) - 1.0).abs() < 1e-15);
         let mut alike = Series::default();
         (0..50).for_each(|_| alike.update(0.1));
-        assert!((alike.p() - 1.0).abs() < 1e-15);
+        assert!((alike.p(1.0) - 1.0).abs() < 1e-15);
     }
 }

@@ -13,7 +13,7 @@
 //!
 //! `D` is known before the window: it rests on windows at least `LAG` earlier, so that a regression, which comes with large
 //! `z` too, has acted before it can excuse itself. `s^2` and `rho` are taken around the means of blocks of 24 windows, so a
-//! change of level is no noise, and of three blocks or more the one that varies most does not count. They count only once they
+//! change of level is no noise, and of four blocks or more the one that varies most does not count. They count only once they
 //! stand out by two standard errors (and, before a block can be left out, from neighbour to neighbour too) unless the history
 //! below has them, with one standard error added to `rho`; and a `z` beyond three deviations counts as three, so that one blip teaches nothing.
 //!
@@ -40,7 +40,7 @@ const LAG: usize = 3;
 /// Windows of a block.
 const BLOCK: u32 = 24;
 /// Blocks from which on the one that varies most, in which the level may have changed, does not count.
-const BLOCKS_MIN: u32 = 3;
+const BLOCKS_MIN: u32 = 4;
 /// Fewer windows tell nothing.
 const WINDOWS_MIN: u32 = 8;
 /// Windows after which history has to agree with what was seen.
@@ -138,7 +138,7 @@ impl Overdispersion {
     #[must_use]
     pub fn factor(&self, weight: f64, history: &Self) -> f64 {
         let sums = self.sums();
-        let past = history.sums().noise(1.0).doubled();
+        let past = history.everything().noise(1.0).doubled();
         // Noise that history knows of is expected, and need not stand out again.
         let seen = sums.noise(if past.per_event > 0.0 { 0.0 } else { STANDS_OUT });
         let holds = sums.windows < LEARNT || sums.excess() >= HOLDS * past.per_event;
@@ -146,7 +146,12 @@ impl Overdispersion {
         seen.factor(weight).max(of_past)
     }
 
-    /// What counts of everything so far.
+    /// Everything so far.
+    fn everything(&self) -> Sums {
+        self.before.plus(self.largest).plus(self.open())
+    }
+
+    /// Everything so far but the block that varies most, once there are enough.
     fn sums(&self) -> Sums {
         let open = self.open();
         let (large, small) =

@@ -243,7 +243,7 @@ fn last_look_keeps_its_half_of_the_level() {
                 let (candidate, baseline) = (arm(500, rng.binomial(500, rate)), arm(500, rng.binomial(500, 0.02)));
                 series.update(standardised(candidate, baseline, 1.2).unwrap_or(0.0));
             }
-            series.p() <= level(0.1)
+            series.p(1.0) <= level(0.1)
         })
     };
     let (at, beyond) = (fires(0.024, 600), fires(0.03, 100));

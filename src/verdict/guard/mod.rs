@@ -3,41 +3,30 @@
 //! A guard sees each window once, in order, and keeps a few numbers per thing that it looks at; nothing is ever recomputed
 //! from later knowledge, so that the guarantees hold under constant watching.
 
-mod alike;
 mod calibration;
 mod change;
 mod drift;
-mod gate;
-mod labels;
-mod last_look;
-mod look;
-mod moved;
-mod naming;
-mod noise;
+mod label_gate;
 mod number;
-mod rail;
-mod record;
-mod ruling;
+mod rails;
 mod scene;
-mod sensor;
 mod share;
 mod slo;
 #[cfg(test)]
 mod tests;
-mod watch;
 
 use serde::{Deserialize, Serialize};
 
 use self::calibration::Calibration;
-use self::change::{Detector, Gathered};
+use self::change::detector::{Detector, Gathered};
 use self::drift::{Drift, Drifted, Versions};
-use self::gate::Gate;
-use self::noise::History;
-use self::rail::Rail;
+use self::label_gate::Gate;
+use self::rails::noise::History;
+use self::rails::rail::Rail;
+use self::rails::watch::{Both, Rails, Watched};
 use self::scene::Scene;
 use self::share::Share;
 use self::slo::{Kept, Limit, limits};
-use self::watch::{Both, Rails, Watched};
 use crate::metric::view::ViewKey;
 use crate::plan::{Action, GuardPlan, Plan};
 use crate::summary::{Quality, Traffic};

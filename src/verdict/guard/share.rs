@@ -19,8 +19,8 @@ use crate::summary::Traffic;
 use crate::verdict::decision::Evidence;
 use crate::verdict::finding::{Validity, Verdict};
 use crate::verdict::guard::number::{count, e_value};
+use crate::verdict::guard::rails::watch::Both;
 use crate::verdict::guard::scene::{Scene, reason};
-use crate::verdict::guard::watch::Both;
 
 const SOURCE: &str = "share";
 /// Chance to call a share that is right wrong.

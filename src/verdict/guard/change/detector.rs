@@ -3,7 +3,7 @@
 //! Every sensor's alternatives are parts of one pool of Shiryaev-Roberts detectors (`infer::pool`), so the whole family, looked
 //! at after every window, calls a healthy candidate changed no more often than its patience says.
 //!
-//! Evidence is deflated by the design effect of earlier windows where events name their entity (`alike`), and by the noise that
+//! Evidence is deflated by the design effect of earlier windows where events name their entity (`entities`), and by the noise that
 //! versions have for themselves (`noise`): `e^(1/d)` has a mean of at most 1 like `e` (Jensen), and stays an e-value when
 //! the variance is inflated by `d`. Without entities, events are taken to be independent, and the evidence says so.
 //!
@@ -19,15 +19,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Pair;
-use super::alike::Inflation;
-use super::look::{QUANTILES, Reading, Sight};
 use super::moved::Usual;
+use super::reading::{QUANTILES, Reading, Sight};
 use super::sensor::{Sensor, sensors};
 use crate::infer::pool::{Alarm, Pool};
 use crate::infer::shiryaev::Shiryaev;
 use crate::plan::{GuardPlan, Plan};
 use crate::summary::{Quality, Traffic};
+use crate::verdict::guard::Pair;
+use crate::verdict::guard::rails::entities::Inflation;
 
 /// How quickly latency thresholds follow the baseline version.
 const THRESHOLD_MEMORY: f64 = 0.8;
@@ -204,5 +204,57 @@ impl Detector {
         let at_once = by.iter().map(|one| one.seen.e * one.sensor.weight).sum();
         by.sort_by(|a, b| b.share().total_cmp(&a.share()).then(a.sensor.first_part.cmp(&b.sensor.first_part)));
         Change { value, at_once, by }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Action;
+    use crate::verdict::guard::change::sensor::Look;
+    use crate::verdict::guard::tests::{judged, traffic};
+
+    const PLAIN: Inflation = Inflation { failed: 1.0, slow: [1.0; 3], losses: 1.0, columns: 1.0 };
+
+    fn detector() -> Detector {
+        let failures = Sensor {
+            metric: "error_rate",
+            column: String::new(),
+            code: "ERROR_RATE",
+            weight: 1.0,
+            first_part: 0,
+            look: Look::Failures,
+        };
+        Detector { plan: GuardPlan::default(), sensors: Arc::new([failures]) }
+    }
+
+    /// Shows a window in which this many of the candidate's 500 requests fail, and 5 of the baseline's.
+    fn feed(detector: &Detector, gathered: &mut Gathered, failures: u64) -> Option<Action> {
+        let (candidate, baseline) = (traffic(500, failures), traffic(500, 5));
+        detector.traffic(gathered, Pair { candidate: &candidate, baseline: &baseline }, PLAIN);
+        let mut action = None;
+        judged(|judged| action = detector.finding(gathered, judged, "v1").map(|finding| finding.action));
+        action
+    }
+
+    #[test]
+    fn what_it_acted_upon_is_refuted_by_later_windows_and_not_before_it_is_over() {
+        let (detector, mut gathered) = (detector(), Gathered::default());
+        let acted = (0..100).filter(|_| feed(&detector, &mut gathered, 25) == Some(Action::Contain)).count();
+        assert!(acted > 90 && detector.suspects(&gathered), "it stands for as long as it lasts: {acted}");
+        let over = (1..50).find(|_| feed(&detector, &mut gathered, 5).is_none());
+        assert!(over.is_some_and(|windows| (3..10).contains(&windows)), "{over:?}");
+        assert!(!detector.suspects(&gathered));
+        let again = (1..50).find(|_| feed(&detector, &mut gathered, 25) == Some(Action::Contain));
+        assert!(again.is_some_and(|windows| windows < 10), "{again:?}");
+    }
+
+    #[test]
+    fn what_is_in_doubt_survives_json() {
+        let (detector, mut gathered) = (detector(), Gathered::default());
+        (0..10).for_each(|_| drop(feed(&detector, &mut gathered, 25)));
+        assert!(!gathered.doubts.is_empty());
+        let text = serde_json::to_string(&gathered).expect("a finite state");
+        assert_eq!(serde_json::from_str::<Gathered>(&text).expect("its own text"), gathered);
     }
 }

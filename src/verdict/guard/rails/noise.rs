@@ -16,7 +16,7 @@ use crate::plan::GuardPlan;
 use crate::summary::Traffic;
 use crate::verdict::guard::Pair;
 use crate::verdict::guard::number::count;
-use crate::verdict::guard::rail::{Asked, Rail, SLOW, Thresholds};
+use crate::verdict::guard::rails::rail::{Asked, Rail, SLOW, Thresholds};
 
 /// How quickly a history's thresholds follow the version.
 const FOLLOW: f64 = 0.02;

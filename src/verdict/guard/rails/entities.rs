@@ -12,7 +12,7 @@ use crate::summary::entity::{Answered, Asked};
 use crate::summary::{Quality, Traffic};
 use crate::verdict::guard::Pair;
 use crate::verdict::guard::number::{count, rounded};
-use crate::verdict::guard::rail::Rail;
+use crate::verdict::guard::rails::rail::Rail;
 
 /// Losses are counted in millionths when entities are compared.
 const LOSS_UNIT: f64 = 1e6;

@@ -1,9 +1,9 @@
 //! What a guard looks at: one thing that two versions should have in common, and how it is looked at.
 
 use crate::plan::{GuardPlan, Plan, Role};
-use crate::verdict::guard::alike::Inflation;
-use crate::verdict::guard::look::{BEYOND, OTHER_SHARE, SHIFTS, SLOTS, SLOWER, SPREADS, WORSE};
-use crate::verdict::guard::{labels, moved};
+use crate::verdict::guard::change::reading::{BEYOND, OTHER_SHARE, SHIFTS, SLOTS, SLOWER, SPREADS, WORSE};
+use crate::verdict::guard::change::{labels, moved};
+use crate::verdict::guard::rails::entities::Inflation;
 
 /// Where `Look::Moved` remembers how latency differed; the score's place is 1.
 const OF_LATENCY: usize = 0;

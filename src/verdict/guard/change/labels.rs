@@ -8,7 +8,7 @@ use crate::plan::GuardPlan;
 use crate::summary::Quality;
 use crate::summary::quality::ReliabilityBin;
 use crate::verdict::guard::Pair;
-use crate::verdict::guard::look::Reading;
+use crate::verdict::guard::change::reading::Reading;
 
 /// Alternatives: differences beyond the tolerated one, in standard deviations of one prediction, on either side.
 const DIFFERENCES: [f64; 3] = [0.1, 0.25, 0.5];

@@ -18,7 +18,7 @@ use crate::infer::interval::RateRatio;
 use crate::infer::two_sample::{Arm, log_e_margin};
 use crate::plan::GuardPlan;
 use crate::verdict::guard::number::{count, e_value, float};
-use crate::verdict::guard::rail::{Asked, Rail};
+use crate::verdict::guard::rails::rail::{Asked, Rail};
 
 /// Share of the evidence of safety that goes to "negligible".
 const OF_NEGLIGIBLE: f64 = 0.1;

@@ -8,12 +8,12 @@
 //! **Names** the sensors that stand out by the e-d-BH rule, the largest `k` of which each has a weighted `R` of at least `A / k`
 //! (Dandapanthula and Ramdas, "Multiple testing in multi-stream sequential change detection", 2025), and always the first.
 
-use super::change::{Contribution, Detector, Gathered};
-use super::number::float;
+use super::detector::{Contribution, Detector, Gathered};
 use crate::infer::multiplicity::e_d_bh;
 use crate::plan::Action;
 use crate::verdict::decision::{Evidence, Reason};
 use crate::verdict::finding::Finding;
+use crate::verdict::guard::number::float;
 use crate::verdict::judged::Judged;
 
 /// The name of this guard in findings and evidence.
@@ -134,7 +134,7 @@ fn text(action: Action, named: &[Contribution<'_>], value: f64, patience: f64) -
 
 #[cfg(test)]
 mod tests {
-    use super::super::change::Seen;
+    use super::super::detector::Seen;
     use super::super::sensor::{Look, Sensor};
     use super::*;
 

@@ -17,9 +17,9 @@ use crate::plan::Action;
 use crate::verdict::decision::Evidence;
 use crate::verdict::finding::Verdict;
 use crate::verdict::guard::number::{count, e_value};
-use crate::verdict::guard::rail::Asked;
+use crate::verdict::guard::rails::rail::Asked;
+use crate::verdict::guard::rails::watch::{Rails, Watch, Watched};
 use crate::verdict::guard::scene::{Scene, reason};
-use crate::verdict::guard::watch::{Rails, Watch, Watched};
 
 const SOURCE: &str = "guardrails";
 /// Evidence this many times weaker than what acts is worth suspicion.

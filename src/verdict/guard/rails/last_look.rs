@@ -13,7 +13,7 @@ use crate::plan::GuardPlan;
 use crate::summary::Traffic;
 use crate::verdict::finding::Verdict;
 use crate::verdict::guard::Pair;
-use crate::verdict::guard::rail::{Asked, Rail, Thresholds};
+use crate::verdict::guard::rails::rail::{Asked, Rail, SLOW, Thresholds};
 
 /// What is asked, in the order of the series.
 const ASKED: [Asked; 2] = [Asked::Margin, Asked::NoMargin];
@@ -65,7 +65,8 @@ impl LastLook {
         let total = weight(0) + weight(1);
         let strength = |family: usize| {
             let share = weight(family) / total;
-            share * level(guard.alpha) / self.series[family][asked].p().max(f64::MIN_POSITIVE)
+            let p = self.series[family][asked].p(of_counts(members(rails, family).map(|(rail, _)| *rail)));
+            share * level(guard.alpha) / p.max(f64::MIN_POSITIVE)
         };
         strength(0).max(strength(1))
     }
@@ -88,12 +89,25 @@ impl LastLook {
 }
 
 /// Guardrails of a family.
-fn members(rails: &[(Rail, f64)], family: usize) -> impl Iterator<Item = &(Rail, f64)> {
+fn members(rails: &[(Rail, f64)], family: usize) -> impl Iterator<Item = &(Rail, f64)> + Clone {
     rails.iter().filter(move |(rail, _)| match rail {
         Rail::Failed | Rail::Rejected => family == 0,
         Rail::Slow(_) => family == 1,
         Rail::Off(_) | Rail::Loss => false,
     })
+}
+
+/// The variance of a sum of standardised contrasts, if counts explain it all: shares of failures and refusals are about
+/// independent, those beyond two quantiles `p < q` of one sample correlate by `sqrt(p (1 - q) / (q (1 - p)))`.
+fn of_counts(rails: impl Iterator<Item = Rail> + Clone) -> f64 {
+    let correlation = |pair: (Rail, Rail)| match pair {
+        (Rail::Slow(a), Rail::Slow(b)) => {
+            let (low, high) = (SLOW[a.min(b)], SLOW[a.max(b)]);
+            (low * (1.0 - high) / (high * (1.0 - low))).sqrt()
+        }
+        (one, other) => f64::from(u8::from(one == other)),
+    };
+    rails.clone().flat_map(|one| rails.clone().map(move |other| correlation((one, other)))).sum()
 }
 
 fn contrast(candidate: Arm, baseline: Arm, ratio: f64) -> f64 {

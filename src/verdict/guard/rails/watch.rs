@@ -21,12 +21,12 @@ use crate::metric::view::{ViewKey, Views};
 use crate::plan::{GuardPlan, Plan};
 use crate::summary::{Quality, Traffic};
 use crate::verdict::guard::Pair;
-use crate::verdict::guard::alike::{Alike, Inflation};
-use crate::verdict::guard::last_look::LastLook;
-use crate::verdict::guard::noise::{History, Noise};
 use crate::verdict::guard::number::e_value;
-use crate::verdict::guard::rail::{Asked, Rail, Thresholds, rails};
-use crate::verdict::guard::record::{Arms, Record, Terms};
+use crate::verdict::guard::rails::entities::{Alike, Inflation};
+use crate::verdict::guard::rails::last_look::LastLook;
+use crate::verdict::guard::rails::noise::{History, Noise};
+use crate::verdict::guard::rails::rail::{Asked, Rail, Thresholds, rails};
+use crate::verdict::guard::rails::record::{Arms, Record, Terms};
 
 /// Segments that wait for a place: a bound on state only.
 const WAITING_MAX: usize = 256;
@@ -34,10 +34,10 @@ const WAITING_MAX: usize = 256;
 /// The guardrails of a plan.
 #[derive(Debug, Clone)]
 pub(crate) struct Rails {
-    pub(super) guard: GuardPlan,
-    pub(super) of: Vec<(Rail, f64)>,
+    pub(crate) guard: GuardPlan,
+    pub(crate) of: Vec<(Rail, f64)>,
     /// Places for segments; none without segments.
-    pub(super) places: u32,
+    pub(crate) places: u32,
 }
 
 /// What is known about all of them.

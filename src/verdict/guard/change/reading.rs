@@ -3,7 +3,7 @@
 //! Every reading conditions on the pooled window (`infer::contrast`), so what the hour, the season or an incident does to both
 //! versions is no evidence.
 //!
-//! **State**: none but what earlier windows looked like (`change::Before`). **Cost**: normal scores once per column and
+//! **State**: none but what earlier windows looked like (`detector::Before`). **Cost**: normal scores once per column and
 //! window, about a microsecond per alternative.
 
 use std::cell::OnceCell;
@@ -11,9 +11,10 @@ use std::cell::OnceCell;
 use crate::infer::contrast::{Split, difference, log_e_rate, log_e_tilt, normal_scores, squared};
 use crate::plan::{GuardPlan, Role};
 use crate::summary::{Category, Quality, Traffic};
-use crate::verdict::guard::change::Before;
-use crate::verdict::guard::sensor::{Look, Place};
-use crate::verdict::guard::{Pair, labels};
+use crate::verdict::guard::Pair;
+use crate::verdict::guard::change::detector::Before;
+use crate::verdict::guard::change::labels;
+use crate::verdict::guard::change::sensor::{Look, Place};
 
 /// Log odds ratios of a rate that must not rise.
 pub(super) const WORSE: [f64; 4] = [0.3, 0.7, 1.4, 2.3];
