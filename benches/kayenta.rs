@@ -5,7 +5,7 @@
 //! minutes' mean latency and error rate, as runs of 60 points; haldane sees the requests, a window for each point, under the
 //! default policy with a last look at the end (`final_look`, `planned_windows` = minutes), and two hours of the baseline
 //! version alone before. Kayenta's canary fails by its scores (75 for every run, 95 for the last); haldane's counts
-//! when it is held, contained or rolled back, and why a healthy one is stands below its row. *In one run* is Kayenta's share of runs with some metric high.
+//! when it is held, contained or rolled back. *In one run* is Kayenta's share of runs with some metric high.
 
 #[path = "common/arguments.rs"]
 mod arguments;
@@ -19,9 +19,8 @@ mod world;
 use std::sync::Arc;
 
 use arguments::{is_measuring, option};
-use haldane::plan::{Action, Plan, Signal};
-use haldane::verdict::Decision;
-use lab::{Lab, Rows};
+use haldane::plan::{Action, Plan};
+use lab::Rows;
 use world::{Point, World, Wrong};
 
 /// Points of one run of Kayenta's.
@@ -83,7 +82,7 @@ fn main() {
 
 /// What both say of one canary.
 struct Said {
-    because: Option<String>,
+    restricted: bool,
     failed: bool,
     high_runs: u32,
     runs: u32,
@@ -95,43 +94,44 @@ impl Cell {
         let said: Vec<Said> = (1..=u64::from(canaries)).map(|seed| self.canary(&plan, minutes, seed)).collect();
         let share = |count: u32, of: u32| format!("{:.1} %", 100.0 * f64::from(count) / f64::from(of.max(1)));
         let of = |what: fn(&Said) -> u32| said.iter().map(what).sum::<u32>();
-        let ours = share(of(|said| u32::from(said.because.is_some())), canaries);
+        let ours = share(of(|said| u32::from(said.restricted)), canaries);
         let theirs = share(of(|said| u32::from(said.failed)), canaries);
         let one_run = share(of(|said| said.high_runs), of(|said| said.runs));
         println!("{:<40} {minutes:>7} {ours:>12} {theirs:>12} {one_run:>12}", self.name);
-        if self.wrong == Wrong::Nothing {
-            for (said, seed) in said.iter().zip(1..) {
-                said.because.iter().for_each(|why| println!("  {seed}: {why}"));
-            }
-        }
+    }
+
+    fn world(&self, seed: u64) -> World {
+        World::new(seed, self.kept, self.common, self.wrong)
     }
 
     fn canary(&self, plan: &Arc<Plan>, minutes: u32, seed: u64) -> Said {
-        let (mut world, mut lab) = (World::new(seed, self.kept, self.common, self.wrong), Lab::new(plan));
-        let mut points: [Vec<Point>; 2] = [Vec::new(), Vec::new()];
-        let mut decisions = Vec::new();
-        for minute in 0..BEFORE + minutes {
-            let mut rows = Rows::default();
-            let seen = world.minute(&mut rows, minute >= BEFORE);
-            decisions.extend(lab.feed(rows));
-            if let [Some(baseline), Some(candidate)] = seen {
-                points[0].push(baseline);
-                points[1].push(candidate);
-            }
-        }
-        decisions.extend(lab.finish());
-        let signals = [Action::Hold, Action::Contain, Action::Rollback].map(Signal::from);
-        let restricts = |decision: &&Decision| decision.candidate == "v2" && signals.contains(&decision.action);
-        let because = decisions.iter().find(restricts).map(|decision| decision.reason.text.clone());
+        let mut world = self.world(seed);
+        let restricted = lab::windows_until(plan, BEFORE + minutes, Action::Hold, |minute, rows| {
+            world.minute(rows, minute >= BEFORE);
+        });
+        let points = self.points(minutes, seed);
         let runs: Vec<Vec<bool>> =
             points[0].chunks(RUN).zip(points[1].chunks(RUN)).map(|(control, canary)| highs(control, canary)).collect();
         let high_runs = runs.iter().filter(|run| run.contains(&true)).count();
         Said {
-            because,
+            restricted: restricted.is_some(),
             failed: if self.wrong == Wrong::Nothing { judge::fails(&runs) } else { all_points(&points) },
             high_runs: u32::try_from(high_runs).expect("few runs"),
             runs: u32::try_from(runs.len()).expect("few runs"),
         }
+    }
+
+    /// What a dashboard shows of the same canary: the baseline version's points, and the candidate's.
+    fn points(&self, minutes: u32, seed: u64) -> [Vec<Point>; 2] {
+        let mut world = self.world(seed);
+        let mut points = [Vec::new(), Vec::new()];
+        for minute in 0..BEFORE + minutes {
+            if let [Some(baseline), Some(candidate)] = world.minute(&mut Rows::default(), minute >= BEFORE) {
+                points[0].push(baseline);
+                points[1].push(candidate);
+            }
+        }
+        points
     }
 }
 

@@ -182,7 +182,7 @@ impl Detector {
         let Gathered { pool, doubts, seen, before, .. } = gathered;
         for (sensor, seen) in self.sensors.iter().zip(seen) {
             let Some(reading) = read(sensor, before) else { continue };
-            let (weight, deflation) = (sensor.part_weight(), sensor.look.deflation(by));
+            let (weight, deflation) = (sensor.part_weight(), sensor.look.deflation(by).max(reading.noise));
             let log_es: Vec<f64> = reading.log_es.iter().map(|log_e| log_e / deflation).collect();
             for (part, log_e) in (sensor.first_part..).zip(&log_es) {
                 pool.update(part, *log_e, weight, self.alarm());

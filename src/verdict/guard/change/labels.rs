@@ -76,7 +76,7 @@ fn two_sided(candidate: Mean, baseline: Mean, tolerated: f64) -> Option<Reading>
         l * z - l * l / 2.0
     };
     let log_es = [1.0, -1.0].into_iter().flat_map(|side| DIFFERENCES.map(|beyond| log_e(side, beyond))).collect();
-    Some(Reading { log_es, difference, n: (candidate.count, baseline.count) })
+    Some(Reading { log_es, difference, n: (candidate.count, baseline.count), noise: 1.0 })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]

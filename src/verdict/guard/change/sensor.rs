@@ -6,7 +6,7 @@ use crate::verdict::guard::change::{labels, moved};
 use crate::verdict::guard::rails::entities::Inflation;
 
 /// Where `Look::Moved` remembers how latency differed; the score's place is 1.
-const OF_LATENCY: usize = 0;
+pub(crate) const OF_LATENCY: usize = 0;
 /// Relative efficiency of the median, whose noise is known, to normal scores, which see more of it: `2 / pi`.
 const MEDIAN_EFFICIENCY: f64 = std::f64::consts::FRAC_2_PI;
 
