@@ -33,7 +33,7 @@ pub(super) fn plural(n: u64, noun: &str) -> String {
 }
 
 /// A number with four significant digits, as short as that allows.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let size = value.abs();
     if size != 0.0 && !(1e-3..1e6).contains(&size) {
         return format!("{value:.3e}");
