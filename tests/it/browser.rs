@@ -16,7 +16,7 @@ const PHONE: u32 = 390;
 #[test]
 fn the_dashboard_works_in_a_browser() {
     let browser = Browser::start();
-    let steps: [(&str, fn(&Browser)); 7] = [
+    let steps: [(&str, fn(&Browser, &Stage)); 7] = [
         ("pages load in silence", pages_load_in_silence),
         ("live updates arrive without a reload", updates_arrive_without_a_reload),
         ("a half-written reason survives", a_half_written_reason_survives),
@@ -27,23 +27,19 @@ fn the_dashboard_works_in_a_browser() {
     ];
     for (name, step) in steps {
         println!("{name}");
-        step(&browser);
+        let stage = Stage::set();
+        step(&browser, &stage);
+        browser.forget();
+        browser.open("about:blank");
         assert_eq!(browser.console(), [""; 0], "{name}: the console is silent");
     }
-}
-
-/// A stage with a decision that waits for approval.
-fn pending() -> Stage {
-    let stage = Stage::set();
-    stage.until_pending();
-    stage
 }
 
 fn login(browser: &Browser, stage: &Stage, name: &str) {
     browser.open(&stage.url("/ui/login"));
     browser.type_into("#token", &token(name));
     browser.click("form.act button");
-    assert!(browser.text().contains(name), "{}", browser.text());
+    browser.until(&format!("document.querySelector('header').innerText.includes('{name}')"));
 }
 
 /// Goes from the list to the candidate's page.
@@ -60,9 +56,9 @@ fn pages(browser: &Browser, stage: &Stage) -> Vec<String> {
     fixed.into_iter().chain([here, decision]).collect()
 }
 
-fn pages_load_in_silence(browser: &Browser) {
-    let stage = pending();
-    for page in pages(browser, &stage) {
+fn pages_load_in_silence(browser: &Browser, stage: &Stage) {
+    stage.until_pending();
+    for page in pages(browser, stage) {
         browser.open(&page);
         assert_eq!(browser.run("return document.querySelectorAll('h1').length", &[]), 1, "{page}");
         assert_eq!(browser.run("return document.scripts.length", &[]), 1, "{page}: a name became a script");
@@ -70,8 +66,7 @@ fn pages_load_in_silence(browser: &Browser) {
     }
 }
 
-fn updates_arrive_without_a_reload(browser: &Browser) {
-    let stage = Stage::set();
+fn updates_arrive_without_a_reload(browser: &Browser, stage: &Stage) {
     stage.next_window();
     browser.open(&stage.url("/ui"));
     browser.run("window.sameDocument = true", &[]);
@@ -82,10 +77,10 @@ fn updates_arrive_without_a_reload(browser: &Browser) {
     assert_eq!(browser.run("return window.sameDocument", &[]), true);
 }
 
-fn a_half_written_reason_survives(browser: &Browser) {
-    let stage = pending();
-    login(browser, &stage, "ana");
-    open_candidate(browser, &stage);
+fn a_half_written_reason_survives(browser: &Browser, stage: &Stage) {
+    stage.until_pending();
+    login(browser, stage, "ana");
+    open_candidate(browser, stage);
     browser.until("document.getElementById('link').textContent.includes('live')");
     browser.type_into("#reason", "half a sen");
     browser.run("scrollTo(0, 120)", &[]);
@@ -97,10 +92,10 @@ fn a_half_written_reason_survives(browser: &Browser) {
     assert_eq!(browser.run("return scrollY", &[]), 120);
 }
 
-fn an_approver_approves(browser: &Browser) {
-    let stage = pending();
-    login(browser, &stage, "ana");
-    open_candidate(browser, &stage);
+fn an_approver_approves(browser: &Browser, stage: &Stage) {
+    stage.until_pending();
+    login(browser, stage, "ana");
+    open_candidate(browser, stage);
     assert!(!browser.text().contains("Force rollback"), "that is for operators");
     browser.type_into("#reason", "the errors are real");
     browser.click("button[value=approve]");
@@ -110,13 +105,13 @@ fn an_approver_approves(browser: &Browser) {
     assert!(text.contains("CONTAINED") && !text.contains("Waits for approval"), "{text}");
 }
 
-fn without_the_role_nothing_is_done(browser: &Browser) {
-    let stage = pending();
+fn without_the_role_nothing_is_done(browser: &Browser, stage: &Stage) {
+    stage.until_pending();
     let buttons = |browser: &Browser| browser.run("return document.querySelectorAll('#actions button').length", &[]);
-    open_candidate(browser, &stage);
+    open_candidate(browser, stage);
     assert_eq!(buttons(browser), 0, "without a login");
-    login(browser, &stage, "vic");
-    open_candidate(browser, &stage);
+    login(browser, stage, "vic");
+    open_candidate(browser, stage);
     assert_eq!(buttons(browser), 0, "without a role that acts");
     let status = browser.run(
         "const body = { rollout: 'world', candidate: 'x', kind: 'hold', reason: 'because' };
@@ -133,10 +128,10 @@ fn without_the_role_nothing_is_done(browser: &Browser) {
     assert!(said.len() == 1 && said[0].contains("403"), "{said:?}");
 }
 
-fn the_keyboard_is_enough(browser: &Browser) {
-    let stage = pending();
-    login(browser, &stage, "ana");
-    open_candidate(browser, &stage);
+fn the_keyboard_is_enough(browser: &Browser, stage: &Stage) {
+    stage.until_pending();
+    login(browser, stage, "ana");
+    open_candidate(browser, stage);
     browser.press(TAB);
     let first = "const it = document.activeElement; return [it.textContent, it.getBoundingClientRect().left >= 0]";
     assert_eq!(browser.run(first, &[]), json!(["Skip to content", true]), "the first stop is seen and skips");
@@ -160,10 +155,10 @@ fn tab_to(browser: &Browser, condition: &str) {
     assert!(reached, "no Tab leads to {condition}");
 }
 
-fn phones_and_both_schemes_can_read_it(browser: &Browser) {
-    let stage = pending();
-    login(browser, &stage, "oli");
-    let pages = pages(browser, &stage);
+fn phones_and_both_schemes_can_read_it(browser: &Browser, stage: &Stage) {
+    stage.until_pending();
+    login(browser, stage, "oli");
+    let pages = pages(browser, stage);
     for scheme in ["light", "dark"] {
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
         browser.devtools("Emulation.setEmulatedMedia", &media);

@@ -63,6 +63,11 @@ impl Browser {
     /// # Panics
     /// When chromedriver answers with an error.
     fn send(&self, method: &str, path: &str, body: &Value) -> Value {
+        self.answer(method, path, body).unwrap_or_else(|error| panic!("{path} {body}: {error}"))
+    }
+
+    /// What chromedriver answers, or its complaint.
+    fn answer(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
         let mut stream = TcpStream::connect(self.driver).expect("chromedriver listens");
         stream.set_read_timeout(Some(2 * PATIENCE)).expect("a timeout");
         let body = body.to_string();
@@ -71,8 +76,7 @@ impl Browser {
         stream.write_all(request.as_bytes()).expect("chromedriver reads");
         let (status, answer) = read(stream);
         let value = answer["value"].clone();
-        assert_eq!(status, 200, "{path} {body}: {} {}", value["error"], value["message"]);
-        value
+        if status == 200 { Ok(value) } else { Err(format!("{} {}", value["error"], value["message"])) }
     }
 
     /// Loads a page.
@@ -80,12 +84,17 @@ impl Browser {
         self.post("url", &json!({ "url": url }));
     }
 
+    /// Forgets every cookie of the page's host: cookies do not know ports.
+    pub(crate) fn forget(&self) {
+        self.send("DELETE", &format!("/session/{}/cookie", self.session), &json!({}));
+    }
+
     /// The result of a script; `return` it.
     pub(crate) fn run(&self, script: &str, arguments: &[Value]) -> Value {
         self.post("execute/sync", &json!({ "script": script, "args": arguments }))
     }
 
-    /// Waits until an expression about the page is true, as soon as the page changes.
+    /// Waits until an expression about the page is true, as soon as the page changes, also into another page.
     pub(crate) fn until(&self, condition: &str) {
         let script = format!(
             "const done = arguments[0]; const holds = () => {condition};
@@ -93,7 +102,16 @@ impl Browser {
              new MutationObserver((_, watch) => {{ if (holds()) {{ watch.disconnect(); done(true); }} }})
                .observe(document, {{ subtree: true, childList: true, characterData: true, attributes: true }});"
         );
-        self.post("execute/async", &json!({ "script": script, "args": [] }));
+        let path = format!("/session/{}/execute/async", self.session);
+        let body = json!({ "script": script, "args": [] });
+        loop {
+            match self.answer("POST", &path, &body) {
+                Ok(_) => return,
+                // The page that was watched has gone: the next one is watched from its beginning.
+                Err(error) if error.contains("unload") || error.contains("navigat") => {}
+                Err(error) => panic!("{condition}: {error}, on the page {}", self.text()),
+            }
+        }
     }
 
     /// What a person reads on the page.
@@ -172,7 +190,7 @@ fn read(stream: TcpStream) -> (u16, Value) {
 
 /// Starts chromedriver below a shell that waits for the end of its input, then kills everything and removes its folder.
 fn guard() -> Result<(Child, SocketAddr), String> {
-    const SCRIPT: &str = r#"home=$(mktemp -d); TMPDIR=$home HOME=$home setsid "$@" 2>&1 & pid=$!; read -r _; kill -9 -- -$pid; wait $pid; rm -rf "$home""#;
+    const SCRIPT: &str = r#"home=$(mktemp -d); TMPDIR=$home HOME=$home setsid "$@" 2>&1 & pid=$!; read -r _; kill -9 -$pid; wait $pid; rm -rf "$home""#;
     for program in ["chromium", "chromedriver"] {
         let found =
             std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(program).exists());

@@ -1,11 +1,13 @@
 //! A candidate at a glance: where it stands, what to do, and how much evidence there is.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::html::{Html, html};
 use super::link::rollout_url;
 use super::words::{
-    action_name, advice, clock, count, number, percent, state_sign, time, validity_sign, windows, word_sign,
+    action_name, advice, clock, number, percent, plural, state_sign, time, validity_sign, windows, word_sign,
 };
 use crate::event::stable_hash;
 use crate::serve::Shared;
@@ -13,9 +15,7 @@ use crate::serve::verdict::{Terms, Word};
 use crate::serve::view::Known;
 use crate::verdict::RolloutState;
 use crate::verdict::decision::LedgerEntry;
-
-/// Lines of what is missing before a candidate can pass.
-const MISSING_MAX: usize = 6;
+use crate::verdict::rollout::Mute;
 
 /// What cards are read against.
 pub(super) struct Glance {
@@ -63,15 +63,16 @@ pub(super) fn name(state: &RolloutState) -> Html {
 pub(super) fn card(known: &Known, heading: &Html, why: &str, glance: &Glance) -> Html {
     let state = &known.state;
     let sign = state_sign(state.state);
+    let (word, word_why) = glance.word(known);
     html!(
         "<article class=\"card {}\">{}<p class=\"todo\">{}</p>{}{}{}{}</article>",
         sign.tone,
         heading,
         advice(state, glance.terms.as_ref()),
         if why.is_empty() { Html::default() } else { html!("<p class=\"why\">{}</p>", why) },
-        facts(known, glance),
+        facts(known, word, glance),
         evidence(&known.ledger),
-        notes(state),
+        notes(known, &word_why),
     )
 }
 
@@ -79,12 +80,11 @@ fn fact(name: &str, value: &Html) -> Html {
     html!("<div><dt>{}</dt><dd>{}</dd></div>", name, value)
 }
 
-fn facts(known: &Known, glance: &Glance) -> Html {
+fn facts(known: &Known, word: Word, glance: &Glance) -> Html {
     let state = &known.state;
-    let (word, why) = glance.word(known);
     html!(
         "<dl class=\"facts\">{}{}{}{}{}{}</dl>",
-        fact("Verdict", &html!("<span title=\"{}\">{}</span>", why, word_sign(word).html())),
+        fact("Verdict", &word_sign(word).html()),
         fact("Data", &validity_sign(state.validity).html()),
         fact("Authority", &html!("{}", glance.authority(state))),
         fact("Exposure", &exposure(state, glance)),
@@ -109,7 +109,18 @@ fn weighs(name: &str) -> (&'static str, &'static str) {
         "safe" => ("for", "no worse than its margins"),
         "drift" => ("against", "moved away from what was learned"),
         "calibration" => ("against", "scores fit the truth no more"),
-        _ => ("against", ""),
+        _ => ("against", "another guard"),
+    }
+}
+
+/// An e-value for people: below one it says nothing, far above what acts only its size matters.
+fn e_value(value: f64) -> String {
+    if value < 1.0 {
+        "below 1".to_owned()
+    } else if value < 1e5 {
+        number(value)
+    } else {
+        format!("10^{}", number(libm::log10(value).floor()))
     }
 }
 
@@ -123,55 +134,55 @@ pub(super) fn evidence(ledger: &[LedgerEntry]) -> Html {
         let share = libm::log(entry.e_value.max(1.0)) / libm::log(entry.threshold.max(1.1));
         let acts = if entry.e_value >= entry.threshold { html!(" <b>acts</b>") } else { Html::default() };
         html!(
-            "<tr><td>{}</td><th scope=\"row\">{} <small>{}</small></th>"
+            "<tr><th scope=\"row\">{} <small>{}: {}</small></th>"
             "<td class=\"bar\"><svg aria-hidden=\"true\"><rect class=\"of\" width=\"100%\" height=\"100%\"/>"
-            "<rect class=\"{}\" width=\"{}%\" height=\"100%\"/></svg></td>"
-            "<td class=\"n\">{} of {}{}</td></tr>",
-            side,
+            "<rect class=\"{}\" width=\"{}%\" height=\"100%\"/></svg></td><td>{} of {}{}</td></tr>",
             entry.name,
+            side,
             what,
             side,
             number((share * 100.0).clamp(0.0, 100.0).round()),
-            number(entry.e_value),
-            number(entry.threshold),
+            e_value(entry.e_value),
+            e_value(entry.threshold),
             acts,
         )
     };
     let lines: Html = ledger.iter().map(line).collect();
     html!(
         "<table class=\"ledger\"><caption class=\"unseen\">Evidence so far, and how much of it acts</caption>"
-        "<thead class=\"unseen\"><tr><th>side</th><th>evidence</th><th>share</th><th>e-value</th></tr></thead>"
+        "<thead class=\"unseen\"><tr><th>evidence</th><th>share of what acts</th><th>e-value</th></tr></thead>"
         "<tbody>{}</tbody></table>",
         lines
     )
 }
 
-/// What stands against it, what is missing, who is asked.
-fn notes(state: &RolloutState) -> Html {
-    let note = |what: &str, text: String| html!("<li><b>{}</b> {}</li>", what, text);
+/// What stands against it, why tools are told what they are told, who is asked.
+fn notes(known: &Known, why: &str) -> Html {
+    let state = &known.state;
+    let note = |what: &str, text: &str| html!("<li><b>{}</b> {}</li>", what, text);
     let mut notes = Vec::new();
     if let Some(pending) = &state.pending {
         let granted = if pending.granted.is_empty() { "nobody yet".to_owned() } else { pending.granted.join(", ") };
-        let until = clock(pending.deadline);
-        notes.push(note(
-            "Waits for approval:",
-            format!("{} until {until}; approved by {granted}", pending.signal.name()),
-        ));
+        let text = format!("{} until {}; approved by {granted}", pending.signal.name(), clock(pending.deadline));
+        notes.push(note("Waits for approval:", &text));
     }
-    notes.extend(state.standing.iter().map(|one| {
-        let windows = count(u64::from(one.windows));
-        note("Stands against it:", format!("{} calls for {}, {windows} in a row", one.source, action_name(one.action)))
-    }));
-    let missing = state.waits_for.iter().take(MISSING_MAX).cloned().collect::<Vec<_>>().join("; ");
-    if !missing.is_empty() && state.state.is_live() {
-        notes.push(note("Missing before it can pass:", missing));
+    if !state.standing.is_empty() {
+        notes.push(note("Stands against it:", &standing(state)));
     }
-    notes.extend(
-        state.people.mutes.iter().map(|mute| note("Muted:", format!("{} until {}", mute.metric, clock(mute.until)))),
-    );
-    if notes.is_empty() {
-        Html::default()
-    } else {
-        html!("<ul class=\"notes\">{}</ul>", notes.into_iter().collect::<Html>())
-    }
+    notes.push(note("Tools are told:", why));
+    let muted = |mute: &Mute| note("Muted:", &format!("{} until {}", mute.metric, clock(mute.until)));
+    notes.extend(state.people.mutes.iter().map(muted));
+    html!("<ul class=\"notes\">{}</ul>", notes.into_iter().collect::<Html>())
+}
+
+/// What stands against a candidate, the most severe first; each source once.
+fn standing(state: &RolloutState) -> String {
+    let mut all: Vec<_> = state.standing.iter().collect();
+    all.sort_by_key(|one| (Reverse(one.action), Reverse(one.windows)));
+    let mut named = BTreeSet::new();
+    all.retain(|one| named.insert(&one.source));
+    let told = all
+        .iter()
+        .map(|one| format!("{} ({}, {})", one.source, action_name(one.action), plural(one.windows.into(), "window")));
+    told.collect::<Vec<_>>().join(", ")
 }

@@ -15,6 +15,9 @@ use crate::serve::history::Point;
 const WIDTH: f64 = 1_000.0;
 const HEIGHT: f64 = 100.0;
 
+/// Decisions nearer than this share one label.
+const NEAR: f64 = 45.0;
+
 /// Windows in the table below a chart.
 const TABLE_MAX: usize = 12;
 
@@ -161,23 +164,31 @@ impl Chart {
         )
     }
 
-    /// Decisions as lines with their number; each is a way to its page.
+    /// Decisions as lines with their number; each is a way to its page. Numbers of neighbours share a label.
     fn marked(&self, scale: &Scale) -> Html {
-        let inside = self.marks.iter().filter(|mark| (scale.times.0..=scale.times.1).contains(&mark.time));
-        let drawn = |mark: &Mark| {
-            let x = format!("{:.2}%", scale.x(mark.time) / WIDTH * 100.0);
+        let mut inside: Vec<_> =
+            self.marks.iter().filter(|mark| (scale.times.0..=scale.times.1).contains(&mark.time)).collect();
+        inside.sort_by_key(|mark| (mark.time, mark.sequence));
+        let drawn = |mark: &&Mark| {
+            let x = share(scale.x(mark.time));
             html!(
-                "<a href=\"{}\" tabindex=\"-1\"><title>{}</title><line class=\"mark\" x1=\"{}\" x2=\"{}\" y1=\"14\" y2=\"128\"/>"
-                "<text class=\"mark\" x=\"{}\" y=\"11\">{}</text></a>",
+                "<a href=\"{}\" tabindex=\"-1\"><title>{}</title>"
+                "<line class=\"mark\" x1=\"{}\" x2=\"{}\" y1=\"14\" y2=\"128\"/></a>",
                 decision_url(&mark.id),
                 mark.text,
                 x,
-                x,
-                x,
-                mark.sequence
+                x
             )
         };
-        inside.map(drawn).collect()
+        let near = |a: &&Mark, b: &&Mark| scale.x(b.time) - scale.x(a.time) < NEAR;
+        let label = |group: &[&Mark]| {
+            let middle = group.iter().map(|mark| scale.x(mark.time)).sum::<f64>()
+                / f64::from(u32::try_from(group.len()).unwrap_or(1));
+            let numbers: Vec<String> = group.iter().map(|mark| mark.sequence.to_string()).collect();
+            html!("<text class=\"mark\" x=\"{}\" y=\"11\">{}</text>", share(middle), numbers.join(", "))
+        };
+        let labels: Html = inside.chunk_by(near).map(label).collect();
+        html!("{}{}", inside.iter().map(drawn).collect::<Html>(), labels)
     }
 
     fn table(&self) -> Html {
@@ -202,6 +213,11 @@ impl Chart {
             rows
         )
     }
+}
+
+/// A place of the plot as a share of its width.
+fn share(x: f64) -> String {
+    format!("{:.2}%", x / WIDTH * 100.0)
 }
 
 fn line(class: &str, scale: &Scale, points: &[Point]) -> Html {

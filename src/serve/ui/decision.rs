@@ -10,7 +10,7 @@ use super::card;
 use super::html::{Html, html};
 use super::link::{decision_url, rollout_url};
 use super::page::{Page, Part, live, problem};
-use super::words::{clock, count, deed, metric_of, number, percent, short, signal_sign, time};
+use super::words::{clock, count, deed, metric_of, number, object, percent, short, signal_sign, time};
 use crate::serve::Shared;
 use crate::serve::problem::Problem;
 use crate::serve::view::DECISIONS_MAX;
@@ -49,12 +49,12 @@ pub(super) fn list(decisions: &[&Decision]) -> Html {
     }
     let line = |decision: &&Decision| {
         html!(
-            "<li>{} {} <a id=\"d{}\" href=\"{}\">{}</a> <span class=\"why\">{}</span></li>",
+            "<li>{} <a id=\"d{}\" href=\"{}\">{} {}</a> <span class=\"why\">{}</span></li>",
             time(decision.time),
-            signal_sign(decision.action).html(),
             decision.id.trim_start_matches("b3:"),
             decision_url(&decision.id),
-            deed(decision),
+            signal_sign(decision.action).html(),
+            object(decision),
             decision.reason.text
         )
     };
@@ -70,7 +70,7 @@ fn whole(decision: &Decision) -> Html {
         "<h2>Evidence</h2>{}<h2>Error budget then</h2>{}<h2>What it says</h2>{}<h2>What it was computed from</h2>{}"
         "<details><summary>The event as JSON</summary><pre>{}</pre></details>",
         signal_sign(decision.action).html(),
-        deed(decision),
+        object(decision),
         decision.reason.text,
         decision.sequence,
         decision.rollout,
@@ -109,10 +109,12 @@ fn line(one: &Evidence) -> Html {
         format!("{}{acts}", number(e_value))
     });
     let flags = if one.flags.is_empty() { Html::default() } else { html!(" <small>{}</small>", one.flags.join(", ")) };
+    let breaches =
+        if one.breaches.1 == 0 { String::new() } else { format!("{} of {}", one.breaches.0, one.breaches.1) };
     let against = if one.baseline_kind.is_empty() { String::new() } else { format!("against {}", one.baseline_kind) };
     html!(
         "<tr><th scope=\"row\">{} <small>{}</small>{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td>"
-        "<td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{} of {}</td><td>{}</td></tr>",
+        "<td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td><td>{}</td></tr>",
         metric_of(&one.metric, &one.column, &one.segment),
         against,
         flags,
@@ -123,8 +125,7 @@ fn line(one: &Evidence) -> Html {
         e_value,
         count(one.n_candidate),
         count(one.n_baseline),
-        one.breaches.0,
-        one.breaches.1,
+        breaches,
         one.rule,
     )
 }

@@ -29,6 +29,7 @@ fn ask(wrong: &str) -> Html {
         if wrong.is_empty() { Html::default() } else { html!("<p role=\"alert\" class=\"lead\">✕ {}</p>", wrong) };
     html!(
         "<h1>Log in</h1>{}<form class=\"act\" method=\"post\" action=\"/ui/login\">"
+        "<input name=\"user\" autocomplete=\"username\" value=\"haldane\" hidden>"
         "<label for=\"token\">Your token</label>"
         "<input id=\"token\" name=\"token\" type=\"password\" autocomplete=\"current-password\" required>"
         "<p><button>Log in</button></p><p><small>Whoever runs this service gives it to you; `serve.approvers` in the "

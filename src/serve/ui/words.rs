@@ -155,13 +155,16 @@ pub(super) fn short(id: &str) -> &str {
 
 /// What a decision does, in three words.
 pub(super) fn deed(decision: &Decision) -> String {
-    let (action, candidate) = (decision.action.name(), &decision.candidate);
+    format!("{} {}", decision.action.name(), object(decision))
+}
+
+/// What a decision is done to.
+pub(super) fn object(decision: &Decision) -> String {
+    let candidate = &decision.candidate;
     match (decision.action, decision.cap_pct) {
-        (Signal::Contain | Signal::PromoteOk | Signal::Resume, Some(cap)) => {
-            format!("{action} {candidate} to {}", percent(cap))
-        }
-        (Signal::Rollback, _) => format!("{action} {candidate} to {}", decision.baseline),
-        _ => format!("{action} {candidate}"),
+        (Signal::Contain | Signal::PromoteOk | Signal::Resume, Some(cap)) => format!("{candidate} to {}", percent(cap)),
+        (Signal::Rollback, _) => format!("{candidate} to {}", decision.baseline),
+        _ => candidate.clone(),
     }
 }
 
@@ -207,9 +210,15 @@ pub(super) fn advice(state: &RolloutState, terms: Option<&Terms>) -> String {
     if let Some(until) = state.people.frozen_until {
         return format!("Nothing is carried out until {}: frozen by a person.", clock(until));
     }
-    if unseen(state) {
-        let cap = state.effect.as_ref().map_or(0.0, |effect| effect.cap_pct);
-        return format!("Check the router: {observed} of traffic still goes to it, {} is allowed.", percent(cap));
+    if let Some(effect) = state.effect.as_ref().filter(|effect| effect.seen_at.is_none()) {
+        let (cap, candidate) = (percent(effect.cap_pct), &state.candidate);
+        return if effect.issued {
+            format!("Check the router: {observed} of traffic still goes to {candidate}, {cap} is allowed.")
+        } else {
+            format!(
+                "Lower {candidate} to {cap} by hand: {observed} of traffic goes to it, and no machine may act on this."
+            )
+        };
     }
     if state.validity == Validity::Blind && state.state.is_live() {
         return "Check the data: the last window lacked the candidate's or the baseline's.".to_owned();
