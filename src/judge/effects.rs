@@ -1,7 +1,7 @@
 //! What a step of the judge gives rise to.
 
 use crate::metric::row::WindowRow;
-use crate::verdict::{CommandResult, Decision, RolloutState};
+use crate::verdict::{CommandResult, Decision, Ledger, RolloutState};
 
 /// What a step gives rise to; the shell carries it out.
 #[derive(Debug, Default)]
@@ -14,6 +14,8 @@ pub struct Effects {
     pub states: Vec<RolloutState>,
     /// What became of commands.
     pub results: Vec<CommandResult>,
+    /// How much evidence stands for and against the candidates of judged windows; for readers, never published.
+    pub ledgers: Vec<Ledger>,
 }
 
 impl Effects {
@@ -29,5 +31,6 @@ impl Effects {
         self.decisions.extend(later.decisions);
         self.states.extend(later.states);
         self.results.extend(later.results);
+        self.ledgers.extend(later.ledgers);
     }
 }

@@ -28,7 +28,7 @@ pub fn count(n: u64) -> String {
 }
 
 /// `1 window`, `2 windows`.
-pub(super) fn plural(n: u64, noun: &str) -> String {
+pub(crate) fn plural(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
