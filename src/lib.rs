@@ -36,6 +36,8 @@ pub mod scan;
 pub mod serve;
 #[cfg(feature = "cli")]
 pub mod sim;
+#[cfg(feature = "query")]
+pub mod store;
 pub mod summary;
 #[cfg(feature = "serve")]
 pub mod telemetry;
