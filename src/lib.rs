@@ -29,6 +29,8 @@ pub mod metric;
 #[cfg(feature = "cli")]
 pub mod output;
 pub mod plan;
+#[cfg(feature = "query")]
+pub mod query;
 #[cfg(feature = "cli")]
 pub mod replay;
 pub mod scan;

@@ -16,6 +16,8 @@ pub mod rollouts;
 #[cfg(all(feature = "kafka", feature = "serve"))]
 pub mod run;
 pub mod schema;
+#[cfg(feature = "query")]
+pub mod sql;
 
 use std::io::Write;
 
@@ -75,6 +77,9 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Show how many windows and events the guards need to see a regression.
     Power(power::PowerArgs),
+    /// Ask in SQL: the tables of a store, and files.
+    #[cfg(feature = "query")]
+    Sql(sql::SqlArgs),
     /// Print JSON Schemas: of pipeline files and of everything haldane writes.
     Schema(schema::SchemaArgs),
 }
@@ -97,6 +102,8 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         Command::Baseline(command) => baseline::run(command, out),
         Command::Check(args) => check::run(args, out),
         Command::Power(args) => power::run(args, out),
+        #[cfg(feature = "query")]
+        Command::Sql(args) => sql::run(args, out),
         Command::Schema(args) => schema::run(args, out),
     }
 }

@@ -104,7 +104,7 @@ fn drive(
     sinks: &mut Sinks,
     progress: &Progress,
 ) -> Result<String> {
-    let mut engine = Engine::new(Arc::clone(plan), files.lanes());
+    let mut engine = Engine::new(Arc::clone(plan), files.lanes()).keeping_panes(sinks.keep_panes());
     commands.into_iter().for_each(|command| engine.schedule(command));
     for step in files {
         match step? {
@@ -128,8 +128,8 @@ fn drive(
 }
 
 #[cfg(feature = "query")]
-fn keep(url: &str, plan: &Plan) -> Result<crate::store::Writer> {
-    crate::store::Writer::open(url, &plan.name, crate::store::Every::default())
+fn keep(url: &str, plan: &Arc<Plan>) -> Result<crate::store::Writer> {
+    crate::store::Writer::open(url, plan, crate::store::Every::default())
 }
 
 /// Where effects go.
@@ -145,7 +145,7 @@ struct Sinks {
 }
 
 impl Sinks {
-    fn create(args: &ReplayArgs, plan: &Plan) -> Result<Self> {
+    fn create(args: &ReplayArgs, plan: &Arc<Plan>) -> Result<Self> {
         Ok(Self {
             windows: args.windows.as_deref().map(WindowWriter::create).transpose()?,
             decisions: args.decisions.as_deref().map(DecisionWriter::create).transpose()?,
@@ -156,6 +156,14 @@ impl Sinks {
             summary: Summary::default(),
             refusals: Refusals::default(),
         })
+    }
+
+    fn keep_panes(&self) -> bool {
+        #[cfg(feature = "query")]
+        let keep = self.store.is_some();
+        #[cfg(not(feature = "query"))]
+        let keep = false;
+        keep
     }
 
     fn take(&mut self, effects: &Effects) -> Result<()> {

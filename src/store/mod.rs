@@ -8,7 +8,10 @@
 
 mod columns;
 mod file;
+mod histogram;
+mod latency;
 mod manifest;
+mod panes;
 mod place;
 mod rows;
 #[expect(clippy::module_inception, reason = "the store itself, beside its parts")]
@@ -16,6 +19,8 @@ mod store;
 mod table;
 mod writer;
 
+pub use histogram::{Counted, counted, histogram_type, histograms, lists};
+pub use latency::{Latencies, latencies, latency_in, latency_type};
 pub use manifest::StoredFile;
 pub use store::{Selection, Store, sizes};
 pub use table::Table;

@@ -83,6 +83,11 @@ impl Store {
         Ok(self.contents()?.files)
     }
 
+    /// The same, for callers on a thread of an async runtime.
+    pub(crate) async fn files_now(&self) -> Result<Vec<StoredFile>> {
+        Ok(Contents::read(&self.place).await?.files)
+    }
+
     /// The rows of a table as columns, one batch a file, of every file that may hold selected rows (and so other rows too).
     pub fn batches(&self, table: Table, which: &Selection) -> Result<Vec<RecordBatch>> {
         wait(async {

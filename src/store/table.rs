@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
 
-use super::rows;
+use super::{panes, rows};
 use crate::output::window_schema;
 
 /// A table of the store.
@@ -19,11 +19,16 @@ pub enum Table {
     Decisions,
     /// What people and actuators asked for, and what became of it.
     Commands,
+    /// What was counted of each column, by pane, version and segment: windows are merged from it.
+    Panes,
+    /// How each column is cut, by plan.
+    Columns,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 4] = [Self::Windows, Self::Verdicts, Self::Decisions, Self::Commands];
+    pub const ALL: [Self; 6] =
+        [Self::Windows, Self::Verdicts, Self::Decisions, Self::Commands, Self::Panes, Self::Columns];
 
     /// Its name, in SQL and as a folder.
     #[must_use]
@@ -33,6 +38,8 @@ impl Table {
             Self::Verdicts => "verdicts",
             Self::Decisions => "decisions",
             Self::Commands => "commands",
+            Self::Panes => "panes",
+            Self::Columns => "columns",
         }
     }
 
@@ -48,6 +55,8 @@ impl Table {
             Self::Verdicts => rows::verdicts(&[]).schema(),
             Self::Decisions => rows::decisions(&[]).schema(),
             Self::Commands => rows::commands(&[]).schema(),
+            Self::Panes => panes::panes(&[]).schema(),
+            Self::Columns => panes::columns(&[]).schema(),
         }
     }
 
@@ -57,6 +66,8 @@ impl Table {
         match self {
             Self::Windows => ("window_start", "window_end"),
             Self::Verdicts | Self::Decisions | Self::Commands => ("time", "time"),
+            Self::Panes => ("pane_start", "pane_end"),
+            Self::Columns => ("since", "since"),
         }
     }
 
@@ -78,6 +89,8 @@ impl Table {
             Self::Verdicts => &["time", "rollout", "candidate", "sequence"],
             Self::Decisions => &["time", "rollout", "candidate", "sequence"],
             Self::Commands => &["time", "rollout", "candidate", "id"],
+            Self::Panes => &["column", "kind", "version", "segment", "pane_start", "part", "topic", "lane"],
+            Self::Columns => &["plan", "kind", "column"],
         }
     }
 }

@@ -13,7 +13,8 @@ use arrow::temporal_conversions::timestamp_us_to_datetime;
 use object_store::ObjectStore;
 use object_store::path::Path;
 
-use super::manifest::{self, Contents, Judgement, Kind, Manifest, StoredFile};
+use super::manifest::{self, Contents, Judgement, Kind, Manifest, Mark, StoredFile};
+use super::panes::{self, ColumnRow, PaneRow};
 use super::place::{Created, Place, encoded, wait};
 use super::table::Table;
 use super::{file, rows};
@@ -22,7 +23,12 @@ use crate::error::{Error, Result};
 use crate::event::{Micros, SECOND, stable_hash};
 use crate::judge::WindowRow;
 use crate::output::window_batch;
+use crate::plan::Plan;
+use crate::scan::{Body, Partial};
 use crate::verdict::{CommandResult, Decision, RolloutState};
+
+/// A row of a pane holds a thousand bins, and counts for so many others.
+const PANE_WEIGHT: usize = 16;
 
 /// How long rows wait for company before they are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,13 +49,15 @@ impl Default for Every {
 #[derive(Debug)]
 pub struct Writer {
     place: Place,
-    pipeline: String,
+    plan: Arc<Plan>,
     every: Every,
     contents: Contents,
     /// What the next manifest will say besides files.
     news: Manifest,
     windows: Vec<WindowRow>,
     records: Records,
+    panes: Vec<PaneRow>,
+    columns: Vec<ColumnRow>,
 }
 
 /// Records that wait.
@@ -65,31 +73,42 @@ impl Writer {
     ///
     /// # Errors
     /// When it cannot be reached, is damaged, or holds the results of another pipeline.
-    pub fn open(url: &str, pipeline: &str, every: Every) -> Result<Self> {
-        Self::at(Place::create(url)?, pipeline, every)
+    pub fn open(url: &str, plan: &Arc<Plan>, every: Every) -> Result<Self> {
+        Self::at(Place::create(url)?, plan, every)
     }
 
     /// Opens the store of a pipeline in an object store that is at hand.
     ///
     /// # Errors
     /// As [`Writer::open`].
-    pub fn over(objects: Arc<dyn ObjectStore>, pipeline: &str, every: Every) -> Result<Self> {
-        Self::at(Place::over(objects, Path::default(), "memory"), pipeline, every)
+    pub fn over(objects: Arc<dyn ObjectStore>, plan: &Arc<Plan>, every: Every) -> Result<Self> {
+        Self::at(Place::over(objects, Path::default(), "memory"), plan, every)
     }
 
-    fn at(place: Place, pipeline: &str, every: Every) -> Result<Self> {
+    fn at(place: Place, plan: &Arc<Plan>, every: Every) -> Result<Self> {
+        let pipeline = plan.name.as_str();
         let contents = wait(Contents::read(&place))?;
         if let Some(other) = contents.pipeline.as_deref().filter(|other| *other != pipeline) {
             return Err(Error::user(format!("the store at {} is that of pipeline {other}", place.name()))
                 .hint(format!("give {pipeline} a store of its own")));
         }
-        let (pipeline, news) = (pipeline.to_owned(), Manifest::flush(pipeline));
-        Ok(Self { place, pipeline, every, contents, news, windows: Vec::new(), records: Records::default() })
+        Ok(Self {
+            news: Manifest::flush(pipeline),
+            place,
+            plan: Arc::clone(plan),
+            every,
+            contents,
+            windows: Vec::new(),
+            records: Records::default(),
+            panes: Vec::new(),
+            columns: Vec::new(),
+        })
     }
 
     /// Takes what a step of the engine gave rise to. Nothing is written yet.
     pub fn take(&mut self, effects: &Effects) {
         self.take_windows(&effects.windows);
+        self.take_panes(&effects.panes);
         for state in &effects.states {
             let said = rows::without_memory(state);
             if self.is_news(Table::Verdicts, &said) {
@@ -134,6 +153,28 @@ impl Writer {
         }
     }
 
+    /// Panes of one stream are complete in the order of time, and all groups of one at once: a mark says which are stored.
+    fn take_panes(&mut self, partials: &[Partial]) {
+        let mut marks = self.contents.marks.clone();
+        for partial in partials.iter().filter(|partial| !matches!(partial.body, Body::Exposure(_))) {
+            let stream = (partial.lane, partial.source, partial.body.part());
+            if self.contents.marks.get(&stream).is_some_and(|&stored| partial.pane <= stored) {
+                continue;
+            }
+            marks.insert(stream, partial.pane);
+            let digest = self.plan.digest.clone();
+            if self.is_news(Table::Columns, &digest) {
+                self.columns = panes::columns_of(&self.plan, partial.pane);
+            }
+            self.panes.extend(panes::rows_of(&self.plan, partial));
+        }
+        if marks != self.contents.marks {
+            let mark = |(&(lane, source, part), &at): (&(u32, u16, u8), &i64)| Mark { lane, source, part, at };
+            self.news.marks = marks.iter().map(mark).collect();
+            self.contents.marks = marks;
+        }
+    }
+
     /// Whether a record is not stored yet; it is taken to be from now on.
     fn is_news(&mut self, table: Table, said: &impl serde::Serialize) -> bool {
         let bytes = serde_json::to_vec(&(table, said)).expect("a record has text keys and finite numbers");
@@ -148,7 +189,7 @@ impl Writer {
     /// Whether everything taken is stored.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.news == Manifest::flush(&self.pipeline)
+        self.news == Manifest::flush(&self.plan.name)
     }
 
     /// Whether records wait that the engine may not say again after a restart: they are written before the states that tell
@@ -162,9 +203,9 @@ impl Writer {
     /// Whether rows have waited long enough.
     #[must_use]
     pub fn is_due(&self) -> bool {
-        let ends = || self.windows.iter().map(|row| row.window_end);
+        let ends = || self.windows.iter().map(|row| row.window_end).chain(self.panes.iter().map(|row| row.end));
         let span = ends().max().zip(ends().min()).map_or(0, |(last, first)| last - first);
-        span >= self.every.span || self.windows.len() >= self.every.rows
+        span >= self.every.span || self.windows.len() + PANE_WEIGHT * self.panes.len() >= self.every.rows
     }
 
     /// Writes all that waits: the files first, and then the manifest that makes them count.
@@ -177,7 +218,7 @@ impl Writer {
             return Ok(());
         }
         let portions = self.portions();
-        let mut manifest = std::mem::replace(&mut self.news, Manifest::flush(&self.pipeline));
+        let mut manifest = std::mem::replace(&mut self.news, Manifest::flush(&self.plan.name));
         wait(async {
             for portion in &portions {
                 manifest.files.push(portion.write(&self.place).await?);
@@ -189,37 +230,23 @@ impl Writer {
     /// Everything that waits, by table, day and model.
     fn portions(&mut self) -> Vec<Portion> {
         let Records { states, decisions, results } = std::mem::take(&mut self.records);
-        let windows = std::mem::take(&mut self.windows);
-        let mut portions = Vec::new();
-        split(
-            &windows,
-            |row| (&row.model, row.window_start, row.window_end),
-            |part| {
-                portions.push(Portion::new(Table::Windows, part, window_batch));
-            },
-        );
-        split(
-            &states,
-            |one| (&one.model, one.judged_upto.0, one.judged_upto.0),
-            |part| {
-                portions.push(Portion::new(Table::Verdicts, part, rows::verdicts));
-            },
-        );
-        split(
-            &decisions,
-            |one| (&one.model, one.time, one.time),
-            |part| {
-                portions.push(Portion::new(Table::Decisions, part, rows::decisions));
-            },
-        );
-        split(
-            &results,
-            |one| (&one.command.model, one.command.at, one.command.at),
-            |part| {
-                portions.push(Portion::new(Table::Commands, part, rows::commands));
-            },
-        );
-        portions
+        let (windows, panes) = (std::mem::take(&mut self.windows), std::mem::take(&mut self.panes));
+        let columns = std::mem::take(&mut self.columns);
+        let of_window = |row: &WindowRow| (row.model.clone(), row.window_start, row.window_end);
+        let of_state = |one: &RolloutState| (one.model.clone(), one.judged_upto.0, one.judged_upto.0);
+        let of_decision = |one: &Decision| (one.model.clone(), one.time, one.time);
+        let of_result = |one: &CommandResult| (one.command.model.clone(), one.command.at, one.command.at);
+        [
+            split(Table::Windows, &windows, of_window, window_batch),
+            split(Table::Verdicts, &states, of_state, rows::verdicts),
+            split(Table::Decisions, &decisions, of_decision, rows::decisions),
+            split(Table::Commands, &results, of_result, rows::commands),
+            split(Table::Panes, &panes, |row| (row.model.clone(), row.start, row.end), panes::panes),
+            split(Table::Columns, &columns, |row| (String::new(), row.since, row.since), panes::columns),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
     /// Writes the manifest under the next number that is free.
@@ -261,30 +288,32 @@ struct Portion {
     rows: RecordBatch,
 }
 
-/// The rows of one day and model: day, model, first and last time, rows.
-type Part<'a, R> = (String, &'a str, (Micros, Micros), Vec<R>);
-
-/// Hands on rows by day and model, in order.
-fn split<'a, R: Clone>(
-    rows: &'a [R],
-    of: impl Fn(&'a R) -> (&'a String, Micros, Micros),
-    mut each: impl FnMut(Part<'a, R>),
-) {
-    let mut parts: BTreeMap<(String, &str), ((Micros, Micros), Vec<R>)> = BTreeMap::new();
+/// Rows by day and model, in order.
+fn split<R: Clone>(
+    table: Table,
+    rows: &[R],
+    of: impl Fn(&R) -> (String, Micros, Micros),
+    batch: fn(&[R]) -> RecordBatch,
+) -> Vec<Portion> {
+    let mut parts: BTreeMap<(String, String), ((Micros, Micros), Vec<R>)> = BTreeMap::new();
     for row in rows {
         let (model, from, to) = of(row);
         let part = parts.entry((date(from), model)).or_insert(((from, to), Vec::new()));
         part.0 = (part.0.0.min(from), part.0.1.max(to));
         part.1.push(row.clone());
     }
-    parts.into_iter().for_each(|((date, model), (times, rows))| each((date, model, times, rows)));
+    let portion = |((date, model), ((from, to), rows)): ((String, String), ((Micros, Micros), Vec<R>))| Portion {
+        table,
+        date,
+        model,
+        from,
+        to,
+        rows: batch(&rows),
+    };
+    parts.into_iter().map(portion).collect()
 }
 
 impl Portion {
-    fn new<R>(table: Table, (date, model, (from, to), rows): Part<'_, R>, batch: fn(&[R]) -> RecordBatch) -> Self {
-        Self { table, date, model: model.to_owned(), from, to, rows: batch(&rows) }
-    }
-
     async fn write(&self, place: &Place) -> Result<StoredFile> {
         let rows = file::sorted(self.table, &self.rows)?;
         write(place, self.table, (&self.date, &self.model), (self.from, self.to), &rows).await
