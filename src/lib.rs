@@ -31,6 +31,8 @@ pub mod metric;
 #[cfg(feature = "cli")]
 pub mod output;
 pub mod plan;
+#[cfg(feature = "query")]
+pub mod query;
 #[cfg(feature = "cli")]
 pub mod replay;
 pub mod scan;
@@ -38,6 +40,8 @@ pub mod scan;
 pub mod serve;
 #[cfg(feature = "cli")]
 pub mod sim;
+#[cfg(feature = "query")]
+pub mod store;
 pub mod summary;
 #[cfg(feature = "serve")]
 pub mod telemetry;

@@ -19,6 +19,8 @@ pub mod rollouts;
 #[cfg(all(feature = "kafka", feature = "serve"))]
 pub mod run;
 pub mod schema;
+#[cfg(feature = "query")]
+pub mod sql;
 
 use std::io::Write;
 
@@ -83,6 +85,9 @@ pub enum Command {
     /// Check logs of decisions.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Ask in SQL: the tables of a store, and files.
+    #[cfg(feature = "query")]
+    Sql(sql::SqlArgs),
     /// Print JSON Schemas: of pipeline files and of everything haldane writes.
     Schema(schema::SchemaArgs),
     /// Print a script that completes haldane's commands and options.
@@ -111,6 +116,8 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         Command::Power(args) => power::run(args, out),
         Command::Explain(args) => explain::run(args, out),
         Command::Audit(command) => audit::run(command, out),
+        #[cfg(feature = "query")]
+        Command::Sql(args) => sql::run(args, out),
         Command::Schema(args) => schema::run(args, out),
         Command::Completions(args) => generate::completions(args, out),
         Command::Man(args) => generate::man(args, out),

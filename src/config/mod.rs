@@ -31,6 +31,8 @@ use crate::event::Micros;
 use crate::metric::{METRICS, Spec};
 use crate::plan::{Plan, Reference};
 use problem::Problems;
+#[cfg(feature = "query")]
+pub(crate) use problem::nearest;
 use resolve::{Purpose, Surroundings};
 
 /// Everything a pipeline file says.
