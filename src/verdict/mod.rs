@@ -1,5 +1,6 @@
 //! What to do about the evidence: rules, the rollout's state, decisions.
 
+pub mod chain;
 pub mod command;
 pub mod decision;
 mod evidence;
