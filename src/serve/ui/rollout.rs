@@ -10,7 +10,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::actions::{actions, asked, outcome};
-use super::card::{Glance, card};
+use super::card::{self, Glance};
 use super::chart::{Chart, Mark};
 use super::decision;
 use super::html::{Html, html};
@@ -118,7 +118,7 @@ impl Shown {
             .chain(&others)
             .map(|choice| Chart { marks: marks.clone(), ..chart(view.history(), state, choice, policy) })
             .collect();
-        Self { decisions, results, sent, charts, choices, features, known }
+        Self { known, decisions, results, sent, charts, choices, features }
     }
 
     fn html(&self, shared: &Shared, headers: &HeaderMap, wish: &Wish, glance: &Glance) -> Html {
@@ -132,16 +132,15 @@ impl Shown {
             state.baseline,
             state.rollout
         );
+        let why = why(&self.known, &self.decisions);
+        let state_now = card::framed(&self.known, &card::head(&self.known, &heading, &why, glance));
         let decisions: Vec<&Decision> = self.decisions.iter().collect();
         html!(
-            "{}<section id=\"actions\" aria-label=\"Actions\" data-live=\"{}\">{}</section>{}{}{}{}",
-            live(
-                "state",
-                "State",
-                &html!("{}{}", sent, card(&self.known, &heading, &why(&self.known, &self.decisions), glance))
-            ),
+            "{}<section id=\"actions\" aria-label=\"Actions\" data-live=\"{}\">{}</section>{}{}{}{}{}",
+            live("state", "State", &html!("{}{}", sent, state_now)),
             state.sequence,
             actions(shared, headers, state),
+            live("rests", "Evidence so far", &html!("<h2>Evidence so far</h2>{}", card::behind(&self.known, glance))),
             live("said", "Decisions", &html!("<h2>Decisions</h2>{}{}", decision::list(&decisions), self.evidence())),
             live("charts", "Charts", &html!("<h2>{}</h2><div class=\"charts\">{}</div>", self.caption(), self.drawn())),
             self.chooser(wish),
