@@ -1,8 +1,11 @@
 //! Reading a store: its files, and its records as the engine made them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use object_store::ObjectStore;
+use object_store::path::Path;
 
 use super::file;
 use super::manifest::{Contents, StoredFile};
@@ -54,8 +57,15 @@ impl Store {
         Self::at(Place::open(url)?)
     }
 
-    /// Opens a store at a place that is open already.
-    pub(crate) fn at(place: Place) -> Result<Self> {
+    /// Opens a store in an object store that is at hand.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn over(objects: Arc<dyn ObjectStore>) -> Result<Self> {
+        Self::at(Place::over(objects, Path::default(), "memory"))
+    }
+
+    fn at(place: Place) -> Result<Self> {
         let store = Self { place };
         if store.contents()?.pipeline.is_none() {
             return Err(Error::user(format!("there is no store at {}", store.place.name()))

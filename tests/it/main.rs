@@ -35,6 +35,7 @@ mod run;
 mod sample;
 mod schema;
 mod serve;
+mod store;
 mod telemetry;
 mod tidy;
 mod verdict;
