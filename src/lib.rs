@@ -6,6 +6,8 @@
 //! (`kafka`, `replay`, `serve`, `cli`, …) stand behind features. ARCHITECTURE.md tells the life of one event.
 #![warn(missing_docs)]
 
+#[cfg(feature = "cli")]
+pub mod audit;
 pub mod baseline;
 pub mod batch;
 #[cfg(feature = "cli")]

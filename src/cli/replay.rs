@@ -1,6 +1,6 @@
 //! `haldane replay`: the engine over files. Prints what would have fired, and keeps it on request.
 
-mod commands;
+pub(super) mod commands;
 mod diff;
 
 use std::io::{IsTerminal as _, Write};

@@ -2,7 +2,7 @@
 
 use crate::metric::row::WindowRow;
 use crate::scan::Partial;
-use crate::verdict::{CommandResult, Decision, RolloutState};
+use crate::verdict::{CommandResult, Decision, Ledger, RolloutState};
 
 /// What a step gives rise to; the shell carries it out.
 #[derive(Debug, Default)]
@@ -17,6 +17,8 @@ pub struct Effects {
     pub results: Vec<CommandResult>,
     /// Panes that are complete, where they were asked for: the state that windows are merged from.
     pub panes: Vec<Partial>,
+    /// How much evidence stands for and against the candidates of judged windows; for readers, never published.
+    pub ledgers: Vec<Ledger>,
 }
 
 impl Effects {
@@ -37,5 +39,6 @@ impl Effects {
         self.states.extend(later.states);
         self.results.extend(later.results);
         self.panes.extend(later.panes);
+        self.ledgers.extend(later.ledgers);
     }
 }

@@ -146,7 +146,7 @@ impl Judge {
 
     /// Carries out a command, at once.
     pub fn command(&mut self, command: Command) -> Effects {
-        let (result, Outgoing { decisions, states }) = self.policy.command(command);
+        let (result, Outgoing { decisions, states, .. }) = self.policy.command(command);
         Effects { decisions, states, results: vec![result], ..Effects::default() }
     }
 
@@ -384,9 +384,10 @@ impl Judge {
                 baselines,
                 offsets,
             };
-            let Outgoing { decisions, states } = policy.judge(&judged);
+            let Outgoing { decisions, states, ledgers } = policy.judge(&judged);
             effects.decisions.extend(decisions);
             effects.states.extend(states);
+            effects.ledgers.extend(ledgers);
         }
         effects.windows.extend(rows);
     }
