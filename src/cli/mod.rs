@@ -21,6 +21,8 @@ pub mod run;
 pub mod schema;
 #[cfg(feature = "query")]
 pub mod sql;
+#[cfg(feature = "query")]
+pub mod store;
 
 use std::io::Write;
 
@@ -83,6 +85,10 @@ pub enum Command {
     /// Ask in SQL: the tables of a store, and files.
     #[cfg(feature = "query")]
     Sql(sql::SqlArgs),
+    /// Look after a store of results.
+    #[cfg(feature = "query")]
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Say why a decision was made, and recompute it from its events.
     Explain(explain::ExplainArgs),
     /// Check logs of decisions.
@@ -116,6 +122,8 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         Command::Power(args) => power::run(args, out),
         #[cfg(feature = "query")]
         Command::Sql(args) => sql::run(args, out),
+        #[cfg(feature = "query")]
+        Command::Store(command) => store::run(command, out),
         Command::Explain(args) => explain::run(args, out),
         Command::Audit(command) => audit::run(command, out),
         Command::Schema(args) => schema::run(args, out),

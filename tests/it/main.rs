@@ -39,6 +39,7 @@ mod run;
 mod sample;
 mod schema;
 mod serve;
+mod sql;
 mod stage;
 mod store;
 mod telemetry;
