@@ -27,16 +27,22 @@ pub mod kafka;
 pub mod kernel;
 pub mod metric;
 #[cfg(feature = "cli")]
+pub mod init;
+#[cfg(feature = "cli")]
 pub mod output;
 pub mod plan;
 #[cfg(feature = "cli")]
 pub mod replay;
+#[cfg(feature = "cli")]
+pub mod report;
 pub mod scan;
 #[cfg(feature = "serve")]
 pub mod serve;
 #[cfg(feature = "cli")]
 pub mod sim;
 pub mod summary;
+#[cfg(feature = "cli")]
+mod table;
 #[cfg(feature = "serve")]
 pub mod telemetry;
 pub mod time;

@@ -1,0 +1,6 @@
+//! temp
+/// temp
+#[derive(Debug)]
+pub struct Draft;
+/// temp
+pub fn draft() -> Draft { Draft }
