@@ -21,13 +21,13 @@ pub mod engine;
 pub mod error;
 pub mod event;
 pub mod infer;
+#[cfg(feature = "cli")]
+pub mod init;
 pub mod judge;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod kernel;
 pub mod metric;
-#[cfg(feature = "cli")]
-pub mod init;
 #[cfg(feature = "cli")]
 pub mod output;
 pub mod plan;

@@ -114,7 +114,11 @@ mod tests {
     #[test]
     fn bh_by_hand() {
         // k q / K at q = 0.1 and K = 4: 0.025, 0.05, 0.075, 0.1.
-        assert_eq!(bh(&[0.06, 0.9, 0.001, 0.074], 0.1), [0, 2, 3], "0.06 is above its own bound, but not above the third");
+        assert_eq!(
+            bh(&[0.06, 0.9, 0.001, 0.074], 0.1),
+            [0, 2, 3],
+            "0.06 is above its own bound, but not above the third"
+        );
         assert_eq!(bh(&[0.03, 0.06, 0.08, 0.2], 0.1), [0; 0]);
         assert_eq!(bh(&[], 0.1), [0; 0]);
     }

@@ -75,7 +75,15 @@ const CLUES: [Clue; 13] = [
     Clue {
         usage: Use::Id,
         names: &[
-            "prediction_id", "request_id", "inference_id", "event_id", "transaction_id", "id", "uuid", "row_id", "index",
+            "prediction_id",
+            "request_id",
+            "inference_id",
+            "event_id",
+            "transaction_id",
+            "id",
+            "uuid",
+            "row_id",
+            "index",
         ],
         fits: |facts| facts.is_unique() && facts.kind() != Kind::Boolean,
     },
@@ -97,8 +105,17 @@ const CLUES: [Clue; 13] = [
     Clue {
         usage: Use::Score,
         names: &[
-            "score", "prediction_score", "probability", "proba", "prob", "y_score", "y_prob", "y_proba", "confidence",
-            "prediction_probability", "y_pred_proba",
+            "score",
+            "prediction_score",
+            "probability",
+            "proba",
+            "prob",
+            "y_score",
+            "y_prob",
+            "y_proba",
+            "confidence",
+            "prediction_probability",
+            "y_pred_proba",
         ],
         fits: |facts| facts.kind() == Kind::Numeric,
     },
@@ -110,8 +127,15 @@ const CLUES: [Clue; 13] = [
     Clue {
         usage: Use::Predicted,
         names: &[
-            "predicted_label", "predicted_class", "pred_label", "prediction_label", "decision", "prediction",
-            "predicted", "y_pred", "pred",
+            "predicted_label",
+            "predicted_class",
+            "pred_label",
+            "prediction_label",
+            "decision",
+            "prediction",
+            "predicted",
+            "y_pred",
+            "pred",
         ],
         fits: |facts| facts.n > 0 && facts.n_distinct() <= 1000,
     },
@@ -123,8 +147,19 @@ const CLUES: [Clue; 13] = [
     Clue {
         usage: Use::Latency("ms"),
         names: &[
-            "latency_ms", "latency", "duration_ms", "response_time_ms", "elapsed_ms", "response_time", "latency_us",
-            "latency_s", "latency_ns", "duration_us", "duration_s", "latency_seconds", "duration_seconds",
+            "latency_ms",
+            "latency",
+            "duration_ms",
+            "response_time_ms",
+            "elapsed_ms",
+            "response_time",
+            "latency_us",
+            "latency_s",
+            "latency_ns",
+            "duration_us",
+            "duration_s",
+            "latency_seconds",
+            "duration_seconds",
         ],
         fits: |facts| facts.is_within(0.0, f64::MAX),
     },
@@ -147,8 +182,20 @@ const CLUES: [Clue; 13] = [
 
 /// Names of event times, best first.
 const TIME_NAMES: [&str; 14] = [
-    "event_time", "event_time_us", "event_time_ms", "event_timestamp", "timestamp", "predicted_at", "created_at", "ts",
-    "time", "datetime", "date_time", "requested_at", "occurred_at", "date",
+    "event_time",
+    "event_time_us",
+    "event_time_ms",
+    "event_timestamp",
+    "timestamp",
+    "predicted_at",
+    "created_at",
+    "ts",
+    "time",
+    "datetime",
+    "date_time",
+    "requested_at",
+    "occurred_at",
+    "date",
 ];
 
 impl Guesses {
@@ -219,7 +266,8 @@ pub(crate) fn time_format(facts: &Facts) -> Option<TimeFormat> {
 /// The event time: by name, else the only column that can be one by its shape.
 fn take_time(sample: &[Facts], taken: &mut [Option<(Use, String)>]) {
     let free = |at: &usize| taken[*at].is_none() && time_format(&sample[*at]).is_some();
-    let named = TIME_NAMES.iter().find_map(|name| (0..sample.len()).filter(free).find(|&at| is_named(&sample[at], name)));
+    let named =
+        TIME_NAMES.iter().find_map(|name| (0..sample.len()).filter(free).find(|&at| is_named(&sample[at], name)));
     let shaped = || {
         let all: Vec<usize> = (0..sample.len()).filter(free).collect();
         (all.len() == 1).then(|| all[0])
@@ -274,7 +322,8 @@ fn task(columns: &[Guess]) -> (Task, String) {
             (Task::Regression, format!("`{}` leaves the range from 0 to 1", score.name))
         }
         _ => {
-            let several = classes.into_iter().flatten().find(|facts| facts.n_distinct() > 2);
+            let names = |facts: &&Facts| facts.n_distinct() > 2 || facts.kind() == Kind::Categorical;
+            let several = classes.into_iter().flatten().find(names);
             several.map_or((Task::Binary, "scores from 0 to 1, and two classes".to_owned()), |facts| {
                 (Task::Multiclass, format!("`{}` names {} classes", facts.name, facts.n_distinct()))
             })

@@ -7,8 +7,8 @@ use super::column::{ALPHA, BINS, FALSE_DISCOVERIES, KS_TOLERATED, PSI_TOLERATED,
 use super::count::{Counted, FINE_BINS, Task};
 use super::layout::{self, Layout, Place};
 use super::model::{
-    ColumnReport, Comparison, CurvePoint, Estimate, LatencyFigure, Method, Period, QualityReport, Rate, RoleNote, Source,
-    Timeline, Untested,
+    ColumnReport, Comparison, CurvePoint, Estimate, LatencyFigure, Method, Period, QualityReport, Rate, RoleNote,
+    Source, Timeline, Untested,
 };
 use super::problems::{self, RATE_PSI_TOLERATED};
 use super::rows::{Filter, Reader, Rows, SegmentNames};
@@ -82,7 +82,8 @@ impl Job<'_> {
         let counted = self.count(&all, &split)?;
         let pairs: Vec<Pair<'_>> =
             self.layout.columns.iter().zip(&counted).map(|(watched, counted)| Pair { watched, counted }).collect();
-        let (tested, untested): (Vec<&Pair<'_>>, Vec<&Pair<'_>>) = pairs.iter().partition(|pair| pair.untested().is_none());
+        let (tested, untested): (Vec<&Pair<'_>>, Vec<&Pair<'_>>) =
+            pairs.iter().partition(|pair| pair.untested().is_none());
         let (columns, named) = columns(&tested, &self.request.compat);
         let quality_plan = self.quality_plan(&counted, !labels.is_empty());
         let answers = self.answers(&all, &split, labels, quality_plan.as_ref())?;
@@ -101,7 +102,7 @@ impl Job<'_> {
             latency: latencies(&counted),
             quality: quality_plan.as_ref().and_then(|plan| quality(plan, &answers)),
             segments: segments::of(&features, &split.fields, &split.names, in_part),
-            timeline: split.periods.and_then(|(start, length, _)| timeline(start, length, answers[1].as_ref())),
+            timeline: split.periods.map(|periods| timeline(periods, &split.rows[1], answers[1].as_ref())),
             trust: self.trust(&split, &answers),
             roles: self.layout.roles.iter().map(|(column, role, why)| note(column, role, why)).collect(),
         })
@@ -205,7 +206,8 @@ impl Job<'_> {
     }
 
     fn method(&self, counted: &[Counted], tested: usize, (named_bh, named_e_bh): (usize, usize)) -> Method {
-        let stride = counted.iter().map(|counted| if let Counted::Numeric { stride, .. } = counted { *stride } else { 1 });
+        let stride =
+            counted.iter().map(|counted| if let Counted::Numeric { stride, .. } = counted { *stride } else { 1 });
         let mut notes = vec![
             format!(
                 "A column drifted when its PSI over {BINS} bins at quantiles of the reference (or over its categories) is \
@@ -226,7 +228,9 @@ impl Job<'_> {
             format!("Numeric columns are counted in up to {FINE_BINS} fine bins of the reference, and more beyond its range."),
         ];
         if let Some(stride) = stride.max().filter(|&stride| stride > 1) {
-            notes.push(format!("The reference is large: every row number divisible by {stride} taught where bins are cut."));
+            notes.push(format!(
+                "The reference is large: every row number divisible by {stride} taught where bins are cut."
+            ));
         }
         Method {
             psi_tolerated: PSI_TOLERATED,
@@ -253,7 +257,10 @@ impl Job<'_> {
         for (side, rows) in ["reference", "current file"].into_iter().zip(&split.rows) {
             let mut note = |n: u64, what: &str| {
                 if n > 0 {
-                    notes.push(format!("{} of the {side} {what}", crate::output::count(n) + if n == 1 { " row" } else { " rows" }));
+                    notes.push(format!(
+                        "{} of the {side} {what}",
+                        crate::output::count(n) + if n == 1 { " row" } else { " rows" }
+                    ));
                 }
             };
             note(rows.refused, "could not be read, and were left out");
@@ -313,7 +320,8 @@ fn part_rows(pairs: &[Pair<'_>], field: usize, value: usize) -> [u64; 2] {
 
 /// The reports of all tested columns, those that moved most first, and how many each rule names.
 fn columns(tested: &[&Pair<'_>], compat: &[Compat]) -> (Vec<ColumnReport>, (usize, usize)) {
-    let tests: Vec<(&Pair<'_>, PsiTest)> = tested.iter().filter_map(|pair| Some((*pair, pair.psi(Part::All)?))).collect();
+    let tests: Vec<(&Pair<'_>, PsiTest)> =
+        tested.iter().filter_map(|pair| Some((*pair, pair.psi(Part::All)?))).collect();
     let mut reports: Vec<ColumnReport> = tests.iter().map(|(pair, test)| pair.report(test, compat)).collect();
     let p: Vec<f64> = reports.iter().map(|report| report.psi.p_value).collect();
     let log_e: Vec<f64> = p.iter().map(|&p| log_e_of_p(p)).collect();
@@ -472,21 +480,23 @@ fn curve(quality: &Quality) -> Vec<CurvePoint> {
     bins.iter().filter_map(point).collect()
 }
 
-fn timeline(start: Micros, length: Micros, answers: Option<&Answers>) -> Option<Timeline> {
-    let answers = answers?;
-    let period = |(at, (rates, quality)): (Micros, &(Rates, Option<Quality>))| {
+fn timeline((start, length, n): (Micros, Micros, usize), rows: &Rows, answers: Option<&Answers>) -> Timeline {
+    let nothing = (Rates::default(), None);
+    let counts = rows.by_period(n);
+    let period = |at: usize| {
+        let (rates, quality) = answers.and_then(|answers| answers.periods.get(at)).unwrap_or(&nothing);
         let labelled = quality.as_ref().map_or(0, |quality| quality.n);
         let quality = quality.as_ref().filter(|quality| quality.n > 0);
         #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
         let mean = |sum: f64| sum / labelled as f64;
         Period {
-            start: start + at * length,
-            n: rates.requests,
+            start: start + i64::try_from(at).unwrap_or_default() * length,
+            n: counts[at],
             error_rate: (rates.requests > 0).then(|| super::distribution::share(rates.errors, rates.requests)),
             labelled,
             mean_score: quality.map(|quality| mean(quality.score.value())),
             mean_label: quality.map(|quality| mean(quality.score.value() - quality.signed.value())),
         }
     };
-    Some(Timeline { start, length, periods: (0..).zip(&answers.periods).map(period).collect() })
+    Timeline { start, length, periods: (0..n).map(period).collect() }
 }

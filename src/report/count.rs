@@ -6,9 +6,9 @@
 //! (of a longer column every k-th row teaches), and the summaries.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Arc;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, Float64Array};
 
@@ -293,7 +293,11 @@ impl Codes<'_> {
         let chunk = self.from..self.from + n;
         if self.n_periods > 0 {
             by_group(selected, &self.rows.periods[chunk.clone()], groups, self.n_periods);
-            groups.iter().enumerate().filter(|(_, rows)| !rows.is_empty()).for_each(|(at, rows)| take(Part::Period(at), rows));
+            groups
+                .iter()
+                .enumerate()
+                .filter(|(_, rows)| !rows.is_empty())
+                .for_each(|(at, rows)| take(Part::Period(at), rows));
         }
         for (field, (codes, &values)) in self.rows.segments.iter().zip(self.n_values).enumerate() {
             by_group(selected, &codes[chunk.clone()], groups, values);

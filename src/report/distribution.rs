@@ -29,7 +29,13 @@ pub(crate) fn numeric(column: &NumericColumn, [reference, current]: [&Histogram;
 }
 
 fn nothing() -> Distribution {
-    Distribution { edges: Vec::new(), names: Vec::new(), reference: Vec::new(), current: Vec::new(), beyond: (0.0, 0.0) }
+    Distribution {
+        edges: Vec::new(),
+        names: Vec::new(),
+        reference: Vec::new(),
+        current: Vec::new(),
+        beyond: (0.0, 0.0),
+    }
 }
 
 fn binned(column: &NumericColumn, sides: [&Histogram; 2]) -> Option<Distribution> {

@@ -52,10 +52,8 @@ pub(crate) struct Layout {
 /// Guesses from the first rows of both files.
 pub(crate) fn guessed(tables: [&Table; 2]) -> Result<Layout> {
     let samples = [Facts::of(tables[0])?, Facts::of(tables[1])?];
-    let place = |guess: &Guess| Place {
-        name: guess.facts.name.clone(),
-        at: tables.map(|table| table.find(&guess.facts.name)),
-    };
+    let place =
+        |guess: &Guess| Place { name: guess.facts.name.clone(), at: tables.map(|table| table.find(&guess.facts.name)) };
     let guesses = Guesses::of(both(samples));
     let one = |usage: Use| guesses.find(|known| known == usage).map(place);
     let roles = guesses.columns.iter().filter(|guess| !matches!(guess.usage, Use::Feature | Use::Ignored));
@@ -98,7 +96,9 @@ fn watched(guess: &Guess, place: Place) -> Option<Watched> {
         (Use::Feature, Kind::Numeric) => (Some(Role::Feature), 1.0),
         (Use::Score, Kind::Numeric) => (Some(Role::Score), 1.0),
         (Use::Latency(unit), Kind::Numeric) => (Some(Role::Latency), milliseconds(unit)),
-        (Use::Feature | Use::Segment | Use::Predicted, Kind::Categorical | Kind::Boolean | Kind::Numeric) => (None, 1.0),
+        (Use::Feature | Use::Segment | Use::Predicted, Kind::Categorical | Kind::Boolean | Kind::Numeric) => {
+            (None, 1.0)
+        }
         _ => return None,
     };
     Some(Watched { place, numeric, factor, reason: guess.reason.clone() })

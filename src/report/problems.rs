@@ -65,7 +65,8 @@ fn shares(pair: &Pair<'_>) -> Vec<Share> {
         return Vec::new();
     }
     let [m, n] = pair.rows();
-    let of = |what, words, x: u64, y: u64, (m, n): (u64, u64)| Share { what, words, reference: (x, m), current: (y, n) };
+    let of =
+        |what, words, x: u64, y: u64, (m, n): (u64, u64)| Share { what, words, reference: (x, m), current: (y, n) };
     match (pair.counted, pair.sides(Part::All)) {
         (Counted::Numeric { column, mistyped, .. }, [Side::Numeric(a), Side::Numeric(b)]) => {
             let odd = [mistyped[0].min(m), mistyped[1].min(n)];

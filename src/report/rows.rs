@@ -109,7 +109,8 @@ impl Reader<'_> {
             return Ok(rows);
         }
         let (wanted, places) = self.wanted(&columns);
-        let array = |column: Option<usize>| columns.iter().position(|(known, _)| Some(*known) == column).map(|at| places[at]);
+        let array =
+            |column: Option<usize>| columns.iter().position(|(known, _)| Some(*known) == column).map(|at| places[at]);
         let (time_at, id_at, version_at) = (array(time.map(|(at, _)| at)), array(id), array(version));
         let mut ids = IdSet::new(usize::MAX);
         for chunk in self.table.chunks(&wanted)? {
@@ -244,6 +245,18 @@ impl Rows {
         };
         self.periods = self.times.iter().map(period).collect();
         self.times = Vec::new();
+    }
+
+    /// Rows that count, by period.
+    pub(crate) fn by_period(&self, n: usize) -> Vec<u64> {
+        let mut counts = vec![0; n];
+        for (at, period) in self.periods.iter().enumerate() {
+            let is_kept = self.keep.as_ref().is_none_or(|keep| keep[at]);
+            if let Some(count) = counts.get_mut(usize::from(*period)).filter(|_| is_kept) {
+                *count += 1;
+            }
+        }
+        counts
     }
 
     /// The rows that count among `n` from `from` on, by their place there.

@@ -30,9 +30,7 @@ pub(crate) fn texts(array: &ArrayRef) -> StringArray {
 pub(crate) fn numbers(array: &ArrayRef) -> (Float64Array, u64) {
     match array.data_type() {
         DataType::Float64 => (array.as_primitive::<Float64Type>().clone(), 0),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(..) => {
-            parsed(&texts(array))
-        }
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(..) => parsed(&texts(array)),
         _ => {
             let numbers = cast(array, &DataType::Float64).ok().map(|array| array.as_primitive::<Float64Type>().clone());
             let numbers = numbers.unwrap_or_else(|| Float64Array::new_null(array.len()));
@@ -90,8 +88,8 @@ pub(crate) fn times(array: &ArrayRef, format: TimeFormat) -> Int64Array {
         }
         kind if kind.is_integer() => {
             let whole = cast(array, &DataType::Int64);
-            let whole =
-                whole.map_or_else(|_| Int64Array::new_null(array.len()), |array| array.as_primitive::<Int64Type>().clone());
+            let whole = whole
+                .map_or_else(|_| Int64Array::new_null(array.len()), |array| array.as_primitive::<Int64Type>().clone());
             whole.iter().map(|value| from_integer(value?, format)).collect()
         }
         kind if kind.is_floating() => numbers(array).0.iter().map(|value| from_float(value?, format)).collect(),

@@ -65,12 +65,7 @@ fn note(fields: &Map<String, Value>, path: &[String], columns: &mut Vec<Column>)
             Value::Null | Value::Array(_) | Value::Object(_) => {}
             Value::Bool(_) | Value::Number(_) | Value::String(_) => {
                 if !columns.iter().any(|column| column.path == path) {
-                    columns.push(Column {
-                        name: path.join("."),
-                        path,
-                        data_type: DataType::Utf8,
-                        place: Vec::new(),
-                    });
+                    columns.push(Column { name: path.join("."), path, data_type: DataType::Utf8, place: Vec::new() });
                 }
             }
         }
