@@ -45,7 +45,7 @@ pub fn run(args: &InitArgs, out: &mut dyn Write) -> Result<()> {
             .because(error)
             .hint("check that the directory exists and may be written to")
     })?;
-    let summary: String = draft.summary.iter().map(|line| format!("  {line}\n")).collect();
+    let summary = draft.summary.iter().map(|line| format!("  {line}\n")).collect::<Vec<_>>().concat();
     let files = args.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" ");
     let name = path.display();
     print(

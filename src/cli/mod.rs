@@ -75,7 +75,7 @@ pub enum Command {
     Baseline(baseline::BaselineCommand),
     /// Write a pipeline file from a sample of your own data.
     Init(init::InitArgs),
-    /// Compare two files, or tell what a replay saw and decided: HTML, Markdown, JSON or JUnit.
+    /// Compare two files, or tell what a replay saw and decided: HTML, Markdown, JSON or `JUnit`.
     Report(report::ReportArgs),
     /// Check a pipeline file and say in words what it does.
     Check(check::CheckArgs),

@@ -14,7 +14,7 @@ use crate::plan::Compat;
 use crate::report::model::{Outcome, Report};
 use crate::report::{self, Filter, Log, Request};
 
-/// Compare two files, or tell what a replay saw and decided: HTML, Markdown, JSON or JUnit.
+/// Compare two files, or tell what a replay saw and decided: HTML, Markdown, JSON or `JUnit`.
 #[derive(Debug, Args)]
 #[command(after_help = "Columns are guessed as `haldane init` does, or named by a pipeline with --config.
 

@@ -296,11 +296,10 @@ fn guess(facts: Facts, taken: Option<(Use, String)>) -> Guess {
         Kind::Numeric if facts.is_unique() && looks_like_id(&facts) => {
             (Use::Ignored, format!("an id by its name; {}", facts.describe()))
         }
-        Kind::Numeric | Kind::Boolean => (Use::Feature, facts.describe()),
         Kind::Categorical if facts.is_unique() && facts.n > 20 => {
             (Use::Ignored, format!("texts that hardly repeat: {}", facts.describe()))
         }
-        Kind::Categorical => (Use::Feature, facts.describe()),
+        Kind::Numeric | Kind::Boolean | Kind::Categorical => (Use::Feature, facts.describe()),
         Kind::Time(_) => (Use::Ignored, "a time, and not the event's".to_owned()),
         Kind::Nested => (Use::Ignored, "lists and the like are not measured".to_owned()),
         Kind::Empty => (Use::Ignored, "no value in the sample".to_owned()),

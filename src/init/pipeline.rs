@@ -77,7 +77,7 @@ pub fn draft(files: &[PathBuf]) -> Result<Draft> {
             .hint("name a file with what the model was asked and what it answered, besides any file of labels")
     })?;
     let course = traffic.course()?;
-    Writer { traffic, outcomes: outcomes.first(), course: &course, files }.draft()
+    Ok(Writer { traffic, outcomes: outcomes.first(), course: &course, files }.draft())
 }
 
 fn names(files: &[PathBuf]) -> String {
@@ -160,7 +160,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn draft(&self) -> Result<Draft> {
+    fn draft(&self) -> Draft {
         let is_features = self.traffic.find(Use::Id).is_none();
         let mut text = format!(
             "# Made by `haldane init` from {}. Every line is a guess, with its reason beside it: read them,\n\
@@ -183,7 +183,7 @@ impl Writer<'_> {
         self.traffic(is_features, &mut text);
         self.outcomes(is_features, &mut text);
         self.rest(is_features, &mut text);
-        Ok(Draft { text, summary: self.summary(is_features) })
+        Draft { text, summary: self.summary(is_features) }
     }
 
     fn traffic(&self, is_features: bool, text: &mut String) {

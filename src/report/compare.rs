@@ -94,7 +94,7 @@ impl Job<'_> {
             reference: self.source(0, &split.rows[0]),
             current: self.source(1, &split.rows[1]),
             reference_id: profile_id(&self.source(0, &split.rows[0]).name, split.rows[0].n(), &counted, &answers),
-            method: self.method(&counted, tested.len(), named),
+            method: method(&counted, tested.len(), named),
             columns,
             problems: problems::of(&pairs),
             untested: self.untested(&untested),
@@ -103,7 +103,7 @@ impl Job<'_> {
             quality: quality_plan.as_ref().and_then(|plan| quality(plan, &answers)),
             segments: segments::of(&features, &split.fields, &split.names, in_part),
             timeline: split.periods.map(|periods| timeline(periods, &split.rows[1], answers[1].as_ref())),
-            trust: self.trust(&split, &answers),
+            trust: trust(&split, &answers),
             roles: self.layout.roles.iter().map(|(column, role, why)| note(column, role, why)).collect(),
         })
     }
@@ -205,85 +205,85 @@ impl Job<'_> {
         }
     }
 
-    fn method(&self, counted: &[Counted], tested: usize, (named_bh, named_e_bh): (usize, usize)) -> Method {
-        let stride =
-            counted.iter().map(|counted| if let Counted::Numeric { stride, .. } = counted { *stride } else { 1 });
-        let mut notes = vec![
-            format!(
-                "A column drifted when its PSI over {BINS} bins at quantiles of the reference (or over its categories) is \
-                 beyond {PSI_TOLERATED}, and not by chance: the non-central chi-square law at that tolerance, \
-                 Benjamini and Hochberg's rule over all columns at a false discovery rate of {} %.",
-                FALSE_DISCOVERIES * 100.0
-            ),
-            "e-BH is the same list by e-values, which holds however columns depend on each other; it names fewer.".to_owned(),
-            format!(
-                "Intervals of PSI are those of the true index at {} %; KS is given by the two numbers between which the exact \
-                 distance certainly lies.",
-                (1.0 - ALPHA) * 100.0
-            ),
-            "Shares have half a count added to each cell (Jeffreys); for the test, cells with fewer than five expected values \
-             are put together. Missing values and NaN are left out of distances and reported as problems of their own."
-                .to_owned(),
-            "Rows are taken to be independent; rows of one user or device are not, and then p-values are too small.".to_owned(),
-            format!("Numeric columns are counted in up to {FINE_BINS} fine bins of the reference, and more beyond its range."),
-        ];
-        if let Some(stride) = stride.max().filter(|&stride| stride > 1) {
-            notes.push(format!(
-                "The reference is large: every row number divisible by {stride} taught where bins are cut."
-            ));
-        }
-        Method {
-            psi_tolerated: PSI_TOLERATED,
-            ks_tolerated: KS_TOLERATED,
-            rate_psi_tolerated: RATE_PSI_TOLERATED,
-            false_discovery_rate: FALSE_DISCOVERIES,
-            confidence: 1.0 - ALPHA,
-            tested,
-            named_bh,
-            named_e_bh,
-            bins: BINS,
-            notes,
-        }
-    }
-
     fn untested(&self, pairs: &[&Pair<'_>]) -> Vec<Untested> {
         let of_pairs = pairs.iter().filter_map(|pair| Some((pair.name().to_owned(), pair.untested()?)));
         let others = self.layout.untested.iter().cloned();
         of_pairs.chain(others).map(|(column, why)| Untested { column, why }).collect()
     }
+}
 
-    fn trust(&self, split: &Split, answers: &[Option<Answers>; 2]) -> Vec<String> {
-        let mut notes = Vec::new();
-        for (side, rows) in ["reference", "current file"].into_iter().zip(&split.rows) {
-            let mut note = |n: u64, what: &str| {
-                if n > 0 {
-                    notes.push(format!(
-                        "{} of the {side} {what}",
-                        crate::output::count(n) + if n == 1 { " row" } else { " rows" }
-                    ));
-                }
-            };
-            note(rows.refused, "could not be read, and were left out");
-            note(rows.duplicates, "carried an id that was there before, and were left out");
-            if rows.versions.len() > 1 {
-                let shares = rows.versions.iter().map(|(name, n)| format!("{name} ({})", crate::output::count(*n)));
+/// How it was tested.
+fn method(counted: &[Counted], tested: usize, (named_bh, named_e_bh): (usize, usize)) -> Method {
+    let stride = counted.iter().map(|counted| if let Counted::Numeric { stride, .. } = counted { *stride } else { 1 });
+    let mut notes = vec![
+        format!(
+            "A column drifted when its PSI over {BINS} bins at quantiles of the reference (or over its categories) is \
+             beyond {PSI_TOLERATED}, and not by chance: the non-central chi-square law at that tolerance, \
+             Benjamini and Hochberg's rule over all columns at a false discovery rate of {} %.",
+            FALSE_DISCOVERIES * 100.0
+        ),
+        "e-BH is the same list by e-values, which holds however columns depend on each other; it names fewer.".to_owned(),
+        format!(
+            "Intervals of PSI are those of the true index at {} %; KS is given by the two numbers between which the exact \
+             distance certainly lies.",
+            (1.0 - ALPHA) * 100.0
+        ),
+        "Shares have half a count added to each cell (Jeffreys); for the test, cells with fewer than five expected values \
+         are put together. Missing values and NaN are left out of distances and reported as problems of their own."
+            .to_owned(),
+        "Rows are taken to be independent; rows of one user or device are not, and then p-values are too small.".to_owned(),
+        format!("Numeric columns are counted in up to {FINE_BINS} fine bins of the reference, and more beyond its range."),
+    ];
+    if let Some(stride) = stride.max().filter(|&stride| stride > 1) {
+        notes
+            .push(format!("The reference is large: every row number divisible by {stride} taught where bins are cut."));
+    }
+    Method {
+        psi_tolerated: PSI_TOLERATED,
+        ks_tolerated: KS_TOLERATED,
+        rate_psi_tolerated: RATE_PSI_TOLERATED,
+        false_discovery_rate: FALSE_DISCOVERIES,
+        confidence: 1.0 - ALPHA,
+        tested,
+        named_bh,
+        named_e_bh,
+        bins: BINS,
+        notes,
+    }
+}
+
+/// What limits how far the numbers can be trusted.
+fn trust(split: &Split, answers: &[Option<Answers>; 2]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (side, rows) in ["reference", "current file"].into_iter().zip(&split.rows) {
+        let mut note = |n: u64, what: &str| {
+            if n > 0 {
                 notes.push(format!(
-                    "the {side} holds several versions together: {}; --version takes one of the current file",
-                    shares.collect::<Vec<_>>().join(", ")
+                    "{} of the {side} {what}",
+                    crate::output::count(n) + if n == 1 { " row" } else { " rows" }
                 ));
             }
+        };
+        note(rows.refused, "could not be read, and were left out");
+        note(rows.duplicates, "carried an id that was there before, and were left out");
+        if rows.versions.len() > 1 {
+            let shares = rows.versions.iter().map(|(name, n)| format!("{name} ({})", crate::output::count(*n)));
+            notes.push(format!(
+                "the {side} holds several versions together: {}; --version takes one of the current file",
+                shares.collect::<Vec<_>>().join(", ")
+            ));
         }
-        let strange: u64 = answers.iter().flatten().map(|answers| answers.strange).sum();
-        if strange > 0 {
-            notes.push(format!("{strange} labels or scores do not fit the task and were left out"));
-        }
-        if let [Some((_, before)), Some((after, _))] = [split.rows[0].range, split.rows[1].range]
-            && after <= before
-        {
-            notes.push("the current file begins before the reference ends: they may share rows".to_owned());
-        }
-        notes
     }
+    let strange: u64 = answers.iter().flatten().map(|answers| answers.strange).sum();
+    if strange > 0 {
+        notes.push(format!("{strange} labels or scores do not fit the task and were left out"));
+    }
+    if let [Some((_, before)), Some((after, _))] = [split.rows[0].range, split.rows[1].range]
+        && after <= before
+    {
+        notes.push("the current file begins before the reference ends: they may share rows".to_owned());
+    }
+    notes
 }
 
 fn note(column: &str, role: &str, why: &str) -> RoleNote {

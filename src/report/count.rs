@@ -123,7 +123,7 @@ impl Task<'_> {
         let values = usize::try_from(rows.read).unwrap_or(usize::MAX).saturating_mul(numeric);
         let stride = values.div_ceil(VALUES_MAX).max(1);
         let mut lessons: Vec<Lesson> = columns.iter().map(Lesson::new).collect();
-        self.read(reader, rows, columns, |column, array, selected, from| {
+        read(reader, rows, columns, |column, array, selected, from| {
             lessons[column].take(&columns[column], array, selected, from, stride);
         })?;
         Ok(lessons.into_iter().zip(columns).map(|(lesson, column)| lesson.learned(column, stride)).collect())
@@ -134,7 +134,7 @@ impl Task<'_> {
         let periods = if rows.periods.is_empty() { 0 } else { self.n_periods };
         let mut tallies: Vec<Tally> = learned.iter().map(|learned| learned.tally(periods, &self.n_values)).collect();
         let mut groups = Vec::new();
-        self.read(reader, rows, columns, |column, array, selected, from| {
+        read(reader, rows, columns, |column, array, selected, from| {
             let codes = Codes { rows, from, n_periods: periods, n_values: &self.n_values };
             tallies[column].take((&columns[column], &learned[column]), array, selected, &codes, &mut groups);
         })?;
@@ -143,34 +143,32 @@ impl Task<'_> {
         absent.for_each(|(tally, _)| tally.all_missing(rows.n()));
         Ok(tallies)
     }
+}
 
-    /// Hands on every chunk of every column: its index, the array, the rows that count, and the first row's place in the file.
-    fn read(
-        &self,
-        reader: &Reader<'_>,
-        rows: &Rows,
-        columns: &[Watched],
-        mut take: impl FnMut(usize, &ArrayRef, &[u32], usize),
-    ) -> Result<()> {
-        let there: Vec<(usize, usize)> =
-            (0..).zip(columns).filter_map(|(at, column)| Some((at, column.place.at[reader.side]?))).collect();
-        let asked: Vec<(usize, bool)> =
-            there.iter().map(|&(at, column)| (column, columns[at].numeric.is_none())).collect();
-        if there.is_empty() {
-            return Ok(());
-        }
-        let (wanted, places) = reader.wanted(&asked);
-        let mut from = 0;
-        for chunk in reader.table.chunks(&wanted)? {
-            let chunk = chunk?;
-            let selected = rows.select(from, chunk.rows);
-            for (&(at, _), &place) in there.iter().zip(&places) {
-                take(at, &chunk.arrays[place], &selected, from);
-            }
-            from += chunk.rows;
-        }
-        Ok(())
+/// Hands on every chunk of every column: its index, the array, the rows that count, and the first row's place in the file.
+fn read(
+    reader: &Reader<'_>,
+    rows: &Rows,
+    columns: &[Watched],
+    mut take: impl FnMut(usize, &ArrayRef, &[u32], usize),
+) -> Result<()> {
+    let there: Vec<(usize, usize)> =
+        (0..).zip(columns).filter_map(|(at, column)| Some((at, column.place.at[reader.side]?))).collect();
+    let asked: Vec<(usize, bool)> = there.iter().map(|&(at, column)| (column, columns[at].numeric.is_none())).collect();
+    if there.is_empty() {
+        return Ok(());
     }
+    let (wanted, places) = reader.wanted(&asked);
+    let mut from = 0;
+    for chunk in reader.table.chunks(&wanted)? {
+        let chunk = chunk?;
+        let selected = rows.select(from, chunk.rows);
+        for (&(at, _), &place) in there.iter().zip(&places) {
+            take(at, &chunk.arrays[place], &selected, from);
+        }
+        from += chunk.rows;
+    }
+    Ok(())
 }
 
 /// What a first reading of a reference column gathers.

@@ -307,7 +307,7 @@ fn series(windows: &Windows, decisions: &[Decision], wanted: impl Fn(&str) -> bo
 fn note(decision: &Decision) -> DecisionNote {
     let evidence = decision.evidence.iter().map(|evidence| {
         let on = [evidence.column.as_str(), evidence.segment.as_str()].into_iter().filter(|text| !text.is_empty());
-        let on = on.map(|text| format!(" of {text}")).collect::<String>();
+        let on = on.map(|text| format!(" of {text}")).collect::<Vec<_>>().concat();
         let to = if evidence.baseline_kind.is_empty() {
             String::new()
         } else {

@@ -1,4 +1,4 @@
-//! The report as JUnit XML: a test case per column, per kind of problem and per candidate, so that any CI system shows it.
+//! The report as `JUnit` XML: a test case per column, per kind of problem and per candidate, so that any CI system shows it.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ struct Case {
     skipped: Option<String>,
 }
 
-/// A report as JUnit XML.
+/// A report as `JUnit` XML.
 #[must_use]
 pub fn junit(report: &Report) -> String {
     let mut cases = Vec::new();

@@ -123,7 +123,7 @@ fn comparison(comparison: &Comparison, text: &mut String) {
     table(text, "Not tested", ["column", "why"], untested);
     if !comparison.trust.is_empty() {
         let _ = writeln!(text, "\n## Trust\n");
-        comparison.trust.iter().for_each(|note| text.push_str(&format!("- {}\n", cell(note))));
+        text.extend(comparison.trust.iter().map(|note| format!("- {}\n", cell(note))));
     }
     let _ = writeln!(text, "\nReference {}", comparison.reference_id);
 }

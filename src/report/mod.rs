@@ -1,4 +1,4 @@
-//! Reports: two files compared, or judged windows and decisions told, as HTML, Markdown, JSON or JUnit XML.
+//! Reports: two files compared, or judged windows and decisions told, as HTML, Markdown, JSON or `JUnit` XML.
 //!
 //! [`compare`] reads, counts and tests with the same summaries, metrics and tests as live traffic; [`model`] is what a report
 //! says; the rest draws it.

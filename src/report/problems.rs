@@ -90,17 +90,17 @@ fn problem(pair: &Pair<'_>, test: &PsiTest, share: &Share) -> Problem {
     let ((x, m), (y, n)) = (share.reference, share.current);
     let (before, after) = (self::share(x, m), self::share(y, n));
     let (low, _) = test.interval(ALPHA);
-    let mut text = format!("{} {}, {} before (PSI at least {low:.3})", percent(after), share.words, percent(before));
+    let mut words = format!("{} {}, {} before (PSI at least {low:.3})", percent(after), share.words, percent(before));
     if let ("unseen", Side::Categorical(current)) = (share.what, pair.sides(Part::All)[1]) {
         let mut new: Vec<(&str, u64)> = current.unseen.values().map(|(name, n)| (name.as_str(), *n)).collect();
         new.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
         let named = new.iter().take(3).map(|(name, n)| format!("{name} ({})", count(*n)));
-        text = format!("{text}: {}", named.collect::<Vec<_>>().join(", "));
+        words = format!("{words}: {}", named.collect::<Vec<_>>().join(", "));
     }
     Problem {
         column: pair.name().to_owned(),
         what: share.what.to_owned(),
-        text,
+        text: words,
         reference: Some(before),
         current: Some(after),
         n_reference: m,

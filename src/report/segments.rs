@@ -62,7 +62,7 @@ pub(crate) fn of(
         }
     }
     let p: Vec<f64> = tested.iter().map(|tested| tested.p).collect();
-    let named = bh(&p, FALSE_DISCOVERIES);
+    let moved = bh(&p, FALSE_DISCOVERIES);
     let mut segments: Vec<Segment> = Vec::new();
     for (field, values) in names.iter().enumerate() {
         for (value, name) in values.iter().enumerate() {
@@ -70,7 +70,7 @@ pub(crate) fn of(
             if !mine.is_empty() {
                 let [n_reference, n] = rows(field, value);
                 let (field, value) = (fields[field].name.clone(), name.clone());
-                segments.push(segment(Segment { n_reference, n, ..empty(field, value) }, &mine, &named, &tested));
+                segments.push(segment(Segment { n_reference, n, ..empty(field, value) }, &mine, &moved, &tested));
             }
         }
     }

@@ -137,7 +137,7 @@ fn float(n: u64) -> f64 {
 }
 
 fn problems(comparison: &Comparison) -> String {
-    let trust: String = comparison.trust.iter().map(|note| format!("<li>{}</li>", escape(note))).collect();
+    let trust = comparison.trust.iter().map(|note| format!("<li>{}</li>", escape(note))).collect::<Vec<_>>().concat();
     let trust = if trust.is_empty() { trust } else { format!("<h3>Trust</h3><ul class=\"plain\">{trust}</ul>") };
     if comparison.problems.is_empty() {
         return format!(
@@ -425,7 +425,8 @@ fn untested(comparison: &Comparison) -> String {
 }
 
 fn how(comparison: &Comparison) -> String {
-    let notes: String = comparison.method.notes.iter().map(|note| format!("<li>{}</li>", escape(note))).collect();
+    let notes =
+        comparison.method.notes.iter().map(|note| format!("<li>{}</li>", escape(note))).collect::<Vec<_>>().concat();
     let mut body = format!("<ul class=\"plain note\">{notes}</ul>");
     if !comparison.roles.is_empty() {
         let rows = comparison

@@ -42,7 +42,8 @@ fn tag(action: &str, cap: Option<f64>) -> String {
 }
 
 fn rollout(rollout: &Rollout) -> String {
-    let actions: String = rollout.actions.iter().map(|(action, n)| format!("{} ×{n} ", tag(action, None))).collect();
+    let actions =
+        rollout.actions.iter().map(|(action, n)| format!("{} ×{n} ", tag(action, None))).collect::<Vec<_>>().concat();
     let rows = rollout.compared.iter().map(|beside| {
         vec![
             Cell::text(&beside.metric),
@@ -81,7 +82,7 @@ fn decisions(history: &History) -> String {
 }
 
 fn decision(at: usize, note: &DecisionNote) -> String {
-    let evidence: String = note.evidence.iter().map(|line| format!("<li>{}</li>", escape(line))).collect();
+    let evidence = note.evidence.iter().map(|line| format!("<li>{}</li>", escape(line))).collect::<Vec<_>>().concat();
     let evidence = if evidence.is_empty() {
         evidence
     } else {
@@ -106,8 +107,13 @@ fn windows(history: &History) -> String {
         .filter(|(_, decision)| is_adverse(&decision.action))
         .map(|(at, decision): (usize, _)| (decision.time, at.to_string()))
         .collect();
-    let legend: String =
-        history.versions.iter().zip(WORDS).map(|(version, words)| format!("{} {words}; ", escape(version))).collect();
+    let legend = history
+        .versions
+        .iter()
+        .zip(WORDS)
+        .map(|(version, words)| format!("{} {words}; ", escape(version)))
+        .collect::<Vec<_>>()
+        .concat();
     let cards: String = history.series.iter().map(|series| card(series, history, &marks)).collect();
     format!(
         "<p class=\"note\">Versions: {legend}dashed red: what decisions were held against; upright red: decisions that restrict.</p><div class=\"grid\">{cards}</div>"
@@ -125,7 +131,7 @@ fn card(series: &Series, history: &History, marks: &[(Micros, String)]) -> Strin
         }
     });
     let on = [&series.column, &series.segment].into_iter().filter(|text| !text.is_empty());
-    let on = on.map(|text| format!(" of {text}")).collect::<String>();
+    let on = on.map(|text| format!(" of {text}")).collect::<Vec<_>>().concat();
     let to = if series.baseline.is_empty() { String::new() } else { format!("against {}", series.baseline) };
     let title = format!("{}{on}", series.metric);
     let floor = series.lines.iter().flat_map(|line| &line.points).all(|point| point.value >= 0.0).then_some(0.0);

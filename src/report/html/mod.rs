@@ -27,7 +27,7 @@ pub fn page(report: &Report) -> String {
         sections.extend(history::sections(history));
     }
     body += "<nav aria-label=\"Sections\">";
-    sections.iter().for_each(|section| body += &format!("<a href=\"#{}\">{}</a>", section.id, section.title));
+    body.extend(sections.iter().map(|section| format!("<a href=\"#{}\">{}</a>", section.id, section.title)));
     body += "</nav><main>";
     for Section { id, title, body: inside } in &sections {
         let _ = write!(body, "<section id=\"{id}\"><h2>{title}</h2>{inside}</section>");
@@ -96,7 +96,8 @@ fn verdict(verdict: &Verdict) -> String {
         Outcome::Drift => ("drift", "<span class=\"tag bad\">drift</span>"),
         Outcome::Restricted => ("restricted", "<span class=\"tag bad\">restricted</span>"),
     };
-    let sentences: String = verdict.sentences.iter().map(|sentence| format!("<li>{}</li>", escape(sentence))).collect();
+    let sentences =
+        verdict.sentences.iter().map(|sentence| format!("<li>{}</li>", escape(sentence))).collect::<Vec<_>>().concat();
     format!("<div class=\"verdict {class}\">{tag}<h1>{}</h1><ul>{sentences}</ul></div>", escape(&verdict.headline))
 }
 
@@ -135,7 +136,7 @@ impl Cell {
 
 impl Grid {
     fn draw(&self, sorts: bool) -> String {
-        let heads: String = self
+        let heads = self
             .heads
             .iter()
             .map(|(name, is_number)| {
@@ -144,14 +145,19 @@ impl Grid {
                     if sorts { format!("<button type=\"button\">{name}</button>") } else { (*name).to_owned() };
                 format!("<th scope=\"col\"{class}>{inside}</th>")
             })
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         let cell = |cell: &Cell| {
             let class = if cell.is_number { " class=\"n\"" } else { "" };
             let key = if sorts { format!(" data-v=\"{}\"", cell.key) } else { String::new() };
             format!("<td{class}{key}>{}</td>", cell.html)
         };
-        let rows: String =
-            self.rows.iter().map(|row| format!("<tr>{}</tr>", row.iter().map(cell).collect::<String>())).collect();
+        let rows = self
+            .rows
+            .iter()
+            .map(|row| format!("<tr>{}</tr>", row.iter().map(cell).collect::<String>()))
+            .collect::<Vec<_>>()
+            .concat();
         let class = if sorts { " class=\"sort\"" } else { "" };
         format!(
             "<div class=\"scroll\" tabindex=\"0\"><table{class}><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
