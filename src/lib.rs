@@ -6,6 +6,8 @@
 //! (`kafka`, `replay`, `serve`, `cli`, …) stand behind features. ARCHITECTURE.md tells the life of one event.
 #![warn(missing_docs)]
 
+#[cfg(feature = "cli")]
+pub mod audit;
 pub mod baseline;
 pub mod batch;
 #[cfg(feature = "cli")]
@@ -31,6 +33,8 @@ pub mod metric;
 #[cfg(feature = "cli")]
 pub mod output;
 pub mod plan;
+#[cfg(feature = "query")]
+pub mod query;
 #[cfg(feature = "cli")]
 pub mod replay;
 #[cfg(feature = "cli")]
@@ -40,6 +44,8 @@ pub mod scan;
 pub mod serve;
 #[cfg(feature = "cli")]
 pub mod sim;
+#[cfg(feature = "query")]
+pub mod store;
 pub mod summary;
 #[cfg(feature = "cli")]
 mod table;

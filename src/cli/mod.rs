@@ -1,5 +1,6 @@
 //! The command line: which commands there are. Each one lives in a file of its own; here they are only named and called.
 
+pub mod audit;
 pub mod baseline;
 pub mod check;
 #[cfg(feature = "kafka")]
@@ -7,8 +8,10 @@ pub mod command;
 #[cfg(all(feature = "kafka", feature = "serve"))]
 pub mod demo;
 pub mod detect;
+pub mod explain;
 #[cfg(feature = "kafka")]
 pub mod gate;
+pub mod generate;
 pub mod init;
 pub mod power;
 pub mod replay;
@@ -18,6 +21,8 @@ pub mod rollouts;
 #[cfg(all(feature = "kafka", feature = "serve"))]
 pub mod run;
 pub mod schema;
+#[cfg(feature = "query")]
+pub mod sql;
 
 use std::io::Write;
 
@@ -81,8 +86,20 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Show how many windows and events the guards need to see a regression.
     Power(power::PowerArgs),
+    /// Say why a decision was made, and recompute it from its events.
+    Explain(explain::ExplainArgs),
+    /// Check logs of decisions.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Ask in SQL: the tables of a store, and files.
+    #[cfg(feature = "query")]
+    Sql(sql::SqlArgs),
     /// Print JSON Schemas: of pipeline files and of everything haldane writes.
     Schema(schema::SchemaArgs),
+    /// Print a script that completes haldane's commands and options.
+    Completions(generate::CompletionsArgs),
+    /// Write man pages, one for haldane and one for each command.
+    Man(generate::ManArgs),
 }
 
 /// Does what the command line says; results go to `out`, progress and warnings to standard error.
@@ -105,7 +122,13 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         Command::Report(args) => report::run(args, out),
         Command::Check(args) => check::run(args, out),
         Command::Power(args) => power::run(args, out),
+        Command::Explain(args) => explain::run(args, out),
+        Command::Audit(command) => audit::run(command, out),
+        #[cfg(feature = "query")]
+        Command::Sql(args) => sql::run(args, out),
         Command::Schema(args) => schema::run(args, out),
+        Command::Completions(args) => generate::completions(args, out),
+        Command::Man(args) => generate::man(args, out),
     }
 }
 

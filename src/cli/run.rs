@@ -21,7 +21,7 @@ use crate::kafka::standalone::{self, Options, Summary};
 use crate::kafka::watch::{Standing, Watch};
 use crate::kafka::{judging, reader::Portion, scanning};
 use crate::scan::Counts;
-use crate::serve::{Listener, Server, Shared};
+use crate::serve::{Access, Listener, Server, Shared};
 use crate::verdict::RolloutState;
 
 /// More shards than this only help when a broker connection is not what limits.
@@ -66,6 +66,10 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<()> {
     }
     let stop = stop_on_signal()?;
     let shared = Arc::new(Shared::new());
+    shared.admit(Access::open(&pipeline.serve.approvers)?);
+    if role != Role::Scan && !args.until_end {
+        shared.steer(Box::new(kafka.clone()));
+    }
     let server = listen(args, &pipeline).map(|address| Server::start(address, Arc::clone(&shared))).transpose()?;
     let watch = Told {
         listener: Listener::new(shared, &pipeline.plan),
@@ -116,7 +120,7 @@ fn report(out: &mut dyn Write, summary: Summary) -> Result<()> {
 
 /// A flag that the first SIGTERM or SIGINT sets: everything read is finished and committed then. A second one ends the
 /// process at once, which is safe too; the next start reads a little more again.
-fn stop_on_signal() -> Result<Arc<AtomicBool>> {
+pub(crate) fn stop_on_signal() -> Result<Arc<AtomicBool>> {
     let failed = |error| Error::internal("cannot wait for signals").because(error);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let stop = Arc::new(AtomicBool::new(false));

@@ -12,22 +12,27 @@ mod read;
 pub mod reference;
 mod resolve;
 mod rollout;
+mod secret;
+mod serve;
 mod source;
 #[cfg(test)]
 mod tests;
 mod value;
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use kafka::{KafkaConfig, Mechanism, Protocol, Role, Secret, Security, Topics};
+pub use kafka::{KafkaConfig, Mechanism, Protocol, Role, Security, Topics};
+pub use secret::Secret;
+pub use serve::{Approver, Power, ServeConfig};
 
 use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::metric::{METRICS, Spec};
 use crate::plan::{Plan, Reference};
 use problem::Problems;
+#[cfg(feature = "query")]
+pub(crate) use problem::nearest;
 use resolve::{Purpose, Surroundings};
 
 /// Everything a pipeline file says.
@@ -43,19 +48,6 @@ pub struct Pipeline {
     pub reference: Option<PathBuf>,
     /// Fine bins of columns whose reference is yet to be built.
     pub fine_bins: u16,
-}
-
-/// The HTTP server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ServeConfig {
-    /// Address and port to listen on.
-    pub listen: SocketAddr,
-}
-
-impl Default for ServeConfig {
-    fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8088)) }
-    }
 }
 
 /// Reads a pipeline file.

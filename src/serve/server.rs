@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
-use super::{Phase, Shared, http};
+use super::{Shared, http};
 use crate::error::{Error, Result};
 
 /// How long open requests may take after the order to stop.
@@ -53,7 +53,7 @@ impl Server {
     }
 
     fn end(&mut self) {
-        self.shared.health().enter(Phase::Stopping);
+        self.shared.stop();
         if let Some(stop) = self.stop.take() {
             // The thread may have ended by itself; then there is nobody left to tell.
             let _ = stop.send(());

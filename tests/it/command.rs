@@ -122,7 +122,7 @@ kafka: {{ brokers: '{}', group: {}, control_topic: {}, commands_topic: {}, state
 
     fn haldane(&self, command: &str, arguments: &[&str]) -> Output {
         let mut haldane = Command::new(env!("CARGO_BIN_EXE_haldane"));
-        haldane.arg(command).arg("-c").arg(self.config()).args(arguments).env("USER", "ana");
+        haldane.arg(command).args(arguments).arg("-c").arg(self.config()).env("USER", "ana");
         haldane.output().unwrap()
     }
 
@@ -269,6 +269,15 @@ fn people_steer_a_running_service() {
     let v2 = table.lines().find(|line| line.contains("fraud v2")).unwrap();
     assert!(table.starts_with("ROLLOUT") && v2.contains("ROLLING_BACK") && v2.contains("AUTO"), "{table}");
     drop(service);
+
+    // An auditor, later: the log is whole, and what a person said is part of what gives the decision again.
+    let audit = stage.haldane("audit", &["verify"]);
+    let said = String::from_utf8(audit.stdout).unwrap();
+    assert!(audit.status.success() && said.contains("the states vouch for their ends"), "{said}");
+    let last = &decisions.last().unwrap().id;
+    let explained = stage.haldane("explain", &[last, "--recompute"]);
+    let said = String::from_utf8(explained.stdout).unwrap();
+    assert!(explained.status.success() && said.contains("matches: the same decision"), "{said}");
 }
 
 #[test]

@@ -262,6 +262,7 @@ fn decision(sequence: u64, action: Signal) -> Decision {
         ledger: Vec::new(),
         lease_s: 900,
         drill: false,
+        previous: String::new(),
     }
 }
 

@@ -11,9 +11,11 @@
 )]
 
 mod broker;
+mod browser;
 mod command;
 mod command_replay;
 mod config;
+mod dashboard;
 mod decode;
 mod decode_columnar;
 mod decode_oracle;
@@ -21,8 +23,10 @@ mod demo;
 mod detect;
 mod diff;
 mod envelope;
+mod explain;
 mod flights;
 mod gate;
+mod generate;
 mod init;
 mod kafka;
 mod live;
@@ -37,7 +41,9 @@ mod run;
 mod sample;
 mod schema;
 mod serve;
+mod stage;
 mod telemetry;
 mod tidy;
 mod verdict;
+mod webdriver;
 mod world;
