@@ -136,6 +136,32 @@ fn kafka_has_defaults_and_shows_no_secret() {
 }
 
 #[test]
+fn approvers_have_a_name_a_role_and_a_place_for_their_token() {
+    let people = "serve:\n  approvers:\n    - { name: ana, token_env: ANA, roles: [approver] }\n    - { name: oli, token_file: \
+                  oli.token, roles: [approver, operator] }\n";
+    let serve = parse(&with(people), "p.yaml", Path::new("/etc")).unwrap().serve;
+    assert_eq!(serve.approvers[0].token, Secret::Env("ANA".into()));
+    assert_eq!(serve.approvers[1].token, Secret::File("/etc/oli.token".into()));
+    assert_eq!(serve.approvers[1].roles, [Power::Approver, Power::Operator]);
+    let told = |person: &str| {
+        let text =
+            with(&format!("serve: {{ approvers: [{{ {person} }}, {{ name: x, token_env: X, roles: [viewer] }}] }}\n"));
+        parse(&text, "p.yaml", Path::new("")).unwrap_err().to_string()
+    };
+    let cases = [
+        ("name: ana, roles: [viewer]", "the token has no place"),
+        ("name: ana, token_env: A, token_file: a, roles: [viewer]", "the token has two places"),
+        ("name: ana, token_env: A, roles: []", "an approver without roles"),
+        ("name: '', token_env: A, roles: [viewer]", "an approver's name is empty"),
+        ("name: x, token_env: A, roles: [viewer]", "the name `x` stands here twice"),
+        ("name: ana, token: secret, roles: [viewer]", "unknown key `token`"),
+    ];
+    for (person, problem) in cases {
+        assert!(told(person).contains(problem), "{person}: {}", told(person));
+    }
+}
+
+#[test]
 fn what_the_parser_refuses_is_told_with_its_line() {
     check_error("", "p.yaml: the file is empty\n  = see pipelines/ for examples");
     check_error(
