@@ -137,7 +137,7 @@ impl Shown {
         let sent = wish.command.as_ref().map(|id| outcome(id, self.sent.as_ref())).unwrap_or_default();
         let heading = html!(
             "<h1>{} {} <small>of {}, against {} · rollout {}</small></h1>",
-            state_sign(state.state).html(),
+            card::standing_sign(state),
             state.candidate,
             state.model,
             state.baseline,
@@ -253,6 +253,15 @@ fn select(name: &str, nothing: &str, chosen: &str, names: &BTreeSet<&str>) -> Ht
 fn mark(decision: &Decision) -> Mark {
     let text = format!("decision {}: {}, {}", decision.sequence, deed(decision), decision.reason.text);
     Mark { time: decision.time, id: decision.id.clone(), sequence: decision.sequence, text }
+}
+
+/// What a column is best compared with: the baseline version, else what it was trained on, else earlier windows.
+fn preference(baseline: &str) -> u8 {
+    match baseline {
+        "reference" => 1,
+        other if other.starts_with("concurrent") => 0,
+        _ => 2,
+    }
 }
 
 /// Columns by how far they are from the baseline, in the newest window; one row for each.
