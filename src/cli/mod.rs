@@ -12,13 +12,19 @@ pub mod explain;
 #[cfg(feature = "kafka")]
 pub mod gate;
 pub mod generate;
+pub mod init;
 pub mod power;
 pub mod replay;
+pub mod report;
 #[cfg(feature = "kafka")]
 pub mod rollouts;
 #[cfg(all(feature = "kafka", feature = "serve"))]
 pub mod run;
 pub mod schema;
+#[cfg(feature = "query")]
+pub mod sql;
+#[cfg(feature = "query")]
+pub mod store;
 
 use std::io::Write;
 
@@ -74,10 +80,21 @@ pub enum Command {
     /// Build or show a reference profile.
     #[command(subcommand)]
     Baseline(baseline::BaselineCommand),
+    /// Write a pipeline file from a sample of your own data.
+    Init(init::InitArgs),
+    /// Compare two files, or tell what a replay saw and decided: HTML, Markdown, JSON or `JUnit`.
+    Report(report::ReportArgs),
     /// Check a pipeline file and say in words what it does.
     Check(check::CheckArgs),
     /// Show how many windows and events the guards need to see a regression.
     Power(power::PowerArgs),
+    /// Ask in SQL: the tables of a store, and files.
+    #[cfg(feature = "query")]
+    Sql(sql::SqlArgs),
+    /// Look after a store of results.
+    #[cfg(feature = "query")]
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Say why a decision was made, and recompute it from its events.
     Explain(explain::ExplainArgs),
     /// Check logs of decisions.
@@ -107,8 +124,14 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         Command::Replay(args) => replay::run(args, out),
         Command::Detect(args) => detect::run(args, out),
         Command::Baseline(command) => baseline::run(command, out),
+        Command::Init(args) => init::run(args, out),
+        Command::Report(args) => report::run(args, out),
         Command::Check(args) => check::run(args, out),
         Command::Power(args) => power::run(args, out),
+        #[cfg(feature = "query")]
+        Command::Sql(args) => sql::run(args, out),
+        #[cfg(feature = "query")]
+        Command::Store(command) => store::run(command, out),
         Command::Explain(args) => explain::run(args, out),
         Command::Audit(command) => audit::run(command, out),
         Command::Schema(args) => schema::run(args, out),

@@ -15,6 +15,7 @@ mod rollout;
 mod secret;
 mod serve;
 mod source;
+mod store;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -25,12 +26,15 @@ use std::sync::Arc;
 pub use kafka::{KafkaConfig, Mechanism, Protocol, Role, Security, Topics};
 pub use secret::Secret;
 pub use serve::{Approver, Power, ServeConfig};
+pub use store::StoreConfig;
 
 use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::metric::{METRICS, Spec};
 use crate::plan::{Plan, Reference};
 use problem::Problems;
+#[cfg(feature = "query")]
+pub(crate) use problem::nearest;
 use resolve::{Purpose, Surroundings};
 
 /// Everything a pipeline file says.
@@ -42,6 +46,8 @@ pub struct Pipeline {
     pub kafka: Option<KafkaConfig>,
     /// The HTTP server.
     pub serve: ServeConfig,
+    /// Where results are kept.
+    pub store: Option<StoreConfig>,
     /// Where the reference is, or is to be.
     pub reference: Option<PathBuf>,
     /// Fine bins of columns whose reference is yet to be built.

@@ -155,15 +155,14 @@ impl Judge {
         self.schedule.add(scheduled);
     }
 
-    /// Takes counts.
-    pub fn put(&mut self, partial: Partial) {
+    /// Takes counts; `false` when they were known, or of a pane that is finished.
+    pub fn put(&mut self, partial: Partial) -> bool {
         let (pane, is_traffic) = (partial.pane, matches!(partial.body, Body::Traffic(_)));
         if matches!(partial.body, Body::Exposure(_)) {
-            self.store.put(partial);
-            return;
+            return self.store.put(partial);
         }
         if pane < self.needed_from || !self.store.put(partial) {
-            return;
+            return false;
         }
         self.revise(pane, is_traffic);
         match self.plan.time.window {
@@ -179,6 +178,7 @@ impl Judge {
             }
             WindowKind::AtLeast { .. } => {}
         }
+        true
     }
 
     fn plan_window(&mut self, span: Span) {
