@@ -273,9 +273,10 @@ fn features(view: &View, state: &RolloutState) -> Vec<Feature> {
     let of_metric = |name: &'static str| view.windows().filter(of_it).filter(move |row| row.metric == name);
     let ks: BTreeMap<_, _> = of_metric("ks").map(|row| (about(row), row.value)).collect();
     let mut rows: Vec<&WindowRow> = of_metric("psi").collect();
-    rows.sort_by(|a, b| b.value.unwrap_or(-1.0).total_cmp(&a.value.unwrap_or(-1.0)));
+    rows.sort_by_key(|row| preference(&row.baseline));
     let mut seen = BTreeSet::new();
-    rows.retain(|row| seen.insert((&row.column, &row.baseline)));
+    rows.retain(|row| seen.insert(&row.column));
+    rows.sort_by(|a, b| b.value.unwrap_or(-1.0).total_cmp(&a.value.unwrap_or(-1.0)));
     rows.into_iter()
         .take(FEATURES_MAX)
         .map(|row| Feature { ks: ks.get(&about(row)).copied().flatten(), psi: row.clone() })
