@@ -59,6 +59,12 @@ pub(super) fn name(state: &RolloutState) -> Html {
     html!("<a id=\"{}\" href=\"{}\">{}</a>", anchor(state), url, state.candidate)
 }
 
+/// The state's sign, and whether it is no more than asked for yet.
+pub(super) fn standing_sign(state: &RolloutState) -> Html {
+    let sign = state_sign(state.state).html();
+    if state.pending.is_some() { html!("{} <small>if approved</small>", sign) } else { sign }
+}
+
 /// The whole card, under a heading that is given.
 pub(super) fn card(known: &Known, heading: &Html, why: &str, glance: &Glance) -> Html {
     framed(known, &html!("{}{}", head(known, heading, why, glance), behind(known, glance)))
