@@ -8,11 +8,14 @@ const BLOOM_BITS_PER_ID: usize = 10;
 /// Probes of the filter.
 const PROBES: u64 = 7;
 
+/// Ids that are compared together: a line of the cache. Buckets are half full at most on average, so that few overflow.
+const BUCKET: usize = 8;
+
 /// A bounded set of 64-bit ids.
 #[derive(Debug, Clone)]
 pub(crate) struct IdSet {
-    /// Open addressing, a power of two long, at most half full; 0 marks a free place.
-    table: Vec<u64>,
+    /// A power of two of buckets, each filled from the front; 0 marks a free place. What overflows goes to the next bucket.
+    buckets: Vec<[u64; BUCKET]>,
     n: usize,
     has_zero: bool,
     exact_max: usize,
@@ -21,7 +24,15 @@ pub(crate) struct IdSet {
 
 impl IdSet {
     pub(crate) fn new(exact_max: usize) -> Self {
-        Self { table: vec![0; 16], n: 0, has_zero: false, exact_max, bloom: Vec::new() }
+        Self { buckets: vec![[0; BUCKET]; 2], n: 0, has_zero: false, exact_max, bloom: Vec::new() }
+    }
+
+    /// Forgets every id and keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.buckets.fill([0; BUCKET]);
+        self.n = 0;
+        self.has_zero = false;
+        self.bloom.clear();
     }
 
     /// Adds an id; `true` when it was not there. Beyond the bound a new id may rarely be taken for a known one.
@@ -29,37 +40,23 @@ impl IdSet {
         if id == 0 {
             return !std::mem::replace(&mut self.has_zero, true);
         }
-        let place = self.place_of(id);
-        if self.table[place] == id {
-            return false;
-        }
+        let Some(place) = free_place(&mut self.buckets, id) else { return false };
         if self.n >= self.exact_max {
             return self.insert_bloom(id);
         }
-        self.table[place] = id;
+        *place = id;
         self.n += 1;
-        if self.n * 2 > self.table.len() {
+        if self.n * 2 > self.buckets.len() * BUCKET {
             self.grow();
         }
         true
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "only the low bits are kept")]
-    fn place_of(&self, id: u64) -> usize {
-        let mask = self.table.len() - 1;
-        let mut place = id as usize & mask;
-        while self.table[place] != 0 && self.table[place] != id {
-            place = (place + 1) & mask;
-        }
-        place
-    }
-
     fn grow(&mut self) {
-        let doubled = vec![0; self.table.len() * 2];
-        let old = std::mem::replace(&mut self.table, doubled);
-        for id in old.into_iter().filter(|&id| id != 0) {
-            let place = self.place_of(id);
-            self.table[place] = id;
+        let doubled = vec![[0; BUCKET]; self.buckets.len() * 2];
+        let old = std::mem::replace(&mut self.buckets, doubled);
+        for id in old.into_iter().flatten().filter(|&id| id != 0) {
+            *free_place(&mut self.buckets, id).expect("an id is moved once") = id;
         }
     }
 
@@ -80,6 +77,25 @@ impl IdSet {
     }
 }
 
+/// Where an id would stand, or `None` when it is there. The places of a bucket are compared without a branch, which could
+/// not be foreseen.
+#[expect(clippy::cast_possible_truncation, reason = "only the low bits are kept")]
+fn free_place(buckets: &mut [[u64; BUCKET]], id: u64) -> Option<&mut u64> {
+    let mask = buckets.len() - 1;
+    let mut at = id as usize & mask;
+    loop {
+        let bucket = &buckets[at];
+        if bucket.iter().fold(false, |any, &known| any | (known == id)) {
+            return None;
+        }
+        let used = bucket.iter().map(|&known| usize::from(known != 0)).sum::<usize>();
+        if used < BUCKET {
+            return Some(&mut buckets[at][used]);
+        }
+        at = (at + 1) & mask;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -92,8 +108,13 @@ mod tests {
         fn agrees_with_a_set(ids in prop::collection::vec(0_u64..50, 0..200)) {
             let mut model = std::collections::BTreeSet::new();
             let mut set = IdSet::new(1000);
-            for id in ids {
+            for &id in &ids {
                 prop_assert_eq!(set.insert(id), model.insert(id));
+            }
+            set.clear();
+            model.clear();
+            for id in ids {
+                prop_assert_eq!(set.insert(id), model.insert(id), "a cleared set is a new one");
             }
         }
     }
@@ -105,5 +126,7 @@ mod tests {
         let fresh = ids.iter().filter(|&&id| set.insert(id)).count();
         assert!(fresh >= 1_970, "{fresh} of 2000 new ids were recognised as new");
         assert!(ids.iter().all(|&id| !set.insert(id)), "every repeat is recognised");
+        set.clear();
+        assert!(ids[1_000..].iter().all(|&id| set.insert(id)), "the filter is cleared too");
     }
 }
