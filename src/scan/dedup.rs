@@ -8,14 +8,11 @@ const BLOOM_BITS_PER_ID: usize = 10;
 /// Probes of the filter.
 const PROBES: u64 = 7;
 
-/// Ids that are compared together: a line of the cache. Buckets are half full at most on average, so that few overflow.
-const BUCKET: usize = 8;
-
 /// A bounded set of 64-bit ids.
 #[derive(Debug, Clone)]
 pub(crate) struct IdSet {
-    /// A power of two of buckets, each filled from the front; 0 marks a free place. What overflows goes to the next bucket.
-    buckets: Vec<[u64; BUCKET]>,
+    /// Open addressing, a power of two long, at most half full; 0 marks a free place.
+    table: Vec<u64>,
     n: usize,
     has_zero: bool,
     exact_max: usize,
@@ -24,12 +21,12 @@ pub(crate) struct IdSet {
 
 impl IdSet {
     pub(crate) fn new(exact_max: usize) -> Self {
-        Self { buckets: vec![[0; BUCKET]; 2], n: 0, has_zero: false, exact_max, bloom: Vec::new() }
+        Self { table: vec![0; 16], n: 0, has_zero: false, exact_max, bloom: Vec::new() }
     }
 
     /// Forgets every id and keeps the room.
     pub(crate) fn clear(&mut self) {
-        self.buckets.fill([0; BUCKET]);
+        self.table.fill(0);
         self.n = 0;
         self.has_zero = false;
         self.bloom.clear();
@@ -40,23 +37,37 @@ impl IdSet {
         if id == 0 {
             return !std::mem::replace(&mut self.has_zero, true);
         }
-        let Some(place) = free_place(&mut self.buckets, id) else { return false };
+        let place = self.place_of(id);
+        if self.table[place] == id {
+            return false;
+        }
         if self.n >= self.exact_max {
             return self.insert_bloom(id);
         }
-        *place = id;
+        self.table[place] = id;
         self.n += 1;
-        if self.n * 2 > self.buckets.len() * BUCKET {
+        if self.n * 2 > self.table.len() {
             self.grow();
         }
         true
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "only the low bits are kept")]
+    fn place_of(&self, id: u64) -> usize {
+        let mask = self.table.len() - 1;
+        let mut place = id as usize & mask;
+        while self.table[place] != 0 && self.table[place] != id {
+            place = (place + 1) & mask;
+        }
+        place
+    }
+
     fn grow(&mut self) {
-        let doubled = vec![[0; BUCKET]; self.buckets.len() * 2];
-        let old = std::mem::replace(&mut self.buckets, doubled);
-        for id in old.into_iter().flatten().filter(|&id| id != 0) {
-            *free_place(&mut self.buckets, id).expect("an id is moved once") = id;
+        let doubled = vec![0; self.table.len() * 2];
+        let old = std::mem::replace(&mut self.table, doubled);
+        for id in old.into_iter().filter(|&id| id != 0) {
+            let place = self.place_of(id);
+            self.table[place] = id;
         }
     }
 
@@ -74,25 +85,6 @@ impl IdSet {
             self.bloom[word] |= mask;
         }
         added
-    }
-}
-
-/// Where an id would stand, or `None` when it is there. The places of a bucket are compared without a branch, which could
-/// not be foreseen.
-#[expect(clippy::cast_possible_truncation, reason = "only the low bits are kept")]
-fn free_place(buckets: &mut [[u64; BUCKET]], id: u64) -> Option<&mut u64> {
-    let mask = buckets.len() - 1;
-    let mut at = id as usize & mask;
-    loop {
-        let bucket = &buckets[at];
-        if bucket.iter().fold(false, |any, &known| any | (known == id)) {
-            return None;
-        }
-        let used = bucket.iter().map(|&known| usize::from(known != 0)).sum::<usize>();
-        if used < BUCKET {
-            return Some(&mut buckets[at][used]);
-        }
-        at = (at + 1) & mask;
     }
 }
 
