@@ -496,7 +496,7 @@ fn a_rollout_is_guarded_unless_the_file_says_otherwise() {
     let chosen = guards(
         "guards: { alpha: 0.1%, beta: 0.1, planned_windows: 48, min_windows: 1, min_n: 50, design_effect: 1.5, \
          contain_to: 2%, errors: 1.5, latency: 25%, loss: +10%, negligible: 0.2%, answers: 0.2, drift: 0.25, \
-         segments_max: 4, slo: { error_rate: 2%, latency: 250ms, latency_quantile: 95%, min_n: 10 } }\n",
+         segments_max: 4, final_look: true, slo: { error_rate: 2%, latency: 250ms, latency_quantile: 95%, min_n: 10 } }\n",
     );
     let expected = GuardPlan {
         alpha: 0.001,
@@ -513,6 +513,7 @@ fn a_rollout_is_guarded_unless_the_file_says_otherwise() {
         answers: 0.2,
         drift: 0.25,
         segments_max: 4,
+        final_look: true,
         slo: SloPlan {
             error_rate: Some(0.02),
             latency_ms: Some(250.0),
