@@ -114,12 +114,14 @@ fn exposure(state: &RolloutState, glance: &Glance) -> Html {
 
 /// What each line of the budget weighs, in words.
 fn weighs(name: &str) -> (&'static str, &'static str) {
-    match name {
+    match name.split(':').next().unwrap_or(name) {
         "rollback" => ("against", "worse than its margins"),
-        "contain" => ("against", "not like the baseline"),
+        "contain" => ("against", "worse than the baseline"),
         "safe" => ("for", "no worse than its margins"),
         "drift" => ("against", "moved away from what was learned"),
         "calibration" => ("against", "scores fit the truth no more"),
+        "slo" => ("against", "beyond its limit"),
+        "share" => ("against", "traffic not split as declared"),
         _ => ("against", "another guard"),
     }
 }
