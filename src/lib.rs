@@ -23,6 +23,8 @@ pub mod engine;
 pub mod error;
 pub mod event;
 pub mod infer;
+#[cfg(feature = "cli")]
+pub mod init;
 pub mod judge;
 #[cfg(feature = "kafka")]
 pub mod kafka;
@@ -35,6 +37,8 @@ pub mod plan;
 pub mod query;
 #[cfg(feature = "cli")]
 pub mod replay;
+#[cfg(feature = "cli")]
+pub mod report;
 pub mod scan;
 #[cfg(feature = "serve")]
 pub mod serve;
@@ -43,6 +47,8 @@ pub mod sim;
 #[cfg(feature = "query")]
 pub mod store;
 pub mod summary;
+#[cfg(feature = "cli")]
+mod table;
 #[cfg(feature = "serve")]
 pub mod telemetry;
 pub mod time;

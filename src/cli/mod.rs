@@ -12,8 +12,10 @@ pub mod explain;
 #[cfg(feature = "kafka")]
 pub mod gate;
 pub mod generate;
+pub mod init;
 pub mod power;
 pub mod replay;
+pub mod report;
 #[cfg(feature = "kafka")]
 pub mod rollouts;
 #[cfg(all(feature = "kafka", feature = "serve"))]
@@ -78,6 +80,10 @@ pub enum Command {
     /// Build or show a reference profile.
     #[command(subcommand)]
     Baseline(baseline::BaselineCommand),
+    /// Write a pipeline file from a sample of your own data.
+    Init(init::InitArgs),
+    /// Compare two files, or tell what a replay saw and decided: HTML, Markdown, JSON or `JUnit`.
+    Report(report::ReportArgs),
     /// Check a pipeline file and say in words what it does.
     Check(check::CheckArgs),
     /// Show how many windows and events the guards need to see a regression.
@@ -118,6 +124,8 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         Command::Replay(args) => replay::run(args, out),
         Command::Detect(args) => detect::run(args, out),
         Command::Baseline(command) => baseline::run(command, out),
+        Command::Init(args) => init::run(args, out),
+        Command::Report(args) => report::run(args, out),
         Command::Check(args) => check::run(args, out),
         Command::Power(args) => power::run(args, out),
         #[cfg(feature = "query")]

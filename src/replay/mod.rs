@@ -4,12 +4,12 @@
 //! share a stream are read one after another in the order given; everything else is merged by arrival time. The order of
 //! rows depends on the files alone, never on how many of them are taken at once.
 
-mod columnar;
-mod csv;
-mod file;
-mod jsonl;
+pub(crate) mod columnar;
+pub(crate) mod csv;
+pub(crate) mod file;
+pub(crate) mod jsonl;
 mod merge;
-mod parquet;
+pub(crate) mod parquet;
 mod progress;
 mod route;
 
