@@ -25,7 +25,8 @@ pub struct StoreConfig {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoreSection {
-    /// A directory, relative to this file, or a bucket as `s3://bucket/folder`. Each pipeline has its own.
+    /// A directory, relative to this file, or a bucket as `s3://bucket/folder`. Each pipeline has its own. Panes and the quality
+    /// of the input are kept where scan and judge run in one process.
     path: At<String>,
     /// How long rows wait for company before they are written, in event time or by the clock, whichever is sooner. Offsets are
     /// committed after that, so a restart reads that much again.
