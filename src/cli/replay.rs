@@ -62,7 +62,7 @@ pub struct ReplayArgs {
     /// Judge by this pipeline too, and show what it would have decided otherwise.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["windows", "dead_letter"])]
     pub diff: Option<PathBuf>,
-    /// Keep windows, verdicts, decisions and commands in this store: a directory, or s3://bucket/folder. What is in it already
+    /// Keep windows, verdicts, decisions and commands in this store: a directory, or `s3://bucket/folder`. What is in it already
     /// is recognised.
     #[cfg(feature = "query")]
     #[arg(long, value_name = "DIR", conflicts_with = "diff")]

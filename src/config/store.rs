@@ -56,10 +56,9 @@ struct KeepSection {
 impl StoreSection {
     /// What the section means for a pipeline whose file lies in `base`.
     pub(crate) fn resolve(&self, base: &Path, problems: &mut Problems) -> StoreConfig {
-        let url = match self.path.value.contains("://") {
-            true => self.path.value.clone(),
-            false => base.join(&self.path.value).to_string_lossy().into_owned(),
-        };
+        let is_url = self.path.value.contains("://");
+        let path = if is_url { self.path.value.clone().into() } else { base.join(&self.path.value) };
+        let url = path.to_string_lossy().into_owned();
         let keep = &self.keep;
         let tables = [
             ("windows", &keep.windows),

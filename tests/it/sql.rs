@@ -132,6 +132,9 @@ fn every_table_can_be_listed_described_and_read() {
         assert!(rows(&format!("DESCRIBE {table}")).len() > 5);
         rows(&format!("SELECT * FROM {table} LIMIT 3"));
     }
+    let functions = rows("SHOW FUNCTIONS LIKE '%psi'");
+    let has = |name: &str| functions.iter().any(|row| row["function_name"] == name);
+    assert!(has("psi") && has("drift_psi"), "{functions:?}");
     let days =
         rows("SELECT count(*) AS n, min(date) AS first FROM windows WHERE date = '2026-01-01' AND model = 'fraud'");
     assert_eq!(days[0]["first"], "2026-01-01");
