@@ -197,7 +197,7 @@ impl Sinks {
     fn refuse(&mut self, plan: &Plan, refused: &[Refused]) -> Result<()> {
         self.refusals.add(refused);
         #[cfg(feature = "query")]
-        for store in &mut self.store {
+        if let Some(store) = &mut self.store {
             refused.iter().for_each(|one| store.refuse(one.source, one.lane, [&one.reject]));
         }
         self.dead_letter.iter_mut().try_for_each(|letters| letters.write(plan, refused))

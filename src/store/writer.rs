@@ -343,6 +343,11 @@ struct Portion {
     rows: RecordBatch,
 }
 
+/// A day and a model.
+type Folder = (String, String);
+/// First and last time, and rows.
+type Timed<R> = ((Micros, Micros), Vec<R>);
+
 /// Rows by day and model, in order.
 fn split<R: Clone>(
     table: Table,
@@ -350,14 +355,14 @@ fn split<R: Clone>(
     of: impl Fn(&R) -> (String, Micros, Micros),
     batch: fn(&[R]) -> RecordBatch,
 ) -> Vec<Portion> {
-    let mut parts: BTreeMap<(String, String), ((Micros, Micros), Vec<R>)> = BTreeMap::new();
+    let mut parts: BTreeMap<Folder, Timed<R>> = BTreeMap::new();
     for row in rows {
         let (model, from, to) = of(row);
         let part = parts.entry((date(from), model)).or_insert(((from, to), Vec::new()));
         part.0 = (part.0.0.min(from), part.0.1.max(to));
         part.1.push(row.clone());
     }
-    let portion = |((date, model), ((from, to), rows)): ((String, String), ((Micros, Micros), Vec<R>))| Portion {
+    let portion = |((date, model), ((from, to), rows)): (Folder, Timed<R>)| Portion {
         table,
         date,
         model,
