@@ -203,6 +203,7 @@ fn too_large() -> Error {
 }
 
 /// What a failure means to whoever asked.
+#[expect(clippy::needless_pass_by_value, reason = "errors are mapped as they come")]
 pub(super) fn explained(error: DataFusionError) -> Error {
     let root = error.find_root();
     let (said, hint) = match root {

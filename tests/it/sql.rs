@@ -127,15 +127,23 @@ fn labelled_rows_are_judged_as_by_hand() {
 #[test]
 fn every_table_can_be_listed_described_and_read() {
     let names: Vec<Value> = rows("SHOW TABLES").into_iter().map(|row| row["table_name"].clone()).collect();
-    for table in ["windows", "verdicts", "decisions", "commands", "panes", "columns"] {
+    for table in ["windows", "verdicts", "decisions", "commands", "panes", "columns", "quality"] {
         assert!(names.contains(&json!(table)), "{table} in {names:?}");
         assert!(rows(&format!("DESCRIBE {table}")).len() > 5);
         rows(&format!("SELECT * FROM {table} LIMIT 3"));
     }
+    let functions = rows("SHOW FUNCTIONS LIKE '%psi'");
+    let has = |name: &str| functions.iter().any(|row| row["function_name"] == name);
+    assert!(has("psi") && has("drift_psi"), "{functions:?}");
     let days =
         rows("SELECT count(*) AS n, min(date) AS first FROM windows WHERE date = '2026-01-01' AND model = 'fraud'");
     assert_eq!(days[0]["first"], "2026-01-01");
     assert!(days[0]["n"].as_u64().unwrap() > 1000);
+    let read = rows("SELECT topic, sum(rows) AS n, max(next_offset) AS next FROM quality GROUP BY 1 ORDER BY 1");
+    assert!(
+        read.len() == 2 && read.iter().all(|row| row["n"] == row["next"]),
+        "every record is counted once: {read:?}"
+    );
     let evidence = rows("SELECT one['metric'] AS metric FROM (SELECT unnest(evidence) AS one FROM decisions)");
     assert!(!evidence.is_empty());
 }
