@@ -23,6 +23,8 @@ pub mod run;
 pub mod schema;
 #[cfg(feature = "query")]
 pub mod sql;
+#[cfg(feature = "query")]
+pub mod store;
 
 use std::io::Write;
 
@@ -86,14 +88,18 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Show how many windows and events the guards need to see a regression.
     Power(power::PowerArgs),
+    /// Ask in SQL: the tables of a store, and files.
+    #[cfg(feature = "query")]
+    Sql(sql::SqlArgs),
+    /// Look after a store of results.
+    #[cfg(feature = "query")]
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Say why a decision was made, and recompute it from its events.
     Explain(explain::ExplainArgs),
     /// Check logs of decisions.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Ask in SQL: the tables of a store, and files.
-    #[cfg(feature = "query")]
-    Sql(sql::SqlArgs),
     /// Print JSON Schemas: of pipeline files and of everything haldane writes.
     Schema(schema::SchemaArgs),
     /// Print a script that completes haldane's commands and options.
@@ -122,10 +128,12 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         Command::Report(args) => report::run(args, out),
         Command::Check(args) => check::run(args, out),
         Command::Power(args) => power::run(args, out),
-        Command::Explain(args) => explain::run(args, out),
-        Command::Audit(command) => audit::run(command, out),
         #[cfg(feature = "query")]
         Command::Sql(args) => sql::run(args, out),
+        #[cfg(feature = "query")]
+        Command::Store(command) => store::run(command, out),
+        Command::Explain(args) => explain::run(args, out),
+        Command::Audit(command) => audit::run(command, out),
         Command::Schema(args) => schema::run(args, out),
         Command::Completions(args) => generate::completions(args, out),
         Command::Man(args) => generate::man(args, out),

@@ -1,5 +1,8 @@
 //! `haldane run`: the service.
 
+#[cfg(feature = "query")]
+mod keeping;
+
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
@@ -72,8 +75,10 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<()> {
     }
     let server = listen(args, &pipeline).map(|address| Server::start(address, Arc::clone(&shared))).transpose()?;
     let watch = Told {
-        listener: Listener::new(shared, &pipeline.plan),
+        listener: Listener::new(Arc::clone(&shared), &pipeline.plan),
         windows: args.windows.as_deref().map(open).transpose()?,
+        #[cfg(feature = "query")]
+        store: keeping::Keeping::open(&pipeline, role, &shared)?,
     };
     let done = work(&pipeline, &kafka, (role, options(args)), &watch, &stop);
     if let Some(server) = server {
@@ -160,6 +165,8 @@ fn open(path: &Path) -> Result<Mutex<BufWriter<File>>> {
 struct Told {
     listener: Listener,
     windows: Option<Mutex<BufWriter<File>>>,
+    #[cfg(feature = "query")]
+    store: Option<keeping::Keeping>,
 }
 
 impl Told {
@@ -190,6 +197,21 @@ impl Watch for Told {
 
     fn counted(&self, counts: &BTreeMap<u32, Counts>) {
         self.listener.counted(counts);
+    }
+
+    #[cfg(feature = "query")]
+    fn keeps_panes(&self) -> bool {
+        self.store.is_some()
+    }
+
+    #[cfg(feature = "query")]
+    fn keep(&self, effects: &Effects) -> Result<()> {
+        self.store.as_ref().map_or(Ok(()), |store| store.keep(effects))
+    }
+
+    #[cfg(feature = "query")]
+    fn settle(&self, at_end: bool) -> Result<bool> {
+        self.store.as_ref().map_or(Ok(true), |store| store.settle(at_end))
     }
 
     fn published(&self, effects: &Effects) -> Result<()> {

@@ -12,6 +12,7 @@ use super::names::Names;
 use super::rollout::Rollout;
 use super::serve::ServeSection;
 use super::source::Sources;
+use super::store::StoreSection;
 use super::value::{At, BaselineName, OrOff, Period, Ratio, by_default, count, seconds};
 use crate::plan::{Action, Against, Compat, Task};
 
@@ -60,6 +61,8 @@ pub(crate) struct Document {
     /// The HTTP server.
     #[serde(default = "by_default::<ServeSection>")]
     pub(crate) serve: ServeSection,
+    /// Where windows, verdicts, decisions, commands and panes are kept, as Parquet. Default: nowhere.
+    pub(crate) store: Option<StoreSection>,
 }
 
 fn binary() -> At<Task> {

@@ -15,6 +15,7 @@ mod rollout;
 mod secret;
 mod serve;
 mod source;
+mod store;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 pub use kafka::{KafkaConfig, Mechanism, Protocol, Role, Security, Topics};
 pub use secret::Secret;
 pub use serve::{Approver, Power, ServeConfig};
+pub use store::StoreConfig;
 
 use crate::error::{Error, Result};
 use crate::event::Micros;
@@ -44,6 +46,8 @@ pub struct Pipeline {
     pub kafka: Option<KafkaConfig>,
     /// The HTTP server.
     pub serve: ServeConfig,
+    /// Where results are kept.
+    pub store: Option<StoreConfig>,
     /// Where the reference is, or is to be.
     pub reference: Option<PathBuf>,
     /// Fine bins of columns whose reference is yet to be built.

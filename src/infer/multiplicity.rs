@@ -1,8 +1,10 @@
-//! Many questions at once: means of e-values, and lists of those that are answered.
+//! Many questions at once: which of them are answered.
+//!
+//! One alarm for all is a mean of e-values under weights fixed beforehand, an e-value whatever their dependence
+//! ([`pool`](super::pool) and the guardrails take it). Lists are for naming what raised it:
 //!
 //! * [`bh`]: of one window's p-values the `k` smallest, for the largest `k` with `p_(k) <= k q / K`: of those named a share of at
 //!   most `q` is wrong on average if the p-values are independent or positively dependent.
-//! * [`log_average`]: a mean of e-values, weights fixed beforehand, is an e-value whatever their dependence: one alarm for all.
 //! * [`e_bh`]: which hypotheses to name. The `k` largest of `K` e-values with `e_(k) >= K / (k q)`, for the largest such `k`; of
 //!   those named a share of at most `q` is wrong on average, whatever their dependence.
 //! * [`closed_e_bh`]: never fewer names. The `r` largest, for the largest `r` such that every set of hypotheses of which `i` are
@@ -14,17 +16,10 @@
 //! e-values, JRSS B 84(3), 2022, section 3; Xu, Fischer and Ramdas, Bringing closure to false discovery rate control, 2025,
 //! section 3 (closed e-BH); Dandapanthula and Ramdas, Multiple testing in multi-stream sequential change detection, 2025,
 //! section 4 (e-d-BH).
-//! **Assumes**: weights that do not depend on the data, with mean 1 in the lists and sum 1 in an average.
+//! **Assumes**: weights that do not depend on the data, with mean 1.
 //! **State**: none. **Cost**: a sort; `K^3 / 6` additions for the closed form, meant for some dozens of hypotheses.
 
-use super::log_space::{float, log_sum};
-
-/// `ln` of the mean of e-values under weights that add up to 1.
-#[must_use]
-pub fn log_average(log_e: &[f64], weights: &[f64]) -> f64 {
-    assert_eq!(log_e.len(), weights.len(), "one weight per e-value");
-    log_sum(log_e.iter().zip(weights).map(|(log_e, &weight)| log_e + libm::log(weight)))
-}
+use super::log_space::float;
 
 /// Indices of the hypotheses to reject by their p-values at false discovery rate `q`, ascending.
 #[must_use]
@@ -102,13 +97,6 @@ mod tests {
 
     fn logs(values: &[f64]) -> Vec<f64> {
         values.iter().map(|value| value.ln()).collect()
-    }
-
-    #[test]
-    fn an_average_in_plain_arithmetic() {
-        let found = log_average(&logs(&[8.0, 0.5, 0.0]), &[0.25, 0.25, 0.5]);
-        assert!((found.exp() - 2.125).abs() < 1e-12);
-        assert!(log_average(&[], &[]).is_infinite());
     }
 
     #[test]

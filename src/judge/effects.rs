@@ -15,10 +15,10 @@ pub struct Effects {
     pub states: Vec<RolloutState>,
     /// What became of commands.
     pub results: Vec<CommandResult>,
-    /// How much evidence stands for and against the candidates of judged windows; for readers, never published.
-    pub ledgers: Vec<Ledger>,
     /// Panes that are complete, where they were asked for: the state that windows are merged from.
     pub panes: Vec<Partial>,
+    /// How much evidence stands for and against the candidates of judged windows; for readers, never published.
+    pub ledgers: Vec<Ledger>,
 }
 
 impl Effects {
@@ -38,7 +38,7 @@ impl Effects {
         self.decisions.extend(later.decisions);
         self.states.extend(later.states);
         self.results.extend(later.results);
-        self.ledgers.extend(later.ledgers);
         self.panes.extend(later.panes);
+        self.ledgers.extend(later.ledgers);
     }
 }

@@ -68,6 +68,25 @@ pub trait Watch: Sync {
         let _ = counts;
     }
 
+    /// Whether complete panes are wanted too.
+    fn keeps_panes(&self) -> bool {
+        false
+    }
+
+    /// Decisions are acknowledged, and states are not on their way yet: what a restart does not say again is to be kept now.
+    /// An error ends the run before anything is committed.
+    fn keep(&self, effects: &Effects) -> Result<()> {
+        let _ = effects;
+        Ok(())
+    }
+
+    /// Offsets are to be committed: whether all that was told is kept. `false` puts the commit off, except at the end of a run,
+    /// when there is no later one.
+    fn settle(&self, at_end: bool) -> Result<bool> {
+        let _ = at_end;
+        Ok(true)
+    }
+
     /// Decisions are acknowledged and states are on their way; windows are the listener's to keep. An error ends the run
     /// before anything is committed.
     fn published(&self, effects: &Effects) -> Result<()> {

@@ -24,7 +24,7 @@ use crate::verdict::{Decision, RolloutState};
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What can be asked for, for the index and the hint of a 404.
-pub(super) const ENDPOINTS: [&str; 11] = [
+pub(super) const ENDPOINTS: [&str; 12] = [
     "/ui",
     "/livez",
     "/readyz",
@@ -36,6 +36,7 @@ pub(super) const ENDPOINTS: [&str; 11] = [
     "/v1/decisions?rollout=&candidate=&limit=",
     "/v1/events",
     "POST /v1/commands",
+    "POST /v1/sql",
 ];
 
 /// The longest request.
@@ -43,7 +44,10 @@ const BODY_BYTES_MAX: usize = 65_536;
 
 /// The whole service.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
+    let router = Router::new();
+    #[cfg(feature = "query")]
+    let router = router.route("/v1/sql", post(super::sql::post));
+    router
         .route("/", get(index))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))

@@ -13,6 +13,8 @@ mod http;
 mod news;
 mod problem;
 mod server;
+#[cfg(feature = "query")]
+mod sql;
 mod ui;
 mod verdict;
 pub mod view;
@@ -49,6 +51,9 @@ pub struct Shared {
     access: OnceLock<Access>,
     /// The way to the judge.
     desk: OnceLock<Box<dyn Ask>>,
+    /// Where queries over the store are answered.
+    #[cfg(feature = "query")]
+    queries: OnceLock<crate::query::Desk>,
     news: News,
 }
 
@@ -102,6 +107,18 @@ impl Shared {
     pub fn steer(&self, desk: Box<dyn Ask>) {
         // The way is chosen once, at the start of a process.
         let _ = self.desk.set(desk);
+    }
+
+    /// Queries are answered there from now on.
+    #[cfg(feature = "query")]
+    pub fn answer_queries(&self, desk: crate::query::Desk) {
+        // The store of a process is chosen once, at its start.
+        let _ = self.queries.set(desk);
+    }
+
+    #[cfg(feature = "query")]
+    fn queries(&self) -> Option<&crate::query::Desk> {
+        self.queries.get()
     }
 
     /// The streams' standing was told anew.

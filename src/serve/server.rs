@@ -37,7 +37,7 @@ impl Server {
             .name("haldane-http".to_owned())
             .spawn(move || run(&runtime, listener, service, stopped))
             .map_err(internal)?;
-        tracing::debug!(%address, "http server listens");
+        tracing::info!(%address, "http server listens");
         Ok(Self { address, shared, stop: Some(stop), thread: Some(thread) })
     }
 

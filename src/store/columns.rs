@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array as _, ArrayRef, BooleanArray, Float64Array, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder,
-    StructArray, TimestampMicrosecondArray, UInt32Array, UInt64Array, UInt64Builder,
+    StructArray, TimestampMicrosecondArray, UInt32Array, UInt64Array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{Field, Fields, Schema};
@@ -52,18 +52,6 @@ impl<'a, R> Columns<'a, R> {
         self.array(name, Arc::new(lists.finish()))
     }
 
-    /// Adds a column of lists of counts; `None` is a row without them.
-    pub(crate) fn counts(self, name: &str, of: impl Fn(&'a R) -> Option<Vec<u64>>) -> Self {
-        let mut lists = ListBuilder::new(UInt64Builder::new());
-        for row in self.rows {
-            match of(row) {
-                Some(counts) => lists.append_value(counts.into_iter().map(Some)),
-                None => lists.append_null(),
-            }
-        }
-        self.array(name, Arc::new(lists.finish()))
-    }
-
     /// Adds a column of times.
     pub(crate) fn time(self, name: &str, of: impl Fn(&'a R) -> Micros) -> Self {
         let times = TimestampMicrosecondArray::from_iter_values(self.rows.iter().map(of)).with_timezone("UTC");
@@ -89,8 +77,8 @@ impl<'a, R> Columns<'a, R> {
     }
 
     /// Adds a column of integers.
-    pub(crate) fn integer(self, name: &str, of: impl Fn(&'a R) -> i64) -> Self {
-        let integers = Int64Array::from_iter_values(self.rows.iter().map(of));
+    pub(crate) fn integer(self, name: &str, of: impl Fn(&'a R) -> Option<i64>) -> Self {
+        let integers: Int64Array = self.rows.iter().map(of).collect();
         self.array(name, Arc::new(integers))
     }
 

@@ -1,7 +1,8 @@
 //! Rows as Parquet: sorted, compressed, and equal rows as equal bytes.
 
-use arrow::array::RecordBatch;
-use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
+use arrow::array::{RecordBatch, new_null_array};
+use arrow::compute::{SortColumn, cast, concat_batches, lexsort_to_indices, take_record_batch};
+use arrow::datatypes::FieldRef;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -22,6 +23,19 @@ pub(super) fn sorted(table: Table, rows: &RecordBatch) -> Result<RecordBatch> {
     let failed = |error| Error::internal("rows that cannot be sorted").because(error);
     let order = lexsort_to_indices(&order, None).map_err(failed)?;
     take_record_batch(rows, &order).map_err(failed)
+}
+
+/// The rows with all columns of their table: those that an older release did not write are null.
+pub(super) fn conform(table: Table, rows: &RecordBatch) -> Result<RecordBatch> {
+    let schema = table.schema();
+    let column = |field: &FieldRef| match rows.column_by_name(field.name()) {
+        Some(column) => cast(column, field.data_type()),
+        None => Ok(new_null_array(field.data_type(), rows.num_rows())),
+    };
+    let columns = schema.fields().iter().map(column).collect::<std::result::Result<Vec<_>, _>>();
+    let conformed = columns.and_then(|columns| RecordBatch::try_new(schema, columns));
+    conformed
+        .map_err(|error| Error::user(format!("a file of {} has columns of other types", table.name())).because(error))
 }
 
 /// A Parquet file of the rows, as they stand.

@@ -46,9 +46,19 @@ pub(super) struct Judgement {
     pub(super) end: Micros,
     /// Whether its rows are about labels.
     pub(super) quality: bool,
-    /// The last revision.
+    /// What it says.
+    #[serde(flatten)]
+    pub(super) said: Said,
+}
+
+/// What the last revision of a judgement says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Said {
+    /// Its number.
     pub(super) revision: u32,
-    /// Digest of what it says.
+    /// How much data it rests on. Later revisions rest on more.
+    pub(super) weight: u64,
+    /// Digest of its rows.
     pub(super) digest: u64,
 }
 
@@ -117,8 +127,8 @@ pub(super) struct Contents {
     /// The pipeline; `None` before the first manifest.
     pub(super) pipeline: Option<String>,
     pub(super) files: Vec<StoredFile>,
-    /// By start, end and kind: last revision and digest.
-    pub(super) judgements: BTreeMap<(Micros, Micros, bool), (u32, u64)>,
+    /// By start, end and kind.
+    pub(super) judgements: BTreeMap<(Micros, Micros, bool), Said>,
     pub(super) records: BTreeSet<u64>,
     /// By lane, source and part.
     pub(super) marks: BTreeMap<(u32, u16, u8), i64>,
@@ -160,16 +170,15 @@ impl Contents {
         self.pipeline = Some(manifest.pipeline);
         self.files.extend(manifest.files);
         let judged = manifest.judgements.into_iter();
-        self.judgements.extend(judged.map(|one| ((one.start, one.end, one.quality), (one.revision, one.digest))));
+        self.judgements.extend(judged.map(|one| ((one.start, one.end, one.quality), one.said)));
         self.records.extend(manifest.records);
         self.marks.extend(manifest.marks.into_iter().map(|mark| ((mark.lane, mark.source, mark.part), mark.at)));
     }
 
     /// The same as one manifest.
     pub(super) fn checkpoint(&self) -> Manifest {
-        let judgement = |(&(start, end, quality), &(revision, digest)): (&(Micros, Micros, bool), &(u32, u64))| {
-            Judgement { start, end, quality, revision, digest }
-        };
+        let judgement =
+            |(&(start, end, quality), &said): (&(Micros, Micros, bool), &Said)| Judgement { start, end, quality, said };
         let mark = |(&(lane, source, part), &at): (&(u32, u16, u8), &i64)| Mark { lane, source, part, at };
         Manifest {
             kind: Kind::Checkpoint,

@@ -7,6 +7,7 @@
 //! knows what is stored already: rows are neither lost nor doubled.
 
 mod columns;
+mod compact;
 mod file;
 mod histogram;
 mod latency;
@@ -19,6 +20,7 @@ mod store;
 mod table;
 mod writer;
 
+pub use compact::{Compacted, Keep, compact};
 pub use histogram::{Counted, counted, histogram_type, histograms, lists};
 pub use latency::{Latencies, latencies, latency_in, latency_type};
 pub use manifest::StoredFile;

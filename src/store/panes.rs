@@ -22,7 +22,8 @@ pub(super) struct PaneRow {
     lane: u32,
     topic: String,
     upto: i64,
-    offsets: (i64, i64),
+    /// First and last of its traffic in the log; labels lie wherever they came in.
+    offsets: Option<(i64, i64)>,
     version: String,
     segment: String,
     part: &'static str,
@@ -54,7 +55,7 @@ pub(super) fn rows_of(plan: &Plan, partial: &Partial) -> Vec<PaneRow> {
         lane: partial.lane,
         topic: plan.sources.get(usize::from(partial.source)).map(|source| source.topic.clone()).unwrap_or_default(),
         upto: partial.upto,
-        offsets: (partial.inputs.first, partial.inputs.last),
+        offsets: (part == "traffic").then_some((partial.inputs.first, partial.inputs.last)),
         version: partial.group.version.clone(),
         segment: segments.map(|(field, value)| format!("{field}={value}")).collect::<Vec<_>>().join(","),
         part,
@@ -116,9 +117,9 @@ pub(super) fn panes(rows: &[PaneRow]) -> RecordBatch {
         .text("part", |row| row.part)
         .text("topic", |row| &row.topic)
         .small("lane", |row| row.lane)
-        .integer("upto", |row| row.upto)
-        .integer("first_offset", |row| row.offsets.0)
-        .integer("last_offset", |row| row.offsets.1)
+        .integer("upto", |row| Some(row.upto))
+        .integer("first_offset", |row| row.offsets.map(|(first, _)| first))
+        .integer("last_offset", |row| row.offsets.map(|(_, last)| last))
         .count("rows", |row| Some(row.rows))
         .count("missing", |row| Some(row.missing))
         .count("nan", |row| Some(row.nan))

@@ -32,7 +32,7 @@ pub(super) fn verdicts(states: &[RolloutState]) -> RecordBatch {
         .text("baseline", |state| &state.baseline)
         .text("state", |state| state.state.name())
         .made_text("validity", |state| Some(named(&state.validity)))
-        .integer("step", |state| i64::try_from(state.step).unwrap_or(i64::MAX))
+        .integer("step", |state| i64::try_from(state.step).ok())
         .count("sequence", |state| Some(state.sequence))
         .text("cause", |state| &state.cause)
         .number("cap_pct", |state| state.cap_pct)

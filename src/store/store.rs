@@ -1,8 +1,11 @@
 //! Reading a store: its files, and its records as the engine made them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use object_store::ObjectStore;
+use object_store::path::Path;
 
 use super::file;
 use super::manifest::{Contents, StoredFile};
@@ -54,8 +57,23 @@ impl Store {
         Self::at(Place::open(url)?)
     }
 
-    /// Opens a store at a place that is open already.
-    pub(crate) fn at(place: Place) -> Result<Self> {
+    /// A store that may yet be empty: its pipeline has only begun.
+    ///
+    /// # Errors
+    /// When its place cannot be reached.
+    pub fn reach(url: &str) -> Result<Self> {
+        Ok(Self { place: Place::open(url)? })
+    }
+
+    /// Opens a store in an object store that is at hand.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn over(objects: Arc<dyn ObjectStore>) -> Result<Self> {
+        Self::at(Place::over(objects, Path::default(), "memory"))
+    }
+
+    fn at(place: Place) -> Result<Self> {
         let store = Self { place };
         if store.contents()?.pipeline.is_none() {
             return Err(Error::user(format!("there is no store at {}", store.place.name()))
@@ -81,6 +99,26 @@ impl Store {
     /// Every file of every table.
     pub fn files(&self) -> Result<Vec<StoredFile>> {
         Ok(self.contents()?.files)
+    }
+
+    /// Reads every file.
+    ///
+    /// # Errors
+    /// When one is damaged or missing.
+    pub fn verify(&self) -> Result<()> {
+        wait(async {
+            for file in self.files_now().await? {
+                let rows = file::decode(&file.path, self.place.get(&file.path).await?)?.num_rows() as u64;
+                if rows != file.rows {
+                    return Err(Error::user(format!(
+                        "{} of the store holds {rows} rows, not {}",
+                        file.path, file.rows
+                    ))
+                    .hint("restore the file from a backup, or replay the log into a new store"));
+                }
+            }
+            Ok(())
+        })
     }
 
     /// The same, for callers on a thread of an async runtime.

@@ -71,6 +71,11 @@ impl Table {
         }
     }
 
+    /// The most rows that compaction puts into one file.
+    pub(super) fn rows_max(self) -> u64 {
+        if self == Self::Panes { 20_000 } else { 1_000_000 }
+    }
+
     /// The columns that rows of one file are sorted by.
     #[must_use]
     pub fn order(self) -> &'static [&'static str] {

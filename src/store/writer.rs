@@ -13,7 +13,7 @@ use arrow::temporal_conversions::timestamp_us_to_datetime;
 use object_store::ObjectStore;
 use object_store::path::Path;
 
-use super::manifest::{self, Contents, Judgement, Kind, Manifest, Mark, StoredFile};
+use super::manifest::{self, Contents, Judgement, Kind, Manifest, Mark, Said, StoredFile};
 use super::panes::{self, ColumnRow, PaneRow};
 use super::place::{Created, Place, encoded, wait};
 use super::table::Table;
@@ -140,15 +140,17 @@ impl Writer {
         let judgement = |row: &WindowRow| (row.window_start, row.window_end, row.coverage.is_some(), row.revision);
         for judged in all.chunk_by(|a, b| judgement(a) == judgement(b)) {
             let (start, end, quality, revision) = judgement(&judged[0]);
-            let digest = digest(judged);
-            let known = self.contents.judgements.get(&(start, end, quality)).copied();
-            let revision = match known {
-                Some((_, same)) if same == digest => continue,
-                Some((last, _)) => revision.max(last + 1),
-                None => revision,
-            };
-            self.contents.judgements.insert((start, end, quality), (revision, digest));
-            self.news.judgements.push(Judgement { start, end, quality, revision, digest });
+            let mut said = said(judged, revision);
+            if let Some(last) = self.contents.judgements.get(&(start, end, quality)) {
+                // Less data than stored: the engine is on its way again to what it said before.
+                if said.digest == last.digest || said.weight < last.weight {
+                    continue;
+                }
+                said.revision = said.revision.max(last.revision + 1);
+            }
+            let revision = said.revision;
+            self.contents.judgements.insert((start, end, quality), said);
+            self.news.judgements.push(Judgement { start, end, quality, said });
             self.windows.extend(judged.iter().map(|row| WindowRow { revision, ..row.clone() }));
         }
     }
@@ -272,10 +274,11 @@ impl Writer {
     }
 }
 
-/// What a judgement says, whatever its revision.
-fn digest(rows: &[WindowRow]) -> u64 {
-    let said = rows.iter().map(|row| WindowRow { revision: 0, ..row.clone() }).collect::<Vec<_>>();
-    stable_hash(&postcard::to_stdvec(&said).expect("rows always encode"))
+/// What the rows of a judgement say.
+fn said(rows: &[WindowRow], revision: u32) -> Said {
+    let bare = rows.iter().map(|row| WindowRow { revision: 0, ..row.clone() }).collect::<Vec<_>>();
+    let digest = stable_hash(&postcard::to_stdvec(&bare).expect("rows always encode"));
+    Said { revision, weight: rows.iter().map(|row| row.n + row.n_baseline).sum(), digest }
 }
 
 /// Rows of one table, day and model.

@@ -9,7 +9,7 @@ use crate::scan::frame::OTHER;
 use crate::verdict::command::{Command, CommandKind, CommandResult, Outcome};
 use crate::verdict::decision::Decision;
 use crate::verdict::finding::{Ledger, LedgerEntry, Verdict};
-use crate::verdict::guard::Guards;
+use crate::verdict::guard::{Guards, Memory};
 use crate::verdict::judged::{Judged, Kind};
 use crate::verdict::rollout::{Draft, Occasion, RolloutState, Window, obey, step, succession};
 use crate::verdict::rules;
@@ -119,10 +119,16 @@ impl Policy {
         (publish(&occasion, state, &drafts), ledger)
     }
 
+    /// What is known of the version that serves the world.
+    fn world(&self, model: &str) -> Option<&Memory> {
+        let key = (model.to_owned(), self.plan.policy.baseline_version.clone());
+        self.states.get(&key).and_then(|state| state.memory.as_ref())
+    }
+
     /// What guards say; without guards nothing is refuted that was not seen, and nothing is ever shown to be safe.
     fn of_guards(&self, state: &mut RolloutState, judged: &Judged<'_>) -> Verdict {
         let Some(guards) = &self.guards else { return Verdict { cleared: true, ..Verdict::default() } };
-        let mut memory = state.memory.take().unwrap_or_default();
+        let mut memory = state.memory.take().unwrap_or_else(|| Memory::after(self.world(&state.model)));
         let verdict = if state.is_world() {
             guards.judge_world(&mut memory, &state.model, judged)
         } else {

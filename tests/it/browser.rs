@@ -13,10 +13,13 @@ const CONTRAST_MIN: f64 = 4.5;
 /// The width of a small phone.
 const PHONE: u32 = 390;
 
+/// Something that is tried on a stage of its own.
+type Step = fn(&Browser, &Stage);
+
 #[test]
 fn the_dashboard_works_in_a_browser() {
     let browser = Browser::start();
-    let steps: [(&str, fn(&Browser, &Stage)); 7] = [
+    let steps: [(&str, Step); 7] = [
         ("pages load in silence", pages_load_in_silence),
         ("live updates arrive without a reload", updates_arrive_without_a_reload),
         ("a half-written reason survives", a_half_written_reason_survives),

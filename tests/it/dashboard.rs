@@ -1,17 +1,17 @@
 //! The dashboard and commands over HTTP, as programs see them.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 
 use serde_json::{Value, json};
 
 use crate::stage::{CANDIDATE, COLUMN, Stage, token};
 
 /// An answer with its head.
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
@@ -21,14 +21,14 @@ impl Answer {
         found.map_or("", |(_, value)| value)
     }
 
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {}", self.body))
     }
 }
 
-fn send(stage: &Stage, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-    let mut stream = TcpStream::connect(stage.server.address()).unwrap();
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+pub(crate) fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let headers = headers.iter().map(|(name, value)| [*name, ": ", *value, "\r\n"].concat()).collect::<String>();
     let length = body.len();
     write!(
         stream,
@@ -43,7 +43,7 @@ fn send(stage: &Stage, method: &str, path: &str, headers: &[(&str, &str)], body:
 }
 
 fn page(stage: &Stage, path: &str) -> Answer {
-    send(stage, "GET", path, &[("Accept", "text/html")], "")
+    send(stage.server.address(), "GET", path, &[("Accept", "text/html")], "")
 }
 
 fn command(kind: &Value) -> Value {
@@ -54,7 +54,7 @@ fn command(kind: &Value) -> Value {
 fn steer(stage: &Stage, token: &str, body: &Value) -> Answer {
     let bearer = format!("Bearer {token}");
     let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
-    send(stage, "POST", "/v1/commands", &headers, &body.to_string())
+    send(stage.server.address(), "POST", "/v1/commands", &headers, &body.to_string())
 }
 
 /// The address of the candidate's page, as pages link it.
@@ -72,7 +72,7 @@ fn hostile_names_stay_names() {
     let decisions = page(&stage, "/ui/decisions").body;
     let one = decisions.split("href=\"").find(|part| part.starts_with("/ui/decisions/b3")).unwrap();
     let one = one.split('"').next().unwrap().to_owned();
-    let chart = format!("{path}&chart=%22%3E%3Cscript%3E&command=%3Cscript%3E");
+    let chart = format!("{path}&metric=%22%3E%3Cscript%3E&column=%3Cscript&command=%3Cscript%3E");
     for path in
         ["/ui", &path, &chart, "/ui/decisions", &one, "/ui/health", "/ui/rollouts/%3Cscript%3E/x", "/%3Cscript%3E"]
     {
@@ -113,10 +113,10 @@ fn browsers_get_pages_and_programs_json() {
     let stage = Stage::set();
     let to_browser = page(&stage, "/");
     assert_eq!((to_browser.status, to_browser.header("location")), (303, "/ui"));
-    assert_eq!(send(&stage, "GET", "/", &[], "").json()["name"], "haldane");
+    assert_eq!(send(stage.server.address(), "GET", "/", &[], "").json()["name"], "haldane");
     assert_eq!(page(&stage, "/ui/decisions/b3:0").status, 404);
     assert_eq!(page(&stage, "/ui/rollouts/world/v9").status, 404);
-    assert_eq!(send(&stage, "GET", "/ui/nothing", &[], "").json()["error"], "no page /ui/nothing");
+    assert_eq!(send(stage.server.address(), "GET", "/ui/nothing", &[], "").json()["error"], "no page /ui/nothing");
     assert!(page(&stage, "/ui").body.contains("No window has been judged yet"));
 }
 
@@ -126,7 +126,7 @@ fn nobody_acts_without_a_login_or_beyond_their_role() {
     stage.until_pending();
     let hold = command(&json!("hold"));
     let json = [("Content-Type", "application/json")];
-    let unknown = send(&stage, "POST", "/v1/commands", &json, &hold.to_string());
+    let unknown = send(stage.server.address(), "POST", "/v1/commands", &json, &hold.to_string());
     assert_eq!(unknown.status, 401);
     assert_eq!(steer(&stage, "not a token of anybody", &hold).status, 401);
     let viewer = steer(&stage, &token("vic"), &hold);
@@ -140,13 +140,14 @@ fn nobody_acts_without_a_login_or_beyond_their_role() {
 fn a_command_is_carried_out_once_and_only_while_things_stand_as_they_were_seen() {
     let stage = Stage::set();
     stage.until_pending();
-    let state = send(&stage, "GET", "/v1/rollouts", &[], "").json();
-    let of_it = state["rollouts"].as_array().unwrap().iter().find(|one| one["candidate"] == CANDIDATE).unwrap().clone();
+    let listed = send(stage.server.address(), "GET", "/v1/rollouts", &[], "").json();
+    let of_it =
+        listed["rollouts"].as_array().unwrap().iter().find(|one| one["candidate"] == CANDIDATE).unwrap().clone();
     let decision = of_it["pending"]["decision"].as_str().unwrap();
     let mut approve = command(&json!({ "approve": { "decision": decision } }));
     approve["if_sequence"] = json!(of_it["sequence"].as_u64().unwrap() + 7);
-    let stale = steer(&stage, &token("ana"), &approve);
-    assert_eq!((stale.status, stale.json()["result"]["outcome"].as_str()), (409, Some("conflict")));
+    let late = steer(&stage, &token("ana"), &approve);
+    assert_eq!((late.status, late.json()["result"]["outcome"].as_str()), (409, Some("conflict")));
     approve["if_sequence"] = of_it["sequence"].clone();
     approve["id"] = json!("once");
     let accepted = steer(&stage, &token("ana"), &approve).json();
@@ -162,7 +163,13 @@ fn what_is_no_command_is_refused_in_words() {
     let stage = Stage::set();
     let try_with = |body: &str, kind: &str| {
         let bearer = format!("Bearer {}", token("oli"));
-        send(&stage, "POST", "/v1/commands", &[("Authorization", &bearer), ("Content-Type", kind)], body)
+        send(
+            stage.server.address(),
+            "POST",
+            "/v1/commands",
+            &[("Authorization", &bearer), ("Content-Type", kind)],
+            body,
+        )
     };
     let mut silent = command(&json!("hold"));
     silent["reason"] = json!("");
@@ -186,7 +193,7 @@ fn what_is_no_command_is_refused_in_words() {
 /// The cookie that the login form gives to somebody.
 fn login(stage: &Stage, name: &str, origin: &str) -> Answer {
     let headers = [("Origin", origin), ("Content-Type", "application/x-www-form-urlencoded")];
-    send(stage, "POST", "/ui/login", &headers, &format!("token={}", token(name)))
+    send(stage.server.address(), "POST", "/ui/login", &headers, &format!("token={}", token(name)))
 }
 
 #[test]
@@ -203,13 +210,14 @@ fn a_cookie_acts_from_our_own_pages_only() {
     let hold = command(&json!("hold")).to_string();
     let from = |headers: &[(&str, &str)]| {
         let headers = [headers, &[("Cookie", session), ("Content-Type", "application/json")]].concat();
-        send(&stage, "POST", "/v1/commands", &headers, &hold).status
+        send(stage.server.address(), "POST", "/v1/commands", &headers, &hold).status
     };
     assert_eq!(from(&[]), 403);
     assert_eq!(from(&[("Origin", "null")]), 403);
     assert_eq!(from(&[("Origin", "http://evil.example")]), 403);
     assert_eq!(from(&[("Origin", "http://haldane")]), 200);
-    let left = send(&stage, "POST", "/ui/logout", &[("Origin", "http://haldane"), ("Cookie", session)], "");
+    let left =
+        send(stage.server.address(), "POST", "/ui/logout", &[("Origin", "http://haldane"), ("Cookie", session)], "");
     assert!(left.header("set-cookie").contains("Max-Age=0"));
 }
 
@@ -230,6 +238,19 @@ fn events_tell_what_is_new_and_end_with_the_server() {
     let Stage { server, .. } = stage;
     server.shutdown();
     assert!(!lines.any(|line| line.starts_with("event: decision")), "it ends");
+}
+
+#[test]
+fn any_number_can_be_drawn() {
+    let stage = Stage::set();
+    stage.until_pending();
+    let path = rollout_path(&stage);
+    let usual = page(&stage, &path).body;
+    assert!(!usual.contains("<h3>missing_rate of color</h3>"));
+    let wished = page(&stage, &format!("{path}&metric=missing_rate&column=color&against=")).body;
+    assert!(wished.contains("<h3>missing_rate of color</h3>"));
+    assert!(wished.contains("<option value=\"missing_rate\" selected>"));
+    assert!(page(&stage, &format!("{path}&metric=psi&column=nothing")).body.contains("There is no psi of that here"));
 }
 
 #[test]

@@ -5,9 +5,11 @@
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use haldane::kafka::clock::now;
 use serde_json::{Value, json};
 
 /// What a page may take to become what a test waits for.
@@ -48,7 +50,7 @@ impl Browser {
         ];
         let wanted = json!({
             "goog:loggingPrefs": { "browser": "ALL" },
-            "goog:chromeOptions": { "binary": "/usr/bin/chromium", "args": arguments },
+            "goog:chromeOptions": { "binary": path_of("chromium"), "args": arguments },
         });
         let made = browser.send("POST", "/session", &json!({ "capabilities": { "alwaysMatch": wanted } }));
         made["sessionId"].as_str().expect("a session").clone_into(&mut browser.session);
@@ -104,13 +106,10 @@ impl Browser {
         );
         let path = format!("/session/{}/execute/async", self.session);
         let body = json!({ "script": script, "args": [] });
-        loop {
-            match self.answer("POST", &path, &body) {
-                Ok(_) => return,
-                // The page that was watched has gone: the next one is watched from its beginning.
-                Err(error) if error.contains("unload") || error.contains("navigat") => {}
-                Err(error) => panic!("{condition}: {error}, on the page {}", self.text()),
-            }
+        let deadline = now() + PATIENCE;
+        // An error means that the page which was watched has gone: the next one is watched from its beginning.
+        while let Err(error) = self.answer("POST", &path, &body) {
+            assert!(now() < deadline, "{condition}: {error}, on the page {}", self.text());
         }
     }
 
@@ -188,15 +187,18 @@ fn read(stream: TcpStream) -> (u16, Value) {
     (status, serde_json::from_slice(&body).unwrap_or_default())
 }
 
+/// Where a program is.
+fn path_of(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.exists())
+}
+
 /// Starts chromedriver below a shell that waits for the end of its input, then kills everything and removes its folder.
 fn guard() -> Result<(Child, SocketAddr), String> {
     const SCRIPT: &str = r#"home=$(mktemp -d); TMPDIR=$home HOME=$home setsid "$@" 2>&1 & pid=$!; read -r _; kill -9 -$pid; wait $pid; rm -rf "$home""#;
     for program in ["chromium", "chromedriver"] {
-        let found =
-            std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(program).exists());
-        if !found {
-            return Err(format!("`{program}` is not installed: apt-get install chromium chromium-driver"));
-        }
+        path_of(program)
+            .ok_or_else(|| format!("`{program}` is not installed: apt-get install chromium chromium-driver"))?;
     }
     let mut guard = Command::new("sh")
         .args(["-c", SCRIPT, "guard", "chromedriver", "--port=0"])

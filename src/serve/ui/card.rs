@@ -59,32 +59,43 @@ pub(super) fn name(state: &RolloutState) -> Html {
     html!("<a id=\"{}\" href=\"{}\">{}</a>", anchor(state), url, state.candidate)
 }
 
+/// The state's sign, and whether it is no more than asked for yet.
+pub(super) fn standing_sign(state: &RolloutState) -> Html {
+    let sign = state_sign(state.state).html();
+    if state.pending.is_some() { html!("{} <small>if approved</small>", sign) } else { sign }
+}
+
 /// The whole card, under a heading that is given.
 pub(super) fn card(known: &Known, heading: &Html, why: &str, glance: &Glance) -> Html {
-    let state = &known.state;
-    let sign = state_sign(state.state);
-    let (word, word_why) = glance.word(known);
-    html!(
-        "<article class=\"card {}\">{}<p class=\"todo\">{}</p>{}{}{}{}</article>",
-        sign.tone,
-        heading,
-        advice(state, glance.terms.as_ref()),
-        if why.is_empty() { Html::default() } else { html!("<p class=\"why\">{}</p>", why) },
-        facts(known, word, glance),
-        evidence(&known.ledger),
-        notes(known, &word_why),
-    )
+    framed(known, &html!("{}{}", head(known, heading, why, glance), behind(known, glance)))
+}
+
+/// A card with this in it.
+pub(super) fn framed(known: &Known, content: &Html) -> Html {
+    html!("<article class=\"card {}\">{}</article>", state_sign(known.state.state).tone, content)
+}
+
+/// Where it stands, and what to do.
+pub(super) fn head(known: &Known, heading: &Html, why: &str, glance: &Glance) -> Html {
+    let why = if why.is_empty() { Html::default() } else { html!("<p class=\"why\">{}</p>", why) };
+    let todo = advice(&known.state, glance.terms.as_ref());
+    html!("{}<p class=\"todo\">{}</p>{}{}", heading, todo, why, facts(known, glance))
+}
+
+/// What that rests on.
+pub(super) fn behind(known: &Known, glance: &Glance) -> Html {
+    html!("{}{}", evidence(&known.ledger), notes(known, &glance.word(known).1))
 }
 
 fn fact(name: &str, value: &Html) -> Html {
     html!("<div><dt>{}</dt><dd>{}</dd></div>", name, value)
 }
 
-fn facts(known: &Known, word: Word, glance: &Glance) -> Html {
+fn facts(known: &Known, glance: &Glance) -> Html {
     let state = &known.state;
     html!(
         "<dl class=\"facts\">{}{}{}{}{}{}</dl>",
-        fact("Verdict", &word_sign(word).html()),
+        fact("Verdict", &word_sign(glance.word(known).0).html()),
         fact("Data", &validity_sign(state.validity).html()),
         fact("Authority", &html!("{}", glance.authority(state))),
         fact("Exposure", &exposure(state, glance)),

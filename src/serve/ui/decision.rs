@@ -33,7 +33,7 @@ pub(super) async fn decision(
     let found = shared.read().decisions().find(|decision| decision.id == id).cloned();
     let Some(decision) = found else {
         let hint = format!(
-            "the last {DECISIONS_MAX} since the start of the process are here; older ones are on the control topic"
+            "the last {DECISIONS_MAX} since the start of the process are here; older ones: haldane explain {id}"
         );
         let missing = Problem::new(StatusCode::NOT_FOUND, format!("no decision {id} is known here"), hint);
         return problem(&shared, &headers, &missing);
@@ -95,7 +95,7 @@ pub(super) fn evidence(evidence: &[Evidence]) -> Html {
     let rows: Html = evidence.iter().map(line).collect();
     html!(
         "<div class=\"wide\" role=\"region\" aria-label=\"Evidence\" tabindex=\"0\"><table><thead><tr><th>Number</th>"
-        "<th class=\"n\">Estimate</th><th class=\"n\">Bound</th><th>Interval</th><th>Test</th><th class=\"n\">e-value</th>"
+        "<th class=\"n\">Estimate</th><th class=\"n\">Bound</th><th class=\"n\">Interval</th><th>Test</th><th class=\"n\">e-value</th>"
         "<th class=\"n\">n</th><th class=\"n\">n baseline</th><th>Windows</th><th>Rule</th></tr></thead>"
         "<tbody>{}</tbody></table></div>",
         rows
@@ -113,7 +113,7 @@ fn line(one: &Evidence) -> Html {
         if one.breaches.1 == 0 { String::new() } else { format!("{} of {}", one.breaches.0, one.breaches.1) };
     let against = if one.baseline_kind.is_empty() { String::new() } else { format!("against {}", one.baseline_kind) };
     html!(
-        "<tr><th scope=\"row\">{} <small>{}</small>{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td>"
+        "<tr><th scope=\"row\">{} <small>{}</small>{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>"
         "<td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td><td>{}</td></tr>",
         metric_of(&one.metric, &one.column, &one.segment),
         against,
@@ -132,7 +132,8 @@ fn line(one: &Evidence) -> Html {
 
 fn pairs(rows: &[(&str, Html)]) -> Html {
     let row = |(name, value): &(&str, Html)| html!("<tr><th scope=\"row\">{}</th><td>{}</td></tr>", name, value);
-    html!("<table class=\"pairs\"><tbody>{}</tbody></table>", rows.iter().map(row).collect::<Html>())
+    let told = rows.iter().filter(|(_, value)| !value.is_empty());
+    html!("<table class=\"pairs\"><tbody>{}</tbody></table>", told.map(row).collect::<Html>())
 }
 
 fn terms(decision: &Decision) -> Html {
@@ -170,6 +171,7 @@ fn terms(decision: &Decision) -> Html {
         ("Denied versions", html!("{}", decision.denied_versions.join(", "))),
         ("Follows from", cause),
         ("Replaces", others(&decision.supersedes)),
+        ("Seal of the one before", html!("{}", decision.previous)),
         ("Episode began with", other(&decision.episode)),
         ("Lease", html!("{} s", decision.lease_s)),
     ])
@@ -189,7 +191,7 @@ fn inputs(decision: &Decision) -> Html {
     pairs(&[
         ("Offsets", offsets),
         ("Policy", html!("<code>{}</code>", inputs.policy)),
-        ("Reference", html!("<code>{}</code>", inputs.reference)),
+        ("Reference", html!("{}", inputs.reference)),
         ("Engine", html!("{}", inputs.engine)),
     ])
 }

@@ -55,7 +55,7 @@ fn headline(shared: &Shared, pulses: &[Pulse], states: &[RolloutState]) -> Strin
 }
 
 /// A table that may be wider than a phone.
-fn table(label: &str, heads: &[&str], rows: Html) -> Html {
+fn table(label: &str, heads: &[&str], rows: &Html) -> Html {
     if rows.is_empty() {
         return html!("<p>Nothing yet.</p>");
     }
@@ -132,7 +132,7 @@ fn streams(samples: &Samples) -> Html {
     };
     let rows = of(samples, &family::LAG_RECORDS).iter().map(line).collect();
     let heads = ["Topic and partition", "Lag, records", "Lag", "Watermark behind", "Read again at a restart"];
-    table("Streams", &heads, rows)
+    table("Streams", &heads, &rows)
 }
 
 fn events(samples: &Samples) -> Html {
@@ -154,7 +154,7 @@ fn events(samples: &Samples) -> Html {
         each(&family::REJECTED, "refused"),
         each(&family::LABELS, "labels"),
     );
-    table("Events", &["Events", "Since the start", "Of all"], rows)
+    table("Events", &["Events", "Since the start", "Of all"], &rows)
 }
 
 fn workers(pulses: &[Pulse], age: Duration) -> Html {
@@ -165,7 +165,7 @@ fn workers(pulses: &[Pulse], age: Duration) -> Html {
     let rows = pulses.iter().map(line).collect();
     html!(
         "{}<p>This process is {} old.</p>",
-        table("Workers", &["Worker", "State", "Last heard of before"], rows),
+        table("Workers", &["Worker", "State", "Last heard of before"], &rows),
         span(age)
     )
 }

@@ -50,14 +50,12 @@ pub(super) async fn enter(
     let cookie = known.and_then(|(form, access)| {
         access.by_token(form.token.trim()).map(|person| access.cookie(person, is_secure(&headers)))
     });
-    match cookie {
-        Some(cookie) => with_cookie(see_other("/ui"), &cookie),
-        None => {
-            let main = ask("Nobody here has this token");
-            let page = Page { status: StatusCode::UNAUTHORIZED, ..Page::new(Part::Login, "Log in", main) };
-            page.answer(&shared, &headers)
-        }
+    if let Some(cookie) = cookie {
+        return with_cookie(see_other("/ui"), &cookie);
     }
+    let main = ask("Nobody here has this token");
+    let page = Page { status: StatusCode::UNAUTHORIZED, ..Page::new(Part::Login, "Log in", main) };
+    page.answer(&shared, &headers)
 }
 
 pub(super) async fn leave(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {

@@ -45,12 +45,12 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/ui/health", get(health::health))
         .route("/ui/login", get(login::form).post(login::enter))
         .route("/ui/logout", post(login::leave))
-        .route("/ui/style.css", get(|| asset("text/css; charset=utf-8", STYLE)))
-        .route("/ui/live.js", get(|| asset("text/javascript; charset=utf-8", SCRIPT)))
-        .route("/ui/icon.svg", get(|| asset("image/svg+xml", ICON)))
+        .route("/ui/style.css", get(async || asset("text/css; charset=utf-8", STYLE)))
+        .route("/ui/live.js", get(async || asset("text/javascript; charset=utf-8", SCRIPT)))
+        .route("/ui/icon.svg", get(async || asset("image/svg+xml", ICON)))
 }
 
-async fn asset(kind: &'static str, content: &'static str) -> impl IntoResponse {
+fn asset(kind: &'static str, content: &'static str) -> impl IntoResponse {
     let headers = [
         (header::CONTENT_TYPE, kind),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -8,7 +8,7 @@ use crate::plan::GuardPlan;
 use crate::summary::Quality;
 use crate::summary::quality::ReliabilityBin;
 use crate::verdict::guard::Pair;
-use crate::verdict::guard::look::Reading;
+use crate::verdict::guard::change::reading::Reading;
 
 /// Alternatives: differences beyond the tolerated one, in standard deviations of one prediction, on either side.
 const DIFFERENCES: [f64; 3] = [0.1, 0.25, 0.5];
@@ -76,7 +76,7 @@ fn two_sided(candidate: Mean, baseline: Mean, tolerated: f64) -> Option<Reading>
         l * z - l * l / 2.0
     };
     let log_es = [1.0, -1.0].into_iter().flat_map(|side| DIFFERENCES.map(|beyond| log_e(side, beyond))).collect();
-    Some(Reading { log_es, difference, n: (candidate.count, baseline.count) })
+    Some(Reading { log_es, difference, n: (candidate.count, baseline.count), noise: 1.0 })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]

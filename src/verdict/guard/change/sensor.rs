@@ -1,8 +1,14 @@
 //! What a guard looks at: one thing that two versions should have in common, and how it is looked at.
 
 use crate::plan::{GuardPlan, Plan, Role};
-use crate::verdict::guard::look::{BEYOND, OTHER_SHARE, SHIFTS, SLOTS, SLOWER, SPREADS, WORSE};
-use crate::verdict::guard::{labels, moved};
+use crate::verdict::guard::change::reading::{BEYOND, OTHER_SHARE, SHIFTS, SLOTS, SLOWER, SPREADS, WORSE};
+use crate::verdict::guard::change::{labels, moved};
+use crate::verdict::guard::rails::entities::Inflation;
+
+/// Where `Look::Moved` remembers how latency differed; the score's place is 1.
+pub(crate) const OF_LATENCY: usize = 0;
+/// Relative efficiency of the median, whose noise is known, to normal scores, which see more of it: `2 / pi`.
+const MEDIAN_EFFICIENCY: f64 = std::f64::consts::FRAC_2_PI;
 
 /// One thing that is looked at.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,8 +93,9 @@ fn of_latency(name: &str, index: usize) -> Half {
     let quantiles = ["latency_p50", "latency_p90", "latency_p99"].into_iter().enumerate();
     let slower = quantiles.map(|(q, metric)| (metric, String::new(), "LATENCY_QUANTILE", 1.0, Look::Slower(q)));
     let moved = ["mean_shift", "std_ratio"].into_iter().enumerate();
-    let moved =
-        moved.map(|(moment, metric)| (metric, name.to_owned(), "LATENCY_SHAPE", 0.5, Look::Moved(index, moment, 0)));
+    let moved = moved.map(|(moment, metric)| {
+        (metric, name.to_owned(), "LATENCY_SHAPE", 0.5, Look::Moved(index, moment, OF_LATENCY))
+    });
     slower.chain(moved).collect()
 }
 
@@ -129,14 +136,14 @@ impl Sensor {
 }
 
 impl Look {
-    /// Which of the design effects of failures, latency and losses deflates this look. Columns are not counted by entity;
-    /// they take the larger one of failures and latency.
-    pub(crate) fn design_effect(self, [failures, latency, losses]: [f64; 3]) -> f64 {
+    /// What deflates this look.
+    pub(crate) fn deflation(self, by: Inflation) -> f64 {
         match self {
-            Self::Failures => failures,
-            Self::Slower(_) => latency,
-            Self::Residual | Self::Loss => losses,
-            _ => failures.max(latency),
+            Self::Failures => by.failed,
+            Self::Slower(q) => by.slow[q],
+            Self::Moved(.., OF_LATENCY) => 1.0 + (by.slow[0] - 1.0) / MEDIAN_EFFICIENCY,
+            Self::Residual | Self::Loss => by.losses,
+            _ => by.columns,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::summary::entity::{Answered, Asked};
 use crate::summary::{Quality, Traffic};
 use crate::verdict::guard::Pair;
 use crate::verdict::guard::number::{count, rounded};
-use crate::verdict::guard::rail::Rail;
+use crate::verdict::guard::rails::rail::Rail;
 
 /// Losses are counted in millionths when entities are compared.
 const LOSS_UNIT: f64 = 1e6;
@@ -26,6 +26,28 @@ pub(crate) struct Alike {
     losses: Means,
     /// Whether both sides of the newest traffic and of the newest labels named their entities.
     known: (bool, bool),
+}
+
+/// What evidence of a change is deflated by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Inflation {
+    pub(crate) failed: f64,
+    /// Latency at three quantiles.
+    pub(crate) slow: [f64; 3],
+    pub(crate) losses: f64,
+    /// Columns are not counted by entity: the larger one of failures and latency.
+    pub(crate) columns: f64,
+}
+
+impl Inflation {
+    /// With the noise that versions have for themselves.
+    pub(crate) fn with_noise(self, factor: impl Fn(Rail) -> f64) -> Self {
+        Self {
+            failed: self.failed * factor(Rail::Failed),
+            slow: std::array::from_fn(|q| self.slow[q] * factor(Rail::Slow(q))),
+            ..self
+        }
+    }
 }
 
 /// Sums by entity, and what their variance would be if events were independent.
@@ -81,12 +103,13 @@ impl Alike {
         is_known(self.known, rail)
     }
 
-    /// The design effects that are measured, of failures, latency and losses; 1 where events name no entity.
-    pub(crate) fn measured(&self) -> [f64; 3] {
+    /// The design effects that are measured; 1 where events name no entity.
+    pub(crate) fn measured(&self) -> Inflation {
         let (traffic, labels) = self.known;
         let of_traffic = [design_effect(&self.failed[0], &self.failed[1]), self.steps.design_effect()];
         let [failed, slow] = of_traffic.map(|effect| if traffic { effect } else { 1.0 });
-        [failed, slow, if labels { self.losses.design_effect() } else { 1.0 }]
+        let losses = if labels { self.losses.design_effect() } else { 1.0 };
+        Inflation { failed, slow: [slow; 3], losses, columns: failed.max(slow) }
     }
 
     /// The design effects of guardrails as they stand.

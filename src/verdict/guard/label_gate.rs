@@ -17,8 +17,8 @@ use crate::metric::view::Views;
 use crate::summary::Quality;
 use crate::verdict::finding::{Validity, Verdict};
 use crate::verdict::guard::number::{count, e_value, float, rounded};
+use crate::verdict::guard::rails::watch::Both;
 use crate::verdict::guard::scene::Scene;
-use crate::verdict::guard::watch::Both;
 
 /// How much smaller one version's coverage may be than the other's.
 const COVERAGE_MIN: f64 = 0.9;

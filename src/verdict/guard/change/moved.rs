@@ -7,31 +7,41 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::infer::overdispersion::{Contrast, Overdispersion};
+
 /// Jumps in the unit of the difference.
 const JUMPS: [f64; 8] = [-1.0, -0.5, -0.25, -0.12, 0.12, 0.25, 0.5, 1.0];
 /// Number of alternatives.
 pub(super) const PARTS: usize = JUMPS.len();
 
 /// The level of a difference so far.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Usual {
     /// Sum of `difference / variance`.
     weighted: f64,
     /// Sum of `1 / variance`.
     precision: f64,
+    /// How it varies beyond what counts explain.
+    noise: Overdispersion,
 }
 
 impl Usual {
-    /// Takes the difference of one window and its variance; `ln e` of each jump.
-    pub(crate) fn update(&mut self, (difference, variance): (f64, f64)) -> [f64; PARTS] {
-        let before = *self;
+    /// By how much noise of a version's own widens the next difference, worth so many events.
+    pub(crate) fn noise(&self, weight: f64) -> f64 {
+        self.noise.factor(weight, &Overdispersion::default())
+    }
+
+    /// Takes the difference of one window, its variance and the events it is worth; `ln e` of each jump.
+    pub(crate) fn update(&mut self, (difference, variance): (f64, f64), weight: f64) -> [f64; PARTS] {
+        let (weighted, precision) = (self.weighted, self.precision);
         self.weighted += difference / variance;
         self.precision += 1.0 / variance;
-        if before.precision <= 0.0 {
+        self.noise.update(Contrast { z: difference / variance.sqrt(), weight });
+        if precision <= 0.0 {
             return [0.0; PARTS];
         }
-        let error = (variance + 1.0 / before.precision).sqrt();
-        let z = (difference - before.weighted / before.precision) / error;
+        let error = (variance + 1.0 / precision).sqrt();
+        let z = (difference - weighted / precision) / error;
         JUMPS.map(|jump| jump / error * z - jump * jump / (2.0 * error * error))
     }
 }
@@ -43,11 +53,11 @@ mod tests {
     #[test]
     fn a_level_is_no_evidence_and_a_jump_is() {
         let mut usual = Usual::default();
-        assert!(usual.update((0.8, 0.02)).iter().all(|log_e| log_e.abs() < 1e-300));
+        assert!(usual.update((0.8, 0.02), 50.0).iter().all(|log_e| log_e.abs() < 1e-300));
         for _ in 0..20 {
-            assert!(usual.update((0.8, 0.02)).iter().all(|log_e| *log_e < 0.0));
+            assert!(usual.update((0.8, 0.02), 50.0).iter().all(|log_e| *log_e < 0.0));
         }
-        let jumped = usual.update((1.3, 0.02));
+        let jumped = usual.update((1.3, 0.02), 50.0);
         assert!(jumped[6] > 5.0 && jumped[0] < -20.0, "{jumped:?}");
     }
 }

@@ -14,12 +14,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::infer::hx::{Direction, Hx, HxPlan};
-use crate::infer::interval::{Interval, anytime};
+use crate::infer::interval::RateRatio;
 use crate::infer::two_sample::{Arm, log_e_margin};
 use crate::plan::GuardPlan;
-use crate::verdict::guard::limit::log_likelihood_ratio;
 use crate::verdict::guard::number::{count, e_value, float};
-use crate::verdict::guard::rail::{Asked, Rail};
+use crate::verdict::guard::rails::rail::{Asked, Rail};
 
 /// Share of the evidence of safety that goes to "negligible".
 const OF_NEGLIGIBLE: f64 = 0.1;
@@ -43,7 +42,8 @@ pub(crate) struct Terms<'a> {
 impl Terms<'_> {
     /// Caps are set for the level at which this guardrail alone would decide.
     fn plan(self, direction: Direction, asked: Asked) -> HxPlan {
-        let alpha = if direction == Direction::Harm { self.guard.alpha * self.weight } else { self.guard.beta };
+        let alpha =
+            if direction == Direction::Harm { self.guard.alpha_always() * self.weight } else { self.guard.beta };
         let Self { guard, rail, windows_min, .. } = self;
         HxPlan { alpha, margin: rail.ratio(guard, asked), direction, planned: guard.planned, windows_min }
     }
@@ -67,8 +67,8 @@ pub(crate) struct Record {
 pub(crate) struct Tally {
     pub(crate) candidate: Arm,
     pub(crate) baseline: Arm,
-    /// Mantel-Haenszel sums over windows: `x_c n_b / n`, `x_b n_c / n`, and the numerator of their log ratio's variance.
-    sums: (f64, f64, f64),
+    /// The candidate's rate over the baseline's, every window on its own.
+    pub(crate) ratio: RateRatio,
     pub(crate) windows: u32,
 }
 
@@ -86,17 +86,18 @@ impl Record {
         }
     }
 
-    /// Takes one window: the counts that the margin asks for, and those without a margin.
-    pub(crate) fn update(&mut self, terms: Terms<'_>, margin: Arms, no_margin: Arms, deff: f64) {
+    /// Takes one window: the counts that the margin asks for, and those without a margin. `deff` is the design effect of
+    /// entities, `noise` what the window's evidence is divided by besides.
+    pub(crate) fn update(&mut self, terms: Terms<'_>, margin: Arms, no_margin: Arms, deff: f64, noise: f64) {
         let safety = terms.plan(Direction::Safety, Asked::Margin);
-        self.harm.update(&terms.plan(Direction::Harm, Asked::Margin), margin.0, margin.1, deff);
-        self.worse.update(&terms.plan(Direction::Harm, Asked::NoMargin), no_margin.0, no_margin.1, deff);
-        self.safe.update(&safety, margin.0, margin.1, deff);
+        self.harm.update(&terms.plan(Direction::Harm, Asked::Margin), margin.0, margin.1, deff, noise);
+        self.worse.update(&terms.plan(Direction::Harm, Asked::NoMargin), no_margin.0, no_margin.1, deff, noise);
+        self.safe.update(&safety, margin.0, margin.1, deff, noise);
         if let Some(again) = &mut self.again {
-            again.update(&safety, margin.0, margin.1, deff);
+            again.update(&safety, margin.0, margin.1, deff, noise);
         }
         let bound = terms.guard.negligible;
-        self.negligible += log_likelihood_ratio(margin.0, bound / 2.0, bound);
+        self.negligible += margin.0.log_ratio(bound / 2.0, bound) / noise;
         self.deff = deff.max(1.0);
         self.tally.add(margin);
     }
@@ -159,41 +160,12 @@ impl Tally {
     fn add(&mut self, (candidate, baseline): Arms) {
         self.candidate = self.candidate.plus(candidate);
         self.baseline = self.baseline.plus(baseline);
-        let (n_c, n_b) = (count(candidate.n), count(baseline.n));
-        let n = n_c + n_b;
-        if n_c > 0.0 && n_b > 0.0 {
-            self.windows += 1;
-            self.sums.0 += candidate.x * n_b / n;
-            self.sums.1 += baseline.x * n_c / n;
-            self.sums.2 += ((candidate.x + baseline.x) * n_c * n_b - candidate.x * baseline.x * n) / (n * n);
-        }
+        self.ratio.update(candidate, baseline);
+        self.windows += u32::from(candidate.n > 0 && baseline.n > 0);
     }
 
     /// Events that are shares' numerators, both arms.
     pub(crate) fn rare(&self) -> f64 {
         self.candidate.x + self.baseline.x
-    }
-
-    /// The candidate's rate over the baseline's, every window on its own (Mantel and Haenszel, JNCI 22, 1959); `None` before
-    /// the baseline has any.
-    pub(crate) fn ratio(&self) -> Option<f64> {
-        (self.sums.1 > 0.0).then(|| self.sums.0 / self.sums.1)
-    }
-
-    /// Where the ratio lies, whenever one looks, with the variance of Greenland and Robins (Biometrics 41, 1985), inflated by
-    /// the design effect. Asymptotic: to be shown, not to decide on.
-    pub(crate) fn interval(&self, deff: f64, alpha: f64) -> Option<(f64, f64)> {
-        let product = self.sums.0 * self.sums.1;
-        let (ratio, variance) = (self.ratio()?, self.sums.2 / product * deff);
-        (product > 0.0 && variance > 0.0).then(|| {
-            let Interval { low, high, .. } = anytime(libm::log(ratio), variance, alpha);
-            (libm::exp(low), libm::exp(high))
-        })
-    }
-
-    /// Both arms' rates.
-    pub(crate) fn rates(&self) -> (f64, f64) {
-        let rate = |arm: Arm| arm.x / count(arm.n.max(1));
-        (rate(self.candidate), rate(self.baseline))
     }
 }

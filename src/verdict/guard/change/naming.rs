@@ -8,10 +8,12 @@
 //! **Names** the sensors that stand out by the e-d-BH rule, the largest `k` of which each has a weighted `R` of at least `A / k`
 //! (Dandapanthula and Ramdas, "Multiple testing in multi-stream sequential change detection", 2025), and always the first.
 
-use super::change::{Contribution, Detector, Gathered};
+use super::detector::{Contribution, Detector, Gathered};
+use crate::infer::multiplicity::e_d_bh;
 use crate::plan::Action;
 use crate::verdict::decision::{Evidence, Reason};
 use crate::verdict::finding::Finding;
+use crate::verdict::guard::number::float;
 use crate::verdict::judged::Judged;
 
 /// The name of this guard in findings and evidence.
@@ -26,11 +28,14 @@ const R_MAX: f64 = 1e300;
 impl Detector {
     /// What all evidence so far calls for: to contain the candidate, to warn of it, or nothing.
     pub(crate) fn finding(&self, gathered: &mut Gathered, judged: &Judged<'_>, baseline: &str) -> Option<Finding> {
+        self.settle(gathered);
         let change = self.change(gathered);
         gathered.spend();
         let (patience, warn_at) = (self.guard().patience(), self.warn_at());
         let (action, named, value) = if change.value >= patience {
-            (Action::Contain, named(&change.by, patience), change.value)
+            let named = named(&change.by, patience);
+            gathered.doubt(named);
+            (Action::Contain, named, change.value)
         } else if change.value >= warn_at {
             (Action::Warn, &change.by[..1], change.value)
         } else if change.at_once >= warn_at {
@@ -110,9 +115,10 @@ impl Contribution<'_> {
 
 /// The sensors that stand out, of all in order of what they contribute.
 fn named<'a, 'b>(by: &'b [Contribution<'a>], patience: f64) -> &'b [Contribution<'a>] {
-    let stands_out = |&k: &usize| by[k - 1].share() * float(k) >= patience;
-    let k = (1..=by.len().min(NAMED_MAX)).rev().find(stands_out).unwrap_or(1);
-    &by[..k.min(by.len())]
+    let log_r: Vec<f64> = by.iter().map(|one| libm::log(one.r)).collect();
+    let weights: Vec<f64> = by.iter().map(|one| one.sensor.weight * float(by.len())).collect();
+    let k = e_d_bh(&log_r, &weights, patience).len();
+    &by[..k.clamp(1, NAMED_MAX).min(by.len())]
 }
 
 fn text(action: Action, named: &[Contribution<'_>], value: f64, patience: f64) -> String {
@@ -126,14 +132,9 @@ fn text(action: Action, named: &[Contribution<'_>], value: f64, patience: f64) -
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "few sensors")]
-fn float(k: usize) -> f64 {
-    k as f64
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::change::Seen;
+    use super::super::detector::Seen;
     use super::super::sensor::{Look, Sensor};
     use super::*;
 

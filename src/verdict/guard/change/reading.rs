@@ -3,7 +3,7 @@
 //! Every reading conditions on the pooled window (`infer::contrast`), so what the hour, the season or an incident does to both
 //! versions is no evidence.
 //!
-//! **State**: none but what earlier windows looked like (`change::Before`). **Cost**: normal scores once per column and
+//! **State**: none but what earlier windows looked like (`detector::Before`). **Cost**: normal scores once per column and
 //! window, about a microsecond per alternative.
 
 use std::cell::OnceCell;
@@ -11,9 +11,10 @@ use std::cell::OnceCell;
 use crate::infer::contrast::{Split, difference, log_e_rate, log_e_tilt, normal_scores, squared};
 use crate::plan::{GuardPlan, Role};
 use crate::summary::{Category, Quality, Traffic};
-use crate::verdict::guard::change::Before;
-use crate::verdict::guard::sensor::{Look, Place};
-use crate::verdict::guard::{Pair, labels};
+use crate::verdict::guard::Pair;
+use crate::verdict::guard::change::detector::Before;
+use crate::verdict::guard::change::labels;
+use crate::verdict::guard::change::sensor::{Look, OF_LATENCY, Place};
 
 /// Log odds ratios of a rate that must not rise.
 pub(super) const WORSE: [f64; 4] = [0.3, 0.7, 1.4, 2.3];
@@ -40,6 +41,8 @@ pub(crate) struct Reading {
     pub(crate) difference: f64,
     /// Events of the candidate and the baseline.
     pub(crate) n: (u64, u64),
+    /// What the evidence is divided by at least.
+    pub(crate) noise: f64,
 }
 
 /// Values of one column by normal score: where they lie, and how far from the middle.
@@ -84,8 +87,12 @@ impl<'a> Sight<'a> {
             Look::Moved(index, moment, place) => {
                 let scored = self.scored(index)?;
                 let (difference, variance) = difference([&scored.location, &scored.spread][moment])?;
-                let log_es = before.usual[place][moment].update((difference, variance)).to_vec();
-                Some(Reading { log_es, difference, n: scored.n })
+                let usual = &mut before.usual[place][moment];
+                let (n_c, n_b) = (float(scored.n.0), float(scored.n.1));
+                let weight = n_c * n_b / (n_c + n_b);
+                let noise = if place == OF_LATENCY { usual.noise(weight) } else { 1.0 };
+                let log_es = usual.update((difference, variance), weight).to_vec();
+                Some(Reading { log_es, difference, n: scored.n, noise })
             }
             Look::Residual | Look::Loss => None,
         }
@@ -135,7 +142,7 @@ impl<'a> Sight<'a> {
             _ => thetas.iter().map(|&theta| log_e_tilt(groups, theta)).collect(),
         };
         let difference = difference(groups).map_or(0.0, |(difference, _)| difference);
-        Some(Reading { log_es, difference, n: scored.n })
+        Some(Reading { log_es, difference, n: scored.n, noise: 1.0 })
     }
 }
 
@@ -158,6 +165,7 @@ fn rate((x_c, n_c): (u64, u64), (x_b, n_b): (u64, u64), thetas: &[f64]) -> Optio
         log_es: log_e_rate(marked, other, thetas),
         difference: float(x_c) / float(n_c) - float(x_b) / float(n_b),
         n: (n_c, n_b),
+        noise: 1.0,
     })
 }
 
@@ -186,6 +194,7 @@ fn categories(guard: &GuardPlan, candidate: &Category, baseline: &Category) -> O
         difference: rates.iter().map(|rate| rate.difference.abs()).sum::<f64>() / 2.0,
         log_es: rates.into_iter().flat_map(|rate| rate.log_es).collect(),
         n: (n_c, n_b),
+        noise: 1.0,
     })
 }
 

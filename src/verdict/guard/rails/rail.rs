@@ -16,7 +16,7 @@ use crate::verdict::guard::Pair;
 use crate::verdict::guard::number::{count, float, floor};
 
 /// Quantiles whose exceedances are compared: latency, and absolute errors.
-const SLOW: [f64; 3] = [0.5, 0.9, 0.99];
+pub(crate) const SLOW: [f64; 3] = [0.5, 0.9, 0.99];
 const OFF: [f64; 2] = [0.5, 0.9];
 /// How quickly thresholds follow the baseline version.
 const FOLLOW: f64 = 0.2;

@@ -1,6 +1,7 @@
 //! What the guardrails call for.
 //!
 //! * **Rollback** when the evidence that some guardrail is worse than its margin reaches `1 / alpha`.
+//! * Both, too, when the last look finds it (`last_look`), where the plan has one.
 //! * **Contain** when the evidence that some guardrail is worse at all does; once those that stand out have been shown to
 //!   be within their margins all the same (evidence gathered since), this is a **warning**.
 //! * **Safe** when every guardrail of all traffic is shown to keep its margin, each at level `beta`: promoting needs all of
@@ -8,16 +9,17 @@
 //!   Berger, Technometrics 24, 1982).
 //! * **Cleared** when nothing restricts and the evidence of harm is below a tenth of what acts, or refuted.
 //!
-//! The guardrails that stand out are those listed by the e-BH rule at 10 % (Wang and Ramdas, JRSSB 84, 2022), and the
-//! first always.
+//! As many guardrails are named as the closed e-BH rule lists at 10 % (`infer::multiplicity`), and one always: those that
+//! contribute most.
 
+use crate::infer::multiplicity::closed_e_bh;
 use crate::plan::Action;
 use crate::verdict::decision::Evidence;
 use crate::verdict::finding::Verdict;
-use crate::verdict::guard::number::{count, e_value, float};
-use crate::verdict::guard::rail::Asked;
+use crate::verdict::guard::number::{count, e_value};
+use crate::verdict::guard::rails::rail::Asked;
+use crate::verdict::guard::rails::watch::{Rails, Watch, Watched};
 use crate::verdict::guard::scene::{Scene, reason};
-use crate::verdict::guard::watch::{Rails, Watch, Watched};
 
 const SOURCE: &str = "guardrails";
 /// Evidence this many times weaker than what acts is worth suspicion.
@@ -32,22 +34,24 @@ const RARE_MIN: f64 = 20.0;
 impl Rails {
     /// Adds what all evidence so far calls for.
     pub(crate) fn rule(&self, watched: &mut Watched, scene: Scene<'_, '_>, verdict: &mut Verdict) {
-        let enough = 1.0 / self.guard.alpha;
-        let harm = self.total(watched, Asked::Margin);
-        let worse = self.total(watched, Asked::NoMargin);
-        verdict.spend("rollback", self.guard.alpha, harm);
-        verdict.spend("contain", self.guard.alpha, worse);
-        let suspicious = harm.max(worse) >= SUSPICION * enough;
-        if harm.max(worse) >= enough || !suspicious {
+        let (alpha, enough) = (self.guard.alpha_always(), 1.0 / self.guard.alpha_always());
+        let [harm, worse] = [Asked::Margin, Asked::NoMargin].map(|asked| self.total(watched, asked));
+        verdict.spend("rollback", alpha, harm);
+        verdict.spend("contain", alpha, worse);
+        watched.last_look.account(&self.guard, verdict);
+        let harmful = harm >= enough || watched.last_look.found(Asked::Margin);
+        let worsened = worse >= enough || watched.last_look.found(Asked::NoMargin);
+        let suspicious = harmful || worsened || harm.max(worse) >= SUSPICION * enough;
+        if harmful || worsened || !suspicious {
             self.remember(watched, suspicious);
         }
         verdict.suspicious |= suspicious;
-        if harm >= enough {
+        if harmful {
             self.find(Action::Rollback, watched, scene, verdict, Asked::Margin);
             verdict.cleared = false;
         } else if suspicious {
             let refuted = self.named(watched, Asked::NoMargin).iter().all(|watch| watch.record.is_refuted(watch.terms));
-            if worse >= enough {
+            if worsened {
                 let action = if refuted { Action::Warn } else { Action::Contain };
                 self.find(action, watched, scene, verdict, Asked::NoMargin);
             }
@@ -68,12 +72,13 @@ impl Rails {
 
     /// The guardrails that stand out, first the one with the most evidence.
     fn named<'a>(&'a self, watched: &'a Watched, asked: Asked) -> Vec<Watch<'a>> {
-        let mut by: Vec<(f64, Watch<'a>)> =
-            self.watches(watched).map(|watch| (watch.terms.weight * e_value(watch.log_e(asked)), watch)).collect();
-        by.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-        let stands_out = |&k: &usize| by[k - 1].0 * float(k) >= 1.0 / NAMED_FALSELY;
-        let k = (1..=by.len().min(NAMED_MAX)).rev().find(stands_out).unwrap_or(1);
-        by.into_iter().take(k).map(|(_, watch)| watch).collect()
+        let all: Vec<Watch<'a>> = self.watches(watched).collect();
+        let log_e: Vec<f64> = all.iter().map(|watch| watch.log_e(asked)).collect();
+        let k = closed_e_bh(&log_e, NAMED_FALSELY).len().clamp(1, NAMED_MAX);
+        let contributes = |&place: &usize| libm::log(all[place].terms.weight) + log_e[place];
+        let mut by: Vec<usize> = (0..all.len()).collect();
+        by.sort_by(|a, b| contributes(b).total_cmp(&contributes(a)));
+        by.into_iter().take(k).map(|place| all[place]).collect()
     }
 
     fn find(&self, action: Action, watched: &Watched, scene: Scene<'_, '_>, verdict: &mut Verdict, asked: Asked) {
@@ -115,8 +120,8 @@ impl Watch<'_> {
     /// One clause that says what both versions did.
     fn describe(&self) -> String {
         let tally = &self.record.tally;
-        let (candidate, baseline) = tally.rates();
-        let ratio = tally.ratio().map_or(String::new(), |ratio| format!(", x{ratio:.2}"));
+        let (candidate, baseline) = (tally.candidate.rate(), tally.baseline.rate());
+        let ratio = tally.ratio.value().map_or(String::new(), |ratio| format!(", x{ratio:.2}"));
         let margin = self.terms.rail.margin(self.terms.guard);
         let what = self.terms.rail.describe();
         format!("{} ({what} {candidate:.4} against {baseline:.4}{ratio}; margin x{margin})", self.name())
@@ -125,16 +130,16 @@ impl Watch<'_> {
     fn evidence(&self, scene: Scene<'_, '_>) -> Evidence {
         let Self { terms, record, segment } = *self;
         let tally = &record.tally;
-        let (candidate, baseline) = tally.rates();
-        let shown = tally.ratio().filter(|_| tally.rare() >= RARE_MIN);
-        let interval = shown.and_then(|_| tally.interval(record.deff(), terms.guard.alpha));
+        let (candidate, baseline) = (tally.candidate.rate(), tally.baseline.rate());
+        let shown = tally.ratio.value().filter(|_| tally.rare() >= RARE_MIN);
+        let interval = tally.ratio.interval(record.deff(), terms.guard.alpha);
         Evidence {
             metric: terms.rail.metric().to_owned(),
             segment: segment.to_owned(),
             convention: if shown.is_some() { "ratio" } else { "difference" }.to_owned(),
             estimate: shown.unwrap_or(candidate - baseline),
-            lo: interval.map(|(lo, _)| lo),
-            hi: interval.map(|(_, hi)| hi),
+            lo: interval.map(|interval| interval.low),
+            hi: interval.map(|interval| interval.high),
             bound: terms.rail.margin(terms.guard),
             alpha: Some(terms.guard.alpha * terms.weight),
             margin: Some(terms.rail.margin(terms.guard)),

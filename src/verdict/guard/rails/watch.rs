@@ -21,10 +21,12 @@ use crate::metric::view::{ViewKey, Views};
 use crate::plan::{GuardPlan, Plan};
 use crate::summary::{Quality, Traffic};
 use crate::verdict::guard::Pair;
-use crate::verdict::guard::alike::Alike;
 use crate::verdict::guard::number::e_value;
-use crate::verdict::guard::rail::{Asked, Rail, Thresholds, rails};
-use crate::verdict::guard::record::{Arms, Record, Terms};
+use crate::verdict::guard::rails::entities::{Alike, Inflation};
+use crate::verdict::guard::rails::last_look::LastLook;
+use crate::verdict::guard::rails::noise::{History, Noise};
+use crate::verdict::guard::rails::rail::{Asked, Rail, Thresholds, rails};
+use crate::verdict::guard::rails::record::{Arms, Record, Terms};
 
 /// Segments that wait for a place: a bound on state only.
 const WAITING_MAX: usize = 256;
@@ -32,16 +34,17 @@ const WAITING_MAX: usize = 256;
 /// The guardrails of a plan.
 #[derive(Debug, Clone)]
 pub(crate) struct Rails {
-    pub(super) guard: GuardPlan,
-    pub(super) of: Vec<(Rail, f64)>,
+    pub(crate) guard: GuardPlan,
+    pub(crate) of: Vec<(Rail, f64)>,
     /// Places for segments; none without segments.
-    pub(super) places: u32,
+    pub(crate) places: u32,
 }
 
 /// What is known about all of them.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Watched {
     pub(crate) alike: Alike,
+    pub(crate) last_look: LastLook,
     all: View,
     segments: BTreeMap<String, View>,
     waiting: BTreeMap<String, u64>,
@@ -52,6 +55,7 @@ pub(crate) struct Watched {
 struct View {
     records: Vec<Record>,
     thresholds: Thresholds,
+    noise: Noise,
 }
 
 /// One guardrail of one view, with what is known about it.
@@ -101,17 +105,25 @@ impl Rails {
     }
 
     /// Takes the traffic of a window.
-    pub(crate) fn traffic(&self, watched: &mut Watched, both: &Both<'_, Traffic>) {
+    pub(crate) fn traffic(&self, watched: &mut Watched, both: &Both<'_, Traffic>, history: &History) {
         let Some(pair) = both.pair("") else { return };
         watched.alike.traffic(pair);
         self.admit(watched, both);
         let effect = watched.alike.effects(&self.guard);
         let guard = &self.guard;
+        watched.last_look.update(&self.of, guard, pair, &watched.all.thresholds, &effect);
         each_view(watched, both, |segment, view, pair| {
-            let View { thresholds, .. } = *view;
-            self.look(view, segment, &effect, |rail, asked| rail.traffic(guard, asked, pair, &thresholds));
+            let (thresholds, noise) = (view.thresholds, view.noise.clone());
+            let inflation = |rail| (effect(rail), noise.factor(rail, pair, history));
+            self.look(view, segment, &inflation, |rail, asked| rail.traffic(guard, asked, pair, &thresholds));
+            view.noise.update(guard, pair, &thresholds);
             view.thresholds.follow_traffic(pair.baseline);
         });
+    }
+
+    /// What evidence of a change in the next window is deflated by, as earlier windows say.
+    pub(crate) fn inflation(&self, watched: &Watched, pair: Pair<'_, Traffic>, history: &History) -> Inflation {
+        watched.alike.measured().with_noise(|rail| watched.all.noise.factor(rail, pair, history))
     }
 
     /// Takes the labels of a window.
@@ -121,8 +133,9 @@ impl Rails {
         let effect = watched.alike.effects(&self.guard);
         let guard = &self.guard;
         each_view(watched, both, |segment, view, pair| {
-            let View { thresholds, .. } = *view;
-            self.look(view, segment, &effect, |rail, asked| rail.labels(guard, asked, pair, &thresholds));
+            let thresholds = view.thresholds;
+            let inflation = |rail| (effect(rail), 1.0);
+            self.look(view, segment, &inflation, |rail, asked| rail.labels(guard, asked, pair, &thresholds));
             view.thresholds.follow_labels(pair.baseline);
         });
     }
@@ -131,7 +144,7 @@ impl Rails {
         &self,
         view: &mut View,
         segment: &str,
-        effect: &dyn Fn(Rail) -> f64,
+        inflation: &dyn Fn(Rail) -> (f64, f64),
         arms: impl Fn(Rail, Asked) -> Option<Arms>,
     ) {
         for (index, &rail) in self.of.iter().enumerate() {
@@ -140,7 +153,8 @@ impl Rails {
                 view.records.push(Record::new(terms));
             }
             if let Some((margin, no_margin)) = arms(rail.0, Asked::Margin).zip(arms(rail.0, Asked::NoMargin)) {
-                view.records[index].update(terms, margin, no_margin, effect(rail.0));
+                let (deff, noise) = inflation(rail.0);
+                view.records[index].update(terms, margin, no_margin, deff, noise);
             }
         }
     }
