@@ -75,7 +75,9 @@ fn parquet_with_labels_in_another_file() {
 fn json_lines_with_nested_paths_and_several_topics() {
     let made = replayed(&[data("house-prices.jsonl")]);
     assert_eq!(made.refused, 0, "{}", made.text);
-    for line in ["task: regression", "model.version", "property.floor_area_m2", "has_garden: property.has_garden"] {
+    for line in
+        ["id: valuation_id", "version: model.version", "property.floor_area_m2", "has_garden: property.has_garden"]
+    {
         assert!(made.text.contains(line), "`{line}` is not in\n{}", made.text);
     }
     assert!(!made.effects.windows.is_empty());
