@@ -44,7 +44,9 @@ fn lower_end(control: &[f64], experiment: &[f64], shifts: &[f64]) -> f64 {
 fn ties(control: &[f64], experiment: &[f64]) -> f64 {
     let mut all: Vec<f64> = control.iter().chain(experiment).copied().collect();
     all.sort_by(f64::total_cmp);
-    let sizes = all.chunk_by(|a, b| a == b).map(|group| f64::from(u32::try_from(group.len()).expect("few points")));
+    let sizes = all
+        .chunk_by(|a, b| a.total_cmp(b).is_eq())
+        .map(|group| f64::from(u32::try_from(group.len()).expect("few points")));
     sizes.map(|size| size * size * size - size).sum()
 }
 

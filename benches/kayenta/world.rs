@@ -72,12 +72,11 @@ impl World {
         let mut level = LEVEL * (own + libm::sqrt(self.common) * self.levels[2]);
         let mut errors = if matches!(self.wrong, Wrong::Fails(_)) { 0.0 } else { ERRORS };
         match wrong {
-            Wrong::Nothing => {}
             Wrong::Slower(factor) => level += libm::log(factor),
             Wrong::Tail(share) if self.rng.chance(share) => level += libm::log(4.0),
-            Wrong::Tail(_) => {}
             Wrong::Spread(factor) => level *= factor,
             Wrong::Fails(share) => errors = share,
+            Wrong::Nothing | Wrong::Tail(_) => {}
         }
         let (mut sum, mut failures) = (0.0, 0.0);
         for _ in 0..REQUESTS {

@@ -137,10 +137,12 @@ impl Overdispersion {
     /// `D` of the next window, if it has this weight; `history` is the baseline version's own.
     #[must_use]
     pub fn factor(&self, weight: f64, history: &Self) -> f64 {
-        let sums = self.sums();
-        let past = history.everything().noise(1.0).doubled();
+        let (sums, before) = (self.sums(), history.everything());
+        let past = if before.stands_out() { before.noise().doubled() } else { Noise::default() };
         // Noise that history knows of is expected, and need not stand out again.
-        let seen = sums.noise(if past.per_event > 0.0 { 0.0 } else { STANDS_OUT });
+        let settled = sums.blocks + 1 >= BLOCKS_MIN || sums.steps_stand_out();
+        let counts = past.per_event > 0.0 || (sums.stands_out() && settled);
+        let seen = if counts { sums.noise() } else { Noise::default() };
         let holds = sums.windows < LEARNT || sums.excess() >= HOLDS * past.per_event;
         let of_past = if holds { past.factor(weight) } else { 1.0 };
         seen.factor(weight).max(of_past)
@@ -213,14 +215,20 @@ impl Sums {
         if self.weight > 0.0 { (self.variance() - 1.0).max(0.0) * f64::from(self.windows) / self.weight } else { 0.0 }
     }
 
-    /// What stands out by so many standard errors. Of a contrast of which nothing is known and no block could be left out, it must
-    /// do so from neighbour to neighbour, too.
-    fn noise(&self, errors: f64) -> Noise {
-        let (variance, freedom) = (self.variance(), self.freedom());
-        let stands_out = variance > 1.0 + errors * (2.0 / freedom).sqrt();
-        let steps_stand_out = self.steps / freedom > 1.0 + STEPS_STAND_OUT * (3.0 / freedom).sqrt();
-        let doubtful = errors >= STANDS_OUT && self.blocks + 1 < BLOCKS_MIN && !steps_stand_out;
-        if self.windows == 0 || !stands_out || doubtful {
+    /// Whether variance is more than counts explain.
+    fn stands_out(&self) -> bool {
+        self.windows > 0 && self.variance() > 1.0 + STANDS_OUT * (2.0 / self.freedom()).sqrt()
+    }
+
+    /// Whether it is from neighbour to neighbour, too.
+    fn steps_stand_out(&self) -> bool {
+        self.steps / self.freedom() > 1.0 + STEPS_STAND_OUT * (3.0 / self.freedom()).sqrt()
+    }
+
+    /// What counts do not explain, be it much or little.
+    fn noise(&self) -> Noise {
+        let variance = self.variance();
+        if variance <= 1.0 {
             return Noise::default();
         }
         // Counts' own variance does not last: what lasts is a part of the excess.
@@ -304,12 +312,13 @@ mod tests {
         })
     }
 
+    /// Two standard errors let one stream in thirty be tempered for nothing.
     #[test]
     fn counts_that_explain_everything_are_left_alone() {
         let factors =
             (0..200).map(|seed| learnt(Stream::new(seed, 0.0, 0.0), 60).factor(WEIGHT, &Overdispersion::default()));
         let (plain, mean) = factors.fold((0, 0.0), |(plain, sum), f| (plain + u32::from(f <= 1.0), sum + f / 200.0));
-        assert!(plain >= 190 && mean < 1.1, "seeds 0..200: {plain} plain, mean {mean}");
+        assert!(plain >= 190 && mean < 1.25, "seeds 0..200: {plain} plain, mean {mean}");
     }
 
     #[test]
@@ -354,7 +363,7 @@ mod tests {
     fn a_season_in_history_is_forgotten() {
         let history = learnt(Stream::new(3, 20.0, 0.9), 100);
         let factor = |windows| learnt(Stream::new(4, 0.0, 0.0), windows).factor(WEIGHT, &history);
-        assert!(factor(10) > 10.0 && (factor(80) - 1.0).abs() < 1e-12, "{} {}", factor(10), factor(80));
+        assert!(factor(10) > 10.0 && factor(80) < 1.5, "{} {}", factor(10), factor(80));
     }
 
     #[test]

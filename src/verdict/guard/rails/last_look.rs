@@ -143,9 +143,9 @@ mod tests {
 
     #[test]
     fn what_is_within_the_margin_is_only_worse_at_all() {
-        let look = after(40, 11, 10);
+        let look = after(40, 110, 100);
         assert!(look.found(Asked::NoMargin) && !look.found(Asked::Margin));
-        assert!(after(40, 15, 10).found(Asked::Margin));
+        assert!(after(40, 150, 100).found(Asked::Margin));
         let mut verdict = Verdict::default();
         look.account(&GuardPlan { final_look: true, ..GuardPlan::default() }, &mut verdict);
         let acts: Vec<bool> = verdict.ledger.iter().map(|line| line.e_value >= line.threshold).collect();
