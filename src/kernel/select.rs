@@ -32,11 +32,11 @@ impl<'a> Rows<'a> {
     /// Takes increasing rows.
     #[must_use]
     pub fn new(list: &'a [u32]) -> Self {
-        let (Some(&first), Some(&last)) = (list.first(), list.last()) else { return Self { list, bits: Vec::new() } };
+        let (Some(&low), Some(&high)) = (list.first(), list.last()) else { return Self { list, bits: Vec::new() } };
         let mut bits = Vec::new();
-        if list.len() * DENSE > (last - first) as usize {
-            let from = first as usize / WORD;
-            bits.resize(last as usize / WORD + 1 - from, 0);
+        if list.len() * DENSE > (high - low) as usize {
+            let from = low as usize / WORD;
+            bits.resize(high as usize / WORD + 1 - from, 0);
             list.iter().for_each(|&row| bits[row as usize / WORD - from] |= 1 << (row as usize % WORD));
         }
         Self { list, bits }
