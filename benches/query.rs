@@ -1,7 +1,7 @@
 //! How long a question about one model and one day takes over a store of 90 days, 20 models and 50 features, and one about one
 //! feature over all days. The store is made first, with windows of an hour, two versions and two metrics.
 //!
-//! `cargo bench --profile dev --bench query` measures without building DataFusion in release.
+//! `cargo bench --profile dev --bench query` measures without building `DataFusion` in release.
 
 mod common;
 
@@ -83,7 +83,9 @@ fn windows(start: Micros, models: usize, features: usize, seeded: &mut Seeded) -
     let mut rows = Vec::new();
     for model in 0..models {
         for (version, metric) in [("v1", "psi"), ("v1", "ks"), ("v2", "psi"), ("v2", "ks")] {
-            rows.extend((0..features).map(|feature| row(start, (model, version, metric, feature), seeded.unit())));
+            rows.extend(
+                (0..features).map(|feature| row(start, (model, version, metric, feature), seeded.normal().abs())),
+            );
         }
     }
     rows

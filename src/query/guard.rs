@@ -36,7 +36,7 @@ pub(super) fn statement(state: &SessionState, sql: &str) -> Result<Statement> {
     match refused(&statement) {
         None => Ok(statement),
         Some(what) => Err(Error::user(format!("{what} is refused: queries only read"))
-            .hint("SELECT, WITH, VALUES, EXPLAIN, SHOW TABLES, SHOW FUNCTIONS and DESCRIBE are answered")),
+            .hint("SELECT, WITH, VALUES, EXPLAIN, SHOW TABLES and DESCRIBE are answered")),
     }
 }
 
@@ -63,7 +63,6 @@ fn refused_sql(statement: &ast::Statement) -> Option<String> {
     match statement {
         ast::Statement::Query(query) => refused_body(&query.body),
         ast::Statement::ShowTables { .. }
-        | ast::Statement::ShowFunctions { .. }
         | ast::Statement::ShowColumns { .. }
         | ast::Statement::ExplainTable { .. } => None,
         ast::Statement::Explain { statement, .. } => refused_sql(statement),

@@ -223,9 +223,10 @@ pub(super) fn explained(error: DataFusionError) -> Error {
                 .hint("check that the file is there, whole");
         }
         DataFusionError::Internal(_) => return Error::internal("the query failed").because(root.strip_backtrace()),
-        _ => {
-            ("the query cannot be answered", "DESCRIBE a table to see its columns, SHOW FUNCTIONS to see what there is")
-        }
+        _ => (
+            "the query cannot be answered",
+            "DESCRIBE a table to see its columns; `haldane sql --help` tells of the functions",
+        ),
     };
     Error::user(said).because(root.strip_backtrace()).hint(hint)
 }
