@@ -381,7 +381,8 @@ fn summary(standing: &Decision, n: usize) -> String {
         Signal::Resume => format!("{candidate} was let go on{cap}"),
         action => format!("{candidate}: {}", action.name()),
     };
-    format!("{what} since {}: {} ({})", instant(*time), standing.reason.text, plural(n as u64, "decision"))
+    let since = if standing.action == Signal::Rollback { "on" } else { "since" };
+    format!("{what} {since} {}: {} ({})", instant(*time), standing.reason.text, plural(n as u64, "decision"))
 }
 
 /// Metrics of both versions over the windows that have both, each weighted by its rows.

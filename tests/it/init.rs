@@ -87,18 +87,19 @@ fn json_lines_with_nested_paths_and_several_topics() {
 fn csv_with_seconds_and_its_own_labels() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("answers.csv");
-    let mut text = "id,ts,amount,country,vip,score,label,duration_s,http_status,note\n".to_owned();
-    for row in 0..3_000_u32 {
+    let head = "id,ts,amount,country,vip,score,label,duration_s,http_status,note\n";
+    let line = |row: u32| {
         let (score, label) = (f64::from(row % 100) / 100.0, u32::from(row % 100 > 60));
-        text += &format!(
+        format!(
             "r{row},{},{}.5,{},{},{score},{label},0.0{},200,free text number {row}\n",
             1_700_000_000 + row * 20,
             (row * 37) % 1000,
             ["DE", "FR", "IT"][row as usize % 3],
             row % 7 == 0,
             row % 9 + 1
-        );
-    }
+        )
+    };
+    let text = head.to_owned() + &(0..3_000).map(line).collect::<Vec<_>>().concat();
     std::fs::write(&path, text).expect("a file");
     let made = replayed(&[path]);
     assert_eq!((made.rows, made.refused), (3_000, 0), "{}", made.text);

@@ -415,7 +415,7 @@ fn details(comparison: &Comparison) -> String {
         });
         let ks = column.ks.as_ref().map_or_else(String::new, |ks| {
             format!(
-                " · KS {} – {} (tolerated {}, p {:.4})",
+                " · KS {} – {} (tolerated {}, p {:.3})",
                 number(ks.low),
                 number(ks.high),
                 comparison.method.ks_tolerated,
