@@ -156,10 +156,10 @@ mod tests {
             let there: Vec<f64> = rows.iter().filter_map(|&row| column[row as usize]).collect();
             let (seen, skipped) = picked(&values, Some(&nulls), &rows);
             prop_assert_eq!(&seen, &there.iter().copied().filter(|value| !value.is_nan()).collect::<Vec<_>>());
-            prop_assert_eq!(skipped.missing as usize, rows.len() - there.len());
-            prop_assert_eq!(skipped.nan as usize, there.len() - seen.len());
+            prop_assert_eq!(skipped.missing, (rows.len() - there.len()) as u64);
+            prop_assert_eq!(skipped.nan, (there.len() - seen.len()) as u64);
             let (all, skipped) = picked(&values, None, &rows);
-            prop_assert_eq!(all.len() + skipped.nan as usize, rows.len());
+            prop_assert_eq!(all.len() as u64 + skipped.nan, rows.len() as u64);
         }
     }
 }

@@ -95,7 +95,7 @@ fn csv_with_seconds_and_its_own_labels() {
             1_700_000_000 + row * 20,
             (row * 37) % 1000,
             ["DE", "FR", "IT"][row as usize % 3],
-            row % 7 == 0,
+            row.is_multiple_of(7),
             row % 9 + 1
         )
     };

@@ -160,10 +160,10 @@ fn a_pipeline_and_guesses_find_the_same_drift() {
 fn bad(side: usize) -> String {
     let head = "row_id,good,empty,nan,mixed,constant,free_text,few,holes,kind,gone_or_new\n";
     let line = |row: usize| {
-        let mixed = if row % 3 == 0 { "x".to_owned() } else { row.to_string() };
+        let mixed = if row.is_multiple_of(3) { "x".to_owned() } else { row.to_string() };
         let few = if row < 10 { "1.5" } else { "" };
-        let holes = if side == 1 && row % 4 == 0 { String::new() } else { (row % 50).to_string() };
-        let kind = if side == 1 && row % 5 == 0 { "ship" } else { ["car", "bus"][row % 2] };
+        let holes = if side == 1 && row.is_multiple_of(4) { String::new() } else { (row % 50).to_string() };
+        let kind = if side == 1 && row.is_multiple_of(5) { "ship" } else { ["car", "bus"][row % 2] };
         format!("{row},{},,nan,{mixed},7,text {side} {row},{few},{holes},{kind},{row}\n", (row * 37) % 101)
     };
     let text = head.to_owned() + &(0..600).map(line).collect::<Vec<_>>().concat();
