@@ -71,5 +71,6 @@ fn decision(sequence: u64) -> Decision {
         ledger: Vec::new(),
         lease_s: 900,
         drill: false,
+        previous: String::new(),
     }
 }
