@@ -104,6 +104,12 @@ impl Engine {
         self.judge.rollouts()
     }
 
+    /// What a lane counted besides its panes.
+    #[must_use]
+    pub fn counts_of(&self, lane: u32) -> Counts {
+        self.scans.get(&lane).map(Scan::counts).unwrap_or_default()
+    }
+
     /// What each lane counted besides its panes.
     #[must_use]
     pub fn counts(&self) -> BTreeMap<u32, Counts> {

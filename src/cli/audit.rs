@@ -59,7 +59,9 @@ pub fn run(command: &AuditCommand, out: &mut dyn Write) -> Result<()> {
 }
 
 /// The bodies, and the states where they are known.
-fn read(args: &VerifyArgs) -> Result<(Vec<Vec<u8>>, Option<Vec<RolloutState>>)> {
+type Log = (Vec<Vec<u8>>, Option<Vec<RolloutState>>);
+
+fn read(args: &VerifyArgs) -> Result<Log> {
     if let Some(file) = &args.decisions {
         return Ok((log::read_file(file)?, None));
     }

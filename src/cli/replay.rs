@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use crate::batch::EventBatch;
 use crate::config;
 use crate::engine::{Effects, Engine};
 use crate::error::{Error, Result};
@@ -61,7 +62,7 @@ pub struct ReplayArgs {
     /// Judge by this pipeline too, and show what it would have decided otherwise.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["windows", "dead_letter"])]
     pub diff: Option<PathBuf>,
-    /// Keep windows, verdicts, decisions and commands in this store: a directory, or s3://bucket/folder. What is in it already
+    /// Keep windows, verdicts, decisions and commands in this store: a directory, or `s3://bucket/folder`. What is in it already
     /// is recognised.
     #[cfg(feature = "query")]
     #[arg(long, value_name = "DIR", conflicts_with = "diff")]
@@ -109,8 +110,8 @@ fn drive(
     for step in files {
         match step? {
             Step::Batch(batch) => {
-                let effects = engine.step(&batch);
                 progress.add(batch.len());
+                let effects = sinks.step(&mut engine, &batch);
                 sinks.take(&effects)?;
             }
             Step::Refused(refused) => {
@@ -166,6 +167,23 @@ impl Sinks {
         keep
     }
 
+    /// Gives rows to the engine; what is counted of them goes into the store.
+    fn step(&mut self, engine: &mut Engine, batch: &EventBatch) -> Effects {
+        #[cfg(feature = "query")]
+        if let Some(store) = &mut self.store {
+            let (source, lane) = (batch.source, batch.lane);
+            let (again, fresh) = batch.split_at_offset(store.counted_upto(source, lane));
+            let mut effects = engine.step(&again);
+            let before = engine.counts_of(lane);
+            effects.extend(engine.step(&fresh));
+            let next_offset = batch.offsets().map_or(0, |(_, last)| last + 1);
+            let counts = (before, engine.counts_of(lane));
+            store.read(&crate::store::Read { source, lane, batch: Some(&fresh), counts, next_offset });
+            return effects;
+        }
+        engine.step(batch)
+    }
+
     fn take(&mut self, effects: &Effects) -> Result<()> {
         self.summary.add(effects);
         self.windows.iter_mut().try_for_each(|windows| windows.write(&effects.windows))?;
@@ -178,6 +196,10 @@ impl Sinks {
 
     fn refuse(&mut self, plan: &Plan, refused: &[Refused]) -> Result<()> {
         self.refusals.add(refused);
+        #[cfg(feature = "query")]
+        if let Some(store) = &mut self.store {
+            refused.iter().for_each(|one| store.refuse(one.source, one.lane, [&one.reject]));
+        }
         self.dead_letter.iter_mut().try_for_each(|letters| letters.write(plan, refused))
     }
 

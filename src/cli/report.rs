@@ -57,11 +57,15 @@ pub struct ReportArgs {
     /// Files of decisions, as `haldane replay --decisions` writes them.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub decisions: Vec<PathBuf>,
+    /// A store with windows and decisions, as `haldane replay --store` fills it.
+    #[cfg(feature = "query")]
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
     /// Only decisions of this rollout: the report is then its summary.
-    #[arg(long, value_name = "NAME", requires = "decisions")]
+    #[arg(long, value_name = "NAME")]
     pub rollout: Option<String>,
     /// Only decisions about this version.
-    #[arg(long, value_name = "VERSION", requires = "decisions")]
+    #[arg(long, value_name = "VERSION")]
     pub candidate: Option<String>,
     /// Where to write the report; default: standard output.
     #[arg(short, long, value_name = "FILE")]
@@ -117,7 +121,7 @@ pub fn run(args: &ReportArgs, out: &mut dyn Write) -> Result<()> {
     let format = args.format()?;
     let comparison = args.request().map(|request| args.compare(&request)).transpose()?;
     let log = args.log();
-    let history = (!log.windows.is_empty() || !log.decisions.is_empty()).then(|| report::history(&log)).transpose()?;
+    let history = (!log.is_empty()).then(|| report::history(&log)).transpose()?;
     if comparison.is_none() && history.is_none() {
         return Err(Error::user("there is nothing to report on").hint(
             "name two files with --reference and --current, or a replay's results with --windows and --decisions",
@@ -177,6 +181,8 @@ impl ReportArgs {
         Log {
             windows: self.windows.clone(),
             decisions: self.decisions.clone(),
+            #[cfg(feature = "query")]
+            store: self.store.clone(),
             rollout: self.rollout.clone(),
             candidate: self.candidate.clone(),
         }

@@ -16,6 +16,8 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::print;
+#[cfg(feature = "query")]
+use crate::batch::EventBatch;
 use crate::config::{self, KafkaConfig, Pipeline, Role};
 use crate::engine::Effects;
 use crate::error::{Error, Result};
@@ -202,6 +204,16 @@ impl Watch for Told {
     #[cfg(feature = "query")]
     fn keeps_panes(&self) -> bool {
         self.store.is_some()
+    }
+
+    #[cfg(feature = "query")]
+    fn counted_upto(&self, source: u16, lane: u32) -> i64 {
+        self.store.as_ref().map_or(0, |store| store.counted_upto(source, lane))
+    }
+
+    #[cfg(feature = "query")]
+    fn took(&self, portion: &Portion, fresh: &EventBatch, counts: (Counts, Counts)) {
+        self.store.iter().for_each(|store| store.took(portion, fresh, counts));
     }
 
     #[cfg(feature = "query")]

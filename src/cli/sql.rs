@@ -38,7 +38,7 @@ Labelled predictions are judged by ece, brier, auc, log_loss, mae, … (score, l
 pub struct SqlArgs {
     /// The query; it only reads.
     pub query: String,
-    /// The store: a directory, or s3://bucket/folder.
+    /// The store: a directory, or `s3://bucket/folder`.
     #[arg(long, value_name = "DIR")]
     pub store: Option<String>,
     /// A file and the name that the query has for it; may be repeated.
@@ -67,7 +67,7 @@ fn named(text: &str) -> std::result::Result<(String, PathBuf), String> {
 pub fn run(args: &SqlArgs, out: &mut dyn Write) -> Result<()> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let time = Duration::from_micros(u64::try_from(args.time).unwrap_or_default());
-    let limits = Limits { memory: args.memory << 20, time, rows: args.rows, threads, ..Limits::default() };
+    let limits = Limits { memory: args.memory << 20, time, rows: args.rows, threads };
     let mut session = Session::new(limits)?.with_paths();
     if let Some(url) = &args.store {
         session = session.with_store(Store::open(url)?);

@@ -34,7 +34,7 @@ the pipeline has a `store:` section, --config heeds its `keep`.")]
 /// Which store.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// The store: a directory, or s3://bucket/folder.
+    /// The store: a directory, or `s3://bucket/folder`.
     #[arg(value_name = "DIR")]
     pub store: String,
     /// Read every file, to find damaged ones.
@@ -45,7 +45,7 @@ pub struct StatusArgs {
 /// Which store, and what it keeps.
 #[derive(Debug, Args)]
 pub struct CompactArgs {
-    /// The store: a directory, or s3://bucket/folder; default: that of the pipeline.
+    /// The store: a directory, or `s3://bucket/folder`; default: that of the pipeline.
     #[arg(value_name = "DIR", required_unless_present = "config")]
     pub store: Option<String>,
     /// Pipeline file whose `store:` section says what is kept.

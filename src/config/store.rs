@@ -25,7 +25,8 @@ pub struct StoreConfig {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoreSection {
-    /// A directory, relative to this file, or a bucket as `s3://bucket/folder`. Each pipeline has its own.
+    /// A directory, relative to this file, or a bucket as `s3://bucket/folder`. Each pipeline has its own. Panes and the quality
+    /// of the input are kept where scan and judge run in one process.
     path: At<String>,
     /// How long rows wait for company before they are written, in event time or by the clock, whichever is sooner. Offsets are
     /// committed after that, so a restart reads that much again.
@@ -55,10 +56,9 @@ struct KeepSection {
 impl StoreSection {
     /// What the section means for a pipeline whose file lies in `base`.
     pub(crate) fn resolve(&self, base: &Path, problems: &mut Problems) -> StoreConfig {
-        let url = match self.path.value.contains("://") {
-            true => self.path.value.clone(),
-            false => base.join(&self.path.value).to_string_lossy().into_owned(),
-        };
+        let is_url = self.path.value.contains("://");
+        let path = if is_url { self.path.value.clone().into() } else { base.join(&self.path.value) };
+        let url = path.to_string_lossy().into_owned();
         let keep = &self.keep;
         let tables = [
             ("windows", &keep.windows),

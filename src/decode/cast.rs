@@ -12,7 +12,7 @@ use arrow::array::{
     UInt64Array,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimeUnit};
+use arrow::datatypes::{DataType, Float64Type, Int16Type, Int32Type, Int64Type, TimeUnit};
 
 use crate::batch::TextArray;
 use crate::event::{Micros, Poison, stable_hash};
@@ -95,6 +95,9 @@ impl Cast<'_> {
     }
 
     fn statuses(&mut self, array: &ArrayRef) -> Result<Int16Array, Mismatch> {
+        if let Some(statuses) = array.as_primitive_opt::<Int16Type>() {
+            return Ok(statuses.clone());
+        }
         let numbers = self.numbers(array)?;
         Ok(numbers.iter().enumerate().map(|(row, value)| self.sound(row, status(value?))).collect())
     }

@@ -85,7 +85,7 @@ mod tests {
         let steps: f64 = values.windows(2).map(|pair| (pair[1] - pair[0]) * (pair[1] - pair[0])).sum();
         assert!((block.mean() - mean).abs() < 1e-15);
         assert!((block.variation() - variation).abs() < 1e-12);
-        assert!((block.covariation() - (6.0 * product + variation) / 2.0).abs() < 1e-12);
+        assert!((block.covariation() - 3.0 * product - variation / 2.0).abs() < 1e-12);
         assert!((block.steps() - steps / 2.0).abs() < 1e-12);
         assert!((block.rho() - block.covariation() / variation).abs() < 1e-12);
     }

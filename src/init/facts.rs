@@ -89,7 +89,10 @@ impl Facts {
         let kind = array.data_type();
         self.is_nested |= kind.is_nested() && !matches!(kind, DataType::Dictionary(..));
         self.is_time |= kind.is_temporal();
-        if kind.is_numeric() {
+        if kind.is_temporal() {
+            // Casting to text needs a database of time zones for some of them.
+            self.n += array.len() - array.null_count();
+        } else if kind.is_numeric() {
             self.is_number = true;
             cells::numbers(array).0.iter().flatten().for_each(|number| self.number(number));
         } else if !self.is_nested {

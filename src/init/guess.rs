@@ -217,10 +217,25 @@ impl Guesses {
                 }
             }
         }
+        take_id(&sample, &mut taken);
         take_time(&sample, &mut taken);
         let columns: Vec<Guess> = sample.into_iter().zip(taken).map(|(facts, taken)| guess(facts, taken)).collect();
         let (task, task_reason) = task(&columns);
         Self { columns, task, task_reason }
+    }
+
+    /// Takes the only feature for the label, where a file shares its id with that of predictions and brings nothing else.
+    pub(crate) fn take_label(&mut self, id: &str) {
+        let shares = self.find(|usage| usage == Use::Id).is_some_and(|guess| guess.facts.name == id);
+        let features: Vec<usize> =
+            (0..self.columns.len()).filter(|&at| self.columns[at].usage == Use::Feature).collect();
+        let has_answers = self.find(|usage| matches!(usage, Use::Label | Use::Score | Use::Version)).is_some();
+        if let ([only], true, false) = (features.as_slice(), shares, has_answers) {
+            let guess = &mut self.columns[*only];
+            guess.usage = Use::Label;
+            guess.reason =
+                format!("the only other column beside `{id}`, which predictions have too; {}", guess.facts.describe());
+        }
     }
 
     /// The column that is used like this.
@@ -252,6 +267,22 @@ fn is_named(facts: &Facts, name: &str) -> bool {
 
 fn by_name(name: &str, facts: &Facts) -> String {
     format!("its name is like `{name}`; {}", facts.describe())
+}
+
+/// An id without a usual name: every row has its own, and the name says that it is one.
+fn take_id(sample: &[Facts], taken: &mut [Option<(Use, String)>]) {
+    if taken.iter().flatten().any(|(usage, _)| *usage == Use::Id) {
+        return;
+    }
+    let fits = |&at: &usize| taken[at].is_none() && sample[at].is_unique() && ends_like_id(&sample[at]);
+    if let Some(at) = (0..sample.len()).find(fits) {
+        taken[at] = Some((Use::Id, format!("its name ends like an id's; {}", sample[at].describe())));
+    }
+}
+
+fn ends_like_id(facts: &Facts) -> bool {
+    let last = facts.path.last().map(|name| name.to_ascii_lowercase()).unwrap_or_default();
+    last == "id" || last.ends_with("_id") || last.ends_with("uuid") || last.ends_with("_key")
 }
 
 /// The format of a column that may hold times.
@@ -293,7 +324,7 @@ pub(crate) fn format_name(format: TimeFormat) -> &'static str {
 fn guess(facts: Facts, taken: Option<(Use, String)>) -> Guess {
     let kind = facts.kind();
     let (usage, reason) = taken.unwrap_or_else(|| match kind {
-        Kind::Numeric if facts.is_unique() && looks_like_id(&facts) => {
+        Kind::Numeric if facts.is_unique() && facts.is_whole() && ends_like_id(&facts) => {
             (Use::Ignored, format!("an id by its name; {}", facts.describe()))
         }
         Kind::Categorical if facts.is_unique() && facts.n > 20 => {
@@ -305,11 +336,6 @@ fn guess(facts: Facts, taken: Option<(Use, String)>) -> Guess {
         Kind::Empty => (Use::Ignored, "no value in the sample".to_owned()),
     });
     Guess { facts, kind, usage, reason }
-}
-
-fn looks_like_id(facts: &Facts) -> bool {
-    let last = facts.path.last().map(|name| name.to_ascii_lowercase()).unwrap_or_default();
-    facts.is_whole() && (last == "id" || last.ends_with("_id") || last.ends_with("uuid"))
 }
 
 /// What the model predicts, by its score and its labels.

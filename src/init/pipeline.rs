@@ -71,6 +71,10 @@ pub fn draft(files: &[PathBuf]) -> Result<Draft> {
             sources.push(Source { table, guesses });
         }
     }
+    let id = sources.iter().find_map(|source: &Source| source.find(Use::Id)).map(|guess| guess.facts.name.clone());
+    if let Some(id) = id {
+        sources.iter_mut().skip(1).for_each(|source| source.guesses.take_label(&id));
+    }
     let (outcomes, traffic): (Vec<Source>, Vec<Source>) = sources.into_iter().partition(Source::is_outcome);
     let traffic = traffic.first().ok_or_else(|| {
         Error::user(format!("{} holds no predictions", names(files)))
@@ -217,9 +221,13 @@ impl Writer<'_> {
 
     fn answers(&self, text: &mut String) {
         let source = self.traffic;
-        if let Some(score) = source.find(Use::Score) {
-            let value = if source.guesses.task == Task::Regression { ranged(score) } else { path(score) };
-            line(text, "score", &value, Some(score));
+        match source.find(Use::Score) {
+            Some(score) if source.guesses.task == Task::Regression => line(text, "score", &ranged(score), Some(score)),
+            Some(score) => line(text, "score", &path(score), Some(score)),
+            None => {
+                *text +=
+                    "    # score: PATH # no column looks like what the model answered; without it labels say nothing\n";
+            }
         }
         simple(text, source, &[("predicted_label", Use::Predicted)]);
         if let Some(latency) = source.guesses.find(|usage| matches!(usage, Use::Latency(_)))
@@ -228,13 +236,14 @@ impl Writer<'_> {
             line(text, "latency", &format!("{{ path: {}, unit: {unit} }}", path(latency)), Some(latency));
         }
         simple(text, source, &[("status", Use::Status), ("error", Use::Failed)]);
-        if self.outcomes.is_none() {
+        if self.outcomes.is_none() && source.find(Use::Score).is_some() {
             simple(text, source, &[("label", Use::Label)]);
         }
     }
 
     fn outcomes(&self, is_features: bool, text: &mut String) {
-        let Some(outcomes) = self.outcomes.filter(|_| !is_features) else { return };
+        let has_score = self.traffic.find(Use::Score).is_some();
+        let Some(outcomes) = self.outcomes.filter(|_| !is_features && has_score) else { return };
         let _ = writeln!(text, "\n  outcomes:\n    topic: {}", plain(&topic(outcomes, "outcomes")));
         if let Some((guess, _)) = outcomes.time() {
             line(text, "event_time", &time(outcomes), Some(guess));
@@ -283,7 +292,7 @@ impl Writer<'_> {
         );
         let _ = writeln!(text, "windows: {{ size: {size}, lateness: {lateness}s }}");
         let has_labels = self.outcomes.is_some() || self.traffic.find(Use::Label).is_some();
-        if has_labels && !is_features {
+        if has_labels && !is_features && self.traffic.find(Use::Score).is_some() {
             *text += "\n# How long labels are waited for: an hour for the first verdict, a week for the last, unless said otherwise.\nlabels: {}\n";
         }
         *text += "\n# What things should be like, from data known to be good; make it with `haldane baseline build -c THIS FILE`:\n";

@@ -287,7 +287,12 @@ impl<'a> Drive<'a> {
             standing.note(portion);
         }
         let begun = now();
-        let mut effects = self.engine.step(&portion.batch);
+        let counted = self.watch.counted_upto(portion.source, portion.lane);
+        let (again, fresh) = portion.batch.split_at_offset(counted);
+        let mut effects = self.engine.step(&again);
+        let before = self.engine.counts_of(portion.lane);
+        effects.extend(self.engine.step(&fresh));
+        self.watch.took(portion, &fresh, (before, self.engine.counts_of(portion.lane)));
         effects.extend(self.engine.progress(portion.lane, portion.source, portion.next_offset, false, false));
         self.watch.stepped(begun.elapsed());
         self.carry_out(&effects)

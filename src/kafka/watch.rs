@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::checkpoint::{Origin, Stream};
 use super::reader::Portion;
+use crate::batch::EventBatch;
 use crate::engine::Effects;
 use crate::error::Result;
 use crate::event::Micros;
@@ -71,6 +72,17 @@ pub trait Watch: Sync {
     /// Whether complete panes are wanted too.
     fn keeps_panes(&self) -> bool {
         false
+    }
+
+    /// Up to which offset a stream was counted before the start; a batch is split there.
+    fn counted_upto(&self, source: u16, lane: u32) -> i64 {
+        let _ = (source, lane);
+        0
+    }
+
+    /// What the lane had counted before and after the engine took the rows of a portion beyond that offset.
+    fn took(&self, portion: &Portion, fresh: &EventBatch, counts: (Counts, Counts)) {
+        let _ = (portion, fresh, counts);
     }
 
     /// Decisions are acknowledged, and states are not on their way yet: what a restart does not say again is to be kept now.

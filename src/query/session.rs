@@ -9,7 +9,8 @@ use arrow::array::RecordBatch;
 use datafusion::common::TableReference;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
-use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::physical_plan::execute_stream;
@@ -31,8 +32,6 @@ const STORE_URL: &str = "store://haldane";
 pub struct Limits {
     /// Bytes that all queries together may hold.
     pub memory: usize,
-    /// Bytes that they may put aside on disk.
-    pub disk: u64,
     /// How long one may take.
     pub time: Duration,
     /// Rows of an answer; the rest is left out, and this is said.
@@ -43,8 +42,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        let memory = 512 << 20;
-        Self { memory, disk: 2 << 30, time: Duration::from_secs(30), rows: 10_000, threads: 2 }
+        Self { memory: 512 << 20, time: Duration::from_secs(30), rows: 10_000, threads: 2 }
     }
 }
 
@@ -63,12 +61,14 @@ pub struct Session {
 impl Session {
     /// Nothing to read yet.
     ///
+    /// What does not fit into memory is not put aside on disk: a query that needs more is told so.
+    ///
     /// # Errors
-    /// When the directory for what does not fit into memory cannot be made.
+    /// When the memory cannot be set apart.
     pub fn new(limits: Limits) -> Result<Self> {
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory)))
-            .with_max_temp_directory_size(limits.disk)
+            .with_memory_pool(Arc::new(GreedyMemoryPool::new(limits.memory)))
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .build_arc()
             .map_err(|error| Error::internal("cannot start answering queries").because(error))?;
         Ok(Self { limits, runtime, store: None, files: BTreeMap::new(), by_path: false })
@@ -145,8 +145,8 @@ impl Session {
     async fn context(&self) -> Result<SessionContext> {
         let mut config = SessionConfig::new().with_information_schema(true).with_target_partitions(self.limits.threads);
         config.options_mut().execution.parquet.pushdown_filters = true;
-        let context = SessionContext::new_with_config_rt(config, Arc::clone(&self.runtime));
-        function::register(&context);
+        let mut context = SessionContext::new_with_config_rt(config, Arc::clone(&self.runtime));
+        function::register(&mut context);
         let Some(store) = &self.store else { return Ok(context) };
         let url = ObjectStoreUrl::parse(STORE_URL).expect("a URL");
         let files = store.files_now().await?;
@@ -203,6 +203,7 @@ fn too_large() -> Error {
 }
 
 /// What a failure means to whoever asked.
+#[expect(clippy::needless_pass_by_value, reason = "errors are mapped as they come")]
 pub(super) fn explained(error: DataFusionError) -> Error {
     let root = error.find_root();
     let (said, hint) = match root {
@@ -222,9 +223,10 @@ pub(super) fn explained(error: DataFusionError) -> Error {
                 .hint("check that the file is there, whole");
         }
         DataFusionError::Internal(_) => return Error::internal("the query failed").because(root.strip_backtrace()),
-        _ => {
-            ("the query cannot be answered", "DESCRIBE a table to see its columns, SHOW FUNCTIONS to see what there is")
-        }
+        _ => (
+            "the query cannot be answered",
+            "DESCRIBE a table to see its columns; `haldane sql --help` tells of the functions",
+        ),
     };
     Error::user(said).because(root.strip_backtrace()).hint(hint)
 }

@@ -57,7 +57,7 @@ pub(super) fn open(plan: &Arc<Plan>, path: &Path, explicit: Option<u16>) -> Resu
 
 impl Input {
     /// Starts reading.
-    pub(super) fn blocks(self, plan: &Arc<Plan>, batch_rows: usize) -> Result<Box<dyn Blocks>> {
+    pub(super) fn blocks(self, plan: &Arc<Plan>, batch_rows: usize) -> Result<Box<dyn Blocks + Send>> {
         match self.contents {
             Contents::Lines(survey) => Ok(Box::new(Lines::open(plan, self.path, survey)?)),
             Contents::Columns { format: Format::Csv { delimiter }, source, found } => {

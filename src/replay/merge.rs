@@ -26,7 +26,7 @@ pub(super) struct Merge {
 /// Files that are read one after another.
 struct Chain {
     files: VecDeque<Input>,
-    open: Option<Box<dyn Blocks>>,
+    open: Option<Box<dyn Blocks + Send>>,
     streams: BTreeSet<Stream>,
     offsets: Offsets,
     arrival_max: BTreeMap<Stream, Micros>,

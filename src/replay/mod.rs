@@ -4,6 +4,7 @@
 //! share a stream are read one after another in the order given; everything else is merged by arrival time. The order of
 //! rows depends on the files alone, never on how many of them are taken at once.
 
+mod ahead;
 pub(crate) mod columnar;
 pub(crate) mod csv;
 pub(crate) mod file;
@@ -22,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::event::{Micros, Reject};
 use crate::plan::Plan;
 
+use self::ahead::Ahead;
 use self::file::Input;
 use self::merge::Merge;
 
@@ -96,15 +98,14 @@ pub struct Refused {
 /// Files being replayed.
 #[derive(Debug)]
 pub struct Replay {
-    /// `None` after the end, and after an error.
-    merge: Option<Merge>,
+    steps: Ahead,
     lanes: u32,
     rows: u64,
     warnings: Vec<String>,
 }
 
-/// Opens files for replay: recognises their formats, decides which source each one feeds and checks their columns. Nothing
-/// but headers is read, except from JSON lines, which are read once to find their streams.
+/// Opens files for replay: recognises their formats, decides which source each one feeds and checks their columns, from
+/// their headers alone (JSON lines are read once to find their streams). Then a thread of its own begins to read.
 pub fn open(plan: &Arc<Plan>, files: &[PathBuf], options: &Options) -> Result<Replay> {
     let mut inputs = Vec::new();
     let mut warnings = Vec::new();
@@ -120,7 +121,7 @@ pub fn open(plan: &Arc<Plan>, files: &[PathBuf], options: &Options) -> Result<Re
     let lanes = streams.iter().map(|&(_, lane)| lane + 1).max().unwrap_or(1);
     let rows = inputs.iter().map(|input| input.rows).sum();
     let merge = Merge::new(plan, chained(inputs), unfed(plan, lanes, &streams), options.batch_rows.max(1));
-    Ok(Replay { merge: Some(merge), lanes, rows, warnings })
+    Ok(Replay { steps: Ahead::start(merge), lanes, rows, warnings })
 }
 
 impl Replay {
@@ -147,11 +148,7 @@ impl Iterator for Replay {
     type Item = Result<Step>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let step = self.merge.as_mut()?.step().transpose();
-        if !matches!(step, Some(Ok(_))) {
-            self.merge = None;
-        }
-        step
+        self.steps.next()
     }
 }
 

@@ -1,20 +1,20 @@
 //! What a replay or a service saw and decided: the windows and decisions that it wrote, as series, a log and summaries.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Array as _, Float64Array, Int64Array, StringArray};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::compare::instant;
 use super::model::{Beside, DecisionNote, History, Point, Rollout, Series, SeriesLine};
 use crate::error::{Error, Result};
 use crate::event::Micros;
-use crate::metric::row::ALL_VERSIONS;
+use crate::metric::row::{ALL_VERSIONS, WindowRow};
 use crate::output::text::{number, plural};
-use crate::plan::{Signal, TimeFormat};
-use crate::table::{Table, Wanted, cells};
+use crate::output::window_rows;
+use crate::plan::Signal;
+use crate::replay::file::{Format, opened, recognise};
 use crate::verdict::Decision;
 
 /// Series that are shown.
@@ -53,10 +53,25 @@ pub struct Log {
     pub windows: Vec<PathBuf>,
     /// Files of decisions, as `haldane replay --decisions` writes them.
     pub decisions: Vec<PathBuf>,
+    /// A store with both, as `haldane replay --store` fills it.
+    #[cfg(feature = "query")]
+    pub store: Option<String>,
     /// Only this rollout.
     pub rollout: Option<String>,
     /// Only this candidate.
     pub candidate: Option<String>,
+}
+
+impl Log {
+    /// Whether nothing is named.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        #[cfg(feature = "query")]
+        let store = self.store.is_some();
+        #[cfg(not(feature = "query"))]
+        let store = false;
+        self.windows.is_empty() && self.decisions.is_empty() && !store
+    }
 }
 
 /// One number of a window, as far as a report needs it.
@@ -90,6 +105,10 @@ struct Windows {
 pub fn history(log: &Log) -> Result<History> {
     let mut decisions = Vec::new();
     log.decisions.iter().try_for_each(|path| read_decisions(path, &mut decisions))?;
+    #[cfg(feature = "query")]
+    if let Some(url) = &log.store {
+        decisions.extend(crate::store::Store::open(url)?.decisions(&crate::store::Selection::default())?);
+    }
     let wanted = |asked: &Option<String>, name: &str| asked.as_deref().is_none_or(|asked| asked == name);
     decisions.retain(|decision| wanted(&log.rollout, &decision.rollout) && wanted(&log.candidate, &decision.candidate));
     decisions.retain(|decision| decision.action != Signal::Heartbeat);
@@ -105,8 +124,12 @@ pub fn history(log: &Log) -> Result<History> {
         .map(|evidence| (evidence.metric.as_str(), evidence.segment.as_str()))
         .collect();
     let mut windows = Windows::default();
-    for path in &log.windows {
-        windows.read(path, |metric, segment| segment.is_empty() || named.contains(&(metric, segment)))?;
+    let wanted = |metric: &str, segment: &str| segment.is_empty() || named.contains(&(metric, segment));
+    log.windows.iter().try_for_each(|path| windows.read(path, &wanted))?;
+    #[cfg(feature = "query")]
+    if let Some(url) = &log.store {
+        let rows = crate::store::Store::open(url)?.windows(&crate::store::Selection::default())?;
+        rows.into_iter().for_each(|row| windows.take(row, &wanted));
     }
     Ok(told(&windows, &decisions, log))
 }
@@ -131,15 +154,8 @@ fn told(windows: &Windows, decisions: &[Decision], log: &Log) -> History {
 }
 
 fn read_decisions(path: &Path, decisions: &mut Vec<Decision>) -> Result<()> {
-    let file = File::open(path).map_err(|error| {
-        Error::user(format!("cannot read {}", path.display())).because(error).hint("check the path and its permissions")
-    })?;
-    for (at, line) in (1..).zip(BufReader::new(file).lines()) {
-        let line = line.map_err(|error| Error::user(format!("cannot read {}", path.display())).because(error))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        decisions.push(serde_json::from_str(&line).map_err(|error| {
+    for (at, line) in (1..).zip(lines(path)?) {
+        decisions.push(serde_json::from_str(&line?).map_err(|error| {
             Error::user(format!("{}: line {at} is not a decision", path.display()))
                 .because(error)
                 .hint("give the file that `haldane replay --decisions` wrote")
@@ -148,82 +164,64 @@ fn read_decisions(path: &Path, decisions: &mut Vec<Decision>) -> Result<()> {
     Ok(())
 }
 
-/// Columns of a file of windows that are read, in this order.
-const COLUMNS: [&str; 12] = [
-    "window_start",
-    "window_end",
-    "version",
-    "segment",
-    "baseline",
-    "reference",
-    "column",
-    "metric",
-    "convention",
-    "revision",
-    "value",
-    "n",
-];
-
-/// The columns of one chunk.
-struct Rows {
-    times: [Int64Array; 2],
-    texts: Vec<StringArray>,
-    numbers: Vec<Float64Array>,
-}
-
 impl Windows {
-    fn read(&mut self, path: &Path, wanted: impl Fn(&str, &str) -> bool) -> Result<()> {
-        let table = Table::open(path)?;
-        let places: Option<Vec<usize>> = COLUMNS.iter().map(|name| table.find(name)).collect();
-        let places = places.ok_or_else(|| {
+    fn read(&mut self, path: &Path, wanted: &impl Fn(&str, &str) -> bool) -> Result<()> {
+        let none = |error: &dyn std::fmt::Display| {
             Error::user(format!("{} is not a file of windows", path.display()))
+                .because(error.to_string())
                 .hint("give the file that `haldane replay --windows` wrote")
-        })?;
-        let asked: Vec<Wanted> = places.into_iter().map(|column| Wanted { column, repeats: false }).collect();
-        for chunk in table.chunks(&asked)? {
-            let chunk = chunk?;
-            let rows = Rows {
-                times: [0, 1].map(|at| cells::times(&chunk.arrays[at], TimeFormat::Micros)),
-                texts: chunk.arrays[2..9].iter().map(cells::texts).collect(),
-                numbers: chunk.arrays[9..12].iter().map(|array| cells::numbers(array).0).collect(),
-            };
-            (0..chunk.rows).for_each(|row| self.take(&rows, row, &wanted));
+        };
+        if recognise(path)? != Format::Parquet {
+            return lines(path)?.try_for_each(|line| {
+                let row: WindowRow = serde_json::from_str(&line?).map_err(|error| none(&error))?;
+                self.take(row, wanted);
+                Ok(())
+            });
+        }
+        let reader =
+            ParquetRecordBatchReaderBuilder::try_new(opened(path)?).and_then(ParquetRecordBatchReaderBuilder::build);
+        for batch in reader.map_err(|error| none(&error))? {
+            let rows = window_rows(&batch.map_err(|error| none(&error))?).map_err(|error| none(&error))?;
+            rows.into_iter().for_each(|row| self.take(row, wanted));
         }
         Ok(())
     }
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "revisions and counts")]
-    fn take(&mut self, rows: &Rows, row: usize, wanted: &impl Fn(&str, &str) -> bool) {
-        let text = |at: usize| if rows.texts[at].is_valid(row) { rows.texts[at].value(row) } else { "" };
-        let number = |at: usize| rows.numbers[at].is_valid(row).then(|| rows.numbers[at].value(row));
-        let [start, end] = [0, 1].map(|at| if rows.times[at].is_valid(row) { rows.times[at].value(row) } else { 0 });
-        self.spans.insert((start, end));
-        let reference = text(3);
-        if !reference.is_empty() && !self.references.contains(reference) {
-            self.references.insert(reference.to_owned());
+    fn take(&mut self, row: WindowRow, wanted: &impl Fn(&str, &str) -> bool) {
+        self.spans.insert((row.window_start, row.window_end));
+        if !row.reference.is_empty() {
+            self.references.insert(row.reference);
         }
-        let Some(value) = number(1).filter(|_| wanted(text(5), text(1))) else { return };
+        let Some(value) = row.value.filter(|_| wanted(&row.metric, &row.segment)) else { return };
         let key = Key {
-            metric: text(5).to_owned(),
-            column: text(4).to_owned(),
-            segment: text(1).to_owned(),
-            baseline: text(2).to_owned(),
-            version: text(0).to_owned(),
+            metric: row.metric,
+            column: row.column,
+            segment: row.segment,
+            baseline: row.baseline,
+            version: row.version,
         };
-        let (convention, line) = self.lines.entry(key).or_insert_with(|| (text(6).to_owned(), BTreeMap::new()));
-        if convention != text(6) {
+        let (convention, line) = self.lines.entry(key).or_insert_with(|| (row.convention.clone(), BTreeMap::new()));
+        if *convention != row.convention {
             return;
         }
-        let found =
-            Number { start, end, revision: number(0).unwrap_or(0.0) as u32, value, n: number(2).unwrap_or(0.0) as u64 };
-        match line.get_mut(&start) {
+        let found = Number { start: row.window_start, end: row.window_end, revision: row.revision, value, n: row.n };
+        match line.get_mut(&row.window_start) {
             Some(known) if known.revision <= found.revision => *known = found,
             Some(_) => {}
             None => {
-                line.insert(start, found);
+                line.insert(row.window_start, found);
             }
         }
     }
+}
+
+/// The lines of a file that hold something.
+fn lines(path: &Path) -> Result<impl Iterator<Item = Result<String>>> {
+    let failed = |error| Error::user(format!("cannot read {}", path.display())).because(error);
+    let lines = BufReader::new(opened(path)?).lines();
+    Ok(lines
+        .map(move |line| line.map_err(failed))
+        .filter(|line| line.as_ref().map_or(true, |line| !line.trim().is_empty())))
 }
 
 /// Metric, column, segment, baseline.
@@ -383,7 +381,8 @@ fn summary(standing: &Decision, n: usize) -> String {
         Signal::Resume => format!("{candidate} was let go on{cap}"),
         action => format!("{candidate}: {}", action.name()),
     };
-    format!("{what} since {}: {} ({})", instant(*time), standing.reason.text, plural(n as u64, "decision"))
+    let since = if standing.action == Signal::Rollback { "on" } else { "since" };
+    format!("{what} {since} {}: {} ({})", instant(*time), standing.reason.text, plural(n as u64, "decision"))
 }
 
 /// Metrics of both versions over the windows that have both, each weighted by its rows.

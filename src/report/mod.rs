@@ -8,6 +8,7 @@ mod column;
 mod compare;
 mod count;
 mod distribution;
+mod figures;
 mod history;
 mod html;
 mod junit;

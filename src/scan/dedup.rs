@@ -24,6 +24,14 @@ impl IdSet {
         Self { table: vec![0; 16], n: 0, has_zero: false, exact_max, bloom: Vec::new() }
     }
 
+    /// Forgets every id and keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.table.fill(0);
+        self.n = 0;
+        self.has_zero = false;
+        self.bloom.clear();
+    }
+
     /// Adds an id; `true` when it was not there. Beyond the bound a new id may rarely be taken for a known one.
     pub(crate) fn insert(&mut self, id: u64) -> bool {
         if id == 0 {
@@ -92,8 +100,13 @@ mod tests {
         fn agrees_with_a_set(ids in prop::collection::vec(0_u64..50, 0..200)) {
             let mut model = std::collections::BTreeSet::new();
             let mut set = IdSet::new(1000);
-            for id in ids {
+            for &id in &ids {
                 prop_assert_eq!(set.insert(id), model.insert(id));
+            }
+            set.clear();
+            model.clear();
+            for id in ids {
+                prop_assert_eq!(set.insert(id), model.insert(id), "a cleared set is a new one");
             }
         }
     }
@@ -105,5 +118,7 @@ mod tests {
         let fresh = ids.iter().filter(|&&id| set.insert(id)).count();
         assert!(fresh >= 1_970, "{fresh} of 2000 new ids were recognised as new");
         assert!(ids.iter().all(|&id| !set.insert(id)), "every repeat is recognised");
+        set.clear();
+        assert!(ids[1_000..].iter().all(|&id| set.insert(id)), "the filter is cleared too");
     }
 }

@@ -1,5 +1,6 @@
 //! Stage 1: one pure state machine per source partition, from event batches to partials.
 
+mod assign;
 pub(crate) mod dedup;
 mod fold;
 pub mod frame;

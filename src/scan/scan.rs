@@ -9,12 +9,13 @@ use std::sync::Arc;
 use crate::batch::EventBatch;
 use crate::event::{EventKind, Micros, stable_hash};
 use crate::plan::{Plan, Task};
+use crate::scan::assign::Dropped;
 use crate::scan::frame::{
     Body, Checkpoint, CheckpointMeta, DeclaredShare, GroupKey, Inputs, Partial, StreamCheckpoint, StreamState, Tick,
 };
 use crate::scan::join::Label;
 use crate::scan::labels::{LabelCounts, Labels};
-use crate::scan::traffic::{Codes, Dropped, TrafficStream, text_at};
+use crate::scan::traffic::{Codes, TrafficStream, text_at};
 use crate::time::{Clock, pane};
 
 /// What a lane counted besides its panes, since it was started.
@@ -159,11 +160,9 @@ impl Scan {
     /// Sends and forgets what is complete.
     fn seal(&mut self) -> Vec<Partial> {
         let mut sealed = Vec::new();
-        let length = self.plan.time.pane;
         for (&source, stream) in &mut self.streams {
             let mark = stream.watermark(&self.plan);
-            while let Some(entry) = stream.traffic.panes.first_entry().filter(|entry| entry.key() + length <= mark) {
-                let (start, pane) = entry.remove_entry();
+            while let Some((start, pane)) = stream.traffic.close(&self.plan, mark) {
                 sealed.extend(
                     pane.groups.iter().map(|(key, traffic)| {
                         (source, start, key.clone(), pane.inputs, Body::Traffic(traffic.clone()))

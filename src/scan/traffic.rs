@@ -1,23 +1,22 @@
-//! One traffic stream (predictions or feature events) of a lane: which rows count, and counting them by column.
+//! One traffic stream (predictions or feature events) of a lane: its open panes, and counting rows into them by column.
 //!
-//! Rows are assigned to cells (pane, group) once; then each column is counted cell by cell, so that the inner loops are
-//! kernels over slices.
+//! Once the rows of a batch are assigned to cells, each column is counted cell by cell, so that the inner loops are kernels
+//! over slices.
 
 use std::collections::BTreeMap;
 
 use arrow::array::{Array, AsArray, Float64Array};
-use arrow::util::bit_util;
 
 use crate::batch::{EventBatch, TextArray};
 use crate::event::{EventKind, Micros};
-use crate::kernel::select;
+use crate::kernel::select::{self, Rows};
 use crate::plan::{CategoricalColumn, NumericColumn, Plan, Role};
+use crate::scan::assign::CellRows;
 use crate::scan::dedup::IdSet;
 use crate::scan::frame::{GroupKey, Inputs};
 use crate::scan::groups::{Cell, Groups};
 use crate::summary::entity;
 use crate::summary::{Category, Histogram, Latency, Traffic};
-use crate::time::{Clock, pane};
 
 impl Cell for Traffic {
     fn new(plan: &Plan) -> Self {
@@ -34,86 +33,43 @@ impl Cell for Traffic {
 pub(crate) struct TrafficPane {
     pub(crate) groups: Groups<Traffic>,
     pub(crate) inputs: Inputs,
-    ids: IdSet,
-}
-
-/// Rows of one batch that fall into one group of one pane.
-#[derive(Debug)]
-pub(crate) struct CellRows {
-    pub(crate) pane: Micros,
-    pub(crate) key: GroupKey,
-    pub(crate) rows: Vec<u32>,
-}
-
-/// How many rows of a batch did not count.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Dropped {
-    pub(crate) late: u64,
-    pub(crate) duplicates: u64,
+    pub(crate) ids: IdSet,
 }
 
 /// Open panes of one traffic stream.
 #[derive(Debug, Default)]
 pub(crate) struct TrafficStream {
     pub(crate) panes: BTreeMap<Micros, TrafficPane>,
+    /// The ids of the pane sealed last, cleared: the next one will see about as many.
+    spare: Option<IdSet>,
 }
 
 impl TrafficStream {
-    /// Assigns the rows that count to cells, and moves the clock past the batch.
-    pub(crate) fn assign(&mut self, plan: &Plan, clock: &mut Clock, batch: &EventBatch) -> (Vec<CellRows>, Dropped) {
-        let times = batch.event_time.values();
-        let combos = Combos::new(batch);
-        let mut dropped = Dropped::default();
-        let mut cells: BTreeMap<(Micros, u64), Vec<u32>> = BTreeMap::new();
-        let mut duplicate_rows = Vec::new();
-        let mut after = clock.clone();
-        after.observe_all(times, &plan.time);
-        let none_is_late = times.iter().min().is_none_or(|&first| {
-            after.watermark(&plan.time).is_none_or(|mark| pane::start_of(first, plan.time.pane) + plan.time.pane > mark)
-        });
-        let mut start = Micros::MIN;
-        for (row, &time) in (0_u32..).zip(times) {
-            if !(start..start.saturating_add(plan.time.pane)).contains(&time) {
-                start = pane::start_of(time, plan.time.pane);
-            }
-            if !none_is_late {
-                let late = clock.watermark(&plan.time).is_some_and(|mark| start + plan.time.pane <= mark);
-                clock.observe(time, &plan.time);
-                if late {
-                    dropped.late += 1;
-                    continue;
-                }
-            }
-            let open = self.open(plan, start, batch.offset.value(row as usize));
-            if batch.id.is_valid(row as usize) && !open.ids.insert(batch.id.value(row as usize)) {
-                dropped.duplicates += 1;
-                duplicate_rows.push((start, row));
-                continue;
-            }
-            cells.entry((start, combos.code(row as usize))).or_default().push(row);
-        }
-        *clock = after;
-        for (start, row) in duplicate_rows {
-            let key = group_at(batch, row as usize);
-            let groups = &mut self.panes.get_mut(&start).expect("opened above").groups;
-            let slot = groups.slot(&key, plan);
-            groups.cell(slot).rates.duplicates += 1;
-        }
-        let named = |((pane, _), rows): ((Micros, u64), Vec<u32>)| {
-            let key = group_at(batch, rows[0] as usize);
-            CellRows { pane, key, rows }
-        };
-        (cells.into_iter().map(named).collect(), dropped)
-    }
-
-    fn open(&mut self, plan: &Plan, start: Micros, offset: i64) -> &mut TrafficPane {
+    /// The pane that starts here, opened when it is new; offsets `first` to `last` fall into it.
+    pub(crate) fn open(&mut self, plan: &Plan, start: Micros, first: i64, last: i64) -> &mut TrafficPane {
         let open = self.panes.entry(start).or_insert_with(|| TrafficPane {
             groups: Groups::new(),
-            inputs: Inputs { first: offset, last: offset },
-            ids: IdSet::new(plan.bounds.ids_max),
+            inputs: Inputs { first, last },
+            ids: self.spare.take().unwrap_or_else(|| IdSet::new(plan.bounds.ids_max)),
         });
-        open.inputs.last = offset;
+        open.inputs.last = last;
         open
+    }
+
+    /// Takes out the first open pane if it ended by `mark`.
+    pub(crate) fn close(&mut self, plan: &Plan, mark: Micros) -> Option<(Micros, TrafficPane)> {
+        let first = self.panes.first_entry().filter(|entry| entry.key() + plan.time.pane <= mark)?;
+        let (start, mut pane) = first.remove_entry();
+        pane.ids.clear();
+        self.spare = Some(std::mem::replace(&mut pane.ids, IdSet::new(0)));
+        Some((start, pane))
+    }
+
+    /// Notes a re-delivery to a group of a pane that is open.
+    pub(crate) fn count_duplicate(&mut self, plan: &Plan, start: Micros, key: &GroupKey) {
+        let groups = &mut self.panes.get_mut(&start).expect("opened before").groups;
+        let slot = groups.slot(key, plan);
+        groups.cell(slot).rates.duplicates += 1;
     }
 
     /// Counts the rows of one cell.
@@ -125,9 +81,10 @@ impl TrafficStream {
 }
 
 fn count(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u32], codes: &mut Vec<u64>) {
+    let selected = Rows::new(rows);
     for ((histogram, column), array) in traffic.numeric.iter_mut().zip(&plan.columns.numeric).zip(&batch.numeric) {
         let latency = (column.role == Role::Latency).then_some(&mut traffic.latency);
-        count_numeric(histogram, latency, column, array, rows);
+        count_numeric(histogram, latency, column, array, &selected);
     }
     for ((category, column), array) in
         traffic.categorical.iter_mut().zip(&plan.columns.categorical).zip(&batch.categorical)
@@ -146,19 +103,12 @@ pub(crate) fn count_numeric(
     mut latency: Option<&mut Latency>,
     column: &NumericColumn,
     array: &Float64Array,
-    rows: &[u32],
+    rows: &Rows,
 ) {
-    let mut take = |block: &[f64]| {
+    let skipped = select::present(array.values(), array.nulls(), rows, |block| {
         histogram.update(&column.cut, block);
         latency.iter_mut().for_each(|latency| block.iter().for_each(|&value| latency.update(value)));
-    };
-    let skipped = match array.nulls() {
-        None => select::present(array.values(), |_| false, rows, &mut take),
-        Some(nulls) => {
-            let (bits, from) = (nulls.validity(), nulls.offset());
-            select::present(array.values(), |row| !bit_util::get_bit(bits, from + row), rows, &mut take)
-        }
-    };
+    });
     histogram.missing += skipped.missing;
     histogram.nan += skipped.nan;
 }
@@ -276,40 +226,6 @@ impl<'a, T: Copy> Codes<'a, T> {
     #[expect(clippy::cast_sign_loss, reason = "dictionary keys are not negative")]
     pub(crate) fn get(&self, row: usize) -> Option<T> {
         self.array.is_valid(row).then(|| self.meaning[self.array.keys().value(row) as usize])
-    }
-}
-
-/// The group of each row as one number, unique within the batch.
-struct Combos<'a> {
-    columns: Vec<(&'a TextArray, u64)>,
-}
-
-impl<'a> Combos<'a> {
-    fn new(batch: &'a EventBatch) -> Self {
-        let mut stride = 1;
-        let columns = [&batch.model, &batch.version].into_iter().chain(&batch.segments);
-        let with_strides = columns.map(|column| {
-            let mine = stride;
-            stride *= column.values().len() as u64 + 1;
-            (column, mine)
-        });
-        Self { columns: with_strides.collect() }
-    }
-
-    #[expect(clippy::cast_sign_loss, reason = "dictionary keys are not negative")]
-    fn code(&self, row: usize) -> u64 {
-        let digit = |column: &TextArray| if column.is_valid(row) { column.keys().value(row) as u64 + 1 } else { 0 };
-        self.columns.iter().map(|(column, stride)| digit(column) * stride).sum()
-    }
-}
-
-/// The group of a row.
-fn group_at(batch: &EventBatch, row: usize) -> GroupKey {
-    let text = |column: &TextArray| text_at(column, row).unwrap_or_default().to_owned();
-    GroupKey {
-        model: text(&batch.model),
-        version: text(&batch.version),
-        segment: batch.segments.iter().map(text).collect(),
     }
 }
 

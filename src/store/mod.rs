@@ -14,6 +14,7 @@ mod latency;
 mod manifest;
 mod panes;
 mod place;
+mod quality;
 mod rows;
 #[expect(clippy::module_inception, reason = "the store itself, beside its parts")]
 mod store;
@@ -24,6 +25,7 @@ pub use compact::{Compacted, Keep, compact};
 pub use histogram::{Counted, counted, histogram_type, histograms, lists};
 pub use latency::{Latencies, latencies, latency_in, latency_type};
 pub use manifest::StoredFile;
+pub use quality::Read;
 pub use store::{Selection, Store, sizes};
 pub use table::Table;
 pub use writer::{Every, Writer};

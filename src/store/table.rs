@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
 
-use super::{panes, rows};
+use super::{panes, quality, rows};
 use crate::output::window_schema;
 
 /// A table of the store.
@@ -23,12 +23,14 @@ pub enum Table {
     Panes,
     /// How each column is cut, by plan.
     Columns,
+    /// What was read of each stream: rows, late and repeated events, refused records by reason.
+    Quality,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 6] =
-        [Self::Windows, Self::Verdicts, Self::Decisions, Self::Commands, Self::Panes, Self::Columns];
+    pub const ALL: [Self; 7] =
+        [Self::Windows, Self::Verdicts, Self::Decisions, Self::Commands, Self::Panes, Self::Columns, Self::Quality];
 
     /// Its name, in SQL and as a folder.
     #[must_use]
@@ -40,6 +42,7 @@ impl Table {
             Self::Commands => "commands",
             Self::Panes => "panes",
             Self::Columns => "columns",
+            Self::Quality => "quality",
         }
     }
 
@@ -57,6 +60,7 @@ impl Table {
             Self::Commands => rows::commands(&[]).schema(),
             Self::Panes => panes::panes(&[]).schema(),
             Self::Columns => panes::columns(&[]).schema(),
+            Self::Quality => quality::quality(&[]).schema(),
         }
     }
 
@@ -65,7 +69,7 @@ impl Table {
     pub fn times(self) -> (&'static str, &'static str) {
         match self {
             Self::Windows => ("window_start", "window_end"),
-            Self::Verdicts | Self::Decisions | Self::Commands => ("time", "time"),
+            Self::Verdicts | Self::Decisions | Self::Commands | Self::Quality => ("time", "time"),
             Self::Panes => ("pane_start", "pane_end"),
             Self::Columns => ("since", "since"),
         }
@@ -91,11 +95,11 @@ impl Table {
                 "window_end",
                 "revision",
             ],
-            Self::Verdicts => &["time", "rollout", "candidate", "sequence"],
-            Self::Decisions => &["time", "rollout", "candidate", "sequence"],
+            Self::Verdicts | Self::Decisions => &["time", "rollout", "candidate", "sequence"],
             Self::Commands => &["time", "rollout", "candidate", "id"],
             Self::Panes => &["column", "kind", "version", "segment", "pane_start", "part", "topic", "lane"],
             Self::Columns => &["plan", "kind", "column"],
+            Self::Quality => &["time", "topic", "lane"],
         }
     }
 }

@@ -16,11 +16,12 @@ use object_store::path::Path;
 use super::manifest::{self, Contents, Judgement, Kind, Manifest, Mark, Said, StoredFile};
 use super::panes::{self, ColumnRow, PaneRow};
 use super::place::{Created, Place, encoded, wait};
+use super::quality::{self, QualityRow, Read};
 use super::table::Table;
 use super::{file, rows};
 use crate::engine::Effects;
 use crate::error::{Error, Result};
-use crate::event::{Micros, SECOND, stable_hash};
+use crate::event::{Micros, Reject, SECOND, stable_hash};
 use crate::judge::WindowRow;
 use crate::output::window_batch;
 use crate::plan::Plan;
@@ -29,6 +30,9 @@ use crate::verdict::{CommandResult, Decision, RolloutState};
 
 /// A row of a pane holds a thousand bins, and counts for so many others.
 const PANE_WEIGHT: usize = 16;
+
+/// The mark of what was read of a stream, beside those of its panes' parts.
+const OFFSETS: u8 = 250;
 
 /// How long rows wait for company before they are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +62,10 @@ pub struct Writer {
     records: Records,
     panes: Vec<PaneRow>,
     columns: Vec<ColumnRow>,
+    /// What was read since the last flush, by stream.
+    readings: BTreeMap<(u16, u32), QualityRow>,
+    /// Next offsets as they were stored when the store was opened, by stream.
+    counted: BTreeMap<(u16, u32), i64>,
 }
 
 /// Records that wait.
@@ -92,7 +100,10 @@ impl Writer {
             return Err(Error::user(format!("the store at {} is that of pipeline {other}", place.name()))
                 .hint(format!("give {pipeline} a store of its own")));
         }
+        let offsets = contents.marks.iter().filter(|((.., part), _)| *part == OFFSETS);
+        let counted = offsets.map(|(&(lane, source, _), &next)| ((source, lane), next)).collect();
         Ok(Self {
+            counted,
             news: Manifest::flush(pipeline),
             place,
             plan: Arc::clone(plan),
@@ -102,6 +113,7 @@ impl Writer {
             records: Records::default(),
             panes: Vec::new(),
             columns: Vec::new(),
+            readings: BTreeMap::new(),
         })
     }
 
@@ -177,6 +189,35 @@ impl Writer {
         }
     }
 
+    /// Up to which offset a stream was counted in an earlier life: a batch is to be split there.
+    #[must_use]
+    pub fn counted_upto(&self, source: u16, lane: u32) -> i64 {
+        self.counted.get(&(source, lane)).copied().unwrap_or(0)
+    }
+
+    /// Takes what was read of a stream, beyond [`Writer::counted_upto`].
+    pub fn read(&mut self, read: &Read<'_>) {
+        if read.next_offset > self.counted_upto(read.source, read.lane) {
+            self.reading(read.source, read.lane).read(read);
+        }
+    }
+
+    /// Takes refused records of a stream.
+    pub fn refuse<'r>(&mut self, source: u16, lane: u32, rejects: impl IntoIterator<Item = &'r Reject>) {
+        let counted = self.counted_upto(source, lane);
+        for reject in rejects.into_iter().filter(|reject| reject.offset >= counted) {
+            self.reading(source, lane).refuse(reject);
+        }
+    }
+
+    fn reading(&mut self, source: u16, lane: u32) -> &mut QualityRow {
+        let mark = self.contents.marks.get(&(lane, source, OFFSETS)).copied();
+        let topic = self.plan.sources.get(usize::from(source)).map(|source| source.topic.clone());
+        self.readings
+            .entry((source, lane))
+            .or_insert_with(|| QualityRow::from(topic.unwrap_or_default(), lane, mark.unwrap_or(0)))
+    }
+
     /// Whether a record is not stored yet; it is taken to be from now on.
     fn is_news(&mut self, table: Table, said: &impl serde::Serialize) -> bool {
         let bytes = serde_json::to_vec(&(table, said)).expect("a record has text keys and finite numbers");
@@ -191,7 +232,7 @@ impl Writer {
     /// Whether everything taken is stored.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.news == Manifest::flush(&self.plan.name)
+        self.readings.is_empty() && self.news == Manifest::flush(&self.plan.name)
     }
 
     /// Whether records wait that the engine may not say again after a restart: they are written before the states that tell
@@ -234,6 +275,7 @@ impl Writer {
         let Records { states, decisions, results } = std::mem::take(&mut self.records);
         let (windows, panes) = (std::mem::take(&mut self.windows), std::mem::take(&mut self.panes));
         let columns = std::mem::take(&mut self.columns);
+        let readings: Vec<QualityRow> = self.end_readings();
         let of_window = |row: &WindowRow| (row.model.clone(), row.window_start, row.window_end);
         let of_state = |one: &RolloutState| (one.model.clone(), one.judged_upto.0, one.judged_upto.0);
         let of_decision = |one: &Decision| (one.model.clone(), one.time, one.time);
@@ -244,11 +286,21 @@ impl Writer {
             split(Table::Decisions, &decisions, of_decision, rows::decisions),
             split(Table::Commands, &results, of_result, rows::commands),
             split(Table::Panes, &panes, |row| (row.model.clone(), row.start, row.end), panes::panes),
+            split(Table::Quality, &readings, |row| (String::new(), row.time, row.time), quality::quality),
             split(Table::Columns, &columns, |row| (String::new(), row.since, row.since), panes::columns),
         ]
         .into_iter()
         .flatten()
         .collect()
+    }
+
+    fn end_readings(&mut self) -> Vec<QualityRow> {
+        let readings = std::mem::take(&mut self.readings);
+        for (&(source, lane), row) in &readings {
+            self.contents.marks.insert((lane, source, OFFSETS), row.offsets.1);
+            self.news.marks.push(Mark { lane, source, part: OFFSETS, at: row.offsets.1 });
+        }
+        readings.into_values().collect()
     }
 
     /// Writes the manifest under the next number that is free.
@@ -291,6 +343,11 @@ struct Portion {
     rows: RecordBatch,
 }
 
+/// A day and a model.
+type Folder = (String, String);
+/// First and last time, and rows.
+type Timed<R> = ((Micros, Micros), Vec<R>);
+
 /// Rows by day and model, in order.
 fn split<R: Clone>(
     table: Table,
@@ -298,14 +355,14 @@ fn split<R: Clone>(
     of: impl Fn(&R) -> (String, Micros, Micros),
     batch: fn(&[R]) -> RecordBatch,
 ) -> Vec<Portion> {
-    let mut parts: BTreeMap<(String, String), ((Micros, Micros), Vec<R>)> = BTreeMap::new();
+    let mut parts: BTreeMap<Folder, Timed<R>> = BTreeMap::new();
     for row in rows {
         let (model, from, to) = of(row);
         let part = parts.entry((date(from), model)).or_insert(((from, to), Vec::new()));
         part.0 = (part.0.0.min(from), part.0.1.max(to));
         part.1.push(row.clone());
     }
-    let portion = |((date, model), ((from, to), rows)): ((String, String), ((Micros, Micros), Vec<R>))| Portion {
+    let portion = |((date, model), ((from, to), rows)): (Folder, Timed<R>)| Portion {
         table,
         date,
         model,

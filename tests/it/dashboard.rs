@@ -72,7 +72,7 @@ fn hostile_names_stay_names() {
     let decisions = page(&stage, "/ui/decisions").body;
     let one = decisions.split("href=\"").find(|part| part.starts_with("/ui/decisions/b3")).unwrap();
     let one = one.split('"').next().unwrap().to_owned();
-    let chart = format!("{path}&chart=%22%3E%3Cscript%3E&command=%3Cscript%3E");
+    let chart = format!("{path}&metric=%22%3E%3Cscript%3E&column=%3Cscript&command=%3Cscript%3E");
     for path in
         ["/ui", &path, &chart, "/ui/decisions", &one, "/ui/health", "/ui/rollouts/%3Cscript%3E/x", "/%3Cscript%3E"]
     {
@@ -238,6 +238,19 @@ fn events_tell_what_is_new_and_end_with_the_server() {
     let Stage { server, .. } = stage;
     server.shutdown();
     assert!(!lines.any(|line| line.starts_with("event: decision")), "it ends");
+}
+
+#[test]
+fn any_number_can_be_drawn() {
+    let stage = Stage::set();
+    stage.until_pending();
+    let path = rollout_path(&stage);
+    let usual = page(&stage, &path).body;
+    assert!(!usual.contains("<h3>missing_rate of color</h3>"));
+    let wished = page(&stage, &format!("{path}&metric=missing_rate&column=color&against=")).body;
+    assert!(wished.contains("<h3>missing_rate of color</h3>"));
+    assert!(wished.contains("<option value=\"missing_rate\" selected>"));
+    assert!(page(&stage, &format!("{path}&metric=psi&column=nothing")).body.contains("There is no psi of that here"));
 }
 
 #[test]

@@ -3,13 +3,16 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::batch::EventBatch;
 use crate::config::{Pipeline, Role, StoreConfig};
 use crate::engine::Effects;
 use crate::error::Result;
 use crate::kafka::clock::now;
+use crate::kafka::reader::Portion;
 use crate::query::{Desk, Limits, Session};
+use crate::scan::Counts;
 use crate::serve::Shared;
-use crate::store::{Every, Store, Writer};
+use crate::store::{Every, Read, Store, Writer};
 
 /// A store that is written.
 #[derive(Debug)]
@@ -41,9 +44,20 @@ impl Keeping {
         if writer.holds_records() || writer.is_due() {
             writer.flush()?;
         }
-        let mut due = lock(&self.due);
-        *due = if writer.is_clean() { None } else { Some(due.unwrap_or_else(|| now() + self.every)) };
         Ok(())
+    }
+
+    /// Up to which offset a stream was counted before.
+    pub(super) fn counted_upto(&self, source: u16, lane: u32) -> i64 {
+        lock(&self.writer).counted_upto(source, lane)
+    }
+
+    /// Counts what was read.
+    pub(super) fn took(&self, portion: &Portion, fresh: &EventBatch, counts: (Counts, Counts)) {
+        let Portion { source, lane, next_offset, ref rejects, .. } = *portion;
+        let mut writer = lock(&self.writer);
+        writer.refuse(source, lane, rejects);
+        writer.read(&Read { source, lane, batch: Some(fresh), counts, next_offset });
     }
 
     /// Whether all is written; what has waited for long enough is written now.
@@ -52,8 +66,8 @@ impl Keeping {
         let mut due = lock(&self.due);
         if at_end || due.is_some_and(|due| now() >= due) {
             writer.flush()?;
-            *due = None;
         }
+        *due = if writer.is_clean() { None } else { Some(due.unwrap_or_else(|| now() + self.every)) };
         Ok(writer.is_clean())
     }
 }

@@ -65,7 +65,8 @@ impl AggregateUDFImpl for Drift {
     fn accumulator(&self, arguments: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         let metric = metric::find(self.metric).expect("functions are made of metrics");
         let is_text = arguments.expr_fields.first().is_some_and(|field| is_text(field.data_type()));
-        let sides = if is_text { Sides::Names(Default::default()) } else { Sides::Numbers(Default::default()) };
+        let (no_names, no_numbers) = ([const { BTreeMap::new() }; 2], [const { Vec::new() }; 2]);
+        let sides = if is_text { Sides::Names(no_names) } else { Sides::Numbers(no_numbers) };
         Ok(Box::new(Comparing { metric, sides }))
     }
 

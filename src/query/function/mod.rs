@@ -9,9 +9,12 @@
 
 mod compare;
 mod drift;
+mod field;
 mod labels;
 mod latency;
 mod merge;
+
+use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::error::DataFusionError;
@@ -21,7 +24,9 @@ use datafusion::prelude::SessionContext;
 use crate::metric::{METRICS, Metric, Reading, Reads, Value};
 
 /// Adds every function to a session.
-pub(super) fn register(context: &SessionContext) {
+pub(super) fn register(context: &mut SessionContext) {
+    let planner = datafusion::execution::FunctionRegistry::register_expr_planner(context, Arc::new(field::FieldAccess));
+    planner.expect("a session takes any planner");
     let scalars = compared().map(compare::function).chain([latency::function()]);
     scalars.for_each(|function| context.register_udf(function));
     let aggregates = drifting().map(drift::function).chain(labelled().map(labels::function)).chain([merge::function()]);

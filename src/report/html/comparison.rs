@@ -91,9 +91,9 @@ fn columns(comparison: &Comparison) -> String {
                 key: name.clone(),
                 ..Cell::html(format!("<a href=\"#c{at}\">{name}</a> <span class=\"sub\">{sub}</span>"), 0.0)
             },
-            Cell::html(chart::miniature(&column.distribution, &title), column.psi.debiased),
             Cell::html(tag.to_owned(), order),
-            Cell::number(Some(column.psi.value)),
+            Cell::shown(format!("{:.4}", column.psi.value), column.psi.value),
+            Cell::html(chart::miniature(&column.distribution, &title), column.psi.debiased),
             Cell::html(chart::forest(&column.psi, most), column.psi.debiased),
             Cell::shown(ks.map_or_else(|| "–".to_owned(), |ks| number(ks.low)), ks.map_or(-1.0, |ks| ks.low)),
             Cell::shown(p_value(&column.psi), column.psi.p_value),
@@ -104,9 +104,9 @@ fn columns(comparison: &Comparison) -> String {
     let grid = Grid {
         heads: vec![
             ("column", false),
-            ("<span class=\"key r\"></span>reference <span class=\"key c\"></span>current", false),
             ("verdict", false),
             ("PSI", true),
+            ("<span class=\"key r\"></span>reference <span class=\"key c\"></span>current", false),
             ("90 % interval, tolerated", false),
             ("KS", true),
             ("p", true),
@@ -215,9 +215,33 @@ fn quality(quality: &QualityReport) -> String {
             "<div class=\"card\"><h3>Reliability <span class=\"sub note\"><span class=\"key r\"></span>reference <span class=\"key c\"></span>current, 90 % bands</span></h3>{curves}</div>"
         );
     }
-    body + "<div class=\"card\" style=\"grid-column:span 2;min-width:min(330px,100%)\">"
-        + &figures(&quality.figures)
-        + "</div></div>"
+    let (main, rest): (Vec<_>, Vec<_>) = quality.figures.iter().cloned().partition(is_main);
+    let _ = write!(body, "<div class=\"span2\">{}</div></div>", figures(&main));
+    let all = "<details><summary><span class=\"note\">every other quality metric and convention</span></summary>";
+    body + all + "<div class=\"in\">" + &figures(&rest) + "</div></details>"
+}
+
+/// Whether a figure is among those that are shown at first.
+fn is_main(figure: &Figure) -> bool {
+    let is_first = matches!(figure.convention.as_str(), "equal_width_10") || !figure.convention.starts_with("equal_");
+    let names = [
+        "ece",
+        "ece_debiased",
+        "brier",
+        "log_loss",
+        "auc",
+        "accuracy",
+        "precision",
+        "recall",
+        "f1",
+        "base_rate",
+        "mae",
+        "calibration_in_the_large",
+        "calibration_slope",
+        "rmse",
+        "bias",
+    ];
+    is_first && names.contains(&figure.metric.as_str())
 }
 
 fn answers(comparison: &Comparison) -> String {
@@ -391,7 +415,7 @@ fn details(comparison: &Comparison) -> String {
         });
         let ks = column.ks.as_ref().map_or_else(String::new, |ks| {
             format!(
-                " · KS {} – {} (tolerated {}, p {:.4})",
+                " · KS {} – {} (tolerated {}, p {:.3})",
                 number(ks.low),
                 number(ks.high),
                 comparison.method.ks_tolerated,

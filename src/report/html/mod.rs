@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use super::compare::instant;
 use super::model::{Outcome, Report, Source, Verdict};
+use crate::event::Micros;
 use crate::output::count;
 
 const STYLE: &str = include_str!("style.css");
@@ -67,13 +68,18 @@ pub(super) fn escape(text: &str) -> String {
     out
 }
 
+/// A time without its seconds.
+fn minute(at: Micros) -> Micros {
+    at - at.rem_euclid(60_000_000)
+}
+
 fn head(report: &Report) -> String {
     let Some(comparison) = &report.comparison else {
         return "<header><div class=\"brand\">haldane · windows and decisions</div></header>".to_owned();
     };
     let side = |class: &str, source: &Source| {
         let range = source.first.zip(source.last);
-        let range = range.map(|(first, last)| format!(", {} to {}", instant(first), instant(last)));
+        let range = range.map(|(first, last)| format!(", {} to {}", instant(minute(first)), instant(minute(last))));
         format!(
             "<span class=\"key {class}\"></span><b>{}</b> <span class=\"note\">{} rows{}</span>",
             escape(&source.name),

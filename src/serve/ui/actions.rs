@@ -51,16 +51,23 @@ fn form(person: &Person, state: &RolloutState) -> Html {
     let shown = |button: &Button| {
         html!("<button name=\"kind\" value=\"{}\" class=\"{}\">{}</button> ", button.kind, button.tone, button.text)
     };
+    let asks = state.pending.is_some() && !may(person, "approve");
+    let asks = if asks {
+        html!("<p class=\"hint\">Approving and rejecting is for the role approver.</p>")
+    } else {
+        Html::default()
+    };
     let resumes = buttons.iter().any(|button| button.kind == "resume");
     html!(
         "<form class=\"act\" method=\"post\" action=\"/v1/commands\">{}<label for=\"reason\">Reason, as it will stand in the "
         "decision</label><textarea id=\"reason\" name=\"reason\" rows=\"2\" maxlength=\"1000\" required></textarea>{}"
-        "<p class=\"buttons\">{}</p><p class=\"hint\">Counts only while decision {} is the last one. Acts as {}.</p>"
+        "<p class=\"buttons\">{}</p>{}<p class=\"hint\">Counts only while decision {} is the last one. Acts as {}.</p>"
         "<p class=\"moved\" hidden role=\"alert\">▲ The rollout has moved on since you began. "
         "<a href=\"\">Look again</a> before you act: this would be refused.</p></form>",
         hidden.iter().map(field).collect::<Html>(),
         cap(resumes),
         buttons.iter().map(shown).collect::<Html>(),
+        asks,
         count(state.sequence),
         person.name,
     )

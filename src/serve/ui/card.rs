@@ -59,6 +59,12 @@ pub(super) fn name(state: &RolloutState) -> Html {
     html!("<a id=\"{}\" href=\"{}\">{}</a>", anchor(state), url, state.candidate)
 }
 
+/// The state's sign, and whether it is no more than asked for yet.
+pub(super) fn standing_sign(state: &RolloutState) -> Html {
+    let sign = state_sign(state.state).html();
+    if state.pending.is_some() { html!("{} <small>if approved</small>", sign) } else { sign }
+}
+
 /// The whole card, under a heading that is given.
 pub(super) fn card(known: &Known, heading: &Html, why: &str, glance: &Glance) -> Html {
     framed(known, &html!("{}{}", head(known, heading, why, glance), behind(known, glance)))
@@ -108,12 +114,14 @@ fn exposure(state: &RolloutState, glance: &Glance) -> Html {
 
 /// What each line of the budget weighs, in words.
 fn weighs(name: &str) -> (&'static str, &'static str) {
-    match name {
+    match name.split(':').next().unwrap_or(name) {
         "rollback" => ("against", "worse than its margins"),
-        "contain" => ("against", "not like the baseline"),
+        "contain" => ("against", "worse than the baseline"),
         "safe" => ("for", "no worse than its margins"),
         "drift" => ("against", "moved away from what was learned"),
         "calibration" => ("against", "scores fit the truth no more"),
+        "slo" => ("against", "beyond its limit"),
+        "share" => ("against", "traffic not split as declared"),
         _ => ("against", "another guard"),
     }
 }

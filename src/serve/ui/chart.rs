@@ -185,7 +185,8 @@ impl Chart {
             let middle = group.iter().map(|mark| scale.x(mark.time)).sum::<f64>()
                 / f64::from(u32::try_from(group.len()).unwrap_or(1));
             let numbers: Vec<String> = group.iter().map(|mark| mark.sequence.to_string()).collect();
-            html!("<text class=\"mark\" x=\"{}\" y=\"11\">{}</text>", share(middle), numbers.join(", "))
+            let place = if middle > WIDTH - NEAR { "mark end" } else { "mark" };
+            html!("<text class=\"{}\" x=\"{}\" y=\"11\">{}</text>", place, share(middle), numbers.join(", "))
         };
         let labels: Html = inside.chunk_by(near).map(label).collect();
         html!("{}{}", inside.iter().map(drawn).collect::<Html>(), labels)

@@ -33,7 +33,7 @@ pub(super) async fn decision(
     let found = shared.read().decisions().find(|decision| decision.id == id).cloned();
     let Some(decision) = found else {
         let hint = format!(
-            "the last {DECISIONS_MAX} since the start of the process are here; older ones are on the control topic"
+            "the last {DECISIONS_MAX} since the start of the process are here; older ones: haldane explain {id}"
         );
         let missing = Problem::new(StatusCode::NOT_FOUND, format!("no decision {id} is known here"), hint);
         return problem(&shared, &headers, &missing);
@@ -171,6 +171,7 @@ fn terms(decision: &Decision) -> Html {
         ("Denied versions", html!("{}", decision.denied_versions.join(", "))),
         ("Follows from", cause),
         ("Replaces", others(&decision.supersedes)),
+        ("Seal of the one before", html!("{}", decision.previous)),
         ("Episode began with", other(&decision.episode)),
         ("Lease", html!("{} s", decision.lease_s)),
     ])

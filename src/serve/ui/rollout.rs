@@ -1,6 +1,6 @@
 //! `/ui/rollouts/{rollout}/{candidate}`: one candidate, and everything that its verdict rests on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
@@ -39,8 +39,12 @@ pub(super) struct Wish {
     model: String,
     /// The command that was just sent.
     command: Option<String>,
-    /// One more chart: metric, or metric and column joined by ` of `.
-    chart: Option<String>,
+    /// One more chart: a metric, of a column (empty: of the whole version), against a baseline (empty: any).
+    metric: Option<String>,
+    #[serde(default)]
+    column: String,
+    #[serde(default)]
+    against: String,
 }
 
 /// What the page shows, taken from the view at one moment.
@@ -88,6 +92,13 @@ pub(super) async fn rollout(
     Page::new(Part::Rollouts, title, main).answer(&shared, &headers)
 }
 
+impl Wish {
+    fn means(&self, choice: &Choice) -> bool {
+        let against = self.against.is_empty() || self.against == choice.number.baseline;
+        self.metric.as_ref().is_some_and(|metric| choice.is(metric, &self.column)) && against
+    }
+}
+
 impl Shown {
     fn of(view: &View, known: Known, wish: &Wish, glance: &Glance) -> Self {
         let state = &known.state;
@@ -107,7 +118,7 @@ impl Shown {
         let sent = wish.command.as_ref().and_then(|id| view.results().find(|result| result.command.id == *id).cloned());
         let features = features(view, state);
         let choices = choices(view.history(), state);
-        let wished = choices.iter().find(|choice| Some(choice.name()) == wish.chart).cloned();
+        let wished = choices.iter().find(|choice| wish.means(choice)).cloned();
         let policy = glance.terms.as_ref().map(|terms| &terms.policy);
         let drifted: Vec<&str> = features.iter().map(|feature| feature.psi.column.as_str()).collect();
         let usual = usual(&choices, policy, &drifted);
@@ -126,7 +137,7 @@ impl Shown {
         let sent = wish.command.as_ref().map(|id| outcome(id, self.sent.as_ref())).unwrap_or_default();
         let heading = html!(
             "<h1>{} {} <small>of {}, against {} · rollout {}</small></h1>",
-            state_sign(state.state).html(),
+            card::standing_sign(state),
             state.candidate,
             state.model,
             state.baseline,
@@ -174,22 +185,27 @@ impl Shown {
 
     /// Another chart, chosen by name.
     fn chooser(&self, wish: &Wish) -> Html {
-        let option = |choice: &Choice| {
-            let name = choice.name();
-            let chosen = if wish.chart.as_ref() == Some(&name) { html!(" selected") } else { Html::default() };
-            html!("<option{}>{}</option>", chosen, name)
-        };
         if self.choices.is_empty() {
             return Html::default();
         }
+        let numbers = || self.choices.iter().map(|choice| &choice.number);
+        let metrics = numbers().map(|number| number.metric.as_str()).collect();
+        let columns = numbers().map(|number| number.column.as_str()).collect();
+        let baselines = numbers().map(|number| number.baseline.as_str()).collect();
+        let missing = wish.metric.as_ref().filter(|_| !self.choices.iter().any(|choice| wish.means(choice)));
+        let missing = missing
+            .map_or_else(Html::default, |metric| html!("<p role=\"status\">There is no {} of that here.</p>", metric));
         let state = &self.known.state;
         let path = rollout_url(&state.rollout, &state.model, &state.candidate);
         html!(
-            "<form class=\"choose\" method=\"get\" action=\"{}\"><input type=\"hidden\" name=\"model\" value=\"{}\">"
-            "<label for=\"chart\">Another chart</label> <select id=\"chart\" name=\"chart\">{}</select> <button>Show</button></form>",
+            "{}<form class=\"choose\" method=\"get\" action=\"{}\"><input type=\"hidden\" name=\"model\" value=\"{}\">"
+            "<label>Another chart {}</label> <label>of {}</label> <label>against {}</label> <button>Show</button></form>",
+            missing,
             path.split('?').next().unwrap_or_default(),
             state.model,
-            self.choices.iter().map(option).collect::<Html>()
+            select("metric", "", wish.metric.as_deref().unwrap_or_default(), &metrics),
+            select("column", "the version", &wish.column, &columns),
+            select("against", "any", &wish.against, &baselines),
         )
     }
 
@@ -225,9 +241,27 @@ impl Shown {
     }
 }
 
+/// A list to choose from; `nothing` is what an empty name is called.
+fn select(name: &str, nothing: &str, chosen: &str, names: &BTreeSet<&str>) -> Html {
+    let option = |one: &&str| {
+        let selected = if *one == chosen { html!(" selected") } else { Html::default() };
+        html!("<option value=\"{}\"{}>{}</option>", one, selected, if one.is_empty() { nothing } else { one })
+    };
+    html!("<select name=\"{}\">{}</select>", name, names.iter().map(option).collect::<Html>())
+}
+
 fn mark(decision: &Decision) -> Mark {
     let text = format!("decision {}: {}, {}", decision.sequence, deed(decision), decision.reason.text);
     Mark { time: decision.time, id: decision.id.clone(), sequence: decision.sequence, text }
+}
+
+/// What a column is best compared with: the baseline version, else what it was trained on, else earlier windows.
+fn preference(baseline: &str) -> u8 {
+    match baseline {
+        "reference" => 1,
+        other if other.starts_with("concurrent") => 0,
+        _ => 2,
+    }
 }
 
 /// Columns by how far they are from the baseline, in the newest window; one row for each.
@@ -235,13 +269,16 @@ fn features(view: &View, state: &RolloutState) -> Vec<Feature> {
     let of_it = |row: &&WindowRow| {
         row.model == state.model && row.version == state.candidate && row.segment.is_empty() && !row.column.is_empty()
     };
-    let ks = |psi: &WindowRow| {
-        let same = |row: &&WindowRow| row.metric == "ks" && row.column == psi.column && row.baseline == psi.baseline;
-        view.windows().filter(of_it).find(same).and_then(|row| row.value)
-    };
-    let mut rows: Vec<&WindowRow> = view.windows().filter(of_it).filter(|row| row.metric == "psi").collect();
-    rows.sort_by(|a, b| b.value.unwrap_or(-1.0).total_cmp(&a.value.unwrap_or(-1.0)));
+    let about = |row: &WindowRow| (row.column.clone(), row.baseline.clone());
+    let of_metric = |name: &'static str| view.windows().filter(of_it).filter(move |row| row.metric == name);
+    let ks: BTreeMap<_, _> = of_metric("ks").map(|row| (about(row), row.value)).collect();
+    let mut rows: Vec<&WindowRow> = of_metric("psi").collect();
+    rows.sort_by_key(|row| preference(&row.baseline));
     let mut seen = BTreeSet::new();
-    rows.retain(|row| seen.insert((&row.column, &row.baseline)));
-    rows.into_iter().take(FEATURES_MAX).map(|row| Feature { ks: ks(row), psi: row.clone() }).collect()
+    rows.retain(|row| seen.insert(&row.column));
+    rows.sort_by(|a, b| b.value.unwrap_or(-1.0).total_cmp(&a.value.unwrap_or(-1.0)));
+    rows.into_iter()
+        .take(FEATURES_MAX)
+        .map(|row| Feature { ks: ks.get(&about(row)).copied().flatten(), psi: row.clone() })
+        .collect()
 }

@@ -64,7 +64,7 @@ fn listed(known: &Known, decisions: &[Decision], glance: &Glance) -> Html {
     let state = &known.state;
     let heading = html!(
         "<h2>{} {} <small>of {}, against {} · rollout {}</small></h2>",
-        state_sign(state.state).html(),
+        card::standing_sign(state),
         card::name(state),
         state.model,
         state.baseline,

@@ -1,5 +1,7 @@
 //! Which numbers are drawn, and against what.
 
+use std::collections::BTreeSet;
+
 use super::chart::Chart;
 use super::words::{action_name, metric_of};
 use crate::event::Micros;
@@ -16,32 +18,29 @@ const ALWAYS: [&str; 4] = ["error_rate", "latency_p95", "ece", "brier"];
 /// A number that can be drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Choice {
-    number: Number,
+    pub(super) number: Number,
 }
 
 impl Choice {
-    /// What it is called in the list.
-    pub(super) fn name(&self) -> String {
+    /// What it is called.
+    fn name(&self) -> String {
         let Number { metric, column, baseline, .. } = &self.number;
         let against = if baseline.is_empty() { String::new() } else { format!(" against {baseline}") };
         format!("{}{against}", metric_of(metric, column, ""))
     }
 
-    fn is(&self, metric: &str, column: &str) -> bool {
+    /// Whether it is this metric of this column (or, where that is empty, of the whole version).
+    pub(super) fn is(&self, metric: &str, column: &str) -> bool {
         self.number.metric == metric && self.number.column == column
     }
 }
 
 /// Every number of a candidate; of several conventions the first.
 pub(super) fn choices(history: &History, state: &RolloutState) -> Vec<Choice> {
-    let mut choices: Vec<Choice> = Vec::new();
-    for number in history.numbers(&state.model, &state.candidate) {
-        let choice = Choice { number: number.clone() };
-        if choices.iter().all(|known| known.name() != choice.name()) {
-            choices.push(choice);
-        }
-    }
-    choices
+    let mut seen = BTreeSet::new();
+    let mut numbers: Vec<&Number> = history.numbers(&state.model, &state.candidate).collect();
+    numbers.retain(|number| seen.insert((&number.metric, &number.column, &number.baseline)));
+    numbers.into_iter().map(|number| Choice { number: number.clone() }).collect()
 }
 
 /// What is drawn unasked: what rules watch, what always matters, and the features that moved most.

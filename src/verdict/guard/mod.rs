@@ -140,7 +140,7 @@ impl Guards {
         let least = pair.candidate.rates.requests.min(pair.baseline.rates.requests);
         memory.validity = if least < self.guard.n_min { Validity::Degraded } else { Validity::Valid };
         let effect = memory.rails.alike.effects(&self.guard)(Rail::Failed);
-        let inflation = self.rails.inflation(&memory.rails, pair, &memory.history);
+        let inflation = memory.rails.inflation(pair, &memory.history);
         self.detector.traffic(&mut memory.change, pair, inflation);
         self.rails.traffic(&mut memory.rails, both, &memory.history);
         memory.limits.resize_with(self.limits.len(), Kept::default);

@@ -65,7 +65,7 @@ impl LastLook {
         let total = weight(0) + weight(1);
         let strength = |family: usize| {
             let share = weight(family) / total;
-            let p = self.series[family][asked].p(of_counts(members(rails, family).map(|(rail, _)| *rail)));
+            let p = self.series[family][asked].p(of_counts(&members(rails, family).map(|(rail, _)| *rail)));
             share * level(guard.alpha) / p.max(f64::MIN_POSITIVE)
         };
         strength(0).max(strength(1))
@@ -99,7 +99,7 @@ fn members(rails: &[(Rail, f64)], family: usize) -> impl Iterator<Item = &(Rail,
 
 /// The variance of a sum of standardised contrasts, if counts explain it all: shares of failures and refusals are about
 /// independent, those beyond two quantiles `p < q` of one sample correlate by `sqrt(p (1 - q) / (q (1 - p)))`.
-fn of_counts(rails: impl Iterator<Item = Rail> + Clone) -> f64 {
+fn of_counts(rails: &(impl Iterator<Item = Rail> + Clone)) -> f64 {
     let correlation = |pair: (Rail, Rail)| match pair {
         (Rail::Slow(a), Rail::Slow(b)) => {
             let (low, high) = (SLOW[a.min(b)], SLOW[a.max(b)]);

@@ -50,6 +50,13 @@ pub(crate) struct Watched {
     waiting: BTreeMap<String, u64>,
 }
 
+impl Watched {
+    /// What evidence of a change in the next window is deflated by, as earlier windows say.
+    pub(crate) fn inflation(&self, pair: Pair<'_, Traffic>, history: &History) -> Inflation {
+        self.alike.measured().with_noise(|rail| self.all.noise.factor(rail, pair, history))
+    }
+}
+
 /// Guardrails of one view.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 struct View {
@@ -119,11 +126,6 @@ impl Rails {
             view.noise.update(guard, pair, &thresholds);
             view.thresholds.follow_traffic(pair.baseline);
         });
-    }
-
-    /// What evidence of a change in the next window is deflated by, as earlier windows say.
-    pub(crate) fn inflation(&self, watched: &Watched, pair: Pair<'_, Traffic>, history: &History) -> Inflation {
-        watched.alike.measured().with_noise(|rail| watched.all.noise.factor(rail, pair, history))
     }
 
     /// Takes the labels of a window.
