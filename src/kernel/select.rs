@@ -32,20 +32,14 @@ impl<'a> Rows<'a> {
     /// Takes increasing rows.
     #[must_use]
     pub fn new(list: &'a [u32]) -> Self {
-        let (Some(&first), Some(&last)) = (list.first(), list.last()) else { return Self { list, bits: Vec::new() } };
+        let Some((from, to)) = list.first().zip(list.last()) else { return Self { list, bits: Vec::new() } };
         let mut bits = Vec::new();
-        if list.len() * DENSE > (last - first) as usize {
-            let from = first as usize / WORD;
-            bits.resize(last as usize / WORD + 1 - from, 0);
+        if list.len() * DENSE > (to - from) as usize {
+            let from = *from as usize / WORD;
+            bits.resize(*to as usize / WORD + 1 - from, 0);
             list.iter().for_each(|&row| bits[row as usize / WORD - from] |= 1 << (row as usize % WORD));
         }
         Self { list, bits }
-    }
-
-    /// The rows.
-    #[must_use]
-    pub fn list(&self) -> &'a [u32] {
-        self.list
     }
 }
 
@@ -156,10 +150,10 @@ mod tests {
             let there: Vec<f64> = rows.iter().filter_map(|&row| column[row as usize]).collect();
             let (seen, skipped) = picked(&values, Some(&nulls), &rows);
             prop_assert_eq!(&seen, &there.iter().copied().filter(|value| !value.is_nan()).collect::<Vec<_>>());
-            prop_assert_eq!(skipped.missing as usize, rows.len() - there.len());
-            prop_assert_eq!(skipped.nan as usize, there.len() - seen.len());
+            prop_assert_eq!(skipped.missing, (rows.len() - there.len()) as u64);
+            prop_assert_eq!(skipped.nan, (there.len() - seen.len()) as u64);
             let (all, skipped) = picked(&values, None, &rows);
-            prop_assert_eq!(all.len() + skipped.nan as usize, rows.len());
+            prop_assert_eq!(all.len() as u64 + skipped.nan, rows.len() as u64);
         }
     }
 }

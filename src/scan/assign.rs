@@ -224,7 +224,7 @@ mod tests {
             }
             let in_runs = runs.iter().flat_map(|run| run.rows.clone().map(|row| (run.pane, row)));
             prop_assert_eq!(in_runs.collect::<Vec<_>>(), kept.clone());
-            prop_assert_eq!(late as usize, times.len() - kept.len());
+            prop_assert_eq!(late, (times.len() - kept.len()) as u64);
             prop_assert_eq!(clock, twin);
         }
     }
