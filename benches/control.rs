@@ -35,7 +35,7 @@ fn main() {
 fn publish(publisher: &Publisher, sequence: u64) -> Duration {
     let effects = Effects { decisions: vec![decision(sequence)], ..Effects::default() };
     let begun = now();
-    publisher.publish(&effects).expect("an acknowledgement");
+    publisher.publish(&effects, || Ok(())).expect("an acknowledgement");
     begun.elapsed()
 }
 

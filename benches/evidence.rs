@@ -28,7 +28,7 @@ fn main() {
     let plan = HxPlan { planned: u32::MAX, ..guardrail() };
     let mut hx = Hx::new(&plan);
     report("HX: 13 ratios, 5 of 500 against 6 of 500", 2.0, &mut || {
-        hx.update(&plan, Arm { n: 500, x: 5.0 }, Arm { n: 500, x: 6.0 }, 1.2);
+        hx.update(&plan, Arm { n: 500, x: 5.0 }, Arm { n: 500, x: 6.0 }, 1.2, 1.0);
         black_box(&hx);
     });
     let mut pool = Pool::default();

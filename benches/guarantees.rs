@@ -1,8 +1,8 @@
 //! What haldane promises, held against seeded simulations: one row per goal, from events through the engine with a pipeline
 //! that names nothing but its columns, and only those knobs turned that the goal names.
 //!
-//! `cargo bench --bench guarantees -- [--full] [--only PART_OF_A_NAME]`: the default takes some minutes and simulates fewer and shorter
-//! rollouts than the published figures rest on; `--full` simulates as many.
+//! `cargo bench --bench guarantees -- [--full] [--rollouts N] [--only PART_OF_A_NAME]`: the default takes some minutes and simulates fewer and shorter
+//! rollouts than the published figures rest on; `--full` simulates as many, and `--rollouts` no more than N of each.
 //!
 //! A chance is met unless as many events, or more, would be seen in less than one of a hundred suites if it were exactly what is
 //! promised. A delay is met when the median over all rollouts is.
@@ -28,10 +28,11 @@ fn main() {
         (true, true) => Effort::Full,
     };
     let only: Option<String> = option("--only");
+    let rollouts_max = option("--rollouts").unwrap_or(u32::MAX);
     let goals = rates::GOALS.iter().chain(drift::GOALS);
     let chosen: Vec<&Goal> = goals.filter(|goal| only.as_ref().is_none_or(|part| goal.name.contains(part))).collect();
     println!("{effort:?} effort; seeds are the number of the rollout, from 1");
     println!("{:<64} {:>12} {:>18}  verdict", "goal", "target", "ours");
-    let missed = chosen.iter().filter(|goal| !goal.report(effort)).count();
+    let missed = chosen.iter().filter(|goal| !goal.report(effort, rollouts_max)).count();
     println!("{missed} of {} goals missed", chosen.len());
 }

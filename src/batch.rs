@@ -97,6 +97,13 @@ impl EventBatch {
         }
     }
 
+    /// The rows of records before an offset, and the others.
+    #[must_use]
+    pub fn split_at_offset(&self, offset: i64) -> (Self, Self) {
+        let at = self.offset.values().partition_point(|&row| row < offset);
+        (self.slice(0, at), self.slice(at, self.len() - at))
+    }
+
     /// The first and last record offset, or `None` for an empty batch.
     #[must_use]
     pub fn offsets(&self) -> Option<(i64, i64)> {

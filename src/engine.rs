@@ -16,6 +16,7 @@ use crate::verdict::{Command, RolloutState, Scheduled};
 pub struct Engine {
     scans: BTreeMap<u32, Scan>,
     judge: Judge,
+    keeps_panes: bool,
 }
 
 impl Engine {
@@ -23,7 +24,13 @@ impl Engine {
     #[must_use]
     pub fn new(plan: Arc<Plan>, lanes: u32) -> Self {
         let scans = (0..lanes).map(|lane| (lane, Scan::new(Arc::clone(&plan), lane, lanes))).collect();
-        Self { scans, judge: Judge::new(plan) }
+        Self { scans, judge: Judge::new(plan), keeps_panes: false }
+    }
+
+    /// Hands complete panes out too, for those who keep them.
+    #[must_use]
+    pub fn keeping_panes(self, keeps_panes: bool) -> Self {
+        Self { keeps_panes, ..self }
     }
 
     /// Continues from rollout states read back from the state topic.
@@ -51,9 +58,17 @@ impl Engine {
     }
 
     fn pass_on(&mut self, lane: u32, partials: Vec<Partial>) -> Effects {
-        partials.into_iter().for_each(|partial| self.judge.put(partial));
+        let mut panes = Vec::new();
+        for partial in partials {
+            let kept = self.keeps_panes.then(|| partial.clone());
+            if self.judge.put(partial) {
+                panes.extend(kept);
+            }
+        }
         let tick = self.scan(lane).tick();
-        self.judge.tick(tick)
+        let mut effects = self.judge.tick(tick);
+        effects.panes = panes;
+        effects
     }
 
     /// Tells the newest broker time known (live: the wall clock), against which idle streams are recognised.
@@ -87,6 +102,12 @@ impl Engine {
     #[must_use]
     pub fn rollouts(&self) -> Vec<RolloutState> {
         self.judge.rollouts()
+    }
+
+    /// What a lane counted besides its panes.
+    #[must_use]
+    pub fn counts_of(&self, lane: u32) -> Counts {
+        self.scans.get(&lane).map(Scan::counts).unwrap_or_default()
     }
 
     /// What each lane counted besides its panes.

@@ -6,6 +6,8 @@
 //! (`kafka`, `replay`, `serve`, `cli`, …) stand behind features. ARCHITECTURE.md tells the life of one event.
 #![warn(missing_docs)]
 
+#[cfg(feature = "cli")]
+pub mod audit;
 pub mod baseline;
 pub mod batch;
 #[cfg(feature = "cli")]
@@ -21,6 +23,8 @@ pub mod engine;
 pub mod error;
 pub mod event;
 pub mod infer;
+#[cfg(feature = "cli")]
+pub mod init;
 pub mod judge;
 #[cfg(feature = "kafka")]
 pub mod kafka;
@@ -29,14 +33,22 @@ pub mod metric;
 #[cfg(feature = "cli")]
 pub mod output;
 pub mod plan;
+#[cfg(feature = "query")]
+pub mod query;
 #[cfg(feature = "cli")]
 pub mod replay;
+#[cfg(feature = "cli")]
+pub mod report;
 pub mod scan;
 #[cfg(feature = "serve")]
 pub mod serve;
 #[cfg(feature = "cli")]
 pub mod sim;
+#[cfg(feature = "query")]
+pub mod store;
 pub mod summary;
+#[cfg(feature = "cli")]
+mod table;
 #[cfg(feature = "serve")]
 pub mod telemetry;
 pub mod time;

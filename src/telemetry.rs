@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus::core::Collector;
+use prometheus::proto::Metric;
 use prometheus::{
     GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -64,6 +65,15 @@ pub struct Lag {
     pub watermark: Micros,
     /// Records between the committed offset and the next one to read.
     pub replay_debt: i64,
+}
+
+/// One series as it stands now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Values of its labels, in the order of their names.
+    pub labels: Vec<String>,
+    /// Its value.
+    pub value: f64,
 }
 
 /// Every family of [`FAMILIES`], with one method per thing that can happen.
@@ -263,6 +273,21 @@ impl Telemetry {
     /// Rollouts were read back at a start.
     pub fn restored(&self, states: &[RolloutState]) {
         self.series_dropped.inc_by(self.rollouts.show(states, true));
+    }
+
+    /// Every counter and gauge as it stands now, by family; each with the values of its labels in the order of their names.
+    #[must_use]
+    pub fn samples(&self) -> BTreeMap<String, Vec<Sample>> {
+        let sample = |metric: &Metric| {
+            let labels = metric.get_label().iter().map(|label| label.value().to_owned()).collect();
+            // Only one of the two is there; the other reads as 0.
+            Sample { labels, value: metric.get_counter().get_value() + metric.get_gauge().get_value() }
+        };
+        let families = self.registry.gather();
+        families
+            .iter()
+            .map(|family| (family.name().to_owned(), family.get_metric().iter().map(sample).collect()))
+            .collect()
     }
 
     /// The page that Prometheus scrapes.

@@ -59,9 +59,9 @@ pub(crate) struct Goal {
 pub(crate) type Traffic = Box<dyn FnMut(u32, &mut Rows)>;
 
 impl Goal {
-    /// Simulates, prints the row, and tells whether the goal is met.
-    pub(crate) fn report(&self, effort: Effort) -> bool {
-        let (windows, rollouts) = (effort.of(self.windows), effort.of(self.rollouts));
+    /// Simulates so many rollouts at most, prints the row, and tells whether the goal is met.
+    pub(crate) fn report(&self, effort: Effort, rollouts_max: u32) -> bool {
+        let (windows, rollouts) = (effort.of(self.windows), effort.of(self.rollouts).min(rollouts_max));
         let plan = (self.plan)();
         let run = |seed| lab::windows_until(&plan, windows, self.action, (self.traffic)(seed));
         let found: Vec<Option<u32>> = (1..=u64::from(rollouts)).map(run).collect();

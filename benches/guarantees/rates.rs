@@ -94,6 +94,7 @@ pub(crate) const GOALS: &[Goal] = &[
         name: "errors x2, margin 1.2, 500:500: windows",
         target: Target::Delay(16),
         plan: margin,
+        rollouts: [1, 101, 301],
         traffic: |seed| errors(seed, [500, 500], |_| [0.02, 0.01]),
         ..DETECTION
     },

@@ -98,7 +98,7 @@ fn count_names(array: &TextArray, rows: &[usize], counts: &mut BTreeMap<String, 
 }
 
 /// The names with the highest counts (the first in the alphabet among equals), sorted.
-fn most_frequent(counts: BTreeMap<String, u64>) -> Vec<String> {
+pub(crate) fn most_frequent(counts: BTreeMap<String, u64>) -> Vec<String> {
     let mut ranked: Vec<(String, u64)> = counts.into_iter().collect();
     ranked.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     ranked.truncate(CATEGORIES_MAX);

@@ -25,7 +25,8 @@ the model's name tells streams apart. With labels.json in it (what changed, and 
 
 Examples:
   haldane detect bench --alarms alarms.csv
-  haldane detect bench --window 15m --config pipeline.yaml")]
+  haldane detect bench --window 15m --baseline v7
+  haldane detect bench --config pipeline.yaml")]
 pub struct DetectArgs {
     /// Folder with predictions.parquet, outcomes.parquet and labels.json; the latter two may be absent.
     #[arg(value_name = "DIR")]

@@ -1,5 +1,6 @@
 //! The command line: which commands there are. Each one lives in a file of its own; here they are only named and called.
 
+pub mod audit;
 pub mod baseline;
 pub mod check;
 #[cfg(feature = "kafka")]
@@ -7,15 +8,23 @@ pub mod command;
 #[cfg(all(feature = "kafka", feature = "serve"))]
 pub mod demo;
 pub mod detect;
+pub mod explain;
 #[cfg(feature = "kafka")]
 pub mod gate;
+pub mod generate;
+pub mod init;
 pub mod power;
 pub mod replay;
+pub mod report;
 #[cfg(feature = "kafka")]
 pub mod rollouts;
 #[cfg(all(feature = "kafka", feature = "serve"))]
 pub mod run;
 pub mod schema;
+#[cfg(feature = "query")]
+pub mod sql;
+#[cfg(feature = "query")]
+pub mod store;
 
 use std::io::Write;
 
@@ -71,12 +80,32 @@ pub enum Command {
     /// Build or show a reference profile.
     #[command(subcommand)]
     Baseline(baseline::BaselineCommand),
+    /// Write a pipeline file from a sample of your own data.
+    Init(init::InitArgs),
+    /// Compare two files, or tell what a replay saw and decided: HTML, Markdown, JSON or `JUnit`.
+    Report(report::ReportArgs),
     /// Check a pipeline file and say in words what it does.
     Check(check::CheckArgs),
     /// Show how many windows and events the guards need to see a regression.
     Power(power::PowerArgs),
+    /// Ask in SQL: the tables of a store, and files.
+    #[cfg(feature = "query")]
+    Sql(sql::SqlArgs),
+    /// Look after a store of results.
+    #[cfg(feature = "query")]
+    #[command(subcommand)]
+    Store(store::StoreCommand),
+    /// Say why a decision was made, and recompute it from its events.
+    Explain(explain::ExplainArgs),
+    /// Check logs of decisions.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Print JSON Schemas: of pipeline files and of everything haldane writes.
     Schema(schema::SchemaArgs),
+    /// Print a script that completes haldane's commands and options.
+    Completions(generate::CompletionsArgs),
+    /// Write man pages, one for haldane and one for each command.
+    Man(generate::ManArgs),
 }
 
 /// Does what the command line says; results go to `out`, progress and warnings to standard error.
@@ -95,9 +124,19 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         Command::Replay(args) => replay::run(args, out),
         Command::Detect(args) => detect::run(args, out),
         Command::Baseline(command) => baseline::run(command, out),
+        Command::Init(args) => init::run(args, out),
+        Command::Report(args) => report::run(args, out),
         Command::Check(args) => check::run(args, out),
         Command::Power(args) => power::run(args, out),
+        #[cfg(feature = "query")]
+        Command::Sql(args) => sql::run(args, out),
+        #[cfg(feature = "query")]
+        Command::Store(command) => store::run(command, out),
+        Command::Explain(args) => explain::run(args, out),
+        Command::Audit(command) => audit::run(command, out),
         Command::Schema(args) => schema::run(args, out),
+        Command::Completions(args) => generate::completions(args, out),
+        Command::Man(args) => generate::man(args, out),
     }
 }
 

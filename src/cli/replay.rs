@@ -1,6 +1,6 @@
 //! `haldane replay`: the engine over files. Prints what would have fired, and keeps it on request.
 
-mod commands;
+pub(super) mod commands;
 mod diff;
 
 use std::io::{IsTerminal as _, Write};
@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use crate::batch::EventBatch;
 use crate::config;
 use crate::engine::{Effects, Engine};
 use crate::error::{Error, Result};
@@ -61,6 +62,11 @@ pub struct ReplayArgs {
     /// Judge by this pipeline too, and show what it would have decided otherwise.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["windows", "dead_letter"])]
     pub diff: Option<PathBuf>,
+    /// Keep windows, verdicts, decisions and commands in this store: a directory, or `s3://bucket/folder`. What is in it already
+    /// is recognised.
+    #[cfg(feature = "query")]
+    #[arg(long, value_name = "DIR", conflicts_with = "diff")]
+    pub store: Option<String>,
     /// Rows that are handed to the engine at once; results do not depend on it.
     #[arg(long, value_name = "N", default_value_t = replay::BATCH_ROWS)]
     pub batch_rows: usize,
@@ -80,7 +86,7 @@ pub fn run(args: &ReplayArgs, out: &mut dyn Write) -> Result<()> {
     let files = replay::open(&plan, &args.files, &options)?;
     let progress = Progress::new(files.rows(), args.quiet);
     files.warnings().iter().for_each(|warning| progress.say(&format!("warning: {warning}")));
-    let mut sinks = Sinks::create(args)?;
+    let mut sinks = Sinks::create(args, &plan)?;
     let commands = args.commands.as_deref().map_or(Ok(Vec::new()), commands::read)?;
     let counts = drive(&plan, files, commands, &mut sinks, &progress)?;
     progress.finish();
@@ -99,13 +105,13 @@ fn drive(
     sinks: &mut Sinks,
     progress: &Progress,
 ) -> Result<String> {
-    let mut engine = Engine::new(Arc::clone(plan), files.lanes());
+    let mut engine = Engine::new(Arc::clone(plan), files.lanes()).keeping_panes(sinks.keep_panes());
     commands.into_iter().for_each(|command| engine.schedule(command));
     for step in files {
         match step? {
             Step::Batch(batch) => {
-                let effects = engine.step(&batch);
                 progress.add(batch.len());
+                let effects = sinks.step(&mut engine, &batch);
                 sinks.take(&effects)?;
             }
             Step::Refused(refused) => {
@@ -122,37 +128,78 @@ fn drive(
     Ok(format!("{rows} rows read, {late} late and {again} re-delivered events dropped\n"))
 }
 
+#[cfg(feature = "query")]
+fn keep(url: &str, plan: &Arc<Plan>) -> Result<crate::store::Writer> {
+    crate::store::Writer::open(url, plan, crate::store::Every::default())
+}
+
 /// Where effects go.
 struct Sinks {
     windows: Option<WindowWriter>,
     decisions: Option<DecisionWriter>,
     dead_letter: Option<DeadLetterWriter>,
     results: Option<ResultWriter>,
+    #[cfg(feature = "query")]
+    store: Option<crate::store::Writer>,
     summary: Summary,
     refusals: Refusals,
 }
 
 impl Sinks {
-    fn create(args: &ReplayArgs) -> Result<Self> {
+    fn create(args: &ReplayArgs, plan: &Arc<Plan>) -> Result<Self> {
         Ok(Self {
             windows: args.windows.as_deref().map(WindowWriter::create).transpose()?,
             decisions: args.decisions.as_deref().map(DecisionWriter::create).transpose()?,
             dead_letter: args.dead_letter.as_deref().map(DeadLetterWriter::create).transpose()?,
             results: args.results.as_deref().map(ResultWriter::create).transpose()?,
+            #[cfg(feature = "query")]
+            store: args.store.as_deref().map(|url| keep(url, plan)).transpose()?,
             summary: Summary::default(),
             refusals: Refusals::default(),
         })
+    }
+
+    fn keep_panes(&self) -> bool {
+        #[cfg(feature = "query")]
+        let keep = self.store.is_some();
+        #[cfg(not(feature = "query"))]
+        let keep = false;
+        keep
+    }
+
+    /// Gives rows to the engine; what is counted of them goes into the store.
+    fn step(&mut self, engine: &mut Engine, batch: &EventBatch) -> Effects {
+        #[cfg(feature = "query")]
+        if let Some(store) = &mut self.store {
+            let (source, lane) = (batch.source, batch.lane);
+            let (again, fresh) = batch.split_at_offset(store.counted_upto(source, lane));
+            let mut effects = engine.step(&again);
+            let before = engine.counts_of(lane);
+            effects.extend(engine.step(&fresh));
+            let next_offset = batch.offsets().map_or(0, |(_, last)| last + 1);
+            let counts = (before, engine.counts_of(lane));
+            store.read(&crate::store::Read { source, lane, batch: Some(&fresh), counts, next_offset });
+            return effects;
+        }
+        engine.step(batch)
     }
 
     fn take(&mut self, effects: &Effects) -> Result<()> {
         self.summary.add(effects);
         self.windows.iter_mut().try_for_each(|windows| windows.write(&effects.windows))?;
         self.results.iter_mut().try_for_each(|results| results.write(&effects.results))?;
-        self.decisions.iter_mut().try_for_each(|decisions| decisions.write(&effects.decisions))
+        self.decisions.iter_mut().try_for_each(|decisions| decisions.write(&effects.decisions))?;
+        #[cfg(feature = "query")]
+        self.store.iter_mut().try_for_each(|store| store.keep(effects))?;
+        Ok(())
     }
 
     fn refuse(&mut self, plan: &Plan, refused: &[Refused]) -> Result<()> {
         self.refusals.add(refused);
+        #[cfg(feature = "query")]
+        if let Some(store) = &mut self.store {
+            refused.iter().for_each(|one| store.refuse(one.source, one.lane, [&one.reject]));
+        }
         self.dead_letter.iter_mut().try_for_each(|letters| letters.write(plan, refused))
     }
 
@@ -162,6 +209,8 @@ impl Sinks {
         self.decisions.map_or(Ok(()), DecisionWriter::finish)?;
         self.dead_letter.map_or(Ok(()), DeadLetterWriter::finish)?;
         self.results.map_or(Ok(()), ResultWriter::finish)?;
+        #[cfg(feature = "query")]
+        self.store.map_or(Ok(()), |mut store| store.flush())?;
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         Ok(format!("{}{}", self.refusals.render(), self.summary.render(colour)))
     }

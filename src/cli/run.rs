@@ -1,5 +1,8 @@
 //! `haldane run`: the service.
 
+#[cfg(feature = "query")]
+mod keeping;
+
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
@@ -13,6 +16,8 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::print;
+#[cfg(feature = "query")]
+use crate::batch::EventBatch;
 use crate::config::{self, KafkaConfig, Pipeline, Role};
 use crate::engine::Effects;
 use crate::error::{Error, Result};
@@ -21,7 +26,7 @@ use crate::kafka::standalone::{self, Options, Summary};
 use crate::kafka::watch::{Standing, Watch};
 use crate::kafka::{judging, reader::Portion, scanning};
 use crate::scan::Counts;
-use crate::serve::{Listener, Server, Shared};
+use crate::serve::{Access, Listener, Server, Shared};
 use crate::verdict::RolloutState;
 
 /// More shards than this only help when a broker connection is not what limits.
@@ -66,10 +71,16 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<()> {
     }
     let stop = stop_on_signal()?;
     let shared = Arc::new(Shared::new());
+    shared.admit(Access::open(&pipeline.serve.approvers)?);
+    if role != Role::Scan && !args.until_end {
+        shared.steer(Box::new(kafka.clone()));
+    }
     let server = listen(args, &pipeline).map(|address| Server::start(address, Arc::clone(&shared))).transpose()?;
     let watch = Told {
-        listener: Listener::new(shared, &pipeline.plan),
+        listener: Listener::new(Arc::clone(&shared), &pipeline.plan),
         windows: args.windows.as_deref().map(open).transpose()?,
+        #[cfg(feature = "query")]
+        store: keeping::Keeping::open(&pipeline, role, &shared)?,
     };
     let done = work(&pipeline, &kafka, (role, options(args)), &watch, &stop);
     if let Some(server) = server {
@@ -116,7 +127,7 @@ fn report(out: &mut dyn Write, summary: Summary) -> Result<()> {
 
 /// A flag that the first SIGTERM or SIGINT sets: everything read is finished and committed then. A second one ends the
 /// process at once, which is safe too; the next start reads a little more again.
-fn stop_on_signal() -> Result<Arc<AtomicBool>> {
+pub(crate) fn stop_on_signal() -> Result<Arc<AtomicBool>> {
     let failed = |error| Error::internal("cannot wait for signals").because(error);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -156,6 +167,8 @@ fn open(path: &Path) -> Result<Mutex<BufWriter<File>>> {
 struct Told {
     listener: Listener,
     windows: Option<Mutex<BufWriter<File>>>,
+    #[cfg(feature = "query")]
+    store: Option<keeping::Keeping>,
 }
 
 impl Told {
@@ -186,6 +199,31 @@ impl Watch for Told {
 
     fn counted(&self, counts: &BTreeMap<u32, Counts>) {
         self.listener.counted(counts);
+    }
+
+    #[cfg(feature = "query")]
+    fn keeps_panes(&self) -> bool {
+        self.store.is_some()
+    }
+
+    #[cfg(feature = "query")]
+    fn counted_upto(&self, source: u16, lane: u32) -> i64 {
+        self.store.as_ref().map_or(0, |store| store.counted_upto(source, lane))
+    }
+
+    #[cfg(feature = "query")]
+    fn took(&self, portion: &Portion, fresh: &EventBatch, counts: (Counts, Counts)) {
+        self.store.iter().for_each(|store| store.took(portion, fresh, counts));
+    }
+
+    #[cfg(feature = "query")]
+    fn keep(&self, effects: &Effects) -> Result<()> {
+        self.store.as_ref().map_or(Ok(()), |store| store.keep(effects))
+    }
+
+    #[cfg(feature = "query")]
+    fn settle(&self, at_end: bool) -> Result<bool> {
+        self.store.as_ref().map_or(Ok(true), |store| store.settle(at_end))
     }
 
     fn published(&self, effects: &Effects) -> Result<()> {

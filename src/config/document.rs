@@ -10,7 +10,9 @@ use super::guards::GuardSection;
 use super::kafka::KafkaSection;
 use super::names::Names;
 use super::rollout::Rollout;
+use super::serve::ServeSection;
 use super::source::Sources;
+use super::store::StoreSection;
 use super::value::{At, BaselineName, OrOff, Period, Ratio, by_default, count, seconds};
 use crate::plan::{Action, Against, Compat, Task};
 
@@ -59,6 +61,8 @@ pub(crate) struct Document {
     /// The HTTP server.
     #[serde(default = "by_default::<ServeSection>")]
     pub(crate) serve: ServeSection,
+    /// Where windows, verdicts, decisions, commands and panes are kept, as Parquet. Default: nowhere.
+    pub(crate) store: Option<StoreSection>,
 }
 
 fn binary() -> At<Task> {
@@ -207,17 +211,4 @@ pub(crate) struct BoundsSection {
     /// Event ids remembered exactly per pane, against counting a re-delivery twice.
     #[serde(default = "count::<4_000_000>")]
     pub(crate) ids_max: At<u64>,
-}
-
-/// The HTTP server: health, Prometheus metrics, current windows and rollouts.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ServeSection {
-    /// Address and port to listen on.
-    #[serde(default = "localhost")]
-    pub(crate) listen: At<String>,
-}
-
-fn localhost() -> At<String> {
-    "127.0.0.1:8088".to_owned().into()
 }

@@ -48,6 +48,9 @@ pub(crate) struct GuardSection {
     drift: Option<At<f64>>,
     /// How many segments are watched one by one, those with the most traffic first. Default: 16.
     segments_max: Option<At<u64>>,
+    /// Whether to look once more after `planned_windows`, with half of `alpha`, for effects too small to be found on the way;
+    /// evidence then acts at the other half. Best where rollouts end there. Default: false.
+    final_look: Option<bool>,
     /// Limits that hold whatever the baseline does. Default: none.
     slo: Option<SloSection>,
 }
@@ -94,6 +97,7 @@ impl GuardSection {
             segments_max: self
                 .segments_max
                 .map_or(default.segments_max, |n| u32::try_from(n.value).unwrap_or(u32::MAX)),
+            final_look: self.final_look.unwrap_or(default.final_look),
             slo: self.slo.as_ref().map_or(default.slo, |slo| slo.resolve(problems)),
         }
     }

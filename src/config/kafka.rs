@@ -11,8 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::problem::{Problems, suggestion};
+use super::secret::Secret;
 use super::value::{At, by_default};
-use crate::error::{Error, Result};
 
 /// How to reach the cluster, and which topics haldane writes.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -119,38 +119,6 @@ pub struct Security {
     pub certificate: Option<PathBuf>,
     /// File with the client's private key (PEM).
     pub key: Option<PathBuf>,
-}
-
-/// Where a secret is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Secret {
-    /// In this environment variable.
-    Env(String),
-    /// In this file; a line end after it is dropped.
-    File(PathBuf),
-}
-
-impl Secret {
-    /// Reads the secret.
-    ///
-    /// # Errors
-    /// When the variable is not set or the file cannot be read.
-    pub fn read(&self) -> Result<String> {
-        match self {
-            Self::Env(name) => std::env::var(name).map_err(|error| {
-                Error::user(format!("cannot read the Kafka password from ${name}"))
-                    .because(error)
-                    .hint("set the variable that kafka.security.password_env names")
-            }),
-            Self::File(path) => std::fs::read_to_string(path)
-                .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
-                .map_err(|error| {
-                    Error::user(format!("cannot read the Kafka password from {}", path.display()))
-                        .because(error)
-                        .hint("check kafka.security.password_file")
-                }),
-        }
-    }
 }
 
 /// How to talk to brokers.

@@ -12,22 +12,29 @@ mod read;
 pub mod reference;
 mod resolve;
 mod rollout;
+mod secret;
+mod serve;
 mod source;
+mod store;
 #[cfg(test)]
 mod tests;
 mod value;
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use kafka::{KafkaConfig, Mechanism, Protocol, Role, Secret, Security, Topics};
+pub use kafka::{KafkaConfig, Mechanism, Protocol, Role, Security, Topics};
+pub use secret::Secret;
+pub use serve::{Approver, Power, ServeConfig};
+pub use store::StoreConfig;
 
 use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::metric::{METRICS, Spec};
 use crate::plan::{Plan, Reference};
 use problem::Problems;
+#[cfg(feature = "query")]
+pub(crate) use problem::nearest;
 use resolve::{Purpose, Surroundings};
 
 /// Everything a pipeline file says.
@@ -39,23 +46,12 @@ pub struct Pipeline {
     pub kafka: Option<KafkaConfig>,
     /// The HTTP server.
     pub serve: ServeConfig,
+    /// Where results are kept.
+    pub store: Option<StoreConfig>,
     /// Where the reference is, or is to be.
     pub reference: Option<PathBuf>,
     /// Fine bins of columns whose reference is yet to be built.
     pub fine_bins: u16,
-}
-
-/// The HTTP server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ServeConfig {
-    /// Address and port to listen on.
-    pub listen: SocketAddr,
-}
-
-impl Default for ServeConfig {
-    fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8088)) }
-    }
 }
 
 /// Reads a pipeline file.

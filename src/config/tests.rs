@@ -136,6 +136,32 @@ fn kafka_has_defaults_and_shows_no_secret() {
 }
 
 #[test]
+fn approvers_have_a_name_a_role_and_a_place_for_their_token() {
+    let people = "serve:\n  approvers:\n    - { name: ana, token_env: ANA, roles: [approver] }\n    - { name: oli, token_file: \
+                  oli.token, roles: [approver, operator] }\n";
+    let serve = parse(&with(people), "p.yaml", Path::new("/etc")).unwrap().serve;
+    assert_eq!(serve.approvers[0].token, Secret::Env("ANA".into()));
+    assert_eq!(serve.approvers[1].token, Secret::File("/etc/oli.token".into()));
+    assert_eq!(serve.approvers[1].roles, [Power::Approver, Power::Operator]);
+    let told = |person: &str| {
+        let text =
+            with(&format!("serve: {{ approvers: [{{ {person} }}, {{ name: x, token_env: X, roles: [viewer] }}] }}\n"));
+        parse(&text, "p.yaml", Path::new("")).unwrap_err().to_string()
+    };
+    let cases = [
+        ("name: ana, roles: [viewer]", "the token has no place"),
+        ("name: ana, token_env: A, token_file: a, roles: [viewer]", "the token has two places"),
+        ("name: ana, token_env: A, roles: []", "an approver without roles"),
+        ("name: '', token_env: A, roles: [viewer]", "an approver's name is empty"),
+        ("name: x, token_env: A, roles: [viewer]", "the name `x` stands here twice"),
+        ("name: ana, token: secret, roles: [viewer]", "unknown key `token`"),
+    ];
+    for (person, problem) in cases {
+        assert!(told(person).contains(problem), "{person}: {}", told(person));
+    }
+}
+
+#[test]
 fn what_the_parser_refuses_is_told_with_its_line() {
     check_error("", "p.yaml: the file is empty\n  = see pipelines/ for examples");
     check_error(
@@ -470,7 +496,7 @@ fn a_rollout_is_guarded_unless_the_file_says_otherwise() {
     let chosen = guards(
         "guards: { alpha: 0.1%, beta: 0.1, planned_windows: 48, min_windows: 1, min_n: 50, design_effect: 1.5, \
          contain_to: 2%, errors: 1.5, latency: 25%, loss: +10%, negligible: 0.2%, answers: 0.2, drift: 0.25, \
-         segments_max: 4, slo: { error_rate: 2%, latency: 250ms, latency_quantile: 95%, min_n: 10 } }\n",
+         segments_max: 4, final_look: true, slo: { error_rate: 2%, latency: 250ms, latency_quantile: 95%, min_n: 10 } }\n",
     );
     let expected = GuardPlan {
         alpha: 0.001,
@@ -487,6 +513,7 @@ fn a_rollout_is_guarded_unless_the_file_says_otherwise() {
         answers: 0.2,
         drift: 0.25,
         segments_max: 4,
+        final_look: true,
         slo: SloPlan {
             error_rate: Some(0.02),
             latency_ms: Some(250.0),

@@ -9,7 +9,7 @@ use crate::plan::TimeFormat;
 const MICROS_PER_DAY: i64 = 86_400 * SECOND;
 
 /// An integer epoch in microseconds; `None` when it does not fit.
-pub(super) fn from_integer(value: i64, format: TimeFormat) -> Option<Micros> {
+pub(crate) fn from_integer(value: i64, format: TimeFormat) -> Option<Micros> {
     match format {
         TimeFormat::Seconds => value.checked_mul(SECOND),
         TimeFormat::Millis => value.checked_mul(1000),
@@ -19,7 +19,7 @@ pub(super) fn from_integer(value: i64, format: TimeFormat) -> Option<Micros> {
 }
 
 /// A fractional epoch in microseconds; `None` when it does not fit.
-pub(super) fn from_float(value: f64, format: TimeFormat) -> Option<Micros> {
+pub(crate) fn from_float(value: f64, format: TimeFormat) -> Option<Micros> {
     let micros = match format {
         TimeFormat::Seconds => value * 1e6,
         TimeFormat::Millis => value * 1e3,

@@ -19,13 +19,14 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use self::broker::Broker;
 use self::teller::{Run, Teller};
 use self::traffic::{LAST_WINDOW_END, Traffic};
-use crate::config::{self, KafkaConfig, Topics};
+use crate::cli::run::stop_on_signal;
+use crate::config::{self, KafkaConfig, Power, Topics};
 use crate::error::{Error, Result};
 use crate::kafka::Connection;
 use crate::kafka::cloud_event;
 use crate::kafka::standalone;
 use crate::plan::Plan;
-use crate::serve::{Listener, Server, Shared};
+use crate::serve::{Access, Listener, Server, Shared, new_id};
 use crate::verdict::Decision;
 
 /// The pipeline that is run.
@@ -44,6 +45,8 @@ pub struct Options {
     pub seed: u64,
     /// Where the HTTP server listens.
     pub listen: String,
+    /// Whether it goes on serving when the traffic is over, until it is told to stop.
+    pub keep: bool,
 }
 
 /// Runs the demo and tells it to `out`.
@@ -56,10 +59,17 @@ pub fn run(options: &Options, out: &mut dyn Write) -> Result<()> {
     let server = Server::start(&options.listen, Arc::clone(&shared))?;
     let mut teller = Teller::new(out);
     teller.introduce(options.seed, &settings.brokers, server.address())?;
-    let stage = Stage { plan: pipeline.plan, settings, shared, seed: options.seed };
-    let run = stage.perform(&mut teller)?;
+    let quit = options.keep.then(stop_on_signal).transpose()?;
+    if options.keep {
+        let token = new_id();
+        shared.admit(Access::default().with("demo", &[Power::Approver, Power::Operator], &token)?);
+        shared.steer(Box::new(settings.clone()));
+        teller.admit(server.address(), &token)?;
+    }
+    let stage = Stage { plan: pipeline.plan, settings, shared, seed: options.seed, quit };
+    stage.perform(&mut teller)?;
     server.shutdown();
-    teller.conclude(&run)
+    Ok(())
 }
 
 /// What a performance needs.
@@ -68,11 +78,13 @@ struct Stage {
     settings: KafkaConfig,
     shared: Arc<Shared>,
     seed: u64,
+    /// Set by a signal when it is to end, where it does not end by itself.
+    quit: Option<Arc<AtomicBool>>,
 }
 
 impl Stage {
     /// Runs service and traffic beside each other until the last window is judged.
-    fn perform(&self, teller: &mut Teller<'_>) -> Result<Run> {
+    fn perform(&self, teller: &mut Teller<'_>) -> Result<()> {
         let control = Control::open(&self.settings)?;
         let listener = Listener::new(Arc::clone(&self.shared), &self.plan);
         let (stop, fault) = (AtomicBool::new(false), OnceLock::new());
@@ -88,13 +100,15 @@ impl Stage {
             let mut show = Show { control, teller, begun, fault, told: 0 };
             let shown = show.until(|_| service.is_finished() || self.shared.judged().upto >= LAST_WINDOW_END);
             let took = begun.elapsed();
+            let kept = shown.and_then(|()| show.keep(self.quit.as_deref(), || service.is_finished()));
             stop.store(true, Ordering::Relaxed);
             drop(hang_up);
             let (summary, fed) = (ended(service)?, ended(feeder));
-            fed.and(shown)?;
+            fed.and(kept)?;
             // The last ones may still be on their way from the control topic.
             show.until(|told| told >= summary.decisions)?;
-            Ok(Run { events: summary.events, rejects: summary.rejects, windows: self.shared.judged().windows, took })
+            let windows = self.shared.judged().windows;
+            show.teller.conclude(&Run { events: summary.events, rejects: summary.rejects, windows, took })
         })
     }
 }
@@ -118,6 +132,19 @@ struct Show<'a, 'b> {
 }
 
 impl Show<'_, '_> {
+    /// Goes on telling until it is to quit or `ended`.
+    fn keep(&mut self, quit: Option<&AtomicBool>, ended: impl Fn() -> bool) -> Result<()> {
+        let Some(quit) = quit else { return Ok(()) };
+        self.teller.keep()?;
+        while !quit.load(Ordering::Relaxed) && !ended() {
+            if let Some(decision) = self.control.next()? {
+                self.told += 1;
+                self.teller.decided(&decision, None)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Tells decisions until `done` says, of how many were told, that it is over.
     fn until(&mut self, done: impl Fn(u64) -> bool) -> Result<()> {
         while !done(self.told) {

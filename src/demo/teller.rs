@@ -42,9 +42,19 @@ impl<'a> Teller<'a> {
   broker   {broker}, in this process, {PARTITIONS} partitions
   traffic  {minutes} minutes of a fraud model, {RATE} requests per second, {canary_pct} % of them to the new version v2
   fault    from {fault} v2 is given amounts in cents, and 9 % of its requests fail
-  http     http://{http}/v1/windows  /v1/rollouts  /v1/decisions  /metrics
+  http     http://{http}/ui the dashboard  /v1/windows  /v1/rollouts  /v1/decisions  /metrics
 "
         ))
+    }
+
+    /// Says how somebody may act.
+    pub(super) fn admit(&mut self, http: SocketAddr, token: &str) -> Result<()> {
+        self.say(&format!("To act, log in at http://{http}/ui/login with the token {token}\n"))
+    }
+
+    /// Says that it does not end by itself.
+    pub(super) fn keep(&mut self) -> Result<()> {
+        self.say("The traffic is over; the dashboard goes on until Ctrl-C.")
     }
 
     /// Tells a decision, so long after the fault (or before it: none).

@@ -19,6 +19,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::block::Block;
 use super::normal::normal_quantile;
 
 /// Windows of a block, two hours of five minutes.
@@ -31,8 +32,6 @@ const BLOCKS_MIN: usize = 2;
 const RHO_MAX: f64 = 0.95;
 /// P-values nearer to 0 or 1 count as this near.
 const P_MIN: f64 = 1e-9;
-/// A variance below this part of the mean square is rounding.
-const ALIKE: f64 = 1e-12;
 
 /// What is known of how windows resemble their predecessors.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -40,43 +39,6 @@ pub struct Autocorrelation {
     windows: u32,
     block: Block,
     rhos: Vec<f64>,
-}
-
-/// Sums over the probits of a block.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-struct Block {
-    n: u32,
-    first: f64,
-    last: f64,
-    sum: f64,
-    square: f64,
-    product: f64,
-}
-
-impl Block {
-    fn update(&mut self, z: f64) {
-        if self.n == 0 {
-            self.first = z;
-        }
-        self.product += self.last * z;
-        self.last = z;
-        self.sum += z;
-        self.square += z * z;
-        self.n += 1;
-    }
-
-    /// The correlation of neighbours without its bias, `-(1 + 4 rho) / n`.
-    fn rho(&self) -> f64 {
-        let n = f64::from(self.n);
-        let mean = self.sum / n;
-        let variance = self.square - self.sum * mean;
-        // Windows that are all alike, such as those far within a tolerance, tell nothing.
-        if variance <= ALIKE * self.square {
-            return 0.0;
-        }
-        let covariance = self.product - mean * (2.0 * self.sum - self.first - self.last) + (n - 1.0) * mean * mean;
-        (n * covariance / variance + 1.0) / (n - 4.0)
-    }
 }
 
 impl Autocorrelation {

@@ -13,7 +13,8 @@
 //! therefore keep the guarantee: `P(E ever >= 1 / alpha) <= alpha` while no window is outside the null, for any number of looks,
 //! any change of traffic, any seasonality shared by both arms. After `T` windows no new start is counted, so a rollout may go on
 //! for as long as it likes. `deff`, the inflation of variance by repeated entities ([`design_effect`]), deflates the evidence;
-//! with it the guarantee is asymptotic in the number of entities.
+//! with it the guarantee is asymptotic in the number of entities. A window's gain may be divided beforehand, by what
+//! [`overdispersion`](super::overdispersion) says of noise that counts do not explain.
 //!
 //! **Source**: Ville's inequality with the e-values of `two_sample`; mixtures over start times as in Shin, Ramdas and Rinaldo,
 //! E-detectors, NEJSDS 2(2), 2023, section 2; tempering by a design effect, cap and default grid are this project's own.
@@ -127,7 +128,8 @@ impl Hx {
     ///
     /// `deff` is the cumulative design effect up to *and including* this window. The moving products are deflated by the one
     /// given with the window before, as a bet must be known beforehand; the fixed products by the latest, when they are read.
-    pub fn update(&mut self, plan: &HxPlan, candidate: Arm, baseline: Arm, deff: f64) {
+    /// `dispersion`, known before the window and at least 1, divides what the window says.
+    pub fn update(&mut self, plan: &HxPlan, candidate: Arm, baseline: Arm, deff: f64, dispersion: f64) {
         if candidate.n == 0 || baseline.n == 0 {
             return;
         }
@@ -136,7 +138,8 @@ impl Hx {
         let (cap_fixed, cap_moving) = plan.caps();
         let counts_starts = self.windows < plan.planned.max(1);
         for (products, ratio) in self.products.iter_mut().zip(plan.ratios()) {
-            let gain = bet(candidate, baseline, ratio, predicted / (share * ratio + 1.0 - share), plan);
+            let gain =
+                bet(candidate, baseline, ratio, predicted / (share * ratio + 1.0 - share), plan) / dispersion.max(1.0);
             products.fixed += gain.min(cap_fixed);
             if plan.direction == Direction::Harm {
                 let before = products.moving.unwrap_or(f64::NEG_INFINITY);
@@ -235,7 +238,7 @@ mod tests {
                 let plan = plan(direction, margin, windows_min);
                 let mut hx = Hx::new(&plan);
                 for (t, &(c, b, deff)) in windows().iter().enumerate() {
-                    hx.update(&plan, c, b, deff);
+                    hx.update(&plan, c, b, deff, 1.0);
                     let truth = by_hand(&plan, &windows()[..=t]);
                     let found = hx.log_e(&plan);
                     assert!((found - truth).abs() < 1e-11, "{plan:?}, window {t}: {found} instead of {truth}");
@@ -249,8 +252,8 @@ mod tests {
         let plan = plan(Direction::Harm, 1.2, 3);
         let mut hx = Hx::new(&plan);
         assert!(hx.log_e(&plan).abs() < 1e-15);
-        hx.update(&plan, Arm { n: 500, x: 400.0 }, Arm::default(), 1.0);
-        hx.update(&plan, Arm::default(), Arm { n: 500, x: 400.0 }, 1.0);
+        hx.update(&plan, Arm { n: 500, x: 400.0 }, Arm::default(), 1.0, 1.0);
+        hx.update(&plan, Arm::default(), Arm { n: 500, x: 400.0 }, 1.0, 1.0);
         assert_eq!(hx, Hx::new(&plan));
     }
 
@@ -261,7 +264,7 @@ mod tests {
             let mut hx = Hx::new(&plan);
             for window in 1..=windows_min {
                 assert!(hx.log_e(&plan) < plan.threshold(), "after {} of {windows_min}", window - 1);
-                hx.update(&plan, Arm { n: 100_000, x: 99_000.0 }, Arm { n: 100_000, x: 1000.0 }, 1.0);
+                hx.update(&plan, Arm { n: 100_000, x: 99_000.0 }, Arm { n: 100_000, x: 1000.0 }, 1.0, 1.0);
             }
             assert!(hx.log_e(&plan) > plan.threshold() - 3.0, "{} after {windows_min}", hx.log_e(&plan));
         }
@@ -272,7 +275,7 @@ mod tests {
         let plan = plan(Direction::Harm, 1.5, 1);
         let mut hx = Hx::new(&plan);
         for _ in 0..20 {
-            hx.update(&plan, Arm { n: 1000, x: 1000.0 }, Arm { n: 1000, x: 1000.0 }, 1.0);
+            hx.update(&plan, Arm { n: 1000, x: 1000.0 }, Arm { n: 1000, x: 1000.0 }, 1.0, 1.0);
         }
         assert!(hx.log_e(&plan).is_finite() && hx.log_e(&plan) < 0.0, "{}", hx.log_e(&plan));
     }
@@ -284,7 +287,7 @@ mod tests {
         for (c, b, deff) in windows() {
             let text = serde_json::to_string(&hx).expect("a finite state");
             assert_eq!(serde_json::from_str::<Hx>(&text).expect("its own text"), hx);
-            hx.update(&plan, c, b, deff);
+            hx.update(&plan, c, b, deff, 1.0);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Intervals to show beside what decides: of a rate ratio at any time, and of a ratio of quantiles in one window.
+//! Intervals to show beside what decides: of a rate ratio at any time, of a ratio of quantiles and of a share in one window.
 //!
 //! *Rate ratio*, stratified over windows (Mantel and Haenszel), so that neither a ramp nor a season biases it:
 //!
@@ -12,7 +12,9 @@
 //! combined on the log scale by the method of variance estimates recovery. Nothing is shown with fewer than 20 events on either
 //! side of the quantile.
 //!
-//! **Source**: Greenland and Robins, Biometrics 41, 1985 (variance); Howard, Ramdas, `McAuliffe` and Sekhon, Ann. Stat. 49, 2021,
+//! *Share*: the shares that a score test does not reject (Wilson).
+//!
+//! **Source**: Wilson, JASA 22, 1927; Greenland and Robins, Biometrics 41, 1985 (variance); Howard, Ramdas, `McAuliffe` and Sekhon, Ann. Stat. 49, 2021,
 //! section 3 (normal mixture); Waudby-Smith et al., Ann. Stat. 52, 2024 (asymptotic form); Woodruff, JASA 47, 1952;
 //! Zou and Donner, Stat. Med. 27, 2008 (recovery).
 //! **Assumes**: independent entities, with `deff` for repeated ones. **State**: three floats and two counts for the rate ratio.
@@ -105,11 +107,21 @@ impl RateRatio {
         self.log_estimate(deff).map(|(value, variance)| anytime(value, variance, alpha).map(libm::exp))
     }
 
-    /// How many standard errors the rate ratio lies above a margin.
+    /// The rate ratio; nothing before the baseline has any.
     #[must_use]
-    pub fn z(&self, margin: f64, deff: f64) -> Option<f64> {
-        self.log_estimate(deff).map(|(value, variance)| (value - libm::log(margin)) / variance.sqrt())
+    pub fn value(&self) -> Option<f64> {
+        (self.baseline > 0.0).then(|| self.candidate / self.baseline)
     }
+}
+
+/// The share `x / n` with its interval at level `1 - alpha`; nothing without events.
+#[must_use]
+pub fn wilson(x: u64, n: u64, alpha: f64) -> Option<Interval> {
+    let (hits, events, z) = (float(x), float(n), normal_upper(alpha / 2.0));
+    let share = hits / events;
+    let center = (share + z * z / (2.0 * events)) / (1.0 + z * z / events);
+    let reach = z / (1.0 + z * z / events) * (share * (1.0 - share) / events + z * z / (4.0 * events * events)).sqrt();
+    (n > 0).then(|| Interval { value: share, low: (center - reach).max(0.0), high: (center + reach).min(1.0) })
 }
 
 /// The quantile at `q` of `n` events with its interval at level `1 - alpha`; `at` reads a quantile off the summary.
@@ -141,8 +153,7 @@ mod tests {
         // 1/30 - 1/500 + 1/60 - 1/1500, the delta method.
         let delta = 1.0 / 30.0 - 1.0 / 500.0 + 1.0 / 60.0 - 1.0 / 1500.0;
         assert!((variance - 2.0 * delta).abs() < 1e-12, "{variance}");
-        let z = ratio.z(1.2, 1.0).expect("enough events");
-        assert!((z - f64::ln(1.25) / delta.sqrt()).abs() < 1e-12);
+        assert!(ratio.value().is_some_and(|ratio| (ratio - 1.5).abs() < 1e-12));
     }
 
     #[test]
@@ -153,6 +164,16 @@ mod tests {
         ratio.update(arm(9000, 900), arm(1000, 100));
         let found = ratio.interval(1.0, 0.05).expect("enough events");
         assert!((found.value - 1.0).abs() < 1e-12 && found.low < 1.0 && found.high > 1.0, "{found:?}");
+    }
+
+    #[test]
+    fn shares_of_few_events() {
+        // The formula in Python floats, z = 1.959963984540054.
+        let found = wilson(3, 20, 0.05).expect("events");
+        assert!((found.low - 0.052_368_5).abs() < 1e-6 && (found.high - 0.360_418_9).abs() < 1e-6, "{found:?}");
+        let none = wilson(0, 10, 0.05).expect("events");
+        assert!(none.low.abs() < 1e-12 && (none.high - 0.277_532_8).abs() < 1e-6, "{none:?}");
+        assert_eq!(wilson(0, 0, 0.05), None);
     }
 
     #[test]

@@ -8,8 +8,9 @@
 //!   against an absolute limit, [`sample_ratio`] of the split of traffic, [`reliability`] of predicted probabilities;
 //! * p-values of one window that know what is tolerated: [`psi_tolerance`], [`ks_tolerance`]; made e-values by [`calibrator`];
 //! * what gathers them: [`hx`] over a rollout, [`shiryaev`] over a lifetime, [`pool`] and [`multiplicity`] over metrics,
-//!   [`group_sequential`] at the end;
-//! * what they are corrected for: [`deff`] for entities that come back, [`autocorrelation`] for windows that resemble each other;
+//!   [`final_look`] at the end;
+//! * what they are corrected for: [`deff`] for entities that come back, [`autocorrelation`] for windows that resemble each other,
+//!   [`overdispersion`] for noise that one version has for itself;
 //! * what is shown beside them: [`interval`];
 //! * the laws beneath: [`normal`], [`noncentral`], [`special`].
 //!
@@ -17,10 +18,11 @@
 
 pub mod autocorrelation;
 pub mod binomial_limit;
+mod block;
 pub mod calibrator;
 pub mod contrast;
 pub mod deff;
-pub mod group_sequential;
+pub mod final_look;
 pub mod hx;
 pub mod interval;
 pub mod ks_tolerance;
@@ -28,6 +30,7 @@ mod log_space;
 pub mod multiplicity;
 pub mod noncentral;
 pub mod normal;
+pub mod overdispersion;
 pub mod pool;
 pub mod psi_tolerance;
 pub mod reliability;

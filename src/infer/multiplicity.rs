@@ -1,6 +1,10 @@
-//! Many questions at once: means of e-values, and lists of those that are answered.
+//! Many questions at once: which of them are answered.
 //!
-//! * [`log_average`]: a mean of e-values, weights fixed beforehand, is an e-value whatever their dependence: one alarm for all.
+//! One alarm for all is a mean of e-values under weights fixed beforehand, an e-value whatever their dependence
+//! ([`pool`](super::pool) and the guardrails take it). Lists are for naming what raised it:
+//!
+//! * [`bh`]: of one window's p-values the `k` smallest, for the largest `k` with `p_(k) <= k q / K`: of those named a share of at
+//!   most `q` is wrong on average if the p-values are independent or positively dependent.
 //! * [`e_bh`]: which hypotheses to name. The `k` largest of `K` e-values with `e_(k) >= K / (k q)`, for the largest such `k`; of
 //!   those named a share of at most `q` is wrong on average, whatever their dependence.
 //! * [`closed_e_bh`]: never fewer names. The `r` largest, for the largest `r` such that every set of hypotheses of which `i` are
@@ -8,20 +12,24 @@
 //! * [`e_d_bh`]: the same over detectors that run for ever: stream `i` is named if it is among the `k` largest of
 //!   `w_i K R_i`, and these are at least `A K / k`. No more than one name in `A` windows is wrong on average.
 //!
-//! **Source**: Vovk and Wang, Ann. Stat. 49(3), 2021, section 4 (means); Wang and Ramdas, False discovery rate control with
+//! **Source**: Benjamini and Hochberg, JRSS B 57(1), 1995, section 3.1; Vovk and Wang, Ann. Stat. 49(3), 2021, section 4 (means); Wang and Ramdas, False discovery rate control with
 //! e-values, JRSS B 84(3), 2022, section 3; Xu, Fischer and Ramdas, Bringing closure to false discovery rate control, 2025,
 //! section 3 (closed e-BH); Dandapanthula and Ramdas, Multiple testing in multi-stream sequential change detection, 2025,
 //! section 4 (e-d-BH).
-//! **Assumes**: weights that do not depend on the data, with mean 1 in the lists and sum 1 in an average.
+//! **Assumes**: weights that do not depend on the data, with mean 1.
 //! **State**: none. **Cost**: a sort; `K^3 / 6` additions for the closed form, meant for some dozens of hypotheses.
 
-use super::log_space::{float, log_sum};
+use super::log_space::float;
 
-/// `ln` of the mean of e-values under weights that add up to 1.
+/// Indices of the hypotheses to reject by their p-values at false discovery rate `q`, ascending.
 #[must_use]
-pub fn log_average(log_e: &[f64], weights: &[f64]) -> f64 {
-    assert_eq!(log_e.len(), weights.len(), "one weight per e-value");
-    log_sum(log_e.iter().zip(weights).map(|(log_e, &weight)| log_e + libm::log(weight)))
+pub fn bh(p: &[f64], q: f64) -> Vec<usize> {
+    let negated: Vec<f64> = p.iter().map(|p| -p).collect();
+    let order = descending(&negated);
+    let k = float(p.len() as u64);
+    let enough = |rank: usize| p[order[rank - 1]] <= float(rank as u64) * q / k;
+    let named = (1..=order.len()).rev().find(|&rank| enough(rank)).unwrap_or(0);
+    first(order, named)
 }
 
 /// Indices of the hypotheses to reject at false discovery rate `q`, ascending.
@@ -92,10 +100,15 @@ mod tests {
     }
 
     #[test]
-    fn an_average_in_plain_arithmetic() {
-        let found = log_average(&logs(&[8.0, 0.5, 0.0]), &[0.25, 0.25, 0.5]);
-        assert!((found.exp() - 2.125).abs() < 1e-12);
-        assert!(log_average(&[], &[]).is_infinite());
+    fn bh_by_hand() {
+        // k q / K at q = 0.1 and K = 4: 0.025, 0.05, 0.075, 0.1.
+        assert_eq!(
+            bh(&[0.06, 0.9, 0.001, 0.074], 0.1),
+            [0, 2, 3],
+            "0.06 is above its own bound, but not above the third"
+        );
+        assert_eq!(bh(&[0.03, 0.06, 0.08, 0.2], 0.1), [0; 0]);
+        assert_eq!(bh(&[], 0.1), [0; 0]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::autocorrelation::Autocorrelation;
 use super::calibrator::log_e_of_p;
-use super::log_space::log_add;
+use super::log_space::{log_add, log_mean};
 
 /// When a detector raises its alarm.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,9 +79,17 @@ pub struct Monitor {
 impl Monitor {
     /// Takes the p-value of the next window, in order.
     pub fn update(&mut self, p: f64, alarm: Alarm) {
+        self.update_with(&[p], alarm);
+    }
+
+    /// Takes the p-values of the next window's tests, which may depend on each other in any way: the mean of their e-values
+    /// counts, and the smallest times their number, a p-value again, tells how windows resemble each other.
+    pub fn update_with(&mut self, ps: &[f64], alarm: Alarm) {
+        let log_e = log_mean(ps.iter().map(|&p| log_e_of_p(p)));
         // Only earlier windows say how much this one counts.
-        self.log_r.update(log_e_of_p(p) / self.autocorrelation.time(), alarm.cut(1.0));
-        self.autocorrelation.update(p);
+        self.log_r.update(log_e / self.autocorrelation.time(), alarm.cut(1.0));
+        let tests = f64::from(u32::try_from(ps.len()).unwrap_or(u32::MAX));
+        self.autocorrelation.update((ps.iter().copied().fold(1.0, f64::min) * tests).min(1.0));
     }
 
     /// `ln R`.

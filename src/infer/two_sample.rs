@@ -47,7 +47,8 @@ impl Arm {
     }
 
     /// Log-likelihood ratio of rate `p` against rate `q`.
-    pub(super) fn log_ratio(self, p: f64, q: f64) -> f64 {
+    #[must_use]
+    pub fn log_ratio(self, p: f64, q: f64) -> f64 {
         times_ln(self.x, p / q) + times_ln(float(self.n) - self.x, (1.0 - p) / (1.0 - q))
     }
 }
@@ -125,6 +126,21 @@ pub fn log_e_margin(candidate: Arm, baseline: Arm, p_candidate: f64, p_baseline:
     let root = (linear * linear - 4.0 * square * constant).max(0.0).sqrt();
     let q = 2.0 * constant / (linear + root);
     candidate.log_ratio(p_candidate, rho0 * q) + baseline.log_ratio(p_baseline, q)
+}
+
+/// By how many standard errors the candidate's rate exceeds `ratio` times the baseline's, with the variance that the edge of the
+/// margin has (a score test): `(p_c - r p_b) / sqrt(r q (1 - r q) / n_c + r^2 q (1 - q) / n_b)`, `q = X / (r n_c + n_b)`.
+/// `None` where nothing or everything counts.
+#[must_use]
+pub fn standardised(candidate: Arm, baseline: Arm, ratio: f64) -> Option<f64> {
+    let (n_c, n_b) = (float(candidate.n), float(baseline.n));
+    if candidate.n == 0 || baseline.n == 0 {
+        return None;
+    }
+    let rate = (candidate.x + baseline.x) / (ratio * n_c + n_b);
+    let above = (ratio * rate).min(1.0);
+    let variance = above * (1.0 - above) / n_c + ratio * ratio * rate * (1.0 - rate) / n_b;
+    (variance > 0.0).then(|| (candidate.x / n_c - ratio * baseline.x / n_b) / variance.sqrt())
 }
 
 /// Log e-value of one window against a margin on the difference of rates, when the bet is on the given rates.

@@ -146,7 +146,7 @@ impl Judge {
 
     /// Carries out a command, at once.
     pub fn command(&mut self, command: Command) -> Effects {
-        let (result, Outgoing { decisions, states }) = self.policy.command(command);
+        let (result, Outgoing { decisions, states, .. }) = self.policy.command(command);
         Effects { decisions, states, results: vec![result], ..Effects::default() }
     }
 
@@ -155,15 +155,14 @@ impl Judge {
         self.schedule.add(scheduled);
     }
 
-    /// Takes counts.
-    pub fn put(&mut self, partial: Partial) {
+    /// Takes counts; `false` when they were known, or of a pane that is finished.
+    pub fn put(&mut self, partial: Partial) -> bool {
         let (pane, is_traffic) = (partial.pane, matches!(partial.body, Body::Traffic(_)));
         if matches!(partial.body, Body::Exposure(_)) {
-            self.store.put(partial);
-            return;
+            return self.store.put(partial);
         }
         if pane < self.needed_from || !self.store.put(partial) {
-            return;
+            return false;
         }
         self.revise(pane, is_traffic);
         match self.plan.time.window {
@@ -179,6 +178,7 @@ impl Judge {
             }
             WindowKind::AtLeast { .. } => {}
         }
+        true
     }
 
     fn plan_window(&mut self, span: Span) {
@@ -384,9 +384,10 @@ impl Judge {
                 baselines,
                 offsets,
             };
-            let Outgoing { decisions, states } = policy.judge(&judged);
+            let Outgoing { decisions, states, ledgers } = policy.judge(&judged);
             effects.decisions.extend(decisions);
             effects.states.extend(states);
+            effects.ledgers.extend(ledgers);
         }
         effects.windows.extend(rows);
     }

@@ -63,7 +63,7 @@ impl Letter {
         ];
         attributes.extend(decision.causation.clone().map(|cause| ("ce_causationid", cause)));
         let key = decision.rollout.clone();
-        Self { key, body: json(decision), headers: headers(&attributes), time: recorded }
+        Self { key, body: decision.body(), headers: headers(&attributes), time: recorded }
     }
 
     /// What became of a command; keyed as decisions are, so that it stands after those that it gave rise to.

@@ -134,7 +134,7 @@ fn secure(config: &mut ClientConfig, security: &Security) -> Result<()> {
         config.set("sasl.username", username);
     }
     if let Some(secret) = &security.password {
-        config.set("sasl.password", secret.read()?);
+        config.set("sasl.password", secret.read("the Kafka password", "kafka.security.password")?);
     }
     let files = [
         ("ssl.ca.location", "ca", &security.ca),

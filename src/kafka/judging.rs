@@ -72,11 +72,11 @@ pub fn run(
             obey_at = now() + commands::EVERY;
         }
         if now() >= beat_at {
-            seat.commit()?;
+            seat.commit(false)?;
             beat_at = now() + options.beat;
         }
     }
-    seat.commit()?;
+    seat.commit(true)?;
     seat.consumer.context().close();
     let _ = seat.consumer.unassign();
     Ok(seat.summary)
@@ -148,7 +148,7 @@ impl Seat<'_> {
 
     fn stand_up(&mut self) -> Result<()> {
         if !self.consumer.assignment_lost() {
-            self.commit()?;
+            self.commit(true)?;
         }
         self.bench = None;
         self.consumer.unassign().map_err(|error| Error::external("cannot leave the partials topic").because(error))
@@ -176,13 +176,16 @@ impl Seat<'_> {
         if effects.is_empty() {
             return Ok(());
         }
-        self.publisher.publish(effects)?;
+        self.publisher.publish(effects, || self.watch.keep(effects))?;
         self.summary.rows += effects.windows.len() as u64;
         self.summary.decisions += effects.decisions.len() as u64;
         self.watch.published(effects)
     }
 
-    fn commit(&mut self) -> Result<()> {
+    fn commit(&mut self, at_end: bool) -> Result<()> {
+        if !self.watch.settle(at_end)? {
+            return Ok(());
+        }
         let Some(bench) = &mut self.bench else { return Ok(()) };
         let checkpoint = bench.checkpoint(&self.plan.digest);
         if bench.committed.as_ref() == Some(&checkpoint) {

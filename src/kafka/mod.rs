@@ -3,7 +3,7 @@
 //! A thin shell. Every shard owns a consumer on a thread of its own ([`reader`]); what it decodes goes to the engine
 //! ([`standalone`]) or to a scan and, through the partials topic, to the judge ([`scanning`], [`judging`]); decisions, states
 //! and dead letters leave through one idempotent [`producer`]; progress is an offset commit ([`checkpoint`]). What people and
-//! actuators ask for comes over a topic of its own ([`commands`]; [`ask`] is its other end).
+//! actuators ask for comes over a topic of its own ([`commands`]; [`ask`] is its other end). [`history`] reads the whole log again, to check a decision.
 
 pub mod ask;
 pub mod checkpoint;
@@ -12,6 +12,7 @@ pub mod cloud_event;
 pub mod commands;
 pub mod connection;
 pub mod dead_letter;
+pub mod history;
 pub mod judging;
 pub mod partials;
 pub mod producer;

@@ -34,14 +34,16 @@ impl Publisher {
         Ok(Self { producer, control, state, windows: own.windows.clone(), cluster: connection.cluster().to_owned() })
     }
 
-    /// Returns when every decision is acknowledged; states and windows are on their way then.
-    pub fn publish(&self, effects: &Effects) -> Result<()> {
+    /// Returns when every decision is acknowledged; states and windows are on their way then. In between, `keep` is called:
+    /// once a state is out, a restart does not say again what led to it.
+    pub fn publish(&self, effects: &Effects, keep: impl FnOnce() -> Result<()>) -> Result<()> {
         for decision in &effects.decisions {
             self.producer.send(Letter::decision(decision, &self.cluster, wall_clock()).to(&self.control))?;
         }
         if !effects.decisions.is_empty() {
             self.producer.settle()?;
         }
+        keep()?;
         for state in &effects.states {
             self.producer.send(Letter::state(state, wall_clock()).to(&self.state))?;
         }

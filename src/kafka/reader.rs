@@ -218,13 +218,7 @@ impl Reading {
             return;
         }
         let headers = readable_headers(message).unwrap_or_default();
-        self.decoder.push(&Record {
-            offset,
-            broker_time: message.timestamp().to_millis().unwrap_or(0) * 1_000,
-            key: message.key(),
-            payload: message.payload(),
-            headers: &headers,
-        });
+        self.decoder.push(&record(message, &headers));
         self.next_offset = offset + 1;
         self.bytes += message.payload_len() as u64;
     }
@@ -239,6 +233,17 @@ impl Reading {
             next_offset: self.next_offset,
             bytes: std::mem::take(&mut self.bytes),
         }
+    }
+}
+
+/// A record as decoders see it.
+pub(super) fn record<'a>(message: &'a BorrowedMessage<'_>, headers: &'a [(&'a str, &'a [u8])]) -> Record<'a> {
+    Record {
+        offset: message.offset(),
+        broker_time: message.timestamp().to_millis().unwrap_or(0) * 1_000,
+        key: message.key(),
+        payload: message.payload(),
+        headers,
     }
 }
 

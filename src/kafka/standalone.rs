@@ -230,7 +230,7 @@ impl<'a> Drive<'a> {
     fn restore(&mut self, connection: &Connection, partitions: &Partitions, origins: &[Origin]) -> Result<()> {
         let lanes = topics::lanes(partitions);
         let rollouts = states::read(connection, &self.plan.policy.rollout)?;
-        self.engine = Engine::new(Arc::clone(self.plan), lanes);
+        self.engine = Engine::new(Arc::clone(self.plan), lanes).keeping_panes(self.watch.keeps_panes());
         self.engine.restore_rollouts(rollouts.clone());
         for lane in 0..lanes {
             let checkpoint = checkpoint::restored(lane, origins);
@@ -266,7 +266,7 @@ impl<'a> Drive<'a> {
                 Ok(News::Extents(extents)) => self.extend(extents)?,
                 Ok(News::Failed(error)) => return Err(error),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.commit(),
+                Err(RecvTimeoutError::Disconnected) => return self.commit(true),
             }
             if now() >= obey_at {
                 self.obey()?;
@@ -287,7 +287,12 @@ impl<'a> Drive<'a> {
             standing.note(portion);
         }
         let begun = now();
-        let mut effects = self.engine.step(&portion.batch);
+        let counted = self.watch.counted_upto(portion.source, portion.lane);
+        let (again, fresh) = portion.batch.split_at_offset(counted);
+        let mut effects = self.engine.step(&again);
+        let before = self.engine.counts_of(portion.lane);
+        effects.extend(self.engine.step(&fresh));
+        self.watch.took(portion, &fresh, (before, self.engine.counts_of(portion.lane)));
         effects.extend(self.engine.progress(portion.lane, portion.source, portion.next_offset, false, false));
         self.watch.stepped(begun.elapsed());
         self.carry_out(&effects)
@@ -310,7 +315,7 @@ impl<'a> Drive<'a> {
         if effects.is_empty() {
             return Ok(());
         }
-        self.outlets.publisher.publish(effects)?;
+        self.outlets.publisher.publish(effects, || self.watch.keep(effects))?;
         self.summary.rows += effects.windows.len() as u64;
         self.summary.decisions += effects.decisions.len() as u64;
         self.watch.published(effects)
@@ -340,7 +345,7 @@ impl<'a> Drive<'a> {
             self.carry_out(&effects)?;
             self.show_early();
         }
-        self.commit()?;
+        self.commit(false)?;
         let standings: Vec<Standing> = self.standings.values().cloned().collect();
         self.watch.standing(&standings);
         self.watch.counted(&self.engine.counts());
@@ -357,7 +362,10 @@ impl<'a> Drive<'a> {
 
     /// Commits after everything on its way is acknowledged. A commit that fails for now is made good by the next one; a
     /// restart in between only reads more again.
-    fn commit(&mut self) -> Result<()> {
+    fn commit(&mut self, at_end: bool) -> Result<()> {
+        if !self.watch.settle(at_end)? {
+            return Ok(());
+        }
         let lanes = self.streams.iter().map(|stream| stream.lane + 1).max().unwrap_or(0);
         let checkpoints: Vec<Checkpoint> = (0..lanes).map(|lane| self.engine.checkpoint(lane)).collect();
         if checkpoints == self.committed {

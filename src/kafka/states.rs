@@ -13,13 +13,18 @@ use crate::verdict::RolloutState;
 /// The last state of each key.
 type Last = BTreeMap<Vec<u8>, RolloutState>;
 
-/// The last state of each of the rollout's candidates, in key order. A record that cannot be read is passed over with a
-/// warning: the log itself still holds everything.
+/// The last state of each of the rollout's candidates, in key order.
 pub fn read(connection: &Connection, rollout: &str) -> Result<Vec<RolloutState>> {
+    Ok(all(connection)?.into_iter().filter(|state| state.rollout == rollout).collect())
+}
+
+/// The last state of every candidate of every rollout, in key order. A record that cannot be read is passed over with a
+/// warning: the log itself still holds everything.
+pub fn all(connection: &Connection) -> Result<Vec<RolloutState>> {
     let topic = &connection.settings().topics.state;
     let mut last = Last::new();
     whole_topic::read(connection, topic, |message| take(&mut last, message))?;
-    Ok(last.into_values().filter(|state| state.rollout == rollout).collect())
+    Ok(last.into_values().collect())
 }
 
 /// Follows the states of all rollouts until `judge` has an answer; `None` when the time is up.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::checkpoint::{Origin, Stream};
 use super::reader::Portion;
+use crate::batch::EventBatch;
 use crate::engine::Effects;
 use crate::error::Result;
 use crate::event::Micros;
@@ -66,6 +67,36 @@ pub trait Watch: Sync {
     /// What every lane has counted so far, about once a second.
     fn counted(&self, counts: &BTreeMap<u32, Counts>) {
         let _ = counts;
+    }
+
+    /// Whether complete panes are wanted too.
+    fn keeps_panes(&self) -> bool {
+        false
+    }
+
+    /// Up to which offset a stream was counted before the start; a batch is split there.
+    fn counted_upto(&self, source: u16, lane: u32) -> i64 {
+        let _ = (source, lane);
+        0
+    }
+
+    /// What the lane had counted before and after the engine took the rows of a portion beyond that offset.
+    fn took(&self, portion: &Portion, fresh: &EventBatch, counts: (Counts, Counts)) {
+        let _ = (portion, fresh, counts);
+    }
+
+    /// Decisions are acknowledged, and states are not on their way yet: what a restart does not say again is to be kept now.
+    /// An error ends the run before anything is committed.
+    fn keep(&self, effects: &Effects) -> Result<()> {
+        let _ = effects;
+        Ok(())
+    }
+
+    /// Offsets are to be committed: whether all that was told is kept. `false` puts the commit off, except at the end of a run,
+    /// when there is no later one.
+    fn settle(&self, at_end: bool) -> Result<bool> {
+        let _ = at_end;
+        Ok(true)
     }
 
     /// Decisions are acknowledged and states are on their way; windows are the listener's to keep. An error ends the run

@@ -34,6 +34,5 @@ fn debiased(bins: &[Bin]) -> f64 {
         bin.weight * (gap * gap - bin.label * (1.0 - bin.label) / (bin.n - 1.0))
     };
     let squares = bins.iter().filter(|bin| bin.n > 1.0).map(square).sum::<f64>();
-    // Not `max`: it may return either of two zeros, and the sum of nothing is -0.
-    if squares > 0.0 { squares.sqrt() } else { 0.0 }
+    squares.max(0.0).sqrt()
 }

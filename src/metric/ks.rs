@@ -55,6 +55,6 @@ fn ks(current: &Histogram, baseline: &Histogram, cut: &Cut) -> Measured {
 }
 
 /// Whether a bin's edges are neighbouring floats, so that all its rows are equal.
-pub(super) fn is_one_number(edges: &[f64], bin: usize) -> bool {
+pub(crate) fn is_one_number(edges: &[f64], bin: usize) -> bool {
     bin > 0 && edges.get(bin).is_some_and(|&upper| edges[bin - 1].next_up() >= upper)
 }

@@ -5,7 +5,7 @@ use crate::summary::histogram::Cut;
 
 /// The distribution function of one side that holds at least one value.
 #[derive(Debug, Clone)]
-pub(super) struct Line<'a> {
+pub(crate) struct Line<'a> {
     edges: &'a [f64],
     /// Share of rows below each bin, and 1 at the end.
     below: Vec<f64>,
@@ -41,7 +41,7 @@ impl Piece {
 impl<'a> Line<'a> {
     /// The distribution function of `histogram`, `None` when it is empty.
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-    pub(super) fn new(cut: &'a Cut, histogram: &Histogram) -> Option<Self> {
+    pub(crate) fn new(cut: &'a Cut, histogram: &Histogram) -> Option<Self> {
         let (min, max) = histogram.min.zip(histogram.max)?;
         let n = histogram.n();
         let cumulated = histogram.counts.iter().scan(0, |sum, count| {
@@ -68,7 +68,7 @@ impl<'a> Line<'a> {
     }
 
     /// Rows between neighbours of `edges`, which span all values.
-    pub(super) fn counts(&self, edges: &[f64]) -> Vec<f64> {
+    pub(crate) fn counts(&self, edges: &[f64]) -> Vec<f64> {
         let inner = edges.get(1..edges.len() - 1).unwrap_or_default();
         let inner = inner.iter().map(|&edge| self.piece(self.bin(edge)).at(edge, true));
         let at: Vec<f64> = std::iter::once(0.0).chain(inner).chain(std::iter::once(1.0)).collect();

@@ -12,7 +12,7 @@ use crate::summary::{Category, Histogram};
 
 /// Which cells a numeric column is counted in. Categorical columns always give their categories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cells {
+pub(crate) enum Cells {
     /// Quantiles of the reference, as many as the plan says.
     Quantiles,
     /// `NannyML`'s bins.
@@ -25,13 +25,13 @@ pub(super) enum Cells {
 
 /// The two rows of counts.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Paired {
+pub(crate) struct Paired {
     /// What the cells are, as it stands in a convention.
-    pub(super) label: &'static str,
+    pub(crate) label: &'static str,
     /// Counts of the baseline.
-    pub(super) baseline: Vec<f64>,
+    pub(crate) baseline: Vec<f64>,
     /// Counts of the judged side, of the same length.
-    pub(super) current: Vec<f64>,
+    pub(crate) current: Vec<f64>,
 }
 
 /// At most so many distinct values count as categories for Evidently.
@@ -39,7 +39,7 @@ const DISTINCT_MAX: usize = 20;
 
 impl Paired {
     /// The counts of two sides of one column, where both are of one kind and the profile holds such cells.
-    pub(super) fn new(cells: Cells, current: Side<'_>, baseline: Side<'_>, context: &Context<'_>) -> Option<Self> {
+    pub(crate) fn new(cells: Cells, current: Side<'_>, baseline: Side<'_>, context: &Context<'_>) -> Option<Self> {
         match (current, baseline) {
             (Side::Categorical(current), Side::Categorical(baseline)) => Some(categories(current, baseline)),
             (Side::Numeric(current), Side::Numeric(baseline)) => {

@@ -94,8 +94,8 @@ impl Reading {
         let enough = n_smaller >= spec.n_min;
         let measured = if enough { formula() } else { Measured::default() };
         // A number beyond the range of floats is no number; one that rounding pushed out of the range goes back.
-        let number =
-            measured.value.filter(|value| value.is_finite()).map(|value| value.clamp(spec.range.0, spec.range.1));
+        let (low, high) = spec.range;
+        let number = measured.value.filter(|value| value.is_finite()).map(|value| one_zero(value.clamp(low, high)));
         Self {
             convention: convention.into(),
             value: match number {
@@ -103,11 +103,35 @@ impl Reading {
                 None if enough => Value::Undefined,
                 None => Value::Insufficient { n: n_smaller, n_min: spec.n_min },
             },
-            bounds: number.and(measured.bounds).filter(|(low, high)| low.is_finite() && high.is_finite()),
+            bounds: number
+                .and(measured.bounds)
+                .filter(|(low, high)| low.is_finite() && high.is_finite())
+                .map(|(low, high)| (one_zero(low), one_zero(high))),
             p_value: number.and(measured.p_value).filter(|p| p.is_finite()),
             bins: measured.bins,
             n,
             n_baseline: n_baseline.unwrap_or(0),
         }
+    }
+}
+
+/// Zero without a sign: which zero an empty sum or a maximum of two zeros gives is up to the compiler, and would be seen in
+/// what is written.
+fn one_zero(value: f64) -> f64 {
+    value + 0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zero_has_no_sign() {
+        let nothing = std::iter::empty::<f64>().sum::<f64>();
+        assert!(nothing.is_sign_negative(), "the sum that this is about");
+        let reading = Reading::new(&Spec::QUALITY, "", (1000, None), || Measured::from(nothing).within(nothing, 1.0));
+        assert_eq!(reading.value, Value::Number(0.0));
+        let Value::Number(value) = reading.value else { return };
+        assert!(value.is_sign_positive() && reading.bounds.is_some_and(|(low, _)| low.is_sign_positive()));
     }
 }

@@ -1,5 +1,6 @@
 //! What a replay leaves behind: files of windows and decisions, and a summary to read.
 
+mod cells;
 mod decisions;
 mod diff;
 mod refusals;
@@ -11,13 +12,14 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 
+pub(crate) use cells::Cells;
 pub use decisions::{DecisionWriter, LineWriter, ResultWriter};
 pub use diff::{Course, Diff, Tally};
 pub use refusals::{DeadLetterWriter, Refusals};
 pub use summary::Summary;
 pub(crate) use text::aligned;
 pub use text::count;
-pub use windows::{WindowWriter, window_schema};
+pub use windows::{WindowWriter, window_batch, window_rows, window_schema};
 
 use crate::error::{Error, Result};
 

@@ -16,7 +16,7 @@ use parquet::file::properties::WriterProperties;
 use crate::error::{Error, Result};
 use crate::judge::{Status, WindowRow};
 
-use super::{broken, create};
+use super::{Cells, broken, create};
 
 /// Rows that are turned into columns at once.
 const CHUNK_ROWS: usize = 8192;
@@ -89,7 +89,7 @@ fn write_chunks(
 ) -> parquet::errors::Result<()> {
     while pending.len() >= at_least {
         let chunk: Vec<WindowRow> = pending.drain(..pending.len().min(CHUNK_ROWS)).collect();
-        writer.write(&columns_of(&chunk)?)?;
+        writer.write(&window_batch(&chunk))?;
     }
     Ok(())
 }
@@ -133,7 +133,8 @@ pub fn window_schema() -> SchemaRef {
 }
 
 /// Rows as columns, in the order of [`window_schema`].
-fn columns_of(rows: &[WindowRow]) -> arrow::error::Result<RecordBatch> {
+#[must_use]
+pub fn window_batch(rows: &[WindowRow]) -> RecordBatch {
     let time = |field: fn(&WindowRow) -> i64| -> ArrayRef {
         Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(field)).with_timezone("UTC"))
     };
@@ -168,7 +169,55 @@ fn columns_of(rows: &[WindowRow]) -> arrow::error::Result<RecordBatch> {
         small(|row| row.bins),
         number(|row| row.coverage),
     ];
-    RecordBatch::try_new(window_schema(), columns)
+    RecordBatch::try_new(window_schema(), columns).expect("the columns are those of the schema")
+}
+
+/// Rows of a windows table, read back.
+///
+/// # Errors
+/// When a column is not of the type it has in [`window_schema`].
+pub fn window_rows(batch: &RecordBatch) -> Result<Vec<WindowRow>> {
+    let cells = Cells::of(batch);
+    let (start, end) = (cells.time("window_start")?, cells.time("window_end")?);
+    let (model, version, segment) = (cells.text("model")?, cells.text("version")?, cells.text("segment")?);
+    let (baseline, reference, column) = (cells.text("baseline")?, cells.text("reference")?, cells.text("column")?);
+    let (metric, convention, status) = (cells.text("metric")?, cells.text("convention")?, cells.text("status")?);
+    let (value, low, high) = (cells.number("value")?, cells.number("low")?, cells.number("high")?);
+    let (p_value, coverage) = (cells.number("p_value")?, cells.number("coverage")?);
+    let (n, n_baseline) = (cells.count("n")?, cells.count("n_baseline")?);
+    let (revision, bins) = (cells.small("revision")?, cells.small("bins")?);
+    let row = |at| WindowRow {
+        window_start: start(at),
+        window_end: end(at),
+        model: model(at),
+        version: version(at),
+        segment: segment(at),
+        baseline: baseline(at),
+        reference: reference(at),
+        column: column(at),
+        metric: metric(at),
+        convention: convention(at),
+        revision: revision(at),
+        status: status_of(&status(at)),
+        value: value(at),
+        low: low(at),
+        high: high(at),
+        p_value: p_value(at),
+        n: n(at),
+        n_baseline: n_baseline(at),
+        bins: bins(at),
+        coverage: coverage(at),
+    };
+    Ok((0..batch.num_rows()).map(row).collect())
+}
+
+/// The status of a name; one of a later release says that there is no number.
+fn status_of(name: &str) -> Status {
+    match name {
+        "ok" => Status::Ok,
+        "insufficient" => Status::Insufficient,
+        _ => Status::Undefined,
+    }
 }
 
 fn status_name(status: Status) -> &'static str {

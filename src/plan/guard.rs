@@ -35,6 +35,8 @@ pub struct GuardPlan {
     pub drift: f64,
     /// Segments that are watched one by one, those with the most traffic first.
     pub segments_max: u32,
+    /// Whether a last look is taken after `planned` windows. It has half of `alpha` for itself.
+    pub final_look: bool,
     /// Limits that hold whatever the baseline does.
     pub slo: SloPlan,
 }
@@ -67,6 +69,14 @@ impl GuardPlan {
     }
 }
 
+impl GuardPlan {
+    /// What of `alpha` is left for the guardrails' evidence that is looked at after every window.
+    #[must_use]
+    pub fn alpha_always(&self) -> f64 {
+        if self.final_look { self.alpha / 2.0 } else { self.alpha }
+    }
+}
+
 impl Default for GuardPlan {
     fn default() -> Self {
         Self {
@@ -84,6 +94,7 @@ impl Default for GuardPlan {
             answers: 0.1,
             drift: 0.1,
             segments_max: 16,
+            final_look: false,
             slo: SloPlan::default(),
         }
     }

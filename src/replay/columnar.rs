@@ -17,9 +17,9 @@ use super::{ARRIVAL_NAMES, ARRIVAL_UNKNOWN, Block, Blocks, Offsets, Refused};
 
 /// The columns of a table that are read.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// Index of a column, then of fields of structs inside it; and whether it holds texts of few distinct values.
-    pub(super) places: Vec<(Vec<usize>, bool)>,
+    pub(crate) places: Vec<(Vec<usize>, bool)>,
 }
 
 /// Finds the columns that a source of the plan reads, and the fields that have none.
@@ -38,13 +38,13 @@ pub(super) fn find(plan: &Arc<Plan>, source: u16, schema: &SchemaRef) -> Result<
 }
 
 /// Some rows of a table.
-pub(super) struct Chunk {
+pub(crate) struct Chunk {
     /// The rows that could be read.
-    pub(super) batch: RecordBatch,
+    pub(crate) batch: RecordBatch,
     /// Which row of the file each one is.
     pub(super) row: Vec<i64>,
     /// The rows that could not; their offset is their row.
-    pub(super) rejects: Vec<Reject>,
+    pub(crate) rejects: Vec<Reject>,
     /// The first row after these.
     pub(super) next_row: i64,
 }

@@ -16,7 +16,7 @@ use super::columnar::{Chunk, Found};
 use super::file::{opened, unreadable};
 
 /// The header's names, and the number of rows (line breaks inside quotes count as rows).
-pub(super) fn header(path: &Path, delimiter: u8) -> Result<(SchemaRef, u64)> {
+pub(crate) fn header(path: &Path, delimiter: u8) -> Result<(SchemaRef, u64)> {
     let names = names(path, &mut reader(path, delimiter)?)?;
     let mut file = BufReader::with_capacity(1 << 18, opened(path)?);
     let (mut breaks, mut last) = (0_u64, b'\n');
@@ -53,7 +53,7 @@ fn damaged(path: &Path, error: csv::Error) -> Error {
 }
 
 /// Rows of a file, some at a time.
-pub(super) struct Rows {
+pub(crate) struct Rows {
     path: Arc<Path>,
     reader: csv::Reader<File>,
     /// Cells that every row must have.
@@ -66,7 +66,7 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    pub(super) fn open(path: &Arc<Path>, found: &Found, delimiter: u8, chunk_max: usize) -> Result<Self> {
+    pub(crate) fn open(path: &Arc<Path>, found: &Found, delimiter: u8, chunk_max: usize) -> Result<Self> {
         let mut reader = reader(path, delimiter)?;
         let names = names(path, &mut reader)?;
         let mut columns: Vec<usize> = found.places.iter().filter_map(|(indexes, _)| indexes.first().copied()).collect();

@@ -33,10 +33,17 @@ enum Contents {
     Lines(Survey),
 }
 
+/// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+pub(crate) enum Format {
+    /// Parquet.
     Parquet,
-    Csv { delimiter: u8 },
+    /// Separated values.
+    Csv {
+        /// What separates them.
+        delimiter: u8,
+    },
+    /// One JSON object per line.
     Lines,
 }
 
@@ -100,17 +107,17 @@ fn within(path: &Path, plan: &Plan, source: u16, error: &Error) -> Error {
 }
 
 /// Opens a file for reading.
-pub(super) fn opened(path: &Path) -> Result<File> {
+pub(crate) fn opened(path: &Path) -> Result<File> {
     File::open(path).map_err(|error| unreadable(path, error))
 }
 
 /// The error of a file that cannot be read at all.
-pub(super) fn unreadable(path: &Path, error: std::io::Error) -> Error {
+pub(crate) fn unreadable(path: &Path, error: std::io::Error) -> Error {
     Error::user(format!("cannot read {}", path.display())).because(error).hint("check the path and its permissions")
 }
 
 /// Tells the format by the first bytes, where they tell, else by the extension.
-fn recognise(path: &Path) -> Result<Format> {
+pub(crate) fn recognise(path: &Path) -> Result<Format> {
     let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, error))?;
     if metadata.is_dir() {
         return Err(Error::user(format!("{} is a directory", path.display()))

@@ -235,19 +235,19 @@ fn place_in(bytes: &[u8], part: &[u8]) -> Range<usize> {
 }
 
 /// Reads lines without their line breaks.
-struct Reader {
+pub(crate) struct Reader {
     path: Arc<Path>,
     file: BufReader<File>,
     line: u64,
 }
 
 impl Reader {
-    fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         Ok(Self { file: BufReader::with_capacity(1 << 18, opened(path)?), path: path.into(), line: 0 })
     }
 
     /// Appends the next line to `bytes`; false at the end of the file.
-    fn read(&mut self, bytes: &mut Vec<u8>) -> Result<bool> {
+    pub(crate) fn read(&mut self, bytes: &mut Vec<u8>) -> Result<bool> {
         let from = bytes.len();
         let read = self.file.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', bytes);
         let read = read.map_err(|error| unreadable(&self.path, error))?;

@@ -5,12 +5,12 @@
 //! rows depends on the files alone, never on how many of them are taken at once.
 
 mod ahead;
-mod columnar;
-mod csv;
-mod file;
-mod jsonl;
+pub(crate) mod columnar;
+pub(crate) mod csv;
+pub(crate) mod file;
+pub(crate) mod jsonl;
 mod merge;
-mod parquet;
+pub(crate) mod parquet;
 mod progress;
 mod route;
 

@@ -18,21 +18,21 @@ use super::columnar::{Chunk, Found};
 use super::file::opened;
 
 /// What a file's footer tells: its columns and its rows.
-pub(super) fn header(path: &Path) -> Result<(SchemaRef, u64)> {
+pub(crate) fn header(path: &Path) -> Result<(SchemaRef, u64)> {
     let metadata = footer(path, &opened(path)?)?;
     let rows = metadata.metadata().file_metadata().num_rows();
     Ok((Arc::clone(metadata.schema()), u64::try_from(rows).unwrap_or(0)))
 }
 
 /// Rows of a file, some at a time.
-pub(super) struct Rows {
+pub(crate) struct Rows {
     path: Arc<Path>,
     reader: ParquetRecordBatchReader,
     next_row: i64,
 }
 
 impl Rows {
-    pub(super) fn open(path: &Arc<Path>, found: &Found, batch_rows: usize) -> Result<Self> {
+    pub(crate) fn open(path: &Arc<Path>, found: &Found, batch_rows: usize) -> Result<Self> {
         let file = opened(path)?;
         let stored = footer(path, &file)?;
         let options = ArrowReaderOptions::new().with_schema(Arc::new(with_dictionaries(&stored, found)));

@@ -1,7 +1,7 @@
 //! Stage 1: one pure state machine per source partition, from event batches to partials.
 
 mod assign;
-mod dedup;
+pub(crate) mod dedup;
 mod fold;
 pub mod frame;
 pub(crate) mod groups;
@@ -9,7 +9,7 @@ mod join;
 mod labels;
 #[expect(clippy::module_inception, reason = "the state machine itself, beside its parts")]
 mod scan;
-mod traffic;
+pub(crate) mod traffic;
 
 pub use frame::{Body, Checkpoint, CheckpointMeta, GroupKey, Inputs, Partial, StreamCheckpoint, StreamState, Tick};
 pub use labels::LabelCounts;

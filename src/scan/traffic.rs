@@ -10,13 +10,13 @@ use arrow::array::{Array, AsArray, Float64Array};
 use crate::batch::{EventBatch, TextArray};
 use crate::event::{EventKind, Micros};
 use crate::kernel::select::{self, Rows};
-use crate::plan::{NumericColumn, Plan, Role};
+use crate::plan::{CategoricalColumn, NumericColumn, Plan, Role};
 use crate::scan::assign::CellRows;
 use crate::scan::dedup::IdSet;
 use crate::scan::frame::{GroupKey, Inputs};
 use crate::scan::groups::{Cell, Groups};
 use crate::summary::entity;
-use crate::summary::{Histogram, Latency, Traffic};
+use crate::summary::{Category, Histogram, Latency, Traffic};
 
 impl Cell for Traffic {
     fn new(plan: &Plan) -> Self {
@@ -89,17 +89,7 @@ fn count(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u32], c
     for ((category, column), array) in
         traffic.categorical.iter_mut().zip(&plan.columns.categorical).zip(&batch.categorical)
     {
-        count_codes(array, rows, codes);
-        let names = array.values().as_string::<i32>();
-        for (code, &count) in codes.iter().enumerate().filter(|(_, count)| **count > 0) {
-            if code == names.len() {
-                category.missing += count;
-            } else if let Ok(known) = column.known.binary_search_by(|known| known.as_str().cmp(names.value(code))) {
-                category.known[known] += count;
-            } else {
-                category.add_unseen(names.value(code), count);
-            }
-        }
+        count_categorical(category, column, array, rows, codes);
     }
     if batch.kind == EventKind::Prediction {
         count_rates(traffic, plan, batch, rows);
@@ -107,7 +97,8 @@ fn count(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u32], c
     }
 }
 
-fn count_numeric(
+/// Counts the rows of a numeric column, and of the latency into its summary too.
+pub(crate) fn count_numeric(
     histogram: &mut Histogram,
     mut latency: Option<&mut Latency>,
     column: &NumericColumn,
@@ -120,6 +111,27 @@ fn count_numeric(
     });
     histogram.missing += skipped.missing;
     histogram.nan += skipped.nan;
+}
+
+/// Counts the rows of a categorical column; `codes` is scratch.
+pub(crate) fn count_categorical(
+    category: &mut Category,
+    column: &CategoricalColumn,
+    array: &TextArray,
+    rows: &[u32],
+    codes: &mut Vec<u64>,
+) {
+    count_codes(array, rows, codes);
+    let names = array.values().as_string::<i32>();
+    for (code, &count) in codes.iter().enumerate().filter(|(_, count)| **count > 0) {
+        if code == names.len() {
+            category.missing += count;
+        } else if let Ok(known) = column.known.binary_search_by(|known| known.as_str().cmp(names.value(code))) {
+            category.known[known] += count;
+        } else {
+            category.add_unseen(names.value(code), count);
+        }
+    }
 }
 
 /// Counts dictionary codes of the rows; the count of nulls comes last.

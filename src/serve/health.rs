@@ -91,6 +91,12 @@ impl Health {
         self.pulses_at(self.born.elapsed())
     }
 
+    /// Whether every worker was heard of lately.
+    #[must_use]
+    pub fn all_alive(&self) -> bool {
+        self.pulses().iter().all(Pulse::alive)
+    }
+
     fn pulses_at(&self, age: Duration) -> Vec<Pulse> {
         let pulse = |(worker, last): (&String, &Duration)| Pulse {
             worker: worker.clone(),

@@ -1,21 +1,22 @@
-//! Routes and answers. Every answer but the metrics page is JSON; every error says what to do.
+//! Routes and answers. Every answer but the metrics page and the dashboard is JSON; every error says what to do.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, Uri, header};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::health::{Phase, Pulse, SILENCE_MAX};
+use super::problem::Problem;
 use super::verdict::{Answer as Answered, Question};
 use super::view::DECISIONS_MAX;
-use super::{Shared, View};
+use super::{Shared, View, commands, events, ui};
 use crate::judge::WindowRow;
 use crate::verdict::{Decision, RolloutState};
 
@@ -23,7 +24,8 @@ use crate::verdict::{Decision, RolloutState};
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What can be asked for, for the index and the hint of a 404.
-const ENDPOINTS: [&str; 8] = [
+pub(super) const ENDPOINTS: [&str; 12] = [
+    "/ui",
     "/livez",
     "/readyz",
     "/metrics",
@@ -32,11 +34,20 @@ const ENDPOINTS: [&str; 8] = [
     "/v1/rollouts",
     "/v1/rollouts/{rollout}/{candidate}?model=",
     "/v1/decisions?rollout=&candidate=&limit=",
+    "/v1/events",
+    "POST /v1/commands",
+    "POST /v1/sql",
 ];
+
+/// The longest request.
+const BODY_BYTES_MAX: usize = 65_536;
 
 /// The whole service.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
+    let router = Router::new();
+    #[cfg(feature = "query")]
+    let router = router.route("/v1/sql", post(super::sql::post));
+    router
         .route("/", get(index))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
@@ -46,43 +57,24 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/rollouts", get(rollouts))
         .route("/v1/rollouts/{rollout}/{candidate}", get(rollout))
         .route("/v1/decisions", get(decisions))
+        .route("/v1/events", get(events::events))
+        .route("/v1/commands", post(commands::post))
+        .merge(ui::router())
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(shared)
-}
-
-/// An error as the client sees it: `{"error": …, "hint": …}`.
-#[derive(Debug)]
-struct Problem {
-    status: StatusCode,
-    error: String,
-    hint: String,
-}
-
-impl Problem {
-    fn new(status: StatusCode, error: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { status, error: error.into(), hint: hint.into() }
-    }
-}
-
-impl From<QueryRejection> for Problem {
-    fn from(rejection: QueryRejection) -> Self {
-        let hint = format!("what can be asked for: {}", ENDPOINTS.join(" "));
-        Self::new(StatusCode::BAD_REQUEST, rejection.body_text(), hint)
-    }
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        (self.status, Json(json!({ "error": self.error, "hint": self.hint }))).into_response()
-    }
 }
 
 type Answer = Result<Json<Value>, Problem>;
 type Asked<T> = Result<Query<T>, QueryRejection>;
 
-async fn index() -> Json<Value> {
-    Json(json!({ "name": "haldane", "version": env!("CARGO_PKG_VERSION"), "endpoints": ENDPOINTS }))
+/// Browsers see the dashboard, programs what there is.
+async fn index(headers: HeaderMap) -> Response {
+    if ui::wants_page(&headers) {
+        return ui::see_other("/ui");
+    }
+    Json(json!({ "name": "haldane", "version": env!("CARGO_PKG_VERSION"), "endpoints": ENDPOINTS })).into_response()
 }
 
 async fn livez(State(shared): State<Arc<Shared>>) -> Answer {
@@ -213,12 +205,14 @@ async fn decisions(State(shared): State<Arc<Shared>>, query: Asked<DecisionQuery
     Ok(Json(json!({ "decisions": found })))
 }
 
-async fn unknown(uri: Uri) -> Problem {
+async fn unknown(State(shared): State<Arc<Shared>>, headers: HeaderMap, uri: Uri) -> Response {
     let hint = format!("what there is: {}", ENDPOINTS.join(" "));
-    Problem::new(StatusCode::NOT_FOUND, format!("no page {}", uri.path()), hint)
+    let problem = Problem::new(StatusCode::NOT_FOUND, format!("no page {}", uri.path()), hint);
+    if ui::wants_page(&headers) { ui::problem(&shared, &headers, &problem) } else { problem.into_response() }
 }
 
 async fn wrong_method(uri: Uri) -> Problem {
-    let error = format!("{} can only be read", uri.path());
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, error, "use GET; rollouts are steered through the commands topic")
+    let error = format!("{} is not for this method", uri.path());
+    let hint = "use GET; rollouts are steered through the commands topic and POST /v1/commands";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, error, hint)
 }

@@ -1,19 +1,32 @@
-//! The HTTP side: health for orchestrators, metrics for Prometheus, windows and rollouts as JSON.
+//! The HTTP side: health for orchestrators, metrics for Prometheus, windows and rollouts as JSON, a dashboard for people,
+//! and a way for those who may to steer rollouts.
 //!
 //! The engine's thread writes into [`Shared`] and never waits for a reader; the server runs on a thread of its own with a
 //! small runtime, so a slow client cannot hold up a window.
 
+mod access;
+mod commands;
+mod events;
 pub mod health;
+pub mod history;
 mod http;
+mod news;
+mod problem;
 mod server;
+#[cfg(feature = "query")]
+mod sql;
+mod ui;
 mod verdict;
 pub mod view;
 #[cfg(feature = "kafka")]
 pub mod watch;
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+pub use access::Access;
+pub use commands::{Ask, new_id};
 pub use health::{Health, Phase};
+use news::News;
 pub use server::Server;
 use verdict::{Question, Terms};
 pub use view::{Judged, View};
@@ -24,7 +37,7 @@ use crate::engine::Effects;
 use crate::judge::WindowRow;
 use crate::plan::Plan;
 use crate::telemetry::Telemetry;
-use crate::verdict::RolloutState;
+use crate::verdict::{CommandResult, RolloutState};
 
 /// What the engine's threads tell and the server shows.
 #[derive(Debug, Default)]
@@ -34,6 +47,14 @@ pub struct Shared {
     view: RwLock<View>,
     /// Who may act, and how far exposure may rise at a time; unknown before a pipeline is run.
     terms: RwLock<Option<Terms>>,
+    /// Who may act over HTTP.
+    access: OnceLock<Access>,
+    /// The way to the judge.
+    desk: OnceLock<Box<dyn Ask>>,
+    /// Where queries over the store are answered.
+    #[cfg(feature = "query")]
+    queries: OnceLock<crate::query::Desk>,
+    news: News,
 }
 
 impl Shared {
@@ -65,16 +86,66 @@ impl Shared {
         for result in &effects.results {
             self.telemetry.answered(result);
         }
-        let mut view = self.write();
-        view.judged(&effects.windows);
-        view.decided(&effects.decisions);
-        view.rollouts(&effects.states, Some(self.health.age()).filter(|_| !effects.windows.is_empty()));
+        self.write().publish(effects, self.health.age());
+        self.news.changed();
     }
 
     /// Shows rollouts read back at a start.
     pub fn restore(&self, states: &[RolloutState]) {
         self.telemetry.restored(states);
         self.write().rollouts(states, None);
+        self.news.changed();
+    }
+
+    /// Lets people act.
+    pub fn admit(&self, access: Access) {
+        // The people of a process are chosen once, at its start.
+        let _ = self.access.set(access);
+    }
+
+    /// Commands go this way from now on.
+    pub fn steer(&self, desk: Box<dyn Ask>) {
+        // The way is chosen once, at the start of a process.
+        let _ = self.desk.set(desk);
+    }
+
+    /// Queries are answered there from now on.
+    #[cfg(feature = "query")]
+    pub fn answer_queries(&self, desk: crate::query::Desk) {
+        // The store of a process is chosen once, at its start.
+        let _ = self.queries.set(desk);
+    }
+
+    #[cfg(feature = "query")]
+    fn queries(&self) -> Option<&crate::query::Desk> {
+        self.queries.get()
+    }
+
+    /// The streams' standing was told anew.
+    #[cfg(feature = "kafka")]
+    fn stood(&self) {
+        self.news.stood();
+    }
+
+    /// Tells readers that the process ends.
+    fn stop(&self) {
+        self.health.enter(Phase::Stopping);
+        self.news.stopped();
+    }
+
+    /// What the pipeline says about acting.
+    fn terms(&self) -> Option<Terms> {
+        self.terms.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn access(&self) -> Option<&Access> {
+        self.access.get().filter(|access| !access.is_empty())
+    }
+
+    /// Shows what became of a command, where the engine's thread has not done so yet.
+    fn answered(&self, result: &CommandResult) {
+        self.write().answered(std::slice::from_ref(result));
+        self.news.changed();
     }
 
     /// Replaces the open windows shown.
@@ -95,9 +166,8 @@ impl Shared {
 
     /// Whether a candidate may get more traffic, must lose what it has, or neither.
     fn verdict(&self, question: &Question) -> verdict::Answer {
-        let alive = self.health.pulses().iter().all(health::Pulse::alive);
         let terms = self.terms.read().unwrap_or_else(PoisonError::into_inner);
-        verdict::answer(&self.read(), terms.as_ref(), question, self.health.age(), alive)
+        verdict::answer(&self.read(), terms.as_ref(), question, self.health.age(), self.health.all_alive())
     }
 
     fn read(&self) -> RwLockReadGuard<'_, View> {

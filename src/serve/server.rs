@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
-use super::{Phase, Shared, http};
+use super::{Shared, http};
 use crate::error::{Error, Result};
 
 /// How long open requests may take after the order to stop.
@@ -37,7 +37,7 @@ impl Server {
             .name("haldane-http".to_owned())
             .spawn(move || run(&runtime, listener, service, stopped))
             .map_err(internal)?;
-        tracing::debug!(%address, "http server listens");
+        tracing::info!(%address, "http server listens");
         Ok(Self { address, shared, stop: Some(stop), thread: Some(thread) })
     }
 
@@ -53,7 +53,7 @@ impl Server {
     }
 
     fn end(&mut self) {
-        self.shared.health().enter(Phase::Stopping);
+        self.shared.stop();
         if let Some(stop) = self.stop.take() {
             // The thread may have ended by itself; then there is nobody left to tell.
             let _ = stop.send(());

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::View;
+use super::view::Known;
 use crate::plan::{Authority, Plan, PolicyPlan, Signal, WindowKind};
 use crate::verdict::{RolloutState, State, Validity};
 
@@ -60,9 +61,11 @@ impl Answer {
 /// What a pipeline says about acting.
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
-    policy: PolicyPlan,
+    pub(super) policy: PolicyPlan,
     /// How long a permission counts without a window that confirms it.
     permit: Duration,
+    /// Event time from one window to the next; `None` where windows end when they are full.
+    pub(super) every: Option<Duration>,
 }
 
 impl Terms {
@@ -70,7 +73,22 @@ impl Terms {
         let (WindowKind::Sliding { slide: every, .. } | WindowKind::AtLeast { size_max: every, .. }) = plan.time.window;
         let stages = &plan.policy.stages;
         let windows = Duration::from_micros(u64::try_from(every).unwrap_or_default()) * stages.permit_windows;
-        Self { policy: plan.policy.clone(), permit: windows.max(Duration::from_secs(stages.lease_s)) }
+        let even = matches!(plan.time.window, WindowKind::Sliding { .. });
+        Self {
+            policy: plan.policy.clone(),
+            permit: windows.max(Duration::from_secs(stages.lease_s)),
+            every: even.then(|| Duration::from_micros(u64::try_from(every).unwrap_or_default())),
+        }
+    }
+
+    /// Whether a window was judged lately enough for a permission to count.
+    fn is_fresh(&self, known: &Known, age: Duration, alive: bool) -> bool {
+        alive && known.judged.is_some_and(|at| age.saturating_sub(at) <= self.permit)
+    }
+
+    /// The word about a candidate at the exposure it has, and why.
+    pub(super) fn word(&self, known: &Known, age: Duration, alive: bool) -> (Word, String) {
+        word(&known.state, self, self.is_fresh(known, age, alive), None)
     }
 
     fn advises_only(&self, signal: Signal) -> bool {
@@ -79,7 +97,7 @@ impl Terms {
     }
 
     /// How far exposure may go as things stand, percent.
-    fn cap_pct(&self, state: &RolloutState) -> Option<f64> {
+    pub(super) fn cap_pct(&self, state: &RolloutState) -> Option<f64> {
         let stages = &self.policy.stages;
         match state.state {
             State::RollingBack | State::RolledBack => Some(0.0),
@@ -127,16 +145,16 @@ impl Question {
 /// Answers from what is shown. `age` is how old this process is, `alive` whether its workers are.
 pub(super) fn answer(view: &View, terms: Option<&Terms>, question: &Question, age: Duration, alive: bool) -> Answer {
     let Some(terms) = terms else { return Answer::wait("no pipeline runs here yet") };
-    let found: Vec<_> = view.judged_states().filter(|(state, _)| question.means(state)).collect();
-    let (state, judged) = match found.as_slice() {
+    let found: Vec<_> = view.known().filter(|known| question.means(&known.state)).collect();
+    let known = match found.as_slice() {
         [one] => *one,
         [] => return Answer::wait("no such candidate has been judged yet"),
         several => {
             return Answer::wait(format!("{} candidates are of this name: add ?rollout= or ?model=", several.len()));
         }
     };
-    let fresh = alive && judged.is_some_and(|at| age.saturating_sub(at) <= terms.permit);
-    let (verdict, reason) = word(state, terms, fresh, question.step);
+    let state = &known.state;
+    let (verdict, reason) = word(state, terms, terms.is_fresh(known, age, alive), question.step);
     let decision_id = state.in_force.last().cloned().unwrap_or_default();
     let said = view.decisions().find(|decision| decision.id == decision_id).map(|decision| &decision.reason.text);
     Answer {

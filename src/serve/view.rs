@@ -1,14 +1,17 @@
-//! The newest windows, rollouts and decisions, bounded, for readers.
+//! The newest windows, rollouts, decisions and answers to commands, bounded, for readers.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::history::{History, Number};
+use crate::engine::Effects;
 use crate::event::Micros;
 use crate::judge::WindowRow;
 use crate::telemetry::latest::Latest;
-use crate::verdict::{Decision, RolloutState};
+use crate::verdict::decision::LedgerEntry;
+use crate::verdict::{CommandResult, Decision, Ledger, RolloutState};
 
 /// The most rows of judged windows kept, and the most of open ones: about 10 MB each.
 pub const WINDOW_ROWS_MAX: usize = 20_000;
@@ -19,8 +22,11 @@ pub const ROLLOUTS_MAX: usize = 1_000;
 /// How many of the last decisions are kept.
 pub const DECISIONS_MAX: usize = 1_000;
 
-/// What tells one number from another: model, version, segment, baseline, column, metric, convention.
-type Number = [String; 7];
+/// How many of the last answers to commands are kept.
+pub const RESULTS_MAX: usize = 200;
+
+/// What tells one rollout from another: rollout, model, candidate.
+pub type Key = [String; 3];
 
 /// How far windows have been judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -31,8 +37,16 @@ pub struct Judged {
     pub upto: Micros,
 }
 
-/// A rollout's newest state, and how old the process was when a window was last judged for it; `None` before that.
-type Entry = (RolloutState, Option<Duration>);
+/// A rollout's newest state.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The state, without what guards remember.
+    pub state: RolloutState,
+    /// How old the process was when a window was last judged for it; `None` before that.
+    pub judged: Option<Duration>,
+    /// How much evidence stood after that window.
+    pub ledger: Vec<LedgerEntry>,
+}
 
 /// The newest of everything.
 #[derive(Debug)]
@@ -41,8 +55,12 @@ pub struct View {
     provisional: Vec<WindowRow>,
     rows_dropped: u64,
     judged: Judged,
-    rollouts: BTreeMap<[String; 3], Entry>,
+    rollouts: BTreeMap<Key, Known>,
     decisions: VecDeque<Decision>,
+    /// Decisions since the start of the process.
+    decided: u64,
+    results: VecDeque<CommandResult>,
+    history: History,
 }
 
 impl Default for View {
@@ -54,20 +72,33 @@ impl Default for View {
             judged: Judged::default(),
             rollouts: BTreeMap::new(),
             decisions: VecDeque::new(),
+            decided: 0,
+            results: VecDeque::new(),
+            history: History::default(),
         }
     }
 }
 
 impl View {
-    /// Keeps the newest row of each number.
+    /// Takes in what a step of the engine gave rise to in a process of this age.
+    pub fn publish(&mut self, effects: &Effects, age: Duration) {
+        self.judged(&effects.windows);
+        self.decided(&effects.decisions);
+        self.answered(&effects.results);
+        self.rollouts(&effects.states, Some(age).filter(|_| !effects.windows.is_empty()));
+        self.weighed(&effects.ledgers);
+    }
+
+    /// Keeps the newest row of each number, and the numbers of all traffic over time.
     pub fn judged(&mut self, rows: &[WindowRow]) {
         let Some(oldest) = rows.iter().map(|row| row.window_start).min() else { return };
         self.windows.make_room(oldest);
+        self.history.take(rows);
         for row in rows {
             if row.window_end > self.judged.upto {
                 self.judged = Judged { windows: self.judged.windows + 1, upto: row.window_end };
             }
-            let kept = self.windows.put(number(row), row.window_end, row.clone());
+            let kept = self.windows.put(Number::of(row), row.window_end, row.clone());
             self.rows_dropped += u64::from(!kept);
         }
     }
@@ -84,18 +115,41 @@ impl View {
         self.decisions.extend(decisions.iter().cloned());
         let surplus = self.decisions.len().saturating_sub(DECISIONS_MAX);
         self.decisions.drain(..surplus);
+        self.decided += decisions.len() as u64;
+    }
+
+    /// Keeps the last answers to commands; one that is known already is not new.
+    pub fn answered(&mut self, results: &[CommandResult]) {
+        for result in results {
+            if !self.results.contains(result) {
+                self.results.push_back(result.clone());
+            }
+        }
+        let surplus = self.results.len().saturating_sub(RESULTS_MAX);
+        self.results.drain(..surplus);
+    }
+
+    fn weighed(&mut self, ledgers: &[Ledger]) {
+        for ledger in ledgers {
+            let key = [&ledger.rollout, &ledger.model, &ledger.candidate].map(Clone::clone);
+            if let Some(known) = self.rollouts.get_mut(&key) {
+                known.ledger.clone_from(&ledger.entries);
+            }
+        }
     }
 
     /// Keeps the newest state of each rollout; beyond the bound, the one that was judged longest ago goes.
     /// `judged` is how old the process is, where a judged window brought them.
     pub fn rollouts(&mut self, states: &[RolloutState], judged: Option<Duration>) {
         for state in states {
-            let key = [&state.rollout, &state.model, &state.candidate].map(Clone::clone);
-            let before = self.rollouts.get(&key).and_then(|(_, judged)| *judged);
-            self.rollouts.insert(key, (without_memory(state), judged.or(before)));
+            let state = without_memory(state);
+            match self.rollouts.get_mut(&key(&state)) {
+                Some(known) => (known.state, known.judged) = (state, judged.or(known.judged)),
+                None => _ = self.rollouts.insert(key(&state), Known { state, judged, ledger: Vec::new() }),
+            }
         }
         while self.rollouts.len() > ROLLOUTS_MAX {
-            let oldest = self.rollouts.iter().min_by_key(|(_, (state, _))| state.judged_upto);
+            let oldest = self.rollouts.iter().min_by_key(|(_, known)| known.state.judged_upto);
             let key = oldest.map(|(key, _)| key.clone()).expect("it is not empty");
             self.rollouts.remove(&key);
         }
@@ -123,27 +177,44 @@ impl View {
         self.rows_dropped
     }
 
-    /// Every rollout, by rollout, model and candidate.
+    /// Every rollout's state, by rollout, model and candidate.
     pub fn states(&self) -> impl Iterator<Item = &RolloutState> {
-        self.rollouts.values().map(|(state, _)| state)
+        self.rollouts.values().map(|known| &known.state)
     }
 
-    /// The same, each with the process's age when a window was last judged for it.
-    pub fn judged_states(&self) -> impl Iterator<Item = (&RolloutState, Option<Duration>)> {
-        self.rollouts.values().map(|(state, judged)| (state, *judged))
+    /// The same, each with when it was judged and how much evidence stands.
+    pub fn known(&self) -> impl Iterator<Item = &Known> {
+        self.rollouts.values()
     }
 
     /// The last decisions, newest first.
     pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
         self.decisions.iter().rev()
     }
+
+    /// How many decisions there were since the start of the process.
+    #[must_use]
+    pub fn decisions_total(&self) -> u64 {
+        self.decided
+    }
+
+    /// The last answers to commands, newest first.
+    pub fn results(&self) -> impl Iterator<Item = &CommandResult> {
+        self.results.iter().rev()
+    }
+
+    /// The numbers of all traffic over time.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+}
+
+fn key(state: &RolloutState) -> Key {
+    [&state.rollout, &state.model, &state.candidate].map(Clone::clone)
 }
 
 /// What guards remember is for the judge alone: large, and with counts that a JSON reader may round.
 fn without_memory(state: &RolloutState) -> RolloutState {
     RolloutState { memory: None, ..state.clone() }
-}
-
-fn number(row: &WindowRow) -> Number {
-    [&row.model, &row.version, &row.segment, &row.baseline, &row.column, &row.metric, &row.convention].map(Clone::clone)
 }

@@ -1,21 +1,24 @@
-//! Listens to the Kafka shell on behalf of the HTTP side.
+//! Listens to the Kafka shell on behalf of the HTTP side, and sends commands over its topic.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Phase, Shared};
+use super::{Ask, Phase, Shared};
+use crate::config::KafkaConfig;
 use crate::engine::Effects;
 use crate::error::Result;
 use crate::event::Micros;
 use crate::judge::WindowRow;
+use crate::kafka::Connection;
+use crate::kafka::ask::ask;
 use crate::kafka::clock::wall_clock;
 use crate::kafka::reader::Portion;
 use crate::kafka::watch::{Standing, Watch};
 use crate::plan::Plan;
 use crate::scan::Counts;
 use crate::telemetry::Lag;
-use crate::verdict::RolloutState;
+use crate::verdict::{Command, CommandResult, RolloutState};
 
 /// Shows on the HTTP side what the Kafka shell does.
 #[derive(Debug)]
@@ -95,10 +98,18 @@ impl Watch for Listener {
         for standing in standings {
             self.show(standing, now);
         }
+        self.shared.stood();
     }
 
     fn alive(&self, thread: &str) {
         self.shared.health().tick(thread);
+    }
+}
+
+/// Commands go over their topic. The way is opened for each: people ask seldom, and a broker may have been away.
+impl Ask for KafkaConfig {
+    fn ask(&self, command: &Command, wait: Duration) -> Result<Option<CommandResult>> {
+        ask(&Connection::open(self)?, command, wait)
     }
 }
 

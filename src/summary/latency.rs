@@ -43,6 +43,21 @@ impl Latency {
         self.sum_ms.add_times(latency_ms, times);
     }
 
+    /// Latencies that were counted by microseconds; their mean is not known, and is 0.
+    #[must_use]
+    pub fn of_counts(counts: impl IntoIterator<Item = (u64, u64)>) -> Self {
+        let mut latency = Self::default();
+        for (micros, count) in counts {
+            latency.hdr.record_n(micros.min(LATENCY_US_MAX), count).expect("the histogram resizes itself");
+        }
+        latency
+    }
+
+    /// How many there are by microseconds, to the histogram's resolution.
+    pub fn counts(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.hdr.iter_recorded().map(|bin| (bin.value_iterated_to(), bin.count_at_value()))
+    }
+
     /// Adds another summary.
     pub fn merge(&mut self, other: &Self) {
         self.hdr.add(&other.hdr).expect("the histogram resizes itself");
@@ -83,8 +98,7 @@ impl Latency {
 /// On the wire: the sum, then pairs of (microseconds, count).
 impl Serialize for Latency {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let pairs: Vec<(u64, u64)> =
-            self.hdr.iter_recorded().map(|bin| (bin.value_iterated_to(), bin.count_at_value())).collect();
+        let pairs: Vec<(u64, u64)> = self.counts().collect();
         (self.sum_ms, pairs).serialize(serializer)
     }
 }

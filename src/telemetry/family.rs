@@ -41,55 +41,55 @@ const PARTITION: &[&str] = &["topic", "partition"];
 /// Labels of one rollout; their values are bounded by the plan's `versions_max`.
 const ROLLOUT: &[&str] = &["rollout", "model", "candidate"];
 
-pub(super) const BUILD: Family = gauge("haldane_build_info", &["version"], "1, labelled with the running version.");
-pub(super) const INGESTED: Family =
+pub(crate) const BUILD: Family = gauge("haldane_build_info", &["version"], "1, labelled with the running version.");
+pub(crate) const INGESTED: Family =
     counter("haldane_events_ingested_total", &["source"], "Events decoded and counted, by kind of source.");
-pub(super) const BYTES: Family = counter("haldane_ingested_bytes_total", &["source"], "Bytes of records read.");
-pub(super) const REJECTED: Family =
+pub(crate) const BYTES: Family = counter("haldane_ingested_bytes_total", &["source"], "Bytes of records read.");
+pub(crate) const REJECTED: Family =
     counter("haldane_events_rejected_total", &["reason"], "Events refused and sent to the dead-letter topic.");
-pub(super) const DUPLICATE: Family = counter("haldane_events_duplicate_total", &[], "Events seen before and dropped.");
-pub(super) const LATE: Family = counter("haldane_events_late_total", &[], "Events too late for their window, dropped.");
-pub(super) const LABELS: Family = counter("haldane_labels_total", &["fate"], "Labels and what became of them.");
-pub(super) const ROWS: Family =
+pub(crate) const DUPLICATE: Family = counter("haldane_events_duplicate_total", &[], "Events seen before and dropped.");
+pub(crate) const LATE: Family = counter("haldane_events_late_total", &[], "Events too late for their window, dropped.");
+pub(crate) const LABELS: Family = counter("haldane_labels_total", &["fate"], "Labels and what became of them.");
+pub(crate) const ROWS: Family =
     counter("haldane_window_rows_total", &["status"], "Judged window rows, by whether they carry a number.");
-pub(super) const DECISIONS: Family =
+pub(crate) const DECISIONS: Family =
     counter("haldane_decisions_total", &["action"], "Decisions published, by what they ask for.");
-pub(super) const ESCALATIONS: Family =
+pub(crate) const ESCALATIONS: Family =
     counter("haldane_escalations_total", &[], "Decisions that call people at once, rollbacks apart.");
-pub(super) const COMMANDS: Family =
+pub(crate) const COMMANDS: Family =
     counter("haldane_commands_total", &["kind", "outcome"], "Commands and acknowledgements, and what became of them.");
-pub(super) const LAG_RECORDS: Family = gauge("haldane_lag_records", PARTITION, "Records between the log's end and us.");
-pub(super) const LAG: Family =
+pub(crate) const LAG_RECORDS: Family = gauge("haldane_lag_records", PARTITION, "Records between the log's end and us.");
+pub(crate) const LAG: Family =
     gauge("haldane_lag_seconds", PARTITION, "Broker time between the log's newest record and the last one read.");
-pub(super) const WATERMARK_DELAY: Family =
+pub(crate) const WATERMARK_DELAY: Family =
     gauge("haldane_watermark_delay_seconds", PARTITION, "Broker time between the newest record and the watermark.");
-pub(super) const REPLAY_DEBT: Family =
+pub(crate) const REPLAY_DEBT: Family =
     gauge("haldane_replay_debt_records", PARTITION, "Records that would be read again after a restart.");
-pub(super) const CHECKPOINT: Family =
+pub(crate) const CHECKPOINT: Family =
     gauge("haldane_checkpoint_timestamp_seconds", PARTITION, "Wall-clock time of the last offset commit.");
-pub(super) const STEP: Family = histogram("haldane_step_duration_seconds", "Time the engine takes for one batch.");
-pub(super) const DECISION_DELAY: Family =
+pub(crate) const STEP: Family = histogram("haldane_step_duration_seconds", "Time the engine takes for one batch.");
+pub(crate) const DECISION_DELAY: Family =
     histogram("haldane_decision_delay_seconds", "Time from the end of a decision's window to its acknowledgement.");
-pub(super) const VALUE: Family = gauge(
+pub(crate) const VALUE: Family = gauge(
     "haldane_metric_value",
     &["model", "version", "baseline", "segment", "column", "metric", "convention"],
     "Value of a drift or quality metric in the latest judged window.",
 );
-pub(super) const SERIES_DROPPED: Family = counter(
+pub(crate) const SERIES_DROPPED: Family = counter(
     "haldane_metric_series_dropped_total",
     &[],
     "Values of haldane_metric_value left out because the bound on series was reached.",
 );
-pub(super) const SEVERITY: Family =
+pub(crate) const SEVERITY: Family =
     gauge("haldane_rollout_severity", ROLLOUT, "0 observing, 1 warned, 2 held, 3 contained, 4 rolling back.");
-pub(super) const BLIND: Family =
+pub(crate) const BLIND: Family =
     gauge("haldane_rollout_blind", ROLLOUT, "1 when the last window lacked data of the candidate or the baseline.");
 
-pub(super) const STATE: Family =
+pub(crate) const STATE: Family =
     gauge("haldane_rollout_state", &["rollout", "model", "candidate", "state"], "1 for the state a rollout is in.");
-pub(super) const PENDING: Family =
+pub(crate) const PENDING: Family =
     gauge("haldane_rollout_pending", ROLLOUT, "1 while a decision waits for people to approve it.");
-pub(super) const CONTAINED: Family = histogram(
+pub(crate) const CONTAINED: Family = histogram(
     "haldane_time_to_contained_seconds",
     "Event time from a restriction to the end of the first window in which traffic was at or below its cap.",
 );

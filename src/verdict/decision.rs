@@ -60,6 +60,9 @@ pub struct Decision {
     pub lease_s: u64,
     /// Whether this is an exercise.
     pub drill: bool,
+    /// Seal of the decision before in the same sequence, so that none can be changed, left out or slipped in unnoticed; empty
+    /// for the first.
+    pub previous: String,
 }
 
 impl Decision {
@@ -72,9 +75,20 @@ impl Decision {
             (self.action, self.cap_pct, self.sequence),
             (window_start, self.time, &self.causation),
         );
-        let bytes = postcard::to_stdvec(&identity).expect("an identity always encodes");
-        format!("b3:{}", blake3::hash(&bytes).to_hex())
+        seal(&postcard::to_stdvec(&identity).expect("an identity always encodes"))
     }
+
+    /// The decision as it stands on the control topic.
+    #[must_use]
+    pub fn body(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("decisions have text keys and finite numbers")
+    }
+}
+
+/// The seal of a body: `b3:` and the 64 hex digits of its BLAKE3 digest.
+#[must_use]
+pub fn seal(body: &[u8]) -> String {
+    format!("b3:{}", blake3::hash(body).to_hex())
 }
 
 /// How urgently people should look, on OpenTelemetry's scale.

@@ -48,6 +48,19 @@ pub(crate) struct Verdict {
     pub(crate) ledger: Vec<LedgerEntry>,
 }
 
+/// How much evidence stands for and against one candidate after a judgement.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ledger {
+    /// Rollout name.
+    pub rollout: String,
+    /// Model.
+    pub model: String,
+    /// Version that is judged.
+    pub candidate: String,
+    /// Its error budget.
+    pub entries: Vec<LedgerEntry>,
+}
+
 /// One line of the error budget.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LedgerEntry {

@@ -1,5 +1,6 @@
 //! What to do about the evidence: rules, the rollout's state, decisions.
 
+pub mod chain;
 pub mod command;
 pub mod decision;
 mod evidence;
@@ -15,6 +16,6 @@ mod rules;
 
 pub use command::{AckStatus, Command, CommandKind, CommandResult, Outcome, Position, Scheduled};
 pub use decision::{Decision, Evidence};
-pub use finding::Validity;
+pub use finding::{Ledger, Validity};
 pub use guard::Memory;
 pub use rollout::{RolloutState, State};

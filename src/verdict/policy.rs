@@ -8,8 +8,8 @@ use crate::plan::Plan;
 use crate::scan::frame::OTHER;
 use crate::verdict::command::{Command, CommandKind, CommandResult, Outcome};
 use crate::verdict::decision::Decision;
-use crate::verdict::finding::Verdict;
-use crate::verdict::guard::Guards;
+use crate::verdict::finding::{Ledger, LedgerEntry, Verdict};
+use crate::verdict::guard::{Guards, Memory};
 use crate::verdict::judged::{Judged, Kind};
 use crate::verdict::rollout::{Draft, Occasion, RolloutState, Window, obey, step, succession};
 use crate::verdict::rules;
@@ -30,6 +30,7 @@ pub(crate) struct Policy {
 pub(crate) struct Outgoing {
     pub(crate) decisions: Vec<Decision>,
     pub(crate) states: Vec<RolloutState>,
+    pub(crate) ledgers: Vec<Ledger>,
 }
 
 impl Policy {
@@ -56,7 +57,9 @@ impl Policy {
             let order = (judged.order.0, judged.order.1 as u8);
             if order > state.judged_upto {
                 state.judged_upto = order;
-                outgoing.decisions.extend(self.judge_version(&mut state, judged));
+                let (decisions, entries) = self.judge_version(&mut state, judged);
+                outgoing.decisions.extend(decisions);
+                outgoing.ledgers.push(ledger(&state, entries));
                 taken.push(key.clone());
             }
             self.states.insert(key, state);
@@ -97,7 +100,7 @@ impl Policy {
         state
     }
 
-    fn judge_version(&self, state: &mut RolloutState, judged: &Judged<'_>) -> Vec<Decision> {
+    fn judge_version(&self, state: &mut RolloutState, judged: &Judged<'_>) -> (Vec<Decision>, Vec<LedgerEntry>) {
         let sees = |version: &str| judged.rows.iter().any(|row| row.version == version && row.model == state.model);
         let (candidate_seen, baseline_seen) = (sees(&state.candidate), sees(&self.plan.policy.baseline_version));
         let exposure = (judged.exposure)(&state.model, &state.candidate);
@@ -113,13 +116,19 @@ impl Policy {
         let drafts = step(state, &window, verdict, &self.plan.policy.stages);
         let span = (judged.start, judged.end);
         let occasion = Occasion { plan: &self.plan, span, offsets: &judged.offsets, ledger: &ledger };
-        publish(&occasion, state, &drafts)
+        (publish(&occasion, state, &drafts), ledger)
+    }
+
+    /// What is known of the version that serves the world.
+    fn world(&self, model: &str) -> Option<&Memory> {
+        let key = (model.to_owned(), self.plan.policy.baseline_version.clone());
+        self.states.get(&key).and_then(|state| state.memory.as_ref())
     }
 
     /// What guards say; without guards nothing is refuted that was not seen, and nothing is ever shown to be safe.
     fn of_guards(&self, state: &mut RolloutState, judged: &Judged<'_>) -> Verdict {
         let Some(guards) = &self.guards else { return Verdict { cleared: true, ..Verdict::default() } };
-        let mut memory = state.memory.take().unwrap_or_default();
+        let mut memory = state.memory.take().unwrap_or_else(|| Memory::after(self.world(&state.model)));
         let verdict = if state.is_world() {
             guards.judge_world(&mut memory, &state.model, judged)
         } else {
@@ -200,6 +209,11 @@ impl Policy {
 
 fn publish(occasion: &Occasion<'_>, state: &mut RolloutState, drafts: &[Draft]) -> Vec<Decision> {
     drafts.iter().map(|draft| occasion.publish(state, draft)).collect()
+}
+
+fn ledger(state: &RolloutState, entries: Vec<LedgerEntry>) -> Ledger {
+    let [rollout, model, candidate] = [&state.rollout, &state.model, &state.candidate].map(Clone::clone);
+    Ledger { rollout, model, candidate, entries }
 }
 
 fn refused(command: Command, text: impl Into<String>) -> CommandResult {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,10 +27,13 @@ use rdkafka::producer::BaseRecord;
 use serde_json::json;
 
 use crate::broker::Broker;
+use crate::dashboard;
 use crate::kafka::settings;
 
 const EPOCH: Micros = 1_700_000_000 * SECOND;
 const MINUTE: Micros = 60 * SECOND;
+/// Proves over HTTP that somebody is oli.
+const TOKEN: &str = "a-token-for-tests";
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -77,6 +81,7 @@ policy:
   - {{ name: errors, metric: error_rate, against: difference, above: 0.1, min_n: 20, action: rollback }}
 kafka: {{ brokers: '{}', group: {}, control_topic: {}, commands_topic: {}, state_topic: {},
   partials_topic: {}, dead_letter_topic: {} }}
+serve: {{ approvers: [{{ name: oli, token_env: HALDANE_TEST_TOKEN, roles: [operator] }}] }}
 ",
             self.topic,
             self.kafka.brokers,
@@ -122,7 +127,7 @@ kafka: {{ brokers: '{}', group: {}, control_topic: {}, commands_topic: {}, state
 
     fn haldane(&self, command: &str, arguments: &[&str]) -> Output {
         let mut haldane = Command::new(env!("CARGO_BIN_EXE_haldane"));
-        haldane.arg(command).arg("-c").arg(self.config()).args(arguments).env("USER", "ana");
+        haldane.arg(command).args(arguments).arg("-c").arg(self.config()).env("USER", "ana");
         haldane.output().unwrap()
     }
 
@@ -187,7 +192,8 @@ impl Service {
         command
             .args(["run", "--listen", "127.0.0.1:0", "--role", role, "-c"])
             .arg(stage.config())
-            .env("HALDANE_LOG", "info");
+            .env("HALDANE_LOG", "info")
+            .env("HALDANE_TEST_TOKEN", TOKEN);
         let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(std::result::Result::ok);
         let (sender, log) = mpsc::channel();
@@ -195,15 +201,15 @@ impl Service {
         Self { process, log }
     }
 
-    /// Waits until it says so.
-    fn wait_for(&self, words: &str) {
+    /// Waits until it says so; returns the whole line.
+    fn wait_for(&self, words: &str) -> String {
         let deadline = now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(now());
             let line = self.log.recv_timeout(left).unwrap_or_else(|_| panic!("the service never said `{words}`"));
             println!("service: {line}");
             if line.contains(words) {
-                return;
+                return line;
             }
         }
     }
@@ -268,6 +274,39 @@ fn people_steer_a_running_service() {
     let table = String::from_utf8(stage.haldane("rollouts", &[]).stdout).unwrap();
     let v2 = table.lines().find(|line| line.contains("fraud v2")).unwrap();
     assert!(table.starts_with("ROLLOUT") && v2.contains("ROLLING_BACK") && v2.contains("AUTO"), "{table}");
+    drop(service);
+
+    // An auditor, later: the log is whole, and what a person said is part of what gives the decision again.
+    let audit = stage.haldane("audit", &["verify"]);
+    let said = String::from_utf8(audit.stdout).unwrap();
+    assert!(audit.status.success() && said.contains("the states vouch for their ends"), "{said}");
+    let last = &decisions.last().unwrap().id;
+    let explained = stage.haldane("explain", &[last, "--recompute"]);
+    let said = String::from_utf8(explained.stdout).unwrap();
+    assert!(explained.status.success() && said.contains("matches: the same decision"), "{said}");
+}
+
+#[test]
+fn people_steer_over_http() {
+    let stage = Stage::set("auto");
+    stage.traffic(0..5, false);
+    let service = Service::start(&stage, "all");
+    let listens = service.wait_for("http server listens");
+    let port: String = listens.split("127.0.0.1:").nth(1).unwrap().chars().take_while(char::is_ascii_digit).collect();
+    service.wait_for("reading begins");
+    let before = until("a state of v2", || stage.v2());
+    let hold = json!({ "rollout": "people", "candidate": "v2", "kind": "hold", "reason": "a look", "if_sequence": before.sequence });
+    let bearer = format!("Bearer {TOKEN}");
+    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+    let address = SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap()));
+    let answer = dashboard::send(address, "POST", "/v1/commands", &headers, &hold.to_string());
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let result: CommandResult = serde_json::from_value(answer.json()["result"].clone()).unwrap();
+    assert_eq!((result.outcome, result.state), (Outcome::Accepted, Some(State::Held)));
+    assert_eq!(result.command.actor, "oli");
+    let (decisions, results) = stage.control();
+    assert_eq!(results, [result], "it went over the topic, as every command does");
+    assert!(decisions.last().unwrap().reason.text.contains("oli asked for it: a look"));
     drop(service);
 }
 

@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use arrow::array::{AsArray as _, RecordBatch};
+use arrow::datatypes::UInt64Type;
+use haldane::batch::EventBatch;
 use haldane::config::KafkaConfig;
 use haldane::engine::{Effects, Engine};
 use haldane::error::{Error, Result};
@@ -14,10 +17,13 @@ use haldane::event::{Micros, SECOND, stable_hash};
 use haldane::kafka::clock::now;
 use haldane::kafka::connection::Connection;
 use haldane::kafka::producer::Producer;
+use haldane::kafka::reader::Portion;
 use haldane::kafka::standalone::{self, Options, Summary};
 use haldane::kafka::watch::{Deaf, Watch};
 use haldane::kafka::{cloud_event, judging, scanning, whole_topic};
 use haldane::plan::{Field, NumericField, Path, Plan, TimeFormat, WindowKind};
+use haldane::scan::Counts;
+use haldane::store::{Every, Read, Selection, Store, Table, Writer};
 use haldane::verdict::Decision;
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::producer::BaseRecord;
@@ -271,6 +277,99 @@ fn refused_records_go_to_the_dead_letter_topic_with_reason_and_place() {
         ]
     );
     assert!(letters.iter().all(|(_, _, headers)| !headers["haldane.detail"].is_empty()));
+}
+
+/// Keeps what is published in a store, too.
+struct Kept<'a> {
+    recorder: &'a Recorder,
+    writer: Mutex<Writer>,
+}
+
+impl Watch for Kept<'_> {
+    fn keeps_panes(&self) -> bool {
+        true
+    }
+
+    fn keep(&self, effects: &Effects) -> Result<()> {
+        let mut writer = self.writer.lock().unwrap();
+        writer.take(effects);
+        if writer.holds_records() { writer.flush() } else { Ok(()) }
+    }
+
+    fn counted_upto(&self, source: u16, lane: u32) -> i64 {
+        self.writer.lock().unwrap().counted_upto(source, lane)
+    }
+
+    fn took(&self, portion: &Portion, fresh: &EventBatch, counts: (Counts, Counts)) {
+        let Portion { source, lane, next_offset, ref rejects, .. } = *portion;
+        let mut writer = self.writer.lock().unwrap();
+        writer.refuse(source, lane, rejects);
+        writer.read(&Read { source, lane, batch: Some(fresh), counts, next_offset });
+    }
+
+    fn settle(&self, at_end: bool) -> Result<bool> {
+        let mut writer = self.writer.lock().unwrap();
+        if at_end || writer.is_due() {
+            writer.flush()?;
+        }
+        Ok(writer.is_clean())
+    }
+
+    fn published(&self, effects: &Effects) -> Result<()> {
+        self.recorder.published(effects)
+    }
+}
+
+#[test]
+fn a_store_holds_every_result_once_after_crashes() {
+    let log = log();
+    let expected = in_memory(&log, 1);
+    let stage = Stage::set(&log, 4);
+    let scratch = tempfile::tempdir().unwrap();
+    let url = scratch.path().to_str().unwrap();
+    let recorder = Recorder { crash_at: vec![4, 9, 15], ..Recorder::default() };
+    let run = || {
+        let every = Every { span: 60 * SECOND, ..Every::default() };
+        let writer = Mutex::new(Writer::open(url, &stage.plan, every).unwrap());
+        stage.run(2, &Kept { recorder: &recorder, writer })
+    };
+    assert_eq!((0..9).take_while(|_| run().is_err()).count(), 3);
+    let store = Store::open(url).unwrap();
+    let all = Selection::default();
+    let numbered = store.windows(&all).unwrap();
+    let mut kept = Trace::default();
+    let windows = store.final_windows(&all).unwrap();
+    kept.take(Effects { windows: windows.clone(), decisions: store.decisions(&all).unwrap(), ..Effects::default() });
+    assert_eq!(kept.windows.len(), windows.len(), "one last revision of each result");
+    assert_same(&without_revisions(&expected), &without_revisions(&kept), "in the store");
+    let revisions: std::collections::BTreeSet<String> =
+        numbered.iter().map(|row| format!("{} {:?}", row.revision, serde_json::to_string(row))).collect();
+    assert_eq!(revisions.len(), numbered.len(), "no row twice");
+    let batches = store.batches(Table::Quality, &all).unwrap();
+    let sum = |name: &str| batches.iter().map(|batch| sum_of(batch, name)).sum::<u64>();
+    assert_eq!((sum("rows"), sum("refused")), (log.len() as u64, 0), "no event is counted twice");
+    let mut engine = Engine::new(Arc::clone(&stage.plan), 4);
+    let streams = world::streams(&log, 4);
+    world::feed(&mut engine, &streams, &BTreeMap::new(), (100, &mut Rng::new(1)), |_, _| true);
+    let counted = |of: fn(&Counts) -> u64| engine.counts().values().map(of).sum::<u64>();
+    assert_eq!((sum("late"), sum("duplicates")), (counted(|lane| lane.late), counted(|lane| lane.duplicates)));
+    assert!(sum("duplicates") > 0, "the log repeats events");
+}
+
+fn sum_of(batch: &RecordBatch, name: &str) -> u64 {
+    let column = batch.column_by_name(name).unwrap().as_primitive::<UInt64Type>();
+    column.iter().flatten().sum()
+}
+
+/// How often a result was revised depends on where the process was killed; the last one does not.
+fn without_revisions(trace: &Trace) -> Trace {
+    let bare = |row: &String| {
+        let mut row: Value = serde_json::from_str(row).unwrap();
+        row["revision"] = 0.into();
+        row.to_string()
+    };
+    let windows = trace.windows.iter().map(|(key, row)| (key.clone(), bare(row))).collect();
+    Trace { windows, decisions: trace.decisions.clone() }
 }
 
 /// Wakes the test whenever something was published.

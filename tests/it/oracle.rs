@@ -75,7 +75,7 @@ impl Results {
 static DAILY: LazyLock<Results> = LazyLock::new(|| Results::of(windows(str::to_string)));
 
 /// One row of a reference file.
-struct Reference(BTreeMap<String, Cell>);
+pub(crate) struct Reference(BTreeMap<String, Cell>);
 
 #[derive(Debug, Clone)]
 enum Cell {
@@ -84,7 +84,7 @@ enum Cell {
 }
 
 impl Reference {
-    fn read(name: &str) -> Vec<Self> {
+    pub(crate) fn read(name: &str) -> Vec<Self> {
         let path = root().join("tests/data/oracle").join(name);
         let file = File::open(Path::new(&path)).expect("a reference file");
         let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").build().expect("Parquet");
@@ -105,21 +105,21 @@ impl Reference {
         rows
     }
 
-    fn text(&self, name: &str) -> &str {
+    pub(crate) fn text(&self, name: &str) -> &str {
         match &self.0[name] {
             Cell::Text(text) => text,
             Cell::Number(_) => panic!("{name} is a number"),
         }
     }
 
-    fn number(&self, name: &str) -> Option<f64> {
+    pub(crate) fn number(&self, name: &str) -> Option<f64> {
         match &self.0[name] {
             Cell::Number(number) => *number,
             Cell::Text(_) => panic!("{name} is a text"),
         }
     }
 
-    fn start(&self) -> Micros {
+    pub(crate) fn start(&self) -> Micros {
         let text = arrow::array::StringArray::from(vec![self.text("window_start")]);
         let time = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
         arrow::compute::cast(&text, &time).expect("a time").as_primitive::<TimestampMicrosecondType>().value(0)

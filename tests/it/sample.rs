@@ -90,6 +90,7 @@ pub(crate) fn decision(action: Signal) -> Decision {
         ledger: Vec::new(),
         lease_s: 900,
         drill: false,
+        previous: String::new(),
     }
 }
 

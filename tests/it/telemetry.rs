@@ -160,10 +160,21 @@ fn quotes_and_newlines_in_labels_are_escaped() {
 
 #[test]
 fn alerts_name_only_families_that_exist() {
-    let rules = include_str!("../../deploy/prometheus-rules.yaml");
-    let words = rules.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    check_names(include_str!("../../deploy/prometheus-rules.yaml"), 9);
+}
+
+#[test]
+fn the_dashboard_of_grafana_names_only_families_that_exist() {
+    let text = include_str!("../../deploy/grafana-dashboard.json");
+    let dashboard: serde_json::Value = serde_json::from_str(text).unwrap();
+    assert!(dashboard["panels"].as_array().unwrap().iter().all(|panel| panel["targets"][0]["expr"].is_string()));
+    check_names(text, 15);
+}
+
+fn check_names(text: &str, at_least: usize) {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     let named: Vec<_> = words.filter(|word| word.starts_with("haldane_")).collect();
-    assert!(named.len() >= 9);
+    assert!(named.len() >= at_least);
     for name in named {
         let of_histogram = ["_count", "_bucket"].into_iter().find_map(|suffix| name.strip_suffix(suffix));
         let name = of_histogram.unwrap_or(name);

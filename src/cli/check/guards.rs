@@ -116,6 +116,10 @@ pub(super) fn ledger(plan: &Plan) -> Vec<String> {
             percent(guard.slo.alpha)
         ));
     }
+    if guard.final_look {
+        let end = planned(plan, guard.planned);
+        lines.push(format!("half of what the guardrails may err is kept for one last look after {end}"));
+    }
     lines.push(format!("{} windows at least must speak before evidence acts", guard.windows_min));
     lines
 }

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::verdict::{Command, CommandResult, Scheduled};
 
 /// The commands of a file. A line is a command, or the result of one that was carried out live.
-pub(super) fn read(path: &Path) -> Result<Vec<Scheduled>> {
+pub(in crate::cli) fn read(path: &Path) -> Result<Vec<Scheduled>> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Error::user(format!("cannot read {}", path.display())).because(error))?;
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());

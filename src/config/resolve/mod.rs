@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::document::{BoundsSection, Document};
 use super::problem::Problems;
-use super::{Pipeline, ServeConfig, reference};
+use super::{Pipeline, reference};
 use crate::metric::Spec;
 use crate::plan::{Bounds, MetricsPlan, Plan, PolicyPlan, Reference};
 use columns::Cutting;
@@ -86,7 +86,8 @@ pub(crate) fn resolve(document: &Document, around: Surroundings<'_>, problems: &
     plan.digest = digest::digest(&plan);
     Pipeline {
         kafka: document.kafka.as_ref().map(|kafka| kafka.resolve(name, around.base, problems)),
-        serve: serve(document, problems),
+        serve: document.serve.resolve(around.base, problems),
+        store: document.store.as_ref().map(|store| store.resolve(around.base, problems)),
         reference: document.reference.as_ref().map(|file| around.base.join(&file.value)),
         plan: Arc::new(plan),
         fine_bins,
@@ -149,15 +150,4 @@ fn bounds(section: &BoundsSection) -> Bounds {
         versions_max: size(section.versions_max.value),
         ids_max: size(section.ids_max.value),
     }
-}
-
-fn serve(document: &Document, problems: &mut Problems) -> ServeConfig {
-    let listen = &document.serve.listen;
-    let address = listen.parse().unwrap_or_else(|_| {
-        problems
-            .add(listen.spot, format!("`{}` is not an address to listen on", listen.value))
-            .help("write an IP address and a port, such as 127.0.0.1:8088 or 0.0.0.0:8088");
-        ServeConfig::default().listen
-    });
-    ServeConfig { listen: address }
 }

@@ -33,7 +33,7 @@ fn fires(plan: &HxPlan, world: World, windows: u32, runs: u64) -> Vec<u32> {
             let (n, rates) = world(window);
             let mut arm = |n, p| Arm { n, x: float(rng.binomial(n, p)) };
             let (candidate, baseline) = (arm(n.0, rates.0), arm(n.1, rates.1));
-            hx.update(plan, candidate, baseline, 1.0);
+            hx.update(plan, candidate, baseline, 1.0, 1.0);
             hx.log_e(plan) >= plan.threshold()
         });
         fired.unwrap_or(NEVER)

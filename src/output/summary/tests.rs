@@ -86,6 +86,7 @@ fn decision() -> Decision {
         ledger: Vec::new(),
         lease_s: 60,
         drill: false,
+        previous: String::new(),
     }
 }
 

@@ -1,7 +1,5 @@
 //! Windows written and read back.
 
-use arrow::array::{Array as _, AsArray as _};
-use arrow::datatypes::{Float64Type, TimestampMicrosecondType, UInt32Type, UInt64Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -39,38 +37,6 @@ fn any_row() -> impl Strategy<Value = WindowRow> {
     })
 }
 
-fn row_of(batch: &RecordBatch, at: usize) -> WindowRow {
-    let column = |name: &str| batch.column_by_name(name).expect("the column is there");
-    let time = |name| column(name).as_primitive::<TimestampMicrosecondType>().value(at);
-    let text = |name| column(name).as_string::<i32>().value(at).to_owned();
-    let number = |name| {
-        let column = column(name).as_primitive::<Float64Type>();
-        column.is_valid(at).then(|| column.value(at))
-    };
-    WindowRow {
-        window_start: time("window_start"),
-        window_end: time("window_end"),
-        model: text("model"),
-        version: text("version"),
-        segment: text("segment"),
-        baseline: text("baseline"),
-        reference: text("reference"),
-        column: text("column"),
-        metric: text("metric"),
-        convention: text("convention"),
-        revision: column("revision").as_primitive::<UInt32Type>().value(at),
-        status: serde_json::from_value(text("status").into()).expect("a status name"),
-        value: number("value"),
-        low: number("low"),
-        high: number("high"),
-        p_value: number("p_value"),
-        n: column("n").as_primitive::<UInt64Type>().value(at),
-        n_baseline: column("n_baseline").as_primitive::<UInt64Type>().value(at),
-        bins: column("bins").as_primitive::<UInt32Type>().value(at),
-        coverage: number("coverage"),
-    }
-}
-
 fn written(path: &Path, rows: &[WindowRow], at_once: usize) -> Vec<u8> {
     let mut writer = WindowWriter::create(path).unwrap();
     for part in rows.chunks(at_once) {
@@ -83,7 +49,7 @@ fn written(path: &Path, rows: &[WindowRow], at_once: usize) -> Vec<u8> {
 fn read_back(path: &Path) -> Vec<WindowRow> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap().build().unwrap();
     let batches: Vec<RecordBatch> = reader.map(|batch| batch.unwrap()).collect();
-    batches.iter().flat_map(|batch| (0..batch.num_rows()).map(|at| row_of(batch, at))).collect()
+    batches.iter().flat_map(|batch| window_rows(batch).unwrap()).collect()
 }
 
 proptest! {

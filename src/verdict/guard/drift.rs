@@ -2,8 +2,9 @@
 //!
 //! A version is held against each fixed or seasonal reference of the pipeline (the reference profile; the same hour so many
 //! days ago), and against the baseline version in the same window. Each comparison is a population stability index over 20
-//! bins with a tolerance (`infer::psi_tolerance`), whose p-values feed a detector that errs once in `A` windows on average
-//! (`infer::shiryaev`, `A` the plan's patience). Columns share one budget by the e-d-BH rule.
+//! bins with a tolerance (`infer::psi_tolerance`), for scores beside a Kolmogorov-Smirnov distance with the same tolerance
+//! (`infer::ks_tolerance`), whose p-values feed a detector that errs once in `A` windows on average (`infer::shiryaev`, `A` the
+//! plan's patience). Columns share one budget by the e-d-BH rule.
 //!
 //! **Whose drift it is** is a difference in differences. The season moves both versions, and on real logs it moves more than
 //! half of all columns beyond any fixed bound, so drift from a reference alone never names a candidate:
@@ -19,6 +20,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::infer::ks_tolerance::KsTest;
+use crate::infer::multiplicity::e_d_bh;
+use crate::infer::normal::normal_sf;
 use crate::infer::psi_tolerance::{PsiTest, tolerance_for};
 use crate::infer::shiryaev::{Alarm, Monitor};
 use crate::metric::view::ViewKey;
@@ -31,6 +35,7 @@ use crate::verdict::guard::scene::{Scene, reason};
 use crate::verdict::judged::Judged;
 
 const SOURCE: &str = "drift";
+const SCORE_DRIFT: &str = "SCORE_DRIFT";
 /// Evidence below this power of `A` is no longer evidence: detectors must fall that low before a restriction is lifted.
 const CLEAR: f64 = 0.5;
 /// Columns that are named at most.
@@ -106,7 +111,7 @@ impl Drift {
         let numeric = plan.columns.numeric.iter().enumerate().filter_map(|(index, column)| {
             let code = match column.role {
                 Role::Feature => "FEATURE_DRIFT",
-                Role::Score => "SCORE_DRIFT",
+                Role::Score => SCORE_DRIFT,
                 Role::Latency => return None,
             };
             Some(Column {
@@ -150,6 +155,7 @@ impl Drift {
     fn look(&self, watches: &mut Vec<Watch>, current: &Traffic, reference: &Traffic) {
         watches.resize_with(self.columns.len(), Watch::default);
         for (watch, column) in watches.iter_mut().zip(self.columns.iter()) {
+            let ks = column.ks_p(current, reference, &self.guard);
             let (cells, reference) = (column.cells(current), column.cells(reference));
             let (n, m): (u64, u64) = (cells.iter().sum(), reference.iter().sum());
             if n < self.guard.n_min || m < self.guard.n_min {
@@ -158,7 +164,8 @@ impl Drift {
             let k = u32::try_from(cells.len()).unwrap_or(u32::MAX);
             let tau = tolerance_for(self.guard.drift, k, m);
             if let Some(test) = PsiTest::of(&reference, &cells, tau, self.guard.design_effect) {
-                watch.monitor.update(test.p(), self.alarm());
+                let ps: Vec<f64> = std::iter::once(test.p()).chain(ks).collect();
+                watch.monitor.update_with(&ps, self.alarm());
                 (watch.psi, watch.n) = (test.debiased(), (n, m));
             }
         }
@@ -209,15 +216,12 @@ impl Drift {
         }
     }
 
-    /// The columns that have drifted: the largest `k` such that each has an `R` of at least `A F / k` (e-d-BH with equal weights;
-    /// Dandapanthula and Ramdas, Multiple testing in multi-stream sequential change detection, 2025).
+    /// The columns that have drifted (e-d-BH with equal weights), those with the most evidence first.
     fn listed(&self, watches: &[Watch]) -> Vec<usize> {
-        let mut by: Vec<(f64, usize)> = watches.iter().map(Watch::log_r).zip(0..).collect();
-        by.sort_by(|(a, x), (b, y)| b.total_cmp(a).then(x.cmp(y)));
-        let all = self.alarm().threshold();
-        let stands_out = |&k: &usize| by[k - 1].0 >= all - libm::log(float(k));
-        let k = (1..=by.len()).rev().find(stands_out).unwrap_or(0);
-        by.into_iter().take(k).map(|(_, column)| column).collect()
+        let log_r: Vec<f64> = watches.iter().map(Watch::log_r).collect();
+        let mut listed = e_d_bh(&log_r, &vec![1.0; log_r.len()], self.guard.patience());
+        listed.sort_by(|&a, &b| log_r[b].total_cmp(&log_r[a]));
+        listed
     }
 
     fn find(
@@ -255,6 +259,16 @@ impl Drift {
 }
 
 impl Column {
+    /// The p-value of a Kolmogorov-Smirnov test of the scores, which have an order that few cells lose. Between normal
+    /// distributions a tolerated index `d^2` is a shift by `d`, and that is a distance of `2 Phi(d / 2) - 1`.
+    fn ks_p(&self, current: &Traffic, reference: &Traffic, guard: &GuardPlan) -> Option<f64> {
+        let Place::Numeric(index, _) = &self.place else { return None };
+        let (current, reference) = (&current.numeric[*index], &reference.numeric[*index]);
+        let tau = 1.0 - 2.0 * normal_sf(guard.drift.sqrt() / 2.0);
+        let test = || KsTest::of(&reference.counts, &current.counts, tau, guard.design_effect, |_| false);
+        (self.code == SCORE_DRIFT).then(test).flatten().map(|test| test.p())
+    }
+
     /// Counts over the decision's cells; missing values come last.
     fn cells(&self, traffic: &Traffic) -> Vec<u64> {
         match &self.place {

@@ -3,39 +3,30 @@
 //! A guard sees each window once, in order, and keeps a few numbers per thing that it looks at; nothing is ever recomputed
 //! from later knowledge, so that the guarantees hold under constant watching.
 
-mod alike;
 mod calibration;
 mod change;
 mod drift;
-mod gate;
-mod labels;
-mod limit;
-mod look;
-mod moved;
-mod naming;
+mod label_gate;
 mod number;
-mod rail;
-mod record;
-mod ruling;
+mod rails;
 mod scene;
-mod sensor;
 mod share;
 mod slo;
 #[cfg(test)]
 mod tests;
-mod watch;
 
 use serde::{Deserialize, Serialize};
 
 use self::calibration::Calibration;
-use self::change::{Detector, Gathered};
+use self::change::detector::{Detector, Gathered};
 use self::drift::{Drift, Drifted, Versions};
-use self::gate::Gate;
-use self::rail::Rail;
+use self::label_gate::Gate;
+use self::rails::noise::History;
+use self::rails::rail::Rail;
+use self::rails::watch::{Both, Rails, Watched};
 use self::scene::Scene;
 use self::share::Share;
 use self::slo::{Kept, Limit, limits};
-use self::watch::{Both, Rails, Watched};
 use crate::metric::view::ViewKey;
 use crate::plan::{Action, GuardPlan, Plan};
 use crate::summary::{Quality, Traffic};
@@ -78,8 +69,17 @@ pub struct Memory {
     gate: Gate,
     drift: Drifted,
     calibration: Calibration,
+    /// Of the baseline version: how its latency wandered before the candidate came.
+    history: History,
     /// Of the newest traffic.
     validity: Validity,
+}
+
+impl Memory {
+    /// Of a candidate that is met now, given what is known of the version that serves the world.
+    pub(crate) fn after(world: Option<&Self>) -> Self {
+        Self { history: world.map(|world| world.history.clone()).unwrap_or_default(), ..Self::default() }
+    }
 }
 
 impl Guards {
@@ -120,6 +120,7 @@ impl Guards {
             match views.get(&key) {
                 Some(traffic) => {
                     memory.validity = Validity::Valid;
+                    memory.history.update(traffic);
                     let versions = Versions { key: &key, version: traffic, baseline: None };
                     self.drift.update(&mut memory.drift, versions, judged);
                 }
@@ -139,8 +140,9 @@ impl Guards {
         let least = pair.candidate.rates.requests.min(pair.baseline.rates.requests);
         memory.validity = if least < self.guard.n_min { Validity::Degraded } else { Validity::Valid };
         let effect = memory.rails.alike.effects(&self.guard)(Rail::Failed);
-        self.detector.traffic(&mut memory.change, pair, memory.rails.alike.measured());
-        self.rails.traffic(&mut memory.rails, both);
+        let inflation = self.rails.inflation(&memory.rails, pair, &memory.history);
+        self.detector.traffic(&mut memory.change, pair, inflation);
+        self.rails.traffic(&mut memory.rails, both, &memory.history);
         memory.limits.resize_with(self.limits.len(), Kept::default);
         memory
             .limits

@@ -1,16 +1,16 @@
 //! Sample ratio: whether the candidate gets the share of traffic that it was declared to get.
 //!
 //! If it does not, events of one side are lost or users are not assigned at random, and no comparison means what it says
-//! (Fabijan et al., Diagnosing sample ratio mismatch in online controlled experiments, KDD 2019). So the verdict is void:
+//! (`infer::sample_ratio`). So the verdict is void:
 //! exposure is held, nothing is safe, and the data count as degraded; nobody is rolled back for it.
 //!
-//! The null is a share within 5 % of the declared one, as declarations are rounded and ramps lag. The window in which a
-//! declaration changes is left out. Users who come back make requests alike; the design effect of the share is taken from
+//! The window in which a declaration changes is left out. Users who come back make requests alike; the design effect of the share is taken from
 //! buckets of entities, else as configured. **State**: ten bets and 64 buckets.
 
 use serde::{Deserialize, Serialize};
 
 use crate::infer::deff::{Buckets, design_effect_of_means};
+use crate::infer::sample_ratio::{SampleRatio, TOLERATED};
 use crate::infer::two_sample::Arm;
 use crate::metric::row::ALL_VERSIONS;
 use crate::metric::view::ViewKey;
@@ -18,17 +18,11 @@ use crate::plan::Action;
 use crate::summary::Traffic;
 use crate::verdict::decision::Evidence;
 use crate::verdict::finding::{Validity, Verdict};
-use crate::verdict::guard::limit::Beyond;
-use crate::verdict::guard::number::{count, float};
+use crate::verdict::guard::number::{count, e_value};
+use crate::verdict::guard::rails::watch::Both;
 use crate::verdict::guard::scene::{Scene, reason};
-use crate::verdict::guard::watch::Both;
 
 const SOURCE: &str = "share";
-/// How far the observed share may be from the declared one, as a share of it.
-const TOLERATED: f64 = 0.05;
-/// Shares that are bet on, as factors on the edges of what is tolerated.
-const ABOVE: [f64; 5] = [1.03, 1.1, 1.3, 2.0, 5.0];
-const BELOW: [f64; 5] = [0.97, 0.9, 0.7, 0.4, 0.1];
 /// Chance to call a share that is right wrong.
 const ALPHA: f64 = 1e-4;
 
@@ -36,8 +30,7 @@ const ALPHA: f64 = 1e-4;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Share {
     declared: Option<f64>,
-    above: Beyond,
-    below: Beyond,
+    ratio: SampleRatio,
     /// Requests of both versions by entity, and those of the candidate.
     split: Buckets,
     entities_known: bool,
@@ -63,10 +56,8 @@ impl Share {
             self.split.add(bucket, asked.requests, 0);
         }
         let arm = Arm { n: all.rates.requests, x: count(pair.candidate.rates.requests) };
-        let cap = libm::log(float(ABOVE.len() + BELOW.len()) / ALPHA) / f64::from(scene.guard.windows_min.max(1));
-        let cap = cap * self.design_effect(scene);
-        self.above.update(arm, declared * (1.0 + TOLERATED), &ABOVE, cap);
-        self.below.update(arm, declared * (1.0 - TOLERATED), &BELOW, cap);
+        let cap = SampleRatio::cap(ALPHA, scene.guard.windows_min, self.design_effect(scene));
+        self.ratio.update(arm, declared, cap);
         self.total = self.total.plus(arm);
     }
 
@@ -83,7 +74,7 @@ impl Share {
     pub(crate) fn rule(&self, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         let Some(declared) = self.declared else { return };
         let deff = self.design_effect(scene);
-        let e = f64::midpoint(self.above.e(deff), self.below.e(deff));
+        let e = e_value(self.ratio.log_e(deff));
         verdict.spend("share", ALPHA, e);
         if e < 1.0 / ALPHA {
             return;

@@ -250,7 +250,7 @@ fn clear_denial(state: &mut RolloutState, command: &Command) -> Answer {
     state.history.clear();
     state.standing.clear();
     state.episode.clear();
-    state.memory = state.memory.take().map(|_| crate::verdict::guard::Memory::default());
+    state.memory = state.memory.take().map(|memory| crate::verdict::guard::Memory::after(Some(&memory)));
     yes(format!("{} may be tried again, and is judged from the beginning", state.candidate), [draft])
 }
 

@@ -3,7 +3,7 @@
 use super::{Draft, Effect, Pending, RolloutState, State};
 use crate::event::{Micros, SECOND};
 use crate::plan::{Authority, Plan, Signal, WindowKind};
-use crate::verdict::decision::{Approval, Decision, DecisionInputs, Exposure, Precondition};
+use crate::verdict::decision::{Approval, Decision, DecisionInputs, Exposure, Precondition, seal};
 use crate::verdict::finding::LedgerEntry;
 
 /// On which occasion something is decided: a judged window, or a command.
@@ -49,12 +49,14 @@ impl Occasion<'_> {
             ledger: self.ledger.to_vec(),
             lease_s: self.lease_s(draft.signal),
             drill: false,
+            previous: state.seal.clone(),
         };
         decision.id = decision.digest(self.span.0);
         if decision.episode.is_empty() {
             decision.episode.clone_from(&decision.id);
         }
         state.sequence = decision.sequence;
+        state.seal = seal(&decision.body());
         if draft.replaces() {
             self.settle(state, draft, &decision);
         }

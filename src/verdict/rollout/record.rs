@@ -28,6 +28,8 @@ pub struct RolloutState {
     pub step: usize,
     /// Last decision's sequence number; 0 before the first.
     pub sequence: u64,
+    /// Seal of the last decision, which the next one names; empty before the first.
+    pub seal: String,
     /// Reason code of the restriction in force, or of the last one.
     pub cause: String,
     /// Cap in force, percent.
@@ -209,6 +211,7 @@ impl RolloutState {
             validity: Validity::Valid,
             step: 0,
             sequence: 0,
+            seal: String::new(),
             cause: String::new(),
             cap_pct: None,
             in_force: Vec::new(),

@@ -7,10 +7,11 @@ use crate::plan::{Action, GuardPlan};
 use crate::sim::Rng;
 use crate::summary::{Quality, Traffic};
 use crate::verdict::finding::{Validity, Verdict};
-use crate::verdict::guard::rail::Rail;
+use crate::verdict::guard::rails::noise::History;
+use crate::verdict::guard::rails::rail::Rail;
+use crate::verdict::guard::rails::watch::{Both, Rails, Watched};
 use crate::verdict::guard::scene::Scene;
 use crate::verdict::guard::share::Share;
-use crate::verdict::guard::watch::{Both, Rails, Watched};
 use crate::verdict::judged::Counts;
 
 const SEGMENTS: usize = 16;
@@ -43,7 +44,8 @@ fn rule(rails: &Rails, watched: &mut Watched) -> Verdict {
 }
 
 fn feed(rails: &Rails, watched: &mut Watched, views: &Views<Traffic>) -> Verdict {
-    rails.traffic(watched, &Both { views, candidate: &key("v2"), baseline: &key("v1") });
+    let both = Both { views, candidate: &key("v2"), baseline: &key("v1") };
+    rails.traffic(watched, &both, &History::default());
     rule(rails, watched)
 }
 

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::verdict::chain::Chain;
 
 fn any_window() -> impl Strategy<Value = Seen> {
     let action = prop::sample::select(vec![Action::Warn, Action::Hold, Action::Contain, Action::Rollback]);
@@ -70,6 +71,31 @@ proptest! {
         prop_assert_eq!(sequence, (1..=bench.decisions.len() as u64).collect::<Vec<_>>());
         let ids: std::collections::BTreeSet<_> = bench.decisions.iter().map(|decision| &decision.id).collect();
         prop_assert_eq!(ids.len(), bench.decisions.len());
+    }
+
+    /// A log is found whole as it is, and not once any of its decisions is changed, left out, or not the last one said.
+    #[test]
+    fn decisions_are_chained(runs in runs(), at in any::<prop::sample::Index>(), byte in any::<prop::sample::Index>()) {
+        let mut bench = Bench::new("AUTO", stages());
+        each(&runs).for_each(|seen| drop(bench.window(seen)));
+        prop_assume!(!bench.decisions.is_empty());
+        let flaws = |bodies: &[Vec<u8>]| {
+            let mut chain = Chain::default();
+            bodies.iter().for_each(|body| chain.add(body));
+            chain.end(std::slice::from_ref(&bench.state));
+            chain.flaws()
+        };
+        let whole: Vec<Vec<u8>> = bench.decisions.iter().map(Decision::body).collect();
+        prop_assert_eq!(flaws(&whole), vec![]);
+        let at = at.index(whole.len());
+        let mut shorter = whole.clone();
+        shorter.remove(at);
+        // What is gone from the front may have been cut by retention.
+        prop_assert_eq!(flaws(&shorter).is_empty(), at == 0 && whole.len() > 1);
+        let mut changed = whole;
+        let byte = byte.index(changed[at].len());
+        changed[at][byte] ^= 1;
+        prop_assert!(!flaws(&changed).is_empty(), "decision {at}, byte {byte}");
     }
 
     /// Windows without data restrict nothing before their time, permit nothing, and lift nothing.

@@ -1,0 +1,90 @@
+//! `haldane sql`: a query over a store and over files.
+
+use std::io::{IsTerminal as _, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::config::span;
+use crate::error::{Error, Result};
+use crate::event::Micros;
+use crate::query::{Desk, Format, Limits, Session};
+use crate::store::Store;
+
+/// Ask in SQL: the tables of a store, and Parquet, CSV and JSON-lines files.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Tables of a store: windows, verdicts, decisions, commands, panes, columns; every one has a `date`.
+
+Examples:
+  haldane sql --store DIR 'SHOW TABLES'
+  haldane sql --store DIR \"SELECT window_start, version, value, n FROM windows
+      WHERE metric = 'psi' AND \\\"column\\\" = 'amount' AND segment = '' ORDER BY 1, 2\"
+  haldane sql --store DIR 'SELECT time, action, candidate, reason FROM decisions ORDER BY time'
+  haldane sql \"SELECT * FROM 'events.parquet' LIMIT 5\"
+  haldane sql --file a=monday.csv --file b=tuesday.csv 'SELECT count(*) FROM a JOIN b USING (id)'
+
+Functions are the engine's own metrics. Two histograms are compared by the metric's name (psi, ks, js_distance, hellinger, \
+…); histograms are added by hist_merge, each side with its FILTER:
+  SELECT \\\"column\\\", psi(hist_merge(histogram) FILTER (WHERE version = 'v2'),
+                       hist_merge(histogram) FILTER (WHERE version = 'v1')) FROM panes GROUP BY 1
+  SELECT version, latency_quantile(hist_merge(latency), 0.99) FROM panes GROUP BY 1
+Raw columns are compared by drift_…(value, is_current): rows of the current side against the others:
+  SELECT drift_psi(amount, version = 'v2'), drift_ks(amount, version = 'v2') FROM 'events.parquet'
+Labelled predictions are judged by ece, brier, auc, log_loss, mae, … (score, label):
+  SELECT version, ece(score, label), auc(score, label) FROM 'events.parquet' GROUP BY 1"
+)]
+pub struct SqlArgs {
+    /// The query; it only reads.
+    pub query: String,
+    /// The store: a directory, or `s3://bucket/folder`.
+    #[arg(long, value_name = "DIR")]
+    pub store: Option<String>,
+    /// A file and the name that the query has for it; may be repeated.
+    #[arg(long, value_name = "NAME=PATH", value_parser = named)]
+    pub file: Vec<(String, PathBuf)>,
+    /// How rows are written; default: a table on a terminal, else CSV.
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// The most rows.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub rows: usize,
+    /// The longest time it may take.
+    #[arg(long, value_name = "SPAN", default_value = "5m", value_parser = span)]
+    pub time: Micros,
+    /// Memory it may use, MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    pub memory: usize,
+}
+
+fn named(text: &str) -> std::result::Result<(String, PathBuf), String> {
+    let (name, path) = text.split_once('=').ok_or("a file is given as NAME=PATH")?;
+    Ok((name.to_owned(), PathBuf::from(path)))
+}
+
+/// Runs the command.
+pub fn run(args: &SqlArgs, out: &mut dyn Write) -> Result<()> {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let time = Duration::from_micros(u64::try_from(args.time).unwrap_or_default());
+    let limits = Limits { memory: args.memory << 20, time, rows: args.rows, threads };
+    let mut session = Session::new(limits)?.with_paths();
+    if let Some(url) = &args.store {
+        session = session.with_store(Store::open(url)?);
+    }
+    for (name, path) in &args.file {
+        session = session.with_file(name, path.clone());
+    }
+    let answer = Desk::open(session)?.ask(&args.query)?;
+    let format = args.format.unwrap_or(if std::io::stdout().is_terminal() { Format::Table } else { Format::Csv });
+    if answer.truncated {
+        tracing::warn!(rows = args.rows, "there are more rows than are shown; --rows shows more");
+    }
+    let written = out.write_all(&answer.write(format)?).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::external("cannot print the result").because(error))
+        }
+        _ => Ok(()),
+    }
+}

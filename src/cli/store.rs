@@ -1,0 +1,122 @@
+//! `haldane store`: what a store holds, and keeping it tidy.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::print;
+use crate::config::{self, span};
+use crate::error::{Error, Result};
+use crate::event::{Micros, SECOND};
+use crate::output::{aligned, count};
+use crate::store::{Compacted, Keep, Store, Table, compact, sizes};
+
+/// Look after a store of results.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Show what a store holds.
+    #[command(after_help = "Examples:
+  haldane store status DIR
+  haldane store status DIR --verify      reads every file")]
+    Status(StatusArgs),
+    /// Put the files of closed days together, let old days go, and delete what was replaced.
+    #[command(after_help = "Examples:
+  haldane store compact DIR
+  haldane store compact DIR --keep panes=30d --keep windows=400d
+
+A day is closed when the store holds a later one. It may run beside a service that writes, once a day for example; where \
+the pipeline has a `store:` section, --config heeds its `keep`.")]
+    Compact(CompactArgs),
+}
+
+/// Which store.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The store: a directory, or `s3://bucket/folder`.
+    #[arg(value_name = "DIR")]
+    pub store: String,
+    /// Read every file, to find damaged ones.
+    #[arg(long)]
+    pub verify: bool,
+}
+
+/// Which store, and what it keeps.
+#[derive(Debug, Args)]
+pub struct CompactArgs {
+    /// The store: a directory, or `s3://bucket/folder`; default: that of the pipeline.
+    #[arg(value_name = "DIR", required_unless_present = "config")]
+    pub store: Option<String>,
+    /// Pipeline file whose `store:` section says what is kept.
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<std::path::PathBuf>,
+    /// Days that a table keeps, counted back from its newest; may be repeated.
+    #[arg(long, value_name = "TABLE=SPAN", value_parser = kept)]
+    pub keep: Vec<(Table, u32)>,
+    /// For how long replaced files stay, for readers that have begun.
+    #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = span)]
+    pub replaced_for: Micros,
+}
+
+fn kept(text: &str) -> std::result::Result<(Table, u32), String> {
+    let (name, period) = text.split_once('=').ok_or("write TABLE=SPAN, such as panes=30d")?;
+    let days = span(period)? / (86_400 * SECOND);
+    let days = u32::try_from(days).ok().filter(|&days| days > 0).ok_or("a table keeps at least one day")?;
+    Ok((table(name).ok_or_else(|| format!("there is no table `{name}`"))?, days))
+}
+
+fn table(name: &str) -> Option<Table> {
+    Table::ALL.into_iter().find(|table| table.name() == name)
+}
+
+/// Runs the command.
+pub fn run(command: &StoreCommand, out: &mut dyn Write) -> Result<()> {
+    match command {
+        StoreCommand::Status(args) => print(out, &status(args)?),
+        StoreCommand::Compact(args) => print(out, &compacted(args)?),
+    }
+}
+
+fn status(args: &StatusArgs) -> Result<String> {
+    let store = Store::open(&args.store)?;
+    let files = store.files()?;
+    if args.verify {
+        store.verify()?;
+    }
+    let days = |table: Table| {
+        let dates = || files.iter().filter(move |file| file.table == table).map(|file| file.date.as_str());
+        format!("{} to {}", dates().min().unwrap_or("-"), dates().max().unwrap_or("-"))
+    };
+    let line = |(table, (n, rows, bytes)): (Table, (u64, u64, u64))| {
+        [
+            table.name().to_owned(),
+            format!("{} rows", count(rows)),
+            format!("{} files", count(n)),
+            size(bytes),
+            days(table),
+        ]
+    };
+    let lines: Vec<_> = sizes(&files).into_iter().map(line).collect();
+    let whole = if args.verify { "every file is whole\n" } else { "" };
+    Ok(format!("pipeline {}\n{}{whole}", store.pipeline()?, aligned(&lines, 2)))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes for people")]
+fn size(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+fn compacted(args: &CompactArgs) -> Result<String> {
+    let pipeline = args.config.as_deref().map(config::load).transpose()?.and_then(|pipeline| pipeline.store);
+    let url = args.store.clone().or_else(|| pipeline.as_ref().map(|store| store.url.clone()));
+    let url = url
+        .ok_or_else(|| Error::user("the pipeline has no store").hint("add a `store:` section, or name a directory"))?;
+    let said = pipeline.map(|store| store.keep_days).unwrap_or_default();
+    let mut days: BTreeMap<Table, u32> =
+        said.into_iter().filter_map(|(name, days)| Some((table(name)?, days))).collect();
+    days.extend(args.keep.iter().copied());
+    let replaced_for = Duration::from_micros(u64::try_from(args.replaced_for).unwrap_or_default());
+    let Compacted { merged, written, expired, deleted } = compact(&url, &Keep { days, replaced_for })?;
+    Ok(format!("{merged} files became {written}, {expired} expired, {deleted} were deleted\n"))
+}

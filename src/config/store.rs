@@ -1,0 +1,81 @@
+//! The `store` section: where windows, verdicts, decisions, commands and panes are kept, and for how long.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::problem::Problems;
+use super::value::{At, Period, seconds};
+use crate::event::{Micros, SECOND};
+
+/// Where results are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// A directory, or a bucket as `s3://bucket/folder`.
+    pub url: String,
+    /// How long rows wait for company before they are written.
+    pub flush_every: Micros,
+    /// Days that tables keep, by name of the table; others keep all.
+    pub keep_days: BTreeMap<&'static str, u32>,
+}
+
+/// Where windows, verdicts, decisions, commands and panes are kept, as Parquet.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoreSection {
+    /// A directory, relative to this file, or a bucket as `s3://bucket/folder`. Each pipeline has its own. Panes and the quality
+    /// of the input are kept where scan and judge run in one process.
+    path: At<String>,
+    /// How long rows wait for company before they are written, in event time or by the clock, whichever is sooner. Offsets are
+    /// committed after that, so a restart reads that much again.
+    #[serde(default = "seconds::<60>")]
+    flush_every: At<Period>,
+    /// For how long each table keeps its days, as `haldane store compact` heeds it. Default: for ever.
+    #[serde(default)]
+    keep: KeepSection,
+}
+
+/// For how long each table keeps its days.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct KeepSection {
+    /// Results by window.
+    windows: Option<At<Period>>,
+    /// Where rollouts stood.
+    verdicts: Option<At<Period>>,
+    /// Decisions.
+    decisions: Option<At<Period>>,
+    /// Commands and what became of them.
+    commands: Option<At<Period>>,
+    /// The state that windows are merged from; by far the largest.
+    panes: Option<At<Period>>,
+}
+
+impl StoreSection {
+    /// What the section means for a pipeline whose file lies in `base`.
+    pub(crate) fn resolve(&self, base: &Path, problems: &mut Problems) -> StoreConfig {
+        let is_url = self.path.value.contains("://");
+        let path = if is_url { self.path.value.clone().into() } else { base.join(&self.path.value) };
+        let url = path.to_string_lossy().into_owned();
+        let keep = &self.keep;
+        let tables = [
+            ("windows", &keep.windows),
+            ("verdicts", &keep.verdicts),
+            ("decisions", &keep.decisions),
+            ("commands", &keep.commands),
+            ("panes", &keep.panes),
+        ];
+        let named = tables.into_iter().filter_map(|(table, period)| Some((table, period.as_ref()?)));
+        let mut keep_days = BTreeMap::new();
+        for (table, period) in named {
+            let days = period.value.0 / (86_400 * SECOND);
+            if days < 1 {
+                problems.add(period.spot, "a table keeps at least one day").help("write days, such as 30d");
+            }
+            keep_days.insert(table, u32::try_from(days.max(1)).unwrap_or(u32::MAX));
+        }
+        StoreConfig { url, flush_every: self.flush_every.value.0, keep_days }
+    }
+}

@@ -1,0 +1,357 @@
+//! What every column is for, by its name and its shape, each guess with its reason.
+
+use super::facts::{Facts, Kind};
+use crate::plan::{Task, TimeFormat};
+
+/// What a column is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// When it happened.
+    Time(TimeFormat),
+    /// When it arrived.
+    Arrival,
+    /// Which prediction.
+    Id,
+    /// Who asked.
+    Entity,
+    /// Which model.
+    Model,
+    /// Which version of it.
+    Version,
+    /// A way to split traffic.
+    Segment,
+    /// The answer: a probability or a quantity.
+    Score,
+    /// The class that was answered.
+    Predicted,
+    /// The truth.
+    Label,
+    /// How long it took, in this unit.
+    Latency(&'static str),
+    /// How it was answered.
+    Status,
+    /// Whether it failed.
+    Failed,
+    /// A model input.
+    Feature,
+    /// Nothing that is measured.
+    Ignored,
+}
+
+/// One guess.
+#[derive(Debug, Clone)]
+pub(crate) struct Guess {
+    pub(crate) facts: Facts,
+    pub(crate) kind: Kind,
+    pub(crate) usage: Use,
+    pub(crate) reason: String,
+}
+
+/// Guesses about all columns of a table, in its order.
+#[derive(Debug, Clone)]
+pub(crate) struct Guesses {
+    pub(crate) columns: Vec<Guess>,
+    pub(crate) task: Task,
+    pub(crate) task_reason: String,
+}
+
+/// Names by what they mean, best first, and what values must be like.
+struct Clue {
+    usage: Use,
+    names: &'static [&'static str],
+    fits: fn(&Facts) -> bool,
+}
+
+/// At most so many categories make a field to split traffic by.
+const SEGMENTS_MAX: usize = 50;
+
+/// Looked for in this order; a column that is taken is not looked at again.
+const CLUES: [Clue; 13] = [
+    Clue {
+        usage: Use::Arrival,
+        names: &["ingest_time", "broker_time", "arrival_time", "ingested_at", "timestamp_us"],
+        fits: |facts| time_format(facts).is_some(),
+    },
+    Clue {
+        usage: Use::Id,
+        names: &[
+            "prediction_id",
+            "request_id",
+            "inference_id",
+            "event_id",
+            "transaction_id",
+            "id",
+            "uuid",
+            "row_id",
+            "index",
+        ],
+        fits: |facts| facts.is_unique() && facts.kind() != Kind::Boolean,
+    },
+    Clue {
+        usage: Use::Entity,
+        names: &["entity_id", "user_id", "customer_id", "card_id", "account_id", "device_id", "client_id", "user"],
+        fits: |facts| facts.n > 0,
+    },
+    Clue {
+        usage: Use::Version,
+        names: &["version", "model_version", "model_ver", "release", "variant"],
+        fits: |facts| facts.n_distinct() <= SEGMENTS_MAX && facts.n > 0,
+    },
+    Clue {
+        usage: Use::Model,
+        names: &["model", "model_name", "model_id"],
+        fits: |facts| facts.n_distinct() <= SEGMENTS_MAX && facts.n > 0,
+    },
+    Clue {
+        usage: Use::Score,
+        names: &[
+            "score",
+            "prediction_score",
+            "probability",
+            "proba",
+            "prob",
+            "y_score",
+            "y_prob",
+            "y_proba",
+            "confidence",
+            "prediction_probability",
+            "y_pred_proba",
+        ],
+        fits: |facts| facts.kind() == Kind::Numeric,
+    },
+    Clue {
+        usage: Use::Score,
+        names: &["prediction", "predicted", "y_pred", "y_hat", "yhat", "pred", "estimate", "predicted_value"],
+        fits: |facts| facts.kind() == Kind::Numeric && (!facts.is_whole() || facts.n_distinct() > 20),
+    },
+    Clue {
+        usage: Use::Predicted,
+        names: &[
+            "predicted_label",
+            "predicted_class",
+            "pred_label",
+            "prediction_label",
+            "decision",
+            "prediction",
+            "predicted",
+            "y_pred",
+            "pred",
+        ],
+        fits: |facts| facts.n > 0 && facts.n_distinct() <= 1000,
+    },
+    Clue {
+        usage: Use::Label,
+        names: &["label", "target", "y_true", "ground_truth", "truth", "actual", "outcome", "true_label", "y"],
+        fits: |facts| facts.n > 0 && !facts.is_unique() || facts.kind() == Kind::Numeric,
+    },
+    Clue {
+        usage: Use::Latency("ms"),
+        names: &[
+            "latency_ms",
+            "latency",
+            "duration_ms",
+            "response_time_ms",
+            "elapsed_ms",
+            "response_time",
+            "latency_us",
+            "latency_s",
+            "latency_ns",
+            "duration_us",
+            "duration_s",
+            "latency_seconds",
+            "duration_seconds",
+        ],
+        fits: |facts| facts.is_within(0.0, f64::MAX),
+    },
+    Clue {
+        usage: Use::Status,
+        names: &["status", "status_code", "http_status", "response_code", "code"],
+        fits: |facts| facts.is_within(100.0, 599.0) && facts.is_whole(),
+    },
+    Clue {
+        usage: Use::Failed,
+        names: &["error", "failed", "is_error"],
+        fits: |facts| matches!(facts.kind(), Kind::Boolean | Kind::Categorical),
+    },
+    Clue {
+        usage: Use::Segment,
+        names: &["segment", "cohort", "country", "region", "tenant", "market", "platform", "device_type"],
+        fits: |facts| (2..=SEGMENTS_MAX).contains(&facts.n_distinct()) && facts.kind() == Kind::Categorical,
+    },
+];
+
+/// Names of event times, best first.
+const TIME_NAMES: [&str; 14] = [
+    "event_time",
+    "event_time_us",
+    "event_time_ms",
+    "event_timestamp",
+    "timestamp",
+    "predicted_at",
+    "created_at",
+    "ts",
+    "time",
+    "datetime",
+    "date_time",
+    "requested_at",
+    "occurred_at",
+    "date",
+];
+
+impl Guesses {
+    /// Guesses about the columns of a sample.
+    pub(crate) fn of(sample: Vec<Facts>) -> Self {
+        let mut taken: Vec<Option<(Use, String)>> = vec![None; sample.len()];
+        for clue in &CLUES {
+            let is_split = clue.usage == Use::Segment;
+            let is_known = |usage: Use| taken.iter().flatten().any(|(known, _)| *known == usage);
+            if is_known(clue.usage) && !is_split {
+                continue;
+            }
+            for name in clue.names {
+                let fits = |&at: &usize| taken[at].is_none() && is_named(&sample[at], name) && (clue.fits)(&sample[at]);
+                let Some(at) = (0..sample.len()).find(fits) else { continue };
+                taken[at] = Some((in_unit(clue.usage, name), by_name(name, &sample[at])));
+                if !is_split {
+                    break;
+                }
+            }
+        }
+        take_id(&sample, &mut taken);
+        take_time(&sample, &mut taken);
+        let columns: Vec<Guess> = sample.into_iter().zip(taken).map(|(facts, taken)| guess(facts, taken)).collect();
+        let (task, task_reason) = task(&columns);
+        Self { columns, task, task_reason }
+    }
+
+    /// Takes the only feature for the label, where a file shares its id with that of predictions and brings nothing else.
+    pub(crate) fn take_label(&mut self, id: &str) {
+        let shares = self.find(|usage| usage == Use::Id).is_some_and(|guess| guess.facts.name == id);
+        let features: Vec<usize> =
+            (0..self.columns.len()).filter(|&at| self.columns[at].usage == Use::Feature).collect();
+        let has_answers = self.find(|usage| matches!(usage, Use::Label | Use::Score | Use::Version)).is_some();
+        if let ([only], true, false) = (features.as_slice(), shares, has_answers) {
+            let guess = &mut self.columns[*only];
+            guess.usage = Use::Label;
+            guess.reason =
+                format!("the only other column beside `{id}`, which predictions have too; {}", guess.facts.describe());
+        }
+    }
+
+    /// The column that is used like this.
+    pub(crate) fn find(&self, is: impl Fn(Use) -> bool) -> Option<&Guess> {
+        self.columns.iter().find(|guess| is(guess.usage))
+    }
+
+    /// All columns that are used like this.
+    pub(crate) fn all(&self, usage: Use) -> impl Iterator<Item = &Guess> {
+        self.columns.iter().filter(move |guess| guess.usage == usage)
+    }
+}
+
+/// A latency's unit stands in its name; without one it is milliseconds.
+fn in_unit(usage: Use, name: &str) -> Use {
+    let unit = match name.rsplit('_').next() {
+        Some("us") => "us",
+        Some("ns") => "ns",
+        Some("s" | "seconds") => "s",
+        _ => "ms",
+    };
+    if matches!(usage, Use::Latency(_)) { Use::Latency(unit) } else { usage }
+}
+
+fn is_named(facts: &Facts, name: &str) -> bool {
+    let plain = |text: &str| text.to_ascii_lowercase().replace(['-', ' '], "_");
+    plain(&facts.name) == name || facts.path.last().is_some_and(|last| plain(last) == name)
+}
+
+fn by_name(name: &str, facts: &Facts) -> String {
+    format!("its name is like `{name}`; {}", facts.describe())
+}
+
+/// An id without a usual name: every row has its own, and the name says that it is one.
+fn take_id(sample: &[Facts], taken: &mut [Option<(Use, String)>]) {
+    if taken.iter().flatten().any(|(usage, _)| *usage == Use::Id) {
+        return;
+    }
+    let fits = |&at: &usize| taken[at].is_none() && sample[at].is_unique() && ends_like_id(&sample[at]);
+    if let Some(at) = (0..sample.len()).find(fits) {
+        taken[at] = Some((Use::Id, format!("its name ends like an id's; {}", sample[at].describe())));
+    }
+}
+
+fn ends_like_id(facts: &Facts) -> bool {
+    let last = facts.path.last().map(|name| name.to_ascii_lowercase()).unwrap_or_default();
+    last == "id" || last.ends_with("_id") || last.ends_with("uuid") || last.ends_with("_key")
+}
+
+/// The format of a column that may hold times.
+pub(crate) fn time_format(facts: &Facts) -> Option<TimeFormat> {
+    match facts.kind() {
+        Kind::Time(format) => Some(format),
+        Kind::Numeric => facts.epoch(),
+        _ => None,
+    }
+}
+
+/// The event time: by name, else the only column that can be one by its shape.
+fn take_time(sample: &[Facts], taken: &mut [Option<(Use, String)>]) {
+    let free = |at: &usize| taken[*at].is_none() && time_format(&sample[*at]).is_some();
+    let named =
+        TIME_NAMES.iter().find_map(|name| (0..sample.len()).filter(free).find(|&at| is_named(&sample[at], name)));
+    let shaped = || {
+        let all: Vec<usize> = (0..sample.len()).filter(free).collect();
+        (all.len() == 1).then(|| all[0])
+    };
+    let Some(at) = named.or_else(shaped) else { return };
+    let Some(format) = time_format(&sample[at]) else { return };
+    let how = if named.is_some() { "its name, and" } else { "the only column whose" };
+    taken[at] = Some((Use::Time(format), format!("{how} values are {}", format_name(format))));
+}
+
+/// A format of time, in words.
+pub(crate) fn format_name(format: TimeFormat) -> &'static str {
+    match format {
+        TimeFormat::Seconds => "seconds since 1970",
+        TimeFormat::Millis => "milliseconds since 1970",
+        TimeFormat::Micros => "microseconds since 1970",
+        TimeFormat::Nanos => "nanoseconds since 1970",
+        TimeFormat::Rfc3339 => "times",
+    }
+}
+
+/// A column that is taken, or else a feature, if it can be one.
+fn guess(facts: Facts, taken: Option<(Use, String)>) -> Guess {
+    let kind = facts.kind();
+    let (usage, reason) = taken.unwrap_or_else(|| match kind {
+        Kind::Numeric if facts.is_unique() && facts.is_whole() && ends_like_id(&facts) => {
+            (Use::Ignored, format!("an id by its name; {}", facts.describe()))
+        }
+        Kind::Categorical if facts.is_unique() && facts.n > 20 => {
+            (Use::Ignored, format!("texts that hardly repeat: {}", facts.describe()))
+        }
+        Kind::Numeric | Kind::Boolean | Kind::Categorical => (Use::Feature, facts.describe()),
+        Kind::Time(_) => (Use::Ignored, "a time, and not the event's".to_owned()),
+        Kind::Nested => (Use::Ignored, "lists and the like are not measured".to_owned()),
+        Kind::Empty => (Use::Ignored, "no value in the sample".to_owned()),
+    });
+    Guess { facts, kind, usage, reason }
+}
+
+/// What the model predicts, by its score and its labels.
+fn task(columns: &[Guess]) -> (Task, String) {
+    let find = |usage: Use| columns.iter().find(|guess| guess.usage == usage).map(|guess| &guess.facts);
+    let (score, classes) = (find(Use::Score), [find(Use::Predicted), find(Use::Label)]);
+    match score {
+        Some(score) if !score.is_within(0.0, 1.0) => {
+            (Task::Regression, format!("`{}` leaves the range from 0 to 1", score.name))
+        }
+        _ => {
+            let names = |facts: &&Facts| facts.n_distinct() > 2 || facts.kind() == Kind::Categorical;
+            let several = classes.into_iter().flatten().find(names);
+            several.map_or((Task::Binary, "scores from 0 to 1, and two classes".to_owned()), |facts| {
+                (Task::Multiclass, format!("`{}` names {} classes", facts.name, facts.n_distinct()))
+            })
+        }
+    }
+}

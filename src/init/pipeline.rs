@@ -1,0 +1,415 @@
+//! A pipeline file from files of somebody's data: every guess with its reason beside it.
+//!
+//! Predictions without an id cannot be joined or told apart from re-deliveries, so a file without ids becomes a source of
+//! feature events. A file without times cannot be cut into windows, which is an error.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use arrow::array::AsArray as _;
+
+use super::facts::{Facts, Kind};
+use super::guess::{Guess, Guesses, Use};
+use crate::error::{Error, Result};
+use crate::event::{Micros, SECOND};
+use crate::output::count;
+use crate::output::text::instant;
+use crate::plan::{Task, TimeFormat};
+use crate::table::{Table, Wanted, cells};
+
+/// Windows that a file should give at least.
+const WINDOWS_MIN: i64 = 24;
+/// Lengths of windows with their names in a pipeline, longest first.
+const WINDOWS: [(&str, i64); 10] = [
+    ("1d", 86_400),
+    ("12h", 43_200),
+    ("6h", 21_600),
+    ("1h", 3_600),
+    ("30m", 1_800),
+    ("15m", 900),
+    ("5m", 300),
+    ("1m", 60),
+    ("30s", 30),
+    ("10s", 10),
+];
+
+/// A pipeline file that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// The file.
+    pub text: String,
+    /// What was guessed and matters most, one line each.
+    pub summary: Vec<String>,
+}
+
+/// A source of the pipeline.
+struct Source {
+    table: Table,
+    guesses: Guesses,
+}
+
+/// What all rows of a file of predictions show.
+#[derive(Default)]
+struct Course {
+    rows: u64,
+    range: Option<(Micros, Micros)>,
+    /// How far a row is behind the latest one before it.
+    behind: Micros,
+    /// Versions in the order in which they come, with their rows.
+    versions: Vec<(String, u64)>,
+}
+
+/// Makes a pipeline of files: predictions or features, and outcomes if there are any.
+///
+/// # Errors
+/// When a file cannot be read, or none holds what a pipeline needs.
+pub fn draft(files: &[PathBuf]) -> Result<Draft> {
+    let mut sources = Vec::new();
+    for file in files {
+        for table in Table::open_all(file)? {
+            let guesses = Guesses::of(Facts::of(&table)?);
+            sources.push(Source { table, guesses });
+        }
+    }
+    let id = sources.iter().find_map(|source: &Source| source.find(Use::Id)).map(|guess| guess.facts.name.clone());
+    if let Some(id) = id {
+        sources.iter_mut().skip(1).for_each(|source| source.guesses.take_label(&id));
+    }
+    let (outcomes, traffic): (Vec<Source>, Vec<Source>) = sources.into_iter().partition(Source::is_outcome);
+    let traffic = traffic.first().ok_or_else(|| {
+        Error::user(format!("{} holds no predictions", names(files)))
+            .hint("name a file with what the model was asked and what it answered, besides any file of labels")
+    })?;
+    let course = traffic.course()?;
+    Ok(Writer { traffic, outcomes: outcomes.first(), course: &course, files }.draft())
+}
+
+fn names(files: &[PathBuf]) -> String {
+    files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+impl Source {
+    /// A label without version, score or features.
+    fn is_outcome(&self) -> bool {
+        let has = |usage: Use| self.guesses.find(|known| known == usage).is_some();
+        has(Use::Label) && has(Use::Id) && !has(Use::Score) && !has(Use::Version)
+    }
+
+    fn time(&self) -> Option<(&Guess, TimeFormat)> {
+        self.guesses.columns.iter().find_map(|guess| match guess.usage {
+            Use::Time(format) => Some((guess, format)),
+            _ => None,
+        })
+    }
+
+    fn find(&self, usage: Use) -> Option<&Guess> {
+        self.guesses.find(|known| known == usage)
+    }
+
+    /// Reads the times and versions of all rows.
+    fn course(&self) -> Result<Course> {
+        let at = |guess: &Guess| self.table.find(&guess.facts.name);
+        let (time, format) = self.time().and_then(|(guess, format)| Some((at(guess)?, format))).ok_or_else(|| {
+            Error::user(format!("{} has no column that tells when a prediction was made", self.table.path.display()))
+                .hint("add one (RFC 3339 texts, or seconds, ms, us or ns since 1970); `haldane report` compares files without")
+        })?;
+        let version = self.find(Use::Version).and_then(at);
+        let mut wanted = vec![Wanted { column: time, repeats: false }];
+        wanted.extend(version.map(|column| Wanted { column, repeats: true }));
+        let mut course = Course::default();
+        for chunk in self.table.chunks(&wanted)? {
+            let chunk = chunk?;
+            course.rows += chunk.rows as u64;
+            cells::times(&chunk.arrays[0], format).iter().flatten().for_each(|time| course.time(time));
+            if let Some(array) = chunk.arrays.get(1) {
+                course.take_versions(&cells::categories(array));
+            }
+        }
+        Ok(course)
+    }
+}
+
+impl Course {
+    fn time(&mut self, time: Micros) {
+        let (first, last) = self.range.unwrap_or((time, time));
+        self.behind = self.behind.max(last - time);
+        self.range = Some((first.min(time), last.max(time)));
+    }
+
+    fn take_versions(&mut self, array: &crate::batch::TextArray) {
+        let names = array.values().as_string::<i32>();
+        for key in (0..array.len()).filter_map(|row| array.key(row)) {
+            match self.versions.iter_mut().find(|(known, _)| known == names.value(key)) {
+                Some((_, n)) => *n += 1,
+                None => self.versions.push((names.value(key).to_owned(), 1)),
+            }
+        }
+    }
+
+    /// The length of a window, and of how many the file then has.
+    fn window(&self) -> (&'static str, i64) {
+        let span = self.range.map_or(0, |(first, last)| (last - first) / SECOND);
+        let fits =
+            WINDOWS.iter().find(|(_, seconds)| span / seconds >= WINDOWS_MIN).unwrap_or(&WINDOWS[WINDOWS.len() - 1]);
+        (fits.0, span / fits.1 + 1)
+    }
+}
+
+/// Puts it all into words.
+struct Writer<'a> {
+    traffic: &'a Source,
+    outcomes: Option<&'a Source>,
+    course: &'a Course,
+    files: &'a [PathBuf],
+}
+
+impl Writer<'_> {
+    fn draft(&self) -> Draft {
+        let is_features = self.traffic.find(Use::Id).is_none();
+        let mut text = format!(
+            "# Made by `haldane init` from {}. Every line is a guess, with its reason beside it: read them,\n\
+             # mend what is wrong, then `haldane check -c THIS` says what the pipeline does, and\n\
+             # `haldane replay -c THIS {}` replays the files.\n",
+            names(self.files),
+            names(self.files)
+        );
+        let name = self.files.first().and_then(|file| file.file_stem()).map(|stem| stem.to_string_lossy());
+        let _ = writeln!(text, "pipeline: {}", plain(name.as_deref().unwrap_or("pipeline")));
+        if !is_features {
+            let task = match self.traffic.guesses.task {
+                Task::Binary => "binary",
+                Task::Multiclass => "multiclass",
+                Task::Regression => "regression",
+            };
+            let _ = writeln!(text, "task: {task} # {}", self.traffic.guesses.task_reason);
+        }
+        text += "\nsources:\n";
+        self.traffic(is_features, &mut text);
+        self.outcomes(is_features, &mut text);
+        self.rest(is_features, &mut text);
+        Draft { text, summary: self.summary(is_features) }
+    }
+
+    fn traffic(&self, is_features: bool, text: &mut String) {
+        let source = self.traffic;
+        let kind = if is_features { "features" } else { "predictions" };
+        let _ = writeln!(text, "  {kind}:");
+        let _ = writeln!(text, "    topic: {} # the Kafka topic, once there is one", plain(&topic(source, kind)));
+        if is_features {
+            *text += "    # No column has a value of its own in every row, so rows have no id: they are taken as feature events,\n";
+            *text += "    # which need none, but have no labels and no answers.\n";
+        }
+        line(text, "event_time", &time(source), source.time().map(|(guess, _)| guess));
+        simple(text, source, &[("id", Use::Id)]);
+        if !is_features {
+            simple(text, source, &[("entity", Use::Entity)]);
+        }
+        simple(text, source, &[("model", Use::Model), ("version", Use::Version)]);
+        if source.find(Use::Version).is_none() {
+            *text += "    version: { constant: v1 } # no column looks like a version\n";
+        }
+        let segments: Vec<&Guess> = source.guesses.all(Use::Segment).collect();
+        if !segments.is_empty() {
+            *text += "    segments:\n";
+            segments.iter().for_each(|guess| entry(text, guess, &path(guess)));
+        }
+        if !is_features {
+            self.answers(text);
+        }
+        features(source, is_features, text);
+    }
+
+    fn answers(&self, text: &mut String) {
+        let source = self.traffic;
+        match source.find(Use::Score) {
+            Some(score) if source.guesses.task == Task::Regression => line(text, "score", &ranged(score), Some(score)),
+            Some(score) => line(text, "score", &path(score), Some(score)),
+            None => {
+                *text +=
+                    "    # score: PATH # no column looks like what the model answered; without it labels say nothing\n";
+            }
+        }
+        simple(text, source, &[("predicted_label", Use::Predicted)]);
+        if let Some(latency) = source.guesses.find(|usage| matches!(usage, Use::Latency(_)))
+            && let Use::Latency(unit) = latency.usage
+        {
+            line(text, "latency", &format!("{{ path: {}, unit: {unit} }}", path(latency)), Some(latency));
+        }
+        simple(text, source, &[("status", Use::Status), ("error", Use::Failed)]);
+        if self.outcomes.is_none() && source.find(Use::Score).is_some() {
+            simple(text, source, &[("label", Use::Label)]);
+        }
+    }
+
+    fn outcomes(&self, is_features: bool, text: &mut String) {
+        let has_score = self.traffic.find(Use::Score).is_some();
+        let Some(outcomes) = self.outcomes.filter(|_| !is_features && has_score) else { return };
+        let _ = writeln!(text, "\n  outcomes:\n    topic: {}", plain(&topic(outcomes, "outcomes")));
+        if let Some((guess, _)) = outcomes.time() {
+            line(text, "event_time", &time(outcomes), Some(guess));
+        }
+        simple(text, outcomes, &[("id", Use::Id), ("model", Use::Model), ("label", Use::Label)]);
+    }
+
+    fn rest(&self, is_features: bool, text: &mut String) {
+        let ignored =
+            self.traffic.guesses.columns.iter().filter(|guess| matches!(guess.usage, Use::Ignored | Use::Arrival));
+        let ignored: Vec<&Guess> = ignored.collect();
+        if !ignored.is_empty() {
+            *text += "\n# Columns that are not used:\n";
+            for guess in ignored {
+                let why = if guess.usage == Use::Arrival {
+                    "arrival time; replays find it by its name"
+                } else {
+                    guess.reason.as_str()
+                };
+                let _ = writeln!(text, "#   {}: {why}", guess.facts.name);
+            }
+        }
+        let course = self.course;
+        let baseline = course.versions.first().map_or("v1", |(name, _)| name.as_str());
+        let seen: Vec<String> =
+            course.versions.iter().map(|(name, n)| format!("{name} ({} rows)", count(*n))).collect();
+        let why = if seen.is_empty() {
+            "the constant above".to_owned()
+        } else {
+            format!("seen first; versions: {}", seen.join(", "))
+        };
+        let _ = writeln!(
+            text,
+            "\n# Other versions are compared with this one, in the same windows.\nrollout: {{ baseline: {} }} # {why}",
+            scalar(baseline)
+        );
+        let (size, windows) = course.window();
+        let span = course
+            .range
+            .map_or_else(String::new, |(first, last)| format!(", from {} to {}", instant(first), instant(last)));
+        let lateness = course.behind / SECOND + 30;
+        let _ = writeln!(
+            text,
+            "\n# {windows} windows{span}; rows are up to {} s behind the latest one before them.",
+            course.behind / SECOND
+        );
+        let _ = writeln!(text, "windows: {{ size: {size}, lateness: {lateness}s }}");
+        let has_labels = self.outcomes.is_some() || self.traffic.find(Use::Label).is_some();
+        if has_labels && !is_features && self.traffic.find(Use::Score).is_some() {
+            *text += "\n# How long labels are waited for: an hour for the first verdict, a week for the last, unless said otherwise.\nlabels: {}\n";
+        }
+        *text += "\n# What things should be like, from data known to be good; make it with `haldane baseline build -c THIS FILE`:\n";
+        *text += "# reference: reference.json\n";
+    }
+
+    fn summary(&self, is_features: bool) -> Vec<String> {
+        let source = self.traffic;
+        let mut lines = vec![format!(
+            "{} rows of {}, {} columns",
+            count(self.course.rows),
+            if is_features { "features" } else { "predictions" },
+            source.table.columns.len()
+        )];
+        for guess in source.guesses.columns.iter().filter(|guess| !matches!(guess.usage, Use::Feature | Use::Ignored)) {
+            lines.push(format!("{}: {}", guess.facts.name, guess.reason));
+        }
+        lines
+    }
+}
+
+/// Features by kind, each with what was seen of it.
+fn features(source: &Source, with_score: bool, text: &mut String) {
+    let extra = |guess: &&Guess| {
+        with_score && matches!(guess.usage, Use::Score | Use::Latency(_)) && guess.kind == Kind::Numeric
+    };
+    let of = |kind: Kind| -> Vec<&Guess> {
+        let all = source.guesses.columns.iter();
+        all.filter(|guess| guess.kind == kind && (guess.usage == Use::Feature || extra(guess))).collect()
+    };
+    let (numeric, categorical, boolean) = (of(Kind::Numeric), of(Kind::Categorical), of(Kind::Boolean));
+    if numeric.len() + categorical.len() + boolean.len() == 0 {
+        return;
+    }
+    *text += "    features:\n";
+    for (name, columns, is_numeric) in
+        [("numeric", numeric, true), ("categorical", categorical, false), ("boolean", boolean, false)]
+    {
+        if !columns.is_empty() {
+            let _ = writeln!(text, "      {name}:");
+            for guess in columns {
+                *text += "  ";
+                entry(text, guess, &if is_numeric { ranged(guess) } else { path(guess) });
+            }
+        }
+    }
+}
+
+/// Lines of fields that are a path and no more.
+fn simple(text: &mut String, source: &Source, fields: &[(&str, Use)]) {
+    for (key, usage) in fields {
+        if let Some(guess) = source.find(*usage) {
+            line(text, key, &path(guess), Some(guess));
+        }
+    }
+}
+
+fn line(text: &mut String, key: &str, value: &str, guess: Option<&Guess>) {
+    let why = guess.map_or_else(String::new, |guess| format!(" # {}", one_line(&guess.reason)));
+    let _ = writeln!(text, "    {key}: {value}{why}");
+}
+
+/// A named entry of a mapping.
+fn entry(text: &mut String, guess: &Guess, value: &str) {
+    let name = guess.facts.path.last().map_or(guess.facts.name.as_str(), String::as_str);
+    let _ = writeln!(text, "      {}: {value} # {}", scalar(name), one_line(&guess.reason));
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(160).collect()
+}
+
+fn path(guess: &Guess) -> String {
+    scalar(&guess.facts.name)
+}
+
+/// A numeric column with the range that was seen.
+fn ranged(guess: &Guess) -> String {
+    let (low, high) = guess.facts.range.unwrap_or((0.0, 1.0));
+    let (low, high) = if low < high { (low, high) } else { (low - 0.5, high + 0.5) };
+    format!("{{ path: {}, range: [{low:?}, {high:?}] }}", path(guess))
+}
+
+fn time(source: &Source) -> String {
+    let Some((guess, format)) = source.time() else { return String::new() };
+    let unit = match format {
+        TimeFormat::Seconds => "s",
+        TimeFormat::Millis => "ms",
+        TimeFormat::Micros => "us",
+        TimeFormat::Nanos => "ns",
+        TimeFormat::Rfc3339 => return path(guess),
+    };
+    format!("{{ path: {}, unit: {unit} }}", path(guess))
+}
+
+/// The topic of a source: the file's own, or one after the file.
+fn topic(source: &Source, kind: &str) -> String {
+    source.table.topic.clone().unwrap_or_else(|| {
+        let stem = Path::new(&*source.table.path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        stem.map_or_else(|| kind.to_owned(), |stem| if stem.contains(kind) { stem } else { format!("{stem}.{kind}") })
+    })
+}
+
+/// A name with nothing that topics and pipelines do not allow.
+fn plain(name: &str) -> String {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
+    let plain: String = name.chars().map(|letter| if fits(letter) { letter } else { '-' }).collect();
+    scalar(&plain)
+}
+
+/// A YAML scalar that is read back as this text.
+fn scalar(text: &str) -> String {
+    let starts = text.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_');
+    let fits = text.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.' | '-'));
+    let is_word = matches!(
+        text.to_ascii_lowercase().as_str(),
+        "true" | "false" | "yes" | "no" | "null" | "on" | "off" | "y" | "n"
+    );
+    if starts && fits && !is_word { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+}

@@ -1,0 +1,125 @@
+//! `ece(score, label)`, `auc(score, label)` and their like: metrics of labelled predictions, as aggregates over raw rows.
+//!
+//! Of two classes the score is the probability of the positive one, and the answer is positive from 0.5 on; of a quantity it
+//! is the prediction. Rows without a score or a label are passed over.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray as _};
+use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
+use datafusion::common::ScalarValue;
+use datafusion::error::Result;
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Signature, Volatility};
+
+use super::{Aggregate, STATE, number, unfit};
+use crate::baseline::cut;
+use crate::metric::{self, Context, Metric, Reads, Side};
+use crate::plan::{QualityPlan, Task};
+use crate::summary::Quality;
+use crate::summary::quality::Labelled;
+
+/// Bins of a reliability table, of equal width.
+const BINS: u16 = 10;
+/// Fine bins of the score.
+const FINE_BINS: u16 = 1040;
+/// From here on the answer is positive.
+const THRESHOLD: f64 = 0.5;
+
+/// The function of a metric.
+pub(super) fn function(metric: &'static dyn Metric) -> Aggregate {
+    Aggregate::from(Labels { name: metric.spec().name, signature: Signature::any(2, Volatility::Immutable) })
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Labels {
+    name: &'static str,
+    signature: Signature,
+}
+
+impl AggregateUDFImpl for Labels {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Float64)
+    }
+
+    fn accumulator(&self, _: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        let metric = metric::find(self.name).expect("functions are made of metrics");
+        let plan = plan(metric.spec().reads);
+        let quality = Quality::new(&plan);
+        Ok(Box::new(Judging { metric, plan, quality }))
+    }
+
+    fn state_fields(&self, _: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
+        Ok(vec![Arc::new(Field::new("labels", STATE, true))])
+    }
+}
+
+fn plan(reads: Reads) -> QualityPlan {
+    let task = if reads == Reads::Regression { Task::Regression } else { Task::Binary };
+    QualityPlan {
+        task,
+        width_bins: vec![BINS],
+        score_edges: cut::equal_width(0.0, 1.0, FINE_BINS).edges,
+        threshold: THRESHOLD,
+        wait: 0,
+        horizon: 0,
+        pending_max: 0,
+        sample: 1.0,
+    }
+}
+
+#[derive(Debug)]
+struct Judging {
+    metric: &'static dyn Metric,
+    plan: QualityPlan,
+    quality: Quality,
+}
+
+impl Accumulator for Judging {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        let numbers = |column: &ArrayRef| arrow::compute::cast(column, &DataType::Float64);
+        let (scores, labels) = (numbers(&values[0])?, numbers(&values[1])?);
+        let (scores, labels) = (scores.as_primitive::<Float64Type>(), labels.as_primitive::<Float64Type>());
+        for (score, label) in scores.iter().zip(labels).filter_map(|(score, label)| score.zip(label)) {
+            let probable = self.plan.task == Task::Regression || (0.0..=1.0).contains(&score);
+            if !probable || !score.is_finite() || !label.is_finite() {
+                let name = self.metric.spec().name;
+                return Err(unfit(format!("{name}(score, label): {score} and {label} are no score and label")));
+            }
+            let row = Labelled { score, label, predicted: score >= THRESHOLD, entity: None };
+            self.quality.update(&self.plan, row);
+        }
+        Ok(())
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        for bytes in states[0].as_binary::<i32>().iter().flatten() {
+            let other = postcard::from_bytes(bytes).map_err(|error| unfit(error.to_string()))?;
+            self.quality.merge(&other);
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let (compat, quality) = (&[], Some(&self.plan));
+        let context = Context { cut: None, known: &[], window: 1, bins: 10, compat, quality };
+        Ok(ScalarValue::Float64(number(&self.metric.read(Side::Quality(&self.quality), None, &context))))
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        let bytes = postcard::to_stdvec(&self.quality).map_err(|error| unfit(error.to_string()))?;
+        Ok(vec![ScalarValue::Binary(Some(bytes))])
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + usize::from(FINE_BINS) * 48
+    }
+}

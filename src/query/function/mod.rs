@@ -1,0 +1,89 @@
+//! Functions of SQL that are the engine's own metrics. Their list is [`METRICS`].
+//!
+//! - `psi(current, baseline)` and every other distance, over two histograms: the `histogram` column of `panes`, merged by
+//!   `hist_merge`, or plain lists of counts.
+//! - `drift_psi(value, is_current)` and every other comparison, an aggregate over raw rows: those where the second argument is
+//!   true are held against the others, which are cut as a reference is.
+//! - `ece(score, label)` and every other metric of labelled predictions, an aggregate over raw rows.
+//! - `hist_merge(histogram)`, an aggregate; `latency_quantile(latency, q)`.
+
+mod compare;
+mod drift;
+mod field;
+mod labels;
+mod latency;
+mod merge;
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use datafusion::prelude::SessionContext;
+
+use crate::metric::{METRICS, Metric, Reading, Reads, Value};
+
+/// Adds every function to a session.
+pub(super) fn register(context: &mut SessionContext) {
+    let planner = datafusion::execution::FunctionRegistry::register_expr_planner(context, Arc::new(field::FieldAccess));
+    planner.expect("a session takes any planner");
+    let scalars = compared().map(compare::function).chain([latency::function()]);
+    scalars.for_each(|function| context.register_udf(function));
+    let aggregates = drifting().map(drift::function).chain(labelled().map(labels::function)).chain([merge::function()]);
+    aggregates.for_each(|function| context.register_udaf(function));
+}
+
+/// Names of the functions, for help.
+#[must_use]
+pub fn names() -> [(&'static str, Vec<String>); 3] {
+    let of = |metrics: Vec<&'static dyn Metric>, prefix: &str| {
+        metrics.iter().map(|metric| format!("{prefix}{}", metric.spec().name)).collect()
+    };
+    [
+        ("over two histograms (current, baseline)", of(compared().collect(), "")),
+        ("aggregates over rows (value, is_current)", of(drifting().collect(), "drift_")),
+        ("aggregates over rows (score, label)", of(labelled().collect(), "")),
+    ]
+}
+
+/// Metrics that need more of a histogram than its counts.
+const OF_MOMENTS: [&str; 2] = ["mean_shift", "std_ratio"];
+
+fn drifting() -> impl Iterator<Item = &'static dyn Metric> {
+    METRICS.iter().copied().filter(|metric| metric.spec().needs_baseline)
+}
+
+fn compared() -> impl Iterator<Item = &'static dyn Metric> {
+    drifting().filter(|metric| !OF_MOMENTS.contains(&metric.spec().name))
+}
+
+fn labelled() -> impl Iterator<Item = &'static dyn Metric> {
+    let labels = |reads: Reads| matches!(reads, Reads::Classification | Reads::Binary | Reads::Regression);
+    METRICS.iter().copied().filter(move |metric| labels(metric.spec().reads))
+}
+
+/// The number of haldane's own convention; too little data is no number.
+fn number(readings: &[Reading]) -> Option<f64> {
+    match readings.first()?.value {
+        Value::Number(number) => Some(number),
+        Value::Insufficient { .. } | Value::Undefined => None,
+    }
+}
+
+/// A mistake in a call.
+fn wrong(message: impl Into<String>) -> DataFusionError {
+    DataFusionError::Plan(message.into())
+}
+
+/// Something that cannot be worked with, found while the query runs.
+fn unfit(message: impl Into<String>) -> DataFusionError {
+    DataFusionError::Execution(message.into())
+}
+
+/// The type of summaries that travel between threads.
+const STATE: DataType = DataType::Binary;
+
+/// A function of rows or groups.
+type Scalar = ScalarUDF;
+/// A function of many rows.
+type Aggregate = AggregateUDF;

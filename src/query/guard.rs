@@ -1,0 +1,86 @@
+//! What may be asked: one statement that reads, of a size that can be planned.
+
+use datafusion::execution::session_state::SessionState;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast;
+
+use crate::error::{Error, Result};
+
+/// The longest query in bytes.
+const TEXT_MAX: usize = 100_000;
+/// The most operators and joins of a query. Each may be a level of its plan, and levels are walked by recursion.
+const STEPS_MAX: usize = 500;
+/// What makes a level of a plan without a bracket.
+const STEPS: [&str; 14] =
+    ["AND", "OR", "NOT", "UNION", "EXCEPT", "INTERSECT", "JOIN", "IS", "LIKE", "BETWEEN", "IN", "CASE", "CAST", "WITH"];
+
+/// The statement of a query.
+///
+/// # Errors
+/// When it is not SQL, is more than one statement, does more than read, or is beyond all measure.
+pub(super) fn statement(state: &SessionState, sql: &str) -> Result<Statement> {
+    let size = steps(sql);
+    if sql.len() > TEXT_MAX || size > STEPS_MAX {
+        return Err(Error::user(format!("the query is too large: {} bytes, {size} operators and joins", sql.len()))
+            .hint(format!("at most {TEXT_MAX} bytes and {STEPS_MAX} operators and joins")));
+    }
+    if sql.trim().trim_end_matches(';').is_empty() {
+        return Err(Error::user("there is no query").hint("for example: SELECT * FROM windows LIMIT 10"));
+    }
+    let dialect = state.config_options().sql_parser.dialect;
+    let statement = state.sql_to_statement(sql, &dialect).map_err(|error| {
+        Error::user("this is not a query")
+            .because(error)
+            .hint("one statement of SQL; `haldane sql --help` has examples")
+    })?;
+    match refused(&statement) {
+        None => Ok(statement),
+        Some(what) => Err(Error::user(format!("{what} is refused: queries only read"))
+            .hint("SELECT, WITH, VALUES, EXPLAIN, SHOW TABLES, SHOW FUNCTIONS and DESCRIBE are answered")),
+    }
+}
+
+/// About how many levels a plan can have beside its brackets, which the parser counts.
+fn steps(sql: &str) -> usize {
+    let words = sql.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let words = words.filter(|word| STEPS.iter().any(|step| step.eq_ignore_ascii_case(word))).count();
+    let signs = sql.bytes().zip(sql.bytes().skip(1).chain([b' ']));
+    words + signs.filter(|&(sign, next)| b"+-*/%|&^=<>".contains(&sign) && sign != next).count()
+}
+
+/// What a statement would do besides reading.
+fn refused(statement: &Statement) -> Option<String> {
+    match statement {
+        Statement::Statement(statement) => refused_sql(statement),
+        Statement::Explain(explain) => refused(&explain.statement),
+        Statement::CreateExternalTable(_) => Some("CREATE EXTERNAL TABLE".to_owned()),
+        Statement::CopyTo(_) => Some("COPY".to_owned()),
+        Statement::Reset(_) => Some("RESET".to_owned()),
+    }
+}
+
+fn refused_sql(statement: &ast::Statement) -> Option<String> {
+    match statement {
+        ast::Statement::Query(query) => refused_body(&query.body),
+        ast::Statement::ShowTables { .. }
+        | ast::Statement::ShowFunctions { .. }
+        | ast::Statement::ShowColumns { .. }
+        | ast::Statement::ExplainTable { .. } => None,
+        ast::Statement::Explain { statement, .. } => refused_sql(statement),
+        other => Some(first_word(&other.to_string())),
+    }
+}
+
+fn refused_body(body: &ast::SetExpr) -> Option<String> {
+    match body {
+        ast::SetExpr::Insert(change) | ast::SetExpr::Update(change) | ast::SetExpr::Delete(change) => {
+            Some(first_word(&change.to_string()))
+        }
+        ast::SetExpr::Select(select) if select.into.is_some() => Some("SELECT INTO".to_owned()),
+        _ => None,
+    }
+}
+
+fn first_word(statement: &str) -> String {
+    statement.split_whitespace().next().unwrap_or("a statement").to_uppercase()
+}

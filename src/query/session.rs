@@ -1,0 +1,231 @@
+//! One query: which tables it means, within which bounds it runs, and what went wrong.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use datafusion::common::TableReference;
+use datafusion::error::DataFusionError;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::physical_plan::execute_stream;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
+use futures_util::StreamExt as _;
+
+use super::stored::Stored;
+use super::{Answer, file, function, guard};
+use crate::config::nearest;
+use crate::error::{Error, Result};
+use crate::store::{Store, Table};
+
+/// Where the store is registered among object stores; no user sees it.
+const STORE_URL: &str = "store://haldane";
+
+/// Within which bounds a query runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes that all queries together may hold.
+    pub memory: usize,
+    /// How long one may take.
+    pub time: Duration,
+    /// Rows of an answer; the rest is left out, and this is said.
+    pub rows: usize,
+    /// Threads.
+    pub threads: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { memory: 512 << 20, time: Duration::from_secs(30), rows: 10_000, threads: 2 }
+    }
+}
+
+/// What queries may read.
+#[derive(Debug)]
+pub struct Session {
+    limits: Limits,
+    runtime: Arc<RuntimeEnv>,
+    store: Option<Store>,
+    /// Files with names of their own.
+    files: BTreeMap<String, PathBuf>,
+    /// Whether a query may name a file by its path.
+    by_path: bool,
+}
+
+impl Session {
+    /// Nothing to read yet.
+    ///
+    /// What does not fit into memory is not put aside on disk: a query that needs more is told so.
+    ///
+    /// # Errors
+    /// When the memory cannot be set apart.
+    pub fn new(limits: Limits) -> Result<Self> {
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(GreedyMemoryPool::new(limits.memory)))
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+            .build_arc()
+            .map_err(|error| Error::internal("cannot start answering queries").because(error))?;
+        Ok(Self { limits, runtime, store: None, files: BTreeMap::new(), by_path: false })
+    }
+
+    /// Lets queries read the tables of a store.
+    #[must_use]
+    pub fn with_store(mut self, store: Store) -> Self {
+        let url = ObjectStoreUrl::parse(STORE_URL).expect("a URL");
+        self.runtime.register_object_store(url.as_ref(), Arc::clone(store.place().objects()));
+        self.store = Some(store);
+        self
+    }
+
+    /// Lets queries read a file under a name.
+    #[must_use]
+    pub fn with_file(mut self, name: &str, path: PathBuf) -> Self {
+        self.files.insert(name.to_owned(), path);
+        self
+    }
+
+    /// Lets queries read any file by its path.
+    #[must_use]
+    pub fn with_paths(mut self) -> Self {
+        self.by_path = true;
+        self
+    }
+
+    /// The bounds.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Answers a query.
+    ///
+    /// # Errors
+    /// When it is none, does more than read, names what is not there, exceeds a bound other than the rows', or fails.
+    pub async fn answer(&self, sql: &str) -> Result<Answer> {
+        let context = self.context().await?;
+        let statement = guard::statement(&context.state(), sql)?;
+        self.find_tables(&context, &statement).await?;
+        self.run(&context, statement).await
+    }
+
+    async fn run(&self, context: &SessionContext, statement: Statement) -> Result<Answer> {
+        let state = context.state();
+        let plan = state.statement_to_plan(statement).await.map_err(explained)?;
+        let reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        reads.verify_plan(&plan).map_err(|error| Error::user("queries only read").because(error))?;
+        let frame = context.execute_logical_plan(plan).await.map_err(explained)?;
+        let (plan, task) = (frame.create_physical_plan().await.map_err(explained)?, context.task_ctx());
+        let mut stream = execute_stream(plan, task).map_err(explained)?;
+        let mut answer = Answer { schema: stream.schema(), batches: Vec::new(), truncated: false };
+        let (mut rows, mut bytes) = (0, 0);
+        while let Some(batch) = stream.next().await {
+            let batch: RecordBatch = batch.map_err(explained)?;
+            let room = self.limits.rows - rows;
+            answer.truncated = batch.num_rows() > room;
+            let batch = batch.slice(0, batch.num_rows().min(room));
+            (rows, bytes) = (rows + batch.num_rows(), bytes + batch.get_array_memory_size());
+            if bytes > self.limits.memory {
+                return Err(too_large());
+            }
+            answer.batches.push(batch);
+            if answer.truncated {
+                break;
+            }
+        }
+        Ok(answer)
+    }
+
+    /// A fresh session over the store as it is now.
+    async fn context(&self) -> Result<SessionContext> {
+        let mut config = SessionConfig::new().with_information_schema(true).with_target_partitions(self.limits.threads);
+        config.options_mut().execution.parquet.pushdown_filters = true;
+        let mut context = SessionContext::new_with_config_rt(config, Arc::clone(&self.runtime));
+        function::register(&mut context);
+        let Some(store) = &self.store else { return Ok(context) };
+        let url = ObjectStoreUrl::parse(STORE_URL).expect("a URL");
+        let files = store.files_now().await?;
+        for table in Table::ALL {
+            let of_table = files.iter().filter(|file| file.table == table);
+            let placed = of_table.map(|file| (file.clone(), store.place().path(&file.path))).collect();
+            let stored = Arc::new(Stored::new(table, url.clone(), placed));
+            let registered = context.register_table(TableReference::bare(table.name()), stored);
+            registered.map_err(|error| Error::internal("a table that cannot be registered").because(error))?;
+        }
+        Ok(context)
+    }
+
+    /// Opens the files that a query means; refuses what is not there.
+    async fn find_tables(&self, context: &SessionContext, statement: &Statement) -> Result<()> {
+        let meant = context.state().resolve_table_references(statement).map_err(explained)?;
+        for table in meant {
+            let known = context.table_exist(table.clone()).map_err(explained)?;
+            if known || table.schema() == Some("information_schema") {
+                continue;
+            }
+            let name = written(&table);
+            let path = self.files.get(&name).cloned();
+            let Some(path) = path.or_else(|| (self.by_path && file::is_path(&name)).then(|| PathBuf::from(&name)))
+            else {
+                return Err(self.missing(&name));
+            };
+            let opened = file::open(context, &path).await?;
+            context.register_table(table, opened).map_err(explained)?;
+        }
+        Ok(())
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        let tables = Table::ALL.iter().filter(|_| self.store.is_some()).map(|table| table.name());
+        let known: Vec<&str> = tables.chain(self.files.keys().map(String::as_str)).collect();
+        let hint = match nearest(name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if known.is_empty() => "name a store with --store, or a file: SELECT * FROM 'file.parquet'".to_owned(),
+            None => format!("there are: {}", known.join(", ")),
+        };
+        Error::user(format!("there is no table `{name}`")).hint(hint)
+    }
+}
+
+/// A table's name as the query has it.
+fn written(table: &TableReference) -> String {
+    let parts = [table.catalog(), table.schema(), Some(table.table())];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(".")
+}
+
+fn too_large() -> Error {
+    Error::user("the answer does not fit into memory").hint("ask for fewer rows or columns, or aggregate them")
+}
+
+/// What a failure means to whoever asked.
+#[expect(clippy::needless_pass_by_value, reason = "errors are mapped as they come")]
+pub(super) fn explained(error: DataFusionError) -> Error {
+    let root = error.find_root();
+    let (said, hint) = match root {
+        DataFusionError::ResourcesExhausted(_) => {
+            let why = "the query needs more memory than queries have";
+            return Error::user(why)
+                .because(root.strip_backtrace())
+                .hint("narrow it: fewer days, columns or joined rows");
+        }
+        DataFusionError::ParquetError(_) | DataFusionError::ArrowError(..) | DataFusionError::External(_) => {
+            ("the data cannot be read", "a damaged file can be found with `haldane store status --verify`")
+        }
+        DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) => {
+            let said = root.strip_backtrace();
+            return Error::external("the data cannot be read")
+                .because(said)
+                .hint("check that the file is there, whole");
+        }
+        DataFusionError::Internal(_) => return Error::internal("the query failed").because(root.strip_backtrace()),
+        _ => {
+            ("the query cannot be answered", "DESCRIBE a table to see its columns, SHOW FUNCTIONS to see what there is")
+        }
+    };
+    Error::user(said).because(root.strip_backtrace()).hint(hint)
+}

@@ -1,0 +1,171 @@
+//! A table of a store as `DataFusion` sees it: the files that the manifests name, with the day of each as a column.
+//!
+//! Which files a query needs is decided by what the manifests say of them (day, model, times), before one is opened.
+
+#[expect(clippy::disallowed_types, reason = "a trait of DataFusion's asks for it; it is not read")]
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Date32Array, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Field, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::pruning::PruningStatistics;
+use datafusion::common::{Column, DFSchema, ScalarValue};
+use datafusion::datasource::TableType;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::error::Result;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use datafusion::physical_plan::ExecutionPlan;
+use object_store::path::Path;
+
+use crate::store::{StoredFile, Table};
+
+/// Name of the column that holds the day.
+const DATE: &str = "date";
+
+/// A table of a store.
+#[derive(Debug)]
+pub(super) struct Stored {
+    table: Table,
+    url: ObjectStoreUrl,
+    /// Files with their places in the object store.
+    files: Vec<(StoredFile, Path)>,
+    layout: TableSchema,
+}
+
+impl Stored {
+    /// The table over its files, in the object store that is registered under `url`.
+    pub(super) fn new(table: Table, url: ObjectStoreUrl, files: Vec<(StoredFile, Path)>) -> Self {
+        let day = Arc::new(Field::new(DATE, DataType::Date32, false));
+        let layout = TableSchema::builder(table.schema()).with_table_partition_cols(vec![day]).build();
+        Self { table, url, files, layout }
+    }
+
+    /// The files that may hold rows for which the predicate is true.
+    fn needed(&self, predicate: Option<&Arc<dyn PhysicalExpr>>) -> Result<Vec<PartitionedFile>> {
+        let all = || self.files.iter().map(partitioned);
+        let Some(predicate) = predicate else { return Ok(all().collect()) };
+        let pruning =
+            PruningPredicateBuilder::new().with_file_schema(self.schema()).try_build(Arc::clone(predicate))?;
+        let kept = pruning.prune(self)?;
+        Ok(all().zip(kept).filter_map(|(file, kept)| kept.then_some(file)).collect())
+    }
+}
+
+fn partitioned((file, location): &(StoredFile, Path)) -> PartitionedFile {
+    let mut partitioned = PartitionedFile::new("", file.bytes);
+    partitioned.object_meta.location = location.clone();
+    partitioned.partition_values = vec![ScalarValue::Date32(day(&file.date))];
+    partitioned
+}
+
+/// Days since 1970 of `YYYY-MM-DD`.
+fn day(date: &str) -> Option<i32> {
+    arrow::compute::cast(&StringArray::from(vec![date]), &DataType::Date32)
+        .ok()
+        .and_then(|days| Some(days.as_any().downcast_ref::<Date32Array>()?.value(0)))
+}
+
+/// Deals files out to threads, so that each reads about as many bytes.
+fn dealt(mut files: Vec<PartitionedFile>, n: usize) -> Vec<FileGroup> {
+    files.sort_by(|a, b| {
+        (b.object_meta.size, &a.object_meta.location).cmp(&(a.object_meta.size, &b.object_meta.location))
+    });
+    let n = n.clamp(1, files.len().max(1));
+    let mut hands: Vec<Vec<PartitionedFile>> = vec![Vec::new(); n];
+    for (place, file) in files.into_iter().enumerate() {
+        let turn = place % (2 * n);
+        hands[if turn < n { turn } else { 2 * n - 1 - turn }].push(file);
+    }
+    hands.into_iter().map(FileGroup::new).collect()
+}
+
+#[async_trait]
+impl TableProvider for Stored {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.layout.table_schema())
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = DFSchema::try_from(self.schema())?;
+        let predicate = conjunction(filters.to_vec());
+        let predicate = predicate.map(|expr| state.create_physical_expr(expr, &schema)).transpose()?;
+        let files = self.needed(predicate.as_ref())?;
+        let mut source = ParquetSource::new(self.layout.clone());
+        if let Some(predicate) = predicate {
+            source = source.with_predicate(predicate);
+        }
+        let config = FileScanConfigBuilder::new(self.url.clone(), Arc::new(source))
+            .with_file_groups(dealt(files, state.config().target_partitions()))
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+}
+
+/// What the manifests know of each file.
+impl PruningStatistics for Stored {
+    fn min_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.bound(column, |file| file.from)
+    }
+
+    fn max_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.bound(column, |file| file.to)
+    }
+
+    fn num_containers(&self) -> usize {
+        self.files.len()
+    }
+
+    fn null_counts(&self, _: &Column) -> Option<ArrayRef> {
+        None
+    }
+
+    fn row_counts(&self) -> Option<ArrayRef> {
+        None
+    }
+
+    #[expect(clippy::disallowed_types, reason = "a trait of `DataFusion`'s asks for it; it is not read")]
+    fn contained(&self, _: &Column, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+        None
+    }
+}
+
+impl Stored {
+    fn bound(&self, column: &Column, time: impl Fn(&StoredFile) -> i64) -> Option<ArrayRef> {
+        let files = self.files.iter().map(|(file, _)| file);
+        let (first, last) = self.table.times();
+        match column.name.as_str() {
+            DATE => Some(Arc::new(files.map(|file| day(&file.date)).collect::<Date32Array>())),
+            "model" => Some(Arc::new(StringArray::from_iter_values(files.map(|file| &file.model)))),
+            name if name == first || name == last => {
+                let times = TimestampMicrosecondArray::from_iter_values(files.map(time));
+                Some(Arc::new(times.with_timezone("UTC")))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! How requests were answered and whether answers were right, on both sides and by period.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{Array as _, ArrayRef, Float64Array, StringArray, UInt64Array};
+
+use super::layout::{Layout, Place, find};
+use super::rows::{NONE, Reader, Rows};
+use crate::error::{Error, Result};
+use crate::event::stable_hash;
+use crate::init::facts::Facts;
+use crate::init::guess::{Guesses, Use};
+use crate::plan::{QualityPlan, Role, Task};
+use crate::summary::quality::Labelled;
+use crate::summary::{Quality, Rates};
+use crate::table::{Table, Wanted, cells};
+
+/// Labels by the hash of their prediction's id; the first of several stands.
+pub(crate) type Labels = BTreeMap<u64, String>;
+
+/// Answers of one side.
+#[derive(Debug)]
+pub(crate) struct Answers {
+    pub(crate) rates: Rates,
+    pub(crate) quality: Option<Quality>,
+    /// By period: counts, and labelled predictions.
+    pub(crate) periods: Vec<(Rates, Option<Quality>)>,
+    /// Labels that are none of this task.
+    pub(crate) strange: u64,
+}
+
+/// The labels in files of outcomes. `plan` names their columns, else they are guessed.
+pub(crate) fn labels(tables: &[Table], plan: Option<&crate::plan::Plan>) -> Result<Labels> {
+    let mut labels = Labels::new();
+    for table in tables {
+        let (id, label) = places(table, plan)?;
+        let wanted = [Wanted { column: id, repeats: false }, Wanted { column: label, repeats: false }];
+        for chunk in table.chunks(&wanted)? {
+            let chunk = chunk?;
+            let (ids, texts) = (cells::texts(&chunk.arrays[0]), cells::texts(&chunk.arrays[1]));
+            for (id, label) in ids.iter().zip(&texts) {
+                if let (Some(id), Some(label)) = (id, label) {
+                    labels.entry(stable_hash(id.as_bytes())).or_insert_with(|| label.to_owned());
+                }
+            }
+        }
+    }
+    Ok(labels)
+}
+
+/// Where a file of outcomes has its ids and its labels.
+fn places(table: &Table, plan: Option<&crate::plan::Plan>) -> Result<(usize, usize)> {
+    use crate::event::EventKind::Outcome;
+    let source = plan.and_then(|plan| plan.sources.iter().find(|source| source.kind == Outcome));
+    let said = source.and_then(|source| {
+        let id = find(table, source.mapping.id.as_ref()?, "prediction_id")?;
+        Some((id, find(table, source.mapping.label.as_ref()?, "label")?))
+    });
+    let guessed = || -> Result<Option<(usize, usize)>> {
+        let guesses = Guesses::of(Facts::of(table)?);
+        let at = |usage: Use| guesses.find(|known| known == usage).and_then(|guess| table.find(&guess.facts.name));
+        Ok(at(Use::Id).zip(at(Use::Label)))
+    };
+    said.map_or_else(guessed, |said| Ok(Some(said)))?.ok_or_else(|| {
+        Error::user(format!("{} has no columns for the id and the label", table.path.display()))
+            .hint("name them `prediction_id` and `label`, or in a pipeline file given with --config")
+    })
+}
+
+/// The quality plan of a comparison.
+pub(crate) fn plan(layout: &Layout, score_edges: crate::kernel::bin::Edges) -> QualityPlan {
+    QualityPlan {
+        task: layout.task,
+        width_bins: vec![10, 15],
+        score_edges,
+        threshold: layout.threshold,
+        wait: 0,
+        horizon: 0,
+        pending_max: usize::MAX,
+        sample: 1.0,
+    }
+}
+
+/// What one pass over a file needs.
+pub(crate) struct Pass<'a> {
+    pub(crate) reader: Reader<'a>,
+    pub(crate) rows: &'a Rows,
+    pub(crate) n_periods: usize,
+    pub(crate) labels: &'a Labels,
+    /// `None` when there is no score or no label.
+    pub(crate) quality: Option<&'a QualityPlan>,
+}
+
+/// The cells of one chunk.
+#[derive(Default)]
+struct Cells {
+    status: Option<Float64Array>,
+    failed: Option<StringArray>,
+    score: Option<Float64Array>,
+    predicted: Option<StringArray>,
+    label: Option<StringArray>,
+    ids: Option<UInt64Array>,
+}
+
+impl Pass<'_> {
+    /// Counts the answers of the file; nothing when it tells nothing of them.
+    pub(crate) fn run(&self) -> Result<Option<Answers>> {
+        let layout = self.reader.layout;
+        let at = |place: &Option<Place>| place.as_ref().and_then(|place| place.at[self.reader.side]);
+        let score = layout.columns.iter().find(|column| column.numeric == Some(Role::Score));
+        let score = score.and_then(|column| column.place.at[self.reader.side]);
+        let by_id = (!self.labels.is_empty()).then(|| at(&layout.id)).flatten();
+        let fields = [at(&layout.status), at(&layout.failed), score, at(&layout.predicted), at(&layout.label), by_id];
+        if fields.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        let asked: Vec<(usize, bool)> = fields.iter().flatten().map(|&column| (column, false)).collect();
+        let (wanted, places) = self.reader.wanted(&asked);
+        let mut next = places.into_iter();
+        let places = fields.map(|field| field.and_then(|_| next.next()));
+        let empty = || (Rates::default(), self.quality.map(Quality::new));
+        let ((rates, quality), periods) = (empty(), (0..self.n_periods).map(|_| empty()).collect());
+        let mut answers = Answers { rates, quality, periods, strange: 0 };
+        let mut from = 0;
+        for chunk in self.reader.table.chunks(&wanted)? {
+            let chunk = chunk?;
+            self.count(&Cells::of(&chunk.arrays, places), from, chunk.rows, &mut answers);
+            from += chunk.rows;
+        }
+        Ok(Some(answers))
+    }
+
+    fn count(&self, cells: &Cells, from: usize, n: usize, answers: &mut Answers) {
+        for row in self.rows.select(from, n) {
+            let row = row as usize;
+            let period = self.rows.periods.get(from + row).filter(|period| **period != NONE).map(|&at| usize::from(at));
+            let mut period = period.and_then(|at| answers.periods.get_mut(at));
+            let rates = cells.rates(row);
+            answers.rates.merge(&rates);
+            if let Some((known, _)) = &mut period {
+                known.merge(&rates);
+            }
+            let Some(plan) = self.quality.filter(|_| rates.scored == 1) else { continue };
+            let Some(label) = cells.label(row, self.labels) else { continue };
+            let Some(labelled) = cells.labelled(row, plan, label) else {
+                answers.strange += 1;
+                continue;
+            };
+            answers.quality.iter_mut().for_each(|quality| quality.update(plan, labelled));
+            if let Some((_, Some(quality))) = period {
+                quality.update(plan, labelled);
+            }
+        }
+    }
+}
+
+impl Cells {
+    fn of(arrays: &[ArrayRef], places: [Option<usize>; 6]) -> Self {
+        let [status, failed, score, predicted, label, ids] = places.map(|place| place.map(|at| &arrays[at]));
+        Self {
+            status: status.map(|array| cells::numbers(array).0),
+            failed: failed.map(cells::texts),
+            score: score.map(|array| cells::numbers(array).0),
+            predicted: predicted.map(cells::texts),
+            label: label.map(cells::texts),
+            ids: ids.map(cells::ids),
+        }
+    }
+
+    /// One row as counts.
+    fn rates(&self, row: usize) -> Rates {
+        let status = number(self.status.as_ref(), row);
+        let failed = text(self.failed.as_ref(), row).is_some_and(|text| cells::truth(text) != Some(0.0));
+        let error = failed || status.is_some_and(|status| status >= 500.0);
+        let rejected = !error && status.is_some_and(|status| (400.0..500.0).contains(&status));
+        let success = !error && status.is_none_or(|status| (200.0..300.0).contains(&status));
+        let predicted = text(self.predicted.as_ref(), row);
+        let positive = predicted.and_then(truth).is_some_and(|truth| truth > 0.5);
+        Rates {
+            requests: 1,
+            errors: error.into(),
+            rejected: rejected.into(),
+            scored: (success && number(self.score.as_ref(), row).is_some()).into(),
+            predicted: predicted.is_some().into(),
+            positive: positive.into(),
+            duplicates: 0,
+        }
+    }
+
+    fn label<'a>(&'a self, row: usize, labels: &'a Labels) -> Option<&'a str> {
+        let own = text(self.label.as_ref(), row);
+        own.or_else(|| {
+            let ids = self.ids.as_ref().filter(|ids| ids.is_valid(row))?;
+            labels.get(&ids.value(row)).map(String::as_str)
+        })
+    }
+
+    fn labelled(&self, row: usize, plan: &QualityPlan, label: &str) -> Option<Labelled> {
+        let score = number(self.score.as_ref(), row)?;
+        let predicted = text(self.predicted.as_ref(), row);
+        let label = match plan.task {
+            Task::Binary => truth(label).filter(|truth| *truth == 0.0 || (*truth - 1.0).abs() < f64::EPSILON)?,
+            Task::Multiclass => f64::from(u8::from(predicted? == label)),
+            Task::Regression => label.parse().ok().filter(|label: &f64| label.is_finite())?,
+        };
+        let in_range = plan.task == Task::Regression || (0.0..=1.0).contains(&score);
+        let positive = predicted.and_then(truth).map_or(score >= plan.threshold, |truth| truth > 0.5);
+        in_range.then_some(Labelled { score, label, predicted: positive, entity: None })
+    }
+}
+
+fn number(array: Option<&Float64Array>, row: usize) -> Option<f64> {
+    array.filter(|array| array.is_valid(row)).map(|array| array.value(row)).filter(|value| value.is_finite())
+}
+
+fn text(array: Option<&StringArray>, row: usize) -> Option<&str> {
+    array.filter(|array| array.is_valid(row)).map(|array| array.value(row).trim()).filter(|text| !text.is_empty())
+}
+
+/// A class of a binary task: a number, or a word for yes or no.
+fn truth(text: &str) -> Option<f64> {
+    text.parse().ok().or_else(|| cells::truth(text))
+}

@@ -1,0 +1,293 @@
+//! One column: what it is like on both sides, how far it moved, and how sure that is.
+
+use super::count::{Counted, NAMES_MAX, Tallies};
+use super::distribution;
+use super::layout::Watched;
+use super::model::{ColumnReport, Figure, KsEffect, PeriodPsi, PsiEffect, Shape};
+use crate::infer::calibrator::log_e_of_p;
+use crate::infer::ks_tolerance::KsTest;
+use crate::infer::psi_tolerance::{PsiTest, tolerance_for};
+use crate::metric::ks::is_one_number;
+use crate::metric::paired::{Cells, Paired};
+use crate::metric::{Context, METRICS, Reading, Reads, Side, Value};
+use crate::plan::{Compat, Role};
+
+/// The index that is tolerated.
+pub(crate) const PSI_TOLERATED: f64 = 0.1;
+/// The distance that is tolerated.
+pub(crate) const KS_TOLERATED: f64 = 0.1;
+/// Share of false names among those named.
+pub(crate) const FALSE_DISCOVERIES: f64 = 0.05;
+/// Intervals miss the truth this often.
+pub(crate) const ALPHA: f64 = 0.1;
+/// Bins of numeric columns.
+pub(crate) const BINS: u16 = 10;
+/// Fewer values than this on either side say nothing.
+pub(crate) const N_MIN: u64 = 30;
+/// Texts of which more than this share are different are no categories.
+const DISTINCT_MAX: f64 = 0.5;
+
+/// A column with what was counted of it.
+pub(crate) struct Pair<'a> {
+    pub(crate) watched: &'a Watched,
+    pub(crate) counted: &'a Counted,
+}
+
+/// Which part of the rows.
+#[derive(Clone, Copy)]
+pub(crate) enum Part {
+    All,
+    /// Of the current side, against all of the reference.
+    Period(usize),
+    Segment(usize, usize),
+}
+
+impl Pair<'_> {
+    pub(crate) fn name(&self) -> &str {
+        &self.watched.place.name
+    }
+
+    /// What metrics are handed.
+    fn context<'a>(&'a self, compat: &'a [Compat]) -> Context<'a> {
+        let (cut, known) = match self.counted {
+            Counted::Numeric { column, .. } => (Some(&*column.cut), &[][..]),
+            Counted::Categorical { column, .. } => (None, column.known.as_slice()),
+        };
+        Context { cut, known, window: 0, bins: BINS, compat, quality: None }
+    }
+
+    /// Reference and current side of a part.
+    pub(crate) fn sides(&self, part: Part) -> [Side<'_>; 2] {
+        match self.counted {
+            Counted::Numeric { sides, .. } => pick(sides, part).map(Side::Numeric),
+            Counted::Categorical { sides, .. } => pick(sides, part).map(Side::Categorical),
+        }
+    }
+
+    /// Rows of the reference and the current side.
+    pub(crate) fn rows(&self) -> [u64; 2] {
+        self.sides(Part::All).map(|side| match side {
+            Side::Numeric(side) => side.rows(),
+            Side::Categorical(side) => side.rows(),
+            _ => 0,
+        })
+    }
+
+    /// Values that are there, on both sides.
+    pub(crate) fn n(&self, part: Part) -> [u64; 2] {
+        self.sides(part).map(Side::n)
+    }
+
+    /// Why the column cannot be tested, if it cannot.
+    pub(crate) fn untested(&self) -> Option<String> {
+        let [m, n] = self.n(Part::All);
+        let [absent_m, absent_n] = self.watched.place.at.map(|at| at.is_none());
+        if absent_m || absent_n {
+            let where_not = if absent_m { "reference" } else { "current file" };
+            return Some(format!("the {where_not} has no such column"));
+        }
+        if m == 0 || n == 0 {
+            let nothing = match (m, n) {
+                (0, 0) => "no value on either side",
+                (0, _) => "no value in the reference",
+                _ => "no value in the current file",
+            };
+            let odd = if let Counted::Numeric { mistyped, .. } = self.counted { mistyped.iter().sum() } else { 0 };
+            return Some(if odd > 0 { format!("{nothing} is a number") } else { nothing.to_owned() });
+        }
+        if let Counted::Categorical { distinct, .. } = self.counted {
+            if *distinct > NAMES_MAX {
+                return Some(format!("text with more than {NAMES_MAX} distinct values"));
+            }
+            if *distinct > 20 && distribution::share(*distinct as u64, m) > DISTINCT_MAX {
+                return Some(format!("text of which {distinct} of {m} values are distinct"));
+            }
+        }
+        if m < N_MIN || n < N_MIN {
+            return Some(format!("too few values: {m} and {n}, at least {N_MIN} are needed"));
+        }
+        if self.is_constant() {
+            return Some("the same value in every row of both files".to_owned());
+        }
+        self.psi(Part::All).is_none().then(|| "too few values outside one bin to compare".to_owned())
+    }
+
+    fn is_constant(&self) -> bool {
+        match self.sides(Part::All) {
+            [Side::Numeric(a), Side::Numeric(b)] => {
+                let is_one = |value: Option<f64>| value.map(f64::to_bits);
+                is_one(a.min) == is_one(b.max) && is_one(a.max) == is_one(b.min) && is_one(a.min) == is_one(a.max)
+            }
+            [Side::Categorical(a), Side::Categorical(b)] => a.known.len() <= 1 && b.n_unseen() == 0,
+            _ => false,
+        }
+    }
+
+    /// The tolerance test of the index over a part of the rows.
+    pub(crate) fn psi(&self, part: Part) -> Option<PsiTest> {
+        let [reference, current] = self.sides(part);
+        let cells = Paired::new(Cells::Quantiles, current, reference, &self.context(&[]))?;
+        let k = u32::try_from(cells.baseline.len()).unwrap_or(u32::MAX);
+        let tau = tolerance_for(PSI_TOLERATED, k, reference.n());
+        PsiTest::of(&whole(&cells.baseline), &whole(&cells.current), tau, 1.0)
+    }
+
+    fn ks(&self) -> Option<KsTest> {
+        let Counted::Numeric { column, sides, .. } = self.counted else { return None };
+        let edges = column.cut.edges.as_slice();
+        let [reference, current] = sides;
+        KsTest::of(&reference.all.counts, &current.all.counts, KS_TOLERATED, 1.0, |bin| is_one_number(edges, bin))
+    }
+
+    /// Everything about a column that can be tested; whether it drifted is decided over all columns together.
+    pub(crate) fn report(&self, test: &PsiTest, compat: &[Compat]) -> ColumnReport {
+        let [n_reference, n] = self.n(Part::All);
+        let [reference, current] = self.shapes();
+        let (kind, distribution) = match self.counted {
+            Counted::Numeric { column, sides, .. } => {
+                ("numeric", distribution::numeric(column, [&sides[0].all, &sides[1].all]))
+            }
+            Counted::Categorical { column, sides, .. } => {
+                ("categorical", distribution::categorical(column, [&sides[0].all, &sides[1].all]))
+            }
+        };
+        ColumnReport {
+            column: self.name().to_owned(),
+            kind: kind.to_owned(),
+            role: role_name(self.watched.numeric).to_owned(),
+            drifted: false,
+            drifted_e: false,
+            psi: effect(test),
+            ks: self.ks().map(|ks| KsEffect { low: ks.low, high: ks.high, p_value: ks.p() }),
+            n,
+            n_reference,
+            reference,
+            current,
+            figures: self.figures(compat),
+            distribution,
+            periods: self.periods(),
+        }
+    }
+
+    fn periods(&self) -> Vec<PeriodPsi> {
+        let n = match self.counted {
+            Counted::Numeric { sides, .. } => sides[1].periods.len(),
+            Counted::Categorical { sides, .. } => sides[1].periods.len(),
+        };
+        let point = |period: usize| {
+            let [_, n] = self.n(Part::Period(period));
+            let test = self.psi(Part::Period(period)).filter(|_| n >= N_MIN)?;
+            let (low, high) = test.interval(ALPHA);
+            Some(PeriodPsi { period, debiased: test.debiased(), low, high, n })
+        };
+        (0..n).filter_map(point).collect()
+    }
+
+    fn shapes(&self) -> [Shape; 2] {
+        [0, 1].map(|side| match self.counted {
+            Counted::Numeric { column, sides, .. } => {
+                let (all, grid) = (&sides[side].all, column.cut.grid);
+                Shape {
+                    rows: all.rows(),
+                    missing: distribution::share(all.missing, all.rows()),
+                    mean: all.mean(grid),
+                    std_dev: all.std_dev(grid),
+                    min: all.min,
+                    max: all.max,
+                    categories: None,
+                }
+            }
+            Counted::Categorical { sides, .. } => {
+                let all = &sides[side].all;
+                let known = all.known.iter().filter(|count| **count > 0).count();
+                Shape {
+                    rows: all.rows(),
+                    missing: distribution::share(all.missing, all.rows()),
+                    mean: None,
+                    std_dev: None,
+                    min: None,
+                    max: None,
+                    categories: Some((known + all.unseen.len()) as u64),
+                }
+            }
+        })
+    }
+
+    /// Every metric that reads a column.
+    fn figures(&self, compat: &[Compat]) -> Vec<Figure> {
+        let [reference, current] = self.sides(Part::All);
+        let context = self.context(compat);
+        let reads = |reads: Reads| matches!(reads, Reads::Numeric | Reads::Categorical | Reads::Column);
+        let mut figures = Vec::new();
+        for metric in METRICS.iter().filter(|metric| reads(metric.spec().reads)) {
+            let spec = metric.spec();
+            let baseline = spec.needs_baseline.then_some(reference);
+            let of_reference = if spec.needs_baseline { Vec::new() } else { metric.read(reference, None, &context) };
+            let mut of_reference = of_reference.into_iter();
+            figures.extend(metric.read(current, baseline, &context).into_iter().map(|reading| {
+                let other = of_reference.next().and_then(|reading| number(reading.value));
+                Figure { n_reference: reference.n(), ..figure(spec, reading, other) }
+            }));
+        }
+        figures
+    }
+}
+
+fn pick<T>(sides: &[Tallies<T>; 2], part: Part) -> [&T; 2] {
+    let [reference, current] = sides;
+    match part {
+        Part::All => [&reference.all, &current.all],
+        Part::Period(at) => [&reference.all, &current.periods[at]],
+        Part::Segment(field, at) => [&reference.segments[field][at], &current.segments[field][at]],
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "these were counts")]
+fn whole(counts: &[f64]) -> Vec<u64> {
+    counts.iter().map(|&count| count as u64).collect()
+}
+
+/// A test as an effect.
+pub(crate) fn effect(test: &PsiTest) -> PsiEffect {
+    let (low, high) = test.interval(ALPHA);
+    let p_value = test.p();
+    PsiEffect {
+        value: test.psi,
+        debiased: test.debiased(),
+        low,
+        high,
+        tolerated: test.tau,
+        p_value,
+        log10_e: log_e_of_p(p_value) / std::f64::consts::LN_10,
+    }
+}
+
+/// The number of a value, if it has one.
+pub(crate) fn number(value: Value) -> Option<f64> {
+    if let Value::Number(number) = value { Some(number) } else { None }
+}
+
+/// A reading as it stands in a report.
+pub(crate) fn figure(spec: &crate::metric::Spec, reading: Reading, reference: Option<f64>) -> Figure {
+    Figure {
+        metric: spec.name.to_owned(),
+        convention: reading.convention,
+        unit: spec.unit.to_owned(),
+        value: number(reading.value),
+        reference,
+        low: reading.bounds.map(|bounds| bounds.0),
+        high: reading.bounds.map(|bounds| bounds.1),
+        p_value: reading.p_value,
+        n: reading.n,
+        n_reference: reading.n_baseline,
+        bins: reading.bins,
+    }
+}
+
+fn role_name(role: Option<Role>) -> &'static str {
+    match role {
+        Some(Role::Score) => "score",
+        Some(Role::Latency) => "latency",
+        Some(Role::Feature) | None => "feature",
+    }
+}

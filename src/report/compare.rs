@@ -1,0 +1,360 @@
+//! Two files, compared: read, count, test, and put into words.
+
+use std::path::{Path, PathBuf};
+
+use super::answers::{self, Answers, Labels, Pass};
+use super::column::{ALPHA, BINS, FALSE_DISCOVERIES, KS_TOLERATED, PSI_TOLERATED, Pair, Part};
+use super::count::{Counted, FINE_BINS, Task};
+use super::figures::{latencies, quality, rates, timeline};
+use super::layout::{self, Layout, Place};
+use super::model::{ColumnReport, Comparison, Method, RoleNote, Source, Untested};
+use super::problems::{self, RATE_PSI_TOLERATED};
+use super::rows::{Filter, Reader, Rows, SegmentNames};
+use super::segments;
+use crate::baseline::builder::FORMAT;
+use crate::config::reference;
+use crate::error::{Error, Result};
+use crate::event::{Micros, SECOND};
+use crate::infer::calibrator::log_e_of_p;
+use crate::infer::multiplicity::{bh, e_bh};
+use crate::infer::psi_tolerance::PsiTest;
+use crate::kernel::bin::Edges;
+use crate::metric::Side;
+use crate::plan::{Compat, Plan, QualityPlan, Role};
+use crate::summary::profile::{CategoricalProfile, NumericProfile};
+use crate::summary::{Profile, Rates, Traffic};
+use crate::table::Table;
+
+/// Periods that the current file is cut into at most.
+const PERIODS_MAX: i64 = 48;
+/// Lengths of periods.
+const LENGTHS: [Micros; 10] = [60, 300, 900, 3_600, 10_800, 21_600, 86_400, 604_800, 2_592_000, 31_536_000];
+
+/// What to compare.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// What things should be like.
+    pub reference: PathBuf,
+    /// What is judged.
+    pub current: PathBuf,
+    /// Files of labels, for either.
+    pub outcomes: Vec<PathBuf>,
+    /// Rows of the current file that are judged.
+    pub filter: Filter,
+    /// Conventions of other tools whose numbers stand beside ours.
+    pub compat: Vec<Compat>,
+}
+
+/// Compares two files; a pipeline says what columns are for, else it is guessed.
+pub fn compare(request: &Request, plan: Option<&Plan>) -> Result<Comparison> {
+    let tables = [Table::open(&request.reference)?, Table::open(&request.current)?];
+    let of = [&tables[0], &tables[1]];
+    let layout = plan.map_or_else(|| layout::guessed(of), |plan| layout::of_plan(plan, of))?;
+    let outcomes: Vec<Table> = request.outcomes.iter().map(|path| Table::open(path)).collect::<Result<_>>()?;
+    let labels = answers::labels(&outcomes, plan)?;
+    Job { tables: of, layout: &layout, request }.run(&labels)
+}
+
+struct Job<'a> {
+    tables: [&'a Table; 2],
+    layout: &'a Layout,
+    request: &'a Request,
+}
+
+/// Rows of both files, and how they are split.
+struct Split {
+    rows: [Rows; 2],
+    fields: Vec<Place>,
+    names: SegmentNames,
+    /// Start and length of periods, and how many there are.
+    periods: Option<(Micros, Micros, usize)>,
+}
+
+impl Job<'_> {
+    fn run(&self, labels: &Labels) -> Result<Comparison> {
+        let all = [0, 1].map(|side| self.every_column(side));
+        let split = self.split(&all)?;
+        let counted = self.count(&all, &split)?;
+        let pairs: Vec<Pair<'_>> =
+            self.layout.columns.iter().zip(&counted).map(|(watched, counted)| Pair { watched, counted }).collect();
+        let (tested, untested): (Vec<&Pair<'_>>, Vec<&Pair<'_>>) =
+            pairs.iter().partition(|pair| pair.untested().is_none());
+        let (columns, named) = columns(&tested, &self.request.compat);
+        let quality_plan = self.quality_plan(&counted, !labels.is_empty());
+        let answers = self.answers(&all, &split, labels, quality_plan.as_ref())?;
+        let features: Vec<&Pair<'_>> =
+            tested.iter().copied().filter(|pair| pair.watched.numeric != Some(Role::Latency)).collect();
+        let in_part = |field: usize, value: usize| part_rows(&pairs, field, value);
+        Ok(Comparison {
+            reference: self.source(0, &split.rows[0]),
+            current: self.source(1, &split.rows[1]),
+            reference_id: profile_id(&self.source(0, &split.rows[0]).name, split.rows[0].n(), &counted, &answers),
+            method: method(&counted, tested.len(), named),
+            columns,
+            problems: problems::of(&pairs),
+            untested: self.untested(&untested),
+            answers: rates(&answers),
+            latency: latencies(&counted),
+            quality: quality_plan.as_ref().and_then(|plan| quality(plan, &answers)),
+            segments: segments::of(&features, &split.fields, &split.names, in_part),
+            timeline: split.periods.map(|periods| timeline(periods, &split.rows[1], answers[1].as_ref())),
+            trust: trust(&split, &answers),
+            roles: self.layout.roles.iter().map(|(column, role, why)| note(column, role, why)).collect(),
+        })
+    }
+
+    /// The columns that are read of a file that gives all or nothing.
+    fn every_column(&self, side: usize) -> Vec<usize> {
+        let layout = self.layout;
+        let named = [&layout.id, &layout.version, &layout.predicted, &layout.label, &layout.status, &layout.failed];
+        let places = named.into_iter().flatten().chain(layout.time.iter().map(|(place, _)| place));
+        let places = places.chain(layout.columns.iter().map(|column| &column.place)).chain(&layout.segments);
+        let mut all: Vec<usize> = places.filter_map(|place| place.at[side]).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    fn reader<'b>(&'b self, all: &'b [Vec<usize>; 2], side: usize, segments: &'b [Place]) -> Reader<'b> {
+        Reader { table: self.tables[side], layout: self.layout, side, all: &all[side], segments }
+    }
+
+    /// Finds out which rows count, and splits them.
+    fn split(&self, all: &[Vec<usize>; 2]) -> Result<Split> {
+        let fields = segments::fields(self.layout, self.tables[0])?;
+        let mut names = SegmentNames::new();
+        let reference = self.reader(all, 0, &fields).rows(&Filter::default(), &mut names)?;
+        let mut current = self.reader(all, 1, &fields).rows(&self.request.filter, &mut names)?;
+        for (side, rows) in [&reference, &current].into_iter().enumerate() {
+            if rows.n() == 0 {
+                return Err(self.nothing(side, rows));
+            }
+        }
+        let periods = current.range.and_then(|(first, last)| periods(first, last));
+        if let Some((start, length, n)) = periods {
+            current.lay_periods(start, length, n);
+        }
+        Ok(Split { rows: [reference, current], fields, names, periods })
+    }
+
+    /// The error of a side without rows.
+    fn nothing(&self, side: usize, rows: &Rows) -> Error {
+        let path = self.tables[side].path.display();
+        if rows.outside == 0 {
+            return Error::user(format!("{path} has no rows to compare"))
+                .hint("a report needs rows on both sides; write or copy the file again");
+        }
+        let hint = match rows.seen {
+            Some((first, last)) => format!("its rows are from {} to {}", instant(first), instant(last)),
+            None => "check --version, --from and --until".to_owned(),
+        };
+        Error::user(format!("none of the {} rows of {path} is of the version and time asked for", rows.read)).hint(hint)
+    }
+
+    fn count(&self, all: &[Vec<usize>; 2], split: &Split) -> Result<Vec<Counted>> {
+        let task = Task {
+            readers: [0, 1].map(|side| self.reader(all, side, &split.fields)),
+            rows: [&split.rows[0], &split.rows[1]],
+            n_periods: split.periods.map_or(0, |(.., n)| n),
+            n_values: split.names.iter().map(Vec::len).collect(),
+        };
+        task.run(&self.layout.columns)
+    }
+
+    /// How answers are judged, when there are scores and labels.
+    fn quality_plan(&self, counted: &[Counted], has_labels: bool) -> Option<QualityPlan> {
+        let has_label = self.layout.label.is_some() || has_labels && self.layout.id.is_some();
+        let edges = self.layout.columns.iter().zip(counted).find_map(|(watched, counted)| match counted {
+            Counted::Numeric { column, .. } if watched.numeric == Some(Role::Score) => Some(column.cut.edges.clone()),
+            _ => None,
+        });
+        edges.filter(|_| has_label).map(|edges: Edges| answers::plan(self.layout, edges))
+    }
+
+    fn answers(
+        &self,
+        all: &[Vec<usize>; 2],
+        split: &Split,
+        labels: &Labels,
+        quality: Option<&QualityPlan>,
+    ) -> Result<[Option<Answers>; 2]> {
+        let run = |side: usize| {
+            let n_periods = if side == 1 { split.periods.map_or(0, |(.., n)| n) } else { 0 };
+            let reader = self.reader(all, side, &split.fields);
+            Pass { reader, rows: &split.rows[side], n_periods, labels, quality }.run()
+        };
+        Ok([run(0)?, run(1)?])
+    }
+
+    fn source(&self, side: usize, rows: &Rows) -> Source {
+        Source {
+            name: file_name(&self.tables[side].path),
+            rows: rows.read,
+            compared: rows.n(),
+            duplicates: rows.duplicates,
+            outside: rows.outside,
+            refused: rows.refused,
+            first: rows.range.map(|range| range.0),
+            last: rows.range.map(|range| range.1),
+            versions: rows.versions.clone(),
+        }
+    }
+
+    fn untested(&self, pairs: &[&Pair<'_>]) -> Vec<Untested> {
+        let of_pairs = pairs.iter().filter_map(|pair| Some((pair.name().to_owned(), pair.untested()?)));
+        let others = self.layout.untested.iter().cloned();
+        of_pairs.chain(others).map(|(column, why)| Untested { column, why }).collect()
+    }
+}
+
+/// How it was tested.
+fn method(counted: &[Counted], tested: usize, (named_bh, named_e_bh): (usize, usize)) -> Method {
+    let stride = counted.iter().map(|counted| if let Counted::Numeric { stride, .. } = counted { *stride } else { 1 });
+    let mut notes = vec![
+        format!(
+            "A column drifted when its PSI over {BINS} bins at quantiles of the reference (or over its categories) is \
+             beyond {PSI_TOLERATED}, and not by chance: the non-central chi-square law at that tolerance, \
+             Benjamini and Hochberg's rule over all columns at a false discovery rate of {} %.",
+            FALSE_DISCOVERIES * 100.0
+        ),
+        "e-BH is the same list by e-values, which holds however columns depend on each other; it names fewer.".to_owned(),
+        format!(
+            "Intervals of PSI are those of the true index at {} %; KS is given by the two numbers between which the exact \
+             distance certainly lies.",
+            (1.0 - ALPHA) * 100.0
+        ),
+        "Shares have half a count added to each cell (Jeffreys); for the test, cells with fewer than five expected values \
+         are put together. Missing values and NaN are left out of distances and reported as problems of their own."
+            .to_owned(),
+        "Rows are taken to be independent; rows of one user or device are not, and then p-values are too small.".to_owned(),
+        format!("Numeric columns are counted in up to {FINE_BINS} fine bins of the reference, and more beyond its range."),
+    ];
+    if let Some(stride) = stride.max().filter(|&stride| stride > 1) {
+        notes
+            .push(format!("The reference is large: every row number divisible by {stride} taught where bins are cut."));
+    }
+    Method {
+        psi_tolerated: PSI_TOLERATED,
+        ks_tolerated: KS_TOLERATED,
+        rate_psi_tolerated: RATE_PSI_TOLERATED,
+        false_discovery_rate: FALSE_DISCOVERIES,
+        confidence: 1.0 - ALPHA,
+        tested,
+        named_bh,
+        named_e_bh,
+        bins: BINS,
+        notes,
+    }
+}
+
+/// What limits how far the numbers can be trusted.
+fn trust(split: &Split, answers: &[Option<Answers>; 2]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (side, rows) in ["reference", "current file"].into_iter().zip(&split.rows) {
+        let mut note = |n: u64, what: &str| {
+            if n > 0 {
+                notes.push(format!(
+                    "{} of the {side} {what}",
+                    crate::output::count(n) + if n == 1 { " row" } else { " rows" }
+                ));
+            }
+        };
+        note(rows.refused, "could not be read, and were left out");
+        note(rows.duplicates, "carried an id that was there before, and were left out");
+        if rows.versions.len() > 1 {
+            let shares = rows.versions.iter().map(|(name, n)| format!("{name} ({})", crate::output::count(*n)));
+            notes.push(format!(
+                "the {side} holds several versions together: {}; --version takes one of the current file",
+                shares.collect::<Vec<_>>().join(", ")
+            ));
+        }
+    }
+    let strange: u64 = answers.iter().flatten().map(|answers| answers.strange).sum();
+    if strange > 0 {
+        notes.push(format!("{strange} labels or scores do not fit the task and were left out"));
+    }
+    if let [Some((_, before)), Some((after, _))] = [split.rows[0].range, split.rows[1].range]
+        && after <= before
+    {
+        notes.push("the current file begins before the reference ends: they may share rows".to_owned());
+    }
+    notes
+}
+
+fn note(column: &str, role: &str, why: &str) -> RoleNote {
+    RoleNote { column: column.to_owned(), role: role.to_owned(), why: why.to_owned() }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// A time for people.
+pub(crate) fn instant(at: Micros) -> String {
+    crate::output::text::instant(at)
+}
+
+/// Periods over a range of times: start, length and number; none for a range that is a single moment.
+fn periods(first: Micros, last: Micros) -> Option<(Micros, Micros, usize)> {
+    let length = LENGTHS.iter().map(|seconds| seconds * SECOND).find(|length| (last - first) / length < PERIODS_MAX)?;
+    let start = first.div_euclid(length) * length;
+    let n = usize::try_from((last - start) / length + 1).ok()?;
+    (n > 2).then_some((start, length, n))
+}
+
+/// Rows of each side in a part of traffic: of the column that has most of them, since all columns have the same rows.
+fn part_rows(pairs: &[Pair<'_>], field: usize, value: usize) -> [u64; 2] {
+    let rows = |side: Side<'_>| match side {
+        Side::Numeric(side) => side.rows(),
+        Side::Categorical(side) => side.rows(),
+        _ => 0,
+    };
+    let of = |pair: &Pair<'_>| pair.sides(Part::Segment(field, value)).map(rows);
+    pairs.iter().map(of).fold([0, 0], |most, rows| [most[0].max(rows[0]), most[1].max(rows[1])])
+}
+
+/// The reports of all tested columns, those that moved most first, and how many each rule names.
+fn columns(tested: &[&Pair<'_>], compat: &[Compat]) -> (Vec<ColumnReport>, (usize, usize)) {
+    let tests: Vec<(&Pair<'_>, PsiTest)> =
+        tested.iter().filter_map(|pair| Some((*pair, pair.psi(Part::All)?))).collect();
+    let mut reports: Vec<ColumnReport> = tests.iter().map(|(pair, test)| pair.report(test, compat)).collect();
+    let p: Vec<f64> = reports.iter().map(|report| report.psi.p_value).collect();
+    let log_e: Vec<f64> = p.iter().map(|&p| log_e_of_p(p)).collect();
+    let (named, named_e) = (bh(&p, FALSE_DISCOVERIES), e_bh(&log_e, FALSE_DISCOVERIES));
+    named.iter().for_each(|&at| reports[at].drifted = true);
+    named_e.iter().for_each(|&at| reports[at].drifted_e = true);
+    reports.sort_by(|a, b| b.drifted.cmp(&a.drifted).then(b.psi.debiased.total_cmp(&a.psi.debiased)));
+    (reports, (named.len(), named_e.len()))
+}
+
+/// The content address of what the reference came to.
+fn profile_id(origin: &str, rows: u64, counted: &[Counted], answers: &[Option<Answers>; 2]) -> String {
+    let mut profile = Profile {
+        format: FORMAT,
+        origin: origin.to_owned(),
+        rows,
+        numeric: Vec::new(),
+        categorical: Vec::new(),
+        all: Traffic::new(&crate::plan::Columns::default()),
+        segments: Vec::new(),
+    };
+    profile.all.rates = answers[0].as_ref().map_or_else(Rates::default, |answers| answers.rates);
+    for counted in counted {
+        match counted {
+            Counted::Numeric { column, sides, latency, .. } => {
+                let (name, cut) = (column.name.clone(), &column.cut);
+                let (edges, recuts, grid) = (cut.edges.as_slice().to_vec(), cut.recuts.clone(), cut.grid);
+                profile.numeric.push(NumericProfile { name, edges, recuts, grid });
+                profile.all.numeric.push(sides[0].all.clone());
+                if let Some(latency) = latency {
+                    profile.all.latency = latency[0].clone();
+                }
+            }
+            Counted::Categorical { column, sides, .. } => {
+                profile.categorical.push(CategoricalProfile { name: column.name.clone(), known: column.known.clone() });
+                profile.all.categorical.push(sides[0].all.clone());
+            }
+        }
+    }
+    reference::named(profile).id
+}

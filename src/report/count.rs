@@ -1,0 +1,372 @@
+//! Counting columns of two files: where to cut is learned from the reference, then both sides are counted into the same
+//! summaries as live traffic, by period and by segment.
+//!
+//! Columns of Parquet files are read one at a time, by two threads; other formats give all columns at once, and the two
+//! files are then read side by side. **State**: the reference's values of the columns in hand, at most [`VALUES_MAX`] of them
+//! (of a longer column every k-th row teaches), and the summaries.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arrow::array::{Array as _, ArrayRef, AsArray as _, Float64Array};
+
+use super::layout::Watched;
+use super::rows::{Reader, Rows, by_group};
+use crate::baseline::builder::most_frequent;
+use crate::baseline::cut;
+use crate::error::{Error, Result};
+use crate::plan::{CategoricalColumn, NumericColumn, Role};
+use crate::kernel::select::Rows;
+use crate::scan::traffic::{count_categorical, count_numeric};
+use crate::summary::{Category, Histogram, Latency};
+use crate::table::cells;
+
+/// Bins that a column is cut into, as pipelines do unless they say otherwise.
+pub(crate) const FINE_BINS: u16 = 1040;
+/// Values of the reference that are held at once.
+const VALUES_MAX: usize = 1 << 24;
+/// Names of one column that are told apart.
+pub(crate) const NAMES_MAX: usize = 1 << 16;
+
+/// One column, counted on both sides.
+#[derive(Debug)]
+pub(crate) enum Counted {
+    /// Numbers.
+    Numeric {
+        /// How they are cut.
+        column: NumericColumn,
+        /// Reference, then current.
+        sides: [Tallies<Histogram>; 2],
+        /// Of the latency column.
+        latency: Option<Box<[Latency; 2]>>,
+        /// Cells on each side that hold something else.
+        mistyped: [u64; 2],
+        /// Every so many rows of the reference taught where to cut.
+        stride: usize,
+    },
+    /// Texts.
+    Categorical {
+        /// The categories of the reference.
+        column: CategoricalColumn,
+        /// Reference, then current.
+        sides: [Tallies<Category>; 2],
+        /// Different texts of the reference; at most one more than [`NAMES_MAX`].
+        distinct: usize,
+    },
+}
+
+/// One column on one side: all rows, and the same rows split up.
+#[derive(Debug, Clone)]
+pub(crate) struct Tallies<T> {
+    pub(crate) all: T,
+    pub(crate) periods: Vec<T>,
+    pub(crate) segments: Vec<Vec<T>>,
+}
+
+/// What is counted, and where.
+pub(crate) struct Task<'a> {
+    pub(crate) readers: [Reader<'a>; 2],
+    pub(crate) rows: [&'a Rows; 2],
+    pub(crate) n_periods: usize,
+    /// Values of each field that traffic is split by.
+    pub(crate) n_values: Vec<usize>,
+}
+
+impl Task<'_> {
+    /// Counts columns.
+    pub(crate) fn run(&self, columns: &[Watched]) -> Result<Vec<Counted>> {
+        if !self.readers.iter().all(|reader| reader.table.is_columnar()) {
+            return self.group(columns, true);
+        }
+        let next = AtomicUsize::new(0);
+        let done: Mutex<Vec<(usize, Result<Vec<Counted>>)>> = Mutex::new(Vec::new());
+        let work = || {
+            while let Some(column) = columns.get(next.fetch_add(1, Ordering::Relaxed)..).and_then(<[_]>::first) {
+                let counted = self.group(std::slice::from_ref(column), false);
+                let at = columns.iter().position(|other| std::ptr::eq(other, column)).unwrap_or_default();
+                done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((at, counted));
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(work);
+            work();
+        });
+        let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        done.sort_by_key(|(at, _)| *at);
+        let all: Result<Vec<Vec<Counted>>> = done.into_iter().map(|(_, counted)| counted).collect();
+        all.map(|all| all.into_iter().flatten().collect())
+    }
+
+    /// Counts columns that are read together.
+    fn group(&self, columns: &[Watched], side_by_side: bool) -> Result<Vec<Counted>> {
+        let learned = self.learn(columns)?;
+        let count = |side: usize| self.count(columns, &learned, side);
+        let [reference, current] = if side_by_side {
+            std::thread::scope(|scope| {
+                let reference = scope.spawn(|| count(0));
+                let current = count(1);
+                let lost = |_| Err(Error::internal("a thread that counted a file was lost"));
+                [reference.join().unwrap_or_else(lost), current]
+            })
+        } else {
+            [count(0), count(1)]
+        };
+        let sides = reference?.into_iter().zip(current?);
+        Ok(learned.into_iter().zip(sides).map(|(learned, (a, b))| learned.joined(a, b)).collect())
+    }
+
+    /// Learns where to cut, and which categories there are.
+    fn learn(&self, columns: &[Watched]) -> Result<Vec<Learned>> {
+        let (reader, rows) = (&self.readers[0], self.rows[0]);
+        let numeric = columns.iter().filter(|column| column.numeric.is_some()).count();
+        let values = usize::try_from(rows.read).unwrap_or(usize::MAX).saturating_mul(numeric);
+        let stride = values.div_ceil(VALUES_MAX).max(1);
+        let mut lessons: Vec<Lesson> = columns.iter().map(Lesson::new).collect();
+        read(reader, rows, columns, |column, array, selected, from| {
+            lessons[column].take(&columns[column], array, selected, from, stride);
+        })?;
+        Ok(lessons.into_iter().zip(columns).map(|(lesson, column)| lesson.learned(column, stride)).collect())
+    }
+
+    fn count(&self, columns: &[Watched], learned: &[Learned], side: usize) -> Result<Vec<Tally>> {
+        let (reader, rows) = (&self.readers[side], self.rows[side]);
+        let periods = if rows.periods.is_empty() { 0 } else { self.n_periods };
+        let mut tallies: Vec<Tally> = learned.iter().map(|learned| learned.tally(periods, &self.n_values)).collect();
+        let mut groups = Vec::new();
+        read(reader, rows, columns, |column, array, selected, from| {
+            let codes = Codes { rows, from, n_periods: periods, n_values: &self.n_values };
+            tallies[column].take((&columns[column], &learned[column]), array, selected, &codes, &mut groups);
+        })?;
+        // A column that this side does not have is missing in every row.
+        let absent = tallies.iter_mut().zip(columns).filter(|(_, column)| column.place.at[side].is_none());
+        absent.for_each(|(tally, _)| tally.all_missing(rows.n()));
+        Ok(tallies)
+    }
+}
+
+/// Hands on every chunk of every column: its index, the array, the rows that count, and the first row's place in the file.
+fn read(
+    reader: &Reader<'_>,
+    rows: &Rows,
+    columns: &[Watched],
+    mut take: impl FnMut(usize, &ArrayRef, &[u32], usize),
+) -> Result<()> {
+    let there: Vec<(usize, usize)> =
+        (0..).zip(columns).filter_map(|(at, column)| Some((at, column.place.at[reader.side]?))).collect();
+    let asked: Vec<(usize, bool)> = there.iter().map(|&(at, column)| (column, columns[at].numeric.is_none())).collect();
+    if there.is_empty() {
+        return Ok(());
+    }
+    let (wanted, places) = reader.wanted(&asked);
+    let mut from = 0;
+    for chunk in reader.table.chunks(&wanted)? {
+        let chunk = chunk?;
+        let selected = rows.select(from, chunk.rows);
+        for (&(at, _), &place) in there.iter().zip(&places) {
+            take(at, &chunk.arrays[place], &selected, from);
+        }
+        from += chunk.rows;
+    }
+    Ok(())
+}
+
+/// What a first reading of a reference column gathers.
+enum Lesson {
+    Values(Vec<f64>),
+    Names(BTreeMap<String, u64>),
+}
+
+impl Lesson {
+    fn new(column: &Watched) -> Self {
+        if column.numeric.is_some() { Self::Values(Vec::new()) } else { Self::Names(BTreeMap::new()) }
+    }
+
+    fn take(&mut self, column: &Watched, array: &ArrayRef, rows: &[u32], from: usize, stride: usize) {
+        match self {
+            Self::Values(values) => {
+                let numbers = scaled(array, column.factor).0;
+                let taught = rows.iter().map(|&row| row as usize).filter(|row| (from + row).is_multiple_of(stride));
+                let present = taught.filter(|&row| numbers.is_valid(row)).map(|row| numbers.value(row));
+                values.extend(present.filter(|value| value.is_finite()).map(|value| value + 0.0));
+            }
+            Self::Names(names) => {
+                let texts = cells::categories(array);
+                let known = texts.values().as_string::<i32>();
+                let mut counts = vec![0_u64; known.len()];
+                rows.iter().filter_map(|&row| texts.key(row as usize)).for_each(|key| counts[key] += 1);
+                for (key, count) in counts.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+                    if let Some(known) = names.get_mut(known.value(key)) {
+                        *known += count;
+                    } else if names.len() <= NAMES_MAX {
+                        names.insert(known.value(key).to_owned(), count);
+                    }
+                }
+            }
+        }
+    }
+
+    fn learned(self, column: &Watched, stride: usize) -> Learned {
+        let name = column.place.name.clone();
+        match self {
+            Self::Values(mut values) => {
+                values.sort_unstable_by(f64::total_cmp);
+                let cut = if values.is_empty() { cut::trivial() } else { cut::of_values(&values, FINE_BINS) };
+                let role = column.numeric.unwrap_or(Role::Feature);
+                Learned::Numeric(NumericColumn { name, role, cut: Arc::new(cut) }, stride)
+            }
+            Self::Names(names) => {
+                let distinct = names.len();
+                Learned::Categorical(CategoricalColumn { name, known: most_frequent(names) }, distinct)
+            }
+        }
+    }
+}
+
+/// A column as its numbers, in the report's unit.
+fn scaled(array: &ArrayRef, factor: f64) -> (Float64Array, u64) {
+    let (numbers, mistyped) = cells::numbers(array);
+    let is_one = (factor - 1.0).abs() < f64::EPSILON;
+    (if is_one { numbers } else { numbers.unary(|value| value * factor) }, mistyped)
+}
+
+/// How a column is cut.
+enum Learned {
+    Numeric(NumericColumn, usize),
+    Categorical(CategoricalColumn, usize),
+}
+
+impl Learned {
+    fn tally(&self, n_periods: usize, n_values: &[usize]) -> Tally {
+        match self {
+            Self::Numeric(column, _) => Tally::Numeric {
+                counts: Tallies::new(&Histogram::new(&column.cut), n_periods, n_values),
+                latency: (column.role == Role::Latency).then(Latency::default),
+                mistyped: 0,
+            },
+            Self::Categorical(column, _) => {
+                Tally::Categorical(Tallies::new(&Category::new(column.known.len()), n_periods, n_values))
+            }
+        }
+    }
+
+    fn joined(self, reference: Tally, current: Tally) -> Counted {
+        match (self, reference, current) {
+            (
+                Self::Numeric(column, stride),
+                Tally::Numeric { counts: a, latency: of_a, mistyped: odd_a },
+                Tally::Numeric { counts: b, latency: of_b, mistyped: odd_b },
+            ) => Counted::Numeric {
+                column,
+                sides: [a, b],
+                latency: of_a.zip(of_b).map(|(a, b)| Box::new([a, b])),
+                mistyped: [odd_a, odd_b],
+                stride,
+            },
+            (Self::Categorical(column, distinct), Tally::Categorical(a), Tally::Categorical(b)) => {
+                Counted::Categorical { column, sides: [a, b], distinct }
+            }
+            _ => unreachable!("both sides were counted by what was learned"),
+        }
+    }
+}
+
+/// One column on one side while it is counted.
+enum Tally {
+    Numeric { counts: Tallies<Histogram>, latency: Option<Latency>, mistyped: u64 },
+    Categorical(Tallies<Category>),
+}
+
+/// Where the rows of a chunk belong.
+struct Codes<'a> {
+    rows: &'a Rows,
+    from: usize,
+    n_periods: usize,
+    n_values: &'a [usize],
+}
+
+impl Codes<'_> {
+    /// Splits the rows of the chunk in every way, and hands on each part with where it belongs.
+    fn each(&self, selected: &[u32], n: usize, groups: &mut Vec<Vec<u32>>, mut take: impl FnMut(Part, &[u32])) {
+        let chunk = self.from..self.from + n;
+        if self.n_periods > 0 {
+            by_group(selected, &self.rows.periods[chunk.clone()], groups, self.n_periods);
+            groups
+                .iter()
+                .enumerate()
+                .filter(|(_, rows)| !rows.is_empty())
+                .for_each(|(at, rows)| take(Part::Period(at), rows));
+        }
+        for (field, (codes, &values)) in self.rows.segments.iter().zip(self.n_values).enumerate() {
+            by_group(selected, &codes[chunk.clone()], groups, values);
+            let filled = groups.iter().enumerate().filter(|(_, rows)| !rows.is_empty());
+            filled.for_each(|(at, rows)| take(Part::Segment(field, at), rows));
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Part {
+    Period(usize),
+    Segment(usize, usize),
+}
+
+impl<T: Clone> Tallies<T> {
+    fn new(empty: &T, n_periods: usize, n_values: &[usize]) -> Self {
+        let segments = n_values.iter().map(|&n| vec![empty.clone(); n]).collect();
+        Self { all: empty.clone(), periods: vec![empty.clone(); n_periods], segments }
+    }
+
+    fn part(&mut self, part: Part) -> &mut T {
+        match part {
+            Part::Period(at) => &mut self.periods[at],
+            Part::Segment(field, at) => &mut self.segments[field][at],
+        }
+    }
+}
+
+impl Tally {
+    fn take(
+        &mut self,
+        (watched, learned): (&Watched, &Learned),
+        array: &ArrayRef,
+        rows: &[u32],
+        codes: &Codes<'_>,
+        groups: &mut Vec<Vec<u32>>,
+    ) {
+        match (self, learned) {
+            (Self::Numeric { counts, latency, mistyped }, Learned::Numeric(column, _)) => {
+                let (numbers, odd) = scaled(array, watched.factor);
+                *mistyped += odd;
+                let usable = latency.is_some().then(|| not_negative(&numbers));
+                let numbers = usable.as_ref().unwrap_or(&numbers);
+                count_numeric(&mut counts.all, latency.as_mut(), column, numbers, &Rows::new(rows));
+                codes.each(rows, array.len(), groups, |part, rows| {
+                    count_numeric(counts.part(part), None, column, numbers, &Rows::new(rows));
+                });
+            }
+            (Self::Categorical(counts), Learned::Categorical(column, _)) => {
+                let texts = cells::categories(array);
+                let mut scratch = Vec::new();
+                count_categorical(&mut counts.all, column, &texts, rows, &mut scratch);
+                codes.each(rows, array.len(), groups, |part, rows| {
+                    count_categorical(counts.part(part), column, &texts, rows, &mut scratch);
+                });
+            }
+            _ => unreachable!("a tally is made by what was learned"),
+        }
+    }
+
+    fn all_missing(&mut self, n: u64) {
+        match self {
+            Self::Numeric { counts, .. } => counts.all.missing = n,
+            Self::Categorical(counts) => counts.all.missing = n,
+        }
+    }
+}
+
+/// Latencies that can be one: finite and not negative.
+fn not_negative(numbers: &Float64Array) -> Float64Array {
+    numbers.iter().map(|value| value.filter(|value| value.is_finite() && *value >= 0.0)).collect()
+}

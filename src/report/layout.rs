@@ -1,0 +1,195 @@
+//! What the columns of two files are for: guessed, or as a pipeline says.
+
+use crate::error::{Error, Result};
+use crate::init::facts::{Facts, Kind};
+use crate::init::guess::{Guess, Guesses, Use};
+use crate::plan::{self, Field, Plan, Role, Task, TimeFormat};
+use crate::table::Table;
+
+/// Where a column stands in each file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Its name.
+    pub(crate) name: String,
+    /// Index in the reference file and in the current one.
+    pub(crate) at: [Option<usize>; 2],
+}
+
+/// A column whose distribution is compared.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Watched {
+    pub(crate) place: Place,
+    /// `None` for texts and booleans.
+    pub(crate) numeric: Option<Role>,
+    /// What numbers are multiplied by.
+    pub(crate) factor: f64,
+    /// What it was taken for, and why.
+    pub(crate) reason: String,
+}
+
+/// What is compared, and what else is read.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    pub(crate) columns: Vec<Watched>,
+    pub(crate) time: Option<(Place, TimeFormat)>,
+    pub(crate) id: Option<Place>,
+    pub(crate) version: Option<Place>,
+    pub(crate) predicted: Option<Place>,
+    pub(crate) label: Option<Place>,
+    pub(crate) status: Option<Place>,
+    pub(crate) failed: Option<Place>,
+    /// Fields to split by that were named as such.
+    pub(crate) segments: Vec<Place>,
+    pub(crate) task: Task,
+    /// The score from which an answer is positive.
+    pub(crate) threshold: f64,
+    /// What is what and why, for people.
+    pub(crate) roles: Vec<(String, String, String)>,
+    /// Columns that are not compared, and why.
+    pub(crate) untested: Vec<(String, String)>,
+}
+
+/// Guesses from the first rows of both files.
+pub(crate) fn guessed(tables: [&Table; 2]) -> Result<Layout> {
+    let samples = [Facts::of(tables[0])?, Facts::of(tables[1])?];
+    let place =
+        |guess: &Guess| Place { name: guess.facts.name.clone(), at: tables.map(|table| table.find(&guess.facts.name)) };
+    let guesses = Guesses::of(both(samples));
+    let one = |usage: Use| guesses.find(|known| known == usage).map(place);
+    let roles = guesses.columns.iter().filter(|guess| !matches!(guess.usage, Use::Feature | Use::Ignored));
+    let roles = roles.map(|guess| (guess.facts.name.clone(), role_name(guess.usage).to_owned(), guess.reason.clone()));
+    let ignored = guesses.columns.iter().filter_map(|guess| Some((guess.facts.name.clone(), why_ignored(guess)?)));
+    Ok(Layout {
+        columns: guesses.columns.iter().filter_map(|guess| watched(guess, place(guess))).collect(),
+        time: guesses.columns.iter().find_map(|guess| match guess.usage {
+            Use::Time(format) => Some((place(guess), format)),
+            _ => None,
+        }),
+        id: one(Use::Id),
+        version: one(Use::Version),
+        predicted: one(Use::Predicted),
+        label: one(Use::Label),
+        status: one(Use::Status),
+        failed: one(Use::Failed),
+        segments: guesses.all(Use::Segment).map(place).collect(),
+        task: guesses.task,
+        threshold: 0.5,
+        roles: roles.collect(),
+        untested: ignored.collect(),
+    })
+}
+
+/// The columns of both samples: those of the first, unless it shows nothing of them, and what only the second has.
+fn both(samples: [Vec<Facts>; 2]) -> Vec<Facts> {
+    let [reference, mut current] = samples;
+    let mut all: Vec<Facts> = Vec::new();
+    for facts in reference {
+        let other = current.iter().position(|other| other.name == facts.name).map(|at| current.remove(at));
+        all.push(other.filter(|other| facts.n == 0 && other.n > 0).unwrap_or(facts));
+    }
+    all.extend(current);
+    all
+}
+
+fn watched(guess: &Guess, place: Place) -> Option<Watched> {
+    let (numeric, factor) = match (guess.usage, guess.kind) {
+        (Use::Feature, Kind::Numeric) => (Some(Role::Feature), 1.0),
+        (Use::Score, Kind::Numeric) => (Some(Role::Score), 1.0),
+        (Use::Latency(unit), Kind::Numeric) => (Some(Role::Latency), milliseconds(unit)),
+        (Use::Feature | Use::Segment | Use::Predicted, Kind::Categorical | Kind::Boolean | Kind::Numeric) => {
+            (None, 1.0)
+        }
+        _ => return None,
+    };
+    Some(Watched { place, numeric, factor, reason: guess.reason.clone() })
+}
+
+/// What a latency in a unit is multiplied by.
+fn milliseconds(unit: &str) -> f64 {
+    match unit {
+        "s" => 1e3,
+        "us" => 1e-3,
+        "ns" => 1e-6,
+        _ => 1.0,
+    }
+}
+
+fn role_name(usage: Use) -> &'static str {
+    match usage {
+        Use::Time(_) => "event time",
+        Use::Arrival => "arrival time",
+        Use::Id => "id",
+        Use::Entity => "entity",
+        Use::Model => "model",
+        Use::Version => "version",
+        Use::Segment => "segment",
+        Use::Score => "score",
+        Use::Predicted => "predicted class",
+        Use::Label => "label",
+        Use::Latency(_) => "latency",
+        Use::Status => "status",
+        Use::Failed => "error marker",
+        Use::Feature => "feature",
+        Use::Ignored => "ignored",
+    }
+}
+
+fn why_ignored(guess: &Guess) -> Option<String> {
+    match guess.usage {
+        Use::Id => Some("an id: every row has its own".to_owned()),
+        Use::Entity => Some("names who asked".to_owned()),
+        Use::Time(_) | Use::Arrival => Some("a time".to_owned()),
+        Use::Model | Use::Version => Some(format!("names the {}", role_name(guess.usage))),
+        Use::Label => Some("the truth; see the quality of predictions".to_owned()),
+        Use::Status | Use::Failed => Some("how requests were answered; see answers".to_owned()),
+        Use::Ignored => Some(guess.reason.clone()),
+        _ => None,
+    }
+}
+
+/// What a pipeline says about the columns of its predictions (or feature events).
+pub(crate) fn of_plan(plan: &Plan, tables: [&Table; 2]) -> Result<Layout> {
+    let traffic = plan.sources.iter().find(|source| source.kind.is_traffic());
+    let mapping = &traffic
+        .ok_or_else(|| Error::user(format!("pipeline {} has neither predictions nor features", plan.name)))?
+        .mapping;
+    let place = |name: &str, path: &plan::Path| Place {
+        name: name.to_owned(),
+        at: tables.map(|table| find(table, path, name)),
+    };
+    let optional = |name: &str, path: &Option<plan::Path>| path.as_ref().map(|path| place(name, path));
+    let said = || "as the pipeline says".to_owned();
+    let numeric = plan.columns.numeric.iter().zip(&mapping.numeric).filter_map(|(column, field)| {
+        let field = field.as_ref()?;
+        let place = place(&column.name, &field.path);
+        Some(Watched { place, numeric: Some(column.role), factor: field.factor, reason: said() })
+    });
+    let categorical = plan.columns.categorical.iter().zip(&mapping.categorical).filter_map(|(column, path)| {
+        let place = place(&column.name, path.as_ref()?);
+        Some(Watched { place, numeric: None, factor: 1.0, reason: said() })
+    });
+    Ok(Layout {
+        columns: numeric.chain(categorical).collect(),
+        time: mapping.event_time.as_ref().map(|(path, format)| (place("event_time", path), *format)),
+        id: optional("prediction_id", &mapping.id),
+        version: match &mapping.version {
+            Field::Path(path) => Some(place("version", path)),
+            Field::Absent | Field::Constant(_) => None,
+        },
+        predicted: optional("predicted_label", &mapping.predicted),
+        label: optional("label", &mapping.label),
+        status: optional("status", &mapping.status),
+        failed: optional("error", &mapping.failed),
+        segments: plan.segments.iter().zip(&mapping.segments).map(|(name, path)| place(name, path)).collect(),
+        task: plan.quality.as_ref().map_or(Task::Binary, |quality| quality.task),
+        threshold: plan.quality.as_ref().map_or(0.5, |quality| quality.threshold),
+        roles: Vec::new(),
+        untested: Vec::new(),
+    })
+}
+
+/// A column of a table: under its path, the path's last part, or its own name.
+pub(crate) fn find(table: &Table, path: &[String], name: &str) -> Option<usize> {
+    let last = path.last().map(String::as_str);
+    [Some(path.join(".")).as_deref(), last, Some(name)].into_iter().flatten().find_map(|name| table.find(name))
+}

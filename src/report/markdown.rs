@@ -1,0 +1,160 @@
+//! The report as Markdown, for pull requests and terminals: the verdict, then tables.
+
+use std::fmt::Write as _;
+
+use super::compare::instant;
+use super::model::{Comparison, History, Report, Source};
+use super::problems::percent;
+use crate::output::count;
+use crate::output::text::number;
+
+/// Columns that are listed.
+const COLUMNS_MAX: usize = 50;
+
+/// A report as Markdown.
+#[must_use]
+pub fn markdown(report: &Report) -> String {
+    let mut text = format!("# {}\n\n", cell(&report.verdict.headline));
+    for sentence in &report.verdict.sentences {
+        let _ = writeln!(text, "- {}", cell(sentence));
+    }
+    if let Some(comparison) = &report.comparison {
+        self::comparison(comparison, &mut text);
+    }
+    if let Some(history) = &report.history {
+        self::history(history, &mut text);
+    }
+    let _ = writeln!(text, "\n{}", report.made_by);
+    text
+}
+
+/// Text that may stand in a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace(['\n', '\r'], " ").replace('<', "&lt;")
+}
+
+fn table<const N: usize>(text: &mut String, title: &str, heads: [&str; N], rows: impl Iterator<Item = [String; N]>) {
+    let rows: Vec<[String; N]> = rows.collect();
+    if rows.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "\n## {title}\n\n| {} |\n|{}", heads.join(" | "), "---|".repeat(N));
+    for row in rows {
+        let _ = writeln!(text, "| {} |", row.map(|text| cell(&text)).join(" | "));
+    }
+}
+
+fn or_dash(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), number)
+}
+
+fn source(name: &str, source: &Source) -> String {
+    let range = source.first.zip(source.last);
+    let range = range.map_or_else(String::new, |(first, last)| format!(", {} to {}", instant(first), instant(last)));
+    format!("{name}: {} ({} rows{range})", source.name, count(source.compared))
+}
+
+fn comparison(comparison: &Comparison, text: &mut String) {
+    let _ = writeln!(
+        text,
+        "\n{}  \n{}",
+        source("Reference", &comparison.reference),
+        source("Current", &comparison.current)
+    );
+    let columns = comparison.columns.iter().take(COLUMNS_MAX).map(|column| {
+        let verdict = match (column.drifted, column.drifted_e) {
+            (true, true) => "**drifted**",
+            (true, false) => "drifted, not by e-BH",
+            _ => "within",
+        };
+        let psi = &column.psi;
+        [
+            column.column.clone(),
+            verdict.to_owned(),
+            number(psi.value),
+            format!("{} – {}", number(psi.low), number(psi.high)),
+            column.ks.map_or_else(|| "–".to_owned(), |ks| number(ks.low)),
+            format!("{} → {}", percent(column.reference.missing), percent(column.current.missing)),
+            count(column.n),
+        ]
+    });
+    let title = format!("Columns (PSI tolerated {})", comparison.method.psi_tolerated);
+    table(text, &title, ["column", "verdict", "PSI", "90 % interval", "KS", "missing", "n"], columns);
+    let problems =
+        comparison.problems.iter().map(|problem| [problem.column.clone(), problem.text.clone(), count(problem.n)]);
+    table(text, "Problems with the data", ["column", "problem", "n"], problems);
+    if let Some(quality) = &comparison.quality {
+        let figures = quality.figures.iter().map(|figure| {
+            [
+                figure.metric.clone(),
+                figure.convention.clone(),
+                or_dash(figure.reference),
+                or_dash(figure.value),
+                count(figure.n),
+            ]
+        });
+        table(text, "Predictions against the truth", ["metric", "convention", "reference", "current", "n"], figures);
+    }
+    let latency = comparison.latency.iter().map(|figure| {
+        let ratio = figure.ratio.map_or_else(
+            || "–".to_owned(),
+            |ratio| format!("{:.2} ({:.2} – {:.2})", ratio.value, ratio.low, ratio.high),
+        );
+        [figure.metric.clone(), or_dash(figure.reference), or_dash(figure.current), ratio]
+    });
+    table(text, "Latency, ms", ["", "reference", "current", "ratio"], latency);
+    let answers = comparison.answers.iter().map(|rate| {
+        let share =
+            |side: Option<super::model::Estimate>| side.map_or_else(|| "–".to_owned(), |side| percent(side.value));
+        [rate.metric.clone(), share(rate.reference), share(rate.current), count(rate.n)]
+    });
+    table(text, "Answers", ["", "reference", "current", "n"], answers);
+    let segments = comparison.segments.iter().take(10).map(|segment| {
+        [
+            format!("{} = {}", segment.field, segment.value),
+            format!("{} of {}", segment.drifted.len(), segment.tested),
+            segment.worst.clone().unwrap_or_default(),
+            or_dash(segment.psi),
+            count(segment.n),
+        ]
+    });
+    table(text, "Segments that differ most", ["segment", "drifted", "moved most", "PSI", "n"], segments);
+    let untested = comparison.untested.iter().map(|column| [column.column.clone(), column.why.clone()]);
+    table(text, "Not tested", ["column", "why"], untested);
+    if !comparison.trust.is_empty() {
+        let _ = writeln!(text, "\n## Trust\n");
+        text.extend(comparison.trust.iter().map(|note| format!("- {}\n", cell(note))));
+    }
+    let _ = writeln!(text, "\nReference {}", comparison.reference_id);
+}
+
+fn history(history: &History, text: &mut String) {
+    let rollouts = history
+        .rollouts
+        .iter()
+        .map(|rollout| [rollout.candidate.clone(), rollout.baseline.clone(), rollout.summary.clone()]);
+    table(text, "Rollouts", ["candidate", "baseline", "course"], rollouts);
+    let decisions = history.decisions.iter().map(|decision| {
+        let cap = decision.cap_pct.map_or_else(String::new, |cap| format!(" to {} %", number(cap)));
+        [
+            instant(decision.time),
+            format!("{}{cap}", decision.action),
+            decision.candidate.clone(),
+            decision.reason.clone(),
+        ]
+    });
+    table(text, "Decisions", ["time", "action", "candidate", "why"], decisions);
+    for rollout in &history.rollouts {
+        let beside = rollout.compared.iter().map(|beside| {
+            [
+                beside.metric.clone(),
+                beside.column.clone(),
+                number(beside.candidate),
+                number(beside.baseline),
+                count(beside.n),
+            ]
+        });
+        let title = format!("{} beside {}, over all windows", rollout.candidate, rollout.baseline);
+        table(text, &title, ["metric", "column", "candidate", "baseline", "n"], beside);
+    }
+}

@@ -1,0 +1,34 @@
+//! Errors as clients see them: what, and what to do about it.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+/// An error as the client sees it: `{"error": …, "hint": …}`, or a page that says the same.
+#[derive(Debug)]
+pub(super) struct Problem {
+    pub(super) status: StatusCode,
+    pub(super) error: String,
+    pub(super) hint: String,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, error: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { status, error: error.into(), hint: hint.into() }
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        let hint = format!("what can be asked for: {}", super::http::ENDPOINTS.join(" "));
+        Self::new(StatusCode::BAD_REQUEST, rejection.body_text(), hint)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (self.status, Json(json!({ "error": self.error, "hint": self.hint }))).into_response()
+    }
+}

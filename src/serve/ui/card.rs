@@ -1,0 +1,201 @@
+//! A candidate at a glance: where it stands, what to do, and how much evidence there is.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::html::{Html, html};
+use super::link::rollout_url;
+use super::words::{
+    action_name, advice, clock, number, percent, plural, state_sign, time, validity_sign, windows, word_sign,
+};
+use crate::event::stable_hash;
+use crate::serve::Shared;
+use crate::serve::verdict::{Terms, Word};
+use crate::serve::view::Known;
+use crate::verdict::RolloutState;
+use crate::verdict::decision::LedgerEntry;
+use crate::verdict::rollout::Mute;
+
+/// What cards are read against.
+pub(super) struct Glance {
+    pub(super) terms: Option<Terms>,
+    age: Duration,
+    alive: bool,
+}
+
+impl Glance {
+    pub(super) fn at(shared: &Shared) -> Self {
+        Self { terms: shared.terms(), age: shared.health().age(), alive: shared.health().all_alive() }
+    }
+
+    fn word(&self, known: &Known) -> (Word, String) {
+        let wait = || (Word::Wait, "no pipeline runs here yet".to_owned());
+        self.terms.as_ref().map_or_else(wait, |terms| terms.word(known, self.age, self.alive))
+    }
+
+    fn every(&self) -> Option<Duration> {
+        self.terms.as_ref()?.every
+    }
+
+    fn authority(&self, state: &RolloutState) -> &'static str {
+        match &self.terms {
+            _ if state.people.frozen_until.is_some() => "FROZEN",
+            Some(terms) => terms.policy.authority().name(),
+            None => "–",
+        }
+    }
+}
+
+/// The card's own name on a page, the same after every update.
+fn anchor(state: &RolloutState) -> String {
+    let name = [state.rollout.as_str(), &state.model, &state.candidate].join("\0");
+    format!("r{:016x}", stable_hash(name.as_bytes()))
+}
+
+/// What a candidate is called, with the way to its page.
+pub(super) fn name(state: &RolloutState) -> Html {
+    let url = rollout_url(&state.rollout, &state.model, &state.candidate);
+    html!("<a id=\"{}\" href=\"{}\">{}</a>", anchor(state), url, state.candidate)
+}
+
+/// The state's sign, and whether it is no more than asked for yet.
+pub(super) fn standing_sign(state: &RolloutState) -> Html {
+    let sign = state_sign(state.state).html();
+    if state.pending.is_some() { html!("{} <small>if approved</small>", sign) } else { sign }
+}
+
+/// The whole card, under a heading that is given.
+pub(super) fn card(known: &Known, heading: &Html, why: &str, glance: &Glance) -> Html {
+    framed(known, &html!("{}{}", head(known, heading, why, glance), behind(known, glance)))
+}
+
+/// A card with this in it.
+pub(super) fn framed(known: &Known, content: &Html) -> Html {
+    html!("<article class=\"card {}\">{}</article>", state_sign(known.state.state).tone, content)
+}
+
+/// Where it stands, and what to do.
+pub(super) fn head(known: &Known, heading: &Html, why: &str, glance: &Glance) -> Html {
+    let why = if why.is_empty() { Html::default() } else { html!("<p class=\"why\">{}</p>", why) };
+    let todo = advice(&known.state, glance.terms.as_ref());
+    html!("{}<p class=\"todo\">{}</p>{}{}", heading, todo, why, facts(known, glance))
+}
+
+/// What that rests on.
+pub(super) fn behind(known: &Known, glance: &Glance) -> Html {
+    html!("{}{}", evidence(&known.ledger), notes(known, &glance.word(known).1))
+}
+
+fn fact(name: &str, value: &Html) -> Html {
+    html!("<div><dt>{}</dt><dd>{}</dd></div>", name, value)
+}
+
+fn facts(known: &Known, glance: &Glance) -> Html {
+    let state = &known.state;
+    html!(
+        "<dl class=\"facts\">{}{}{}{}{}{}</dl>",
+        fact("Verdict", &word_sign(glance.word(known).0).html()),
+        fact("Data", &validity_sign(state.validity).html()),
+        fact("Authority", &html!("{}", glance.authority(state))),
+        fact("Exposure", &exposure(state, glance)),
+        fact("In this state", &html!("{}", windows(state.counts.in_state, glance.every()))),
+        fact("Judged up to", &time(state.judged_upto.0)),
+    )
+}
+
+fn exposure(state: &RolloutState, glance: &Glance) -> Html {
+    let declared =
+        state.declared_pct.map_or_else(|| "not declared".to_owned(), |share| format!("{} declared", percent(share)));
+    let cap = glance.terms.as_ref().and_then(|terms| terms.cap_pct(state));
+    let cap = cap.map_or_else(|| "no cap".to_owned(), |cap| format!("at most {}", percent(cap)));
+    html!("<b>{}</b> seen, {}, {}", percent(state.observed_pct), declared, cap)
+}
+
+/// What each line of the budget weighs, in words.
+fn weighs(name: &str) -> (&'static str, &'static str) {
+    match name.split(':').next().unwrap_or(name) {
+        "rollback" => ("against", "worse than its margins"),
+        "contain" => ("against", "worse than the baseline"),
+        "safe" => ("for", "no worse than its margins"),
+        "drift" => ("against", "moved away from what was learned"),
+        "calibration" => ("against", "scores fit the truth no more"),
+        "slo" => ("against", "beyond its limit"),
+        "share" => ("against", "traffic not split as declared"),
+        _ => ("against", "another guard"),
+    }
+}
+
+/// An e-value for people: below one it says nothing, far above what acts only its size matters.
+fn e_value(value: f64) -> String {
+    if value < 1.0 {
+        "below 1".to_owned()
+    } else if value < 1e5 {
+        number(value)
+    } else {
+        format!("10^{}", number(libm::log10(value).floor()))
+    }
+}
+
+/// How much evidence stands, against what acts; on a logarithmic scale, as evidence multiplies.
+pub(super) fn evidence(ledger: &[LedgerEntry]) -> Html {
+    if ledger.is_empty() {
+        return Html::default();
+    }
+    let line = |entry: &LedgerEntry| {
+        let (side, what) = weighs(&entry.name);
+        let share = libm::log(entry.e_value.max(1.0)) / libm::log(entry.threshold.max(1.1));
+        let acts = if entry.e_value >= entry.threshold { html!(" <b>acts</b>") } else { Html::default() };
+        html!(
+            "<tr><th scope=\"row\">{} <small>{}: {}</small></th>"
+            "<td class=\"bar\"><svg aria-hidden=\"true\"><rect class=\"of\" width=\"100%\" height=\"100%\"/>"
+            "<rect class=\"{}\" width=\"{}%\" height=\"100%\"/></svg></td><td>{} of {}{}</td></tr>",
+            entry.name,
+            side,
+            what,
+            side,
+            number((share * 100.0).clamp(0.0, 100.0).round()),
+            e_value(entry.e_value),
+            e_value(entry.threshold),
+            acts,
+        )
+    };
+    let lines: Html = ledger.iter().map(line).collect();
+    html!(
+        "<table class=\"ledger\"><caption class=\"unseen\">Evidence so far, and how much of it acts</caption>"
+        "<thead class=\"unseen\"><tr><th>evidence</th><th>share of what acts</th><th>e-value</th></tr></thead>"
+        "<tbody>{}</tbody></table>",
+        lines
+    )
+}
+
+/// What stands against it, why tools are told what they are told, who is asked.
+fn notes(known: &Known, why: &str) -> Html {
+    let state = &known.state;
+    let note = |what: &str, text: &str| html!("<li><b>{}</b> {}</li>", what, text);
+    let mut notes = Vec::new();
+    if let Some(pending) = &state.pending {
+        let granted = if pending.granted.is_empty() { "nobody yet".to_owned() } else { pending.granted.join(", ") };
+        let text = format!("{} until {}; approved by {granted}", pending.signal.name(), clock(pending.deadline));
+        notes.push(note("Waits for approval:", &text));
+    }
+    if !state.standing.is_empty() {
+        notes.push(note("Stands against it:", &standing(state)));
+    }
+    notes.push(note("Tools are told:", why));
+    let muted = |mute: &Mute| note("Muted:", &format!("{} until {}", mute.metric, clock(mute.until)));
+    notes.extend(state.people.mutes.iter().map(muted));
+    html!("<ul class=\"notes\">{}</ul>", notes.into_iter().collect::<Html>())
+}
+
+/// What stands against a candidate, the most severe first; each source once.
+fn standing(state: &RolloutState) -> String {
+    let mut all: Vec<_> = state.standing.iter().collect();
+    all.sort_by_key(|one| (Reverse(one.action), Reverse(one.windows)));
+    let mut named = BTreeSet::new();
+    all.retain(|one| named.insert(&one.source));
+    let told = all
+        .iter()
+        .map(|one| format!("{} ({}, {})", one.source, action_name(one.action), plural(one.windows.into(), "window")));
+    told.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,197 @@
+//! Decisions: in lists, and each on a page of its own with everything that is behind it.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+
+use super::card;
+use super::html::{Html, html};
+use super::link::{decision_url, rollout_url};
+use super::page::{Page, Part, live, problem};
+use super::words::{clock, count, deed, metric_of, number, object, percent, short, signal_sign, time};
+use crate::serve::Shared;
+use crate::serve::problem::Problem;
+use crate::serve::view::DECISIONS_MAX;
+use crate::verdict::{Decision, Evidence};
+
+/// The most decisions on the page of all.
+const LISTED_MAX: usize = 200;
+
+pub(super) async fn decisions(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let decisions: Vec<Decision> = shared.read().decisions().take(LISTED_MAX).cloned().collect();
+    let content = html!("<h1>Decisions</h1>{}", list(&decisions.iter().collect::<Vec<_>>()));
+    Page::new(Part::Decisions, "Decisions", live("decisions", "Decisions", &content)).answer(&shared, &headers)
+}
+
+pub(super) async fn decision(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let found = shared.read().decisions().find(|decision| decision.id == id).cloned();
+    let Some(decision) = found else {
+        let hint = format!(
+            "the last {DECISIONS_MAX} since the start of the process are here; older ones: haldane explain {id}"
+        );
+        let missing = Problem::new(StatusCode::NOT_FOUND, format!("no decision {id} is known here"), hint);
+        return problem(&shared, &headers, &missing);
+    };
+    let title = format!("{} at {}", deed(&decision), clock(decision.time));
+    Page::new(Part::Decisions, title, whole(&decision)).answer(&shared, &headers)
+}
+
+/// Decisions in a list, each a way to its page.
+pub(super) fn list(decisions: &[&Decision]) -> Html {
+    if decisions.is_empty() {
+        return html!("<p>None since the start of this process.</p>");
+    }
+    let line = |decision: &&Decision| {
+        html!(
+            "<li>{} <a id=\"d{}\" href=\"{}\">{} {}</a> <span class=\"why\">{}</span></li>",
+            time(decision.time),
+            decision.id.trim_start_matches("b3:"),
+            decision_url(&decision.id),
+            signal_sign(decision.action).html(),
+            object(decision),
+            decision.reason.text
+        )
+    };
+    html!("<ol class=\"decisions\" reversed>{}</ol>", decisions.iter().map(line).collect::<Html>())
+}
+
+/// Everything about one decision.
+fn whole(decision: &Decision) -> Html {
+    let rollout = rollout_url(&decision.rollout, &decision.model, &decision.candidate);
+    html!(
+        "<h1>{} {}</h1><p class=\"lead\">{}</p>"
+        "<p>Decision {} of rollout {} on <a href=\"{}\">{} of {}</a>, against {}; window ended {}.</p>"
+        "<h2>Evidence</h2>{}<h2>Error budget then</h2>{}<h2>What it says</h2>{}<h2>What it was computed from</h2>{}"
+        "<details><summary>The event as JSON</summary><pre>{}</pre></details>",
+        signal_sign(decision.action).html(),
+        object(decision),
+        decision.reason.text,
+        decision.sequence,
+        decision.rollout,
+        rollout,
+        decision.candidate,
+        decision.model,
+        decision.baseline,
+        time(decision.time),
+        evidence(&decision.evidence),
+        if decision.ledger.is_empty() { html!("<p>No guard was asked.</p>") } else { card::evidence(&decision.ledger) },
+        terms(decision),
+        inputs(decision),
+        serde_json::to_string_pretty(decision).unwrap_or_default(),
+    )
+}
+
+/// The numbers behind a decision.
+pub(super) fn evidence(evidence: &[Evidence]) -> Html {
+    if evidence.is_empty() {
+        return html!("<p>No number: it was asked for, or repeats what is in force.</p>");
+    }
+    let rows: Html = evidence.iter().map(line).collect();
+    html!(
+        "<div class=\"wide\" role=\"region\" aria-label=\"Evidence\" tabindex=\"0\"><table><thead><tr><th>Number</th>"
+        "<th class=\"n\">Estimate</th><th class=\"n\">Bound</th><th class=\"n\">Interval</th><th>Test</th><th class=\"n\">e-value</th>"
+        "<th class=\"n\">n</th><th class=\"n\">n baseline</th><th>Windows</th><th>Rule</th></tr></thead>"
+        "<tbody>{}</tbody></table></div>",
+        rows
+    )
+}
+
+fn line(one: &Evidence) -> Html {
+    let interval = one.lo.zip(one.hi).map_or(String::new(), |(lo, hi)| format!("{} – {}", number(lo), number(hi)));
+    let e_value = one.e_value.map_or(String::new(), |e_value| {
+        let acts = one.alpha.map_or(String::new(), |alpha| format!(" of {}", number(1.0 / alpha)));
+        format!("{}{acts}", number(e_value))
+    });
+    let flags = if one.flags.is_empty() { Html::default() } else { html!(" <small>{}</small>", one.flags.join(", ")) };
+    let breaches =
+        if one.breaches.1 == 0 { String::new() } else { format!("{} of {}", one.breaches.0, one.breaches.1) };
+    let against = if one.baseline_kind.is_empty() { String::new() } else { format!("against {}", one.baseline_kind) };
+    html!(
+        "<tr><th scope=\"row\">{} <small>{}</small>{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>"
+        "<td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td><td>{}</td></tr>",
+        metric_of(&one.metric, &one.column, &one.segment),
+        against,
+        flags,
+        number(one.estimate),
+        number(one.bound),
+        interval,
+        one.test,
+        e_value,
+        count(one.n_candidate),
+        count(one.n_baseline),
+        breaches,
+        one.rule,
+    )
+}
+
+fn pairs(rows: &[(&str, Html)]) -> Html {
+    let row = |(name, value): &(&str, Html)| html!("<tr><th scope=\"row\">{}</th><td>{}</td></tr>", name, value);
+    let told = rows.iter().filter(|(_, value)| !value.is_empty());
+    html!("<table class=\"pairs\"><tbody>{}</tbody></table>", told.map(row).collect::<Html>())
+}
+
+fn terms(decision: &Decision) -> Html {
+    let other = |id: &String| html!("<a href=\"{}\">{}</a> ", decision_url(id), short(id));
+    let others = |ids: &[String]| ids.iter().map(other).collect::<Html>();
+    let approval = decision.approval.as_ref().map_or(html!("nobody is asked"), |approval| {
+        let granted = if approval.granted.is_empty() { "nobody yet".to_owned() } else { approval.granted.join(", ") };
+        html!(
+            "{} needed, by {}; until {}, then {}",
+            approval.required,
+            granted,
+            time(approval.deadline),
+            approval.on_timeout.name()
+        )
+    });
+    let exposure =
+        decision.exposure.declared_pct.map_or(String::new(), |share| format!(", {} declared", percent(share)));
+    let precondition = &decision.precondition;
+    let cause = decision
+        .causation
+        .as_ref()
+        .map_or(Html::default(), |id| if id.starts_with("b3:") { other(id) } else { html!("command {}", id) });
+    pairs(&[
+        ("Id", html!("<code>{}</code>", decision.id)),
+        ("Reason code", html!("{}", decision.reason.code)),
+        ("Authority", html!("{}", decision.authority.name())),
+        ("Approval", approval),
+        ("Severity", html!("{}", decision.severity.names().0)),
+        ("Cap", decision.cap_pct.map_or(html!("none"), |cap| html!("{}", percent(cap)))),
+        ("Exposure", html!("{} seen{}", percent(decision.exposure.observed_pct), exposure)),
+        (
+            "Holds only while",
+            html!("{} is {}, after decision {}", precondition.candidate, precondition.state, decision.sequence - 1),
+        ),
+        ("Denied versions", html!("{}", decision.denied_versions.join(", "))),
+        ("Follows from", cause),
+        ("Replaces", others(&decision.supersedes)),
+        ("Seal of the one before", html!("{}", decision.previous)),
+        ("Episode began with", other(&decision.episode)),
+        ("Lease", html!("{} s", decision.lease_s)),
+    ])
+}
+
+fn inputs(decision: &Decision) -> Html {
+    let inputs = &decision.inputs;
+    let offset = |(topic, partition, first, last): &(String, u32, i64, i64)| {
+        html!("<li><code>{}</code> partition {}: {} to {}</li>", topic, partition, first, last)
+    };
+    let offsets: Html = inputs.offsets.iter().map(offset).collect();
+    let offsets = if offsets.is_empty() {
+        html!("none: it was asked for")
+    } else {
+        html!("<ul class=\"plain-list\">{}</ul>", offsets)
+    };
+    pairs(&[
+        ("Offsets", offsets),
+        ("Policy", html!("<code>{}</code>", inputs.policy)),
+        ("Reference", html!("{}", inputs.reference)),
+        ("Engine", html!("{}", inputs.engine)),
+    ])
+}

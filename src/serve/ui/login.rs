@@ -1,0 +1,78 @@
+//! Logging in and out with a token.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Form, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::html::{Html, html};
+use super::page::{Page, Part, problem, see_other};
+use crate::serve::Shared;
+use crate::serve::access::{is_of_our_page, is_secure, no_cookie};
+use crate::serve::problem::Problem;
+
+/// What the form sends.
+#[derive(Deserialize)]
+pub(super) struct Login {
+    token: String,
+}
+
+pub(super) async fn form(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    Page::new(Part::Login, "Log in", ask("")).answer(&shared, &headers)
+}
+
+fn ask(wrong: &str) -> Html {
+    let wrong =
+        if wrong.is_empty() { Html::default() } else { html!("<p role=\"alert\" class=\"lead\">✕ {}</p>", wrong) };
+    html!(
+        "<h1>Log in</h1>{}<form class=\"act\" method=\"post\" action=\"/ui/login\">"
+        "<input name=\"user\" autocomplete=\"username\" value=\"haldane\" hidden>"
+        "<label for=\"token\">Your token</label>"
+        "<input id=\"token\" name=\"token\" type=\"password\" autocomplete=\"current-password\" required>"
+        "<p><button>Log in</button></p><p><small>Whoever runs this service gives it to you; `serve.approvers` in the "
+        "pipeline names you.</small></p></form>",
+        wrong
+    )
+}
+
+pub(super) async fn enter(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    form: Result<Form<Login>, FormRejection>,
+) -> Response {
+    if let Some(foreign) = foreign(&shared, &headers) {
+        return foreign;
+    }
+    let known = form.as_ref().ok().zip(shared.access());
+    let cookie = known.and_then(|(form, access)| {
+        access.by_token(form.token.trim()).map(|person| access.cookie(person, is_secure(&headers)))
+    });
+    if let Some(cookie) = cookie {
+        return with_cookie(see_other("/ui"), &cookie);
+    }
+    let main = ask("Nobody here has this token");
+    let page = Page { status: StatusCode::UNAUTHORIZED, ..Page::new(Part::Login, "Log in", main) };
+    page.answer(&shared, &headers)
+}
+
+pub(super) async fn leave(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let foreign = foreign(&shared, &headers);
+    foreign.unwrap_or_else(|| with_cookie(see_other("/ui"), &no_cookie(is_secure(&headers))))
+}
+
+/// An answer to a form that stands on somebody else's page.
+fn foreign(shared: &Shared, headers: &HeaderMap) -> Option<Response> {
+    let error = "this form does not come from a page of this server";
+    let foreign = Problem::new(StatusCode::FORBIDDEN, error, "open /ui/login and use its form");
+    (!is_of_our_page(headers)).then(|| problem(shared, headers, &foreign))
+}
+
+fn with_cookie(mut response: Response, cookie: &str) -> Response {
+    if let Ok(value) = HeaderValue::from_str(cookie) {
+        response.headers_mut().insert(header::SET_COOKIE, value);
+    }
+    response
+}

@@ -1,0 +1,108 @@
+//! `/ui`: every rollout, most urgent first.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+use super::card::{self, Glance, card};
+use super::decision;
+use super::html::{Html, html};
+use super::page::{Page, Part, live};
+use super::words::{NEEDS_SOMEBODY, count, need, state_sign, time, validity_sign};
+use crate::serve::Shared;
+use crate::serve::view::{Judged, Known};
+use crate::verdict::Decision;
+
+/// The most rollouts on the page, and the most of the last decisions.
+const ROLLOUTS_MAX: usize = 100;
+const DECISIONS_MAX: usize = 10;
+
+pub(super) async fn rollouts(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let (mut known, decisions, judged) = {
+        let view = shared.read();
+        let known: Vec<Known> = view.known().cloned().collect();
+        let decisions: Vec<Decision> = view.decisions().cloned().collect();
+        (known, decisions, view.progress())
+    };
+    known.sort_by_key(|known| need(&known.state));
+    let (worlds, candidates): (Vec<_>, Vec<_>) = known.iter().partition(|known| known.state.is_world());
+    let urgent = candidates.iter().filter(|known| need(&known.state) <= NEEDS_SOMEBODY).count();
+    let glance = Glance::at(&shared);
+    let cards: Html = candidates.iter().take(ROLLOUTS_MAX).map(|known| listed(known, &decisions, &glance)).collect();
+    let content = html!(
+        "<h1>{}</h1>{}{}{}",
+        headline(urgent, candidates.len(), judged),
+        cards,
+        more(candidates.len()),
+        world(&worlds)
+    );
+    let last: Vec<&Decision> = decisions.iter().take(DECISIONS_MAX).collect();
+    let main = html!(
+        "{}{}",
+        live("rollouts", "Rollouts", &content),
+        live("decisions", "Last decisions", &html!("<h2>Last decisions</h2>{}", decision::list(&last)))
+    );
+    let title = if urgent > 0 { format!("▲ {urgent} · Rollouts") } else { "Rollouts".to_owned() };
+    Page::new(Part::Rollouts, title, main).answer(&shared, &headers)
+}
+
+/// The most important thing first.
+fn headline(urgent: usize, candidates: usize, judged: Judged) -> Html {
+    match (urgent, candidates) {
+        (_, 0) if judged.windows == 0 => html!("No window has been judged yet"),
+        (_, 0) => html!("No candidate is being rolled out"),
+        (0, 1) => html!("The rollout needs nobody"),
+        (0, all) => html!("None of {} rollouts needs anybody", count(all as u64)),
+        (1, 1) => html!("The rollout needs somebody"),
+        (urgent, all) => html!("{} of {} rollouts need somebody", count(urgent as u64), count(all as u64)),
+    }
+}
+
+fn listed(known: &Known, decisions: &[Decision], glance: &Glance) -> Html {
+    let state = &known.state;
+    let heading = html!(
+        "<h2>{} {} <small>of {}, against {} · rollout {}</small></h2>",
+        card::standing_sign(state),
+        card::name(state),
+        state.model,
+        state.baseline,
+        state.rollout
+    );
+    card(known, &heading, &why(known, decisions), glance)
+}
+
+/// Why things stand as they do: the reason of the decision in force.
+pub(super) fn why(known: &Known, decisions: &[Decision]) -> String {
+    let in_force = known.state.in_force.last();
+    let said = decisions.iter().find(|decision| Some(&decision.id) == in_force);
+    said.map(|decision| decision.reason.text.clone()).unwrap_or_default()
+}
+
+fn more(candidates: usize) -> Html {
+    match candidates.saturating_sub(ROLLOUTS_MAX) {
+        0 => Html::default(),
+        more => html!("<p>{} more: <a href=\"/v1/rollouts\">all as JSON</a></p>", count(more as u64)),
+    }
+}
+
+/// Baseline versions, which are watched for what the world does.
+fn world(worlds: &[&Known]) -> Html {
+    if worlds.is_empty() {
+        return Html::default();
+    }
+    let line = |known: &&Known| {
+        let state = &known.state;
+        html!(
+            "<li>{} of {}: {} data {} <small>judged up to {}</small></li>",
+            card::name(state),
+            state.model,
+            state_sign(state.state).html(),
+            validity_sign(state.validity).html(),
+            time(state.judged_upto.0)
+        )
+    };
+    let lines: Html = worlds.iter().map(line).collect();
+    html!("<h2>Baseline versions</h2><ul class=\"plain-list\">{}</ul>", lines)
+}

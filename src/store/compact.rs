@@ -1,0 +1,183 @@
+//! Fewer and larger files: closed days are rewritten, what is older than its table's retention is let go, and files that
+//! nothing names any more are deleted once nobody can be reading them.
+//!
+//! A day is closed when the store holds a later one. The new files are written first, then a checkpoint that names all files
+//! there are; a crash before it leaves files that nobody reads, and one after it files that the next compaction deletes. A
+//! writer may go on meanwhile: whoever comes second to the next manifest looks again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+
+use super::manifest::{self, Contents, FOLDER, StoredFile};
+use super::place::{Created, Place, wait};
+use super::table::Table;
+use super::{file, writer};
+use crate::error::{Error, Result};
+
+/// What is kept, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keep {
+    /// Days of each table, counted back from the newest one in the store; a table that is not named keeps all.
+    pub days: BTreeMap<Table, u32>,
+    /// For how long files stay that nothing names any more, for readers that have begun.
+    pub replaced_for: Duration,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { days: BTreeMap::new(), replaced_for: Duration::from_hours(1) }
+    }
+}
+
+/// What a compaction did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Compacted {
+    /// Files that were put together.
+    pub merged: u64,
+    /// Files that came of it.
+    pub written: u64,
+    /// Files that were older than their table's retention.
+    pub expired: u64,
+    /// Files and manifests that were deleted.
+    pub deleted: u64,
+}
+
+/// Compacts the store at a directory or a URL.
+///
+/// # Errors
+/// When it cannot be reached, or a file in it is damaged; what was there then still is.
+pub fn compact(url: &str, keep: &Keep) -> Result<Compacted> {
+    compact_at(&Place::open(url)?, keep)
+}
+
+/// The same, at a place that is open already.
+pub(crate) fn compact_at(place: &Place, keep: &Keep) -> Result<Compacted> {
+    wait(async {
+        loop {
+            let mut contents = Contents::read(place).await?;
+            if contents.pipeline.is_none() {
+                return Err(Error::user(format!("there is no store at {}", place.name())));
+            }
+            let mut done = Compacted::default();
+            let before = contents.files.clone();
+            expire(&mut contents, keep, &mut done);
+            merge(place, &mut contents, &mut done).await?;
+            let number = contents.next;
+            let stale = contents.checkpoint.is_none_or(|checkpoint| checkpoint + 1 < number);
+            if contents.files != before || stale {
+                let checkpoint = contents.checkpoint();
+                if manifest::create(place, number, &checkpoint).await? == Created::Known {
+                    continue;
+                }
+                contents.apply(number, checkpoint);
+            }
+            done.deleted = sweep(place, &contents, keep).await?;
+            return Ok(done);
+        }
+    })
+}
+
+/// Lets go of days that are older than their table keeps.
+fn expire(contents: &mut Contents, keep: &Keep, done: &mut Compacted) {
+    let Some(newest) = contents.files.iter().filter(|file| file.table != Table::Columns).map(|file| file.to).max()
+    else {
+        return;
+    };
+    let first = |table: Table| {
+        let days = keep.days.get(&table).map(|&days| i64::from(days) * 86_400_000_000);
+        days.map(|days| writer::date(newest.saturating_sub(days)))
+    };
+    let n_files = contents.files.len();
+    contents.files.retain(|file| first(file.table).is_none_or(|first| file.date > first));
+    done.expired = (n_files - contents.files.len()) as u64;
+    if let Some(first) = first(Table::Windows) {
+        contents.judgements.retain(|&(start, ..), _| writer::date(start) > first);
+    }
+}
+
+/// Puts the files of closed days together, by table and model.
+async fn merge(place: &Place, contents: &mut Contents, done: &mut Compacted) -> Result<()> {
+    let newest = contents.files.iter().map(|file| file.date.clone()).max().unwrap_or_default();
+    let mut days: BTreeMap<(Table, String, String), Vec<StoredFile>> = BTreeMap::new();
+    for file in &contents.files {
+        days.entry((file.table, file.date.clone(), file.model.clone())).or_default().push(file.clone());
+    }
+    let mut files = Vec::new();
+    for ((table, date, _), mut day) in days {
+        day.sort_by(|a, b| (a.from, &a.path).cmp(&(b.from, &b.path)));
+        if date == newest {
+            files.append(&mut day);
+            continue;
+        }
+        for run in runs(table, day) {
+            if let [one] = run.as_slice() {
+                files.push(one.clone());
+                continue;
+            }
+            files.push(rewrite(place, table, &run).await?);
+            done.merged += run.len() as u64;
+            done.written += 1;
+        }
+    }
+    contents.files = files;
+    Ok(())
+}
+
+/// Files one after another, as many together as make a file of good size.
+fn runs(table: Table, day: Vec<StoredFile>) -> Vec<Vec<StoredFile>> {
+    let mut runs: Vec<(u64, Vec<StoredFile>)> = Vec::new();
+    for file in day {
+        match runs.last_mut() {
+            Some((rows, run)) if *rows + file.rows <= table.rows_max() => {
+                *rows += file.rows;
+                run.push(file);
+            }
+            _ => runs.push((file.rows, vec![file])),
+        }
+    }
+    runs.into_iter().map(|(_, run)| run).collect()
+}
+
+async fn rewrite(place: &Place, table: Table, run: &[StoredFile]) -> Result<StoredFile> {
+    let mut batches: Vec<RecordBatch> = Vec::new();
+    for file in run {
+        batches.push(file::conform(table, &file::decode(&file.path, place.get(&file.path).await?)?)?);
+    }
+    let failed = |error| Error::internal("files that cannot be put together").because(error);
+    let rows = concat_batches(&table.schema(), &batches).map_err(failed)?;
+    let from = run.iter().map(|file| file.from).min().unwrap_or_default();
+    let to = run.iter().map(|file| file.to).max().unwrap_or_default();
+    let place_of = (run[0].date.as_str(), run[0].model.as_str());
+    writer::write(place, table, place_of, (from, to), &file::sorted(table, &rows)?).await
+}
+
+/// Deletes what nothing names and nobody can be reading: files first, so that a manifest outlives what it names.
+async fn sweep(place: &Place, contents: &Contents, keep: &Keep) -> Result<u64> {
+    let named: BTreeSet<&str> = contents.files.iter().map(|file| file.path.as_str()).collect();
+    let before = now().saturating_sub(keep.replaced_for);
+    let is_old = |seconds: i64| u64::try_from(seconds).is_ok_and(|seconds| Duration::from_secs(seconds) <= before);
+    let checkpoint = contents.checkpoint.unwrap_or(0);
+    let is_replaced = |path: &str| match manifest::number(path) {
+        Some(number) => number < checkpoint,
+        None => !named.contains(path) && Table::ALL.iter().any(|table| path.starts_with(&format!("{}/", table.name()))),
+    };
+    let mut old: Vec<String> = Vec::new();
+    for (path, meta) in place.list("").await? {
+        if is_replaced(&path) && is_old(meta.last_modified.timestamp()) {
+            old.push(path);
+        }
+    }
+    old.sort_by_key(|path| path.starts_with(FOLDER));
+    for path in &old {
+        place.delete(path).await?;
+    }
+    Ok(old.len() as u64)
+}
+
+#[expect(clippy::disallowed_methods, reason = "how old a file is says the clock; no result depends on it")]
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}

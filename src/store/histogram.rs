@@ -1,0 +1,212 @@
+//! What was counted of one column, as a value that stands in a table: merged by SQL, and compared by the engine's metrics.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray as _, Float64Array, Float64Builder, ListArray, ListBuilder, StringBuilder, StructArray,
+    UInt64Array, UInt64Builder,
+};
+use arrow::datatypes::{DataType, Field, Fields, Float64Type, UInt64Type};
+
+use crate::event::stable_hash;
+use crate::kernel::bin::Edges;
+use crate::kernel::moment::Grid;
+use crate::summary::histogram::{Cut, Recuts};
+use crate::summary::{Category, Histogram};
+
+/// Counts of one column.
+///
+/// Of a numeric column: the fine bins, and the quantile bins that share-based metrics compare. Of a categorical one: the
+/// categories of the reference in its order, and others by name.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Counted {
+    /// Fine bins, or known categories.
+    pub counts: Vec<u64>,
+    /// Quantile bins; empty for a categorical column.
+    pub cells: Vec<u64>,
+    /// Other categories.
+    pub names: BTreeMap<String, u64>,
+    /// Rows of categories that lost their name.
+    pub other: u64,
+    /// Smallest value.
+    pub low: Option<f64>,
+    /// Largest value.
+    pub high: Option<f64>,
+}
+
+impl Counted {
+    /// A numeric column; `bins` is how many quantile bins are compared, 10 or 20.
+    #[must_use]
+    pub fn numeric(histogram: &Histogram, cut: &Cut, bins: u16) -> Self {
+        let kept = if bins == 20 { &cut.recuts.bins20 } else { &cut.recuts.bins10 };
+        let (counts, cells) = (histogram.counts.clone(), histogram.recut(kept));
+        Self { counts, cells, low: histogram.min, high: histogram.max, ..Self::default() }
+    }
+
+    /// A categorical column.
+    #[must_use]
+    pub fn categorical(category: &Category) -> Self {
+        let names = category.unseen.values().cloned().collect();
+        Self { counts: category.known.clone(), names, other: category.other, ..Self::default() }
+    }
+
+    /// Bins alone, which are fine bins and compared ones at once.
+    #[must_use]
+    pub fn bins(counts: Vec<u64>) -> Self {
+        Self { cells: counts.clone(), counts, ..Self::default() }
+    }
+
+    /// Whether it is of a numeric column.
+    #[must_use]
+    pub fn is_numeric(&self) -> bool {
+        !self.cells.is_empty()
+    }
+
+    /// Adds other counts of the same column; `false` when they are of another one.
+    #[must_use]
+    pub fn merge(&mut self, other: &Self) -> bool {
+        if (self.counts.len(), self.cells.len()) != (other.counts.len(), other.cells.len()) {
+            return false;
+        }
+        let mine = self.counts.iter_mut().chain(&mut self.cells);
+        mine.zip(other.counts.iter().chain(&other.cells)).for_each(|(count, more)| *count += more);
+        other.names.iter().for_each(|(name, count)| *self.names.entry(name.clone()).or_default() += count);
+        self.other += other.other;
+        self.low = self.low.into_iter().chain(other.low).reduce(f64::min);
+        self.high = self.high.into_iter().chain(other.high).reduce(f64::max);
+        true
+    }
+
+    /// The categories, as the engine holds them.
+    #[must_use]
+    pub fn category(&self) -> Category {
+        let unseen = self.names.iter().map(|(name, count)| (stable_hash(name.as_bytes()), (name.clone(), *count)));
+        Category { known: self.counts.clone(), unseen: unseen.collect(), other: self.other, missing: 0 }
+    }
+
+    /// A histogram whose quantile bins are `bins`, and whose edges are `edges`, or any at all where they do not matter.
+    /// `None` when bins and edges do not fit together.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "thousands of bins")]
+    pub fn histogram(&self, bins: &[u64], edges: Option<Vec<f64>>) -> Option<(Histogram, Cut)> {
+        let n_edges = bins.len().checked_sub(1)?;
+        let edges = edges.unwrap_or_else(|| (0..n_edges).map(|edge| edge as f64).collect());
+        let edges = Edges::new(edges).ok().filter(|edges| edges.n_bins() == bins.len())?;
+        let all: Vec<u16> = (0..n_edges).map(|edge| u16::try_from(edge).ok()).collect::<Option<_>>()?;
+        let recuts = Recuts { bins10: all.clone(), bins20: all, ..Recuts::default() };
+        let cut = Cut { edges, grid: Grid::for_range(0.0, 1.0), recuts };
+        // Where smallest and largest value are not known, they lie at the edges of the outermost bins that hold any.
+        let edge = |at: usize| cut.edges.as_slice().get(at.min(n_edges.saturating_sub(1))).copied().unwrap_or_default();
+        let first = bins.iter().position(|&count| count > 0).map(|bin| edge(bin.saturating_sub(1)));
+        let last = bins.iter().rposition(|&count| count > 0).map(edge);
+        let mut histogram = Histogram::new(&cut);
+        histogram.counts = bins.to_vec();
+        (histogram.min, histogram.max) = (self.low.or(first), self.high.or(last));
+        Some((histogram, cut))
+    }
+}
+
+/// The type of a column of counts.
+#[must_use]
+pub fn histogram_type() -> DataType {
+    DataType::Struct(fields())
+}
+
+fn fields() -> Fields {
+    let list = |name: &str, item: DataType| Field::new_list(name, Field::new("item", item, true), true);
+    Fields::from(vec![
+        list("counts", DataType::UInt64),
+        list("cells", DataType::UInt64),
+        list("names", DataType::Utf8),
+        list("named", DataType::UInt64),
+        Field::new("other", DataType::UInt64, true),
+        Field::new("low", DataType::Float64, true),
+        Field::new("high", DataType::Float64, true),
+    ])
+}
+
+/// Counts as a column.
+#[must_use]
+pub fn histograms(rows: &[Option<Counted>]) -> ArrayRef {
+    let empty = Counted::default();
+    let all = || rows.iter().map(|row| row.as_ref().unwrap_or(&empty));
+    let mut names = ListBuilder::new(StringBuilder::new());
+    all().for_each(|row| names.append_value(row.names.keys().map(Some)));
+    let (mut low, mut high) = (Float64Builder::new(), Float64Builder::new());
+    all().for_each(|row| {
+        low.append_option(row.low);
+        high.append_option(row.high);
+    });
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(lists(all().map(|row| row.counts.clone()))),
+        Arc::new(lists(all().map(|row| row.cells.clone()))),
+        Arc::new(names.finish()),
+        Arc::new(lists(all().map(|row| row.names.values().copied().collect()))),
+        Arc::new(all().map(|row| Some(row.other)).collect::<UInt64Array>()),
+        Arc::new(low.finish()),
+        Arc::new(high.finish()),
+    ];
+    let valid = rows.iter().map(Option::is_some).collect::<Vec<bool>>();
+    Arc::new(StructArray::new(fields(), columns, Some(valid.into())))
+}
+
+/// Lists of counts as a column.
+#[must_use]
+pub fn lists(rows: impl Iterator<Item = Vec<u64>>) -> ListArray {
+    let mut lists = ListBuilder::new(UInt64Builder::new());
+    rows.for_each(|row| lists.append_value(row.into_iter().map(Some)));
+    lists.finish()
+}
+
+/// The counts in one row of a column; `None` where there are none, or the column holds something else.
+#[must_use]
+pub fn counted(column: &dyn Array, row: usize) -> Option<Counted> {
+    if column.is_null(row) {
+        return None;
+    }
+    let Some(records) = column.as_struct_opt() else { return counts_in(column, row).map(Counted::bins) };
+    let list = |name: &str| counts_in(records.column_by_name(name)?, row);
+    let number = |name: &str| {
+        let column: &Float64Array = records.column_by_name(name)?.as_primitive_opt::<Float64Type>()?;
+        column.is_valid(row).then(|| column.value(row))
+    };
+    let names = records.column_by_name("names")?.as_list_opt::<i32>()?.value(row);
+    let names = names.as_string_opt::<i32>()?.iter().map(|name| name.unwrap_or_default().to_owned());
+    let other = records.column_by_name("other")?.as_primitive_opt::<UInt64Type>()?.value(row);
+    Some(Counted {
+        counts: list("counts")?,
+        cells: list("cells")?,
+        names: names.zip(list("named")?).collect(),
+        other,
+        low: number("low"),
+        high: number("high"),
+    })
+}
+
+/// The counts in one row of a column of lists, whatever type of number they are.
+pub(crate) fn counts_in(column: &dyn Array, row: usize) -> Option<Vec<u64>> {
+    let list = column.as_list_opt::<i32>().filter(|list| list.is_valid(row))?.value(row);
+    let counts = arrow::compute::cast(&list, &DataType::UInt64).ok()?;
+    Some(counts.as_primitive_opt::<UInt64Type>()?.iter().map(Option::unwrap_or_default).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_survive_the_table_and_merge() {
+        let mut category = Category::new(2);
+        category.known = vec![3, 0];
+        category.add_unseen("new", 2);
+        let rows = [Some(Counted::categorical(&category)), None, Some(Counted::bins(vec![1, 2, 3]))];
+        let column = histograms(&rows);
+        let back: Vec<_> = (0..3).map(|row| counted(&column, row)).collect();
+        assert_eq!(back, rows);
+        let mut twice = back[0].clone().expect("counts");
+        assert!(twice.merge(&twice.clone()));
+        assert_eq!((twice.category().n(), twice.names["new"]), (10, 4));
+        assert!(!twice.merge(back[2].as_ref().expect("counts")), "counts of another column");
+    }
+}

@@ -1,0 +1,222 @@
+//! Manifests: which files there are, and what is in them. A file that no manifest names does not exist for a reader.
+//!
+//! Manifests are numbered without gaps and written once (`PutMode::Create`), so that whoever finds the next number taken
+//! knows that somebody else writes. A *flush* adds files to those before it; a *checkpoint*, written by compaction, names
+//! all files there are, so that nothing before it needs to be read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::place::{Created, Place};
+use super::table::Table;
+use crate::error::{Error, Result};
+use crate::event::Micros;
+
+/// Version of the manifests' format.
+const FORMAT: u32 = 1;
+/// Folder of the manifests.
+pub(super) const FOLDER: &str = "_manifests";
+
+/// One file of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredFile {
+    /// Table.
+    pub table: Table,
+    /// Path below the root of the store.
+    pub path: String,
+    /// Day of its rows, `YYYY-MM-DD`.
+    pub date: String,
+    /// Model of its rows.
+    pub model: String,
+    /// Number of rows.
+    pub rows: u64,
+    /// Size.
+    pub bytes: u64,
+    /// The earliest time of its rows ([`Table::times`]).
+    pub from: Micros,
+    /// The latest.
+    pub to: Micros,
+}
+
+/// A judgement whose rows are stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Judgement {
+    pub(super) start: Micros,
+    pub(super) end: Micros,
+    /// Whether its rows are about labels.
+    pub(super) quality: bool,
+    /// What it says.
+    #[serde(flatten)]
+    pub(super) said: Said,
+}
+
+/// What the last revision of a judgement says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Said {
+    /// Its number.
+    pub(super) revision: u32,
+    /// How much data it rests on. Later revisions rest on more.
+    pub(super) weight: u64,
+    /// Digest of its rows.
+    pub(super) digest: u64,
+}
+
+/// How far a stream of partials is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Mark {
+    pub(super) lane: u32,
+    pub(super) source: u16,
+    /// Part of a pane, or what else is counted by stream.
+    pub(super) part: u8,
+    /// The last pane that is stored, or the next offset.
+    pub(super) at: i64,
+}
+
+/// What a manifest is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kind {
+    /// Adds to those before it.
+    Flush,
+    /// Stands for all before it.
+    Checkpoint,
+}
+
+/// One manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    pub(super) format: u32,
+    pub(super) kind: Kind,
+    /// Name of the pipeline whose store it is.
+    pub(super) pipeline: String,
+    pub(super) files: Vec<StoredFile>,
+    /// Judgements whose rows are in the files.
+    pub(super) judgements: Vec<Judgement>,
+    /// Digests of the single records in the files: states, decisions, results of commands.
+    pub(super) records: Vec<u64>,
+    pub(super) marks: Vec<Mark>,
+}
+
+impl Manifest {
+    /// Nothing yet.
+    pub(super) fn flush(pipeline: &str) -> Self {
+        Self {
+            format: FORMAT,
+            kind: Kind::Flush,
+            pipeline: pipeline.to_owned(),
+            files: Vec::new(),
+            judgements: Vec::new(),
+            records: Vec::new(),
+            marks: Vec::new(),
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a manifest has text keys and integers")
+    }
+}
+
+/// All that the manifests of a store say together.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Contents {
+    /// Number of the next manifest.
+    pub(super) next: u64,
+    /// Number of the last checkpoint.
+    pub(super) checkpoint: Option<u64>,
+    /// The pipeline; `None` before the first manifest.
+    pub(super) pipeline: Option<String>,
+    pub(super) files: Vec<StoredFile>,
+    /// By start, end and kind.
+    pub(super) judgements: BTreeMap<(Micros, Micros, bool), Said>,
+    pub(super) records: BTreeSet<u64>,
+    /// By lane, source and part.
+    pub(super) marks: BTreeMap<(u32, u16, u8), i64>,
+}
+
+impl Contents {
+    /// Reads every manifest that counts.
+    pub(super) async fn read(place: &Place) -> Result<Self> {
+        let mut contents = Self::default();
+        contents.catch_up(place).await?;
+        Ok(contents)
+    }
+
+    /// Reads the manifests that were written since.
+    pub(super) async fn catch_up(&mut self, place: &Place) -> Result<()> {
+        let mut numbers: Vec<u64> = place.list(FOLDER).await?.iter().filter_map(|(path, _)| number(path)).collect();
+        numbers.sort_unstable();
+        numbers.retain(|&number| number >= self.next);
+        let mut fresh = Vec::new();
+        // From the newest back to a checkpoint: what is before it may be gone already.
+        for &number in numbers.iter().rev() {
+            let manifest = load(place, number).await?;
+            let is_checkpoint = manifest.kind == Kind::Checkpoint;
+            fresh.push((number, manifest));
+            if is_checkpoint {
+                break;
+            }
+        }
+        fresh.into_iter().rev().for_each(|(number, manifest)| self.apply(number, manifest));
+        Ok(())
+    }
+
+    /// Takes the next manifest in.
+    pub(super) fn apply(&mut self, number: u64, manifest: Manifest) {
+        if manifest.kind == Kind::Checkpoint {
+            *self = Self { checkpoint: Some(number), ..Self::default() };
+        }
+        self.next = number + 1;
+        self.pipeline = Some(manifest.pipeline);
+        self.files.extend(manifest.files);
+        let judged = manifest.judgements.into_iter();
+        self.judgements.extend(judged.map(|one| ((one.start, one.end, one.quality), one.said)));
+        self.records.extend(manifest.records);
+        self.marks.extend(manifest.marks.into_iter().map(|mark| ((mark.lane, mark.source, mark.part), mark.at)));
+    }
+
+    /// The same as one manifest.
+    pub(super) fn checkpoint(&self) -> Manifest {
+        let judgement =
+            |(&(start, end, quality), &said): (&(Micros, Micros, bool), &Said)| Judgement { start, end, quality, said };
+        let mark = |(&(lane, source, part), &at): (&(u32, u16, u8), &i64)| Mark { lane, source, part, at };
+        Manifest {
+            kind: Kind::Checkpoint,
+            files: self.files.clone(),
+            judgements: self.judgements.iter().map(judgement).collect(),
+            records: self.records.iter().copied().collect(),
+            marks: self.marks.iter().map(mark).collect(),
+            ..Manifest::flush(self.pipeline.as_deref().unwrap_or_default())
+        }
+    }
+}
+
+/// Path of a manifest; names sort as numbers do.
+pub(super) fn path(number: u64) -> String {
+    format!("{FOLDER}/{number:012}.json")
+}
+
+/// Number of a manifest.
+pub(super) fn number(path: &str) -> Option<u64> {
+    path.strip_prefix(FOLDER)?.strip_prefix('/')?.strip_suffix(".json")?.parse().ok()
+}
+
+/// Reads one manifest.
+pub(super) async fn load(place: &Place, number: u64) -> Result<Manifest> {
+    let path = path(number);
+    let bytes = place.get(&path).await?;
+    let damaged = || Error::user(format!("{path} of the store at {} is damaged", place.name()));
+    let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| {
+        damaged().because(error).hint("restore it from a backup, or replay the log into a new store")
+    })?;
+    if manifest.format == FORMAT {
+        return Ok(manifest);
+    }
+    Err(Error::user(format!("{path} of the store at {} has format {}", place.name(), manifest.format))
+        .hint("a newer release of haldane wrote it: use that one"))
+}
+
+/// Writes a manifest under the next number, unless that is taken.
+pub(super) async fn create(place: &Place, number: u64, manifest: &Manifest) -> Result<Created> {
+    place.put_new(&path(number), manifest.encode()).await
+}

@@ -1,0 +1,196 @@
+//! What stands in the tables of panes and of their columns: the state that windows are merged from.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BinaryArray, Decimal128Array, Float64Builder, ListBuilder, RecordBatch};
+use arrow::datatypes::DataType;
+
+use super::columns::Columns;
+use super::histogram::{Counted, histograms};
+use super::latency::{Latencies, latencies};
+use crate::event::Micros;
+use crate::plan::Plan;
+use crate::scan::{Body, Partial};
+use crate::summary::{Quality, Rates, Traffic};
+
+/// What was counted of one column of one group in one pane of one stream.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PaneRow {
+    pub(super) start: Micros,
+    pub(super) end: Micros,
+    pub(super) model: String,
+    lane: u32,
+    topic: String,
+    upto: i64,
+    /// First and last of its traffic in the log; labels lie wherever they came in.
+    offsets: Option<(i64, i64)>,
+    version: String,
+    segment: String,
+    part: &'static str,
+    kind: &'static str,
+    column: String,
+    rows: u64,
+    missing: u64,
+    nan: u64,
+    histogram: Option<Counted>,
+    latency: Option<Latencies>,
+    sums: Option<(i128, i128)>,
+    answers: Option<Rates>,
+    labels: Option<Vec<u8>>,
+}
+
+/// The rows of a partial; none of what is no state of a window.
+pub(super) fn rows_of(plan: &Plan, partial: &Partial) -> Vec<PaneRow> {
+    let part = match &partial.body {
+        Body::Traffic(_) => "traffic",
+        Body::QualityInTime(_) => "labels_in_time",
+        Body::QualityLate(_) => "labels_late",
+        Body::Exposure(_) => return Vec::new(),
+    };
+    let segments = plan.segments.iter().zip(&partial.group.segment);
+    let row = PaneRow {
+        start: partial.pane,
+        end: partial.pane.saturating_add(plan.time.pane),
+        model: partial.group.model.clone(),
+        lane: partial.lane,
+        topic: plan.sources.get(usize::from(partial.source)).map(|source| source.topic.clone()).unwrap_or_default(),
+        upto: partial.upto,
+        offsets: (part == "traffic").then_some((partial.inputs.first, partial.inputs.last)),
+        version: partial.group.version.clone(),
+        segment: segments.map(|(field, value)| format!("{field}={value}")).collect::<Vec<_>>().join(","),
+        part,
+        ..PaneRow::default()
+    };
+    match &partial.body {
+        Body::Traffic(traffic) => of_traffic(plan, &row, traffic),
+        Body::QualityInTime(quality) | Body::QualityLate(quality) => vec![of_labels(&row, quality)],
+        Body::Exposure(_) => Vec::new(),
+    }
+}
+
+fn of_traffic(plan: &Plan, row: &PaneRow, traffic: &Traffic) -> Vec<PaneRow> {
+    let numeric = plan.columns.numeric.iter().zip(&traffic.numeric).map(|(column, histogram)| PaneRow {
+        kind: "numeric",
+        column: column.name.clone(),
+        rows: histogram.rows(),
+        missing: histogram.missing,
+        nan: histogram.nan,
+        histogram: Some(Counted::numeric(histogram, &column.cut, plan.metrics.bins)),
+        sums: Some((histogram.sum, histogram.sum_sq)),
+        ..row.clone()
+    });
+    let categorical = plan.columns.categorical.iter().zip(&traffic.categorical).map(|(column, category)| PaneRow {
+        kind: "categorical",
+        column: column.name.clone(),
+        rows: category.rows(),
+        missing: category.missing,
+        histogram: Some(Counted::categorical(category)),
+        ..row.clone()
+    });
+    let latency = (traffic.latency.n() > 0).then(|| PaneRow {
+        kind: "latency",
+        rows: traffic.latency.n(),
+        latency: Some(traffic.latency.counts().collect()),
+        ..row.clone()
+    });
+    let rates = traffic.rates;
+    let answers = PaneRow { kind: "answers", rows: rates.requests, answers: Some(rates), ..row.clone() };
+    numeric.chain(categorical).chain(latency).chain([answers]).collect()
+}
+
+fn of_labels(row: &PaneRow, quality: &Quality) -> PaneRow {
+    let state = postcard::to_stdvec(quality).expect("a summary always encodes");
+    PaneRow { kind: "labels", rows: quality.n, labels: Some(state), ..row.clone() }
+}
+
+/// Rows as columns.
+pub(super) fn panes(rows: &[PaneRow]) -> RecordBatch {
+    let answered = |of: fn(&Rates) -> u64| move |row: &PaneRow| row.answers.as_ref().map(of);
+    Columns::of(rows)
+        .time("pane_start", |row| row.start)
+        .time("pane_end", |row| row.end)
+        .text("model", |row| &row.model)
+        .text("version", |row| &row.version)
+        .text("segment", |row| &row.segment)
+        .text("column", |row| &row.column)
+        .text("kind", |row| row.kind)
+        .text("part", |row| row.part)
+        .text("topic", |row| &row.topic)
+        .small("lane", |row| row.lane)
+        .integer("upto", |row| Some(row.upto))
+        .integer("first_offset", |row| row.offsets.map(|(first, _)| first))
+        .integer("last_offset", |row| row.offsets.map(|(_, last)| last))
+        .count("rows", |row| Some(row.rows))
+        .count("missing", |row| Some(row.missing))
+        .count("nan", |row| Some(row.nan))
+        .array("histogram", histograms(&rows.iter().map(|row| row.histogram.clone()).collect::<Vec<_>>()))
+        .array("latency", latencies(&rows.iter().map(|row| row.latency.clone()).collect::<Vec<_>>()))
+        .array("sum", integers(rows.iter().map(|row| row.sums.map(|sums| sums.0))))
+        .array("sum_sq", integers(rows.iter().map(|row| row.sums.map(|sums| sums.1))))
+        .count("requests", answered(|rates| rates.requests))
+        .count("errors", answered(|rates| rates.errors))
+        .count("rejected", answered(|rates| rates.rejected))
+        .count("scored", answered(|rates| rates.scored))
+        .count("predicted", answered(|rates| rates.predicted))
+        .count("positive", answered(|rates| rates.positive))
+        .count("duplicates", answered(|rates| rates.duplicates))
+        .array("labels", Arc::new(rows.iter().map(|row| row.labels.as_deref()).collect::<BinaryArray>()))
+        .batch()
+}
+
+/// Sums that are too large for 64 bits.
+fn integers(sums: impl Iterator<Item = Option<i128>>) -> ArrayRef {
+    Arc::new(sums.collect::<Decimal128Array>().with_data_type(DataType::Decimal128(38, 0)))
+}
+
+/// How one column of a plan is cut.
+#[derive(Debug, Clone)]
+pub(super) struct ColumnRow {
+    pub(super) since: Micros,
+    plan: String,
+    name: String,
+    kind: &'static str,
+    edges: Vec<f64>,
+    cells: Vec<f64>,
+    grid: Option<(f64, i32)>,
+    known: Vec<String>,
+}
+
+/// The columns of a plan, first used at `since`.
+pub(super) fn columns_of(plan: &Plan, since: Micros) -> Vec<ColumnRow> {
+    let numeric = plan.columns.numeric.iter().map(|column| {
+        let edges = column.cut.edges.as_slice().to_vec();
+        let recuts = &column.cut.recuts;
+        let kept = if plan.metrics.bins == 20 { &recuts.bins20 } else { &recuts.bins10 };
+        let cells = kept.iter().map(|&edge| edges[usize::from(edge)]).collect();
+        let grid = Some((column.cut.grid.center, column.cut.grid.shift));
+        let (plan, name) = (plan.digest.clone(), column.name.clone());
+        ColumnRow { since, plan, name, kind: "numeric", edges, cells, grid, known: Vec::new() }
+    });
+    let categorical = plan.columns.categorical.iter().map(|column| {
+        let (plan, name, known) = (plan.digest.clone(), column.name.clone(), column.known.clone());
+        ColumnRow { since, plan, name, kind: "categorical", edges: Vec::new(), cells: Vec::new(), grid: None, known }
+    });
+    numeric.chain(categorical).collect()
+}
+
+/// Rows as columns.
+pub(super) fn columns(rows: &[ColumnRow]) -> RecordBatch {
+    Columns::of(rows)
+        .time("since", |row| row.since)
+        .text("plan", |row| &row.plan)
+        .text("column", |row| &row.name)
+        .text("kind", |row| row.kind)
+        .array("edges", numbers(rows.iter().map(|row| &row.edges)))
+        .array("cells", numbers(rows.iter().map(|row| &row.cells)))
+        .number("center", |row| row.grid.map(|(center, _)| center))
+        .number("scale", |row| row.grid.map(|(_, shift)| libm::scalbn(1.0, shift)))
+        .texts("known", |row| &row.known)
+        .batch()
+}
+
+fn numbers<'a>(rows: impl Iterator<Item = &'a Vec<f64>>) -> ArrayRef {
+    let mut lists = ListBuilder::new(Float64Builder::new());
+    rows.for_each(|row| lists.append_value(row.iter().copied().map(Some)));
+    Arc::new(lists.finish())
+}

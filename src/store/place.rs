@@ -1,0 +1,174 @@
+//! Where a store is: a directory, or a bucket behind a URL, both as an object store.
+
+use std::path::Path as FilePath;
+use std::sync::Arc;
+
+use futures_util::TryStreamExt as _;
+use object_store::local::LocalFileSystem;
+use object_store::path::{Path, PathPart};
+use object_store::{
+    Error as ObjectError, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
+};
+
+use crate::error::{Error, Result};
+
+/// A folder of an object store.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    objects: Arc<dyn ObjectStore>,
+    root: Path,
+    name: String,
+}
+
+/// What became of an object that must not be there yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Created {
+    /// It is there now.
+    New,
+    /// It was there before.
+    Known,
+}
+
+impl Place {
+    /// The place that a path or a URL names. A directory must exist.
+    pub(crate) fn open(url: &str) -> Result<Self> {
+        match url.split_once("://") {
+            None => Self::directory(FilePath::new(url), url),
+            Some(("file", path)) => Self::directory(FilePath::new(path), url),
+            Some(("s3" | "s3a", _)) => bucket(url),
+            Some((scheme, _)) => Err(Error::user(format!("cannot keep a store at `{url}`: `{scheme}` is not known"))
+                .hint("give a directory, or a bucket as s3://bucket/folder")),
+        }
+    }
+
+    /// The same, where a directory is made when it is not there.
+    pub(crate) fn create(url: &str) -> Result<Self> {
+        let directory = url.strip_prefix("file://").unwrap_or(url);
+        if !directory.contains("://") {
+            std::fs::create_dir_all(directory).map_err(|error| {
+                Error::user(format!("cannot make the directory {directory}"))
+                    .because(error)
+                    .hint("check that its parent exists and may be written to")
+            })?;
+        }
+        Self::open(url)
+    }
+
+    fn directory(path: &FilePath, url: &str) -> Result<Self> {
+        let objects = LocalFileSystem::new_with_prefix(path).map_err(|error| {
+            Error::user(format!("there is no store at {url}"))
+                .because(error)
+                .hint("`haldane replay --store DIR` makes one, and so does `haldane run` with a `store:` section")
+        })?;
+        Ok(Self::over(Arc::new(objects), Path::default(), url))
+    }
+
+    /// A folder of an object store that is open already.
+    pub(crate) fn over(objects: Arc<dyn ObjectStore>, root: Path, name: &str) -> Self {
+        Self { objects, root, name: name.to_owned() }
+    }
+
+    /// The object store, for those who read it by themselves.
+    pub(crate) fn objects(&self) -> &Arc<dyn ObjectStore> {
+        &self.objects
+    }
+
+    /// What the user calls it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// An object below the root, by its path with `/`.
+    pub(crate) fn path(&self, relative: &str) -> Path {
+        relative.split('/').fold(self.root.clone(), |path, part| match PathPart::parse(part) {
+            Ok(part) => path.join(part),
+            Err(_) => path.join(part.to_owned()),
+        })
+    }
+
+    /// What an object holds.
+    pub(crate) async fn get(&self, relative: &str) -> Result<bytes::Bytes> {
+        let got = async { self.objects.get(&self.path(relative)).await?.bytes().await };
+        got.await.map_err(|error| self.unreadable(relative, error))
+    }
+
+    /// Writes an object whose name says what is in it, so that it does not matter whether it was there.
+    pub(crate) async fn put(&self, relative: &str, bytes: Vec<u8>) -> Result<()> {
+        let put = self.objects.put(&self.path(relative), PutPayload::from(bytes)).await;
+        put.map(drop).map_err(|error| self.unwritable(relative, error))
+    }
+
+    /// Writes an object unless it is there.
+    pub(crate) async fn put_new(&self, relative: &str, bytes: Vec<u8>) -> Result<Created> {
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.objects.put_opts(&self.path(relative), PutPayload::from(bytes), options).await {
+            Ok(_) => Ok(Created::New),
+            Err(ObjectError::AlreadyExists { .. }) => Ok(Created::Known),
+            Err(error) => Err(self.unwritable(relative, error)),
+        }
+    }
+
+    /// Every object below a folder, in no order, by its path below the root.
+    pub(crate) async fn list(&self, folder: &str) -> Result<Vec<(String, ObjectMeta)>> {
+        let prefix = if folder.is_empty() { self.root.clone() } else { self.path(folder) };
+        let listed = self.objects.list(Some(&prefix)).try_collect::<Vec<_>>().await;
+        let listed = listed.map_err(|error| self.unreadable(folder, error))?;
+        Ok(listed.into_iter().filter_map(|meta| Some((self.relative(&meta.location)?, meta))).collect())
+    }
+
+    fn relative(&self, path: &Path) -> Option<String> {
+        let parts: Vec<_> = path.prefix_match(&self.root)?.map(|part| part.as_ref().to_owned()).collect();
+        Some(parts.join("/"))
+    }
+
+    /// Deletes an object; one that is gone already is no failure.
+    pub(crate) async fn delete(&self, relative: &str) -> Result<()> {
+        match self.objects.delete(&self.path(relative)).await {
+            Ok(()) | Err(ObjectError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.unwritable(relative, error)),
+        }
+    }
+
+    fn unreadable(&self, relative: &str, error: ObjectError) -> Error {
+        Error::external(format!("cannot read {relative} of the store at {}", self.name)).because(error)
+    }
+
+    fn unwritable(&self, relative: &str, error: ObjectError) -> Error {
+        Error::external(format!("cannot write {relative} of the store at {}", self.name))
+            .because(error)
+            .hint("check the free space, and who may write there")
+    }
+}
+
+/// A name of the user's as a part of a path: whatever could not stand there is percent-encoded, and nothing at all is what
+/// Hive writes for it.
+pub(crate) fn encoded(name: &str) -> String {
+    if name.is_empty() {
+        return "__HIVE_DEFAULT_PARTITION__".to_owned();
+    }
+    PathPart::from(name).as_ref().to_owned()
+}
+
+#[cfg(feature = "s3")]
+fn bucket(url: &str) -> Result<Place> {
+    let failed = |error: ObjectError| {
+        Error::user(format!("cannot open the bucket of {url}")).because(error).hint(
+            "AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say how; AWS_ENDPOINT for others than Amazon",
+        )
+    };
+    let objects = object_store::aws::AmazonS3Builder::from_env().with_url(url).build().map_err(failed)?;
+    let folder = url.splitn(4, '/').nth(3).unwrap_or_default();
+    Ok(Place::over(Arc::new(objects), Path::from(folder), url))
+}
+
+#[cfg(not(feature = "s3"))]
+fn bucket(url: &str) -> Result<Place> {
+    Err(Error::user(format!("cannot open {url}: this haldane was built without buckets"))
+        .hint("build it with `--features s3`, or give a directory"))
+}
+
+/// Waits for an object store on a small runtime of the calling thread, which must not be a runtime's own.
+pub(crate) fn wait<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Error::internal("cannot start a runtime").because(error))?.block_on(future)
+}

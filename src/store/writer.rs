@@ -1,0 +1,409 @@
+//! Writing a store: what the engine says goes into files, once, however often it says it.
+//!
+//! Everything is recognised by what it says. A judgement whose rows are stored already is passed over, and one that says
+//! something else than before is its next revision; a record (a state, a decision, the result of a command) is known by
+//! its digest. So the shell flushes before it commits offsets, and whatever the engine repeats after a crash changes
+//! nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::temporal_conversions::timestamp_us_to_datetime;
+use object_store::ObjectStore;
+use object_store::path::Path;
+
+use super::manifest::{self, Contents, Judgement, Kind, Manifest, Mark, Said, StoredFile};
+use super::panes::{self, ColumnRow, PaneRow};
+use super::place::{Created, Place, encoded, wait};
+use super::quality::{self, QualityRow, Read};
+use super::table::Table;
+use super::{file, rows};
+use crate::engine::Effects;
+use crate::error::{Error, Result};
+use crate::event::{Micros, Reject, SECOND, stable_hash};
+use crate::judge::WindowRow;
+use crate::output::window_batch;
+use crate::plan::Plan;
+use crate::scan::{Body, Partial};
+use crate::verdict::{CommandResult, Decision, RolloutState};
+
+/// A row of a pane holds a thousand bins, and counts for so many others.
+const PANE_WEIGHT: usize = 16;
+
+/// The mark of what was read of a stream, beside those of its panes' parts.
+const OFFSETS: u8 = 250;
+
+/// How long rows wait for company before they are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Every {
+    /// At most so long, in event time.
+    pub span: Micros,
+    /// At most so many.
+    pub rows: usize,
+}
+
+impl Default for Every {
+    fn default() -> Self {
+        Self { span: 3_600 * SECOND, rows: 200_000 }
+    }
+}
+
+/// Writes one store. There is one writer at a time: a second one is noticed at its first flush.
+#[derive(Debug)]
+pub struct Writer {
+    place: Place,
+    plan: Arc<Plan>,
+    every: Every,
+    contents: Contents,
+    /// What the next manifest will say besides files.
+    news: Manifest,
+    windows: Vec<WindowRow>,
+    records: Records,
+    panes: Vec<PaneRow>,
+    columns: Vec<ColumnRow>,
+    /// What was read since the last flush, by stream.
+    readings: BTreeMap<(u16, u32), QualityRow>,
+    /// Next offsets as they were stored when the store was opened, by stream.
+    counted: BTreeMap<(u16, u32), i64>,
+}
+
+/// Records that wait.
+#[derive(Debug, Default)]
+struct Records {
+    states: Vec<RolloutState>,
+    decisions: Vec<Decision>,
+    results: Vec<CommandResult>,
+}
+
+impl Writer {
+    /// Opens the store of a pipeline, and makes it where it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be reached, is damaged, or holds the results of another pipeline.
+    pub fn open(url: &str, plan: &Arc<Plan>, every: Every) -> Result<Self> {
+        Self::at(Place::create(url)?, plan, every)
+    }
+
+    /// Opens the store of a pipeline in an object store that is at hand.
+    ///
+    /// # Errors
+    /// As [`Writer::open`].
+    pub fn over(objects: Arc<dyn ObjectStore>, plan: &Arc<Plan>, every: Every) -> Result<Self> {
+        Self::at(Place::over(objects, Path::default(), "memory"), plan, every)
+    }
+
+    fn at(place: Place, plan: &Arc<Plan>, every: Every) -> Result<Self> {
+        let pipeline = plan.name.as_str();
+        let contents = wait(Contents::read(&place))?;
+        if let Some(other) = contents.pipeline.as_deref().filter(|other| *other != pipeline) {
+            return Err(Error::user(format!("the store at {} is that of pipeline {other}", place.name()))
+                .hint(format!("give {pipeline} a store of its own")));
+        }
+        let offsets = contents.marks.iter().filter(|((.., part), _)| *part == OFFSETS);
+        let counted = offsets.map(|(&(lane, source, _), &next)| ((source, lane), next)).collect();
+        Ok(Self {
+            counted,
+            news: Manifest::flush(pipeline),
+            place,
+            plan: Arc::clone(plan),
+            every,
+            contents,
+            windows: Vec::new(),
+            records: Records::default(),
+            panes: Vec::new(),
+            columns: Vec::new(),
+            readings: BTreeMap::new(),
+        })
+    }
+
+    /// Takes what a step of the engine gave rise to. Nothing is written yet.
+    pub fn take(&mut self, effects: &Effects) {
+        self.take_windows(&effects.windows);
+        self.take_panes(&effects.panes);
+        for state in &effects.states {
+            let said = rows::without_memory(state);
+            if self.is_news(Table::Verdicts, &said) {
+                self.records.states.push(said);
+            }
+        }
+        for decision in &effects.decisions {
+            if self.is_news(Table::Decisions, &decision.id) {
+                self.records.decisions.push(decision.clone());
+            }
+        }
+        for result in &effects.results {
+            if self.is_news(Table::Commands, result) {
+                self.records.results.push(result.clone());
+            }
+        }
+    }
+
+    /// Takes what a step gave rise to, and writes what has waited long enough.
+    ///
+    /// # Errors
+    /// As [`Writer::flush`].
+    pub fn keep(&mut self, effects: &Effects) -> Result<()> {
+        self.take(effects);
+        if self.is_due() { self.flush() } else { Ok(()) }
+    }
+
+    fn take_windows(&mut self, all: &[WindowRow]) {
+        let judgement = |row: &WindowRow| (row.window_start, row.window_end, row.coverage.is_some(), row.revision);
+        for judged in all.chunk_by(|a, b| judgement(a) == judgement(b)) {
+            let (start, end, quality, revision) = judgement(&judged[0]);
+            let mut said = said(judged, revision);
+            if let Some(last) = self.contents.judgements.get(&(start, end, quality)) {
+                // Less data than stored: the engine is on its way again to what it said before.
+                if said.digest == last.digest || said.weight < last.weight {
+                    continue;
+                }
+                said.revision = said.revision.max(last.revision + 1);
+            }
+            let revision = said.revision;
+            self.contents.judgements.insert((start, end, quality), said);
+            self.news.judgements.push(Judgement { start, end, quality, said });
+            self.windows.extend(judged.iter().map(|row| WindowRow { revision, ..row.clone() }));
+        }
+    }
+
+    /// Panes of one stream are complete in the order of time, and all groups of one at once: a mark says which are stored.
+    fn take_panes(&mut self, partials: &[Partial]) {
+        let mut marks = self.contents.marks.clone();
+        for partial in partials.iter().filter(|partial| !matches!(partial.body, Body::Exposure(_))) {
+            let stream = (partial.lane, partial.source, partial.body.part());
+            if self.contents.marks.get(&stream).is_some_and(|&stored| partial.pane <= stored) {
+                continue;
+            }
+            marks.insert(stream, partial.pane);
+            let digest = self.plan.digest.clone();
+            if self.is_news(Table::Columns, &digest) {
+                self.columns = panes::columns_of(&self.plan, partial.pane);
+            }
+            self.panes.extend(panes::rows_of(&self.plan, partial));
+        }
+        if marks != self.contents.marks {
+            let mark = |(&(lane, source, part), &at): (&(u32, u16, u8), &i64)| Mark { lane, source, part, at };
+            self.news.marks = marks.iter().map(mark).collect();
+            self.contents.marks = marks;
+        }
+    }
+
+    /// Up to which offset a stream was counted in an earlier life: a batch is to be split there.
+    #[must_use]
+    pub fn counted_upto(&self, source: u16, lane: u32) -> i64 {
+        self.counted.get(&(source, lane)).copied().unwrap_or(0)
+    }
+
+    /// Takes what was read of a stream, beyond [`Writer::counted_upto`].
+    pub fn read(&mut self, read: &Read<'_>) {
+        if read.next_offset > self.counted_upto(read.source, read.lane) {
+            self.reading(read.source, read.lane).read(read);
+        }
+    }
+
+    /// Takes refused records of a stream.
+    pub fn refuse<'r>(&mut self, source: u16, lane: u32, rejects: impl IntoIterator<Item = &'r Reject>) {
+        let counted = self.counted_upto(source, lane);
+        for reject in rejects.into_iter().filter(|reject| reject.offset >= counted) {
+            self.reading(source, lane).refuse(reject);
+        }
+    }
+
+    fn reading(&mut self, source: u16, lane: u32) -> &mut QualityRow {
+        let mark = self.contents.marks.get(&(lane, source, OFFSETS)).copied();
+        let topic = self.plan.sources.get(usize::from(source)).map(|source| source.topic.clone());
+        self.readings
+            .entry((source, lane))
+            .or_insert_with(|| QualityRow::from(topic.unwrap_or_default(), lane, mark.unwrap_or(0)))
+    }
+
+    /// Whether a record is not stored yet; it is taken to be from now on.
+    fn is_news(&mut self, table: Table, said: &impl serde::Serialize) -> bool {
+        let bytes = serde_json::to_vec(&(table, said)).expect("a record has text keys and finite numbers");
+        let digest = stable_hash(&bytes);
+        let news = self.contents.records.insert(digest);
+        if news {
+            self.news.records.push(digest);
+        }
+        news
+    }
+
+    /// Whether everything taken is stored.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.readings.is_empty() && self.news == Manifest::flush(&self.plan.name)
+    }
+
+    /// Whether records wait that the engine may not say again after a restart: they are written before the states that tell
+    /// it where to go on.
+    #[must_use]
+    pub fn holds_records(&self) -> bool {
+        let Records { states, decisions, results } = &self.records;
+        !(states.is_empty() && decisions.is_empty() && results.is_empty())
+    }
+
+    /// Whether rows have waited long enough.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        let ends = || self.windows.iter().map(|row| row.window_end).chain(self.panes.iter().map(|row| row.end));
+        let span = ends().max().zip(ends().min()).map_or(0, |(last, first)| last - first);
+        span >= self.every.span || self.windows.len() + PANE_WEIGHT * self.panes.len() >= self.every.rows
+    }
+
+    /// Writes all that waits: the files first, and then the manifest that makes them count.
+    ///
+    /// # Errors
+    /// When the object store fails, or somebody else writes here too. What was taken is then stored not at all, or, when
+    /// only the answer was lost, as a whole; open the store anew to find out.
+    pub fn flush(&mut self) -> Result<()> {
+        if self.is_clean() {
+            return Ok(());
+        }
+        let portions = self.portions();
+        let mut manifest = std::mem::replace(&mut self.news, Manifest::flush(&self.plan.name));
+        wait(async {
+            for portion in &portions {
+                manifest.files.push(portion.write(&self.place).await?);
+            }
+            self.publish(manifest).await
+        })
+    }
+
+    /// Everything that waits, by table, day and model.
+    fn portions(&mut self) -> Vec<Portion> {
+        let Records { states, decisions, results } = std::mem::take(&mut self.records);
+        let (windows, panes) = (std::mem::take(&mut self.windows), std::mem::take(&mut self.panes));
+        let columns = std::mem::take(&mut self.columns);
+        let readings: Vec<QualityRow> = self.end_readings();
+        let of_window = |row: &WindowRow| (row.model.clone(), row.window_start, row.window_end);
+        let of_state = |one: &RolloutState| (one.model.clone(), one.judged_upto.0, one.judged_upto.0);
+        let of_decision = |one: &Decision| (one.model.clone(), one.time, one.time);
+        let of_result = |one: &CommandResult| (one.command.model.clone(), one.command.at, one.command.at);
+        [
+            split(Table::Windows, &windows, of_window, window_batch),
+            split(Table::Verdicts, &states, of_state, rows::verdicts),
+            split(Table::Decisions, &decisions, of_decision, rows::decisions),
+            split(Table::Commands, &results, of_result, rows::commands),
+            split(Table::Panes, &panes, |row| (row.model.clone(), row.start, row.end), panes::panes),
+            split(Table::Quality, &readings, |row| (String::new(), row.time, row.time), quality::quality),
+            split(Table::Columns, &columns, |row| (String::new(), row.since, row.since), panes::columns),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    fn end_readings(&mut self) -> Vec<QualityRow> {
+        let readings = std::mem::take(&mut self.readings);
+        for (&(source, lane), row) in &readings {
+            self.contents.marks.insert((lane, source, OFFSETS), row.offsets.1);
+            self.news.marks.push(Mark { lane, source, part: OFFSETS, at: row.offsets.1 });
+        }
+        readings.into_values().collect()
+    }
+
+    /// Writes the manifest under the next number that is free.
+    async fn publish(&mut self, manifest: Manifest) -> Result<()> {
+        loop {
+            let number = self.contents.next;
+            if manifest::create(&self.place, number, &manifest).await? == Created::New {
+                self.contents.apply(number, manifest);
+                return Ok(());
+            }
+            let there = manifest::load(&self.place, number).await?;
+            if there.kind == Kind::Flush && there != manifest {
+                return Err(Error::user(format!("another process writes to the store at {}", self.place.name()))
+                    .hint("end one of the two, or give each its own `store:`"));
+            }
+            // Either our own, whose acknowledgement was lost, or a compaction that came in between.
+            let ours = there == manifest;
+            self.contents.apply(number, there);
+            if ours {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// What the rows of a judgement say.
+fn said(rows: &[WindowRow], revision: u32) -> Said {
+    let bare = rows.iter().map(|row| WindowRow { revision: 0, ..row.clone() }).collect::<Vec<_>>();
+    let digest = stable_hash(&postcard::to_stdvec(&bare).expect("rows always encode"));
+    Said { revision, weight: rows.iter().map(|row| row.n + row.n_baseline).sum(), digest }
+}
+
+/// Rows of one table, day and model.
+struct Portion {
+    table: Table,
+    date: String,
+    model: String,
+    from: Micros,
+    to: Micros,
+    rows: RecordBatch,
+}
+
+/// A day and a model.
+type Folder = (String, String);
+/// First and last time, and rows.
+type Timed<R> = ((Micros, Micros), Vec<R>);
+
+/// Rows by day and model, in order.
+fn split<R: Clone>(
+    table: Table,
+    rows: &[R],
+    of: impl Fn(&R) -> (String, Micros, Micros),
+    batch: fn(&[R]) -> RecordBatch,
+) -> Vec<Portion> {
+    let mut parts: BTreeMap<Folder, Timed<R>> = BTreeMap::new();
+    for row in rows {
+        let (model, from, to) = of(row);
+        let part = parts.entry((date(from), model)).or_insert(((from, to), Vec::new()));
+        part.0 = (part.0.0.min(from), part.0.1.max(to));
+        part.1.push(row.clone());
+    }
+    let portion = |((date, model), ((from, to), rows)): (Folder, Timed<R>)| Portion {
+        table,
+        date,
+        model,
+        from,
+        to,
+        rows: batch(&rows),
+    };
+    parts.into_iter().map(portion).collect()
+}
+
+impl Portion {
+    async fn write(&self, place: &Place) -> Result<StoredFile> {
+        let rows = file::sorted(self.table, &self.rows)?;
+        write(place, self.table, (&self.date, &self.model), (self.from, self.to), &rows).await
+    }
+}
+
+/// Writes sorted rows as a file that is named by its content.
+pub(super) async fn write(
+    place: &Place,
+    table: Table,
+    (date, model): (&str, &str),
+    (from, to): (Micros, Micros),
+    rows: &RecordBatch,
+) -> Result<StoredFile> {
+    let bytes = file::encode(rows)?;
+    let folder = format!("{}/date={date}/model={}", table.name(), encoded(model));
+    let path = format!("{folder}/{}-{:016x}.parquet", stamp(from), stable_hash(&bytes));
+    let (n_rows, n_bytes) = (rows.num_rows() as u64, bytes.len() as u64);
+    place.put(&path, bytes).await?;
+    let (date, model) = (date.to_owned(), model.to_owned());
+    Ok(StoredFile { table, path, date, model, rows: n_rows, bytes: n_bytes, from, to })
+}
+
+/// The day of a time; what has none is of the first day of all.
+pub(super) fn date(at: Micros) -> String {
+    timestamp_us_to_datetime(at.max(0)).map_or_else(|| "1970-01-01".to_owned(), |time| time.date().to_string())
+}
+
+/// A time as it stands in names of files.
+fn stamp(at: Micros) -> String {
+    let time = timestamp_us_to_datetime(at.max(0)).unwrap_or_default();
+    time.format("%Y%m%dT%H%M%SZ").to_string()
+}

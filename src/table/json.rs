@@ -1,0 +1,127 @@
+//! JSON lines as a table: values under their paths, as texts. Lines may be envelopes with a topic and a value.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, StringBuilder};
+use arrow::datatypes::DataType;
+use serde_json::{Map, Value};
+
+use super::{Chunk, Column, Table};
+use crate::error::{Error, Result};
+use crate::replay::BATCH_ROWS;
+use crate::replay::file::Format;
+use crate::replay::jsonl::Reader;
+
+/// Lines that are looked at to find out which columns there are.
+const SURVEY_LINES: usize = 10_000;
+/// Levels of objects that are gone into.
+const DEPTH_MAX: usize = 8;
+
+/// One line: its topic, if it is an envelope, and the object that it brings.
+fn event(line: &[u8]) -> Option<(Option<String>, Map<String, Value>)> {
+    let Ok(Value::Object(mut fields)) = serde_json::from_slice(line) else { return None };
+    match (fields.get("topic"), fields.get("value")) {
+        (Some(Value::String(topic)), Some(Value::Object(_))) => {
+            let topic = Some(topic.clone());
+            let Some(Value::Object(value)) = fields.remove("value") else { return None };
+            Some((topic, value))
+        }
+        _ => Some((None, fields)),
+    }
+}
+
+/// The tables of a file, one per topic, in the order in which topics come.
+pub(super) fn survey(path: &Path) -> Result<Vec<Table>> {
+    let mut reader = Reader::open(path)?;
+    let mut tables: Vec<Table> = Vec::new();
+    let mut line = Vec::new();
+    for _ in 0..SURVEY_LINES {
+        line.clear();
+        if !reader.read(&mut line)? {
+            break;
+        }
+        let Some((topic, fields)) = event(&line) else { continue };
+        let known = tables.iter().position(|table| table.topic == topic).unwrap_or_else(|| {
+            tables.push(Table { path: path.into(), columns: Vec::new(), topic, format: Format::Lines, rows: None });
+            tables.len() - 1
+        });
+        note(&fields, &[], &mut tables[known].columns);
+    }
+    tables.retain(|table| !table.columns.is_empty());
+    if tables.is_empty() {
+        return Err(Error::user(format!("{} holds no JSON object", path.display()))
+            .hint("each line must be one object, or an envelope with topic and value"));
+    }
+    Ok(tables)
+}
+
+/// Adds the columns that an object has and that are not known yet.
+fn note(fields: &Map<String, Value>, path: &[String], columns: &mut Vec<Column>) {
+    for (name, value) in fields {
+        let path = [path, std::slice::from_ref(name)].concat();
+        match value {
+            Value::Object(inner) if path.len() < DEPTH_MAX => note(inner, &path, columns),
+            Value::Null | Value::Array(_) | Value::Object(_) => {}
+            Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+                if !columns.iter().any(|column| column.path == path) {
+                    columns.push(Column { name: path.join("."), path, data_type: DataType::Utf8, place: Vec::new() });
+                }
+            }
+        }
+    }
+}
+
+/// Rows of a file, some at a time.
+pub(super) struct Rows {
+    reader: Reader,
+    topic: Option<String>,
+    paths: Vec<Vec<String>>,
+}
+
+impl Rows {
+    pub(super) fn open(path: &Path, topic: Option<String>, paths: Vec<Vec<String>>) -> Result<Self> {
+        Ok(Self { reader: Reader::open(path)?, topic, paths })
+    }
+
+    fn chunk(&mut self) -> Result<Option<Chunk>> {
+        let mut cells: Vec<StringBuilder> = self.paths.iter().map(|_| StringBuilder::new()).collect();
+        let (mut rows, mut refused, mut line) = (0, 0, Vec::new());
+        while rows < BATCH_ROWS {
+            line.clear();
+            if !self.reader.read(&mut line)? {
+                break;
+            }
+            match event(&line) {
+                None => refused += u64::from(!line.is_empty()),
+                Some((topic, _)) if topic != self.topic => {}
+                Some((_, fields)) => {
+                    let texts = self.paths.iter().map(|path| text(&fields, path));
+                    cells.iter_mut().zip(texts).for_each(|(cells, text)| cells.append_option(text));
+                    rows += 1;
+                }
+            }
+        }
+        let arrays = cells.iter_mut().map(|cells| Arc::new(cells.finish()) as ArrayRef).collect();
+        Ok((rows > 0 || refused > 0).then_some(Chunk { arrays, rows, refused }))
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Result<Chunk>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.chunk().transpose()
+    }
+}
+
+/// What stands at a path, as a text; nothing for nulls, lists and objects.
+fn text(fields: &Map<String, Value>, path: &[String]) -> Option<String> {
+    let (last, above) = path.split_last()?;
+    let inner = above.iter().try_fold(fields, |fields, name| fields.get(name)?.as_object())?;
+    match inner.get(last)? {
+        Value::String(text) => Some(text.clone()),
+        value @ (Value::Bool(_) | Value::Number(_)) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}

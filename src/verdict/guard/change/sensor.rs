@@ -1,0 +1,175 @@
+//! What a guard looks at: one thing that two versions should have in common, and how it is looked at.
+
+use crate::plan::{GuardPlan, Plan, Role};
+use crate::verdict::guard::change::reading::{BEYOND, OTHER_SHARE, SHIFTS, SLOTS, SLOWER, SPREADS, WORSE};
+use crate::verdict::guard::change::{labels, moved};
+use crate::verdict::guard::rails::entities::Inflation;
+
+/// Where `Look::Moved` remembers how latency differed; the score's place is 1.
+pub(crate) const OF_LATENCY: usize = 0;
+/// Relative efficiency of the median, whose noise is known, to normal scores, which see more of it: `2 / pi`.
+const MEDIAN_EFFICIENCY: f64 = std::f64::consts::FRAC_2_PI;
+
+/// One thing that is looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Sensor {
+    /// The metric that shows people what is meant.
+    pub(crate) metric: &'static str,
+    /// Column, or empty.
+    pub(crate) column: String,
+    /// The versioned reason code of a change.
+    pub(crate) code: &'static str,
+    /// Its share of the family.
+    pub(crate) weight: f64,
+    /// Position of its first part in the pool.
+    pub(crate) first_part: usize,
+    pub(crate) look: Look,
+}
+
+/// How it is looked at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Look {
+    Failures,
+    Slower(usize),
+    Missing(Place),
+    /// Where the values of a numeric column lie; answers are held against a tolerance, since another model may answer
+    /// otherwise.
+    Location(usize, Role),
+    /// How far they spread; with the same tolerance.
+    Spread(usize, Role),
+    Categories(usize),
+    /// How location (0) or spread (1) of a numeric column differ from the baseline's, compared with how they differed
+    /// before; the last number says where that is remembered.
+    Moved(usize, usize, usize),
+    /// Mean of score minus label.
+    Residual,
+    /// Mean squared error.
+    Loss,
+}
+
+/// A column of the plan.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Place {
+    Numeric(usize),
+    Categorical(usize),
+}
+
+/// Sensors in the making: metric, column, reason code, weight within its half, and look.
+type Half = Vec<(&'static str, String, &'static str, f64, Look)>;
+
+/// The sensors of a plan. Half of the family's weight is for what users feel (failures, latency, labels), half for columns.
+pub(crate) fn sensors(plan: &Plan) -> Vec<Sensor> {
+    let (mut felt, mut columns): (Half, Half) = (Vec::new(), Vec::new());
+    felt.push(("error_rate", String::new(), "ERROR_RATE", 1.0, Look::Failures));
+    for (index, column) in plan.columns.numeric.iter().enumerate() {
+        match column.role {
+            Role::Latency => felt.extend(of_latency(&column.name, index)),
+            role => columns.extend(of_numbers(&column.name, index, role)),
+        }
+    }
+    for (index, column) in plan.columns.categorical.iter().enumerate() {
+        let name = || column.name.clone();
+        columns.push(("total_variation", name(), "FEATURE_DRIFT", 0.75, Look::Categories(index)));
+        columns.push(("missing_rate", name(), "DATA_QUALITY", 0.25, Look::Missing(Place::Categorical(index))));
+    }
+    if plan.quality.is_some() {
+        felt.push(("calibration_in_the_large", String::new(), "CALIBRATION_REGRESSION", 1.0, Look::Residual));
+        felt.push(("brier", String::new(), "OUTCOME_REGRESSION", 1.0, Look::Loss));
+    }
+    let share = if columns.is_empty() { 1.0 } else { 0.5 };
+    let mut all = Vec::new();
+    let mut first_part = 0;
+    for half in [felt, columns] {
+        let total: f64 = half.iter().map(|(.., weight, _)| weight).sum();
+        for (metric, column, code, weight, look) in half {
+            all.push(Sensor { metric, column, code, weight: weight / total * share, first_part, look });
+            first_part += look.parts();
+        }
+    }
+    all
+}
+
+fn of_latency(name: &str, index: usize) -> Half {
+    let quantiles = ["latency_p50", "latency_p90", "latency_p99"].into_iter().enumerate();
+    let slower = quantiles.map(|(q, metric)| (metric, String::new(), "LATENCY_QUANTILE", 1.0, Look::Slower(q)));
+    let moved = ["mean_shift", "std_ratio"].into_iter().enumerate();
+    let moved = moved.map(|(moment, metric)| {
+        (metric, name.to_owned(), "LATENCY_SHAPE", 0.5, Look::Moved(index, moment, OF_LATENCY))
+    });
+    slower.chain(moved).collect()
+}
+
+fn of_numbers(name: &str, index: usize, role: Role) -> Half {
+    let code = if role == Role::Score { "SCORE_DRIFT" } else { "FEATURE_DRIFT" };
+    let mut half = vec![
+        ("mean_shift", name.to_owned(), code, 0.4, Look::Location(index, role)),
+        ("std_ratio", name.to_owned(), code, 0.35, Look::Spread(index, role)),
+        ("missing_rate", name.to_owned(), "DATA_QUALITY", 0.25, Look::Missing(Place::Numeric(index))),
+    ];
+    if role == Role::Score {
+        let moved = ["mean_shift", "std_ratio"].into_iter().enumerate();
+        half.extend(
+            moved.map(|(moment, metric)| (metric, name.to_owned(), code, 0.375, Look::Moved(index, moment, 1))),
+        );
+    }
+    half
+}
+
+impl Sensor {
+    /// Share of the family of each alternative.
+    pub(crate) fn part_weight(&self) -> f64 {
+        self.weight / f64::from(u32::try_from(self.look.parts()).expect("few alternatives"))
+    }
+
+    /// Positions in the pool, each with this weight.
+    pub(crate) fn parts_with(&self, weight: f64) -> impl Iterator<Item = (usize, f64)> + Clone + use<> {
+        (self.first_part..self.first_part + self.look.parts()).map(move |part| (part, weight))
+    }
+
+    /// What is looked at, in words.
+    pub(crate) fn title(&self) -> String {
+        match self.column.as_str() {
+            "" => self.metric.to_owned(),
+            column => format!("{} of {column}", self.metric),
+        }
+    }
+}
+
+impl Look {
+    /// What deflates this look.
+    pub(crate) fn deflation(self, by: Inflation) -> f64 {
+        match self {
+            Self::Failures => by.failed,
+            Self::Slower(q) => by.slow[q],
+            Self::Moved(.., OF_LATENCY) => 1.0 + (by.slow[0] - 1.0) / MEDIAN_EFFICIENCY,
+            Self::Residual | Self::Loss => by.losses,
+            _ => by.columns,
+        }
+    }
+
+    /// The difference that is tolerated, in the unit of the look.
+    pub(crate) fn margin(self, guard: &GuardPlan) -> f64 {
+        match self {
+            Self::Slower(_) => guard.latency,
+            Self::Location(_, Role::Score) | Self::Spread(_, Role::Score) => guard.answers,
+            Self::Residual => labels::RESIDUAL_TOLERATED,
+            Self::Loss => guard.loss - 1.0,
+            _ => 0.0,
+        }
+    }
+
+    /// Number of alternatives.
+    pub(crate) fn parts(self) -> usize {
+        match self {
+            Self::Failures => WORSE.len(),
+            Self::Missing(_) => OTHER_SHARE.len(),
+            Self::Slower(q) => SLOWER[q].len(),
+            Self::Location(_, Role::Score) | Self::Spread(_, Role::Score) => 2 * BEYOND.len(),
+            Self::Location(..) => SHIFTS.len(),
+            Self::Spread(..) => SPREADS.len(),
+            Self::Categories(_) => SLOTS * OTHER_SHARE.len(),
+            Self::Moved(..) => moved::PARTS,
+            Self::Residual | Self::Loss => labels::PARTS,
+        }
+    }
+}

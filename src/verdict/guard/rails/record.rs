@@ -1,0 +1,171 @@
+//! What is known about one guardrail: three kinds of evidence from the same counts, and the counts themselves for people.
+//!
+//! * *harm*: the candidate is worse than its margin (`infer::hx`, margin as planned);
+//! * *worse*: it is worse at all (the same at margin 1);
+//! * *safe*: it is no worse than its margin. For failures either that, or their rate is *negligible*: a fixed mixture
+//!   `0.9 S + 0.1 N` with `N` the likelihood ratio of half the negligible rate against it, an e-value against "worse than
+//!   the margin and not negligible".
+//!
+//! *Again* gathers evidence of safety anew once something looked worse, so that what happened before cannot excuse it: the
+//! reversed evidence that a restriction is lifted on.
+//!
+//! **State**: at most 67 numbers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::infer::hx::{Direction, Hx, HxPlan};
+use crate::infer::interval::RateRatio;
+use crate::infer::two_sample::{Arm, log_e_margin};
+use crate::plan::GuardPlan;
+use crate::verdict::guard::number::{count, e_value, float};
+use crate::verdict::guard::rails::rail::{Asked, Rail};
+
+/// Share of the evidence of safety that goes to "negligible".
+const OF_NEGLIGIBLE: f64 = 0.1;
+/// Ratios below the margin that the number of events still needed is reckoned with.
+const BETS: [f64; 5] = [1.05, 1.1, 1.15, 1.2, 1.3];
+
+/// Both arms, the candidate's first.
+pub(crate) type Arms = (Arm, Arm);
+
+/// How one guardrail's evidence is gathered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    pub(crate) guard: &'a GuardPlan,
+    pub(crate) rail: Rail,
+    /// Share of the error budget.
+    pub(crate) weight: f64,
+    /// Fewest windows that can make its whole evidence.
+    pub(crate) windows_min: u32,
+}
+
+impl Terms<'_> {
+    /// Caps are set for the level at which this guardrail alone would decide.
+    fn plan(self, direction: Direction, asked: Asked) -> HxPlan {
+        let alpha =
+            if direction == Direction::Harm { self.guard.alpha_always() * self.weight } else { self.guard.beta };
+        let Self { guard, rail, windows_min, .. } = self;
+        HxPlan { alpha, margin: rail.ratio(guard, asked), direction, planned: guard.planned, windows_min }
+    }
+}
+
+/// What is known about one guardrail.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    harm: Hx,
+    worse: Hx,
+    safe: Hx,
+    again: Option<Hx>,
+    /// `ln e` that the candidate's rate is negligible.
+    negligible: f64,
+    deff: f64,
+    pub(crate) tally: Tally,
+}
+
+/// Counts so far, at the margin's threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Tally {
+    pub(crate) candidate: Arm,
+    pub(crate) baseline: Arm,
+    /// The candidate's rate over the baseline's, every window on its own.
+    pub(crate) ratio: RateRatio,
+    pub(crate) windows: u32,
+}
+
+impl Record {
+    pub(crate) fn new(terms: Terms<'_>) -> Self {
+        let hx = |direction, asked| Hx::new(&terms.plan(direction, asked));
+        Self {
+            harm: hx(Direction::Harm, Asked::Margin),
+            worse: hx(Direction::Harm, Asked::NoMargin),
+            safe: hx(Direction::Safety, Asked::Margin),
+            again: None,
+            negligible: 0.0,
+            deff: 1.0,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Takes one window: the counts that the margin asks for, and those without a margin. `deff` is the design effect of
+    /// entities, `noise` what the window's evidence is divided by besides.
+    pub(crate) fn update(&mut self, terms: Terms<'_>, margin: Arms, no_margin: Arms, deff: f64, noise: f64) {
+        let safety = terms.plan(Direction::Safety, Asked::Margin);
+        self.harm.update(&terms.plan(Direction::Harm, Asked::Margin), margin.0, margin.1, deff, noise);
+        self.worse.update(&terms.plan(Direction::Harm, Asked::NoMargin), no_margin.0, no_margin.1, deff, noise);
+        self.safe.update(&safety, margin.0, margin.1, deff, noise);
+        if let Some(again) = &mut self.again {
+            again.update(&safety, margin.0, margin.1, deff, noise);
+        }
+        let bound = terms.guard.negligible;
+        self.negligible += margin.0.log_ratio(bound / 2.0, bound) / noise;
+        self.deff = deff.max(1.0);
+        self.tally.add(margin);
+    }
+
+    /// `ln e` that it is worse: than its margin, or at all.
+    pub(crate) fn log_e(&self, terms: Terms<'_>, asked: Asked) -> f64 {
+        let hx = if asked == Asked::Margin { &self.harm } else { &self.worse };
+        hx.log_e(&terms.plan(Direction::Harm, asked))
+    }
+
+    /// Evidence that it is no worse than its margin, or negligible.
+    pub(crate) fn safe(&self, terms: Terms<'_>) -> f64 {
+        let safe = e_value(self.safe.log_e(&terms.plan(Direction::Safety, Asked::Margin)));
+        if !terms.rail.may_be_negligible() {
+            return safe;
+        }
+        (1.0 - OF_NEGLIGIBLE) * safe + OF_NEGLIGIBLE * e_value(self.negligible / self.deff)
+    }
+
+    /// Starts to gather evidence of safety anew.
+    pub(crate) fn doubt(&mut self, terms: Terms<'_>) {
+        self.again.get_or_insert_with(|| Hx::new(&terms.plan(Direction::Safety, Asked::Margin)));
+    }
+
+    pub(crate) fn trust(&mut self) {
+        self.again = None;
+    }
+
+    /// Whether it was shown to be within its margin since doubt began.
+    pub(crate) fn is_refuted(&self, terms: Terms<'_>) -> bool {
+        let safety = terms.plan(Direction::Safety, Asked::Margin);
+        self.again.as_ref().is_some_and(|again| again.log_e(&safety) >= safety.threshold())
+    }
+
+    pub(crate) fn deff(&self) -> f64 {
+        self.deff
+    }
+
+    /// About how many events of the candidate it takes to show that it is safe, if both versions go on alike: the evidence
+    /// that is asked for over the best bet's mean gain per event. `None` where going on would not show it.
+    pub(crate) fn needs(&self, terms: Terms<'_>) -> Option<f64> {
+        let Tally { candidate, baseline, .. } = self.tally;
+        let pooled = candidate.plus(baseline);
+        let margin = terms.rail.ratio(terms.guard, Asked::Margin);
+        let alike = |arm: Arm| Arm { n: arm.n, x: count(arm.n) * pooled.x / count(pooled.n.max(1)) };
+        // Where the margin lies in the threshold, versions that are alike have different shares beyond it.
+        let arms = if margin > 1.0 { (alike(candidate), alike(baseline)) } else { (candidate, baseline) };
+        let share = count(candidate.n) / count(pooled.n.max(1));
+        let bet = |psi: f64| {
+            let ratio = margin / psi;
+            let p_b = pooled.x / count(pooled.n.max(1)) / (share * ratio + 1.0 - share);
+            log_e_margin(arms.0, arms.1, p_b * ratio, p_b, margin)
+        };
+        let gain = BETS.map(bet).into_iter().fold(0.0, f64::max) / count(candidate.n.max(1)) / self.deff;
+        (gain > 0.0).then(|| (-libm::log(terms.guard.beta) + libm::log(float(BETS.len()))) / gain)
+    }
+}
+
+impl Tally {
+    fn add(&mut self, (candidate, baseline): Arms) {
+        self.candidate = self.candidate.plus(candidate);
+        self.baseline = self.baseline.plus(baseline);
+        self.ratio.update(candidate, baseline);
+        self.windows += u32::from(candidate.n > 0 && baseline.n > 0);
+    }
+
+    /// Events that are shares' numerators, both arms.
+    pub(crate) fn rare(&self) -> f64 {
+        self.candidate.x + self.baseline.x
+    }
+}

@@ -1,0 +1,179 @@
+//! What the guardrails call for.
+//!
+//! * **Rollback** when the evidence that some guardrail is worse than its margin reaches `1 / alpha`.
+//! * Both, too, when the last look finds it (`last_look`), where the plan has one.
+//! * **Contain** when the evidence that some guardrail is worse at all does; once those that stand out have been shown to
+//!   be within their margins all the same (evidence gathered since), this is a **warning**.
+//! * **Safe** when every guardrail of all traffic is shown to keep its margin, each at level `beta`: promoting needs all of
+//!   them, so the chance to promote one that breaks a margin is at most `beta` without splitting it (intersection-union test,
+//!   Berger, Technometrics 24, 1982).
+//! * **Cleared** when nothing restricts and the evidence of harm is below a tenth of what acts, or refuted.
+//!
+//! As many guardrails are named as the closed e-BH rule lists at 10 % (`infer::multiplicity`), and one always: those that
+//! contribute most.
+
+use crate::infer::multiplicity::closed_e_bh;
+use crate::plan::Action;
+use crate::verdict::decision::Evidence;
+use crate::verdict::finding::Verdict;
+use crate::verdict::guard::number::{count, e_value};
+use crate::verdict::guard::rails::rail::Asked;
+use crate::verdict::guard::rails::watch::{Rails, Watch, Watched};
+use crate::verdict::guard::scene::{Scene, reason};
+
+const SOURCE: &str = "guardrails";
+/// Evidence this many times weaker than what acts is worth suspicion.
+const SUSPICION: f64 = 0.1;
+/// False discoveries among those that are named.
+const NAMED_FALSELY: f64 = 0.1;
+/// Guardrails that are named at most.
+const NAMED_MAX: usize = 5;
+/// Events of the rare class before an interval of their ratio is shown.
+const RARE_MIN: f64 = 20.0;
+
+impl Rails {
+    /// Adds what all evidence so far calls for.
+    pub(crate) fn rule(&self, watched: &mut Watched, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+        let (alpha, enough) = (self.guard.alpha_always(), 1.0 / self.guard.alpha_always());
+        let [harm, worse] = [Asked::Margin, Asked::NoMargin].map(|asked| self.total(watched, asked));
+        verdict.spend("rollback", alpha, harm);
+        verdict.spend("contain", alpha, worse);
+        watched.last_look.account(&self.guard, verdict);
+        let harmful = harm >= enough || watched.last_look.found(Asked::Margin);
+        let worsened = worse >= enough || watched.last_look.found(Asked::NoMargin);
+        let suspicious = harmful || worsened || harm.max(worse) >= SUSPICION * enough;
+        if harmful || worsened || !suspicious {
+            self.remember(watched, suspicious);
+        }
+        verdict.suspicious |= suspicious;
+        if harmful {
+            self.find(Action::Rollback, watched, scene, verdict, Asked::Margin);
+            verdict.cleared = false;
+        } else if suspicious {
+            let refuted = self.named(watched, Asked::NoMargin).iter().all(|watch| watch.record.is_refuted(watch.terms));
+            if worsened {
+                let action = if refuted { Action::Warn } else { Action::Contain };
+                self.find(action, watched, scene, verdict, Asked::NoMargin);
+            }
+            verdict.cleared &= refuted;
+        }
+        self.rule_safety(watched, verdict);
+    }
+
+    fn rule_safety(&self, watched: &Watched, verdict: &mut Verdict) {
+        let enough = 1.0 / self.guard.beta;
+        let least = self.required(watched).map(|watch| watch.record.safe(watch.terms)).fold(f64::INFINITY, f64::min);
+        let complete = self.is_complete(watched);
+        verdict.spend("safe", self.guard.beta, if complete { least.min(f64::MAX) } else { 0.0 });
+        verdict.safe = complete && least >= enough;
+        let open = self.required(watched).filter(|watch| watch.record.safe(watch.terms) < enough);
+        verdict.waits_for.extend(open.map(|watch| watch.lacks()));
+    }
+
+    /// The guardrails that stand out, first the one with the most evidence.
+    fn named<'a>(&'a self, watched: &'a Watched, asked: Asked) -> Vec<Watch<'a>> {
+        let all: Vec<Watch<'a>> = self.watches(watched).collect();
+        let log_e: Vec<f64> = all.iter().map(|watch| watch.log_e(asked)).collect();
+        let k = closed_e_bh(&log_e, NAMED_FALSELY).len().clamp(1, NAMED_MAX);
+        let contributes = |&place: &usize| libm::log(all[place].terms.weight) + log_e[place];
+        let mut by: Vec<usize> = (0..all.len()).collect();
+        by.sort_by(|a, b| contributes(b).total_cmp(&contributes(a)));
+        by.into_iter().take(k).map(|place| all[place]).collect()
+    }
+
+    fn find(&self, action: Action, watched: &Watched, scene: Scene<'_, '_>, verdict: &mut Verdict, asked: Asked) {
+        let named = self.named(watched, asked);
+        let Some(first) = named.first() else { return };
+        let evidence = |watch: &Watch<'_>| Evidence {
+            e_value: Some(e_value(watch.log_e(asked))),
+            flags: flags(watched, watch),
+            ..watch.evidence(scene)
+        };
+        let texts: Vec<String> = named.iter().map(Watch::describe).collect();
+        let what = match action {
+            Action::Rollback => "worse than its margin",
+            Action::Warn => "worse than the baseline, within its margin",
+            _ => "worse than the baseline",
+        };
+        let reason = reason(first.terms.rail.code(), format!("{what}: {}", texts.join("; ")));
+        verdict.findings.push(scene.finding(SOURCE, action, reason, named.iter().map(evidence).collect()));
+    }
+}
+
+fn flags(watched: &Watched, watch: &Watch<'_>) -> Vec<String> {
+    let assumed = !watched.alike.is_measured(watch.terms.rail);
+    let effect = format!("design_effect_{:.1}", watch.record.deff());
+    assumed.then(|| "iid_assumed".to_owned()).into_iter().chain([effect]).collect()
+}
+
+impl Watch<'_> {
+    /// `ln e` that it is worse: than its margin, or at all.
+    pub(crate) fn log_e(&self, asked: Asked) -> f64 {
+        self.record.log_e(self.terms, asked)
+    }
+
+    fn name(&self) -> String {
+        let metric = self.terms.rail.metric();
+        if self.segment.is_empty() { metric.to_owned() } else { format!("{metric} in {}", self.segment) }
+    }
+
+    /// One clause that says what both versions did.
+    fn describe(&self) -> String {
+        let tally = &self.record.tally;
+        let (candidate, baseline) = (tally.candidate.rate(), tally.baseline.rate());
+        let ratio = tally.ratio.value().map_or(String::new(), |ratio| format!(", x{ratio:.2}"));
+        let margin = self.terms.rail.margin(self.terms.guard);
+        let what = self.terms.rail.describe();
+        format!("{} ({what} {candidate:.4} against {baseline:.4}{ratio}; margin x{margin})", self.name())
+    }
+
+    fn evidence(&self, scene: Scene<'_, '_>) -> Evidence {
+        let Self { terms, record, segment } = *self;
+        let tally = &record.tally;
+        let (candidate, baseline) = (tally.candidate.rate(), tally.baseline.rate());
+        let shown = tally.ratio.value().filter(|_| tally.rare() >= RARE_MIN);
+        let interval = tally.ratio.interval(record.deff(), terms.guard.alpha);
+        Evidence {
+            metric: terms.rail.metric().to_owned(),
+            segment: segment.to_owned(),
+            convention: if shown.is_some() { "ratio" } else { "difference" }.to_owned(),
+            estimate: shown.unwrap_or(candidate - baseline),
+            lo: interval.map(|interval| interval.low),
+            hi: interval.map(|interval| interval.high),
+            bound: terms.rail.margin(terms.guard),
+            alpha: Some(terms.guard.alpha * terms.weight),
+            margin: Some(terms.rail.margin(terms.guard)),
+            n_candidate: tally.candidate.n,
+            n_baseline: tally.baseline.n,
+            breaches: (tally.windows, tally.windows),
+            ..scene.evidence(SOURCE, "hx")
+        }
+    }
+
+    /// What is missing before this guardrail is shown to be kept.
+    fn lacks(&self) -> String {
+        let (name, n) = (self.name(), self.record.tally.candidate.n);
+        match self.record.needs(self.terms) {
+            _ if n == 0 => format!("{name}: no events yet"),
+            Some(needs) if count(n) < needs => format!("{name}: {n} of about {} events", round_up(needs)),
+            _ => format!("{name}: undecided after {n} events"),
+        }
+    }
+}
+
+/// Rounded up to two digits.
+fn round_up(needs: f64) -> f64 {
+    let unit = libm::pow(10.0, (libm::log10(needs.max(1.0)).floor() - 1.0).max(0.0));
+    (needs / unit).ceil() * unit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_get_two_digits() {
+        let texts = [3.2, 41.3, 857.0, 123_456.0].map(|n| round_up(n).to_string());
+        assert_eq!(texts, ["4", "42", "860", "130000"]);
+    }
+}

@@ -1,0 +1,232 @@
+//! All guardrails, of all traffic and of segments, under one error budget.
+//!
+//! `E = 1/2 sum over g of v_g E_g + 1/2 1/k sum over segments and g of v_g E_g`, with `sum v_g = 1` and `k` places for segments,
+//! free ones counting 1: an average of e-processes with weights fixed beforehand is an e-process whatever the dependence
+//! between them, so `P(E ever >= 1 / alpha) <= alpha` for all guardrails, segments and looks at once. Without segments the first
+//! half is everything.
+//!
+//! A segment takes a free place once it has had `n_min` events of the candidate, those with the most traffic first, and keeps
+//! it: its evidence starts then at 1. Segments borrow thresholds from their own earlier windows and the design effect from
+//! all traffic, and need one more window than all traffic does, so that even when everything fails everywhere nothing
+//! fires before the fewest windows.
+//!
+//! **State**: 67 numbers per guardrail and view; about 1.3 KB as JSON for each.
+//! **Cost**: three `infer::hx` updates per guardrail, view and window.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::metric::view::{ViewKey, Views};
+use crate::plan::{GuardPlan, Plan};
+use crate::summary::{Quality, Traffic};
+use crate::verdict::guard::Pair;
+use crate::verdict::guard::number::e_value;
+use crate::verdict::guard::rails::entities::{Alike, Inflation};
+use crate::verdict::guard::rails::last_look::LastLook;
+use crate::verdict::guard::rails::noise::{History, Noise};
+use crate::verdict::guard::rails::rail::{Asked, Rail, Thresholds, rails};
+use crate::verdict::guard::rails::record::{Arms, Record, Terms};
+
+/// Segments that wait for a place: a bound on state only.
+const WAITING_MAX: usize = 256;
+
+/// The guardrails of a plan.
+#[derive(Debug, Clone)]
+pub(crate) struct Rails {
+    pub(crate) guard: GuardPlan,
+    pub(crate) of: Vec<(Rail, f64)>,
+    /// Places for segments; none without segments.
+    pub(crate) places: u32,
+}
+
+/// What is known about all of them.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Watched {
+    pub(crate) alike: Alike,
+    pub(crate) last_look: LastLook,
+    all: View,
+    segments: BTreeMap<String, View>,
+    waiting: BTreeMap<String, u64>,
+}
+
+/// Guardrails of one view.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+struct View {
+    records: Vec<Record>,
+    thresholds: Thresholds,
+    noise: Noise,
+}
+
+/// One guardrail of one view, with what is known about it.
+#[derive(Clone, Copy)]
+pub(crate) struct Watch<'a> {
+    pub(crate) terms: Terms<'a>,
+    /// Empty for all traffic.
+    pub(crate) segment: &'a str,
+    pub(crate) record: &'a Record,
+}
+
+/// Both versions' views of a window.
+pub(crate) struct Both<'a, T> {
+    pub(crate) views: &'a Views<T>,
+    pub(crate) candidate: &'a ViewKey,
+    pub(crate) baseline: &'a ViewKey,
+}
+
+impl<'a, T> Both<'a, T> {
+    /// Both versions of one segment.
+    pub(crate) fn pair(&self, segment: &str) -> Option<Pair<'a, T>> {
+        let of = |key: &ViewKey| self.views.get(&ViewKey { segment: segment.to_owned(), ..key.clone() });
+        of(self.candidate).zip(of(self.baseline)).map(|(candidate, baseline)| Pair { candidate, baseline })
+    }
+
+    /// The candidate's segments.
+    fn segments(&self) -> impl Iterator<Item = (&'a str, &'a T)> {
+        let (model, version) = (self.candidate.model.clone(), self.candidate.version.clone());
+        let mine = move |key: &ViewKey| key.model == model && key.version == version && !key.segment.is_empty();
+        self.views.iter().filter(move |(key, _)| mine(key)).map(|(key, view)| (key.segment.as_str(), view))
+    }
+}
+
+impl Rails {
+    pub(crate) fn new(plan: &Plan, guard: &GuardPlan) -> Self {
+        let places = if plan.segments.is_empty() { 0 } else { guard.segments_max };
+        Self { guard: guard.clone(), of: rails(plan), places }
+    }
+
+    fn terms(&self, segment: &str, (rail, weight): (Rail, f64)) -> Terms<'_> {
+        let half = if self.places == 0 { 1.0 } else { 0.5 };
+        let (weight, windows) = match segment {
+            "" => (weight * half, self.guard.windows_min),
+            _ => (weight * half / f64::from(self.places), self.guard.windows_min + 1),
+        };
+        Terms { guard: &self.guard, rail, weight, windows_min: windows }
+    }
+
+    /// Takes the traffic of a window.
+    pub(crate) fn traffic(&self, watched: &mut Watched, both: &Both<'_, Traffic>, history: &History) {
+        let Some(pair) = both.pair("") else { return };
+        watched.alike.traffic(pair);
+        self.admit(watched, both);
+        let effect = watched.alike.effects(&self.guard);
+        let guard = &self.guard;
+        watched.last_look.update(&self.of, guard, pair, &watched.all.thresholds, &effect);
+        each_view(watched, both, |segment, view, pair| {
+            let (thresholds, noise) = (view.thresholds, view.noise.clone());
+            let inflation = |rail| (effect(rail), noise.factor(rail, pair, history));
+            self.look(view, segment, &inflation, |rail, asked| rail.traffic(guard, asked, pair, &thresholds));
+            view.noise.update(guard, pair, &thresholds);
+            view.thresholds.follow_traffic(pair.baseline);
+        });
+    }
+
+    /// What evidence of a change in the next window is deflated by, as earlier windows say.
+    pub(crate) fn inflation(&self, watched: &Watched, pair: Pair<'_, Traffic>, history: &History) -> Inflation {
+        watched.alike.measured().with_noise(|rail| watched.all.noise.factor(rail, pair, history))
+    }
+
+    /// Takes the labels of a window.
+    pub(crate) fn labels(&self, watched: &mut Watched, both: &Both<'_, Quality>) {
+        let Some(pair) = both.pair("") else { return };
+        watched.alike.labels(pair);
+        let effect = watched.alike.effects(&self.guard);
+        let guard = &self.guard;
+        each_view(watched, both, |segment, view, pair| {
+            let thresholds = view.thresholds;
+            let inflation = |rail| (effect(rail), 1.0);
+            self.look(view, segment, &inflation, |rail, asked| rail.labels(guard, asked, pair, &thresholds));
+            view.thresholds.follow_labels(pair.baseline);
+        });
+    }
+
+    fn look(
+        &self,
+        view: &mut View,
+        segment: &str,
+        inflation: &dyn Fn(Rail) -> (f64, f64),
+        arms: impl Fn(Rail, Asked) -> Option<Arms>,
+    ) {
+        for (index, &rail) in self.of.iter().enumerate() {
+            let terms = self.terms(segment, rail);
+            if view.records.len() == index {
+                view.records.push(Record::new(terms));
+            }
+            if let Some((margin, no_margin)) = arms(rail.0, Asked::Margin).zip(arms(rail.0, Asked::NoMargin)) {
+                let (deff, noise) = inflation(rail.0);
+                view.records[index].update(terms, margin, no_margin, deff, noise);
+            }
+        }
+    }
+
+    /// Gives free places to the segments with the most traffic among those that have had enough.
+    fn admit(&self, watched: &mut Watched, both: &Both<'_, Traffic>) {
+        let places = usize::try_from(self.places).unwrap_or(usize::MAX);
+        if watched.segments.len() >= places {
+            return;
+        }
+        for (segment, traffic) in both.segments().filter(|(segment, _)| !watched.segments.contains_key(*segment)) {
+            if watched.waiting.len() < WAITING_MAX || watched.waiting.contains_key(segment) {
+                *watched.waiting.entry(segment.to_owned()).or_default() += traffic.rates.requests;
+            }
+        }
+        let ready = watched.waiting.iter().filter(|(_, n)| **n >= self.guard.n_min);
+        let mut ready: Vec<(u64, String)> = ready.map(|(segment, n)| (*n, segment.clone())).collect();
+        ready.sort_by(|(n, a), (m, b)| m.cmp(n).then_with(|| a.cmp(b)));
+        for (_, segment) in ready.into_iter().take(places - watched.segments.len()) {
+            watched.waiting.remove(&segment);
+            watched.segments.insert(segment, View::default());
+        }
+        if watched.segments.len() >= places {
+            watched.waiting.clear();
+        }
+    }
+
+    /// Every guardrail that is watched, all traffic first.
+    pub(crate) fn watches<'a>(&'a self, watched: &'a Watched) -> impl Iterator<Item = Watch<'a>> {
+        let segments = watched.segments.iter().map(|(segment, view)| (segment.as_str(), view));
+        std::iter::once(("", &watched.all)).chain(segments).flat_map(move |(segment, view)| {
+            let of = move |(&rail, record)| Watch { terms: self.terms(segment, rail), segment, record };
+            self.of.iter().zip(&view.records).map(of)
+        })
+    }
+
+    /// The weighted mean of all guardrails' evidence, what has none counting 1.
+    pub(crate) fn total(&self, watched: &Watched, asked: Asked) -> f64 {
+        let of = |watch: Watch<'_>| (watch.terms.weight * e_value(watch.log_e(asked)), watch.terms.weight);
+        let (e, weight) = self.watches(watched).map(of).fold((0.0, 0.0), |(e, w), (f, v)| (e + f, w + v));
+        e + (1.0 - weight).max(0.0)
+    }
+
+    /// Remembers to gather evidence of safety anew, or that this is no longer needed.
+    pub(crate) fn remember(&self, watched: &mut Watched, doubt: bool) {
+        let segments = watched.segments.iter_mut().map(|(segment, view)| (segment.as_str(), view));
+        for (segment, view) in std::iter::once(("", &mut watched.all)).chain(segments) {
+            for (&rail, record) in self.of.iter().zip(&mut view.records) {
+                if doubt { record.doubt(self.terms(segment, rail)) } else { record.trust() }
+            }
+        }
+    }
+
+    /// Guardrails that a candidate must be shown to keep before it passes. Refusals only count once there are some.
+    pub(crate) fn required<'a>(&'a self, watched: &'a Watched) -> impl Iterator<Item = Watch<'a>> {
+        let counts = |watch: &Watch<'_>| watch.terms.rail != Rail::Rejected || watch.record.tally.rare() > 0.0;
+        self.watches(watched).filter(move |watch| watch.segment.is_empty() && counts(watch))
+    }
+
+    /// Whether every guardrail has been looked at: before that nothing is safe.
+    pub(crate) fn is_complete(&self, watched: &Watched) -> bool {
+        let looked_at = watched.all.records.iter().filter(|record| record.tally.windows > 0).count();
+        looked_at == self.of.len()
+    }
+}
+
+/// Visits all traffic and every segment that has a place, where both versions have events.
+fn each_view<T>(watched: &mut Watched, both: &Both<'_, T>, mut visit: impl FnMut(&str, &mut View, Pair<'_, T>)) {
+    let segments = watched.segments.iter_mut().map(|(segment, view)| (segment.as_str(), view));
+    for (segment, view) in std::iter::once(("", &mut watched.all)).chain(segments) {
+        if let Some(pair) = both.pair(segment) {
+            visit(segment, view, pair);
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! Reports on two files: the flights log against reference numbers that were computed elsewhere, and files with everything
+//! wrong in them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use haldane::plan::Compat;
+use haldane::report::model::{Comparison, Figure, Outcome};
+use haldane::report::{self, Filter, Request};
+use jsonschema::Validator;
+
+use crate::oracle::Reference;
+
+const DAY: i64 = 86_400_000_000;
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/data").join(name)
+}
+
+/// One day of one version (`all` for both) against the reference, with nothing but the files.
+fn day(start: i64, version: &str) -> Comparison {
+    let request = Request {
+        reference: data("flights.reference.parquet"),
+        current: data("flights.predictions.parquet"),
+        outcomes: vec![data("flights.outcomes.parquet")],
+        filter: Filter {
+            version: (version != "all").then(|| version.to_owned()),
+            from: Some(start),
+            until: Some(start + DAY),
+        },
+        compat: vec![Compat::Eps1e4, Compat::Eps1e6, Compat::Nannyml],
+    };
+    report::compare(&request, None).expect("a day of the log")
+}
+
+fn find<'a>(figures: &'a [Figure], metric: &str, convention: &str) -> &'a Figure {
+    let same = |figure: &&Figure| figure.metric == metric && figure.convention == convention;
+    figures.iter().find(same).unwrap_or_else(|| panic!("no {metric} ({convention})"))
+}
+
+fn is_close(ours: Option<f64>, theirs: Option<f64>, relative: f64) -> bool {
+    match (ours, theirs) {
+        (Some(ours), Some(theirs)) => (ours - theirs).abs() <= (relative * theirs.abs()).max(1e-12),
+        (ours, theirs) => ours.is_none() && theirs.is_none(),
+    }
+}
+
+/// Days and versions that are looked at: before the canary, with it, and at the end.
+fn sampled(rows: &[Reference]) -> Vec<(i64, String)> {
+    let mut all: Vec<(i64, String)> = rows.iter().map(|row| (row.start(), row.text("version").to_owned())).collect();
+    all.sort();
+    all.dedup();
+    let n = all.len();
+    [0, n / 3, n / 2, n - 2, n - 1].map(|at| all[at].clone()).to_vec()
+}
+
+#[test]
+fn figures_of_the_flights_log_are_the_reference_numbers() {
+    let (numeric, categorical) =
+        (Reference::read("drift_numeric.parquet"), Reference::read("drift_categorical.parquet"));
+    let quality = Reference::read("performance.parquet");
+    let shares = [
+        ("psi_jeffreys", "psi", "jeffreys"),
+        ("psi_eps1e4", "psi", "raised_to_1e-4"),
+        ("psi_eps1e6", "psi", "raised_to_1e-6"),
+        ("kl_cur_ref_jeffreys", "kl_divergence", "jeffreys"),
+        ("js_distance", "js_distance", "base_2"),
+        ("hellinger", "hellinger", ""),
+        ("tvd", "total_variation", ""),
+        ("linf", "l_infinity", ""),
+    ];
+    let (mut n, mut wrong) = (0, Vec::new());
+    for (start, version) in sampled(&numeric) {
+        let comparison = day(start, &version);
+        let columns: BTreeMap<&str, _> =
+            comparison.columns.iter().map(|column| (column.column.as_str(), column)).collect();
+        let mut check = |what: &str, ours: Option<f64>, theirs: Option<f64>| {
+            n += 1;
+            if !is_close(ours, theirs, 1e-9) {
+                wrong.push(format!("{start} {version} {what}: {ours:?} is not {theirs:?}"));
+            }
+        };
+        let of = |row: &&Reference| row.start() == start && row.text("version") == version;
+        for (cells, rows) in [("deciles", &numeric), ("categories", &categorical)] {
+            for row in rows.iter().filter(of).filter(|row| row.number("psi_jeffreys").is_some()) {
+                let name = row.text("feature");
+                let column = columns.get(name).unwrap_or_else(|| panic!("{name} was not tested on {start}"));
+                for (theirs, metric, rule) in shares {
+                    let convention = [cells, rule].join(if rule.is_empty() { "" } else { "," });
+                    check(
+                        &format!("{name} {theirs}"),
+                        find(&column.figures, metric, &convention).value,
+                        row.number(theirs),
+                    );
+                }
+                if cells == "deciles" {
+                    let exact = [
+                        ("mean", "mean", "exact_sum"),
+                        ("std_ddof1", "std_dev", "exact_sums"),
+                        ("min", "min", "exact"),
+                    ];
+                    for (theirs, metric, convention) in exact {
+                        check(
+                            &format!("{name} {theirs}"),
+                            find(&column.figures, metric, convention).value,
+                            row.number(theirs),
+                        );
+                    }
+                    let (ks, exact) = (column.ks.expect("numeric"), row.number("ks_d").expect("values"));
+                    assert!(ks.low - 1e-9 <= exact && exact <= ks.high + 1e-9, "{name}: {exact} is not in {ks:?}");
+                    assert!((ks.low - exact).abs() < 1e-3, "{name}: {exact} is not near {ks:?}");
+                } else {
+                    check(
+                        &format!("{name} chi2"),
+                        find(&column.figures, "chi_square", "categories,uncorrected").value,
+                        row.number("chi2"),
+                    );
+                }
+            }
+        }
+        let last = quality.iter().filter(of).find(|row| row.text("view") == "final").expect("labels");
+        let ours = &comparison.quality.as_ref().expect("scores and labels").figures;
+        for (theirs, metric, convention) in [
+            ("brier", "brier", "exact_sum"),
+            ("log_loss", "log_loss", "clipped_1e-15"),
+            ("ece10_width", "ece", "equal_width_10"),
+            ("ece15_width", "ece", "equal_width_15"),
+            ("mce10_width", "mce", "equal_width_10"),
+        ] {
+            check(theirs, find(ours, metric, convention).value, last.number(theirs));
+        }
+        let covered = comparison.quality.as_ref().and_then(|quality| quality.coverage.1);
+        check("label_coverage", covered, last.number("label_coverage"));
+    }
+    assert!(wrong.is_empty(), "{} of {n} numbers differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(n > 500, "{n} numbers were compared");
+}
+
+#[test]
+fn a_pipeline_and_guesses_find_the_same_drift() {
+    let plan = haldane::config::reading_plan(&data("../flights.yaml")).expect("a pipeline").plan;
+    let request = Request {
+        reference: data("flights.reference.parquet"),
+        current: data("flights.predictions.parquet"),
+        ..Request::default()
+    };
+    let (guessed, told) = (report::compare(&request, None), report::compare(&request, Some(&plan)));
+    let (guessed, told) = (guessed.expect("guesses"), told.expect("a pipeline"));
+    let psi = |comparison: &Comparison, name: &str| {
+        comparison.columns.iter().find(|column| column.column == name).map(|column| column.psi)
+    };
+    for name in ["temp", "visib", "carrier", "score"] {
+        assert_eq!(psi(&guessed, name), psi(&told, name), "{name}");
+        assert!(psi(&guessed, name).is_some(), "{name}");
+    }
+    assert!(!guessed.segments.is_empty() && guessed.timeline.is_some() && guessed.latency.len() == 6);
+}
+
+/// A table of everything that goes wrong, as CSV; `side` 0 is the reference.
+fn bad(side: usize) -> String {
+    let mut text = "row_id,good,empty,nan,mixed,constant,free_text,few,holes,kind,gone_or_new\n".to_owned();
+    for row in 0..600_usize {
+        let mixed = if row % 3 == 0 { "x".to_owned() } else { row.to_string() };
+        let few = if row < 10 { "1.5" } else { "" };
+        let holes = if side == 1 && row % 4 == 0 { String::new() } else { (row % 50).to_string() };
+        let kind = if side == 1 && row % 5 == 0 { "ship" } else { ["car", "bus"][row % 2] };
+        text += &format!("{row},{},,nan,{mixed},7,text {side} {row},{few},{holes},{kind},{row}\n", (row * 37) % 101);
+    }
+    if side == 0 { text.replace("gone_or_new", "gone") } else { text.replace("gone_or_new", "new") }
+}
+
+fn written(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join(name);
+    std::fs::write(&path, text).expect("a file");
+    (dir, path)
+}
+
+#[test]
+fn no_bad_column_fails_a_report() {
+    let files = [0, 1].map(|side| written("bad.csv", &bad(side)));
+    let request = Request { reference: files[0].1.clone(), current: files[1].1.clone(), ..Request::default() };
+    let comparison = report::compare(&request, None).expect("a report");
+    let tested: Vec<&str> = comparison.columns.iter().map(|column| column.column.as_str()).collect();
+    let untested: BTreeMap<&str, &str> =
+        comparison.untested.iter().map(|column| (column.column.as_str(), column.why.as_str())).collect();
+    assert!(tested.contains(&"good") && tested.contains(&"holes") && tested.contains(&"kind"), "{tested:?}");
+    for name in ["empty", "nan", "constant", "few", "gone", "new", "row_id", "free_text", "mixed"] {
+        assert!(untested.contains_key(name), "{name} is neither in {untested:?} nor left out");
+    }
+    let problems: Vec<(&str, &str)> =
+        comparison.problems.iter().map(|problem| (problem.column.as_str(), problem.what.as_str())).collect();
+    for expected in [("holes", "missing"), ("kind", "unseen"), ("gone", "absent"), ("new", "absent")] {
+        assert!(problems.contains(&expected), "{expected:?} is not in {problems:?}");
+    }
+    let report = report::report(Some(comparison), None);
+    assert_eq!(report.verdict.outcome, Outcome::Drift, "a fifth of the kinds is new");
+    assert!(report::page(&report).contains("ship") && report::markdown(&report).contains("| kind |"));
+    assert!(report::junit(&report).contains("<skipped"));
+}
+
+#[test]
+fn nothing_differs_from_itself_in_any_format() {
+    let lines: String =
+        (0..400).map(|row| format!("{{\"a\":{{\"x\":{}}},\"kind\":\"k{}\"}}\n", (row * 31) % 97, row % 3)).collect();
+    let csv: String = (0..400).map(|row| format!("{},k{}\n", (row * 31) % 97, row % 3)).collect();
+    for (name, text) in [("log.jsonl", lines), ("log.csv", format!("a.x,kind\n{csv}"))] {
+        let (_dir, path) = written(name, &text);
+        let request = Request { reference: path.clone(), current: path, ..Request::default() };
+        let comparison = report::compare(&request, None).expect("a report");
+        let names: Vec<&str> = comparison.columns.iter().map(|column| column.column.as_str()).collect();
+        assert_eq!(names.len(), 2, "{name}: {names:?}");
+        assert!(names.contains(&"a.x") && comparison.columns.iter().all(|column| column.psi.debiased == 0.0));
+        assert_eq!(report::report(Some(comparison), None).verdict.outcome, Outcome::Ok, "{name}");
+    }
+}
+
+#[test]
+fn rows_that_were_delivered_again_count_once() {
+    let row = |row: u32| format!("r{row},{},{}\n", (row * 31) % 97, ["a", "b"][row as usize % 2]);
+    let once: String = (0..300).map(row).collect();
+    let (_a, reference) = written("once.csv", &format!("id,x,kind\n{once}"));
+    let (_b, current) = written("twice.csv", &format!("id,x,kind\n{once}{once}"));
+    let comparison = report::compare(&Request { reference, current, ..Request::default() }, None).expect("a report");
+    assert_eq!((comparison.current.duplicates, comparison.current.compared), (300, 300));
+    assert!(comparison.columns.iter().all(|column| column.n == 300), "{:?}", comparison.columns);
+    assert!(comparison.trust.iter().any(|note| note.contains("300 rows of the current file carried an id")));
+}
+
+#[test]
+fn empty_files_and_ranges_are_clear_errors() {
+    let request = |current: &Path, filter: Filter| Request {
+        reference: data("flights.reference.parquet"),
+        current: current.to_owned(),
+        filter,
+        ..Request::default()
+    };
+    let of = |request: &Request| report::compare(request, None).expect_err("nothing to compare");
+    let (_dir, header) = written("header.csv", "temp,visib\n");
+    let error = of(&request(&header, Filter::default()));
+    assert!(error.to_string().contains("no rows to compare"), "{error}");
+    let (_dir, nothing) = written("nothing.csv", "");
+    assert!(of(&request(&nothing, Filter::default())).to_string().contains("is empty"));
+    let later = Filter { from: Some(4_000_000_000_000_000), ..Filter::default() };
+    let error = of(&request(&data("flights.predictions.parquet"), later));
+    assert!(error.to_string().contains("version and time asked for"), "{error}");
+    assert!(error.advice().is_some_and(|hint| hint.contains("2013-")), "{error:?}");
+    let other = Filter { version: Some("v9".to_owned()), ..Filter::default() };
+    assert!(of(&request(&data("flights.predictions.parquet"), other)).to_string().contains("version"));
+    let (_dir, timeless) = written("timeless.csv", "temp,visib\n1,2\n3,4\n");
+    let error = of(&request(&timeless, Filter { from: Some(0), ..Filter::default() }));
+    assert!(error.to_string().contains("no column with the event time"), "{error}");
+}
+
+fn validator(schema: &str) -> Validator {
+    jsonschema::validator_for(&serde_json::from_str(schema).expect("JSON")).expect("a schema")
+}
+
+#[test]
+fn the_published_schema_describes_reports() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/report.schema.json");
+    let fresh = serde_json::to_string_pretty(&report::schema()).expect("JSON") + "\n";
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &fresh).expect("a writable folder");
+    }
+    let published = std::fs::read_to_string(&path).expect("a published schema");
+    assert_eq!(published, fresh, "run the tests with UPDATE=1 to rewrite the schema");
+    let report = report::report(Some(day(1_366_502_400_000_000, "v2")), None);
+    let value: serde_json::Value = serde_json::from_str(&report::json(&report)).expect("JSON");
+    let errors: Vec<String> = validator(&published).iter_errors(&value).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    assert!(report::page(&report).len() < 1_000_000);
+}
+
+#[test]
+fn windows_and_decisions_tell_how_a_rollout_went() {
+    let log = report::Log {
+        decisions: vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/recorded/flights.decisions.jsonl")],
+        candidate: Some("v2".to_owned()),
+        ..report::Log::default()
+    };
+    let history = report::history(&log).expect("recorded decisions");
+    assert_eq!(history.rollouts.len(), 1);
+    assert!(history.rollouts[0].summary.starts_with("v2 was rolled back to v1"), "{}", history.rollouts[0].summary);
+    let report = report::report(None, Some(history));
+    assert_eq!(report.verdict.outcome, Outcome::Restricted);
+    for text in [report::page(&report), report::markdown(&report), report::junit(&report)] {
+        assert!(text.contains("rolled back"));
+    }
+    let unknown = report::Log { candidate: Some("v9".to_owned()), ..log };
+    assert!(report::history(&unknown).expect_err("no such candidate").to_string().contains("v9"));
+}
+
+#[test]
+fn the_command_writes_by_extension_and_fails_on_what_it_is_told_to() {
+    let files = [0, 1].map(|side| written("bad.csv", &bad(side)));
+    let dir = tempfile::tempdir().expect("a directory");
+    let run = |output: &str, fail_on: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_haldane"));
+        command.args(["report", "--reference"]).arg(&files[0].1).arg("--current").arg(&files[1].1);
+        let done = command.arg("--output").arg(dir.path().join(output)).args(["--fail-on", fail_on]).output();
+        done.expect("the program starts").status.code()
+    };
+    for output in ["r.html", "r.md", "r.json", "r.xml"] {
+        assert_eq!(run(output, "never"), Some(0), "{output}");
+        let text = std::fs::read_to_string(dir.path().join(output)).expect("a report");
+        assert!(text.contains("drifted beyond what is tolerated"), "{output}: {text}");
+    }
+    assert_eq!(run("r.md", "drift"), Some(1));
+    assert_eq!(run("r.md", "quality"), Some(1));
+    assert_eq!(run("r.doc", "never"), Some(2));
+}

@@ -1,0 +1,372 @@
+//! SQL over a store and over files: numbers equal to the engine's, and queries that mean harm.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use haldane::error::{Error, Result};
+use haldane::query::{Answer, Desk, Format, Limits, Session};
+use haldane::serve::{Server, Shared};
+use haldane::store::Store;
+use serde_json::{Value, json};
+
+use crate::store::{haldane, pipeline, replay_fraud};
+
+/// A store with the example of frauds in it, made once.
+fn fraud() -> &'static Path {
+    static STORE: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let made = || {
+        let scratch = tempfile::tempdir().unwrap();
+        replay_fraud(scratch.path(), &[]);
+        scratch
+    };
+    STORE.get_or_init(made).path()
+}
+
+fn url() -> &'static str {
+    fraud().to_str().unwrap()
+}
+
+fn desk(limits: Limits) -> Desk {
+    Desk::open(Session::new(limits).unwrap().with_store(Store::open(url()).unwrap()).with_paths()).unwrap()
+}
+
+fn ask(sql: &str) -> Result<Answer> {
+    static DESK: OnceLock<Desk> = OnceLock::new();
+    DESK.get_or_init(|| desk(Limits::default())).ask(sql)
+}
+
+fn rows(sql: &str) -> Vec<Value> {
+    let answer = ask(sql).unwrap_or_else(|error| panic!("{error}\n{sql}"));
+    serde_json::from_slice(&answer.write(Format::Json).unwrap()).unwrap()
+}
+
+fn number(sql: &str) -> f64 {
+    let all = rows(sql);
+    let first = all[0].as_object().unwrap().values().next().unwrap();
+    first.as_f64().unwrap_or_else(|| panic!("{first} of {sql}"))
+}
+
+fn predictions() -> String {
+    pipeline("data/fraud.predictions.parquet").display().to_string()
+}
+
+/// Windows of one metric against the baseline version, and the same computed again from panes by `again`.
+fn recomputed(metric: &str, again: &str) -> String {
+    format!(
+        "SELECT w.value, {again} AS again FROM windows w JOIN panes p
+         ON p.\"column\" = w.\"column\" AND p.part = 'traffic' AND p.kind IN ('numeric', 'categorical')
+            AND p.pane_start >= w.window_start AND p.pane_start < w.window_end
+         WHERE w.metric = '{metric}' AND w.baseline LIKE 'concurrent:%' AND w.segment = '' AND w.status = 'ok'
+         GROUP BY w.window_start, w.version, w.\"column\", w.value"
+    )
+}
+
+#[test]
+fn windows_are_recomputed_from_panes_to_the_last_bit() {
+    let side = |version: &str| format!("hist_merge(p.histogram) FILTER (WHERE p.version = {version})");
+    let sides = format!("{}, {}", side("w.version"), side("'2024.1'"));
+    for metric in ["psi", "js_distance", "hellinger", "total_variation", "chi_square", "ks"] {
+        let both = rows(&recomputed(metric, &format!("{metric}({sides})")));
+        assert!(both.len() > 50, "{metric}: {}", both.len());
+        let differing =
+            both.iter().find(|row| row["value"].as_f64().map(f64::to_bits) != row["again"].as_f64().map(f64::to_bits));
+        assert_eq!(differing, None, "{metric}");
+    }
+}
+
+#[test]
+fn latency_is_recomputed_from_panes_to_the_last_bit() {
+    let both = rows(
+        "SELECT w.value, latency_quantile(hist_merge(p.latency), 0.99) AS again FROM windows w JOIN panes p
+         ON p.version = w.version AND p.kind = 'latency' AND p.pane_start >= w.window_start AND p.pane_start < w.window_end
+         WHERE w.metric = 'latency_p99' AND w.segment = '' GROUP BY w.window_start, w.version, w.value",
+    );
+    assert!(both.len() > 20, "{}", both.len());
+    assert!(both.iter().all(|row| row["value"] == row["again"]), "{both:?}");
+}
+
+#[test]
+fn raw_events_give_numbers_within_the_certified_bounds() {
+    let bounds = rows(
+        "SELECT window_start::bigint AS at, window_end::bigint AS until, low, high FROM windows
+         WHERE metric = 'ks' AND \"column\" = 'amount' AND baseline LIKE 'concurrent:%' AND segment = '' AND status = 'ok'",
+    );
+    assert!(bounds.len() > 10);
+    for row in bounds {
+        let inside = format!("scored_at * 1000 >= {} AND scored_at * 1000 < {}", row["at"], row["until"]);
+        let file = predictions();
+        let ks = number(&format!("SELECT drift_ks(amount, model_version <> '2024.1') FROM '{file}' WHERE {inside}"));
+        let (low, high) = (row["low"].as_f64().unwrap(), row["high"].as_f64().unwrap());
+        assert!((low - 1e-9..=high + 1e-9).contains(&ks), "{low} <= {ks} <= {high}");
+    }
+}
+
+#[test]
+fn labelled_rows_are_judged_as_by_hand() {
+    let joined = format!(
+        "FROM '{}' p JOIN '{}' o ON p.transaction_id = o.transaction_id WHERE p.probability IS NOT NULL",
+        predictions(),
+        pipeline("data/fraud.outcomes.parquet").display()
+    );
+    let label = "CASE WHEN o.is_fraud THEN 1.0 ELSE 0.0 END";
+    let differ =
+        number(&format!("SELECT abs(brier(p.probability, {label}) - avg(power(p.probability - {label}, 2))) {joined}"));
+    assert!(differ < 1e-12, "{differ}");
+    for metric in ["ece", "auc", "log_loss"] {
+        let value = number(&format!("SELECT {metric}(p.probability, {label}) {joined}"));
+        assert!((0.0..2.0).contains(&value), "{metric} {value}");
+    }
+    let categories = number(&format!("SELECT drift_psi(currency, model_version <> '2024.1') FROM '{}'", predictions()));
+    assert!((0.0..0.1).contains(&categories), "{categories}");
+}
+
+#[test]
+fn every_table_can_be_listed_described_and_read() {
+    let names: Vec<Value> = rows("SHOW TABLES").into_iter().map(|row| row["table_name"].clone()).collect();
+    for table in ["windows", "verdicts", "decisions", "commands", "panes", "columns", "quality"] {
+        assert!(names.contains(&json!(table)), "{table} in {names:?}");
+        assert!(rows(&format!("DESCRIBE {table}")).len() > 5);
+        rows(&format!("SELECT * FROM {table} LIMIT 3"));
+    }
+    let functions = rows("SHOW FUNCTIONS LIKE '%psi'");
+    let has = |name: &str| functions.iter().any(|row| row["function_name"] == name);
+    assert!(has("psi") && has("drift_psi"), "{functions:?}");
+    let days =
+        rows("SELECT count(*) AS n, min(date) AS first FROM windows WHERE date = '2026-01-01' AND model = 'fraud'");
+    assert_eq!(days[0]["first"], "2026-01-01");
+    assert!(days[0]["n"].as_u64().unwrap() > 1000);
+    let read = rows("SELECT topic, sum(rows) AS n, max(next_offset) AS next FROM quality GROUP BY 1 ORDER BY 1");
+    assert!(
+        read.len() == 2 && read.iter().all(|row| row["n"] == row["next"]),
+        "every record is counted once: {read:?}"
+    );
+    let evidence = rows("SELECT one['metric'] AS metric FROM (SELECT unnest(evidence) AS one FROM decisions)");
+    assert!(!evidence.is_empty());
+}
+
+#[test]
+fn the_command_writes_every_format_and_names_files() {
+    let scratch = tempfile::tempdir().unwrap();
+    let csv = scratch.path().join("numbers.csv");
+    std::fs::write(&csv, "id,x\n1,2.5\n2,3.5\n").unwrap();
+    let jsonl = scratch.path().join("more.jsonl");
+    std::fs::write(&jsonl, "{\"id\":1,\"y\":\"a\"}\n{\"id\":2,\"y\":\"b\"}\n").unwrap();
+    let file = format!("n={}", csv.display());
+    let query = format!("SELECT n.id, x, y FROM n JOIN '{}' m USING (id) ORDER BY 1", jsonl.display());
+    let asked = |format: &str| haldane(&["sql", "--file", &file, "--format", format, &query]).unwrap();
+    assert_eq!(asked("csv"), "id,x,y\n1,2.5,a\n2,3.5,b\n");
+    assert_eq!(asked("json"), "[{\"id\":1,\"x\":2.5,\"y\":\"a\"},{\"id\":2,\"x\":3.5,\"y\":\"b\"}]\n");
+    assert!(asked("table").contains("| 1  | 2.5 | a |"));
+    let store = haldane(&["store", "status", url(), "--verify"]).unwrap();
+    assert!(store.starts_with("pipeline fraud\n") && store.ends_with("every file is whole\n"), "{store}");
+}
+
+/// Checks that a query is refused, with words and a hint.
+fn refused(sql: &str, says: &str) {
+    let error = match ask(sql) {
+        Err(error) => error,
+        Ok(answer) => panic!("{sql} was answered with {} rows", answer.rows()),
+    };
+    assert!(error.to_string().contains(says), "{sql}: {error}");
+    assert!(error.advice().is_some(), "{sql}: {error} has no hint");
+    still_answers();
+}
+
+fn still_answers() {
+    assert_eq!(number("SELECT 1 + 1"), 2.0);
+}
+
+#[test]
+fn queries_only_read() {
+    for (sql, word) in [
+        ("DROP TABLE windows", "DROP"),
+        ("CREATE TABLE t AS SELECT 1", "CREATE"),
+        ("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'", "CREATE EXTERNAL TABLE"),
+        ("INSERT INTO windows VALUES (1)", "INSERT"),
+        ("DELETE FROM windows", "DELETE"),
+        ("UPDATE windows SET n = 0", "UPDATE"),
+        ("COPY windows TO '/tmp/stolen.csv'", "COPY"),
+        ("SET datafusion.execution.batch_size = 1", "SET"),
+        ("SELECT 1 INTO t", "SELECT INTO"),
+        ("EXPLAIN DROP TABLE windows", "DROP"),
+    ] {
+        refused(sql, &format!("{word} is refused: queries only read"));
+    }
+    refused("SELECT 1; SELECT 2", "this is not a query");
+    refused("", "there is no query");
+    refused("SELEKT 1", "this is not a query");
+    assert!(!Path::new("/tmp/stolen.csv").exists());
+}
+
+#[test]
+fn what_is_not_there_is_named_with_what_is_near() {
+    refused("SELECT * FROM widows", "there is no table `widows`");
+    assert_eq!(ask("SELECT * FROM widows").unwrap_err().advice(), Some("did you mean `windows`?"));
+    refused("SELECT * FROM 'nothing.parquet'", "there is no file nothing.parquet");
+    refused("SELECT modle FROM windows", "modle");
+    refused("SELECT psy(1, 2)", "psy");
+    refused("SELECT psi(n, n) FROM windows", "drift_psi");
+    refused("SELECT hist_merge(histogram) FROM panes", "cannot be added");
+}
+
+#[test]
+fn a_damaged_file_is_an_error_and_no_more() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("damaged.parquet");
+    let bytes = std::fs::read(predictions()).unwrap();
+    std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+    refused(&format!("SELECT * FROM '{}'", file.display()), "damaged.parquet");
+    let mut broken = bytes;
+    broken[100..4_000].fill(0xA5);
+    std::fs::write(&file, broken).unwrap();
+    refused(&format!("SELECT sum(amount), max(transaction_id), max(scored_at) FROM '{}'", file.display()), "read");
+}
+
+#[test]
+fn deep_and_endless_queries_end() {
+    let nested = format!("SELECT {}1{}", "(".repeat(3_000), ")".repeat(3_000));
+    refused(&nested, "this is not a query");
+    refused(&format!("SELECT {}1", "1 + ".repeat(20_000)), "the query is too large");
+    refused(&format!("SELECT 1 {}", "UNION ALL SELECT 1 ".repeat(3_000)), "the query is too large");
+    let many = format!("SELECT {}1", "1 + ".repeat(450));
+    assert_eq!(number(&many), 451.0);
+
+    let hurried = desk(Limits { time: Duration::from_millis(300), memory: 64 << 20, ..Limits::default() });
+    let slow = |sql: &str| -> Error { hurried.ask(sql).map(|answer| answer.rows()).unwrap_err() };
+    for sql in [
+        "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t",
+        "SELECT count(*) FROM windows a, windows b, windows c WHERE a.n + b.n + c.n = -1",
+    ] {
+        let error = slow(sql).to_string();
+        assert!(error.contains("was stopped") || error.contains("more memory"), "{error}");
+        assert_eq!(hurried.ask("SELECT 1").unwrap().rows(), 1, "the next one is answered");
+    }
+}
+
+#[test]
+fn memory_and_rows_are_bounded() {
+    let small = desk(Limits { memory: 2 << 20, rows: 100, ..Limits::default() });
+    let error =
+        small.ask("SELECT a.*, b.* FROM windows a JOIN windows b ON a.metric = b.metric ORDER BY a.value, b.value");
+    let error = error.map(|answer| answer.rows()).unwrap_err().to_string();
+    assert!(error.contains("more memory"), "{error}");
+    let answer = small.ask("SELECT n FROM windows").unwrap();
+    assert_eq!((answer.rows(), answer.truncated), (100, true));
+    assert!(!small.ask("SELECT n FROM windows LIMIT 100").unwrap().truncated);
+}
+
+/// Sends a query; status, headers and body.
+fn post(address: SocketAddr, accept: &str, body: &str) -> (u16, String, Vec<u8>) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "POST /v1/sql HTTP/1.1\r\nHost: haldane\r\nAccept: {accept}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), head, bytes[end + 4..].to_vec())
+}
+
+#[test]
+fn http_answers_in_three_formats_and_survives_harm() {
+    let shared = Arc::new(Shared::new());
+    let server = Server::start("127.0.0.1:0", Arc::clone(&shared)).unwrap();
+    let address = server.address();
+    let (status, _, body) = post(address, "*/*", "SELECT 1");
+    assert_eq!(status, 404, "{}", String::from_utf8_lossy(&body));
+
+    let limits = Limits { time: Duration::from_secs(2), rows: 50, ..Limits::default() };
+    let session = Session::new(limits).unwrap().with_store(Store::open(url()).unwrap());
+    shared.answer_queries(Desk::open(session).unwrap());
+    let sql = "SELECT metric, n FROM windows ORDER BY metric, n LIMIT 3";
+    let (status, head, body) = post(address, "application/json", sql);
+    let json: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((status, json["rows"].as_array().unwrap().len(), &json["truncated"]), (200, 3, &json!(false)));
+    assert!(head.contains("content-type: application/json"));
+    let (_, head, body) = post(address, "text/csv", sql);
+    assert!(head.contains("content-type: text/csv") && body.starts_with(b"metric,n\n"));
+    let (_, head, body) = post(address, "application/vnd.apache.arrow.stream", "SELECT n FROM windows");
+    let read = arrow::ipc::reader::StreamReader::try_new(body.as_slice(), None).unwrap();
+    assert_eq!(read.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 50);
+    assert!(head.contains("haldane-truncated: true"));
+
+    for (sql, accept, expected) in [
+        ("DROP TABLE windows", "*/*", 400),
+        ("SELECT * FROM '/etc/passwd'", "*/*", 400),
+        ("SELECT * FROM 'events.parquet'", "*/*", 400),
+        ("SELECT count(*) FROM windows a, windows b, windows c WHERE a.n + b.n + c.n = -1", "*/*", 400),
+        ("SELECT 1", "image/png", 406),
+    ] {
+        let (status, _, body) = post(address, accept, sql);
+        let json: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(status, expected, "{sql}: {json}");
+        assert!(!json["error"].as_str().unwrap().is_empty() && !json["hint"].as_str().unwrap().is_empty());
+        assert_eq!(post(address, "text/csv", "SELECT 1 AS one").2, b"one\n1\n", "after {sql}");
+    }
+}
+
+/// The folder with a Python that has `DuckDB` and Polars, made when it is not there yet.
+fn python() -> std::result::Result<PathBuf, String> {
+    let cache = std::env::var_os("HALDANE_CACHE").map(PathBuf::from);
+    let cache = cache.or_else(|| std::env::home_dir().map(|home| home.join(".cache/haldane")));
+    let home = cache.ok_or("set HALDANE_CACHE to a folder for Python packages")?.join("python-readers");
+    let python = home.join("bin/python");
+    if home.join("whole").exists() {
+        return Ok(python);
+    }
+    let run = |program: &Path, words: &[&str]| {
+        let failed = |why: String| {
+            format!("{} {}: {why}: install python3 with venv and pip", program.display(), words.join(" "))
+        };
+        let output =
+            std::process::Command::new(program).args(words).output().map_err(|error| failed(error.to_string()))?;
+        let said = String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned();
+        if output.status.success() { Ok(()) } else { Err(failed(said)) }
+    };
+    run(Path::new("python3"), &["-m", "venv", "--clear", home.to_str().unwrap()])?;
+    run(&python, &["-m", "pip", "install", "--quiet", "duckdb==1.4.2", "polars==1.35.2"])?;
+    std::fs::write(home.join("whole"), "").map_err(|error| error.to_string())?;
+    Ok(python)
+}
+
+const READERS: &str = r#"
+import sys, duckdb, polars
+root = sys.argv[1]
+def check(table):
+    duck = duckdb.sql(f"SELECT count(*), count(DISTINCT model), min(date)::text FROM read_parquet('{root}/{table}/*/*/*.parquet', hive_partitioning = true, union_by_name = true)").fetchone()
+    frame = polars.scan_parquet(f"{root}/{table}/**/*.parquet", hive_partitioning = True).collect()
+    print(table, duck[0], duck[1], duck[2], frame.height, frame["model"].n_unique(), frame["date"].min())
+for table in ["windows", "verdicts", "decisions", "panes"]:
+    check(table)
+psi = "metric = 'psi' AND \"column\" = 'amount' AND segment = '' AND revision = 0"
+print("psi", duckdb.sql(f"SELECT sum(value) FROM read_parquet('{root}/windows/*/*/*.parquet') WHERE {psi}").fetchone()[0])
+print("bins", duckdb.sql(f"SELECT sum(list_sum(histogram.counts)) FROM read_parquet('{root}/panes/*/*/*.parquet') WHERE kind = 'numeric'").fetchone()[0])
+"#;
+
+#[test]
+fn duckdb_and_polars_read_the_tables() {
+    let python = python().unwrap_or_else(|reason| panic!("no Python to test with: {reason}"));
+    let output = std::process::Command::new(python).args(["-c", READERS, url()]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let mut lines = said.lines();
+    for table in ["windows", "verdicts", "decisions", "panes"] {
+        let counted = rows(&format!("SELECT count(*) AS n, min(date) AS first FROM {table}"));
+        let (n, first) = (&counted[0]["n"], counted[0]["first"].as_str().unwrap());
+        assert_eq!(lines.next().unwrap(), format!("{table} {n} 1 {first} {n} 1 {first}"));
+    }
+    let psi = number(
+        "SELECT sum(value) FROM windows WHERE metric = 'psi' AND \"column\" = 'amount' AND segment = '' AND revision = 0",
+    );
+    let theirs: f64 = lines.next().unwrap().strip_prefix("psi ").unwrap().parse().unwrap();
+    assert!((theirs - psi).abs() < 1e-9, "{theirs} and {psi}");
+    assert!(lines.next().unwrap().strip_prefix("bins ").unwrap().parse::<f64>().unwrap() > 0.0);
+}

@@ -1,0 +1,489 @@
+//! The store holds what the engine says, once, wherever writing it breaks off.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use clap::Parser as _;
+use futures_util::stream::BoxStream;
+use haldane::engine::Engine;
+use haldane::error::Fault;
+use haldane::event::SECOND;
+use haldane::judge::WindowRow;
+use haldane::plan::{Plan, WindowKind};
+use haldane::scan::Checkpoint;
+use haldane::store::{Every, Keep, Selection, Store, StoredFile, Table, Writer, compact, sizes};
+use haldane::verdict::Decision;
+use object_store::memory::InMemory;
+use object_store::path::Path as ObjectPath;
+use object_store::{
+    CopyOptions, Error as ObjectError, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as ObjectResult,
+};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use crate::world::{self, Event, Rng};
+
+const TUMBLING: WindowKind = WindowKind::Sliding { size: 30 * SECOND, slide: 30 * SECOND };
+const OFTEN: Every = Every { span: 60 * SECOND, rows: 1_000_000 };
+
+fn everything() -> Selection {
+    Selection::default()
+}
+
+/// Runs the program with the words; what it prints.
+pub(crate) fn haldane(words: &[&str]) -> Result<String, haldane::error::Error> {
+    let cli = haldane::cli::Cli::try_parse_from([&["haldane"], words].concat()).unwrap();
+    let mut printed = Vec::new();
+    haldane::cli::run(&cli, &mut printed)?;
+    Ok(String::from_utf8(printed).unwrap())
+}
+
+pub(crate) fn pipeline(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines").join(name)
+}
+
+/// Replays the example of frauds into a store, and more where asked.
+pub(crate) fn replay_fraud(store: &Path, more: &[&str]) {
+    let files = ["fraud.yaml", "data/fraud.predictions.parquet", "data/fraud.outcomes.parquet"].map(pipeline);
+    let [config, predictions, outcomes] = files.each_ref().map(|path| path.to_str().unwrap());
+    let words = ["replay", "--quiet", "-c", config, "--store", store.to_str().unwrap(), predictions, outcomes];
+    haldane(&[&words, more].concat()).unwrap();
+}
+
+fn lines<T: serde::de::DeserializeOwned>(path: &Path) -> Vec<T> {
+    std::fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn texts(rows: &[WindowRow]) -> BTreeSet<String> {
+    rows.iter().map(|row| serde_json::to_string(row).unwrap()).collect()
+}
+
+#[test]
+fn a_replay_leaves_every_result_in_the_store_and_a_second_one_adds_none() {
+    let scratch = tempfile::tempdir().unwrap();
+    let [store, windows, decisions] = ["store", "w.jsonl", "d.jsonl"].map(|name| scratch.path().join(name));
+    let files = ["--windows", windows.to_str().unwrap(), "--decisions", decisions.to_str().unwrap()];
+    replay_fraud(&store, &files);
+    let kept = Store::open(store.to_str().unwrap()).unwrap();
+    let stored = kept.windows(&everything()).unwrap();
+    let written: Vec<WindowRow> = lines(&windows);
+    assert!(written.len() > 10_000, "the log fills windows: {}", written.len());
+    assert_eq!((stored.len(), texts(&stored)), (written.len(), texts(&written)));
+    let mut written: Vec<Decision> = lines(&decisions);
+    written.sort_by_key(|one| (one.time, one.sequence));
+    assert_eq!(kept.decisions(&everything()).unwrap(), written);
+    assert!(!kept.verdicts(&everything()).unwrap().is_empty());
+    assert_eq!(kept.pipeline().unwrap(), "fraud");
+    let files = kept.files().unwrap();
+    assert_eq!(
+        sizes(&files).keys().copied().collect::<Vec<_>>(),
+        [Table::Windows, Table::Verdicts, Table::Decisions, Table::Panes, Table::Columns, Table::Quality]
+    );
+    replay_fraud(&store, &[]);
+    assert!(kept.files().unwrap() == files, "everything was recognised");
+}
+
+#[test]
+fn a_selection_leaves_out_other_days_and_models() {
+    let scratch = tempfile::tempdir().unwrap();
+    replay_fraud(scratch.path(), &[]);
+    let store = Store::open(scratch.path().to_str().unwrap()).unwrap();
+    let all = store.windows(&everything()).unwrap();
+    let middle = all[all.len() / 2].window_start;
+    let model = all[0].model.clone();
+    let before = Selection { model: Some(model), to: Some(middle), ..everything() };
+    let after = Selection { from: Some(middle), ..everything() };
+    let (before, after) = (store.windows(&before).unwrap(), store.windows(&after).unwrap());
+    assert!(!before.is_empty() && before.len() + after.len() == all.len());
+    assert!(before.iter().all(|row| row.window_start < middle));
+    let nobody = Selection { model: Some("nobody".to_owned()), ..everything() };
+    assert_eq!(store.windows(&nobody).unwrap(), []);
+    let last = store.final_windows(&everything()).unwrap();
+    assert!(last.len() <= all.len() && !last.is_empty());
+}
+
+#[test]
+fn another_pipeline_and_no_store_at_all_are_refused() {
+    let scratch = tempfile::tempdir().unwrap();
+    replay_fraud(scratch.path(), &[]);
+    let plan = Arc::new(world::plan(TUMBLING));
+    let error = Writer::open(scratch.path().to_str().unwrap(), &plan, OFTEN).unwrap_err();
+    assert!(error.to_string().contains("is that of pipeline fraud"), "{error}");
+    let empty = tempfile::tempdir().unwrap();
+    for url in [empty.path().to_str().unwrap(), "/no/such/place"] {
+        let error = Store::open(url).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("there is no store at {url}")), "{error}");
+        assert!(error.advice().unwrap().contains("haldane replay --store"));
+    }
+    assert_eq!(Store::open("ftp://host/x").unwrap_err().fault(), Fault::User);
+}
+
+/// An object store whose writes fail from some number on, as when the process is killed there; a write that fails may or may
+/// not have happened.
+#[derive(Debug)]
+struct Failing {
+    inner: Arc<InMemory>,
+    puts: AtomicUsize,
+    fail_at: usize,
+    happens: bool,
+}
+
+impl fmt::Display for Failing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("failing")
+    }
+}
+
+#[async_trait::async_trait]
+impl ObjectStore for Failing {
+    async fn put_opts(&self, at: &ObjectPath, bytes: PutPayload, options: PutOptions) -> ObjectResult<PutResult> {
+        let number = self.puts.fetch_add(1, Ordering::Relaxed);
+        let crash = || ObjectError::Generic { store: "failing", source: "killed".into() };
+        if number > self.fail_at || (number == self.fail_at && !self.happens) {
+            return Err(crash());
+        }
+        let done = self.inner.put_opts(at, bytes, options).await;
+        if number == self.fail_at { Err(crash()) } else { done }
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        at: &ObjectPath,
+        options: PutMultipartOptions,
+    ) -> ObjectResult<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(at, options).await
+    }
+
+    async fn get_opts(&self, at: &ObjectPath, options: GetOptions) -> ObjectResult<GetResult> {
+        self.inner.get_opts(at, options).await
+    }
+
+    async fn get_ranges(&self, at: &ObjectPath, ranges: &[Range<u64>]) -> ObjectResult<Vec<Bytes>> {
+        self.inner.get_ranges(at, ranges).await
+    }
+
+    fn delete_stream(
+        &self,
+        paths: BoxStream<'static, ObjectResult<ObjectPath>>,
+    ) -> BoxStream<'static, ObjectResult<ObjectPath>> {
+        self.inner.delete_stream(paths)
+    }
+
+    fn list(&self, prefix: Option<&ObjectPath>) -> BoxStream<'static, ObjectResult<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&ObjectPath>) -> ObjectResult<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &ObjectPath, to: &ObjectPath, options: CopyOptions) -> ObjectResult<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
+
+/// Results, decisions and panes.
+type Said = (BTreeSet<String>, Vec<Decision>, BTreeSet<String>);
+
+/// What survives a crash: the store, the states on their topic, and the offsets committed.
+#[derive(Default)]
+struct Durable {
+    objects: Arc<InMemory>,
+    states: BTreeMap<(String, String), haldane::verdict::RolloutState>,
+    checkpoints: BTreeMap<u32, Checkpoint>,
+    commits: u64,
+}
+
+impl Durable {
+    /// Runs from the last commit until the log ends, or a write fails; whether it came to the end.
+    fn live(&mut self, plan: &Arc<Plan>, log: &[Event], lanes: u32, crash: Option<(usize, bool)>) -> bool {
+        let (fail_at, happens) = crash.unwrap_or((usize::MAX, true));
+        let failing = Failing { inner: Arc::clone(&self.objects), puts: AtomicUsize::new(0), fail_at, happens };
+        let mut writer = Writer::over(Arc::new(failing), plan, OFTEN).unwrap();
+        let mut engine = Engine::new(Arc::clone(plan), lanes).keeping_panes(true);
+        engine.restore_rollouts(self.states.values().cloned().collect());
+        let mut from = BTreeMap::new();
+        for checkpoint in self.checkpoints.values() {
+            engine.restore_lane(checkpoint);
+            from.extend(checkpoint.streams.iter().map(|s| ((s.source, checkpoint.lane), s.low_water)));
+        }
+        let streams = world::streams(log, lanes);
+        let mut alive = true;
+        // Each life reads in another order, as another process would.
+        let mut rng = Rng::new(7 + self.commits);
+        world::feed(&mut engine, &streams, &from, (50, &mut rng), |engine, effects| {
+            writer.take(&effects);
+            // Records are stored before the states that keep the engine from saying them again.
+            alive = !writer.holds_records() || writer.flush().is_ok();
+            if !alive {
+                return false;
+            }
+            for state in &effects.states {
+                self.states.insert((state.model.clone(), state.candidate.clone()), state.clone());
+            }
+            if writer.is_due() {
+                alive = writer.flush().is_ok();
+            }
+            if alive && writer.is_clean() {
+                self.checkpoints.extend((0..lanes).map(|lane| (lane, engine.checkpoint(lane))));
+                self.commits += 1;
+            }
+            alive
+        });
+        alive && writer.flush().is_ok()
+    }
+
+    fn store(&self) -> Store {
+        Store::over(Arc::clone(&self.objects) as Arc<dyn ObjectStore>).unwrap()
+    }
+
+    /// The last revision of every result, whatever its number, and the decisions and panes.
+    fn said(&self) -> Said {
+        let store = self.store();
+        let rows = store.windows(&everything()).unwrap();
+        let unique: BTreeSet<String> = rows.iter().map(identity).collect();
+        assert_eq!(unique.len(), rows.len(), "no result is stored twice");
+        let last = store.final_windows(&everything()).unwrap();
+        let last = last.into_iter().map(|row| WindowRow { revision: 0, ..row }).collect::<Vec<_>>();
+        (texts(&last), store.decisions(&everything()).unwrap(), panes(&store))
+    }
+}
+
+fn identity(row: &WindowRow) -> String {
+    let bare = WindowRow {
+        status: haldane::judge::Status::Ok,
+        value: None,
+        low: None,
+        high: None,
+        p_value: None,
+        n: 0,
+        n_baseline: 0,
+        bins: 0,
+        coverage: None,
+        ..row.clone()
+    };
+    serde_json::to_string(&bare).unwrap()
+}
+
+/// Every pane's rows with their counts, as text; positions in the log depend on who read it.
+fn panes(store: &Store) -> BTreeSet<String> {
+    let mut all = Vec::new();
+    for batch in store.batches(Table::Panes, &everything()).unwrap() {
+        let keep: Vec<usize> =
+            (0..batch.num_columns()).filter(|&at| batch.schema().field(at).name() != "upto").collect();
+        let batch: RecordBatch = batch.project(&keep).unwrap();
+        all.extend((0..batch.num_rows()).map(|row| format!("{:?}", batch.slice(row, 1))));
+    }
+    let unique: BTreeSet<String> = all.iter().cloned().collect();
+    assert_eq!(unique.len(), all.len(), "no pane is stored twice");
+    unique
+}
+
+#[test]
+fn rows_are_neither_lost_nor_doubled_wherever_writing_breaks_off() {
+    let log = world::log(7, 300);
+    let plan = Arc::new(world::plan(TUMBLING));
+    for lanes in [1, 2] {
+        let mut whole = Durable::default();
+        assert!(whole.live(&plan, &log, lanes, None));
+        let expected = whole.said();
+        assert!(expected.0.len() > 500 && !expected.1.is_empty() && expected.2.len() > 100, "the log is worth storing");
+        let puts = whole.objects_written();
+        for fail_at in (lanes as usize..puts).step_by(11) {
+            for happens in [false, true] {
+                let mut durable = Durable::default();
+                let crashed = !durable.live(&plan, &log, lanes, Some((fail_at, happens)));
+                assert!(crashed, "writes are counted alike");
+                durable.live(&plan, &log, lanes, Some((fail_at / 2, !happens)));
+                assert!(durable.live(&plan, &log, lanes, None));
+                let how = format!("killed at write {fail_at} of {puts}, done {happens}, {lanes} lanes");
+                same(&expected, &durable.said(), &how);
+            }
+        }
+    }
+}
+
+/// What was said is told apart by its first difference, since all of it is long.
+fn same(expected: &Said, found: &Said, how: &str) {
+    let first = |left: &BTreeSet<String>, right: &BTreeSet<String>| left.difference(right).next().cloned();
+    assert_eq!(first(&expected.0, &found.0), None, "lost: {how}");
+    assert_eq!(first(&found.0, &expected.0), None, "added: {how}");
+    assert_eq!(expected.1, found.1, "{how}");
+    assert_eq!(first(&expected.2, &found.2), None, "lost pane: {how}");
+    assert_eq!(first(&found.2, &expected.2), None, "added pane: {how}");
+}
+
+impl Durable {
+    fn objects_written(&self) -> usize {
+        let files = self.store().files().unwrap().len();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let manifests = ObjectPath::from("_manifests");
+        let listed = runtime.block_on(self.objects.list_with_delimiter(Some(&manifests))).unwrap();
+        files + listed.objects.len()
+    }
+}
+
+#[test]
+fn a_second_writer_is_noticed() {
+    let log = world::log(7, 300);
+    let plan = Arc::new(world::plan(TUMBLING));
+    let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let open = || Writer::over(Arc::clone(&objects), &plan, OFTEN).unwrap();
+    let mut writers = [open(), open()];
+    let streams = world::streams(&log, 1);
+    let mut engine = Engine::new(Arc::clone(&plan), 1);
+    let mut at = 0;
+    let mut problem = None;
+    world::feed(&mut engine, &streams, &BTreeMap::new(), (50, &mut Rng::new(1)), |_, effects| {
+        if !effects.windows.is_empty() {
+            writers[at % 2].take(&effects);
+            problem = writers[at % 2].flush().err();
+            at += 1;
+        }
+        problem.is_none()
+    });
+    let problem = problem.expect("the second one finds the number taken").to_string();
+    assert!(problem.starts_with("another process writes to the store"), "{problem}");
+}
+
+/// A store on disk with a few days in it.
+fn days(root: &Path) -> Store {
+    let mut plan = world::plan(WindowKind::Sliding { size: 3600 * SECOND, slide: 3600 * SECOND });
+    plan.time.pane = 3600 * SECOND;
+    plan.time.jump_max = 400_000 * SECOND;
+    plan.time.revise_for = 7200 * SECOND;
+    let plan = Arc::new(plan);
+    let mut log = world::log(7, 1_000);
+    for event in &mut log {
+        // Ten minutes become four days.
+        (event.time, event.broker_time) = (event.time * 600, event.broker_time * 600);
+    }
+    let mut writer =
+        Writer::open(root.to_str().unwrap(), &plan, Every { span: 7200 * SECOND, rows: 1_000_000 }).unwrap();
+    let mut engine = Engine::new(Arc::clone(&plan), 1).keeping_panes(true);
+    let streams = world::streams(&log, 1);
+    world::feed(&mut engine, &streams, &BTreeMap::new(), (50, &mut Rng::new(1)), |_, effects| {
+        writer.keep(&effects).unwrap();
+        true
+    });
+    writer.flush().unwrap();
+    Store::open(root.to_str().unwrap()).unwrap()
+}
+
+fn count(files: &[StoredFile], table: Table) -> (usize, u64) {
+    let of_table: Vec<_> = files.iter().filter(|file| file.table == table).collect();
+    (of_table.len(), of_table.iter().map(|file| file.rows).sum())
+}
+
+fn files_on_disk(root: &Path) -> usize {
+    let mut n = 0;
+    for entry in std::fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        n += if path.is_dir() { files_on_disk(&path) } else { 1 };
+    }
+    n
+}
+
+#[test]
+fn compaction_leaves_a_file_a_closed_day_and_changes_no_row() {
+    let scratch = tempfile::tempdir().unwrap();
+    let url = scratch.path().to_str().unwrap();
+    let store = days(scratch.path());
+    let (before, rows, old_panes) = (store.files().unwrap(), store.windows(&everything()).unwrap(), panes(&store));
+    let n_days = before.iter().map(|file| &file.date).collect::<BTreeSet<_>>().len();
+    assert!(n_days >= 4 && count(&before, Table::Windows).0 > 2 * n_days, "{n_days} days");
+
+    let patient = Keep::default();
+    let done = compact(url, &patient).unwrap();
+    assert!(done.merged > done.written && done.deleted == 0, "readers may still be at the old files: {done:?}");
+    let after = store.files().unwrap();
+    let of_day = |file: &StoredFile| (file.table, file.date.clone(), file.model.clone());
+    let newest = after.iter().map(|file| file.date.clone()).max().unwrap();
+    let closed: Vec<_> = after.iter().filter(|file| file.date != newest).map(of_day).collect();
+    assert_eq!(closed.iter().collect::<BTreeSet<_>>().len(), closed.len(), "one file a closed day and model");
+    assert_eq!(store.windows(&everything()).unwrap(), rows);
+    assert_eq!(panes(&store), old_panes);
+    assert_eq!(
+        store.decisions(&everything()).unwrap(),
+        days(tempfile::tempdir().unwrap().path()).decisions(&everything()).unwrap()
+    );
+
+    let at_once = Keep { replaced_for: Duration::ZERO, ..Keep::default() };
+    assert!(compact(url, &at_once).unwrap().deleted > 0);
+    assert_eq!(files_on_disk(scratch.path()), after.len() + 1, "the files that count, and the checkpoint");
+    assert_eq!(store.windows(&everything()).unwrap(), rows);
+    assert_eq!(compact(url, &at_once).unwrap(), haldane::store::Compacted::default(), "there is nothing left to do");
+}
+
+#[test]
+fn a_writer_goes_on_over_a_compaction_and_retention_lets_old_days_go() {
+    let scratch = tempfile::tempdir().unwrap();
+    let url = scratch.path().to_str().unwrap();
+    let store = days(scratch.path());
+    let rows = store.windows(&everything()).unwrap();
+    let keep = Keep { days: BTreeMap::from([(Table::Panes, 1)]), ..Keep::default() };
+    assert!(compact(url, &keep).unwrap().expired > 0);
+    let left: BTreeSet<String> =
+        store.files().unwrap().into_iter().filter(|file| file.table == Table::Panes).map(|file| file.date).collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(store.windows(&everything()).unwrap(), rows, "the other tables keep all");
+    // The same log again: the checkpoint remembers what is stored.
+    let again = days(scratch.path());
+    assert_eq!(again.windows(&everything()).unwrap(), rows);
+    assert_eq!(again.files().unwrap(), store.files().unwrap());
+}
+
+#[test]
+fn a_file_of_an_older_release_reads_as_null_where_it_lacks_a_column() {
+    let scratch = tempfile::tempdir().unwrap();
+    let url = scratch.path().to_str().unwrap();
+    let store = days(scratch.path());
+    let rows = store.windows(&everything()).unwrap();
+    let files = store.files().unwrap();
+    let old = files.iter().find(|file| file.table == Table::Windows).unwrap();
+    forget_columns(scratch.path(), old, &["p_value", "bins"]);
+    let read = store.windows(&everything()).unwrap();
+    let (lacking, whole): (Vec<_>, Vec<_>) = read.iter().zip(&rows).partition(|(read, row)| read != row);
+    assert!(!lacking.is_empty() && !whole.is_empty());
+    for (read, row) in lacking {
+        assert_eq!(*read, WindowRow { p_value: None, bins: 0, ..row.clone() });
+    }
+    let nulls = haldane(&["sql", "--store", url, "--format", "csv", "SELECT count(*) FROM windows WHERE bins IS NULL"]);
+    assert_eq!(nulls.unwrap(), format!("count(*)\n{}\n", old.rows));
+    compact(url, &Keep::default()).unwrap();
+    assert_eq!(store.windows(&everything()).unwrap(), read);
+}
+
+/// Rewrites a file without some columns, and its manifest with its new size.
+fn forget_columns(root: &Path, file: &StoredFile, columns: &[&str]) {
+    let path = root.join(&file.path);
+    let bytes = Bytes::from(std::fs::read(&path).unwrap());
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().with_batch_size(1 << 20).build().unwrap();
+    let batch = reader.map(|batch| batch.unwrap()).next().unwrap();
+    let keep: Vec<usize> =
+        (0..batch.num_columns()).filter(|&at| !columns.contains(&batch.schema().field(at).name().as_str())).collect();
+    let batch = batch.project(&keep).unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    let bytes = writer.into_inner().unwrap();
+    std::fs::write(&path, &bytes).unwrap();
+    for entry in std::fs::read_dir(root.join("_manifests")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for one in manifest["files"].as_array_mut().unwrap() {
+            if one["path"] == file.path {
+                one["bytes"] = bytes.len().into();
+            }
+        }
+        std::fs::write(&path, manifest.to_string()).unwrap();
+    }
+}
