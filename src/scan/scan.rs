@@ -162,12 +162,9 @@ impl Scan {
         let mut sealed = Vec::new();
         for (&source, stream) in &mut self.streams {
             let mark = stream.watermark(&self.plan);
-            while let Some((start, pane)) = stream.traffic.close(&self.plan, mark) {
-                sealed.extend(
-                    pane.groups.iter().map(|(key, traffic)| {
-                        (source, start, key.clone(), pane.inputs, Body::Traffic(traffic.clone()))
-                    }),
-                );
+            while let Some((start, groups, inputs)) = stream.traffic.close(&self.plan, mark) {
+                let bodies = groups.iter().map(|(key, traffic)| (key.clone(), Body::Traffic(traffic.clone())));
+                sealed.extend(bodies.map(|(key, body)| (source, start, key, inputs, body)));
             }
         }
         let mut partials: Vec<Partial> = sealed

@@ -57,12 +57,12 @@ impl TrafficStream {
     }
 
     /// Takes out the first open pane if it ended by `mark`.
-    pub(crate) fn close(&mut self, plan: &Plan, mark: Micros) -> Option<(Micros, TrafficPane)> {
+    pub(crate) fn close(&mut self, plan: &Plan, mark: Micros) -> Option<(Micros, Groups<Traffic>, Inputs)> {
         let first = self.panes.first_entry().filter(|entry| entry.key() + plan.time.pane <= mark)?;
-        let (start, mut pane) = first.remove_entry();
-        pane.ids.clear();
-        self.spare = Some(std::mem::replace(&mut pane.ids, IdSet::new(0)));
-        Some((start, pane))
+        let (start, TrafficPane { groups, inputs, mut ids }) = first.remove_entry();
+        ids.clear();
+        self.spare = Some(ids);
+        Some((start, groups, inputs))
     }
 
     /// Notes a re-delivery to a group of a pane that is open.
