@@ -21,8 +21,8 @@ use crate::report::{self, Filter, Log, Request};
 Examples:
   haldane report --reference march.parquet --current april.parquet --output drift.html
   haldane report --reference a.csv --current b.csv --format markdown
-  haldane report -c pipelines/flights.yaml --reference reference.parquet --current predictions.parquet \\
-    --outcomes outcomes.parquet --from 2013-04-20 --until 2013-04-21 --version v1 -o day.html
+  haldane report -c pipelines/flights.yaml --reference a.parquet --current b.parquet --outcomes labels.parquet
+  haldane report --reference a.parquet --current b.parquet --from 2013-04-20 --until 2013-04-21 --version v1 -o day.html
   haldane report --windows windows.parquet --decisions decisions.jsonl --candidate v2 -o release-note.md
 
 Exit codes: 0 done; 1 what --fail-on names was found; 2 mistake in the arguments or the files.")]

@@ -95,20 +95,7 @@ fn comparison(comparison: &Comparison, text: &mut String) {
         });
         table(text, "Predictions against the truth", ["metric", "convention", "reference", "current", "n"], figures);
     }
-    let latency = comparison.latency.iter().map(|figure| {
-        let ratio = figure.ratio.map_or_else(
-            || "–".to_owned(),
-            |ratio| format!("{:.2} ({:.2} – {:.2})", ratio.value, ratio.low, ratio.high),
-        );
-        [figure.metric.clone(), or_dash(figure.reference), or_dash(figure.current), ratio]
-    });
-    table(text, "Latency, ms", ["", "reference", "current", "ratio"], latency);
-    let answers = comparison.answers.iter().map(|rate| {
-        let share =
-            |side: Option<super::model::Estimate>| side.map_or_else(|| "–".to_owned(), |side| percent(side.value));
-        [rate.metric.clone(), share(rate.reference), share(rate.current), count(rate.n)]
-    });
-    table(text, "Answers", ["", "reference", "current", "n"], answers);
+    answers(comparison, text);
     let segments = comparison.segments.iter().take(10).map(|segment| {
         [
             format!("{} = {}", segment.field, segment.value),
@@ -126,6 +113,23 @@ fn comparison(comparison: &Comparison, text: &mut String) {
         text.extend(comparison.trust.iter().map(|note| format!("- {}\n", cell(note))));
     }
     let _ = writeln!(text, "\nReference {}", comparison.reference_id);
+}
+
+fn answers(comparison: &Comparison, text: &mut String) {
+    let latency = comparison.latency.iter().map(|figure| {
+        let ratio = figure.ratio.map_or_else(
+            || "–".to_owned(),
+            |ratio| format!("{:.2} ({:.2} – {:.2})", ratio.value, ratio.low, ratio.high),
+        );
+        [figure.metric.clone(), or_dash(figure.reference), or_dash(figure.current), ratio]
+    });
+    table(text, "Latency, ms", ["", "reference", "current", "ratio"], latency);
+    let answers = comparison.answers.iter().map(|rate| {
+        let share =
+            |side: Option<super::model::Estimate>| side.map_or_else(|| "–".to_owned(), |side| percent(side.value));
+        [rate.metric.clone(), share(rate.reference), share(rate.current), count(rate.n)]
+    });
+    table(text, "Answers", ["", "reference", "current", "n"], answers);
 }
 
 fn history(history: &History, text: &mut String) {
