@@ -41,12 +41,6 @@ impl<'a> Rows<'a> {
         }
         Self { list, bits }
     }
-
-    /// The rows.
-    #[must_use]
-    pub fn list(&self) -> &'a [u32] {
-        self.list
-    }
 }
 
 /// Hands the values of `rows` to `each`, in their order and in blocks; nulls and NaN are counted and left out.
