@@ -17,8 +17,8 @@ use super::rows::{Reader, Rows, by_group};
 use crate::baseline::builder::most_frequent;
 use crate::baseline::cut;
 use crate::error::{Error, Result};
+use crate::kernel::select;
 use crate::plan::{CategoricalColumn, NumericColumn, Role};
-use crate::kernel::select::Rows;
 use crate::scan::traffic::{count_categorical, count_numeric};
 use crate::summary::{Category, Histogram, Latency};
 use crate::table::cells;
@@ -341,9 +341,9 @@ impl Tally {
                 *mistyped += odd;
                 let usable = latency.is_some().then(|| not_negative(&numbers));
                 let numbers = usable.as_ref().unwrap_or(&numbers);
-                count_numeric(&mut counts.all, latency.as_mut(), column, numbers, &Rows::new(rows));
+                count_numeric(&mut counts.all, latency.as_mut(), column, numbers, &select::Rows::new(rows));
                 codes.each(rows, array.len(), groups, |part, rows| {
-                    count_numeric(counts.part(part), None, column, numbers, &Rows::new(rows));
+                    count_numeric(counts.part(part), None, column, numbers, &select::Rows::new(rows));
                 });
             }
             (Self::Categorical(counts), Learned::Categorical(column, _)) => {
