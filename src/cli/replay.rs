@@ -146,6 +146,7 @@ struct Sinks {
 }
 
 impl Sinks {
+    #[cfg_attr(not(feature = "query"), expect(unused_variables, reason = "only a store asks what the plan is"))]
     fn create(args: &ReplayArgs, plan: &Arc<Plan>) -> Result<Self> {
         Ok(Self {
             windows: args.windows.as_deref().map(WindowWriter::create).transpose()?,
