@@ -1,4 +1,4 @@
-//! A pipeline from a sample of somebody's data: what every column is ([`facts`]), what it is for ([`guess`]), and the file
+//! A pipeline from a sample of somebody's data: what every column is (`facts`), what it is for (`guess`), and the file
 //! that says so, each guess with its reason ([`pipeline`]).
 //!
 //! Reports on two files guess the same way.
