@@ -25,6 +25,7 @@ pub use compact::{Compacted, Keep, compact};
 pub use histogram::{Counted, counted, histogram_type, histograms, lists};
 pub use latency::{Latencies, latencies, latency_in, latency_type};
 pub use manifest::StoredFile;
+pub(crate) use place::Place;
 pub use quality::Read;
 pub use store::{Selection, Store, sizes};
 pub use table::Table;

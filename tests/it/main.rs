@@ -12,6 +12,8 @@
 
 mod broker;
 mod browser;
+#[cfg(feature = "ballista")]
+mod cluster;
 mod command;
 mod command_replay;
 mod config;
@@ -32,6 +34,8 @@ mod kafka;
 mod live;
 mod one_log;
 mod oracle;
+#[cfg(feature = "pg")]
+mod postgres;
 mod power;
 mod recorded;
 mod replay;
