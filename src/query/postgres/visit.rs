@@ -33,8 +33,8 @@ pub(crate) struct Prepared {
     pub(crate) statement: Statement,
     /// The columns of its answer.
     pub(crate) columns: SchemaRef,
-    /// The types of its parameters, in their order, where they can be told.
-    pub(crate) parameters: Vec<Option<DataType>>,
+    /// The types of its parameters, in their order; text, where they cannot be told.
+    pub(crate) parameters: Vec<DataType>,
 }
 
 impl Desk {
@@ -109,14 +109,14 @@ impl Visit {
     }
 
     /// The columns of a statement's answer, and the types of its parameters.
-    async fn described(&self, statement: &Statement) -> Result<(SchemaRef, Vec<Option<DataType>>)> {
+    async fn described(&self, statement: &Statement) -> Result<(SchemaRef, Vec<DataType>)> {
         if let Statement::Show(name, value) = statement {
             return Ok((setting(name, value)?.schema, Vec::new()));
         }
         let Some(plan) = self.plan(statement).await? else { return Ok((Arc::new(Schema::empty()), Vec::new())) };
         let mut parameters: Vec<_> = plan.get_parameter_types().map_err(explained)?.into_iter().collect();
         parameters.sort_by_key(|(name, _)| name.trim_start_matches('$').parse::<u32>().unwrap_or(u32::MAX));
-        let types = parameters.into_iter().map(|(_, kind)| kind).collect();
+        let types = parameters.into_iter().map(|(_, kind)| kind.unwrap_or(DataType::Utf8)).collect();
         Ok((Arc::clone(plan.schema().inner()), types))
     }
 

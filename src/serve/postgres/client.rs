@@ -106,7 +106,7 @@ impl ExtendedQueryHandler for Client {
     {
         let status = client.transaction_status();
         let Prepared { statement, parameters, .. } = &portal.statement.statement;
-        let types: Vec<Option<&DataType>> = parameters.iter().map(Option::as_ref).collect();
+        let types: Vec<Option<&DataType>> = parameters.iter().map(Some).collect();
         let values = deserialize_parameters(portal, &types)?;
         let (desk, visit) = self.0.desk().await?;
         let answer = desk.ask_prepared(visit, statement.clone(), values).await.map_err(told)?;
@@ -127,7 +127,7 @@ impl QueryParser for Stay {
     }
 
     fn get_parameter_types(&self, prepared: &Prepared) -> PgWireResult<Vec<Type>> {
-        prepared.parameters.iter().map(|kind| kind.as_ref().map_or(Ok(Type::UNKNOWN), into_pg_type)).collect()
+        prepared.parameters.iter().map(into_pg_type).collect()
     }
 
     fn get_result_schema(&self, prepared: &Prepared, format: Option<&Format>) -> PgWireResult<Vec<FieldInfo>> {
