@@ -119,6 +119,7 @@ fn leading(word: u64) -> (usize, u64) {
 ///
 /// No branch depends on signs and digits, which nobody can foresee.
 #[inline]
+#[expect(clippy::needless_bitwise_bool, reason = "one branch that is never taken, instead of five")]
 pub(super) fn short_decimal(text: &[u8], start: usize) -> Option<(f64, usize)> {
     let negative = *text.get(start)? == b'-';
     let start = start + usize::from(negative);

@@ -147,7 +147,7 @@ impl Node {
         let next = self.keys[previous].next;
         let key = &self.keys[next];
         let number = key.number?;
-        (key.seen != serial && key.pattern.begins(text)).then(|| (next, key.pattern.bytes.len(), number))
+        (key.seen != serial && key.pattern.begins(text)).then_some((next, key.pattern.bytes.len(), number))
     }
 
     /// Finds a key by name and expects it after `previous` from now on. `raw`: it was written without escapes.
