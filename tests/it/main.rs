@@ -22,6 +22,7 @@ mod decode_oracle;
 mod demo;
 mod detect;
 mod diff;
+mod distances;
 mod envelope;
 mod explain;
 mod flights;
