@@ -47,6 +47,7 @@ mod stage;
 mod store;
 mod telemetry;
 mod tidy;
+mod timeouts;
 mod verdict;
 mod webdriver;
 mod world;
