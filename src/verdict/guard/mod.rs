@@ -12,6 +12,7 @@ mod rails;
 mod scene;
 mod share;
 mod slo;
+mod success;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ use self::rails::watch::{Both, Rails, Watched};
 use self::scene::Scene;
 use self::share::Share;
 use self::slo::{Kept, Limit, limits};
+use self::success::Proof;
 use crate::metric::view::ViewKey;
 use crate::plan::{Action, GuardPlan, Plan};
 use crate::summary::{Quality, Traffic};
@@ -69,6 +71,8 @@ pub struct Memory {
     gate: Gate,
     drift: Drifted,
     calibration: Calibration,
+    #[serde(default)]
+    success: Vec<Proof>,
     /// Of the baseline version: how its latency wandered before the candidate came.
     history: History,
     /// Of the newest traffic.
@@ -161,11 +165,13 @@ impl Guards {
         self.rails.labels(&mut memory.rails, both);
         let effect = memory.rails.alike.effects(&self.guard)(Rail::Loss);
         memory.calibration.update(pair, effect, self.guard.alpha);
+        success::update(&mut memory.success, &self.guard, pair, effect);
     }
 
     fn rule(&self, memory: &mut Memory, scene: Scene<'_, '_>) -> Verdict {
         let mut verdict = Verdict { validity: memory.validity, cleared: true, ..Verdict::default() };
         self.rails.rule(&mut memory.rails, scene, &mut verdict);
+        success::rule(&memory.success, scene, &mut verdict);
         let change = self.detector.finding(&mut memory.change, scene.judged, &self.baseline_version);
         verdict.findings.extend(change);
         let suspects = self.detector.suspects(&memory.change);
