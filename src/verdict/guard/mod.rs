@@ -10,6 +10,7 @@ mod label_gate;
 mod number;
 mod rails;
 mod scene;
+mod segments;
 mod share;
 mod slo;
 mod success;
@@ -26,6 +27,7 @@ use self::rails::noise::History;
 use self::rails::rail::Rail;
 use self::rails::watch::{Both, Rails, Watched};
 use self::scene::Scene;
+use self::segments::Locals;
 use self::share::Share;
 use self::slo::{Kept, Limit, limits};
 use self::success::Proof;
@@ -70,6 +72,8 @@ pub struct Memory {
     share: Share,
     gate: Gate,
     drift: Drifted,
+    #[serde(default)]
+    segments: Locals,
     calibration: Calibration,
     #[serde(default)]
     success: Vec<Proof>,
@@ -156,6 +160,7 @@ impl Guards {
         memory.share.update(both, scene);
         let (version, baseline) = (pair.candidate, Some((both.baseline, pair.baseline)));
         self.drift.update(&mut memory.drift, Versions { key: both.candidate, version, baseline }, scene.judged);
+        self.drift.update_segments(&mut memory.segments, memory.rails.segments(), both, scene.judged);
     }
 
     fn labels(&self, memory: &mut Memory, both: &Both<'_, Quality>, scene: Scene<'_, '_>) {
@@ -181,6 +186,8 @@ impl Guards {
             kept.rule(limit, scene, &mut verdict);
         }
         self.drift.rule(&memory.drift, scene, &mut verdict);
+        self.drift.rule_segments(&memory.segments, scene, &mut verdict);
+        self.drift.locate(&memory.segments, &mut verdict);
         memory.calibration.rule(scene, &mut verdict);
         memory.gate.rule(scene, &mut verdict);
         memory.share.rule(scene, &mut verdict);
