@@ -13,6 +13,7 @@ mod scene;
 mod segments;
 mod share;
 mod slo;
+mod starved;
 mod success;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use self::scene::Scene;
 use self::segments::Locals;
 use self::share::Share;
 use self::slo::{Kept, Limit, limits};
+use self::starved::Starved;
 use self::success::Proof;
 use crate::metric::view::ViewKey;
 use crate::plan::{Action, GuardPlan, Plan};
@@ -70,6 +72,8 @@ pub struct Memory {
     rails: Watched,
     limits: Vec<Kept>,
     share: Share,
+    #[serde(default)]
+    starved: Starved,
     gate: Gate,
     drift: Drifted,
     #[serde(default)]
@@ -158,6 +162,8 @@ impl Guards {
             .zip(&self.limits)
             .for_each(|(kept, &limit)| kept.update(limit, pair, self.guard.planned, effect));
         memory.share.update(both, scene);
+        let declared = (scene.judged.exposure)(scene.model, scene.version).declared_pct;
+        memory.starved.update(pair, &self.guard, declared);
         let (version, baseline) = (pair.candidate, Some((both.baseline, pair.baseline)));
         self.drift.update(&mut memory.drift, Versions { key: both.candidate, version, baseline }, scene.judged);
         self.drift.update_segments(&mut memory.segments, memory.rails.segments(), both, scene.judged);
@@ -191,6 +197,7 @@ impl Guards {
         memory.calibration.rule(scene, &mut verdict);
         memory.gate.rule(scene, &mut verdict);
         memory.share.rule(scene, &mut verdict);
+        memory.starved.rule(scene, &mut verdict);
         verdict.safe &= !verdict.suspicious && !verdict.findings.iter().any(|finding| finding.action >= Action::Hold);
         verdict
     }
