@@ -12,7 +12,7 @@ use crate::summary::{Quality, Traffic};
 use crate::time::Clock;
 
 /// Version of the frame's bytes; the first byte of every frame.
-const FRAME_VERSION: u8 = 2;
+const FRAME_VERSION: u8 = 3;
 
 /// Name of the group that takes what exceeds a bound.
 pub const OTHER: &str = "__other__";
