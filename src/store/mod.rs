@@ -21,7 +21,7 @@ mod store;
 mod table;
 mod writer;
 
-pub use compact::{Compacted, Keep, compact};
+pub use compact::{Compacted, Keep, compact, compact_over};
 pub use histogram::{Counted, counted, histogram_type, histograms, lists};
 pub use latency::{Latencies, latencies, latency_in, latency_type};
 pub use manifest::StoredFile;
