@@ -3,6 +3,8 @@
 pub mod audit;
 pub mod baseline;
 pub mod check;
+#[cfg(feature = "ballista")]
+pub mod cluster;
 #[cfg(feature = "kafka")]
 pub mod command;
 #[cfg(all(feature = "kafka", feature = "serve"))]
@@ -95,6 +97,10 @@ pub enum Command {
     #[cfg(feature = "query")]
     #[command(subcommand)]
     Store(store::StoreCommand),
+    /// Carry out queries on many machines.
+    #[cfg(feature = "ballista")]
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
     /// Say why a decision was made, and recompute it from its events.
     Explain(explain::ExplainArgs),
     /// Check logs of decisions.
@@ -132,6 +138,8 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         Command::Sql(args) => sql::run(args, out),
         #[cfg(feature = "query")]
         Command::Store(command) => store::run(command, out),
+        #[cfg(feature = "ballista")]
+        Command::Cluster(command) => cluster::run(command, out),
         Command::Explain(args) => explain::run(args, out),
         Command::Audit(command) => audit::run(command, out),
         Command::Schema(args) => schema::run(args, out),

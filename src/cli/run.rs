@@ -84,6 +84,7 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<()> {
         #[cfg(feature = "query")]
         store: keeping::Keeping::open(&pipeline, role, &shared)?,
     };
+    let _postgres = postgres(args, &pipeline, &shared);
     let done = work(&pipeline, &kafka, (role, options(args)), &watch, &stop);
     if let Some(server) = server {
         server.shutdown();
@@ -105,6 +106,21 @@ fn options(args: &RunArgs) -> Options {
 
 fn listen(args: &RunArgs, pipeline: &Pipeline) -> Option<SocketAddr> {
     args.listen.or_else(|| (!args.until_end).then_some(pipeline.serve.listen))
+}
+
+/// Clients of PostgreSQL, where they are answered. Rollouts are watched all the same when they cannot be.
+#[cfg(feature = "pg")]
+fn postgres(args: &RunArgs, pipeline: &Pipeline, shared: &Arc<Shared>) -> Option<crate::serve::postgres::Host> {
+    let address = pipeline.serve.postgres.filter(|_| !args.until_end)?;
+    let host = crate::serve::postgres::Host::start(address, Arc::clone(shared));
+    host.inspect_err(|error| tracing::error!(%error, hint = error.advice(), "postgresql clients are not answered")).ok()
+}
+
+#[cfg(not(feature = "pg"))]
+fn postgres(_: &RunArgs, pipeline: &Pipeline, _: &Arc<Shared>) {
+    if pipeline.serve.postgres.is_some() {
+        tracing::error!("postgresql clients are not answered: this build lacks the feature `pg`");
+    }
 }
 
 fn work(

@@ -1,6 +1,7 @@
 //! `haldane sql`: a query over a store and over files.
 
 use std::io::{IsTerminal as _, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ Examples:
   haldane sql --store DIR 'SELECT time, action, candidate, reason FROM decisions ORDER BY time'
   haldane sql \"SELECT * FROM 'events.parquet' LIMIT 5\"
   haldane sql --file a=monday.csv --file b=tuesday.csv 'SELECT count(*) FROM a JOIN b USING (id)'
+  haldane sql --store DIR --listen 127.0.0.1:5432      for psql, Grafana and other clients of PostgreSQL
 
 Functions are the engine's own metrics. Two histograms are compared by the metric's name (psi, ks, js_distance, hellinger, \
 …); histograms are added by hist_merge, each side with its FILTER:
@@ -37,13 +39,21 @@ Labelled predictions are judged by ece, brier, auc, log_loss, mae, … (score, l
 )]
 pub struct SqlArgs {
     /// The query; it only reads.
-    pub query: String,
+    #[arg(required_unless_present = "listen", conflicts_with = "listen")]
+    pub query: Option<String>,
+    /// Answer clients of PostgreSQL on this address, until it is interrupted. Files are known by the names of --file only.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
     /// The store: a directory, or `s3://bucket/folder`.
     #[arg(long, value_name = "DIR")]
     pub store: Option<String>,
     /// A file and the name that the query has for it; may be repeated.
     #[arg(long, value_name = "NAME=PATH", value_parser = named)]
     pub file: Vec<(String, PathBuf)>,
+    /// The scheduler of a cluster that does the work (`haldane cluster`); of `--memory` it knows nothing.
+    #[cfg(feature = "ballista")]
+    #[arg(long, value_name = "HOST:PORT", requires = "store", conflicts_with = "listen")]
+    pub cluster: Option<String>,
     /// How rows are written; default: a table on a terminal, else CSV.
     #[arg(long, value_enum)]
     pub format: Option<Format>,
@@ -65,17 +75,56 @@ fn named(text: &str) -> std::result::Result<(String, PathBuf), String> {
 
 /// Runs the command.
 pub fn run(args: &SqlArgs, out: &mut dyn Write) -> Result<()> {
+    match (args.listen, &args.query) {
+        (Some(address), _) => listen(address, args, out),
+        (None, query) => answer(query.as_deref().unwrap_or_default(), args, out),
+    }
+}
+
+fn session(args: &SqlArgs) -> Result<Session> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let time = Duration::from_micros(u64::try_from(args.time).unwrap_or_default());
     let limits = Limits { memory: args.memory << 20, time, rows: args.rows, threads };
-    let mut session = Session::new(limits)?.with_paths();
+    let mut session = Session::new(limits)?;
     if let Some(url) = &args.store {
         session = session.with_store(Store::open(url)?);
     }
     for (name, path) in &args.file {
         session = session.with_file(name, path.clone());
     }
-    let answer = Desk::open(session)?.ask(&args.query)?;
+    #[cfg(feature = "ballista")]
+    if let Some(scheduler) = &args.cluster {
+        session = session.with_cluster(scheduler);
+    }
+    Ok(session)
+}
+
+#[cfg(feature = "pg")]
+fn listen(address: SocketAddr, args: &SqlArgs, out: &mut dyn Write) -> Result<()> {
+    use std::sync::Arc;
+
+    use crate::serve::{Shared, postgres};
+
+    if !address.ip().is_loopback() {
+        return Err(Error::user("nobody logs in here, so only this machine may ask")
+            .hint("listen on 127.0.0.1, or run the service with `serve: { postgres: …, approvers: … }`"));
+    }
+    let shared = Arc::new(Shared::new());
+    shared.answer_queries(Desk::open(session(args)?)?);
+    let host = postgres::Host::start(address, shared)?;
+    super::print(out, &format!("psql -h {} -p {} haldane\n", host.address().ip(), host.address().port()))?;
+    loop {
+        std::thread::park();
+    }
+}
+
+#[cfg(not(feature = "pg"))]
+fn listen(_: SocketAddr, _: &SqlArgs, _: &mut dyn Write) -> Result<()> {
+    Err(Error::user("this build does not speak PostgreSQL's protocol").hint("build it with `--features pg`"))
+}
+
+fn answer(query: &str, args: &SqlArgs, out: &mut dyn Write) -> Result<()> {
+    let answer = Desk::open(session(args)?.with_paths())?.ask(query)?;
     let format = args.format.unwrap_or(if std::io::stdout().is_terminal() { Format::Table } else { Format::Csv });
     if answer.truncated {
         tracing::warn!(rows = args.rows, "there are more rows than are shown; --rows shows more");

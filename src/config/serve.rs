@@ -17,11 +17,13 @@ pub struct ServeConfig {
     pub listen: SocketAddr,
     /// Who may act over HTTP; nobody: it can only be read.
     pub approvers: Vec<Approver>,
+    /// Address and port where clients of PostgreSQL are answered.
+    pub postgres: Option<SocketAddr>,
 }
 
 impl Default for ServeConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8088)), approvers: Vec::new() }
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8088)), approvers: Vec::new(), postgres: None }
     }
 }
 
@@ -70,6 +72,10 @@ pub(crate) struct ServeSection {
     /// Who may act over HTTP, from the dashboard or with `POST /v1/commands`. Default: nobody; everything can be read.
     #[serde(default)]
     approvers: Vec<At<ApproverSection>>,
+    /// Address and port where clients of PostgreSQL (psql, Grafana) may query the store, such as 127.0.0.1:5432. With
+    /// `approvers`, they log in with a name and its token; without, only from this machine. Needs a `store` section, and a
+    /// build with the feature `pg`. Default: nowhere.
+    pub(crate) postgres: Option<At<String>>,
 }
 
 fn localhost() -> At<String> {
@@ -93,12 +99,7 @@ struct ApproverSection {
 impl ServeSection {
     /// What the section means for a pipeline whose file lies in `base`.
     pub(crate) fn resolve(&self, base: &Path, problems: &mut Problems) -> ServeConfig {
-        let listen = self.listen.parse().unwrap_or_else(|_| {
-            problems
-                .add(self.listen.spot, format!("`{}` is not an address to listen on", self.listen.value))
-                .help("write an IP address and a port, such as 127.0.0.1:8088 or 0.0.0.0:8088");
-            ServeConfig::default().listen
-        });
+        let listen = address(&self.listen, problems).unwrap_or(ServeConfig::default().listen);
         let mut approvers: Vec<Approver> = Vec::new();
         for section in &self.approvers {
             let approver = approver(section, base, problems);
@@ -107,8 +108,27 @@ impl ServeSection {
             }
             approvers.push(approver);
         }
-        ServeConfig { listen, approvers }
+        let postgres = self.postgres.as_ref().and_then(|listen| {
+            let address = address(listen, problems)?;
+            if approvers.is_empty() && !address.ip().is_loopback() {
+                problems
+                    .add(listen.spot, "anybody could query the store from elsewhere")
+                    .help("name `approvers`, who log in with their tokens, or listen on 127.0.0.1");
+            }
+            Some(address)
+        });
+        ServeConfig { listen, approvers, postgres }
     }
+}
+
+fn address(listen: &At<String>, problems: &mut Problems) -> Option<SocketAddr> {
+    let address = listen.parse().ok();
+    if address.is_none() {
+        problems
+            .add(listen.spot, format!("`{}` is not an address to listen on", listen.value))
+            .help("write an IP address and a port, such as 127.0.0.1:8088 or 0.0.0.0:8088");
+    }
+    address
 }
 
 fn approver(section: &At<ApproverSection>, base: &Path, problems: &mut Problems) -> Approver {

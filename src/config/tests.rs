@@ -162,6 +162,21 @@ fn approvers_have_a_name_a_role_and_a_place_for_their_token() {
 }
 
 #[test]
+fn clients_of_postgresql_need_a_store_and_from_elsewhere_a_login() {
+    let serve = |keys: &str| with(&format!("store: {{ path: s }}\nserve: {{ {keys} }}\n"));
+    let here = load(&serve("postgres: '127.0.0.1:5432'")).serve.postgres;
+    assert_eq!(here, Some("127.0.0.1:5432".parse().unwrap()));
+    let person = "approvers: [{ name: ana, token_env: ANA, roles: [viewer] }]";
+    assert!(load(&serve(&format!("postgres: '0.0.0.0:5432', {person}"))).serve.postgres.is_some());
+    check(
+        "store: { path: s }\nserve: { postgres: '0.0.0.0:5432' }\n",
+        ": anybody could query the store from elsewhere",
+        "name `approvers`, who log in with their tokens, or listen on 127.0.0.1",
+    );
+    check("serve: { postgres: '127.0.0.1:5432' }\n", ": there is nothing to query", "add a `store:` section");
+}
+
+#[test]
 fn what_the_parser_refuses_is_told_with_its_line() {
     check_error("", "p.yaml: the file is empty\n  = see pipelines/ for examples");
     check_error(

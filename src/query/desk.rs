@@ -1,8 +1,10 @@
 //! Where queries are answered: a few threads that do nothing else.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::AbortHandle;
 
 use super::{Answer, Session};
 use crate::error::{Error, Result};
@@ -40,17 +42,22 @@ impl Desk {
     /// As [`Session::answer`], and when it takes too long.
     pub async fn answer(&self, sql: String) -> Result<Answer> {
         let session = Arc::clone(&self.session);
-        let limit = session.limits().time;
-        let work = self.runtime().spawn(async move { session.answer(&sql).await });
-        let stop = work.abort_handle();
+        self.within_limit(async move { session.answer(&sql).await }).await
+    }
+
+    /// Does work on the threads for queries, for as long as a query may take and somebody waits for it.
+    pub(super) async fn within_limit<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let limit = self.session.limits().time;
+        let work = self.runtime().spawn(work);
+        let _stop = Stop(work.abort_handle());
         match tokio::time::timeout(limit, work).await {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok(done)) => done,
             Ok(Err(broken)) => Err(Error::internal("the query failed").because(broken)),
-            Err(_) => {
-                stop.abort();
-                Err(Error::user(format!("the query took longer than {} s and was stopped", limit.as_secs_f64()))
-                    .hint("narrow it: fewer days, a model, a column; a recursive query needs an end"))
-            }
+            Err(_) => Err(Error::user(format!("the query took longer than {} s and was stopped", limit.as_secs_f64()))
+                .hint("narrow it: fewer days, a model, a column; a recursive query needs an end")),
         }
     }
 
@@ -62,8 +69,22 @@ impl Desk {
         self.runtime().block_on(self.answer(sql.to_owned()))
     }
 
+    #[cfg(feature = "pg")]
+    pub(super) fn session(&self) -> Arc<Session> {
+        Arc::clone(&self.session)
+    }
+
     fn runtime(&self) -> &Runtime {
         self.runtime.as_ref().expect("it ends with the desk")
+    }
+}
+
+/// Stops work that nobody waits for any more: its time is over, or whoever asked has gone.
+struct Stop(AbortHandle);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -73,5 +94,28 @@ impl Drop for Desk {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::query::Limits;
+
+    #[test]
+    fn work_that_nobody_waits_for_is_stopped() {
+        let desk = Desk::open(Session::new(Limits::default()).expect("a session")).expect("threads");
+        let (held, gone) = mpsc::channel::<()>();
+        desk.runtime().block_on(async {
+            let endless = desk.within_limit(async move {
+                let _held = held;
+                std::future::pending::<Result<()>>().await
+            });
+            let leaving = tokio::time::timeout(std::time::Duration::from_millis(20), endless).await;
+            assert!(leaving.is_err(), "endless work has ended");
+        });
+        assert_eq!(gone.recv_timeout(std::time::Duration::from_secs(20)), Err(mpsc::RecvTimeoutError::Disconnected));
     }
 }

@@ -19,25 +19,38 @@ const STEPS: [&str; 14] =
 /// # Errors
 /// When it is not SQL, is more than one statement, does more than read, or is beyond all measure.
 pub(super) fn statement(state: &SessionState, sql: &str) -> Result<Statement> {
+    bounded(sql)?;
+    if sql.trim().trim_end_matches(';').is_empty() {
+        return Err(Error::user("there is no query").hint("for example: SELECT * FROM windows LIMIT 10"));
+    }
+    let dialect = state.config_options().sql_parser.dialect;
+    let statement = state.sql_to_statement(sql, &dialect).map_err(no_query)?;
+    reads(&statement)?;
+    Ok(statement)
+}
+
+/// Checks that a text is of a size that can be planned.
+pub(super) fn bounded(sql: &str) -> Result<()> {
     let size = steps(sql);
     if sql.len() > TEXT_MAX || size > STEPS_MAX {
         return Err(Error::user(format!("the query is too large: {} bytes, {size} operators and joins", sql.len()))
             .hint(format!("at most {TEXT_MAX} bytes and {STEPS_MAX} operators and joins")));
     }
-    if sql.trim().trim_end_matches(';').is_empty() {
-        return Err(Error::user("there is no query").hint("for example: SELECT * FROM windows LIMIT 10"));
-    }
-    let dialect = state.config_options().sql_parser.dialect;
-    let statement = state.sql_to_statement(sql, &dialect).map_err(|error| {
-        Error::user("this is not a query")
-            .because(error)
-            .hint("one statement of SQL; `haldane sql --help` has examples")
-    })?;
-    match refused(&statement) {
-        None => Ok(statement),
+    Ok(())
+}
+
+/// Checks that a statement does no more than read.
+pub(super) fn reads(statement: &Statement) -> Result<()> {
+    match refused(statement) {
+        None => Ok(()),
         Some(what) => Err(Error::user(format!("{what} is refused: queries only read"))
             .hint("SELECT, WITH, VALUES, EXPLAIN, SHOW TABLES and DESCRIBE are answered")),
     }
+}
+
+/// What the parser found.
+pub(super) fn no_query(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::user("this is not a query").because(error).hint("one statement of SQL; `haldane sql --help` has examples")
 }
 
 /// About how many levels a plan can have beside its brackets, which the parser counts.

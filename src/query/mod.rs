@@ -4,13 +4,19 @@
 //! ([`Desk`]), so that none of them holds up the engine. The numbers come from the engine's own metrics ([`function`]).
 
 mod answer;
+#[cfg(feature = "ballista")]
+pub mod cluster;
 mod desk;
 mod file;
 pub mod function;
 mod guard;
+#[cfg(feature = "pg")]
+mod postgres;
 mod session;
 mod stored;
 
 pub use answer::{Answer, Format};
 pub use desk::Desk;
+#[cfg(feature = "pg")]
+pub(crate) use postgres::{Prepared, SERVER_VERSION, Statement, Visit};
 pub use session::{Limits, Session};

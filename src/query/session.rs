@@ -13,6 +13,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
@@ -22,8 +23,12 @@ use super::stored::Stored;
 use super::{Answer, file, function, guard};
 use crate::config::nearest;
 use crate::error::{Error, Result};
-use crate::store::{Store, Table};
+use crate::store::{Place, Store, Table};
 
+/// What the tables' catalog is called: the database of clients that know databases.
+pub(super) const CATALOG: &str = "haldane";
+/// What their schema is called, as clients expect it.
+const SCHEMA: &str = "public";
 /// Where the store is registered among object stores; no user sees it.
 const STORE_URL: &str = "store://haldane";
 
@@ -56,6 +61,8 @@ pub struct Session {
     files: BTreeMap<String, PathBuf>,
     /// Whether a query may name a file by its path.
     by_path: bool,
+    /// The scheduler of a cluster, when that does the work.
+    scheduler: Option<String>,
 }
 
 impl Session {
@@ -71,7 +78,7 @@ impl Session {
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .build_arc()
             .map_err(|error| Error::internal("cannot start answering queries").because(error))?;
-        Ok(Self { limits, runtime, store: None, files: BTreeMap::new(), by_path: false })
+        Ok(Self { limits, runtime, store: None, files: BTreeMap::new(), by_path: false, scheduler: None })
     }
 
     /// Lets queries read the tables of a store.
@@ -97,6 +104,14 @@ impl Session {
         self
     }
 
+    /// Lets a cluster do the work: the one of the scheduler at `host:port`, whose executors find the store where it is here.
+    #[cfg(feature = "ballista")]
+    #[must_use]
+    pub fn with_cluster(mut self, scheduler: &str) -> Self {
+        self.scheduler = Some(scheduler.to_owned());
+        self
+    }
+
     /// The bounds.
     #[must_use]
     pub fn limits(&self) -> Limits {
@@ -108,17 +123,24 @@ impl Session {
     /// # Errors
     /// When it is none, does more than read, names what is not there, exceeds a bound other than the rows', or fails.
     pub async fn answer(&self, sql: &str) -> Result<Answer> {
-        let context = self.context().await?;
+        let context = self.context()?;
         let statement = guard::statement(&context.state(), sql)?;
-        self.find_tables(&context, &statement).await?;
-        self.run(&context, statement).await
+        let plan = self.plan(&context, statement).await?;
+        self.run(&context, plan).await
     }
 
-    async fn run(&self, context: &SessionContext, statement: Statement) -> Result<Answer> {
-        let state = context.state();
-        let plan = state.statement_to_plan(statement).await.map_err(explained)?;
+    /// What a statement means over the store as it is now.
+    pub(super) async fn plan(&self, context: &SessionContext, statement: Statement) -> Result<LogicalPlan> {
+        self.renew_tables(context).await?;
+        self.find_tables(context, &statement).await?;
+        let plan = context.state().statement_to_plan(statement).await.map_err(explained)?;
         let reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reads.verify_plan(&plan).map_err(|error| Error::user("queries only read").because(error))?;
+        Ok(plan)
+    }
+
+    /// The rows of a plan, as many as an answer may have.
+    pub(super) async fn run(&self, context: &SessionContext, plan: LogicalPlan) -> Result<Answer> {
         let frame = context.execute_logical_plan(plan).await.map_err(explained)?;
         let (plan, task) = (frame.create_physical_plan().await.map_err(explained)?, context.task_ctx());
         let mut stream = execute_stream(plan, task).map_err(explained)?;
@@ -141,23 +163,45 @@ impl Session {
         Ok(answer)
     }
 
-    /// A fresh session over the store as it is now.
-    async fn context(&self) -> Result<SessionContext> {
-        let mut config = SessionConfig::new().with_information_schema(true).with_target_partitions(self.limits.threads);
+    /// A fresh session, without tables yet.
+    pub(super) fn context(&self) -> Result<SessionContext> {
+        let mut config = SessionConfig::new()
+            .with_default_catalog_and_schema(CATALOG, SCHEMA)
+            .with_information_schema(true)
+            .with_target_partitions(self.limits.threads);
         config.options_mut().execution.parquet.pushdown_filters = true;
-        let mut context = SessionContext::new_with_config_rt(config, Arc::clone(&self.runtime));
+        let runtime = Arc::clone(&self.runtime);
+        #[cfg(feature = "ballista")]
+        if let Some(scheduler) = &self.scheduler {
+            return super::cluster::client(scheduler, config, runtime).map_err(explained);
+        }
+        let mut context = SessionContext::new_with_config_rt(config, runtime);
         function::register(&mut context);
-        let Some(store) = &self.store else { return Ok(context) };
-        let url = ObjectStoreUrl::parse(STORE_URL).expect("a URL");
+        Ok(context)
+    }
+
+    /// Makes the tables of a session those of the store as it is now.
+    async fn renew_tables(&self, context: &SessionContext) -> Result<()> {
+        let Some(store) = &self.store else { return Ok(()) };
+        let (url, place) = self.place(store)?;
         let files = store.files_now().await?;
         for table in Table::ALL {
             let of_table = files.iter().filter(|file| file.table == table);
-            let placed = of_table.map(|file| (file.clone(), store.place().path(&file.path))).collect();
+            let placed = of_table.map(|file| (file.clone(), place.path(&file.path))).collect();
             let stored = Arc::new(Stored::new(table, url.clone(), placed));
-            let registered = context.register_table(TableReference::bare(table.name()), stored);
-            registered.map_err(|error| Error::internal("a table that cannot be registered").because(error))?;
+            let name = TableReference::bare(table.name());
+            let renewed = context.deregister_table(name.clone()).and_then(|_| context.register_table(name, stored));
+            renewed.map_err(|error| Error::internal("a table that cannot be registered").because(error))?;
         }
-        Ok(context)
+        Ok(())
+    }
+
+    /// Where those who carry out queries find the store.
+    fn place(&self, store: &Store) -> Result<(ObjectStoreUrl, Place)> {
+        match self.scheduler {
+            None => Ok((ObjectStoreUrl::parse(STORE_URL).expect("a URL"), store.place().clone())),
+            Some(_) => Ok((ObjectStoreUrl::local_filesystem(), store.place().of_root()?)),
+        }
     }
 
     /// Opens the files that a query means; refuses what is not there.

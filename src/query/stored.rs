@@ -49,6 +49,21 @@ impl Stored {
         Self { table, url, files, layout }
     }
 
+    /// What another process must know to make the same table.
+    #[cfg(feature = "ballista")]
+    pub(super) fn described(&self) -> Described {
+        let files = self.files.iter().map(|(file, path)| (file.clone(), path.to_string())).collect();
+        Described { table: self.table, url: self.url.as_str().to_owned(), files }
+    }
+
+    /// The table that another process described.
+    #[cfg(feature = "ballista")]
+    pub(super) fn from_described(described: Described) -> Result<Self> {
+        let placed = |(file, path): (StoredFile, String)| Ok((file, Path::parse(path)?));
+        let files = described.files.into_iter().map(placed).collect::<Result<_>>()?;
+        Ok(Self::new(described.table, ObjectStoreUrl::parse(described.url)?, files))
+    }
+
     /// The files that may hold rows for which the predicate is true.
     fn needed(&self, predicate: Option<&Arc<dyn PhysicalExpr>>) -> Result<Vec<PartitionedFile>> {
         let all = || self.files.iter().map(partitioned);
@@ -58,6 +73,15 @@ impl Stored {
         let kept = pruning.prune(self)?;
         Ok(all().zip(kept).filter_map(|(file, kept)| kept.then_some(file)).collect())
     }
+}
+
+/// A table as it is told to another process.
+#[cfg(feature = "ballista")]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Described {
+    table: Table,
+    url: String,
+    files: Vec<(StoredFile, String)>,
 }
 
 fn partitioned((file, location): &(StoredFile, Path)) -> PartitionedFile {

@@ -11,6 +11,8 @@ pub mod health;
 pub mod history;
 mod http;
 mod news;
+#[cfg(feature = "pg")]
+pub mod postgres;
 mod problem;
 mod server;
 #[cfg(feature = "query")]

@@ -70,7 +70,7 @@ impl Drop for Server {
     }
 }
 
-fn bind(listen: &(impl ToSocketAddrs + fmt::Display)) -> Result<TcpListener> {
+pub(super) fn bind(listen: &(impl ToSocketAddrs + fmt::Display)) -> Result<TcpListener> {
     let addresses: Vec<SocketAddr> = listen
         .to_socket_addrs()
         .map_err(|error| {

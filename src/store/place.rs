@@ -63,6 +63,19 @@ impl Place {
         Ok(Self::over(Arc::new(objects), Path::default(), url))
     }
 
+    /// The same directory, counted from the root of the file system, as other processes know it.
+    pub(crate) fn of_root(&self) -> Result<Self> {
+        let directory = self.name.strip_prefix("file://").unwrap_or(&self.name);
+        let failed = |why: String| {
+            Error::user(format!("a cluster cannot read the store at {}", self.name))
+                .because(why)
+                .hint("give a directory that every executor has under the same path")
+        };
+        let whole = std::fs::canonicalize(directory).map_err(|error| failed(error.to_string()))?;
+        let root = Path::from_absolute_path(whole).map_err(|error| failed(error.to_string()))?;
+        Ok(Self::over(Arc::new(LocalFileSystem::new()), root, &self.name))
+    }
+
     /// A folder of an object store that is open already.
     pub(crate) fn over(objects: Arc<dyn ObjectStore>, root: Path, name: &str) -> Self {
         Self { objects, root, name: name.to_owned() }

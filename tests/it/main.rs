@@ -12,6 +12,8 @@
 
 mod broker;
 mod browser;
+#[cfg(feature = "ballista")]
+mod cluster;
 mod command;
 mod command_replay;
 mod compaction;
@@ -35,6 +37,8 @@ mod live;
 mod live_store;
 mod one_log;
 mod oracle;
+#[cfg(feature = "pg")]
+mod postgres;
 mod power;
 mod recorded;
 mod replay;

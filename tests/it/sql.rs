@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::store::{haldane, pipeline, replay_fraud};
 
 /// A store with the example of frauds in it, made once.
-fn fraud() -> &'static Path {
+pub fn fraud() -> &'static Path {
     static STORE: OnceLock<tempfile::TempDir> = OnceLock::new();
     let made = || {
         let scratch = tempfile::tempdir().unwrap();
@@ -39,12 +39,12 @@ fn ask(sql: &str) -> Result<Answer> {
     DESK.get_or_init(|| desk(Limits::default())).ask(sql)
 }
 
-fn rows(sql: &str) -> Vec<Value> {
+pub fn rows(sql: &str) -> Vec<Value> {
     let answer = ask(sql).unwrap_or_else(|error| panic!("{error}\n{sql}"));
     serde_json::from_slice(&answer.write(Format::Json).unwrap()).unwrap()
 }
 
-fn number(sql: &str) -> f64 {
+pub fn number(sql: &str) -> f64 {
     let all = rows(sql);
     let first = all[0].as_object().unwrap().values().next().unwrap();
     first.as_f64().unwrap_or_else(|| panic!("{first} of {sql}"))
@@ -336,13 +336,22 @@ fn http_answers_in_three_formats_and_survives_harm() {
     }
 }
 
-/// The folder with a Python that has `DuckDB` and Polars, made when it is not there yet.
-fn python() -> std::result::Result<PathBuf, String> {
+/// What Python is to have: readers of the store, and a client of `PostgreSQL`.
+const PACKAGES: [&str; 3] = ["duckdb==1.4.2", "polars==1.35.2", "psycopg[binary]==3.2.12"];
+
+/// A Python that has these packages, made when it is not there yet.
+pub fn python() -> std::result::Result<PathBuf, String> {
+    static PYTHON: OnceLock<std::result::Result<PathBuf, String>> = OnceLock::new();
+    PYTHON.get_or_init(make_python).clone()
+}
+
+fn make_python() -> std::result::Result<PathBuf, String> {
     let cache = std::env::var_os("HALDANE_CACHE").map(PathBuf::from);
     let cache = cache.or_else(|| std::env::home_dir().map(|home| home.join(".cache/haldane")));
-    let home = cache.ok_or("set HALDANE_CACHE to a folder for Python packages")?.join("python-readers");
+    let home = cache.ok_or("set HALDANE_CACHE to a folder for Python packages")?.join("python-clients");
     let python = home.join("bin/python");
-    if home.join("whole").exists() {
+    let whole = PACKAGES.join(" ");
+    if std::fs::read_to_string(home.join("whole")).is_ok_and(|packages| packages == whole) {
         return Ok(python);
     }
     let run = |program: &Path, words: &[&str]| {
@@ -355,8 +364,8 @@ fn python() -> std::result::Result<PathBuf, String> {
         if output.status.success() { Ok(()) } else { Err(failed(said)) }
     };
     run(Path::new("python3"), &["-m", "venv", "--clear", home.to_str().unwrap()])?;
-    run(&python, &["-m", "pip", "install", "--quiet", "duckdb==1.4.2", "polars==1.35.2"])?;
-    std::fs::write(home.join("whole"), "").map_err(|error| error.to_string())?;
+    run(&python, &[&["-m", "pip", "install", "--quiet"], PACKAGES.as_slice()].concat())?;
+    std::fs::write(home.join("whole"), whole).map_err(|error| error.to_string())?;
     Ok(python)
 }
 

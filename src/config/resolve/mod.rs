@@ -84,6 +84,9 @@ pub(crate) fn resolve(document: &Document, around: Surroundings<'_>, problems: &
         judge(&mut plan, document, around, problems);
     }
     plan.digest = digest::digest(&plan);
+    if let (Some(postgres), None) = (&document.serve.postgres, &document.store) {
+        problems.add(postgres.spot, "there is nothing to query").help("add a `store:` section");
+    }
     Pipeline {
         kafka: document.kafka.as_ref().map(|kafka| kafka.resolve(name, around.base, problems)),
         serve: document.serve.resolve(around.base, problems),

@@ -1,0 +1,180 @@
+//! One client: its session, and what is said to and fro.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use arrow_pg::datatypes::df::deserialize_parameters;
+use arrow_pg::datatypes::{arrow_schema_to_pg_fields, encode_recordbatch, into_pg_type};
+use async_trait::async_trait;
+use futures_util::{Sink, stream};
+use pgwire::api::auth::StartupHandler;
+use pgwire::api::cancel::{CancelHandler, DefaultCancelHandler};
+use pgwire::api::portal::{Format, Portal};
+use pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
+use pgwire::api::results::{FieldInfo, QueryResponse, Response, Tag};
+use pgwire::api::stmt::QueryParser;
+use pgwire::api::store::PortalStore;
+use pgwire::api::{ClientInfo, ClientPortalStore, PgWireServerHandlers, Type};
+use pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
+use pgwire::messages::PgWireBackendMessage;
+use pgwire::messages::response::TransactionStatus;
+use tokio::sync::OnceCell;
+
+use super::host::House;
+use crate::error::{Error, Fault};
+use crate::query::{Answer, Desk, Prepared, Statement, Visit};
+
+/// A client that has come in.
+#[derive(Clone)]
+pub(super) struct Client(pub(super) Arc<Stay>);
+
+/// What a client's messages have in common.
+pub(super) struct Stay {
+    pub(super) house: Arc<House>,
+    /// Its session, once it asks something.
+    visit: OnceCell<Visit>,
+}
+
+impl PgWireServerHandlers for Client {
+    fn simple_query_handler(&self) -> Arc<impl SimpleQueryHandler> {
+        Arc::new(self.clone())
+    }
+
+    fn extended_query_handler(&self) -> Arc<impl ExtendedQueryHandler> {
+        Arc::new(self.clone())
+    }
+
+    fn startup_handler(&self) -> Arc<impl StartupHandler> {
+        Arc::new(self.clone())
+    }
+
+    fn cancel_handler(&self) -> Arc<impl CancelHandler> {
+        Arc::new(DefaultCancelHandler::new(Arc::clone(&self.0.house.connections)))
+    }
+}
+
+impl Client {
+    pub(super) fn new(house: Arc<House>) -> Self {
+        Self(Arc::new(Stay { house, visit: OnceCell::new() }))
+    }
+}
+
+impl Stay {
+    /// Where questions are answered, and this client's session there.
+    async fn desk(&self) -> PgWireResult<(&Desk, &Visit)> {
+        let desk = self.house.shared.queries().ok_or_else(|| {
+            let hint = "add a `store:` section to the pipeline, so that there is something to ask for";
+            told(Error::external("this process keeps no store").hint(hint))
+        })?;
+        let visit = self.visit.get_or_try_init(|| desk.visit()).await.map_err(told)?;
+        Ok((desk, visit))
+    }
+}
+
+#[async_trait]
+impl SimpleQueryHandler for Client {
+    async fn do_query<C>(&self, client: &mut C, sql: &str) -> PgWireResult<Vec<Response>>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let status = client.transaction_status();
+        let (desk, visit) = self.0.desk().await?;
+        let all = desk.tell(visit, sql.to_owned()).await.map_err(told)?;
+        all.into_iter().map(|(statement, answer)| response(&statement, answer, &Format::UnifiedText, status)).collect()
+    }
+}
+
+#[async_trait]
+impl ExtendedQueryHandler for Client {
+    type Statement = Prepared;
+    type QueryParser = Stay;
+
+    fn query_parser(&self) -> Arc<Stay> {
+        Arc::clone(&self.0)
+    }
+
+    async fn do_query<C>(&self, client: &mut C, portal: &Portal<Prepared>, _rows_max: usize) -> PgWireResult<Response>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore<Statement = Prepared>,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let status = client.transaction_status();
+        let Prepared { statement, parameters, .. } = &portal.statement.statement;
+        let types: Vec<Option<&DataType>> = parameters.iter().map(Option::as_ref).collect();
+        let values = deserialize_parameters(portal, &types)?;
+        let (desk, visit) = self.0.desk().await?;
+        let answer = desk.ask_prepared(visit, statement.clone(), values).await.map_err(told)?;
+        response(statement, answer, &portal.result_column_format, status)
+    }
+}
+
+#[async_trait]
+impl QueryParser for Stay {
+    type Statement = Prepared;
+
+    async fn parse_sql<C>(&self, _client: &C, sql: &str, _types: &[Option<Type>]) -> PgWireResult<Option<Prepared>>
+    where
+        C: ClientInfo + Unpin + Send + Sync,
+    {
+        let (desk, visit) = self.desk().await?;
+        desk.prepare(visit, sql.to_owned()).await.map_err(told)
+    }
+
+    fn get_parameter_types(&self, prepared: &Prepared) -> PgWireResult<Vec<Type>> {
+        prepared.parameters.iter().map(|kind| kind.as_ref().map_or(Ok(Type::UNKNOWN), into_pg_type)).collect()
+    }
+
+    fn get_result_schema(&self, prepared: &Prepared, format: Option<&Format>) -> PgWireResult<Vec<FieldInfo>> {
+        arrow_schema_to_pg_fields(&prepared.columns, format.unwrap_or(&Format::UnifiedText), None)
+    }
+}
+
+/// What a client hears of a statement that was carried out.
+fn response(
+    statement: &Statement,
+    answer: Option<Answer>,
+    format: &Format,
+    status: TransactionStatus,
+) -> PgWireResult<Response> {
+    let failed = status == TransactionStatus::Error;
+    match statement {
+        Statement::Commit if !failed => Ok(Response::TransactionEnd(Tag::new("COMMIT"))),
+        Statement::Commit | Statement::Rollback => Ok(Response::TransactionEnd(Tag::new("ROLLBACK"))),
+        _ if failed => Err(error("25P02", "the transaction has failed: nothing is answered until it ends", "ROLLBACK")),
+        Statement::Begin => Ok(Response::TransactionStart(Tag::new("BEGIN"))),
+        Statement::Done(tag) => Ok(Response::Execution(Tag::new(tag))),
+        Statement::Read(_) | Statement::Show(..) => {
+            answer.map_or(Ok(Response::EmptyQuery), |answer| rows(answer, format))
+        }
+    }
+}
+
+fn rows(answer: Answer, format: &Format) -> PgWireResult<Response> {
+    let fields = Arc::new(arrow_schema_to_pg_fields(&answer.schema, format, None)?);
+    let columns = Arc::clone(&fields);
+    let rows = answer.batches.into_iter().flat_map(move |batch| encode_recordbatch(Arc::clone(&columns), batch));
+    Ok(Response::Query(QueryResponse::new(fields, stream::iter(rows))))
+}
+
+/// An error in the client's language.
+#[expect(clippy::needless_pass_by_value, reason = "errors are mapped as they come")]
+fn told(error: Error) -> PgWireError {
+    let code = match error.fault() {
+        Fault::User | Fault::Candidate => "42000",
+        Fault::External => "58000",
+        Fault::Internal => "XX000",
+    };
+    self::error(code, &error.to_string(), error.advice().unwrap_or("report this"))
+}
+
+fn error(code: &str, message: &str, hint: &str) -> PgWireError {
+    let mut info = ErrorInfo::new("ERROR".to_owned(), code.to_owned(), message.to_owned());
+    info.hint = Some(hint.to_owned());
+    PgWireError::UserError(Box::new(info))
+}

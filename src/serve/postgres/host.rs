@@ -1,0 +1,105 @@
+//! The listener: binds at once, so that a bad address is the caller's error, and lets in as many clients as there are seats.
+
+use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pgwire::api::{ConnectionManager, RandomPidSecretKeyGenerator};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Semaphore;
+
+use super::client::Client;
+use crate::error::{Error, Result};
+use crate::serve::Shared;
+use crate::serve::server::bind;
+
+/// The most clients at a time.
+const CLIENTS_MAX: usize = 64;
+
+/// How long to wait when no more connections can be taken.
+const BREATH: Duration = Duration::from_secs(1);
+
+/// What clients have in common.
+pub(super) struct House {
+    pub(super) shared: Arc<Shared>,
+    /// Who can be told to stop a query.
+    pub(super) connections: Arc<ConnectionManager>,
+    /// Gives each connection its number and the secret with which its queries are stopped.
+    pub(super) numbers: RandomPidSecretKeyGenerator,
+}
+
+/// A running server. Dropping it ends every connection.
+#[derive(Debug)]
+pub struct Host {
+    address: SocketAddr,
+    /// `None` only while it ends.
+    runtime: Option<Runtime>,
+}
+
+impl Host {
+    /// Binds `listen` (`host:port`; port 0 takes a free one) and answers on a thread of its own what is asked of the store
+    /// that `shared` has.
+    ///
+    /// # Errors
+    /// When the port cannot be had.
+    pub fn start(listen: impl ToSocketAddrs + fmt::Display, shared: Arc<Shared>) -> Result<Self> {
+        let listener = bind(&listen)?;
+        let internal = |error| Error::internal("cannot start the PostgreSQL server").because(error);
+        let address = listener.local_addr().map_err(internal)?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("haldane-postgres")
+            .enable_all()
+            .build()
+            .map_err(internal)?;
+        let listener = {
+            let _inside = runtime.enter();
+            TcpListener::from_std(listener).map_err(internal)?
+        };
+        let (connections, numbers) = (Arc::new(ConnectionManager::new()), RandomPidSecretKeyGenerator::default());
+        runtime.spawn(receive(listener, Arc::new(House { shared, connections, numbers })));
+        tracing::info!(%address, "postgresql server listens");
+        Ok(Self { address, runtime: Some(runtime) })
+    }
+
+    /// The address it answers on, with the port that was really taken.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn receive(listener: TcpListener, house: Arc<House>) {
+    let seats = Arc::new(Semaphore::new(CLIENTS_MAX));
+    loop {
+        let (socket, from) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "cannot take a postgresql connection");
+                tokio::time::sleep(BREATH).await;
+                continue;
+            }
+        };
+        let Ok(seat) = Arc::clone(&seats).try_acquire_owned() else {
+            tracing::warn!(%from, most = CLIENTS_MAX, "too many postgresql clients: one is turned away");
+            continue;
+        };
+        let client = Client::new(Arc::clone(&house));
+        tokio::spawn(async move {
+            let _seat = seat;
+            if let Err(error) = pgwire::tokio::process_socket(socket, None, client).await {
+                tracing::debug!(%from, %error, "a postgresql connection broke");
+            }
+        });
+    }
+}
