@@ -1,14 +1,16 @@
-//! A drift report over two Parquet files of 500,000 rows and 50 numeric columns each, from the files to the page: wall and CPU
-//! seconds, peak memory, size of the page.
+//! A drift report from two Parquet files to the page: wall and CPU seconds, peak memory, size of the page. The files are the
+//! flights log's two frames, and 1,000,000 rows of 50 numeric columns in each of two more.
 //!
-//! `cargo bench --bench report --no-default-features --features cli` measures it, and leaves the files and the page in the
-//! target directory, so that other tools can be timed on the same files. `cargo test --benches` does it once, over a few rows.
-//! Columns are normal, lognormal, heavy-tailed, whole numbers and zero-inflated in turn, and every third of them drifts.
+//! `cargo bench --bench report --no-default-features --features cli` measures it; with `-- --evidently PYTHON`, a Python that
+//! has evidently 0.7.23, its drift preset over the same columns of the same files right after, and the ratios. Both leave
+//! their pages in the target directory. `cargo test --benches` does it once, over a few rows.
+//! The made columns are normal, lognormal, heavy-tailed, whole numbers and zero-inflated in turn; every third of them drifts.
 
 mod common;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, RecordBatch};
@@ -21,39 +23,95 @@ use parquet::file::properties::WriterProperties;
 const COLUMNS: u32 = 50;
 const ROUNDS: usize = 5;
 /// Most that a page may take, bytes.
-const PAGE_BYTES_GOAL: usize = 1_000_000;
+const PAGE_BYTES_GOAL: f64 = 1e6;
 
-fn main() {
-    let (rows, rounds) = if is_measuring() { (500_000, ROUNDS) } else { (2_000, 1) };
-    let files = ["reference", "current"].map(|side| file(side, rows));
-    let request = Request { reference: files[0].clone(), current: files[1].clone(), ..Request::default() };
-    forget_peak_memory();
-    let mut page = String::new();
-    let before = cpu_s();
-    let wall: Vec<f64> = (0..rounds).map(|_| wall_s(&mut || page = page_of(&request))).collect();
-    let cpu = cpu_s().zip(before).map(|(after, before)| after - before);
-    std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("report.html"), &page).expect("a writable directory");
-    println!("files        {} and {}", files[0].display(), files[1].display());
-    println!("rows         2 x {rows}, {COLUMNS} numeric columns, {rounds} rounds");
-    println!(
-        "wall         {:.2} s median, {:.2} s best",
-        median(wall.clone()),
-        wall.iter().copied().fold(f64::MAX, f64::min)
-    );
-    if let Some(cpu) = cpu {
-        #[expect(clippy::cast_precision_loss, reason = "a few rounds")]
-        let each = cpu / rounds as f64;
-        println!("CPU          {each:.2} s a report");
-    }
-    println!("peak memory  {:.0} MB", peak_memory_mb());
-    println!("page         {} bytes (goal < {PAGE_BYTES_GOAL})", page.len());
-    assert!(page.len() < PAGE_BYTES_GOAL, "the page is {} bytes long", page.len());
+/// Two files to compare.
+struct Case {
+    name: &'static str,
+    reference: PathBuf,
+    current: PathBuf,
 }
 
-fn page_of(request: &Request) -> String {
-    let comparison = report::compare(request, None).expect("two files of one layout");
-    assert_eq!(comparison.columns.len(), COLUMNS as usize, "every column is tested");
-    report::page(&report::report(Some(comparison), None))
+/// What one report took, and how large it is.
+#[derive(serde::Deserialize)]
+struct Cost {
+    wall_s: f64,
+    cpu_s: f64,
+    peak_mb: f64,
+    page_bytes: f64,
+}
+
+fn main() {
+    let (rows, rounds) = if is_measuring() { (1_000_000, ROUNDS) } else { (2_000, 1) };
+    let data = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/data").join(name);
+    let flights = Case {
+        name: "flights",
+        reference: data("flights.reference.parquet"),
+        current: data("flights.predictions.parquet"),
+    };
+    let made = Case { name: "made", reference: file("reference", rows), current: file("current", rows) };
+    let evidently = std::env::args_os().skip_while(|argument| argument != "--evidently").nth(1).map(PathBuf::from);
+    println!("made: 2 x {rows} rows, {COLUMNS} numeric columns; {rounds} rounds; page below {PAGE_BYTES_GOAL} bytes");
+    println!("files    program       wall s    CPU s  peak MB  page kB");
+    for case in [&flights, &made] {
+        let (ours, columns) = ours(case, rounds);
+        row(case.name, "haldane", &ours);
+        assert!(ours.page_bytes < PAGE_BYTES_GOAL, "the page is {} bytes long", ours.page_bytes);
+        if let Some(python) = &evidently {
+            let theirs = theirs(case, python, &columns);
+            row(case.name, "evidently", &theirs);
+            let ratio = |of: fn(&Cost) -> f64| of(&theirs) / of(&ours);
+            let (wall, cpu) = (ratio(|cost| cost.wall_s), ratio(|cost| cost.cpu_s));
+            println!(
+                "{:<8} ratio        {wall:>7.0} x{cpu:>7.0} x{:>7.0} x{:>7.1} x",
+                case.name,
+                ratio(|cost| cost.peak_mb),
+                ratio(|cost| cost.page_bytes)
+            );
+        }
+    }
+}
+
+fn row(case: &str, program: &str, cost: &Cost) {
+    let Cost { wall_s, cpu_s, peak_mb, page_bytes } = cost;
+    println!("{case:<8} {program:<12} {wall_s:>8.2} {cpu_s:>8.2} {peak_mb:>8.0} {:>8.0}", page_bytes / 1e3);
+}
+
+fn page_of(case: &Case) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("report-{}.html", case.name))
+}
+
+/// Medians of a few rounds, and the columns that were tested, as JSON.
+#[expect(clippy::cast_precision_loss, reason = "a few rounds, and sizes of pages")]
+fn ours(case: &Case, rounds: usize) -> (Cost, String) {
+    let request = Request { reference: case.reference.clone(), current: case.current.clone(), ..Request::default() };
+    let (mut page, mut columns) = (String::new(), String::new());
+    let mut once = || {
+        let comparison = report::compare(&request, None).expect("two files of one layout");
+        let of = |kind: &str| -> Vec<String> {
+            let all = comparison.columns.iter().filter(|column| column.kind == kind);
+            all.map(|column| column.column.clone()).collect()
+        };
+        columns = serde_json::json!({ "numeric": of("numeric"), "categorical": of("categorical") }).to_string();
+        page = report::page(&report::report(Some(comparison), None));
+    };
+    forget_peak_memory();
+    let before = cpu_s();
+    let wall_s = median((0..rounds).map(|_| wall_s(&mut once)).collect());
+    let cpu_s = (cpu_s() - before) / rounds as f64;
+    std::fs::write(page_of(case), &page).expect("a writable directory");
+    (Cost { wall_s, cpu_s, peak_mb: peak_memory_mb(), page_bytes: page.len() as f64 }, columns)
+}
+
+fn theirs(case: &Case, python: &Path, columns: &str) -> Cost {
+    let page = page_of(case).with_extension("evidently.html");
+    let mut script = Command::new(python);
+    script.args(["-W", "ignore", "-c", include_str!("report/evidently.py")]);
+    let done = script.args([&case.reference, &case.current, &page]).arg(columns).output();
+    let done = done.unwrap_or_else(|error| panic!("{} does not start: {error}", python.display()));
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let said = String::from_utf8_lossy(&done.stdout);
+    serde_json::from_str(said.lines().last().unwrap_or_default()).expect("one JSON object")
 }
 
 /// A file: written once per size and kept in the target directory.
@@ -95,12 +153,12 @@ fn column_of(column: u32, rows: usize, is_current: bool) -> Float64Array {
     (0..rows).map(|_| Some(draw())).collect()
 }
 
-/// CPU seconds of all threads so far, where the system tells (Linux, whose clock ticks a hundred times a second).
-fn cpu_s() -> Option<f64> {
-    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
-    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks = |at: usize| fields.get(at)?.parse::<f64>().ok();
-    Some((ticks(11)? + ticks(12)?) / 100.0)
+/// CPU seconds of all threads so far; Linux's clock ticks a hundred times a second.
+fn cpu_s() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").expect("Linux tells a process's times");
+    let fields: Vec<&str> = text.rsplit_once(')').expect("a name in brackets").1.split_whitespace().collect();
+    let ticks = |at: usize| fields[at].parse::<f64>().expect("ticks");
+    (ticks(11) + ticks(12)) / 100.0
 }
 
 fn forget_peak_memory() {

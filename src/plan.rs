@@ -15,7 +15,7 @@ use crate::kernel::bin::Edges;
 use crate::summary::Profile;
 use crate::summary::histogram::Cut;
 
-pub use self::guard::{GuardPlan, SloPlan};
+pub use self::guard::{Achievement, GuardPlan, SloPlan, Success};
 pub use self::rollout::{ApprovalPlan, Authority, RolloutPlan, Signal};
 
 /// The most panes one window may be made of.

@@ -50,8 +50,13 @@ pub(crate) struct Rows {
 impl Rows {
     /// Adds a row; `numbers` are the features and then the latency, as in the plan.
     pub(crate) fn push(&mut self, candidate: bool, failed: bool, entity: Option<u64>, numbers: &[f64]) {
+        self.push_status(candidate, if failed { 500 } else { 200 }, entity, numbers);
+    }
+
+    /// Adds a row that was answered with this status; NaN is no number.
+    pub(crate) fn push_status(&mut self, candidate: bool, status: i16, entity: Option<u64>, numbers: &[f64]) {
         self.candidate.push(i32::from(candidate));
-        self.status.push(if failed { 500 } else { 200 });
+        self.status.push(status);
         self.entity.push(entity);
         self.numbers.resize_with(numbers.len(), Vec::new);
         self.numbers.iter_mut().zip(numbers).for_each(|(column, number)| column.push(*number));
@@ -92,7 +97,7 @@ impl Lab {
             model: constant("lab", n),
             version: TextArray::new(Int32Array::from(rows.candidate), versions),
             segments: Vec::new(),
-            numeric: rows.numbers.into_iter().map(Float64Array::from).collect(),
+            numeric: rows.numbers.into_iter().map(known).collect(),
             categorical: Vec::new(),
             predicted: absent(n),
             status: Int16Array::from(rows.status),
@@ -108,6 +113,11 @@ impl Lab {
     pub(crate) fn finish(mut self) -> Vec<Decision> {
         self.engine.progress(0, 0, self.rows, true, true).decisions
     }
+}
+
+/// A column in which NaN is missing.
+fn known(numbers: Vec<f64>) -> Float64Array {
+    numbers.into_iter().map(|number| Some(number).filter(|number| !number.is_nan())).collect()
 }
 
 /// Bits spread as a hash would spread them.

@@ -19,7 +19,7 @@ pub(crate) enum Effort {
 }
 
 impl Effort {
-    fn of<T: Copy>(self, [tiny, fast, full]: [T; 3]) -> T {
+    pub(crate) fn of<T: Copy>(self, [tiny, fast, full]: [T; 3]) -> T {
         match self {
             Self::Tiny => tiny,
             Self::Fast => fast,

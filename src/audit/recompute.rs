@@ -1,13 +1,22 @@
-//! A decision once more, from the events: the same engine, the same plan, the same log.
+//! A decision once more: the same engine, the same plan, and the same log, or the panes of it that a store kept.
 
 use std::sync::Arc;
 
 use crate::engine::{Effects, Engine};
 use crate::error::Result;
+use crate::event::Micros;
 use crate::judge::WindowRow;
 use crate::plan::Plan;
 use crate::replay::{Replay, Step};
 use crate::verdict::{Decision, Scheduled};
+#[cfg(feature = "query")]
+use crate::{
+    event::EventKind,
+    judge::Judge,
+    plan::WindowKind,
+    scan::{StreamState, Tick},
+    store::{PaneDay, Selection},
+};
 
 /// What the log gave when it was judged again.
 #[derive(Debug)]
@@ -16,6 +25,24 @@ pub struct Recomputed {
     pub decisions: Vec<Decision>,
     /// The rows of the decision's window, first judgements only.
     pub rows: Vec<WindowRow>,
+    /// What it was judged from.
+    pub source: Source,
+}
+
+/// What was judged again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Events, of an archive or of the input topics.
+    Events,
+    /// Panes of a store.
+    Panes {
+        /// The first of them.
+        from: Micros,
+        /// Panes that were passed over: of another plan, or stored by a release that did not keep them whole.
+        unfit: u64,
+        /// Of the numbers that the store holds of the decision's window, those that came out alike, and all.
+        alike: (usize, usize),
+    },
 }
 
 /// Judges files again, with what people said meanwhile.
@@ -35,11 +62,61 @@ pub fn from_files(plan: &Arc<Plan>, files: Replay, commands: Vec<Scheduled>, of:
     Ok(found)
 }
 
+/// Judges the panes of a store again, as far as the decision needs them, with the commands that it holds. `None` when none
+/// of them can be.
+#[cfg(feature = "query")]
+pub fn from_panes(plan: &Arc<Plan>, store: &crate::store::Store, of: &Decision) -> Result<Option<Recomputed>> {
+    // Later windows are judged before the labels of this one are.
+    let wait = plan.quality.as_ref().map_or(0, |quality| quality.wait.saturating_add(1));
+    let which = Selection { model: Some(of.model.clone()), from: None, to: Some(of.time.saturating_add(wait)) };
+    let mut judge = Judge::new(Arc::clone(plan));
+    let said = store.commands(&Selection { to: None, ..which.clone() })?;
+    said.into_iter().for_each(|result| judge.schedule(result.into()));
+    let mut found = Recomputed::nothing();
+    let (mut from, mut unfit) = (Micros::MAX, 0);
+    for day in store.pane_days(plan, &which)? {
+        let PaneDay { end, panes, unfit: others } = day?;
+        unfit += others;
+        for pane in panes {
+            from = from.min(pane.pane);
+            judge.put(pane);
+        }
+        found.take(judge.tick(read_up_to(plan, end, false)), of);
+    }
+    found.take(judge.tick(read_up_to(plan, Micros::MAX, true)), of);
+    let (WindowKind::Sliding { size, .. } | WindowKind::AtLeast { size_max: size, .. }) = plan.time.window;
+    let stored = store.windows(&Selection { from: Some(of.time.saturating_sub(size)), ..which })?;
+    let stored: Vec<WindowRow> = stored.into_iter().filter(|row| is_of(row, of)).collect();
+    let alike = stored.iter().filter(|row| found.rows.contains(row)).count();
+    found.source = Source::Panes { from, unfit, alike: (alike, stored.len()) };
+    Ok((from < Micros::MAX).then_some(found))
+}
+
+/// Progress of one lane that stands for all: every stream was read up to a time.
+#[cfg(feature = "query")]
+fn read_up_to(plan: &Plan, at: Micros, finished: bool) -> Tick {
+    let sources = (0..).zip(&plan.sources).filter(|(_, source)| source.kind != EventKind::Exposure);
+    let stream = |(source, _)| StreamState {
+        source,
+        next_offset: 0,
+        watermark: at,
+        broker_time: at,
+        at_end: finished,
+        finished,
+    };
+    Tick { lane: 0, lanes: 1, plan: plan.digest.clone(), streams: sources.map(stream).collect() }
+}
+
+/// Whether a row is a first judgement of the decision's candidate and window.
+fn is_of(row: &WindowRow, of: &Decision) -> bool {
+    (row.window_end, &row.model, &row.version) == (of.time, &of.model, &of.candidate) && row.revision == 0
+}
+
 impl Recomputed {
     /// Before any event.
     #[must_use]
     pub fn nothing() -> Self {
-        Self { decisions: Vec::new(), rows: Vec::new() }
+        Self { decisions: Vec::new(), rows: Vec::new(), source: Source::Events }
     }
 
     /// Keeps what a step says of the decision's candidate and window.
@@ -48,10 +125,7 @@ impl Recomputed {
             (&decision.rollout, &decision.model, &decision.candidate) == (&of.rollout, &of.model, &of.candidate)
         };
         self.decisions.extend(effects.decisions.into_iter().filter(same));
-        let here = |row: &WindowRow| {
-            (row.window_end, &row.model, &row.version) == (of.time, &of.model, &of.candidate) && row.revision == 0
-        };
-        self.rows.extend(effects.windows.into_iter().filter(here));
+        self.rows.extend(effects.windows.into_iter().filter(|row| is_of(row, of)));
     }
 
     /// The fields in which the decision of the same id differs, `None` where there is no such decision. Offsets may differ:

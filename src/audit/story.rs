@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::recompute::Recomputed;
+use super::recompute::{Recomputed, Source};
 use crate::judge::{Status, WindowRow};
 use crate::output::text::{aligned, count, instant, number};
 use crate::verdict::{Decision, Evidence};
@@ -31,7 +31,11 @@ pub fn tell(decision: &Decision, context: &Context<'_>) -> String {
     section(&mut out, "Before and after", &course(decision, context.log));
     if let Some(recomputed) = context.recomputed {
         section(&mut out, "What else differed in its window", &differed(&recomputed.rows));
-        section(&mut out, "Recomputed from the events", &verdict(decision, recomputed));
+        let title = match recomputed.source {
+            Source::Events => "Recomputed from the events",
+            Source::Panes { .. } => "Recomputed from the stored panes",
+        };
+        section(&mut out, title, &(verdict(decision, recomputed) + &reach(recomputed)));
     }
     out
 }
@@ -199,7 +203,26 @@ fn verdict(decision: &Decision, recomputed: &Recomputed) -> String {
         Some(fields) => format!("  DIFFERS in {}\n", fields.join(", ")),
         None => {
             let n = recomputed.decisions.len();
-            format!("  DIFFERS: the events give {n} decisions of {}, this is none of them\n", decision.candidate)
+            format!("  DIFFERS: {n} decisions of {} come out, this is none of them\n", decision.candidate)
         }
     }
+}
+
+/// How much of the log stored panes stand for. Whatever was counted later than the first pane is in them.
+fn reach(recomputed: &Recomputed) -> String {
+    let Source::Panes { from, unfit, alike: (alike, stored) } = recomputed.source else { return String::new() };
+    let mut out = format!("  {alike} of {stored} stored numbers of its window come out alike\n");
+    let _ = writeln!(
+        out,
+        "  panes from {} UTC on; what was counted before, if anything was, is not in them",
+        instant(from)
+    );
+    if unfit > 0 {
+        let _ = writeln!(
+            out,
+            "  {} more panes are of another policy, or of a release that did not keep all of a pane: passed over",
+            count(unfit)
+        );
+    }
+    out
 }

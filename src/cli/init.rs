@@ -1,28 +1,39 @@
 //! `haldane init`: a pipeline file from a sample of one's own data.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::print;
 use crate::error::{Error, Result};
-use crate::init;
+use crate::init::{self, Draft};
+
+/// How a topic is named among files.
+const TOPIC: &str = "kafka://";
 
 /// Write a pipeline file from a sample of your own data.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Columns are recognised by their names and by what they hold; every guess stands in the file with its \
-reason. The result passes `haldane check` and replays the same files.
+reason. The result passes `haldane check` and replays the same files, or runs on the same topics.
 
 Examples:
   haldane init predictions.parquet outcomes.parquet -o pipeline.yaml
-  haldane init log.jsonl"
+  haldane init log.jsonl
+  haldane init kafka://localhost:9092/predictions kafka://localhost:9092/outcomes -o pipeline.yaml"
 )]
 pub struct InitArgs {
-    /// Parquet, CSV or JSON-lines files of predictions and, if there are any, of labels.
+    /// Parquet, CSV or JSON-lines files of predictions and, if there are any, of labels; or topics of JSON or `CloudEvents`,
+    /// as `kafka://HOST:PORT,HOST:PORT/TOPIC`.
     #[arg(required = true, value_name = "FILES")]
     pub files: Vec<PathBuf>,
+    /// The most records that are read of a topic.
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub records: u32,
+    /// How long a topic is read at most.
+    #[arg(long, value_name = "S", default_value = "20", value_parser = clap::value_parser!(u16).range(1..))]
+    pub seconds: u16,
     /// Where to write the pipeline; default: standard output.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -38,7 +49,12 @@ pub fn run(args: &InitArgs, out: &mut dyn Write) -> Result<()> {
             Error::user(format!("{} is already there", path.display())).hint("name another file, or add --force")
         );
     }
-    let draft = init::draft(&args.files)?;
+    let topics = args.files.iter().filter_map(|file| topic(file)).collect::<Result<Vec<_>>>()?;
+    let draft = match topics.len() {
+        0 => init::draft(&args.files)?,
+        n if n == args.files.len() => of_topics(args, &topics)?,
+        _ => return Err(Error::user("files and topics cannot be mixed").hint("name files, or topics")),
+    };
     let Some(path) = &args.output else { return print(out, &draft.text) };
     std::fs::write(path, &draft.text).map_err(|error| {
         Error::user(format!("cannot write {}", path.display()))
@@ -48,8 +64,34 @@ pub fn run(args: &InitArgs, out: &mut dyn Write) -> Result<()> {
     let summary = draft.summary.iter().map(|line| format!("  {line}\n")).collect::<Vec<_>>().concat();
     let files = args.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" ");
     let name = path.display();
-    print(
-        out,
-        &format!("{summary}written to {name}\nnext: haldane check -c {name}\n      haldane replay -c {name} {files}\n"),
+    let last = if topics.is_empty() { format!("replay -c {name} {files}") } else { format!("run -c {name}") };
+    print(out, &format!("{summary}written to {name}\nnext: haldane check -c {name}\n      haldane {last}\n"))
+}
+
+/// The brokers and the name of a topic, if it is one.
+fn topic(file: &Path) -> Option<Result<(&str, &str)>> {
+    let rest = file.to_str()?.strip_prefix(TOPIC)?;
+    let named = rest.split_once('/').filter(|(brokers, topic)| !brokers.is_empty() && !topic.is_empty());
+    Some(
+        named.ok_or_else(|| {
+            Error::user(format!("{} names no topic", file.display())).hint("write kafka://HOST:PORT/TOPIC")
+        }),
     )
+}
+
+#[cfg(feature = "kafka")]
+fn of_topics(args: &InitArgs, topics: &[(&str, &str)]) -> Result<Draft> {
+    use crate::config::KafkaConfig;
+    use crate::kafka::{Connection, sample};
+    let patience = std::time::Duration::from_secs(args.seconds.into());
+    let read = |&(brokers, topic): &(&str, &str)| {
+        let connection = Connection::open(&KafkaConfig::plain(brokers, "haldane.init"))?;
+        sample::read(&connection, topic, args.records as usize, patience)
+    };
+    init::draft_topics(topics.iter().map(read).collect::<Result<_>>()?)
+}
+
+#[cfg(not(feature = "kafka"))]
+fn of_topics(_: &InitArgs, _: &[(&str, &str)]) -> Result<Draft> {
+    Err(Error::user("this haldane was built without Kafka").hint("build it with the feature `kafka`, or name files"))
 }

@@ -24,6 +24,7 @@ Examples:
   haldane report -c pipelines/flights.yaml --reference a.parquet --current b.parquet --outcomes labels.parquet
   haldane report --reference a.parquet --current b.parquet --from 2013-04-20 --until 2013-04-21 --version v1 -o day.html
   haldane report --windows windows.parquet --decisions decisions.jsonl --candidate v2 -o release-note.md
+  haldane report --store DIR --rollout fraud --from 2026-01-01 -o rollout.html
 
 Exit codes: 0 done; 1 what --fail-on names was found; 2 mistake in the arguments or the files.")]
 pub struct ReportArgs {
@@ -42,11 +43,11 @@ pub struct ReportArgs {
     /// Only this version of the current file.
     #[arg(long, value_name = "NAME", requires = "reference")]
     pub version: Option<String>,
-    /// Only rows of the current file from this time on.
-    #[arg(long, value_name = "TIME", value_parser = moment, requires = "reference")]
+    /// Only rows of the current file, windows and decisions from this time on.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     pub from: Option<Micros>,
-    /// Only rows of the current file before this time.
-    #[arg(long, value_name = "TIME", value_parser = moment, requires = "reference")]
+    /// Only rows of the current file, windows and decisions before this time.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     pub until: Option<Micros>,
     /// Numbers of other tools beside haldane's own.
     #[arg(long, value_name = "TOOL", value_delimiter = ',', value_parser = compat, requires = "reference")]
@@ -124,7 +125,7 @@ pub fn run(args: &ReportArgs, out: &mut dyn Write) -> Result<()> {
     let history = (!log.is_empty()).then(|| report::history(&log)).transpose()?;
     if comparison.is_none() && history.is_none() {
         return Err(Error::user("there is nothing to report on").hint(
-            "name two files with --reference and --current, or a replay's results with --windows and --decisions",
+            "name two files with --reference and --current, a replay's results with --windows and --decisions, or a --store",
         ));
     }
     let report = report::report(comparison, history);
@@ -183,6 +184,8 @@ impl ReportArgs {
             decisions: self.decisions.clone(),
             #[cfg(feature = "query")]
             store: self.store.clone(),
+            from: self.from,
+            until: self.until,
             rollout: self.rollout.clone(),
             candidate: self.candidate.clone(),
         }

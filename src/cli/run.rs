@@ -2,6 +2,8 @@
 
 #[cfg(feature = "query")]
 mod keeping;
+#[cfg(feature = "query")]
+mod tidying;
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -16,8 +18,6 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::print;
-#[cfg(feature = "query")]
-use crate::batch::EventBatch;
 use crate::config::{self, KafkaConfig, Pipeline, Role};
 use crate::engine::Effects;
 use crate::error::{Error, Result};
@@ -28,6 +28,8 @@ use crate::kafka::{judging, reader::Portion, scanning};
 use crate::scan::Counts;
 use crate::serve::{Access, Listener, Server, Shared};
 use crate::verdict::RolloutState;
+#[cfg(feature = "query")]
+use crate::{batch::EventBatch, scan::Tally};
 
 /// More shards than this only help when a broker connection is not what limits.
 const SHARDS_MAX: usize = 4;
@@ -230,6 +232,11 @@ impl Watch for Told {
     #[cfg(feature = "query")]
     fn took(&self, portion: &Portion, fresh: &EventBatch, counts: (Counts, Counts)) {
         self.store.iter().for_each(|store| store.took(portion, fresh, counts));
+    }
+
+    #[cfg(feature = "query")]
+    fn tallied(&self, source: u16, lane: u32, tally: &Tally) {
+        self.store.iter().for_each(|store| store.tallied(source, lane, tally));
     }
 
     #[cfg(feature = "query")]

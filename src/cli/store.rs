@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::print;
-use crate::config::{self, span};
+use crate::config::{self, StoreConfig, span};
 use crate::error::{Error, Result};
 use crate::event::{Micros, SECOND};
 use crate::output::{aligned, count};
@@ -26,8 +26,8 @@ pub enum StoreCommand {
   haldane store compact DIR
   haldane store compact DIR --keep panes=30d --keep windows=400d
 
-A day is closed when the store holds a later one. It may run beside a service that writes, once a day for example; where \
-the pipeline has a `store:` section, --config heeds its `keep`.")]
+A day is closed when the store holds a later one. A service does the same for the store that it writes, unless its `store:` \
+section says `compact: false`; the command may run beside it. --config heeds that section's `keep`.")]
     Compact(CompactArgs),
 }
 
@@ -107,16 +107,20 @@ fn size(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
+/// The days that the tables of a pipeline's store keep.
+pub(super) fn days_of(store: &StoreConfig) -> BTreeMap<Table, u32> {
+    store.keep_days.iter().filter_map(|(name, &days)| Some((table(name)?, days))).collect()
+}
+
 fn compacted(args: &CompactArgs) -> Result<String> {
     let pipeline = args.config.as_deref().map(config::load).transpose()?.and_then(|pipeline| pipeline.store);
     let url = args.store.clone().or_else(|| pipeline.as_ref().map(|store| store.url.clone()));
     let url = url
         .ok_or_else(|| Error::user("the pipeline has no store").hint("add a `store:` section, or name a directory"))?;
-    let said = pipeline.map(|store| store.keep_days).unwrap_or_default();
-    let mut days: BTreeMap<Table, u32> =
-        said.into_iter().filter_map(|(name, days)| Some((table(name)?, days))).collect();
+    let mut days = pipeline.as_ref().map(days_of).unwrap_or_default();
     days.extend(args.keep.iter().copied());
     let replaced_for = Duration::from_micros(u64::try_from(args.replaced_for).unwrap_or_default());
-    let Compacted { merged, written, expired, deleted } = compact(&url, &Keep { days, replaced_for })?;
+    let keep = Keep { days, replaced_for, ..Keep::default() };
+    let Compacted { merged, written, expired, deleted, .. } = compact(&url, &keep)?;
     Ok(format!("{merged} files became {written}, {expired} expired, {deleted} were deleted\n"))
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::problem::{Problems, Spot};
 use super::value::{At, Margin, Period, Ratio};
-use crate::plan::{GuardPlan, SloPlan};
+use crate::plan::{Achievement, GuardPlan, SloPlan, Success};
 
 /// The most windows that starts of harm are spread over.
 const PLANNED_MAX: u64 = 1_000_000;
@@ -53,6 +53,29 @@ pub(crate) struct GuardSection {
     final_look: Option<bool>,
     /// Limits that hold whatever the baseline does. Default: none.
     slo: Option<SloSection>,
+    /// What a candidate must be shown to achieve before it passes, beside keeping every margin. Default: nothing.
+    #[serde(default)]
+    success: Vec<At<SuccessSection>>,
+}
+
+/// One thing that a candidate must be shown to achieve.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SuccessSection {
+    /// In which metric.
+    metric: Achieved,
+    /// How much worse is tolerated: as many times fewer positive outcomes, or more wrong answers. Without it, it must be better.
+    margin: Option<At<Margin>>,
+}
+
+/// Metrics of success.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Achieved {
+    /// Share of outcomes that are positive, such as conversions; more are better.
+    BaseRate,
+    /// Share of right answers.
+    Accuracy,
 }
 
 /// Limits that hold whatever the baseline does; a limit that is not named is none.
@@ -99,6 +122,7 @@ impl GuardSection {
                 .map_or(default.segments_max, |n| u32::try_from(n.value).unwrap_or(u32::MAX)),
             final_look: self.final_look.unwrap_or(default.final_look),
             slo: self.slo.as_ref().map_or(default.slo, |slo| slo.resolve(problems)),
+            success: self.success.iter().map(|success| success.value.resolve()).collect(),
         }
     }
 
@@ -113,6 +137,30 @@ impl GuardSection {
                 .add(share.spot, "`contain_to` leaves the candidate all traffic")
                 .help("write the share that it may keep, such as 5%");
         }
+    }
+}
+
+impl GuardSection {
+    /// Tells of metrics of success that the pipeline has nothing for.
+    pub(crate) fn check_success(&self, lack: impl Fn(&str) -> Option<&'static str>, problems: &mut Problems) {
+        for At { value, spot } in &self.success {
+            let metric = value.resolve().achievement.metric();
+            if let Some(lack) = lack(metric) {
+                problems
+                    .add(*spot, format!("`{metric}` cannot be shown here"))
+                    .help(format!("it needs {lack}; add that, or drop it from `success`"));
+            }
+        }
+    }
+}
+
+impl SuccessSection {
+    fn resolve(self) -> Success {
+        let achievement = match self.metric {
+            Achieved::BaseRate => Achievement::BaseRate,
+            Achieved::Accuracy => Achievement::Accuracy,
+        };
+        Success { achievement, margin: self.margin.map(|margin| margin.value.0) }
     }
 }
 

@@ -19,22 +19,32 @@ pub struct StoreConfig {
     pub flush_every: Micros,
     /// Days that tables keep, by name of the table; others keep all.
     pub keep_days: BTreeMap<&'static str, u32>,
+    /// Whether the service that writes it compacts it, too.
+    pub compact: bool,
 }
 
 /// Where windows, verdicts, decisions, commands and panes are kept, as Parquet.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoreSection {
-    /// A directory, relative to this file, or a bucket as `s3://bucket/folder`. Each pipeline has its own. Panes and the quality
-    /// of the input are kept where scan and judge run in one process.
+    /// A directory, relative to this file, or a bucket as `s3://bucket/folder`. Each pipeline has its own. Where scan
+    /// and judge run apart, the judge writes it.
     path: At<String>,
     /// How long rows wait for company before they are written, in event time or by the clock, whichever is sooner. Offsets are
     /// committed after that, so a restart reads that much again.
     #[serde(default = "seconds::<60>")]
     flush_every: At<Period>,
-    /// For how long each table keeps its days, as `haldane store compact` heeds it. Default: for ever.
+    /// For how long each table keeps its days, counted back from the newest one. Default: for ever.
     #[serde(default)]
     keep: KeepSection,
+    /// Whether the service puts the files of closed days together and lets go of what is older than `keep`, a bounded piece
+    /// at a time. Otherwise `haldane store compact` does.
+    #[serde(default = "yes")]
+    compact: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// For how long each table keeps its days.
@@ -76,6 +86,6 @@ impl StoreSection {
             }
             keep_days.insert(table, u32::try_from(days.max(1)).unwrap_or(u32::MAX));
         }
-        StoreConfig { url, flush_every: self.flush_every.value.0, keep_days }
+        StoreConfig { url, flush_every: self.flush_every.value.0, keep_days, compact: self.compact }
     }
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use super::*;
 use crate::event::SECOND;
 use crate::plan::{
-    ApprovalPlan, Authority, Baseline, Field, GuardPlan, Role as ColumnRole, RolloutPlan, Signal, SloPlan, Task,
-    TimeFormat, WindowKind,
+    Achievement, ApprovalPlan, Authority, Baseline, Field, GuardPlan, Role as ColumnRole, RolloutPlan, Signal, SloPlan,
+    Success, Task, TimeFormat, WindowKind,
 };
 
 /// Names only what cannot be guessed.
@@ -536,8 +536,23 @@ fn a_rollout_is_guarded_unless_the_file_says_otherwise() {
             n_min: 10,
             ..SloPlan::default()
         },
+        success: Vec::new(),
     };
     assert_eq!(chosen, Some(expected));
+}
+
+#[test]
+fn success_is_better_or_within_a_margin_and_needs_labels() {
+    let labels = "  outcomes: { topic: o, id: id, label: y }\nrollout: { baseline: v1 }\n";
+    let success = "guards: { success: [{ metric: base_rate }, { metric: accuracy, margin: 5% }] }\n";
+    let guards = load(&with(&format!("{labels}{success}"))).plan.policy.guards.clone().expect("guards");
+    let expected = [(Achievement::BaseRate, None), (Achievement::Accuracy, Some(1.05))];
+    assert_eq!(guards.success, expected.map(|(achievement, margin)| Success { achievement, margin }));
+    check(
+        "rollout: { baseline: v1 }\nguards: { success: [{ metric: accuracy }] }\n",
+        ": `accuracy` cannot be shown here",
+        "it needs labels of a classification task; add that, or drop it from `success`",
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::event::EventKind;
 use crate::plan::{Field, NumericField, Path, Plan, Role, SourcePlan, Task, TimeFormat};
 
 /// First component of the pseudo-paths that name `CloudEvents` attributes: `$ce.id`, `$ce.time`, `$ce.subject` …
-pub(super) const CLOUD_EVENT: &str = "$ce";
+pub(crate) const CLOUD_EVENT: &str = "$ce";
 
 /// Positions of the fixed text columns; segments follow, then categorical columns.
 pub(super) const MODEL: usize = 0;

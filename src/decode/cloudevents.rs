@@ -5,7 +5,7 @@
 
 /// How a record carries its event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(crate) enum Mode {
     /// The payload is the event; there are no attributes.
     Plain,
     /// The payload is the event; attributes are headers.
@@ -15,12 +15,12 @@ pub(super) enum Mode {
 }
 
 /// Key of the event in a structured envelope.
-pub(super) const DATA: &str = "data";
+pub(crate) const DATA: &str = "data";
 const STRUCTURED_PREFIX: &[u8] = b"application/cloudevents";
 const ATTRIBUTE_PREFIX: &str = "ce_";
 
 /// How a record with these headers carries its event.
-pub(super) fn mode(headers: &[(&str, &[u8])]) -> Mode {
+pub(crate) fn mode(headers: &[(&str, &[u8])]) -> Mode {
     if headers.is_empty() {
         return Mode::Plain;
     }
@@ -38,6 +38,14 @@ fn is_structured(content_type: &[u8]) -> bool {
 pub(super) fn attribute<'a>(headers: &[(&str, &'a [u8])], name: &str) -> Option<&'a [u8]> {
     let is_named = |header: &str| header.strip_prefix(ATTRIBUTE_PREFIX) == Some(name);
     headers.iter().find(|(header, _)| is_named(header)).map(|(_, value)| *value)
+}
+
+/// The attributes of a binary-mode record that are texts.
+#[cfg(feature = "cli")]
+pub(crate) fn attributes<'a>(headers: &[(&'a str, &'a [u8])]) -> impl Iterator<Item = (&'a str, &'a str)> {
+    headers
+        .iter()
+        .filter_map(|(header, value)| Some((header.strip_prefix(ATTRIBUTE_PREFIX)?, std::str::from_utf8(value).ok()?)))
 }
 
 #[cfg(test)]

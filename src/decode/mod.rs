@@ -1,9 +1,9 @@
 //! Records to columns: one decoder per format, one row or one reject per event, bad neighbours do no harm.
 
 pub mod arrow_ipc;
-mod binding;
+pub(crate) mod binding;
 mod cast;
-mod cloudevents;
+pub(crate) mod cloudevents;
 mod column;
 pub mod columnar;
 mod concat;

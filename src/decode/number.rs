@@ -114,42 +114,54 @@ fn leading(word: u64) -> (usize, u64) {
     (n as usize, fours.wrapping_mul(1 + (10_000 << 32)) >> 32)
 }
 
+/// Reads a number of the usual form: no exponent, and at most seven digits before the point and after it. Gives its value and
+/// where it ends; none when it is another, or near the end of the text.
+///
+/// No branch depends on signs and digits, which nobody can foresee.
+#[inline]
+#[expect(clippy::needless_bitwise_bool, reason = "one branch that is never taken, instead of five")]
+pub(super) fn short_decimal(text: &[u8], start: usize) -> Option<(f64, usize)> {
+    let negative = *text.get(start)? == b'-';
+    let start = start + usize::from(negative);
+    let window: &[u8; WINDOW] = text.get(start..)?.first_chunk()?;
+    let (n_whole, whole) = leading(word(window, 0));
+    let (mut mantissa, mut n_fraction, mut end) = (whole, 0, n_whole);
+    if window[n_whole] == b'.' {
+        let (n, fraction) = leading(word(window, n_whole + 1));
+        (mantissa, n_fraction, end) = (whole * TENS[n] + fraction, n, n_whole + 1 + n);
+    }
+    let has_lone_point = (n_fraction == 0) & (end > n_whole);
+    let has_leading_zero = (n_whole > 1) & (window[0] == b'0');
+    let is_long = (n_whole == 8) | (n_fraction == 8);
+    let has_exponent = window[end] | 0x20 == b'e';
+    if (n_whole == 0) | has_lone_point | has_leading_zero | is_long | has_exponent {
+        return None;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
+    let value = mantissa as f64 / POWERS[n_fraction];
+    Some((f64::from_bits(value.to_bits() | u64::from(negative) << 63), start + end))
+}
+
+/// Bytes of a short number and what follows it: eight digits, a point, eight digits, and one more.
+const WINDOW: usize = 18;
+
+/// Eight bytes of a window.
+#[inline]
+fn word(window: &[u8; WINDOW], at: usize) -> u64 {
+    window.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u64::from_le_bytes(*word))
+}
+
 impl<'t> Cursor<'t> {
     /// Reads a number as the nearest `f64`; `what` tells people what was expected.
     #[inline]
     pub(super) fn float(&mut self, what: &'static str) -> Result<f64, Flaw> {
-        match self.short_decimal() {
-            Some(value) => Ok(value),
+        match short_decimal(self.text, self.at) {
+            Some((value, end)) => {
+                self.at = end;
+                Ok(value)
+            }
             None => self.number(what)?.value(),
         }
-    }
-
-    /// Reads a number of the usual form: no exponent and few enough digits to be exact. Passes nothing when it is another.
-    #[inline]
-    fn short_decimal(&mut self) -> Option<f64> {
-        let text = self.text;
-        let negative = self.peek() == b'-';
-        let start = self.at + usize::from(negative);
-        let mut mantissa = 0;
-        let point = digits(text, start, &mut mantissa);
-        let mut end = point;
-        let mut n_fraction = 0;
-        if text.get(point) == Some(&b'.') {
-            end = digits(text, point + 1, &mut mantissa);
-            n_fraction = end - point - 1;
-            if n_fraction == 0 {
-                return None;
-            }
-        }
-        let n_whole = point - start;
-        let odd = n_whole == 0 || (n_whole > 1 && text[start] == b'0') || matches!(text.get(end), Some(b'e' | b'E'));
-        if odd || n_whole + n_fraction > DIGITS_MAX || mantissa > MANTISSA_EXACT_MAX {
-            return None;
-        }
-        self.at = end;
-        #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
-        let value = mantissa as f64 / POWERS[n_fraction];
-        Some(if negative { -value } else { value })
     }
 
     /// Reads a number as it was written; `what` tells people what was expected.

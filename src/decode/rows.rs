@@ -42,7 +42,7 @@ pub(super) struct Rows {
     /// See [`Layout::n_texts`].
     texts: Vec<TextColumn>,
     /// See [`Layout::n_numbers`].
-    numbers: Vec<Column<f64>>,
+    pub(super) numbers: Vec<Column<f64>>,
     pub(super) status: Column<i16>,
     pub(super) failed: Column<bool>,
 }

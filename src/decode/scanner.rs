@@ -9,7 +9,7 @@ use super::binding::{LABEL, Slot, blank_is_missing};
 use super::column::Column;
 use super::cursor::{Cursor, check_depth};
 use super::flaw::Flaw;
-use super::number::Number;
+use super::number::{Number, short_decimal};
 use super::rows::Rows;
 use super::time;
 use super::trie::{HEAD, ROOT, Target, Trie};
@@ -49,9 +49,25 @@ impl Scan<'_> {
                 return Err(self.duplicate(node, key));
             }
             self.member(node, key, depth)?;
+            key = self.numbers(node, key);
             more = self.cursor.next_member(b'}')?;
         }
         Ok(())
+    }
+
+    /// Reads members as long as they are what most are: a comma, the expected key, and a short number for one column. Returns
+    /// the last key that was read.
+    fn numbers(&mut self, node: usize, mut key: usize) -> usize {
+        let Self { cursor, trie, rows, serial } = self;
+        let (text, row) = (cursor.text, rows.len());
+        while let Some((&b',', member)) = text.get(cursor.at..).and_then(<[u8]>::split_first) {
+            let Some((next, length, number)) = trie.nodes[node].number(key, member, *serial) else { break };
+            let Some((value, end)) = short_decimal(text, cursor.at + 1 + length) else { break };
+            trie.nodes[node].meet(next, *serial);
+            rows.numbers[number.column].put(row, value * number.factor);
+            (cursor.at, key) = (end, next);
+        }
+        key
     }
 
     /// Passes a key and its colon.

@@ -27,6 +27,15 @@ pub(super) struct Target {
     pub(super) binding: u16,
 }
 
+/// A number that a key feeds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NumberTarget {
+    /// Position of the number column.
+    pub(super) column: usize,
+    /// What the value is multiplied by.
+    pub(super) factor: f64,
+}
+
 /// One key of an object.
 #[derive(Debug, Default)]
 pub(super) struct Key {
@@ -35,6 +44,8 @@ pub(super) struct Key {
     next: usize,
     /// Serial number of the last record in which it was seen.
     seen: u64,
+    /// Its value, where that is a number for one column and nothing else.
+    number: Option<NumberTarget>,
     /// What its value feeds.
     pub(super) targets: Vec<Target>,
     /// The object it leads to.
@@ -129,6 +140,16 @@ impl Node {
         self.keys[second].pattern.begins(text).then(|| (second, self.keys[second].pattern.bytes.len()))
     }
 
+    /// The key that is expected after `previous`, its length and its column, if the text begins with it, it is a number for one
+    /// column, and it was not met in this record.
+    #[inline]
+    pub(super) fn number(&self, previous: usize, text: &[u8], serial: u64) -> Option<(usize, usize, NumberTarget)> {
+        let next = self.keys[previous].next;
+        let key = &self.keys[next];
+        let number = key.number?;
+        (key.seen != serial && key.pattern.begins(text)).then_some((next, key.pattern.bytes.len(), number))
+    }
+
     /// Finds a key by name and expects it after `previous` from now on. `raw`: it was written without escapes.
     #[cold]
     pub(super) fn look_up(&mut self, previous: usize, name: &[u8], raw: bool) -> usize {
@@ -195,12 +216,18 @@ impl Trie {
             let n_nodes = self.nodes.len();
             let child = *self.nodes[node].keys[key].child.get_or_insert(n_nodes);
             if child == n_nodes {
+                self.nodes[node].keys[key].number = None;
                 self.nodes.push(Node::new());
             }
             node = child;
         }
         let key = self.nodes[node].mapped(last);
-        self.nodes[node].keys[key].targets.push(target);
+        let key = &mut self.nodes[node].keys[key];
+        key.targets.push(target);
+        key.number = match (key.child, key.targets.as_slice()) {
+            (None, &[Target { slot: Slot::Number { column, factor }, .. }]) => Some(NumberTarget { column, factor }),
+            _ => None,
+        };
     }
 }
 

@@ -9,8 +9,8 @@
 //! and an interval for the true index holds every `tau` that neither tail rejects. With `tau` 0 this is the classical test,
 //! which calls any difference drift once windows are large; with a tolerance it does not.
 //!
-//! Cells expected to hold fewer than five events of the smaller side are put together into one, which joins the smallest of
-//! the others if it still falls short; then each side's shares are `(x + 1/2) / (n + k/2)` (Jeffreys). Putting cells together
+//! Cells expected to hold fewer than five events of the smaller side are put together in turn until they hold five (neighbours, where
+//! cells have an order, so that small windows still tell low from high), and what is left joins the smallest of the others; then each side's shares are `(x + 1/2) / (n + k/2)` (Jeffreys). Putting cells together
 //! can only lower the true index.
 //!
 //! **Source**: Yurdakul and Naranjo, Statistical properties of the population stability index, J. Risk Model Validation 14(4),
@@ -107,13 +107,19 @@ pub fn tolerance_for(tau: f64, k: u32, m: u64) -> f64 {
 fn lump(reference: &[u64], window: &[u64], smaller: f64) -> Vec<(u64, u64)> {
     let expected = |&(r, w): &(u64, u64)| float(r + w) * smaller;
     let plus = |a: (u64, u64), b: (u64, u64)| (a.0 + b.0, a.1 + b.1);
-    let pairs = reference.iter().copied().zip(window.iter().copied());
-    let (mut cells, small): (Vec<_>, Vec<_>) = pairs.partition(|cell| expected(cell) >= EXPECTED_MIN);
-    let other = small.into_iter().fold((0, 0), plus);
-    if expected(&other) >= EXPECTED_MIN {
-        cells.push(other);
-    } else if let Some(smallest) = cells.iter_mut().min_by_key(|cell| cell.0 + cell.1) {
-        *smallest = plus(*smallest, other);
+    let (mut cells, mut small) = (Vec::new(), (0, 0));
+    for cell in reference.iter().copied().zip(window.iter().copied()) {
+        if expected(&cell) >= EXPECTED_MIN {
+            cells.push(cell);
+            continue;
+        }
+        small = plus(small, cell);
+        if expected(&small) >= EXPECTED_MIN {
+            cells.push(std::mem::take(&mut small));
+        }
+    }
+    if let Some(smallest) = cells.iter_mut().min_by_key(|cell| cell.0 + cell.1) {
+        *smallest = plus(*smallest, small);
     }
     cells
 }
@@ -154,7 +160,8 @@ mod tests {
     #[test]
     fn small_cells_are_put_together() {
         let cells = lump(&[100, 3, 2, 900, 4], &[100, 3, 4, 800, 4], 0.5);
-        assert_eq!(cells, [(100, 100), (900, 800), (9, 11)]);
+        assert_eq!(cells, [(100, 100), (9, 11), (900, 800)]);
+        assert_eq!(lump(&[3; 8], &[3; 8], 0.5), [(6, 6); 4]);
         assert_eq!(lump(&[100, 3, 900], &[100, 1, 800], 0.5), [(103, 101), (900, 800)]);
         assert!(lump(&[3, 1], &[1, 2], 0.5).is_empty());
     }

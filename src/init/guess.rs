@@ -1,6 +1,7 @@
 //! What every column is for, by its name and its shape, each guess with its reason.
 
 use super::facts::{Facts, Kind};
+use super::sample::is_attribute;
 use crate::plan::{Task, TimeFormat};
 
 /// What a column is for.
@@ -324,6 +325,7 @@ pub(crate) fn format_name(format: TimeFormat) -> &'static str {
 fn guess(facts: Facts, taken: Option<(Use, String)>) -> Guess {
     let kind = facts.kind();
     let (usage, reason) = taken.unwrap_or_else(|| match kind {
+        _ if is_attribute(&facts.path) => (Use::Ignored, "an attribute of the event's envelope".to_owned()),
         Kind::Numeric if facts.is_unique() && facts.is_whole() && ends_like_id(&facts) => {
             (Use::Ignored, format!("an id by its name; {}", facts.describe()))
         }

@@ -3,6 +3,7 @@
 //! Predictions without an id cannot be joined or told apart from re-deliveries, so a file without ids becomes a source of
 //! feature events. A file without times cannot be cut into windows, which is an error.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use arrow::array::AsArray as _;
 
 use super::facts::{Facts, Kind};
 use super::guess::{Guess, Guesses, Use};
+use super::sample::Sample;
 use crate::error::{Error, Result};
 use crate::event::{Micros, SECOND};
 use crate::output::count;
@@ -46,6 +48,8 @@ pub struct Draft {
 struct Source {
     table: Table,
     guesses: Guesses,
+    /// What it is a table of, where that is no file.
+    sample: Option<Sample>,
 }
 
 /// What all rows of a file of predictions show.
@@ -53,6 +57,9 @@ struct Source {
 struct Course {
     rows: u64,
     range: Option<(Micros, Micros)>,
+    /// Rows whose times were looked at, and the latest since the last start of a partition.
+    timed: u64,
+    latest: Micros,
     /// How far a row is behind the latest one before it.
     behind: Micros,
     /// Versions in the order in which they come, with their rows.
@@ -67,10 +74,23 @@ pub fn draft(files: &[PathBuf]) -> Result<Draft> {
     let mut sources = Vec::new();
     for file in files {
         for table in Table::open_all(file)? {
-            let guesses = Guesses::of(Facts::of(&table)?);
-            sources.push(Source { table, guesses });
+            sources.push(Source::of(table, None)?);
         }
     }
+    draft_of(sources, files)
+}
+
+/// Makes a pipeline of the first records of topics, as [`draft`] does of files.
+///
+/// # Errors
+/// When a topic holds no JSON objects, or none holds what a pipeline needs.
+pub fn draft_topics(samples: Vec<Sample>) -> Result<Draft> {
+    let names: Vec<PathBuf> = samples.iter().map(|sample| sample.address().into()).collect();
+    let source = |sample: Sample| Source::of(sample.table()?, Some(sample));
+    draft_of(samples.into_iter().map(source).collect::<Result<_>>()?, &names)
+}
+
+fn draft_of(mut sources: Vec<Source>, files: &[PathBuf]) -> Result<Draft> {
     let id = sources.iter().find_map(|source: &Source| source.find(Use::Id)).map(|guess| guess.facts.name.clone());
     if let Some(id) = id {
         sources.iter_mut().skip(1).for_each(|source| source.guesses.take_label(&id));
@@ -89,6 +109,11 @@ fn names(files: &[PathBuf]) -> String {
 }
 
 impl Source {
+    fn of(table: Table, sample: Option<Sample>) -> Result<Self> {
+        let guesses = Guesses::of(Facts::of(&table)?);
+        Ok(Self { table, guesses, sample })
+    }
+
     /// A label without version, score or features.
     fn is_outcome(&self) -> bool {
         let has = |usage: Use| self.guesses.find(|known| known == usage).is_some();
@@ -109,30 +134,47 @@ impl Source {
     /// Reads the times and versions of all rows.
     fn course(&self) -> Result<Course> {
         let at = |guess: &Guess| self.table.find(&guess.facts.name);
-        let (time, format) = self.time().and_then(|(guess, format)| Some((at(guess)?, format))).ok_or_else(|| {
-            Error::user(format!("{} has no column that tells when a prediction was made", self.table.path.display()))
-                .hint("add one (RFC 3339 texts, or seconds, ms, us or ns since 1970); `haldane report` compares files without")
-        })?;
+        let time = self.time().and_then(|(guess, format)| Some((at(guess)?, format)));
+        if time.is_none() && self.sample.is_none() {
+            return Err(Error::user(format!(
+                "{} has no column that tells when a prediction was made",
+                self.table.path.display()
+            ))
+            .hint("add one (RFC 3339 texts, or seconds, ms, us or ns since 1970); `haldane report` compares files without"));
+        }
+        let starts = self.sample.as_ref().map(Sample::starts).unwrap_or_default();
         let version = self.find(Use::Version).and_then(at);
-        let mut wanted = vec![Wanted { column: time, repeats: false }];
+        let mut wanted: Vec<Wanted> = time.iter().map(|&(column, _)| Wanted { column, repeats: false }).collect();
         wanted.extend(version.map(|column| Wanted { column, repeats: true }));
         let mut course = Course::default();
         for chunk in self.table.chunks(&wanted)? {
             let chunk = chunk?;
             course.rows += chunk.rows as u64;
-            cells::times(&chunk.arrays[0], format).iter().flatten().for_each(|time| course.time(time));
-            if let Some(array) = chunk.arrays.get(1) {
+            if let Some((_, format)) = time {
+                cells::times(&chunk.arrays[0], format).iter().for_each(|time| course.time(time, &starts));
+            }
+            if let (Some(array), Some(_)) = (chunk.arrays.last(), version) {
                 course.take_versions(&cells::categories(array));
             }
+        }
+        if let (None, Some(sample)) = (time, &self.sample) {
+            sample.arrivals().for_each(|time| course.time(Some(time), &starts));
         }
         Ok(course)
     }
 }
 
 impl Course {
-    fn time(&mut self, time: Micros) {
+    /// Takes the time of the next row; rows of one partition are in no order with those of another.
+    fn time(&mut self, time: Option<Micros>, starts: &BTreeSet<u64>) {
+        if starts.contains(&self.timed) {
+            self.latest = Micros::MIN;
+        }
+        self.timed += 1;
+        let Some(time) = time else { return };
         let (first, last) = self.range.unwrap_or((time, time));
-        self.behind = self.behind.max(last - time);
+        self.latest = self.latest.max(time);
+        self.behind = self.behind.max(self.latest - time);
         self.range = Some((first.min(time), last.max(time)));
     }
 
@@ -166,12 +208,15 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn draft(&self) -> Draft {
         let is_features = self.traffic.find(Use::Id).is_none();
+        let next = match &self.traffic.sample {
+            None => format!("replay -c THIS {}` replays the files", names(self.files)),
+            Some(_) => "run -c THIS` runs it".to_owned(),
+        };
         let mut text = format!(
             "# Made by `haldane init` from {}. Every line is a guess, with its reason beside it: read them,\n\
              # mend what is wrong, then `haldane check -c THIS` says what the pipeline does, and\n\
-             # `haldane replay -c THIS {}` replays the files.\n",
+             # `haldane {next}.\n",
             names(self.files),
-            names(self.files)
         );
         let name = self.files.first().and_then(|file| file.file_stem()).map(|stem| stem.to_string_lossy());
         let _ = writeln!(text, "pipeline: {}", plain(name.as_deref().unwrap_or("pipeline")));
@@ -182,6 +227,9 @@ impl Writer<'_> {
                 Task::Regression => "regression",
             };
             let _ = writeln!(text, "task: {task} # {}", self.traffic.guesses.task_reason);
+        }
+        if let Some(sample) = &self.traffic.sample {
+            let _ = writeln!(text, "\nkafka:\n  brokers: {}", scalar(sample.brokers()));
         }
         text += "\nsources:\n";
         self.traffic(is_features, &mut text);
@@ -194,12 +242,16 @@ impl Writer<'_> {
         let source = self.traffic;
         let kind = if is_features { "features" } else { "predictions" };
         let _ = writeln!(text, "  {kind}:");
-        let _ = writeln!(text, "    topic: {} # the Kafka topic, once there is one", plain(&topic(source, kind)));
+        let of_file = if source.sample.is_none() { " # the Kafka topic, once there is one" } else { "" };
+        let _ = writeln!(text, "    topic: {}{of_file}", plain(&topic(source, kind)));
         if is_features {
             *text += "    # No column has a value of its own in every row, so rows have no id: they are taken as feature events,\n";
             *text += "    # which need none, but have no labels and no answers.\n";
         }
-        line(text, "event_time", &time(source), source.time().map(|(guess, _)| guess));
+        match source.time() {
+            Some((guess, _)) => line(text, "event_time", &time(source), Some(guess)),
+            None => *text += "    # event_time: PATH # no field holds one, so the record's broker time counts\n",
+        }
         simple(text, source, &[("id", Use::Id)]);
         if !is_features {
             simple(text, source, &[("entity", Use::Entity)]);
@@ -310,6 +362,7 @@ impl Writer<'_> {
         for guess in source.guesses.columns.iter().filter(|guess| !matches!(guess.usage, Use::Feature | Use::Ignored)) {
             lines.push(format!("{}: {}", guess.facts.name, guess.reason));
         }
+        lines.extend([Some(source), self.outcomes].into_iter().flatten().filter_map(|one| one.sample.as_ref()?.odd()));
         lines
     }
 }

@@ -18,7 +18,7 @@ use crate::metric::view::{self, Baselines, Views};
 use crate::metric::{self, Metric};
 use crate::plan::{Baseline, Plan, WindowKind};
 use crate::scan::groups::Groups;
-use crate::scan::{Body, Checkpoint, Partial, Tick, frame::Frame};
+use crate::scan::{Body, Checkpoint, Partial, Tick};
 use crate::summary::Traffic;
 use crate::time::pane;
 use crate::verdict::judged::{Counts, Judged, Kind};
@@ -130,17 +130,6 @@ impl Judge {
         for stream in &checkpoint.streams {
             self.needed_from = self.needed_from.max(stream.meta.needed_from);
             self.emit_from = self.emit_from.max(stream.meta.emit_from);
-        }
-    }
-
-    /// Takes what came over the partials log.
-    pub fn take(&mut self, frame: Frame) -> Effects {
-        match frame {
-            Frame::Partial(partial) => {
-                self.put(*partial);
-                Effects::default()
-            }
-            Frame::Tick(tick) => self.tick(tick),
         }
     }
 

@@ -105,7 +105,7 @@ impl Commands {
     pub fn commit(&mut self) -> Result<()> {
         let checkpoint = |(&lane, &low_water): (&u32, &i64)| {
             let (plan, clock) = (self.digest.clone(), Clock::default());
-            let meta = CheckpointMeta { plan, clock, needed_from: 0, emit_from: 0 };
+            let meta = CheckpointMeta { plan, clock, needed_from: 0, emit_from: 0, tally: None };
             Checkpoint { lane, streams: vec![StreamCheckpoint { source: 0, low_water, meta }] }
         };
         let checkpoints: Vec<Checkpoint> = self.next.iter().map(checkpoint).collect();

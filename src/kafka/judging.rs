@@ -30,7 +30,7 @@ use crate::event::Micros;
 use crate::judge::Judge;
 use crate::plan::Plan;
 use crate::scan::frame::Frame;
-use crate::scan::{Checkpoint, CheckpointMeta, StreamCheckpoint};
+use crate::scan::{Checkpoint, CheckpointMeta, Partial, StreamCheckpoint};
 use crate::time::Clock;
 
 /// How long a record is waited for.
@@ -63,23 +63,10 @@ pub fn run(
         bench: None,
         summary: Summary::default(),
     };
-    let (mut beat_at, mut obey_at) = (now(), now());
-    while !stop.load(Ordering::Relaxed) {
-        watch.alive("judge");
-        seat.turn()?;
-        if now() >= obey_at {
-            seat.obey()?;
-            obey_at = now() + commands::EVERY;
-        }
-        if now() >= beat_at {
-            seat.commit(false)?;
-            beat_at = now() + options.beat;
-        }
-    }
-    seat.commit(true)?;
+    let done = seat.serve(options, stop);
     seat.consumer.context().close();
     let _ = seat.consumer.unassign();
-    Ok(seat.summary)
+    done.map(|()| seat.summary)
 }
 
 /// The judge at work, while the partials topic is its own.
@@ -89,6 +76,8 @@ struct Bench {
     next_offset: i64,
     /// For each pane that a restart may need: its first record.
     firsts: BTreeMap<Micros, i64>,
+    /// Panes to be kept, by lane, until a tick says that all groups of them are there; and the first record of them.
+    unticked: BTreeMap<u32, (i64, Vec<Partial>)>,
     committed: Option<Checkpoint>,
     commands: Commands,
 }
@@ -106,6 +95,23 @@ struct Seat<'a> {
 }
 
 impl Seat<'_> {
+    fn serve(&mut self, options: Options, stop: &AtomicBool) -> Result<()> {
+        let (mut beat_at, mut obey_at) = (now(), now());
+        while !stop.load(Ordering::Relaxed) {
+            self.watch.alive("judge");
+            self.turn()?;
+            if now() >= obey_at {
+                self.obey()?;
+                obey_at = now() + commands::EVERY;
+            }
+            if now() >= beat_at {
+                self.commit(false)?;
+                beat_at = now() + options.beat;
+            }
+        }
+        self.commit(true)
+    }
+
     /// Carries out a change of assignment, then takes the next record.
     fn turn(&mut self) -> Result<()> {
         while let Some(change) = self.consumer.context().next() {
@@ -119,7 +125,7 @@ impl Seat<'_> {
             Err(error) => endure(error),
             Ok(message) => {
                 let Some(bench) = &mut self.bench else { return Ok(()) };
-                let effects = bench.take(&message);
+                let effects = bench.take(&message, self.watch);
                 drop(message);
                 self.carry_out(&effects)
             }
@@ -140,8 +146,8 @@ impl Seat<'_> {
             .assign(&list)
             .map_err(|error| Error::external("cannot read the partials topic").because(error))?;
         let commands = Commands::open(self.connection, self.dead_letters.clone(), self.plan)?;
-        let firsts = BTreeMap::new();
-        self.bench = Some(Bench { judge, stream, next_offset: offset, firsts, committed: None, commands });
+        let (firsts, unticked) = (BTreeMap::new(), BTreeMap::new());
+        self.bench = Some(Bench { judge, stream, next_offset: offset, firsts, unticked, committed: None, commands });
         self.watch.started(&rollouts);
         Ok(())
     }
@@ -203,30 +209,40 @@ impl Seat<'_> {
 
 impl Bench {
     /// A frame that cannot be read is passed over: a scan of another release may be running during an upgrade.
-    fn take(&mut self, message: &BorrowedMessage<'_>) -> Effects {
+    fn take(&mut self, message: &BorrowedMessage<'_>, watch: &dyn Watch) -> Effects {
         self.next_offset = message.offset() + 1;
         let mut effects = Effects::default();
         if let Some(millis) = message.timestamp().to_millis() {
             effects.extend(self.judge.broker_now(millis * 1_000));
         }
         match Frame::decode(message.payload().unwrap_or_default()) {
-            Ok(frame) => {
-                if let Frame::Partial(partial) = &frame {
-                    self.firsts.entry(partial.pane).or_insert(message.offset());
-                }
-                effects.extend(self.judge.take(frame));
+            Ok(Frame::Partial(partial)) => self.put(*partial, message.offset(), watch.keeps_panes()),
+            Ok(Frame::Tick(tick)) => {
+                let panes = self.unticked.remove(&tick.lane);
+                effects.extend(self.judge.tick(tick));
+                effects.panes.extend(panes.into_iter().flat_map(|(_, panes)| panes));
             }
+            Ok(Frame::Tally(lane, source, tally)) => watch.tallied(source, lane, &tally),
             Err(error) => tracing::warn!(offset = message.offset(), %error, "passed over"),
         }
         effects
     }
 
+    fn put(&mut self, partial: Partial, offset: i64, keeps_panes: bool) {
+        self.firsts.entry(partial.pane).or_insert(offset);
+        let (lane, kept) = (partial.lane, keeps_panes.then(|| partial.clone()));
+        if self.judge.put(partial) && keeps_panes {
+            self.unticked.entry(lane).or_insert((offset, Vec::new())).1.extend(kept);
+        }
+    }
+
     fn checkpoint(&mut self, digest: &str) -> Checkpoint {
         let (needed_from, emit_from) = self.judge.needed_from();
         self.firsts = self.firsts.split_off(&needed_from);
-        let low_water = self.firsts.values().copied().min().unwrap_or(self.next_offset);
+        let unticked = self.unticked.values().map(|(first, _)| first);
+        let low_water = self.firsts.values().chain(unticked).copied().min().unwrap_or(self.next_offset);
         let plan = digest.chars().take(16).collect();
-        let meta = CheckpointMeta { plan, clock: Clock::default(), needed_from, emit_from };
+        let meta = CheckpointMeta { plan, clock: Clock::default(), needed_from, emit_from, tally: None };
         Checkpoint { lane: self.stream.lane, streams: vec![StreamCheckpoint { source: 0, low_water, meta }] }
     }
 }

@@ -3,7 +3,8 @@
 //! A thin shell. Every shard owns a consumer on a thread of its own ([`reader`]); what it decodes goes to the engine
 //! ([`standalone`]) or to a scan and, through the partials topic, to the judge ([`scanning`], [`judging`]); decisions, states
 //! and dead letters leave through one idempotent [`producer`]; progress is an offset commit ([`checkpoint`]). What people and
-//! actuators ask for comes over a topic of its own ([`commands`]; [`ask`] is its other end). [`history`] reads the whole log again, to check a decision.
+//! actuators ask for comes over a topic of its own ([`commands`]; [`ask`] is its other end). [`history`] reads the whole log again, to
+//! check a decision; [`sample`] reads the first records of a topic, to guess at a pipeline.
 
 pub mod ask;
 pub mod checkpoint;
@@ -18,6 +19,7 @@ pub mod partials;
 pub mod producer;
 pub mod publish;
 pub mod reader;
+pub mod sample;
 pub mod scanning;
 pub mod standalone;
 pub mod states;

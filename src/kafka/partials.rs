@@ -12,7 +12,7 @@ use super::producer::Producer;
 use super::topics::{self, Own};
 use crate::error::Result;
 use crate::scan::frame::Frame;
-use crate::scan::{Partial, Tick};
+use crate::scan::{Partial, Tally, Tick};
 
 /// Sends frames.
 #[derive(Clone)]
@@ -39,6 +39,12 @@ impl Partials {
     /// Sends progress.
     pub fn tick(&self, tick: Tick) -> Result<()> {
         self.producer.send(BaseRecord::to(&self.topic).key(b"".as_slice()).payload(&Frame::Tick(tick).encode()))
+    }
+
+    /// Sends what was counted of a stream.
+    pub fn tally(&self, lane: u32, source: u16, tally: &Tally) -> Result<()> {
+        let frame = Frame::Tally(lane, source, tally.clone()).encode();
+        self.producer.send(BaseRecord::to(&self.topic).key(b"".as_slice()).payload(&frame))
     }
 
     /// Waits until everything sent is acknowledged.

@@ -25,7 +25,7 @@ use crate::decode;
 use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::plan::Plan;
-use crate::scan::{Body, Checkpoint, Partial, Scan};
+use crate::scan::{Body, Checkpoint, Partial, Scan, StreamCheckpoint, Tally};
 
 /// Runs the scan role until `stop` is set.
 pub fn run(
@@ -93,12 +93,34 @@ struct Lane {
     scan: Scan,
     /// Panes before this were complete before the lane came here; what is counted of them again is not whole.
     whole_from: Micros,
+    /// What was counted of each source.
+    tallies: BTreeMap<u16, Tally>,
 }
 
 impl Lane {
     /// Whether the judge may see it.
     fn is_whole(&self, partial: &Partial) -> bool {
         partial.pane >= self.whole_from || matches!(partial.body, Body::Exposure(_))
+    }
+
+    /// Takes a portion, and counts of it what was not counted before the lane came here.
+    fn step(&mut self, portion: &Portion) -> Vec<Partial> {
+        let tally = self.tallies.entry(portion.source).or_default();
+        let (again, fresh) = portion.batch.split_at_offset(tally.next_offset);
+        let mut partials = self.scan.step(&again);
+        let before = self.scan.counts();
+        partials.extend(self.scan.step(&fresh));
+        let after = self.scan.counts();
+        for reject in portion.rejects.iter().filter(|reject| reject.offset >= tally.next_offset) {
+            *tally.refused.entry(reject.reason).or_default() += 1;
+        }
+        tally.rows += fresh.len() as u64;
+        tally.late += after.late - before.late;
+        tally.duplicates += after.duplicates - before.duplicates;
+        tally.arrived = fresh.broker_time.values().iter().copied().fold(tally.arrived, Micros::max);
+        tally.next_offset = tally.next_offset.max(portion.next_offset);
+        partials.extend(self.scan.progress(portion.source, portion.next_offset, false, false));
+        partials
     }
 }
 
@@ -111,13 +133,15 @@ struct Shard<'a> {
     lanes: BTreeMap<u32, Lane>,
     streams: Vec<Stream>,
     standings: BTreeMap<(u16, u32), Standing>,
+    /// Up to which offset of each stream it was told what was counted.
+    told: BTreeMap<(u16, u32), i64>,
     summary: Summary,
 }
 
 impl<'a> Shard<'a> {
     fn new(plan: &'a Arc<Plan>, partitions: &'a Partitions, reader: Reader, partials: Partials) -> Self {
-        let (lanes, streams, standings) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
-        Self { plan, partitions, reader, partials, lanes, streams, standings, summary: Summary::default() }
+        let (lanes, streams, standings, told) = (BTreeMap::new(), Vec::new(), BTreeMap::new(), BTreeMap::new());
+        Self { plan, partitions, reader, partials, lanes, streams, standings, told, summary: Summary::default() }
     }
 
     fn run(&mut self, name: &str, options: Options, watch: &dyn Watch, stopped: impl Fn() -> bool) -> Result<()> {
@@ -172,7 +196,8 @@ impl<'a> Shard<'a> {
             }
         }
         let whole_from = saved.streams.iter().map(|stream| stream.meta.needed_from).max().unwrap_or(Micros::MIN);
-        Lane { scan, whole_from }
+        let tally = |stream: StreamCheckpoint| Some((stream.source, stream.meta.tally?));
+        Lane { scan, whole_from, tallies: saved.streams.into_iter().filter_map(tally).collect() }
     }
 
     /// Commits and lets go of everything. A commit that comes too late is no loss: the next owner reads a little more again.
@@ -181,6 +206,7 @@ impl<'a> Shard<'a> {
             self.commit()?;
         }
         self.lanes.clear();
+        self.told.clear();
         self.streams.clear();
         self.standings.clear();
         self.reader.unassign()
@@ -193,8 +219,7 @@ impl<'a> Shard<'a> {
             standing.note(portion);
         }
         let Some(lane) = self.lanes.get_mut(&portion.lane) else { return Ok(()) };
-        let mut partials = lane.scan.step(&portion.batch);
-        partials.extend(lane.scan.progress(portion.source, portion.next_offset, false, false));
+        let partials = lane.step(portion);
         if partials.is_empty() { Ok(()) } else { self.tell(portion.lane, partials) }
     }
 
@@ -235,12 +260,29 @@ impl<'a> Shard<'a> {
 
     /// The judge keeps its own position on the partials topic, so a lane needs no more than its own open panes.
     fn commit(&mut self) -> Result<()> {
-        self.partials.settle()?;
-        let checkpoints: Vec<Checkpoint> =
+        let mut checkpoints: Vec<Checkpoint> =
             self.lanes.values_mut().map(|lane| lane.scan.checkpoint(Micros::MAX, Micros::MIN)).collect();
+        for checkpoint in &mut checkpoints {
+            self.tell_tallies(checkpoint)?;
+        }
+        self.partials.settle()?;
         match checkpoint::commit(self.reader.consumer(), &self.streams, &checkpoints) {
             Ok(()) => checkpoints.iter().for_each(|checkpoint| self.note(checkpoint)),
             Err(error) => tracing::warn!(%error, "not committed for now"),
+        }
+        Ok(())
+    }
+
+    /// Tells what is new of what was counted, and puts it into the commit, so that the next owner goes on from there.
+    fn tell_tallies(&mut self, checkpoint: &mut Checkpoint) -> Result<()> {
+        let lane = checkpoint.lane;
+        for saved in &mut checkpoint.streams {
+            let Some(tally) = self.lanes[&lane].tallies.get(&saved.source) else { continue };
+            let told = self.told.insert((saved.source, lane), tally.next_offset);
+            if told != Some(tally.next_offset) {
+                self.partials.tally(lane, saved.source, tally)?;
+            }
+            saved.meta.tally = Some(tally.clone());
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::engine::Effects;
 use crate::error::Result;
 use crate::event::Micros;
 use crate::judge::WindowRow;
-use crate::scan::Counts;
+use crate::scan::{Counts, Tally};
 use crate::verdict::RolloutState;
 
 /// How far one stream was read and committed.
@@ -83,6 +83,11 @@ pub trait Watch: Sync {
     /// What the lane had counted before and after the engine took the rows of a portion beyond that offset.
     fn took(&self, portion: &Portion, fresh: &EventBatch, counts: (Counts, Counts)) {
         let _ = (portion, fresh, counts);
+    }
+
+    /// A scan that runs apart has counted so much of a stream; it may say so again.
+    fn tallied(&self, source: u16, lane: u32, tally: &Tally) {
+        let _ = (source, lane, tally);
     }
 
     /// Decisions are acknowledged, and states are not on their way yet: what a restart does not say again is to be kept now.

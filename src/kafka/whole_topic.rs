@@ -66,7 +66,7 @@ pub fn follow<S, T>(
 }
 
 /// A reader at the beginning of every partition, and the partitions.
-fn assigned(connection: &Connection, topic: &str) -> Result<(BaseConsumer<Errors>, BTreeSet<i32>)> {
+pub(super) fn assigned(connection: &Connection, topic: &str) -> Result<(BaseConsumer<Errors>, BTreeSet<i32>)> {
     let consumer: BaseConsumer<Errors> = connection.reader(topic)?;
     let count = topics::partitions(consumer.client(), topic)?
         .ok_or_else(|| Error::external(format!("topic `{topic}` does not exist")))?;
@@ -79,6 +79,6 @@ fn assigned(connection: &Connection, topic: &str) -> Result<(BaseConsumer<Errors
     Ok((consumer, partitions))
 }
 
-fn failed(topic: &str, error: KafkaError) -> Error {
+pub(super) fn failed(topic: &str, error: KafkaError) -> Error {
     Error::external(format!("cannot read topic `{topic}`")).because(error)
 }

@@ -7,12 +7,14 @@
 //! Equal cells suit most columns. Heavy-tailed ones crowd their edges into a few of those; a map that is linear near a
 //! center and logarithmic away from it spreads them again. The first map that crowds little is chosen with the edges.
 
+use super::wide::widest;
+
 /// Sizes of tables that are tried, in cells; powers of two. The largest takes 32 KiB.
 const SIZES: [usize; 3] = [1 << 10, 1 << 12, 1 << 14];
 /// With no more edges than this in the fullest cell, a table is as fast as it gets.
 const CROWD_GOOD: usize = 2;
 /// Values whose cells are found together: few, so that the cells stay in the first-level cache.
-const BLOCK: usize = 64;
+const BLOCK: usize = 256;
 /// How many widths of the linear part of a logarithmic map are tried, each four times the one before.
 const WIDTHS: usize = 24;
 /// From 2^52 to 2^53 floats are integers: the low bits of `x + 2^52` are `x`, rounded.
@@ -132,8 +134,8 @@ impl Map {
     fn cells(&self, values: &[f64], cells: &mut [u64]) {
         let pairs = cells.iter_mut().zip(values);
         match self {
-            Self::Linear(map) => pairs.for_each(|(cell, &value)| *cell = map.cell(value)),
-            Self::Logarithmic(map) => pairs.for_each(|(cell, &value)| *cell = map.cell(value)),
+            Self::Linear(map) => widest(|| pairs.for_each(|(cell, &value)| *cell = map.cell(value))),
+            Self::Logarithmic(map) => widest(|| pairs.for_each(|(cell, &value)| *cell = map.cell(value))),
         }
     }
 

@@ -5,3 +5,4 @@ pub mod bin;
 mod cell;
 pub mod moment;
 pub mod select;
+mod wide;

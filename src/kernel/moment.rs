@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::wide::widest;
+
 /// The grid of one column: where zero is and how fine it is.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Grid {
@@ -72,15 +74,16 @@ pub fn sums(grid: Grid, values: &[f64]) -> Sums {
     let (center, scale) = (grid.center, grid.scale());
     let mut sums = Sums { sum: 0, sum_sq: 0, min: f64::INFINITY, max: f64::NEG_INFINITY, n_clamped: 0 };
     for block in values.chunks(BLOCK) {
-        let (min, max) = range(block);
+        let (min, max) = widest(|| range(block));
         (sums.min, sums.max) = (sums.min.min(min), sums.max.max(max));
         let is_near = (min - center) * scale >= -REACH && (max - center) * scale <= REACH;
-        if is_near { sums.add_near(center, scale, block) } else { sums.add_far(center, scale, block) }
+        if is_near { widest(|| sums.add_near(center, scale, block)) } else { sums.add_far(center, scale, block) }
     }
     sums
 }
 
 /// Smallest and largest value. A zero is +0, since which of two zeros is met first depends on order.
+#[inline]
 fn range(block: &[f64]) -> (f64, f64) {
     let (rows, rest) = block.as_chunks::<LANES>();
     let (mut min, mut max) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
@@ -100,6 +103,7 @@ impl Sums {
     ///
     /// Each becomes `u = fixed + 2^51 = h 2^26 + l`; the sums of `l`, `h`, `l l`, `l h` and `h h` stay below 2^64, and the bias
     /// is taken off afterwards.
+    #[inline]
     fn add_near(&mut self, center: f64, scale: f64, block: &[f64]) {
         let (mut low, mut high, mut low_low, mut low_high, mut high_high) = (0_u64, 0_u64, 0_u64, 0_u64, 0_u64);
         for &value in block {

@@ -2,12 +2,14 @@
 
 use arrow::buffer::NullBuffer;
 
+use super::wide::{PACK_SPARE, pack, widest};
+
 /// Values that are handed on together, or up to [`WORD`] more.
 const BLOCK: usize = 256;
 /// Rows that are picked by one word of bits.
 const WORD: usize = u64::BITS as usize;
-/// Room for a block; a power of two.
-const ROOM: usize = 2 * BLOCK;
+/// Room for a block.
+const ROOM: usize = BLOCK + WORD + PACK_SPARE;
 /// Where at least one row in so many is wanted, looking at all of them is faster than looking up each.
 const DENSE: usize = 3;
 
@@ -81,11 +83,7 @@ fn sweep(values: &[f64], valid: impl Iterator<Item = u64>, rows: &Rows, hand_on:
     let mut block = [0.0; ROOM];
     let mut n = 0;
     for ((wanted, valid), values) in rows.bits.iter().zip(valid.skip(from)).zip(values.chunks(WORD).skip(from)) {
-        let keep = wanted & valid;
-        for (bit, &value) in values.iter().enumerate() {
-            block[n % ROOM] = value;
-            n += (keep >> bit & 1) as usize;
-        }
+        n += pack(values, wanted & valid, &mut block[n..]);
         if n >= BLOCK {
             hand_on(&mut block[..n]);
             n = 0;
@@ -96,7 +94,7 @@ fn sweep(values: &[f64], valid: impl Iterator<Item = u64>, rows: &Rows, hand_on:
 
 /// The values that are not NaN, moved together; mostly that is all of them, and they are only looked at.
 fn without_nan(values: &mut [f64]) -> &[f64] {
-    if !values.iter().fold(false, |any, value| any | value.is_nan()) {
+    if !widest(|| values.iter().fold(false, |any, value| any | value.is_nan())) {
         return values;
     }
     let mut n = 0;

@@ -1,4 +1,4 @@
-//! Share of requests that failed in the server: status 500 and up, or marked as failed.
+//! Share of requests that failed in the server: status 500 and up, timeouts (408, 499, 504, 524), or marked as failed.
 //!
 //! `rate = errors / requests`.
 //!

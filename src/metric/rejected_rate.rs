@@ -1,4 +1,4 @@
-//! Share of requests that the server refused: status 400 to 499.
+//! Share of requests that the server refused: status 400 to 499, timeouts aside.
 //!
 //! `rate = rejected / requests`.
 //!

@@ -1,7 +1,7 @@
 //! Columns back to rows. What a file lacks reads as nothing: older files have fewer columns.
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
-use arrow::datatypes::{Float64Type, TimestampMicrosecondType, UInt32Type, UInt64Type};
+use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType, UInt32Type, UInt64Type};
 
 use crate::error::{Error, Result};
 use crate::event::Micros;
@@ -42,6 +42,13 @@ impl<'a> Cells<'a> {
     pub(crate) fn number(self, name: &str) -> Result<impl Fn(usize) -> Option<f64> + use<'a>> {
         let column = self.column(name, |column| column.as_primitive_opt::<Float64Type>())?;
         Ok(move |row| column.filter(|column| column.is_valid(row)).map(|column| column.value(row)))
+    }
+
+    /// Integers; a missing one is 0.
+    #[cfg(feature = "query")]
+    pub(crate) fn integer(self, name: &str) -> Result<impl Fn(usize) -> i64 + use<'a>> {
+        let column = self.column(name, |column| column.as_primitive_opt::<Int64Type>())?;
+        Ok(move |row| column.filter(|column| column.is_valid(row)).map_or(0, |column| column.value(row)))
     }
 
     /// Counts; a missing one is 0.

@@ -39,6 +39,39 @@ pub struct GuardPlan {
     pub final_look: bool,
     /// Limits that hold whatever the baseline does.
     pub slo: SloPlan,
+    /// What it must be shown to achieve before it passes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub success: Vec<Success>,
+}
+
+/// One thing that a candidate must be shown to achieve.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Success {
+    /// In which metric.
+    pub achievement: Achievement,
+    /// How many times as bad it may be; `None`: it must be better.
+    pub margin: Option<f64>,
+}
+
+/// What is measured on labels to tell a success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Achievement {
+    /// Share of outcomes that are positive; more are better.
+    BaseRate,
+    /// Share of right answers.
+    Accuracy,
+}
+
+impl Achievement {
+    /// The metric that shows it.
+    #[must_use]
+    pub fn metric(self) -> &'static str {
+        match self {
+            Self::BaseRate => "base_rate",
+            Self::Accuracy => "accuracy",
+        }
+    }
 }
 
 /// Hard limits; `None` is no limit.
@@ -96,6 +129,7 @@ impl Default for GuardPlan {
             segments_max: 16,
             final_look: false,
             slo: SloPlan::default(),
+            success: Vec::new(),
         }
     }
 }

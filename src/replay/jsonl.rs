@@ -4,8 +4,7 @@
 //! its stream, also the bad ones; a line that is not JSON belongs to the stream of the file's first good line.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead, BufReader, Cursor, Read as _};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -237,13 +236,19 @@ fn place_in(bytes: &[u8], part: &[u8]) -> Range<usize> {
 /// Reads lines without their line breaks.
 pub(crate) struct Reader {
     path: Arc<Path>,
-    file: BufReader<File>,
+    file: Box<dyn BufRead + Send>,
     line: u64,
 }
 
 impl Reader {
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        Ok(Self { file: BufReader::with_capacity(1 << 18, opened(path)?), path: path.into(), line: 0 })
+        let file = Box::new(BufReader::with_capacity(1 << 18, opened(path)?));
+        Ok(Self { file, path: path.into(), line: 0 })
+    }
+
+    /// Lines that are in memory; `name` is what errors call them.
+    pub(crate) fn over(name: &Path, lines: Arc<[u8]>) -> Self {
+        Self { file: Box::new(Cursor::new(lines)), path: name.into(), line: 0 }
     }
 
     /// Appends the next line to `bytes`; false at the end of the file.

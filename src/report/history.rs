@@ -56,6 +56,10 @@ pub struct Log {
     /// A store with both, as `haldane replay --store` fills it.
     #[cfg(feature = "query")]
     pub store: Option<String>,
+    /// Only windows that start, and decisions that were made, from this time on.
+    pub from: Option<Micros>,
+    /// And before this time.
+    pub until: Option<Micros>,
     /// Only this rollout.
     pub rollout: Option<String>,
     /// Only this candidate.
@@ -71,6 +75,16 @@ impl Log {
         #[cfg(not(feature = "query"))]
         let store = false;
         self.windows.is_empty() && self.decisions.is_empty() && !store
+    }
+
+    fn holds(&self, time: Micros) -> bool {
+        self.from.is_none_or(|from| from <= time) && self.until.is_none_or(|until| time < until)
+    }
+
+    /// What is read of the store.
+    #[cfg(feature = "query")]
+    fn selection(&self) -> crate::store::Selection {
+        crate::store::Selection { model: None, from: self.from, to: self.until }
     }
 }
 
@@ -107,8 +121,9 @@ pub fn history(log: &Log) -> Result<History> {
     log.decisions.iter().try_for_each(|path| read_decisions(path, &mut decisions))?;
     #[cfg(feature = "query")]
     if let Some(url) = &log.store {
-        decisions.extend(crate::store::Store::open(url)?.decisions(&crate::store::Selection::default())?);
+        decisions.extend(crate::store::Store::open(url)?.decisions(&log.selection())?);
     }
+    decisions.retain(|decision| log.holds(decision.time));
     let wanted = |asked: &Option<String>, name: &str| asked.as_deref().is_none_or(|asked| asked == name);
     decisions.retain(|decision| wanted(&log.rollout, &decision.rollout) && wanted(&log.candidate, &decision.candidate));
     decisions.retain(|decision| decision.action != Signal::Heartbeat);
@@ -125,13 +140,27 @@ pub fn history(log: &Log) -> Result<History> {
         .collect();
     let mut windows = Windows::default();
     let wanted = |metric: &str, segment: &str| segment.is_empty() || named.contains(&(metric, segment));
-    log.windows.iter().try_for_each(|path| windows.read(path, &wanted))?;
+    log.windows.iter().try_for_each(|path| windows.read(path, log, &wanted))?;
     #[cfg(feature = "query")]
     if let Some(url) = &log.store {
-        let rows = crate::store::Store::open(url)?.windows(&crate::store::Selection::default())?;
+        let rows = crate::store::Store::open(url)?.windows(&log.selection())?;
         rows.into_iter().for_each(|row| windows.take(row, &wanted));
     }
+    if windows.spans.is_empty() && decisions.is_empty() {
+        return Err(nothing(log));
+    }
     Ok(told(&windows, &decisions, log))
+}
+
+fn nothing(log: &Log) -> Error {
+    let from = log.from.map_or_else(String::new, |from| format!(" from {}", instant(from)));
+    let until = log.until.map_or_else(String::new, |until| format!(" before {}", instant(until)));
+    let hint = if from.is_empty() && until.is_empty() {
+        "check that the pipeline has judged a window by then"
+    } else {
+        "widen --from and --until, or leave them out"
+    };
+    Error::user(format!("no window was judged and nothing was decided{from}{until}")).hint(hint)
 }
 
 fn told(windows: &Windows, decisions: &[Decision], log: &Log) -> History {
@@ -165,7 +194,7 @@ fn read_decisions(path: &Path, decisions: &mut Vec<Decision>) -> Result<()> {
 }
 
 impl Windows {
-    fn read(&mut self, path: &Path, wanted: &impl Fn(&str, &str) -> bool) -> Result<()> {
+    fn read(&mut self, path: &Path, log: &Log, wanted: &impl Fn(&str, &str) -> bool) -> Result<()> {
         let none = |error: &dyn std::fmt::Display| {
             Error::user(format!("{} is not a file of windows", path.display()))
                 .because(error.to_string())
@@ -174,7 +203,9 @@ impl Windows {
         if recognise(path)? != Format::Parquet {
             return lines(path)?.try_for_each(|line| {
                 let row: WindowRow = serde_json::from_str(&line?).map_err(|error| none(&error))?;
-                self.take(row, wanted);
+                if log.holds(row.window_start) {
+                    self.take(row, wanted);
+                }
                 Ok(())
             });
         }
@@ -182,7 +213,8 @@ impl Windows {
             ParquetRecordBatchReaderBuilder::try_new(opened(path)?).and_then(ParquetRecordBatchReaderBuilder::build);
         for batch in reader.map_err(|error| none(&error))? {
             let rows = window_rows(&batch.map_err(|error| none(&error))?).map_err(|error| none(&error))?;
-            rows.into_iter().for_each(|row| self.take(row, wanted));
+            let rows = rows.into_iter().filter(|row| log.holds(row.window_start));
+            rows.for_each(|row| self.take(row, wanted));
         }
         Ok(())
     }

@@ -37,6 +37,9 @@ struct Run {
     rows: Range<u32>,
 }
 
+/// Ids that are looked for at once.
+const IDS_AHEAD: usize = 64;
+
 impl TrafficStream {
     /// Assigns the rows that count to cells, and moves the clock past the batch.
     pub(crate) fn assign(&mut self, plan: &Plan, clock: &mut Clock, batch: &EventBatch) -> (Vec<CellRows>, Dropped) {
@@ -49,6 +52,9 @@ impl TrafficStream {
             let open = self.open(plan, pane, offset(rows.start), offset(rows.end - 1));
             for row in rows {
                 let at = row as usize;
+                if at.is_multiple_of(IDS_AHEAD) {
+                    open.ids.fetch(&batch.id.values()[at..batch.len().min(at + IDS_AHEAD)]);
+                }
                 if batch.id.is_valid(at) && !open.ids.insert(batch.id.value(at)) {
                     repeats.push((pane, row));
                 } else {

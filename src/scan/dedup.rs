@@ -52,6 +52,13 @@ impl IdSet {
         true
     }
 
+    /// Looks where ids would go, all at once: the places are then at hand when the ids are put there one after another.
+    #[expect(clippy::cast_possible_truncation, reason = "only the low bits are kept")]
+    pub(crate) fn fetch(&self, ids: &[u64]) {
+        let mask = self.table.len() - 1;
+        std::hint::black_box(ids.iter().fold(0, |seen, &id| seen ^ self.table[id as usize & mask]));
+    }
+
     #[expect(clippy::cast_possible_truncation, reason = "only the low bits are kept")]
     fn place_of(&self, id: u64) -> usize {
         let mask = self.table.len() - 1;

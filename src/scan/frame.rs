@@ -4,15 +4,17 @@
 //! it was computed up to. The judge keeps, per (lane, pane, group, part), the one with the highest position, so duplicates,
 //! zombies and early firings cannot count twice.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::event::Micros;
+use crate::event::{Micros, Poison};
 use crate::summary::{Quality, Traffic};
 use crate::time::Clock;
 
 /// Version of the frame's bytes; the first byte of every frame.
-const FRAME_VERSION: u8 = 2;
+const FRAME_VERSION: u8 = 3;
 
 /// Name of the group that takes what exceeds a bound.
 pub const OTHER: &str = "__other__";
@@ -146,7 +148,7 @@ pub struct StreamCheckpoint {
     pub source: u16,
     /// The offset to commit: the first one that is still needed.
     pub low_water: i64,
-    /// The commit's metadata, below 200 bytes.
+    /// The commit's metadata, below 500 bytes.
     pub meta: CheckpointMeta,
 }
 
@@ -161,6 +163,26 @@ pub struct CheckpointMeta {
     pub needed_from: Micros,
     /// Windows that start before this were finished.
     pub emit_from: Micros,
+    /// Of a scan that runs apart: what was counted of the stream up to the commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tally: Option<Tally>,
+}
+
+/// What was counted of a stream besides panes: from its first record up to a position.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tally {
+    /// The next offset.
+    pub next_offset: i64,
+    /// Good rows.
+    pub rows: u64,
+    /// Rows that were too late for their pane.
+    pub late: u64,
+    /// Re-deliveries.
+    pub duplicates: u64,
+    /// Refused records by reason.
+    pub refused: BTreeMap<Poison, u64>,
+    /// Latest broker time.
+    pub arrived: Micros,
 }
 
 /// What travels on the partials topic.
@@ -170,6 +192,8 @@ pub enum Frame {
     Partial(Box<Partial>),
     /// Progress.
     Tick(Tick),
+    /// What was counted of a stream, by lane and source, for those who keep it.
+    Tally(u32, u16, Tally),
 }
 
 impl Frame {

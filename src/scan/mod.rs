@@ -11,6 +11,8 @@ mod labels;
 mod scan;
 pub(crate) mod traffic;
 
-pub use frame::{Body, Checkpoint, CheckpointMeta, GroupKey, Inputs, Partial, StreamCheckpoint, StreamState, Tick};
+pub use frame::{
+    Body, Checkpoint, CheckpointMeta, GroupKey, Inputs, Partial, StreamCheckpoint, StreamState, Tally, Tick,
+};
 pub use labels::LabelCounts;
 pub use scan::{Counts, Scan};

@@ -265,7 +265,8 @@ impl Scan {
             let here = (stream.next_offset, stream.clock.clone());
             let first = stream.firsts.values().min_by_key(|(offset, _)| *offset).cloned();
             let (low_water, clock) = first.unwrap_or(here);
-            let meta = CheckpointMeta { plan: plan.clone(), clock, needed_from, emit_from: emit_from.max(needed_from) };
+            let (plan, emit_from) = (plan.clone(), emit_from.max(needed_from));
+            let meta = CheckpointMeta { plan, clock, needed_from, emit_from, tally: None };
             streams.push(StreamCheckpoint { source, low_water, meta });
         }
         Checkpoint { lane: self.lane, streams }

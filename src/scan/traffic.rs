@@ -154,12 +154,16 @@ fn count_codes(array: &TextArray, rows: &[u32], counts: &mut Vec<u64>) {
 fn count_rates(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u32]) {
     let score = plan.columns.index_of(Role::Score).and_then(|column| batch.numeric.get(column));
     let positive = Codes::of(&batch.predicted, |name| name == "1");
+    let latency = plan.columns.index_of(Role::Latency).and_then(|column| batch.numeric.get(column));
     let rates = &mut traffic.rates;
     rates.requests += rows.len() as u64;
     for &row in rows {
         let row = row as usize;
         let outcome = outcome(batch, row);
-        rates.errors += u64::from(outcome == Answer::Failed);
+        rates.errors += u64::from(outcome.is_failure());
+        if let Some(latency) = latency.filter(|_| outcome == Answer::TimedOut) {
+            traffic.timed_out.update(latency.is_valid(row).then(|| latency.value(row)).filter(|ms| !ms.is_nan()));
+        }
         rates.rejected += u64::from(outcome == Answer::Rejected);
         rates.scored += u64::from(outcome == Answer::Success && score.is_some_and(|score| score.is_valid(row)));
         if let Some(positive) = positive.get(row) {
@@ -178,8 +182,9 @@ fn count_entities(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: 
     for row in rows.iter().map(|&row| row as usize).filter(|&row| batch.entity.is_valid(row)) {
         let asked = entity::at(&mut traffic.entities, batch.entity.value(row));
         asked.requests += 1;
-        asked.errors += u64::from(outcome(batch, row) == Answer::Failed);
-        asked.rejected += u64::from(outcome(batch, row) == Answer::Rejected);
+        let outcome = outcome(batch, row);
+        asked.errors += u64::from(outcome.is_failure());
+        asked.rejected += u64::from(outcome == Answer::Rejected);
         if let Some(latency) = latency.filter(|latency| latency.is_valid(row)) {
             let step = entity::latency_step(latency.value(row));
             asked.timed += 1;
@@ -189,21 +194,33 @@ fn count_entities(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: 
     }
 }
 
+/// Statuses of requests that were not answered in time: the server's (408 and 504 of RFC 9110), nginx's for a client that no longer
+/// waits, and Cloudflare's.
+const TIMEOUTS: [i16; 4] = [408, 499, 504, 524];
+
 /// How a request was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     Success,
     Rejected,
     Failed,
+    /// Not in time; it failed, too.
+    TimedOut,
     Other,
 }
 
-/// How a row's request was answered: by its error marker, else by its status code; neither means success.
-pub(crate) fn outcome(batch: &EventBatch, row: usize) -> Answer {
-    if batch.failed.is_valid(row) && batch.failed.value(row) {
-        return Answer::Failed;
+impl Answer {
+    fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::TimedOut)
     }
+}
+
+/// How a row's request was answered: by its error marker and its status code; neither means success.
+pub(crate) fn outcome(batch: &EventBatch, row: usize) -> Answer {
+    let marked = batch.failed.is_valid(row) && batch.failed.value(row);
     match batch.status.is_valid(row).then(|| batch.status.value(row)) {
+        Some(status) if TIMEOUTS.contains(&status) => Answer::TimedOut,
+        _ if marked => Answer::Failed,
         None | Some(200..=299) => Answer::Success,
         Some(500..) => Answer::Failed,
         Some(400..500) => Answer::Rejected,

@@ -79,6 +79,8 @@ pub struct Effect {
     pub tail: Option<f64>,
     /// Share of requests that fail.
     pub errors: f64,
+    /// Share of the usual requests that come at all.
+    pub volume: f64,
     /// Something particular.
     pub bug: Option<Bug>,
 }
@@ -102,6 +104,7 @@ impl Effect {
         latency: 1.0,
         tail: None,
         errors: ERRORS,
+        volume: 1.0,
         bug: None,
     };
 }
@@ -195,11 +198,16 @@ pub const KINDS: &[Kind] = &[
     broken("collapsed", "score", Bug::Collapsed),
     broken("latency_floor", "latency_ms", Bug::Floor(22.0)),
     broken("timeouts_2pct", "status", Bug::TimesOut(0.02)),
+    worse("starved_30pct", STILL, "throughput", Effect { volume: 0.3, ..NONE }),
+    worse("starved_30pct_season", SEASONAL, "throughput", Effect { volume: 0.3, ..NONE }),
+    worse("silent", STILL, "throughput", Effect { volume: 0.0, ..NONE }),
     worse("calib_0.8_late_labels", LATE, "score", Effect { calibration: 0.8, ..NONE }),
     worse("error_0.5_4_everything", ALL, "status", Effect { errors: 0.04, ..NONE }),
     both("both_mean_0.50", "x1", Effect { mean: 0.5, ..NONE }),
     both("both_cat_tv_0.15", "c1", Effect { category: 0.15, ..NONE }),
     both("both_missing_20pct", "x1", Effect { missing: 0.2, ..NONE }),
+    both("both_half_the_traffic", "throughput", Effect { volume: 0.5, ..NONE }),
+    both("both_silent", "throughput", Effect { volume: 0.0, ..NONE }),
     both("both_calib_0.8", "score", Effect { calibration: 0.8, ..NONE }),
     both("both_latency_x1.20", "latency_ms", Effect { latency: 1.2, ..NONE }),
     both("both_error_0.5_4", "status", Effect { errors: 0.04, ..NONE }),
@@ -251,6 +259,7 @@ impl Effect {
             latency: between(NONE.latency, self.latency),
             tail: self.tail,
             errors: between(NONE.errors, self.errors),
+            volume: between(NONE.volume, self.volume),
             bug: self.bug,
         }
     }

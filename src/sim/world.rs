@@ -143,9 +143,9 @@ impl World {
             levels = levels.map(|level| KEPT * level + self.kind.climate.wander * wander.normal());
             let volume = self.volume(hour);
             for (version, rate) in [("v1", self.size.baseline_rate), ("v2", self.candidate_rate(hour))] {
-                let wanted = f64::from(rate) * volume;
-                let n = wanted.floor() + f64::from(u8::from(rng.chance(wanted.fract())));
                 let weather = self.weather(hour, version, levels);
+                let wanted = f64::from(rate) * volume * weather.effect.volume;
+                let n = wanted.floor() + f64::from(u8::from(rng.chance(wanted.fract())));
                 #[expect(clippy::cast_possible_truncation, reason = "a rate of requests")]
                 rows.extend((0..n as i64).map(|_| weather.row(START + hour * HOUR, version, &mut rng)));
             }

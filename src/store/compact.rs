@@ -3,13 +3,17 @@
 //!
 //! A day is closed when the store holds a later one. The new files are written first, then a checkpoint that names all files
 //! there are; a crash before it leaves files that nobody reads, and one after it files that the next compaction deletes. A
-//! writer may go on meanwhile: whoever comes second to the next manifest looks again.
+//! writer may go on meanwhile: whoever comes second to the next manifest looks again, and what was put together by then is
+//! not put together twice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
+use object_store::ObjectStore;
+use object_store::path::Path;
 
 use super::manifest::{self, Contents, FOLDER, StoredFile};
 use super::place::{Created, Place, wait};
@@ -24,11 +28,13 @@ pub struct Keep {
     pub days: BTreeMap<Table, u32>,
     /// For how long files stay that nothing names any more, for readers that have begun.
     pub replaced_for: Duration,
+    /// The most bytes of files that are put together in one go; the rest is left for the next.
+    pub bytes_max: u64,
 }
 
 impl Default for Keep {
     fn default() -> Self {
-        Self { days: BTreeMap::new(), replaced_for: Duration::from_hours(1) }
+        Self { days: BTreeMap::new(), replaced_for: Duration::from_hours(1), bytes_max: u64::MAX }
     }
 }
 
@@ -43,7 +49,12 @@ pub struct Compacted {
     pub expired: u64,
     /// Files and manifests that were deleted.
     pub deleted: u64,
+    /// Files that could be put together, too, and are left for the next time.
+    pub left: u64,
 }
+
+/// Files that were put together, by the paths of what they were made of.
+type Made = BTreeMap<Vec<String>, StoredFile>;
 
 /// Compacts the store at a directory or a URL.
 ///
@@ -53,8 +64,17 @@ pub fn compact(url: &str, keep: &Keep) -> Result<Compacted> {
     compact_at(&Place::open(url)?, keep)
 }
 
+/// Compacts a store in an object store that is at hand.
+///
+/// # Errors
+/// As [`compact`].
+pub fn compact_over(objects: Arc<dyn ObjectStore>, keep: &Keep) -> Result<Compacted> {
+    compact_at(&Place::over(objects, Path::default(), "memory"), keep)
+}
+
 /// The same, at a place that is open already.
 pub(crate) fn compact_at(place: &Place, keep: &Keep) -> Result<Compacted> {
+    let mut made = Made::new();
     wait(async {
         loop {
             let mut contents = Contents::read(place).await?;
@@ -64,7 +84,7 @@ pub(crate) fn compact_at(place: &Place, keep: &Keep) -> Result<Compacted> {
             let mut done = Compacted::default();
             let before = contents.files.clone();
             expire(&mut contents, keep, &mut done);
-            merge(place, &mut contents, &mut done).await?;
+            merge(place, &mut contents, keep.bytes_max, &mut made, &mut done).await?;
             let number = contents.next;
             let stale = contents.checkpoint.is_none_or(|checkpoint| checkpoint + 1 < number);
             if contents.files != before || stale {
@@ -99,7 +119,14 @@ fn expire(contents: &mut Contents, keep: &Keep, done: &mut Compacted) {
 }
 
 /// Puts the files of closed days together, by table and model.
-async fn merge(place: &Place, contents: &mut Contents, done: &mut Compacted) -> Result<()> {
+async fn merge(
+    place: &Place,
+    contents: &mut Contents,
+    bytes_max: u64,
+    made: &mut Made,
+    done: &mut Compacted,
+) -> Result<()> {
+    let mut bytes = 0;
     let newest = contents.files.iter().map(|file| file.date.clone()).max().unwrap_or_default();
     let mut days: BTreeMap<(Table, String, String), Vec<StoredFile>> = BTreeMap::new();
     for file in &contents.files {
@@ -112,12 +139,22 @@ async fn merge(place: &Place, contents: &mut Contents, done: &mut Compacted) -> 
             files.append(&mut day);
             continue;
         }
-        for run in runs(table, day) {
-            if let [one] = run.as_slice() {
-                files.push(one.clone());
+        for mut run in runs(table, day) {
+            // The first run is put together in any case, or a large one never would be.
+            let full = bytes > 0 && bytes >= bytes_max;
+            if run.len() == 1 || full {
+                done.left += if full && run.len() > 1 { run.len() as u64 } else { 0 };
+                files.append(&mut run);
                 continue;
             }
-            files.push(rewrite(place, table, &run).await?);
+            bytes += run.iter().map(|file| file.bytes).sum::<u64>();
+            let parts: Vec<String> = run.iter().map(|file| file.path.clone()).collect();
+            let one = match made.get(&parts) {
+                Some(one) => one.clone(),
+                None => rewrite(place, table, &run).await?,
+            };
+            files.push(one.clone());
+            made.insert(parts, one);
             done.merged += run.len() as u64;
             done.written += 1;
         }

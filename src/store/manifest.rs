@@ -142,8 +142,8 @@ impl Contents {
         Ok(contents)
     }
 
-    /// Reads the manifests that were written since.
-    pub(super) async fn catch_up(&mut self, place: &Place) -> Result<()> {
+    /// Reads the manifests that were written since; whether there is a flush among them.
+    pub(super) async fn catch_up(&mut self, place: &Place) -> Result<bool> {
         let mut numbers: Vec<u64> = place.list(FOLDER).await?.iter().filter_map(|(path, _)| number(path)).collect();
         numbers.sort_unstable();
         numbers.retain(|&number| number >= self.next);
@@ -157,8 +157,9 @@ impl Contents {
                 break;
             }
         }
+        let flushed = fresh.iter().any(|(_, manifest)| manifest.kind == Kind::Flush);
         fresh.into_iter().rev().for_each(|(number, manifest)| self.apply(number, manifest));
-        Ok(())
+        Ok(flushed)
     }
 
     /// Takes the next manifest in.

@@ -10,23 +10,25 @@ mod columns;
 mod compact;
 mod file;
 mod histogram;
+mod labels;
 mod latency;
 mod manifest;
 mod panes;
 mod place;
 mod quality;
 mod rows;
+mod state;
 #[expect(clippy::module_inception, reason = "the store itself, beside its parts")]
 mod store;
 mod table;
 mod writer;
 
-pub use compact::{Compacted, Keep, compact};
+pub use compact::{Compacted, Keep, compact, compact_over};
 pub use histogram::{Counted, counted, histogram_type, histograms, lists};
 pub use latency::{Latencies, latencies, latency_in, latency_type};
 pub use manifest::StoredFile;
 pub(crate) use place::Place;
 pub use quality::Read;
-pub use store::{Selection, Store, sizes};
+pub use store::{PaneDay, Selection, Store, sizes};
 pub use table::Table;
 pub use writer::{Every, Writer};

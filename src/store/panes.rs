@@ -7,11 +7,13 @@ use arrow::datatypes::DataType;
 
 use super::columns::Columns;
 use super::histogram::{Counted, histograms};
+use super::labels::reliability;
 use super::latency::{Latencies, latencies};
+use super::state;
 use crate::event::Micros;
 use crate::plan::Plan;
 use crate::scan::{Body, Partial};
-use crate::summary::{Quality, Rates, Traffic};
+use crate::summary::{Fixed, Quality, Rates, Traffic};
 
 /// What was counted of one column of one group in one pane of one stream.
 #[derive(Debug, Clone, Default)]
@@ -36,16 +38,18 @@ pub(super) struct PaneRow {
     latency: Option<Latencies>,
     sums: Option<(i128, i128)>,
     answers: Option<Rates>,
-    labels: Option<Vec<u8>>,
+    labels: Option<Quality>,
+    /// Once a partial: what the columns of its rows do not hold.
+    state: Option<Vec<u8>>,
 }
 
-/// The rows of a partial; none of what is no state of a window.
+/// The rows of a partial.
 pub(super) fn rows_of(plan: &Plan, partial: &Partial) -> Vec<PaneRow> {
     let part = match &partial.body {
         Body::Traffic(_) => "traffic",
         Body::QualityInTime(_) => "labels_in_time",
         Body::QualityLate(_) => "labels_late",
-        Body::Exposure(_) => return Vec::new(),
+        Body::Exposure(_) => "exposure",
     };
     let segments = plan.segments.iter().zip(&partial.group.segment);
     let row = PaneRow {
@@ -62,13 +66,16 @@ pub(super) fn rows_of(plan: &Plan, partial: &Partial) -> Vec<PaneRow> {
         ..PaneRow::default()
     };
     match &partial.body {
-        Body::Traffic(traffic) => of_traffic(plan, &row, traffic),
-        Body::QualityInTime(quality) | Body::QualityLate(quality) => vec![of_labels(&row, quality)],
-        Body::Exposure(_) => Vec::new(),
+        Body::Traffic(traffic) => of_traffic(plan, &row, traffic, state::rest(partial)),
+        Body::QualityInTime(quality) | Body::QualityLate(quality) => {
+            let (rows, labels, state) = (quality.n, Some(quality.clone()), Some(state::rest(partial)));
+            vec![PaneRow { kind: "labels", rows, labels, state, ..row }]
+        }
+        Body::Exposure(_) => vec![PaneRow { kind: "exposure", rows: 1, state: Some(state::rest(partial)), ..row }],
     }
 }
 
-fn of_traffic(plan: &Plan, row: &PaneRow, traffic: &Traffic) -> Vec<PaneRow> {
+fn of_traffic(plan: &Plan, row: &PaneRow, traffic: &Traffic, rest: Vec<u8>) -> Vec<PaneRow> {
     let numeric = plan.columns.numeric.iter().zip(&traffic.numeric).map(|(column, histogram)| PaneRow {
         kind: "numeric",
         column: column.name.clone(),
@@ -94,18 +101,17 @@ fn of_traffic(plan: &Plan, row: &PaneRow, traffic: &Traffic) -> Vec<PaneRow> {
         ..row.clone()
     });
     let rates = traffic.rates;
-    let answers = PaneRow { kind: "answers", rows: rates.requests, answers: Some(rates), ..row.clone() };
+    let (answers, state) = (Some(rates), Some(rest));
+    let answers = PaneRow { kind: "answers", rows: rates.requests, answers, state, ..row.clone() };
     numeric.chain(categorical).chain(latency).chain([answers]).collect()
-}
-
-fn of_labels(row: &PaneRow, quality: &Quality) -> PaneRow {
-    let state = postcard::to_stdvec(quality).expect("a summary always encodes");
-    PaneRow { kind: "labels", rows: quality.n, labels: Some(state), ..row.clone() }
 }
 
 /// Rows as columns.
 pub(super) fn panes(rows: &[PaneRow]) -> RecordBatch {
     let answered = |of: fn(&Rates) -> u64| move |row: &PaneRow| row.answers.as_ref().map(of);
+    let labelled = |of: fn(&Quality) -> Fixed| move |row: &PaneRow| row.labels.as_ref().map(|all| of(all).value());
+    let encoded = |quality: &Quality| postcard::to_stdvec(quality).expect("a summary always encodes");
+    let bytes = |all: Vec<Option<Vec<u8>>>| Arc::new(all.iter().map(Option::as_deref).collect::<BinaryArray>());
     Columns::of(rows)
         .time("pane_start", |row| row.start)
         .time("pane_end", |row| row.end)
@@ -134,7 +140,12 @@ pub(super) fn panes(rows: &[PaneRow]) -> RecordBatch {
         .count("predicted", answered(|rates| rates.predicted))
         .count("positive", answered(|rates| rates.positive))
         .count("duplicates", answered(|rates| rates.duplicates))
-        .array("labels", Arc::new(rows.iter().map(|row| row.labels.as_deref()).collect::<BinaryArray>()))
+        .array("labels", bytes(rows.iter().map(|row| row.labels.as_ref().map(encoded)).collect()))
+        .count("positive_labels", |row| row.labels.as_ref().map(|labels| labels.positive))
+        .number("squared_error", labelled(|labels| labels.squared))
+        .number("log_loss", labelled(|labels| labels.log_loss))
+        .array("reliability", reliability(rows.iter().map(|row| row.labels.as_ref())))
+        .array("state", bytes(rows.iter().map(|row| row.state.clone()).collect()))
         .batch()
 }
 

@@ -10,7 +10,7 @@ use arrow::array::RecordBatch;
 use super::columns::Columns;
 use crate::batch::EventBatch;
 use crate::event::{Micros, Poison, Reject};
-use crate::scan::Counts;
+use crate::scan::{Counts, Tally};
 
 /// What one step read of one stream, beyond what is stored already.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +55,19 @@ impl QualityRow {
         let arrived = read.batch.and_then(|batch| batch.broker_time.values().iter().copied().max());
         self.time = self.time.max(arrived.unwrap_or_default());
         self.offsets.1 = self.offsets.1.max(read.next_offset);
+    }
+
+    /// Takes what a scan that runs apart has counted since it told so before. One of another group began anew.
+    pub(super) fn tallied(&mut self, before: &Tally, now: &Tally) {
+        self.rows += now.rows.saturating_sub(before.rows);
+        self.late += now.late.saturating_sub(before.late);
+        self.duplicates += now.duplicates.saturating_sub(before.duplicates);
+        for (&reason, n) in &now.refused {
+            *self.refused.entry(reason).or_default() +=
+                n.saturating_sub(before.refused.get(&reason).copied().unwrap_or_default());
+        }
+        self.time = self.time.max(now.arrived);
+        self.offsets.1 = self.offsets.1.max(now.next_offset);
     }
 
     /// Takes a refused record.

@@ -10,17 +10,34 @@ use object_store::path::Path;
 use super::file;
 use super::manifest::{Contents, StoredFile};
 use super::place::{Place, wait};
+use super::state;
 use super::table::Table;
 use crate::error::{Error, Result};
-use crate::event::Micros;
+use crate::event::{Micros, SECOND};
 use crate::judge::WindowRow;
 use crate::output::{Cells, window_rows};
+use crate::plan::Plan;
+use crate::scan::Partial;
 use crate::verdict::{CommandResult, Decision, RolloutState};
 
 /// A store that is read. Its calls wait for the object store, so they must not be made on a thread of an async runtime.
 #[derive(Debug, Clone)]
 pub struct Store {
     place: Place,
+}
+
+/// A day.
+const DAY: Micros = 86_400 * SECOND;
+
+/// The panes that start on one day.
+#[derive(Debug)]
+pub struct PaneDay {
+    /// When it ends.
+    pub end: Micros,
+    /// Panes as the engine held them.
+    pub panes: Vec<Partial>,
+    /// Panes of another plan, or of a release that did not store them whole.
+    pub unfit: u64,
 }
 
 /// Which rows are wanted; by default all.
@@ -136,6 +153,25 @@ impl Store {
             }
             Ok(batches)
         })
+    }
+
+    /// Panes day by day, as the engine held them under this plan.
+    pub fn pane_days(&self, plan: &Plan, which: &Selection) -> Result<impl Iterator<Item = Result<PaneDay>>> {
+        let mut days: BTreeMap<Micros, Vec<StoredFile>> = BTreeMap::new();
+        for file in self.files()?.into_iter().filter(|file| file.table == Table::Panes && which.may_hold(file)) {
+            days.entry((file.from.div_euclid(DAY) + 1) * DAY).or_default().push(file);
+        }
+        let read = |(end, files): (Micros, Vec<StoredFile>)| {
+            let mut day = PaneDay { end, panes: Vec::new(), unfit: 0 };
+            for file in files {
+                let batch = file::decode(&file.path, wait(self.place.get(&file.path))?)?;
+                let (panes, unfit) = state::partials(plan, &batch)?;
+                day.panes.extend(panes.into_iter().filter(|pane| which.holds(&pane.group.model, pane.pane)));
+                day.unfit += unfit;
+            }
+            Ok(day)
+        };
+        Ok(days.into_iter().map(read))
     }
 
     /// Results by window, every revision, in the order of (window, model, version, …).

@@ -21,11 +21,11 @@ use super::table::Table;
 use super::{file, rows};
 use crate::engine::Effects;
 use crate::error::{Error, Result};
-use crate::event::{Micros, Reject, SECOND, stable_hash};
+use crate::event::{Micros, Poison, Reject, SECOND, stable_hash};
 use crate::judge::WindowRow;
 use crate::output::window_batch;
 use crate::plan::Plan;
-use crate::scan::{Body, Partial};
+use crate::scan::{Body, Partial, Tally};
 use crate::verdict::{CommandResult, Decision, RolloutState};
 
 /// A row of a pane holds a thousand bins, and counts for so many others.
@@ -33,6 +33,10 @@ const PANE_WEIGHT: usize = 16;
 
 /// The mark of what was read of a stream, beside those of its panes' parts.
 const OFFSETS: u8 = 250;
+
+/// The marks of what a scan that runs apart had counted there: rows, late and repeated ones, and from the last on what was
+/// refused, by reason.
+const TALLY: [u8; 4] = [200, 201, 202, 203];
 
 /// How long rows wait for company before they are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +70,8 @@ pub struct Writer {
     readings: BTreeMap<(u16, u32), QualityRow>,
     /// Next offsets as they were stored when the store was opened, by stream.
     counted: BTreeMap<(u16, u32), i64>,
+    /// What a scan had counted of a stream when it was taken last.
+    tallies: BTreeMap<(u16, u32), Tally>,
 }
 
 /// Records that wait.
@@ -104,6 +110,7 @@ impl Writer {
         let counted = offsets.map(|(&(lane, source, _), &next)| ((source, lane), next)).collect();
         Ok(Self {
             counted,
+            tallies: BTreeMap::new(),
             news: Manifest::flush(pipeline),
             place,
             plan: Arc::clone(plan),
@@ -170,12 +177,18 @@ impl Writer {
     /// Panes of one stream are complete in the order of time, and all groups of one at once: a mark says which are stored.
     fn take_panes(&mut self, partials: &[Partial]) {
         let mut marks = self.contents.marks.clone();
-        for partial in partials.iter().filter(|partial| !matches!(partial.body, Body::Exposure(_))) {
+        for partial in partials {
             let stream = (partial.lane, partial.source, partial.body.part());
-            if self.contents.marks.get(&stream).is_some_and(|&stored| partial.pane <= stored) {
+            if let Body::Exposure(declared) = &partial.body {
+                // Declared at any time within a pane, and seldom.
+                if !self.is_news(Table::Panes, &(partial.lane, &partial.group, declared)) {
+                    continue;
+                }
+            } else if self.contents.marks.get(&stream).is_some_and(|&stored| partial.pane <= stored) {
                 continue;
+            } else {
+                marks.insert(stream, partial.pane);
             }
-            marks.insert(stream, partial.pane);
             let digest = self.plan.digest.clone();
             if self.is_news(Table::Columns, &digest) {
                 self.columns = panes::columns_of(&self.plan, partial.pane);
@@ -208,6 +221,47 @@ impl Writer {
         for reject in rejects.into_iter().filter(|reject| reject.offset >= counted) {
             self.reading(source, lane).refuse(reject);
         }
+    }
+
+    /// Takes what a scan that runs apart has counted of a stream from its first record on. What is stored of it is recognised
+    /// by its position.
+    pub fn tally(&mut self, source: u16, lane: u32, now: &Tally) {
+        let stored = self.contents.marks.get(&(lane, source, OFFSETS)).copied().unwrap_or(0);
+        let before = self.tallies.get(&(source, lane)).cloned().or_else(|| self.stored_tally(source, lane, stored));
+        let known = before.as_ref().map_or(stored, |before| before.next_offset);
+        if now.next_offset <= known {
+            return;
+        }
+        // A store that was filled otherwise up to here says nothing of what a scan had counted then: it goes on from now.
+        let before = before.unwrap_or_else(|| now.clone());
+        self.reading(source, lane).tallied(&before, now);
+        self.tallies.insert((source, lane), now.clone());
+    }
+
+    /// What a scan had counted of a stream at the offset that is stored.
+    fn stored_tally(&self, source: u16, lane: u32, next_offset: i64) -> Option<Tally> {
+        let mark = |part: u8| self.contents.marks.get(&(lane, source, part)).map(|&n| n.unsigned_abs());
+        let [of_rows, of_late, of_repeats, of_reasons] = TALLY;
+        let by_reason = (of_reasons..).zip(Poison::ALL).filter_map(|(part, reason)| Some((reason, mark(part)?)));
+        let stored = Tally {
+            next_offset,
+            rows: mark(of_rows).unwrap_or(0),
+            late: mark(of_late).unwrap_or(0),
+            duplicates: mark(of_repeats).unwrap_or(0),
+            refused: by_reason.collect(),
+            arrived: 0,
+        };
+        (next_offset == 0 || mark(of_rows).is_some()).then_some(stored)
+    }
+
+    /// The marks of a tally that is stored.
+    fn tally_marks(&self, source: u16, lane: u32) -> Vec<(u8, i64)> {
+        let Some(tally) = self.tallies.get(&(source, lane)) else { return Vec::new() };
+        let [of_rows, of_late, of_repeats, of_reasons] = TALLY;
+        let counts = [(of_rows, tally.rows), (of_late, tally.late), (of_repeats, tally.duplicates)].into_iter();
+        let by_reason =
+            (of_reasons..).zip(Poison::ALL).filter_map(|(part, reason)| Some((part, *tally.refused.get(&reason)?)));
+        counts.chain(by_reason).map(|(part, n)| (part, n.cast_signed())).collect()
     }
 
     fn reading(&mut self, source: u16, lane: u32) -> &mut QualityRow {
@@ -297,14 +351,21 @@ impl Writer {
     fn end_readings(&mut self) -> Vec<QualityRow> {
         let readings = std::mem::take(&mut self.readings);
         for (&(source, lane), row) in &readings {
-            self.contents.marks.insert((lane, source, OFFSETS), row.offsets.1);
-            self.news.marks.push(Mark { lane, source, part: OFFSETS, at: row.offsets.1 });
+            for (part, at) in self.tally_marks(source, lane).into_iter().chain([(OFFSETS, row.offsets.1)]) {
+                self.contents.marks.insert((lane, source, part), at);
+                self.news.marks.push(Mark { lane, source, part, at });
+            }
         }
         readings.into_values().collect()
     }
 
     /// Writes the manifest under the next number that is free.
     async fn publish(&mut self, manifest: Manifest) -> Result<()> {
+        // The number of a manifest that compaction has replaced since may be free again; what is written there counts for
+        // nothing.
+        if self.contents.catch_up(&self.place).await? {
+            return Err(self.rival());
+        }
         loop {
             let number = self.contents.next;
             if manifest::create(&self.place, number, &manifest).await? == Created::New {
@@ -313,8 +374,7 @@ impl Writer {
             }
             let there = manifest::load(&self.place, number).await?;
             if there.kind == Kind::Flush && there != manifest {
-                return Err(Error::user(format!("another process writes to the store at {}", self.place.name()))
-                    .hint("end one of the two, or give each its own `store:`"));
+                return Err(self.rival());
             }
             // Either our own, whose acknowledgement was lost, or a compaction that came in between.
             let ours = there == manifest;
@@ -323,6 +383,11 @@ impl Writer {
                 return Ok(());
             }
         }
+    }
+
+    fn rival(&self) -> Error {
+        Error::user(format!("another process writes to the store at {}", self.place.name()))
+            .hint("end one of the two, or give each its own `store:`")
     }
 }
 

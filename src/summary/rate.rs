@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 pub struct Rates {
     /// Predictions, whatever their status.
     pub requests: u64,
-    /// Server errors: status >= 500, or marked as failed.
+    /// Server errors: status >= 500, a timeout, or marked as failed.
     pub errors: u64,
-    /// Rejected by the server: status 400 to 499.
+    /// Rejected by the server: status 400 to 499, timeouts aside.
     pub rejected: u64,
     /// Successful answers with a score.
     pub scored: u64,

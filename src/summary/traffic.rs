@@ -15,11 +15,51 @@ pub struct Traffic {
     pub categorical: Vec<Category>,
     /// Latencies, all statuses.
     pub latency: Latency,
+    /// Requests without an answer in time.
+    #[serde(default)]
+    pub timed_out: TimedOut,
     /// Counts of answers.
     pub rates: Rates,
     /// By entity, where events name theirs.
     #[serde(default)]
     pub entities: Buckets<Asked>,
+}
+
+/// Requests that timed out. Of their latency only a lower bound is known, how long they were waited for.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct TimedOut {
+    /// How long, where that is known; these stand in [`Traffic::latency`], too.
+    pub waited: Option<Latency>,
+    /// How many there are of which it is not.
+    pub untimed: u64,
+}
+
+impl TimedOut {
+    /// Counts one.
+    pub fn update(&mut self, waited_ms: Option<f64>) {
+        match waited_ms {
+            Some(waited_ms) => self.waited.get_or_insert_default().update(waited_ms),
+            None => self.untimed += 1,
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        if let Some(waited) = &other.waited {
+            self.waited.get_or_insert_default().merge(waited);
+        }
+        self.untimed += other.untimed;
+    }
+}
+
+impl Traffic {
+    /// How many requests took longer than a bound in milliseconds, and of how many that can be told. One that timed out took
+    /// longer than any: to leave it out, or to take what was waited for, would make the version look fast that hangs.
+    #[must_use]
+    pub fn slower_than(&self, bound_ms: f64) -> (u64, u64) {
+        let waited = |of: &Latency| of.n() - of.n_above_ms(bound_ms);
+        let unnoticed = self.timed_out.untimed + self.timed_out.waited.as_ref().map_or(0, waited);
+        (self.latency.n_above_ms(bound_ms) + unnoticed, self.latency.n() + self.timed_out.untimed)
+    }
 }
 
 impl Traffic {
@@ -30,6 +70,7 @@ impl Traffic {
             numeric: columns.numeric.iter().map(|column| Histogram::new(&column.cut)).collect(),
             categorical: columns.categorical.iter().map(|column| Category::new(column.known.len())).collect(),
             latency: Latency::default(),
+            timed_out: TimedOut::default(),
             rates: Rates::default(),
             entities: Buckets::new(),
         }
@@ -42,7 +83,30 @@ impl Traffic {
         self.numeric.iter_mut().zip(&other.numeric).for_each(|(mine, theirs)| mine.merge(theirs));
         self.categorical.iter_mut().zip(&other.categorical).for_each(|(mine, theirs)| mine.merge(theirs));
         self.latency.merge(&other.latency);
+        self.timed_out.merge(&other.timed_out);
         self.rates.merge(&other.rates);
         entity::merge(&mut self.entities, &other.entities, Asked::merge);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_timed_out_is_slower_than_any_bound() {
+        let mut traffic = Traffic::new(&Columns::default());
+        for (latency_ms, timed_out) in [(10.0, false), (30.0, false), (20.0, true), (5000.0, true)] {
+            traffic.latency.update(latency_ms);
+            if timed_out {
+                traffic.timed_out.update(Some(latency_ms));
+            }
+        }
+        traffic.timed_out.update(None);
+        let of = |bound| traffic.slower_than(bound);
+        assert_eq!([of(5.0), of(25.0), of(100.0), of(1e9)], [(5, 5), (4, 5), (3, 5), (3, 5)]);
+        let (mut twice, copy) = (traffic.clone(), traffic.clone());
+        twice.merge(&copy);
+        assert_eq!(twice.slower_than(100.0), (6, 10));
     }
 }

@@ -31,9 +31,9 @@ fn event(line: &[u8]) -> Option<(Option<String>, Map<String, Value>)> {
     }
 }
 
-/// The tables of a file, one per topic, in the order in which topics come.
-pub(super) fn survey(path: &Path) -> Result<Vec<Table>> {
-    let mut reader = Reader::open(path)?;
+/// The tables of a file or of lines in memory, one per topic, in the order in which topics come.
+pub(super) fn survey(path: &Path, lines: Option<Arc<[u8]>>) -> Result<Vec<Table>> {
+    let mut reader = reader(path, lines.as_ref())?;
     let mut tables: Vec<Table> = Vec::new();
     let mut line = Vec::new();
     for _ in 0..SURVEY_LINES {
@@ -43,7 +43,8 @@ pub(super) fn survey(path: &Path) -> Result<Vec<Table>> {
         }
         let Some((topic, fields)) = event(&line) else { continue };
         let known = tables.iter().position(|table| table.topic == topic).unwrap_or_else(|| {
-            tables.push(Table { path: path.into(), columns: Vec::new(), topic, format: Format::Lines, rows: None });
+            let (path, columns, lines) = (path.into(), Vec::new(), lines.clone());
+            tables.push(Table { path, columns, topic, format: Format::Lines, rows: None, lines });
             tables.len() - 1
         });
         note(&fields, &[], &mut tables[known].columns);
@@ -54,6 +55,10 @@ pub(super) fn survey(path: &Path) -> Result<Vec<Table>> {
             .hint("each line must be one object, or an envelope with topic and value"));
     }
     Ok(tables)
+}
+
+fn reader(path: &Path, lines: Option<&Arc<[u8]>>) -> Result<Reader> {
+    lines.map_or_else(|| Reader::open(path), |lines| Ok(Reader::over(path, Arc::clone(lines))))
 }
 
 /// Adds the columns that an object has and that are not known yet.
@@ -80,8 +85,9 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    pub(super) fn open(path: &Path, topic: Option<String>, paths: Vec<Vec<String>>) -> Result<Self> {
-        Ok(Self { reader: Reader::open(path)?, topic, paths })
+    pub(super) fn open(table: &Table, paths: Vec<Vec<String>>) -> Result<Self> {
+        let reader = reader(&table.path, table.lines.as_ref())?;
+        Ok(Self { reader, topic: table.topic.clone(), paths })
     }
 
     fn chunk(&mut self) -> Result<Option<Chunk>> {

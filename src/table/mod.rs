@@ -28,6 +28,8 @@ pub(crate) struct Table {
     pub(crate) topic: Option<String>,
     format: Format,
     rows: Option<u64>,
+    /// Its lines, when they are in memory and not in a file.
+    lines: Option<Arc<[u8]>>,
 }
 
 /// A column of a file.
@@ -76,7 +78,7 @@ impl Table {
     pub(crate) fn open_all(path: &Path) -> Result<Vec<Self>> {
         let format = recognise(path)?;
         let (schema, rows) = match format {
-            Format::Lines => return json::survey(path),
+            Format::Lines => return json::survey(path, None),
             Format::Csv { delimiter } => csv::header(path, delimiter)?,
             Format::Parquet => parquet::header(path)?,
         };
@@ -85,7 +87,12 @@ impl Table {
         if columns.is_empty() {
             return Err(Error::user(format!("{} has no columns", path.display())).hint("write or copy it again"));
         }
-        Ok(vec![Self { path: path.into(), columns, topic: None, format, rows: Some(rows) }])
+        Ok(vec![Self { path: path.into(), columns, topic: None, format, rows: Some(rows), lines: None }])
+    }
+
+    /// The table of lines in memory, of several topics the first; `name` is what errors call it.
+    pub(crate) fn of_lines(name: &Path, lines: Vec<u8>) -> Result<Self> {
+        json::survey(name, Some(lines.into())).map(|mut tables| tables.swap_remove(0))
     }
 
     /// Its rows, where they need no counting.
@@ -109,7 +116,7 @@ impl Table {
         let place = |wanted: &Wanted| (self.columns[wanted.column].place.clone(), wanted.repeats);
         let found = Found { places: wanted.iter().map(place).collect() };
         Ok(match self.format {
-            Format::Lines => Box::new(json::Rows::open(&self.path, self.topic.clone(), paths)?),
+            Format::Lines => Box::new(json::Rows::open(self, paths)?),
             Format::Csv { delimiter } => {
                 let rows = csv::Rows::open(&self.path, &found, delimiter, BATCH_ROWS)?;
                 Box::new(rows.map(move |chunk| picked(&chunk?, &paths)))

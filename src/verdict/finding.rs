@@ -42,6 +42,8 @@ pub(crate) struct Verdict {
     pub(crate) cleared: bool,
     /// Every required guardrail is shown to be no worse than its margin.
     pub(crate) safe: bool,
+    /// What success metrics have shown.
+    pub(crate) proofs: Vec<Evidence>,
     /// What is missing before the candidate can pass, for people.
     pub(crate) waits_for: Vec<String>,
     /// Error budget: what each kind of mistake may cost and how much evidence stands.

@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use haldane::error::{Error, Fault};
+use haldane::store::{Store, Table};
 use haldane::verdict::Decision;
 use serde_json::{Value, json};
+
+use crate::compaction::forget_columns;
 
 const PIPELINE: &str = "pipelines/flights.yaml";
 const FILES: [&str; 2] = ["pipelines/data/flights.predictions.parquet", "pipelines/data/flights.outcomes.parquet"];
@@ -134,4 +137,59 @@ fn every_way_of_tampering_with_a_log_is_named() {
         log.push(other);
     });
     assert!(doubled.contains("two different decisions 2"), "{doubled}");
+}
+
+/// A store with a replay of the flights log in it.
+fn stored() -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store").display().to_string();
+    let files = FILES.map(repository);
+    let replay = ["replay", "-c", &repository(PIPELINE), "--quiet", "--store", &store, &files[0], &files[1]];
+    haldane(&replay).1.unwrap();
+    (folder, store)
+}
+
+#[test]
+fn decisions_are_recomputed_from_the_panes_of_a_store() {
+    let (folder, store) = stored();
+    let explain = |id: &str| haldane(&["explain", id, "-c", &repository(PIPELINE), "--store", &store]);
+    for decision in [&LOG[0], rollback()] {
+        let (said, ended) = explain(&decision.id);
+        ended.unwrap_or_else(|error| panic!("{error}\n{said}"));
+        let matches =
+            "Recomputed from the stored panes\n  matches: the same decision, with the same evidence to the last bit";
+        assert!(said.contains(matches), "{said}");
+        let alike = said.lines().find_map(|line| line.strip_suffix(" stored numbers of its window come out alike"));
+        let (alike, all) = alike.unwrap().trim().split_once(" of ").unwrap();
+        assert!(alike == all && all.parse::<u32>().unwrap() > 50, "{alike} of {all}");
+    }
+    // Without the first days, what they said is not known.
+    haldane(&["store", "compact", &store, "--keep", "panes=3d"]).1.unwrap();
+    let (said, ended) = explain(&rollback().id);
+    let error = ended.unwrap_err();
+    assert!(error.fault() == Fault::User && error.to_string().contains("holds no panes"), "{error}\n{said}");
+    drop(folder);
+}
+
+#[test]
+fn panes_that_do_not_carry_everything_are_told() {
+    let (_folder, store) = stored();
+    let root = Path::new(&store);
+    let files = Store::open(&store).unwrap().files().unwrap();
+    let panes = files.iter().filter(|file| file.table == Table::Panes);
+    let (early, late): (Vec<_>, Vec<_>) = panes.partition(|file| file.to < rollback().time - 2 * 86_400_000_000);
+    let forget = |file| forget_columns(root, file, &["state"]);
+    early.into_iter().for_each(forget);
+    let explain = || haldane(&["explain", &rollback().id, "-c", &repository(PIPELINE), "--store", &store]);
+    let (said, ended) = explain();
+    let error = ended.unwrap_err();
+    assert_eq!(error.fault(), Fault::Candidate);
+    assert!(error.to_string().starts_with("the stored panes"), "{error}");
+    assert!(
+        said.contains("more panes are of another policy, or of a release that did not keep all of a pane"),
+        "{said}"
+    );
+    late.into_iter().for_each(forget);
+    let error = explain().1.unwrap_err();
+    assert!(error.fault() == Fault::User && error.to_string().contains("holds no panes"), "{error}");
 }

@@ -1,12 +1,25 @@
-//! A pipeline made from files replays these files.
+//! A pipeline made from files replays these files, and one made from topics reads them.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use haldane::config;
+use haldane::config::{self, KafkaConfig};
 use haldane::engine::{Effects, Engine};
 use haldane::init;
+use haldane::kafka::connection::Connection;
+use haldane::kafka::producer::Producer;
+use haldane::kafka::standalone;
+use haldane::kafka::watch::Deaf;
 use haldane::replay::{self, Options, Step};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::BaseRecord;
+use serde_json::json;
+
+use crate::broker::Broker;
+use crate::kafka::settings;
+use crate::store::haldane;
 
 /// What a replay of files through a made pipeline comes to.
 struct Replayed {
@@ -128,4 +141,110 @@ fn what_cannot_be_a_pipeline_is_a_clear_error() {
     assert!(error.advice().is_some_and(|hint| hint.contains("haldane report")));
     let error = init::draft(&[data("flights.outcomes.parquet")]).expect_err("only labels");
     assert!(error.to_string().contains("no predictions"), "{error}");
+}
+
+/// How events are put into records.
+#[derive(Clone, Copy)]
+enum Mode {
+    Plain,
+    Binary,
+    Structured,
+}
+
+/// Fills a topic with predictions whose id and time are told by the envelope, where there is one.
+fn fill(topic: &str, mode: Mode, n: i64) {
+    let connection = Connection::open(&KafkaConfig::plain(&Broker::shared().bootstrap, "init")).unwrap();
+    let producer = Producer::open(&connection).unwrap();
+    for at in 0..n {
+        let version = if at % 4 == 0 { "v2" } else { "v1" };
+        let mut event = json!({ "amount": at * 37 % 1000, "model_version": version, "score": 0.25, "latency_ms": 5 });
+        let (id, time) = (format!("p{at}"), instant(at));
+        let mut headers = OwnedHeaders::new();
+        let mut add = |key, value: &str| headers = headers.clone().insert(Header { key, value: Some(value) });
+        match mode {
+            Mode::Plain => {
+                event["prediction_id"] = json!(id);
+                event["ts"] = (EPOCH + at * 60).into();
+            }
+            Mode::Binary => {
+                let attributes = [("ce_specversion", "1.0"), ("ce_id", &id), ("ce_time", &time), ("ce_type", "asked")];
+                attributes.into_iter().for_each(|(key, value)| add(key, value));
+            }
+            Mode::Structured => {
+                add("content-type", "application/cloudevents+json");
+                event = json!({ "specversion": "1.0", "id": id, "time": time, "type": "asked", "data": event });
+            }
+        }
+        let body = event.to_string();
+        let partition = i32::try_from(at % 2).unwrap();
+        let record = BaseRecord::to(topic).partition(partition).key(id.as_bytes()).payload(body.as_bytes());
+        producer.send(record.headers(headers).timestamp((EPOCH + at * 60) * 1_000)).unwrap();
+    }
+    producer.settle().unwrap();
+}
+
+const EPOCH: i64 = 1_700_000_000;
+
+fn instant(at: i64) -> String {
+    let time = arrow::temporal_conversions::timestamp_s_to_datetime(EPOCH + at * 60).unwrap();
+    time.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn address(topic: &str) -> String {
+    format!("kafka://{}/{topic}", Broker::shared().bootstrap)
+}
+
+#[test]
+fn topics_in_every_envelope_become_a_pipeline_that_reads_them() {
+    let broker = Broker::shared();
+    for (mode, lines) in [
+        (Mode::Plain, ["id: prediction_id", "event_time: { path: ts, unit: s }"]),
+        (Mode::Binary, ["id: \"$ce.id\"", "event_time: \"$ce.time\""]),
+        (Mode::Structured, ["id: \"$ce.id\"", "event_time: \"$ce.time\""]),
+    ] {
+        let topic = broker.topic("init.predictions", 2);
+        fill(&topic, mode, 1_000);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("made.yaml");
+        let path = path.to_str().unwrap();
+        let said = haldane(&["init", &address(&topic), "--records", "500", "-o", path]).unwrap();
+        assert!(said.contains("500 rows of predictions") && said.contains(&format!("haldane run -c {path}")), "{said}");
+        let text = std::fs::read_to_string(path).unwrap();
+        let of_topic = format!("topic: {topic}\n");
+        let brokers = format!("kafka:\n  brokers: \"{}\"\n", broker.bootstrap);
+        for line in [&of_topic, &brokers, "version: model_version", "baseline: v2"].into_iter().chain(lines) {
+            assert!(text.contains(line), "`{line}` is not in\n{text}");
+        }
+        assert!(!text.contains("specversion:") || !matches!(mode, Mode::Plain), "{text}");
+        haldane(&["check", "-c", path]).unwrap();
+        let pipeline = config::load(Path::new(path)).unwrap();
+        let settings = KafkaConfig { topics: settings(broker).topics, ..pipeline.kafka.unwrap() };
+        let options = standalone::Options { until_end: true, ..standalone::Options::default() };
+        let summary = standalone::run(&pipeline.plan, &settings, options, &Deaf, &AtomicBool::new(false)).unwrap();
+        assert_eq!((summary.events, summary.rejects), (1_000, 0), "{text}");
+        assert!(summary.rows > 0);
+    }
+}
+
+#[test]
+fn topics_that_give_no_pipeline_are_clear_errors() {
+    let broker = Broker::shared();
+    let [empty, binary, avro] = ["init.empty", "init.binary", "init.avro"].map(|name| broker.topic(name, 1));
+    let connection = Connection::open(&KafkaConfig::plain(&broker.bootstrap, "init")).unwrap();
+    let producer = Producer::open(&connection).unwrap();
+    for payload in [b"\xfe\x01\x02".as_slice(), b"{\"a\":", b"[1]"] {
+        producer.send(BaseRecord::to(&binary).payload(payload)).unwrap();
+    }
+    producer.send(BaseRecord::to(&avro).payload(b"\0\0\0\0\x07abc".as_slice())).unwrap();
+    producer.settle().unwrap();
+    let refused = |address: &str| haldane(&["init", address]).unwrap_err().to_string();
+    assert_eq!(refused(&address(&empty)), format!("topic `{empty}` holds no records"));
+    assert_eq!(refused(&address("init.absent")), "topic `init.absent` does not exist");
+    let none = |n: u8, topic: &str| format!("none of {n} records of topic `{topic}` is a JSON object; the first is ");
+    assert_eq!(refused(&address(&binary)), none(3, &binary) + "binary");
+    assert_eq!(refused(&address(&avro)), none(1, &avro) + "binary, like Avro or Protobuf with a schema registry");
+    assert!(refused("kafka://127.0.0.1:1/p").starts_with("no answer from Kafka at 127.0.0.1:1 within 10 s"));
+    assert_eq!(refused("kafka://127.0.0.1:1"), "kafka://127.0.0.1:1 names no topic");
+    let mixed = haldane(&["init", "log.jsonl", &address(&empty)]).unwrap_err().to_string();
+    assert_eq!(mixed, "files and topics cannot be mixed");
 }

@@ -159,7 +159,7 @@ fn tls_towards_a_listener_without_it_is_one_error() {
 
 fn meta(needed_from: i64) -> CheckpointMeta {
     let plan = "0123456789abcdef".to_owned();
-    CheckpointMeta { plan, clock: Clock::default(), needed_from, emit_from: needed_from }
+    CheckpointMeta { plan, clock: Clock::default(), needed_from, emit_from: needed_from, tally: None }
 }
 
 #[test]

@@ -7,9 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use arrow::array::{AsArray as _, RecordBatch};
-use arrow::datatypes::UInt64Type;
-use haldane::batch::EventBatch;
 use haldane::config::KafkaConfig;
 use haldane::engine::{Effects, Engine};
 use haldane::error::{Error, Result};
@@ -17,13 +14,11 @@ use haldane::event::{Micros, SECOND, stable_hash};
 use haldane::kafka::clock::now;
 use haldane::kafka::connection::Connection;
 use haldane::kafka::producer::Producer;
-use haldane::kafka::reader::Portion;
 use haldane::kafka::standalone::{self, Options, Summary};
 use haldane::kafka::watch::{Deaf, Watch};
 use haldane::kafka::{cloud_event, judging, scanning, whole_topic};
 use haldane::plan::{Field, NumericField, Path, Plan, TimeFormat, WindowKind};
-use haldane::scan::Counts;
-use haldane::store::{Every, Read, Selection, Store, Table, Writer};
+use haldane::scan::Tally;
 use haldane::verdict::Decision;
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::producer::BaseRecord;
@@ -35,14 +30,14 @@ use crate::replay_laws::{Trace, assert_same};
 use crate::world::{self, Event, Rng};
 
 /// Kafka's record times are milliseconds; zero would mean "now".
-const EPOCH: Micros = 1_700_000_000 * SECOND;
+pub(crate) const EPOCH: Micros = 1_700_000_000 * SECOND;
 const TUMBLING: WindowKind = WindowKind::Sliding { size: 30 * SECOND, slide: 30 * SECOND };
 
 /// Many batches and many commits, so that a crash falls between them.
-const SMALL_STEPS: Options =
+pub(crate) const SMALL_STEPS: Options =
     Options { until_end: false, shards: 1, batch_records_max: 50, beat: Duration::from_millis(5) };
 
-fn log() -> Vec<Event> {
+pub(crate) fn log() -> Vec<Event> {
     let mut log = world::log(7, 1_500);
     for event in &mut log {
         event.time += EPOCH;
@@ -95,7 +90,7 @@ fn plan(topics: [&str; 2]) -> Plan {
 }
 
 /// What the engine says of the log when no Kafka is between.
-fn in_memory(log: &[Event], lanes: u32) -> Trace {
+pub(crate) fn in_memory(log: &[Event], lanes: u32) -> Trace {
     let mut log = log.to_vec();
     for event in &mut log {
         event.id = stable_hash(id(event).as_bytes());
@@ -111,14 +106,14 @@ fn in_memory(log: &[Event], lanes: u32) -> Trace {
 }
 
 /// A broker with the log on two topics, and everything needed to run over it.
-struct Stage {
-    settings: KafkaConfig,
-    topics: [String; 2],
-    plan: Arc<Plan>,
+pub(crate) struct Stage {
+    pub(crate) settings: KafkaConfig,
+    pub(crate) topics: [String; 2],
+    pub(crate) plan: Arc<Plan>,
 }
 
 impl Stage {
-    fn set(log: &[Event], partitions: u32) -> Self {
+    pub(crate) fn set(log: &[Event], partitions: u32) -> Self {
         let broker = Broker::shared();
         let count = i32::try_from(partitions).unwrap();
         let topics = [broker.topic("predictions", count), broker.topic("outcomes", count)];
@@ -138,11 +133,11 @@ impl Stage {
         stage
     }
 
-    fn producer(&self) -> Producer {
+    pub(crate) fn producer(&self) -> Producer {
         Producer::open(&Connection::open(&self.settings).unwrap()).unwrap()
     }
 
-    fn run(&self, shards: u32, watch: &dyn Watch) -> Result<Summary> {
+    pub(crate) fn run(&self, shards: u32, watch: &dyn Watch) -> Result<Summary> {
         let options = Options { until_end: true, shards, ..SMALL_STEPS };
         standalone::run(&self.plan, &self.settings, options, watch, &AtomicBool::new(false))
     }
@@ -161,10 +156,16 @@ impl Stage {
 
 /// Keeps what is published; fails, as a crash would, at the effects with the given numbers.
 #[derive(Default)]
-struct Recorder {
+pub(crate) struct Recorder {
     trace: Mutex<Trace>,
     published: AtomicUsize,
     crash_at: Vec<usize>,
+}
+
+impl Recorder {
+    pub(crate) fn crashing(crash_at: Vec<usize>) -> Self {
+        Self { crash_at, ..Self::default() }
+    }
 }
 
 impl Watch for Recorder {
@@ -177,7 +178,7 @@ impl Watch for Recorder {
     }
 }
 
-fn trace(recorder: Recorder) -> Trace {
+pub(crate) fn trace(recorder: Recorder) -> Trace {
     recorder.trace.into_inner().unwrap()
 }
 
@@ -279,105 +280,14 @@ fn refused_records_go_to_the_dead_letter_topic_with_reason_and_place() {
     assert!(letters.iter().all(|(_, _, headers)| !headers["haldane.detail"].is_empty()));
 }
 
-/// Keeps what is published in a store, too.
-struct Kept<'a> {
-    recorder: &'a Recorder,
-    writer: Mutex<Writer>,
-}
-
-impl Watch for Kept<'_> {
-    fn keeps_panes(&self) -> bool {
-        true
-    }
-
-    fn keep(&self, effects: &Effects) -> Result<()> {
-        let mut writer = self.writer.lock().unwrap();
-        writer.take(effects);
-        if writer.holds_records() { writer.flush() } else { Ok(()) }
-    }
-
-    fn counted_upto(&self, source: u16, lane: u32) -> i64 {
-        self.writer.lock().unwrap().counted_upto(source, lane)
-    }
-
-    fn took(&self, portion: &Portion, fresh: &EventBatch, counts: (Counts, Counts)) {
-        let Portion { source, lane, next_offset, ref rejects, .. } = *portion;
-        let mut writer = self.writer.lock().unwrap();
-        writer.refuse(source, lane, rejects);
-        writer.read(&Read { source, lane, batch: Some(fresh), counts, next_offset });
-    }
-
-    fn settle(&self, at_end: bool) -> Result<bool> {
-        let mut writer = self.writer.lock().unwrap();
-        if at_end || writer.is_due() {
-            writer.flush()?;
-        }
-        Ok(writer.is_clean())
-    }
-
-    fn published(&self, effects: &Effects) -> Result<()> {
-        self.recorder.published(effects)
-    }
-}
-
-#[test]
-fn a_store_holds_every_result_once_after_crashes() {
-    let log = log();
-    let expected = in_memory(&log, 1);
-    let stage = Stage::set(&log, 4);
-    let scratch = tempfile::tempdir().unwrap();
-    let url = scratch.path().to_str().unwrap();
-    let recorder = Recorder { crash_at: vec![4, 9, 15], ..Recorder::default() };
-    let run = || {
-        let every = Every { span: 60 * SECOND, ..Every::default() };
-        let writer = Mutex::new(Writer::open(url, &stage.plan, every).unwrap());
-        stage.run(2, &Kept { recorder: &recorder, writer })
-    };
-    assert_eq!((0..9).take_while(|_| run().is_err()).count(), 3);
-    let store = Store::open(url).unwrap();
-    let all = Selection::default();
-    let numbered = store.windows(&all).unwrap();
-    let mut kept = Trace::default();
-    let windows = store.final_windows(&all).unwrap();
-    kept.take(Effects { windows: windows.clone(), decisions: store.decisions(&all).unwrap(), ..Effects::default() });
-    assert_eq!(kept.windows.len(), windows.len(), "one last revision of each result");
-    assert_same(&without_revisions(&expected), &without_revisions(&kept), "in the store");
-    let revisions: std::collections::BTreeSet<String> =
-        numbered.iter().map(|row| format!("{} {:?}", row.revision, serde_json::to_string(row))).collect();
-    assert_eq!(revisions.len(), numbered.len(), "no row twice");
-    let batches = store.batches(Table::Quality, &all).unwrap();
-    let sum = |name: &str| batches.iter().map(|batch| sum_of(batch, name)).sum::<u64>();
-    assert_eq!((sum("rows"), sum("refused")), (log.len() as u64, 0), "no event is counted twice");
-    let mut engine = Engine::new(Arc::clone(&stage.plan), 4);
-    let streams = world::streams(&log, 4);
-    world::feed(&mut engine, &streams, &BTreeMap::new(), (100, &mut Rng::new(1)), |_, _| true);
-    let counted = |of: fn(&Counts) -> u64| engine.counts().values().map(of).sum::<u64>();
-    assert_eq!((sum("late"), sum("duplicates")), (counted(|lane| lane.late), counted(|lane| lane.duplicates)));
-    assert!(sum("duplicates") > 0, "the log repeats events");
-}
-
-fn sum_of(batch: &RecordBatch, name: &str) -> u64 {
-    let column = batch.column_by_name(name).unwrap().as_primitive::<UInt64Type>();
-    column.iter().flatten().sum()
-}
-
-/// How often a result was revised depends on where the process was killed; the last one does not.
-fn without_revisions(trace: &Trace) -> Trace {
-    let bare = |row: &String| {
-        let mut row: Value = serde_json::from_str(row).unwrap();
-        row["revision"] = 0.into();
-        row.to_string()
-    };
-    let windows = trace.windows.iter().map(|(key, row)| (key.clone(), bare(row))).collect();
-    Trace { windows, decisions: trace.decisions.clone() }
-}
-
 /// Wakes the test whenever something was published.
 #[derive(Default)]
-struct Bell {
-    recorder: Recorder,
+pub(crate) struct Bell {
+    pub(crate) recorder: Recorder,
     rung: Condvar,
     lock: Mutex<()>,
+    /// Up to where scans told what they had counted, by stream.
+    pub(crate) tallied: Mutex<BTreeMap<(u16, u32), i64>>,
 }
 
 impl Watch for Bell {
@@ -387,11 +297,20 @@ impl Watch for Bell {
         self.rung.notify_all();
         done
     }
+
+    fn tallied(&self, source: u16, lane: u32, tally: &Tally) {
+        self.tallied.lock().unwrap().insert((source, lane), tally.next_offset);
+        self.rung.notify_all();
+    }
 }
 
 impl Bell {
+    pub(crate) fn around(recorder: Recorder) -> Self {
+        Self { recorder, ..Self::default() }
+    }
+
     /// Waits until what was published satisfies `enough`, or a minute is over.
-    fn wait_for(&self, enough: impl Fn(&Trace) -> bool) {
+    pub(crate) fn wait_for(&self, enough: impl Fn(&Trace) -> bool) {
         let deadline = now() + Duration::from_mins(1);
         let mut guard = self.lock.lock().unwrap();
         while !enough(&self.recorder.trace.lock().unwrap()) && now() < deadline {
@@ -401,7 +320,7 @@ impl Bell {
 }
 
 /// The log, then one event per stream so much later that everything before it is complete.
-fn log_with_an_end(partitions: u32) -> Vec<Event> {
+pub(crate) fn log_with_an_end(partitions: u32) -> Vec<Event> {
     let mut log = log();
     let last = log.last().unwrap().clone();
     let at = EPOCH + 3_000 * SECOND;
@@ -416,7 +335,7 @@ fn log_with_an_end(partitions: u32) -> Vec<Event> {
 }
 
 /// Rows of windows before the last event of all, and decisions about them.
-fn before_the_end(trace: &Trace) -> Trace {
+pub(crate) fn before_the_end(trace: &Trace) -> Trace {
     let keep = |key: &str| {
         let row: Value = serde_json::from_str(key).unwrap();
         row["window_start"].as_i64().unwrap() < EPOCH + 2_900 * SECOND

@@ -4,12 +4,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use haldane::engine::Effects;
+use haldane::event::{Poison, Reject};
 use haldane::plan::Compat;
 use haldane::report::model::{Comparison, Figure, Outcome};
 use haldane::report::{self, Filter, Request};
+use haldane::store::{Every, Store, Table, Writer};
 use jsonschema::Validator;
 
 use crate::oracle::Reference;
+use crate::store::{haldane, replay_fraud};
 
 const DAY: i64 = 86_400_000_000;
 
@@ -312,4 +316,84 @@ fn the_command_writes_by_extension_and_fails_on_what_it_is_told_to() {
     assert_eq!(run("r.md", "drift"), Some(1));
     assert_eq!(run("r.md", "quality"), Some(1));
     assert_eq!(run("r.doc", "never"), Some(2));
+}
+
+/// What `haldane report` says as JSON, of a source and more words.
+fn told(words: &[&str]) -> Result<serde_json::Value, haldane::error::Error> {
+    let said = haldane(&[&["report", "--format", "json"], words].concat())?;
+    Ok(serde_json::from_str(&said).expect("JSON"))
+}
+
+#[test]
+fn a_store_tells_what_the_files_of_its_replay_do() {
+    let scratch = tempfile::tempdir().expect("a directory");
+    let [store, windows, decisions] =
+        ["store", "w.parquet", "d.jsonl"].map(|name| scratch.path().join(name).display().to_string());
+    replay_fraud(Path::new(&store), &["--windows", &windows, "--decisions", &decisions]);
+    let of_files = told(&["--windows", &windows, "--decisions", &decisions]).expect("a report");
+    let of_store = told(&["--store", &store]).expect("a report");
+    assert!(of_store["history"]["windows"].as_u64().expect("a count") > 10);
+    assert_eq!(of_store["verdict"], of_files["verdict"]);
+    for part in ["windows", "first", "last", "versions", "references", "decisions"] {
+        assert_eq!(of_store["history"][part], of_files["history"][part], "{part}");
+    }
+    // Where a metric has several conventions, a store and a file give another one first.
+    let series = |report: &serde_json::Value| report["history"]["series"].as_array().expect("series").clone();
+    let (ours, theirs) = (series(&of_store), series(&of_files));
+    assert!(ours.len() == theirs.len() && ours.iter().filter(|one| theirs.contains(one)).count() > ours.len() / 2);
+
+    let rollout = told(&["--store", &store, "--rollout", "fraud-canary", "--candidate", "2024.2"]).expect("a report");
+    let summary = |report: &serde_json::Value| report["history"]["rollouts"][0]["summary"].clone();
+    assert!(summary(&rollout).is_string() && summary(&rollout) == summary(&of_files), "{rollout}");
+    let first = of_files["history"]["decisions"][0]["time"].as_i64().expect("a time");
+    let day = |offset: i64| {
+        let time = arrow::temporal_conversions::timestamp_us_to_datetime(first + offset * DAY).expect("a time");
+        time.format("%Y-%m-%d").to_string()
+    };
+    let (from, until) = (day(0), day(1));
+    let ranged = told(&["--store", &store, "--from", &from, "--until", &until]).expect("a report");
+    let spans = |report: &serde_json::Value| report["history"]["windows"].as_u64().expect("a count");
+    assert!((1..spans(&of_files)).contains(&spans(&ranged)), "{ranged}");
+    let same = told(&["--windows", &windows, "--decisions", &decisions, "--from", &from, "--until", &until]);
+    assert_eq!(spans(&ranged), spans(&same.expect("a report")));
+
+    let refused = |words: &[&str]| told(words).expect_err("nothing to tell").to_string();
+    let empty = refused(&["--store", &store, "--from", "2031-01-01"]);
+    assert!(empty.starts_with("no window was judged and nothing was decided from 2031-01-01"), "{empty}");
+    assert!(refused(&["--store", &store, "--rollout", "other"]).starts_with("no decision is about other"));
+    let nowhere = scratch.path().join("nowhere").display().to_string();
+    assert!(refused(&["--store", &nowhere]).starts_with(&format!("there is no store at {nowhere}")));
+}
+
+#[test]
+fn a_store_without_some_tables_tells_the_rest_and_a_damaged_one_which_file() {
+    let scratch = tempfile::tempdir().expect("a directory");
+    let url = scratch.path().display().to_string();
+    let log = include_str!("../data/recorded/flights.decisions.jsonl").lines();
+    let decisions = log.map(|line| serde_json::from_str(line).expect("a decision")).collect();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/flights.yaml");
+    let plan = haldane::config::load(&path).expect("a pipeline").plan;
+    let write = |effects: &Effects| {
+        let mut writer = Writer::open(&url, &plan, Every::default()).expect("a store");
+        writer.refuse(0, 0, &[Reject { offset: 0, row: 0, reason: Poison::Empty, detail: String::new() }]);
+        writer.take(effects);
+        writer.flush().expect("a flush");
+    };
+    write(&Effects::default());
+    let error = told(&["--store", &url]).expect_err("only what was read is stored");
+    assert_eq!(error.to_string(), "no window was judged and nothing was decided");
+    write(&Effects { decisions, ..Effects::default() });
+    let report = told(&["--store", &url, "--candidate", "v2"]).expect("a report");
+    let summary = report["history"]["rollouts"][0]["summary"].as_str().expect("a summary").to_owned();
+    assert!(summary.starts_with("v2 was rolled back to v1"), "{summary}");
+    assert_eq!(report["history"]["windows"], 0);
+
+    let files = Store::open(&url).expect("a store").files().expect("files");
+    let file = files.iter().find(|file| file.table == Table::Decisions).expect("decisions");
+    std::fs::write(scratch.path().join(&file.path), b"PAR1 no more").expect("a file");
+    let error = told(&["--store", &url]).expect_err("a damaged file").to_string();
+    assert!(error.starts_with(&format!("{} of the store is damaged", file.path)), "{error}");
+    std::fs::remove_file(scratch.path().join(&file.path)).expect("a file");
+    let error = told(&["--store", &url]).expect_err("a missing file").to_string();
+    assert!(error.contains(&file.path), "{error}");
 }

@@ -90,6 +90,32 @@ fn latency_is_recomputed_from_panes_to_the_last_bit() {
 }
 
 #[test]
+fn labels_are_recomputed_from_panes_to_the_last_bit() {
+    for (metric, convention) in [
+        ("ece", "equal_width_10"),
+        ("brier", "exact_sum"),
+        ("log_loss", "clipped_1e-15"),
+        ("auc", "fine_bins"),
+        ("accuracy", "exact"),
+        ("calibration_in_the_large", "exact_sum"),
+    ] {
+        let both = rows(&format!(
+            "SELECT w.value, {metric}(p.labels) AS again FROM windows w JOIN panes p
+             ON p.version = w.version AND p.kind = 'labels' AND p.part = 'labels_in_time'
+                AND p.pane_start >= w.window_start AND p.pane_start < w.window_end
+             WHERE w.metric = '{metric}' AND w.convention = '{convention}' AND w.segment = '' AND w.revision = 0
+                AND w.status = 'ok' GROUP BY w.window_start, w.version, w.value"
+        ));
+        assert!(both.len() > 20, "{metric}: {}", both.len());
+        let differing =
+            both.iter().find(|row| row["value"].as_f64().map(f64::to_bits) != row["again"].as_f64().map(f64::to_bits));
+        assert_eq!(differing, None, "{metric}");
+    }
+    let error = ask("SELECT ece(model) FROM panes").unwrap_err().to_string();
+    assert!(error.contains("ece takes a score and a label, or the column `labels` of panes"), "{error}");
+}
+
+#[test]
 fn raw_events_give_numbers_within_the_certified_bounds() {
     let bounds = rows(
         "SELECT window_start::bigint AS at, window_end::bigint AS until, low, high FROM windows
@@ -354,6 +380,10 @@ for table in ["windows", "verdicts", "decisions", "panes"]:
     check(table)
 psi = "metric = 'psi' AND \"column\" = 'amount' AND segment = '' AND revision = 0"
 print("psi", duckdb.sql(f"SELECT sum(value) FROM read_parquet('{root}/windows/*/*/*.parquet') WHERE {psi}").fetchone()[0])
+window = f"SELECT window_start, window_end, version, value FROM read_parquet('{root}/windows/*/*/*.parquet') WHERE metric = 'ece' AND convention = 'equal_width_10' AND segment = '' AND revision = 0 AND status = 'ok' AND version <> '__all__' ORDER BY ALL LIMIT 1"
+bins = f"SELECT unnest(reliability.n) AS n, unnest(reliability.positive) AS y, unnest(reliability.score) AS s, generate_subscripts(reliability.n, 1) AS bin, w.value AS ece FROM read_parquet('{root}/panes/*/*/*.parquet') p JOIN ({window}) w ON p.version = w.version AND pane_start >= window_start AND pane_start < window_end WHERE part = 'labels_in_time'"
+again, ece = duckdb.sql(f"SELECT sum(abs(y - s)) / sum(n), max(ece) FROM (SELECT sum(n) AS n, sum(y) AS y, sum(s) AS s, max(ece) AS ece FROM ({bins}) GROUP BY bin)").fetchone()
+print("ece", abs(float(again) - ece) < 1e-12, ece > 0)
 print("bins", duckdb.sql(f"SELECT sum(list_sum(histogram.counts)) FROM read_parquet('{root}/panes/*/*/*.parquet') WHERE kind = 'numeric'").fetchone()[0])
 "#;
 
@@ -374,5 +404,6 @@ fn duckdb_and_polars_read_the_tables() {
     );
     let theirs: f64 = lines.next().unwrap().strip_prefix("psi ").unwrap().parse().unwrap();
     assert!((theirs - psi).abs() < 1e-9, "{theirs} and {psi}");
+    assert_eq!(lines.next(), Some("ece True True"), "calibration adds up from columns of panes");
     assert!(lines.next().unwrap().strip_prefix("bins ").unwrap().parse::<f64>().unwrap() > 0.0);
 }

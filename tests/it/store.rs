@@ -9,17 +9,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray as _, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
 use bytes::Bytes;
 use clap::Parser as _;
 use futures_util::stream::BoxStream;
 use haldane::engine::Engine;
 use haldane::error::Fault;
-use haldane::event::SECOND;
+use haldane::event::{Micros, SECOND};
 use haldane::judge::WindowRow;
 use haldane::plan::{Plan, WindowKind};
 use haldane::scan::Checkpoint;
-use haldane::store::{Every, Keep, Selection, Store, StoredFile, Table, Writer, compact, sizes};
+use haldane::store::{Every, Keep, Selection, Store, Table, Writer, compact_over, sizes};
 use haldane::verdict::Decision;
 use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
@@ -27,14 +28,14 @@ use object_store::{
     CopyOptions, Error as ObjectError, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as ObjectResult,
 };
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use crate::compaction::stretched;
 use crate::world::{self, Event, Rng};
 
 const TUMBLING: WindowKind = WindowKind::Sliding { size: 30 * SECOND, slide: 30 * SECOND };
 const OFTEN: Every = Every { span: 60 * SECOND, rows: 1_000_000 };
 
-fn everything() -> Selection {
+pub(crate) fn everything() -> Selection {
     Selection::default()
 }
 
@@ -190,6 +191,9 @@ impl ObjectStore for Failing {
     }
 }
 
+/// One run of files at a time, and nobody reads what was replaced.
+pub(crate) const PIECE: Keep = Keep { days: BTreeMap::new(), replaced_for: Duration::ZERO, bytes_max: 1 };
+
 /// Results, decisions and panes.
 type Said = (BTreeSet<String>, Vec<Decision>, BTreeSet<String>);
 
@@ -200,6 +204,10 @@ struct Durable {
     states: BTreeMap<(String, String), haldane::verdict::RolloutState>,
     checkpoints: BTreeMap<u32, Checkpoint>,
     commits: u64,
+    /// Whether the store is compacted after every commit, a piece at a time.
+    tidied: bool,
+    /// Writes of the last life.
+    puts: usize,
 }
 
 impl Durable {
@@ -207,7 +215,9 @@ impl Durable {
     fn live(&mut self, plan: &Arc<Plan>, log: &[Event], lanes: u32, crash: Option<(usize, bool)>) -> bool {
         let (fail_at, happens) = crash.unwrap_or((usize::MAX, true));
         let failing = Failing { inner: Arc::clone(&self.objects), puts: AtomicUsize::new(0), fail_at, happens };
-        let mut writer = Writer::over(Arc::new(failing), plan, OFTEN).unwrap();
+        let failing = Arc::new(failing);
+        let every = Every { span: 6 * plan.time.pane, ..OFTEN };
+        let mut writer = Writer::over(Arc::clone(&failing) as Arc<dyn ObjectStore>, plan, every).unwrap();
         let mut engine = Engine::new(Arc::clone(plan), lanes).keeping_panes(true);
         engine.restore_rollouts(self.states.values().cloned().collect());
         let mut from = BTreeMap::new();
@@ -235,10 +245,13 @@ impl Durable {
             if alive && writer.is_clean() {
                 self.checkpoints.extend((0..lanes).map(|lane| (lane, engine.checkpoint(lane))));
                 self.commits += 1;
+                alive = !self.tidied || compact_over(Arc::clone(&failing) as Arc<dyn ObjectStore>, &PIECE).is_ok();
             }
             alive
         });
-        alive && writer.flush().is_ok()
+        let ended = alive && writer.flush().is_ok();
+        self.puts = failing.puts.load(Ordering::Relaxed);
+        ended
     }
 
     fn store(&self) -> Store {
@@ -274,13 +287,20 @@ fn identity(row: &WindowRow) -> String {
 }
 
 /// Every pane's rows with their counts, as text; positions in the log depend on who read it.
-fn panes(store: &Store) -> BTreeSet<String> {
+pub(crate) fn panes(store: &Store) -> BTreeSet<String> {
+    panes_before(store, Micros::MAX)
+}
+
+/// The same, of panes that start before a time.
+pub(crate) fn panes_before(store: &Store, end: Micros) -> BTreeSet<String> {
     let mut all = Vec::new();
     for batch in store.batches(Table::Panes, &everything()).unwrap() {
+        let starts = batch["pane_start"].as_primitive::<TimestampMicrosecondType>().clone();
         let keep: Vec<usize> =
             (0..batch.num_columns()).filter(|&at| batch.schema().field(at).name() != "upto").collect();
         let batch: RecordBatch = batch.project(&keep).unwrap();
-        all.extend((0..batch.num_rows()).map(|row| format!("{:?}", batch.slice(row, 1))));
+        let rows = (0..batch.num_rows()).filter(|&row| starts.value(row) < end);
+        all.extend(rows.map(|row| format!("{:?}", batch.slice(row, 1))));
     }
     let unique: BTreeSet<String> = all.iter().cloned().collect();
     assert_eq!(unique.len(), all.len(), "no pane is stored twice");
@@ -354,136 +374,24 @@ fn a_second_writer_is_noticed() {
     assert!(problem.starts_with("another process writes to the store"), "{problem}");
 }
 
-/// A store on disk with a few days in it.
-fn days(root: &Path) -> Store {
-    let mut plan = world::plan(WindowKind::Sliding { size: 3600 * SECOND, slide: 3600 * SECOND });
-    plan.time.pane = 3600 * SECOND;
-    plan.time.jump_max = 400_000 * SECOND;
-    plan.time.revise_for = 7200 * SECOND;
-    let plan = Arc::new(plan);
-    let mut log = world::log(7, 1_000);
-    for event in &mut log {
-        // Ten minutes become four days.
-        (event.time, event.broker_time) = (event.time * 600, event.broker_time * 600);
-    }
-    let mut writer =
-        Writer::open(root.to_str().unwrap(), &plan, Every { span: 7200 * SECOND, rows: 1_000_000 }).unwrap();
-    let mut engine = Engine::new(Arc::clone(&plan), 1).keeping_panes(true);
-    let streams = world::streams(&log, 1);
-    world::feed(&mut engine, &streams, &BTreeMap::new(), (50, &mut Rng::new(1)), |_, effects| {
-        writer.keep(&effects).unwrap();
-        true
-    });
-    writer.flush().unwrap();
-    Store::open(root.to_str().unwrap()).unwrap()
-}
-
-fn count(files: &[StoredFile], table: Table) -> (usize, u64) {
-    let of_table: Vec<_> = files.iter().filter(|file| file.table == table).collect();
-    (of_table.len(), of_table.iter().map(|file| file.rows).sum())
-}
-
-fn files_on_disk(root: &Path) -> usize {
-    let mut n = 0;
-    for entry in std::fs::read_dir(root).unwrap() {
-        let path = entry.unwrap().path();
-        n += if path.is_dir() { files_on_disk(&path) } else { 1 };
-    }
-    n
-}
-
 #[test]
-fn compaction_leaves_a_file_a_closed_day_and_changes_no_row() {
-    let scratch = tempfile::tempdir().unwrap();
-    let url = scratch.path().to_str().unwrap();
-    let store = days(scratch.path());
-    let (before, rows, old_panes) = (store.files().unwrap(), store.windows(&everything()).unwrap(), panes(&store));
-    let n_days = before.iter().map(|file| &file.date).collect::<BTreeSet<_>>().len();
-    assert!(n_days >= 4 && count(&before, Table::Windows).0 > 2 * n_days, "{n_days} days");
-
-    let patient = Keep::default();
-    let done = compact(url, &patient).unwrap();
-    assert!(done.merged > done.written && done.deleted == 0, "readers may still be at the old files: {done:?}");
-    let after = store.files().unwrap();
-    let of_day = |file: &StoredFile| (file.table, file.date.clone(), file.model.clone());
-    let newest = after.iter().map(|file| file.date.clone()).max().unwrap();
-    let closed: Vec<_> = after.iter().filter(|file| file.date != newest).map(of_day).collect();
-    assert_eq!(closed.iter().collect::<BTreeSet<_>>().len(), closed.len(), "one file a closed day and model");
-    assert_eq!(store.windows(&everything()).unwrap(), rows);
-    assert_eq!(panes(&store), old_panes);
-    assert_eq!(
-        store.decisions(&everything()).unwrap(),
-        days(tempfile::tempdir().unwrap().path()).decisions(&everything()).unwrap()
-    );
-
-    let at_once = Keep { replaced_for: Duration::ZERO, ..Keep::default() };
-    assert!(compact(url, &at_once).unwrap().deleted > 0);
-    assert_eq!(files_on_disk(scratch.path()), after.len() + 1, "the files that count, and the checkpoint");
-    assert_eq!(store.windows(&everything()).unwrap(), rows);
-    assert_eq!(compact(url, &at_once).unwrap(), haldane::store::Compacted::default(), "there is nothing left to do");
-}
-
-#[test]
-fn a_writer_goes_on_over_a_compaction_and_retention_lets_old_days_go() {
-    let scratch = tempfile::tempdir().unwrap();
-    let url = scratch.path().to_str().unwrap();
-    let store = days(scratch.path());
-    let rows = store.windows(&everything()).unwrap();
-    let keep = Keep { days: BTreeMap::from([(Table::Panes, 1)]), ..Keep::default() };
-    assert!(compact(url, &keep).unwrap().expired > 0);
-    let left: BTreeSet<String> =
-        store.files().unwrap().into_iter().filter(|file| file.table == Table::Panes).map(|file| file.date).collect();
-    assert_eq!(left.len(), 1, "{left:?}");
-    assert_eq!(store.windows(&everything()).unwrap(), rows, "the other tables keep all");
-    // The same log again: the checkpoint remembers what is stored.
-    let again = days(scratch.path());
-    assert_eq!(again.windows(&everything()).unwrap(), rows);
-    assert_eq!(again.files().unwrap(), store.files().unwrap());
-}
-
-#[test]
-fn a_file_of_an_older_release_reads_as_null_where_it_lacks_a_column() {
-    let scratch = tempfile::tempdir().unwrap();
-    let url = scratch.path().to_str().unwrap();
-    let store = days(scratch.path());
-    let rows = store.windows(&everything()).unwrap();
-    let files = store.files().unwrap();
-    let old = files.iter().find(|file| file.table == Table::Windows).unwrap();
-    forget_columns(scratch.path(), old, &["p_value", "bins"]);
-    let read = store.windows(&everything()).unwrap();
-    let (lacking, whole): (Vec<_>, Vec<_>) = read.iter().zip(&rows).partition(|(read, row)| read != row);
-    assert!(!lacking.is_empty() && !whole.is_empty());
-    for (read, row) in lacking {
-        assert_eq!(*read, WindowRow { p_value: None, bins: 0, ..row.clone() });
-    }
-    let nulls = haldane(&["sql", "--store", url, "--format", "csv", "SELECT count(*) FROM windows WHERE bins IS NULL"]);
-    assert_eq!(nulls.unwrap(), format!("count(*)\n{}\n", old.rows));
-    compact(url, &Keep::default()).unwrap();
-    assert_eq!(store.windows(&everything()).unwrap(), read);
-}
-
-/// Rewrites a file without some columns, and its manifest with its new size.
-fn forget_columns(root: &Path, file: &StoredFile, columns: &[&str]) {
-    let path = root.join(&file.path);
-    let bytes = Bytes::from(std::fs::read(&path).unwrap());
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().with_batch_size(1 << 20).build().unwrap();
-    let batch = reader.map(|batch| batch.unwrap()).next().unwrap();
-    let keep: Vec<usize> =
-        (0..batch.num_columns()).filter(|&at| !columns.contains(&batch.schema().field(at).name().as_str())).collect();
-    let batch = batch.project(&keep).unwrap();
-    let mut writer = parquet::arrow::ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
-    let bytes = writer.into_inner().unwrap();
-    std::fs::write(&path, &bytes).unwrap();
-    for entry in std::fs::read_dir(root.join("_manifests")).unwrap() {
-        let path = entry.unwrap().path();
-        let text = std::fs::read_to_string(&path).unwrap();
-        let mut manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
-        for one in manifest["files"].as_array_mut().unwrap() {
-            if one["path"] == file.path {
-                one["bytes"] = bytes.len().into();
-            }
+fn rows_are_neither_lost_nor_doubled_when_the_store_is_compacted_meanwhile() {
+    let (plan, log) = stretched(300);
+    let mut plain = Durable::default();
+    assert!(plain.live(&plan, &log, 1, None));
+    let expected = plain.said();
+    let mut whole = Durable { tidied: true, ..Durable::default() };
+    assert!(whole.live(&plan, &log, 1, None));
+    same(&expected, &whole.said(), "compacted meanwhile");
+    let n_files = |durable: &Durable| durable.store().files().unwrap().len();
+    assert!(n_files(&whole) < n_files(&plain), "{} files, {} without", n_files(&whole), n_files(&plain));
+    for fail_at in (1..whole.puts).step_by(whole.puts / 16) {
+        for happens in [false, true] {
+            let mut durable = Durable { tidied: true, ..Durable::default() };
+            assert!(!durable.live(&plan, &log, 1, Some((fail_at, happens))), "writes are counted alike");
+            durable.live(&plan, &log, 1, Some((fail_at / 2, !happens)));
+            assert!(durable.live(&plan, &log, 1, None));
+            same(&expected, &durable.said(), &format!("killed at write {fail_at} of {}, done {happens}", whole.puts));
         }
-        std::fs::write(&path, manifest.to_string()).unwrap();
     }
 }

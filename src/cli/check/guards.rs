@@ -5,7 +5,7 @@ use crate::cli::power::forecast::{Forecast, Odds, forecast};
 use crate::cli::power::{assumed_design_effect, load, percent};
 use crate::event::Micros;
 use crate::output::count;
-use crate::plan::{GuardPlan, Plan, QualityPlan, Role, SloPlan, SourcePlan, Task, WindowKind};
+use crate::plan::{Achievement, GuardPlan, Plan, QualityPlan, Role, SloPlan, SourcePlan, Success, Task, WindowKind};
 use crate::verdict::power::{Regression, Rehearsal};
 
 use super::span;
@@ -29,6 +29,7 @@ pub(super) fn guards(plan: &Plan) -> Vec<String> {
             percent(guard.beta)
         ));
     }
+    lines.extend(guard.success.iter().map(|success| success_in_words(*success, version)));
     lines.push(format!(
         "contain to {} % when anything else that can be tested has changed: {}",
         guard.contain_to_pct,
@@ -64,6 +65,18 @@ fn margins(plan: &Plan, guard: &GuardPlan) -> Vec<String> {
         margins.push(format!("its {} is larger by more than {on_top}, once labels are in", loss(quality)));
     }
     margins
+}
+
+fn success_in_words(success: Success, version: &str) -> String {
+    let shown = match (success.achievement, success.margin) {
+        (Achievement::BaseRate, None) => format!("have more positive outcomes than {version}"),
+        (Achievement::BaseRate, Some(margin)) => format!("have at least 1/{margin} of {version}'s positive outcomes"),
+        (Achievement::Accuracy, None) => format!("give fewer wrong answers than {version}"),
+        (Achievement::Accuracy, Some(margin)) => {
+            format!("give at most {margin} times as many wrong answers as {version}")
+        }
+    };
+    format!("let pass only when it is shown to {shown}, too")
 }
 
 fn loss(quality: &QualityPlan) -> &'static str {

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::tidying::Tidying;
 use crate::batch::EventBatch;
 use crate::config::{Pipeline, Role, StoreConfig};
 use crate::engine::Effects;
@@ -10,7 +11,7 @@ use crate::error::Result;
 use crate::kafka::clock::now;
 use crate::kafka::reader::Portion;
 use crate::query::{Desk, Limits, Session};
-use crate::scan::Counts;
+use crate::scan::{Counts, Tally};
 use crate::serve::Shared;
 use crate::store::{Every, Read, Store, Writer};
 
@@ -21,20 +22,22 @@ pub(super) struct Keeping {
     /// When the rows that wait have waited long enough by the clock.
     due: Mutex<Option<Instant>>,
     every: Duration,
+    /// Ends with the store.
+    _tidying: Option<Tidying>,
 }
 
 impl Keeping {
     /// The store of a pipeline that has one, for the roles that judge; queries over it are answered from now on.
     pub(super) fn open(pipeline: &Pipeline, role: Role, shared: &Shared) -> Result<Option<Self>> {
-        let Some(StoreConfig { url, flush_every, .. }) = pipeline.store.as_ref().filter(|_| role != Role::Scan) else {
-            return Ok(None);
-        };
+        let Some(store) = pipeline.store.as_ref().filter(|_| role != Role::Scan) else { return Ok(None) };
+        let StoreConfig { url, flush_every, compact, .. } = store;
         let every = Every { span: *flush_every, ..Every::default() };
         let writer = Mutex::new(Writer::open(url, &pipeline.plan, every)?);
         shared.answer_queries(Desk::open(Session::new(Limits::default())?.with_store(Store::reach(url)?))?);
         tracing::info!(url, "results are kept");
         let every = Duration::from_micros(u64::try_from(*flush_every).unwrap_or_default());
-        Ok(Some(Self { writer, due: Mutex::new(None), every }))
+        let tidying = compact.then(|| Tidying::start(store)).transpose()?;
+        Ok(Some(Self { writer, due: Mutex::new(None), every, _tidying: tidying }))
     }
 
     /// Takes effects, and writes what a restart would not say again.
@@ -58,6 +61,11 @@ impl Keeping {
         let mut writer = lock(&self.writer);
         writer.refuse(source, lane, rejects);
         writer.read(&Read { source, lane, batch: Some(fresh), counts, next_offset });
+    }
+
+    /// Takes what a scan that runs apart has counted.
+    pub(super) fn tallied(&self, source: u16, lane: u32, tally: &Tally) {
+        lock(&self.writer).tally(source, lane, tally);
     }
 
     /// Whether all is written; what has waited for long enough is written now.

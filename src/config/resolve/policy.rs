@@ -43,12 +43,12 @@ pub(crate) fn policy(document: &Document, scope: Scope<'_>, problems: &mut Probl
     }
     let authority = Authority::from(rollout.map(|rollout| rollout.authority).unwrap_or_default()).name().to_owned();
     let stages = rollout.map_or_else(RolloutPlan::default, |rollout| rollout.stages(problems));
-    let guards = guards(document, problems);
+    let guards = guards(document, scope, problems);
     PolicyPlan { rollout: name, baseline_version, authority, rules, guards, stages }
 }
 
 /// What guards a rollout: the default, unless the file says otherwise.
-fn guards(document: &Document, problems: &mut Problems) -> Option<GuardPlan> {
+fn guards(document: &Document, scope: Scope<'_>, problems: &mut Problems) -> Option<GuardPlan> {
     match (&document.guards, &document.rollout) {
         (None, rollout) => rollout.as_ref().map(|_| GuardPlan::default()),
         (Some(At { value: OrOff::Off, .. }), _) => None,
@@ -56,6 +56,8 @@ fn guards(document: &Document, problems: &mut Problems) -> Option<GuardPlan> {
             if rollout.is_none() {
                 without_rollout(*spot, problems);
             }
+            let spec = |metric: &str| scope.specs.iter().find(|spec| spec.name == metric);
+            section.check_success(|metric| scope.readable.lack(spec(metric)?), problems);
             Some(section.resolve(problems))
         }
     }

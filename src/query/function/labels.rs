@@ -1,4 +1,5 @@
-//! `ece(score, label)`, `auc(score, label)` and their like: metrics of labelled predictions, as aggregates over raw rows.
+//! `ece(score, label)`, `auc(score, label)` and their like: metrics of labelled predictions, as aggregates over raw rows, or
+//! with one argument over the `labels` column of panes.
 //!
 //! Of two classes the score is the probability of the positive one, and the answer is positive from 0.5 on; of a quantity it
 //! is the prediction. Rows without a score or a label are passed over.
@@ -10,10 +11,11 @@ use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Signature, TypeSignature, Volatility};
 
-use super::{Aggregate, STATE, number, unfit};
+use super::{Aggregate, STATE, number, unfit, wrong};
 use crate::baseline::cut;
+use crate::kernel::bin::Edges;
 use crate::metric::{self, Context, Metric, Reads, Side};
 use crate::plan::{QualityPlan, Task};
 use crate::summary::Quality;
@@ -28,7 +30,8 @@ const THRESHOLD: f64 = 0.5;
 
 /// The function of a metric.
 pub(super) fn function(metric: &'static dyn Metric) -> Aggregate {
-    Aggregate::from(Labels { name: metric.spec().name, signature: Signature::any(2, Volatility::Immutable) })
+    let signature = Signature::one_of(vec![TypeSignature::Any(2), TypeSignature::Any(1)], Volatility::Immutable);
+    Aggregate::from(Labels { name: metric.spec().name, signature })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -46,8 +49,12 @@ impl AggregateUDFImpl for Labels {
         &self.signature
     }
 
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Float64)
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        if arguments.len() == 2 || arguments[0] == STATE {
+            return Ok(DataType::Float64);
+        }
+        let name = self.name;
+        Err(wrong(format!("{name} takes a score and a label, or the column `labels` of panes: {name}(labels)")))
     }
 
     fn accumulator(&self, _: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
@@ -83,8 +90,24 @@ struct Judging {
     quality: Quality,
 }
 
+impl Judging {
+    /// Adds labels that were counted under the same plan.
+    fn add(&mut self, other: &Quality) -> Result<()> {
+        let bins = |quality: &Quality| (quality.fine.len(), quality.width.iter().map(Vec::len).collect::<Vec<_>>());
+        if bins(&self.quality) != bins(other) {
+            let name = self.metric.spec().name;
+            return Err(unfit(format!("{name}(labels): scores were cut differently; group by days of one policy")));
+        }
+        self.quality.merge(other);
+        Ok(())
+    }
+}
+
 impl Accumulator for Judging {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        if values.len() == 1 {
+            return self.merge_batch(values);
+        }
         let numbers = |column: &ArrayRef| arrow::compute::cast(column, &DataType::Float64);
         let (scores, labels) = (numbers(&values[0])?, numbers(&values[1])?);
         let (scores, labels) = (scores.as_primitive::<Float64Type>(), labels.as_primitive::<Float64Type>());
@@ -102,13 +125,24 @@ impl Accumulator for Judging {
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
         for bytes in states[0].as_binary::<i32>().iter().flatten() {
-            let other = postcard::from_bytes(bytes).map_err(|error| unfit(error.to_string()))?;
-            self.quality.merge(&other);
+            let other: Quality = postcard::from_bytes(bytes).map_err(|error| unfit(error.to_string()))?;
+            if self.quality.n == 0 {
+                self.quality = other;
+            } else if other.n > 0 {
+                self.add(&other)?;
+            }
         }
         Ok(())
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
+        let n_edges = self.quality.fine.len().saturating_sub(1);
+        if n_edges != self.plan.score_edges.as_slice().len() {
+            // Where a plan's own bins lie is said in its table of columns; no number here depends on it.
+            #[expect(clippy::cast_precision_loss, reason = "thousands of bins")]
+            let edges = (0..n_edges).map(|edge| edge as f64).collect();
+            self.plan.score_edges = Edges::new(edges).map_err(|error| unfit(error.to_string()))?;
+        }
         let (compat, quality) = (&[], Some(&self.plan));
         let context = Context { cut: None, known: &[], window: 1, bins: 10, compat, quality };
         Ok(ScalarValue::Float64(number(&self.metric.read(Side::Quality(&self.quality), None, &context))))

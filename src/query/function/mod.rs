@@ -4,7 +4,7 @@
 //!   `hist_merge`, or plain lists of counts.
 //! - `drift_psi(value, is_current)` and every other comparison, an aggregate over raw rows: those where the second argument is
 //!   true are held against the others, which are cut as a reference is.
-//! - `ece(score, label)` and every other metric of labelled predictions, an aggregate over raw rows.
+//! - `ece(score, label)` and every other metric of labelled predictions, an aggregate over raw rows; `ece(labels)` over panes.
 //! - `hist_merge(histogram)`, an aggregate; `latency_quantile(latency, q)`.
 
 mod compare;
@@ -42,7 +42,7 @@ pub fn names() -> [(&'static str, Vec<String>); 3] {
     [
         ("over two histograms (current, baseline)", of(compared().collect(), "")),
         ("aggregates over rows (value, is_current)", of(drifting().collect(), "drift_")),
-        ("aggregates over rows (score, label)", of(labelled().collect(), "")),
+        ("aggregates over rows (score, label), or (labels) of panes", of(labelled().collect(), "")),
     ]
 }
 

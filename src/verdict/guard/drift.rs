@@ -12,6 +12,8 @@
 //! * the candidate moved, the baseline version did not, *and* the two differ in the same windows: the *model*, or the way to
 //!   it. It is contained. All three must hold, so this errs no more often than any one of them.
 //!
+//! With segments, `segments` watches those with the most traffic by the same tests, and has half of the budget.
+//!
 //! Missing values and NaN make a cell of their own. Nobody counts how much alike one entity's features are, so the configured
 //! design effect widens every test. **State**: three detectors per column and reference, twelve numbers each.
 //! **Cost**: one pass over the fine bins of three histograms per column and window.
@@ -37,25 +39,27 @@ use crate::verdict::judged::Judged;
 const SOURCE: &str = "drift";
 const SCORE_DRIFT: &str = "SCORE_DRIFT";
 /// Evidence below this power of `A` is no longer evidence: detectors must fall that low before a restriction is lifted.
-const CLEAR: f64 = 0.5;
+pub(crate) const CLEAR: f64 = 0.5;
 /// Columns that are named at most.
-const NAMED_MAX: usize = 5;
+pub(crate) const NAMED_MAX: usize = 5;
 /// Cells of a categorical column without a reference.
 const SLOTS: u64 = 16;
 
 /// What is watched.
 #[derive(Debug, Clone)]
 pub(crate) struct Drift {
-    columns: Arc<[Column]>,
-    references: Arc<[Baseline]>,
-    guard: GuardPlan,
+    pub(crate) columns: Arc<[Column]>,
+    pub(crate) references: Arc<[Baseline]>,
+    pub(crate) guard: GuardPlan,
+    /// Places for segments; none without segments.
+    pub(crate) places: u32,
 }
 
 /// One column.
 #[derive(Debug, Clone)]
-struct Column {
-    name: String,
-    code: &'static str,
+pub(crate) struct Column {
+    pub(crate) name: String,
+    pub(crate) code: &'static str,
     place: Place,
 }
 
@@ -84,15 +88,24 @@ struct Against {
 
 /// One detector, and what it saw last.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-struct Watch {
-    monitor: Monitor,
-    psi: f64,
+pub(crate) struct Watch {
+    pub(crate) monitor: Monitor,
+    pub(crate) psi: f64,
     /// Events of the version and the reference.
-    n: (u64, u64),
+    pub(crate) n: (u64, u64),
+}
+
+/// One column of two sides in one window.
+pub(crate) struct Compared {
+    /// Of each test.
+    pub(crate) ps: Vec<f64>,
+    /// The debiased index.
+    pub(crate) psi: f64,
+    pub(crate) n: (u64, u64),
 }
 
 impl Watch {
-    fn log_r(&self) -> f64 {
+    pub(crate) fn log_r(&self) -> f64 {
         self.monitor.log_r()
     }
 }
@@ -131,6 +144,7 @@ impl Drift {
             columns: numeric.chain(categorical).collect(),
             references: reference.chain(days_ago).collect(),
             guard: guard.clone(),
+            places: if plan.segments.is_empty() { 0 } else { guard.segments_max },
         }
     }
 
@@ -155,31 +169,41 @@ impl Drift {
     fn look(&self, watches: &mut Vec<Watch>, current: &Traffic, reference: &Traffic) {
         watches.resize_with(self.columns.len(), Watch::default);
         for (watch, column) in watches.iter_mut().zip(self.columns.iter()) {
-            let ks = column.ks_p(current, reference, &self.guard);
-            let (cells, reference) = (column.cells(current), column.cells(reference));
-            let (n, m): (u64, u64) = (cells.iter().sum(), reference.iter().sum());
-            if n < self.guard.n_min || m < self.guard.n_min {
-                continue;
-            }
-            let k = u32::try_from(cells.len()).unwrap_or(u32::MAX);
-            let tau = tolerance_for(self.guard.drift, k, m);
-            if let Some(test) = PsiTest::of(&reference, &cells, tau, self.guard.design_effect) {
-                let ps: Vec<f64> = std::iter::once(test.p()).chain(ks).collect();
+            if let Some(Compared { ps, psi, n }) = self.compare(column, current, reference) {
                 watch.monitor.update_with(&ps, self.alarm());
-                (watch.psi, watch.n) = (test.debiased(), (n, m));
+                (watch.psi, watch.n) = (psi, n);
             }
         }
     }
 
+    /// Compares a column; nothing where there is too little of it.
+    pub(crate) fn compare(&self, column: &Column, current: &Traffic, reference: &Traffic) -> Option<Compared> {
+        let ks = column.ks_p(current, reference, &self.guard);
+        let (cells, reference) = (column.cells(current), column.cells(reference));
+        let (n, m): (u64, u64) = (cells.iter().sum(), reference.iter().sum());
+        if n < self.guard.n_min || m < self.guard.n_min {
+            return None;
+        }
+        let k = u32::try_from(cells.len()).unwrap_or(u32::MAX);
+        let tau = tolerance_for(self.guard.drift, k, m);
+        let test = PsiTest::of(&reference, &cells, tau, self.guard.design_effect)?;
+        Some(Compared { ps: std::iter::once(test.p()).chain(ks).collect(), psi: test.debiased(), n: (n, m) })
+    }
+
+    /// Mean windows between false findings about all traffic, and about segments.
+    pub(crate) fn patience(&self) -> f64 {
+        self.guard.patience() * if self.places > 0 { 2.0 } else { 1.0 }
+    }
+
     /// One column alone must reach this many times the patience.
     fn alarm(&self) -> Alarm {
-        let patience = self.guard.patience() * float(self.columns.len().max(1));
+        let patience = self.patience() * float(self.columns.len().max(1));
         Alarm { patience, windows_min: self.guard.windows_min }
     }
 
     /// Adds what drift of a candidate calls for.
     pub(crate) fn rule(&self, drifted: &Drifted, scene: Scene<'_, '_>, verdict: &mut Verdict) {
-        let (patience, bound) = (self.guard.patience(), CLEAR * libm::log(self.guard.patience()));
+        let (patience, bound) = (self.patience(), CLEAR * libm::log(self.patience()));
         let concurrent = self.listed(&drifted.concurrent);
         let mut most: f64 = 0.0;
         for (against, reference) in drifted.references.iter().zip(self.references.iter()) {
@@ -203,7 +227,8 @@ impl Drift {
                 self.find(Action::Contain, &named, &against.version, (reference, text), scene, verdict);
             }
         }
-        verdict.account("drift", self.guard.alpha, most, libm::exp(self.alarm().threshold()));
+        let alpha = self.guard.alpha * self.guard.patience() / self.patience();
+        verdict.account("drift", alpha, most, libm::exp(self.alarm().threshold()));
     }
 
     /// Adds what drift of the version that serves the world calls for.
@@ -219,7 +244,7 @@ impl Drift {
     /// The columns that have drifted (e-d-BH with equal weights), those with the most evidence first.
     fn listed(&self, watches: &[Watch]) -> Vec<usize> {
         let log_r: Vec<f64> = watches.iter().map(Watch::log_r).collect();
-        let mut listed = e_d_bh(&log_r, &vec![1.0; log_r.len()], self.guard.patience());
+        let mut listed = e_d_bh(&log_r, &vec![1.0; log_r.len()], self.patience());
         listed.sort_by(|&a, &b| log_r[b].total_cmp(&log_r[a]));
         listed
     }
@@ -244,7 +269,7 @@ impl Drift {
                 estimate: one.psi,
                 bound: self.guard.drift,
                 e_value: Some(e_value(one.log_r())),
-                alpha: Some(1.0 / self.guard.patience()),
+                alpha: Some(1.0 / self.patience()),
                 margin: Some(self.guard.drift),
                 n_candidate: one.n.0,
                 n_baseline: one.n.1,
@@ -296,7 +321,7 @@ impl Column {
 }
 
 /// The traffic that a reference means for a view.
-fn find<'a>(reference: &Baseline, key: &ViewKey, judged: &Judged<'a>) -> Option<&'a Traffic> {
+pub(crate) fn find<'a>(reference: &Baseline, key: &ViewKey, judged: &Judged<'a>) -> Option<&'a Traffic> {
     match reference {
         Baseline::Reference => judged.baselines.reference?.get(&key.segment),
         _ => (judged.baselines.earlier)(reference)?.get(key),
@@ -304,7 +329,7 @@ fn find<'a>(reference: &Baseline, key: &ViewKey, judged: &Judged<'a>) -> Option<
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
@@ -312,18 +337,23 @@ mod tests {
     use crate::summary::Category;
     use crate::verdict::guard::tests::{key, with_reference};
 
-    const USUAL: [u64; 4] = [400, 300, 200, 100];
-    const OTHER: [u64; 4] = [100, 200, 300, 400];
+    pub(crate) const USUAL: [u64; 4] = [400, 300, 200, 100];
+    pub(crate) const OTHER: [u64; 4] = [100, 200, 300, 400];
 
-    fn traffic(known: [u64; 4]) -> Traffic {
+    pub(crate) fn traffic(known: [u64; 4]) -> Traffic {
         let category = Category { known: known.to_vec(), ..Category::new(4) };
         Traffic { categorical: vec![category], ..Traffic::new(&Columns::default()) }
     }
 
     fn drift() -> Drift {
+        drift_over(0)
+    }
+
+    /// With places for so many segments.
+    pub(crate) fn drift_over(places: u32) -> Drift {
         let column = Column { name: "carrier".to_owned(), code: "FEATURE_DRIFT", place: Place::Categorical(0) };
         let guard = GuardPlan { design_effect: 1.0, ..GuardPlan::default() };
-        Drift { columns: [column].into(), references: [Baseline::Reference].into(), guard }
+        Drift { columns: [column].into(), references: [Baseline::Reference].into(), guard, places }
     }
 
     /// What is said of a version after so many windows, held against the baseline version or, without one, as the world.

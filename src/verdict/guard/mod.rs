@@ -10,8 +10,11 @@ mod label_gate;
 mod number;
 mod rails;
 mod scene;
+mod segments;
 mod share;
 mod slo;
+mod starved;
+mod success;
 #[cfg(test)]
 mod tests;
 
@@ -25,8 +28,11 @@ use self::rails::noise::History;
 use self::rails::rail::Rail;
 use self::rails::watch::{Both, Rails, Watched};
 use self::scene::Scene;
+use self::segments::Locals;
 use self::share::Share;
 use self::slo::{Kept, Limit, limits};
+use self::starved::Starved;
+use self::success::Proof;
 use crate::metric::view::ViewKey;
 use crate::plan::{Action, GuardPlan, Plan};
 use crate::summary::{Quality, Traffic};
@@ -66,9 +72,15 @@ pub struct Memory {
     rails: Watched,
     limits: Vec<Kept>,
     share: Share,
+    #[serde(default)]
+    starved: Starved,
     gate: Gate,
     drift: Drifted,
+    #[serde(default)]
+    segments: Locals,
     calibration: Calibration,
+    #[serde(default)]
+    success: Vec<Proof>,
     /// Of the baseline version: how its latency wandered before the candidate came.
     history: History,
     /// Of the newest traffic.
@@ -150,8 +162,11 @@ impl Guards {
             .zip(&self.limits)
             .for_each(|(kept, &limit)| kept.update(limit, pair, self.guard.planned, effect));
         memory.share.update(both, scene);
+        let declared = (scene.judged.exposure)(scene.model, scene.version).declared_pct;
+        memory.starved.update(pair, &self.guard, declared);
         let (version, baseline) = (pair.candidate, Some((both.baseline, pair.baseline)));
         self.drift.update(&mut memory.drift, Versions { key: both.candidate, version, baseline }, scene.judged);
+        self.drift.update_segments(&mut memory.segments, memory.rails.segments(), both, scene.judged);
     }
 
     fn labels(&self, memory: &mut Memory, both: &Both<'_, Quality>, scene: Scene<'_, '_>) {
@@ -161,11 +176,13 @@ impl Guards {
         self.rails.labels(&mut memory.rails, both);
         let effect = memory.rails.alike.effects(&self.guard)(Rail::Loss);
         memory.calibration.update(pair, effect, self.guard.alpha);
+        success::update(&mut memory.success, &self.guard, pair, effect);
     }
 
     fn rule(&self, memory: &mut Memory, scene: Scene<'_, '_>) -> Verdict {
         let mut verdict = Verdict { validity: memory.validity, cleared: true, ..Verdict::default() };
         self.rails.rule(&mut memory.rails, scene, &mut verdict);
+        success::rule(&memory.success, scene, &mut verdict);
         let change = self.detector.finding(&mut memory.change, scene.judged, &self.baseline_version);
         verdict.findings.extend(change);
         let suspects = self.detector.suspects(&memory.change);
@@ -175,9 +192,12 @@ impl Guards {
             kept.rule(limit, scene, &mut verdict);
         }
         self.drift.rule(&memory.drift, scene, &mut verdict);
+        self.drift.rule_segments(&memory.segments, scene, &mut verdict);
+        self.drift.locate(&memory.segments, &mut verdict);
         memory.calibration.rule(scene, &mut verdict);
         memory.gate.rule(scene, &mut verdict);
         memory.share.rule(scene, &mut verdict);
+        memory.starved.rule(scene, &mut verdict);
         verdict.safe &= !verdict.suspicious && !verdict.findings.iter().any(|finding| finding.action >= Action::Hold);
         verdict
     }

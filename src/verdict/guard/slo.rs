@@ -80,7 +80,10 @@ impl Limit {
                 let usable = traffic.numeric[column].n().min(answered);
                 Arm { n: answered, x: count(answered - usable) }
             }
-            What::Slow(ms) => Arm { n: traffic.latency.n(), x: count(traffic.latency.n_above_ms(ms)) },
+            What::Slow(ms) => {
+                let (slower, n) = traffic.slower_than(ms);
+                Arm { n, x: count(slower) }
+            }
         }
     }
 

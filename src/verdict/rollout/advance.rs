@@ -41,7 +41,7 @@ fn observe(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan) -> Optio
         return None;
     }
     if may_rise(state, heard) && state.counts.at_step >= plan.dwell_at(state.step) {
-        return Some(permit(state, plan));
+        return Some(permit(state, heard, plan));
     }
     let (n, overdue) = (state.counts.at_step, state.counts.at_step >= plan.ask_windows);
     if !overdue || state.frozen() {
@@ -56,11 +56,13 @@ fn may_rise(state: &RolloutState, heard: &Heard) -> bool {
 }
 
 /// The permission to go to the next step, or as far as a cap in force leads.
-fn permit(state: &RolloutState, plan: &RolloutPlan) -> Draft {
+fn permit(state: &RolloutState, heard: &Heard, plan: &RolloutPlan) -> Draft {
     let step = plan.cap_at(state.step + 1);
     let cap = state.cap_pct.map_or(step, |cap| plan.above(cap).min(step));
-    let text = format!("no worse than its margins in {} windows at this step", state.counts.at_step);
-    Draft::new(state, Signal::PromoteOk, "NON_INFERIOR", text).capped(cap)
+    let successes = if heard.proofs.is_empty() { "" } else { ", and every success metric is shown" };
+    let text = format!("no worse than its margins in {} windows at this step{successes}", state.counts.at_step);
+    let draft = Draft::new(state, Signal::PromoteOk, "NON_INFERIOR", text).capped(cap);
+    Draft { evidence: heard.proofs.clone(), ..draft }
 }
 
 /// A permission is used, renewed, or lapses.
@@ -75,7 +77,7 @@ fn passed(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan) -> Option
         return None;
     }
     if may_rise(state, heard) {
-        return Some(permit(state, plan));
+        return Some(permit(state, heard, plan));
     }
     let draft =
         Draft::new(state, Signal::Retract, "LAPSED", "the permission was not used, and safety is not shown now");

@@ -3,7 +3,7 @@
 use super::{Draft, RolloutState, Standing, State, advance, effect, people, relax, restrict};
 use crate::event::Micros;
 use crate::plan::RolloutPlan;
-use crate::verdict::decision::Exposure;
+use crate::verdict::decision::{Evidence, Exposure};
 use crate::verdict::finding::{Finding, Validity, Verdict};
 use crate::verdict::judged::Kind;
 
@@ -44,6 +44,8 @@ pub(crate) struct Heard {
     pub(crate) suspicious: bool,
     /// Shown to be safe, on data that can be trusted.
     pub(crate) safe: bool,
+    /// What was shown beside.
+    pub(crate) proofs: Vec<Evidence>,
 }
 
 /// Takes a judged window in. Decisions are drafts of what to say, in order.
@@ -104,6 +106,7 @@ fn hear(state: &mut RolloutState, window: &Window, verdict: Verdict) -> Heard {
         cleared: calm && verdict.cleared,
         suspicious,
         safe: verdict.safe && state.validity == Validity::Valid,
+        proofs: verdict.proofs,
     }
 }
 

@@ -75,8 +75,8 @@ impl<'a> Sight<'a> {
             }
             Look::Slower(q) => {
                 let threshold = before.thresholds_ms?[q];
-                let of = |traffic: &Traffic, ms: f64| (traffic.latency.n_above_ms(ms), traffic.latency.n());
-                rate(of(candidate, threshold * (1.0 + self.guard.latency)), of(baseline, threshold), &SLOWER[q])
+                let slower = candidate.slower_than(threshold * (1.0 + self.guard.latency));
+                rate(slower, baseline.slower_than(threshold), &SLOWER[q])
             }
             Look::Missing(place) => rate(missing(candidate, place), missing(baseline, place), &OTHER_SHARE),
             Look::Location(index, role) => self.location(index, role),

@@ -4,7 +4,8 @@
 //! between 0 and 1). Latency and a regression's errors are compared by *shifted exceedance*: the share of the candidate's
 //! values above `(1 + m) h` against the share of the baseline's above `h`, with `h` a quantile of the baseline in earlier
 //! windows. "Every quantile of the candidate is at most `1 + m` times the baseline's" implies that the first is at most the
-//! second, whatever the tails.
+//! second, whatever the tails. A request that timed out failed, and is beyond every threshold: its latency is censored, and
+//! shares beyond a threshold are all that can be compared without knowing where it would have ended.
 
 use serde::{Deserialize, Serialize};
 
@@ -160,9 +161,9 @@ impl Rail {
             Self::Slow(q) => {
                 let bound = thresholds.slow_ms?[q];
                 let moved = if asked == Asked::Margin { bound * (1.0 + guard.latency) } else { bound };
-                let arm = |traffic: &Traffic, bound: f64| Arm {
-                    n: traffic.latency.n(),
-                    x: count(traffic.latency.n_above_ms(bound)),
+                let arm = |traffic: &Traffic, bound: f64| {
+                    let (slower, n) = traffic.slower_than(bound);
+                    Arm { n, x: count(slower) }
                 };
                 Some((arm(pair.candidate, moved), arm(pair.baseline, bound)))
             }

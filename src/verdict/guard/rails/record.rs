@@ -157,7 +157,8 @@ impl Record {
 }
 
 impl Tally {
-    fn add(&mut self, (candidate, baseline): Arms) {
+    /// Takes the counts of a window.
+    pub(crate) fn add(&mut self, (candidate, baseline): Arms) {
         self.candidate = self.candidate.plus(candidate);
         self.baseline = self.baseline.plus(baseline);
         self.ratio.update(candidate, baseline);

@@ -51,6 +51,11 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
+    /// The segments that have a place.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = &str> {
+        self.segments.keys().map(String::as_str)
+    }
+
     /// What evidence of a change in the next window is deflated by, as earlier windows say.
     pub(crate) fn inflation(&self, pair: Pair<'_, Traffic>, history: &History) -> Inflation {
         self.alike.measured().with_noise(|rail| self.all.noise.factor(rail, pair, history))

@@ -205,6 +205,11 @@ fn a_step_is_passed_when_it_is_safe_and_long_enough() {
     let mut bench = Bench::observing();
     bench.windows(2, &good());
     assert_eq!((bench.last().cap_pct, bench.last().lease_s), (Some(25.0), 300));
+    assert!(bench.last().evidence.is_empty());
+    let successful = Seen { verdict: Verdict { proofs: vec![proof("base_rate")], ..good().verdict }, ..good() };
+    let mut bench = Bench::observing();
+    bench.windows(2, &successful);
+    assert_eq!(bench.last().evidence, [proof("base_rate")], "a permission shows what was asked for");
 }
 
 #[test]

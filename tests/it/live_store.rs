@@ -1,0 +1,197 @@
+//! The store of a service over a real Apache Kafka: every result once after crashes, whether the service is one process or
+//! its judge runs apart.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use arrow::array::{AsArray as _, RecordBatch};
+use arrow::datatypes::{UInt32Type, UInt64Type};
+use haldane::batch::EventBatch;
+use haldane::engine::{Effects, Engine};
+use haldane::error::Result;
+use haldane::event::SECOND;
+use haldane::kafka::reader::Portion;
+use haldane::kafka::watch::{Deaf, Watch};
+use haldane::kafka::{judging, scanning};
+use haldane::plan::Plan;
+use haldane::scan::{Counts, Tally};
+use haldane::store::{Every, Read, Selection, Store, Table, Writer};
+use rdkafka::producer::BaseRecord;
+use serde_json::Value;
+
+use crate::broker::Broker;
+use crate::kafka::settings;
+use crate::live::{Bell, EPOCH, Recorder, SMALL_STEPS, Stage, before_the_end, in_memory, log, log_with_an_end, trace};
+use crate::replay_laws::{Trace, assert_same};
+use crate::store::panes_before;
+use crate::world::{self, Rng};
+
+/// Keeps what is published in a store, too.
+struct Kept<'a> {
+    told: &'a dyn Watch,
+    writer: Mutex<Writer>,
+}
+
+impl<'a> Kept<'a> {
+    fn open(url: &str, plan: &Arc<Plan>, told: &'a dyn Watch) -> Self {
+        let every = Every { span: 60 * SECOND, ..Every::default() };
+        Self { told, writer: Mutex::new(Writer::open(url, plan, every).unwrap()) }
+    }
+}
+
+impl Watch for Kept<'_> {
+    fn keeps_panes(&self) -> bool {
+        true
+    }
+
+    fn keep(&self, effects: &Effects) -> Result<()> {
+        let mut writer = self.writer.lock().unwrap();
+        writer.take(effects);
+        if writer.holds_records() { writer.flush() } else { Ok(()) }
+    }
+
+    fn counted_upto(&self, source: u16, lane: u32) -> i64 {
+        self.writer.lock().unwrap().counted_upto(source, lane)
+    }
+
+    fn took(&self, portion: &Portion, fresh: &EventBatch, counts: (Counts, Counts)) {
+        let Portion { source, lane, next_offset, ref rejects, .. } = *portion;
+        let mut writer = self.writer.lock().unwrap();
+        writer.refuse(source, lane, rejects);
+        writer.read(&Read { source, lane, batch: Some(fresh), counts, next_offset });
+    }
+
+    fn settle(&self, at_end: bool) -> Result<bool> {
+        let mut writer = self.writer.lock().unwrap();
+        if at_end || writer.is_due() {
+            writer.flush()?;
+        }
+        Ok(writer.is_clean())
+    }
+
+    fn tallied(&self, source: u16, lane: u32, tally: &Tally) {
+        self.writer.lock().unwrap().tally(source, lane, tally);
+        self.told.tallied(source, lane, tally);
+    }
+
+    fn published(&self, effects: &Effects) -> Result<()> {
+        self.told.published(effects)
+    }
+}
+
+#[test]
+fn a_store_holds_every_result_once_after_crashes() {
+    let log = log();
+    let expected = in_memory(&log, 1);
+    let stage = Stage::set(&log, 4);
+    let scratch = tempfile::tempdir().unwrap();
+    let url = scratch.path().to_str().unwrap();
+    let recorder = Recorder::crashing(vec![4, 9, 15]);
+    let run = || stage.run(2, &Kept::open(url, &stage.plan, &recorder));
+    assert_eq!((0..9).take_while(|_| run().is_err()).count(), 3);
+    let store = Store::open(url).unwrap();
+    let all = Selection::default();
+    let numbered = store.windows(&all).unwrap();
+    let mut kept = Trace::default();
+    let windows = store.final_windows(&all).unwrap();
+    kept.take(Effects { windows: windows.clone(), decisions: store.decisions(&all).unwrap(), ..Effects::default() });
+    assert_eq!(kept.windows.len(), windows.len(), "one last revision of each result");
+    assert_same(&without_revisions(&expected), &without_revisions(&kept), "in the store");
+    let revisions: std::collections::BTreeSet<String> =
+        numbered.iter().map(|row| format!("{} {:?}", row.revision, serde_json::to_string(row))).collect();
+    assert_eq!(revisions.len(), numbered.len(), "no row twice");
+    let batches = store.batches(Table::Quality, &all).unwrap();
+    let sum = |name: &str| batches.iter().map(|batch| sum_of(batch, name)).sum::<u64>();
+    assert_eq!((sum("rows"), sum("refused")), (log.len() as u64, 0), "no event is counted twice");
+    let mut engine = Engine::new(Arc::clone(&stage.plan), 4);
+    let streams = world::streams(&log, 4);
+    world::feed(&mut engine, &streams, &BTreeMap::new(), (100, &mut Rng::new(1)), |_, _| true);
+    let counted = |of: fn(&Counts) -> u64| engine.counts().values().map(of).sum::<u64>();
+    assert_eq!((sum("late"), sum("duplicates")), (counted(|lane| lane.late), counted(|lane| lane.duplicates)));
+    assert!(sum("duplicates") > 0, "the log repeats events");
+}
+
+fn sum_of(batch: &RecordBatch, name: &str) -> u64 {
+    let column = batch.column_by_name(name).unwrap().as_primitive::<UInt64Type>();
+    column.iter().flatten().sum()
+}
+
+/// How often a result was revised depends on where the process was killed; the last one does not.
+fn without_revisions(trace: &Trace) -> Trace {
+    let bare = |row: &String| {
+        let mut row: Value = serde_json::from_str(row).unwrap();
+        row["revision"] = 0.into();
+        row.to_string()
+    };
+    let windows = trace.windows.iter().map(|(key, row)| (key.clone(), bare(row))).collect();
+    Trace { windows, decisions: trace.decisions.clone() }
+}
+
+/// What was read of every stream, as it stands in a store.
+fn readings(store: &Store) -> BTreeMap<(String, u32), [u64; 4]> {
+    let mut readings = BTreeMap::new();
+    for batch in store.batches(Table::Quality, &Selection::default()).unwrap() {
+        let (topics, lanes) = (batch["topic"].as_string::<i32>(), batch["lane"].as_primitive::<UInt32Type>());
+        for row in 0..batch.num_rows() {
+            let sums: &mut [u64; 4] = readings.entry((topics.value(row).to_owned(), lanes.value(row))).or_default();
+            for (sum, name) in sums.iter_mut().zip(["rows", "late", "duplicates", "refused"]) {
+                *sum += batch[name].as_primitive::<UInt64Type>().value(row);
+            }
+        }
+    }
+    readings
+}
+
+#[test]
+fn the_store_of_a_judge_apart_holds_what_that_of_one_process_does() {
+    let log = log_with_an_end(4);
+    let stage = Stage::set(&log, 4);
+    let spoilt = BaseRecord::to(&stage.topics[0]).partition(1).key(b"k".as_slice()).payload(b"{".as_slice());
+    let producer = stage.producer();
+    producer.send(spoilt).unwrap();
+    producer.settle().unwrap();
+    let scratch = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let [whole, apart] = scratch.each_ref().map(|folder| folder.path().to_str().unwrap());
+    let alone =
+        Stage { settings: settings(Broker::shared()), topics: stage.topics.clone(), plan: Arc::clone(&stage.plan) };
+    let recorder = Recorder::default();
+    alone.run(2, &Kept::open(whole, &stage.plan, &recorder)).unwrap();
+    let expected = before_the_end(&trace(recorder));
+
+    let bell = Bell::around(Recorder::crashing(vec![3, 8]));
+    let (stop, first_stop) = (AtomicBool::new(false), AtomicBool::new(false));
+    let scan = |stop| scanning::run(&stage.plan, &stage.settings, SMALL_STEPS, &Deaf, stop);
+    let judge =
+        || judging::run(&stage.plan, &stage.settings, SMALL_STEPS, &Kept::open(apart, &stage.plan, &bell), &stop);
+    std::thread::scope(|scope| {
+        let first_scan = scope.spawn(|| scan(&first_stop));
+        let judges = scope.spawn(|| (0..9).take_while(|_| judge().is_err()).count());
+        bell.wait_for(|trace| trace.windows.len() > 100);
+        first_stop.store(true, Ordering::Relaxed);
+        first_scan.join().unwrap().unwrap();
+        let others = [scope.spawn(|| scan(&stop)), scope.spawn(|| scan(&stop))];
+        let read = |tallied: &BTreeMap<(u16, u32), i64>| tallied.values().sum::<i64>() == log.len() as i64 + 1;
+        bell.wait_for(|trace| before_the_end(trace) == expected && read(&bell.tallied.lock().unwrap()));
+        stop.store(true, Ordering::Relaxed);
+        for scan in others {
+            scan.join().unwrap().unwrap();
+        }
+        assert_eq!(judges.join().unwrap(), 2, "the judge crashed twice");
+    });
+    let [whole, apart] = [whole, apart].map(|url| Store::open(url).unwrap());
+    let end = EPOCH + 2_900 * SECOND;
+    let said = |store: &Store| {
+        let mut said = Trace::default();
+        let (windows, decisions) = (store.final_windows(&Selection::default()), store.decisions(&Selection::default()));
+        said.take(Effects { windows: windows.unwrap(), decisions: decisions.unwrap(), ..Effects::default() });
+        without_revisions(&before_the_end(&said))
+    };
+    assert_same(&said(&whole), &said(&apart), "in the judge's store");
+    let panes = panes_before(&whole, end);
+    assert!(panes.len() > 500, "{}", panes.len());
+    assert_eq!(panes.symmetric_difference(&panes_before(&apart, end)).next(), None, "panes");
+    assert_eq!(readings(&whole), readings(&apart));
+    assert_eq!(readings(&apart).values().map(|sums| sums[3]).sum::<u64>(), 1, "one record was refused");
+}
