@@ -1,6 +1,6 @@
 //! Where a store is: a directory, or a bucket behind a URL, both as an object store.
 
-use std::path::Path as FilePath;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
@@ -18,6 +18,8 @@ pub(crate) struct Place {
     objects: Arc<dyn ObjectStore>,
     root: Path,
     name: String,
+    /// Where it is on this machine, if it is there.
+    directory: Option<PathBuf>,
 }
 
 /// What became of an object that must not be there yet.
@@ -60,17 +62,17 @@ impl Place {
                 .because(error)
                 .hint("`haldane replay --store DIR` makes one, and so does `haldane run` with a `store:` section")
         })?;
-        Ok(Self::over(Arc::new(objects), Path::default(), url))
+        Ok(Self { directory: Some(path.to_owned()), ..Self::over(Arc::new(objects), Path::default(), url) })
     }
 
     /// The same directory, counted from the root of the file system, as other processes know it.
     pub(crate) fn of_root(&self) -> Result<Self> {
-        let directory = self.name.strip_prefix("file://").unwrap_or(&self.name);
         let failed = |why: String| {
             Error::user(format!("a cluster cannot read the store at {}", self.name))
                 .because(why)
                 .hint("give a directory that every executor has under the same path")
         };
+        let directory = self.directory.as_ref().ok_or_else(|| failed("it is no directory".to_owned()))?;
         let whole = std::fs::canonicalize(directory).map_err(|error| failed(error.to_string()))?;
         let root = Path::from_absolute_path(whole).map_err(|error| failed(error.to_string()))?;
         Ok(Self::over(Arc::new(LocalFileSystem::new()), root, &self.name))
@@ -78,7 +80,7 @@ impl Place {
 
     /// A folder of an object store that is open already.
     pub(crate) fn over(objects: Arc<dyn ObjectStore>, root: Path, name: &str) -> Self {
-        Self { objects, root, name: name.to_owned() }
+        Self { objects, root, name: name.to_owned(), directory: None }
     }
 
     /// The object store, for those who read it by themselves.
@@ -123,6 +125,12 @@ impl Place {
 
     /// Every object below a folder, in no order, by its path below the root.
     pub(crate) async fn list(&self, folder: &str) -> Result<Vec<(String, ObjectMeta)>> {
+        // Of a directory that has gone, an object store says that it is empty.
+        if self.directory.as_ref().is_some_and(|directory| !directory.is_dir()) {
+            return Err(
+                Error::external(format!("the store at {} has gone", self.name)).hint("check that it is mounted")
+            );
+        }
         let prefix = if folder.is_empty() { self.root.clone() } else { self.path(folder) };
         let listed = self.objects.list(Some(&prefix)).try_collect::<Vec<_>>().await;
         let listed = listed.map_err(|error| self.unreadable(folder, error))?;

@@ -75,11 +75,13 @@ fn two_executors_answer_as_one_machine_does_to_the_last_bit() {
     ];
     let asked = |query: &str, cluster: &[&str]| {
         let store = ["sql", "--store", sql::fraud().to_str().unwrap(), "--format", "json"];
-        haldane(&[&store, cluster, &[query]].concat()).unwrap_or_else(|error| panic!("{error}\n{query}"))
+        haldane(&[store.as_slice(), cluster, [query].as_slice()].concat())
+            .unwrap_or_else(|error| panic!("{error}\n{query}"))
     };
     for query in &queries {
         let alone = asked(query, &[]);
-        assert!(alone.contains("\"it\":0.") || alone.contains("\"it\":"), "{alone}");
+        let mut values = alone.split("\"it\":").skip(1);
+        assert!(values.any(|value| value.starts_with(|c: char| c.is_ascii_digit())), "{alone}");
         assert_eq!(asked(query, &["--cluster", &address]), alone, "{query}");
     }
     // Whoever is free first takes the next piece of work, so sooner or later both have.

@@ -364,7 +364,7 @@ fn make_python() -> std::result::Result<PathBuf, String> {
         if output.status.success() { Ok(()) } else { Err(failed(said)) }
     };
     run(Path::new("python3"), &["-m", "venv", "--clear", home.to_str().unwrap()])?;
-    run(&python, &[&["-m", "pip", "install", "--quiet"], PACKAGES.as_slice()].concat())?;
+    run(&python, &[["-m", "pip", "install", "--quiet"].as_slice(), PACKAGES.as_slice()].concat())?;
     std::fs::write(home.join("whole"), whole).map_err(|error| error.to_string())?;
     Ok(python)
 }
