@@ -385,7 +385,7 @@ fn rows_are_neither_lost_nor_doubled_when_the_store_is_compacted_meanwhile() {
     same(&expected, &whole.said(), "compacted meanwhile");
     let n_files = |durable: &Durable| durable.store().files().unwrap().len();
     assert!(n_files(&whole) < n_files(&plain), "{} files, {} without", n_files(&whole), n_files(&plain));
-    for fail_at in (1..whole.puts).step_by(whole.puts / 16) {
+    for fail_at in (1..whole.puts).step_by(whole.puts / 8) {
         for happens in [false, true] {
             let mut durable = Durable { tidied: true, ..Durable::default() };
             assert!(!durable.live(&plan, &log, 1, Some((fail_at, happens))), "writes are counted alike");
