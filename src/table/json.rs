@@ -32,8 +32,8 @@ fn event(line: &[u8]) -> Option<(Option<String>, Map<String, Value>)> {
 }
 
 /// The tables of a file or of lines in memory, one per topic, in the order in which topics come.
-pub(super) fn survey(path: &Path, lines: Option<Arc<[u8]>>) -> Result<Vec<Table>> {
-    let mut reader = reader(path, lines.as_ref())?;
+pub(super) fn survey(path: &Path, lines: Option<&Arc<[u8]>>) -> Result<Vec<Table>> {
+    let mut reader = reader(path, lines)?;
     let mut tables: Vec<Table> = Vec::new();
     let mut line = Vec::new();
     for _ in 0..SURVEY_LINES {
@@ -43,7 +43,7 @@ pub(super) fn survey(path: &Path, lines: Option<Arc<[u8]>>) -> Result<Vec<Table>
         }
         let Some((topic, fields)) = event(&line) else { continue };
         let known = tables.iter().position(|table| table.topic == topic).unwrap_or_else(|| {
-            let (path, columns, lines) = (path.into(), Vec::new(), lines.clone());
+            let (path, columns, lines) = (path.into(), Vec::new(), lines.cloned());
             tables.push(Table { path, columns, topic, format: Format::Lines, rows: None, lines });
             tables.len() - 1
         });

@@ -92,7 +92,7 @@ impl Table {
 
     /// The table of lines in memory, of several topics the first; `name` is what errors call it.
     pub(crate) fn of_lines(name: &Path, lines: Vec<u8>) -> Result<Self> {
-        json::survey(name, Some(lines.into())).map(|mut tables| tables.swap_remove(0))
+        json::survey(name, Some(&lines.into())).map(|mut tables| tables.swap_remove(0))
     }
 
     /// Its rows, where they need no counting.

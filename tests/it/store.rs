@@ -377,15 +377,15 @@ fn a_second_writer_is_noticed() {
 #[test]
 fn rows_are_neither_lost_nor_doubled_when_the_store_is_compacted_meanwhile() {
     let (plan, log) = stretched(300);
-    let mut plain = Durable::default();
-    assert!(plain.live(&plan, &log, 1, None));
-    let expected = plain.said();
+    let mut untidied = Durable::default();
+    assert!(untidied.live(&plan, &log, 1, None));
+    let expected = untidied.said();
     let mut whole = Durable { tidied: true, ..Durable::default() };
     assert!(whole.live(&plan, &log, 1, None));
     same(&expected, &whole.said(), "compacted meanwhile");
     let n_files = |durable: &Durable| durable.store().files().unwrap().len();
-    assert!(n_files(&whole) < n_files(&plain), "{} files, {} without", n_files(&whole), n_files(&plain));
-    for fail_at in (1..whole.puts).step_by(whole.puts / 16) {
+    assert!(n_files(&whole) < n_files(&untidied), "{} files, {} without", n_files(&whole), n_files(&untidied));
+    for fail_at in (1..whole.puts).step_by(whole.puts / 8) {
         for happens in [false, true] {
             let mut durable = Durable { tidied: true, ..Durable::default() };
             assert!(!durable.live(&plan, &log, 1, Some((fail_at, happens))), "writes are counted alike");

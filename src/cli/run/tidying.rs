@@ -68,6 +68,8 @@ impl Drop for Tidying {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::engine::Effects;
     use crate::event::SECOND;
@@ -102,7 +104,7 @@ mod tests {
     #[test]
     fn it_ends_with_the_store() {
         let store =
-            StoreConfig { url: "/no/such/store".into(), flush_every: 0, keep_days: Default::default(), compact: true };
+            StoreConfig { url: "/no/such/store".into(), flush_every: 0, keep_days: BTreeMap::default(), compact: true };
         drop(Tidying::start(&store).expect("a thread"));
     }
 }
