@@ -1,7 +1,7 @@
 //! Columns back to rows. What a file lacks reads as nothing: older files have fewer columns.
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
-use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType, UInt32Type, UInt64Type};
+use arrow::datatypes::{Float64Type, TimestampMicrosecondType, UInt32Type, UInt64Type};
 
 use crate::error::{Error, Result};
 use crate::event::Micros;
@@ -47,7 +47,7 @@ impl<'a> Cells<'a> {
     /// Integers; a missing one is 0.
     #[cfg(feature = "query")]
     pub(crate) fn integer(self, name: &str) -> Result<impl Fn(usize) -> i64 + use<'a>> {
-        let column = self.column(name, |column| column.as_primitive_opt::<Int64Type>())?;
+        let column = self.column(name, |column| column.as_primitive_opt::<arrow::datatypes::Int64Type>())?;
         Ok(move |row| column.filter(|column| column.is_valid(row)).map_or(0, |column| column.value(row)))
     }
 

@@ -62,7 +62,7 @@ fn two_executors_answer_as_one_machine_does_to_the_last_bit() {
     let queries = [
         of_panes("psi"),
         of_panes("ks"),
-        of_panes("wasserstein"),
+        of_panes("hellinger"),
         "SELECT version, latency_quantile(hist_merge(latency), 0.99) AS it FROM panes WHERE kind = 'latency' GROUP BY 1 ORDER BY 1".to_owned(),
         "SELECT date, metric, count(*) AS n, max(value) AS it FROM windows GROUP BY 1, 2 ORDER BY 1, 2".to_owned(),
         format!("SELECT drift_psi(amount, model_version <> '2024.1') AS it, drift_ks(amount, model_version <> '2024.1') AS ks FROM '{}'", predictions.display()),

@@ -81,7 +81,7 @@ fn psql_looks_around_and_reads() {
 fn metrics_are_the_same_numbers_over_the_wire() {
     let host = host(Limits::default(), None);
     let side = |is: &str| format!("hist_merge(histogram) FILTER (WHERE version {is} '2024.1')");
-    for metric in ["psi", "ks", "wasserstein"] {
+    for metric in ["psi", "ks", "hellinger"] {
         let query = format!(
             "SELECT {metric}({}, {}) FROM panes WHERE \"column\" = 'amount' AND kind = 'numeric' AND part = 'traffic'",
             side("<>"),
@@ -133,7 +133,8 @@ fn programs_log_in_and_ask_with_parameters() {
         assert_eq!(words[0], of("count(*)").to_string(), "{format}");
         let total: f64 = words[1].parse().unwrap();
         assert!((total - of("sum(value)").as_f64().unwrap()).abs() < 1e-9 * total, "{format}: {total}");
-        assert!(words[2].ends_with("+00:00") && words[2].starts_with("2026-01-01T"), "{format}: {}", words[2]);
+        let first = of("min(window_start)").as_str().unwrap().replace('Z', "+00:00");
+        assert_eq!(words[2], first, "{format}");
     }
     assert_eq!(lines.next(), Some("42000 the query cannot be answered:"));
     assert_eq!(lines.next(), Some("still here"));
@@ -153,7 +154,7 @@ fn only_people_with_a_token_of_their_own_are_let_in() {
     {
         let output = login(user, password);
         assert!(!output.status.success() && output.stdout.is_empty(), "{user} {password}");
-        assert!(text(&output.stderr).contains("password"), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("Password authentication failed"), "{}", text(&output.stderr));
     }
 }
 
