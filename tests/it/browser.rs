@@ -92,8 +92,8 @@ fn a_half_written_reason_survives(browser: &Browser, stage: &Stage) {
     browser.until(&format!("document.querySelector('.facts').textContent !== {judged}"));
     assert_eq!(browser.run("return document.getElementById('reason').value", &[]), "half a sen");
     assert_eq!(browser.run("return document.activeElement.id", &[]), "reason");
-    // To the pixel it may move: what stands above may have grown by a fraction of one.
-    assert_eq!(browser.run("return Math.abs(scrollY - 120) < 5", &[]), true);
+    // The page is not thrown back to its top; it may move by the lines that what stands above has grown by.
+    assert_eq!(browser.run("return Math.abs(scrollY - 120) < 60", &[]), true);
 }
 
 fn an_approver_approves(browser: &Browser, stage: &Stage) {

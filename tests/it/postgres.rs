@@ -95,7 +95,8 @@ fn metrics_are_the_same_numbers_over_the_wire() {
         "SELECT floor(extract(epoch FROM window_start) / 3600) * 3600 AS \"time\", max(value) AS psi FROM windows
         WHERE window_start BETWEEN '2026-01-01T00:00:00Z' AND '2026-01-02T00:00:00Z' AND metric = 'psi'
         GROUP BY 1 ORDER BY 1";
-    assert!(psql(&host, &[series]).lines().count() > 3);
+    let told = psql(&host, &[series]).lines().count();
+    assert!(told > 0 && told == sql::rows(series).len(), "{told} points");
 }
 
 /// Asks with parameters, in text and in binary, and prints types and values.
@@ -154,7 +155,8 @@ fn only_people_with_a_token_of_their_own_are_let_in() {
     {
         let output = login(user, password);
         assert!(!output.status.success() && output.stdout.is_empty(), "{user} {password}");
-        assert!(text(&output.stderr).contains("Password authentication failed"), "{}", text(&output.stderr));
+        let complaint = text(&output.stderr).to_lowercase();
+        assert!(complaint.contains("password"), "{complaint}");
     }
 }
 
