@@ -31,9 +31,6 @@ use crate::verdict::RolloutState;
 #[cfg(feature = "query")]
 use crate::{batch::EventBatch, scan::Tally};
 
-/// More shards than this only help when a broker connection is not what limits.
-const SHARDS_MAX: usize = 4;
-
 /// Run the service: read Kafka, judge windows, publish decisions.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -98,9 +95,7 @@ fn no_cluster(path: &Path) -> Error {
 }
 
 fn options(args: &RunArgs) -> Options {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let spare = cores.saturating_sub(1).clamp(1, SHARDS_MAX);
-    let shards = args.shards.unwrap_or_else(|| u32::try_from(spare).unwrap_or(1));
+    let shards = args.shards.unwrap_or_else(standalone::shards_here);
     Options { until_end: args.until_end, shards, ..Options::default() }
 }
 

@@ -33,6 +33,17 @@ use crate::scan::Checkpoint;
 /// Decoded batches that may wait for the engine, per shard: enough to keep it busy, few enough to bound memory.
 const WAITING_MAX: usize = 4;
 
+/// More shards than this only help when a broker connection is not what limits.
+const SHARDS_MAX: usize = 4;
+
+/// As many shards as keep the processors of this machine busy: what else runs on them, the clients' own threads and the
+/// engine's, has less to do than decoding.
+#[must_use]
+pub fn shards_here() -> u32 {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    u32::try_from(cores.min(SHARDS_MAX)).unwrap_or(1)
+}
+
 /// How a pipeline is run.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
