@@ -50,7 +50,7 @@ pub struct RunArgs {
     /// Append judged windows to this file, one JSON object per line.
     #[arg(long, value_name = "FILE")]
     pub windows: Option<PathBuf>,
-    /// Threads that read and decode; default: one less than there are cores, at most 4.
+    /// Threads that read and decode; default: one for each core, at most 4.
     #[arg(long, value_name = "N")]
     pub shards: Option<u32>,
     /// Address of the HTTP server; default: what the file says, and none with --until-end.
