@@ -112,10 +112,11 @@ fn postgres(args: &RunArgs, pipeline: &Pipeline, shared: &Arc<Shared>) -> Option
 }
 
 #[cfg(not(feature = "pg"))]
-fn postgres(_: &RunArgs, pipeline: &Pipeline, _: &Arc<Shared>) {
+fn postgres(_: &RunArgs, pipeline: &Pipeline, _: &Arc<Shared>) -> Option<std::convert::Infallible> {
     if pipeline.serve.postgres.is_some() {
         tracing::error!("postgresql clients are not answered: this build lacks the feature `pg`");
     }
+    None
 }
 
 fn work(

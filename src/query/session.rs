@@ -164,6 +164,7 @@ impl Session {
     }
 
     /// A fresh session, without tables yet.
+    #[cfg_attr(not(feature = "ballista"), expect(clippy::unnecessary_wraps, reason = "a cluster may be out of reach"))]
     pub(super) fn context(&self) -> Result<SessionContext> {
         let mut config = SessionConfig::new()
             .with_default_catalog_and_schema(CATALOG, SCHEMA)

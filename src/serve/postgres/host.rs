@@ -18,7 +18,7 @@ use crate::serve::server::bind;
 /// The most clients at a time.
 const CLIENTS_MAX: usize = 64;
 
-/// How long to wait when no more connections can be taken.
+/// How long to wait when the system gives no more connections: it does not tell when it would again.
 const BREATH: Duration = Duration::from_secs(1);
 
 /// What clients have in common.
