@@ -260,6 +260,17 @@ mod tests {
     }
 
     #[test]
+    fn evidence_that_grows_holds_before_it_contains_and_one_window_alone_only_warns() {
+        let (detector, mut gathered) = (detector(), Gathered::default());
+        let said: Vec<Option<Action>> = (0..20).map(|_| feed(&detector, &mut gathered, 14)).collect();
+        let first = |action| said.iter().position(|said| *said == Some(action)).expect("said");
+        assert!(first(Action::Hold) < first(Action::Contain), "{said:?}");
+        let mut gathered = Gathered::default();
+        assert_eq!(feed(&detector, &mut gathered, 200), Some(Action::Warn));
+        assert_eq!(feed(&detector, &mut gathered, 5), None);
+    }
+
+    #[test]
     fn what_is_in_doubt_survives_json() {
         let (detector, mut gathered) = (detector(), Gathered::default());
         for _ in 0..10 {
