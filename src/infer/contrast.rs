@@ -372,8 +372,6 @@ mod tests {
         let groups = normal_scores(&[10, 0, 20, 10], &[90, 0, 180, 90]);
         let scores: Vec<f64> = groups.iter().map(|(_, score)| *score).collect();
         assert_eq!(scores.len(), 3);
-        assert!(
-            (scores[0] + 1.150_349).abs() < 5e-4 && scores[1].abs() < 1e-6 && (scores[2] - 1.150_349).abs() < 5e-4
-        );
+        assert!((scores[0] + 1.150_349).abs() < 5e-4 && scores[1].abs() < 1e-6 && (scores[2] - 1.150_349).abs() < 5e-4);
     }
 }
