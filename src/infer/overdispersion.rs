@@ -14,13 +14,15 @@
 //! `D` is known before the window: it rests on windows at least `LAG` earlier, so that a regression, which comes with large
 //! `z` too, has acted before it can excuse itself. `s^2` and `rho` are taken around the means of blocks of 24 windows, so a
 //! change of level is no noise, and of four blocks or more the one that varies most does not count. They count only once they
-//! stand out by two standard errors (and, before a block can be left out, from neighbour to neighbour too) unless the history
-//! below has them, with one standard error added to `rho`; and a `z` beyond three deviations counts as three, so that one blip teaches nothing.
+//! stand out by two standard errors (and, before a block can be left out, from neighbour to neighbour too, the largest step
+//! apart) unless the history below has them, with one standard error added to `rho`; and a `z` beyond three deviations counts as three, so that one blip teaches nothing.
 //!
 //! How two versions differ by noise cannot be known from a candidate's first windows: three large `z` of one sign are a
 //! regression or an excursion. There the *history* of the baseline version stands in: its own windows around its own level,
 //! doubled for a second version as noisy. It holds for 48 windows, and beyond for as long as the contrast shows a quarter of
-//! it; what moved both versions alike (a season) shows in the history and not in the contrast, and is forgotten then.
+//! it; what moved both versions alike (a season) shows in the history and not in the contrast, and is forgotten then. What is
+//! left of it counts as lasting as long as the history does, up to a correlation of 0.8. A history counts only if it stands
+//! out by three standard errors.
 //!
 //! **Source**: `DerSimonian` and Laird, Meta-analysis in clinical trials, Controlled Clin. Trials 7, 1986 (random effects); Sokal,
 //! Monte Carlo Methods in Statistical Mechanics, 1989, section 3 (`T`); the gates, the lag and the use of history are this
@@ -58,6 +60,9 @@ const DEVIATIONS_MAX: f64 = 3.0;
 const RARE_MIN: f64 = 10.0;
 /// Beyond this the stream has no independent windows to speak of.
 const RHO_MAX: f64 = 0.95;
+
+/// `T` that a history may lend: that of a correlation of 0.8.
+const LASTS: f64 = 9.0;
 
 /// One window's contrast.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -148,6 +153,8 @@ impl Overdispersion {
         let seen = if counts { sums.noise() } else { Noise::default() };
         let holds = sums.windows < LEARNT || sums.excess() >= HOLDS * past.per_event;
         let of_past = if holds { past.factor(weight) } else { 1.0 };
+        // A few blocks tell how much it is sooner than how long it lasts.
+        let seen = Noise { time: seen.time.max(past.time.min(LASTS)), ..seen };
         seen.factor(weight).max(of_past)
     }
 
@@ -363,6 +370,18 @@ mod tests {
             delays.sort_unstable();
             assert!(delays[50] <= most, "seeds 0..101, {shift} from {start}: {} windows", delays[50]);
         }
+    }
+
+    /// Without its largest step, a stream of independent windows seldom varies from neighbour to neighbour.
+    #[test]
+    fn a_jump_in_the_first_block_is_no_noise() {
+        let tempered = |seed: &u64| {
+            let (mut stream, mut state) = (Stream::new(*seed, 0.0, 0.0), Overdispersion::default());
+            (0..20).for_each(|window| state.update(stream.next(if window < 10 { 0.0 } else { 5.0 })));
+            state.factor(WEIGHT, &Overdispersion::default()) > 1.0
+        };
+        let tempered = (0..200).filter(tempered).count();
+        assert!(tempered <= 20, "seeds 0..200: {tempered}");
     }
 
     #[test]
