@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::AbortHandle;
 
+use super::stop::Stop;
 use super::{Answer, Session};
 use crate::error::{Error, Result};
 
@@ -39,20 +40,20 @@ impl Desk {
     /// Answers a query; for callers on a thread of an async runtime of their own.
     ///
     /// # Errors
-    /// As [`Session::answer`], and when it takes too long.
+    /// When it is no query, does more than read, names what is not there, exceeds a bound other than the rows', or fails.
     pub async fn answer(&self, sql: String) -> Result<Answer> {
         let session = Arc::clone(&self.session);
-        self.within_limit(async move { session.answer(&sql).await }).await
+        self.within_limit(|stop| async move { session.answer(&sql, &stop).await }).await
     }
 
     /// Does work on the threads for queries, for as long as a query may take and somebody waits for it.
-    pub(super) async fn within_limit<T: Send + 'static>(
+    pub(super) async fn within_limit<T: Send + 'static, W: Future<Output = Result<T>> + Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T>> + Send + 'static,
+        work: impl FnOnce(Stop) -> W,
     ) -> Result<T> {
-        let limit = self.session.limits().time;
-        let work = self.runtime().spawn(work);
-        let _stop = Stop(work.abort_handle());
+        let (limit, stop) = (self.session.limits().time, Stop::default());
+        let work = self.runtime().spawn(work(stop.clone()));
+        let _leaving = Leaving(work.abort_handle(), stop);
         match tokio::time::timeout(limit, work).await {
             Ok(Ok(done)) => done,
             Ok(Err(broken)) => Err(Error::internal("the query failed").because(broken)),
@@ -66,7 +67,10 @@ impl Desk {
     /// # Errors
     /// As [`Desk::answer`].
     pub fn ask(&self, sql: &str) -> Result<Answer> {
-        self.runtime().block_on(self.answer(sql.to_owned()))
+        // The threads for queries may be too busy with this one to look at the time.
+        let waiting = Builder::new_current_thread().enable_time().build();
+        let waiting = waiting.map_err(|error| Error::internal("cannot wait for the answer").because(error))?;
+        waiting.block_on(self.answer(sql.to_owned()))
     }
 
     #[cfg(feature = "pg")]
@@ -80,10 +84,11 @@ impl Desk {
 }
 
 /// Stops work that nobody waits for any more: its time is over, or whoever asked has gone.
-struct Stop(AbortHandle);
+struct Leaving(AbortHandle, Stop);
 
-impl Drop for Stop {
+impl Drop for Leaving {
     fn drop(&mut self) {
+        self.1.stop();
         self.0.abort();
     }
 }
@@ -109,7 +114,7 @@ mod tests {
         let desk = Desk::open(Session::new(Limits::default()).expect("a session")).expect("threads");
         let (held, gone) = mpsc::channel::<()>();
         desk.runtime().block_on(async {
-            let endless = desk.within_limit(async move {
+            let endless = desk.within_limit(|_| async move {
                 let _held = held;
                 std::future::pending::<Result<()>>().await
             });

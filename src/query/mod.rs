@@ -13,6 +13,7 @@ mod guard;
 #[cfg(feature = "pg")]
 mod postgres;
 mod session;
+mod stop;
 mod stored;
 
 pub use answer::{Answer, Format};

@@ -19,6 +19,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use futures_util::StreamExt as _;
 
+use super::stop::{Stop, stoppable};
 use super::stored::Stored;
 use super::{Answer, file, function, guard};
 use crate::config::nearest;
@@ -122,11 +123,11 @@ impl Session {
     ///
     /// # Errors
     /// When it is none, does more than read, names what is not there, exceeds a bound other than the rows', or fails.
-    pub async fn answer(&self, sql: &str) -> Result<Answer> {
+    pub(super) async fn answer(&self, sql: &str, stop: &Stop) -> Result<Answer> {
         let context = self.context()?;
         let statement = guard::statement(&context.state(), sql)?;
         let plan = self.plan(&context, statement).await?;
-        self.run(&context, plan).await
+        self.run(&context, plan, stop).await
     }
 
     /// What a statement means over the store as it is now.
@@ -140,10 +141,10 @@ impl Session {
     }
 
     /// The rows of a plan, as many as an answer may have.
-    pub(super) async fn run(&self, context: &SessionContext, plan: LogicalPlan) -> Result<Answer> {
+    pub(super) async fn run(&self, context: &SessionContext, plan: LogicalPlan, stop: &Stop) -> Result<Answer> {
         let frame = context.execute_logical_plan(plan).await.map_err(explained)?;
-        let (plan, task) = (frame.create_physical_plan().await.map_err(explained)?, context.task_ctx());
-        let mut stream = execute_stream(plan, task).map_err(explained)?;
+        let plan = stoppable(frame.create_physical_plan().await.map_err(explained)?, stop).map_err(explained)?;
+        let mut stream = execute_stream(plan, context.task_ctx()).map_err(explained)?;
         let mut answer = Answer { schema: stream.schema(), batches: Vec::new(), truncated: false };
         let (mut rows, mut bytes) = (0, 0);
         while let Some(batch) = stream.next().await {
@@ -207,9 +208,10 @@ impl Session {
 
     /// Opens the files that a query means; refuses what is not there.
     async fn find_tables(&self, context: &SessionContext, statement: &Statement) -> Result<()> {
-        let meant = context.state().resolve_table_references(statement).map_err(explained)?;
-        for table in meant {
-            let known = context.table_exist(table.clone()).map_err(explained)?;
+        let state = context.state();
+        for table in state.resolve_table_references(statement).map_err(explained)? {
+            let known = context.table_exist(table.clone()).map_err(explained)?
+                || state.table_functions().contains_key(table.table());
             if known || table.schema() == Some("information_schema") {
                 continue;
             }

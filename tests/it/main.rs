@@ -12,6 +12,8 @@
 
 mod broker;
 mod browser;
+#[cfg(all(feature = "pg", target_os = "linux"))]
+mod cancel;
 #[cfg(feature = "ballista")]
 mod cluster;
 mod command;

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn host_over(store: &Path, limits: Limits, access: Option<Access>) -> Host {
 }
 
 /// Runs psql: each command is sent by itself, whatever became of the one before.
-fn psql_as(address: SocketAddr, user: &str, password: &str, commands: &[&str]) -> Output {
+pub(crate) fn psql_as(address: SocketAddr, user: &str, password: &str, commands: &[&str]) -> Output {
     let (ip, port) = (address.ip().to_string(), address.port().to_string());
     let mut psql = Command::new("psql");
     psql.args(["-X", "-A", "-t", "-w", "-h", &ip, "-p", &port, "-U", user, "-d", "haldane"]);
@@ -40,7 +40,7 @@ fn psql_as(address: SocketAddr, user: &str, password: &str, commands: &[&str]) -
     psql.output().unwrap_or_else(|error| panic!("cannot run psql, of the package postgresql-client: {error}"))
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -239,17 +239,33 @@ fn the_command_listens_on_this_machine_alone() {
     let error = crate::store::haldane(&["sql", "--store", store, "--listen", "0.0.0.0:0"]).unwrap_err();
     assert!(error.to_string().contains("only this machine may ask"), "{error}");
 
-    let mut server = Command::new(env!("CARGO_BIN_EXE_haldane"))
-        .args(["sql", "--store", store, "--listen", "127.0.0.1:0"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let port = line.split(' ').nth(4).unwrap().parse().unwrap();
-    let output =
-        psql_as(SocketAddr::from(([127, 0, 0, 1], port)), "anybody", "", &["SELECT count(*) > 0 FROM decisions"]);
-    server.kill().unwrap();
-    server.wait().unwrap();
+    let output = psql_as(Server::start().address, "anybody", "", &["SELECT count(*) > 0 FROM decisions"]);
     assert_eq!(text(&output.stdout), "t\n", "{}", text(&output.stderr));
+}
+
+/// A server in a process of its own.
+pub(crate) struct Server {
+    pub(crate) process: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    /// A server over the store of frauds that lets queries take their time, within 64 MiB.
+    pub(crate) fn start() -> Self {
+        let store = sql::fraud().to_str().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_haldane"));
+        command.args(["sql", "--store", store, "--listen", "127.0.0.1:0", "--time", "1h", "--memory", "64"]);
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let port: u16 = line.split(' ').nth(4).unwrap().parse().unwrap();
+        Self { process, address: SocketAddr::from(([127, 0, 0, 1], port)) }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
 }

@@ -271,6 +271,50 @@ fn deep_and_endless_queries_end() {
 }
 
 #[test]
+fn series_are_made_within_the_bounds() {
+    let hours = "generate_series(TIMESTAMP '2026-01-01T00:00:00', TIMESTAMP '2026-01-01T02:00:00', INTERVAL '1 hour')";
+    for (sql, expected) in [
+        ("SELECT sum(value) FROM generate_series(1, 4)", 10.0),
+        ("SELECT sum(i) FROM range(0, 4) AS r(i)", 6.0),
+        (&format!("SELECT count(*) FROM {hours}"), 3.0),
+    ] {
+        assert!((number(sql) - expected).abs() < 1e-9, "{sql}");
+    }
+    refused("SELECT * FROM generate_serie(1, 2)", "there is no table `generate_serie`");
+    refused("SELECT * FROM generate_series", "'haldane.public.generate_series' not found");
+    refused("SELECT * FROM generate_series(1, 2, 0)", "Step cannot be zero");
+    for unbounded in
+        ["range(0, 9)", "generate_series(0, 9)", "array_repeat(1, 9)", "array_resize([1], 9)", "repeat('x', 9)"]
+    {
+        refused(&format!("SELECT {unbounded}"), "Invalid function");
+    }
+}
+
+#[test]
+fn endless_joins_are_stopped_and_free_their_only_thread() {
+    let limits = Limits { time: Duration::from_secs(1), memory: 64 << 20, threads: 1, ..Limits::default() };
+    let hurried = desk(limits);
+    let (many, endless) = ("generate_series(1, 2000000)", "generate_series(1, 1e13::bigint)");
+    for (sql, says) in [
+        (format!("SELECT count(*) FROM {endless} WHERE value < 0"), "1 s and was stopped"),
+        (format!("SELECT count(*) FROM {many} a, {endless} b WHERE a.value + b.value < 0"), "1 s and was stopped"),
+        (format!("SELECT sum(a.value + b.value) FROM {many} a, {endless} b"), "1 s and was stopped"),
+        (
+            format!(
+                "SELECT count(*) FROM {many} a JOIN {endless} b ON a.value % 2 = b.value % 2 WHERE a.value + b.value < 0"
+            ),
+            "1 s and was stopped",
+        ),
+        (format!("SELECT count(*) FROM {endless} a, {endless} b WHERE a.value + b.value < 0"), "more memory"),
+        (format!("SELECT value FROM {endless} ORDER BY -value"), "more memory"),
+    ] {
+        let error = hurried.ask(&sql).map(|answer| answer.rows()).unwrap_err().to_string();
+        assert!(error.contains(says), "{sql}: {error}");
+        assert_eq!(hurried.ask("SELECT 1").unwrap().rows(), 1, "after {sql}");
+    }
+}
+
+#[test]
 fn memory_and_rows_are_bounded() {
     let small = desk(Limits { memory: 2 << 20, rows: 100, ..Limits::default() });
     let error =

@@ -23,8 +23,13 @@ use datafusion::prelude::SessionContext;
 
 use crate::metric::{METRICS, Metric, Reading, Reads, Value};
 
-/// Adds every function to a session.
+/// Functions of `DataFusion` whose value is as long as an argument says: memory that no bound of a query counts. Series are
+/// made by the table functions of the same names, a batch at a time.
+const UNBOUNDED: [&str; 7] = ["array_repeat", "array_resize", "generate_series", "lpad", "range", "repeat", "rpad"];
+
+/// Adds every function to a session, and takes away those that cannot be bounded.
 pub(super) fn register(context: &mut SessionContext) {
+    UNBOUNDED.into_iter().for_each(|name| context.deregister_udf(name));
     let planner = datafusion::execution::FunctionRegistry::register_expr_planner(context, Arc::new(field::FieldAccess));
     planner.expect("a session takes any planner");
     let scalars = compared().map(compare::function).chain([latency::function()]);

@@ -14,6 +14,7 @@ use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 use super::Statement;
 use crate::error::{Error, Result};
 use crate::query::session::{CATALOG, explained};
+use crate::query::stop::Stop;
 use crate::query::{Answer, Desk, Session, guard};
 
 /// Understands what clients ask of the catalog, in words that `DataFusion` knows.
@@ -41,7 +42,7 @@ impl Desk {
     /// Lets a client in.
     pub(crate) async fn visit(&self) -> Result<Visit> {
         let session = self.session();
-        self.within_limit(async move {
+        self.within_limit(|_| async move {
             let context = session.context()?;
             setup_pg_catalog(&context, CATALOG, EmptyContextProvider).map_err(|error| explained(*error))?;
             Ok(Visit { session, context })
@@ -52,10 +53,10 @@ impl Desk {
     /// Answers what a client says at once: each statement with its rows, where it has any.
     pub(crate) async fn tell(&self, visit: &Visit, sql: String) -> Result<Vec<(Statement, Option<Answer>)>> {
         let visit = visit.clone();
-        self.within_limit(async move {
+        self.within_limit(|stop| async move {
             let mut told = Vec::new();
             for statement in statements(&sql)? {
-                let answer = visit.answer(&statement, None).await?;
+                let answer = visit.answer(&statement, None, &stop).await?;
                 told.push((statement, answer));
             }
             Ok(told)
@@ -66,7 +67,7 @@ impl Desk {
     /// Prepares a statement to be asked later; `None` when there is none.
     pub(crate) async fn prepare(&self, visit: &Visit, sql: String) -> Result<Option<Prepared>> {
         let visit = visit.clone();
-        self.within_limit(async move {
+        self.within_limit(|_| async move {
             let mut all = statements(&sql)?;
             if all.len() > 1 {
                 return Err(Error::user("only one statement can be prepared at a time").hint("prepare each by itself"));
@@ -86,7 +87,7 @@ impl Desk {
         parameters: ParamValues,
     ) -> Result<Option<Answer>> {
         let visit = visit.clone();
-        self.within_limit(async move { visit.answer(&statement, Some(parameters)).await }).await
+        self.within_limit(|stop| async move { visit.answer(&statement, Some(parameters), &stop).await }).await
     }
 }
 
@@ -120,7 +121,12 @@ impl Visit {
         Ok((Arc::clone(plan.schema().inner()), types))
     }
 
-    async fn answer(&self, statement: &Statement, parameters: Option<ParamValues>) -> Result<Option<Answer>> {
+    async fn answer(
+        &self,
+        statement: &Statement,
+        parameters: Option<ParamValues>,
+        stop: &Stop,
+    ) -> Result<Option<Answer>> {
         if let Statement::Show(name, value) = statement {
             return setting(name, value).map(Some);
         }
@@ -128,7 +134,7 @@ impl Visit {
         if let Some(parameters) = parameters {
             plan = plan.replace_params_with_values(&parameters).map_err(explained)?;
         }
-        let answer = self.session.run(&self.context, plan).await?;
+        let answer = self.session.run(&self.context, plan, stop).await?;
         if answer.truncated {
             let rows = self.session.limits().rows;
             return Err(Error::user(format!("the answer has more than {rows} rows"))
