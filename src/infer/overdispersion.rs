@@ -15,7 +15,8 @@
 //! `z` too, has acted before it can excuse itself. `s^2` and `rho` are taken around the means of blocks of 24 windows, so a
 //! change of level is no noise, and of four blocks or more the one that varies most does not count. They count only once they
 //! stand out by two standard errors (and, before a block can be left out, from neighbour to neighbour too, the largest step
-//! apart) unless the history below has them, with one standard error added to `rho`; and a `z` beyond three deviations counts as three, so that one blip teaches nothing.
+//! apart) unless the history below has them, with one standard error added to `rho`; and a `z` beyond three deviations
+//! counts as three, so that one blip teaches nothing.
 //!
 //! How two versions differ by noise cannot be known from a candidate's first windows: three large `z` of one sign are a
 //! regression or an excursion. There the *history* of the baseline version stands in: its own windows around its own level,
