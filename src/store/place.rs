@@ -3,6 +3,7 @@
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use object_store::local::LocalFileSystem;
 use object_store::path::{Path, PathPart};
@@ -102,13 +103,13 @@ impl Place {
     }
 
     /// What an object holds.
-    pub(crate) async fn get(&self, relative: &str) -> Result<bytes::Bytes> {
+    pub(crate) async fn get(&self, relative: &str) -> Result<Bytes> {
         let got = async { self.objects.get(&self.path(relative)).await?.bytes().await };
         got.await.map_err(|error| self.unreadable(relative, error))
     }
 
     /// Writes an object whose name says what is in it, so that it does not matter whether it was there.
-    pub(crate) async fn put(&self, relative: &str, bytes: Vec<u8>) -> Result<()> {
+    pub(crate) async fn put(&self, relative: &str, bytes: Bytes) -> Result<()> {
         let put = self.objects.put(&self.path(relative), PutPayload::from(bytes)).await;
         put.map(drop).map_err(|error| self.unwritable(relative, error))
     }
@@ -127,9 +128,7 @@ impl Place {
     pub(crate) async fn list(&self, folder: &str) -> Result<Vec<(String, ObjectMeta)>> {
         // Of a directory that has gone, an object store says that it is empty.
         if self.directory.as_ref().is_some_and(|directory| !directory.is_dir()) {
-            return Err(
-                Error::external(format!("the store at {} has gone", self.name)).hint("check that it is mounted")
-            );
+            return Err(self.gone());
         }
         let prefix = if folder.is_empty() { self.root.clone() } else { self.path(folder) };
         let listed = self.objects.list(Some(&prefix)).try_collect::<Vec<_>>().await;
@@ -148,6 +147,10 @@ impl Place {
             Ok(()) | Err(ObjectError::NotFound { .. }) => Ok(()),
             Err(error) => Err(self.unwritable(relative, error)),
         }
+    }
+
+    pub(super) fn gone(&self) -> Error {
+        Error::external(format!("the store at {} has gone", self.name)).hint("check that it is mounted")
     }
 
     fn unreadable(&self, relative: &str, error: ObjectError) -> Error {
