@@ -12,6 +12,8 @@
 
 mod broker;
 mod browser;
+#[cfg(feature = "s3")]
+mod bucket;
 #[cfg(feature = "ballista")]
 mod cluster;
 mod command;
