@@ -20,6 +20,8 @@ pub(super) struct Block {
     sum: f64,
     square: f64,
     product: f64,
+    /// Half the square of the largest step between neighbours.
+    pub(super) largest_step: f64,
 }
 
 impl Block {
@@ -27,6 +29,8 @@ impl Block {
     pub(super) fn update(&mut self, value: f64) {
         if self.n == 0 {
             self.first = value;
+        } else {
+            self.largest_step = self.largest_step.max(0.5 * (value - self.last) * (value - self.last));
         }
         self.product += self.last * value;
         self.last = value;

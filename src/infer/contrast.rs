@@ -14,7 +14,7 @@
 //! **State**: none. **Cost**: about half a microsecond per tilt on 15 groups.
 
 use super::log_space::float;
-use super::normal::normal_quantile;
+use super::normal::rough_quantile;
 
 /// Below this variance of the draw the two-group sum is taken term by term.
 const EXACT_VARIANCE_MAX: f64 = 50.0;
@@ -242,7 +242,7 @@ pub fn normal_scores(candidate: &[u64], baseline: &[u64]) -> Vec<(Split, f64)> {
     let score = |split: Split| {
         let rank = (float(below) + float(split.pooled()) / 2.0) / float(total);
         below += split.pooled();
-        (split, normal_quantile(rank).clamp(-SCORE_MAX, SCORE_MAX))
+        (split, rough_quantile(rank).clamp(-SCORE_MAX, SCORE_MAX))
     };
     groups.into_iter().map(score).collect()
 }
@@ -372,8 +372,6 @@ mod tests {
         let groups = normal_scores(&[10, 0, 20, 10], &[90, 0, 180, 90]);
         let scores: Vec<f64> = groups.iter().map(|(_, score)| *score).collect();
         assert_eq!(scores.len(), 3);
-        assert!(
-            (scores[0] + 1.150_349).abs() < 1e-6 && scores[1].abs() < 1e-12 && (scores[2] - 1.150_349).abs() < 1e-6
-        );
+        assert!((scores[0] + 1.150_349).abs() < 5e-4 && scores[1].abs() < 1e-6 && (scores[2] - 1.150_349).abs() < 5e-4);
     }
 }

@@ -26,11 +26,21 @@ pub fn normal_quantile(p: f64) -> f64 {
     -normal_upper(p)
 }
 
-fn upper_half(p: f64) -> f64 {
+/// The probit to within 0.00045, at a tenth of the cost: where any increasing score would do.
+#[must_use]
+pub fn rough_quantile(p: f64) -> f64 {
+    if p > 0.5 { rough_upper_half(1.0 - p) } else { -rough_upper_half(p) }
+}
+
+fn rough_upper_half(p: f64) -> f64 {
     let t = (-2.0 * libm::log(p)).sqrt();
     let above = 2.515_517 + t * (0.802_853 + t * 0.010_328);
     let below = 1.0 + t * (1.432_788 + t * (0.189_269 + t * 0.001_308));
-    let mut z = t - above / below;
+    t - above / below
+}
+
+fn upper_half(p: f64) -> f64 {
+    let mut z = rough_upper_half(p);
     for _ in 0..2 {
         let density = libm::exp(-0.5 * z * z) / TAU.sqrt();
         let step = (normal_sf(z) - p) / density;
@@ -63,6 +73,7 @@ mod tests {
             assert!((z - truth).abs() < 1e-12, "at {p}: {z} instead of {truth}");
             assert!((normal_sf(z) / p - 1.0).abs() < 1e-10, "at {p}: {}", normal_sf(z));
             assert!((normal_quantile(p) + z).abs() < 1e-15);
+            assert!((rough_quantile(p) + z).abs() < 4.5e-4, "at {p}: {}", rough_quantile(p));
         }
     }
 
@@ -71,5 +82,11 @@ mod tests {
         for p in [0.01, 0.2, 0.4999, 0.5] {
             assert!((normal_upper(p) + normal_upper(1.0 - p)).abs() < 1e-12, "at {p}");
         }
+    }
+
+    #[test]
+    fn rough_quantiles_increase() {
+        let at = |per_mille: u32| rough_quantile(f64::from(per_mille) / 1000.0);
+        assert!((1..999).all(|p| at(p) < at(p + 1)), "{} {} {}", at(499), at(500), at(501));
     }
 }

@@ -49,6 +49,8 @@ const LEARNT: u32 = 48;
 const HOLDS: f64 = 0.25;
 /// Standard errors by which variance must stand out: of a contrast, and from neighbour to neighbour.
 const STANDS_OUT: f64 = 2.0;
+/// The same of a history, which then need not stand out again.
+const HISTORY_STANDS_OUT: f64 = 3.0;
 const STEPS_STAND_OUT: f64 = 1.0;
 /// Deviations that a window counts with at most.
 const DEVIATIONS_MAX: f64 = 3.0;
@@ -106,6 +108,7 @@ struct Sums {
     variation: f64,
     covariation: f64,
     steps: f64,
+    largest_step: f64,
     weight: f64,
 }
 
@@ -138,10 +141,10 @@ impl Overdispersion {
     #[must_use]
     pub fn factor(&self, weight: f64, history: &Self) -> f64 {
         let (sums, before) = (self.sums(), history.everything());
-        let past = if before.stands_out() { before.noise().doubled() } else { Noise::default() };
+        let past = if before.stands_out_by(HISTORY_STANDS_OUT) { before.noise().doubled() } else { Noise::default() };
         // Noise that history knows of is expected, and need not stand out again.
         let settled = sums.blocks + 1 >= BLOCKS_MIN || sums.steps_stand_out();
-        let counts = past.per_event > 0.0 || (sums.stands_out() && settled);
+        let counts = past.per_event > 0.0 || (sums.stands_out_by(STANDS_OUT) && settled);
         let seen = if counts { sums.noise() } else { Noise::default() };
         let holds = sums.windows < LEARNT || sums.excess() >= HOLDS * past.per_event;
         let of_past = if holds { past.factor(weight) } else { 1.0 };
@@ -174,6 +177,7 @@ impl Overdispersion {
             variation: block.variation(),
             covariation: block.covariation(),
             steps: block.steps(),
+            largest_step: block.largest_step,
             weight: self.weight,
         }
     }
@@ -197,6 +201,7 @@ impl Sums {
             variation: self.variation + other.variation,
             covariation: self.covariation + other.covariation,
             steps: self.steps + other.steps,
+            largest_step: self.largest_step.max(other.largest_step),
             weight: self.weight + other.weight,
         }
     }
@@ -216,13 +221,13 @@ impl Sums {
     }
 
     /// Whether variance is more than counts explain.
-    fn stands_out(&self) -> bool {
-        self.windows > 0 && self.variance() > 1.0 + STANDS_OUT * (2.0 / self.freedom()).sqrt()
+    fn stands_out_by(&self, errors: f64) -> bool {
+        self.windows > 0 && self.variance() > 1.0 + errors * (2.0 / self.freedom()).sqrt()
     }
 
-    /// Whether it is from neighbour to neighbour, too.
+    /// Whether it is from neighbour to neighbour, too, be it without the largest step, which a change of level makes.
     fn steps_stand_out(&self) -> bool {
-        self.steps / self.freedom() > 1.0 + STEPS_STAND_OUT * (3.0 / self.freedom()).sqrt()
+        (self.steps - self.largest_step) / self.freedom() > 1.0 + STEPS_STAND_OUT * (3.0 / self.freedom()).sqrt()
     }
 
     /// What counts do not explain, be it much or little.

@@ -31,7 +31,7 @@ pub(super) fn guards(plan: &Plan) -> Vec<String> {
     }
     lines.extend(guard.success.iter().map(|success| success_in_words(*success, version)));
     lines.push(format!(
-        "contain to {} % when anything else that can be tested has changed: {}",
+        "contain to {} % when anything else that can be tested has changed, and hold at a tenth of that evidence: {}",
         guard.contain_to_pct,
         looked_at(plan, guard).join(", ")
     ));

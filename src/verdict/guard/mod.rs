@@ -153,7 +153,7 @@ impl Guards {
         memory.validity = if least < self.guard.n_min { Validity::Degraded } else { Validity::Valid };
         let effect = memory.rails.alike.effects(&self.guard)(Rail::Failed);
         let inflation = memory.rails.inflation(pair, &memory.history);
-        self.detector.traffic(&mut memory.change, pair, inflation);
+        self.detector.traffic(&mut memory.change, pair, inflation, &memory.history);
         self.rails.traffic(&mut memory.rails, both, &memory.history);
         memory.limits.resize_with(self.limits.len(), Kept::default);
         memory

@@ -28,6 +28,7 @@ use crate::plan::{GuardPlan, Plan};
 use crate::summary::{Quality, Traffic};
 use crate::verdict::guard::Pair;
 use crate::verdict::guard::rails::entities::Inflation;
+use crate::verdict::guard::rails::noise::History;
 
 /// How quickly latency thresholds follow the baseline version.
 const THRESHOLD_MEMORY: f64 = 0.8;
@@ -159,10 +160,10 @@ impl Detector {
         }
     }
 
-    /// Takes the traffic of one window; `by` deflates its evidence, as earlier windows say.
-    pub(crate) fn traffic(&self, gathered: &mut Gathered, pair: Pair<'_, Traffic>, by: Inflation) {
+    /// Takes the traffic of one window; `by` deflates its evidence, as earlier windows and the baseline version's `history` say.
+    pub(crate) fn traffic(&self, gathered: &mut Gathered, pair: Pair<'_, Traffic>, by: Inflation, history: &History) {
         gathered.iid_assumed = pair.candidate.entities.is_empty() || pair.baseline.entities.is_empty();
-        let sight = Sight::new(&self.plan, pair);
+        let sight = Sight::new(&self.plan, pair, history);
         self.look(gathered, by, |sensor, before| sight.read(sensor.look, before));
         let now = QUANTILES.map(|q| pair.baseline.latency.quantile_ms(q));
         if let [Some(p50), Some(p90), Some(p99)] = now {
@@ -231,7 +232,8 @@ mod tests {
     /// Shows a window in which this many of the candidate's 500 requests fail, and 5 of the baseline's.
     fn feed(detector: &Detector, gathered: &mut Gathered, failures: u64) -> Option<Action> {
         let (candidate, baseline) = (traffic(500, failures), traffic(500, 5));
-        detector.traffic(gathered, Pair { candidate: &candidate, baseline: &baseline }, PLAIN);
+        let pair = Pair { candidate: &candidate, baseline: &baseline };
+        detector.traffic(gathered, pair, PLAIN, &History::default());
         let mut action = None;
         judged(|judged| action = detector.finding(gathered, judged, "v1").map(|finding| finding.action));
         action
@@ -240,7 +242,8 @@ mod tests {
     /// How many windows like the baseline's own refute an alternative at most: a detector's `R` is at least the product of what they say.
     fn threshold_over_gain(detector: &Detector, part: usize) -> u32 {
         let calm = traffic(500, 5);
-        let sight = Sight::new(&detector.plan, Pair { candidate: &calm, baseline: &calm });
+        let history = History::default();
+        let sight = Sight::new(&detector.plan, Pair { candidate: &calm, baseline: &calm }, &history);
         let reading = sight.read(Look::Failures, &mut Before::default()).expect("events of both");
         let gain = (-reading.log_es[part]).min(detector.refutation().cut(1.0));
         (1..50).find(|&windows| f64::from(windows) * gain >= detector.refutation().threshold()).expect("a gain")
@@ -257,6 +260,17 @@ mod tests {
         assert!(!detector.suspects(&gathered));
         let again = (1..50).find(|_| feed(&detector, &mut gathered, 25) == Some(Action::Contain));
         assert!(again.is_some_and(|windows| windows < 10), "{again:?}");
+    }
+
+    #[test]
+    fn evidence_that_grows_holds_before_it_contains_and_one_window_alone_only_warns() {
+        let (detector, mut gathered) = (detector(), Gathered::default());
+        let said: Vec<Option<Action>> = (0..20).map(|_| feed(&detector, &mut gathered, 14)).collect();
+        let first = |action| said.iter().position(|said| *said == Some(action)).expect("said");
+        assert!(first(Action::Hold) < first(Action::Contain), "{said:?}");
+        let mut gathered = Gathered::default();
+        assert_eq!(feed(&detector, &mut gathered, 200), Some(Action::Warn));
+        assert_eq!(feed(&detector, &mut gathered, 5), None);
     }
 
     #[test]

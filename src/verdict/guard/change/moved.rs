@@ -26,9 +26,10 @@ pub(crate) struct Usual {
 }
 
 impl Usual {
-    /// By how much noise of a version's own widens the next difference, worth so many events.
-    pub(crate) fn noise(&self, weight: f64) -> f64 {
-        self.noise.factor(weight, &Overdispersion::default())
+    /// By how much noise of a version's own widens the next difference, worth so many events; `history` is the baseline
+    /// version's.
+    pub(crate) fn noise(&self, weight: f64, history: &Overdispersion) -> f64 {
+        self.noise.factor(weight, history)
     }
 
     /// Takes the difference of one window, its variance and the events it is worth; `ln e` of each jump.

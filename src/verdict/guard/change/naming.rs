@@ -2,9 +2,10 @@
 //!
 //! **Acts** at `A`, the patience: a healthy candidate is contained in one of `A` windows on average, and within the planned
 //! windows with a chance of at most `alpha` (`GuardPlan::patience`).
-//! **Warns** at `A / 20`: with the default budget a chance of a fifth per rollout, so a warning means something, and comes
-//! about three nats of evidence earlier. One window alone never acts, but one that is that unlikely is worth a note: the same
-//! bound holds for the newest window's own `e`, whose mean is at most one.
+//! **Holds** at `A / 10`: a healthy candidate waits in one of so many windows on average, at its present share, until the
+//! evidence has gone. That is two nats of evidence earlier, and all that a wrong hold costs is time.
+//! **Warns** where the newest window's own `e` is as much, be it in one window, which never acts by itself: its mean is at
+//! most one, so the same bound holds.
 //! **Names** the sensors that stand out by the e-d-BH rule, the largest `k` of which each has a weighted `R` of at least `A / k`
 //! (Dandapanthula and Ramdas, "Multiple testing in multi-stream sequential change detection", 2025), and always the first.
 
@@ -18,27 +19,27 @@ use crate::verdict::judged::Judged;
 
 /// The name of this guard in findings and evidence.
 const SOURCE: &str = "change";
-/// Warnings come this many times as often as actions, if nothing is wrong.
-const WARNINGS_PER_ACTION: f64 = 20.0;
+/// Holds come this many times as often as containments, if nothing is wrong.
+const HOLDS_PER_CONTAINMENT: f64 = 10.0;
 /// Sensors that are named at most.
 const NAMED_MAX: usize = 5;
 /// Evidence is written down up to this; it must stay a number.
 const R_MAX: f64 = 1e300;
 
 impl Detector {
-    /// What all evidence so far calls for: to contain the candidate, to warn of it, or nothing.
+    /// What all evidence so far calls for: to contain the candidate, to hold it, to warn of it, or nothing.
     pub(crate) fn finding(&self, gathered: &mut Gathered, judged: &Judged<'_>, baseline: &str) -> Option<Finding> {
         self.settle(gathered);
         let change = self.change(gathered);
         gathered.spend();
-        let (patience, warn_at) = (self.guard().patience(), self.warn_at());
+        let (patience, hold_at) = (self.guard().patience(), self.hold_at());
         let (action, named, value) = if change.value >= patience {
             let named = named(&change.by, patience);
             gathered.doubt(named);
             (Action::Contain, named, change.value)
-        } else if change.value >= warn_at {
-            (Action::Warn, &change.by[..1], change.value)
-        } else if change.at_once >= warn_at {
+        } else if change.value >= hold_at {
+            (Action::Hold, &change.by[..1], change.value)
+        } else if change.at_once >= hold_at {
             let by_surprise = |a: &&Contribution, b: &&Contribution| a.surprise().total_cmp(&b.surprise());
             let leading = change.by.iter().max_by(by_surprise)?;
             (Action::Warn, std::slice::from_ref(leading), change.at_once)
@@ -54,11 +55,11 @@ impl Detector {
 
     /// Whether there is evidence of a change, be it too little to act.
     pub(crate) fn suspects(&self, gathered: &Gathered) -> bool {
-        self.change(gathered).value >= self.warn_at()
+        self.change(gathered).value >= self.hold_at()
     }
 
-    fn warn_at(&self) -> f64 {
-        self.guard().patience() / WARNINGS_PER_ACTION
+    fn hold_at(&self) -> f64 {
+        self.guard().patience() / HOLDS_PER_CONTAINMENT
     }
 
     fn name(

@@ -15,6 +15,7 @@ use crate::verdict::guard::Pair;
 use crate::verdict::guard::change::detector::Before;
 use crate::verdict::guard::change::labels;
 use crate::verdict::guard::change::sensor::{Look, OF_LATENCY, Place};
+use crate::verdict::guard::rails::noise::History;
 
 /// Log odds ratios of a rate that must not rise.
 pub(super) const WORSE: [f64; 4] = [0.3, 0.7, 1.4, 2.3];
@@ -56,13 +57,14 @@ struct Scored {
 pub(crate) struct Sight<'a> {
     guard: &'a GuardPlan,
     pair: Pair<'a, Traffic>,
+    history: &'a History,
     scored: Vec<OnceCell<Option<Scored>>>,
 }
 
 impl<'a> Sight<'a> {
-    pub(crate) fn new(guard: &'a GuardPlan, pair: Pair<'a, Traffic>) -> Self {
+    pub(crate) fn new(guard: &'a GuardPlan, pair: Pair<'a, Traffic>, history: &'a History) -> Self {
         let scored = pair.candidate.numeric.iter().map(|_| OnceCell::new()).collect();
-        Self { guard, pair, scored }
+        Self { guard, pair, history, scored }
     }
 
     /// What a sensor sees; `None` when the window says nothing about it.
@@ -90,7 +92,7 @@ impl<'a> Sight<'a> {
                 let usual = &mut before.usual[place][moment];
                 let (n_c, n_b) = (float(scored.n.0), float(scored.n.1));
                 let weight = n_c * n_b / (n_c + n_b);
-                let noise = if place == OF_LATENCY { usual.noise(weight) } else { 1.0 };
+                let noise = if place == OF_LATENCY { usual.noise(weight, self.history.of_the_median()) } else { 1.0 };
                 let log_es = usual.update((difference, variance), weight).to_vec();
                 Some(Reading { log_es, difference, n: scored.n, noise })
             }

@@ -50,6 +50,11 @@ impl History {
         }
         self.slow_ms = Some(std::array::from_fn(|q| before[q] + FOLLOW * (now[q] - before[q])));
     }
+
+    /// How its median wanders.
+    pub(crate) fn of_the_median(&self) -> &Overdispersion {
+        &self.of[0]
+    }
 }
 
 impl Noise {
