@@ -23,19 +23,19 @@ fn main() {
     let cluster = Cluster::start();
     let connection = Connection::open(&cluster.settings).expect("a cluster");
     let producer = Arc::new(Producer::open(&connection).expect("a producer"));
-    let publisher = Publisher::open(&connection, producer).expect("a publisher");
+    let mut publisher = Publisher::open(&connection, producer).expect("a publisher");
     let mut took: Vec<Duration> =
-        (1..).take(WARM_UP + decisions).map(|sequence| publish(&publisher, sequence)).collect();
+        (1..).take(WARM_UP + decisions).map(|sequence| publish(&mut publisher, sequence)).collect();
     took.drain(..WARM_UP);
     took.sort();
     let at = |share: usize| took[took.len() * share / 100].as_secs_f64() * 1e3;
     println!("{decisions} decisions, acknowledged after: p50 {:.2} ms (goal 5), p99 {:.2} ms", at(50), at(99));
 }
 
-fn publish(publisher: &Publisher, sequence: u64) -> Duration {
+fn publish(publisher: &mut Publisher, sequence: u64) -> Duration {
     let effects = Effects { decisions: vec![decision(sequence)], ..Effects::default() };
     let begun = now();
-    publisher.publish(&effects, || Ok(())).expect("an acknowledgement");
+    publisher.publish(&effects, || Ok(true)).expect("an acknowledgement");
     begun.elapsed()
 }
 

@@ -29,7 +29,10 @@ use crate::verdict::Scheduled;
 With --diff the files are judged by both pipelines, A (-c) and B (--diff). It says which decisions both make and when, and \
 how many answers of each candidate either one would have kept away had its caps and rollbacks been carried out at once; \
 --decisions then writes one JSON object per decision of either: model, candidate, action, found_in (both, a or b), shift_us \
-(how much later B said so), a and b (the decisions).")]
+(how much later B said so), a and b (the decisions).
+
+A store in a bucket is reached by the variables AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and others than \
+Amazon's by AWS_ENDPOINT_URL, such as http://host:9000.")]
 pub struct ReplayArgs {
     /// Pipeline file.
     #[arg(short, long, value_name = "FILE")]

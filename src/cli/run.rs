@@ -236,8 +236,8 @@ impl Watch for Told {
     }
 
     #[cfg(feature = "query")]
-    fn keep(&self, effects: &Effects) -> Result<()> {
-        self.store.as_ref().map_or(Ok(()), |store| store.keep(effects))
+    fn keep(&self, effects: &Effects) -> Result<bool> {
+        self.store.as_ref().map_or(Ok(true), |store| store.keep(effects))
     }
 
     #[cfg(feature = "query")]

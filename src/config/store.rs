@@ -27,8 +27,10 @@ pub struct StoreConfig {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoreSection {
-    /// A directory, relative to this file, or a bucket as `s3://bucket/folder`. Each pipeline has its own. Where scan
-    /// and judge run apart, the judge writes it.
+    /// A directory, relative to this file, or a bucket as `s3://bucket/folder`, which the variables `AWS_REGION`,
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, for others than Amazon, `AWS_ENDPOINT_URL` tell of. Each pipeline has
+    /// its own. Where scan and judge run apart, the judge writes it. While it fails, the service goes on deciding and commits
+    /// nothing.
     path: At<String>,
     /// How long rows wait for company before they are written, in event time or by the clock, whichever is sooner. Offsets are
     /// committed after that, so a restart reads that much again.

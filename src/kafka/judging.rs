@@ -170,7 +170,7 @@ impl Seat<'_> {
             self.carry_out(&effects)?;
         }
         match &mut self.bench {
-            Some(bench) if bench.commands.any_uncommitted() => {
+            Some(bench) if bench.commands.any_uncommitted() && !self.publisher.holds() => {
                 self.publisher.settle()?;
                 bench.commands.commit()
             }
@@ -192,6 +192,7 @@ impl Seat<'_> {
         if !self.watch.settle(at_end)? {
             return Ok(());
         }
+        self.publisher.release()?;
         let Some(bench) = &mut self.bench else { return Ok(()) };
         let checkpoint = bench.checkpoint(&self.plan.digest);
         if bench.committed.as_ref() == Some(&checkpoint) {

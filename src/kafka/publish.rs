@@ -1,7 +1,8 @@
 //! Carries out what a step gave rise to, in the one safe order: decisions first, and acknowledged; states after them, and what
 //! became of commands last.
 //!
-//! A crash in between repeats a decision with the same id, which every adapter ignores. The other order would lose one.
+//! A crash in between repeats a decision with the same id, which every adapter ignores. The other order would lose one. While a
+//! store fails, decisions go out all the same, and what would keep a restart from saying them again is held back.
 
 use std::sync::Arc;
 
@@ -12,15 +13,17 @@ use super::producer::Producer;
 use super::topics::{self, Own};
 use crate::engine::Effects;
 use crate::error::Result;
+use crate::verdict::{CommandResult, RolloutState};
 
 /// Takes decisions and states to their topics.
-#[derive(Clone)]
 pub struct Publisher {
     producer: Arc<Producer>,
     control: String,
     state: String,
     windows: Option<String>,
     cluster: String,
+    /// States and results of commands that go out once what led to them is kept.
+    held: (Vec<RolloutState>, Vec<CommandResult>),
 }
 
 impl Publisher {
@@ -31,29 +34,64 @@ impl Publisher {
         wanted.extend(own.windows.iter().map(|name| Own { name, compacted: false }));
         topics::create(connection, &wanted)?;
         let (control, state) = (own.control.clone(), own.state.clone());
-        Ok(Self { producer, control, state, windows: own.windows.clone(), cluster: connection.cluster().to_owned() })
+        let (windows, cluster) = (own.windows.clone(), connection.cluster().to_owned());
+        Ok(Self { producer, control, state, windows, cluster, held: Default::default() })
     }
 
     /// Returns when every decision is acknowledged; states and windows are on their way then. In between, `keep` is called:
-    /// once a state is out, a restart does not say again what led to it.
-    pub fn publish(&self, effects: &Effects, keep: impl FnOnce() -> Result<()>) -> Result<()> {
+    /// once a state is out, a restart does not say again what led to it. When it says `false`, states are held back until
+    /// [`Publisher::release`].
+    pub fn publish(&mut self, effects: &Effects, keep: impl FnOnce() -> Result<bool>) -> Result<()> {
         for decision in &effects.decisions {
             self.producer.send(Letter::decision(decision, &self.cluster, wall_clock()).to(&self.control))?;
         }
         if !effects.decisions.is_empty() {
             self.producer.settle()?;
         }
-        keep()?;
-        for state in &effects.states {
-            self.producer.send(Letter::state(state, wall_clock()).to(&self.state))?;
-        }
-        for result in &effects.results {
-            self.producer.send(Letter::result(result, &self.cluster, wall_clock()).to(&self.control))?;
+        if keep()? {
+            self.release()?;
+            self.tell(&effects.states, &effects.results)?;
+        } else {
+            self.hold(effects);
         }
         if let Some(topic) = &self.windows {
             for row in &effects.windows {
                 self.producer.send(Letter::window(row, wall_clock()).to(topic))?;
             }
+        }
+        Ok(())
+    }
+
+    /// Of each rollout only the last state counts, so what is held stays small.
+    fn hold(&mut self, effects: &Effects) {
+        let (states, results) = &mut self.held;
+        let key = |state: &RolloutState| [&state.rollout, &state.model, &state.candidate].map(Clone::clone);
+        for state in &effects.states {
+            states.retain(|held| key(held) != key(state));
+            states.push(state.clone());
+        }
+        results.extend(effects.results.iter().cloned());
+    }
+
+    /// Whether anything is held back; commands that led to it must not be let go.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        let (states, results) = &self.held;
+        !(states.is_empty() && results.is_empty())
+    }
+
+    /// Sends what was held back: all that led to it is kept.
+    pub fn release(&mut self) -> Result<()> {
+        let (states, results) = std::mem::take(&mut self.held);
+        self.tell(&states, &results)
+    }
+
+    fn tell(&self, states: &[RolloutState], results: &[CommandResult]) -> Result<()> {
+        for state in states {
+            self.producer.send(Letter::state(state, wall_clock()).to(&self.state))?;
+        }
+        for result in results {
+            self.producer.send(Letter::result(result, &self.cluster, wall_clock()).to(&self.control))?;
         }
         Ok(())
     }

@@ -341,7 +341,7 @@ impl<'a> Drive<'a> {
             self.carry_out(&effects)?;
         }
         match &mut self.outlets.commands {
-            Some(commands) if commands.any_uncommitted() => {
+            Some(commands) if commands.any_uncommitted() && !self.outlets.publisher.holds() => {
                 self.outlets.publisher.settle()?;
                 commands.commit()
             }
@@ -377,6 +377,7 @@ impl<'a> Drive<'a> {
         if !self.watch.settle(at_end)? {
             return Ok(());
         }
+        self.outlets.publisher.release()?;
         let lanes = self.streams.iter().map(|stream| stream.lane + 1).max().unwrap_or(0);
         let checkpoints: Vec<Checkpoint> = (0..lanes).map(|lane| self.engine.checkpoint(lane)).collect();
         if checkpoints == self.committed {

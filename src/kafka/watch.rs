@@ -90,11 +90,11 @@ pub trait Watch: Sync {
         let _ = (source, lane, tally);
     }
 
-    /// Decisions are acknowledged, and states are not on their way yet: what a restart does not say again is to be kept now.
-    /// An error ends the run before anything is committed.
-    fn keep(&self, effects: &Effects) -> Result<()> {
+    /// Decisions are acknowledged, and states are not on their way yet: whether what a restart does not say again is kept
+    /// now. `false` holds the states back until all that was told is kept. An error ends the run before anything is committed.
+    fn keep(&self, effects: &Effects) -> Result<bool> {
         let _ = effects;
-        Ok(())
+        Ok(true)
     }
 
     /// Offsets are to be committed: whether all that was told is kept. `false` puts the commit off, except at the end of a run,

@@ -18,7 +18,7 @@ use object_store::path::Path;
 use super::manifest::{self, Contents, FOLDER, StoredFile};
 use super::place::{Created, Place, wait};
 use super::table::Table;
-use super::{file, writer};
+use super::{file, portion};
 use crate::error::{Error, Result};
 
 /// What is kept, and for how long.
@@ -108,13 +108,13 @@ fn expire(contents: &mut Contents, keep: &Keep, done: &mut Compacted) {
     };
     let first = |table: Table| {
         let days = keep.days.get(&table).map(|&days| i64::from(days) * 86_400_000_000);
-        days.map(|days| writer::date(newest.saturating_sub(days)))
+        days.map(|days| portion::date(newest.saturating_sub(days)))
     };
     let n_files = contents.files.len();
     contents.files.retain(|file| first(file.table).is_none_or(|first| file.date > first));
     done.expired = (n_files - contents.files.len()) as u64;
     if let Some(first) = first(Table::Windows) {
-        contents.judgements.retain(|&(start, ..), _| writer::date(start) > first);
+        contents.judgements.retain(|&(start, ..), _| portion::date(start) > first);
     }
 }
 
@@ -188,7 +188,9 @@ async fn rewrite(place: &Place, table: Table, run: &[StoredFile]) -> Result<Stor
     let from = run.iter().map(|file| file.from).min().unwrap_or_default();
     let to = run.iter().map(|file| file.to).max().unwrap_or_default();
     let place_of = (run[0].date.as_str(), run[0].model.as_str());
-    writer::write(place, table, place_of, (from, to), &file::sorted(table, &rows)?).await
+    let (file, body) = portion::file_of(table, place_of, (from, to), &file::sorted(table, &rows)?)?;
+    place.put(&file.path, body).await?;
+    Ok(file)
 }
 
 /// Deletes what nothing names and nobody can be reading: files first, so that a manifest outlives what it names.

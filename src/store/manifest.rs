@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::place::{Created, Place};
 use super::table::Table;
 use crate::error::{Error, Result};
-use crate::event::Micros;
+use crate::event::{Micros, stable_hash};
 
 /// Version of the manifests' format.
 const FORMAT: u32 = 1;
@@ -96,6 +96,10 @@ pub(super) struct Manifest {
     /// Digests of the single records in the files: states, decisions, results of commands.
     pub(super) records: Vec<u64>,
     pub(super) marks: Vec<Mark>,
+    /// Which flush was the last: this one or, for a checkpoint, one before it. So its writer learns that it was stored when
+    /// the acknowledgement was lost, and that nobody else has written since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) flushed: Option<u64>,
 }
 
 impl Manifest {
@@ -109,7 +113,14 @@ impl Manifest {
             judgements: Vec::new(),
             records: Vec::new(),
             marks: Vec::new(),
+            flushed: None,
         }
+    }
+
+    /// The same, told apart from every other: no two flushes say the same.
+    pub(super) fn identified(mut self) -> Self {
+        self.flushed = Some(stable_hash(&self.encode()));
+        self
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -124,6 +135,8 @@ pub(super) struct Contents {
     pub(super) next: u64,
     /// Number of the last checkpoint.
     pub(super) checkpoint: Option<u64>,
+    /// The last flush.
+    pub(super) flushed: Option<u64>,
     /// The pipeline; `None` before the first manifest.
     pub(super) pipeline: Option<String>,
     pub(super) files: Vec<StoredFile>,
@@ -142,10 +155,14 @@ impl Contents {
         Ok(contents)
     }
 
-    /// Reads the manifests that were written since; whether there is a flush among them.
-    pub(super) async fn catch_up(&mut self, place: &Place) -> Result<bool> {
+    /// Reads the manifests that were written since.
+    pub(super) async fn catch_up(&mut self, place: &Place) -> Result<()> {
         let mut numbers: Vec<u64> = place.list(FOLDER).await?.iter().filter_map(|(path, _)| number(path)).collect();
         numbers.sort_unstable();
+        // The newest manifest is never deleted: an empty directory, where one should be mounted, is not the store.
+        if numbers.last().map_or(0, |last| last + 1) < self.next {
+            return Err(place.gone());
+        }
         numbers.retain(|&number| number >= self.next);
         let mut fresh = Vec::new();
         // From the newest back to a checkpoint: what is before it may be gone already.
@@ -157,9 +174,8 @@ impl Contents {
                 break;
             }
         }
-        let flushed = fresh.iter().any(|(_, manifest)| manifest.kind == Kind::Flush);
         fresh.into_iter().rev().for_each(|(number, manifest)| self.apply(number, manifest));
-        Ok(flushed)
+        Ok(())
     }
 
     /// Takes the next manifest in.
@@ -167,13 +183,19 @@ impl Contents {
         if manifest.kind == Kind::Checkpoint {
             *self = Self { checkpoint: Some(number), ..Self::default() };
         }
+        self.flushed = manifest.flushed;
         self.next = number + 1;
+        self.learn(&manifest);
         self.pipeline = Some(manifest.pipeline);
         self.files.extend(manifest.files);
-        let judged = manifest.judgements.into_iter();
+    }
+
+    /// Takes in what a manifest says besides files, by which things are recognised.
+    pub(super) fn learn(&mut self, manifest: &Manifest) {
+        let judged = manifest.judgements.iter();
         self.judgements.extend(judged.map(|one| ((one.start, one.end, one.quality), one.said)));
-        self.records.extend(manifest.records);
-        self.marks.extend(manifest.marks.into_iter().map(|mark| ((mark.lane, mark.source, mark.part), mark.at)));
+        self.records.extend(&manifest.records);
+        self.marks.extend(manifest.marks.iter().map(|mark| ((mark.lane, mark.source, mark.part), mark.at)));
     }
 
     /// The same as one manifest.
@@ -187,6 +209,7 @@ impl Contents {
             judgements: self.judgements.iter().map(judgement).collect(),
             records: self.records.iter().copied().collect(),
             marks: self.marks.iter().map(mark).collect(),
+            flushed: self.flushed,
             ..Manifest::flush(self.pipeline.as_deref().unwrap_or_default())
         }
     }

@@ -15,6 +15,7 @@ mod latency;
 mod manifest;
 mod panes;
 mod place;
+mod portion;
 mod quality;
 mod rows;
 mod state;

@@ -2,7 +2,10 @@
 
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
+#[cfg(feature = "s3")]
+use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use object_store::local::LocalFileSystem;
 use object_store::path::{Path, PathPart};
@@ -74,8 +77,8 @@ impl Place {
         };
         let directory = self.directory.as_ref().ok_or_else(|| failed("it is no directory".to_owned()))?;
         let whole = std::fs::canonicalize(directory).map_err(|error| failed(error.to_string()))?;
-        let root = Path::from_absolute_path(whole).map_err(|error| failed(error.to_string()))?;
-        Ok(Self::over(Arc::new(LocalFileSystem::new()), root, &self.name))
+        let root = Path::from_absolute_path(&whole).map_err(|error| failed(error.to_string()))?;
+        Ok(Self { directory: Some(whole), ..Self::over(Arc::new(LocalFileSystem::new()), root, &self.name) })
     }
 
     /// A folder of an object store that is open already.
@@ -102,13 +105,13 @@ impl Place {
     }
 
     /// What an object holds.
-    pub(crate) async fn get(&self, relative: &str) -> Result<bytes::Bytes> {
+    pub(crate) async fn get(&self, relative: &str) -> Result<Bytes> {
         let got = async { self.objects.get(&self.path(relative)).await?.bytes().await };
         got.await.map_err(|error| self.unreadable(relative, error))
     }
 
     /// Writes an object whose name says what is in it, so that it does not matter whether it was there.
-    pub(crate) async fn put(&self, relative: &str, bytes: Vec<u8>) -> Result<()> {
+    pub(crate) async fn put(&self, relative: &str, bytes: Bytes) -> Result<()> {
         let put = self.objects.put(&self.path(relative), PutPayload::from(bytes)).await;
         put.map(drop).map_err(|error| self.unwritable(relative, error))
     }
@@ -127,9 +130,7 @@ impl Place {
     pub(crate) async fn list(&self, folder: &str) -> Result<Vec<(String, ObjectMeta)>> {
         // Of a directory that has gone, an object store says that it is empty.
         if self.directory.as_ref().is_some_and(|directory| !directory.is_dir()) {
-            return Err(
-                Error::external(format!("the store at {} has gone", self.name)).hint("check that it is mounted")
-            );
+            return Err(self.gone());
         }
         let prefix = if folder.is_empty() { self.root.clone() } else { self.path(folder) };
         let listed = self.objects.list(Some(&prefix)).try_collect::<Vec<_>>().await;
@@ -150,15 +151,53 @@ impl Place {
         }
     }
 
+    pub(super) fn gone(&self) -> Error {
+        Error::external(format!("the store at {} has gone", self.name)).hint("check that it is mounted")
+    }
+
     fn unreadable(&self, relative: &str, error: ObjectError) -> Error {
-        Error::external(format!("cannot read {relative} of the store at {}", self.name)).because(error)
+        let place = if relative.is_empty() { String::new() } else { format!("{relative} of ") };
+        let failed = Error::external(format!("cannot read {place}the store at {}", self.name));
+        self.explain(failed, error, "check that it is mounted, and who may read there")
     }
 
     fn unwritable(&self, relative: &str, error: ObjectError) -> Error {
-        Error::external(format!("cannot write {relative} of the store at {}", self.name))
-            .because(error)
-            .hint("check the free space, and who may write there")
+        let failed = Error::external(format!("cannot write {relative} of the store at {}", self.name));
+        self.explain(failed, error, "check the free space, and who may write there")
     }
+
+    /// Adds the cause and what to do about it; a bucket's servers say at length what is wrong.
+    fn explain(&self, failed: Error, error: ObjectError, of_directory: &str) -> Error {
+        if self.directory.is_some() {
+            return failed.because(error).hint(of_directory);
+        }
+        let said = error.to_string();
+        let element = |name: &str| {
+            let (_, rest) = said.split_once(&format!("<{name}>"))?;
+            Some(rest.split_once("</")?.0.to_owned())
+        };
+        let code = element("Code");
+        let hint = match &error {
+            _ if code.as_deref() == Some("NoSuchBucket") => NO_BUCKET,
+            // Where nothing says who asks, the machine itself is asked, at an address of Amazon's.
+            _ if said.contains("169.254.169.254") => WHO_ASKS,
+            _ if code.as_deref().is_some_and(is_about_who_asks) => WHO_ASKS,
+            ObjectError::PermissionDenied { .. } | ObjectError::Unauthenticated { .. } => WHO_ASKS,
+            _ => WHERE_IT_IS,
+        };
+        let cause = code.zip(element("Message")).map(|(code, message)| format!("{code}: {message}"));
+        failed.because(cause.unwrap_or(said)).hint(hint)
+    }
+}
+
+const NO_BUCKET: &str = "make the bucket, or correct its name; AWS_ENDPOINT_URL and AWS_REGION say where it is";
+const WHO_ASKS: &str = "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, where there is one, AWS_SESSION_TOKEN say who asks: \
+                        whoever that is must be allowed to list, read, write and delete";
+const WHERE_IT_IS: &str = "check that the server answers: AWS_REGION says which of Amazon's, AWS_ENDPOINT_URL which of others, such as http://host:9000";
+
+/// Codes of S3 for keys that are not known, or not good enough.
+fn is_about_who_asks(code: &str) -> bool {
+    ["AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"].contains(&code)
 }
 
 /// A name of the user's as a part of a path: whatever could not stand there is percent-encoded, and nothing at all is what
@@ -170,14 +209,28 @@ pub(crate) fn encoded(name: &str) -> String {
     PathPart::from(name).as_ref().to_owned()
 }
 
+/// A bucket, as the variables `AWS_…` say. A server that does not answer is told of within some 15 seconds.
 #[cfg(feature = "s3")]
 fn bucket(url: &str) -> Result<Place> {
-    let failed = |error: ObjectError| {
-        Error::user(format!("cannot open the bucket of {url}")).because(error).hint(
-            "AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say how; AWS_ENDPOINT for others than Amazon",
-        )
-    };
-    let objects = object_store::aws::AmazonS3Builder::from_env().with_url(url).build().map_err(failed)?;
+    use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey as Key};
+    use object_store::{BackoffConfig, ClientConfigKey, RetryConfig};
+
+    let backoff = BackoffConfig { max_backoff: Duration::from_secs(2), ..BackoffConfig::default() };
+    let retry = RetryConfig { backoff, retry_timeout: Duration::from_secs(10), ..RetryConfig::default() };
+    let mut builder = AmazonS3Builder::from_env().with_url(url).with_retry(retry);
+    // Whoever names an endpoint without encryption wants it.
+    let is_plain = |key: Key| builder.get_config_value(&key).is_some_and(|value| value.starts_with("http://"));
+    if [Key::Endpoint, Key::S3Endpoint].into_iter().any(is_plain) {
+        builder = builder.with_allow_http(true);
+    }
+    if std::env::var_os("AWS_TIMEOUT").is_none() {
+        builder = builder.with_config(Key::Client(ClientConfigKey::Timeout), "15s");
+    }
+    let objects = builder.build().map_err(|error| {
+        Error::user(format!("cannot open the bucket of {url}"))
+            .because(error)
+            .hint("write s3://bucket/folder; the variables AWS_… say where that is and who asks")
+    })?;
     let folder = url.splitn(4, '/').nth(3).unwrap_or_default();
     Ok(Place::over(Arc::new(objects), Path::from(folder), url))
 }

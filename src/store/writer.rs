@@ -8,17 +8,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::temporal_conversions::timestamp_us_to_datetime;
+use bytes::Bytes;
 use object_store::ObjectStore;
 use object_store::path::Path;
 
-use super::manifest::{self, Contents, Judgement, Kind, Manifest, Mark, Said, StoredFile};
+use super::manifest::{self, Contents, Judgement, Manifest, Mark, Said};
 use super::panes::{self, ColumnRow, PaneRow};
-use super::place::{Created, Place, encoded, wait};
+use super::place::{Created, Place, wait};
+use super::portion::{Portion, split};
 use super::quality::{self, QualityRow, Read};
+use super::rows;
 use super::table::Table;
-use super::{file, rows};
 use crate::engine::Effects;
 use crate::error::{Error, Result};
 use crate::event::{Micros, Poison, Reject, SECOND, stable_hash};
@@ -30,6 +30,9 @@ use crate::verdict::{CommandResult, Decision, RolloutState};
 
 /// A row of a pane holds a thousand bins, and counts for so many others.
 const PANE_WEIGHT: usize = 16;
+
+/// How many times what makes a flush may wait for a store that fails.
+const WAITING_MAX: usize = 4;
 
 /// The mark of what was read of a stream, beside those of its panes' parts.
 const OFFSETS: u8 = 250;
@@ -59,9 +62,14 @@ pub struct Writer {
     place: Place,
     plan: Arc<Plan>,
     every: Every,
+    /// What is stored, and what is going to be.
     contents: Contents,
+    /// The last flush of ours, or from before.
+    flushed: Option<u64>,
     /// What the next manifest will say besides files.
     news: Manifest,
+    /// What was to be written and is not known to be: the same again, until it is.
+    pending: Option<Flush>,
     windows: Vec<WindowRow>,
     records: Records,
     panes: Vec<PaneRow>,
@@ -72,6 +80,13 @@ pub struct Writer {
     counted: BTreeMap<(u16, u32), i64>,
     /// What a scan had counted of a stream when it was taken last.
     tallies: BTreeMap<(u16, u32), Tally>,
+}
+
+/// A manifest, and what is in its files.
+#[derive(Debug)]
+struct Flush {
+    manifest: Manifest,
+    bodies: Vec<Bytes>,
 }
 
 /// Records that wait.
@@ -112,6 +127,8 @@ impl Writer {
             counted,
             tallies: BTreeMap::new(),
             news: Manifest::flush(pipeline),
+            flushed: contents.flushed,
+            pending: None,
             place,
             plan: Arc::clone(plan),
             every,
@@ -286,7 +303,11 @@ impl Writer {
     /// Whether everything taken is stored.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.readings.is_empty() && self.news == Manifest::flush(&self.plan.name)
+        self.pending.is_none() && !self.holds_news()
+    }
+
+    fn holds_news(&self) -> bool {
+        !self.readings.is_empty() || self.news != Manifest::flush(&self.plan.name)
     }
 
     /// Whether records wait that the engine may not say again after a restart: they are written before the states that tell
@@ -294,7 +315,7 @@ impl Writer {
     #[must_use]
     pub fn holds_records(&self) -> bool {
         let Records { states, decisions, results } = &self.records;
-        !(states.is_empty() && decisions.is_empty() && results.is_empty())
+        self.pending.is_some() || !(states.is_empty() && decisions.is_empty() && results.is_empty())
     }
 
     /// Whether rows have waited long enough.
@@ -302,26 +323,49 @@ impl Writer {
     pub fn is_due(&self) -> bool {
         let ends = || self.windows.iter().map(|row| row.window_end).chain(self.panes.iter().map(|row| row.end));
         let span = ends().max().zip(ends().min()).map_or(0, |(last, first)| last - first);
-        span >= self.every.span || self.windows.len() + PANE_WEIGHT * self.panes.len() >= self.every.rows
+        span >= self.every.span || self.waiting() >= self.every.rows
+    }
+
+    /// Whether so much waits that a store that fails can be waited for no longer.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.waiting() >= WAITING_MAX * self.every.rows
+    }
+
+    fn waiting(&self) -> usize {
+        self.windows.len() + PANE_WEIGHT * self.panes.len()
     }
 
     /// Writes all that waits: the files first, and then the manifest that makes them count.
     ///
     /// # Errors
-    /// When the object store fails, or somebody else writes here too. What was taken is then stored not at all, or, when
-    /// only the answer was lost, as a whole; open the store anew to find out.
+    /// When the object store fails, or somebody else writes here too. Nothing is lost by that: the next call writes the same
+    /// again, unless it finds that only the answer was lost.
     pub fn flush(&mut self) -> Result<()> {
-        if self.is_clean() {
-            return Ok(());
+        while let Some(flush) = self.pending.take().map_or_else(|| self.gather(), |again| Ok(Some(again)))? {
+            let done = wait(self.publish(&flush));
+            if done.is_err() {
+                self.pending = Some(flush);
+                return done;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that waits, as it is going to be stored.
+    fn gather(&mut self) -> Result<Option<Flush>> {
+        if !self.holds_news() {
+            return Ok(None);
         }
         let portions = self.portions();
         let mut manifest = std::mem::replace(&mut self.news, Manifest::flush(&self.plan.name));
-        wait(async {
-            for portion in &portions {
-                manifest.files.push(portion.write(&self.place).await?);
-            }
-            self.publish(manifest).await
-        })
+        let mut bodies = Vec::new();
+        for portion in &portions {
+            let (file, body) = portion.file()?;
+            manifest.files.push(file);
+            bodies.push(body);
+        }
+        Ok(Some(Flush { manifest: manifest.identified(), bodies }))
     }
 
     /// Everything that waits, by table, day and model.
@@ -359,30 +403,42 @@ impl Writer {
         readings.into_values().collect()
     }
 
-    /// Writes the manifest under the next number that is free.
-    async fn publish(&mut self, manifest: Manifest) -> Result<()> {
+    /// Writes files, and the manifest under the next number that is free.
+    async fn publish(&mut self, flush: &Flush) -> Result<()> {
+        // Before the files: writing into a directory that has gone would make another in its place.
+        if self.is_published(flush).await? {
+            return Ok(());
+        }
+        for (file, body) in flush.manifest.files.iter().zip(&flush.bodies) {
+            self.place.put(&file.path, body.clone()).await?;
+        }
         // The number of a manifest that compaction has replaced since may be free again; what is written there counts for
         // nothing.
-        if self.contents.catch_up(&self.place).await? {
+        while !self.is_published(flush).await? {
+            let number = self.contents.next;
+            if manifest::create(&self.place, number, &flush.manifest).await? == Created::New {
+                self.contents.apply(number, flush.manifest.clone());
+                self.flushed = self.contents.flushed;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at what was stored meanwhile. When it is this very flush, only its acknowledgement was lost.
+    async fn is_published(&mut self, flush: &Flush) -> Result<bool> {
+        self.contents.catch_up(&self.place).await?;
+        // A checkpoint says nothing of what is not stored yet.
+        self.contents.learn(&flush.manifest);
+        self.contents.learn(&self.news);
+        if self.contents.flushed == self.flushed {
+            return Ok(false);
+        }
+        if self.contents.flushed != flush.manifest.flushed {
             return Err(self.rival());
         }
-        loop {
-            let number = self.contents.next;
-            if manifest::create(&self.place, number, &manifest).await? == Created::New {
-                self.contents.apply(number, manifest);
-                return Ok(());
-            }
-            let there = manifest::load(&self.place, number).await?;
-            if there.kind == Kind::Flush && there != manifest {
-                return Err(self.rival());
-            }
-            // Either our own, whose acknowledgement was lost, or a compaction that came in between.
-            let ours = there == manifest;
-            self.contents.apply(number, there);
-            if ours {
-                return Ok(());
-            }
-        }
+        self.flushed = self.contents.flushed;
+        Ok(true)
     }
 
     fn rival(&self) -> Error {
@@ -396,79 +452,4 @@ fn said(rows: &[WindowRow], revision: u32) -> Said {
     let bare = rows.iter().map(|row| WindowRow { revision: 0, ..row.clone() }).collect::<Vec<_>>();
     let digest = stable_hash(&postcard::to_stdvec(&bare).expect("rows always encode"));
     Said { revision, weight: rows.iter().map(|row| row.n + row.n_baseline).sum(), digest }
-}
-
-/// Rows of one table, day and model.
-struct Portion {
-    table: Table,
-    date: String,
-    model: String,
-    from: Micros,
-    to: Micros,
-    rows: RecordBatch,
-}
-
-/// A day and a model.
-type Folder = (String, String);
-/// First and last time, and rows.
-type Timed<R> = ((Micros, Micros), Vec<R>);
-
-/// Rows by day and model, in order.
-fn split<R: Clone>(
-    table: Table,
-    rows: &[R],
-    of: impl Fn(&R) -> (String, Micros, Micros),
-    batch: fn(&[R]) -> RecordBatch,
-) -> Vec<Portion> {
-    let mut parts: BTreeMap<Folder, Timed<R>> = BTreeMap::new();
-    for row in rows {
-        let (model, from, to) = of(row);
-        let part = parts.entry((date(from), model)).or_insert(((from, to), Vec::new()));
-        part.0 = (part.0.0.min(from), part.0.1.max(to));
-        part.1.push(row.clone());
-    }
-    let portion = |((date, model), ((from, to), rows)): (Folder, Timed<R>)| Portion {
-        table,
-        date,
-        model,
-        from,
-        to,
-        rows: batch(&rows),
-    };
-    parts.into_iter().map(portion).collect()
-}
-
-impl Portion {
-    async fn write(&self, place: &Place) -> Result<StoredFile> {
-        let rows = file::sorted(self.table, &self.rows)?;
-        write(place, self.table, (&self.date, &self.model), (self.from, self.to), &rows).await
-    }
-}
-
-/// Writes sorted rows as a file that is named by its content.
-pub(super) async fn write(
-    place: &Place,
-    table: Table,
-    (date, model): (&str, &str),
-    (from, to): (Micros, Micros),
-    rows: &RecordBatch,
-) -> Result<StoredFile> {
-    let bytes = file::encode(rows)?;
-    let folder = format!("{}/date={date}/model={}", table.name(), encoded(model));
-    let path = format!("{folder}/{}-{:016x}.parquet", stamp(from), stable_hash(&bytes));
-    let (n_rows, n_bytes) = (rows.num_rows() as u64, bytes.len() as u64);
-    place.put(&path, bytes).await?;
-    let (date, model) = (date.to_owned(), model.to_owned());
-    Ok(StoredFile { table, path, date, model, rows: n_rows, bytes: n_bytes, from, to })
-}
-
-/// The day of a time; what has none is of the first day of all.
-pub(super) fn date(at: Micros) -> String {
-    timestamp_us_to_datetime(at.max(0)).map_or_else(|| "1970-01-01".to_owned(), |time| time.date().to_string())
-}
-
-/// A time as it stands in names of files.
-fn stamp(at: Micros) -> String {
-    let time = timestamp_us_to_datetime(at.max(0)).unwrap_or_default();
-    time.format("%Y%m%dT%H%M%SZ").to_string()
 }

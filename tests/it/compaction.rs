@@ -33,9 +33,14 @@ pub(crate) fn stretched(n: u64) -> (Arc<Plan>, Vec<Event>) {
 
 /// A store on disk with a few days in it.
 fn days(root: &Path) -> Store {
+    write_days(|plan, every| Writer::open(root.to_str().unwrap(), plan, every).unwrap());
+    Store::open(root.to_str().unwrap()).unwrap()
+}
+
+/// Writes the results of a few days.
+pub(crate) fn write_days(open: impl FnOnce(&Arc<Plan>, Every) -> Writer) {
     let (plan, log) = stretched(1_000);
-    let mut writer =
-        Writer::open(root.to_str().unwrap(), &plan, Every { span: 7200 * SECOND, rows: 1_000_000 }).unwrap();
+    let mut writer = open(&plan, Every { span: 7200 * SECOND, rows: 1_000_000 });
     let mut engine = Engine::new(Arc::clone(&plan), 1).keeping_panes(true);
     let streams = world::streams(&log, 1);
     world::feed(&mut engine, &streams, &BTreeMap::new(), (50, &mut Rng::new(1)), |_, effects| {
@@ -43,7 +48,6 @@ fn days(root: &Path) -> Store {
         true
     });
     writer.flush().unwrap();
-    Store::open(root.to_str().unwrap()).unwrap()
 }
 
 fn count(files: &[StoredFile], table: Table) -> (usize, u64) {

@@ -281,9 +281,9 @@ fn a_decision_arrives_as_a_cloud_event_in_binary_mode() {
     let settings = settings(broker);
     let connection = Connection::open(&settings).unwrap();
     let producer = Arc::new(Producer::open(&connection).unwrap());
-    let publisher = Publisher::open(&connection, producer).unwrap();
+    let mut publisher = Publisher::open(&connection, producer).unwrap();
     let sent = [decision(1, Signal::Hold), decision(2, Signal::Contain)];
-    publisher.publish(&Effects { decisions: sent.to_vec(), ..Effects::default() }, || Ok(())).unwrap();
+    publisher.publish(&Effects { decisions: sent.to_vec(), ..Effects::default() }, || Ok(true)).unwrap();
 
     let mut seen = Vec::new();
     whole_topic::read(&connection, &settings.topics.control, |message| {
@@ -326,11 +326,11 @@ fn states_are_read_back_each_in_its_last_version_and_only_those_of_the_rollout()
     let settings = settings(broker);
     let connection = Connection::open(&settings).unwrap();
     let producer = Arc::new(Producer::open(&connection).unwrap());
-    let publisher = Publisher::open(&connection, Arc::clone(&producer)).unwrap();
+    let mut publisher = Publisher::open(&connection, Arc::clone(&producer)).unwrap();
     assert_eq!(states::read(&connection, "toy").unwrap(), []);
     let other = RolloutState { rollout: "other".into(), ..state("v2", 9) };
     let states = vec![state("v3", 1), state("v2", 1), other, state("v2", 2)];
-    publisher.publish(&Effects { states, ..Effects::default() }, || Ok(())).unwrap();
+    publisher.publish(&Effects { states, ..Effects::default() }, || Ok(true)).unwrap();
     producer.send(BaseRecord::to(&settings.topics.state).key(b"junk".as_slice()).payload(b"{".as_slice())).unwrap();
     let retired = b"toy/fraud/v3".as_slice();
     producer.send(BaseRecord { key: Some(retired), ..BaseRecord::to(&settings.topics.state) }).unwrap();

@@ -142,7 +142,7 @@ impl Stage {
         standalone::run(&self.plan, &self.settings, options, watch, &AtomicBool::new(false))
     }
 
-    fn decisions(&self) -> Vec<Decision> {
+    pub(crate) fn decisions(&self) -> Vec<Decision> {
         let mut decisions = Vec::new();
         let connection = Connection::open(&self.settings).unwrap();
         whole_topic::read(&connection, &self.settings.topics.control, |message| {

@@ -2,22 +2,25 @@
 //! its judge runs apart.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{AsArray as _, RecordBatch};
 use arrow::datatypes::{UInt32Type, UInt64Type};
 use haldane::batch::EventBatch;
 use haldane::engine::{Effects, Engine};
-use haldane::error::Result;
+use haldane::error::{Error, Result};
 use haldane::event::SECOND;
+use haldane::kafka::connection::Connection;
 use haldane::kafka::reader::Portion;
 use haldane::kafka::watch::{Deaf, Watch};
-use haldane::kafka::{judging, scanning};
+use haldane::kafka::{judging, scanning, states};
 use haldane::plan::Plan;
 use haldane::scan::{Counts, Tally};
 use haldane::store::{Every, Read, Selection, Store, Table, Writer};
+use object_store::ObjectStore;
 use rdkafka::producer::BaseRecord;
 use serde_json::Value;
 
@@ -25,7 +28,7 @@ use crate::broker::Broker;
 use crate::kafka::settings;
 use crate::live::{Bell, EPOCH, Recorder, SMALL_STEPS, Stage, before_the_end, in_memory, log, log_with_an_end, trace};
 use crate::replay_laws::{Trace, assert_same};
-use crate::store::panes_before;
+use crate::store::{Failing, panes_before};
 use crate::world::{self, Rng};
 
 /// Keeps what is published in a store, too.
@@ -46,10 +49,13 @@ impl Watch for Kept<'_> {
         true
     }
 
-    fn keep(&self, effects: &Effects) -> Result<()> {
+    fn keep(&self, effects: &Effects) -> Result<bool> {
         let mut writer = self.writer.lock().unwrap();
         writer.take(effects);
-        if writer.holds_records() { writer.flush() } else { Ok(()) }
+        if writer.holds_records() {
+            writer.flush()?;
+        }
+        Ok(true)
     }
 
     fn counted_upto(&self, source: u16, lane: u32) -> i64 {
@@ -92,17 +98,8 @@ fn a_store_holds_every_result_once_after_crashes() {
     let run = || stage.run(2, &Kept::open(url, &stage.plan, &recorder));
     assert_eq!((0..9).take_while(|_| run().is_err()).count(), 3);
     let store = Store::open(url).unwrap();
-    let all = Selection::default();
-    let numbered = store.windows(&all).unwrap();
-    let mut kept = Trace::default();
-    let windows = store.final_windows(&all).unwrap();
-    kept.take(Effects { windows: windows.clone(), decisions: store.decisions(&all).unwrap(), ..Effects::default() });
-    assert_eq!(kept.windows.len(), windows.len(), "one last revision of each result");
-    assert_same(&without_revisions(&expected), &without_revisions(&kept), "in the store");
-    let revisions: std::collections::BTreeSet<String> =
-        numbered.iter().map(|row| format!("{} {:?}", row.revision, serde_json::to_string(row))).collect();
-    assert_eq!(revisions.len(), numbered.len(), "no row twice");
-    let batches = store.batches(Table::Quality, &all).unwrap();
+    assert_holds(&store, &expected);
+    let batches = store.batches(Table::Quality, &Selection::default()).unwrap();
     let sum = |name: &str| batches.iter().map(|batch| sum_of(batch, name)).sum::<u64>();
     assert_eq!((sum("rows"), sum("refused")), (log.len() as u64, 0), "no event is counted twice");
     let mut engine = Engine::new(Arc::clone(&stage.plan), 4);
@@ -111,6 +108,87 @@ fn a_store_holds_every_result_once_after_crashes() {
     let counted = |of: fn(&Counts) -> u64| engine.counts().values().map(of).sum::<u64>();
     assert_eq!((sum("late"), sum("duplicates")), (counted(|lane| lane.late), counted(|lane| lane.duplicates)));
     assert!(sum("duplicates") > 0, "the log repeats events");
+}
+
+/// Every result once, and every decision.
+fn assert_holds(store: &Store, expected: &Trace) {
+    let all = Selection::default();
+    let numbered = store.windows(&all).unwrap();
+    let mut kept = Trace::default();
+    let windows = store.final_windows(&all).unwrap();
+    kept.take(Effects { windows: windows.clone(), decisions: store.decisions(&all).unwrap(), ..Effects::default() });
+    assert_eq!(kept.windows.len(), windows.len(), "one last revision of each result");
+    assert_same(&without_revisions(expected), &without_revisions(&kept), "in the store");
+    let revisions: BTreeSet<String> =
+        numbered.iter().map(|row| format!("{} {:?}", row.revision, serde_json::to_string(row))).collect();
+    assert_eq!(revisions.len(), numbered.len(), "no row twice");
+}
+
+/// Keeps in a store that is out of order while so many steps are told; fails, as a crash would, at one of them.
+struct Stormy<'a> {
+    kept: Kept<'a>,
+    store: &'a Failing,
+    steps: AtomicUsize,
+    fails: Range<usize>,
+    crash_at: usize,
+}
+
+impl<'a> Stormy<'a> {
+    fn open(stage: &Stage, store: &'a Arc<Failing>, told: &'a Recorder, fails: Range<usize>, crash_at: usize) -> Self {
+        let every = Every { span: 60 * SECOND, ..Every::default() };
+        let writer = Writer::over(Arc::clone(store) as Arc<dyn ObjectStore>, &stage.plan, every).unwrap();
+        let kept = Kept { told, writer: Mutex::new(writer) };
+        Self { kept, store, steps: AtomicUsize::new(0), fails, crash_at }
+    }
+}
+
+impl Watch for Stormy<'_> {
+    fn keeps_panes(&self) -> bool {
+        true
+    }
+
+    fn keep(&self, effects: &Effects) -> Result<bool> {
+        let is_out = self.fails.contains(&self.steps.load(Ordering::Relaxed));
+        *self.store.fails.lock().unwrap() = if is_out { 0..usize::MAX } else { 0..0 };
+        let mut writer = self.kept.writer.lock().unwrap();
+        writer.take(effects);
+        Ok(!writer.holds_records() || writer.flush().is_ok())
+    }
+
+    fn settle(&self, at_end: bool) -> Result<bool> {
+        let mut writer = self.kept.writer.lock().unwrap();
+        let done = writer.flush();
+        if at_end { done.map(|()| true) } else { Ok(writer.is_clean()) }
+    }
+
+    fn published(&self, effects: &Effects) -> Result<()> {
+        self.kept.published(effects)?;
+        let step = self.steps.fetch_add(1, Ordering::Relaxed);
+        if step == self.crash_at { Err(Error::internal("crash")) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn decisions_do_not_wait_for_a_store_that_fails_and_it_lacks_nothing_in_the_end() {
+    let log = log();
+    let expected = in_memory(&log, 1);
+    let stage = Stage::set(&log, 1);
+    let (store, recorder) = (Arc::new(Failing::sound()), Recorder::default());
+    let (connection, rollout) = (Connection::open(&stage.settings).unwrap(), &stage.plan.policy.rollout);
+    let crash_at = 25;
+    assert!(stage.run(1, &Stormy::open(&stage, &store, &recorder, 0..usize::MAX, crash_at)).is_err());
+    assert!(!stage.decisions().is_empty(), "decisions go out");
+    assert_eq!(states::read(&connection, rollout).unwrap(), [], "what a restart starts from does not");
+    *store.fails.lock().unwrap() = 0..0;
+    let second = Stormy::open(&stage, &store, &recorder, 5..crash_at, usize::MAX);
+    stage.run(1, &second).unwrap();
+    assert!(second.steps.load(Ordering::Relaxed) > crash_at, "it is back before the end");
+    let store = Store::over(Arc::clone(&store.inner) as Arc<dyn ObjectStore>).unwrap();
+    assert_holds(&store, &expected);
+    let last =
+        store.verdicts(&Selection::default()).unwrap().into_iter().map(|state| (state.candidate, state.sequence));
+    let told = states::read(&connection, rollout).unwrap().into_iter().map(|state| (state.candidate, state.sequence));
+    assert_eq!(told.collect::<BTreeMap<_, _>>(), last.collect(), "the last states went out");
 }
 
 fn sum_of(batch: &RecordBatch, name: &str) -> u64 {

@@ -12,6 +12,8 @@
 
 mod broker;
 mod browser;
+#[cfg(feature = "s3")]
+mod bucket;
 #[cfg(all(feature = "pg", target_os = "linux"))]
 mod cancel;
 #[cfg(feature = "ballista")]

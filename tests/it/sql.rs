@@ -386,15 +386,16 @@ const PACKAGES: [&str; 3] = ["duckdb==1.4.2", "polars==1.35.2", "psycopg[binary]
 /// A Python that has these packages, made when it is not there yet.
 pub fn python() -> std::result::Result<PathBuf, String> {
     static PYTHON: OnceLock<std::result::Result<PathBuf, String>> = OnceLock::new();
-    PYTHON.get_or_init(make_python).clone()
+    PYTHON.get_or_init(|| python_with("python-clients", &PACKAGES)).clone()
 }
 
-fn make_python() -> std::result::Result<PathBuf, String> {
+/// A Python in a folder of the cache that has some packages, made when it is not there yet.
+pub fn python_with(folder: &str, packages: &[&str]) -> std::result::Result<PathBuf, String> {
     let cache = std::env::var_os("HALDANE_CACHE").map(PathBuf::from);
     let cache = cache.or_else(|| std::env::home_dir().map(|home| home.join(".cache/haldane")));
-    let home = cache.ok_or("set HALDANE_CACHE to a folder for Python packages")?.join("python-clients");
+    let home = cache.ok_or("set HALDANE_CACHE to a folder for Python packages")?.join(folder);
     let python = home.join("bin/python");
-    let whole = PACKAGES.join(" ");
+    let whole = packages.join(" ");
     if std::fs::read_to_string(home.join("whole")).is_ok_and(|packages| packages == whole) {
         return Ok(python);
     }
@@ -408,7 +409,7 @@ fn make_python() -> std::result::Result<PathBuf, String> {
         if output.status.success() { Ok(()) } else { Err(failed(said)) }
     };
     run(Path::new("python3"), &["-m", "venv", "--clear", home.to_str().unwrap()])?;
-    run(&python, &[["-m", "pip", "install", "--quiet"].as_slice(), PACKAGES.as_slice()].concat())?;
+    run(&python, &[["-m", "pip", "install", "--quiet"].as_slice(), packages].concat())?;
     std::fs::write(home.join("whole"), whole).map_err(|error| error.to_string())?;
     Ok(python)
 }

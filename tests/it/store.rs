@@ -5,28 +5,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arrow::array::{AsArray as _, RecordBatch};
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::datatypes::{TimestampMicrosecondType, UInt64Type};
 use bytes::Bytes;
 use clap::Parser as _;
-use futures_util::stream::BoxStream;
-use haldane::engine::Engine;
+use futures_util::stream::{BoxStream, StreamExt as _};
+use haldane::engine::{Effects, Engine};
 use haldane::error::Fault;
 use haldane::event::{Micros, SECOND};
 use haldane::judge::WindowRow;
 use haldane::plan::{Plan, WindowKind};
-use haldane::scan::Checkpoint;
+use haldane::scan::{Checkpoint, Tally};
 use haldane::store::{Every, Keep, Selection, Store, Table, Writer, compact_over, sizes};
 use haldane::verdict::Decision;
 use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
 use object_store::{
     CopyOptions, Error as ObjectError, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as ObjectResult,
+    ObjectStoreExt as _, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as ObjectResult,
 };
 
 use crate::compaction::stretched;
@@ -127,14 +127,44 @@ fn another_pipeline_and_no_store_at_all_are_refused() {
     assert_eq!(Store::open("ftp://host/x").unwrap_err().fault(), Fault::User);
 }
 
-/// An object store whose writes fail from some number on, as when the process is killed there; a write that fails may or may
-/// not have happened.
+/// An object store some of whose operations fail, as when the process is killed there, or the store is out of order for a
+/// while; a write that fails may or may not have happened.
 #[derive(Debug)]
-struct Failing {
-    inner: Arc<InMemory>,
-    puts: AtomicUsize,
-    fail_at: usize,
+pub(crate) struct Failing {
+    pub(crate) inner: Arc<InMemory>,
+    done: AtomicUsize,
+    /// Numbers of the operations that fail.
+    pub(crate) fails: Mutex<Range<usize>>,
+    /// Whether the first of them happens all the same.
     happens: bool,
+    /// Whether reading counts, or writing only.
+    reading_too: bool,
+}
+
+impl Failing {
+    /// Sound until its range is set.
+    pub(crate) fn sound() -> Self {
+        Self::during(0..0, false)
+    }
+
+    fn during(fails: Range<usize>, happens: bool) -> Self {
+        let (inner, done) = (Arc::default(), AtomicUsize::new(0));
+        Self { inner, done, fails: Mutex::new(fails), happens, reading_too: true }
+    }
+
+    /// Counts an operation; where it fails, whether it happens all the same.
+    fn count(&self, is_read: bool) -> Option<bool> {
+        if is_read && !self.reading_too {
+            return None;
+        }
+        let number = self.done.fetch_add(1, Ordering::Relaxed);
+        let fails = self.fails.lock().unwrap();
+        fails.contains(&number).then_some(number == fails.start && self.happens)
+    }
+}
+
+fn failure() -> ObjectError {
+    ObjectError::Generic { store: "failing", source: "killed".into() }
 }
 
 impl fmt::Display for Failing {
@@ -146,13 +176,12 @@ impl fmt::Display for Failing {
 #[async_trait::async_trait]
 impl ObjectStore for Failing {
     async fn put_opts(&self, at: &ObjectPath, bytes: PutPayload, options: PutOptions) -> ObjectResult<PutResult> {
-        let number = self.puts.fetch_add(1, Ordering::Relaxed);
-        let crash = || ObjectError::Generic { store: "failing", source: "killed".into() };
-        if number > self.fail_at || (number == self.fail_at && !self.happens) {
-            return Err(crash());
+        let fails = self.count(false);
+        if fails == Some(false) {
+            return Err(failure());
         }
         let done = self.inner.put_opts(at, bytes, options).await;
-        if number == self.fail_at { Err(crash()) } else { done }
+        if fails.is_some() { Err(failure()) } else { done }
     }
 
     async fn put_multipart_opts(
@@ -164,6 +193,9 @@ impl ObjectStore for Failing {
     }
 
     async fn get_opts(&self, at: &ObjectPath, options: GetOptions) -> ObjectResult<GetResult> {
+        if self.count(true).is_some() {
+            return Err(failure());
+        }
         self.inner.get_opts(at, options).await
     }
 
@@ -179,6 +211,9 @@ impl ObjectStore for Failing {
     }
 
     fn list(&self, prefix: Option<&ObjectPath>) -> BoxStream<'static, ObjectResult<ObjectMeta>> {
+        if self.count(true).is_some() {
+            return futures_util::stream::once(async { Err(failure()) }).boxed();
+        }
         self.inner.list(prefix)
     }
 
@@ -214,8 +249,8 @@ impl Durable {
     /// Runs from the last commit until the log ends, or a write fails; whether it came to the end.
     fn live(&mut self, plan: &Arc<Plan>, log: &[Event], lanes: u32, crash: Option<(usize, bool)>) -> bool {
         let (fail_at, happens) = crash.unwrap_or((usize::MAX, true));
-        let failing = Failing { inner: Arc::clone(&self.objects), puts: AtomicUsize::new(0), fail_at, happens };
-        let failing = Arc::new(failing);
+        let failing = Failing::during(fail_at..usize::MAX, happens);
+        let failing = Arc::new(Failing { inner: Arc::clone(&self.objects), reading_too: false, ..failing });
         let every = Every { span: 6 * plan.time.pane, ..OFTEN };
         let mut writer = Writer::over(Arc::clone(&failing) as Arc<dyn ObjectStore>, plan, every).unwrap();
         let mut engine = Engine::new(Arc::clone(plan), lanes).keeping_panes(true);
@@ -250,7 +285,7 @@ impl Durable {
             alive
         });
         let ended = alive && writer.flush().is_ok();
-        self.puts = failing.puts.load(Ordering::Relaxed);
+        self.puts = failing.done.load(Ordering::Relaxed);
         ended
     }
 
@@ -353,25 +388,35 @@ impl Durable {
 
 #[test]
 fn a_second_writer_is_noticed() {
+    a_second_writer_is_told_so(&(Arc::new(InMemory::new()) as Arc<dyn ObjectStore>));
+}
+
+/// Two writers in turn: the first writes, the second is told, and what is stored stays whole.
+pub(crate) fn a_second_writer_is_told_so(objects: &Arc<dyn ObjectStore>) {
     let log = world::log(7, 300);
     let plan = Arc::new(world::plan(TUMBLING));
-    let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    let open = || Writer::over(Arc::clone(&objects), &plan, OFTEN).unwrap();
+    let open = || Writer::over(Arc::clone(objects), &plan, OFTEN).unwrap();
     let mut writers = [open(), open()];
     let streams = world::streams(&log, 1);
     let mut engine = Engine::new(Arc::clone(&plan), 1);
-    let mut at = 0;
+    let (mut at, mut stored) = (0, 0);
     let mut problem = None;
     world::feed(&mut engine, &streams, &BTreeMap::new(), (50, &mut Rng::new(1)), |_, effects| {
         if !effects.windows.is_empty() {
             writers[at % 2].take(&effects);
             problem = writers[at % 2].flush().err();
+            stored += if problem.is_none() { effects.windows.len() } else { 0 };
             at += 1;
         }
         problem.is_none()
     });
-    let problem = problem.expect("the second one finds the number taken").to_string();
+    let problem = problem.expect("the second one finds that another has written").to_string();
     assert!(problem.starts_with("another process writes to the store"), "{problem}");
+    let store = Store::over(Arc::clone(objects)).unwrap();
+    store.verify().unwrap();
+    assert_eq!(store.windows(&everything()).unwrap().len(), stored);
+    let again = writers[(at + 1) % 2].flush().expect_err("and so again").to_string();
+    assert_eq!(again, problem);
 }
 
 #[test]
@@ -392,6 +437,117 @@ fn rows_are_neither_lost_nor_doubled_when_the_store_is_compacted_meanwhile() {
             durable.live(&plan, &log, 1, Some((fail_at / 2, !happens)));
             assert!(durable.live(&plan, &log, 1, None));
             same(&expected, &durable.said(), &format!("killed at write {fail_at} of {}, done {happens}", whole.puts));
+        }
+    }
+}
+
+/// What is done about a flush that failed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Then {
+    /// The same writer tries again.
+    Again,
+    /// The same, after a compaction.
+    Compacted,
+    /// The same, with what has been said since.
+    Later,
+    /// The store is opened anew, and everything is said again.
+    Anew,
+}
+
+impl Then {
+    const ALL: [Self; 4] = [Self::Again, Self::Compacted, Self::Later, Self::Anew];
+}
+
+/// Writes what was said, in that order; what is stored then, and after how many operations.
+fn written(plan: &Arc<Plan>, said: &[Effects], failing: Failing, then: Then) -> Durable {
+    let failing = Arc::new(failing);
+    let objects = Arc::clone(&failing.inner);
+    let over = || Writer::over(Arc::clone(&failing) as Arc<dyn ObjectStore>, plan, OFTEN);
+    let open = || (0..5).find_map(|_| over().ok()).unwrap();
+    let (mut writer, mut at) = (open(), 0);
+    while at < said.len() || !writer.is_clean() {
+        if let Some(effects) = said.get(at) {
+            writer.take(effects);
+            at += 1;
+            let tally = Tally { next_offset: 10 * at as i64, rows: 10 * at as u64, ..Tally::default() };
+            writer.tally(0, 0, &tally);
+        }
+        let is_due = at == said.len() || writer.holds_records() || writer.is_due();
+        let failed = is_due && writer.flush().is_err();
+        match then {
+            _ if !failed => {}
+            Then::Again => writer.flush().unwrap(),
+            Then::Compacted => {
+                // There may be nothing yet to compact.
+                let _ = compact_over(Arc::clone(&objects) as Arc<dyn ObjectStore>, &PIECE);
+                writer.flush().unwrap();
+            }
+            Then::Later => {}
+            Then::Anew => (writer, at) = (open(), 0),
+        }
+    }
+    Durable { objects, puts: failing.done.load(Ordering::Relaxed), ..Durable::default() }
+}
+
+impl Durable {
+    /// Every object by its name.
+    fn bytes(&self) -> BTreeMap<String, Bytes> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut all = BTreeMap::new();
+            let mut listed = self.objects.list(None);
+            while let Some(meta) = listed.next().await {
+                let at = meta.unwrap().location;
+                all.insert(at.to_string(), self.objects.get(&at).await.unwrap().bytes().await.unwrap());
+            }
+            all
+        })
+    }
+
+    /// The files that count, which are named by their content.
+    fn files(&self) -> BTreeSet<String> {
+        self.store().verify().unwrap();
+        let files = self.store().files().unwrap();
+        let paths: BTreeSet<String> = files.iter().map(|file| file.path.clone()).collect();
+        assert_eq!(paths.len(), files.len(), "no file counts twice");
+        paths
+    }
+
+    fn rows_read(&self) -> u64 {
+        let batches = self.store().batches(Table::Quality, &everything()).unwrap();
+        batches.iter().flat_map(|batch| batch["rows"].as_primitive::<UInt64Type>().iter().flatten()).sum()
+    }
+}
+
+#[test]
+fn a_flush_that_fails_is_made_good_by_the_next_whichever_operation_it_was() {
+    let plan = Arc::new(world::plan(TUMBLING));
+    let mut said = Vec::new();
+    let log = world::log(7, 300);
+    let streams = world::streams(&log, 1);
+    let mut engine = Engine::new(Arc::clone(&plan), 1).keeping_panes(true);
+    // A few flushes are enough: all are alike.
+    world::feed(&mut engine, &streams, &BTreeMap::new(), (50, &mut Rng::new(1)), |_, effects| {
+        said.push(effects);
+        said.iter().filter(|effects| !effects.states.is_empty()).count() < 3
+    });
+    let whole = written(&plan, &said, Failing::sound(), Then::Again);
+    let (expected, bytes) = (whole.said(), whole.bytes());
+    assert!(expected.0.len() > 50 && expected.2.len() > 10 && whole.rows_read() > 0, "it is worth storing");
+    assert!((15..60).contains(&whole.puts), "{} operations", whole.puts);
+    for number in 0..whole.puts {
+        for (then, happens) in Then::ALL.into_iter().flat_map(|then| [(then, false), (then, true)]) {
+            let how = format!("operation {number} of {}, done {happens}, {then:?}", whole.puts);
+            let lasts = if then == Then::Later { 3 } else { 1 };
+            let found = written(&plan, &said, Failing::during(number..number + lasts, happens), then);
+            match then {
+                Then::Again | Then::Anew => assert!(found.bytes() == bytes, "{how}"),
+                Then::Compacted => assert!(found.files() == whole.files(), "{how}"),
+                Then::Later => {
+                    same(&expected, &found.said(), &how);
+                    assert_eq!(found.rows_read(), whole.rows_read(), "{how}");
+                }
+            }
         }
     }
 }
