@@ -183,6 +183,7 @@ impl Place {
             _ if said.contains("169.254.169.254") => WHO_ASKS,
             _ if code.as_deref().is_some_and(is_about_who_asks) => WHO_ASKS,
             ObjectError::PermissionDenied { .. } | ObjectError::Unauthenticated { .. } => WHO_ASKS,
+            ObjectError::NotFound { .. } => "restore the file from a backup, or replay the log into a new store",
             _ => WHERE_IT_IS,
         };
         let cause = code.zip(element("Message")).map(|(code, message)| format!("{code}: {message}"));

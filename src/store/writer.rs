@@ -419,6 +419,8 @@ impl Writer {
             if manifest::create(&self.place, number, &flush.manifest).await? == Created::New {
                 self.contents.apply(number, flush.manifest.clone());
                 self.flushed = self.contents.flushed;
+                // What was taken since goes further than the marks of this flush.
+                self.contents.learn(&self.news);
                 break;
             }
         }

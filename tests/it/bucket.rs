@@ -3,9 +3,9 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use haldane::kafka::clock::now;
@@ -19,6 +19,9 @@ use serde_json::Value;
 use crate::compaction::write_days;
 use crate::sql;
 use crate::store::{a_second_writer_is_told_so, everything, pipeline};
+
+/// The server, without what it needs for anything but buckets.
+const PACKAGES: [&str; 3] = ["moto[s3]==5.2.5", "flask==3.1.2", "flask-cors==6.0.1"];
 
 /// Serves until its standard input is closed, which the kernel does when this process ends.
 const SERVE: &str = "
@@ -37,8 +40,9 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        let python = sql::python_with("python-s3", &["moto[server]==5.2.5"]);
-        let python = python.unwrap_or_else(|reason| panic!("no server of S3 to test with: {reason}"));
+        static PYTHON: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+        let python = PYTHON.get_or_init(|| sql::python_with("python-s3", &PACKAGES));
+        let python = python.as_ref().unwrap_or_else(|reason| panic!("no server of S3 to test with: {reason}"));
         let mut command = Command::new(python);
         command.args(["-c", SERVE]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut process = command.spawn().unwrap();
