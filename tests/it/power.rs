@@ -91,8 +91,8 @@ fn a_pipeline_that_chooses_nothing_is_guarded_and_says_how() {
         "roll back when, compared with v1, it fails more than 1.2 times as often and in more than 0.1 % of answers, or it is \
          slower by more than 10 % at its median, 90th or 99th percentile, or its Brier score is larger by more than 5 %, \
          once labels are in",
-        "contain to 5 % when anything else that can be tested has changed: errors, latency, answers (beyond a PSI of 0.1), \
-         calibration",
+        "contain to 5 % when anything else that can be tested has changed, and hold at a tenth of that evidence: errors, \
+         latency, answers (beyond a PSI of 0.1), calibration",
         "1 % chance that a candidate within its margins is ever rolled back, however often it is looked at",
         "5 % chance that one which is worse than a margin passes",
         "3 windows at least must speak before evidence acts",
