@@ -24,7 +24,7 @@ Nobody logs in: whoever reaches the port may run queries on the executors, so ke
     /// Do the work of a scheduler.
     #[command(after_help = "Examples:
   haldane cluster executor --scheduler 127.0.0.1:50050 --listen 127.0.0.1:50051
-  haldane cluster executor --scheduler 127.0.0.1:50050 --listen 127.0.0.1:50052
+  haldane cluster executor --scheduler 127.0.0.1:50050 --listen 127.0.0.1:50061
 
 Executors read the store themselves: its directory must be there under the same path on every machine.")]
     Executor(ExecutorArgs),
@@ -33,7 +33,7 @@ Executors read the store themselves: its directory must be there under the same 
 /// Where to listen.
 #[derive(Debug, Args)]
 pub struct SchedulerArgs {
-    /// Address for clients and executors.
+    /// Address for clients and executors, under which executors on other machines reach it, too.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50050")]
     pub listen: SocketAddr,
 }
@@ -47,6 +47,9 @@ pub struct ExecutorArgs {
     /// Address where other executors fetch results.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
+    /// Port of the same host where the scheduler hands out work and calls it off; default: the one after `--listen`'s.
+    #[arg(long, value_name = "PORT")]
+    pub control: Option<u16>,
     /// Folder for results that are on their way; default: one of the system's.
     #[arg(long, value_name = "DIR")]
     pub work: Option<PathBuf>,
@@ -85,5 +88,6 @@ async fn schedule(args: &SchedulerArgs, out: &mut dyn Write) -> Result<()> {
 
 async fn execute(args: &ExecutorArgs) -> Result<()> {
     let (host, port) = &args.scheduler;
-    cluster::execute((host, *port), args.listen, args.work.as_deref(), args.threads).await
+    let control = args.control.unwrap_or_else(|| args.listen.port().saturating_add(1));
+    cluster::execute((host, *port), args.listen, control, args.work.as_deref(), args.threads).await
 }

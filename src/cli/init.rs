@@ -21,14 +21,23 @@ reason. The result passes `haldane check` and replays the same files, or runs on
 Examples:
   haldane init predictions.parquet outcomes.parquet -o pipeline.yaml
   haldane init log.jsonl
-  haldane init kafka://localhost:9092/predictions kafka://localhost:9092/outcomes -o pipeline.yaml"
+  haldane init kafka://localhost:9092/predictions kafka://localhost:9092/outcomes -o pipeline.yaml
+  haldane init --kafka login.yaml kafka://broker:9093/predictions -o pipeline.yaml
+
+login.yaml, or any pipeline of that cluster; the result says the same, but no password:
+  kafka:
+    brokers: broker:9093
+    security: { protocol: sasl_ssl, mechanism: SCRAM-SHA-512, username: haldane, password_env: KAFKA_PASSWORD }"
 )]
 pub struct InitArgs {
-    /// Parquet, CSV or JSON-lines files of predictions and, if there are any, of labels; or topics of JSON or `CloudEvents`,
-    /// as `kafka://HOST:PORT,HOST:PORT/TOPIC`.
+    /// Parquet, CSV or JSON-lines files of predictions and, if there are any, of labels; or topics of JSON, `CloudEvents` or
+    /// Arrow IPC streams, as `kafka://HOST:PORT,HOST:PORT/TOPIC`.
     #[arg(required = true, value_name = "FILES")]
     pub files: Vec<PathBuf>,
-    /// The most records that are read of a topic.
+    /// A file whose `kafka` section says how to log in: encryption, names and where the password is.
+    #[arg(long, value_name = "FILE")]
+    pub kafka: Option<PathBuf>,
+    /// The most events that are read of a topic.
     #[arg(long, value_name = "N", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub records: u32,
     /// How long a topic is read at most.
@@ -51,6 +60,11 @@ pub fn run(args: &InitArgs, out: &mut dyn Write) -> Result<()> {
     }
     let topics = args.files.iter().filter_map(|file| topic(file)).collect::<Result<Vec<_>>>()?;
     let draft = match topics.len() {
+        0 if args.kafka.is_some() => {
+            return Err(
+                Error::user("--kafka says how to reach topics, and no topic is named").hint("drop it, or name topics")
+            );
+        }
         0 => init::draft(&args.files)?,
         n if n == args.files.len() => of_topics(args, &topics)?,
         _ => return Err(Error::user("files and topics cannot be mixed").hint("name files, or topics")),
@@ -84,11 +98,25 @@ fn of_topics(args: &InitArgs, topics: &[(&str, &str)]) -> Result<Draft> {
     use crate::config::KafkaConfig;
     use crate::kafka::{Connection, sample};
     let patience = std::time::Duration::from_secs(args.seconds.into());
+    let way = args.kafka.as_deref().map_or_else(|| Ok(KafkaConfig::plain("", "haldane.init")), way)?;
     let read = |&(brokers, topic): &(&str, &str)| {
-        let connection = Connection::open(&KafkaConfig::plain(brokers, "haldane.init"))?;
+        let connection = Connection::open(&KafkaConfig { brokers: brokers.to_owned(), ..way.clone() })?;
         sample::read(&connection, topic, args.records as usize, patience)
     };
     init::draft_topics(topics.iter().map(read).collect::<Result<_>>()?)
+}
+
+/// How a file says that a cluster is reached. What it names by relative paths is near it, wherever the result will be.
+#[cfg(feature = "kafka")]
+fn way(path: &Path) -> Result<crate::config::KafkaConfig> {
+    let unreadable = |error| {
+        Error::user(format!("cannot read {}", path.display()))
+            .because(error)
+            .hint("--kafka names a file with a `kafka` section")
+    };
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let base = std::path::absolute(path).map_err(unreadable)?;
+    crate::config::cluster(&text, &path.display().to_string(), base.parent().unwrap_or(Path::new("")))
 }
 
 #[cfg(not(feature = "kafka"))]

@@ -179,6 +179,12 @@ impl Mechanism {
     }
 }
 
+/// A file as far as it says how a cluster is reached.
+#[derive(Debug, Deserialize)]
+pub(super) struct Reach {
+    pub(super) kafka: KafkaSection,
+}
+
 /// The Kafka cluster and the topics haldane writes.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

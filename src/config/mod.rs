@@ -99,6 +99,17 @@ pub fn parse_reading(text: &str, origin: &str, base: &Path) -> Result<Pipeline> 
     build(text, origin, Surroundings { name: "pipeline", base, purpose: Purpose::Read, specs: &specs })
 }
 
+/// Reads how a cluster is reached from the `kafka` section of a text; whatever else it says is left alone.
+///
+/// # Errors
+/// As [`load`], and when it has no such section.
+pub fn cluster(text: &str, origin: &str, base: &Path) -> Result<KafkaConfig> {
+    let reach: kafka::Reach = read::document(text, origin)?;
+    let mut problems = Problems::default();
+    let cluster = reach.kafka.resolve("init", base, &mut problems);
+    problems.into_result(origin, text).map(|()| cluster)
+}
+
 /// The JSON Schema of pipeline files.
 #[must_use]
 pub fn schema() -> serde_json::Value {
@@ -146,7 +157,7 @@ fn specs() -> Vec<&'static Spec> {
 }
 
 fn build(text: &str, origin: &str, around: Surroundings<'_>) -> Result<Pipeline> {
-    let document = read::document(text, origin)?;
+    let document: document::Document = read::document(text, origin)?;
     let mut problems = Problems::default();
     let pipeline = resolve::resolve(&document, around, &mut problems);
     problems.into_result(origin, text).map(|()| pipeline)

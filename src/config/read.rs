@@ -1,13 +1,13 @@
 //! YAML text to a [`Document`], with the parser's complaints in haldane's words.
 
+use serde::de::DeserializeOwned;
 use serde_saphyr::Error as YamlError;
 
-use super::document::Document;
 use super::problem::{Problems, Spot, nearest, suggestion};
 use crate::error::Result;
 
-/// Reads a pipeline file's text. `origin` is what errors call it.
-pub(crate) fn document(text: &str, origin: &str) -> Result<Document> {
+/// Reads the text of a pipeline file, or as much of it as `T` has. `origin` is what errors call it.
+pub(crate) fn document<T: DeserializeOwned>(text: &str, origin: &str) -> Result<T> {
     let error = match serde_saphyr::from_str(text) {
         Ok(document) => return Ok(document),
         Err(error) => error,

@@ -92,7 +92,7 @@ impl Decoder for ArrowIpcDecoder {
 ///
 /// The reader checks lengths and texts, but panics on some damaged offsets and unknown types; one bad record must not end
 /// the process, so that is caught. Nothing of the reader outlives the panic.
-fn tables(payload: &[u8]) -> Result<Vec<RecordBatch>, String> {
+pub(crate) fn tables(payload: &[u8]) -> Result<Vec<RecordBatch>, String> {
     match catch_unwind(AssertUnwindSafe(|| stream(payload))) {
         Ok(tables) => tables.map_err(|error| format!("not a valid Arrow IPC stream: {error}")),
         Err(_) => Err("not a valid Arrow IPC stream: offsets or types make no sense".to_owned()),

@@ -6,6 +6,8 @@
 pub(crate) mod facts;
 pub(crate) mod guess;
 pub mod pipeline;
+mod reach;
+mod rows;
 pub mod sample;
 
 pub use pipeline::{Draft, draft, draft_topics};

@@ -11,6 +11,7 @@ use arrow::array::AsArray as _;
 
 use super::facts::{Facts, Kind};
 use super::guess::{Guess, Guesses, Use};
+use super::reach;
 use super::sample::Sample;
 use crate::error::{Error, Result};
 use crate::event::{Micros, SECOND};
@@ -83,7 +84,7 @@ pub fn draft(files: &[PathBuf]) -> Result<Draft> {
 /// Makes a pipeline of the first records of topics, as [`draft`] does of files.
 ///
 /// # Errors
-/// When a topic holds no JSON objects, or none holds what a pipeline needs.
+/// When a topic holds no events that can be read, or none holds what a pipeline needs.
 pub fn draft_topics(samples: Vec<Sample>) -> Result<Draft> {
     let names: Vec<PathBuf> = samples.iter().map(|sample| sample.address().into()).collect();
     let source = |sample: Sample| Source::of(sample.table()?, Some(sample));
@@ -229,7 +230,7 @@ impl Writer<'_> {
             let _ = writeln!(text, "task: {task} # {}", self.traffic.guesses.task_reason);
         }
         if let Some(sample) = &self.traffic.sample {
-            let _ = writeln!(text, "\nkafka:\n  brokers: {}", scalar(sample.brokers()));
+            text += &reach::section(sample.cluster());
         }
         text += "\nsources:\n";
         self.traffic(is_features, &mut text);
@@ -242,8 +243,7 @@ impl Writer<'_> {
         let source = self.traffic;
         let kind = if is_features { "features" } else { "predictions" };
         let _ = writeln!(text, "  {kind}:");
-        let of_file = if source.sample.is_none() { " # the Kafka topic, once there is one" } else { "" };
-        let _ = writeln!(text, "    topic: {}{of_file}", plain(&topic(source, kind)));
+        topic(text, source, kind);
         if is_features {
             *text += "    # No column has a value of its own in every row, so rows have no id: they are taken as feature events,\n";
             *text += "    # which need none, but have no labels and no answers.\n";
@@ -296,7 +296,8 @@ impl Writer<'_> {
     fn outcomes(&self, is_features: bool, text: &mut String) {
         let has_score = self.traffic.find(Use::Score).is_some();
         let Some(outcomes) = self.outcomes.filter(|_| !is_features && has_score) else { return };
-        let _ = writeln!(text, "\n  outcomes:\n    topic: {}", plain(&topic(outcomes, "outcomes")));
+        *text += "\n  outcomes:\n";
+        topic(text, outcomes, "outcomes");
         if let Some((guess, _)) = outcomes.time() {
             line(text, "event_time", &time(outcomes), Some(guess));
         }
@@ -441,8 +442,17 @@ fn time(source: &Source) -> String {
     format!("{{ path: {}, unit: {unit} }}", path(guess))
 }
 
-/// The topic of a source: the file's own, or one after the file.
-fn topic(source: &Source, kind: &str) -> String {
+/// The topic of a source, and the format of its records.
+fn topic(text: &mut String, source: &Source, kind: &str) {
+    let of_file = if source.sample.is_none() { " # the Kafka topic, once there is one" } else { "" };
+    let _ = writeln!(text, "    topic: {}{of_file}", plain(&topic_name(source, kind)));
+    if source.sample.as_ref().is_some_and(Sample::is_arrow) {
+        *text += "    format: arrow_ipc\n";
+    }
+}
+
+/// The file's own topic, or one after the file.
+fn topic_name(source: &Source, kind: &str) -> String {
     source.table.topic.clone().unwrap_or_else(|| {
         let stem = Path::new(&*source.table.path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
         stem.map_or_else(|| kind.to_owned(), |stem| if stem.contains(kind) { stem } else { format!("{stem}.{kind}") })
@@ -457,7 +467,7 @@ fn plain(name: &str) -> String {
 }
 
 /// A YAML scalar that is read back as this text.
-fn scalar(text: &str) -> String {
+pub(super) fn scalar(text: &str) -> String {
     let starts = text.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_');
     let fits = text.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.' | '-'));
     let is_word = matches!(

@@ -14,13 +14,13 @@ use super::whole_topic::{assigned, failed};
 use crate::error::{Error, Result};
 use crate::init::Sample;
 
-/// Reads up to `records` of a topic, from the beginning of every partition alike, for at most `patience`. What comes after
-/// the present end is not waited for.
+/// Reads up to `records` events of a topic, or as many as its last record brings, from the beginning of every partition alike,
+/// for at most `patience`. What comes after the present end is not waited for.
 ///
 /// # Errors
 /// When the topic does not exist or cannot be read.
 pub fn read(connection: &Connection, topic: &str, records: usize, patience: Duration) -> Result<Sample> {
-    let mut sample = Sample::new(&connection.settings().brokers, topic);
+    let mut sample = Sample::new(connection.settings(), topic);
     let (consumer, partitions) = assigned(connection, topic)?;
     let quota = records.div_ceil(partitions.len().max(1));
     let mut wanted: BTreeMap<i32, usize> = partitions.into_iter().map(|partition| (partition, quota)).collect();
@@ -31,8 +31,8 @@ pub fn read(connection: &Connection, topic: &str, records: usize, patience: Dura
             Some(Ok(message)) => {
                 let Some(left) = wanted.get_mut(&message.partition()) else { continue };
                 let lane = u32::try_from(message.partition()).unwrap_or(0);
-                sample.push(lane, &record(&message, &readable_headers(&message).unwrap_or_default()));
-                *left -= 1;
+                let n = sample.push(lane, &record(&message, &readable_headers(&message).unwrap_or_default()));
+                *left = left.saturating_sub(n.max(1));
                 if *left == 0 {
                     wanted.remove(&message.partition());
                 }

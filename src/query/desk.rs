@@ -68,8 +68,12 @@ impl Desk {
     /// As [`Desk::answer`].
     pub fn ask(&self, sql: &str) -> Result<Answer> {
         // The threads for queries may be too busy with this one to look at the time.
-        let waiting = Builder::new_current_thread().enable_time().build();
+        let waiting = Builder::new_current_thread().enable_all().build();
         let waiting = waiting.map_err(|error| Error::internal("cannot wait for the answer").because(error))?;
+        #[cfg(feature = "ballista")]
+        if let Some((scheduler, job)) = self.session.cluster() {
+            return waiting.block_on(job.watch(scheduler, self.answer(sql.to_owned())));
+        }
         waiting.block_on(self.answer(sql.to_owned()))
     }
 

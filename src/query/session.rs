@@ -64,6 +64,8 @@ pub struct Session {
     by_path: bool,
     /// The scheduler of a cluster, when that does the work.
     scheduler: Option<String>,
+    #[cfg(feature = "ballista")]
+    job: super::cluster::Job,
 }
 
 impl Session {
@@ -79,7 +81,16 @@ impl Session {
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .build_arc()
             .map_err(|error| Error::internal("cannot start answering queries").because(error))?;
-        Ok(Self { limits, runtime, store: None, files: BTreeMap::new(), by_path: false, scheduler: None })
+        Ok(Self {
+            limits,
+            runtime,
+            store: None,
+            files: BTreeMap::new(),
+            by_path: false,
+            scheduler: None,
+            #[cfg(feature = "ballista")]
+            job: super::cluster::Job::default(),
+        })
     }
 
     /// Lets queries read the tables of a store.
@@ -113,6 +124,12 @@ impl Session {
         self
     }
 
+    /// The scheduler that does the work, and what it has been asked for.
+    #[cfg(feature = "ballista")]
+    pub(super) fn cluster(&self) -> Option<(&str, &super::cluster::Job)> {
+        self.scheduler.as_deref().map(|scheduler| (scheduler, &self.job))
+    }
+
     /// The bounds.
     #[must_use]
     pub fn limits(&self) -> Limits {
@@ -144,6 +161,8 @@ impl Session {
     pub(super) async fn run(&self, context: &SessionContext, plan: LogicalPlan, stop: &Stop) -> Result<Answer> {
         let frame = context.execute_logical_plan(plan).await.map_err(explained)?;
         let plan = stoppable(frame.create_physical_plan().await.map_err(explained)?, stop).map_err(explained)?;
+        #[cfg(feature = "ballista")]
+        self.job.begin(&plan);
         let mut stream = execute_stream(plan, context.task_ctx()).map_err(explained)?;
         let mut answer = Answer { schema: stream.schema(), batches: Vec::new(), truncated: false };
         let (mut rows, mut bytes) = (0, 0);

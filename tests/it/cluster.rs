@@ -1,9 +1,11 @@
 //! One scheduler and two executors, each a process of its own: what they answer together is what one machine answers alone.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use crate::sql;
 use crate::store::{haldane, pipeline};
@@ -12,9 +14,10 @@ use crate::store::{haldane, pipeline};
 struct Process(Child);
 
 impl Process {
-    fn start(arguments: &[&str]) -> Self {
+    fn start(arguments: &[&str], log: Stdio) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_haldane"));
-        Self(command.arg("cluster").args(arguments).stdout(Stdio::piped()).spawn().unwrap())
+        command.arg("cluster").args(arguments).env("HALDANE_LOG", "warn,ballista_executor=info");
+        Self(command.stdout(Stdio::piped()).stderr(log).spawn().unwrap())
     }
 }
 
@@ -26,18 +29,26 @@ impl Drop for Process {
 }
 
 fn scheduler() -> (Process, String) {
-    let mut process = Process::start(&["scheduler", "--listen", "127.0.0.1:0"]);
+    let mut process = Process::start(&["scheduler", "--listen", "127.0.0.1:0"], Stdio::inherit());
     let mut line = String::new();
     BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
     (process, line.trim().rsplit(' ').next().unwrap().to_owned())
 }
 
-/// An executor that keeps its results in `work`.
-fn executor(scheduler: &str, work: &Path) -> Process {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+/// An executor that keeps its results in `work` and tells `log` what it does.
+fn executor(scheduler: &str, work: &Path, log: &Sender<String>) -> Process {
+    let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [listen, control] = free.each_ref().map(|listener| listener.local_addr().unwrap());
+    drop(free);
     std::fs::create_dir(work).unwrap();
-    let work = work.to_str().unwrap();
-    Process::start(&["executor", "--scheduler", scheduler, "--listen", &free, "--threads", "1", "--work", work])
+    let (listen, control, work) = (listen.to_string(), control.port().to_string(), work.to_str().unwrap());
+    let addresses = ["executor", "--scheduler", scheduler, "--listen", &listen, "--control", &control];
+    let arguments = [addresses.as_slice(), &["--threads", "1", "--work", work]].concat();
+    let mut process = Process::start(&arguments, Stdio::piped());
+    let lines = BufReader::new(process.0.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let log = log.clone();
+    std::thread::spawn(move || lines.for_each(|line| drop(log.send(line))));
+    process
 }
 
 /// Whether any result was made there.
@@ -50,7 +61,7 @@ fn two_executors_answer_as_one_machine_does_to_the_last_bit() {
     let scratch = tempfile::tempdir().unwrap();
     let (_scheduler, address) = scheduler();
     let work = ["a", "b"].map(|name| scratch.path().join(name));
-    let _executors = work.each_ref().map(|work| executor(&address, work));
+    let _executors = work.each_ref().map(|work| executor(&address, work, &channel().0));
 
     let sides = "hist_merge(histogram) FILTER (WHERE version <> '2024.1'), hist_merge(histogram) FILTER (WHERE version = '2024.1')";
     let of_panes = |metric: &str| {
@@ -84,12 +95,75 @@ fn two_executors_answer_as_one_machine_does_to_the_last_bit() {
         assert!(values.any(|value| value.starts_with(|c: char| c.is_ascii_digit())), "{alone}");
         assert_eq!(asked(query, &["--cluster", &address]), alone, "{query}");
     }
-    // Whoever is free first takes the next piece of work, so sooner or later both have.
+    // Work is handed out in turn, so sooner or later both have some.
     let both = (0..200).any(|_| {
         asked(&queries[0], &["--cluster", &address]);
         work.iter().all(|work| has_worked(work))
     });
     assert!(both, "one executor did everything");
+}
+
+/// A scheduler and two executors, of which it is known what they do.
+struct Cluster {
+    address: String,
+    log: Receiver<String>,
+    _processes: [Process; 3],
+    _scratch: tempfile::TempDir,
+}
+
+impl Cluster {
+    fn start() -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let (scheduler, address) = scheduler();
+        let (sender, log) = channel();
+        let [one, other] = ["a", "b"].map(|name| executor(&address, &scratch.path().join(name), &sender));
+        Self { address, log, _processes: [scheduler, one, other], _scratch: scratch }
+    }
+
+    /// Waits for the next line with these words.
+    fn until(&self, words: &str) {
+        loop {
+            let line = self.log.recv_timeout(Duration::from_mins(1));
+            if line.unwrap_or_else(|_| panic!("nobody said `{words}`")).contains(words) {
+                return;
+            }
+        }
+    }
+
+    /// A command line that asks it something.
+    fn question<'a>(&'a self, time: &'a str, query: &'a str) -> [&'a str; 8] {
+        ["sql", "--store", sql::fraud().to_str().unwrap(), "--cluster", &self.address, "--time", time, query]
+    }
+
+    /// Waits until the work that was begun is broken off, and checks that there is room for the next query.
+    fn until_free(&self) {
+        self.until("Task has been aborted");
+        let counted = haldane(&self.question("1m", "SELECT count(*) > 0 AS some FROM windows")).unwrap();
+        assert_eq!(counted, "some\ntrue\n");
+    }
+}
+
+const ENDLESS: &str = "SELECT count(*) FROM windows a, windows b, windows c WHERE a.n + b.n + c.n = -1";
+
+#[test]
+fn work_that_takes_too_long_is_called_off() {
+    let cluster = Cluster::start();
+    let error = haldane(&cluster.question("3s", ENDLESS)).unwrap_err();
+    assert_eq!(error.to_string(), "the query took longer than 3 s and was stopped");
+    cluster.until_free();
+}
+
+#[test]
+fn the_work_of_an_interrupted_client_is_called_off() {
+    let cluster = Cluster::start();
+    let mut client = Command::new(env!("CARGO_BIN_EXE_haldane"));
+    let mut client = client.args(cluster.question("1h", ENDLESS)).stderr(Stdio::piped()).spawn().unwrap();
+    cluster.until("Execute task");
+    assert!(Command::new("kill").args(["-INT", &client.id().to_string()]).status().unwrap().success());
+    cluster.until_free();
+    let mut said = String::new();
+    client.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(!client.wait().unwrap().success() && said.contains("error: the query was interrupted\n"), "{said}");
 }
 
 #[test]

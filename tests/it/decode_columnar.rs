@@ -51,7 +51,8 @@ fn with(name: &'static str, array: ArrayRef) -> Decoded {
     decode(&Arc::new(plan()), PREDICTIONS, &table(columns)).unwrap()
 }
 
-fn ipc(tables: &[RecordBatch]) -> Vec<u8> {
+/// An Arrow IPC stream of these tables.
+pub(crate) fn ipc(tables: &[RecordBatch]) -> Vec<u8> {
     let mut writer = StreamWriter::try_new(Vec::new(), &tables[0].schema()).unwrap();
     for table in tables {
         writer.write(table).unwrap();

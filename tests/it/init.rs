@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use haldane::config::{self, KafkaConfig};
 use haldane::engine::{Effects, Engine};
 use haldane::init;
@@ -17,7 +18,8 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
 use serde_json::json;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, PASSWORD};
+use crate::decode_columnar::ipc;
 use crate::kafka::settings;
 use crate::store::haldane;
 
@@ -216,14 +218,92 @@ fn topics_in_every_envelope_become_a_pipeline_that_reads_them() {
             assert!(text.contains(line), "`{line}` is not in\n{text}");
         }
         assert!(!text.contains("specversion:") || !matches!(mode, Mode::Plain), "{text}");
-        haldane(&["check", "-c", path]).unwrap();
-        let pipeline = config::load(Path::new(path)).unwrap();
-        let settings = KafkaConfig { topics: settings(broker).topics, ..pipeline.kafka.unwrap() };
-        let options = standalone::Options { until_end: true, ..standalone::Options::default() };
-        let summary = standalone::run(&pipeline.plan, &settings, options, &Deaf, &AtomicBool::new(false)).unwrap();
-        assert_eq!((summary.events, summary.rejects), (1_000, 0), "{text}");
-        assert!(summary.rows > 0);
+        reads_a_thousand_events(path);
     }
+}
+
+/// Checks that a made pipeline is one, and reads its topic to the end.
+fn reads_a_thousand_events(path: &str) {
+    haldane(&["check", "-c", path]).unwrap();
+    let pipeline = config::load(Path::new(path)).unwrap();
+    let settings = KafkaConfig { topics: settings(Broker::shared()).topics, ..pipeline.kafka.unwrap() };
+    let options = standalone::Options { until_end: true, ..standalone::Options::default() };
+    let summary = standalone::run(&pipeline.plan, &settings, options, &Deaf, &AtomicBool::new(false)).unwrap();
+    let text = std::fs::read_to_string(path).unwrap();
+    assert_eq!((summary.events, summary.rejects), (1_000, 0), "{text}");
+    assert!(summary.rows > 0);
+}
+
+#[test]
+fn arrow_tables_become_a_pipeline_that_reads_them() {
+    let topic = Broker::shared().topic("init.arrow", 2);
+    let connection = Connection::open(&KafkaConfig::plain(&Broker::shared().bootstrap, "init")).unwrap();
+    let producer = Producer::open(&connection).unwrap();
+    for record in 0..10 {
+        let rows = record * 100..(record + 1) * 100;
+        let texts =
+            |text: fn(i64) -> String| Arc::new(StringArray::from_iter_values(rows.clone().map(text))) as ArrayRef;
+        let times = TimestampMillisecondArray::from_iter_values(rows.clone().map(|at| (EPOCH + at * 60) * 1_000));
+        let amounts =
+            Float64Array::from_iter_values(rows.clone().map(|at| f64::from(i32::try_from(at * 37 % 1_000).unwrap())));
+        let table = RecordBatch::try_from_iter([
+            ("prediction_id", texts(|at| format!("p{at}"))),
+            ("ts", Arc::new(times)),
+            ("model_version", texts(|at| if at % 4 == 0 { "v2" } else { "v1" }.to_owned())),
+            ("amount", Arc::new(amounts)),
+            ("score", Arc::new(Float64Array::from(vec![0.25; 100]))),
+        ]);
+        let body = ipc(&[table.unwrap()]);
+        let partition = i32::try_from(record % 2).unwrap();
+        producer.send(BaseRecord::<(), _>::to(&topic).partition(partition).payload(&body)).unwrap();
+    }
+    producer.settle().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("made.yaml");
+    let path = path.to_str().unwrap();
+    let said = haldane(&["init", &address(&topic), "--records", "600", "-o", path]).unwrap();
+    assert!(said.contains("600 rows of predictions"), "{said}");
+    let text = std::fs::read_to_string(path).unwrap();
+    for line in
+        ["    format: arrow_ipc\n", "id: prediction_id", "event_time: ts", "version: model_version", "amount: amount"]
+    {
+        assert!(text.contains(line), "`{line}` is not in\n{text}");
+    }
+    reads_a_thousand_events(path);
+}
+
+#[test]
+fn topics_behind_a_login_become_a_pipeline_that_logs_in() {
+    let broker = Broker::shared();
+    let Some(login) = &broker.login else {
+        eprintln!("HALDANE_TEST_BOOTSTRAP names a cluster without a login listener: not tested");
+        return;
+    };
+    let topic = broker.topic("init.login", 2);
+    fill(&topic, Mode::Plain, 1_000);
+    let [there, here] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let file = there.path().join("login.yaml");
+    let security = "{ protocol: sasl_plaintext, mechanism: PLAIN, username: haldane, password_file: password }";
+    std::fs::write(&file, format!("kafka: {{ brokers: \"{login}\", security: {security} }}\n")).unwrap();
+    let path = here.path().join("made.yaml");
+    let path = path.to_str().unwrap();
+    let (file, address) = (file.to_str().unwrap(), format!("kafka://{login}/{topic}"));
+    let init = |password: &str| {
+        std::fs::write(there.path().join("password"), password).unwrap();
+        haldane(&["init", "--kafka", file, &address, "-o", path])
+    };
+    let refused = init("wrong").unwrap_err().to_string();
+    assert!(refused.starts_with(&format!("Kafka at {login} refuses the login of user `haldane`: ")), "{refused}");
+    init(PASSWORD).unwrap();
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(!text.contains(PASSWORD) && text.contains("    username: haldane\n"), "{text}");
+    reads_a_thousand_events(path);
+
+    let of_files = haldane(&["init", "--kafka", file, "log.jsonl"]).unwrap_err().to_string();
+    assert_eq!(of_files, "--kafka says how to reach topics, and no topic is named");
+    std::fs::write(file, "sources: {}\n").unwrap();
+    let no_section = haldane(&["init", "--kafka", file, &address, "-o", path, "--force"]).unwrap_err().to_string();
+    assert!(no_section.contains("the key `kafka` is missing"), "{no_section}");
 }
 
 #[test]
@@ -240,7 +320,7 @@ fn topics_that_give_no_pipeline_are_clear_errors() {
     let refused = |address: &str| haldane(&["init", address]).unwrap_err().to_string();
     assert_eq!(refused(&address(&empty)), format!("topic `{empty}` holds no records"));
     assert_eq!(refused(&address("init.absent")), "topic `init.absent` does not exist");
-    let none = |n: u8, topic: &str| format!("none of {n} records of topic `{topic}` is a JSON object; the first is ");
+    let none = |n: u8, topic: &str| format!("none of {n} records of topic `{topic}` holds an event; the first is ");
     assert_eq!(refused(&address(&binary)), none(3, &binary) + "binary");
     assert_eq!(refused(&address(&avro)), none(1, &avro) + "binary, like Avro or Protobuf with a schema registry");
     assert!(refused("kafka://127.0.0.1:1/p").starts_with("no answer from Kafka at 127.0.0.1:1 within 10 s"));

@@ -20,12 +20,15 @@
 //! ```
 
 mod codec;
+mod job;
 mod node;
 
+pub(super) use job::Job;
 pub use node::{execute, schedule};
 
 use std::sync::Arc;
 
+use ballista_core::config::BALLISTA_CLIENT_PULL;
 use ballista_core::extension::{SessionConfigExt as _, SessionStateExt as _};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
@@ -60,7 +63,8 @@ pub(super) fn client(
 ) -> datafusion::error::Result<SessionContext> {
     let state = SessionStateBuilder::new()
         .with_default_features()
-        .with_config(knowing(config))
+        // A client that asks how far its job is knows its number from the start, and can call it off.
+        .with_config(knowing(config).set_bool(BALLISTA_CLIENT_PULL, true))
         .with_runtime_env(runtime)
         .build()
         .upgrade_for_ballista(format!("http://{scheduler}"))?;

@@ -8,7 +8,7 @@ use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::registry::BallistaFunctionRegistry;
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
 use ballista_scheduler::cluster::BallistaCluster;
-use ballista_scheduler::config::SchedulerConfig;
+use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
 use ballista_scheduler::scheduler_process::{create_scheduler, start_grpc_service_with_listener};
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
@@ -21,8 +21,8 @@ use crate::error::{Error, Result};
 /// How long an executor waits for its scheduler to come up, in seconds.
 const PATIENCE_S: u16 = 30;
 
-/// Executors ask for work when they have room, so that nobody needs to reach them but for their results.
-const POLICY: TaskSchedulingPolicy = TaskSchedulingPolicy::PullStaged;
+/// The scheduler hands out work. Executors that ask for it when they have room cannot be told to stop what they do.
+const POLICY: TaskSchedulingPolicy = TaskSchedulingPolicy::PushStaged;
 
 /// Schedules queries that come to `listener`, for ever.
 ///
@@ -35,6 +35,7 @@ pub async fn schedule(listener: TcpListener) -> Result<()> {
         external_host: address.ip().to_string(),
         bind_port: address.port(),
         scheduling_policy: POLICY,
+        task_distribution: TaskDistributionPolicy::RoundRobin,
         override_config_producer: Some(Arc::new(|| knowing(SessionConfig::new()))),
         override_session_builder: Some(Arc::new(|config| Ok(state(config)))),
         override_logical_codec: Some(Arc::new(Tables::default())),
@@ -48,16 +49,24 @@ pub async fn schedule(listener: TcpListener) -> Result<()> {
     served.await.map_err(|error| Error::external("the scheduler has stopped").because(error))
 }
 
-/// Carries out the work of the scheduler at `scheduler` (host and port), for ever; other executors fetch results from `listen`,
-/// and the folder `work`, or one of the system's, holds them meanwhile. 0 threads: as many as there are cores.
+/// Carries out the work of the scheduler at `scheduler` (host and port), for ever; it comes in, and is called off, at the port
+/// `control` of the host of `listen`. Other executors fetch results from `listen`, and the folder `work`, or one of the
+/// system's, holds them meanwhile. 0 threads: as many as there are cores.
 ///
 /// # Errors
-/// When there is no scheduler, or the address cannot be had.
-pub async fn execute(scheduler: (&str, u16), listen: SocketAddr, work: Option<&Path>, threads: usize) -> Result<()> {
+/// When there is no scheduler, or the addresses cannot be had.
+pub async fn execute(
+    scheduler: (&str, u16),
+    listen: SocketAddr,
+    control: u16,
+    work: Option<&Path>,
+    threads: usize,
+) -> Result<()> {
     let config = ExecutorProcessConfig {
         bind_host: listen.ip().to_string(),
         external_host: Some(listen.ip().to_string()),
         port: listen.port(),
+        grpc_port: control,
         scheduler_host: scheduler.0.to_owned(),
         scheduler_port: scheduler.1,
         scheduler_connect_timeout_seconds: PATIENCE_S,
@@ -72,6 +81,6 @@ pub async fn execute(scheduler: (&str, u16), listen: SocketAddr, work: Option<&P
     start_executor_process(Arc::new(config)).await.map_err(|error| {
         Error::external("the executor has stopped")
             .because(error)
-            .hint("check that the scheduler is up, and the port free")
+            .hint("check that the scheduler is up, and both ports free")
     })
 }
