@@ -255,7 +255,7 @@ fn arrow_tables_become_a_pipeline_that_reads_them() {
         ]);
         let body = ipc(&[table.unwrap()]);
         let partition = i32::try_from(record % 2).unwrap();
-        producer.send(BaseRecord::<(), _>::to(&topic).partition(partition).payload(&body)).unwrap();
+        producer.send(BaseRecord::to(&topic).partition(partition).payload(body.as_slice())).unwrap();
     }
     producer.settle().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -265,7 +265,7 @@ fn arrow_tables_become_a_pipeline_that_reads_them() {
     assert!(said.contains("600 rows of predictions"), "{said}");
     let text = std::fs::read_to_string(path).unwrap();
     for line in
-        ["    format: arrow_ipc\n", "id: prediction_id", "event_time: ts", "version: model_version", "amount: amount"]
+        ["    format: arrow_ipc\n", "id: prediction_id", "event_time: ts", "version: model_version", "path: amount"]
     {
         assert!(text.contains(line), "`{line}` is not in\n{text}");
     }
