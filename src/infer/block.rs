@@ -2,7 +2,7 @@
 //!
 //! **Source**: Kendall, Note on bias in the estimation of autocorrelation, Biometrika 41, 1954; von Neumann, Distribution of
 //! the ratio of the mean square successive difference to the variance, Ann. Math. Stat. 12, 1941.
-//! **State**: five floats and a count. **Cost**: three multiplications per window.
+//! **State**: six floats and a count. **Cost**: three multiplications per window.
 
 use serde::{Deserialize, Serialize};
 
