@@ -373,7 +373,7 @@ mod tests {
         }
     }
 
-    /// Half of it common to both versions or nine tenths: what is left is faint beside the counts' own, and lasts all the same.
+    /// Most of it was common to both versions: what is left is faint beside the counts' own noise, and lasts all the same.
     #[test]
     fn faint_noise_lasts_as_long_as_history_does() {
         let underrated = |seed: &u64| {

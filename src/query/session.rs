@@ -229,8 +229,12 @@ impl Session {
     async fn find_tables(&self, context: &SessionContext, statement: &Statement) -> Result<()> {
         let state = context.state();
         for table in state.resolve_table_references(statement).map_err(explained)? {
-            let known = context.table_exist(table.clone()).map_err(explained)?
-                || state.table_functions().contains_key(table.table());
+            let is_made = state.table_functions().contains_key(table.table());
+            if is_made && self.scheduler.is_some() {
+                return Err(Error::user(format!("{} is not known on a cluster", table.table()))
+                    .hint("ask without --cluster, or list values: VALUES (1), (2)"));
+            }
+            let known = is_made || context.table_exist(table.clone()).map_err(explained)?;
             if known || table.schema() == Some("information_schema") {
                 continue;
             }

@@ -175,4 +175,5 @@ fn no_cluster_and_a_wrong_query_are_told() {
     assert!(error.to_lowercase().contains("connect"), "{error}");
     assert!(ask("SELECT * FROM widows").contains("there is no table `widows`"));
     assert!(ask("DROP TABLE windows").contains("DROP is refused"));
+    assert_eq!(ask("SELECT * FROM range(1, 2)"), "range is not known on a cluster");
 }
