@@ -373,6 +373,17 @@ mod tests {
         }
     }
 
+    /// What chance makes of a history excuses nobody: by two standard errors, five of these would stand out.
+    #[test]
+    fn a_history_without_noise_is_none() {
+        let excuses = |seed: &u64| {
+            let history = learnt(Stream::new(*seed, 0.0, 0.0), 75);
+            Overdispersion::default().factor(WEIGHT, &history) > 1.0
+        };
+        let excuses = (0..200).filter(excuses).count();
+        assert_eq!(excuses, 0, "seeds 0..200");
+    }
+
     /// Most of it was common to both versions: what is left is faint beside the counts' own noise, and lasts all the same.
     #[test]
     fn faint_noise_lasts_as_long_as_history_does() {
