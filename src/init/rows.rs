@@ -6,6 +6,9 @@ use arrow::datatypes::{DataType, Fields, TimeUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde_json::{Map, Value};
 
+/// Coordinated universal time, by its offset.
+const UTC: &str = "+00:00";
+
 /// The first `most` rows of a table.
 pub(super) fn rows(table: &RecordBatch, most: usize) -> Vec<Map<String, Value>> {
     let table = table.slice(0, table.num_rows().min(most));
@@ -30,9 +33,9 @@ fn values(column: &ArrayRef) -> Vec<Value> {
             objects.into_iter().map(Value::Object).collect()
         }
         DataType::Dictionary(_, inner) => cast(column, inner).map_or_else(|_| missing(column), |plain| values(&plain)),
-        // What has no zone is in UTC, as everywhere.
-        DataType::Timestamp(_, zone) if zone.as_deref() != Some("UTC") => {
-            let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        // What has no zone is in UTC, as everywhere. Arrow knows zones by name only with a database of them.
+        DataType::Timestamp(_, zone) if zone.as_deref() != Some(UTC) => {
+            let utc = DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into()));
             cast(column, &utc).map_or_else(|_| missing(column), |times| values(&times))
         }
         kind if kind.is_nested() || kind.is_binary() => missing(column),
@@ -78,7 +81,8 @@ mod tests {
         let nested = StructArray::new(fields, vec![ids], Some(vec![true, false].into()));
         let codes: arrow::array::DictionaryArray<Int32Type> = vec![Some("DE"), None].into_iter().collect();
         let lists = ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1)]), None]);
-        let columns: [(&str, ArrayRef); 8] = [
+        let zoned = TimestampMillisecondArray::from(vec![1_700_000_000_500, 0]).with_timezone("UTC");
+        let columns: [(&str, ArrayRef); 9] = [
             ("amount", Arc::new(Float64Array::from(vec![Some(0.25), Some(f64::NAN)]))),
             ("at", Arc::new(TimestampMillisecondArray::from(vec![1_700_000_000_500, 0]))),
             ("code", Arc::new(codes)),
@@ -87,13 +91,14 @@ mod tests {
             ("raw", Arc::new(BinaryArray::from(vec![b"a".as_slice(), b"b"]))),
             ("text", Arc::new(StringArray::from(vec!["true", ""]))),
             ("who", Arc::new(nested)),
+            ("zoned", Arc::new(zoned)),
         ];
         let table = RecordBatch::try_from_iter(columns).expect("a table");
         let said: Vec<Value> = rows(&table, 5).into_iter().map(Value::Object).collect();
         let first = json!({ "amount": 0.25, "at": "2023-11-14T22:13:20.500Z", "code": "DE", "list": null, "new": true,
-            "raw": null, "text": "true", "who": { "id": 7 } });
+            "raw": null, "text": "true", "who": { "id": 7 }, "zoned": "2023-11-14T22:13:20.500Z" });
         let second = json!({ "amount": null, "at": "1970-01-01T00:00:00Z", "code": null, "list": null, "new": null,
-            "raw": null, "text": "", "who": null });
+            "raw": null, "text": "", "who": null, "zoned": "1970-01-01T00:00:00Z" });
         assert_eq!(said, [first, second]);
         assert_eq!(rows(&table, 1).len(), 1);
     }
