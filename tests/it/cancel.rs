@@ -62,8 +62,9 @@ fn endless() -> String {
 fn an_interrupted_query_stops_and_the_session_goes_on() {
     let server = Server::start();
     let port = server.address.port();
-    // `script` is the terminal: ^C on it is a SIGINT to psql, which asks the server to cancel.
-    let psql = format!("psql -X -A -t -n -w -P pager=off -h 127.0.0.1 -p {port} -U anybody -d haldane");
+    // `script` is the terminal: ^C on it is a SIGINT to psql, which asks the server to cancel. No shell stays between them: some
+    // end by that signal themselves.
+    let psql = format!("exec psql -X -A -t -n -w -P pager=off -h 127.0.0.1 -p {port} -U anybody -d haldane");
     let mut terminal = Command::new("script")
         .args(["--quiet", "--return", "--flush", "--command", &psql, "/dev/null"])
         .stdin(Stdio::piped())
@@ -82,7 +83,8 @@ fn an_interrupted_query_stops_and_the_session_goes_on() {
 
     writeln!(keys, "SELECT 'still ' || 'here';\n\\q").unwrap();
     assert!(screen.any(|line| line.trim_end() == "still here"));
-    assert!(terminal.wait().unwrap().success());
+    let ended = terminal.wait().unwrap();
+    assert!(ended.success(), "{ended}");
 }
 
 /// A session by hand: what it takes to know the secret that psql keeps to itself.
