@@ -3,6 +3,7 @@
 use crate::plan::{GuardPlan, Plan, Role};
 use crate::verdict::guard::change::reading::{BEYOND, OTHER_SHARE, SHIFTS, SLOTS, SLOWER, SPREADS, WORSE};
 use crate::verdict::guard::change::{labels, moved};
+use crate::verdict::guard::number::float;
 use crate::verdict::guard::rails::entities::Inflation;
 
 /// Where `Look::Moved` remembers how latency differed; the score's place is 1.
@@ -54,16 +55,17 @@ pub(crate) enum Place {
     Categorical(usize),
 }
 
-/// Sensors in the making: metric, column, reason code, weight within its half, and look.
-type Half = Vec<(&'static str, String, &'static str, f64, Look)>;
+/// Sensors in the making: metric, column, reason code, weight within their family, and look.
+type Family = Vec<(&'static str, String, &'static str, f64, Look)>;
 
-/// The sensors of a plan. Half of the family's weight is for what users feel (failures, latency, labels), half for columns.
+/// The sensors of a plan. Half of the weight is for columns, half for what users feel, and of that as much for failures as for
+/// latency and for labels.
 pub(crate) fn sensors(plan: &Plan) -> Vec<Sensor> {
-    let (mut felt, mut columns): (Half, Half) = (Vec::new(), Vec::new());
-    felt.push(("error_rate", String::new(), "ERROR_RATE", 1.0, Look::Failures));
+    let failures = vec![("error_rate", String::new(), "ERROR_RATE", 1.0, Look::Failures)];
+    let (mut latency, mut labels, mut columns): (Family, Family, Family) = (Vec::new(), Vec::new(), Vec::new());
     for (index, column) in plan.columns.numeric.iter().enumerate() {
         match column.role {
-            Role::Latency => felt.extend(of_latency(&column.name, index)),
+            Role::Latency => latency.extend(of_latency(&column.name, index)),
             role => columns.extend(of_numbers(&column.name, index, role)),
         }
     }
@@ -73,15 +75,17 @@ pub(crate) fn sensors(plan: &Plan) -> Vec<Sensor> {
         columns.push(("missing_rate", name(), "DATA_QUALITY", 0.25, Look::Missing(Place::Categorical(index))));
     }
     if plan.quality.is_some() {
-        felt.push(("calibration_in_the_large", String::new(), "CALIBRATION_REGRESSION", 1.0, Look::Residual));
-        felt.push(("brier", String::new(), "OUTCOME_REGRESSION", 1.0, Look::Loss));
+        labels.push(("calibration_in_the_large", String::new(), "CALIBRATION_REGRESSION", 1.0, Look::Residual));
+        labels.push(("brier", String::new(), "OUTCOME_REGRESSION", 1.0, Look::Loss));
     }
-    let share = if columns.is_empty() { 1.0 } else { 0.5 };
+    let mut families = vec![failures, latency, labels];
+    families.retain(|family| !family.is_empty());
+    let of_felt = if columns.is_empty() { 1.0 } else { 0.5 } / float(families.len());
     let mut all = Vec::new();
     let mut first_part = 0;
-    for half in [felt, columns] {
-        let total: f64 = half.iter().map(|(.., weight, _)| weight).sum();
-        for (metric, column, code, weight, look) in half {
+    for (family, share) in families.into_iter().map(|family| (family, of_felt)).chain([(columns, 0.5)]) {
+        let total: f64 = family.iter().map(|(.., weight, _)| weight).sum();
+        for (metric, column, code, weight, look) in family {
             all.push(Sensor { metric, column, code, weight: weight / total * share, first_part, look });
             first_part += look.parts();
         }
@@ -89,7 +93,7 @@ pub(crate) fn sensors(plan: &Plan) -> Vec<Sensor> {
     all
 }
 
-fn of_latency(name: &str, index: usize) -> Half {
+fn of_latency(name: &str, index: usize) -> Family {
     let quantiles = ["latency_p50", "latency_p90", "latency_p99"].into_iter().enumerate();
     let slower = quantiles.map(|(q, metric)| (metric, String::new(), "LATENCY_QUANTILE", 1.0, Look::Slower(q)));
     let moved = ["mean_shift", "std_ratio"].into_iter().enumerate();
@@ -99,20 +103,20 @@ fn of_latency(name: &str, index: usize) -> Half {
     slower.chain(moved).collect()
 }
 
-fn of_numbers(name: &str, index: usize, role: Role) -> Half {
+fn of_numbers(name: &str, index: usize, role: Role) -> Family {
     let code = if role == Role::Score { "SCORE_DRIFT" } else { "FEATURE_DRIFT" };
-    let mut half = vec![
+    let mut family = vec![
         ("mean_shift", name.to_owned(), code, 0.4, Look::Location(index, role)),
         ("std_ratio", name.to_owned(), code, 0.35, Look::Spread(index, role)),
         ("missing_rate", name.to_owned(), "DATA_QUALITY", 0.25, Look::Missing(Place::Numeric(index))),
     ];
     if role == Role::Score {
         let moved = ["mean_shift", "std_ratio"].into_iter().enumerate();
-        half.extend(
+        family.extend(
             moved.map(|(moment, metric)| (metric, name.to_owned(), code, 0.375, Look::Moved(index, moment, 1))),
         );
     }
-    half
+    family
 }
 
 impl Sensor {
