@@ -18,7 +18,7 @@ use object_store::path::Path;
 use super::manifest::{self, Contents, FOLDER, StoredFile};
 use super::place::{Created, Place, wait};
 use super::table::Table;
-use super::{file, portion};
+use super::{file, known, portion};
 use crate::error::{Error, Result};
 
 /// What is kept, and for how long.
@@ -85,6 +85,7 @@ pub(crate) fn compact_at(place: &Place, keep: &Keep) -> Result<Compacted> {
             let before = contents.files.clone();
             expire(&mut contents, keep, &mut done);
             merge(place, &mut contents, keep.bytes_max, &mut made, &mut done).await?;
+            close(place, &mut contents).await?;
             let number = contents.next;
             let stale = contents.checkpoint.is_none_or(|checkpoint| checkpoint + 1 < number);
             if contents.files != before || stale {
@@ -113,9 +114,27 @@ fn expire(contents: &mut Contents, keep: &Keep, done: &mut Compacted) {
     let n_files = contents.files.len();
     contents.files.retain(|file| first(file.table).is_none_or(|first| file.date > first));
     done.expired = (n_files - contents.files.len()) as u64;
-    if let Some(first) = first(Table::Windows) {
-        contents.judgements.retain(|&(start, ..), _| portion::date(start) > first);
+    let days: BTreeSet<&str> = contents.files.iter().map(|file| file.date.as_str()).collect();
+    contents.known.retain(|day, _| days.contains(day.as_str()));
+    contents.closed.retain(|day, _| days.contains(day.as_str()));
+}
+
+/// The day that is not closed.
+fn newest(files: &[StoredFile]) -> String {
+    files.iter().map(|file| file.date.clone()).max().unwrap_or_default()
+}
+
+/// Puts what is known of closed days where only those look who are told of them again.
+async fn close(place: &Place, contents: &mut Contents) -> Result<()> {
+    let newest = newest(&contents.files);
+    let days: Vec<String> = contents.known.range(..newest).map(|(day, _)| day.clone()).collect();
+    for day in days {
+        contents.recall(place, &day).await?;
+        let known = contents.known.remove(&day).unwrap_or_default();
+        let path = known.put(place, &day).await?;
+        contents.closed.insert(day, path);
     }
+    Ok(())
 }
 
 /// Puts the files of closed days together, by table and model.
@@ -127,7 +146,7 @@ async fn merge(
     done: &mut Compacted,
 ) -> Result<()> {
     let mut bytes = 0;
-    let newest = contents.files.iter().map(|file| file.date.clone()).max().unwrap_or_default();
+    let newest = newest(&contents.files);
     let mut days: BTreeMap<(Table, String, String), Vec<StoredFile>> = BTreeMap::new();
     for file in &contents.files {
         days.entry((file.table, file.date.clone(), file.model.clone())).or_default().push(file.clone());
@@ -195,13 +214,16 @@ async fn rewrite(place: &Place, table: Table, run: &[StoredFile]) -> Result<Stor
 
 /// Deletes what nothing names and nobody can be reading: files first, so that a manifest outlives what it names.
 async fn sweep(place: &Place, contents: &Contents, keep: &Keep) -> Result<u64> {
-    let named: BTreeSet<&str> = contents.files.iter().map(|file| file.path.as_str()).collect();
+    let files = contents.files.iter().map(|file| &file.path);
+    let named: BTreeSet<&str> = files.chain(contents.closed.values()).map(String::as_str).collect();
+    let folders: Vec<String> =
+        Table::ALL.iter().map(|table| table.name()).chain([known::FOLDER]).map(|name| format!("{name}/")).collect();
     let before = now().saturating_sub(keep.replaced_for);
     let is_old = |seconds: i64| u64::try_from(seconds).is_ok_and(|seconds| Duration::from_secs(seconds) <= before);
     let checkpoint = contents.checkpoint.unwrap_or(0);
     let is_replaced = |path: &str| match manifest::number(path) {
         Some(number) => number < checkpoint,
-        None => !named.contains(path) && Table::ALL.iter().any(|table| path.starts_with(&format!("{}/", table.name()))),
+        None => !named.contains(path) && folders.iter().any(|folder| path.starts_with(folder)),
     };
     let mut old: Vec<String> = Vec::new();
     for (path, meta) in place.list("").await? {

@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::known::Known;
 use super::place::{Created, Place};
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::event::{Micros, stable_hash};
 
 /// Version of the manifests' format.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Folder of the manifests.
 pub(super) const FOLDER: &str = "_manifests";
 
@@ -37,29 +38,6 @@ pub struct StoredFile {
     pub from: Micros,
     /// The latest.
     pub to: Micros,
-}
-
-/// A judgement whose rows are stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Judgement {
-    pub(super) start: Micros,
-    pub(super) end: Micros,
-    /// Whether its rows are about labels.
-    pub(super) quality: bool,
-    /// What it says.
-    #[serde(flatten)]
-    pub(super) said: Said,
-}
-
-/// What the last revision of a judgement says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Said {
-    /// Its number.
-    pub(super) revision: u32,
-    /// How much data it rests on. Later revisions rest on more.
-    pub(super) weight: u64,
-    /// Digest of its rows.
-    pub(super) digest: u64,
 }
 
 /// How far a stream of partials is stored.
@@ -91,10 +69,15 @@ pub(super) struct Manifest {
     /// Name of the pipeline whose store it is.
     pub(super) pipeline: String,
     pub(super) files: Vec<StoredFile>,
-    /// Judgements whose rows are in the files.
-    pub(super) judgements: Vec<Judgement>,
-    /// Digests of the single records in the files: states, decisions, results of commands.
-    pub(super) records: Vec<u64>,
+    /// What is in the files, by day.
+    #[serde(default)]
+    pub(super) known: BTreeMap<String, Known>,
+    /// Where that stands of closed days.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) closed: BTreeMap<String, String>,
+    /// Digests of the plans whose columns are in the files.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) plans: BTreeSet<u64>,
     pub(super) marks: Vec<Mark>,
     /// Which flush was the last: this one or, for a checkpoint, one before it. So its writer learns that it was stored when
     /// the acknowledgement was lost, and that nobody else has written since.
@@ -110,8 +93,9 @@ impl Manifest {
             kind: Kind::Flush,
             pipeline: pipeline.to_owned(),
             files: Vec::new(),
-            judgements: Vec::new(),
-            records: Vec::new(),
+            known: BTreeMap::new(),
+            closed: BTreeMap::new(),
+            plans: BTreeSet::new(),
             marks: Vec::new(),
             flushed: None,
         }
@@ -140,9 +124,13 @@ pub(super) struct Contents {
     /// The pipeline; `None` before the first manifest.
     pub(super) pipeline: Option<String>,
     pub(super) files: Vec<StoredFile>,
-    /// By start, end and kind.
-    pub(super) judgements: BTreeMap<(Micros, Micros, bool), Said>,
-    pub(super) records: BTreeSet<u64>,
+    /// What is stored, by day: all of open days, and of closed ones what was read or said since.
+    pub(super) known: BTreeMap<String, Known>,
+    /// Files of what is known of closed days.
+    pub(super) closed: BTreeMap<String, String>,
+    /// Closed days whose file has not been read.
+    unread: BTreeSet<String>,
+    pub(super) plans: BTreeSet<u64>,
     /// By lane, source and part.
     pub(super) marks: BTreeMap<(u32, u16, u8), i64>,
 }
@@ -186,28 +174,47 @@ impl Contents {
         self.flushed = manifest.flushed;
         self.next = number + 1;
         self.learn(&manifest);
+        self.unread.extend(manifest.closed.keys().cloned());
+        self.closed.extend(manifest.closed);
         self.pipeline = Some(manifest.pipeline);
         self.files.extend(manifest.files);
     }
 
     /// Takes in what a manifest says besides files, by which things are recognised.
     pub(super) fn learn(&mut self, manifest: &Manifest) {
-        let judged = manifest.judgements.iter();
-        self.judgements.extend(judged.map(|one| ((one.start, one.end, one.quality), one.said)));
-        self.records.extend(&manifest.records);
+        for (day, known) in &manifest.known {
+            self.known.entry(day.clone()).or_default().learn(known);
+        }
+        self.plans.extend(&manifest.plans);
         self.marks.extend(manifest.marks.iter().map(|mark| ((mark.lane, mark.source, mark.part), mark.at)));
+    }
+
+    /// Whether all is at hand that is known of a day.
+    pub(super) fn recalls(&self, day: &str) -> bool {
+        !self.unread.contains(day)
+    }
+
+    /// Gets at hand all that is known of a day.
+    pub(super) async fn recall(&mut self, place: &Place, day: &str) -> Result<()> {
+        if let Some(path) = self.closed.get(day).filter(|_| !self.recalls(day)) {
+            let mut known = Known::get(place, path).await?;
+            let slot = self.known.entry(day.to_owned()).or_default();
+            known.learn(slot);
+            *slot = known;
+            self.unread.remove(day);
+        }
+        Ok(())
     }
 
     /// The same as one manifest.
     pub(super) fn checkpoint(&self) -> Manifest {
-        let judgement =
-            |(&(start, end, quality), &said): (&(Micros, Micros, bool), &Said)| Judgement { start, end, quality, said };
         let mark = |(&(lane, source, part), &at): (&(u32, u16, u8), &i64)| Mark { lane, source, part, at };
         Manifest {
             kind: Kind::Checkpoint,
             files: self.files.clone(),
-            judgements: self.judgements.iter().map(judgement).collect(),
-            records: self.records.iter().copied().collect(),
+            known: self.known.clone(),
+            closed: self.closed.clone(),
+            plans: self.plans.clone(),
             marks: self.marks.iter().map(mark).collect(),
             flushed: self.flushed,
             ..Manifest::flush(self.pipeline.as_deref().unwrap_or_default())
@@ -236,8 +243,9 @@ pub(super) async fn load(place: &Place, number: u64) -> Result<Manifest> {
     if manifest.format == FORMAT {
         return Ok(manifest);
     }
+    let whose = if manifest.format > FORMAT { "a newer" } else { "an older" };
     Err(Error::user(format!("{path} of the store at {} has format {}", place.name(), manifest.format))
-        .hint("a newer release of haldane wrote it: use that one"))
+        .hint(format!("{whose} release of haldane wrote it: use that one, or replay the log into a new store")))
 }
 
 /// Writes a manifest under the next number, unless that is taken.

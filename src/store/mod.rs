@@ -10,6 +10,7 @@ mod columns;
 mod compact;
 mod file;
 mod histogram;
+mod known;
 mod labels;
 mod latency;
 mod manifest;

@@ -8,6 +8,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 
 use super::file;
+use super::known::Known;
 use super::manifest::{Contents, StoredFile};
 use super::place::{Place, wait};
 use super::state;
@@ -124,7 +125,11 @@ impl Store {
     /// When one is damaged or missing.
     pub fn verify(&self) -> Result<()> {
         wait(async {
-            for file in self.files_now().await? {
+            let contents = Contents::read(&self.place).await?;
+            for path in contents.closed.values() {
+                Known::get(&self.place, path).await?;
+            }
+            for file in contents.files {
                 let rows = file::decode(&file.path, self.place.get(&file.path).await?)?.num_rows() as u64;
                 if rows != file.rows {
                     return Err(Error::user(format!(

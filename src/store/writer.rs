@@ -5,17 +5,18 @@
 //! its digest. So the shell flushes before it commits offsets, and whatever the engine repeats after a crash changes
 //! nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::ObjectStore;
 use object_store::path::Path;
 
-use super::manifest::{self, Contents, Judgement, Manifest, Mark, Said};
+use super::known::Said;
+use super::manifest::{self, Contents, Manifest, Mark};
 use super::panes::{self, ColumnRow, PaneRow};
 use super::place::{Created, Place, wait};
-use super::portion::{Portion, split};
+use super::portion::{Portion, date, split};
 use super::quality::{self, QualityRow, Read};
 use super::rows;
 use super::table::Table;
@@ -70,10 +71,11 @@ pub struct Writer {
     news: Manifest,
     /// What was to be written and is not known to be: the same again, until it is.
     pending: Option<Flush>,
-    windows: Vec<WindowRow>,
+    /// Rows by judgement.
+    judged: Vec<Vec<WindowRow>>,
     records: Records,
     panes: Vec<PaneRow>,
-    columns: Vec<ColumnRow>,
+    exposures: Vec<Partial>,
     /// What was read since the last flush, by stream.
     readings: BTreeMap<(u16, u32), QualityRow>,
     /// Next offsets as they were stored when the store was opened, by stream.
@@ -95,6 +97,12 @@ struct Records {
     states: Vec<RolloutState>,
     decisions: Vec<Decision>,
     results: Vec<CommandResult>,
+}
+
+impl Records {
+    fn is_empty(&self) -> bool {
+        self.states.is_empty() && self.decisions.is_empty() && self.results.is_empty()
+    }
 }
 
 impl Writer {
@@ -133,34 +141,23 @@ impl Writer {
             plan: Arc::clone(plan),
             every,
             contents,
-            windows: Vec::new(),
+            judged: Vec::new(),
             records: Records::default(),
             panes: Vec::new(),
-            columns: Vec::new(),
+            exposures: Vec::new(),
             readings: BTreeMap::new(),
         })
     }
 
     /// Takes what a step of the engine gave rise to. Nothing is written yet.
     pub fn take(&mut self, effects: &Effects) {
-        self.take_windows(&effects.windows);
+        let judgement = |row: &WindowRow| (row.window_start, row.window_end, row.coverage.is_some(), row.revision);
+        let judged = effects.windows.chunk_by(|a, b| judgement(a) == judgement(b));
+        self.judged.extend(judged.map(<[WindowRow]>::to_vec));
         self.take_panes(&effects.panes);
-        for state in &effects.states {
-            let said = rows::without_memory(state);
-            if self.is_news(Table::Verdicts, &said) {
-                self.records.states.push(said);
-            }
-        }
-        for decision in &effects.decisions {
-            if self.is_news(Table::Decisions, &decision.id) {
-                self.records.decisions.push(decision.clone());
-            }
-        }
-        for result in &effects.results {
-            if self.is_news(Table::Commands, result) {
-                self.records.results.push(result.clone());
-            }
-        }
+        self.records.states.extend(effects.states.iter().map(rows::without_memory));
+        self.records.decisions.extend_from_slice(&effects.decisions);
+        self.records.results.extend_from_slice(&effects.results);
     }
 
     /// Takes what a step gave rise to, and writes what has waited long enough.
@@ -172,44 +169,20 @@ impl Writer {
         if self.is_due() { self.flush() } else { Ok(()) }
     }
 
-    fn take_windows(&mut self, all: &[WindowRow]) {
-        let judgement = |row: &WindowRow| (row.window_start, row.window_end, row.coverage.is_some(), row.revision);
-        for judged in all.chunk_by(|a, b| judgement(a) == judgement(b)) {
-            let (start, end, quality, revision) = judgement(&judged[0]);
-            let mut said = said(judged, revision);
-            if let Some(last) = self.contents.judgements.get(&(start, end, quality)) {
-                // Less data than stored: the engine is on its way again to what it said before.
-                if said.digest == last.digest || said.weight < last.weight {
-                    continue;
-                }
-                said.revision = said.revision.max(last.revision + 1);
-            }
-            let revision = said.revision;
-            self.contents.judgements.insert((start, end, quality), said);
-            self.news.judgements.push(Judgement { start, end, quality, said });
-            self.windows.extend(judged.iter().map(|row| WindowRow { revision, ..row.clone() }));
-        }
-    }
-
     /// Panes of one stream are complete in the order of time, and all groups of one at once: a mark says which are stored.
     fn take_panes(&mut self, partials: &[Partial]) {
         let mut marks = self.contents.marks.clone();
         for partial in partials {
             let stream = (partial.lane, partial.source, partial.body.part());
-            if let Body::Exposure(declared) = &partial.body {
+            if matches!(partial.body, Body::Exposure(_)) {
                 // Declared at any time within a pane, and seldom.
-                if !self.is_news(Table::Panes, &(partial.lane, &partial.group, declared)) {
-                    continue;
-                }
-            } else if self.contents.marks.get(&stream).is_some_and(|&stored| partial.pane <= stored) {
+                self.exposures.push(partial.clone());
                 continue;
-            } else {
-                marks.insert(stream, partial.pane);
             }
-            let digest = self.plan.digest.clone();
-            if self.is_news(Table::Columns, &digest) {
-                self.columns = panes::columns_of(&self.plan, partial.pane);
+            if self.contents.marks.get(&stream).is_some_and(|&stored| partial.pane <= stored) {
+                continue;
             }
+            marks.insert(stream, partial.pane);
             self.panes.extend(panes::rows_of(&self.plan, partial));
         }
         if marks != self.contents.marks {
@@ -289,24 +262,14 @@ impl Writer {
             .or_insert_with(|| QualityRow::from(topic.unwrap_or_default(), lane, mark.unwrap_or(0)))
     }
 
-    /// Whether a record is not stored yet; it is taken to be from now on.
-    fn is_news(&mut self, table: Table, said: &impl serde::Serialize) -> bool {
-        let bytes = serde_json::to_vec(&(table, said)).expect("a record has text keys and finite numbers");
-        let digest = stable_hash(&bytes);
-        let news = self.contents.records.insert(digest);
-        if news {
-            self.news.records.push(digest);
-        }
-        news
-    }
-
     /// Whether everything taken is stored.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.pending.is_none() && !self.holds_news()
+        self.pending.is_none() && self.records.is_empty() && self.waiting() == 0 && !self.has_moved()
     }
 
-    fn holds_news(&self) -> bool {
+    /// Whether it is further on in some stream than is stored.
+    fn has_moved(&self) -> bool {
         !self.readings.is_empty() || self.news != Manifest::flush(&self.plan.name)
     }
 
@@ -314,14 +277,13 @@ impl Writer {
     /// it where to go on.
     #[must_use]
     pub fn holds_records(&self) -> bool {
-        let Records { states, decisions, results } = &self.records;
-        self.pending.is_some() || !(states.is_empty() && decisions.is_empty() && results.is_empty())
+        self.pending.is_some() || !self.records.is_empty()
     }
 
     /// Whether rows have waited long enough.
     #[must_use]
     pub fn is_due(&self) -> bool {
-        let ends = || self.windows.iter().map(|row| row.window_end).chain(self.panes.iter().map(|row| row.end));
+        let ends = || self.judged.iter().map(|rows| rows[0].window_end).chain(self.panes.iter().map(|row| row.end));
         let span = ends().max().zip(ends().min()).map_or(0, |(last, first)| last - first);
         span >= self.every.span || self.waiting() >= self.every.rows
     }
@@ -333,7 +295,7 @@ impl Writer {
     }
 
     fn waiting(&self) -> usize {
-        self.windows.len() + PANE_WEIGHT * self.panes.len()
+        self.judged.iter().map(Vec::len).sum::<usize>() + PANE_WEIGHT * (self.panes.len() + self.exposures.len())
     }
 
     /// Writes all that waits: the files first, and then the manifest that makes them count.
@@ -352,12 +314,16 @@ impl Writer {
         Ok(())
     }
 
-    /// Everything that waits, as it is going to be stored.
+    /// What of everything that waits is not stored yet, as it is going to be.
     fn gather(&mut self) -> Result<Option<Flush>> {
-        if !self.holds_news() {
+        if self.is_clean() {
             return Ok(None);
         }
+        wait(self.recall())?;
         let portions = self.portions();
+        if !self.has_moved() {
+            return Ok(None);
+        }
         let mut manifest = std::mem::replace(&mut self.news, Manifest::flush(&self.plan.name));
         let mut bodies = Vec::new();
         for portion in &portions {
@@ -370,9 +336,10 @@ impl Writer {
 
     /// Everything that waits, by table, day and model.
     fn portions(&mut self) -> Vec<Portion> {
-        let Records { states, decisions, results } = std::mem::take(&mut self.records);
-        let (windows, panes) = (std::mem::take(&mut self.windows), std::mem::take(&mut self.panes));
-        let columns = std::mem::take(&mut self.columns);
+        let Records { states, decisions, results } = self.fresh_records();
+        let windows = self.fresh_windows();
+        let panes = self.fresh_panes();
+        let columns = self.fresh_columns(&panes);
         let readings: Vec<QualityRow> = self.end_readings();
         let of_window = |row: &WindowRow| (row.model.clone(), row.window_start, row.window_end);
         let of_state = |one: &RolloutState| (one.model.clone(), one.judged_upto.0, one.judged_upto.0);
@@ -390,6 +357,86 @@ impl Writer {
         .into_iter()
         .flatten()
         .collect()
+    }
+
+    /// Gets at hand what is known of the days of what waits.
+    async fn recall(&mut self) -> Result<()> {
+        let Records { states, decisions, results } = &self.records;
+        let times = (self.judged.iter().map(|rows| rows[0].window_start))
+            .chain(self.exposures.iter().map(|partial| partial.pane))
+            .chain(states.iter().map(|one| one.judged_upto.0))
+            .chain(decisions.iter().map(|one| one.time))
+            .chain(results.iter().map(|one| one.command.at));
+        let days: BTreeSet<String> = times.map(date).collect();
+        if days.iter().all(|day| self.contents.recalls(day)) {
+            return Ok(());
+        }
+        // Of closed days, another compaction may have moved it.
+        self.contents.catch_up(&self.place).await?;
+        self.contents.learn(&self.news);
+        for day in days {
+            self.contents.recall(&self.place, &day).await?;
+        }
+        Ok(())
+    }
+
+    /// Judgements that are not stored yet, as the next revision of what is.
+    fn fresh_windows(&mut self) -> Vec<WindowRow> {
+        let mut fresh = Vec::new();
+        for rows in std::mem::take(&mut self.judged) {
+            let WindowRow { window_start: start, window_end: end, ref coverage, revision, .. } = rows[0];
+            let (day, judged) = (date(start), (start, end, coverage.is_some()));
+            let mut said = Said::by(&rows, revision);
+            let stored = &mut self.contents.known.entry(day.clone()).or_default().judgements;
+            if let Some(last) = stored.get(&judged) {
+                // Less data than stored: the engine is on its way again to what it said before.
+                if said.digest == last.digest || said.weight < last.weight {
+                    continue;
+                }
+                said.revision = said.revision.max(last.revision + 1);
+            }
+            stored.insert(judged, said);
+            self.news.known.entry(day).or_default().judgements.insert(judged, said);
+            fresh.extend(rows.into_iter().map(|row| WindowRow { revision: said.revision, ..row }));
+        }
+        fresh
+    }
+
+    fn fresh_records(&mut self) -> Records {
+        let mut all = std::mem::take(&mut self.records);
+        all.states.retain(|one| self.is_news(one.judged_upto.0, (Table::Verdicts, one)));
+        all.decisions.retain(|one| self.is_news(one.time, (Table::Decisions, &one.id)));
+        all.results.retain(|one| self.is_news(one.command.at, (Table::Commands, one)));
+        all
+    }
+
+    fn fresh_panes(&mut self) -> Vec<PaneRow> {
+        let mut panes = std::mem::take(&mut self.panes);
+        for partial in std::mem::take(&mut self.exposures) {
+            if self.is_news(partial.pane, (Table::Panes, partial.lane, &partial.group, &partial.body)) {
+                panes.extend(panes::rows_of(&self.plan, &partial));
+            }
+        }
+        panes
+    }
+
+    /// The columns of the plan, with its first panes.
+    fn fresh_columns(&mut self, panes: &[PaneRow]) -> Vec<ColumnRow> {
+        let plan = stable_hash(self.plan.digest.as_bytes());
+        let Some(first) = panes.first().filter(|_| self.contents.plans.insert(plan)) else { return Vec::new() };
+        self.news.plans.insert(plan);
+        panes::columns_of(&self.plan, first.start)
+    }
+
+    /// Whether a record is not stored yet; it is taken to be from now on.
+    fn is_news(&mut self, at: Micros, said: impl serde::Serialize) -> bool {
+        let bytes = serde_json::to_vec(&said).expect("a record has text keys and finite numbers");
+        let (day, digest) = (date(at), stable_hash(&bytes));
+        let news = self.contents.known.entry(day.clone()).or_default().records.insert(digest);
+        if news {
+            self.news.known.entry(day).or_default().records.insert(digest);
+        }
+        news
     }
 
     fn end_readings(&mut self) -> Vec<QualityRow> {
@@ -447,11 +494,4 @@ impl Writer {
         Error::user(format!("another process writes to the store at {}", self.place.name()))
             .hint("end one of the two, or give each its own `store:`")
     }
-}
-
-/// What the rows of a judgement say.
-fn said(rows: &[WindowRow], revision: u32) -> Said {
-    let bare = rows.iter().map(|row| WindowRow { revision: 0, ..row.clone() }).collect::<Vec<_>>();
-    let digest = stable_hash(&postcard::to_stdvec(&bare).expect("rows always encode"));
-    Said { revision, weight: rows.iter().map(|row| row.n + row.n_baseline).sum(), digest }
 }

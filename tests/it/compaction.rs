@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,7 +90,17 @@ fn compaction_leaves_a_file_a_closed_day_and_changes_no_row() {
 
     let at_once = Keep { replaced_for: Duration::ZERO, ..Keep::default() };
     assert!(compact(url, &at_once).unwrap().deleted > 0);
-    assert_eq!(files_on_disk(scratch.path()), after.len() + 1, "the files that count, and the checkpoint");
+    let manifests = std::fs::read_dir(scratch.path().join("_manifests")).unwrap().map(|entry| entry.unwrap().path());
+    let [checkpoint]: [PathBuf; 1] = manifests.collect::<Vec<_>>().try_into().expect("the checkpoint alone");
+    let said: serde_json::Value = serde_json::from_slice(&std::fs::read(checkpoint).unwrap()).unwrap();
+    let days = |part: &str| said[part].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(days("known"), [newest], "what is known of closed days stands elsewhere");
+    assert_eq!(days("closed").len(), n_days - 1);
+    assert_eq!(
+        files_on_disk(scratch.path()),
+        after.len() + n_days,
+        "those that count, one a closed day, the checkpoint"
+    );
     assert_eq!(store.windows(&everything()).unwrap(), rows);
     assert_eq!(compact(url, &at_once).unwrap(), haldane::store::Compacted::default(), "there is nothing left to do");
 }

@@ -1,0 +1,95 @@
+//! What is stored already, by day, so that it is recognised when it is said again.
+//!
+//! What is known of open days stands in the manifests. Of a closed day compaction puts it into a file of its own, which the
+//! checkpoint names and which nobody reads but a writer that is told of that day again: manifests do not grow with the age of
+//! a store.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::place::Place;
+use crate::error::{Error, Result};
+use crate::event::{Micros, stable_hash};
+use crate::judge::WindowRow;
+
+/// Folder of what is known of closed days.
+pub(super) const FOLDER: &str = "_known";
+
+/// What the last revision of a judgement says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Said {
+    /// Its number.
+    pub(super) revision: u32,
+    /// How much data it rests on. Later revisions rest on more.
+    pub(super) weight: u64,
+    /// Digest of its rows.
+    pub(super) digest: u64,
+}
+
+impl Said {
+    /// What the rows of a judgement say.
+    pub(super) fn by(rows: &[WindowRow], revision: u32) -> Self {
+        let bare = rows.iter().map(|row| WindowRow { revision: 0, ..row.clone() }).collect::<Vec<_>>();
+        let digest = stable_hash(&postcard::to_stdvec(&bare).expect("rows always encode"));
+        Self { revision, weight: rows.iter().map(|row| row.n + row.n_baseline).sum(), digest }
+    }
+}
+
+/// Start and end of a window, and whether its judgement is about labels.
+pub(super) type Judged = (Micros, Micros, bool);
+
+/// What is known of one day.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "Listed", into = "Listed")]
+pub(super) struct Known {
+    /// Judgements whose rows are stored.
+    pub(super) judgements: BTreeMap<Judged, Said>,
+    /// Digests of single records: states, decisions, results of commands, exposures.
+    pub(super) records: BTreeSet<u64>,
+}
+
+/// The same as lists: JSON has no keys but text.
+#[derive(Serialize, Deserialize)]
+struct Listed {
+    judgements: Vec<(Judged, Said)>,
+    records: BTreeSet<u64>,
+}
+
+impl From<Listed> for Known {
+    fn from(Listed { judgements, records }: Listed) -> Self {
+        Self { judgements: judgements.into_iter().collect(), records }
+    }
+}
+
+impl From<Known> for Listed {
+    fn from(Known { judgements, records }: Known) -> Self {
+        Self { judgements: judgements.into_iter().collect(), records }
+    }
+}
+
+impl Known {
+    /// Takes in what was said later.
+    pub(super) fn learn(&mut self, later: &Self) {
+        self.judgements.extend(&later.judgements);
+        self.records.extend(&later.records);
+    }
+
+    /// Writes what is known of a closed day into a file named by what is in it.
+    pub(super) async fn put(&self, place: &Place, day: &str) -> Result<String> {
+        let body = serde_json::to_vec(self).expect("lists of integers");
+        let path = format!("{FOLDER}/{day}-{:016x}.json", stable_hash(&body));
+        place.put(&path, Bytes::from(body)).await?;
+        Ok(path)
+    }
+
+    /// Reads it back.
+    pub(super) async fn get(place: &Place, path: &str) -> Result<Self> {
+        serde_json::from_slice(&place.get(path).await?).map_err(|error| {
+            Error::user(format!("{path} of the store at {} is damaged", place.name()))
+                .because(error)
+                .hint("restore it from a backup, or replay the log into a new store")
+        })
+    }
+}
