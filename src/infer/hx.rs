@@ -5,7 +5,9 @@
 //! have begun (a mixture over start times), so that late harm is not drowned by what the early windows lost.
 //!
 //! `E = 1/2 mean_j exp(F_j / deff) + 1/2 (mean_j exp(M_j) + (T - t)) / T`, with `t` of `T` planned windows seen and, per window,
-//! `F_j += min(inc_j, ln(2 / alpha) / K)`, `M_j = ln(1 + exp(M_j)) + min(inc_j / deff_before, ln(2 T / alpha) / K)`.
+//! `F_j += min(inc_j, ln(2 / alpha) / K)`, `M_j = ln(1 + exp(M_j)) + min(inc_j / deff_before, ln(2 T / alpha) / K)`; whenever `deff`
+//! exceeds all that it was by a factor `r`, `M_j /= r`, as entities that come back make earlier events worth less: for every
+//! start the exponent is then at most its own evidence over `deff`, since `(sum a)^(1/r) <= sum a^(1/r)`.
 //!
 //! Evidence of safety (`Direction::Safety`) has no moving half: `E = mean_j exp(F_j / deff)`, capped at `ln(1 / alpha) / K`.
 //!
@@ -19,7 +21,7 @@
 //! **Source**: Ville's inequality with the e-values of `two_sample`; mixtures over start times as in Shin, Ramdas and Rinaldo,
 //! E-detectors, NEJSDS 2(2), 2023, section 2; tempering by a design effect, cap and default grid are this project's own.
 //! **Assumes**: independent entities, windows that do not overlap, a baseline that ran at the same time.
-//! **State**: two numbers for each of 13 ratios (harm) or one for each of 5 (safety), and five more.
+//! **State**: two numbers for each of 13 ratios (harm) or one for each of 5 (safety), and six more.
 //! **Cost**: about five logarithms and exponentials per grid point and window; nothing per event.
 //!
 //! How soon it fires and how seldom in vain is measured in `tests/rollout.rs`.
@@ -107,7 +109,9 @@ pub struct Hx {
     products: Vec<Products>,
     past: Arm,
     windows: u32,
+    /// The latest design effect, and the largest.
     deff: f64,
+    deff_max: f64,
 }
 
 impl Hx {
@@ -115,7 +119,7 @@ impl Hx {
     #[must_use]
     pub fn new(plan: &HxPlan) -> Self {
         let products = plan.ratios().map(|_| Products { fixed: 0.0, moving: None }).collect();
-        Self { products, past: Arm::default(), windows: 0, deff: 1.0 }
+        Self { products, past: Arm::default(), windows: 0, deff: 1.0, deff_max: 1.0 }
     }
 
     /// Windows that counted: those in which both arms had events.
@@ -126,8 +130,9 @@ impl Hx {
 
     /// Takes one window, in order; a window without events of either arm changes nothing.
     ///
-    /// `deff` is the cumulative design effect up to *and including* this window. The moving products are deflated by the one
-    /// given with the window before, as a bet must be known beforehand; the fixed products by the latest, when they are read.
+    /// `deff` is the cumulative design effect up to *and including* this window. What the window adds to the moving products is
+    /// deflated by the one given with the window before, as a bet must be known beforehand, and their sum again when `deff`
+    /// exceeds its largest; the fixed products are deflated by the latest when they are read.
     /// `dispersion`, known before the window and at least 1, divides what the window says.
     pub fn update(&mut self, plan: &HxPlan, candidate: Arm, baseline: Arm, deff: f64, dispersion: f64) {
         if candidate.n == 0 || baseline.n == 0 {
@@ -149,7 +154,17 @@ impl Hx {
         }
         self.past = self.past.plus(candidate).plus(baseline);
         self.windows += 1;
-        self.deff = deff.max(1.0);
+        self.deflate(deff.max(1.0));
+    }
+
+    /// What was won before entities came back is worth less once they have.
+    fn deflate(&mut self, deff: f64) {
+        self.deff = deff;
+        if deff > self.deff_max {
+            let by = self.deff_max / deff;
+            self.products.iter_mut().for_each(|products| products.moving = products.moving.map(|moving| moving * by));
+            self.deff_max = deff;
+        }
     }
 
     /// The log of the evidence; it decides at [`HxPlan::threshold`].
@@ -206,11 +221,19 @@ mod tests {
             let deff = windows.last().map_or(1.0, |w| w.2);
             let halves: f64 = if plan.direction == Direction::Harm { 2.0 } else { 1.0 };
             fixed += (gains.iter().map(|gain| gain.min((halves / plan.alpha).ln() / k)).sum::<f64>() / deff).exp();
-            for start in 0..t_max {
+            // What starts have won; where the design effect exceeds all before, they become one.
+            let (mut won, mut largest): (Vec<f64>, f64) = (Vec::new(), 1.0);
+            for t in 0..windows.len() {
                 let cap = (2.0 * starts / plan.alpha).ln() / k;
-                let known = |t: usize| if t == 0 { 1.0 } else { windows[t - 1].2 };
-                moving += (start..windows.len()).map(|t| (gains[t] / known(t)).min(cap)).sum::<f64>().exp();
+                let known = if t == 0 { 1.0 } else { windows[t - 1].2 };
+                won.extend((t < t_max).then_some(0.0));
+                won.iter_mut().for_each(|won| *won += (gains[t] / known).min(cap));
+                if windows[t].2 > largest {
+                    won = vec![won.iter().map(|won| won.exp()).sum::<f64>().ln() * largest / windows[t].2];
+                    largest = windows[t].2;
+                }
             }
+            moving += won.iter().map(|won| won.exp()).sum::<f64>() + float(t_max.saturating_sub(windows.len()) as u64);
         }
         let n = float(ratios.len() as u64);
         if plan.direction == Direction::Safety {

@@ -177,3 +177,44 @@ impl Look {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config;
+
+    /// Shares of the family of failures, latency, labels and columns.
+    fn shares(columns: &str) -> [f64; 4] {
+        let text = format!(
+            "sources: {{ predictions: {{ topic: t, id: id, version: v, status: s{columns} }} }}\n\
+             rollout: {{ baseline: v1 }}\nwindows: {{ size: 5m, lateness: 0s }}\nmetrics: {{ names: [error_rate] }}\n"
+        );
+        let plan = config::parse(&text, "made up", Path::new("")).expect("a pipeline").plan;
+        let mut shares = [0.0; 4];
+        for sensor in sensors(&plan) {
+            let family = match sensor.code {
+                "ERROR_RATE" => 0,
+                "LATENCY_QUANTILE" | "LATENCY_SHAPE" => 1,
+                "CALIBRATION_REGRESSION" | "OUTCOME_REGRESSION" => 2,
+                _ => 3,
+            };
+            shares[family] += sensor.weight;
+        }
+        shares
+    }
+
+    #[test]
+    fn what_is_felt_shares_one_half_and_columns_the_other() {
+        for (columns, wanted) in [
+            ("", [1.0, 0.0, 0.0, 0.0]),
+            (", latency: l", [0.5, 0.5, 0.0, 0.0]),
+            (", features: { numeric: { a: { path: a, range: [0, 1] } } }", [0.5, 0.0, 0.0, 0.5]),
+            (", latency: l, score: p, label: y", [1.0 / 6.0, 1.0 / 6.0, 1.0 / 6.0, 0.5]),
+        ] {
+            let found = shares(columns);
+            assert!(found.iter().zip(&wanted).all(|(a, b)| (a - b).abs() < 1e-12), "{columns}: {found:?}");
+        }
+    }
+}
