@@ -48,8 +48,8 @@ pub(crate) struct GuardSection {
     drift: Option<At<f64>>,
     /// How many segments are watched one by one, those with the most traffic first. Default: 16.
     segments_max: Option<At<u64>>,
-    /// Whether to look once more after `planned_windows`, with half of `alpha`, for effects too small to be found on the way;
-    /// evidence then acts at the other half. Best where rollouts end there. Default: false.
+    /// Whether to look once more after `planned_windows`, with three quarters of `alpha`, for effects too small to be found on the way;
+    /// evidence then acts at the rest. Best where rollouts end there. Default: false.
     final_look: Option<bool>,
     /// Limits that hold whatever the baseline does. Default: none.
     slo: Option<SloSection>,

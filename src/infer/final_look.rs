@@ -1,7 +1,7 @@
 //! One classical last look at the end of a rollout, for effects too small to be found on the way.
 //!
-//! Half of `alpha` goes to the evidence that is looked at all the time (`E >= 2 / alpha`), half to a single test at the end; the
-//! union bound over both keeps `alpha`. The test is of the mean of the windows' standardised contrasts `u`, every window a
+//! A quarter of `alpha` goes to the evidence that is looked at all the time (`E >= 4 / alpha`), the rest to a single test at the
+//! end, as in a trial that stops early only for what is plain (Haybittle and Peto); the union bound over both keeps `alpha`. The test is of the mean of the windows' standardised contrasts `u`, every window a
 //! stratum of its own,
 //!
 //! `z = mean u sqrt(n / D)`, `D = v + (s^2 - v) T`, `T = (1 + rho) / (1 - rho)`, `p = P(Z > z)`,
@@ -14,7 +14,7 @@
 //! afterwards keeps to the evidence alone, as the look can be taken once.
 //!
 //! **Source**: Schultzberg and Ankargren, Choosing a sequential testing framework, 2023 (one look beside evidence that is always
-//! valid); Zieba and Ramza, Standard uncertainty of autocorrelated observations, Metrol. Meas. Syst. 18, 2011 (`T`).
+//! valid); Peto et al., Design and analysis of randomized clinical trials I, Br. J. Cancer 34, 1976, section 12; Zieba and Ramza, Standard uncertainty of autocorrelated observations, Metrol. Meas. Syst. 18, 2011 (`T`).
 //! **Assumes**: at least 20 windows, noise about an autoregression of order one, a look whose time was fixed beforehand.
 //! **Error**: over 60 windows at a level of 0.25 %: 0.2 to 0.5 % for correlations up to 0.8 (see the test).
 //! **State**: five floats and a count. **Cost**: one error function.
@@ -63,12 +63,6 @@ impl Series {
         let seen = (1.0 - time / n).max(0.5);
         normal_sf(self.0.mean() * (n / (of_counts + excess * time / seen)).sqrt())
     }
-}
-
-/// The level of the last look.
-#[must_use]
-pub fn level(alpha: f64) -> f64 {
-    alpha / 2.0
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub struct GuardPlan {
     pub drift: f64,
     /// Segments that are watched one by one, those with the most traffic first.
     pub segments_max: u32,
-    /// Whether a last look is taken after `planned` windows. It has half of `alpha` for itself.
+    /// Whether a last look is taken after `planned` windows. It has three quarters of `alpha` for itself.
     pub final_look: bool,
     /// Limits that hold whatever the baseline does.
     pub slo: SloPlan,
@@ -106,7 +106,13 @@ impl GuardPlan {
     /// What of `alpha` is left for the guardrails' evidence that is looked at after every window.
     #[must_use]
     pub fn alpha_always(&self) -> f64 {
-        if self.final_look { self.alpha / 2.0 } else { self.alpha }
+        if self.final_look { self.alpha - self.alpha_last() } else { self.alpha }
+    }
+
+    /// The level of the last look, when one is taken: who asks for one plans to decide at the end.
+    #[must_use]
+    pub fn alpha_last(&self) -> f64 {
+        0.75 * self.alpha
     }
 }
 

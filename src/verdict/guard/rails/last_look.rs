@@ -1,13 +1,13 @@
 //! The last look: one classical test of failures and latency when the planned windows are over (`infer::final_look`).
 //!
 //! A family's contrast in a window is the sum of its guardrails' standardised ones: failed and refused requests, or latency at three
-//! quantiles. Both families share the look's half of `alpha` as they share the other one; what it finds stands from then on.
+//! quantiles. Both families share the look's part of `alpha` as they share the rest; what it finds stands from then on.
 //!
 //! **State**: four series.
 
 use serde::{Deserialize, Serialize};
 
-use crate::infer::final_look::{Series, level};
+use crate::infer::final_look::Series;
 use crate::infer::two_sample::{Arm, standardised};
 use crate::plan::GuardPlan;
 use crate::summary::Traffic;
@@ -66,7 +66,7 @@ impl LastLook {
         let strength = |family: usize| {
             let share = weight(family) / total;
             let p = self.series[family][asked].p(of_counts(&members(rails, family).map(|(rail, _)| *rail)));
-            share * level(guard.alpha) / p.max(f64::MIN_POSITIVE)
+            share * guard.alpha_last() / p.max(f64::MIN_POSITIVE)
         };
         strength(0).max(strength(1))
     }
@@ -81,7 +81,7 @@ impl LastLook {
         if !guard.final_look {
             return;
         }
-        let (alpha, taken) = (level(guard.alpha), self.taken.unwrap_or_default());
+        let (alpha, taken) = (guard.alpha_last(), self.taken.unwrap_or_default());
         for (name, strength) in ["rollback: last look", "contain: last look"].into_iter().zip(taken) {
             verdict.account(name, alpha, (strength / alpha).min(f64::MAX), 1.0 / alpha);
         }
