@@ -206,6 +206,20 @@ mod tests {
     }
 
     #[test]
+    fn a_service_without_room_for_more_rows_ends_when_its_store_fails() {
+        let scratch = tempfile::tempdir().expect("a folder");
+        let here = scratch.path().join("store");
+        let (url, plan) = (here.display().to_string(), crate::config::load("pipelines/flights.yaml".as_ref()));
+        let keeping = open(&url);
+        let no_room = Every { rows: 0, ..Every::default() };
+        keeping.lock().writer = Writer::open(&url, &plan.expect("a pipeline").plan, no_room).expect("a store");
+        assert!(keeping.keep(&decided(0)).expect("a store that answers"));
+        std::fs::rename(&here, scratch.path().join("away")).expect("a move");
+        let error = keeping.keep(&decided(1)).expect_err("no room");
+        assert!(error.to_string().starts_with("the store fails, and there is no room"), "{error}");
+    }
+
+    #[test]
     fn a_service_whose_store_another_one_writes_ends_at_once() {
         let scratch = tempfile::tempdir().expect("a folder");
         let url = scratch.path().display().to_string();
