@@ -26,7 +26,8 @@ Nobody logs in: whoever reaches the port may run queries on the executors, so ke
   haldane cluster executor --scheduler 127.0.0.1:50050 --listen 127.0.0.1:50051
   haldane cluster executor --scheduler 127.0.0.1:50050 --listen 127.0.0.1:50061
 
-Executors read the store themselves: its directory must be there under the same path on every machine.")]
+Executors read the store themselves: its directory must be there under the same path on every machine, and of a bucket the
+variables AWS_… must be set for each of them, as for whoever asks.")]
     Executor(ExecutorArgs),
 }
 

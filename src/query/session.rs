@@ -219,10 +219,11 @@ impl Session {
 
     /// Where those who carry out queries find the store.
     fn place(&self, store: &Store) -> Result<(ObjectStoreUrl, Place)> {
-        match self.scheduler {
-            None => Ok((ObjectStoreUrl::parse(STORE_URL).expect("a URL"), store.place().clone())),
-            Some(_) => Ok((ObjectStoreUrl::local_filesystem(), store.place().of_root()?)),
-        }
+        let (url, place) = match self.scheduler {
+            None => (STORE_URL.to_owned(), store.place().clone()),
+            Some(_) => store.place().shared()?,
+        };
+        Ok((ObjectStoreUrl::parse(url).map_err(explained)?, place))
     }
 
     /// Opens the files that a query means; refuses what is not there.

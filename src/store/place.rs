@@ -68,17 +68,22 @@ impl Place {
         Ok(Self { directory: Some(path.to_owned()), ..Self::over(Arc::new(objects), Path::default(), url) })
     }
 
-    /// The same directory, counted from the root of the file system, as other processes know it.
-    pub(crate) fn of_root(&self) -> Result<Self> {
+    /// The same as other processes know it, with the URL of its object store: a directory is counted from the root of the
+    /// file system.
+    pub(crate) fn shared(&self) -> Result<(String, Self)> {
+        let Some(directory) = &self.directory else {
+            let bucket = self.name.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+            return Ok((bucket, self.clone()));
+        };
         let failed = |why: String| {
             Error::user(format!("a cluster cannot read the store at {}", self.name))
                 .because(why)
-                .hint("give a directory that every executor has under the same path")
+                .hint("give a directory that every executor has under the same path, or a bucket")
         };
-        let directory = self.directory.as_ref().ok_or_else(|| failed("it is no directory".to_owned()))?;
         let whole = std::fs::canonicalize(directory).map_err(|error| failed(error.to_string()))?;
         let root = Path::from_absolute_path(&whole).map_err(|error| failed(error.to_string()))?;
-        Ok(Self { directory: Some(whole), ..Self::over(Arc::new(LocalFileSystem::new()), root, &self.name) })
+        let place = Self { directory: Some(whole), ..Self::over(Arc::new(LocalFileSystem::new()), root, &self.name) };
+        Ok(("file:///".to_owned(), place))
     }
 
     /// A folder of an object store that is open already.

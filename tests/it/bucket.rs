@@ -32,14 +32,14 @@ main(['-H', '127.0.0.1', '-p', '0'])
 ";
 
 /// A server with buckets.
-struct Server {
+pub struct Server {
     process: Child,
     /// Host and port.
     address: String,
 }
 
 impl Server {
-    fn start() -> Self {
+    pub fn start() -> Self {
         static PYTHON: OnceLock<Result<PathBuf, String>> = OnceLock::new();
         let python = PYTHON.get_or_init(|| sql::python_with("python-s3", &PACKAGES));
         let python = python.as_ref().unwrap_or_else(|reason| panic!("no server of S3 to test with: {reason}"));
@@ -55,7 +55,7 @@ impl Server {
     }
 
     /// Asks for something that needs no signature.
-    fn ask(&self, method: &str, path: &str, body: &str) {
+    pub fn ask(&self, method: &str, path: &str, body: &str) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close", self.address);
         write!(stream, "{head}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
@@ -68,15 +68,23 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// The program, which is told of the server by variables.
-    fn haldane(&self, words: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_haldane"));
-        command.args(words).env("AWS_ENDPOINT_URL", self.endpoint()).env("AWS_REGION", "eu-west-1");
-        command.env("AWS_ACCESS_KEY_ID", "somebody").env("AWS_SECRET_ACCESS_KEY", "secret");
-        command.env("NO_PROXY", "127.0.0.1").env_remove("AWS_TIMEOUT").output().unwrap()
+    /// What tells the program of the server.
+    pub fn variables(&self) -> [(&'static str, String); 5] {
+        [
+            ("AWS_ENDPOINT_URL", self.endpoint()),
+            ("AWS_REGION", "eu-west-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "somebody".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
+            ("NO_PROXY", "127.0.0.1".to_owned()),
+        ]
     }
 
-    fn said(&self, words: &[&str]) -> String {
+    fn haldane(&self, words: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_haldane"));
+        command.args(words).envs(self.variables()).env_remove("AWS_TIMEOUT").output().unwrap()
+    }
+
+    pub fn said(&self, words: &[&str]) -> String {
         let output = self.haldane(words);
         assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
@@ -112,7 +120,7 @@ fn tables(server: &Server, store: &str) -> Vec<Vec<String>> {
     whole.iter().map(String::as_str).chain([windows, panes]).map(rows).collect()
 }
 
-fn replay(server: &Server, store: &str) {
+pub fn replay(server: &Server, store: &str) {
     let files = ["fraud.yaml", "data/fraud.predictions.parquet", "data/fraud.outcomes.parquet"].map(pipeline);
     let [config, predictions, outcomes] = files.each_ref().map(|path| path.to_str().unwrap());
     server.said(&["replay", "--quiet", "-c", config, "--store", store, predictions, outcomes]);

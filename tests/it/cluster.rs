@@ -14,9 +14,10 @@ use crate::store::{haldane, pipeline};
 struct Process(Child);
 
 impl Process {
-    fn start(arguments: &[&str], log: Stdio) -> Self {
+    fn start(arguments: &[&str], variables: &[(&str, String)], log: Stdio) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_haldane"));
         command.arg("cluster").args(arguments).env("HALDANE_LOG", "warn,ballista_executor=info");
+        command.envs(variables.iter().cloned());
         Self(command.stdout(Stdio::piped()).stderr(log).spawn().unwrap())
     }
 }
@@ -29,14 +30,14 @@ impl Drop for Process {
 }
 
 fn scheduler() -> (Process, String) {
-    let mut process = Process::start(&["scheduler", "--listen", "127.0.0.1:0"], Stdio::inherit());
+    let mut process = Process::start(&["scheduler", "--listen", "127.0.0.1:0"], &[], Stdio::inherit());
     let mut line = String::new();
     BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
     (process, line.trim().rsplit(' ').next().unwrap().to_owned())
 }
 
 /// An executor that keeps its results in `work` and tells `log` what it does.
-fn executor(scheduler: &str, work: &Path, log: &Sender<String>) -> Process {
+fn executor(scheduler: &str, work: &Path, variables: &[(&str, String)], log: &Sender<String>) -> Process {
     let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     let [listen, control] = free.each_ref().map(|listener| listener.local_addr().unwrap());
     drop(free);
@@ -44,7 +45,7 @@ fn executor(scheduler: &str, work: &Path, log: &Sender<String>) -> Process {
     let (listen, control, work) = (listen.to_string(), control.port().to_string(), work.to_str().unwrap());
     let addresses = ["executor", "--scheduler", scheduler, "--listen", &listen, "--control", &control];
     let arguments = [addresses.as_slice(), &["--threads", "1", "--work", work]].concat();
-    let mut process = Process::start(&arguments, Stdio::piped());
+    let mut process = Process::start(&arguments, variables, Stdio::piped());
     let lines = BufReader::new(process.0.stderr.take().unwrap()).lines().map_while(Result::ok);
     let log = log.clone();
     std::thread::spawn(move || lines.for_each(|line| drop(log.send(line))));
@@ -61,7 +62,7 @@ fn two_executors_answer_as_one_machine_does_to_the_last_bit() {
     let scratch = tempfile::tempdir().unwrap();
     let (_scheduler, address) = scheduler();
     let work = ["a", "b"].map(|name| scratch.path().join(name));
-    let _executors = work.each_ref().map(|work| executor(&address, work, &channel().0));
+    let _executors = work.each_ref().map(|work| executor(&address, work, &[], &channel().0));
 
     let sides = "hist_merge(histogram) FILTER (WHERE version <> '2024.1'), hist_merge(histogram) FILTER (WHERE version = '2024.1')";
     let of_panes = |metric: &str| {
@@ -112,11 +113,12 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn start() -> Self {
+    /// With these variables for the executors.
+    fn start(variables: &[(&str, String)]) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let (scheduler, address) = scheduler();
         let (sender, log) = channel();
-        let [one, other] = ["a", "b"].map(|name| executor(&address, &scratch.path().join(name), &sender));
+        let [one, other] = ["a", "b"].map(|name| executor(&address, &scratch.path().join(name), variables, &sender));
         Self { address, log, _processes: [scheduler, one, other], _scratch: scratch }
     }
 
@@ -147,7 +149,7 @@ const ENDLESS: &str = "SELECT count(*) FROM windows a, windows b, windows c WHER
 
 #[test]
 fn work_that_takes_too_long_is_called_off() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::start(&[]);
     let error = haldane(&cluster.question("5s", ENDLESS)).unwrap_err();
     assert_eq!(error.to_string(), "the query took longer than 5 s and was stopped");
     cluster.until_free();
@@ -155,7 +157,7 @@ fn work_that_takes_too_long_is_called_off() {
 
 #[test]
 fn the_work_of_an_interrupted_client_is_called_off() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::start(&[]);
     let mut client = Command::new(env!("CARGO_BIN_EXE_haldane"));
     let mut client = client.args(cluster.question("1h", ENDLESS)).stderr(Stdio::piped()).spawn().unwrap();
     // The first stage reads, and is over soon; the second joins.
@@ -165,6 +167,22 @@ fn the_work_of_an_interrupted_client_is_called_off() {
     let mut said = String::new();
     client.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(!client.wait().unwrap().success() && said.contains("error: the query was interrupted\n"), "{said}");
+}
+
+#[cfg(feature = "s3")]
+#[test]
+fn executors_read_a_bucket_as_a_directory() {
+    use crate::bucket::{Server, replay};
+
+    let server = Server::start();
+    server.ask("PUT", "/kept", "");
+    replay(&server, "s3://kept/a/fraud");
+    let cluster = Cluster::start(&server.variables());
+    let query = "SELECT version, metric, count(*) AS n, max(value) AS value FROM windows WHERE segment = '' GROUP BY 1, 2 ORDER BY 1, 2";
+    let alone = haldane(&["sql", "--store", sql::fraud().to_str().unwrap(), query]).unwrap();
+    assert!(alone.lines().count() > 10, "{alone}");
+    let together = ["sql", "--store", "s3://kept/a/fraud", "--cluster", &cluster.address, query];
+    assert_eq!(server.said(&together), alone);
 }
 
 #[test]

@@ -20,8 +20,10 @@
 //! ```
 
 mod codec;
+mod engine;
 mod job;
 mod node;
+mod objects;
 
 pub(super) use job::Job;
 pub use node::{execute, schedule};

@@ -10,11 +10,14 @@ use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
 use ballista_scheduler::scheduler_process::{create_scheduler, start_grpc_service_with_listener};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use tokio::net::TcpListener;
 
 use super::codec::Tables;
+use super::engine::Engine;
+use super::objects::Objects;
 use super::{knowing, state};
 use crate::error::{Error, Result};
 
@@ -62,6 +65,11 @@ pub async fn execute(
     work: Option<&Path>,
     threads: usize,
 ) -> Result<()> {
+    let runtime = match work {
+        Some(work) => RuntimeEnvBuilder::new().with_temp_file_path(work),
+        None => RuntimeEnvBuilder::new(),
+    };
+    let runtime = runtime.with_object_store_registry(Arc::new(Objects::default()));
     let config = ExecutorProcessConfig {
         bind_host: listen.ip().to_string(),
         external_host: Some(listen.ip().to_string()),
@@ -76,6 +84,8 @@ pub async fn execute(
         override_function_registry: Some(Arc::new(BallistaFunctionRegistry::from(&state(SessionConfig::new())))),
         override_config_producer: Some(Arc::new(|| knowing(SessionConfig::new()))),
         override_logical_codec: Some(Arc::new(Tables::default())),
+        override_runtime_producer: Some(Arc::new(move |_| runtime.clone().build_arc())),
+        override_execution_engine: Some(Arc::new(Engine::default())),
         ..ExecutorProcessConfig::default()
     };
     start_executor_process(Arc::new(config)).await.map_err(|error| {
