@@ -156,8 +156,8 @@ impl Judge {
         self.revise(pane, is_traffic);
         match self.plan.time.window {
             WindowKind::Sliding { size, slide } => {
-                let needed_from = self.needed_from;
-                for start in pane::windows_of(pane, size, slide).filter(|&start| start >= needed_from) {
+                let from = self.needed_from.max(self.store.whole_from(is_traffic));
+                for start in pane::windows_of(pane, size, slide).filter(|&start| start >= from) {
                     self.plan_window(Span { start, end: start + size });
                 }
             }
@@ -206,7 +206,9 @@ impl Judge {
                 _ => None,
             }
         };
-        let again: Vec<Due> = self.done_with(pane).filter_map(again).collect();
+        let whole_from = self.store.whole_from(is_traffic);
+        let whole = self.done_with(pane).filter(|(span, _)| span.start >= whole_from);
+        let again: Vec<Due> = whole.filter_map(again).collect();
         self.due.extend(again);
     }
 
@@ -388,7 +390,8 @@ impl Judge {
         }
         self.released_at = clock;
         let open = self.open_from();
-        let keep = clock.saturating_sub(self.plan.time.revise_for);
+        // A pane that is not complete yet may have begun before what is revised.
+        let keep = clock.saturating_sub(self.plan.time.revise_for).min(self.next_from());
         let traffic_before = self.due.iter().filter(|due| due.what <= What::Traffic).map(|due| due.span.start).min();
         let traffic_before = traffic_before.unwrap_or(keep).min(keep).min(self.run_start.unwrap_or(Micros::MAX));
         self.store.release(traffic_before, open.min(traffic_before));

@@ -26,12 +26,22 @@ impl Cell for Quality {
 pub(crate) struct Store {
     panes: BTreeMap<Micros, BTreeMap<Slot, (i64, Body)>>,
     inputs: BTreeMap<Micros, BTreeMap<(u32, u16), Inputs>>,
+    /// From where on traffic is whole, and from where on labels are: before, some of it is forgotten.
+    whole_from: Option<(Micros, Micros)>,
 }
 
 impl Store {
-    /// Takes a partial; `false` when a later one is there already, or the same.
+    /// From where on all is there that was ever taken of traffic, or of labels.
+    pub(crate) fn whole_from(&self, of_traffic: bool) -> Micros {
+        self.whole_from.map_or(Micros::MIN, |(traffic, quality)| if of_traffic { traffic } else { quality })
+    }
+
+    /// Takes a partial; `false` when a later one is there already, or the same, or was before it was forgotten.
     pub(crate) fn put(&mut self, partial: Partial) -> bool {
         let Partial { lane, source, pane, group, upto, body, inputs } = partial;
+        if !matches!(body, Body::Exposure(_)) && pane < self.whole_from(matches!(body, Body::Traffic(_))) {
+            return false;
+        }
         if matches!(body, Body::Traffic(_)) {
             self.inputs.entry(pane).or_default().insert((lane, source), inputs);
         }
@@ -107,6 +117,8 @@ impl Store {
 
     /// Forgets traffic before one time and labels before another. Declared shares stay until a later one replaces them.
     pub(crate) fn release(&mut self, traffic_before: Micros, quality_before: Micros) {
+        let (traffic, quality) = (self.whole_from(true), self.whole_from(false));
+        self.whole_from = Some((traffic.max(traffic_before), quality.max(quality_before)));
         for (&pane, slots) in self.panes.range_mut(..traffic_before.max(quality_before)) {
             slots.retain(|_, (_, body)| match body {
                 Body::Traffic(_) => pane >= traffic_before,

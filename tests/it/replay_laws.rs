@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use haldane::engine::{Effects, Engine};
 use haldane::event::{Micros, SECOND};
-use haldane::judge::WindowRow;
+use haldane::judge::{Judge, WindowRow};
 use haldane::plan::WindowKind;
-use haldane::scan::Checkpoint;
+use haldane::scan::{Checkpoint, Partial, Scan, Tick};
 
 use crate::world::{self, Rng};
 
@@ -87,6 +87,74 @@ pub(crate) fn assert_same(left: &Trace, right: &Trace, how: &str) {
     let differing = left.windows.iter().find(|(key, row)| right.windows.get(*key) != Some(row));
     assert_eq!(differing.map(|(key, row)| (row, right.windows.get(key))), None, "{how}");
     assert_eq!(left.windows.len(), right.windows.len(), "{how}");
+}
+
+/// What a scan says of one stretch of its lane.
+type Said = (Vec<Partial>, Tick);
+
+/// All that the scan of each lane says, in its order.
+fn said(window: WindowKind, lanes: u32) -> Vec<Vec<Said>> {
+    let (log, plan) = (world::log(7, 1_500), Arc::new(world::plan(window)));
+    let streams = world::streams(&log, lanes);
+    let of_lane = |lane: u32| {
+        let mut scan = Scan::new(Arc::clone(&plan), lane, lanes);
+        let [one, other] = [0, 1].map(|source| (source, &streams[&(source, lane)]));
+        let mut said = Vec::new();
+        for start in (0..one.1.len().max(other.1.len())).step_by(5) {
+            for (_, events) in [one, other] {
+                let end = (start + 5).min(events.len());
+                if start < end {
+                    let partials = scan.step(&world::batch(&events[start..end], lane, start as i64));
+                    said.push((partials, scan.tick()));
+                }
+            }
+        }
+        for (source, events) in [one, other] {
+            let partials = scan.progress(source, events.len() as i64, true, true);
+            said.push((partials, scan.tick()));
+        }
+        said
+    };
+    (0..lanes).map(of_lane).collect()
+}
+
+/// What a judge makes of it when lanes take turns and, if they `stutter`, say things again; and how many rows.
+fn judged(window: WindowKind, said: &[Vec<Said>], stutter: bool, seed: u64) -> (Trace, usize) {
+    let mut judge = Judge::new(Arc::new(world::plan(window)));
+    let (mut trace, mut n_rows, mut rng) = (Trace::default(), 0, Rng::new(seed));
+    let mut next = vec![0; said.len()];
+    while next.iter().zip(said).any(|(&next, said)| next < said.len()) {
+        let lane = rng.below(said.len() as u64) as usize;
+        if next[lane] == said[lane].len() {
+            continue;
+        }
+        if stutter && rng.below(30) == 0 {
+            next[lane] -= (rng.below(50) as usize).min(next[lane]);
+        }
+        let (partials, tick) = &said[lane][next[lane]];
+        next[lane] += 1;
+        for partial in partials.iter().cloned() {
+            judge.put(partial);
+        }
+        let effects = judge.tick(tick.clone());
+        n_rows += effects.windows.len();
+        trace.take(effects);
+    }
+    (trace, n_rows)
+}
+
+#[test]
+fn what_a_scan_says_again_changes_nothing() {
+    for window in [TUMBLING, SLIDING, AT_LEAST] {
+        let said = said(window, 4);
+        let (whole, n_rows) = judged(window, &said, false, 1);
+        assert!(n_rows > 500, "{n_rows} rows");
+        for seed in 1..12 {
+            let (again, n_again) = judged(window, &said, true, seed);
+            assert_same(&whole, &again, &format!("{window:?}, seed {seed}"));
+            assert_eq!(n_rows, n_again, "{window:?}, seed {seed}: rows");
+        }
+    }
 }
 
 #[test]
