@@ -1,5 +1,6 @@
 //! From a decision made to its record acknowledged by the control topic: what detection costs at its very end.
 
+#[expect(dead_code, reason = "each bench uses a part of it")]
 mod kafka;
 
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 //!
 //! Each round runs all three, so that a busy neighbour slows all of them; the ratios of the medians are what counts.
 
+#[expect(dead_code, reason = "each bench uses a part of it")]
 mod kafka;
 
 use std::collections::BTreeMap;

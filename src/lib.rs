@@ -2,54 +2,17 @@
 //!
 //! Events come in as columns ([`batch`]), are counted per version, segment and pane by a scan of each source partition
 //! ([`scan`]), merged into windows and compared by a judge ([`judge`], [`metric`]), and turned into decisions ([`verdict`]).
-//! All of that is pure: it knows no clock, no file and no network, and [`engine::Engine`] runs it in one process. The shells
-//! (`kafka`, `replay`, `serve`, `cli`, …) stand behind features. ARCHITECTURE.md tells the life of one event.
-#![warn(missing_docs)]
+//! All of that is pure: it knows no clock, no file and no network, and [`engine::Engine`] runs it in one process.
+//! ARCHITECTURE.md tells the life of one event.
+//!
+//! Four crates, each of which knows only those above it in this list; this one gives them one name.
 
-#[cfg(feature = "cli")]
-pub mod audit;
-pub mod baseline;
-pub mod batch;
-#[cfg(feature = "cli")]
-pub mod cli;
-#[cfg(feature = "cli")]
-pub mod config;
-pub mod decode;
-#[cfg(all(feature = "kafka", feature = "serve"))]
-pub mod demo;
-#[cfg(feature = "cli")]
-pub mod detect;
-pub mod engine;
-pub mod error;
-pub mod event;
-pub mod infer;
-#[cfg(feature = "cli")]
-pub mod init;
-pub mod judge;
-#[cfg(feature = "kafka")]
-pub mod kafka;
-pub mod kernel;
-pub mod metric;
-#[cfg(feature = "cli")]
-pub mod output;
-pub mod plan;
 #[cfg(feature = "query")]
-pub mod query;
-#[cfg(feature = "cli")]
-pub mod replay;
-#[cfg(feature = "cli")]
-pub mod report;
-pub mod scan;
-#[cfg(feature = "serve")]
-pub mod serve;
-#[cfg(feature = "cli")]
-pub mod sim;
-#[cfg(feature = "query")]
-pub mod store;
-pub mod summary;
-#[cfg(feature = "cli")]
-mod table;
-#[cfg(feature = "serve")]
-pub mod telemetry;
-pub mod time;
-pub mod verdict;
+pub use haldane_analysis::query;
+pub use haldane_analysis::{audit, detect, init, report};
+pub use haldane_app::{cli, demo, serve, telemetry};
+pub use haldane_core::{
+    baseline, batch, decode, engine, error, event, infer, judge, kernel, metric, plan, scan, sim, summary, time,
+    verdict,
+};
+pub use haldane_io::{config, kafka, output, replay, store};

@@ -1,7 +1,5 @@
 //! What the Kafka benches share: a cluster, a plan of forty fields, and events that fit it.
 
-#![allow(dead_code, reason = "each bench uses a part of it")]
-
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -76,8 +76,8 @@ impl Autocorrelation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::infer::normal::normal_sf;
-    use crate::infer::tests::world::Rng;
+    use crate::normal::normal_sf;
+    use crate::tests::world::Rng;
 
     fn learnt(seed: u64, rho: f64, windows: u32) -> Autocorrelation {
         let (mut rng, mut state, mut z) = (Rng::new(seed), Autocorrelation::default(), 0.0);

@@ -116,8 +116,8 @@ impl BurnRule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::infer::log_space::float;
-    use crate::infer::tests::world::binomial_mass;
+    use crate::log_space::float;
+    use crate::tests::world::binomial_mass;
 
     fn arm(n: u64, x: u64) -> Arm {
         Arm { n, x: float(x) }

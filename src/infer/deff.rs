@@ -110,7 +110,7 @@ fn signed(sum: i64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::infer::tests::world::Rng;
+    use crate::tests::world::Rng;
 
     /// `users` users per arm, each with a rate of its own and `events` events.
     fn arm(rng: &mut Rng, users: u64, events: u64, rate: &dyn Fn(&mut Rng) -> f64) -> Buckets {

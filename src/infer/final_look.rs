@@ -68,7 +68,7 @@ impl Series {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::infer::tests::world::Rng;
+    use crate::tests::world::Rng;
 
     /// Share of 4,000 rollouts that a look at a quarter of a per cent finds.
     fn found(windows: u32, excess: f64, kept: f64, shift: f64) -> f64 {

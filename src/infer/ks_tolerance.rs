@@ -125,7 +125,7 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::infer::tests::world::Rng;
+    use crate::tests::world::Rng;
 
     #[test]
     fn one_edge_is_a_normal_law() {

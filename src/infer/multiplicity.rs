@@ -93,7 +93,7 @@ fn first(mut order: Vec<usize>, named: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::infer::tests::world::Rng;
+    use crate::tests::world::Rng;
 
     fn logs(values: &[f64]) -> Vec<f64> {
         values.iter().map(|value| value.ln()).collect()

@@ -110,7 +110,7 @@ fn bisect(mut low: f64, mut high: f64, holds: impl Fn(f64) -> bool) -> f64 {
 #[expect(clippy::float_cmp, reason = "the ends are exact")]
 mod tests {
     use super::*;
-    use crate::infer::chi_square_sf;
+    use crate::chi_square_sf;
 
     /// `scipy.stats.ncx2.sf`, `SciPy` 1.17.1: degrees of freedom, non-centrality, statistic, probability.
     const NONCENTRAL: [(u32, f64, f64, f64); 14] = [

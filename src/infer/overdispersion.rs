@@ -275,8 +275,8 @@ impl Noise {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::infer::pool::{Alarm, Pool};
-    use crate::infer::tests::world::Rng;
+    use crate::pool::{Alarm, Pool};
+    use crate::tests::world::Rng;
 
     const WEIGHT: f64 = 30.0;
     /// Bets on the contrast, in standard errors.

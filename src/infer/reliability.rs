@@ -61,7 +61,7 @@ pub fn log_e_calibration(bins: &[Bin]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::infer::tests::world::{Rng, binomial_mass};
+    use crate::tests::world::{Rng, binomial_mass};
 
     #[test]
     fn calibrated_predictions_never_win_on_average() {

@@ -185,7 +185,7 @@ pub fn log_e_discordant(worse: u64, better: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::infer::tests::world::{Rng, binomial_mass, multinomial_mass, tables};
+    use crate::tests::world::{Rng, binomial_mass, multinomial_mass, tables};
 
     const TOLERANCE: f64 = 1e-9;
 

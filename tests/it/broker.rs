@@ -3,8 +3,6 @@
 //!
 //! `HALDANE_TEST_BOOTSTRAP` names a running cluster to use instead; `HALDANE_CACHE` moves the place of the fetched files.
 
-#![allow(dead_code, reason = "benches include this file and use a part of it")]
-
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::net::TcpListener;

@@ -52,6 +52,7 @@ mod run;
 mod sample;
 mod schema;
 mod serve;
+#[cfg(feature = "query")]
 mod sql;
 mod stage;
 mod store;

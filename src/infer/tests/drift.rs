@@ -3,9 +3,9 @@
 //! The comments give what larger runs of the same code gave once.
 
 use super::world::{Rng, median, tilted};
-use crate::infer::normal::normal_sf;
-use crate::infer::psi_tolerance::PsiTest;
-use crate::infer::shiryaev::{Alarm, Monitor};
+use crate::normal::normal_sf;
+use crate::psi_tolerance::PsiTest;
+use crate::shiryaev::{Alarm, Monitor};
 
 const ALARM: Alarm = Alarm { patience: 1e4, windows_min: 3 };
 const NEVER: u32 = u32::MAX;

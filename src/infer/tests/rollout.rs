@@ -3,10 +3,10 @@
 //! The comments give what larger runs of the same code gave once; the tests repeat as many as a few seconds allow.
 
 use super::world::{Rng, median};
-use crate::infer::deff::{BUCKETS, Buckets, design_effect};
-use crate::infer::hx::{Direction, Hx, HxPlan};
-use crate::infer::log_space::float;
-use crate::infer::two_sample::Arm;
+use crate::deff::{BUCKETS, Buckets, design_effect};
+use crate::hx::{Direction, Hx, HxPlan};
+use crate::log_space::float;
+use crate::two_sample::Arm;
 
 /// What is drawn: events per arm and rates at a window.
 type World<'a> = &'a dyn Fn(u32) -> ((u64, u64), (f64, f64));

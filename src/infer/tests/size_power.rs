@@ -4,16 +4,16 @@
 //! most 1 is shown by enumeration beside each of them, not here.
 
 use super::world::{Rng, median, tilted, zipf};
-use crate::infer::binomial_limit::LimitProcess;
-use crate::infer::final_look::Series;
-use crate::infer::interval::{RateRatio, quantile};
-use crate::infer::ks_tolerance::KsTest;
-use crate::infer::log_space::float;
-use crate::infer::multiplicity;
-use crate::infer::psi_tolerance::PsiTest;
-use crate::infer::reliability::{Bin, log_e_calibration};
-use crate::infer::sample_ratio::SampleRatio;
-use crate::infer::two_sample::{Arm, log_e_discordant, standardised};
+use crate::binomial_limit::LimitProcess;
+use crate::final_look::Series;
+use crate::interval::{RateRatio, quantile};
+use crate::ks_tolerance::KsTest;
+use crate::log_space::float;
+use crate::multiplicity;
+use crate::psi_tolerance::PsiTest;
+use crate::reliability::{Bin, log_e_calibration};
+use crate::sample_ratio::SampleRatio;
+use crate::two_sample::{Arm, log_e_discordant, standardised};
 
 /// Share of the seeded runs in which something happens.
 fn share(runs: u64, happens: impl Fn(&mut Rng) -> bool) -> f64 {

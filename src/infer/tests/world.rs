@@ -1,6 +1,6 @@
 //! Seeded draws and small tables for the tests of this folder.
 
-use crate::infer::log_space::{float, times_ln};
+use crate::log_space::{float, times_ln};
 
 /// `SplitMix64` (Steele, Lea and Flood, 2014).
 pub(crate) struct Rng(u64);

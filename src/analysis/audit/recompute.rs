@@ -1,0 +1,146 @@
+//! A decision once more: the same engine, the same plan, and the same log, or the panes of it that a store kept.
+
+use std::sync::Arc;
+
+use crate::engine::{Effects, Engine};
+use crate::error::Result;
+use crate::event::Micros;
+use crate::judge::WindowRow;
+use crate::plan::Plan;
+use crate::replay::{Replay, Step};
+use crate::verdict::{Decision, Scheduled};
+use crate::{
+    event::EventKind,
+    judge::Judge,
+    plan::WindowKind,
+    scan::{StreamState, Tick},
+    store::{PaneDay, Selection},
+};
+
+/// What the log gave when it was judged again.
+#[derive(Debug)]
+pub struct Recomputed {
+    /// Every decision of the same candidate.
+    pub decisions: Vec<Decision>,
+    /// The rows of the decision's window, first judgements only.
+    pub rows: Vec<WindowRow>,
+    /// What it was judged from.
+    pub source: Source,
+}
+
+/// What was judged again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Events, of an archive or of the input topics.
+    Events,
+    /// Panes of a store.
+    Panes {
+        /// The first of them.
+        from: Micros,
+        /// Panes that were passed over: of another plan, or stored by a release that did not keep them whole.
+        unfit: u64,
+        /// Of the numbers that the store holds of the decision's window, those that came out alike, and all.
+        alike: (usize, usize),
+    },
+}
+
+/// Judges files again, with what people said meanwhile.
+pub fn from_files(plan: &Arc<Plan>, files: Replay, commands: Vec<Scheduled>, of: &Decision) -> Result<Recomputed> {
+    let mut engine = Engine::new(Arc::clone(plan), files.lanes());
+    commands.into_iter().for_each(|command| engine.schedule(command));
+    let mut found = Recomputed::nothing();
+    for step in files {
+        match step? {
+            Step::Batch(batch) => found.take(engine.step(&batch), of),
+            Step::Refused(_) => {}
+            Step::End { source, lane, next_offset } => {
+                found.take(engine.progress(lane, source, next_offset, true, true), of);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Judges the panes of a store again, as far as the decision needs them, with the commands that it holds. `None` when none
+/// of them can be.
+pub fn from_panes(plan: &Arc<Plan>, store: &crate::store::Store, of: &Decision) -> Result<Option<Recomputed>> {
+    // Later windows are judged before the labels of this one are.
+    let wait = plan.quality.as_ref().map_or(0, |quality| quality.wait.saturating_add(1));
+    let which = Selection { model: Some(of.model.clone()), from: None, to: Some(of.time.saturating_add(wait)) };
+    let mut judge = Judge::new(Arc::clone(plan));
+    let said = store.commands(&Selection { to: None, ..which.clone() })?;
+    said.into_iter().for_each(|result| judge.schedule(result.into()));
+    let mut found = Recomputed::nothing();
+    let (mut from, mut unfit) = (Micros::MAX, 0);
+    for day in store.pane_days(plan, &which)? {
+        let PaneDay { end, panes, unfit: others } = day?;
+        unfit += others;
+        for pane in panes {
+            from = from.min(pane.pane);
+            judge.put(pane);
+        }
+        found.take(judge.tick(read_up_to(plan, end, false)), of);
+    }
+    found.take(judge.tick(read_up_to(plan, Micros::MAX, true)), of);
+    let (WindowKind::Sliding { size, .. } | WindowKind::AtLeast { size_max: size, .. }) = plan.time.window;
+    let stored = store.windows(&Selection { from: Some(of.time.saturating_sub(size)), ..which })?;
+    let stored: Vec<WindowRow> = stored.into_iter().filter(|row| is_of(row, of)).collect();
+    let alike = stored.iter().filter(|row| found.rows.contains(row)).count();
+    found.source = Source::Panes { from, unfit, alike: (alike, stored.len()) };
+    Ok((from < Micros::MAX).then_some(found))
+}
+
+/// Progress of one lane that stands for all: every stream was read up to a time.
+fn read_up_to(plan: &Plan, at: Micros, finished: bool) -> Tick {
+    let sources = (0..).zip(&plan.sources).filter(|(_, source)| source.kind != EventKind::Exposure);
+    let stream = |(source, _)| StreamState {
+        source,
+        next_offset: 0,
+        watermark: at,
+        broker_time: at,
+        at_end: finished,
+        finished,
+    };
+    Tick { lane: 0, lanes: 1, plan: plan.digest.clone(), streams: sources.map(stream).collect() }
+}
+
+/// Whether a row is a first judgement of the decision's candidate and window.
+fn is_of(row: &WindowRow, of: &Decision) -> bool {
+    (row.window_end, &row.model, &row.version) == (of.time, &of.model, &of.candidate) && row.revision == 0
+}
+
+impl Recomputed {
+    /// Before any event.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self { decisions: Vec::new(), rows: Vec::new(), source: Source::Events }
+    }
+
+    /// Keeps what a step says of the decision's candidate and window.
+    pub fn take(&mut self, effects: Effects, of: &Decision) {
+        let same = |decision: &Decision| {
+            (&decision.rollout, &decision.model, &decision.candidate) == (&of.rollout, &of.model, &of.candidate)
+        };
+        self.decisions.extend(effects.decisions.into_iter().filter(same));
+        self.rows.extend(effects.windows.into_iter().filter(|row| is_of(row, of)));
+    }
+
+    /// The fields in which the decision of the same id differs, `None` where there is no such decision. Offsets may differ:
+    /// an archive has its own.
+    #[must_use]
+    pub fn differences(&self, of: &Decision) -> Option<Vec<&'static str>> {
+        let again = self.decisions.iter().find(|again| again.id == of.id)?;
+        let compared = [
+            ("time", again.time == of.time),
+            ("authority", again.authority == of.authority),
+            ("approval", again.approval == of.approval),
+            ("reason", again.reason == of.reason),
+            ("evidence", again.evidence == of.evidence),
+            ("exposure", again.exposure == of.exposure),
+            ("ledger", again.ledger == of.ledger),
+            ("precondition", again.precondition == of.precondition),
+            ("supersedes", again.supersedes == of.supersedes),
+        ];
+        Some(compared.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect())
+    }
+}

@@ -1,0 +1,67 @@
+//! The whole log once more: every input topic from its beginning to its present end, judged by a fresh engine. Nothing is
+//! published and nothing committed.
+//!
+//! Topics are read one after another, which is allowed: how streams interleave changes nothing. Partials of the topics read
+//! first wait in memory for the rest.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rdkafka::message::Message as _;
+
+use super::recompute::Recomputed;
+use crate::decode::{self, Decoder};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::kafka::connection::{Connection, Errors};
+use crate::kafka::dead_letter::readable_headers;
+use crate::kafka::reader::record;
+use crate::kafka::{cloud_event, topics, whole_topic};
+use crate::plan::Plan;
+use crate::verdict::{CommandResult, Decision, Scheduled};
+
+/// Rows that are handed to the engine at once.
+const BATCH_ROWS: usize = 8192;
+
+/// One stream: what decodes it, and the offset after the last record.
+type Stream = (Box<dyn Decoder>, i64);
+
+/// What the log gives for a decision's candidate and window.
+pub fn recompute(plan: &Arc<Plan>, connection: &Connection, of: &Decision) -> Result<Recomputed> {
+    let client = connection.consumer(&connection.settings().group, "history", Errors::default())?;
+    let lanes = topics::lanes(&topics::inputs(rdkafka::consumer::Consumer::client(&client), plan)?);
+    let mut engine = Engine::new(Arc::clone(plan), lanes);
+    said(connection)?.into_iter().for_each(|command| engine.schedule(command));
+    let mut found = Recomputed::nothing();
+    for (source, topic) in (0..).zip(plan.sources.iter().map(|source| &source.topic)) {
+        let mut streams: BTreeMap<u32, Stream> = BTreeMap::new();
+        whole_topic::read(connection, topic, |message| {
+            let lane = u32::try_from(message.partition()).unwrap_or(0);
+            let (decoder, next) = streams.entry(lane).or_insert_with(|| (decode::decoder(plan, source, lane), 0));
+            decoder.push(&record(message, &readable_headers(message).unwrap_or_default()));
+            *next = message.offset() + 1;
+            if decoder.n_pending() >= BATCH_ROWS {
+                found.take(engine.step(&decoder.finish().batch), of);
+            }
+        })?;
+        for lane in 0..lanes {
+            let next = streams.remove(&lane).map_or(0, |(mut decoder, next)| {
+                found.take(engine.step(&decoder.finish().batch), of);
+                next
+            });
+            found.take(engine.progress(lane, source, next, true, true), of);
+        }
+    }
+    Ok(found)
+}
+
+/// What people and actuators said, where it was carried out.
+fn said(connection: &Connection) -> Result<Vec<Scheduled>> {
+    let mut results = Vec::new();
+    whole_topic::read(connection, &connection.settings().topics.control, |message| {
+        if let Some(Ok(result)) = cloud_event::body_of::<CommandResult>(message, cloud_event::RESULT) {
+            results.push(Scheduled::from(result));
+        }
+    })?;
+    Ok(results)
+}

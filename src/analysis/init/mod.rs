@@ -1,0 +1,15 @@
+//! A pipeline from a sample of somebody's data, files or the first records of topics ([`sample`], [`topic`]): what every column is
+//! (`facts`), what it is for (`guess`), and the file that says so, each guess with its reason ([`pipeline`]).
+//!
+//! Reports on two files guess the same way.
+
+pub(crate) mod facts;
+pub(crate) mod guess;
+pub mod pipeline;
+mod reach;
+mod rows;
+pub mod sample;
+pub mod topic;
+
+pub use pipeline::{Draft, draft, draft_topics};
+pub use sample::Sample;

@@ -1,0 +1,13 @@
+//! What is asked of files and of the past: reports, drafts of pipelines, audits, SQL.
+
+pub mod audit;
+pub mod detect;
+pub mod init;
+#[cfg(feature = "query")]
+pub mod query;
+pub mod report;
+
+use haldane_core::{
+    baseline, batch, decode, engine, error, event, infer, judge, kernel, metric, plan, scan, sim, summary, verdict,
+};
+use haldane_io::{config, kafka, output, replay, store, table};

@@ -1,0 +1,443 @@
+//! What a replay or a service saw and decided: the windows and decisions that it wrote, as series, a log and summaries.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::compare::instant;
+use super::model::{Beside, DecisionNote, History, Point, Rollout, Series, SeriesLine};
+use crate::error::{Error, Result};
+use crate::event::Micros;
+use crate::metric::row::{ALL_VERSIONS, WindowRow};
+use crate::output::text::{number, plural};
+use crate::output::window_rows;
+use crate::plan::Signal;
+use crate::replay::file::{Format, opened, recognise};
+use crate::verdict::Decision;
+
+/// Series that are shown.
+const SERIES_MAX: usize = 18;
+/// Columns whose drift is shown though no decision names them.
+const COLUMNS_MAX: usize = 6;
+/// Metrics that are always shown, where there are any.
+const USUAL: [&str; 8] = [
+    "error_rate",
+    "latency_p50",
+    "latency_p99",
+    "brier",
+    "calibration_in_the_large",
+    "mae",
+    "positive_rate",
+    "throughput",
+];
+/// Metrics of a candidate that stand beside the baseline's in a summary.
+const BESIDE: [&str; 10] = [
+    "error_rate",
+    "rejected_rate",
+    "latency_p50",
+    "latency_p90",
+    "latency_p99",
+    "brier",
+    "ece",
+    "auc",
+    "accuracy",
+    "mae",
+];
+
+/// Where results are, and which are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Log {
+    /// Files of windows, as `haldane replay --windows` writes them.
+    pub windows: Vec<PathBuf>,
+    /// Files of decisions, as `haldane replay --decisions` writes them.
+    pub decisions: Vec<PathBuf>,
+    /// A store with both, as `haldane replay --store` fills it.
+    pub store: Option<String>,
+    /// Only windows that start, and decisions that were made, from this time on.
+    pub from: Option<Micros>,
+    /// And before this time.
+    pub until: Option<Micros>,
+    /// Only this rollout.
+    pub rollout: Option<String>,
+    /// Only this candidate.
+    pub candidate: Option<String>,
+}
+
+impl Log {
+    /// Whether nothing is named.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.windows.is_empty() && self.decisions.is_empty() && self.store.is_none()
+    }
+
+    fn holds(&self, time: Micros) -> bool {
+        self.from.is_none_or(|from| from <= time) && self.until.is_none_or(|until| time < until)
+    }
+
+    /// What is read of the store.
+    fn selection(&self) -> crate::store::Selection {
+        crate::store::Selection { model: None, from: self.from, to: self.until }
+    }
+}
+
+/// One number of a window, as far as a report needs it.
+struct Number {
+    start: Micros,
+    end: Micros,
+    revision: u32,
+    value: f64,
+    n: u64,
+}
+
+/// What names a line: metric, column, segment, baseline, convention, version.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    metric: String,
+    column: String,
+    segment: String,
+    baseline: String,
+    version: String,
+}
+
+/// The newest number of each window and line, each line in the first convention it came in.
+#[derive(Default)]
+struct Windows {
+    lines: BTreeMap<Key, (String, BTreeMap<Micros, Number>)>,
+    spans: BTreeSet<(Micros, Micros)>,
+    references: BTreeSet<String>,
+}
+
+/// Reads what was written and puts it together.
+pub fn history(log: &Log) -> Result<History> {
+    let mut decisions = Vec::new();
+    log.decisions.iter().try_for_each(|path| read_decisions(path, &mut decisions))?;
+    if let Some(url) = &log.store {
+        decisions.extend(crate::store::Store::open(url)?.decisions(&log.selection())?);
+    }
+    decisions.retain(|decision| log.holds(decision.time));
+    let wanted = |asked: &Option<String>, name: &str| asked.as_deref().is_none_or(|asked| asked == name);
+    decisions.retain(|decision| wanted(&log.rollout, &decision.rollout) && wanted(&log.candidate, &decision.candidate));
+    decisions.retain(|decision| decision.action != Signal::Heartbeat);
+    if decisions.is_empty() && (log.rollout.is_some() || log.candidate.is_some()) {
+        let asked = [&log.rollout, &log.candidate].into_iter().flatten().cloned().collect::<Vec<_>>().join(" and ");
+        return Err(Error::user(format!("no decision is about {asked}"))
+            .hint("check --rollout and --candidate, and name the file of decisions with --decisions"));
+    }
+    let named: BTreeSet<(&str, &str)> = decisions
+        .iter()
+        .flat_map(|decision| &decision.evidence)
+        .filter(|evidence| !evidence.segment.is_empty())
+        .map(|evidence| (evidence.metric.as_str(), evidence.segment.as_str()))
+        .collect();
+    let mut windows = Windows::default();
+    let wanted = |metric: &str, segment: &str| segment.is_empty() || named.contains(&(metric, segment));
+    log.windows.iter().try_for_each(|path| windows.read(path, log, &wanted))?;
+    if let Some(url) = &log.store {
+        let rows = crate::store::Store::open(url)?.windows(&log.selection())?;
+        rows.into_iter().for_each(|row| windows.take(row, &wanted));
+    }
+    if windows.spans.is_empty() && decisions.is_empty() {
+        return Err(nothing(log));
+    }
+    Ok(told(&windows, &decisions, log))
+}
+
+fn nothing(log: &Log) -> Error {
+    let from = log.from.map_or_else(String::new, |from| format!(" from {}", instant(from)));
+    let until = log.until.map_or_else(String::new, |until| format!(" before {}", instant(until)));
+    let hint = if from.is_empty() && until.is_empty() {
+        "check that the pipeline has judged a window by then"
+    } else {
+        "widen --from and --until, or leave them out"
+    };
+    Error::user(format!("no window was judged and nothing was decided{from}{until}")).hint(hint)
+}
+
+fn told(windows: &Windows, decisions: &[Decision], log: &Log) -> History {
+    let versions: BTreeSet<&String> =
+        windows.lines.keys().map(|key| &key.version).filter(|name| *name != ALL_VERSIONS).collect();
+    let wanted = |version: &str| {
+        let baseline = decisions.iter().any(|decision| decision.baseline == version);
+        log.candidate.as_deref().is_none_or(|candidate| candidate == version || baseline)
+    };
+    History {
+        windows: windows.spans.len(),
+        first: windows.spans.iter().map(|span| span.0).min(),
+        last: windows.spans.iter().map(|span| span.1).max(),
+        versions: versions.into_iter().cloned().collect(),
+        references: windows.references.iter().cloned().collect(),
+        series: series(windows, decisions, wanted),
+        decisions: decisions.iter().map(note).collect(),
+        rollouts: rollouts(windows, decisions),
+    }
+}
+
+fn read_decisions(path: &Path, decisions: &mut Vec<Decision>) -> Result<()> {
+    for (at, line) in (1..).zip(lines(path)?) {
+        decisions.push(serde_json::from_str(&line?).map_err(|error| {
+            Error::user(format!("{}: line {at} is not a decision", path.display()))
+                .because(error)
+                .hint("give the file that `haldane replay --decisions` wrote")
+        })?);
+    }
+    Ok(())
+}
+
+impl Windows {
+    fn read(&mut self, path: &Path, log: &Log, wanted: &impl Fn(&str, &str) -> bool) -> Result<()> {
+        let none = |error: &dyn std::fmt::Display| {
+            Error::user(format!("{} is not a file of windows", path.display()))
+                .because(error.to_string())
+                .hint("give the file that `haldane replay --windows` wrote")
+        };
+        if recognise(path)? != Format::Parquet {
+            return lines(path)?.try_for_each(|line| {
+                let row: WindowRow = serde_json::from_str(&line?).map_err(|error| none(&error))?;
+                if log.holds(row.window_start) {
+                    self.take(row, wanted);
+                }
+                Ok(())
+            });
+        }
+        let reader =
+            ParquetRecordBatchReaderBuilder::try_new(opened(path)?).and_then(ParquetRecordBatchReaderBuilder::build);
+        for batch in reader.map_err(|error| none(&error))? {
+            let rows = window_rows(&batch.map_err(|error| none(&error))?).map_err(|error| none(&error))?;
+            let rows = rows.into_iter().filter(|row| log.holds(row.window_start));
+            rows.for_each(|row| self.take(row, wanted));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, row: WindowRow, wanted: &impl Fn(&str, &str) -> bool) {
+        self.spans.insert((row.window_start, row.window_end));
+        if !row.reference.is_empty() {
+            self.references.insert(row.reference);
+        }
+        let Some(value) = row.value.filter(|_| wanted(&row.metric, &row.segment)) else { return };
+        let key = Key {
+            metric: row.metric,
+            column: row.column,
+            segment: row.segment,
+            baseline: row.baseline,
+            version: row.version,
+        };
+        let (convention, line) = self.lines.entry(key).or_insert_with(|| (row.convention.clone(), BTreeMap::new()));
+        if *convention != row.convention {
+            return;
+        }
+        let found = Number { start: row.window_start, end: row.window_end, revision: row.revision, value, n: row.n };
+        match line.get_mut(&row.window_start) {
+            Some(known) if known.revision <= found.revision => *known = found,
+            Some(_) => {}
+            None => {
+                line.insert(row.window_start, found);
+            }
+        }
+    }
+}
+
+/// The lines of a file that hold something.
+fn lines(path: &Path) -> Result<impl Iterator<Item = Result<String>>> {
+    let failed = |error| Error::user(format!("cannot read {}", path.display())).because(error);
+    let lines = BufReader::new(opened(path)?).lines();
+    Ok(lines
+        .map(move |line| line.map_err(failed))
+        .filter(|line| line.as_ref().map_or(true, |line| !line.trim().is_empty())))
+}
+
+/// Metric, column, segment, baseline.
+type Chosen = (String, String, String, String);
+
+/// Which series are shown: what decisions rest on, then the usual metrics, then the columns that moved most.
+fn chosen(windows: &Windows, decisions: &[Decision]) -> Vec<Chosen> {
+    let exists = |(metric, column, segment, baseline): &Chosen| {
+        let same = |key: &&Key| {
+            key.metric == *metric && key.column == *column && key.segment == *segment && key.baseline == *baseline
+        };
+        windows.lines.keys().any(|key| same(&key))
+    };
+    let evidence = decisions.iter().flat_map(|decision| &decision.evidence).flat_map(|evidence| {
+        let of = |baseline: &str| {
+            (evidence.metric.clone(), evidence.column.clone(), evidence.segment.clone(), baseline.to_owned())
+        };
+        [of(&evidence.baseline_kind), of("")]
+    });
+    let usual = USUAL.iter().map(|metric| ((*metric).to_owned(), String::new(), String::new(), String::new()));
+    let mut moved: Vec<(&Key, f64)> = windows
+        .lines
+        .iter()
+        .filter(|(key, _)| key.metric == "psi" && key.segment.is_empty() && key.baseline.starts_with("concurrent"))
+        .map(|(key, (_, line))| (key, line.values().map(|number| number.value).fold(0.0, f64::max)))
+        .collect();
+    moved.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let moved = moved
+        .into_iter()
+        .take(COLUMNS_MAX)
+        .map(|(key, _)| (key.metric.clone(), key.column.clone(), String::new(), key.baseline.clone()));
+    let mut all: Vec<Chosen> = Vec::new();
+    for series in evidence.chain(usual).chain(moved) {
+        if all.len() < SERIES_MAX && !all.contains(&series) && exists(&series) {
+            all.push(series);
+        }
+    }
+    all
+}
+
+fn series(windows: &Windows, decisions: &[Decision], wanted: impl Fn(&str) -> bool) -> Vec<Series> {
+    let one = |(metric, column, segment, baseline): Chosen| {
+        let fits = |key: &Key| {
+            key.metric == metric
+                && key.column == column
+                && key.segment == segment
+                && key.baseline == baseline
+                && key.version != ALL_VERSIONS
+                && wanted(&key.version)
+        };
+        let lines: Vec<_> = windows.lines.iter().filter(|(key, _)| fits(key)).collect();
+        let point = |number: &Number| Point { start: number.start, end: number.end, value: number.value, n: number.n };
+        let bounds: BTreeSet<u64> = decisions
+            .iter()
+            .flat_map(|decision| &decision.evidence)
+            .filter(|evidence| {
+                evidence.metric == metric && evidence.column == column && evidence.baseline_kind == baseline
+            })
+            .filter(|evidence| evidence.bound.is_finite())
+            .map(|evidence| evidence.bound.to_bits())
+            .collect();
+        Series {
+            convention: lines.first().map(|(_, (convention, _))| convention.clone()).unwrap_or_default(),
+            bounds: bounds.into_iter().map(f64::from_bits).collect(),
+            lines: lines
+                .into_iter()
+                .map(|(key, (_, line))| SeriesLine {
+                    version: key.version.clone(),
+                    points: line.values().map(point).collect(),
+                })
+                .collect(),
+            metric,
+            column,
+            segment,
+            baseline,
+        }
+    };
+    chosen(windows, decisions).into_iter().map(one).filter(|series| !series.lines.is_empty()).collect()
+}
+
+fn note(decision: &Decision) -> DecisionNote {
+    let evidence = decision.evidence.iter().map(|evidence| {
+        let on = [evidence.column.as_str(), evidence.segment.as_str()].into_iter().filter(|text| !text.is_empty());
+        let on = on.map(|text| format!(" of {text}")).collect::<Vec<_>>().concat();
+        let to = if evidence.baseline_kind.is_empty() {
+            String::new()
+        } else {
+            format!(" against {}", evidence.baseline_kind)
+        };
+        let e_value = evidence.e_value.map_or_else(String::new, |e| format!(", e-value {}", number(e)));
+        format!(
+            "{}: {}{on}{to} is {}, bound {}{e_value} (n {}, baseline {})",
+            evidence.rule,
+            evidence.metric,
+            number(evidence.estimate),
+            number(evidence.bound),
+            evidence.n_candidate,
+            evidence.n_baseline
+        )
+    });
+    DecisionNote {
+        id: decision.id.clone(),
+        sequence: decision.sequence,
+        time: decision.time,
+        action: decision.action.name().to_owned(),
+        cap_pct: decision.cap_pct,
+        rollout: decision.rollout.clone(),
+        candidate: decision.candidate.clone(),
+        reason: decision.reason.text.clone(),
+        code: decision.reason.code.clone(),
+        evidence: evidence.collect(),
+    }
+}
+
+/// One summary per candidate; decisions about the baseline version itself are the world's.
+fn rollouts(windows: &Windows, decisions: &[Decision]) -> Vec<Rollout> {
+    let mut by_candidate: BTreeMap<(&str, &str, &str), Vec<&Decision>> = BTreeMap::new();
+    for decision in decisions.iter().filter(|decision| decision.candidate != decision.baseline) {
+        by_candidate.entry((&decision.rollout, &decision.model, &decision.candidate)).or_default().push(decision);
+    }
+    by_candidate.into_values().filter_map(|decisions| rollout(windows, &decisions)).collect()
+}
+
+fn rollout(windows: &Windows, decisions: &[&Decision]) -> Option<Rollout> {
+    let (first, last) = (decisions.first()?, decisions.last()?);
+    let mut actions: Vec<(String, u64)> = Vec::new();
+    for decision in decisions {
+        let name = decision.action.name();
+        match actions.iter_mut().find(|(known, _)| known == name) {
+            Some((_, n)) => *n += 1,
+            None => actions.push((name.to_owned(), 1)),
+        }
+    }
+    let standing = decisions.iter().rev().find(|decision| decision.action != Signal::Warn).unwrap_or(last);
+    Some(Rollout {
+        rollout: first.rollout.clone(),
+        model: first.model.clone(),
+        candidate: first.candidate.clone(),
+        baseline: first.baseline.clone(),
+        summary: summary(standing, decisions.len()),
+        last_action: standing.action.name().to_owned(),
+        from: first.time,
+        to: last.time,
+        actions,
+        compared: beside(windows, &first.candidate, &first.baseline),
+    })
+}
+
+fn summary(standing: &Decision, n: usize) -> String {
+    let Decision { candidate, baseline, time, cap_pct, .. } = standing;
+    let cap = cap_pct.map_or_else(String::new, |cap| format!(" to {} %", number(cap)));
+    let what = match standing.action {
+        Signal::Rollback => format!("{candidate} was rolled back to {baseline}"),
+        Signal::Contain => format!("{candidate} is contained{cap}"),
+        Signal::Hold => format!("{candidate} is held where it is"),
+        Signal::PromoteOk => format!("{candidate} may rise{cap}"),
+        Signal::Resume => format!("{candidate} was let go on{cap}"),
+        action => format!("{candidate}: {}", action.name()),
+    };
+    let since = if standing.action == Signal::Rollback { "on" } else { "since" };
+    format!("{what} {since} {}: {} ({})", instant(*time), standing.reason.text, plural(n as u64, "decision"))
+}
+
+/// Metrics of both versions over the windows that have both, each weighted by its rows.
+fn beside(windows: &Windows, candidate: &str, baseline: &str) -> Vec<Beside> {
+    let line = |metric: &str, version: &str| {
+        let key = Key {
+            metric: metric.to_owned(),
+            column: String::new(),
+            segment: String::new(),
+            baseline: String::new(),
+            version: version.to_owned(),
+        };
+        windows.lines.get(&key).map(|(_, line)| line)
+    };
+    let one = |metric: &&str| {
+        let (mine, theirs) = (line(metric, candidate)?, line(metric, baseline)?);
+        let both: Vec<(&Number, &Number)> =
+            mine.iter().filter_map(|(start, number)| Some((number, theirs.get(start)?))).collect();
+        #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+        let mean = |pick: fn(&(&Number, &Number)) -> f64| {
+            // The candidate's rows weigh both, so that a ramp does not change what is compared.
+            let n: u64 = both.iter().map(|(mine, _)| mine.n).sum();
+            (n > 0).then(|| both.iter().map(|pair| pick(pair) * pair.0.n as f64).sum::<f64>() / n as f64)
+        };
+        Some(Beside {
+            metric: (*metric).to_owned(),
+            column: String::new(),
+            candidate: mean(|pair| pair.0.value)?,
+            baseline: mean(|pair| pair.1.value)?,
+            n: both.iter().map(|(mine, _)| mine.n).sum(),
+        })
+    };
+    BESIDE.iter().filter_map(one).collect()
+}

@@ -1,0 +1,119 @@
+//! `haldane init`: a pipeline file from a sample of one's own data.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::print;
+use crate::error::{Error, Result};
+use crate::init::{self, Draft};
+
+/// How a topic is named among files.
+const TOPIC: &str = "kafka://";
+
+/// Write a pipeline file from a sample of your own data.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Columns are recognised by their names and by what they hold; every guess stands in the file with its \
+reason. The result passes `haldane check` and replays the same files, or runs on the same topics.
+
+Examples:
+  haldane init predictions.parquet outcomes.parquet -o pipeline.yaml
+  haldane init log.jsonl
+  haldane init kafka://localhost:9092/predictions kafka://localhost:9092/outcomes -o pipeline.yaml
+  haldane init --kafka login.yaml kafka://broker:9093/predictions -o pipeline.yaml
+
+login.yaml, or any pipeline of that cluster; the result says the same, but no password:
+  kafka:
+    brokers: broker:9093
+    security: { protocol: sasl_ssl, mechanism: SCRAM-SHA-512, username: haldane, password_env: KAFKA_PASSWORD }"
+)]
+pub struct InitArgs {
+    /// Parquet, CSV or JSON-lines files of predictions and, if there are any, of labels; or topics of JSON, `CloudEvents` or
+    /// Arrow IPC streams, as `kafka://HOST:PORT,HOST:PORT/TOPIC`.
+    #[arg(required = true, value_name = "FILES")]
+    pub files: Vec<PathBuf>,
+    /// A file whose `kafka` section says how to log in: encryption, names and where the password is.
+    #[arg(long, value_name = "FILE")]
+    pub kafka: Option<PathBuf>,
+    /// The most events that are read of a topic.
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub records: u32,
+    /// How long a topic is read at most.
+    #[arg(long, value_name = "S", default_value = "20", value_parser = clap::value_parser!(u16).range(1..))]
+    pub seconds: u16,
+    /// Where to write the pipeline; default: standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace a file that is there.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &InitArgs, out: &mut dyn Write) -> Result<()> {
+    if let Some(path) = args.output.as_deref().filter(|path| path.exists() && !args.force) {
+        return Err(
+            Error::user(format!("{} is already there", path.display())).hint("name another file, or add --force")
+        );
+    }
+    let topics = args.files.iter().filter_map(|file| topic(file)).collect::<Result<Vec<_>>>()?;
+    let draft = match topics.len() {
+        0 if args.kafka.is_some() => {
+            return Err(
+                Error::user("--kafka says how to reach topics, and no topic is named").hint("drop it, or name topics")
+            );
+        }
+        0 => init::draft(&args.files)?,
+        n if n == args.files.len() => of_topics(args, &topics)?,
+        _ => return Err(Error::user("files and topics cannot be mixed").hint("name files, or topics")),
+    };
+    let Some(path) = &args.output else { return print(out, &draft.text) };
+    std::fs::write(path, &draft.text).map_err(|error| {
+        Error::user(format!("cannot write {}", path.display()))
+            .because(error)
+            .hint("check that the directory exists and may be written to")
+    })?;
+    let summary = draft.summary.iter().map(|line| format!("  {line}\n")).collect::<Vec<_>>().concat();
+    let files = args.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" ");
+    let name = path.display();
+    let last = if topics.is_empty() { format!("replay -c {name} {files}") } else { format!("run -c {name}") };
+    print(out, &format!("{summary}written to {name}\nnext: haldane check -c {name}\n      haldane {last}\n"))
+}
+
+/// The brokers and the name of a topic, if it is one.
+fn topic(file: &Path) -> Option<Result<(&str, &str)>> {
+    let rest = file.to_str()?.strip_prefix(TOPIC)?;
+    let named = rest.split_once('/').filter(|(brokers, topic)| !brokers.is_empty() && !topic.is_empty());
+    Some(
+        named.ok_or_else(|| {
+            Error::user(format!("{} names no topic", file.display())).hint("write kafka://HOST:PORT/TOPIC")
+        }),
+    )
+}
+
+fn of_topics(args: &InitArgs, topics: &[(&str, &str)]) -> Result<Draft> {
+    use crate::config::KafkaConfig;
+    use crate::init::topic;
+    use crate::kafka::Connection;
+    let patience = std::time::Duration::from_secs(args.seconds.into());
+    let way = args.kafka.as_deref().map_or_else(|| Ok(KafkaConfig::plain("", "haldane.init")), way)?;
+    let read = |&(brokers, topic): &(&str, &str)| {
+        let connection = Connection::open(&KafkaConfig { brokers: brokers.to_owned(), ..way.clone() })?;
+        topic::read(&connection, topic, args.records as usize, patience)
+    };
+    init::draft_topics(topics.iter().map(read).collect::<Result<_>>()?)
+}
+
+/// How a file says that a cluster is reached. What it names by relative paths is near it, wherever the result will be.
+fn way(path: &Path) -> Result<crate::config::KafkaConfig> {
+    let unreadable = |error| {
+        Error::user(format!("cannot read {}", path.display()))
+            .because(error)
+            .hint("--kafka names a file with a `kafka` section")
+    };
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let base = std::path::absolute(path).map_err(unreadable)?;
+    crate::config::cluster(&text, &path.display().to_string(), base.parent().unwrap_or(Path::new("")))
+}

@@ -1,0 +1,208 @@
+//! `haldane replay`: the engine over files. Prints what would have fired, and keeps it on request.
+
+pub(super) mod commands;
+mod diff;
+
+use std::io::{IsTerminal as _, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::batch::EventBatch;
+use crate::config;
+use crate::engine::{Effects, Engine};
+use crate::error::{Error, Result};
+use crate::output::{DeadLetterWriter, DecisionWriter, Refusals, ResultWriter, Summary, WindowWriter, count};
+use crate::plan::Plan;
+use crate::replay::{self, Options, Progress, Refused, Replay, Step};
+use crate::scan::Counts;
+use crate::verdict::Scheduled;
+
+/// Replay files through a pipeline and show what would have been decided.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  haldane replay -c pipelines/flights.yaml predictions.parquet outcomes.parquet
+  haldane replay -c pipelines/flights.yaml --decisions decisions.jsonl --windows windows.parquet *.parquet
+  haldane replay -c pipelines/flights.yaml --diff stricter.yaml *.parquet
+
+With --diff the files are judged by both pipelines, A (-c) and B (--diff). It says which decisions both make and when, and \
+how many answers of each candidate either one would have kept away had its caps and rollbacks been carried out at once; \
+--decisions then writes one JSON object per decision of either: model, candidate, action, found_in (both, a or b), shift_us \
+(how much later B said so), a and b (the decisions).
+
+A store in a bucket is reached by the variables AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and others than \
+Amazon's by AWS_ENDPOINT_URL, such as http://host:9000.")]
+pub struct ReplayArgs {
+    /// Pipeline file.
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Parquet, JSON-lines or CSV files; what each one holds is told by its columns.
+    #[arg(value_name = "FILES")]
+    pub files: Vec<PathBuf>,
+    /// A file that holds predictions, whatever its columns look like; may be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub predictions: Vec<PathBuf>,
+    /// A file that holds outcomes, whatever its columns look like; may be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub outcomes: Vec<PathBuf>,
+    /// Write decisions to this file as JSON lines.
+    #[arg(long, value_name = "FILE")]
+    pub decisions: Option<PathBuf>,
+    /// Write judged windows to this file, Parquet or JSON lines by its extension.
+    #[arg(long, value_name = "FILE")]
+    pub windows: Option<PathBuf>,
+    /// Carry out the commands of this file, JSON lines: commands by the time of their log, results of commands where they were
+    /// carried out.
+    #[arg(long, value_name = "FILE", conflicts_with = "diff")]
+    pub commands: Option<PathBuf>,
+    /// Write what became of the commands to this file as JSON lines.
+    #[arg(long, value_name = "FILE", requires = "commands")]
+    pub results: Option<PathBuf>,
+    /// Write refused rows to this file as JSON lines.
+    #[arg(long, value_name = "FILE")]
+    pub dead_letter: Option<PathBuf>,
+    /// Judge by this pipeline too, and show what it would have decided otherwise.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["windows", "dead_letter"])]
+    pub diff: Option<PathBuf>,
+    /// Keep windows, verdicts, decisions and commands in this store: a directory, or `s3://bucket/folder`. What is in it already
+    /// is recognised.
+    #[arg(long, value_name = "DIR", conflicts_with = "diff")]
+    pub store: Option<String>,
+    /// Rows that are handed to the engine at once; results do not depend on it.
+    #[arg(long, value_name = "N", default_value_t = replay::BATCH_ROWS)]
+    pub batch_rows: usize,
+    /// Show neither progress nor summary, only warnings.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Runs the command; the summary goes to `out`, progress and warnings to standard error.
+pub fn run(args: &ReplayArgs, out: &mut dyn Write) -> Result<()> {
+    if let Some(other) = &args.diff {
+        return diff::run(args, other, out);
+    }
+    let plan = config::load(&args.config)?.plan;
+    let options =
+        Options { predictions: args.predictions.clone(), outcomes: args.outcomes.clone(), batch_rows: args.batch_rows };
+    let files = replay::open(&plan, &args.files, &options)?;
+    let progress = Progress::new(files.rows(), args.quiet);
+    files.warnings().iter().for_each(|warning| progress.say(&format!("warning: {warning}")));
+    let mut sinks = Sinks::create(args, &plan)?;
+    let commands = args.commands.as_deref().map_or(Ok(Vec::new()), commands::read)?;
+    let counts = drive(&plan, files, commands, &mut sinks, &progress)?;
+    progress.finish();
+    let summary = format!("{counts}{}", sinks.finish()?);
+    if args.quiet {
+        return Ok(());
+    }
+    out.write_all(summary.as_bytes()).map_err(|error| Error::external("cannot print the summary").because(error))
+}
+
+/// Feeds every step to the engine and every effect to the sinks; tells what was counted.
+fn drive(
+    plan: &Arc<Plan>,
+    files: Replay,
+    commands: Vec<Scheduled>,
+    sinks: &mut Sinks,
+    progress: &Progress,
+) -> Result<String> {
+    let mut engine = Engine::new(Arc::clone(plan), files.lanes()).keeping_panes(sinks.keep_panes());
+    commands.into_iter().for_each(|command| engine.schedule(command));
+    for step in files {
+        match step? {
+            Step::Batch(batch) => {
+                progress.add(batch.len());
+                let effects = sinks.step(&mut engine, &batch);
+                sinks.take(&effects)?;
+            }
+            Step::Refused(refused) => {
+                progress.add(refused.len());
+                sinks.refuse(plan, &refused)?;
+            }
+            Step::End { source, lane, next_offset } => {
+                sinks.take(&engine.progress(lane, source, next_offset, true, true))?;
+            }
+        }
+    }
+    let sum = |of: fn(&Counts) -> u64| count(engine.counts().values().map(of).sum());
+    let (rows, late, again) = (sum(|lane| lane.rows), sum(|lane| lane.late), sum(|lane| lane.duplicates));
+    Ok(format!("{rows} rows read, {late} late and {again} re-delivered events dropped\n"))
+}
+
+fn keep(url: &str, plan: &Arc<Plan>) -> Result<crate::store::Writer> {
+    crate::store::Writer::open(url, plan, crate::store::Every::default())
+}
+
+/// Where effects go.
+struct Sinks {
+    windows: Option<WindowWriter>,
+    decisions: Option<DecisionWriter>,
+    dead_letter: Option<DeadLetterWriter>,
+    results: Option<ResultWriter>,
+    store: Option<crate::store::Writer>,
+    summary: Summary,
+    refusals: Refusals,
+}
+
+impl Sinks {
+    fn create(args: &ReplayArgs, plan: &Arc<Plan>) -> Result<Self> {
+        Ok(Self {
+            windows: args.windows.as_deref().map(WindowWriter::create).transpose()?,
+            decisions: args.decisions.as_deref().map(DecisionWriter::create).transpose()?,
+            dead_letter: args.dead_letter.as_deref().map(DeadLetterWriter::create).transpose()?,
+            results: args.results.as_deref().map(ResultWriter::create).transpose()?,
+            store: args.store.as_deref().map(|url| keep(url, plan)).transpose()?,
+            summary: Summary::default(),
+            refusals: Refusals::default(),
+        })
+    }
+
+    fn keep_panes(&self) -> bool {
+        self.store.is_some()
+    }
+
+    /// Gives rows to the engine; what is counted of them goes into the store.
+    fn step(&mut self, engine: &mut Engine, batch: &EventBatch) -> Effects {
+        if let Some(store) = &mut self.store {
+            let (source, lane) = (batch.source, batch.lane);
+            let (again, fresh) = batch.split_at_offset(store.counted_upto(source, lane));
+            let mut effects = engine.step(&again);
+            let before = engine.counts_of(lane);
+            effects.extend(engine.step(&fresh));
+            let next_offset = batch.offsets().map_or(0, |(_, last)| last + 1);
+            let counts = (before, engine.counts_of(lane));
+            store.read(&crate::store::Read { source, lane, batch: Some(&fresh), counts, next_offset });
+            return effects;
+        }
+        engine.step(batch)
+    }
+
+    fn take(&mut self, effects: &Effects) -> Result<()> {
+        self.summary.add(effects);
+        self.windows.iter_mut().try_for_each(|windows| windows.write(&effects.windows))?;
+        self.results.iter_mut().try_for_each(|results| results.write(&effects.results))?;
+        self.decisions.iter_mut().try_for_each(|decisions| decisions.write(&effects.decisions))?;
+        self.store.iter_mut().try_for_each(|store| store.keep(effects))?;
+        Ok(())
+    }
+
+    fn refuse(&mut self, plan: &Plan, refused: &[Refused]) -> Result<()> {
+        self.refusals.add(refused);
+        if let Some(store) = &mut self.store {
+            refused.iter().for_each(|one| store.refuse(one.source, one.lane, [&one.reject]));
+        }
+        self.dead_letter.iter_mut().try_for_each(|letters| letters.write(plan, refused))
+    }
+
+    /// Closes the files; returns the summary.
+    fn finish(self) -> Result<String> {
+        self.windows.map_or(Ok(()), WindowWriter::finish)?;
+        self.decisions.map_or(Ok(()), DecisionWriter::finish)?;
+        self.dead_letter.map_or(Ok(()), DeadLetterWriter::finish)?;
+        self.results.map_or(Ok(()), ResultWriter::finish)?;
+        self.store.map_or(Ok(()), |mut store| store.flush())?;
+        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Ok(format!("{}{}", self.refusals.render(), self.summary.render(colour)))
+    }
+}

@@ -1,0 +1,204 @@
+//! `haldane report`: two files compared, or a replayed log told, as a page to read or a gate for CI.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::print;
+use crate::config;
+use crate::decode::time::from_rfc3339;
+use crate::error::{Error, Result};
+use crate::event::Micros;
+use crate::plan::Compat;
+use crate::report::model::{Outcome, Report};
+use crate::report::{self, Filter, Log, Request};
+
+/// Compare two files, or tell what a replay saw and decided: HTML, Markdown, JSON or `JUnit`.
+#[derive(Debug, Args)]
+#[command(after_help = "Columns are guessed as `haldane init` does, or named by a pipeline with --config.
+
+Examples:
+  haldane report --reference march.parquet --current april.parquet --output drift.html
+  haldane report --reference a.csv --current b.csv --format markdown
+  haldane report -c pipelines/flights.yaml --reference a.parquet --current b.parquet --outcomes labels.parquet
+  haldane report --reference a.parquet --current b.parquet --from 2013-04-20 --until 2013-04-21 --version v1 -o day.html
+  haldane report --windows windows.parquet --decisions decisions.jsonl --candidate v2 -o release-note.md
+  haldane report --store DIR --rollout fraud --from 2026-01-01 -o rollout.html
+
+Exit codes: 0 done; 1 what --fail-on names was found; 2 mistake in the arguments or the files.")]
+pub struct ReportArgs {
+    /// What things should be like: a Parquet, CSV or JSON-lines file.
+    #[arg(long, value_name = "FILE", requires = "current")]
+    pub reference: Option<PathBuf>,
+    /// What is judged.
+    #[arg(long, value_name = "FILE", requires = "reference")]
+    pub current: Option<PathBuf>,
+    /// Files of labels, joined by id to the rows of both.
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "reference")]
+    pub outcomes: Vec<PathBuf>,
+    /// Pipeline file that says what columns are for; default: they are guessed.
+    #[arg(short, long, value_name = "FILE", requires = "reference")]
+    pub config: Option<PathBuf>,
+    /// Only this version of the current file.
+    #[arg(long, value_name = "NAME", requires = "reference")]
+    pub version: Option<String>,
+    /// Only rows of the current file, windows and decisions from this time on.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub from: Option<Micros>,
+    /// Only rows of the current file, windows and decisions before this time.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub until: Option<Micros>,
+    /// Numbers of other tools beside haldane's own.
+    #[arg(long, value_name = "TOOL", value_delimiter = ',', value_parser = compat, requires = "reference")]
+    pub compat: Vec<Compat>,
+    /// Files of windows, as `haldane replay --windows` writes them.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub windows: Vec<PathBuf>,
+    /// Files of decisions, as `haldane replay --decisions` writes them.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub decisions: Vec<PathBuf>,
+    /// A store with windows and decisions, as `haldane replay --store` fills it.
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
+    /// Only decisions of this rollout: the report is then its summary.
+    #[arg(long, value_name = "NAME")]
+    pub rollout: Option<String>,
+    /// Only decisions about this version.
+    #[arg(long, value_name = "VERSION")]
+    pub candidate: Option<String>,
+    /// Where to write the report; default: standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// How to write it; default: as the extension of --output says, else Markdown.
+    #[arg(long, value_enum)]
+    pub format: Option<ReportFormat>,
+    /// What makes the exit code 1.
+    #[arg(long, value_enum, default_value_t = FailOn::Never)]
+    pub fail_on: FailOn,
+}
+
+/// How a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// One page that needs nothing else.
+    Html,
+    /// For pull requests and terminals.
+    Markdown,
+    /// For programs; see `haldane schema report`.
+    Json,
+    /// For CI systems: a test case per column.
+    Junit,
+}
+
+/// What makes the exit code 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// Nothing.
+    Never,
+    /// A column that drifted, or a restricted candidate.
+    Drift,
+    /// A problem with the data.
+    Quality,
+    /// Either, and also when nothing could be tested.
+    Any,
+}
+
+/// A time of an argument.
+fn moment(text: &str) -> std::result::Result<Micros, String> {
+    let day = format!("{text}T00:00:00Z");
+    let at = from_rfc3339(text.as_bytes()).or_else(|| from_rfc3339(day.as_bytes()));
+    at.ok_or_else(|| format!("`{text}` is no time, such as 2026-11-30T06:00:00Z or 2026-11-30"))
+}
+
+/// A tool by its name in pipelines.
+fn compat(text: &str) -> std::result::Result<Compat, String> {
+    serde_json::from_value(text.into()).map_err(|error| error.to_string())
+}
+
+/// Runs the command.
+pub fn run(args: &ReportArgs, out: &mut dyn Write) -> Result<()> {
+    let format = args.format()?;
+    let comparison = args.request().map(|request| args.compare(&request)).transpose()?;
+    let log = args.log();
+    let history = (!log.is_empty()).then(|| report::history(&log)).transpose()?;
+    if comparison.is_none() && history.is_none() {
+        return Err(Error::user("there is nothing to report on").hint(
+            "name two files with --reference and --current, a replay's results with --windows and --decisions, or a --store",
+        ));
+    }
+    let report = report::report(comparison, history);
+    let text = match format {
+        ReportFormat::Html => report::page(&report),
+        ReportFormat::Markdown => report::markdown(&report),
+        ReportFormat::Json => report::json(&report),
+        ReportFormat::Junit => report::junit(&report),
+    };
+    match &args.output {
+        Some(path) => write(path, &text)?,
+        None => print(out, &text)?,
+    }
+    gate(&report, args.fail_on)
+}
+
+/// Fails when what was named was found.
+fn gate(report: &Report, fail_on: FailOn) -> Result<()> {
+    let comparison = report.comparison.as_ref();
+    let drift = matches!(report.verdict.outcome, Outcome::Drift | Outcome::Restricted);
+    let quality = comparison.is_some_and(|comparison| !comparison.problems.is_empty());
+    let fails = match fail_on {
+        FailOn::Never => false,
+        FailOn::Drift => drift,
+        FailOn::Quality => quality,
+        FailOn::Any => drift || quality || report.verdict.outcome == Outcome::Unknown,
+    };
+    if fails { Err(Error::candidate(report.verdict.headline.clone()).hint("the report says more")) } else { Ok(()) }
+}
+
+impl ReportArgs {
+    fn format(&self) -> Result<ReportFormat> {
+        let extension = self.output.as_deref().and_then(Path::extension).and_then(|extension| extension.to_str());
+        Ok(match (self.format, extension) {
+            (Some(format), _) => format,
+            (None, None | Some("md" | "markdown")) => ReportFormat::Markdown,
+            (None, Some("html" | "htm")) => ReportFormat::Html,
+            (None, Some("json")) => ReportFormat::Json,
+            (None, Some("xml")) => ReportFormat::Junit,
+            (None, Some(other)) => {
+                return Err(Error::user(format!("no format is known for a file ending in .{other}"))
+                    .hint("end --output in .html, .md, .json or .xml, or say it with --format"));
+            }
+        })
+    }
+
+    fn request(&self) -> Option<Request> {
+        let (reference, current) = self.reference.clone().zip(self.current.clone())?;
+        let filter = Filter { version: self.version.clone(), from: self.from, until: self.until };
+        Some(Request { reference, current, outcomes: self.outcomes.clone(), filter, compat: self.compat.clone() })
+    }
+
+    fn log(&self) -> Log {
+        Log {
+            windows: self.windows.clone(),
+            decisions: self.decisions.clone(),
+            store: self.store.clone(),
+            from: self.from,
+            until: self.until,
+            rollout: self.rollout.clone(),
+            candidate: self.candidate.clone(),
+        }
+    }
+
+    fn compare(&self, request: &Request) -> Result<report::model::Comparison> {
+        let pipeline = self.config.as_deref().map(config::reading_plan).transpose()?;
+        report::compare(request, pipeline.as_ref().map(|pipeline| &*pipeline.plan))
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).map_err(|error| {
+        Error::user(format!("cannot write {}", path.display()))
+            .because(error)
+            .hint("check that the directory exists and may be written to")
+    })
+}

@@ -1,0 +1,260 @@
+//! `haldane run`: the service.
+
+mod keeping;
+mod tidying;
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::print;
+use crate::config::{self, KafkaConfig, Pipeline, Role};
+use crate::engine::Effects;
+use crate::error::{Error, Result};
+use crate::judge::WindowRow;
+use crate::kafka::standalone::{self, Options, Summary};
+use crate::kafka::watch::{Standing, Watch};
+use crate::kafka::{judging, reader::Portion, scanning};
+use crate::scan::Counts;
+use crate::serve::{Access, Listener, Server, Shared};
+use crate::verdict::RolloutState;
+use crate::{batch::EventBatch, scan::Tally};
+
+/// Run the service: read Kafka, judge windows, publish decisions.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  haldane run -c pipelines/flights.yaml
+  haldane run -c pipelines/flights.yaml --role scan
+  haldane run -c pipelines/flights.yaml --until-end --windows windows.jsonl")]
+pub struct RunArgs {
+    /// Pipeline file.
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Which part of the work this process does; default: what the file says.
+    #[arg(long, value_enum)]
+    pub role: Option<Role>,
+    /// Read up to the present ends of the topics, and stop there.
+    #[arg(long)]
+    pub until_end: bool,
+    /// Append judged windows to this file, one JSON object per line.
+    #[arg(long, value_name = "FILE")]
+    pub windows: Option<PathBuf>,
+    /// Threads that read and decode; default: one for each core, at most 4.
+    #[arg(long, value_name = "N")]
+    pub shards: Option<u32>,
+    /// Address of the HTTP server; default: what the file says, and none with --until-end.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// Runs the command.
+pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<()> {
+    let pipeline = config::load(&args.config)?;
+    let kafka = pipeline.kafka.clone().ok_or_else(|| no_cluster(&args.config))?;
+    let role = args.role.unwrap_or(kafka.role);
+    if args.until_end && role != Role::All {
+        return Err(
+            Error::user("--until-end needs both parts in one process").hint("leave --role out, or say `--role all`")
+        );
+    }
+    let stop = stop_on_signal()?;
+    let shared = Arc::new(Shared::new());
+    shared.admit(Access::open(&pipeline.serve.approvers)?);
+    if role != Role::Scan && !args.until_end {
+        shared.steer(Box::new(kafka.clone()));
+    }
+    let server = listen(args, &pipeline).map(|address| Server::start(address, Arc::clone(&shared))).transpose()?;
+    let watch = Told {
+        listener: Listener::new(Arc::clone(&shared), &pipeline.plan),
+        windows: args.windows.as_deref().map(open).transpose()?,
+        store: keeping::Keeping::open(&pipeline, role)?,
+    };
+    #[cfg(feature = "query")]
+    watch.store.iter().try_for_each(|store| store.answer_queries(&shared))?;
+    let _postgres = postgres(args, &pipeline, &shared);
+    let done = work(&pipeline, &kafka, (role, options(args)), &watch, &stop);
+    if let Some(server) = server {
+        server.shutdown();
+    }
+    report(out, done?)
+}
+
+fn no_cluster(path: &Path) -> Error {
+    Error::user(format!("{} names no Kafka cluster", path.display()))
+        .hint("add a `kafka:` section with `brokers: host:port`, or use `haldane replay` for files")
+}
+
+fn options(args: &RunArgs) -> Options {
+    let shards = args.shards.unwrap_or_else(standalone::shards_here);
+    Options { until_end: args.until_end, shards, ..Options::default() }
+}
+
+fn listen(args: &RunArgs, pipeline: &Pipeline) -> Option<SocketAddr> {
+    args.listen.or_else(|| (!args.until_end).then_some(pipeline.serve.listen))
+}
+
+/// Clients of PostgreSQL, where they are answered. Rollouts are watched all the same when they cannot be.
+#[cfg(feature = "pg")]
+fn postgres(args: &RunArgs, pipeline: &Pipeline, shared: &Arc<Shared>) -> Option<crate::serve::postgres::Host> {
+    let address = pipeline.serve.postgres.filter(|_| !args.until_end)?;
+    let host = crate::serve::postgres::Host::start(address, Arc::clone(shared));
+    host.inspect_err(|error| tracing::error!(%error, hint = error.advice(), "postgresql clients are not answered")).ok()
+}
+
+#[cfg(not(feature = "pg"))]
+fn postgres(_: &RunArgs, pipeline: &Pipeline, _: &Arc<Shared>) -> Option<std::convert::Infallible> {
+    if pipeline.serve.postgres.is_some() {
+        tracing::error!("postgresql clients are not answered: this build lacks the feature `pg`");
+    }
+    None
+}
+
+fn work(
+    pipeline: &Pipeline,
+    kafka: &KafkaConfig,
+    (role, options): (Role, Options),
+    watch: &dyn Watch,
+    stop: &AtomicBool,
+) -> Result<Summary> {
+    tracing::info!(pipeline = pipeline.plan.name, brokers = kafka.brokers, ?role, "starting");
+    match role {
+        Role::All => standalone::run(&pipeline.plan, kafka, options, watch, stop),
+        Role::Scan => scanning::run(&pipeline.plan, kafka, options, watch, stop),
+        Role::Judge => judging::run(&pipeline.plan, kafka, options, watch, stop),
+    }
+}
+
+fn report(out: &mut dyn Write, summary: Summary) -> Result<()> {
+    let Summary { events, rejects, rows, decisions } = summary;
+    print(out, &format!("{events} events read, {rejects} refused; {rows} results, {decisions} decisions\n"))
+}
+
+/// A flag that the first SIGTERM or SIGINT sets: everything read is finished and committed then. A second one ends the
+/// process at once, which is safe too; the next start reads a little more again.
+pub(crate) fn stop_on_signal() -> Result<Arc<AtomicBool>> {
+    let failed = |error| Error::internal("cannot wait for signals").because(error);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    let wait = move || {
+        runtime.block_on(async {
+            let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+            else {
+                return tracing::error!("signals cannot be waited for: they end the process at once");
+            };
+            either(&mut term, &mut interrupt).await;
+            tracing::info!("stopping; a second signal ends the process at once");
+            flag.store(true, Ordering::Relaxed);
+            either(&mut term, &mut interrupt).await;
+            std::process::exit(130);
+        });
+    };
+    std::thread::Builder::new().name("haldane-signals".to_owned()).spawn(wait).map_err(failed)?;
+    Ok(stop)
+}
+
+async fn either(term: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Appends: a run that goes on after a restart keeps what was written before it.
+fn open(path: &Path) -> Result<Mutex<BufWriter<File>>> {
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    file.map(|file| Mutex::new(BufWriter::new(file)))
+        .map_err(|error| Error::user(format!("cannot write {}", path.display())).because(error).hint("check --windows"))
+}
+
+/// Tells the HTTP side and the file of windows.
+struct Told {
+    listener: Listener,
+    windows: Option<Mutex<BufWriter<File>>>,
+    store: Option<keeping::Keeping>,
+}
+
+impl Told {
+    /// Written out before anything is committed, so that a crash can repeat lines but lose none.
+    fn write(&self, rows: &[WindowRow]) -> std::io::Result<()> {
+        let Some(windows) = &self.windows else { return Ok(()) };
+        let mut windows = windows.lock().unwrap_or_else(PoisonError::into_inner);
+        for row in rows {
+            serde_json::to_writer(&mut *windows, row)?;
+            windows.write_all(b"\n")?;
+        }
+        windows.flush()
+    }
+}
+
+impl Watch for Told {
+    fn started(&self, rollouts: &[RolloutState]) {
+        self.listener.started(rollouts);
+    }
+
+    fn read(&self, portion: &Portion) {
+        self.listener.read(portion);
+    }
+
+    fn stepped(&self, took: Duration) {
+        self.listener.stepped(took);
+    }
+
+    fn counted(&self, counts: &BTreeMap<u32, Counts>) {
+        self.listener.counted(counts);
+    }
+
+    fn keeps_panes(&self) -> bool {
+        self.store.is_some()
+    }
+
+    fn counted_upto(&self, source: u16, lane: u32) -> i64 {
+        self.store.as_ref().map_or(0, |store| store.counted_upto(source, lane))
+    }
+
+    fn took(&self, portion: &Portion, fresh: &EventBatch, counts: (Counts, Counts)) {
+        self.store.iter().for_each(|store| store.took(portion, fresh, counts));
+    }
+
+    fn tallied(&self, source: u16, lane: u32, tally: &Tally) {
+        self.store.iter().for_each(|store| store.tallied(source, lane, tally));
+    }
+
+    fn keep(&self, effects: &Effects) -> Result<bool> {
+        self.store.as_ref().map_or(Ok(true), |store| store.keep(effects))
+    }
+
+    fn settle(&self, at_end: bool) -> Result<bool> {
+        self.store.as_ref().map_or(Ok(true), |store| store.settle(at_end))
+    }
+
+    fn published(&self, effects: &Effects) -> Result<()> {
+        self.write(&effects.windows)
+            .map_err(|error| Error::external("cannot write the windows of --windows").because(error))?;
+        for decision in &effects.decisions {
+            let (action, id, candidate) = (decision.action.name(), &decision.id, &decision.candidate);
+            tracing::info!(action, id, candidate, reason = decision.reason.text, "decided");
+        }
+        self.listener.published(effects)
+    }
+
+    fn provisional(&self, rows: Vec<WindowRow>) {
+        self.listener.provisional(rows);
+    }
+
+    fn standing(&self, standings: &[Standing]) {
+        self.listener.standing(standings);
+    }
+
+    fn alive(&self, thread: &str) {
+        self.listener.alive(thread);
+    }
+}

@@ -1,0 +1,186 @@
+//! A whole canary rollout on this machine: an in-process broker, made-up traffic, the real Kafka shell and engine over it.
+//!
+//! Nothing is simulated but the world: decisions are read back from the control topic like an adapter would.
+
+mod broker;
+mod teller;
+pub mod traffic;
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, mpsc};
+use std::thread::{self, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use self::broker::Broker;
+use self::teller::{Run, Teller};
+use self::traffic::{LAST_WINDOW_END, Traffic};
+use crate::cli::run::stop_on_signal;
+use crate::config::{self, KafkaConfig, Power, Topics};
+use crate::error::{Error, Result};
+use crate::kafka::Connection;
+use crate::kafka::cloud_event;
+use crate::kafka::standalone;
+use crate::plan::Plan;
+use crate::serve::{Access, Listener, Server, Shared, new_id};
+use crate::verdict::Decision;
+
+/// The pipeline that is run.
+pub const PIPELINE: &str = include_str!("../../../pipelines/demo.yaml");
+
+/// Far longer than the traffic lasts.
+const DEADLINE: Duration = Duration::from_mins(2);
+
+/// How long the control topic is waited for at a time.
+const POLL: Duration = Duration::from_millis(50);
+
+/// What can be chosen.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What the traffic is made from.
+    pub seed: u64,
+    /// Where the HTTP server listens.
+    pub listen: String,
+    /// Whether it goes on serving when the traffic is over, until it is told to stop.
+    pub keep: bool,
+}
+
+/// Runs the demo and tells it to `out`.
+pub fn run(options: &Options, out: &mut dyn Write) -> Result<()> {
+    let pipeline = config::parse(PIPELINE, "pipelines/demo.yaml", Path::new("."))?;
+    let topics = Topics::default();
+    let broker = Broker::start(&[&topics.control, &topics.commands, &topics.state, &topics.dead_letter])?;
+    let settings = KafkaConfig { topics, ..KafkaConfig::plain(broker.address(), "haldane-demo") };
+    let shared = Arc::new(Shared::new());
+    let server = Server::start(&options.listen, Arc::clone(&shared))?;
+    let mut teller = Teller::new(out);
+    teller.introduce(options.seed, &settings.brokers, server.address())?;
+    let quit = options.keep.then(stop_on_signal).transpose()?;
+    if options.keep {
+        let token = new_id();
+        shared.admit(Access::default().with("demo", &[Power::Approver, Power::Operator], &token)?);
+        shared.steer(Box::new(settings.clone()));
+        teller.admit(server.address(), &token)?;
+    }
+    let stage = Stage { plan: pipeline.plan, settings, shared, seed: options.seed, quit };
+    stage.perform(&mut teller)?;
+    server.shutdown();
+    Ok(())
+}
+
+/// What a performance needs.
+struct Stage {
+    plan: Arc<Plan>,
+    settings: KafkaConfig,
+    shared: Arc<Shared>,
+    seed: u64,
+    /// Set by a signal when it is to end, where it does not end by itself.
+    quit: Option<Arc<AtomicBool>>,
+}
+
+impl Stage {
+    /// Runs service and traffic beside each other until the last window is judged.
+    fn perform(&self, teller: &mut Teller<'_>) -> Result<()> {
+        let control = Control::open(&self.settings)?;
+        let listener = Listener::new(Arc::clone(&self.shared), &self.plan);
+        let (stop, fault) = (AtomicBool::new(false), OnceLock::new());
+        let (hang_up, stopped) = mpsc::channel();
+        let begun = now();
+        thread::scope(|scope| {
+            let (stop, fault) = (&stop, &fault);
+            let options = standalone::Options::default();
+            let service = scope.spawn(move || standalone::run(&self.plan, &self.settings, options, &listener, stop));
+            let traffic = Traffic::new(self.seed);
+            let at_fault = move || _ = fault.set(now());
+            let feeder = scope.spawn(move || broker::feed(&self.settings.brokers, traffic, &stopped, at_fault));
+            let mut show = Show { control, teller, begun, fault, told: 0 };
+            let shown = show.until(|_| service.is_finished() || self.shared.judged().upto >= LAST_WINDOW_END);
+            let took = begun.elapsed();
+            let kept = shown.and_then(|()| show.keep(self.quit.as_deref(), || service.is_finished()));
+            stop.store(true, Ordering::Relaxed);
+            drop(hang_up);
+            let (summary, fed) = (ended(service)?, ended(feeder));
+            fed.and(kept)?;
+            // The last ones may still be on their way from the control topic.
+            show.until(|told| told >= summary.decisions)?;
+            let windows = self.shared.judged().windows;
+            show.teller.conclude(&Run { events: summary.events, rejects: summary.rejects, windows, took })
+        })
+    }
+}
+
+fn ended<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    thread.join().unwrap_or_else(|_| Err(Error::internal("a thread of the demo panicked")))
+}
+
+#[expect(clippy::disallowed_methods, reason = "tells how long it took here; decisions do not depend on it")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Tells decisions while they fall.
+struct Show<'a, 'b> {
+    control: Control,
+    teller: &'a mut Teller<'b>,
+    begun: Instant,
+    fault: &'a OnceLock<Instant>,
+    told: u64,
+}
+
+impl Show<'_, '_> {
+    /// Goes on telling until it is to quit or `ended`.
+    fn keep(&mut self, quit: Option<&AtomicBool>, ended: impl Fn() -> bool) -> Result<()> {
+        let Some(quit) = quit else { return Ok(()) };
+        self.teller.keep()?;
+        while !quit.load(Ordering::Relaxed) && !ended() {
+            if let Some(decision) = self.control.next()? {
+                self.told += 1;
+                self.teller.decided(&decision, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells decisions until `done` says, of how many were told, that it is over.
+    fn until(&mut self, done: impl Fn(u64) -> bool) -> Result<()> {
+        while !done(self.told) {
+            if self.begun.elapsed() > DEADLINE {
+                return Err(Error::external("the demo takes too long").hint("try again when this machine is less busy"));
+            }
+            if let Some(decision) = self.control.next()? {
+                self.told += 1;
+                self.teller.decided(&decision, self.fault.get().map(Instant::elapsed))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The control topic, read from its beginning.
+struct Control {
+    consumer: BaseConsumer,
+}
+
+impl Control {
+    fn open(settings: &KafkaConfig) -> Result<Self> {
+        let connection = Connection::open(settings)?;
+        let consumer = connection.consumer("haldane-demo-viewer", "viewer", DefaultConsumerContext)?;
+        let mut partition = TopicPartitionList::new();
+        let unreadable = |error| Error::internal("the control topic cannot be read").because(error);
+        partition.add_partition_offset(&settings.topics.control, 0, Offset::Beginning).map_err(unreadable)?;
+        consumer.assign(&partition).map_err(unreadable)?;
+        Ok(Self { consumer })
+    }
+
+    /// The next decision, if one comes soon.
+    fn next(&self) -> Result<Option<Decision>> {
+        let Some(message) = self.consumer.poll(POLL) else { return Ok(None) };
+        let message = message.map_err(|error| Error::internal("the control topic cannot be read").because(error))?;
+        let unreadable = |error| Error::internal("a decision cannot be read").because(error);
+        cloud_event::body_of(&message, cloud_event::DECISION).transpose().map_err(unreadable)
+    }
+}

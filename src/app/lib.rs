@@ -1,0 +1,12 @@
+//! What people and machines meet: the command line, the service, HTTP, the dashboard.
+
+pub mod cli;
+pub mod demo;
+pub mod serve;
+pub mod telemetry;
+
+#[cfg(feature = "query")]
+use haldane_analysis::query;
+use haldane_analysis::{audit, detect, init, report};
+use haldane_core::{baseline, batch, decode, engine, error, event, judge, metric, plan, scan, sim, summary, verdict};
+use haldane_io::{config, kafka, output, replay, store};

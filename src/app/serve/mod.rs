@@ -1,0 +1,179 @@
+//! The HTTP side: health for orchestrators, metrics for Prometheus, windows and rollouts as JSON, a dashboard for people,
+//! and a way for those who may to steer rollouts.
+//!
+//! The engine's thread writes into [`Shared`] and never waits for a reader; the server runs on a thread of its own with a
+//! small runtime, so a slow client cannot hold up a window.
+
+mod access;
+mod commands;
+mod events;
+pub mod health;
+pub mod history;
+mod http;
+mod news;
+#[cfg(feature = "pg")]
+pub mod postgres;
+mod problem;
+mod server;
+#[cfg(feature = "query")]
+mod sql;
+mod ui;
+mod verdict;
+pub mod view;
+pub mod watch;
+
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+pub use access::Access;
+pub use commands::{Ask, new_id};
+pub use health::{Health, Phase};
+use news::News;
+pub use server::Server;
+use verdict::{Question, Terms};
+pub use view::{Judged, View};
+pub use watch::Listener;
+
+use crate::engine::Effects;
+use crate::judge::WindowRow;
+use crate::plan::Plan;
+use crate::telemetry::Telemetry;
+use crate::verdict::{CommandResult, RolloutState};
+
+/// What the engine's threads tell and the server shows.
+#[derive(Debug, Default)]
+pub struct Shared {
+    telemetry: Arc<Telemetry>,
+    health: Health,
+    view: RwLock<View>,
+    /// Who may act, and how far exposure may rise at a time; unknown before a pipeline is run.
+    terms: RwLock<Option<Terms>>,
+    /// Who may act over HTTP.
+    access: OnceLock<Access>,
+    /// The way to the judge.
+    desk: OnceLock<Box<dyn Ask>>,
+    /// Where queries over the store are answered.
+    #[cfg(feature = "query")]
+    queries: OnceLock<crate::query::Desk>,
+    news: News,
+}
+
+impl Shared {
+    /// Nothing seen yet, starting up.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The metrics that `/metrics` shows.
+    #[must_use]
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
+    }
+
+    /// Heartbeats and readiness.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Shows what a step of the engine gave rise to.
+    pub fn publish(&self, effects: &Effects) {
+        self.telemetry.judged(&effects.windows);
+        self.telemetry.rollouts(&effects.states);
+        for decision in &effects.decisions {
+            self.telemetry.decided(decision);
+        }
+        for result in &effects.results {
+            self.telemetry.answered(result);
+        }
+        self.write().publish(effects, self.health.age());
+        self.news.changed();
+    }
+
+    /// Shows rollouts read back at a start.
+    pub fn restore(&self, states: &[RolloutState]) {
+        self.telemetry.restored(states);
+        self.write().rollouts(states, None);
+        self.news.changed();
+    }
+
+    /// Lets people act.
+    pub fn admit(&self, access: Access) {
+        // The people of a process are chosen once, at its start.
+        let _ = self.access.set(access);
+    }
+
+    /// Commands go this way from now on.
+    pub fn steer(&self, desk: Box<dyn Ask>) {
+        // The way is chosen once, at the start of a process.
+        let _ = self.desk.set(desk);
+    }
+
+    /// Queries are answered there from now on.
+    #[cfg(feature = "query")]
+    pub fn answer_queries(&self, desk: crate::query::Desk) {
+        // The store of a process is chosen once, at its start.
+        let _ = self.queries.set(desk);
+    }
+
+    #[cfg(feature = "query")]
+    fn queries(&self) -> Option<&crate::query::Desk> {
+        self.queries.get()
+    }
+
+    /// The streams' standing was told anew.
+    fn stood(&self) {
+        self.news.stood();
+    }
+
+    /// Tells readers that the process ends.
+    fn stop(&self) {
+        self.health.enter(Phase::Stopping);
+        self.news.stopped();
+    }
+
+    /// What the pipeline says about acting.
+    fn terms(&self) -> Option<Terms> {
+        self.terms.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn access(&self) -> Option<&Access> {
+        self.access.get().filter(|access| !access.is_empty())
+    }
+
+    /// Shows what became of a command, where the engine's thread has not done so yet.
+    fn answered(&self, result: &CommandResult) {
+        self.write().answered(std::slice::from_ref(result));
+        self.news.changed();
+    }
+
+    /// Replaces the open windows shown.
+    pub fn provisional(&self, rows: Vec<WindowRow>) {
+        self.write().provisional(rows);
+    }
+
+    /// How far windows have been judged.
+    #[must_use]
+    pub fn judged(&self) -> Judged {
+        self.read().progress()
+    }
+
+    /// Tells whose rollouts these are.
+    pub fn follow(&self, plan: &Plan) {
+        *self.terms.write().unwrap_or_else(PoisonError::into_inner) = Some(Terms::of(plan));
+    }
+
+    /// Whether a candidate may get more traffic, must lose what it has, or neither.
+    fn verdict(&self, question: &Question) -> verdict::Answer {
+        let terms = self.terms.read().unwrap_or_else(PoisonError::into_inner);
+        verdict::answer(&self.read(), terms.as_ref(), question, self.health.age(), self.health.all_alive())
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, View> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, View> {
+        self.view.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,276 @@
+//! What is read from the records of one source: each mapped path bound to the column it feeds.
+//!
+//! Made once per decoder from the plan and used by every format, so that all of them agree on types and on what is required.
+
+use std::borrow::Cow;
+
+use crate::event::EventKind;
+use crate::plan::{Field, NumericField, Path, Plan, Role, SourcePlan, Task, TimeFormat};
+
+/// First component of the pseudo-paths that name `CloudEvents` attributes: `$ce.id`, `$ce.time`, `$ce.subject` …
+pub const CLOUD_EVENT: &str = "$ce";
+
+/// Positions of the fixed text columns; segments follow, then categorical columns.
+pub(super) const MODEL: usize = 0;
+/// See [`MODEL`].
+pub(super) const VERSION: usize = 1;
+/// See [`MODEL`].
+pub(super) const PREDICTED: usize = 2;
+/// See [`MODEL`].
+pub(super) const LABEL_CLASS: usize = 3;
+/// Position of the first segment.
+pub(super) const SEGMENTS: usize = 4;
+/// Positions of the fixed number columns; the plan's numeric columns follow.
+pub(super) const LABEL: usize = 0;
+/// See [`LABEL`].
+pub(super) const EXPOSURE: usize = 1;
+/// Position of the first numeric column of the plan.
+pub(super) const NUMERIC: usize = 2;
+
+/// The column that a value goes to, and so the type it must have.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Slot {
+    /// Text or whole number, hashed.
+    Id,
+    /// Text or whole number, hashed.
+    Entity,
+    /// Epoch number or RFC 3339 text.
+    Time(TimeFormat),
+    /// Text, whole number or boolean.
+    Text(usize),
+    /// Number times a factor.
+    Number {
+        /// Position of the number column.
+        column: usize,
+        /// What the value is multiplied by.
+        factor: f64,
+    },
+    /// Number or boolean.
+    Truth,
+    /// Text, number or boolean; booleans are "1" and "0" for a binary task.
+    Class {
+        /// Position of the text column.
+        column: usize,
+        /// Whether the task is binary.
+        binary: bool,
+    },
+    /// Object of class to number, of which the largest number is taken.
+    BestScore(usize),
+    /// Object of class to number, of which the class with the largest number is taken.
+    BestClass(usize),
+    /// Small whole number.
+    Status,
+    /// Boolean, or text where any text means yes.
+    Failed,
+}
+
+/// One mapped path.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Binding {
+    /// Where the value is.
+    pub(super) path: Path,
+    /// Where it goes.
+    pub(super) slot: Slot,
+    /// The name that files use for it when they do not use the path.
+    pub(super) canonical: String,
+    /// Whether a record without it is refused.
+    pub(super) required: bool,
+}
+
+impl Binding {
+    /// The path as people write it.
+    pub(super) fn name(&self) -> String {
+        self.path.join(".")
+    }
+
+    /// The `CloudEvents` attribute it names, if it names one.
+    pub(super) fn attribute(&self) -> Option<&str> {
+        match self.path.as_slice() {
+            [first, attribute] if first == CLOUD_EVENT => Some(attribute),
+            [only] => only.strip_prefix(CLOUD_EVENT)?.strip_prefix('.'),
+            _ => None,
+        }
+    }
+}
+
+/// Everything a decoder must know about its source: bindings and the shape of the batches.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    pub(super) kind: EventKind,
+    pub(super) source: u16,
+    pub(super) lane: u32,
+    pub(super) bindings: Vec<Binding>,
+    /// Model and version names that are the same for all records.
+    pub(super) constants: [Option<String>; 2],
+    pub(super) n_segments: usize,
+    pub(super) n_numeric: usize,
+    pub(super) n_categorical: usize,
+}
+
+impl Layout {
+    /// The layout of one partition of one source.
+    pub(super) fn new(plan: &Plan, source: u16, lane: u32) -> Self {
+        let from = &plan.sources[usize::from(source)];
+        let carries_features = matches!(from.kind, EventKind::Prediction | EventKind::Feature);
+        let count = |n: usize| if carries_features { n } else { 0 };
+        Self {
+            kind: from.kind,
+            source,
+            lane,
+            bindings: Binder::new(plan, from, carries_features).bind(),
+            constants: [constant(&from.mapping.model), constant(&from.mapping.version)],
+            n_segments: count(plan.segments.len()),
+            n_numeric: count(plan.columns.numeric.len()),
+            n_categorical: count(plan.columns.categorical.len()),
+        }
+    }
+
+    /// How people know a field: its path in the records, or its canonical name when it is not mapped.
+    pub(super) fn name<'a>(&'a self, canonical: &'a str) -> Cow<'a, str> {
+        let binding = self.bindings.iter().find(|binding| binding.canonical == canonical);
+        binding.map_or(Cow::Borrowed(canonical), |binding| Cow::Owned(binding.name()))
+    }
+
+    /// Number of text columns.
+    pub(super) fn n_texts(&self) -> usize {
+        SEGMENTS + self.n_segments + self.n_categorical
+    }
+
+    /// Number of number columns.
+    pub(super) fn n_numbers(&self) -> usize {
+        NUMERIC + self.n_numeric
+    }
+
+    /// Whether the event time is read from the record rather than taken from the broker.
+    pub(super) fn reads_event_time(&self) -> bool {
+        self.bindings.iter().any(|binding| matches!(binding.slot, Slot::Time(_)))
+    }
+}
+
+fn constant(field: &Field) -> Option<String> {
+    match field {
+        Field::Constant(name) => Some(name.clone()),
+        Field::Absent | Field::Path(_) => None,
+    }
+}
+
+/// Walks a mapping and collects its bindings.
+struct Binder<'a> {
+    plan: &'a Plan,
+    source: &'a SourcePlan,
+    carries_features: bool,
+    bindings: Vec<Binding>,
+}
+
+impl<'a> Binder<'a> {
+    fn new(plan: &'a Plan, source: &'a SourcePlan, carries_features: bool) -> Self {
+        Self { plan, source, carries_features, bindings: Vec::new() }
+    }
+
+    fn bind(mut self) -> Vec<Binding> {
+        self.identity();
+        if self.carries_features {
+            self.features();
+            self.answer();
+        }
+        self.truth();
+        self.add(self.source.mapping.exposure.as_ref(), number(EXPOSURE), "exposure");
+        self.bindings
+    }
+
+    fn identity(&mut self) {
+        let mapping = &self.source.mapping;
+        self.add(mapping.id.as_ref(), Slot::Id, "prediction_id");
+        if let Some((path, format)) = &mapping.event_time {
+            self.add(Some(path), Slot::Time(*format), "event_time");
+        }
+        for (field, column, name) in [(&mapping.model, MODEL, "model"), (&mapping.version, VERSION, "version")] {
+            if let Field::Path(path) = field {
+                self.add(Some(path), Slot::Text(column), name);
+            }
+        }
+    }
+
+    fn features(&mut self) {
+        let (plan, mapping) = (self.plan, &self.source.mapping);
+        for (i, (name, path)) in plan.segments.iter().zip(&mapping.segments).enumerate() {
+            self.add(Some(path), Slot::Text(SEGMENTS + i), name);
+        }
+        for (i, (column, field)) in plan.columns.numeric.iter().zip(&mapping.numeric).enumerate() {
+            let name = if column.role == Role::Latency { "latency_ms" } else { &column.name };
+            if let Some(NumericField { path, factor }) = field {
+                self.add(Some(path), Slot::Number { column: NUMERIC + i, factor: *factor }, name);
+            }
+        }
+        let first = SEGMENTS + plan.segments.len();
+        for (i, (column, path)) in plan.columns.categorical.iter().zip(&mapping.categorical).enumerate() {
+            self.add(path.as_ref(), Slot::Text(first + i), &column.name);
+        }
+    }
+
+    fn answer(&mut self) {
+        let mapping = &self.source.mapping;
+        self.add(mapping.entity.as_ref(), Slot::Entity, "entity_id");
+        self.add(mapping.predicted.as_ref(), self.class(PREDICTED), "predicted_label");
+        self.class_scores();
+        self.add(mapping.status.as_ref(), Slot::Status, "status");
+        self.add(mapping.failed.as_ref(), Slot::Failed, "error");
+    }
+
+    fn truth(&mut self) {
+        let slot = match task(self.plan) {
+            Some(Task::Multiclass) => self.class(LABEL_CLASS),
+            _ => Slot::Truth,
+        };
+        self.add(self.source.mapping.label.as_ref(), slot, "label");
+    }
+
+    fn class(&self, column: usize) -> Slot {
+        Slot::Class { column, binary: task(self.plan) == Some(Task::Binary) }
+    }
+
+    /// A score or class that is mapped on its own is not overwritten.
+    fn class_scores(&mut self) {
+        let mapping = &self.source.mapping;
+        let score = self.plan.columns.index_of(Role::Score).filter(|&i| mapping.numeric.get(i) == Some(&None));
+        if let Some(i) = score {
+            self.add(mapping.class_scores.as_ref(), Slot::BestScore(NUMERIC + i), "class_scores");
+        }
+        if mapping.predicted.is_none() {
+            self.add(mapping.class_scores.as_ref(), Slot::BestClass(PREDICTED), "class_scores");
+        }
+    }
+
+    fn add(&mut self, path: Option<&Path>, slot: Slot, canonical: &str) {
+        if let Some(path) = path {
+            let required = is_required(self.source.kind, slot);
+            self.bindings.push(Binding { path: path.clone(), slot, canonical: canonical.to_owned(), required });
+        }
+    }
+}
+
+fn number(column: usize) -> Slot {
+    Slot::Number { column, factor: 1.0 }
+}
+
+/// What the plan's model predicts, where the plan has labels.
+pub(super) fn task(plan: &Plan) -> Option<Task> {
+    plan.quality.as_ref().map(|quality| quality.task)
+}
+
+/// Whether an empty text is no value: a model, a version or a true class cannot be nameless, a category can.
+pub(super) fn blank_is_missing(column: usize) -> bool {
+    matches!(column, MODEL | VERSION | PREDICTED | LABEL_CLASS)
+}
+
+/// Whether a record of this kind is refused when this mapped field is absent, null or empty.
+fn is_required(kind: EventKind, slot: Slot) -> bool {
+    match slot {
+        Slot::Time(_) => true,
+        Slot::Id => kind != EventKind::Exposure,
+        Slot::Text(MODEL | VERSION) => kind != EventKind::Outcome,
+        Slot::Truth | Slot::Class { column: LABEL_CLASS, .. } => kind == EventKind::Outcome,
+        Slot::Number { column: EXPOSURE, .. } => kind == EventKind::Exposure,
+        _ => false,
+    }
+}

@@ -1,0 +1,196 @@
+//! Rows under construction: one growing column per field, taken back when their record is refused.
+
+use arrow_array::types::{Float64Type, Int16Type, Int32Type, Int64Type, UInt64Type};
+use arrow_array::{BooleanArray, DictionaryArray, Float64Array, Int16Array, Int32Array, Int64Array, UInt64Array};
+
+use crate::batch::{EventBatch, TextArray};
+use crate::event::Micros;
+
+use super::binding::{EXPOSURE, LABEL, LABEL_CLASS, Layout, MODEL, NUMERIC, PREDICTED, SEGMENTS, VERSION};
+use super::column::Column;
+use super::dictionary::Dictionary;
+
+/// A text column under construction.
+#[derive(Debug, Default)]
+pub(super) struct TextColumn {
+    codes: Column<i32>,
+    texts: Dictionary,
+}
+
+impl TextColumn {
+    /// Puts a text at a row that has none yet. The bytes must be UTF-8.
+    #[inline]
+    pub(super) fn put(&mut self, row: usize, text: &[u8]) {
+        self.codes.put(row, self.texts.intern(text));
+    }
+
+    /// The column as an Arrow array of `n` rows. Texts of rows that were taken back may stay in the dictionary.
+    pub(super) fn finish(&mut self, n: usize) -> TextArray {
+        let codes: Int32Array = self.codes.finish_array::<Int32Type>(n);
+        DictionaryArray::new(codes, self.texts.finish())
+    }
+}
+
+/// Rows under construction.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    offset: Vec<i64>,
+    broker_time: Vec<Micros>,
+    pub(super) event_time: Column<Micros>,
+    pub(super) id: Column<u64>,
+    pub(super) entity: Column<u64>,
+    /// See [`Layout::n_texts`].
+    texts: Vec<TextColumn>,
+    /// See [`Layout::n_numbers`].
+    pub(super) numbers: Vec<Column<f64>>,
+    pub(super) status: Column<i16>,
+    pub(super) failed: Column<bool>,
+}
+
+impl Rows {
+    /// No rows.
+    pub(super) fn new(layout: &Layout) -> Self {
+        Self {
+            texts: (0..layout.n_texts()).map(|_| TextColumn::default()).collect(),
+            numbers: (0..layout.n_numbers()).map(|_| Column::default()).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Number of whole rows; the row that values are put at.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.offset.len()
+    }
+
+    /// Puts a number into the open row.
+    #[inline]
+    pub(super) fn put_number(&mut self, column: usize, value: f64) {
+        let row = self.len();
+        self.numbers[column].put(row, value);
+    }
+
+    /// Puts a text into the open row. The bytes must be UTF-8.
+    #[inline]
+    pub(super) fn put_text(&mut self, column: usize, text: &[u8]) {
+        let row = self.len();
+        self.texts[column].put(row, text);
+    }
+
+    /// Makes what was put since the last row a row.
+    pub(super) fn commit(&mut self, offset: i64, broker_time: Micros) {
+        self.offset.push(offset);
+        self.broker_time.push(broker_time);
+    }
+
+    /// Takes back what was put since the last row.
+    #[cold]
+    pub(super) fn roll_back(&mut self) {
+        let n = self.len();
+        self.event_time.truncate(n);
+        self.id.truncate(n);
+        self.entity.truncate(n);
+        self.texts.iter_mut().for_each(|column| column.codes.truncate(n));
+        self.numbers.iter_mut().for_each(|column| column.truncate(n));
+        self.status.truncate(n);
+        self.failed.truncate(n);
+    }
+
+    /// Hands over the rows as columns; nothing is left but room.
+    pub(super) fn finish(&mut self) -> Columns {
+        let n = self.len();
+        Columns {
+            offset: take(&mut self.offset, n).into(),
+            broker_time: take(&mut self.broker_time, n).into(),
+            event_time: self.event_time.finish_array::<Int64Type>(n),
+            id: self.id.finish_array::<UInt64Type>(n),
+            entity: self.entity.finish_array::<UInt64Type>(n),
+            texts: self.texts.iter_mut().map(|column| column.finish(n)).collect(),
+            numbers: self.numbers.iter_mut().map(|column| column.finish_array::<Float64Type>(n)).collect(),
+            status: self.status.finish_array::<Int16Type>(n),
+            failed: self.failed.finish_booleans(n),
+        }
+    }
+}
+
+fn take(values: &mut Vec<i64>, n: usize) -> Vec<i64> {
+    std::mem::replace(values, Vec::with_capacity(n))
+}
+
+/// Whole columns by position, before they take their places in an [`EventBatch`].
+#[derive(Debug)]
+pub(super) struct Columns {
+    pub(super) offset: Int64Array,
+    pub(super) broker_time: Int64Array,
+    pub(super) event_time: Int64Array,
+    pub(super) id: UInt64Array,
+    pub(super) entity: UInt64Array,
+    /// See [`Layout::n_texts`].
+    pub(super) texts: Vec<TextArray>,
+    /// See [`Layout::n_numbers`].
+    pub(super) numbers: Vec<Float64Array>,
+    pub(super) status: Int16Array,
+    pub(super) failed: BooleanArray,
+}
+
+impl Columns {
+    /// Columns of nulls beside these offsets and times.
+    pub(super) fn nulls(layout: &Layout, offset: Int64Array, broker_time: Int64Array) -> Self {
+        let n = offset.values().len();
+        let number = Float64Array::new_null(n);
+        let text = TextColumn::default().finish(n);
+        Self {
+            offset,
+            broker_time,
+            event_time: Int64Array::new_null(n),
+            id: UInt64Array::new_null(n),
+            entity: UInt64Array::new_null(n),
+            texts: vec![text; layout.n_texts()],
+            numbers: vec![number; layout.n_numbers()],
+            status: Int16Array::new_null(n),
+            failed: BooleanArray::new_null(n),
+        }
+    }
+
+    /// The columns as a batch, with the constants filled in. Required fields may still be null: see `validate`.
+    pub(super) fn into_batch(mut self, layout: &Layout) -> EventBatch {
+        let n = self.offset.values().len();
+        for (column, name) in [MODEL, VERSION].into_iter().zip(&layout.constants) {
+            if let Some(name) = name {
+                self.texts[column] = constant(name, n);
+            }
+        }
+        let event_time = if layout.reads_event_time() { self.event_time } else { self.broker_time.clone() };
+        let mut rest = self.texts.split_off(SEGMENTS);
+        let categorical = rest.split_off(layout.n_segments);
+        let numeric = self.numbers.split_off(NUMERIC);
+        EventBatch {
+            kind: layout.kind,
+            source: layout.source,
+            lane: layout.lane,
+            offset: self.offset,
+            broker_time: self.broker_time,
+            event_time,
+            id: self.id,
+            entity: self.entity,
+            model: self.texts[MODEL].clone(),
+            version: self.texts[VERSION].clone(),
+            segments: rest,
+            numeric,
+            categorical,
+            predicted: self.texts[PREDICTED].clone(),
+            status: self.status,
+            failed: self.failed,
+            label: self.numbers[LABEL].clone(),
+            label_class: self.texts[LABEL_CLASS].clone(),
+            exposure: self.numbers[EXPOSURE].clone(),
+        }
+    }
+}
+
+/// The same text `n` times.
+fn constant(text: &str, n: usize) -> TextArray {
+    let mut texts = Dictionary::default();
+    texts.intern(text.as_bytes());
+    DictionaryArray::new(Int32Array::from(vec![0; n]), texts.finish())
+}

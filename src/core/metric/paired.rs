@@ -1,0 +1,186 @@
+//! Two rows of counts over the same cells: what every share-based comparison reads.
+//!
+//! Numeric columns give the bins of a recut of the fine histogram; categorical columns give the union of the categories
+//! that either side saw.
+
+use std::collections::BTreeMap;
+
+use crate::metric::line::Line;
+use crate::metric::{Context, Side};
+use crate::summary::histogram::Cut;
+use crate::summary::{Category, Histogram};
+
+/// Which cells a numeric column is counted in. Categorical columns always give their categories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cells {
+    /// Quantiles of the reference, as many as the plan says.
+    Quantiles,
+    /// `NannyML`'s bins.
+    Doane,
+    /// Evidently's bins: Sturges' rule on both sides together, or one per value for at most 20 values.
+    Sturges,
+    /// Categories only: the tool's numeric bins cannot be had from ours.
+    Categories,
+}
+
+/// The two rows of counts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Paired {
+    /// What the cells are, as it stands in a convention.
+    pub(crate) label: &'static str,
+    /// Counts of the baseline.
+    pub baseline: Vec<f64>,
+    /// Counts of the judged side, of the same length.
+    pub current: Vec<f64>,
+}
+
+/// At most so many distinct values count as categories for Evidently.
+const DISTINCT_MAX: usize = 20;
+
+impl Paired {
+    /// The counts of two sides of one column, where both are of one kind and the profile holds such cells.
+    pub fn new(cells: Cells, current: Side<'_>, baseline: Side<'_>, context: &Context<'_>) -> Option<Self> {
+        match (current, baseline) {
+            (Side::Categorical(current), Side::Categorical(baseline)) => Some(categories(current, baseline)),
+            (Side::Numeric(current), Side::Numeric(baseline)) => {
+                let cut = context.cut?;
+                match cells {
+                    Cells::Quantiles if context.bins == 20 => {
+                        Some(recut("20_quantiles", &cut.recuts.bins20, current, baseline))
+                    }
+                    Cells::Quantiles => Some(recut("deciles", &cut.recuts.bins10, current, baseline)),
+                    Cells::Doane => {
+                        let kept = &cut.recuts.doane;
+                        (!kept.is_empty()).then(|| recut("doane", kept, current, baseline))
+                    }
+                    Cells::Sturges => sturges(cut, current, baseline),
+                    Cells::Categories => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// Number of cells.
+    pub(super) fn len(&self) -> usize {
+        self.baseline.len()
+    }
+
+    /// Degrees of freedom: one less than the cells that hold something.
+    pub(super) fn dof(&self) -> u32 {
+        let filled = self.pairs().filter(|(b, c)| b + c > 0.0).count();
+        u32::try_from(filled.saturating_sub(1)).unwrap_or(u32::MAX)
+    }
+
+    /// Rows of baseline and judged side.
+    pub(super) fn totals(&self) -> (f64, f64) {
+        (self.baseline.iter().sum(), self.current.iter().sum())
+    }
+
+    /// Shares `(p, q)` of baseline and judged side per cell.
+    pub(super) fn shares(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.shares_with(0.0)
+    }
+
+    /// Shares with `added` rows in every cell.
+    #[expect(clippy::cast_precision_loss, reason = "thousands of cells")]
+    pub(super) fn shares_with(&self, added: f64) -> impl Iterator<Item = (f64, f64)> {
+        let (m, n) = self.totals();
+        let more = added * self.len() as f64;
+        self.pairs().map(move |(b, c)| ((b + added) / (m + more), (c + added) / (n + more)))
+    }
+
+    /// Counts of baseline and judged side per cell.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.baseline.iter().copied().zip(self.current.iter().copied())
+    }
+
+    /// Without the cells that both sides left empty.
+    fn seen(self) -> Self {
+        let (baseline, current) = self.pairs().filter(|(b, c)| b + c > 0.0).unzip();
+        Self { baseline, current, ..self }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+fn floats(counts: &[u64]) -> Vec<f64> {
+    counts.iter().map(|&count| count as f64).collect()
+}
+
+fn recut(label: &'static str, kept: &[u16], current: &Histogram, baseline: &Histogram) -> Paired {
+    Paired { label, baseline: floats(&baseline.recut(kept)), current: floats(&current.recut(kept)) }
+}
+
+/// Known categories in the reference's order, then others by name, then those that lost their name.
+fn categories(current: &Category, baseline: &Category) -> Paired {
+    let horizon = horizon(current).min(horizon(baseline));
+    let mut named: BTreeMap<&str, [u64; 2]> = BTreeMap::new();
+    let mut nameless = [baseline.other, current.other];
+    for (side, category) in [baseline, current].into_iter().enumerate() {
+        for (&hash, (name, count)) in &category.unseen {
+            let cell = if hash <= horizon { named.entry(name).or_default() } else { &mut nameless };
+            cell[side] += count;
+        }
+    }
+    let known = baseline.known.iter().zip(&current.known).map(|(&b, &c)| [b, c]);
+    let cells: Vec<[u64; 2]> = known.chain(named.into_values()).chain([nameless]).collect();
+    let row = |side: usize| floats(&cells.iter().map(|cell| cell[side]).collect::<Vec<_>>());
+    Paired { label: "categories", baseline: row(0), current: row(1) }.seen()
+}
+
+/// Up to which hash a side still knows every name: a name beyond it may have been pushed out there, so that it cannot
+/// be told apart on the other side either.
+fn horizon(category: &Category) -> u64 {
+    let full = category.unseen.keys().next_back().filter(|_| category.other > 0);
+    full.copied().unwrap_or(u64::MAX)
+}
+
+/// Evidently's cells as far as fine bins can tell. Up to 20 filled bins on the baseline stand for 20 distinct values.
+fn sturges(cut: &Cut, current: &Histogram, baseline: &Histogram) -> Option<Paired> {
+    if baseline.counts.iter().filter(|&&count| count > 0).count() <= DISTINCT_MAX {
+        let (baseline, current) = (floats(&baseline.counts), floats(&current.counts));
+        return Some(Paired { label: "distinct_values", baseline, current }.seen());
+    }
+    let sides = [Line::new(cut, baseline)?, Line::new(cut, current)?];
+    let edges =
+        equal_edges(sides[0].min().min(sides[1].min()), sides[0].max().max(sides[1].max()), sturges_bins(&sides));
+    let [baseline, current] = sides.map(|line| line.counts(&edges));
+    Some(Paired { label: "sturges_approximated", baseline, current })
+}
+
+/// Sturges' rule on the pooled rows.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a logarithm of a count")]
+fn sturges_bins(sides: &[Line<'_>; 2]) -> u32 {
+    libm::ceil(libm::log2(sides[0].n() + sides[1].n()) + 1.0) as u32
+}
+
+/// `n_bins + 1` evenly spaced edges.
+fn equal_edges(low: f64, high: f64, n_bins: u32) -> Vec<f64> {
+    let edge = |i: u32| if i == n_bins { high } else { low + (high - low) * f64::from(i) / f64::from(n_bins) };
+    (0..=n_bins).map(edge).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::summary::category::UNSEEN_MAX;
+
+    #[test]
+    fn names_that_one_side_pushed_out_are_told_apart_on_neither() {
+        let (mut many, mut few) = (Category::new(1), Category::new(1));
+        (0..3 * UNSEEN_MAX).for_each(|name| many.add_unseen(&format!("c{name}"), 2));
+        (0..UNSEEN_MAX).for_each(|name| few.add_unseen(&format!("c{name}"), 2));
+        let kept = few.unseen.keys().filter(|hash| many.unseen.contains_key(hash)).count();
+        let paired = categories(&many, &few);
+        assert_eq!(paired.len(), UNSEEN_MAX + 1, "the empty known category is dropped, the nameless share a cell");
+        assert_eq!(paired.baseline.iter().filter(|count| **count > 0.0).count(), kept + 1, "names that both know");
+        assert_eq!(paired.totals(), (2.0 * floats(&[UNSEEN_MAX as u64])[0], 6.0 * floats(&[UNSEEN_MAX as u64])[0]));
+        let nameless = floats(&[2 * (UNSEEN_MAX - kept) as u64])[0];
+        assert_eq!(paired.baseline.last(), Some(&nameless), "names that may have been pushed out on the other side");
+    }
+
+    #[test]
+    fn evenly_spaced_edges_end_where_they_should() {
+        assert_eq!(equal_edges(-1.0, 2.0, 3), [-1.0, 0.0, 1.0, 2.0]);
+    }
+}

@@ -1,0 +1,466 @@
+//! The validated plan: what a pipeline file means once every default is filled in and every name is resolved.
+//!
+//! The core takes nothing but a plan and events. A plan is made by `config` from a pipeline file (shells) or by hand
+//! (tests); whoever makes it answers for its invariants.
+
+mod guard;
+mod rollout;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{EventKind, Micros};
+use crate::kernel::bin::Edges;
+use crate::summary::Profile;
+use crate::summary::histogram::Cut;
+
+pub use self::guard::{Achievement, GuardPlan, SloPlan, Success};
+pub use self::rollout::{ApprovalPlan, Authority, RolloutPlan, Signal};
+
+/// The most panes one window may be made of.
+pub const PANES_PER_WINDOW_MAX: i64 = 1440;
+
+/// Everything the engine needs to know about one pipeline.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Name of the pipeline.
+    pub name: String,
+    /// Digest of everything that decides what is computed; named in every decision and checkpoint.
+    pub digest: String,
+    /// Input streams.
+    pub sources: Vec<SourcePlan>,
+    /// Names of the segment fields, in order; empty when the pipeline has none.
+    pub segments: Vec<String>,
+    /// The columns that some metric reads.
+    pub columns: Columns,
+    /// Event time, panes and windows.
+    pub time: TimePlan,
+    /// How predictions meet their truth; `None` when there are no labels.
+    pub quality: Option<QualityPlan>,
+    /// What each version is compared with.
+    pub baselines: Vec<Baseline>,
+    /// The reference profile that `Baseline::Reference` means.
+    pub reference: Option<Arc<Reference>>,
+    /// Which metrics are computed, and in which conventions.
+    pub metrics: MetricsPlan,
+    /// When to act.
+    pub policy: PolicyPlan,
+    /// Bounds on state.
+    pub bounds: Bounds,
+}
+
+/// A loaded reference profile with its content address.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reference {
+    /// Content address, `b3:` and 64 hex digits.
+    pub id: String,
+    /// The profile.
+    pub profile: Profile,
+}
+
+/// One input stream.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SourcePlan {
+    /// What its records tell.
+    pub kind: EventKind,
+    /// Kafka topic; for files the canonical name of the stream. It decides no result, so it is not in the plan's digest.
+    #[serde(skip)]
+    pub topic: String,
+    /// How records are encoded.
+    pub format: Format,
+    /// Where each field is found.
+    pub mapping: Mapping,
+}
+
+/// How records are encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// One JSON object per record; a `CloudEvents` envelope (binary or structured mode) is recognised and taken off.
+    Json,
+    /// One Arrow IPC stream per record, many events in it.
+    ArrowIpc,
+}
+
+/// A place in a record: object keys from the outside in, or one column name.
+pub type Path = Vec<String>;
+
+/// Unit of a numeric event time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeFormat {
+    /// Epoch seconds, with or without a fraction.
+    Seconds,
+    /// Epoch milliseconds.
+    Millis,
+    /// Epoch microseconds.
+    Micros,
+    /// Epoch nanoseconds.
+    Nanos,
+    /// RFC 3339 text.
+    Rfc3339,
+}
+
+/// Where the fields of one source are found. A field that is `None` is not read.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Mapping {
+    /// Id of the prediction (or of the one an outcome belongs to).
+    pub id: Option<Path>,
+    /// Event time; `None` = the record's broker time.
+    pub event_time: Option<(Path, TimeFormat)>,
+    /// Whoever asked: a user, a card, a device.
+    pub entity: Option<Path>,
+    /// Model name.
+    pub model: Field,
+    /// Version name.
+    pub version: Field,
+    /// One per segment field of the plan.
+    pub segments: Vec<Path>,
+    /// One per numeric column of the plan; `None` when this source does not carry it.
+    pub numeric: Vec<Option<NumericField>>,
+    /// One per categorical column of the plan.
+    pub categorical: Vec<Option<Path>>,
+    /// Predicted class.
+    pub predicted: Option<Path>,
+    /// Object of class name to score, for multiclass tasks: the largest is the score, its key the predicted class.
+    pub class_scores: Option<Path>,
+    /// Status code.
+    pub status: Option<Path>,
+    /// Error marker: `true`, or any non-empty text.
+    pub failed: Option<Path>,
+    /// The truth.
+    pub label: Option<Path>,
+    /// Declared share of traffic, 0 to 1.
+    pub exposure: Option<Path>,
+}
+
+/// A numeric field and the factor that brings it to the plan's unit (latency: milliseconds).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NumericField {
+    /// Where it is.
+    pub path: Path,
+    /// What it is multiplied by; 1 leaves the value untouched.
+    pub factor: f64,
+}
+
+/// A text field that is read from the record or the same for all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub enum Field {
+    /// Not carried by this source.
+    #[default]
+    Absent,
+    /// Found in each record.
+    Path(Path),
+    /// The same for all.
+    Constant(String),
+}
+
+/// The columns that some metric reads.
+#[derive(Debug, Clone, Default)]
+pub struct Columns {
+    /// Numeric columns: features, then the score, then the latency.
+    pub numeric: Vec<NumericColumn>,
+    /// Categorical and boolean columns.
+    pub categorical: Vec<CategoricalColumn>,
+}
+
+/// What a numeric column is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Role {
+    /// A model input.
+    Feature,
+    /// The model's answer: a probability, or a quantity for regression.
+    Score,
+    /// Time to answer in milliseconds.
+    Latency,
+}
+
+/// One numeric column.
+#[derive(Debug, Clone)]
+pub struct NumericColumn {
+    /// Name in the pipeline.
+    pub name: String,
+    /// What it is.
+    pub role: Role,
+    /// How it is cut and added up.
+    pub cut: Arc<Cut>,
+}
+
+/// One categorical column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CategoricalColumn {
+    /// Name in the pipeline.
+    pub name: String,
+    /// Categories of the reference, sorted; empty without a reference.
+    pub known: Vec<String>,
+}
+
+impl Columns {
+    /// Index of the numeric column with this role, if any (the first, for features).
+    #[must_use]
+    pub fn index_of(&self, role: Role) -> Option<usize> {
+        self.numeric.iter().position(|column| column.role == role)
+    }
+}
+
+/// How windows are cut from panes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum WindowKind {
+    /// `[k * slide, k * slide + size)`; tumbling when `slide == size`. Multiples of the pane.
+    Sliding {
+        /// Length.
+        size: Micros,
+        /// Distance between starts.
+        slide: Micros,
+    },
+    /// The shortest run of whole panes in which every version seen has `n_min` predictions, at most `size_max` long.
+    AtLeast {
+        /// Predictions per version.
+        n_min: u64,
+        /// Longest run.
+        size_max: Micros,
+    },
+}
+
+/// Event time, panes and windows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TimePlan {
+    /// Length of a pane; windows are whole panes.
+    pub pane: Micros,
+    /// Windows.
+    pub window: WindowKind,
+    /// How far the watermark stays behind the latest event time of a stream.
+    pub lateness: Micros,
+    /// How far an event time may be ahead of its broker time before it is absurd.
+    pub skew_max: Micros,
+    /// An event time this far ahead of the watermark moves it only when [`TimePlan::jump_confirmations`] records agree.
+    pub jump_max: Micros,
+    /// How many distinct records confirm a jump.
+    pub jump_confirmations: u32,
+    /// A stream at the end of its log whose last record is this much older (broker time) than the newest of all streams
+    /// is idle, and no window waits for it.
+    pub idle_after: Micros,
+    /// How often open panes are shown before they are sealed (wall clock of the shell).
+    pub early_every: Micros,
+    /// For how long after its end a judged window is kept, so that late data can revise it.
+    pub revise_for: Micros,
+}
+
+/// What the model predicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Two classes; the score is the probability of the positive one.
+    Binary,
+    /// Several classes; the score is the confidence in the predicted one.
+    Multiclass,
+    /// A quantity.
+    Regression,
+}
+
+/// How predictions meet their truth.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QualityPlan {
+    /// What the model predicts.
+    pub task: Task,
+    /// Bin counts of the equal-width reliability tables.
+    pub width_bins: Vec<u16>,
+    /// Edges of the fine reliability table: the score column's.
+    pub score_edges: Edges,
+    /// Binary: where the answer turns positive, for predictions that carry no predicted class.
+    pub threshold: f64,
+    /// Labels that arrive (broker time) up to this long after the end of their prediction's pane are in the first result
+    /// of its window; the window's quality is judged then.
+    pub wait: Micros,
+    /// Labels that arrive later, up to this long after, are in its last revision; still later ones are counted and dropped.
+    pub horizon: Micros,
+    /// The most predictions that wait for their label, per source partition.
+    pub pending_max: usize,
+    /// Share of predictions that are followed up (by hash of the id), 0 < p <= 1.
+    pub sample: f64,
+}
+
+/// What a version is compared with.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum Baseline {
+    /// The rollout's baseline version in the same panes.
+    Concurrent,
+    /// The fixed reference profile.
+    Reference,
+    /// The same version in the window before.
+    Previous,
+    /// The same version (else the rollout's baseline version) this many days earlier.
+    DaysAgo(u16),
+}
+
+impl Baseline {
+    /// The name used in pipelines and results.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Concurrent => "concurrent".to_owned(),
+            Self::Reference => "reference".to_owned(),
+            Self::Previous => "previous".to_owned(),
+            Self::DaysAgo(days) => format!("{days}d_ago"),
+        }
+    }
+}
+
+/// How numbers of other tools are reproduced beside our own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Compat {
+    /// Evidently 0.7: PSI and JS.
+    Evidently,
+    /// `NannyML` 0.13: JS, Hellinger, L-infinity.
+    Nannyml,
+    /// scouter 0.25: PSI.
+    Scouter,
+    /// Fiddler: PSI with one added count per bin.
+    Fiddler,
+    /// `TensorFlow` Data Validation: JS divergence, L-infinity.
+    Tfdv,
+    /// Shares raised to at least 1e-4.
+    Eps1e4,
+    /// Shares raised to at least 1e-6.
+    Eps1e6,
+}
+
+/// Which metrics are computed, and in which conventions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MetricsPlan {
+    /// Names from `metric::METRICS`, in that order.
+    pub names: Vec<&'static str>,
+    /// Extra conventions beside our own.
+    pub compat: Vec<Compat>,
+    /// 10 or 20: bins of PSI, JS, Hellinger, total variation, L-infinity and chi-square on numeric columns.
+    pub bins: u16,
+}
+
+/// What is watched and when to act.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct PolicyPlan {
+    /// Rollout name.
+    pub rollout: String,
+    /// The version that candidates are compared with.
+    pub baseline_version: String,
+    /// Who may act on decisions: `ADVISORY`, `APPROVAL` or `AUTO`.
+    pub authority: String,
+    /// Rules in the order of the file.
+    pub rules: Vec<Rule>,
+    /// Evidence with a guarantee; `None` when it was switched off.
+    pub guards: Option<GuardPlan>,
+    /// Steps, waiting times and who may act.
+    pub stages: RolloutPlan,
+}
+
+impl PolicyPlan {
+    /// Who may act on decisions, unless it is said otherwise for a kind of them.
+    #[must_use]
+    pub fn authority(&self) -> Authority {
+        Authority::of(&self.authority)
+    }
+}
+
+/// What to do, from mild to severe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Nothing is wrong.
+    Observe,
+    /// Tell people.
+    Warn,
+    /// Do not raise exposure.
+    Hold,
+    /// Lower exposure to a cap.
+    Contain,
+    /// Send all traffic back to the baseline version.
+    Rollback,
+}
+
+impl Action {
+    /// The name used in pipelines and events.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Warn => "warn",
+            Self::Hold => "hold",
+            Self::Contain => "contain",
+            Self::Rollback => "rollback",
+        }
+    }
+}
+
+/// One rule: a metric beyond a bound in `breaches` of the last `windows` windows calls for an action.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Rule {
+    /// Name, for evidence and people.
+    pub name: String,
+    /// Metric name from `metric::METRICS`.
+    pub metric: &'static str,
+    /// Columns it looks at; empty = every column the metric can read.
+    pub columns: Vec<String>,
+    /// What it is compared with; `None` for metrics that need no baseline (the value itself is judged).
+    pub baseline: Option<Baseline>,
+    /// For metrics without a baseline of their own: judge the difference or the ratio to the concurrent baseline.
+    pub against: Against,
+    /// Whether every segment is watched too, or only all traffic together.
+    pub segments: bool,
+    /// The bound.
+    pub bound: Bound,
+    /// Fewer events than this on either side: the window says nothing.
+    pub n_min: u64,
+    /// How many windows must breach …
+    pub breaches: u32,
+    /// … of the last so many that said something.
+    pub windows: u32,
+    /// What to do.
+    pub action: Action,
+    /// `Contain`: the cap in percent.
+    pub cap_pct: Option<f64>,
+}
+
+/// How a metric's value is turned into what the bound is held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Against {
+    /// The value itself.
+    Value,
+    /// Value minus the baseline version's value in the same window.
+    Difference,
+    /// Value divided by the baseline version's value in the same window.
+    Ratio,
+}
+
+/// A bound that is breached from above or below.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub enum Bound {
+    /// Breached when greater.
+    Above(f64),
+    /// Breached when smaller.
+    Below(f64),
+}
+
+/// Bounds on state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Bounds {
+    /// Groups (model, version, segment) per pane; more are folded into segment `__other__` of their version.
+    pub groups_max: usize,
+    /// Versions per model and pane; more are folded into version `__other__`.
+    pub versions_max: usize,
+    /// Event ids remembered exactly per pane for de-duplication; beyond, a Bloom filter.
+    pub ids_max: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { groups_max: 1024, versions_max: 32, ids_max: 4_000_000 }
+    }
+}

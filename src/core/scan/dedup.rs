@@ -1,0 +1,133 @@
+//! Which ids a pane has seen: exactly up to a bound, by a Bloom filter beyond it.
+//!
+//! Re-deliveries carry the event time of the original, so an id is only looked for in its own pane, and the set goes when the
+//! pane is sealed. Ids arrive hashed; the table needs no hash of its own and is never iterated.
+
+/// Bits per expected id of the filter; with [`PROBES`] probes about 1 % of new ids are mistaken once it is full.
+const BLOOM_BITS_PER_ID: usize = 10;
+/// Probes of the filter.
+const PROBES: u64 = 7;
+
+/// A bounded set of 64-bit ids.
+#[derive(Debug, Clone)]
+pub struct IdSet {
+    /// Open addressing, a power of two long, at most half full; 0 marks a free place.
+    table: Vec<u64>,
+    n: usize,
+    has_zero: bool,
+    exact_max: usize,
+    bloom: Vec<u64>,
+}
+
+impl IdSet {
+    /// Nothing seen yet; so many ids are remembered exactly.
+    pub fn new(exact_max: usize) -> Self {
+        Self { table: vec![0; 16], n: 0, has_zero: false, exact_max, bloom: Vec::new() }
+    }
+
+    /// Forgets every id and keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.table.fill(0);
+        self.n = 0;
+        self.has_zero = false;
+        self.bloom.clear();
+    }
+
+    /// Adds an id; `true` when it was not there. Beyond the bound a new id may rarely be taken for a known one.
+    pub fn insert(&mut self, id: u64) -> bool {
+        if id == 0 {
+            return !std::mem::replace(&mut self.has_zero, true);
+        }
+        let place = self.place_of(id);
+        if self.table[place] == id {
+            return false;
+        }
+        if self.n >= self.exact_max {
+            return self.insert_bloom(id);
+        }
+        self.table[place] = id;
+        self.n += 1;
+        if self.n * 2 > self.table.len() {
+            self.grow();
+        }
+        true
+    }
+
+    /// Looks where ids would go, all at once: the places are then at hand when the ids are put there one after another.
+    #[expect(clippy::cast_possible_truncation, reason = "only the low bits are kept")]
+    pub(crate) fn fetch(&self, ids: &[u64]) {
+        let mask = self.table.len() - 1;
+        std::hint::black_box(ids.iter().fold(0, |seen, &id| seen ^ self.table[id as usize & mask]));
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "only the low bits are kept")]
+    fn place_of(&self, id: u64) -> usize {
+        let mask = self.table.len() - 1;
+        let mut place = id as usize & mask;
+        while self.table[place] != 0 && self.table[place] != id {
+            place = (place + 1) & mask;
+        }
+        place
+    }
+
+    fn grow(&mut self) {
+        let doubled = vec![0; self.table.len() * 2];
+        let old = std::mem::replace(&mut self.table, doubled);
+        for id in old.into_iter().filter(|&id| id != 0) {
+            let place = self.place_of(id);
+            self.table[place] = id;
+        }
+    }
+
+    fn insert_bloom(&mut self, id: u64) -> bool {
+        if self.bloom.is_empty() {
+            self.bloom = vec![0; (self.exact_max * BLOOM_BITS_PER_ID).div_ceil(64).max(1)];
+        }
+        let n_bits = self.bloom.len() as u64 * 64;
+        let step = id.rotate_left(32) | 1;
+        let mut added = false;
+        for probe in 0..PROBES {
+            let bit = id.wrapping_add(step.wrapping_mul(probe)) % n_bits;
+            let (word, mask) = ((bit / 64) as usize, 1 << (bit % 64));
+            added |= self.bloom[word] & mask == 0;
+            self.bloom[word] |= mask;
+        }
+        added
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::event::stable_hash;
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_set(ids in prop::collection::vec(0_u64..50, 0..200)) {
+            let mut model = std::collections::BTreeSet::new();
+            let mut set = IdSet::new(1000);
+            for &id in &ids {
+                prop_assert_eq!(set.insert(id), model.insert(id));
+            }
+            set.clear();
+            model.clear();
+            for id in ids {
+                prop_assert_eq!(set.insert(id), model.insert(id), "a cleared set is a new one");
+            }
+        }
+    }
+
+    #[test]
+    fn beyond_the_bound_no_repeat_is_missed_and_few_new_ids_are_lost() {
+        let ids: Vec<u64> = (0..2_000_u64).map(|i| stable_hash(&i.to_le_bytes())).collect();
+        let mut set = IdSet::new(1_000);
+        let fresh = ids.iter().filter(|&&id| set.insert(id)).count();
+        assert!(fresh >= 1_970, "{fresh} of 2000 new ids were recognised as new");
+        assert!(ids.iter().all(|&id| !set.insert(id)), "every repeat is recognised");
+        set.clear();
+        let fresh = ids.iter().filter(|&&id| set.insert(id)).count();
+        assert!(fresh >= 1_970, "{fresh} of 2000 ids are new to a cleared set");
+    }
+}

@@ -1,0 +1,18 @@
+//! Stage 1: one pure state machine per source partition, from event batches to partials.
+
+mod assign;
+pub mod dedup;
+mod fold;
+pub mod frame;
+pub(crate) mod groups;
+mod join;
+mod labels;
+#[expect(clippy::module_inception, reason = "the state machine itself, beside its parts")]
+mod scan;
+pub mod traffic;
+
+pub use frame::{
+    Body, Checkpoint, CheckpointMeta, GroupKey, Inputs, Partial, StreamCheckpoint, StreamState, Tally, Tick,
+};
+pub use labels::LabelCounts;
+pub use scan::{Counts, Scan};

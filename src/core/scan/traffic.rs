@@ -1,0 +1,254 @@
+//! One traffic stream (predictions or feature events) of a lane: its open panes, and counting rows into them by column.
+//!
+//! Once the rows of a batch are assigned to cells, each column is counted cell by cell, so that the inner loops are kernels
+//! over slices.
+
+use std::collections::BTreeMap;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, Float64Array};
+
+use crate::batch::{EventBatch, TextArray};
+use crate::event::{EventKind, Micros};
+use crate::kernel::select::{self, Rows};
+use crate::plan::{CategoricalColumn, NumericColumn, Plan, Role};
+use crate::scan::assign::CellRows;
+use crate::scan::dedup::IdSet;
+use crate::scan::frame::{GroupKey, Inputs};
+use crate::scan::groups::{Cell, Groups};
+use crate::summary::entity;
+use crate::summary::{Category, Histogram, Latency, Traffic};
+
+impl Cell for Traffic {
+    fn new(plan: &Plan) -> Self {
+        Self::new(&plan.columns)
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.merge(other);
+    }
+}
+
+/// An open pane of one traffic stream.
+#[derive(Debug)]
+pub(crate) struct TrafficPane {
+    pub(crate) groups: Groups<Traffic>,
+    pub(crate) inputs: Inputs,
+    pub(crate) ids: IdSet,
+}
+
+/// Open panes of one traffic stream.
+#[derive(Debug, Default)]
+pub(crate) struct TrafficStream {
+    pub(crate) panes: BTreeMap<Micros, TrafficPane>,
+    /// The ids of the pane sealed last, cleared: the next one will see about as many.
+    spare: Option<IdSet>,
+}
+
+impl TrafficStream {
+    /// The pane that starts here, opened when it is new; offsets `first` to `last` fall into it.
+    pub(crate) fn open(&mut self, plan: &Plan, start: Micros, first: i64, last: i64) -> &mut TrafficPane {
+        let open = self.panes.entry(start).or_insert_with(|| TrafficPane {
+            groups: Groups::new(),
+            inputs: Inputs { first, last },
+            ids: self.spare.take().unwrap_or_else(|| IdSet::new(plan.bounds.ids_max)),
+        });
+        open.inputs.last = last;
+        open
+    }
+
+    /// Takes out the first open pane if it ended by `mark`.
+    pub(crate) fn close(&mut self, plan: &Plan, mark: Micros) -> Option<(Micros, Groups<Traffic>, Inputs)> {
+        let first = self.panes.first_entry().filter(|entry| entry.key() + plan.time.pane <= mark)?;
+        let (start, TrafficPane { groups, inputs, mut ids }) = first.remove_entry();
+        ids.clear();
+        self.spare = Some(ids);
+        Some((start, groups, inputs))
+    }
+
+    /// Notes a re-delivery to a group of a pane that is open.
+    pub(crate) fn count_duplicate(&mut self, plan: &Plan, start: Micros, key: &GroupKey) {
+        let groups = &mut self.panes.get_mut(&start).expect("opened before").groups;
+        let slot = groups.slot(key, plan);
+        groups.cell(slot).rates.duplicates += 1;
+    }
+
+    /// Counts the rows of one cell.
+    pub(crate) fn count(&mut self, plan: &Plan, batch: &EventBatch, cell: &CellRows, codes: &mut Vec<u64>) {
+        let groups = &mut self.panes.get_mut(&cell.pane).expect("assigned above").groups;
+        let slot = groups.slot(&cell.key, plan);
+        count(groups.cell(slot), plan, batch, &cell.rows, codes);
+    }
+}
+
+fn count(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u32], codes: &mut Vec<u64>) {
+    let selected = Rows::new(rows);
+    for ((histogram, column), array) in traffic.numeric.iter_mut().zip(&plan.columns.numeric).zip(&batch.numeric) {
+        let latency = (column.role == Role::Latency).then_some(&mut traffic.latency);
+        count_numeric(histogram, latency, column, array, &selected);
+    }
+    for ((category, column), array) in
+        traffic.categorical.iter_mut().zip(&plan.columns.categorical).zip(&batch.categorical)
+    {
+        count_categorical(category, column, array, rows, codes);
+    }
+    if batch.kind == EventKind::Prediction {
+        count_rates(traffic, plan, batch, rows);
+        count_entities(traffic, plan, batch, rows);
+    }
+}
+
+/// Counts the rows of a numeric column, and of the latency into its summary too.
+pub fn count_numeric(
+    histogram: &mut Histogram,
+    mut latency: Option<&mut Latency>,
+    column: &NumericColumn,
+    array: &Float64Array,
+    rows: &Rows,
+) {
+    let skipped = select::present(array.values(), array.nulls(), rows, |block| {
+        histogram.update(&column.cut, block);
+        latency.iter_mut().for_each(|latency| block.iter().for_each(|&value| latency.update(value)));
+    });
+    histogram.missing += skipped.missing;
+    histogram.nan += skipped.nan;
+}
+
+/// Counts the rows of a categorical column; `codes` is scratch.
+pub fn count_categorical(
+    category: &mut Category,
+    column: &CategoricalColumn,
+    array: &TextArray,
+    rows: &[u32],
+    codes: &mut Vec<u64>,
+) {
+    count_codes(array, rows, codes);
+    let names = array.values().as_string::<i32>();
+    for (code, &count) in codes.iter().enumerate().filter(|(_, count)| **count > 0) {
+        if code == names.len() {
+            category.missing += count;
+        } else if let Ok(known) = column.known.binary_search_by(|known| known.as_str().cmp(names.value(code))) {
+            category.known[known] += count;
+        } else {
+            category.add_unseen(names.value(code), count);
+        }
+    }
+}
+
+/// Counts dictionary codes of the rows; the count of nulls comes last.
+#[expect(clippy::cast_sign_loss, reason = "dictionary keys are not negative")]
+fn count_codes(array: &TextArray, rows: &[u32], counts: &mut Vec<u64>) {
+    let n_names = array.values().len();
+    counts.clear();
+    counts.resize(n_names + 1, 0);
+    let keys = array.keys();
+    if keys.null_count() == 0 {
+        rows.iter().for_each(|&row| counts[keys.value(row as usize) as usize] += 1);
+    } else {
+        for &row in rows {
+            let row = row as usize;
+            counts[if keys.is_valid(row) { keys.value(row) as usize } else { n_names }] += 1;
+        }
+    }
+}
+
+fn count_rates(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u32]) {
+    let score = plan.columns.index_of(Role::Score).and_then(|column| batch.numeric.get(column));
+    let positive = Codes::of(&batch.predicted, |name| name == "1");
+    let latency = plan.columns.index_of(Role::Latency).and_then(|column| batch.numeric.get(column));
+    let rates = &mut traffic.rates;
+    rates.requests += rows.len() as u64;
+    for &row in rows {
+        let row = row as usize;
+        let outcome = outcome(batch, row);
+        rates.errors += u64::from(outcome.is_failure());
+        if let Some(latency) = latency.filter(|_| outcome == Answer::TimedOut) {
+            traffic.timed_out.update(latency.is_valid(row).then(|| latency.value(row)).filter(|ms| !ms.is_nan()));
+        }
+        rates.rejected += u64::from(outcome == Answer::Rejected);
+        rates.scored += u64::from(outcome == Answer::Success && score.is_some_and(|score| score.is_valid(row)));
+        if let Some(positive) = positive.get(row) {
+            rates.predicted += 1;
+            rates.positive += u64::from(positive);
+        }
+    }
+}
+
+/// Counts by entity, where the batch names them.
+fn count_entities(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u32]) {
+    if batch.entity.null_count() == batch.len() {
+        return;
+    }
+    let latency = plan.columns.index_of(Role::Latency).and_then(|column| batch.numeric.get(column));
+    for row in rows.iter().map(|&row| row as usize).filter(|&row| batch.entity.is_valid(row)) {
+        let asked = entity::at(&mut traffic.entities, batch.entity.value(row));
+        asked.requests += 1;
+        let outcome = outcome(batch, row);
+        asked.errors += u64::from(outcome.is_failure());
+        asked.rejected += u64::from(outcome == Answer::Rejected);
+        if let Some(latency) = latency.filter(|latency| latency.is_valid(row)) {
+            let step = entity::latency_step(latency.value(row));
+            asked.timed += 1;
+            asked.steps += step;
+            asked.steps_sq += step * step;
+        }
+    }
+}
+
+/// Statuses of requests that were not answered in time: the server's (408 and 504 of RFC 9110), nginx's for a client that no longer
+/// waits, and Cloudflare's.
+const TIMEOUTS: [i16; 4] = [408, 499, 504, 524];
+
+/// How a request was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Success,
+    Rejected,
+    Failed,
+    /// Not in time; it failed, too.
+    TimedOut,
+    Other,
+}
+
+impl Answer {
+    fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::TimedOut)
+    }
+}
+
+/// How a row's request was answered: by its error marker and its status code; neither means success.
+pub(crate) fn outcome(batch: &EventBatch, row: usize) -> Answer {
+    let marked = batch.failed.is_valid(row) && batch.failed.value(row);
+    match batch.status.is_valid(row).then(|| batch.status.value(row)) {
+        Some(status) if TIMEOUTS.contains(&status) => Answer::TimedOut,
+        _ if marked => Answer::Failed,
+        None | Some(200..=299) => Answer::Success,
+        Some(500..) => Answer::Failed,
+        Some(400..500) => Answer::Rejected,
+        Some(_) => Answer::Other,
+    }
+}
+
+/// What each dictionary entry of a text column stands for, looked up once per batch instead of once per row.
+pub(crate) struct Codes<'a, T> {
+    array: &'a TextArray,
+    meaning: Vec<T>,
+}
+
+impl<'a, T: Copy> Codes<'a, T> {
+    pub(crate) fn of(array: &'a TextArray, meaning: impl Fn(&str) -> T) -> Self {
+        let names = array.values().as_string::<i32>();
+        Self { array, meaning: (0..names.len()).map(|code| meaning(names.value(code))).collect() }
+    }
+
+    #[expect(clippy::cast_sign_loss, reason = "dictionary keys are not negative")]
+    pub(crate) fn get(&self, row: usize) -> Option<T> {
+        self.array.is_valid(row).then(|| self.meaning[self.array.keys().value(row) as usize])
+    }
+}
+
+/// The text of a row, `None` when missing.
+pub(crate) fn text_at(array: &TextArray, row: usize) -> Option<&str> {
+    let names = array.downcast_dict::<arrow_array::StringArray>()?;
+    array.is_valid(row).then(|| names.values().value(array.key(row).expect("valid")))
+}

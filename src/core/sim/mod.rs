@@ -1,0 +1,14 @@
+//! Seeded worlds: made-up canary rollouts in which it is known what changed, when, and in which version.
+//!
+//! They measure how well changes are found and how often healthy versions are blamed (`benches/detection.rs`,
+//! `haldane detect`). A world is a function of its kind and its seed, the same on every machine.
+
+mod bug;
+mod kind;
+pub mod rng;
+mod world;
+
+pub use bug::Bug;
+pub use kind::{Change, Climate, Effect, KINDS, Kind, Scope, kind};
+pub use rng::Rng;
+pub use world::{Size, World};

@@ -1,0 +1,219 @@
+//! What a guard looks at: one thing that two versions should have in common, and how it is looked at.
+
+use crate::plan::{Columns, GuardPlan, Role};
+use crate::verdict::guard::change::reading::{BEYOND, OTHER_SHARE, SHIFTS, SLOTS, SLOWER, SPREADS, WORSE};
+use crate::verdict::guard::change::{labels, moved};
+use crate::verdict::guard::number::float;
+use crate::verdict::guard::rails::entities::Inflation;
+
+/// Where `Look::Moved` remembers how latency differed; the score's place is 1.
+pub(crate) const OF_LATENCY: usize = 0;
+/// Relative efficiency of the median, whose noise is known, to normal scores, which see more of it: `2 / pi`.
+const MEDIAN_EFFICIENCY: f64 = std::f64::consts::FRAC_2_PI;
+
+/// One thing that is looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Sensor {
+    /// The metric that shows people what is meant.
+    pub(crate) metric: &'static str,
+    /// Column, or empty.
+    pub(crate) column: String,
+    /// The versioned reason code of a change.
+    pub(crate) code: &'static str,
+    /// Its share of the family.
+    pub(crate) weight: f64,
+    /// Position of its first part in the pool.
+    pub(crate) first_part: usize,
+    pub(crate) look: Look,
+}
+
+/// How it is looked at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Look {
+    Failures,
+    Slower(usize),
+    Missing(Place),
+    /// Where the values of a numeric column lie; answers are held against a tolerance, since another model may answer
+    /// otherwise.
+    Location(usize, Role),
+    /// How far they spread; with the same tolerance.
+    Spread(usize, Role),
+    Categories(usize),
+    /// How location (0) or spread (1) of a numeric column differ from the baseline's, compared with how they differed
+    /// before; the last number says where that is remembered.
+    Moved(usize, usize, usize),
+    /// Mean of score minus label.
+    Residual,
+    /// Mean squared error.
+    Loss,
+}
+
+/// A column of the plan.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Place {
+    Numeric(usize),
+    Categorical(usize),
+}
+
+/// Sensors in the making: metric, column, reason code, weight within their family, and look.
+type Family = Vec<(&'static str, String, &'static str, f64, Look)>;
+
+/// The sensors for these columns. Half of the weight is for columns, half for what users feel, and of that as much for failures as for
+/// latency and for labels.
+pub(crate) fn sensors(looked_at: &Columns, has_labels: bool) -> Vec<Sensor> {
+    let failures = vec![("error_rate", String::new(), "ERROR_RATE", 1.0, Look::Failures)];
+    let (mut latency, mut labels, mut columns): (Family, Family, Family) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, column) in looked_at.numeric.iter().enumerate() {
+        match column.role {
+            Role::Latency => latency.extend(of_latency(&column.name, index)),
+            role => columns.extend(of_numbers(&column.name, index, role)),
+        }
+    }
+    for (index, column) in looked_at.categorical.iter().enumerate() {
+        let name = || column.name.clone();
+        columns.push(("total_variation", name(), "FEATURE_DRIFT", 0.75, Look::Categories(index)));
+        columns.push(("missing_rate", name(), "DATA_QUALITY", 0.25, Look::Missing(Place::Categorical(index))));
+    }
+    if has_labels {
+        labels.push(("calibration_in_the_large", String::new(), "CALIBRATION_REGRESSION", 1.0, Look::Residual));
+        labels.push(("brier", String::new(), "OUTCOME_REGRESSION", 1.0, Look::Loss));
+    }
+    let mut families = vec![failures, latency, labels];
+    families.retain(|family| !family.is_empty());
+    let of_felt = if columns.is_empty() { 1.0 } else { 0.5 } / float(families.len());
+    let mut all = Vec::new();
+    let mut first_part = 0;
+    for (family, share) in families.into_iter().map(|family| (family, of_felt)).chain([(columns, 0.5)]) {
+        let total: f64 = family.iter().map(|(.., weight, _)| weight).sum();
+        for (metric, column, code, weight, look) in family {
+            all.push(Sensor { metric, column, code, weight: weight / total * share, first_part, look });
+            first_part += look.parts();
+        }
+    }
+    all
+}
+
+fn of_latency(name: &str, index: usize) -> Family {
+    let quantiles = ["latency_p50", "latency_p90", "latency_p99"].into_iter().enumerate();
+    let slower = quantiles.map(|(q, metric)| (metric, String::new(), "LATENCY_QUANTILE", 1.0, Look::Slower(q)));
+    let moved = ["mean_shift", "std_ratio"].into_iter().enumerate();
+    let moved = moved.map(|(moment, metric)| {
+        (metric, name.to_owned(), "LATENCY_SHAPE", 0.5, Look::Moved(index, moment, OF_LATENCY))
+    });
+    slower.chain(moved).collect()
+}
+
+fn of_numbers(name: &str, index: usize, role: Role) -> Family {
+    let code = if role == Role::Score { "SCORE_DRIFT" } else { "FEATURE_DRIFT" };
+    let mut family = vec![
+        ("mean_shift", name.to_owned(), code, 0.4, Look::Location(index, role)),
+        ("std_ratio", name.to_owned(), code, 0.35, Look::Spread(index, role)),
+        ("missing_rate", name.to_owned(), "DATA_QUALITY", 0.25, Look::Missing(Place::Numeric(index))),
+    ];
+    if role == Role::Score {
+        let moved = ["mean_shift", "std_ratio"].into_iter().enumerate();
+        family.extend(
+            moved.map(|(moment, metric)| (metric, name.to_owned(), code, 0.375, Look::Moved(index, moment, 1))),
+        );
+    }
+    family
+}
+
+impl Sensor {
+    /// Share of the family of each alternative.
+    pub(crate) fn part_weight(&self) -> f64 {
+        self.weight / f64::from(u32::try_from(self.look.parts()).expect("few alternatives"))
+    }
+
+    /// Positions in the pool, each with this weight.
+    pub(crate) fn parts_with(&self, weight: f64) -> impl Iterator<Item = (usize, f64)> + Clone + use<> {
+        (self.first_part..self.first_part + self.look.parts()).map(move |part| (part, weight))
+    }
+
+    /// What is looked at, in words.
+    pub(crate) fn title(&self) -> String {
+        match self.column.as_str() {
+            "" => self.metric.to_owned(),
+            column => format!("{} of {column}", self.metric),
+        }
+    }
+}
+
+impl Look {
+    /// What deflates this look.
+    pub(crate) fn deflation(self, by: Inflation) -> f64 {
+        match self {
+            Self::Failures => by.failed,
+            Self::Slower(q) => by.slow[q],
+            Self::Moved(.., OF_LATENCY) => 1.0 + (by.slow[0] - 1.0) / MEDIAN_EFFICIENCY,
+            Self::Residual | Self::Loss => by.losses,
+            _ => by.columns,
+        }
+    }
+
+    /// The difference that is tolerated, in the unit of the look.
+    pub(crate) fn margin(self, guard: &GuardPlan) -> f64 {
+        match self {
+            Self::Slower(_) => guard.latency,
+            Self::Location(_, Role::Score) | Self::Spread(_, Role::Score) => guard.answers,
+            Self::Residual => labels::RESIDUAL_TOLERATED,
+            Self::Loss => guard.loss - 1.0,
+            _ => 0.0,
+        }
+    }
+
+    /// Number of alternatives.
+    pub(crate) fn parts(self) -> usize {
+        match self {
+            Self::Failures => WORSE.len(),
+            Self::Missing(_) => OTHER_SHARE.len(),
+            Self::Slower(q) => SLOWER[q].len(),
+            Self::Location(_, Role::Score) | Self::Spread(_, Role::Score) => 2 * BEYOND.len(),
+            Self::Location(..) => SHIFTS.len(),
+            Self::Spread(..) => SPREADS.len(),
+            Self::Categories(_) => SLOTS * OTHER_SHARE.len(),
+            Self::Moved(..) => moved::PARTS,
+            Self::Residual | Self::Loss => labels::PARTS,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::baseline::cut::equal_width;
+    use crate::plan::NumericColumn;
+
+    /// Shares of the family of failures, latency, labels and columns.
+    fn shares(roles: &[Role], has_labels: bool) -> [f64; 4] {
+        let cut = Arc::new(equal_width(0.0, 1.0, 20));
+        let column = |&role: &Role| NumericColumn { name: format!("{role:?}"), role, cut: Arc::clone(&cut) };
+        let columns = Columns { numeric: roles.iter().map(column).collect(), categorical: Vec::new() };
+        let mut shares = [0.0; 4];
+        for sensor in sensors(&columns, has_labels) {
+            let family = match sensor.code {
+                "ERROR_RATE" => 0,
+                "LATENCY_QUANTILE" | "LATENCY_SHAPE" => 1,
+                "CALIBRATION_REGRESSION" | "OUTCOME_REGRESSION" => 2,
+                _ => 3,
+            };
+            shares[family] += sensor.weight;
+        }
+        shares
+    }
+
+    #[test]
+    fn what_is_felt_shares_one_half_and_columns_the_other() {
+        for (roles, has_labels, wanted) in [
+            (&[][..], false, [1.0, 0.0, 0.0, 0.0]),
+            (&[Role::Latency], false, [0.5, 0.5, 0.0, 0.0]),
+            (&[Role::Feature], false, [0.5, 0.0, 0.0, 0.5]),
+            (&[Role::Score, Role::Latency], true, [1.0 / 6.0, 1.0 / 6.0, 1.0 / 6.0, 0.5]),
+        ] {
+            let found = shares(roles, has_labels);
+            assert!(found.iter().zip(&wanted).all(|(a, b)| (a - b).abs() < 1e-12), "{roles:?}: {found:?}");
+        }
+    }
+}

@@ -1,0 +1,413 @@
+//! Drift, watched forever: every column and score against what it used to be.
+//!
+//! A version is held against each fixed or seasonal reference of the pipeline (the reference profile; the same hour so many
+//! days ago), and against the baseline version in the same window. Each comparison is a population stability index over 20
+//! bins with a tolerance (`infer::psi_tolerance`), for scores beside a Kolmogorov-Smirnov distance with the same tolerance
+//! (`infer::ks_tolerance`), whose p-values feed a detector that errs once in `A` windows on average (`infer::shiryaev`, `A` the
+//! plan's patience). Columns share one budget by the e-d-BH rule.
+//!
+//! **Whose drift it is** is a difference in differences. The season moves both versions, and on real logs it moves more than
+//! half of all columns beyond any fixed bound, so drift from a reference alone never names a candidate:
+//! * both versions moved away from the reference: the *world*. It warns, for the version that serves the world;
+//! * the candidate moved, the baseline version did not, *and* the two differ in the same windows: the *model*, or the way to
+//!   it. It is contained. All three must hold, so this errs no more often than any one of them.
+//!
+//! With segments, `segments` watches those with the most traffic by the same tests, and has half of the budget.
+//!
+//! Missing values and NaN make a cell of their own. Nobody counts how much alike one entity's features are, so the configured
+//! design effect widens every test. **State**: three detectors per column and reference, twelve numbers each.
+//! **Cost**: one pass over the fine bins of three histograms per column and window.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::infer::ks_tolerance::KsTest;
+use crate::infer::multiplicity::e_d_bh;
+use crate::infer::normal::normal_sf;
+use crate::infer::psi_tolerance::{PsiTest, tolerance_for};
+use crate::infer::shiryaev::{Alarm, Monitor};
+use crate::metric::view::ViewKey;
+use crate::plan::{Action, Baseline, GuardPlan, Plan, Role};
+use crate::summary::Traffic;
+use crate::verdict::decision::Evidence;
+use crate::verdict::finding::Verdict;
+use crate::verdict::guard::number::{e_value, float};
+use crate::verdict::guard::scene::{Scene, reason};
+use crate::verdict::judged::Judged;
+
+const SOURCE: &str = "drift";
+const SCORE_DRIFT: &str = "SCORE_DRIFT";
+/// Evidence below this power of `A` is no longer evidence: detectors must fall that low before a restriction is lifted.
+pub(crate) const CLEAR: f64 = 0.5;
+/// Columns that are named at most.
+pub(crate) const NAMED_MAX: usize = 5;
+/// Cells of a categorical column without a reference.
+const SLOTS: u64 = 16;
+
+/// What is watched.
+#[derive(Debug, Clone)]
+pub(crate) struct Drift {
+    pub(crate) columns: Arc<[Column]>,
+    pub(crate) references: Arc<[Baseline]>,
+    pub(crate) guard: GuardPlan,
+    /// Places for segments; none without segments.
+    pub(crate) places: u32,
+}
+
+/// One column.
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    pub name: String,
+    pub(crate) code: &'static str,
+    place: Place,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    /// Index, and the fine edges that are kept.
+    Numeric(usize, Vec<u16>),
+    Categorical(usize),
+}
+
+/// What is known about one version's drift.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Drifted {
+    /// Against the baseline version, by column.
+    concurrent: Vec<Watch>,
+    /// Against each reference, by column.
+    references: Vec<Against>,
+}
+
+/// Detectors against one reference, by column.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+struct Against {
+    version: Vec<Watch>,
+    baseline: Vec<Watch>,
+}
+
+/// One detector, and what it saw last.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Watch {
+    pub(crate) monitor: Monitor,
+    pub(crate) psi: f64,
+    /// Events of the version and the reference.
+    pub(crate) n: (u64, u64),
+}
+
+/// One column of two sides in one window.
+pub(crate) struct Compared {
+    /// Of each test.
+    pub(crate) ps: Vec<f64>,
+    /// The debiased index.
+    pub(crate) psi: f64,
+    pub(crate) n: (u64, u64),
+}
+
+impl Watch {
+    pub(crate) fn log_r(&self) -> f64 {
+        self.monitor.log_r()
+    }
+}
+
+/// The versions of a window that are compared.
+#[derive(Clone, Copy)]
+pub(crate) struct Versions<'a> {
+    pub(crate) key: &'a ViewKey,
+    pub(crate) version: &'a Traffic,
+    /// The baseline version, unless it is the one that is judged.
+    pub(crate) baseline: Option<(&'a ViewKey, &'a Traffic)>,
+}
+
+impl Drift {
+    pub(crate) fn new(plan: &Plan, guard: &GuardPlan) -> Self {
+        let numeric = plan.columns.numeric.iter().enumerate().filter_map(|(index, column)| {
+            let code = match column.role {
+                Role::Feature => "FEATURE_DRIFT",
+                Role::Score => SCORE_DRIFT,
+                Role::Latency => return None,
+            };
+            Some(Column {
+                name: column.name.clone(),
+                code,
+                place: Place::Numeric(index, column.cut.recuts.bins20.clone()),
+            })
+        });
+        let categorical = plan.columns.categorical.iter().enumerate().map(|(index, column)| Column {
+            name: column.name.clone(),
+            code: "FEATURE_DRIFT",
+            place: Place::Categorical(index),
+        });
+        let days_ago = plan.baselines.iter().filter(|baseline| matches!(baseline, Baseline::DaysAgo(_))).cloned();
+        let reference = plan.reference.iter().map(|_| Baseline::Reference);
+        Self {
+            columns: numeric.chain(categorical).collect(),
+            references: reference.chain(days_ago).collect(),
+            guard: guard.clone(),
+            places: if plan.segments.is_empty() { 0 } else { guard.segments_max },
+        }
+    }
+
+    /// Takes one window.
+    pub(crate) fn update(&self, drifted: &mut Drifted, versions: Versions<'_>, judged: &Judged<'_>) {
+        drifted.references.resize_with(self.references.len(), Against::default);
+        for (against, reference) in drifted.references.iter_mut().zip(self.references.iter()) {
+            if let Some(reference) = find(reference, versions.key, judged) {
+                self.look(&mut against.version, versions.version, reference);
+            }
+            if let Some((key, traffic)) = versions.baseline
+                && let Some(reference) = find(reference, key, judged)
+            {
+                self.look(&mut against.baseline, traffic, reference);
+            }
+        }
+        if let Some((_, baseline)) = versions.baseline {
+            self.look(&mut drifted.concurrent, versions.version, baseline);
+        }
+    }
+
+    fn look(&self, watches: &mut Vec<Watch>, current: &Traffic, reference: &Traffic) {
+        watches.resize_with(self.columns.len(), Watch::default);
+        for (watch, column) in watches.iter_mut().zip(self.columns.iter()) {
+            if let Some(Compared { ps, psi, n }) = self.compare(column, current, reference) {
+                watch.monitor.update_with(&ps, self.alarm());
+                (watch.psi, watch.n) = (psi, n);
+            }
+        }
+    }
+
+    /// Compares a column; nothing where there is too little of it.
+    pub(crate) fn compare(&self, column: &Column, current: &Traffic, reference: &Traffic) -> Option<Compared> {
+        let ks = column.ks_p(current, reference, &self.guard);
+        let (cells, reference) = (column.cells(current), column.cells(reference));
+        let (n, m): (u64, u64) = (cells.iter().sum(), reference.iter().sum());
+        if n < self.guard.n_min || m < self.guard.n_min {
+            return None;
+        }
+        let k = u32::try_from(cells.len()).unwrap_or(u32::MAX);
+        let tau = tolerance_for(self.guard.drift, k, m);
+        let test = PsiTest::of(&reference, &cells, tau, self.guard.design_effect)?;
+        Some(Compared { ps: std::iter::once(test.p()).chain(ks).collect(), psi: test.debiased(), n: (n, m) })
+    }
+
+    /// Mean windows between false findings about all traffic, and about segments.
+    pub(crate) fn patience(&self) -> f64 {
+        self.guard.patience() * if self.places > 0 { 2.0 } else { 1.0 }
+    }
+
+    /// One column alone must reach this many times the patience.
+    fn alarm(&self) -> Alarm {
+        let patience = self.patience() * float(self.columns.len().max(1));
+        Alarm { patience, windows_min: self.guard.windows_min }
+    }
+
+    /// Adds what drift of a candidate calls for.
+    pub(crate) fn rule(&self, drifted: &Drifted, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+        let (patience, bound) = (self.patience(), CLEAR * libm::log(self.patience()));
+        let concurrent = self.listed(&drifted.concurrent);
+        let mut most: f64 = 0.0;
+        for (against, reference) in drifted.references.iter().zip(self.references.iter()) {
+            let quiet = |column: &usize| against.baseline.get(*column).is_none_or(|watch| watch.log_r() < bound);
+            let of_model = |column: usize| -> f64 {
+                let log_r = |watches: &[Watch]| watches.get(column).map_or(f64::NEG_INFINITY, Watch::log_r);
+                log_r(&against.version).min(log_r(&drifted.concurrent))
+            };
+            let candidates = (0..self.columns.len()).filter(quiet);
+            let strongest = candidates.map(of_model).fold(f64::NEG_INFINITY, f64::max);
+            most = most.max(e_value(strongest));
+            verdict.cleared &= strongest < bound;
+            verdict.suspicious |= strongest >= bound + (libm::log(patience) - bound) / 2.0;
+            let named: Vec<usize> = self
+                .listed(&against.version)
+                .into_iter()
+                .filter(|column| quiet(column) && concurrent.contains(column))
+                .collect();
+            if !named.is_empty() {
+                let text = "the candidate moved and the baseline version did not";
+                self.find(Action::Contain, &named, &against.version, (reference, text), scene, verdict);
+            }
+        }
+        let alpha = self.guard.alpha * self.guard.patience() / self.patience();
+        verdict.account("drift", alpha, most, libm::exp(self.alarm().threshold()));
+    }
+
+    /// Adds what drift of the version that serves the world calls for.
+    pub(crate) fn rule_world(&self, drifted: &Drifted, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+        for (against, reference) in drifted.references.iter().zip(self.references.iter()) {
+            let named = self.listed(&against.version);
+            if !named.is_empty() {
+                self.find(Action::Warn, &named, &against.version, (reference, "the world moved"), scene, verdict);
+            }
+        }
+    }
+
+    /// The columns that have drifted (e-d-BH with equal weights), those with the most evidence first.
+    fn listed(&self, watches: &[Watch]) -> Vec<usize> {
+        let log_r: Vec<f64> = watches.iter().map(Watch::log_r).collect();
+        let mut listed = e_d_bh(&log_r, &vec![1.0; log_r.len()], self.patience());
+        listed.sort_by(|&a, &b| log_r[b].total_cmp(&log_r[a]));
+        listed
+    }
+
+    fn find(
+        &self,
+        action: Action,
+        named: &[usize],
+        watches: &[Watch],
+        (reference, text): (&Baseline, &str),
+        scene: Scene<'_, '_>,
+        verdict: &mut Verdict,
+    ) {
+        let shown = &named[..named.len().min(NAMED_MAX)];
+        let evidence = |&column: &usize| {
+            let one = &watches[column];
+            Evidence {
+                metric: "psi".to_owned(),
+                column: self.columns[column].name.clone(),
+                baseline_kind: reference.name(),
+                convention: "debiased".to_owned(),
+                estimate: one.psi,
+                bound: self.guard.drift,
+                e_value: Some(e_value(one.log_r())),
+                alpha: Some(1.0 / self.patience()),
+                margin: Some(self.guard.drift),
+                n_candidate: one.n.0,
+                n_baseline: one.n.1,
+                ..scene.evidence(SOURCE, "shiryaev_roberts")
+            }
+        };
+        let columns: Vec<&str> = shown.iter().map(|&column| self.columns[column].name.as_str()).collect();
+        let text = format!("{text}, away from {}: {} ({} in all)", reference.name(), columns.join(", "), named.len());
+        let code = self.columns[shown[0]].code;
+        verdict.findings.push(scene.finding(SOURCE, action, reason(code, text), shown.iter().map(evidence).collect()));
+    }
+}
+
+impl Column {
+    /// The p-value of a Kolmogorov-Smirnov test of the scores, which have an order that few cells lose. Between normal
+    /// distributions a tolerated index `d^2` is a shift by `d`, and that is a distance of `2 Phi(d / 2) - 1`.
+    fn ks_p(&self, current: &Traffic, reference: &Traffic, guard: &GuardPlan) -> Option<f64> {
+        let Place::Numeric(index, _) = &self.place else { return None };
+        let (current, reference) = (&current.numeric[*index], &reference.numeric[*index]);
+        let tau = 1.0 - 2.0 * normal_sf(guard.drift.sqrt() / 2.0);
+        let test = || KsTest::of(&reference.counts, &current.counts, tau, guard.design_effect, |_| false);
+        (self.code == SCORE_DRIFT).then(test).flatten().map(|test| test.p())
+    }
+
+    /// Counts over the decision's cells; missing values come last.
+    fn cells(&self, traffic: &Traffic) -> Vec<u64> {
+        match &self.place {
+            Place::Numeric(index, kept) => {
+                let histogram = &traffic.numeric[*index];
+                let mut cells = histogram.recut(kept);
+                cells.push(histogram.missing + histogram.nan);
+                cells
+            }
+            Place::Categorical(index) => {
+                let category = &traffic.categorical[*index];
+                let mut cells = category.known.clone();
+                let slots = if cells.is_empty() { SLOTS } else { 1 };
+                let first = cells.len();
+                cells.resize(first + usize::try_from(slots).unwrap_or(1), 0);
+                for (hash, (_, n)) in &category.unseen {
+                    cells[first + usize::try_from(hash % slots).unwrap_or(0)] += n;
+                }
+                cells[first] += category.other;
+                cells.push(category.missing);
+                cells
+            }
+        }
+    }
+}
+
+/// The traffic that a reference means for a view.
+pub(crate) fn find<'a>(reference: &Baseline, key: &ViewKey, judged: &Judged<'a>) -> Option<&'a Traffic> {
+    match reference {
+        Baseline::Reference => judged.baselines.reference?.get(&key.segment),
+        _ => (judged.baselines.earlier)(reference)?.get(key),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::plan::Columns;
+    use crate::summary::Category;
+    use crate::verdict::guard::tests::{key, with_reference};
+
+    pub(crate) const USUAL: [u64; 4] = [400, 300, 200, 100];
+    pub(crate) const OTHER: [u64; 4] = [100, 200, 300, 400];
+
+    pub(crate) fn traffic(known: [u64; 4]) -> Traffic {
+        let category = Category { known: known.to_vec(), ..Category::new(4) };
+        Traffic { categorical: vec![category], ..Traffic::new(&Columns::default()) }
+    }
+
+    fn drift() -> Drift {
+        drift_over(0)
+    }
+
+    /// With places for so many segments.
+    pub(crate) fn drift_over(places: u32) -> Drift {
+        let column = Column { name: "carrier".to_owned(), code: "FEATURE_DRIFT", place: Place::Categorical(0) };
+        let guard = GuardPlan { design_effect: 1.0, ..GuardPlan::default() };
+        Drift { columns: [column].into(), references: [Baseline::Reference].into(), guard, places }
+    }
+
+    /// What is said of a version after so many windows, held against the baseline version or, without one, as the world.
+    fn after(windows: u32, version: [u64; 4], baseline: Option<[u64; 4]>) -> Verdict {
+        let (drift, mut drifted) = (drift(), Drifted::default());
+        let mut verdict = Verdict { cleared: true, ..Verdict::default() };
+        let reference = BTreeMap::from([(String::new(), traffic(USUAL))]);
+        let (version, baseline, keys) = (traffic(version), baseline.map(traffic), (key("v2"), key("v1")));
+        with_reference(&reference, |judged| {
+            for _ in 0..windows {
+                let baseline = baseline.as_ref().map(|traffic| (&keys.1, traffic));
+                drift.update(&mut drifted, Versions { key: &keys.0, version: &version, baseline }, judged);
+            }
+            let scene = Scene { judged, guard: &drift.guard, model: "m", version: "v2", baseline: "v1" };
+            match baseline {
+                Some(_) => drift.rule(&drifted, scene, &mut verdict),
+                None => drift.rule_world(&drifted, scene, &mut verdict),
+            }
+        });
+        let text = serde_json::to_string(&drifted).expect("a finite state");
+        assert_eq!(serde_json::from_str::<Drifted>(&text).expect("its own text"), drifted);
+        verdict
+    }
+
+    fn actions(verdict: &Verdict) -> Vec<Action> {
+        verdict.findings.iter().map(|finding| finding.action).collect()
+    }
+
+    #[test]
+    fn what_the_season_does_to_both_is_never_the_candidates_fault() {
+        let verdict = after(100, OTHER, Some(OTHER));
+        assert_eq!((actions(&verdict), verdict.cleared, verdict.suspicious), (vec![], true, false));
+        assert_eq!(actions(&after(100, OTHER, None)), [Action::Warn]);
+    }
+
+    #[test]
+    fn a_candidate_that_moves_alone_is_contained() {
+        let verdict = after(20, OTHER, Some(USUAL));
+        assert_eq!((actions(&verdict), verdict.cleared), (vec![Action::Contain], false));
+        assert_eq!(verdict.findings[0].evidence[0].column, "carrier");
+        assert_eq!(actions(&after(2, OTHER, Some(USUAL))), [], "a blip");
+    }
+
+    #[test]
+    fn a_baseline_version_that_moves_alone_says_nothing_of_the_candidate() {
+        assert_eq!(actions(&after(100, USUAL, Some(OTHER))), []);
+        assert_eq!(actions(&after(100, USUAL, Some(USUAL))), []);
+        assert_eq!(actions(&after(100, USUAL, None)), []);
+    }
+
+    #[test]
+    fn missing_values_are_a_cell_of_their_own() {
+        let mut missing = traffic(USUAL);
+        missing.categorical[0].missing = 7;
+        assert_eq!(drift().columns[0].cells(&missing), [400, 300, 200, 100, 0, 7]);
+    }
+}

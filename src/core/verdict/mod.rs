@@ -1,0 +1,20 @@
+//! What to do about the evidence: rules, the rollout's state, decisions.
+
+pub mod chain;
+pub mod command;
+pub mod decision;
+mod evidence;
+pub(crate) mod finding;
+pub(crate) mod guard;
+pub(crate) mod judged;
+pub(crate) mod policy;
+pub mod power;
+mod reason;
+pub mod rollout;
+mod rules;
+
+pub use command::{AckStatus, Command, CommandKind, CommandResult, Outcome, Position, Scheduled};
+pub use decision::{Decision, Evidence};
+pub use finding::{Ledger, Validity};
+pub use guard::Memory;
+pub use rollout::{RolloutState, State};

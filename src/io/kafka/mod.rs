@@ -1,0 +1,31 @@
+//! Apache Kafka: the log that is read, the topics that are written, and the offsets that remember how far.
+//!
+//! A thin shell. Every shard owns a consumer on a thread of its own ([`reader`]); what it decodes goes to the engine
+//! ([`standalone`]) or to a scan and, through the partials topic, to the judge ([`scanning`], [`judging`]); decisions, states
+//! and dead letters leave through one idempotent [`producer`]; progress is an offset commit ([`checkpoint`]). What people and
+//! actuators ask for comes over a topic of its own ([`commands`]; [`ask`] is its other end).
+
+pub mod ask;
+pub mod checkpoint;
+pub mod clock;
+pub mod cloud_event;
+pub mod commands;
+pub mod connection;
+pub mod dead_letter;
+pub mod judging;
+pub mod partials;
+pub mod producer;
+pub mod publish;
+pub mod reader;
+pub mod scanning;
+pub mod standalone;
+pub mod states;
+pub mod topics;
+pub mod wait;
+pub mod watch;
+pub mod whole_topic;
+
+pub use connection::Connection;
+
+pub use wait::wait;
+pub use watch::Watch;

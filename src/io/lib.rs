@@ -1,0 +1,12 @@
+//! In and out: pipeline files, event files, Kafka and the store. What may fail because the world does.
+
+pub mod config;
+pub mod kafka;
+pub mod output;
+pub mod replay;
+pub mod store;
+pub mod table;
+
+use haldane_core::{
+    baseline, batch, decode, engine, error, event, judge, kernel, metric, plan, scan, summary, time, verdict,
+};

@@ -1,0 +1,107 @@
+//! Numbers, times and tables for people.
+
+use std::fmt::Write as _;
+
+use arrow::temporal_conversions::timestamp_us_to_datetime;
+
+use crate::event::Micros;
+
+/// A time in UTC, without what is zero: `2013-04-18 00:00`, with seconds only where there are any.
+pub fn instant(at: Micros) -> String {
+    let Some(time) = timestamp_us_to_datetime(at) else { return format!("{at} us") };
+    let text = time.to_string();
+    text.strip_suffix(":00").map_or(text.clone(), str::to_owned)
+}
+
+/// A count with thousands apart: `84,621`.
+#[must_use]
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `1 window`, `2 windows`.
+pub fn plural(n: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
+/// A number with four significant digits, as short as that allows.
+pub fn number(value: f64) -> String {
+    let size = value.abs();
+    if size != 0.0 && !(1e-3..1e6).contains(&size) {
+        return format!("{value:.3e}");
+    }
+    let decimals = if size >= 1000.0 {
+        0
+    } else if size >= 100.0 {
+        1
+    } else if size >= 10.0 {
+        2
+    } else if size >= 1.0 {
+        3
+    } else {
+        4
+    };
+    let text = format!("{value:.decimals$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// Rows with their columns aligned, each line indented by `indent`.
+pub fn aligned<const N: usize>(rows: &[[String; N]], indent: usize) -> String {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut out = String::new();
+    for row in rows {
+        let mut line = " ".repeat(indent);
+        for (cell, width) in row.iter().zip(widths) {
+            let _ = write!(line, "{cell:width$}  ");
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_and_keep_four_digits() {
+        let cases =
+            [(0.0, "0"), (0.05, "0.05"), (0.123_456, "0.1235"), (12.0, "12"), (12.345_6, "12.35"), (5000.0, "5000")];
+        for (value, text) in cases {
+            assert_eq!(number(value), text);
+        }
+        assert_eq!((number(1e-7).as_str(), number(-2.5e9).as_str()), ("1.000e-7", "-2.500e9"));
+    }
+
+    #[test]
+    fn counts_and_times_are_readable() {
+        assert_eq!(
+            (count(7), count(999), count(84_621), count(1_234_567)),
+            ("7".into(), "999".into(), "84,621".into(), "1,234,567".into())
+        );
+        assert_eq!((plural(1, "window"), plural(0, "window")), ("1 window".into(), "0 windows".into()));
+        assert_eq!(instant(1_366_243_200_000_000), "2013-04-18 00:00");
+        assert_eq!(instant(1_366_243_201_500_000), "2013-04-18 00:00:01.500");
+        assert_eq!(instant(i64::MAX), "9223372036854775807 us");
+    }
+
+    #[test]
+    fn columns_line_up_without_trailing_blanks() {
+        let rows = [["a", "long"], ["name", "b"]].map(|row| row.map(str::to_owned));
+        assert_eq!(aligned(&rows, 2), "  a     long\n  name  b\n");
+    }
+}
