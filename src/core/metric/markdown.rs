@@ -1,4 +1,4 @@
-//! The list of metrics as a Markdown table, for the README.
+//! The list of metrics as a Markdown table, for a page of `schemas/`.
 
 use std::fmt::Write as _;
 
