@@ -231,7 +231,7 @@ pub struct TimePlan {
     pub pane: Micros,
     /// Windows.
     pub window: WindowKind,
-    /// How far the watermark stays behind the latest event time of a stream.
+    /// How far the watermark stays behind the latest event time of a stream, and how far ahead of it an event is in order.
     pub lateness: Micros,
     /// How far an event time may be ahead of its broker time before it is absurd.
     pub skew_max: Micros,

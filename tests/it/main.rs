@@ -44,6 +44,7 @@ mod oracle;
 #[cfg(feature = "pg")]
 mod postgres;
 mod power;
+mod printed;
 mod recorded;
 mod replay;
 mod replay_laws;

@@ -1,7 +1,7 @@
 //! A version that hangs: what timed out failed, and is slower than anything, whatever was noted of it.
 
 #[path = "../../benches/common/lab.rs"]
-mod lab;
+pub(crate) mod lab;
 
 use haldane::plan::Action;
 use haldane::sim::Rng;

@@ -19,5 +19,5 @@ mod stored;
 pub use answer::{Answer, Format};
 pub use desk::Desk;
 #[cfg(feature = "pg")]
-pub(crate) use postgres::{Prepared, SERVER_VERSION, Statement, Visit};
+pub use postgres::{Prepared, SERVER_VERSION, Statement, Visit};
 pub use session::{Limits, Session};

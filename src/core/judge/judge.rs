@@ -9,19 +9,19 @@ use std::sync::Arc;
 
 use crate::event::{Micros, SECOND};
 use crate::judge::effects::Effects;
-use crate::judge::measure::{Measure, Span};
+use crate::judge::measure::{Measure, Span, coverages};
 use crate::judge::progress::Progress;
 use crate::judge::schedule::Schedule;
 use crate::judge::store::Store;
 use crate::metric::row::{ALL_VERSIONS, WindowRow};
-use crate::metric::view::{self, Baselines, Views};
+use crate::metric::view::{self, Baselines, ViewKey, Views};
 use crate::metric::{self, Metric};
 use crate::plan::{Baseline, Plan, WindowKind};
 use crate::scan::groups::Groups;
 use crate::scan::{Body, Checkpoint, Partial, Tick};
 use crate::summary::Traffic;
 use crate::time::pane;
-use crate::verdict::judged::{Counts, Judged, Kind};
+use crate::verdict::judged::{Counts, Judged, Kind, Seen};
 use crate::verdict::policy::{Outgoing, Policy};
 use crate::verdict::{Command, RolloutState, Scheduled, decision::Exposure};
 
@@ -34,6 +34,17 @@ struct Due {
     at: Micros,
     what: What,
     span: Span,
+}
+
+/// What a judgement has found.
+struct Found<'a> {
+    rows: Vec<WindowRow>,
+    seen: Vec<Seen>,
+    newest: &'a Counts<'a>,
+}
+
+fn seen(of: &ViewKey, coverage: Option<f64>) -> Seen {
+    Seen { model: of.model.clone(), version: of.version.clone(), coverage }
 }
 
 /// What is judged.
@@ -289,6 +300,8 @@ impl Judge {
         let views = view::roll_up(&self.plan, &groups);
         let revision = self.done.get(&span).map_or(0, |done| done.traffic_revisions);
         let rows = self.traffic_rows(span, revision, &views);
+        let whole = views.keys().filter(|key| key.segment.is_empty());
+        let seen = whole.map(|key| seen(key, None)).collect();
         let done = self.done.entry(span).or_default();
         done.traffic_revisions += 1;
         done.scored = views.iter().map(|(key, traffic)| (key.clone(), traffic.rates.scored)).collect();
@@ -297,8 +310,8 @@ impl Judge {
             from if from == span.start => None,
             from => Some(view::roll_up(&self.plan, &self.store.traffic(&self.plan, from, span.end))),
         };
-        let counts = Counts::Traffic(newest.as_ref().unwrap_or(&views));
-        self.settle(span, (span.end, Kind::Traffic), revision, rows, &counts, effects);
+        let newest = Counts::Traffic(newest.as_ref().unwrap_or(&views));
+        self.settle(span, (span.end, Kind::Traffic), revision, Found { rows, seen, newest: &newest }, effects);
         if self.plan.baselines.iter().any(|baseline| look_back(&self.plan, baseline).is_some()) {
             self.done.entry(span).or_default().views = views;
         }
@@ -330,23 +343,19 @@ impl Judge {
         let groups = self.store.quality(&self.plan, span.start, span.end, with_late);
         let views = view::roll_up(&self.plan, &groups);
         let rows = Measure { plan: &self.plan, metrics: &self.metrics, span, revision }.quality(&views, &scored);
+        let whole = coverages(&views, &scored).filter(|(key, _)| key.segment.is_empty());
+        let seen = whole.map(|(key, coverage)| seen(key, Some(coverage))).collect();
         let newest = match self.newest_from(span) {
             from if from == span.start => views,
             from => view::roll_up(&self.plan, &self.store.quality(&self.plan, from, span.end, with_late)),
         };
-        self.settle(span, (due.at, Kind::Quality), revision, rows, &Counts::Quality(&newest), effects);
+        let newest = Counts::Quality(&newest);
+        self.settle(span, (due.at, Kind::Quality), revision, Found { rows, seen, newest: &newest }, effects);
     }
 
     /// Hands rows to the policy (first judgements only: a revision never decides) and out.
-    fn settle(
-        &mut self,
-        span: Span,
-        order: (Micros, Kind),
-        revision: u32,
-        rows: Vec<WindowRow>,
-        newest: &Counts<'_>,
-        effects: &mut Effects,
-    ) {
+    fn settle(&mut self, span: Span, order: (Micros, Kind), revision: u32, found: Found<'_>, effects: &mut Effects) {
+        let Found { rows, seen, newest } = found;
         if span.start < self.emit_from {
             return;
         }
@@ -370,6 +379,7 @@ impl Judge {
                 end: span.end,
                 order,
                 rows: &rows,
+                seen: &seen,
                 newest,
                 exposure: &exposure,
                 baselines,

@@ -14,6 +14,18 @@ pub(crate) struct Span {
     pub(crate) end: Micros,
 }
 
+/// The share of each view's predictions whose label is there, 0 to 1, where a prediction could have one.
+pub(crate) fn coverages<'a>(
+    views: &'a Views<Quality>,
+    scored: &'a Views<u64>,
+) -> impl Iterator<Item = (&'a ViewKey, f64)> {
+    scored.iter().filter(|(_, n_scored)| **n_scored > 0).map(|(key, &n_scored)| {
+        #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+        let coverage = views.get(key).map_or(0, |quality| quality.n) as f64 / n_scored as f64;
+        (key, coverage.min(1.0))
+    })
+}
+
 /// Computes rows.
 pub(crate) struct Measure<'a> {
     pub(crate) plan: &'a Plan,
@@ -42,15 +54,13 @@ impl Measure<'_> {
         let Some(plan) = &self.plan.quality else { return Vec::new() };
         let empty = Quality::new(plan);
         let mut rows = Vec::new();
-        for (key, &n_scored) in scored.iter().filter(|(_, n_scored)| **n_scored > 0) {
+        for (key, coverage) in coverages(views, scored) {
             let quality = views.get(key).unwrap_or(&empty);
-            #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-            let coverage = quality.n as f64 / n_scored as f64;
             for metric in self.metrics {
                 let readings = metric.read(Side::Quality(quality), None, &self.context(None, &[]));
                 rows.extend(readings.into_iter().map(|reading| {
                     let row = self.row(key, "", "", metric.spec().name, reading);
-                    WindowRow { coverage: Some(coverage.min(1.0)), ..row }
+                    WindowRow { coverage: Some(coverage), ..row }
                 }));
             }
         }

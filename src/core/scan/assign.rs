@@ -202,6 +202,14 @@ mod tests {
     }
 
     #[test]
+    fn records_whose_clock_is_ahead_make_no_other_late() {
+        let fast = |i: i64| if i % 50 == 7 { i / 5 + 60 } else { i / 5 };
+        let times: Vec<i64> = (0..2_000).map(fast).collect();
+        let (_, late) = in_time(&plan(), &mut Clock::default(), &times);
+        assert_eq!(late, 0);
+    }
+
+    #[test]
     fn groups_are_told_apart_however_many_there_could_be() {
         let names: Vec<String> = (0..3_000).map(|i| format!("n{i}")).collect();
         let mut groups = vec![0; names.len()];

@@ -134,7 +134,7 @@ impl Scan {
         for row in 0..batch.len() {
             let broker_time = batch.broker_time.value(row);
             let watermark = stream.clock.watermark(&plan.time).unwrap_or(Micros::MIN);
-            stream.clock.observe(broker_time, &plan.time);
+            stream.clock.arrive(broker_time, &plan.time);
             let arrived_in = stream.clock.watermark(&plan.time).map_or(broker_time, |mark| mark + plan.time.lateness);
             let bucket = pane::start_of(arrived_in, plan.time.pane);
             stream.firsts.entry(bucket).or_insert_with(|| (first, clock_before.clone()));

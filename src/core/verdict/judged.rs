@@ -19,13 +19,25 @@ pub(crate) enum Counts<'a> {
     Quality(&'a Views<Quality>),
 }
 
+/// A version that has events in a window.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Seen {
+    pub(crate) model: String,
+    pub(crate) version: String,
+    /// Share of its predictions whose label is there, 0 to 1; `None` where traffic is judged.
+    pub(crate) coverage: Option<f64>,
+}
+
 /// A window that was judged for the first time.
 pub(crate) struct Judged<'a> {
     pub(crate) start: Micros,
     pub(crate) end: Micros,
     /// When the judgement fell due, and of which kind it is: judgements come in this order.
     pub(crate) order: (Micros, Kind),
+    /// Its metrics: what people asked to see, and rules hold bounds against. Guards read counts.
     pub(crate) rows: &'a [WindowRow],
+    /// Whose events it holds.
+    pub(crate) seen: &'a [Seen],
     /// The counts of its newest part, which no earlier window held.
     pub(crate) newest: &'a Counts<'a>,
     /// Traffic share of a model's version.
@@ -34,4 +46,11 @@ pub(crate) struct Judged<'a> {
     pub(crate) baselines: Baselines<'a>,
     /// Input offsets.
     pub(crate) offsets: Vec<(String, u32, i64, i64)>,
+}
+
+impl Judged<'_> {
+    /// What there is of a version.
+    pub(crate) fn find(&self, model: &str, version: &str) -> Option<&Seen> {
+        self.seen.iter().find(|seen| seen.model == model && seen.version == version)
+    }
 }

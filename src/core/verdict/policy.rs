@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::metric::row::{ALL_VERSIONS, WindowRow};
+use crate::metric::row::ALL_VERSIONS;
 use crate::plan::Plan;
 use crate::scan::frame::OTHER;
 use crate::verdict::command::{Command, CommandKind, CommandResult, Outcome};
 use crate::verdict::decision::Decision;
 use crate::verdict::finding::{Ledger, LedgerEntry, Verdict};
 use crate::verdict::guard::{Guards, Memory};
-use crate::verdict::judged::{Judged, Kind};
+use crate::verdict::judged::{Judged, Kind, Seen};
 use crate::verdict::rollout::{Draft, Occasion, RolloutState, Window, obey, step, succession};
 use crate::verdict::rules;
 
@@ -52,7 +52,7 @@ impl Policy {
     pub(crate) fn judge(&mut self, judged: &Judged<'_>) -> Outgoing {
         let mut outgoing = Outgoing::default();
         let mut taken = Vec::new();
-        for key in self.versions(judged.rows) {
+        for key in self.versions(judged.seen) {
             let mut state = self.states.remove(&key).unwrap_or_else(|| self.meet(&key, judged));
             let order = (judged.order.0, judged.order.1 as u8);
             if order > state.judged_upto {
@@ -73,19 +73,20 @@ impl Policy {
 
     /// Versions that are judged: the candidates in the window, those known of its models, and with guards the baseline
     /// version itself, which shows what the world does.
-    fn versions(&self, rows: &[WindowRow]) -> Vec<Key> {
+    fn versions(&self, all: &[Seen]) -> Vec<Key> {
         let main = &self.plan.policy.baseline_version;
         if main.is_empty() {
             return Vec::new();
         }
         let judged =
             |version: &str| version != ALL_VERSIONS && version != OTHER && (version != main || self.guards.is_some());
-        let seen = rows.iter().filter(|row| judged(&row.version)).map(|row| (row.model.clone(), row.version.clone()));
-        let known = self.states.keys().filter(|(model, _)| rows.iter().any(|row| row.model == *model)).cloned();
-        let mut all: Vec<_> = seen.chain(known).collect();
-        all.sort();
-        all.dedup();
-        all
+        let seen =
+            all.iter().filter(|seen| judged(&seen.version)).map(|seen| (seen.model.clone(), seen.version.clone()));
+        let known = self.states.keys().filter(|(model, _)| all.iter().any(|seen| seen.model == *model)).cloned();
+        let mut keys: Vec<_> = seen.chain(known).collect();
+        keys.sort();
+        keys.dedup();
+        keys
     }
 
     /// A candidate seen for the first time; where the whole rollout is frozen, it is too.
@@ -101,7 +102,7 @@ impl Policy {
     }
 
     fn judge_version(&self, state: &mut RolloutState, judged: &Judged<'_>) -> (Vec<Decision>, Vec<LedgerEntry>) {
-        let sees = |version: &str| judged.rows.iter().any(|row| row.version == version && row.model == state.model);
+        let sees = |version: &str| judged.find(&state.model, version).is_some();
         let (candidate_seen, baseline_seen) = (sees(&state.candidate), sees(&self.plan.policy.baseline_version));
         let exposure = (judged.exposure)(&state.model, &state.candidate);
         let mut verdict = self.of_guards(state, judged);

@@ -129,6 +129,7 @@ impl Rehearsal {
             end,
             order: (end, Kind::Traffic),
             rows: &[],
+            seen: &[],
             newest: &Counts::Traffic(&views),
             exposure: &|_, _| Exposure { declared_pct: None, observed_pct },
             baselines: Baselines { reference: None, earlier: &|_: &Baseline| None },

@@ -3,5 +3,5 @@
 mod statement;
 mod visit;
 
-pub(crate) use statement::{SERVER_VERSION, Statement};
-pub(crate) use visit::{Prepared, Visit};
+pub use statement::{SERVER_VERSION, Statement};
+pub use visit::{Prepared, Visit};

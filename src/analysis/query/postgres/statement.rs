@@ -20,7 +20,7 @@ const FREE: [&str; 8] = [
 
 /// A statement of a client's.
 #[derive(Debug, Clone)]
-pub(crate) enum Statement {
+pub enum Statement {
     /// A query.
     Read(Box<Parsed>),
     /// What a setting is: its name and its value.
@@ -100,7 +100,7 @@ fn shown(name: &str) -> Result<Statement> {
 }
 
 /// The version of `PostgreSQL` whose catalog is imitated, as clients look for it.
-pub(crate) const SERVER_VERSION: &str = concat!("16.6 (haldane ", env!("CARGO_PKG_VERSION"), ")");
+pub const SERVER_VERSION: &str = concat!("16.6 (haldane ", env!("CARGO_PKG_VERSION"), ")");
 
 #[cfg(test)]
 mod tests {

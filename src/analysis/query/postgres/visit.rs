@@ -22,25 +22,25 @@ static PARSER: LazyLock<PostgresCompatibilityParser> = LazyLock::new(PostgresCom
 
 /// A client's stay.
 #[derive(Clone)]
-pub(crate) struct Visit {
+pub struct Visit {
     session: Arc<Session>,
     context: SessionContext,
 }
 
 /// A statement that may be asked many times, with other parameters.
 #[derive(Debug, Clone)]
-pub(crate) struct Prepared {
+pub struct Prepared {
     /// What it asks for.
-    pub(crate) statement: Statement,
+    pub statement: Statement,
     /// The columns of its answer.
-    pub(crate) columns: SchemaRef,
+    pub columns: SchemaRef,
     /// The types of its parameters, in their order; text, where they cannot be told.
-    pub(crate) parameters: Vec<DataType>,
+    pub parameters: Vec<DataType>,
 }
 
 impl Desk {
     /// Lets a client in.
-    pub(crate) async fn visit(&self) -> Result<Visit> {
+    pub async fn visit(&self) -> Result<Visit> {
         let session = self.session();
         self.within_limit(|_| async move {
             let context = session.context()?;
@@ -51,7 +51,7 @@ impl Desk {
     }
 
     /// Answers what a client says at once: each statement with its rows, where it has any.
-    pub(crate) async fn tell(&self, visit: &Visit, sql: String) -> Result<Vec<(Statement, Option<Answer>)>> {
+    pub async fn tell(&self, visit: &Visit, sql: String) -> Result<Vec<(Statement, Option<Answer>)>> {
         let visit = visit.clone();
         self.within_limit(|stop| async move {
             let mut told = Vec::new();
@@ -65,7 +65,7 @@ impl Desk {
     }
 
     /// Prepares a statement to be asked later; `None` when there is none.
-    pub(crate) async fn prepare(&self, visit: &Visit, sql: String) -> Result<Option<Prepared>> {
+    pub async fn prepare(&self, visit: &Visit, sql: String) -> Result<Option<Prepared>> {
         let visit = visit.clone();
         self.within_limit(|_| async move {
             let mut all = statements(&sql)?;
@@ -80,7 +80,7 @@ impl Desk {
     }
 
     /// Answers a statement that was prepared.
-    pub(crate) async fn ask_prepared(
+    pub async fn ask_prepared(
         &self,
         visit: &Visit,
         statement: Statement,

@@ -40,12 +40,7 @@ impl Gate {
     /// Takes the labels of a window; tells whether they may speak.
     pub(crate) fn update(&mut self, both: &Both<'_, Quality>, scene: Scene<'_, '_>) -> bool {
         let sides = [both.candidate, both.baseline];
-        let coverage = sides.map(|key| {
-            let of_it = |row: &&crate::metric::row::WindowRow| {
-                row.segment.is_empty() && row.model == key.model && row.version == key.version
-            };
-            scene.judged.rows.iter().filter(of_it).find_map(|row| row.coverage)
-        });
+        let coverage = sides.map(|key| scene.judged.find(&key.model, &key.version)?.coverage);
         let [Some(candidate), Some(baseline)] = coverage else { return self.is_open(scene) };
         let arrived = sides.map(|key| labels(both.views, key));
         for (side, coverage) in [candidate, baseline].into_iter().enumerate() {
@@ -109,7 +104,7 @@ fn asked(arrived: u64, coverage: f64) -> u64 {
 mod tests {
     use super::*;
     use crate::plan::GuardPlan;
-    use crate::verdict::guard::tests::{judged_with, key, labelled, row};
+    use crate::verdict::guard::tests::{judged_with, key, labelled, seen};
 
     /// Whether labels may speak after so many windows of 200 predictions, of which each version's share is labelled.
     fn is_open(windows: u32, shares: [f64; 2]) -> bool {
@@ -117,11 +112,11 @@ mod tests {
         let (candidate, baseline) = (key("v2"), key("v1"));
         let n = shares.map(|share| u64::try_from(rounded(share * 200.0)).unwrap());
         let views = Views::from([(candidate.clone(), labelled(n[0], 0.1)), (baseline.clone(), labelled(n[1], 0.1))]);
-        let rows = [row("v2", Some(shares[0])), row("v1", Some(shares[1]))];
+        let both = [seen("v2", Some(shares[0])), seen("v1", Some(shares[1]))];
         let mut gate = Gate::default();
         (0..windows).all(|_| {
             let mut open = false;
-            judged_with(&rows, |judged| {
+            judged_with(&both, |judged| {
                 let scene = Scene { judged, guard: &guard, model: "m", version: "v2", baseline: "v1" };
                 open = gate.update(&Both { views: &views, candidate: &candidate, baseline: &baseline }, scene);
             });

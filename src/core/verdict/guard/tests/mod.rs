@@ -4,12 +4,11 @@ mod rollout;
 
 use std::collections::BTreeMap;
 
-use crate::metric::row::{Status, WindowRow};
 use crate::metric::view::{Baselines, ViewKey, Views};
 use crate::plan::Columns;
 use crate::summary::{Fixed, Quality, Traffic};
 use crate::verdict::decision::Exposure;
-use crate::verdict::judged::{Counts, Judged, Kind};
+use crate::verdict::judged::{Counts, Judged, Kind, Seen};
 
 pub(crate) fn key(version: &str) -> ViewKey {
     ViewKey { model: "m".to_owned(), version: version.to_owned(), segment: String::new() }
@@ -29,35 +28,14 @@ pub(crate) fn labelled(n: u64, loss: f64) -> Quality {
     Quality { n, squared, ..Quality::default() }
 }
 
-/// A row of a version's quality.
-pub(crate) fn row(version: &str, coverage: Option<f64>) -> WindowRow {
-    WindowRow {
-        window_start: 0,
-        window_end: 1,
-        model: "m".to_owned(),
-        version: version.to_owned(),
-        segment: String::new(),
-        baseline: String::new(),
-        reference: String::new(),
-        column: String::new(),
-        metric: "brier".to_owned(),
-        convention: String::new(),
-        revision: 0,
-        status: Status::Ok,
-        value: None,
-        low: None,
-        high: None,
-        p_value: None,
-        n: 0,
-        n_baseline: 0,
-        bins: 0,
-        coverage,
-    }
+/// A version of which this share of labels has come.
+pub(crate) fn seen(version: &str, coverage: Option<f64>) -> Seen {
+    Seen { model: "m".to_owned(), version: version.to_owned(), coverage }
 }
 
-/// Shows a window of nothing but rows.
-pub(crate) fn judged_with(rows: &[WindowRow], show: impl FnOnce(&Judged<'_>)) {
-    show_counts(rows, &Counts::Traffic(&Views::new()), None, show);
+/// Shows a window without counts.
+pub(crate) fn judged_with(seen: &[Seen], show: impl FnOnce(&Judged<'_>)) {
+    show_all(seen, &Counts::Traffic(&Views::new()), None, None, show);
 }
 
 /// Shows an empty window.
@@ -66,13 +44,8 @@ pub(crate) fn judged(show: impl FnOnce(&Judged<'_>)) {
 }
 
 /// Shows a window of counts, in which the candidate was declared to get a share.
-pub(crate) fn show_counts(
-    rows: &[WindowRow],
-    newest: &Counts<'_>,
-    declared_pct: Option<f64>,
-    show: impl FnOnce(&Judged<'_>),
-) {
-    show_all(rows, newest, declared_pct, None, show);
+pub(crate) fn show_counts(newest: &Counts<'_>, declared_pct: Option<f64>, show: impl FnOnce(&Judged<'_>)) {
+    show_all(&[], newest, declared_pct, None, show);
 }
 
 /// Shows an empty window that may be held against a reference.
@@ -81,7 +54,7 @@ pub(crate) fn with_reference(reference: &BTreeMap<String, Traffic>, show: impl F
 }
 
 fn show_all(
-    rows: &[WindowRow],
+    seen: &[Seen],
     newest: &Counts<'_>,
     declared_pct: Option<f64>,
     reference: Option<&BTreeMap<String, Traffic>>,
@@ -90,5 +63,5 @@ fn show_all(
     let exposure = |_: &str, _: &str| Exposure { declared_pct, observed_pct: 0.0 };
     let baselines = Baselines { reference, earlier: &|_| None };
     let (order, offsets) = ((1, Kind::Traffic), Vec::new());
-    show(&Judged { start: 0, end: 1, order, rows, newest, exposure: &exposure, baselines, offsets });
+    show(&Judged { start: 0, end: 1, order, rows: &[], seen, newest, exposure: &exposure, baselines, offsets });
 }

@@ -203,7 +203,7 @@ fn a_wrong_share_voids_the_verdict() {
         let mut views = window((100, 1), (900, 9));
         views.insert(key(ALL_VERSIONS), traffic(1000, 10));
         for _ in 0..windows {
-            show_counts(&[], &Counts::Traffic(&views), Some(declared), |judged| {
+            show_counts(&Counts::Traffic(&views), Some(declared), |judged| {
                 let scene = Scene { judged, guard: &guard, model: "m", version: "v2", baseline: "v1" };
                 share.update(&Both { views: &views, candidate: &key("v2"), baseline: &key("v1") }, scene);
                 verdict = Verdict { cleared: true, safe: true, ..Verdict::default() };
