@@ -72,7 +72,7 @@ fn plan(sources: Vec<SourcePlan>) -> Plan {
             rollout: "toy".into(),
             baseline_version: "v1".into(),
             rules: Vec::new(),
-            authority: "AUTO".into(),
+            authority: Authority::Auto,
             stages: RolloutPlan::default(),
         },
         bounds: Bounds::default(),

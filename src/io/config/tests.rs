@@ -62,7 +62,7 @@ fn labels_have_defaults_once_there_is_a_source_of_them() {
     assert_eq!((quality.wait, quality.horizon), (3600 * SECOND, 7 * 86_400 * SECOND));
     assert_eq!((quality.threshold, quality.sample, quality.pending_max), (0.5, 1.0, 1_000_000));
     assert_eq!(plan.baselines, [Baseline::Concurrent]);
-    assert_eq!((plan.policy.rollout.as_str(), plan.policy.authority.as_str()), ("pipeline", "ADVISORY"));
+    assert_eq!((plan.policy.rollout.as_str(), plan.policy.authority), ("pipeline", Authority::Advisory));
     assert!(["psi", "brier", "auc"].iter().all(|name| plan.metrics.names.contains(name)));
     assert!(!plan.metrics.names.contains(&"mae"));
 }

@@ -44,7 +44,7 @@ pub(super) fn acts(plan: &Plan) -> Vec<String> {
         return Vec::new();
     }
     let stages = &policy.stages;
-    let general = policy.authority();
+    let general = policy.authority;
     let but = |&(signal, authority): &(Signal, Authority)| format!("{} {}", signal.name(), whose(authority));
     let mut lines = vec![format!("decisions of rollout {} {}", policy.rollout, whose(general))];
     lines.extend(stages.authority.iter().map(but));

@@ -41,7 +41,7 @@ pub(crate) fn policy(document: &Document, scope: Scope<'_>, problems: &mut Probl
         let checker = Checker { section, scope, has_rollout: rollout.is_some() };
         rules.extend(checker.rule(problems));
     }
-    let authority = Authority::from(rollout.map(|rollout| rollout.authority).unwrap_or_default()).name().to_owned();
+    let authority = Authority::from(rollout.map(|rollout| rollout.authority).unwrap_or_default());
     let stages = rollout.map_or_else(RolloutPlan::default, |rollout| rollout.stages(problems));
     let guards = guards(document, scope, problems);
     PolicyPlan { rollout: name, baseline_version, authority, rules, guards, stages }
