@@ -66,7 +66,9 @@ impl Watch for Listener {
     }
 
     fn caught_up(&self) {
-        self.shared.health().enter(Phase::Ready);
+        if self.shared.health().phase() == Phase::Starting {
+            self.shared.health().enter(Phase::Ready);
+        }
     }
 
     fn judging(&self, liveness: &Liveness) {
