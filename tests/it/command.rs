@@ -147,7 +147,7 @@ serve: {{ approvers: [{{ name: oli, token_env: HALDANE_TEST_TOKEN, roles: [opera
         (output.status.code().unwrap(), said)
     }
 
-    fn run(&self, options: Options, watch: &dyn Watch, stop: &AtomicBool) -> Result<standalone::Summary> {
+    pub(crate) fn run(&self, options: Options, watch: &dyn Watch, stop: &AtomicBool) -> Result<standalone::Summary> {
         let pipeline = self.load();
         standalone::run(&pipeline.plan, &pipeline.kafka.unwrap(), options, watch, stop)
     }
@@ -329,6 +329,10 @@ fn a_judge_apart_from_its_scan_obeys_too() {
     let (code, said) = stage.ask("hold", &[]);
     assert!(code == 0 && said.contains("HELD"), "{said}");
     until("the state HELD", || stage.v2().filter(|state| state.state == State::Held));
+    let seen = || states::look(&stage.connection()).unwrap();
+    let life =
+        until("a sign of life near the ends", || seen().liveness("people").filter(|life| life.is_near_end()).cloned());
+    assert_eq!(life.judged_upto, Some(EPOCH + 4 * MINUTE), "{life:?}");
     drop(parts);
 }
 

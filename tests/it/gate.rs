@@ -1,7 +1,9 @@
 //! `haldane gate`: what an exit code says of a candidate's state.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use clap::Parser as _;
@@ -133,7 +135,11 @@ fn what_nobody_may_use_is_no_pass() {
     doubts(&json!({ "state": "BAKING" }), &json!({ "passed": false }), "never passed");
     let six_hours = 6 * 3600 * SECOND;
     // Windows of six hours and permissions of twelve: 72 hours, and one of lateness.
-    doubts(&json!({ "judged_upto": [wall_clock() - 13 * six_hours, 0] }), &none, "the newest judged window ended 2808");
+    doubts(
+        &json!({ "judged_upto": [wall_clock() - 13 * six_hours, 0] }),
+        &none,
+        "the newest judged window ended 3 d ago",
+    );
     let advice = PIPELINE.replace(", authority: auto", "");
     let passed = with(state(), &json!({ "state": "PASSED", "cap_pct": null })).to_string();
     let error = gate_of(&advice, &passed, &ASK).unwrap_err();
@@ -149,7 +155,7 @@ fn whoever_judges_must_be_alive_and_near_the_end_of_the_log() {
     let beside = |life: Liveness| gate(&format!("{passed}\n{}\n", json!(life)), &ASK);
     assert_eq!(code(beside(living("flights", now))), 0);
     let cases = [
-        (living("flights", now - 120 * SECOND), "haldane was last heard of 12"),
+        (living("flights", now - 120 * SECOND), "haldane was last heard of 2 min ago"),
         (Liveness { lag: None, ..living("flights", now) }, "catching up"),
         (Liveness { lag: Some(3600 * SECOND), ..living("flights", now) }, "catching up"),
     ];
@@ -160,6 +166,37 @@ fn whoever_judges_must_be_alive_and_near_the_end_of_the_log() {
     assert_eq!(code(beside(living("another", now - 120 * SECOND))), 0, "another rollout's judge is dead");
     let later = (now + 74 * 3600 * SECOND).to_string();
     assert_eq!(code(gate(&passed, &["--candidate", "v2", "--at", &later])), 3, "then it will be old");
+}
+
+#[test]
+fn an_outage_is_what_the_caller_says_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("flights.yaml");
+    fs::write(&config, format!("{PIPELINE}kafka: {{ brokers: '127.0.0.1:1' }}\n")).unwrap();
+    let gate = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_haldane"));
+        command
+            .args(["gate", "--candidate", "v2", "-c"])
+            .arg(&config)
+            .args(more)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let gates = [(None, 3), (Some("pass"), 0), (Some("fail"), 1)];
+    let gates =
+        gates.map(|(word, code)| (word, code, gate(&word.map_or(Vec::new(), |word| vec!["--undecided", word]))));
+    let mut waits = gate(&["--undecided", "wait"]);
+    for (word, code, gate) in gates {
+        let output = gate.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{word:?}: {said}");
+    }
+    let mut said = BufReader::new(waits.stderr.take().unwrap()).lines().map_while(std::result::Result::ok);
+    assert!(said.any(|line| line.contains("asked again in 5 s")), "it goes on");
+    assert_eq!(waits.try_wait().unwrap(), None, "an outage ends no wait");
+    waits.kill().unwrap();
+    waits.wait().unwrap();
 }
 
 #[test]

@@ -2,12 +2,16 @@
 //! the dashboard. They never disagree, and none of them says yes for want of something better.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use haldane::kafka::clock::{now, wall_clock};
 use haldane::kafka::producer::Producer;
+use haldane::kafka::reader::Portion;
+use haldane::kafka::standalone::Options;
+use haldane::kafka::{Watch, states};
+use haldane::verdict::Liveness;
 use rdkafka::producer::BaseRecord;
 use serde_json::json;
 
@@ -158,6 +162,39 @@ fn every_door_gives_one_answer() {
             std::panic::resume_unwind(panic);
         }
     });
+}
+
+/// Counts what was read before the service said that it has caught up.
+#[derive(Default)]
+struct Counting {
+    read: AtomicU64,
+    read_when_ready: AtomicU64,
+    stop: AtomicBool,
+}
+
+impl Watch for Counting {
+    fn read(&self, portion: &Portion) {
+        self.read.fetch_add(portion.batch.len() as u64, Ordering::Relaxed);
+    }
+
+    fn caught_up(&self) {
+        self.read_when_ready.store(self.read.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_service_is_ready_once_it_has_read_what_there_is() {
+    for (minutes, events) in [(0, 0), (20, 2_400)] {
+        let stage = Stage::set("auto");
+        stage.traffic(0..minutes, false);
+        let counting = Counting::default();
+        let options = Options { batch_records_max: 100, ..Options::default() };
+        stage.run(options, &counting, &counting.stop).unwrap();
+        assert_eq!(counting.read_when_ready.into_inner(), events);
+        let seen = states::look(&stage.connection()).unwrap();
+        assert!(seen.liveness("people").is_some_and(Liveness::is_near_end), "an empty topic is read to its end");
+    }
 }
 
 #[test]

@@ -167,7 +167,7 @@ fn a_permission_counts_while_its_window_is_recent_and_somebody_judges() {
     served.tell(ago(59));
     says("PASS", "PASSED");
     served.tell(ago(65));
-    says("WAIT", "the newest judged window ended 390");
+    says("WAIT", "the newest judged window ended 65 min ago");
     served.shared.restore(&[RolloutState { candidate: "v3".to_owned(), ..at(State::RollingBack) }]);
     assert_eq!(served.word("candidate=v3"), "FAIL", "a rollback stands until it is lifted");
 }

@@ -202,7 +202,7 @@ impl Gate<'_> {
             last = Some(told.clone());
             decides.then_some(told)
         })?;
-        Ok(decided.or(last).unwrap_or_else(|| Self::unknown()))
+        Ok(decided.or(last).unwrap_or_else(Self::unknown))
     }
 
     /// One answer about the candidate: it passes when it passes for every model, and fails when it fails for one.
@@ -229,7 +229,7 @@ impl Gate<'_> {
             Word::Wait | Word::Blind => 1,
             Word::Pass => 2,
         });
-        answers.into_iter().next().unwrap_or_else(|| Self::unknown())
+        answers.into_iter().next().unwrap_or_else(Self::unknown)
     }
 
     fn unknown() -> Permission {

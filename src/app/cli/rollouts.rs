@@ -8,6 +8,7 @@ use clap::Args;
 use super::{command, print};
 use crate::config;
 use crate::error::{Error, Result};
+use crate::event::SECOND;
 use crate::kafka::clock::wall_clock;
 use crate::kafka::{Connection, states};
 use crate::output::text::{aligned, instant};
@@ -62,7 +63,15 @@ pub fn run(args: &RolloutsArgs, out: &mut dyn Write) -> Result<()> {
     if states.is_empty() {
         return print(out, &format!("no candidate of rollout {rollout} has been judged yet\n"));
     }
-    print(out, &table(&states, &pipeline.plan, seen.liveness(rollout)))
+    let judge = judge(seen.liveness(rollout));
+    print(out, &(table(&states, &pipeline.plan, seen.liveness(rollout)) + &judge))
+}
+
+/// Who judges, and how far behind.
+fn judge(liveness: Option<&Liveness>) -> String {
+    let Some(Liveness { who, at, lag, .. }) = liveness else { return "nobody judges it\n".to_owned() };
+    let behind = lag.map_or_else(|| "catching up".to_owned(), |lag| format!("{} s behind the logs", lag / SECOND));
+    format!("judged by {who}, {behind}; last heard of at {} UTC\n", instant(at - at % SECOND))
 }
 
 fn table(states: &[RolloutState], plan: &Plan, liveness: Option<&Liveness>) -> String {

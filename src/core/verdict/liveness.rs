@@ -60,6 +60,14 @@ fn lease(lease_s: u64) -> Micros {
     Micros::try_from(lease_s).unwrap_or(Micros::MAX).saturating_mul(SECOND)
 }
 
+/// A length of time in the largest unit of which there are two or more.
+fn span(length: Micros) -> String {
+    const UNITS: [(Micros, &str); 3] = [(86_400, "d"), (3_600, "h"), (60, "min")];
+    let seconds = length.saturating_abs() / SECOND;
+    let unit = UNITS.into_iter().find(|(size, _)| seconds >= 2 * size);
+    unit.map_or_else(|| format!("{seconds} s"), |(size, name)| format!("{} {name}", seconds / size))
+}
+
 /// How much what is known of a candidate says about now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
@@ -94,17 +102,14 @@ impl Freshness {
 
     /// Why nothing can rest on it; `None` where something can.
     pub(crate) fn doubt(self) -> Option<String> {
-        let seconds = |age: Micros| age.saturating_abs() / SECOND;
         match self {
             Self::Current => None,
             Self::Stale(Micros::MAX) => Some("no window has been judged yet".to_owned()),
-            Self::Stale(age) => Some(format!("the newest judged window ended {} s ago", seconds(age))),
+            Self::Stale(age) => Some(format!("the newest judged window ended {} ago", span(age))),
             Self::CatchingUp => Some("haldane is catching up with the log".to_owned()),
             Self::Silent(None) => Some("there is no sign of life of haldane".to_owned()),
-            Self::Silent(Some(age)) if age < 0 => {
-                Some(format!("haldane's clock is {} s ahead of this one", seconds(age)))
-            }
-            Self::Silent(Some(age)) => Some(format!("haldane was last heard of {} s ago", seconds(age))),
+            Self::Silent(Some(age)) if age < 0 => Some(format!("haldane's clock is {} ahead of this one", span(age))),
+            Self::Silent(Some(age)) => Some(format!("haldane was last heard of {} ago", span(age))),
         }
     }
 }

@@ -49,8 +49,8 @@ pub fn read(message: &BorrowedMessage<'_>) -> Option<Liveness> {
 pub struct Pulse {
     liveness: Liveness,
     every: Duration,
-    /// When the next one is due; `None` before the first.
-    next_at: Option<Instant>,
+    /// What was written last, and when the next one is due at the latest; `None` before the first.
+    written: Option<(Liveness, Instant)>,
 }
 
 impl Pulse {
@@ -67,7 +67,7 @@ impl Pulse {
             lag: None,
         };
         let every = Liveness::every(plan.policy.stages.lease_s);
-        Self { liveness, every: Duration::from_micros(every.unsigned_abs()), next_at: None }
+        Self { liveness, every: Duration::from_micros(every.unsigned_abs()), written: None }
     }
 
     /// Windows were judged.
@@ -76,7 +76,8 @@ impl Pulse {
         self.liveness.judged_upto = self.liveness.judged_upto.max(newest);
     }
 
-    /// Tells it to the listener each time, and to the state topic now and then, and whenever a backlog begins or ends.
+    /// Tells it to the listener each time, and to the state topic now and then, and whenever a window was judged, or a backlog
+    /// begins or ends.
     pub fn beat(&mut self, lag: Option<Micros>, publisher: &Publisher, watch: &dyn Watch) -> Result<()> {
         let was_near = self.liveness.is_near_end();
         (self.liveness.at, self.liveness.lag) = (wall_clock(), lag);
@@ -85,11 +86,17 @@ impl Pulse {
         if near && !was_near {
             watch.caught_up();
         }
-        if near != was_near || self.next_at.is_none_or(|at| now() >= at) {
+        if self.is_due() {
             publisher.alive(&self.liveness)?;
-            self.next_at = Some(now() + self.every);
+            self.written = Some((self.liveness.clone(), now() + self.every));
         }
         Ok(())
+    }
+
+    fn is_due(&self) -> bool {
+        let told = |liveness: &Liveness| (liveness.is_near_end(), liveness.judged_upto);
+        let still = |(last, next_at): &(Liveness, Instant)| told(last) == told(&self.liveness) && now() < *next_at;
+        !self.written.as_ref().is_some_and(still)
     }
 }
 

@@ -214,6 +214,14 @@ fn a_backlog_and_silence_confirm_nothing() {
 }
 
 #[test]
+fn ages_are_told_in_units_that_people_count_in() {
+    let told = |seconds| Freshness::Stale(seconds * SECOND).doubt().unwrap_or_default();
+    for (seconds, span) in [(119, "119 s"), (120, "2 min"), (7_199, "119 min"), (7_200, "2 h"), (172_800, "2 d")] {
+        assert_eq!(told(seconds), format!("the newest judged window ended {span} ago"));
+    }
+}
+
+#[test]
 fn each_lease_is_renewed_in_time() {
     assert_eq!([900, 30, 15].map(Liveness::every), [10, 10, 5].map(|seconds| seconds * SECOND));
 }
