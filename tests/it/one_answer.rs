@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use haldane::event::{Micros, SECOND};
 use haldane::kafka::clock::{now, wall_clock};
 use haldane::kafka::producer::Producer;
 use haldane::kafka::reader::Portion;
@@ -112,6 +113,11 @@ fn ask(stage: &Stage, command: &str, arguments: &[&str]) {
     assert_eq!(code, 0, "{command}: {said}");
 }
 
+/// When whoever judges wrote the last sign of life.
+fn heard(stage: &Stage) -> Micros {
+    states::look(&stage.connection()).unwrap().liveness("people").unwrap().at
+}
+
 fn play(stage: &Stage, course: &Course) {
     let doors = Doors::open(stage);
     doors.service.wait_for("read near to its end");
@@ -145,6 +151,10 @@ fn play(stage: &Stage, course: &Course) {
     doors.all_say("a rollback waits for approval", "WAIT");
     ask(stage, "approve", &[]);
     doors.all_say("a rollback is approved", "FAIL");
+    // Nothing is decided any more, and the lease is renewed all the same.
+    let first = heard(stage);
+    let later = until("a later sign of life", || Some(heard(stage)).filter(|at| *at > first));
+    assert!(later - first < 10 * SECOND, "{first} {later}");
 }
 
 #[test]
