@@ -19,8 +19,8 @@ use haldane::kernel::bin::Edges;
 use haldane::kernel::moment::Grid;
 use haldane::metric::METRICS;
 use haldane::plan::{
-    Baseline, Bounds, CategoricalColumn, Columns, Field, Format, GuardPlan, Mapping, MetricsPlan, NumericColumn,
-    NumericField, Plan, PolicyPlan, Role, SourcePlan, TimeFormat, TimePlan, WindowKind,
+    Authority, Baseline, Bounds, CategoricalColumn, Columns, Field, Format, GuardPlan, Mapping, MetricsPlan,
+    NumericColumn, NumericField, Plan, PolicyPlan, Role, SourcePlan, TimeFormat, TimePlan, WindowKind,
 };
 use haldane::replay::{self, Options, Step};
 use haldane::summary::histogram::{Cut, Recuts};
@@ -177,7 +177,7 @@ fn plan() -> Plan {
         policy: PolicyPlan {
             rollout: "bench".into(),
             baseline_version: "v1".into(),
-            authority: "ADVISORY".into(),
+            authority: Authority::Advisory,
             guards: Some(GuardPlan::default()),
             ..PolicyPlan::default()
         },

@@ -248,6 +248,16 @@ pub struct TimePlan {
     pub revise_for: Micros,
 }
 
+impl TimePlan {
+    /// Event time from one window to the next: exact for sliding windows, the most there can be for others.
+    #[must_use]
+    pub fn every(&self) -> Micros {
+        match self.window {
+            WindowKind::Sliding { slide: every, .. } | WindowKind::AtLeast { size_max: every, .. } => every,
+        }
+    }
+}
+
 /// What the model predicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -348,22 +358,14 @@ pub struct PolicyPlan {
     pub rollout: String,
     /// The version that candidates are compared with.
     pub baseline_version: String,
-    /// Who may act on decisions: `ADVISORY`, `APPROVAL` or `AUTO`.
-    pub authority: String,
+    /// Who may act on decisions, unless it is said otherwise for a kind of them.
+    pub authority: Authority,
     /// Rules in the order of the file.
     pub rules: Vec<Rule>,
     /// Evidence with a guarantee; `None` when it was switched off.
     pub guards: Option<GuardPlan>,
     /// Steps, waiting times and who may act.
     pub stages: RolloutPlan,
-}
-
-impl PolicyPlan {
-    /// Who may act on decisions, unless it is said otherwise for a kind of them.
-    #[must_use]
-    pub fn authority(&self) -> Authority {
-        Authority::of(&self.authority)
-    }
 }
 
 /// What to do, from mild to severe.

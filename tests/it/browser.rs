@@ -36,6 +36,16 @@ fn the_dashboard_works_in_a_browser() {
         browser.open("about:blank");
         assert_eq!(browser.console(), [""; 0], "{name}: the console is silent");
     }
+    a_server_that_has_stopped_is_not_live(&browser);
+}
+
+fn a_server_that_has_stopped_is_not_live(browser: &Browser) {
+    let stage = Stage::set();
+    browser.open(&stage.url("/ui"));
+    browser.until("document.getElementById('link').textContent === '● live'");
+    let Stage { server, .. } = stage;
+    server.shutdown();
+    browser.until("document.getElementById('link').textContent.includes('not live since')");
 }
 
 fn login(browser: &Browser, stage: &Stage, name: &str) {

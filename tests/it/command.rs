@@ -38,21 +38,28 @@ const TOKEN: &str = "a-token-for-tests";
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A pipeline over a topic of its own, judged in windows of a minute.
-struct Stage {
+pub(crate) struct Stage {
     kafka: KafkaConfig,
-    topic: String,
+    pub(crate) topic: String,
     folder: tempfile::TempDir,
     authority: &'static str,
+    windows: &'static str,
 }
 
 impl Stage {
-    fn set(authority: &'static str) -> Self {
+    pub(crate) fn set(authority: &'static str) -> Self {
+        Self::set_with(authority, "{ size: 1m, lateness: 0s }")
+    }
+
+    /// With more keys of the rollout after who may act, and other windows.
+    pub(crate) fn set_with(authority: &'static str, windows: &'static str) -> Self {
         let broker = Broker::shared();
         let stage = Self {
             kafka: settings(broker),
             topic: broker.topic("predictions", 1),
             folder: tempfile::tempdir().unwrap(),
             authority,
+            windows,
         };
         std::fs::write(stage.config(), stage.pipeline()).unwrap();
         stage
@@ -63,7 +70,7 @@ impl Stage {
     }
 
     fn pipeline(&self) -> String {
-        let (topics, authority) = (&self.kafka.topics, self.authority);
+        let (topics, authority, windows) = (&self.kafka.topics, self.authority, self.windows);
         format!(
             "pipeline: people
 sources:
@@ -75,7 +82,7 @@ sources:
     version: version
     status: status
 rollout: {{ baseline: v1, authority: {authority} }}
-windows: {{ size: 1m, lateness: 0s }}
+windows: {windows}
 baselines: [concurrent]
 policy:
   - {{ name: errors, metric: error_rate, against: difference, above: 0.1, min_n: 20, action: rollback }}
@@ -98,12 +105,12 @@ serve: {{ approvers: [{{ name: oli, token_env: HALDANE_TEST_TOKEN, roles: [opera
         config::load(&self.config()).unwrap()
     }
 
-    fn connection(&self) -> Connection {
+    pub(crate) fn connection(&self) -> Connection {
         Connection::open(&self.kafka).unwrap()
     }
 
     /// Minutes of traffic from both versions; `failing` says whether v2 answers with errors.
-    fn traffic(&self, minutes: std::ops::Range<Micros>, failing: bool) {
+    pub(crate) fn traffic(&self, minutes: std::ops::Range<Micros>, failing: bool) {
         let producer = Producer::open(&self.connection()).unwrap();
         for (minute, number) in minutes.flat_map(|minute| (0..60).map(move |number| (minute, number))) {
             for version in ["v1", "v2"] {
@@ -125,14 +132,14 @@ serve: {{ approvers: [{{ name: oli, token_env: HALDANE_TEST_TOKEN, roles: [opera
         producer.settle().unwrap();
     }
 
-    fn haldane(&self, command: &str, arguments: &[&str]) -> Output {
+    pub(crate) fn haldane(&self, command: &str, arguments: &[&str]) -> Output {
         let mut haldane = Command::new(env!("CARGO_BIN_EXE_haldane"));
         haldane.arg(command).args(arguments).arg("-c").arg(self.config()).env("USER", "ana");
         haldane.output().unwrap()
     }
 
     /// Asks for something about v2; returns the exit code and what was said.
-    fn ask(&self, command: &str, arguments: &[&str]) -> (i32, String) {
+    pub(crate) fn ask(&self, command: &str, arguments: &[&str]) -> (i32, String) {
         let about = ["--candidate", "v2", "--wait", "60s", "--reason", "test"];
         let output = self.haldane(command, &[&about, arguments].concat());
         let said = [output.stdout, output.stderr].map(|said| String::from_utf8(said).unwrap()).concat();
@@ -140,12 +147,12 @@ serve: {{ approvers: [{{ name: oli, token_env: HALDANE_TEST_TOKEN, roles: [opera
         (output.status.code().unwrap(), said)
     }
 
-    fn run(&self, options: Options, watch: &dyn Watch, stop: &AtomicBool) -> Result<standalone::Summary> {
+    pub(crate) fn run(&self, options: Options, watch: &dyn Watch, stop: &AtomicBool) -> Result<standalone::Summary> {
         let pipeline = self.load();
         standalone::run(&pipeline.plan, &pipeline.kafka.unwrap(), options, watch, stop)
     }
 
-    fn v2(&self) -> Option<RolloutState> {
+    pub(crate) fn v2(&self) -> Option<RolloutState> {
         states::read(&self.connection(), "people").unwrap().into_iter().find(|state| state.candidate == "v2")
     }
 
@@ -181,13 +188,13 @@ serve: {{ approvers: [{{ name: oli, token_env: HALDANE_TEST_TOKEN, roles: [opera
 }
 
 /// `haldane run` as a process; ended with the test.
-struct Service {
+pub(crate) struct Service {
     process: Child,
     log: Receiver<String>,
 }
 
 impl Service {
-    fn start(stage: &Stage, role: &str) -> Self {
+    pub(crate) fn start(stage: &Stage, role: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_haldane"));
         command
             .args(["run", "--listen", "127.0.0.1:0", "--role", role, "-c"])
@@ -202,7 +209,7 @@ impl Service {
     }
 
     /// Waits until it says so; returns the whole line.
-    fn wait_for(&self, words: &str) -> String {
+    pub(crate) fn wait_for(&self, words: &str) -> String {
         let deadline = now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(now());
@@ -223,7 +230,7 @@ impl Drop for Service {
 }
 
 /// Looks again until it is so; every look is a read of a topic.
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = now() + PATIENCE;
     loop {
         if let Some(found) = look() {
@@ -322,6 +329,10 @@ fn a_judge_apart_from_its_scan_obeys_too() {
     let (code, said) = stage.ask("hold", &[]);
     assert!(code == 0 && said.contains("HELD"), "{said}");
     until("the state HELD", || stage.v2().filter(|state| state.state == State::Held));
+    let seen = || states::look(&stage.connection()).unwrap();
+    let life =
+        until("a sign of life near the ends", || seen().liveness("people").filter(|life| life.is_near_end()).cloned());
+    assert!(life.judged_upto.is_some_and(|upto| upto > EPOCH + 4 * MINUTE), "{life:?}");
     drop(parts);
 }
 

@@ -229,6 +229,7 @@ fn events_tell_what_is_new_and_end_with_the_server() {
     let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
     assert!(lines.next().unwrap().contains("200"));
     assert!(lines.any(|line| line == "content-type: text/event-stream"));
+    assert!(lines.any(|line| line == "event: beat"), "without news, too, pages hear that the server is there");
     stage.until_pending();
     assert!(lines.any(|line| line == "event: decision"));
     let told = lines.next().unwrap();

@@ -25,7 +25,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::producer::BaseRecord;
 
+use serde_json::json;
+
 use crate::broker::{Broker, PASSWORD};
+use crate::sample::living;
 
 /// Settings whose own topics and group no other test has.
 pub(crate) fn settings(broker: &Broker) -> KafkaConfig {
@@ -72,7 +75,7 @@ fn plan(sources: Vec<SourcePlan>) -> Plan {
             rollout: "toy".into(),
             baseline_version: "v1".into(),
             rules: Vec::new(),
-            authority: "AUTO".into(),
+            authority: Authority::Auto,
             stages: RolloutPlan::default(),
         },
         bounds: Bounds::default(),
@@ -334,8 +337,18 @@ fn states_are_read_back_each_in_its_last_version_and_only_those_of_the_rollout()
     producer.send(BaseRecord::to(&settings.topics.state).key(b"junk".as_slice()).payload(b"{".as_slice())).unwrap();
     let retired = b"toy/fraud/v3".as_slice();
     producer.send(BaseRecord { key: Some(retired), ..BaseRecord::to(&settings.topics.state) }).unwrap();
+    let life = living("toy", 1_767_603_600_000_000);
+    publisher.alive(&life).unwrap();
     publisher.settle().unwrap();
     assert_eq!(states::read(&connection, "toy").unwrap(), [state("v2", 2)]);
+    let seen = states::look(&connection).unwrap();
+    assert_eq!((seen.states().count(), seen.liveness("toy"), seen.liveness("other")), (2, Some(&life), None));
+    // One that a later build may write is silence.
+    let later = json!({ "format": 2, "who": "host:7" }).to_string();
+    let key = b"@alive/toy".as_slice();
+    producer.send(BaseRecord::to(&settings.topics.state).key(key).payload(later.as_bytes())).unwrap();
+    producer.settle().unwrap();
+    assert_eq!(states::look(&connection).unwrap().liveness("toy"), None);
     // Made as a compacted topic, and a second start leaves it alone.
     Publisher::open(&connection, producer).unwrap();
 }

@@ -4,8 +4,9 @@ use haldane::event::Micros;
 use haldane::judge::{Status, WindowRow};
 use haldane::plan::{Action, Authority, Signal};
 use haldane::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason, Severity};
+use haldane::verdict::liveness::FORMAT;
 use haldane::verdict::rollout::{Effect, Mute, Pending, People, RuleHistory, Standing};
-use haldane::verdict::{Decision, Evidence, RolloutState, State, Validity};
+use haldane::verdict::{Decision, Evidence, Liveness, RolloutState, State, Validity};
 
 /// PSI of one column of fraud v2 in the window that ends then.
 pub(crate) fn row(column: &str, window_end: Micros, value: Option<f64>) -> WindowRow {
@@ -103,6 +104,19 @@ pub(crate) fn state(candidate: &str, state: State, validity: Validity) -> Rollou
         judged_upto: (10, 0),
         history: vec![RuleHistory { rule: "errors".to_owned(), scope: "@".to_owned(), breached: vec![true, false] }],
         ..RolloutState::new("fraud", "fraud", candidate, "v1")
+    }
+}
+
+/// A sign of life of whoever judges a rollout, who reads at the ends of the logs.
+pub(crate) fn living(rollout: &str, at: Micros) -> Liveness {
+    Liveness {
+        format: FORMAT,
+        rollout: rollout.to_owned(),
+        pipeline: rollout.to_owned(),
+        who: "host:7".to_owned(),
+        at,
+        judged_upto: None,
+        lag: Some(0),
     }
 }
 

@@ -10,13 +10,14 @@ use serde_json::{Value, json};
 
 use haldane::verdict::decision::Approval;
 use haldane::verdict::{
-    AckStatus, Command, CommandKind, CommandResult, Decision, Memory, Outcome, RolloutState, State, Validity,
+    AckStatus, Command, CommandKind, CommandResult, Decision, Liveness, Memory, Outcome, RolloutState, State, Validity,
 };
 
-use crate::sample::{decision, full, row, state};
+use crate::sample::{decision, full, living, row, state};
 
 const DECISION: &str = include_str!("../../schemas/decision.schema.json");
 const STATE: &str = include_str!("../../schemas/rollout-state.schema.json");
+const LIVENESS: &str = include_str!("../../schemas/liveness.schema.json");
 const COMMAND: &str = include_str!("../../schemas/command.schema.json");
 const RESULT: &str = include_str!("../../schemas/command-result.schema.json");
 /// Decisions that name a cap.
@@ -99,6 +100,15 @@ fn rollout_states_are_as_the_schema_says() {
     check(STATE, &RolloutState { memory: None, ..full() });
     let with_memory = serde_json::to_value(RolloutState { memory: Some(Memory::default()), ..full() }).unwrap();
     assert!(jsonschema::validator_for(&parse(STATE)).unwrap().is_valid(&with_memory));
+}
+
+#[test]
+fn signs_of_life_are_as_the_schema_says() {
+    let life = living("fraud", 1_767_603_600_000_000);
+    check(LIVENESS, &life);
+    check(LIVENESS, &Liveness { judged_upto: Some(9), lag: None, ..life.clone() });
+    let letter = Letter::liveness(&life);
+    assert_eq!(letter.to("haldane.state.v1").key, Some(b"@alive/fraud".as_slice()));
 }
 
 /// One command of each kind.

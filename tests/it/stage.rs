@@ -9,7 +9,7 @@ use haldane::config::Power;
 use haldane::engine::{Effects, Engine};
 use haldane::error::Result;
 use haldane::event::{Micros, SECOND};
-use haldane::plan::{Plan, WindowKind};
+use haldane::plan::{Authority, Plan, WindowKind};
 use haldane::serve::{Access, Ask, Phase, Server, Shared};
 use haldane::verdict::{Command, CommandResult};
 
@@ -65,7 +65,7 @@ pub(crate) fn token(name: &str) -> String {
 
 fn plan() -> Plan {
     let mut plan = world::plan(TUMBLING);
-    plan.policy.authority = "APPROVAL".into();
+    plan.policy.authority = Authority::Approval;
     plan.columns.numeric[0].name = COLUMN.into();
     plan
 }

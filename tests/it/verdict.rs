@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use haldane::config;
 use haldane::engine::Effects;
+use haldane::event::{Micros, SECOND};
+use haldane::kafka::clock::wall_clock;
 use haldane::plan::Signal;
 use haldane::serve::{Server, Shared};
 use haldane::verdict::rollout::{Pending, People};
-use haldane::verdict::{RolloutState, State, Validity};
+use haldane::verdict::{Liveness, RolloutState, State, Validity};
 use serde_json::{Value, json};
 
-use crate::sample::{decision, row, state};
+use crate::dashboard::send;
+use crate::sample::{decision, living, row, state};
 use crate::serve::ask;
 
 fn pipeline(authority: &str) -> String {
@@ -45,8 +48,13 @@ impl Served {
         Self { server: Server::start("127.0.0.1:0", Arc::clone(&shared)).unwrap(), shared }
     }
 
-    /// As if a window had just been judged.
+    /// As if a window had just been judged by somebody who is at work.
     fn judge(&self, state: RolloutState) {
+        self.shared.judging(&living("fraud", wall_clock()));
+        self.tell(state);
+    }
+
+    fn tell(&self, state: RolloutState) {
         let windows = vec![row("amount", 10, Some(0.3))];
         self.shared.publish(&Effects { windows, states: vec![state], ..Effects::default() });
     }
@@ -69,7 +77,8 @@ impl Served {
 }
 
 fn at(step: State) -> RolloutState {
-    RolloutState { step: 1, ..state("v2", step, Validity::Valid) }
+    let people = People { passed: true, ..People::default() };
+    RolloutState { step: 1, judged_upto: (wall_clock(), 0), people, ..state("v2", step, Validity::Valid) }
 }
 
 const V2: &str = "rollout=fraud&model=fraud&candidate=v2";
@@ -131,16 +140,51 @@ fn a_permission_goes_as_far_as_its_cap() {
 }
 
 #[test]
-fn what_was_read_back_at_a_start_promotes_nothing_before_a_window_confirms_it() {
+fn a_permission_counts_while_its_window_is_recent_and_somebody_judges() {
     let served = Served::under("auto");
     served.shared.restore(&[at(State::Passed)]);
-    assert_eq!(served.word(V2), "WAIT");
-    served.shared.publish(&Effects { states: vec![at(State::Passed)], ..Effects::default() });
-    assert_eq!(served.word(V2), "WAIT", "a command is no window");
-    served.judge(at(State::Passed));
-    assert_eq!(served.word(V2), "PASS");
+    let says = |word: &str, reason: &str| {
+        let answer = served.ask(V2);
+        assert!(answer["verdict"] == word && answer["reason"].as_str().unwrap().contains(reason), "{reason}: {answer}");
+        let cap = if word == "PASS" { 25.0 } else { 5.0 };
+        assert_eq!(answer["exposure_cap_pct"], cap, "{reason}");
+    };
+    says("WAIT", "no sign of life");
+    let lives = |life: Liveness| served.shared.judging(&life);
+    lives(Liveness { lag: None, ..living("fraud", wall_clock()) });
+    says("WAIT", "catching up");
+    lives(living("fraud", wall_clock()));
+    says("PASS", "PASSED");
+    lives(Liveness { lag: Some(31 * SECOND), ..living("fraud", wall_clock()) });
+    says("WAIT", "catching up");
+    lives(living("fraud", wall_clock() - 61 * SECOND));
+    says("WAIT", "last heard of 6");
+    lives(living("fraud", wall_clock()));
+    says("PASS", "PASSED");
+    // Judged a moment ago, about what was hours ago.
+    let ago =
+        |minutes: Micros| RolloutState { judged_upto: (wall_clock() - minutes * 60 * SECOND, 0), ..at(State::Passed) };
+    served.tell(ago(59));
+    says("PASS", "PASSED");
+    served.tell(ago(65));
+    says("WAIT", "the newest judged window ended 65 min ago");
     served.shared.restore(&[RolloutState { candidate: "v3".to_owned(), ..at(State::RollingBack) }]);
     assert_eq!(served.word("candidate=v3"), "FAIL", "a rollback stands until it is lifted");
+}
+
+#[test]
+fn the_dashboard_says_what_tools_are_told() {
+    let served = Served::under("auto");
+    let page = || send(served.server.address(), "GET", "/ui", &[], "").body;
+    served.judge(at(State::Passed));
+    assert!(page().contains("</span> PASS</span>") && page().contains("Exposure may rise to 25 %."));
+    served.shared.judging(&living("fraud", wall_clock() - 61 * SECOND));
+    assert!(page().contains("</span> WAIT</span>") && page().contains("at most 5 %"), "{}", page());
+    assert!(page().contains("Leave exposure where it is"));
+    let unpassed = People::default();
+    served.judge(RolloutState { people: unpassed, ..at(State::Baking) });
+    assert!(page().contains("</span> WAIT</span>") && page().contains("never passed"), "{}", page());
+    assert_eq!(served.word(V2), "WAIT", "nobody has let it serve everybody");
 }
 
 #[test]
@@ -157,11 +201,13 @@ fn what_nobody_may_act_on_waits() {
     let served = Served::under("approval");
     for (state, signal) in [(State::RollingBack, Signal::Rollback), (State::Passed, Signal::PromoteOk)] {
         served.judge(RolloutState { pending: Some(waits_for(signal)), ..at(state) });
-        assert_eq!(served.word(V2), "WAIT", "{state:?} is not approved");
+        let answer = served.ask(V2);
+        assert_eq!(answer["verdict"], "WAIT", "{state:?} is not approved");
+        assert_eq!(answer["exposure_cap_pct"], 5.0, "what {state:?} names does not count yet");
         served.judge(at(state));
         assert_ne!(served.word(V2), "WAIT", "{state:?} is approved");
     }
-    let people = People { unissued: true, frozen_until: Some(99), ..People::default() };
+    let people = People { unissued: true, frozen_until: Some(99), passed: true, ..People::default() };
     for state in [State::RollingBack, State::Passed] {
         served.judge(RolloutState { people: people.clone(), ..at(state) });
         assert_eq!(served.word(V2), "WAIT", "{state:?} is frozen");

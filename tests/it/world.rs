@@ -128,7 +128,7 @@ pub fn plan(window: WindowKind) -> Plan {
             guards: None,
             rollout: "world".into(),
             baseline_version: "v1".into(),
-            authority: "AUTO".into(),
+            authority: Authority::Auto,
             stages: RolloutPlan::default(),
             rules: vec![
                 rule("errors", "error_rate", 0.1, Action::Contain),

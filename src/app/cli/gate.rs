@@ -1,41 +1,52 @@
-//! `haldane gate`: whether a candidate has passed, as an exit code for CI and for jobs of a rollout controller.
+//! `haldane gate`: whether a candidate may have more traffic, as an exit code for CI and for jobs of a rollout controller.
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::print;
 use crate::config::{self, KafkaConfig};
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::event::{Micros, SECOND};
+use crate::kafka::clock::wall_clock;
 use crate::kafka::{Connection, states};
-use crate::plan::{Plan, RolloutPlan};
-use crate::verdict::{RolloutState, State};
+use crate::plan::Plan;
+use crate::verdict::liveness::FORMAT;
+use crate::verdict::{Freshness, Liveness, Permission, RolloutState, Word, permission};
 
-/// Ask whether a candidate has passed: 0 yes, 1 no, 3 no verdict in time.
+/// Ask whether a candidate may have more traffic: 0 yes, 1 no, 3 no verdict in time.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit codes:
-  0   the candidate has passed: it may get more traffic (--step: at least that share), or serves everybody already
-  1   it has failed: rolled back, contained or held by evidence, or replaced by another
+#[command(after_help = "The answer is that of GET /v1/verdict and of the dashboard, and the exit code says its word:
+  0   PASS: it may have more traffic (--step: at least that share)
+  1   FAIL: a rollback stands, or a containment below --step, and may be carried out
   2   the command line or the pipeline file is wrong
-  3   no verdict in time, or the state topic cannot be read: not a pass, and nothing speaks against the candidate
+  3   WAIT or BLIND: no verdict in time, or the state topic cannot be read; --undecided chooses another code
   70  haldane itself failed
+
+It passes only while whoever judges was heard of in the last minute (for a lease of less, in that time), reads near the ends of
+its logs, and has judged a window that ended within `permit_windows` and the lateness. What waits for approval, is frozen, is
+advice only or lacks data is no pass.
+
+As a Job before a step: a rollout controller takes a failed Job for a failed candidate, and an outage must not undo a healthy
+release. So let it wait for as long as the Job may run (`--undecided wait`, which tries again when Kafka is away), and let the
+controller end the wait: activeDeadlineSeconds on its side as long as a person may take, backoffLimit: 0.
+The Job then fails only when the candidate has failed or its own deadline is over.
 
 Examples:
   haldane gate -c pipelines/flights.yaml --candidate v2 --wait 30m
-  haldane gate -c pipelines/flights.yaml --candidate v2 --step 25% --wait 2h
-  haldane gate -c pipelines/flights.yaml --candidate v2 --states states.jsonl")]
+  haldane gate -c pipelines/flights.yaml --candidate v2 --step 25% --undecided wait
+  haldane gate -c pipelines/flights.yaml --candidate v2 --states states.jsonl --at 1769904000000000")]
 pub struct GateArgs {
-    /// Pipeline file, which names the cluster, the state topic and the rollout.
+    /// Pipeline file, which names the cluster, the state topic and the rollout, and says who may act.
     #[arg(short, long, value_name = "FILE")]
     pub config: PathBuf,
     /// The version that is to pass.
     #[arg(long, value_name = "VERSION")]
     pub candidate: String,
-    /// The model whose version it is, where the rollout is of several.
+    /// The model whose version it is, where the rollout is of several. Default: it must pass for all of them.
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
     /// The rollout. Default: that of the pipeline.
@@ -47,57 +58,101 @@ pub struct GateArgs {
     /// How long to wait for a verdict, such as 30m. Default: not at all.
     #[arg(long, value_name = "DURATION", value_parser = config::span, default_value = "0s")]
     pub wait: Micros,
+    /// What it means when there is no verdict in time. Default: exit code 3.
+    #[arg(long, value_enum, value_name = "WORD")]
+    pub undecided: Option<Undecided>,
     /// Read states once from this file in place of the state topic: one JSON object per line, or the array that `haldane
-    /// rollouts --json` prints.
-    #[arg(long, value_name = "FILE", conflicts_with = "wait")]
+    /// rollouts --json` prints. Without a sign of life in it (a record under the key `@alive/ROLLOUT`), whoever judges is
+    /// taken to be at work, and only the age of windows is looked at.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["wait", "undecided"])]
     pub states: Option<PathBuf>,
+    /// Ask as if it were this time, in microseconds since 1970. Default: now.
+    #[arg(long, value_name = "MICROS", requires = "states")]
+    pub at: Option<Micros>,
 }
 
-/// What the states say of the candidate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Answer {
-    /// Passed, and what it may get.
-    Yes(String),
-    /// Failed, and how.
-    No(String),
+/// What no verdict means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Undecided {
+    /// Go on waiting, whatever --wait says, and whether or not Kafka can be reached.
+    Wait,
+    /// Exit code 0.
+    Pass,
+    /// Exit code 1.
+    Fail,
 }
+
+/// How long one reading of the state topic may last where nothing ends the wait.
+const LONG: Duration = Duration::from_hours(24);
+
+/// How long a cluster that cannot be asked is left alone before it is asked again.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// Runs the command; a candidate that has not passed is an error.
 pub fn run(args: &GateArgs, out: &mut dyn Write) -> Result<()> {
     let pipeline = config::load(&args.config)?;
     let gate =
         Gate { args, plan: &pipeline.plan, rollout: args.rollout.as_ref().unwrap_or(&pipeline.plan.policy.rollout) };
-    let answer = match (&args.states, &pipeline.kafka) {
-        (Some(file), _) => gate.judge(&mut read(file)?.iter()),
-        (None, Some(kafka)) => gate.follow(kafka)?,
+    let told = match (&args.states, &pipeline.kafka) {
+        (Some(file), _) => Ok(gate.of_file(file)?),
+        (None, Some(kafka)) => gate.follow(kafka),
         (None, None) => {
             return Err(Error::user(format!("{} names no Kafka cluster", args.config.display()))
                 .hint("add a `kafka:` section with `brokers: host:port`, or read a file with --states"));
         }
     };
-    match answer {
-        Some(Answer::Yes(why)) => print(out, &format!("{why}\n")),
-        Some(Answer::No(why)) => Err(Error::candidate(why)),
-        None => Err(gate.undecided()),
+    let undecided = match told {
+        Ok(Permission { word: Word::Pass, cap_pct, reason }) => {
+            let cap = cap_pct.map_or_else(String::new, |cap| format!(", and may have {cap} % of traffic"));
+            return print(out, &format!("{reason}{cap}\n"));
+        }
+        Ok(Permission { word: Word::Fail, reason, .. }) => return Err(Error::candidate(reason)),
+        Ok(Permission { word: Word::Wait | Word::Blind, reason, .. }) => gate.undecided(&reason),
+        Err(error) if error.fault() == Fault::External => error,
+        Err(error) => return Err(error),
+    };
+    match args.undecided {
+        Some(Undecided::Pass) => print(out, &format!("{undecided}; passed by --undecided pass\n")),
+        Some(Undecided::Fail) => Err(Error::candidate(format!("{undecided}; failed by --undecided fail"))),
+        Some(Undecided::Wait) | None => Err(undecided),
     }
 }
 
-/// The last state of each candidate in a file, as a dump of the state topic has them.
-fn read(file: &Path) -> Result<Vec<RolloutState>> {
-    let text = fs::read_to_string(file)
-        .map_err(|error| Error::user(format!("cannot read the states in {}", file.display())).because(error))?;
-    let strange = |error| Error::user(format!("{} does not hold states of rollouts", file.display())).because(error);
-    if text.trim_start().starts_with('[') {
-        return serde_json::from_str(&text).map_err(strange);
+/// What a file holds: the last state of each candidate, and the last sign of life of each rollout's judge.
+#[derive(Default)]
+struct Dump {
+    states: Vec<RolloutState>,
+    lives: Vec<Liveness>,
+}
+
+impl Dump {
+    fn read(file: &Path) -> Result<Self> {
+        let text = fs::read_to_string(file)
+            .map_err(|error| Error::user(format!("cannot read the states in {}", file.display())).because(error))?;
+        let strange =
+            |error| Error::user(format!("{} does not hold states of rollouts", file.display())).because(error);
+        let mut dump = Self::default();
+        if text.trim_start().starts_with('[') {
+            dump.states = serde_json::from_str(&text).map_err(strange)?;
+            return Ok(dump);
+        }
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            // Values of the state topic without their keys: only signs of life name who judges.
+            let value: serde_json::Value = serde_json::from_str(line).map_err(strange)?;
+            if value.get("who").is_some() {
+                dump.lives.push(serde_json::from_value(value).map_err(strange)?);
+            } else {
+                dump.put(serde_json::from_value(value).map_err(strange)?);
+            }
+        }
+        Ok(dump)
     }
-    let mut last: Vec<RolloutState> = Vec::new();
-    for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        let state: RolloutState = serde_json::from_str(line).map_err(strange)?;
+
+    fn put(&mut self, state: RolloutState) {
         let key = |state: &RolloutState| (state.rollout.clone(), state.model.clone(), state.candidate.clone());
-        last.retain(|earlier| key(earlier) != key(&state));
-        last.push(state);
+        self.states.retain(|earlier| key(earlier) != key(&state));
+        self.states.push(state);
     }
-    Ok(last)
 }
 
 struct Gate<'a> {
@@ -107,57 +162,85 @@ struct Gate<'a> {
 }
 
 impl Gate<'_> {
-    fn follow(&self, kafka: &KafkaConfig) -> Result<Option<Answer>> {
-        let patience = Duration::from_micros(self.args.wait.unsigned_abs());
-        states::follow(&Connection::open(kafka)?, patience, |states| self.judge(states))
+    fn of_file(&self, file: &Path) -> Result<Permission> {
+        let dump = Dump::read(file)?;
+        let at = self.args.at.unwrap_or_else(wall_clock);
+        let told = dump.lives.iter().rev().find(|life| life.format == FORMAT && life.rollout == self.rollout).cloned();
+        let assumed = || Liveness {
+            format: FORMAT,
+            rollout: self.rollout.to_owned(),
+            pipeline: self.plan.name.clone(),
+            who: String::new(),
+            at,
+            judged_upto: None,
+            lag: Some(0),
+        };
+        Ok(self.ask(&mut dump.states.iter(), Some(&told.unwrap_or_else(assumed)), at))
     }
 
-    /// The answer, once there is one; a candidate that fails for one model has failed.
-    fn judge(&self, states: &mut dyn Iterator<Item = &RolloutState>) -> Option<Answer> {
-        let GateArgs { candidate, model, .. } = self.args;
+    /// The first answer that decides, or the last one when the time is up.
+    fn follow(&self, kafka: &KafkaConfig) -> Result<Permission> {
+        let waits = self.args.undecided == Some(Undecided::Wait);
+        let patience = if waits { LONG } else { Duration::from_micros(self.args.wait.unsigned_abs()) };
+        loop {
+            match self.listen(kafka, patience) {
+                Err(error) if waits && error.fault() == Fault::External => {
+                    tracing::warn!(%error, "asked again in {} s", PAUSE.as_secs());
+                    std::thread::park_timeout(PAUSE);
+                }
+                Ok(Permission { word: Word::Wait | Word::Blind, .. }) if waits => {}
+                told => return told,
+            }
+        }
+    }
+
+    fn listen(&self, kafka: &KafkaConfig, patience: Duration) -> Result<Permission> {
+        let mut last = None;
+        let decided = states::follow(&Connection::open(kafka)?, patience, |seen| {
+            let told = self.ask(&mut seen.states(), seen.liveness(self.rollout), wall_clock());
+            let decides = matches!(told.word, Word::Pass | Word::Fail);
+            last = Some(told.clone());
+            decides.then_some(told)
+        })?;
+        Ok(decided.or(last).unwrap_or_else(Self::unknown))
+    }
+
+    /// One answer about the candidate: it passes when it passes for every model, and fails when it fails for one.
+    fn ask(
+        &self,
+        states: &mut dyn Iterator<Item = &RolloutState>,
+        liveness: Option<&Liveness>,
+        at: Micros,
+    ) -> Permission {
+        let GateArgs { candidate, model, step, .. } = self.args;
         let asked = |state: &&RolloutState| {
             state.rollout == self.rollout
                 && state.candidate == *candidate
                 && model.as_ref().is_none_or(|model| state.model == *model)
         };
-        let answers: Vec<Option<Answer>> = states.filter(asked).map(|state| self.answer(state)).collect();
-        let failed = answers.iter().flatten().find(|answer| matches!(answer, Answer::No(_)));
-        let passed = answers.iter().all(Option::is_some).then(|| answers.iter().flatten().next()).flatten();
-        failed.or(passed).cloned()
+        let answer = |state: &RolloutState| {
+            let freshness = Freshness::of(state, self.plan, liveness, at);
+            let told = permission(state, &self.plan.policy, freshness, step.map(|share| share * 100.0));
+            Permission { reason: format!("{} {}", state.model, told.reason), ..told }
+        };
+        let mut answers: Vec<Permission> = states.filter(asked).map(answer).collect();
+        answers.sort_by_key(|told| match told.word {
+            Word::Fail => 0,
+            Word::Wait | Word::Blind => 1,
+            Word::Pass => 2,
+        });
+        answers.into_iter().next().unwrap_or_else(Self::unknown)
     }
 
-    fn answer(&self, state: &RolloutState) -> Option<Answer> {
-        let RolloutState { model, candidate, cause, .. } = state;
-        let because = if cause.is_empty() { String::new() } else { format!(" ({cause})") };
-        let says = |what: &str| format!("{model} {candidate} is {}: {what}{because}", state.state.name());
-        match state.state {
-            State::RollingBack | State::RolledBack => Some(Answer::No(says("it was rolled back"))),
-            State::Contained => Some(Answer::No(says("its traffic is capped"))),
-            // What a person holds is held for reasons of their own; it may still pass.
-            State::Held if !state.people.pinned => Some(Answer::No(says("evidence speaks against more traffic"))),
-            State::Superseded | State::Retired => Some(Answer::No(says("it is no candidate any more"))),
-            State::Passed | State::Baking | State::Stable => {
-                let allowed = allowed_pct(&self.plan.policy.stages, state);
-                let enough = self.args.step.is_none_or(|step| allowed >= step * 100.0);
-                enough.then(|| Answer::Yes(says(&format!("it may get {allowed} % of traffic"))))
-            }
-            State::Registered | State::Warming | State::Observing | State::Suspect | State::Held => None,
-        }
+    fn unknown() -> Permission {
+        Permission { word: Word::Wait, cap_pct: None, reason: "no such candidate has been judged yet".to_owned() }
     }
 
-    fn undecided(&self) -> Error {
+    fn undecided(&self, why: &str) -> Error {
         let GateArgs { candidate, wait, step, .. } = self.args;
         let what = step.map_or_else(String::new, |step| format!(" of {} % of traffic", step * 100.0));
         let waited = if *wait == 0 { "yet".to_owned() } else { format!("within {} s", wait / SECOND) };
-        Error::external(format!("no verdict on {candidate}{what} in rollout {} {waited}", self.rollout))
-            .hint("it has seen too little traffic so far; wait longer with --wait, or look at `haldane power`")
-    }
-}
-
-/// The share of traffic that a candidate without restriction may get, percent.
-fn allowed_pct(stages: &RolloutPlan, state: &RolloutState) -> f64 {
-    match state.state {
-        State::Passed => stages.cap_at((state.step + 1).min(stages.top())),
-        _ => 100.0,
+        Error::external(format!("no verdict on {candidate}{what} in rollout {} {waited}: {why}", self.rollout))
+            .hint("wait longer with --wait, or look at `haldane rollouts` and `haldane power`")
     }
 }

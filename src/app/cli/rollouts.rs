@@ -8,10 +8,12 @@ use clap::Args;
 use super::{command, print};
 use crate::config;
 use crate::error::{Error, Result};
+use crate::event::SECOND;
+use crate::kafka::clock::wall_clock;
 use crate::kafka::{Connection, states};
 use crate::output::text::{aligned, instant};
 use crate::plan::Plan;
-use crate::verdict::{RolloutState, Validity};
+use crate::verdict::{Freshness, Liveness, RolloutState, Validity, permission};
 
 /// Show where every candidate stands.
 #[derive(Debug, Args)]
@@ -31,15 +33,27 @@ pub struct RolloutsArgs {
 }
 
 /// Heads of the table's columns.
-const HEADS: [&str; 9] =
-    ["ROLLOUT", "CANDIDATE", "STATE", "VALIDITY", "AUTHORITY", "SEQUENCE", "CAP", "IN FORCE", "WAITS FOR APPROVAL"];
+const HEADS: [&str; 11] = [
+    "ROLLOUT",
+    "CANDIDATE",
+    "STATE",
+    "VERDICT",
+    "VALIDITY",
+    "AUTHORITY",
+    "SEQUENCE",
+    "CAP",
+    "IN FORCE",
+    "WAITS FOR APPROVAL",
+    "WHY",
+];
 
 /// Runs the command.
 pub fn run(args: &RolloutsArgs, out: &mut dyn Write) -> Result<()> {
     let pipeline = config::load(&args.config)?;
     let kafka = command::cluster(&pipeline, &args.config)?;
     let rollout = args.rollout.as_ref().unwrap_or(&pipeline.plan.policy.rollout);
-    let mut states = states::read(&Connection::open(&kafka)?, rollout)?;
+    let seen = states::look(&Connection::open(&kafka)?)?;
+    let mut states: Vec<RolloutState> = seen.states().filter(|state| state.rollout == *rollout).cloned().collect();
     states.iter_mut().for_each(|state| state.memory = None);
     if args.json {
         let text = serde_json::to_string_pretty(&states)
@@ -49,22 +63,32 @@ pub fn run(args: &RolloutsArgs, out: &mut dyn Write) -> Result<()> {
     if states.is_empty() {
         return print(out, &format!("no candidate of rollout {rollout} has been judged yet\n"));
     }
-    print(out, &table(&states, &pipeline.plan))
+    let judge = judge(seen.liveness(rollout));
+    print(out, &(table(&states, &pipeline.plan, seen.liveness(rollout)) + &judge))
 }
 
-fn table(states: &[RolloutState], plan: &Plan) -> String {
-    let rows = states.iter().map(|state| row(state, plan));
-    let rows: Vec<[String; 9]> = std::iter::once(HEADS.map(str::to_owned)).chain(rows).collect();
+/// Who judges, and how far behind.
+fn judge(liveness: Option<&Liveness>) -> String {
+    let Some(Liveness { who, at, lag, .. }) = liveness else { return "nobody judges it\n".to_owned() };
+    let behind = lag.map_or_else(|| "catching up".to_owned(), |lag| format!("{} s behind the logs", lag / SECOND));
+    format!("judged by {who}, {behind}; last heard of at {} UTC\n", instant(at - at % SECOND))
+}
+
+fn table(states: &[RolloutState], plan: &Plan, liveness: Option<&Liveness>) -> String {
+    let rows = states.iter().map(|state| row(state, plan, liveness));
+    let rows: Vec<[String; 11]> = std::iter::once(HEADS.map(str::to_owned)).chain(rows).collect();
     aligned(&rows, 0)
 }
 
-fn row(state: &RolloutState, plan: &Plan) -> [String; 9] {
+fn row(state: &RolloutState, plan: &Plan, liveness: Option<&Liveness>) -> [String; 11] {
+    let freshness = Freshness::of(state, plan, liveness, wall_clock());
+    let told = permission(state, &plan.policy, freshness, None);
     let validity = match state.validity {
         Validity::Valid => "VALID",
         Validity::Degraded => "DEGRADED",
         Validity::Blind => "BLIND",
     };
-    let authority = if state.people.frozen_until.is_some() { "FROZEN" } else { plan.policy.authority().name() };
+    let authority = if state.people.frozen_until.is_some() { "FROZEN" } else { plan.policy.authority.name() };
     let pending = state.pending.as_ref().map(|pending| {
         let cap = pending.cap_pct.map_or_else(String::new, |cap| format!(" to {cap} %"));
         let (signal, deadline) = (pending.signal.name(), instant(pending.deadline));
@@ -76,12 +100,14 @@ fn row(state: &RolloutState, plan: &Plan) -> [String; 9] {
         state.rollout.clone(),
         format!("{} {}", state.model, state.candidate),
         state.state.name().to_owned(),
+        told.word.name().to_owned(),
         validity.to_owned(),
         authority.to_owned(),
         state.sequence.to_string(),
-        state.cap_pct.map_or_else(|| "-".to_owned(), |cap| format!("{cap} %")),
+        told.cap_pct.map_or_else(|| "-".to_owned(), |cap| format!("{cap} %")),
         or_none(in_force.join(" ")),
         or_none(pending.unwrap_or_default()),
+        told.reason,
     ]
 }
 

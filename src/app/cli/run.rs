@@ -25,7 +25,7 @@ use crate::kafka::watch::{Standing, Watch};
 use crate::kafka::{judging, reader::Portion, scanning};
 use crate::scan::Counts;
 use crate::serve::{Access, Listener, Server, Shared};
-use crate::verdict::RolloutState;
+use crate::verdict::{Liveness, RolloutState};
 use crate::{batch::EventBatch, scan::Tally};
 
 /// Run the service: read Kafka, judge windows, publish decisions.
@@ -198,6 +198,15 @@ impl Told {
 impl Watch for Told {
     fn started(&self, rollouts: &[RolloutState]) {
         self.listener.started(rollouts);
+    }
+
+    fn caught_up(&self) {
+        tracing::info!("every log was read near to its end; ready");
+        self.listener.caught_up();
+    }
+
+    fn judging(&self, liveness: &Liveness) {
+        self.listener.judging(liveness);
     }
 
     fn read(&self, portion: &Portion) {

@@ -18,7 +18,7 @@ pub struct SchemaArgs {
 }
 
 /// Name, what it describes, and text of every schema.
-const SCHEMAS: [(&str, &str, &str); 9] = [
+const SCHEMAS: [(&str, &str, &str); 10] = [
     ("pipeline", "pipeline files", include_str!("../../../schemas/pipeline.schema.json")),
     ("prediction", "predictions, as JSON records", include_str!("../../../schemas/prediction.schema.json")),
     ("feature", "feature events, as JSON records", include_str!("../../../schemas/feature.schema.json")),
@@ -35,6 +35,11 @@ const SCHEMAS: [(&str, &str, &str); 9] = [
         "rollout-state",
         "states of rollouts on the state topic",
         include_str!("../../../schemas/rollout-state.schema.json"),
+    ),
+    (
+        "liveness",
+        "signs of life on the state topic, which leases rest on",
+        include_str!("../../../schemas/liveness.schema.json"),
     ),
 ];
 

@@ -1,6 +1,6 @@
 //! `GET /v1/events`: server-sent events, for pages that want to stay as fresh as the engine.
 //!
-//! `change` says that windows, rollouts or decisions are new, `health` that lag and counts are, and `decision` tells one.
+//! `beat` says that the server is there, `change` that windows, rollouts or decisions are new, `health` that lag and counts are, and `decision` tells one.
 //! Nothing is repeated after a break: a reader that comes back reads its page again.
 
 use std::convert::Infallible;
@@ -23,6 +23,9 @@ use crate::verdict::Decision;
 
 /// The shortest time between two lots of events: a person sees no more.
 const CALM: Duration = Duration::from_millis(250);
+
+/// When there is nothing new for so long, a reader is told that the server is there: pages take silence for its end.
+const BEAT: Duration = Duration::from_secs(5);
 
 /// Decisions that are told one by one at a time; of more, the newest.
 const TOLD_MAX: usize = 10;
@@ -55,7 +58,7 @@ pub(super) async fn events(
         let lot = reader.next().await?;
         Some((stream::iter(lot.into_iter().map(Ok)), reader))
     });
-    Ok(Sse::new(lots.flatten()).keep_alive(KeepAlive::default()))
+    Ok(Sse::new(lots.flatten()).keep_alive(KeepAlive::new().interval(BEAT).event(Event::default().event("beat"))))
 }
 
 impl Reader {

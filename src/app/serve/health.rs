@@ -15,9 +15,9 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Joining, restoring, catching up.
+    /// Joining, restoring, catching up: some log was not read near to its end yet.
     Starting,
-    /// Working on fresh events.
+    /// Every log was read near to its end once since the start.
     Ready,
     /// Handing over and ending.
     Stopping,

@@ -95,7 +95,10 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Answer {
     let not_ready = |error: &str, hint: &str| Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, error, hint));
     match shared.health().phase() {
         Phase::Ready => Ok(Json(json!({ "status": Phase::Ready }))),
-        Phase::Starting => not_ready("starting: joining, restoring or catching up", "ask again; the log tells how far"),
+        Phase::Starting => not_ready(
+            "starting: joining, restoring or catching up",
+            "ask again; haldane_lag_records at /metrics tells how far",
+        ),
         Phase::Stopping => not_ready("stopping", "another instance takes over"),
     }
 }

@@ -35,9 +35,10 @@ pub use watch::Listener;
 
 use crate::engine::Effects;
 use crate::judge::WindowRow;
+use crate::kafka::clock::wall_clock;
 use crate::plan::Plan;
 use crate::telemetry::Telemetry;
-use crate::verdict::{CommandResult, RolloutState};
+use crate::verdict::{CommandResult, Liveness, RolloutState};
 
 /// What the engine's threads tell and the server shows.
 #[derive(Debug, Default)]
@@ -45,8 +46,10 @@ pub struct Shared {
     telemetry: Arc<Telemetry>,
     health: Health,
     view: RwLock<View>,
-    /// Who may act, and how far exposure may rise at a time; unknown before a pipeline is run.
-    terms: RwLock<Option<Terms>>,
+    /// What is judged here; unknown before a pipeline is run.
+    plan: OnceLock<Arc<Plan>>,
+    /// The last sign of life of the judge of this process.
+    liveness: RwLock<Option<Liveness>>,
     /// Who may act over HTTP.
     access: OnceLock<Access>,
     /// The way to the judge.
@@ -86,14 +89,14 @@ impl Shared {
         for result in &effects.results {
             self.telemetry.answered(result);
         }
-        self.write().publish(effects, self.health.age());
+        self.write().publish(effects);
         self.news.changed();
     }
 
     /// Shows rollouts read back at a start.
     pub fn restore(&self, states: &[RolloutState]) {
         self.telemetry.restored(states);
-        self.write().rollouts(states, None);
+        self.write().rollouts(states);
         self.news.changed();
     }
 
@@ -132,9 +135,17 @@ impl Shared {
         self.news.stopped();
     }
 
-    /// What the pipeline says about acting.
+    /// The judge of this process is at work, and so far behind.
+    pub fn judging(&self, liveness: &Liveness) {
+        *self.liveness.write().unwrap_or_else(PoisonError::into_inner) = Some(liveness.clone());
+        self.news.stood();
+    }
+
+    /// What answers rest on now; `None` before a pipeline is run.
     fn terms(&self) -> Option<Terms> {
-        self.terms.read().unwrap_or_else(PoisonError::into_inner).clone()
+        let plan = Arc::clone(self.plan.get()?);
+        let liveness = self.liveness.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Some(Terms { plan, liveness: liveness.filter(|_| self.health.all_alive()), at: wall_clock() })
     }
 
     fn access(&self) -> Option<&Access> {
@@ -160,13 +171,13 @@ impl Shared {
 
     /// Tells whose rollouts these are.
     pub fn follow(&self, plan: &Plan) {
-        *self.terms.write().unwrap_or_else(PoisonError::into_inner) = Some(Terms::of(plan));
+        // The pipeline of a process is chosen once, at its start.
+        let _ = self.plan.set(Arc::new(plan.clone()));
     }
 
     /// Whether a candidate may get more traffic, must lose what it has, or neither.
     fn verdict(&self, question: &Question) -> verdict::Answer {
-        let terms = self.terms.read().unwrap_or_else(PoisonError::into_inner);
-        verdict::answer(&self.read(), terms.as_ref(), question, self.health.age(), self.health.all_alive())
+        verdict::answer(&self.read(), self.terms().as_ref(), question)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, View> {

@@ -1,28 +1,17 @@
-//! One word about a candidate, for tools that ask before they raise exposure or while they watch.
+//! `/v1/verdict`: one word about a candidate, for tools that ask before they raise exposure or while they watch.
 //!
-//! Whoever loses haldane must stop promoting and must not roll back. So there is always an answer, only a rollback that may be
-//! carried out is `FAIL`, and only a permission that is fresh is `PASS`. Everything else is `WAIT`, or `BLIND` where the data
-//! says nothing.
+//! The word is the core's ([`permission`]); here it is asked with what this process knows, and told with what it rests on.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::View;
-use super::view::Known;
-use crate::plan::{Authority, Plan, PolicyPlan, Signal, WindowKind};
-use crate::verdict::{RolloutState, State, Validity};
-
-/// The word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub(super) enum Word {
-    Pass,
-    Fail,
-    Wait,
-    Blind,
-}
+use crate::event::Micros;
+use crate::plan::{Plan, WindowKind};
+use crate::verdict::{Freshness, Liveness, Permission, RolloutState, State, Word, permission};
 
 /// Rows behind the answer.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
@@ -58,58 +47,27 @@ impl Answer {
     }
 }
 
-/// What a pipeline says about acting.
+/// What answers rest on beside the state of a candidate.
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
-    pub(super) policy: PolicyPlan,
-    /// How long a permission counts without a window that confirms it.
-    permit: Duration,
-    /// Event time from one window to the next; `None` where windows end when they are full.
-    pub(super) every: Option<Duration>,
+    pub(super) plan: Arc<Plan>,
+    /// The last sign of life of whoever judges, while all its workers are alive.
+    pub(super) liveness: Option<Liveness>,
+    /// The time now.
+    pub(super) at: Micros,
 }
 
 impl Terms {
-    pub(super) fn of(plan: &Plan) -> Self {
-        let (WindowKind::Sliding { slide: every, .. } | WindowKind::AtLeast { size_max: every, .. }) = plan.time.window;
-        let stages = &plan.policy.stages;
-        let windows = Duration::from_micros(u64::try_from(every).unwrap_or_default()) * stages.permit_windows;
-        let even = matches!(plan.time.window, WindowKind::Sliding { .. });
-        Self {
-            policy: plan.policy.clone(),
-            permit: windows.max(Duration::from_secs(stages.lease_s)),
-            every: even.then(|| Duration::from_micros(u64::try_from(every).unwrap_or_default())),
-        }
+    /// What a candidate may have, where somebody wants to give it a share of traffic, percent, or any step up.
+    pub(super) fn permission(&self, state: &RolloutState, asked_pct: Option<f64>) -> Permission {
+        let freshness = Freshness::of(state, &self.plan, self.liveness.as_ref(), self.at);
+        permission(state, &self.plan.policy, freshness, asked_pct)
     }
 
-    /// Whether a window was judged lately enough for a permission to count.
-    fn is_fresh(&self, known: &Known, age: Duration, alive: bool) -> bool {
-        alive && known.judged.is_some_and(|at| age.saturating_sub(at) <= self.permit)
-    }
-
-    /// The word about a candidate at the exposure it has, and why.
-    pub(super) fn word(&self, known: &Known, age: Duration, alive: bool) -> (Word, String) {
-        word(&known.state, self, self.is_fresh(known, age, alive), None)
-    }
-
-    fn advises_only(&self, signal: Signal) -> bool {
-        let of_signal = self.policy.stages.authority.iter().find(|(one, _)| *one == signal);
-        of_signal.map_or(self.policy.authority(), |(_, authority)| *authority) == Authority::Advisory
-    }
-
-    /// How far exposure may go as things stand, percent.
-    pub(super) fn cap_pct(&self, state: &RolloutState) -> Option<f64> {
-        let stages = &self.policy.stages;
-        match state.state {
-            State::RollingBack | State::RolledBack => Some(0.0),
-            State::Baking | State::Stable => Some(100.0),
-            State::Passed if state.people.forced => Some(100.0),
-            State::Passed => {
-                let step = stages.cap_at(state.step + 1);
-                Some(state.cap_pct.map_or(step, |cap| stages.above(cap).min(step)))
-            }
-            State::Superseded | State::Retired => None,
-            _ => Some(state.cap_pct.unwrap_or_else(|| stages.cap_at(state.step))),
-        }
+    /// Event time from one window to the next; `None` where windows end when they are full.
+    pub(super) fn every(&self) -> Option<Duration> {
+        let even = matches!(self.plan.time.window, WindowKind::Sliding { .. });
+        even.then(|| Duration::from_micros(self.plan.time.every().unsigned_abs()))
     }
 }
 
@@ -142,27 +100,26 @@ impl Question {
     }
 }
 
-/// Answers from what is shown. `age` is how old this process is, `alive` whether its workers are.
-pub(super) fn answer(view: &View, terms: Option<&Terms>, question: &Question, age: Duration, alive: bool) -> Answer {
+/// Answers from what is shown.
+pub(super) fn answer(view: &View, terms: Option<&Terms>, question: &Question) -> Answer {
     let Some(terms) = terms else { return Answer::wait("no pipeline runs here yet") };
-    let found: Vec<_> = view.known().filter(|known| question.means(&known.state)).collect();
-    let known = match found.as_slice() {
+    let found: Vec<_> = view.states().filter(|state| question.means(state)).collect();
+    let state = match found.as_slice() {
         [one] => *one,
         [] => return Answer::wait("no such candidate has been judged yet"),
         several => {
             return Answer::wait(format!("{} candidates are of this name: add ?rollout= or ?model=", several.len()));
         }
     };
-    let state = &known.state;
-    let (verdict, reason) = word(state, terms, terms.is_fresh(known, age, alive), question.step);
+    let Permission { word, cap_pct, reason } = terms.permission(state, question.step);
     let decision_id = state.in_force.last().cloned().unwrap_or_default();
     let said = view.decisions().find(|decision| decision.id == decision_id).map(|decision| &decision.reason.text);
     Answer {
-        verdict,
-        reason: said.map_or(reason.clone(), |said| format!("{reason}: {said}")),
+        verdict: word,
+        reason: said.map_or(reason.clone(), |said| format!("{reason}; decided: {said}")),
         decision_id,
         sequence: state.sequence,
-        exposure_cap_pct: terms.cap_pct(state),
+        exposure_cap_pct: cap_pct,
         state: Some(state.state),
         n: rows(view, state),
     }
@@ -179,55 +136,4 @@ fn rows(view: &View, state: &RolloutState) -> Rows {
         candidate: rows.candidate.max(row.n),
         baseline: rows.baseline.max(row.n_baseline),
     })
-}
-
-/// The word, and why.
-fn word(state: &RolloutState, terms: &Terms, fresh: bool, step: Option<f64>) -> (Word, String) {
-    let cap = terms.cap_pct(state);
-    let beyond = step.zip(cap).is_some_and(|(step, cap)| step > cap);
-    let waits = |why: String| (Word::Wait, why);
-    let is = format!("{} is {}", state.candidate, state.state.name());
-    match state.state {
-        State::RollingBack | State::RolledBack => restricted(state, terms, Signal::Rollback, is),
-        State::Contained if beyond => restricted(state, terms, Signal::Contain, is),
-        _ if state.validity == Validity::Blind => {
-            (Word::Blind, "the last window lacked data of the candidate or the baseline".to_owned())
-        }
-        State::Passed | State::Baking | State::Stable => match not_permitted(state, terms, fresh) {
-            Some(why) => waits(why.to_owned()),
-            None if beyond => waits(format!("exposure may rise to {} % only", cap.unwrap_or_default())),
-            None => (Word::Pass, is),
-        },
-        _ if state.waits_for.is_empty() => waits(is),
-        _ => waits(format!("{is} and waits for {}", state.waits_for.join("; "))),
-    }
-}
-
-/// A restriction that nobody may act on yet is no reason to act.
-fn restricted(state: &RolloutState, terms: &Terms, signal: Signal, is: String) -> (Word, String) {
-    if state.pending.is_some() {
-        return (Word::Wait, format!("{is}, and this waits for approval"));
-    }
-    if state.people.unissued {
-        return (Word::Wait, format!("{is}, decided while everything is frozen"));
-    }
-    if terms.advises_only(signal) && !state.people.pinned {
-        return (Word::Wait, format!("{is}, as advice only"));
-    }
-    (Word::Fail, is)
-}
-
-/// Why a state that would let exposure rise does not.
-fn not_permitted(state: &RolloutState, terms: &Terms, fresh: bool) -> Option<&'static str> {
-    if state.pending.is_some() {
-        Some("the permission waits for approval")
-    } else if state.people.frozen_until.is_some() {
-        Some("everything is frozen")
-    } else if terms.advises_only(Signal::PromoteOk) && !state.people.forced {
-        Some("passed, as advice only")
-    } else if !fresh {
-        Some("the permission is not confirmed by a window judged lately")
-    } else {
-        None
-    }
 }

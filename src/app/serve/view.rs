@@ -1,7 +1,6 @@
 //! The newest windows, rollouts, decisions and answers to commands, bounded, for readers.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 use serde::Serialize;
 
@@ -42,9 +41,7 @@ pub struct Judged {
 pub struct Known {
     /// The state, without what guards remember.
     pub state: RolloutState,
-    /// How old the process was when a window was last judged for it; `None` before that.
-    pub judged: Option<Duration>,
-    /// How much evidence stood after that window.
+    /// How much evidence stood after the window that was judged last.
     pub ledger: Vec<LedgerEntry>,
 }
 
@@ -80,12 +77,12 @@ impl Default for View {
 }
 
 impl View {
-    /// Takes in what a step of the engine gave rise to in a process of this age.
-    pub fn publish(&mut self, effects: &Effects, age: Duration) {
+    /// Takes in what a step of the engine gave rise to.
+    pub fn publish(&mut self, effects: &Effects) {
         self.judged(&effects.windows);
         self.decided(&effects.decisions);
         self.answered(&effects.results);
-        self.rollouts(&effects.states, Some(age).filter(|_| !effects.windows.is_empty()));
+        self.rollouts(&effects.states);
         self.weighed(&effects.ledgers);
     }
 
@@ -139,13 +136,12 @@ impl View {
     }
 
     /// Keeps the newest state of each rollout; beyond the bound, the one that was judged longest ago goes.
-    /// `judged` is how old the process is, where a judged window brought them.
-    pub fn rollouts(&mut self, states: &[RolloutState], judged: Option<Duration>) {
+    pub fn rollouts(&mut self, states: &[RolloutState]) {
         for state in states {
             let state = without_memory(state);
             match self.rollouts.get_mut(&key(&state)) {
-                Some(known) => (known.state, known.judged) = (state, judged.or(known.judged)),
-                None => _ = self.rollouts.insert(key(&state), Known { state, judged, ledger: Vec::new() }),
+                Some(known) => known.state = state,
+                None => _ = self.rollouts.insert(key(&state), Known { state, ledger: Vec::new() }),
             }
         }
         while self.rollouts.len() > ROLLOUTS_MAX {
@@ -182,7 +178,7 @@ impl View {
         self.rollouts.values().map(|known| &known.state)
     }
 
-    /// The same, each with when it was judged and how much evidence stands.
+    /// The same, each with how much evidence stands.
     pub fn known(&self) -> impl Iterator<Item = &Known> {
         self.rollouts.values()
     }

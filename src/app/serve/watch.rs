@@ -18,7 +18,7 @@ use crate::kafka::watch::{Standing, Watch};
 use crate::plan::Plan;
 use crate::scan::Counts;
 use crate::telemetry::Lag;
-use crate::verdict::{Command, CommandResult, RolloutState};
+use crate::verdict::{Command, CommandResult, Liveness, RolloutState};
 
 /// Shows on the HTTP side what the Kafka shell does.
 #[derive(Debug)]
@@ -63,7 +63,16 @@ fn lag(standing: &Standing, lateness: Micros, now: Micros) -> Lag {
 impl Watch for Listener {
     fn started(&self, rollouts: &[RolloutState]) {
         self.shared.restore(rollouts);
-        self.shared.health().enter(Phase::Ready);
+    }
+
+    fn caught_up(&self) {
+        if self.shared.health().phase() == Phase::Starting {
+            self.shared.health().enter(Phase::Ready);
+        }
+    }
+
+    fn judging(&self, liveness: &Liveness) {
+        self.shared.judging(liveness);
     }
 
     fn read(&self, portion: &Portion) {
@@ -117,6 +126,7 @@ impl Ask for KafkaConfig {
 mod tests {
     use super::*;
     use crate::kafka::checkpoint::Stream;
+    use crate::kafka::liveness::Behind;
 
     #[test]
     fn a_stream_read_to_its_end_is_not_behind() {
@@ -128,6 +138,7 @@ mod tests {
             low_water: Some(40),
             broker_time: Some(7_000),
             event_time: Some(6_000),
+            behind: Behind::default(),
         };
         assert_eq!(lag(&standing, 500, 10_000), Lag { records: 10, time: 3_000, watermark: 4_500, replay_debt: 50 });
         let at_end = Standing { next_offset: 100, ..standing.clone() };

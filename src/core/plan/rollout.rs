@@ -99,10 +99,11 @@ impl From<Action> for Signal {
 }
 
 /// Who may act on a decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Authority {
     /// Nobody: it is advice.
+    #[default]
     Advisory,
     /// A machine, once people have approved.
     Approval,
@@ -113,17 +114,6 @@ pub enum Authority {
 }
 
 impl Authority {
-    /// The authority of that name; advice where the name is unknown.
-    #[must_use]
-    pub fn of(name: &str) -> Self {
-        match name {
-            "AUTO" => Self::Auto,
-            "APPROVAL" => Self::Approval,
-            "FROZEN" => Self::Frozen,
-            _ => Self::Advisory,
-        }
-    }
-
     /// The name in decisions.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -186,7 +176,7 @@ pub struct RolloutPlan {
     pub approval: ApprovalPlan,
     /// Whether hard findings may contain or roll back what a person has resumed or promoted.
     pub hard_overrides_people: bool,
-    /// Seconds until a restriction must be renewed.
+    /// Seconds for which a restriction counts without a sign of life of whoever judges; each sign of life renews it.
     pub lease_s: u64,
 }
 

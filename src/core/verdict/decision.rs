@@ -56,7 +56,7 @@ pub struct Decision {
     pub inputs: DecisionInputs,
     /// Error budget: what each kind of mistake may cost, and how much evidence stands.
     pub ledger: Vec<LedgerEntry>,
-    /// Seconds until the restriction must be renewed, or the permission lapses.
+    /// Seconds for which the decision counts without a sign of life of whoever judges; a permission lapses after them.
     pub lease_s: u64,
     /// Whether this is an exercise.
     pub drill: bool,

@@ -7,6 +7,8 @@ mod evidence;
 pub(crate) mod finding;
 pub(crate) mod guard;
 pub(crate) mod judged;
+pub mod liveness;
+pub mod permission;
 pub(crate) mod policy;
 pub mod power;
 mod reason;
@@ -17,4 +19,6 @@ pub use command::{AckStatus, Command, CommandKind, CommandResult, Outcome, Posit
 pub use decision::{Decision, Evidence};
 pub use finding::{Ledger, Validity};
 pub use guard::Memory;
+pub use liveness::{Freshness, Liveness};
+pub use permission::{Permission, Word, permission};
 pub use rollout::{RolloutState, State};

@@ -6,11 +6,13 @@ use serde::Deserialize;
 
 use super::problem::Problems;
 use super::value::{At, Period, Ratio};
-use crate::event::SECOND;
+use crate::event::{Micros, SECOND};
 use crate::plan::{ApprovalPlan, Authority, RolloutPlan, Signal};
 
 /// The most windows anything waits for.
 const WINDOWS_MAX: u64 = 1_000_000;
+/// The shortest lease: signs of life come a few times in it, however busy brokers are.
+const LEASE_MIN: Micros = 10 * SECOND;
 /// The most people a decision can ask for.
 const QUORUM_MAX: u64 = 100;
 
@@ -65,7 +67,8 @@ pub(crate) struct Rollout {
     approval: Option<ApprovalSection>,
     /// Whether hard findings may contain or roll back what a person has resumed or promoted. Default: false.
     hard_overrides_people: Option<bool>,
-    /// How long a restriction holds before it must be renewed. Default: 15m.
+    /// How long what was decided counts without a sign of life of whoever judges; then exposure is left where it is. At
+    /// least 10s. Default: 15m.
     lease: Option<At<Period>>,
 }
 
@@ -201,10 +204,10 @@ fn windows(key: &str, given: Option<At<u64>>, default: u32, problems: &mut Probl
 }
 
 fn seconds(lease: At<Period>, problems: &mut Problems) -> u64 {
-    if lease.value.0 < SECOND {
+    if lease.value.0 < LEASE_MIN {
         problems
-            .add(lease.spot, format!("`lease` {} is shorter than a second", lease.value))
-            .help("write a duration such as 15m");
+            .add(lease.spot, format!("`lease` {} is too short for a sign of life to renew it", lease.value))
+            .help("write a duration of at least 10s, such as 15m");
     }
     u64::try_from(lease.value.0 / SECOND).unwrap_or(0)
 }

@@ -62,7 +62,7 @@ fn labels_have_defaults_once_there_is_a_source_of_them() {
     assert_eq!((quality.wait, quality.horizon), (3600 * SECOND, 7 * 86_400 * SECOND));
     assert_eq!((quality.threshold, quality.sample, quality.pending_max), (0.5, 1.0, 1_000_000));
     assert_eq!(plan.baselines, [Baseline::Concurrent]);
-    assert_eq!((plan.policy.rollout.as_str(), plan.policy.authority.as_str()), ("pipeline", "ADVISORY"));
+    assert_eq!((plan.policy.rollout.as_str(), plan.policy.authority), ("pipeline", Authority::Advisory));
     assert!(["psi", "brier", "auc"].iter().all(|name| plan.metrics.names.contains(name)));
     assert!(!plan.metrics.names.contains(&"mae"));
 }
@@ -622,8 +622,17 @@ fn a_rollout_proceeds_by_default_and_as_the_file_says() {
         wrong(&format!("ladder: {ladder}"), ": `ladder` must rise from above zero to 100%", steps);
     }
     wrong("approval: { quorum: 0 }", ": `quorum` is 0", "write how many people must approve, from 1 to 100");
+    wrong(
+        "name: '@alive'",
+        ": the rollout is called `@alive`",
+        "names that begin with @ are haldane's own; write another `name` here",
+    );
     wrong("dwell_windows: 9999999", ": `dwell_windows` is 9999999", "write a number of at most 1000000");
-    wrong("lease: 10ms", ": `lease` 10ms is shorter than a second", "write a duration such as 15m");
+    wrong(
+        "lease: 9s",
+        ": `lease` 9s is too short for a sign of life to renew it",
+        "write a duration of at least 10s, such as 15m",
+    );
 }
 
 #[test]

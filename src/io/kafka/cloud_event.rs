@@ -5,10 +5,11 @@ use rdkafka::producer::BaseRecord;
 use serde::de::DeserializeOwned;
 
 use super::dead_letter::readable_headers;
+use super::liveness;
 use super::producer::Outgoing;
 use crate::event::Micros;
 use crate::judge::WindowRow;
-use crate::verdict::{Command, CommandResult, Decision, RolloutState};
+use crate::verdict::{Command, CommandResult, Decision, Liveness, RolloutState};
 
 /// Type of decisions.
 pub const DECISION: &str = "io.haldane.decision.v1";
@@ -106,6 +107,12 @@ impl Letter {
     pub fn state(state: &RolloutState, recorded: Micros) -> Self {
         let key = format!("{}/{}/{}", state.rollout, state.model, state.candidate);
         Self::plain(key, json(state), recorded)
+    }
+
+    /// A sign of life of whoever judges a rollout; a later one replaces it.
+    #[must_use]
+    pub fn liveness(liveness: &Liveness) -> Self {
+        Self::plain(liveness::key(&liveness.rollout), json(liveness), liveness.at)
     }
 
     /// A row of a judged window, keyed so that one partition holds a version's whole order.

@@ -13,9 +13,10 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::Offset;
 
 use super::checkpoint::{self, Origin, Stream};
-use super::clock::now;
+use super::clock::{now, wall_clock};
 use super::commands::{self, Commands};
 use super::connection::Connection;
+use super::liveness::{Behind, Pulse, Scans};
 use super::partials::Partials;
 use super::producer::Producer;
 use super::publish::Publisher;
@@ -80,6 +81,9 @@ struct Bench {
     unticked: BTreeMap<u32, (i64, Vec<Partial>)>,
     committed: Option<Checkpoint>,
     commands: Commands,
+    behind: Behind,
+    scans: Scans,
+    pulse: Pulse,
 }
 
 /// This process's place in the group.
@@ -106,6 +110,7 @@ impl Seat<'_> {
             }
             if now() >= beat_at {
                 self.commit(false)?;
+                self.live()?;
                 beat_at = now() + options.beat;
             }
         }
@@ -147,7 +152,10 @@ impl Seat<'_> {
             .map_err(|error| Error::external("cannot read the partials topic").because(error))?;
         let commands = Commands::open(self.connection, self.dead_letters.clone(), self.plan)?;
         let (firsts, unticked) = (BTreeMap::new(), BTreeMap::new());
-        self.bench = Some(Bench { judge, stream, next_offset: offset, firsts, unticked, committed: None, commands });
+        let (behind, scans, pulse) = (Behind::default(), Scans::default(), Pulse::new(self.plan));
+        let (next_offset, committed) = (offset, None);
+        self.bench =
+            Some(Bench { judge, stream, next_offset, firsts, unticked, committed, commands, behind, scans, pulse });
         self.watch.started(&rollouts);
         Ok(())
     }
@@ -183,9 +191,22 @@ impl Seat<'_> {
             return Ok(());
         }
         self.publisher.publish(effects, || self.watch.keep(effects))?;
+        self.bench.iter_mut().for_each(|bench| bench.pulse.judged(&effects.windows));
         self.summary.rows += effects.windows.len() as u64;
         self.summary.decisions += effects.decisions.len() as u64;
         self.watch.published(effects)
+    }
+
+    /// Says that this process judges, and how far it and the scans are behind.
+    fn live(&mut self) -> Result<()> {
+        let Some(bench) = &mut self.bench else { return Ok(()) };
+        match checkpoint::offsets_at(&self.consumer, std::slice::from_ref(&bench.stream), Offset::End) {
+            Ok(ends) => ends.iter().for_each(|&end| bench.behind.look(bench.next_offset, end, wall_clock())),
+            Err(error) => tracing::warn!(%error, "the end of the partials topic is not known for now"),
+        }
+        let at = wall_clock();
+        let lag = bench.behind.lag(at).zip(bench.scans.lag(at)).map(|(own, theirs)| own.max(theirs));
+        bench.pulse.beat(lag, &self.publisher, self.watch)
     }
 
     fn commit(&mut self, at_end: bool) -> Result<()> {
@@ -220,6 +241,7 @@ impl Bench {
             Ok(Frame::Partial(partial)) => self.put(*partial, message.offset(), watch.keeps_panes()),
             Ok(Frame::Tick(tick)) => {
                 let panes = self.unticked.remove(&tick.lane);
+                self.scans.heard(&tick, message.timestamp().to_millis().map(|millis| millis * 1_000));
                 effects.extend(self.judge.tick(tick));
                 effects.panes.extend(panes.into_iter().flat_map(|(_, panes)| panes));
             }

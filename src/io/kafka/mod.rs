@@ -13,6 +13,7 @@ pub mod commands;
 pub mod connection;
 pub mod dead_letter;
 pub mod judging;
+pub mod liveness;
 pub mod partials;
 pub mod producer;
 pub mod publish;

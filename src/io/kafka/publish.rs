@@ -13,7 +13,7 @@ use super::producer::Producer;
 use super::topics::{self, Own};
 use crate::engine::Effects;
 use crate::error::Result;
-use crate::verdict::{CommandResult, RolloutState};
+use crate::verdict::{CommandResult, Liveness, RolloutState};
 
 /// Takes decisions and states to their topics.
 pub struct Publisher {
@@ -94,6 +94,11 @@ impl Publisher {
             self.producer.send(Letter::result(result, &self.cluster, wall_clock()).to(&self.control))?;
         }
         Ok(())
+    }
+
+    /// Sends a sign of life; nothing waits for its acknowledgement.
+    pub fn alive(&self, liveness: &Liveness) -> Result<()> {
+        self.producer.send(Letter::liveness(liveness).to(&self.state))
     }
 
     /// Waits for everything that is on its way, dead letters too; only then may an offset be committed.

@@ -6,13 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use rdkafka::consumer::Consumer as _;
 
 use super::checkpoint::{self, Origin, Stream};
-use super::clock::now;
+use super::clock::{now, wall_clock};
 use super::connection::Connection;
 use super::partials::Partials;
 use super::producer::Producer;
@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::plan::Plan;
 use crate::scan::{Body, Checkpoint, Partial, Scan, StreamCheckpoint, Tally};
+use crate::verdict::liveness::LAG_MAX;
 
 /// Runs the scan role until `stop` is set.
 pub fn run(
@@ -43,13 +44,14 @@ pub fn run(
     let partials = Partials::open(&connection, Arc::clone(&producer))?;
     topics::create(&connection, &[Own { name: &kafka.topics.dead_letter, compacted: false }])?;
     let dead_letters = DeadLetters { producer, topic: kafka.topics.dead_letter.clone() };
+    let far = Arc::new(AtomicUsize::new(options.shards.max(1) as usize));
     let shard = |index: u32| {
         let consumer =
             connection.consumer(&format!("{}.scan", kafka.group), &format!("scan-{index}"), Member::default())?;
         let topics: Vec<&str> = plan.sources.iter().map(|source| source.topic.as_str()).collect();
         consumer.subscribe(&topics).map_err(|error| Error::external("cannot join the group").because(error))?;
         let reader = Reader::new(consumer, dead_letters.clone());
-        Ok(Shard::new(plan, &partitions, reader, partials.clone()))
+        Ok(Shard { far: Some(Arc::clone(&far)), ..Shard::new(plan, &partitions, reader, partials.clone()) })
     };
     let shards: Vec<Shard<'_>> = (0..options.shards.max(1)).map(shard).collect::<Result<_>>()?;
     watch.started(&[]);
@@ -135,13 +137,18 @@ struct Shard<'a> {
     standings: BTreeMap<(u16, u32), Standing>,
     /// Up to which offset of each stream it was told what was counted.
     told: BTreeMap<(u16, u32), i64>,
+    /// Whether partitions were given out, be it none for this member.
+    begun: bool,
+    /// How many members of this process have not been near the ends of their logs yet; `None` once this one has.
+    far: Option<Arc<AtomicUsize>>,
     summary: Summary,
 }
 
 impl<'a> Shard<'a> {
     fn new(plan: &'a Arc<Plan>, partitions: &'a Partitions, reader: Reader, partials: Partials) -> Self {
         let (lanes, streams, standings, told) = (BTreeMap::new(), Vec::new(), BTreeMap::new(), BTreeMap::new());
-        Self { plan, partitions, reader, partials, lanes, streams, standings, told, summary: Summary::default() }
+        let (begun, far, summary) = (false, None, Summary::default());
+        Self { plan, partitions, reader, partials, lanes, streams, standings, told, begun, far, summary }
     }
 
     fn run(&mut self, name: &str, options: Options, watch: &dyn Watch, stopped: impl Fn() -> bool) -> Result<()> {
@@ -181,6 +188,7 @@ impl<'a> Shard<'a> {
         let standing = |origin: &Origin| ((origin.stream.source, origin.stream.lane), Standing::new(origin));
         self.standings = origins.iter().map(standing).collect();
         self.streams = streams;
+        self.begun = true;
         tracing::info!(lanes = ?self.lanes.keys(), "lanes taken over");
         Ok(())
     }
@@ -239,9 +247,22 @@ impl<'a> Shard<'a> {
             Err(error) => tracing::warn!(%error, "the ends of the logs are not known for now"),
         }
         self.commit()?;
+        self.tell_when_near(watch);
         watch.standing(&self.standings.values().cloned().collect::<Vec<_>>());
         watch.counted(&self.lanes.iter().map(|(&lane, held)| (lane, held.scan.counts())).collect());
         Ok(())
+    }
+
+    /// The last member that has come near the ends of its logs says so for all.
+    fn tell_when_near(&mut self, watch: &dyn Watch) {
+        let at = wall_clock();
+        let is_near = |standing: &Standing| standing.behind.lag(at).is_some_and(|lag| lag <= LAG_MAX);
+        if !self.begun || !self.standings.values().all(is_near) {
+            return;
+        }
+        if self.far.take().is_some_and(|far| far.fetch_sub(1, Ordering::Relaxed) == 1) {
+            watch.caught_up();
+        }
     }
 
     fn extend(&mut self, extents: &[Extent]) -> Result<()> {
@@ -252,7 +273,7 @@ impl<'a> Shard<'a> {
             let partials = held.scan.progress(source, extent.next_offset, extent.at_end(), false);
             told.entry(lane).or_default().extend(partials);
             if let Some(standing) = self.standings.get_mut(&(source, lane)) {
-                (standing.next_offset, standing.end) = (extent.next_offset, extent.end);
+                standing.look(extent.next_offset, extent.end, wall_clock());
             }
         }
         told.into_iter().try_for_each(|(lane, partials)| self.tell(lane, partials))

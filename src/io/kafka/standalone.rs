@@ -17,6 +17,7 @@ use super::checkpoint::{self, Origin, Stream};
 use super::clock::{now, wall_clock};
 use super::commands::{self, Commands};
 use super::connection::{Connection, Errors};
+use super::liveness::Pulse;
 use super::producer::Producer;
 use super::publish::Publisher;
 use super::reader::{BATCH_RECORDS_MAX, DeadLetters, Extent, Member, Portion, Reader};
@@ -27,6 +28,7 @@ use crate::config::KafkaConfig;
 use crate::decode;
 use crate::engine::{Effects, Engine};
 use crate::error::{Error, Fault, Result};
+use crate::event::Micros;
 use crate::plan::Plan;
 use crate::scan::Checkpoint;
 
@@ -220,6 +222,7 @@ struct Drive<'a> {
     committed: Vec<Checkpoint>,
     summary: Summary,
     early_at: Instant,
+    pulse: Pulse,
 }
 
 impl<'a> Drive<'a> {
@@ -235,6 +238,7 @@ impl<'a> Drive<'a> {
             committed: Vec::new(),
             summary: Summary::default(),
             early_at: now(),
+            pulse: Pulse::new(plan),
         }
     }
 
@@ -277,7 +281,10 @@ impl<'a> Drive<'a> {
                 Ok(News::Extents(extents)) => self.extend(extents)?,
                 Ok(News::Failed(error)) => return Err(error),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.commit(true),
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.live()?;
+                    return self.commit(true);
+                }
             }
             if now() >= obey_at {
                 self.obey()?;
@@ -316,7 +323,7 @@ impl<'a> Drive<'a> {
             let effects = self.engine.progress(lane, source, extent.next_offset, at_end, finished);
             self.carry_out(&effects)?;
             if let Some(standing) = self.standings.get_mut(&(source, lane)) {
-                (standing.next_offset, standing.end) = (extent.next_offset, extent.end);
+                standing.look(extent.next_offset, extent.end, wall_clock());
             }
         }
         Ok(())
@@ -327,6 +334,7 @@ impl<'a> Drive<'a> {
             return Ok(());
         }
         self.outlets.publisher.publish(effects, || self.watch.keep(effects))?;
+        self.pulse.judged(&effects.windows);
         self.summary.rows += effects.windows.len() as u64;
         self.summary.decisions += effects.decisions.len() as u64;
         self.watch.published(effects)
@@ -357,10 +365,19 @@ impl<'a> Drive<'a> {
             self.show_early();
         }
         self.commit(false)?;
+        self.live()?;
         let standings: Vec<Standing> = self.standings.values().cloned().collect();
         self.watch.standing(&standings);
         self.watch.counted(&self.engine.counts());
         Ok(())
+    }
+
+    /// Says that this process judges, and how far the slowest stream is behind.
+    fn live(&mut self) -> Result<()> {
+        let at = wall_clock();
+        let slowest = |lag: Micros, standing: &Standing| standing.behind.lag(at).map(|other| lag.max(other));
+        let lag = self.standings.values().try_fold(0, slowest);
+        self.pulse.beat(lag, &self.outlets.publisher, self.watch)
     }
 
     fn show_early(&mut self) {

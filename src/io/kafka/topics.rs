@@ -72,6 +72,9 @@ fn check_alike(sources: &[SourcePlan], found: &Partitions) -> Result<()> {
     Ok(())
 }
 
+/// The newest segment of a topic is never compacted: with small ones, little is read that was replaced long ago.
+const COMPACTED_BYTES: &str = "16777216";
+
 /// A topic of haldane's own.
 #[derive(Debug, Clone, Copy)]
 pub struct Own<'a> {
@@ -109,7 +112,7 @@ pub fn create(connection: &Connection, topics: &[Own<'_>]) -> Result<()> {
 
 fn wanted<'a>(own: &Own<'a>) -> NewTopic<'a> {
     let topic = NewTopic::new(own.name, 1, TopicReplication::Fixed(-1));
-    if own.compacted { topic.set("cleanup.policy", "compact") } else { topic }
+    if own.compacted { topic.set("cleanup.policy", "compact").set("segment.bytes", COMPACTED_BYTES) } else { topic }
 }
 
 fn refused(topic: &str, code: RDKafkaErrorCode) -> Error {

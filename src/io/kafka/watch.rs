@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::checkpoint::{Origin, Stream};
+use super::liveness::Behind;
 use super::reader::Portion;
 use crate::batch::EventBatch;
 use crate::engine::Effects;
@@ -11,7 +12,7 @@ use crate::error::Result;
 use crate::event::Micros;
 use crate::judge::WindowRow;
 use crate::scan::{Counts, Tally};
-use crate::verdict::RolloutState;
+use crate::verdict::{Liveness, RolloutState};
 
 /// How far one stream was read and committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct Standing {
     pub broker_time: Option<Micros>,
     /// Latest event time read.
     pub event_time: Option<Micros>,
+    /// How far reading is behind.
+    pub behind: Behind,
 }
 
 impl Standing {
@@ -36,7 +39,13 @@ impl Standing {
     pub fn new(origin: &Origin) -> Self {
         let (stream, next_offset, end) = (origin.stream.clone(), origin.offset, origin.end);
         let low_water = origin.meta.as_ref().map(|_| origin.offset);
-        Self { stream, next_offset, end, low_water, broker_time: None, event_time: None }
+        Self { stream, next_offset, end, low_water, broker_time: None, event_time: None, behind: Behind::default() }
+    }
+
+    /// The end of the log was looked up.
+    pub fn look(&mut self, next_offset: i64, end: i64, at: Micros) {
+        (self.next_offset, self.end) = (next_offset, end);
+        self.behind.look(next_offset, end, at);
     }
 
     /// Takes what was read.
@@ -52,6 +61,14 @@ pub trait Watch: Sync {
     /// Everything is restored; reading begins.
     fn started(&self, rollouts: &[RolloutState]) {
         let _ = rollouts;
+    }
+
+    /// Every log has been read near to its end, once since the start or since the work was taken over.
+    fn caught_up(&self) {}
+
+    /// This process judges; told about once a second.
+    fn judging(&self, liveness: &Liveness) {
+        let _ = liveness;
     }
 
     /// One batch was decoded and given to the engine.

@@ -44,7 +44,7 @@ pub fn follow<S, T>(
     patience: Duration,
     state: &mut S,
     take: impl Fn(&mut S, &BorrowedMessage<'_>),
-    done: impl Fn(&S) -> Option<T>,
+    mut done: impl FnMut(&S) -> Option<T>,
 ) -> Result<Option<T>> {
     let deadline = now() + patience;
     let (consumer, mut left) = assigned(connection, topic)?;

@@ -2,6 +2,7 @@
 
 use crate::event::SECOND;
 use crate::plan::{Authority, Plan, Signal};
+use crate::verdict::Liveness;
 
 use super::{list, span};
 
@@ -44,7 +45,7 @@ pub(super) fn acts(plan: &Plan) -> Vec<String> {
         return Vec::new();
     }
     let stages = &policy.stages;
-    let general = policy.authority();
+    let general = policy.authority;
     let but = |&(signal, authority): &(Signal, Authority)| format!("{} {}", signal.name(), whose(authority));
     let mut lines = vec![format!("decisions of rollout {} {}", policy.rollout, whose(general))];
     lines.extend(stages.authority.iter().map(but));
@@ -61,7 +62,12 @@ pub(super) fn acts(plan: &Plan) -> Vec<String> {
         ));
     }
     let lease = span(i64::try_from(stages.lease_s).unwrap_or(i64::MAX / SECOND) * SECOND);
-    lines.push(format!("restrictions are leases of {lease}, renewed by heartbeats; one that lapses freezes exposure"));
+    let every = span(Liveness::every(stages.lease_s));
+    lines.push(format!(
+        "decisions are leases of {lease}, renewed by signs of life every {every}; without any, exposure stays where it is"
+    ));
+    let permit = plan.time.every().saturating_mul(stages.permit_windows.into()).saturating_add(plan.time.lateness);
+    lines.push(format!("nothing passes when the newest judged window ended more than {} ago", span(permit)));
     lines
 }
 

@@ -11,37 +11,36 @@ use super::words::{
 };
 use crate::event::stable_hash;
 use crate::serve::Shared;
-use crate::serve::verdict::{Terms, Word};
+use crate::serve::verdict::Terms;
 use crate::serve::view::Known;
-use crate::verdict::RolloutState;
 use crate::verdict::decision::LedgerEntry;
 use crate::verdict::rollout::Mute;
+use crate::verdict::{Permission, RolloutState, Word};
 
 /// What cards are read against.
 pub(super) struct Glance {
     pub(super) terms: Option<Terms>,
-    age: Duration,
-    alive: bool,
 }
 
 impl Glance {
     pub(super) fn at(shared: &Shared) -> Self {
-        Self { terms: shared.terms(), age: shared.health().age(), alive: shared.health().all_alive() }
+        Self { terms: shared.terms() }
     }
 
-    fn word(&self, known: &Known) -> (Word, String) {
-        let wait = || (Word::Wait, "no pipeline runs here yet".to_owned());
-        self.terms.as_ref().map_or_else(wait, |terms| terms.word(known, self.age, self.alive))
+    /// What tools are told that ask about any step up.
+    fn permission(&self, state: &RolloutState) -> Permission {
+        let wait = || Permission { word: Word::Wait, cap_pct: None, reason: "no pipeline runs here yet".to_owned() };
+        self.terms.as_ref().map_or_else(wait, |terms| terms.permission(state, None))
     }
 
     fn every(&self) -> Option<Duration> {
-        self.terms.as_ref()?.every
+        self.terms.as_ref()?.every()
     }
 
     fn authority(&self, state: &RolloutState) -> &'static str {
         match &self.terms {
             _ if state.people.frozen_until.is_some() => "FROZEN",
-            Some(terms) => terms.policy.authority().name(),
+            Some(terms) => terms.plan.policy.authority.name(),
             None => "–",
         }
     }
@@ -78,37 +77,37 @@ pub(super) fn framed(known: &Known, content: &Html) -> Html {
 /// Where it stands, and what to do.
 pub(super) fn head(known: &Known, heading: &Html, why: &str, glance: &Glance) -> Html {
     let why = if why.is_empty() { Html::default() } else { html!("<p class=\"why\">{}</p>", why) };
-    let todo = advice(&known.state, glance.terms.as_ref());
-    html!("{}<p class=\"todo\">{}</p>{}{}", heading, todo, why, facts(known, glance))
+    let permission = glance.permission(&known.state);
+    let todo = advice(&known.state, &permission);
+    html!("{}<p class=\"todo\">{}</p>{}{}", heading, todo, why, facts(known, glance, &permission))
 }
 
 /// What that rests on.
 pub(super) fn behind(known: &Known, glance: &Glance) -> Html {
-    html!("{}{}", evidence(&known.ledger), notes(known, &glance.word(known).1))
+    html!("{}{}", evidence(&known.ledger), notes(known, &glance.permission(&known.state).reason))
 }
 
 fn fact(name: &str, value: &Html) -> Html {
     html!("<div><dt>{}</dt><dd>{}</dd></div>", name, value)
 }
 
-fn facts(known: &Known, glance: &Glance) -> Html {
+fn facts(known: &Known, glance: &Glance, permission: &Permission) -> Html {
     let state = &known.state;
     html!(
         "<dl class=\"facts\">{}{}{}{}{}{}</dl>",
-        fact("Verdict", &word_sign(glance.word(known).0).html()),
+        fact("Verdict", &word_sign(permission.word).html()),
         fact("Data", &validity_sign(state.validity).html()),
         fact("Authority", &html!("{}", glance.authority(state))),
-        fact("Exposure", &exposure(state, glance)),
+        fact("Exposure", &exposure(state, permission.cap_pct)),
         fact("In this state", &html!("{}", windows(state.counts.in_state, glance.every()))),
         fact("Judged up to", &time(state.judged_upto.0)),
     )
 }
 
-fn exposure(state: &RolloutState, glance: &Glance) -> Html {
+fn exposure(state: &RolloutState, cap_pct: Option<f64>) -> Html {
     let declared =
         state.declared_pct.map_or_else(|| "not declared".to_owned(), |share| format!("{} declared", percent(share)));
-    let cap = glance.terms.as_ref().and_then(|terms| terms.cap_pct(state));
-    let cap = cap.map_or_else(|| "no cap".to_owned(), |cap| format!("at most {}", percent(cap)));
+    let cap = cap_pct.map_or_else(|| "no cap".to_owned(), |cap| format!("at most {}", percent(cap)));
     html!("<b>{}</b> seen, {}, {}", percent(state.observed_pct), declared, cap)
 }
 

@@ -4,11 +4,21 @@
 (() => {
   const link = document.getElementById('link');
   const news = document.getElementById('news');
+  // The server says something every few seconds: without a word for so long it has stopped, or cannot be reached.
+  const SILENCE_MS = 15000;
+  // What is on a page grows old by itself: it is read again at least this often.
+  const AGE_MS = 30000;
+  let heard = Date.now();
+  let live = null;
+  let read = Date.now();
   let busy = false;
   let again = false;
 
   function tell(fresh) {
-    const time = new Date().toISOString().slice(11, 19);
+    if (fresh) heard = Date.now();
+    if (fresh === live) return;
+    live = fresh;
+    const time = new Date(heard).toISOString().slice(11, 19);
     link.hidden = false;
     link.textContent = fresh ? '● live' : `▲ not live since ${time} UTC`;
     link.className = fresh ? 'link' : 'link stale';
@@ -48,6 +58,7 @@
       return;
     }
     busy = true;
+    read = Date.now();
     try {
       const answer = await fetch(location.href, { headers: { accept: 'text/html' }, cache: 'no-store' });
       if (answer.ok) take(new DOMParser().parseFromString(await answer.text(), 'text/html'));
@@ -68,8 +79,13 @@
     refresh();
   });
   events.addEventListener('error', () => tell(false));
+  for (const name of ['beat', 'change', 'health', 'decision']) events.addEventListener(name, () => tell(true));
   events.addEventListener(document.body.dataset.on, refresh);
   events.addEventListener('decision', (event) => {
     news.textContent = JSON.parse(event.data).text;
   });
+  setInterval(() => {
+    if (Date.now() - heard > SILENCE_MS) tell(false);
+    if (Date.now() - read > AGE_MS) refresh();
+  }, 1000);
 })();

@@ -119,7 +119,7 @@ impl Shown {
         let features = features(view, state);
         let choices = choices(view.history(), state);
         let wished = choices.iter().find(|choice| wish.means(choice)).cloned();
-        let policy = glance.terms.as_ref().map(|terms| &terms.policy);
+        let policy = glance.terms.as_ref().map(|terms| &terms.plan.policy);
         let drifted: Vec<&str> = features.iter().map(|feature| feature.psi.column.as_str()).collect();
         let usual = usual(&choices, policy, &drifted);
         let others = usual.into_iter().filter(|choice| Some(choice) != wished.as_ref()).collect::<Vec<_>>();

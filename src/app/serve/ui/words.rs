@@ -7,8 +7,7 @@ use crate::event::Micros;
 use crate::metric;
 pub(super) use crate::output::text::{count, number, plural};
 use crate::plan::{Action, Signal};
-use crate::serve::verdict::{Terms, Word};
-use crate::verdict::{Decision, RolloutState, State, Validity};
+use crate::verdict::{Decision, Permission, RolloutState, State, Validity, Word};
 
 /// How much of an id is shown: enough to find it again.
 const ID_SHOWN: usize = 15;
@@ -201,7 +200,7 @@ fn unseen(state: &RolloutState) -> bool {
 }
 
 /// What the reader should do, in one sentence.
-pub(super) fn advice(state: &RolloutState, terms: Option<&Terms>) -> String {
+pub(super) fn advice(state: &RolloutState, permission: &Permission) -> String {
     let observed = percent(state.observed_pct);
     if let Some(pending) = &state.pending {
         let until = clock(pending.deadline);
@@ -231,10 +230,13 @@ pub(super) fn advice(state: &RolloutState, terms: Option<&Terms>) -> String {
         State::Contained => "Look at the evidence; then resume, or force the rollback.".to_owned(),
         State::Held => "Look at the evidence; exposure does not rise until it clears or somebody resumes.".to_owned(),
         State::Suspect => "Nothing yet: what speaks against it is being confirmed.".to_owned(),
-        State::Passed => match terms.and_then(|terms| terms.cap_pct(state)) {
-            Some(cap) => format!("Exposure may rise to {}.", percent(cap)),
-            None => "Exposure may rise.".to_owned(),
+        State::Passed => match (permission.word, permission.cap_pct) {
+            (Word::Pass, Some(cap)) => format!("Exposure may rise to {}.", percent(cap)),
+            _ => format!("Leave exposure where it is: {}.", permission.reason),
         },
+        State::Baking if !state.people.passed => {
+            "Promote it or roll it back: it serves everybody, but was never passed.".to_owned()
+        }
         State::Baking => "Nothing: it serves everybody and is being watched.".to_owned(),
         State::Stable => "Nothing: it has replaced the baseline.".to_owned(),
         State::Superseded | State::Retired => "Nothing: it is over.".to_owned(),

@@ -20,7 +20,7 @@ mod step;
 pub(crate) mod succession;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use draft::Draft;
 pub(crate) use people::obey;

@@ -2,7 +2,7 @@
 
 use super::{Draft, Effect, Pending, RolloutState, State};
 use crate::event::{Micros, SECOND};
-use crate::plan::{Authority, Plan, Signal, WindowKind};
+use crate::plan::{Authority, Plan, Signal};
 use crate::verdict::decision::{Approval, Decision, DecisionInputs, Exposure, Precondition, seal};
 use crate::verdict::finding::LedgerEntry;
 
@@ -75,7 +75,7 @@ impl Occasion<'_> {
     fn authority(&self, state: &RolloutState, draft: &Draft) -> Authority {
         let moves = draft.signal.restricts() || draft.signal.permits();
         let of_signal = self.plan.policy.stages.authority.iter().find(|(signal, _)| *signal == draft.signal);
-        let usual = of_signal.map_or(self.plan.policy.authority(), |(_, authority)| *authority);
+        let usual = of_signal.map_or(self.plan.policy.authority, |(_, authority)| *authority);
         match usual {
             _ if draft.by_person => Authority::Auto,
             _ if moves && state.frozen() => Authority::Frozen,
@@ -94,14 +94,12 @@ impl Occasion<'_> {
         })
     }
 
-    /// A permission lapses with its windows; a restriction must be renewed.
+    /// A permission lapses with its windows; a restriction when nobody who judges was heard of for so long.
     fn lease_s(&self, signal: Signal) -> u64 {
         let stages = &self.plan.policy.stages;
-        let (WindowKind::Sliding { slide: every, .. } | WindowKind::AtLeast { size_max: every, .. }) =
-            self.plan.time.window;
         match signal {
             Signal::PromoteOk => {
-                u64::try_from(every / SECOND).unwrap_or(0).saturating_mul(stages.permit_windows.into())
+                u64::try_from(self.plan.time.every() / SECOND).unwrap_or(0).saturating_mul(stages.permit_windows.into())
             }
             _ => stages.lease_s,
         }

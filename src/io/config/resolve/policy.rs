@@ -31,6 +31,11 @@ pub(crate) fn policy(document: &Document, scope: Scope<'_>, problems: &mut Probl
     if let Some(rollout) = rollout.filter(|rollout| rollout.baseline.is_empty()) {
         problems.add(rollout.baseline.spot, "the baseline version is empty").help("write a version name");
     }
+    if let Some(rollout) = rollout.filter(|_| name.starts_with('@')) {
+        problems
+            .add(rollout.baseline.spot, format!("the rollout is called `{name}`"))
+            .help("names that begin with @ are haldane's own; write another `name` here");
+    }
     let mut rules: Vec<Rule> = Vec::new();
     for section in &document.policy {
         if rules.iter().any(|rule| rule.name == section.name.value) {
@@ -41,7 +46,7 @@ pub(crate) fn policy(document: &Document, scope: Scope<'_>, problems: &mut Probl
         let checker = Checker { section, scope, has_rollout: rollout.is_some() };
         rules.extend(checker.rule(problems));
     }
-    let authority = Authority::from(rollout.map(|rollout| rollout.authority).unwrap_or_default()).name().to_owned();
+    let authority = Authority::from(rollout.map(|rollout| rollout.authority).unwrap_or_default());
     let stages = rollout.map_or_else(RolloutPlan::default, |rollout| rollout.stages(problems));
     let guards = guards(document, scope, problems);
     PolicyPlan { rollout: name, baseline_version, authority, rules, guards, stages }

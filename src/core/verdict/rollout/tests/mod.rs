@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 use super::{Occasion, RolloutState, State, Window, obey, step};
 use crate::event::{Micros, SECOND};
-use crate::plan::{Action, Bounds, Columns, MetricsPlan, Plan, PolicyPlan, RolloutPlan, Signal, TimePlan, WindowKind};
+use crate::plan::{
+    Action, Authority, Bounds, Columns, MetricsPlan, Plan, PolicyPlan, RolloutPlan, Signal, TimePlan, WindowKind,
+};
 use crate::verdict::command::{Command, CommandKind, Outcome};
 use crate::verdict::decision::{Decision, Evidence, Exposure, Reason};
 use crate::verdict::finding::{Finding, Validity, Verdict};
@@ -35,7 +37,11 @@ fn stages() -> RolloutPlan {
     }
 }
 
-fn plan(authority: &str, stages: RolloutPlan) -> Plan {
+pub(crate) fn plan(authority: &str, stages: RolloutPlan) -> Plan {
+    let authority = [Authority::Advisory, Authority::Approval, Authority::Auto]
+        .into_iter()
+        .find(|known| known.name() == authority)
+        .expect("an authority");
     let window = WindowKind::Sliding { size: MINUTE, slide: MINUTE };
     Plan {
         name: "toy".into(),
@@ -61,7 +67,7 @@ fn plan(authority: &str, stages: RolloutPlan) -> Plan {
         policy: PolicyPlan {
             rollout: "toy".into(),
             baseline_version: "v1".into(),
-            authority: authority.into(),
+            authority,
             stages,
             ..PolicyPlan::default()
         },
