@@ -160,6 +160,7 @@ impl Shared {
 
     /// Tells whose rollouts these are.
     pub fn follow(&self, plan: &Plan) {
+        self.telemetry.belongs_to(&plan.name);
         *self.terms.write().unwrap_or_else(PoisonError::into_inner) = Some(Terms::of(plan));
     }
 

@@ -12,7 +12,7 @@ use std::thread;
 use rdkafka::consumer::Consumer as _;
 
 use super::checkpoint::{self, Origin, Stream};
-use super::clock::now;
+use super::clock::{now, wall_clock};
 use super::connection::Connection;
 use super::partials::Partials;
 use super::producer::Producer;
@@ -178,7 +178,8 @@ impl<'a> Shard<'a> {
         let plan = self.plan;
         self.reader.assign(&origins, false, |stream| decode::decoder(plan, stream.source, stream.lane))?;
         self.lanes = streams.iter().map(|stream| (stream.lane, self.lane(stream.lane, &origins))).collect();
-        let standing = |origin: &Origin| ((origin.stream.source, origin.stream.lane), Standing::new(origin));
+        let standing =
+            |origin: &Origin| ((origin.stream.source, origin.stream.lane), Standing::new(origin, wall_clock()));
         self.standings = origins.iter().map(standing).collect();
         self.streams = streams;
         tracing::info!(lanes = ?self.lanes.keys(), "lanes taken over");
@@ -267,7 +268,11 @@ impl<'a> Shard<'a> {
         }
         self.partials.settle()?;
         match checkpoint::commit(self.reader.consumer(), &self.streams, &checkpoints) {
-            Ok(()) => checkpoints.iter().for_each(|checkpoint| self.note(checkpoint)),
+            Ok(()) => {
+                checkpoints.iter().for_each(|checkpoint| self.note(checkpoint));
+                let now = wall_clock();
+                self.standings.values_mut().for_each(|standing| standing.committed_at = now);
+            }
             Err(error) => tracing::warn!(%error, "not committed for now"),
         }
         Ok(())
