@@ -46,6 +46,7 @@ mod oracle;
 #[cfg(feature = "pg")]
 mod postgres;
 mod power;
+mod prose;
 mod recorded;
 mod replay;
 mod replay_laws;
