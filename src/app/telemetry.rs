@@ -8,13 +8,14 @@ pub mod latest;
 mod rollouts;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus::core::Collector;
-use prometheus::proto::Metric;
+use prometheus::proto::{LabelPair, Metric, MetricFamily};
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 pub use family::{FAMILIES, Family, Kind};
@@ -25,9 +26,7 @@ use crate::error::{Error, Result};
 use crate::event::{EventKind, Micros, Poison, Reject};
 use crate::judge::Status;
 use crate::judge::WindowRow;
-use crate::plan::Signal;
 use crate::scan::Counts;
-use crate::verdict::decision::Severity;
 use crate::verdict::{CommandKind, CommandResult, Decision, Outcome, RolloutState};
 
 /// The most series of `haldane_metric_value`: 50 columns times 10 metrics of 10 versions, an ordinary Prometheus's fill.
@@ -59,9 +58,9 @@ const FATES: [(&str, Count); 5] = [
 pub struct Lag {
     /// Records between the log's end and the next one to read.
     pub records: i64,
-    /// Broker time between the log's newest record and the last one read.
+    /// Time since the broker got the last record read; 0 at the end of the log.
     pub time: Micros,
-    /// Broker time between the log's newest record and the watermark.
+    /// Time since the latest event time read; 0 at the end of the log.
     pub watermark: Micros,
     /// Records between the committed offset and the next one to read.
     pub replay_debt: i64,
@@ -80,6 +79,8 @@ pub struct Sample {
 #[derive(Debug)]
 pub struct Telemetry {
     registry: Registry,
+    /// The pipeline that this is about, once it is known.
+    pipeline: OnceLock<String>,
     ingested: IntCounterVec,
     bytes: IntCounterVec,
     rejected: IntCounterVec,
@@ -87,7 +88,6 @@ pub struct Telemetry {
     late: IntCounter,
     labels: IntCounterVec,
     rows: IntCounterVec,
-    decisions: IntCounterVec,
     lag_records: IntGaugeVec,
     lag: GaugeVec,
     watermark_delay: GaugeVec,
@@ -98,7 +98,6 @@ pub struct Telemetry {
     value: GaugeVec,
     value_series: Mutex<Latest<[String; 7], ()>>,
     series_dropped: IntCounter,
-    escalations: IntCounter,
     commands: IntCounterVec,
     rollouts: Rollouts,
 }
@@ -124,7 +123,6 @@ impl Telemetry {
             late: counter(add, &family::LATE),
             labels: counters(add, &family::LABELS),
             rows: counters(add, &family::ROWS),
-            decisions: counters(add, &family::DECISIONS),
             lag_records: gauges(add, &family::LAG_RECORDS),
             lag: real_gauges(add, &family::LAG),
             watermark_delay: real_gauges(add, &family::WATERMARK_DELAY),
@@ -135,10 +133,10 @@ impl Telemetry {
             value: real_gauges(add, &family::VALUE),
             value_series: Mutex::new(Latest::new(METRIC_SERIES_MAX)),
             series_dropped: counter(add, &family::SERIES_DROPPED),
-            escalations: counter(add, &family::ESCALATIONS),
             commands: counters(add, &family::COMMANDS),
             rollouts: Rollouts::new(add),
             registry,
+            pipeline: OnceLock::new(),
         };
         telemetry.start_at_zero();
         telemetry
@@ -156,14 +154,17 @@ impl Telemetry {
         for status in [Status::Ok, Status::Insufficient, Status::Undefined] {
             self.rows.with_label_values(&[status_name(status)]).inc_by(0);
         }
-        for action in Signal::ALL {
-            self.decisions.with_label_values(&[action.name()]).inc_by(0);
-        }
         for (kind, outcome) in
             CommandKind::NAMES.into_iter().flat_map(|kind| Outcome::ALL.map(|outcome| (kind, outcome)))
         {
             self.commands.with_label_values(&[kind, outcome.name()]).inc_by(0);
         }
+    }
+
+    /// Names the pipeline on every series from now on.
+    pub fn belongs_to(&self, pipeline: &str) {
+        // The pipeline of a process is chosen once, at its start.
+        let _ = self.pipeline.set(pipeline.to_owned());
     }
 
     /// Events of one kind were decoded from so many bytes of records.
@@ -204,7 +205,7 @@ impl Telemetry {
         self.replay_debt.with_label_values(&labels).set(lag.replay_debt);
     }
 
-    /// An input partition's offset was committed at this wall-clock time.
+    /// At this wall-clock time an input partition's offset was committed, or there was nothing to commit.
     pub fn committed(&self, topic: &str, partition: i32, at: Micros) {
         self.checkpoint.with_label_values(&[topic, &partition.to_string()]).set(seconds(at));
     }
@@ -223,9 +224,7 @@ impl Telemetry {
 
     /// A decision was published.
     pub fn decided(&self, decision: &Decision) {
-        self.decisions.with_label_values(&[decision.action.name()]).inc();
-        let calls = decision.severity == Severity::Fatal && decision.action != Signal::Rollback;
-        self.escalations.inc_by(u64::from(calls));
+        self.rollouts.decided(decision);
     }
 
     /// A command was answered.
@@ -292,10 +291,25 @@ impl Telemetry {
 
     /// The page that Prometheus scrapes.
     pub fn render(&self) -> Result<String> {
+        let mut families = self.registry.gather();
+        if let Some(pipeline) = self.pipeline.get() {
+            families.iter_mut().flat_map(MetricFamily::mut_metric).for_each(|metric| label(metric, pipeline));
+        }
         TextEncoder::new()
-            .encode_to_string(&self.registry.gather())
+            .encode_to_string(&families)
             .map_err(|error| Error::internal("cannot write the metrics page").because(error))
     }
+}
+
+/// Adds the pipeline to the labels of a series, in the order of their names.
+fn label(metric: &mut Metric, pipeline: &str) {
+    let mut added = LabelPair::default();
+    added.set_name("pipeline".to_owned());
+    added.set_value(pipeline.to_owned());
+    let mut labels = metric.take_label();
+    let at = labels.partition_point(|label| label.name() < "pipeline");
+    labels.insert(at, added);
+    metric.set_label(labels);
 }
 
 fn value_labels(row: &WindowRow) -> [String; 7] {
@@ -348,6 +362,11 @@ fn real_gauges(registry: &Registry, family: &Family) -> GaugeVec {
 fn histogram(registry: &Registry, family: &Family, buckets: &[f64]) -> Histogram {
     let opts = HistogramOpts::from(opts(family)).buckets(buckets.to_vec());
     register(registry, Histogram::with_opts(opts))
+}
+
+fn histograms(registry: &Registry, family: &Family, buckets: &[f64]) -> HistogramVec {
+    let opts = HistogramOpts::from(opts(family)).buckets(buckets.to_vec());
+    register(registry, HistogramVec::new(opts, family.labels))
 }
 
 fn opts(family: &Family) -> Opts {

@@ -60,6 +60,18 @@ fn one_seed_tells_one_story() {
 }
 
 #[test]
+fn it_says_what_the_readme_shows() {
+    let readme = include_str!("../../README.md");
+    let shown = readme.split_once("A canary rollout on this machine, seed ").unwrap().1.split_once("```").unwrap().0;
+    let seed = shown.split('.').next().unwrap();
+    let said = Demo::start(&["--seed", seed]).finish();
+    let told = |lines: &mut dyn Iterator<Item = &str>| -> Vec<String> {
+        lines.filter(|line| line.contains("  b3:") || line.contains("  fault  ")).map(str::to_owned).collect()
+    };
+    assert_eq!(told(&mut shown.lines()), told(&mut said.iter().map(String::as_str)));
+}
+
+#[test]
 fn it_listens_where_it_is_told_and_a_bad_address_ends_it() {
     let mut demo = Demo::start(&["--seed", "8", "--listen", "127.0.0.1:0"]);
     let http = demo.line("http://");

@@ -10,6 +10,7 @@
     reason = "tests work on small numbers they made themselves, fail loudly, and share items nobody else can reach"
 )]
 
+mod alerts;
 mod broker;
 mod browser;
 #[cfg(feature = "s3")]
@@ -35,6 +36,7 @@ mod explain;
 mod flights;
 mod gate;
 mod generate;
+mod grafana;
 mod init;
 mod kafka;
 mod live;
@@ -46,6 +48,7 @@ mod oracle;
 mod postgres;
 mod power;
 mod printed;
+mod prose;
 mod recorded;
 mod replay;
 mod replay_laws;

@@ -105,7 +105,7 @@ fn every_line_of_the_metrics_page_is_well_formed() {
         assert!(series.len() == name.len() || series.ends_with('}'), "{line}");
     }
     assert!(samples.contains(&"haldane_events_late_total 1"));
-    assert!(samples.contains(&r#"haldane_decisions_total{action="contain"} 1"#));
+    assert!(samples.contains(&r#"haldane_decisions_total{action="contain",model="fraud",rollout="fraud"} 1"#));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::recompute::{Recomputed, Source};
 use crate::judge::{Status, WindowRow};
+use crate::output::evidence as told_as;
 use crate::output::text::{aligned, count, instant, number};
 use crate::verdict::{Decision, Evidence};
 
@@ -49,7 +50,7 @@ fn section(out: &mut String, title: &str, text: &str) {
 fn head(decision: &Decision) -> String {
     let cap = decision.cap_pct.map_or_else(String::new, |cap| format!(" to {cap} %"));
     format!(
-        "{} {} of {}{cap}, decision {} of rollout {}\n  {}\n  on the window that ended {} UTC, by {} authority\n  {}: {}\n",
+        "{} {} of {}{cap}, decision {} of rollout {}\n  {}\n  on the window that ended {}, by {} authority\n  {}: {}\n",
         decision.action.name(),
         decision.candidate,
         decision.model,
@@ -67,15 +68,17 @@ fn evidence(decision: &Decision) -> String {
     if decision.evidence.is_empty() {
         return String::new();
     }
-    let heads = ["BY", "METRIC", "AGAINST", "ESTIMATE", "BOUND", "EVIDENCE", "ROWS", "BASELINE ROWS", "REMARKS"];
+    let heads =
+        ["BY", "METRIC", "AGAINST", "ESTIMATE", "HELD AGAINST", "EVIDENCE", "OVER", "ROWS", "BASELINE ROWS", "REMARKS"];
     let rows = decision.evidence.iter().map(|evidence| {
         [
             evidence.rule.clone(),
             subject(evidence),
             evidence.baseline_kind.clone(),
             interval(evidence),
-            number(evidence.bound),
-            evidence.e_value.map_or_else(|| "-".to_owned(), number),
+            told_as::bound(evidence).unwrap_or_else(|| "-".to_owned()),
+            told_as::gathered(evidence).unwrap_or_else(|| "-".to_owned()),
+            told_as::over(evidence),
             count(evidence.n_candidate),
             count(evidence.n_baseline),
             evidence.flags.join(" "),
@@ -91,7 +94,7 @@ fn subject(evidence: &Evidence) -> String {
 }
 
 fn interval(evidence: &Evidence) -> String {
-    let estimate = number(evidence.estimate);
+    let estimate = told_as::estimate(evidence);
     match (evidence.lo, evidence.hi) {
         (Some(lo), Some(hi)) => format!("{estimate} [{}, {}]", number(lo), number(hi)),
         (Some(lo), None) => format!("{estimate} [{}, …]", number(lo)),
@@ -212,11 +215,8 @@ fn verdict(decision: &Decision, recomputed: &Recomputed) -> String {
 fn reach(recomputed: &Recomputed) -> String {
     let Source::Panes { from, unfit, alike: (alike, stored) } = recomputed.source else { return String::new() };
     let mut out = format!("  {alike} of {stored} stored numbers of its window come out alike\n");
-    let _ = writeln!(
-        out,
-        "  panes from {} UTC on; what was counted before, if anything was, is not in them",
-        instant(from)
-    );
+    let _ =
+        writeln!(out, "  panes from {} on; what was counted before, if anything was, is not in them", instant(from));
     if unfit > 0 {
         let _ = writeln!(
             out,

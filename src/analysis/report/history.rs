@@ -11,11 +11,12 @@ use super::model::{Beside, DecisionNote, History, Point, Rollout, Series, Series
 use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::metric::row::{ALL_VERSIONS, WindowRow};
+use crate::output::evidence as told_as;
 use crate::output::text::{number, plural};
 use crate::output::window_rows;
 use crate::plan::Signal;
 use crate::replay::file::{Format, opened, recognise};
-use crate::verdict::Decision;
+use crate::verdict::{Decision, Evidence};
 
 /// Series that are shown.
 const SERIES_MAX: usize = 18;
@@ -304,7 +305,7 @@ fn series(windows: &Windows, decisions: &[Decision], wanted: impl Fn(&str) -> bo
             .filter(|evidence| {
                 evidence.metric == metric && evidence.column == column && evidence.baseline_kind == baseline
             })
-            .filter(|evidence| evidence.bound.is_finite())
+            .filter(|evidence| evidence.bound.is_finite() && lines.iter().any(|(_, (_, line))| shows(line, evidence)))
             .map(|evidence| evidence.bound.to_bits())
             .collect();
         Series {
@@ -326,6 +327,12 @@ fn series(windows: &Windows, decisions: &[Decision], wanted: impl Fn(&str) -> bo
     chosen(windows, decisions).into_iter().map(one).filter(|series| !series.lines.is_empty()).collect()
 }
 
+/// Whether the number that was held against the bound is one of the line's, and not a difference or a ratio of two.
+fn shows(line: &BTreeMap<Micros, Number>, evidence: &Evidence) -> bool {
+    let near = |value: f64| (value - evidence.estimate).abs() <= 1e-9 * evidence.estimate.abs();
+    line.values().any(|number| number.end == evidence.window.1 && near(number.value))
+}
+
 fn note(decision: &Decision) -> DecisionNote {
     let evidence = decision.evidence.iter().map(|evidence| {
         let on = [evidence.column.as_str(), evidence.segment.as_str()].into_iter().filter(|text| !text.is_empty());
@@ -335,13 +342,14 @@ fn note(decision: &Decision) -> DecisionNote {
         } else {
             format!(" against {}", evidence.baseline_kind)
         };
-        let e_value = evidence.e_value.map_or_else(String::new, |e| format!(", e-value {}", number(e)));
+        let bound = told_as::bound(evidence).map_or_else(String::new, |bound| format!(", {bound}"));
+        let gathered = told_as::gathered(evidence).map_or_else(String::new, |all| format!(", e-value {all}"));
         format!(
-            "{}: {}{on}{to} is {}, bound {}{e_value} (n {}, baseline {})",
+            "{}: {}{on}{to}: {}{bound}{gathered}, {} (n {}, baseline {})",
             evidence.rule,
             evidence.metric,
-            number(evidence.estimate),
-            number(evidence.bound),
+            told_as::estimate(evidence),
+            told_as::over(evidence),
             evidence.n_candidate,
             evidence.n_baseline
         )

@@ -41,7 +41,7 @@ impl<'a> Teller<'a> {
             "A canary rollout on this machine, seed {seed}.
   broker   {broker}, in this process, {PARTITIONS} partitions
   traffic  {minutes} minutes of a fraud model, {RATE} requests per second, {canary_pct} % of them to the new version v2
-  fault    from {fault} v2 is given amounts in cents, and 9 % of its requests fail
+  fault    from {fault} UTC on v2 is given amounts in cents, and 9 % of its requests fail
   http     http://{http}/ui the dashboard  /v1/windows  /v1/rollouts  /v1/decisions  /metrics
 "
         ))

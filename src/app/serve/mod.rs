@@ -171,6 +171,7 @@ impl Shared {
 
     /// Tells whose rollouts these are.
     pub fn follow(&self, plan: &Plan) {
+        self.telemetry.belongs_to(&plan.name);
         // The pipeline of a process is chosen once, at its start.
         let _ = self.plan.set(Arc::new(plan.clone()));
     }

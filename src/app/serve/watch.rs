@@ -24,8 +24,6 @@ use crate::verdict::{Command, CommandResult, Liveness, RolloutState};
 #[derive(Debug)]
 pub struct Listener {
     shared: Arc<Shared>,
-    /// How far a watermark stays behind the latest event time.
-    lateness: Micros,
 }
 
 impl Listener {
@@ -33,29 +31,30 @@ impl Listener {
     #[must_use]
     pub fn new(shared: Arc<Shared>, plan: &Plan) -> Self {
         shared.follow(plan);
-        Self { shared, lateness: plan.time.lateness }
+        Self { shared }
     }
 
-    fn show(&self, standing: &Standing, now: Micros) {
+    /// Shows how far the streams are at a time.
+    pub fn show(&self, standings: &[Standing], now: Micros) {
         let telemetry = self.shared.telemetry();
-        let stream = &standing.stream;
-        let partition = i32::try_from(stream.lane).unwrap_or(i32::MAX);
-        telemetry.lag(&stream.topic, partition, lag(standing, self.lateness, now));
-        if standing.low_water.is_some() {
-            // What is there to commit has just been committed.
-            telemetry.committed(&stream.topic, partition, now);
+        for standing in standings {
+            let stream = &standing.stream;
+            let partition = i32::try_from(stream.lane).unwrap_or(i32::MAX);
+            telemetry.lag(&stream.topic, partition, lag(standing, now));
+            telemetry.committed(&stream.topic, partition, standing.committed_at);
         }
+        self.shared.stood();
     }
 }
 
-/// How far a stream is behind. One that is read to its end is not behind, however old its last record.
-fn lag(standing: &Standing, lateness: Micros, now: Micros) -> Lag {
-    let behind = |read: Option<Micros>| read.map_or(0, |time| (now - time).max(0));
+/// How far a stream is behind. One that is read to its end is not behind, however old its last record, and holds up no window.
+fn lag(standing: &Standing, now: Micros) -> Lag {
     let records = (standing.end - standing.next_offset).max(0);
+    let behind = |read: Option<Micros>| read.filter(|_| records > 0).map_or(0, |time| (now - time).max(0));
     Lag {
         records,
-        time: if records == 0 { 0 } else { behind(standing.broker_time) },
-        watermark: behind(standing.event_time.map(|time| time - lateness)),
+        time: behind(standing.broker_time),
+        watermark: behind(standing.event_time),
         replay_debt: standing.low_water.map_or(0, |low_water| standing.next_offset - low_water),
     }
 }
@@ -103,11 +102,7 @@ impl Watch for Listener {
     }
 
     fn standing(&self, standings: &[Standing]) {
-        let now = wall_clock();
-        for standing in standings {
-            self.show(standing, now);
-        }
-        self.shared.stood();
+        self.show(standings, wall_clock());
     }
 
     fn alive(&self, thread: &str) {
@@ -136,14 +131,15 @@ mod tests {
             next_offset: 90,
             end: 100,
             low_water: Some(40),
+            committed_at: 8_000,
             broker_time: Some(7_000),
             event_time: Some(6_000),
             behind: Behind::default(),
         };
-        assert_eq!(lag(&standing, 500, 10_000), Lag { records: 10, time: 3_000, watermark: 4_500, replay_debt: 50 });
+        assert_eq!(lag(&standing, 10_000), Lag { records: 10, time: 3_000, watermark: 4_000, replay_debt: 50 });
         let at_end = Standing { next_offset: 100, ..standing.clone() };
-        assert_eq!(lag(&at_end, 500, 10_000).time, 0);
+        assert_eq!(lag(&at_end, 10_000), Lag { records: 0, time: 0, watermark: 0, replay_debt: 60 });
         let unread = Standing { low_water: None, broker_time: None, event_time: None, ..standing };
-        assert_eq!(lag(&unread, 500, 10_000), Lag { records: 10, time: 0, watermark: 0, replay_debt: 0 });
+        assert_eq!(lag(&unread, 10_000), Lag { records: 10, time: 0, watermark: 0, replay_debt: 0 });
     }
 }

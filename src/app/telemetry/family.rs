@@ -18,7 +18,7 @@ pub struct Family {
     pub name: &'static str,
     /// What kind of number it holds.
     pub kind: Kind,
-    /// Names of its labels; every one has few values or a named bound.
+    /// Names of its labels; every one has few values or a named bound. The page adds `pipeline` to each series.
     pub labels: &'static [&'static str],
     /// One sentence.
     pub help: &'static str,
@@ -32,14 +32,16 @@ const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'stat
     Family { name, kind: Kind::Gauge, labels, help }
 }
 
-const fn histogram(name: &'static str, help: &'static str) -> Family {
-    Family { name, kind: Kind::Histogram, labels: &[], help }
+const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Family {
+    Family { name, kind: Kind::Histogram, labels, help }
 }
 
 /// Labels of one input partition.
 const PARTITION: &[&str] = &["topic", "partition"];
 /// Labels of one rollout; their values are bounded by the plan's `versions_max`.
 const ROLLOUT: &[&str] = &["rollout", "model", "candidate"];
+/// Labels of what is counted for all candidates of a model together.
+const MODEL: &[&str] = &["rollout", "model"];
 
 pub(crate) const BUILD: Family = gauge("haldane_build_info", &["version"], "1, labelled with the running version.");
 pub(crate) const INGESTED: Family =
@@ -53,23 +55,35 @@ pub(crate) const LABELS: Family = counter("haldane_labels_total", &["fate"], "La
 pub(crate) const ROWS: Family =
     counter("haldane_window_rows_total", &["status"], "Judged window rows, by whether they carry a number.");
 pub(crate) const DECISIONS: Family =
-    counter("haldane_decisions_total", &["action"], "Decisions published, by what they ask for.");
+    counter("haldane_decisions_total", &["rollout", "model", "action"], "Decisions published, by what they ask for.");
 pub(crate) const ESCALATIONS: Family =
-    counter("haldane_escalations_total", &[], "Decisions that call people at once, rollbacks apart.");
+    counter("haldane_escalations_total", MODEL, "Decisions that call people at once, rollbacks apart.");
 pub(crate) const COMMANDS: Family =
     counter("haldane_commands_total", &["kind", "outcome"], "Commands and acknowledgements, and what became of them.");
 pub(crate) const LAG_RECORDS: Family = gauge("haldane_lag_records", PARTITION, "Records between the log's end and us.");
-pub(crate) const LAG: Family =
-    gauge("haldane_lag_seconds", PARTITION, "Broker time between the log's newest record and the last one read.");
-pub(crate) const WATERMARK_DELAY: Family =
-    gauge("haldane_watermark_delay_seconds", PARTITION, "Broker time between the newest record and the watermark.");
+pub(crate) const LAG: Family = gauge(
+    "haldane_lag_seconds",
+    PARTITION,
+    "Time since the broker got the last record read, 0 for a stream read to its end.",
+);
+pub(crate) const WATERMARK_DELAY: Family = gauge(
+    "haldane_watermark_delay_seconds",
+    PARTITION,
+    "Time between the latest event time read and now, 0 for a stream that is read to its end; lateness is not in it.",
+);
 pub(crate) const REPLAY_DEBT: Family =
     gauge("haldane_replay_debt_records", PARTITION, "Records that would be read again after a restart.");
-pub(crate) const CHECKPOINT: Family =
-    gauge("haldane_checkpoint_timestamp_seconds", PARTITION, "Wall-clock time of the last offset commit.");
-pub(crate) const STEP: Family = histogram("haldane_step_duration_seconds", "Time the engine takes for one batch.");
-pub(crate) const DECISION_DELAY: Family =
-    histogram("haldane_decision_delay_seconds", "Time from the end of a decision's window to its acknowledgement.");
+pub(crate) const CHECKPOINT: Family = gauge(
+    "haldane_checkpoint_timestamp_seconds",
+    PARTITION,
+    "Wall-clock time when progress was last committed, or nothing was left to commit; the start before that.",
+);
+pub(crate) const STEP: Family = histogram("haldane_step_duration_seconds", &[], "Time the engine takes for one batch.");
+pub(crate) const DECISION_DELAY: Family = histogram(
+    "haldane_decision_delay_seconds",
+    &[],
+    "Time from the end of a decision's window to its acknowledgement.",
+);
 pub(crate) const VALUE: Family = gauge(
     "haldane_metric_value",
     &["model", "version", "baseline", "segment", "column", "metric", "convention"],
@@ -80,17 +94,30 @@ pub(crate) const SERIES_DROPPED: Family = counter(
     &[],
     "Values of haldane_metric_value left out because the bound on series was reached.",
 );
-pub(crate) const SEVERITY: Family =
-    gauge("haldane_rollout_severity", ROLLOUT, "0 observing, 1 warned, 2 held, 3 contained, 4 rolling back.");
-pub(crate) const BLIND: Family =
-    gauge("haldane_rollout_blind", ROLLOUT, "1 when the last window lacked data of the candidate or the baseline.");
+pub(crate) const SEVERITY: Family = gauge(
+    "haldane_rollout_severity",
+    ROLLOUT,
+    "0 observing, 1 warned, 2 held, 3 contained, 4 rolling back; only while the candidate is judged.",
+);
+pub(crate) const BLIND: Family = gauge(
+    "haldane_rollout_blind",
+    ROLLOUT,
+    "1 when the last window lacked data of the candidate or the baseline; only while the candidate is judged.",
+);
 
 pub(crate) const STATE: Family =
     gauge("haldane_rollout_state", &["rollout", "model", "candidate", "state"], "1 for the state a rollout is in.");
+pub(crate) const STATE_CODE: Family = gauge(
+    "haldane_rollout_state_code",
+    ROLLOUT,
+    "The state as a number: 0 REGISTERED, 1 WARMING, 2 OBSERVING, 3 SUSPECT, 4 HELD, 5 CONTAINED, 6 ROLLING_BACK, \
+     7 ROLLED_BACK, 8 PASSED, 9 BAKING, 10 STABLE, 11 SUPERSEDED, 12 RETIRED.",
+);
 pub(crate) const PENDING: Family =
     gauge("haldane_rollout_pending", ROLLOUT, "1 while a decision waits for people to approve it.");
 pub(crate) const CONTAINED: Family = histogram(
     "haldane_time_to_contained_seconds",
+    MODEL,
     "Event time from a restriction to the end of the first window in which traffic was at or below its cap.",
 );
 
@@ -119,6 +146,7 @@ pub const FAMILIES: &[Family] = &[
     SEVERITY,
     BLIND,
     STATE,
+    STATE_CODE,
     PENDING,
     CONTAINED,
 ];
@@ -131,7 +159,7 @@ mod tests {
 
     /// Units that a name may end in, besides a counter's `_total`.
     const UNITS: [&str; 10] =
-        ["_seconds", "_bytes", "_records", "_ratio", "_info", "_value", "_severity", "_blind", "_state", "_pending"];
+        ["_seconds", "_bytes", "_records", "_info", "_value", "_severity", "_blind", "_state", "_code", "_pending"];
 
     #[test]
     fn every_name_is_unique_and_follows_the_naming_rules() {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Micros;
 use crate::plan::{Authority, Signal};
-pub use crate::verdict::finding::LedgerEntry;
+pub use crate::verdict::finding::{Account, LedgerEntry};
 
 /// One decision, as it stands in the body of the event on the control topic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -162,6 +162,58 @@ pub struct Reason {
     pub text: String,
 }
 
+/// What made a number into evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Test {
+    /// A rule's bound on numbers of windows.
+    Bound,
+    /// A limit on a share, tested by betting.
+    Limit,
+    /// A change in time, by Shiryaev and Roberts.
+    ShiryaevRoberts,
+    /// Two shares, by a hypergeometric e-process.
+    Hx,
+    /// Versions within the same windows, by contrasts.
+    Contrast,
+    /// Scores against outcomes.
+    Reliability,
+    /// The split of traffic against what was declared.
+    SampleRatio,
+}
+
+impl Test {
+    /// Every test.
+    pub const ALL: [Self; 7] = [
+        Self::Bound,
+        Self::Limit,
+        Self::ShiryaevRoberts,
+        Self::Hx,
+        Self::Contrast,
+        Self::Reliability,
+        Self::SampleRatio,
+    ];
+
+    /// The name in decisions.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bound => "bound",
+            Self::Limit => "limit",
+            Self::ShiryaevRoberts => "shiryaev_roberts",
+            Self::Hx => "hx",
+            Self::Contrast => "contrast",
+            Self::Reliability => "reliability",
+            Self::SampleRatio => "sample_ratio",
+        }
+    }
+
+    /// The test of a name; `None` for one of another build.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|test| test.name() == name)
+    }
+}
+
 /// One number behind a decision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
@@ -185,7 +237,7 @@ pub struct Evidence {
     pub hi: Option<f64>,
     /// The bound.
     pub bound: f64,
-    /// What made a number into evidence: `bound` for a plain rule, else the name of a test.
+    /// What made a number into evidence: the name of a [`Test`].
     pub test: String,
     /// Evidence of the test so far; at `1 / alpha` it acts.
     pub e_value: Option<f64>,

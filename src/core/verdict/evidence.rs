@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::metric::row::{Status, WindowRow};
 use crate::plan::{Against, Bound, Plan, Rule};
-use crate::verdict::decision::Evidence;
+use crate::verdict::decision::{Evidence, Test};
 
 /// One number of a window, held against a rule's bound.
 pub(crate) struct Measured<'a> {
@@ -85,7 +85,7 @@ pub(crate) fn evidence(
         lo: bounds.map(|(low, _)| low),
         hi: bounds.map(|(_, high)| high),
         bound,
-        test: "bound".to_owned(),
+        test: Test::Bound.name().to_owned(),
         e_value: None,
         alpha: None,
         margin: None,

@@ -44,9 +44,9 @@ pub(crate) fn text(rule: &Rule, evidence: &Evidence) -> String {
         Against::Ratio => " over the baseline version's".to_owned(),
     };
     let side = if matches!(rule.bound, Bound::Above(_)) { "above" } else { "below" };
-    let (n, of) = evidence.breaches;
-    format!(
-        "{what}{place}{how} is {:.4}, {side} {}, in {n} of the last {of} windows",
-        evidence.estimate, evidence.bound
-    )
+    let again = match evidence.breaches {
+        (_, 1) => String::new(),
+        (n, of) => format!("; so it was in {n} of the last {of} windows"),
+    };
+    format!("{what}{place}{how} is {:.4} in the last window, {side} {}{again}", evidence.estimate, evidence.bound)
 }

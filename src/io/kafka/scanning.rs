@@ -185,7 +185,8 @@ impl<'a> Shard<'a> {
         let plan = self.plan;
         self.reader.assign(&origins, false, |stream| decode::decoder(plan, stream.source, stream.lane))?;
         self.lanes = streams.iter().map(|stream| (stream.lane, self.lane(stream.lane, &origins))).collect();
-        let standing = |origin: &Origin| ((origin.stream.source, origin.stream.lane), Standing::new(origin));
+        let standing =
+            |origin: &Origin| ((origin.stream.source, origin.stream.lane), Standing::new(origin, wall_clock()));
         self.standings = origins.iter().map(standing).collect();
         self.streams = streams;
         self.begun = true;
@@ -288,7 +289,11 @@ impl<'a> Shard<'a> {
         }
         self.partials.settle()?;
         match checkpoint::commit(self.reader.consumer(), &self.streams, &checkpoints) {
-            Ok(()) => checkpoints.iter().for_each(|checkpoint| self.note(checkpoint)),
+            Ok(()) => {
+                checkpoints.iter().for_each(|checkpoint| self.note(checkpoint));
+                let now = wall_clock();
+                self.standings.values_mut().for_each(|standing| standing.committed_at = now);
+            }
             Err(error) => tracing::warn!(%error, "not committed for now"),
         }
         Ok(())

@@ -254,8 +254,9 @@ impl<'a> Drive<'a> {
             }
         }
         self.streams = origins.iter().map(|origin| origin.stream.clone()).collect();
+        let standing = |origin: &Origin| Standing::new(origin, wall_clock());
         self.standings =
-            origins.iter().map(|origin| ((origin.stream.source, origin.stream.lane), Standing::new(origin))).collect();
+            origins.iter().map(|origin| ((origin.stream.source, origin.stream.lane), standing(origin))).collect();
         tracing::info!(partitions = origins.len(), rollouts = rollouts.len(), "restored; reading begins");
         self.watch.started(&rollouts);
         self.close_absent(partitions, lanes)
@@ -398,6 +399,7 @@ impl<'a> Drive<'a> {
         let lanes = self.streams.iter().map(|stream| stream.lane + 1).max().unwrap_or(0);
         let checkpoints: Vec<Checkpoint> = (0..lanes).map(|lane| self.engine.checkpoint(lane)).collect();
         if checkpoints == self.committed {
+            self.committed_now();
             return Ok(());
         }
         self.outlets.publisher.settle()?;
@@ -418,5 +420,11 @@ impl<'a> Drive<'a> {
             }
         }
         self.committed = checkpoints;
+        self.committed_now();
+    }
+
+    fn committed_now(&mut self) {
+        let now = wall_clock();
+        self.standings.values_mut().for_each(|standing| standing.committed_at = now);
     }
 }

@@ -25,6 +25,8 @@ pub struct Standing {
     pub end: i64,
     /// The offset committed last; `None` before the first commit.
     pub low_water: Option<i64>,
+    /// Wall-clock time of the last commit that was made or had nothing to say; of the start before that.
+    pub committed_at: Micros,
     /// Latest broker time read.
     pub broker_time: Option<Micros>,
     /// Latest event time read.
@@ -34,12 +36,21 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Nothing read yet.
+    /// Nothing read yet, at this wall-clock time.
     #[must_use]
-    pub fn new(origin: &Origin) -> Self {
+    pub fn new(origin: &Origin, now: Micros) -> Self {
         let (stream, next_offset, end) = (origin.stream.clone(), origin.offset, origin.end);
         let low_water = origin.meta.as_ref().map(|_| origin.offset);
-        Self { stream, next_offset, end, low_water, broker_time: None, event_time: None, behind: Behind::default() }
+        Self {
+            stream,
+            next_offset,
+            end,
+            low_water,
+            committed_at: now,
+            broker_time: None,
+            event_time: None,
+            behind: Behind::default(),
+        }
     }
 
     /// The end of the log was looked up.

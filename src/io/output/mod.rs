@@ -3,6 +3,7 @@
 mod cells;
 mod decisions;
 mod diff;
+pub mod evidence;
 mod refusals;
 mod summary;
 pub mod text;

@@ -10,6 +10,7 @@ use crate::judge::{Status, WindowRow};
 use crate::plan::Signal;
 use crate::verdict::{Decision, Evidence};
 
+use super::evidence as told_as;
 use super::text::{aligned, count, instant, number, plural};
 
 /// The metric by which columns are ranked: every numeric and categorical column has it.
@@ -167,12 +168,18 @@ fn proof(evidence: &Evidence) -> String {
     if !evidence.segment.is_empty() {
         let _ = write!(out, " in {}", evidence.segment);
     }
-    let _ = write!(out, " {} against bound {}", number(evidence.estimate), number(evidence.bound));
+    let _ = write!(out, " {}", told_as::estimate(evidence));
+    if let Some(bound) = told_as::bound(evidence) {
+        let _ = write!(out, ", {bound}");
+    }
+    if let Some(gathered) = told_as::gathered(evidence) {
+        let _ = write!(out, ", evidence {gathered}");
+    }
     let _ = write!(out, ", n {}", count(evidence.n_candidate));
     if evidence.n_baseline > 0 {
         let _ = write!(out, " and {}", count(evidence.n_baseline));
     }
-    let _ = write!(out, ", {} of {} breached", evidence.breaches.0, plural(evidence.breaches.1.into(), "window"));
+    let _ = write!(out, ", {}", told_as::over(evidence));
     out
 }
 

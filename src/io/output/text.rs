@@ -6,11 +6,11 @@ use arrow::temporal_conversions::timestamp_us_to_datetime;
 
 use crate::event::Micros;
 
-/// A time in UTC, without what is zero: `2013-04-18 00:00`, with seconds only where there are any.
+/// A time without what is zero: `2013-04-18 00:00 UTC`, with seconds only where there are any.
 pub fn instant(at: Micros) -> String {
     let Some(time) = timestamp_us_to_datetime(at) else { return format!("{at} us") };
     let text = time.to_string();
-    text.strip_suffix(":00").map_or(text.clone(), str::to_owned)
+    format!("{} UTC", text.strip_suffix(":00").unwrap_or(&text))
 }
 
 /// A count with thousands apart: `84,621`.
@@ -94,8 +94,8 @@ mod tests {
             ("7".into(), "999".into(), "84,621".into(), "1,234,567".into())
         );
         assert_eq!((plural(1, "window"), plural(0, "window")), ("1 window".into(), "0 windows".into()));
-        assert_eq!(instant(1_366_243_200_000_000), "2013-04-18 00:00");
-        assert_eq!(instant(1_366_243_201_500_000), "2013-04-18 00:00:01.500");
+        assert_eq!(instant(1_366_243_200_000_000), "2013-04-18 00:00 UTC");
+        assert_eq!(instant(1_366_243_201_500_000), "2013-04-18 00:00:01.500 UTC");
         assert_eq!(instant(i64::MAX), "9223372036854775807 us");
     }
 

@@ -240,7 +240,7 @@ impl OverTime<'_> {
 
 fn day(at: Micros) -> String {
     let text = instant(at);
-    text.strip_suffix(" 00:00").map_or(text.clone(), str::to_owned)
+    text.strip_suffix(" 00:00 UTC").map_or(text.clone(), str::to_owned)
 }
 
 /// Reliability curves with bands: what came true against what was promised.

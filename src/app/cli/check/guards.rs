@@ -5,6 +5,7 @@ use crate::cli::power::forecast::{Forecast, Odds, forecast};
 use crate::cli::power::{assumed_design_effect, load, percent};
 use crate::event::Micros;
 use crate::output::count;
+use crate::output::text::number;
 use crate::plan::{Achievement, GuardPlan, Plan, QualityPlan, Role, SloPlan, SourcePlan, Success, Task, WindowKind};
 use crate::verdict::power::{Regression, Rehearsal};
 
@@ -130,8 +131,10 @@ pub(super) fn ledger(plan: &Plan) -> Vec<String> {
         ));
     }
     if guard.final_look {
-        let end = planned(plan, guard.planned);
-        lines.push(format!("half of what the guardrails may err is kept for one last look after {end}"));
+        let (end, kept) = (planned(plan, guard.planned), number(guard.alpha_last() * 100.0));
+        lines.push(format!(
+            "of the {alpha} for a rollback and for a containment, {kept} % each are kept for one last look after {end}"
+        ));
     }
     lines.push(format!("{} windows at least must speak before evidence acts", guard.windows_min));
     lines

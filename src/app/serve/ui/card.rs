@@ -10,10 +10,11 @@ use super::words::{
     action_name, advice, clock, number, percent, plural, state_sign, time, validity_sign, windows, word_sign,
 };
 use crate::event::stable_hash;
+use crate::plan::Action;
 use crate::serve::Shared;
 use crate::serve::verdict::Terms;
 use crate::serve::view::Known;
-use crate::verdict::decision::LedgerEntry;
+use crate::verdict::decision::{Account, LedgerEntry};
 use crate::verdict::rollout::Mute;
 use crate::verdict::{Permission, RolloutState, Word};
 
@@ -84,7 +85,7 @@ pub(super) fn head(known: &Known, heading: &Html, why: &str, glance: &Glance) ->
 
 /// What that rests on.
 pub(super) fn behind(known: &Known, glance: &Glance) -> Html {
-    html!("{}{}", evidence(&known.ledger), notes(known, &glance.permission(&known.state).reason))
+    html!("{}{}", evidence(&known.ledger, &acting(&known.state)), notes(known, &glance.permission(&known.state).reason))
 }
 
 fn fact(name: &str, value: &Html) -> Html {
@@ -112,16 +113,20 @@ fn exposure(state: &RolloutState, cap_pct: Option<f64>) -> Html {
 }
 
 /// What each line of the budget weighs, in words.
-fn weighs(name: &str) -> (&'static str, &'static str) {
-    match name.split(':').next().unwrap_or(name) {
-        "rollback" => ("against", "worse than its margins"),
-        "contain" => ("against", "worse than the baseline"),
-        "safe" => ("for", "no worse than its margins"),
-        "drift" => ("against", "moved away from what was learned"),
-        "calibration" => ("against", "scores fit the truth no more"),
-        "slo" => ("against", "beyond its limit"),
-        "share" => ("against", "traffic not split as declared"),
-        _ => ("against", "another guard"),
+fn weighs(account: &Account) -> (&'static str, &'static str) {
+    match account {
+        Account::Rollback => ("against", "worse than its margins"),
+        Account::RollbackAtEnd => ("against", "worse than its margins, after the planned windows"),
+        Account::Contain => ("against", "worse than the baseline"),
+        Account::ContainAtEnd => ("against", "worse than the baseline, after the planned windows"),
+        Account::Safe => ("for", "no worse than its margins"),
+        Account::Success(_) => ("for", "achieves what it is to achieve"),
+        Account::Drift => ("against", "moved away from what was learned"),
+        Account::DriftInSegments => ("against", "differs from the baseline within a segment"),
+        Account::Calibration => ("against", "scores fit the truth no more"),
+        Account::Limit(_) => ("against", "beyond its limit"),
+        Account::Share => ("against", "traffic not split as declared"),
+        Account::Volume => ("against", "gets less traffic than it used to"),
     }
 }
 
@@ -136,15 +141,40 @@ fn e_value(value: f64) -> String {
     }
 }
 
-/// How much evidence stands, against what acts; on a logarithmic scale, as evidence multiplies.
-pub(super) fn evidence(ledger: &[LedgerEntry]) -> Html {
-    if ledger.is_empty() {
+/// The guards that call for a restriction of a candidate that is judged.
+fn acting(state: &RolloutState) -> BTreeSet<&str> {
+    let acts = state.standing.iter().filter(|one| state.state.is_live() && one.action >= Action::Hold);
+    acts.map(|one| one.source.as_str()).collect()
+}
+
+/// Whether there is anything to weigh: a guard that has nothing to look at, such as drift without a reference, has no line.
+fn is_weighed(entry: &LedgerEntry) -> bool {
+    entry.e_value > 0.0 || Account::of(&entry.name) == Some(Account::Safe)
+}
+
+/// What has become of evidence that is enough: it acts where its guard has found something, and nothing acts on what is judged
+/// no more, lacks windows or is refuted.
+fn outcome(entry: &LedgerEntry, acting: &BTreeSet<&str>) -> Html {
+    if entry.e_value < entry.threshold {
         return Html::default();
     }
-    let line = |entry: &LedgerEntry| {
-        let (side, what) = weighs(&entry.name);
+    match Account::of(&entry.name).map(|account| account.source()) {
+        Some(None) => html!(" <b>shown</b>"),
+        Some(Some(source)) if acting.contains(source) => html!(" <b>acts</b>"),
+        _ => html!(" <small>enough, but nothing acts on it</small>"),
+    }
+}
+
+/// How much evidence stands, against what acts; on a logarithmic scale, as evidence multiplies. `acting` are the guards that
+/// call for a restriction.
+pub(super) fn evidence(ledger: &[LedgerEntry], acting: &BTreeSet<&str>) -> Html {
+    let weighed: Vec<&LedgerEntry> = ledger.iter().filter(|entry| is_weighed(entry)).collect();
+    if weighed.is_empty() {
+        return Html::default();
+    }
+    let line = |entry: &&LedgerEntry| {
+        let (side, what) = Account::of(&entry.name).as_ref().map_or(("against", "a guard of another build"), weighs);
         let share = libm::log(entry.e_value.max(1.0)) / libm::log(entry.threshold.max(1.1));
-        let acts = if entry.e_value >= entry.threshold { html!(" <b>acts</b>") } else { Html::default() };
         html!(
             "<tr><th scope=\"row\">{} <small>{}: {}</small></th>"
             "<td class=\"bar\"><svg aria-hidden=\"true\"><rect class=\"of\" width=\"100%\" height=\"100%\"/>"
@@ -156,10 +186,10 @@ pub(super) fn evidence(ledger: &[LedgerEntry]) -> Html {
             number((share * 100.0).clamp(0.0, 100.0).round()),
             e_value(entry.e_value),
             e_value(entry.threshold),
-            acts,
+            outcome(entry, acting),
         )
     };
-    let lines: Html = ledger.iter().map(line).collect();
+    let lines: Html = weighed.iter().map(line).collect();
     html!(
         "<table class=\"ledger\"><caption class=\"unseen\">Evidence so far, and how much of it acts</caption>"
         "<thead class=\"unseen\"><tr><th>evidence</th><th>share of what acts</th><th>e-value</th></tr></thead>"
@@ -197,4 +227,36 @@ fn standing(state: &RolloutState) -> String {
         .iter()
         .map(|one| format!("{} ({}, {})", one.source, action_name(one.action), plural(one.windows.into(), "window")));
     told.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(account: &Account, e_value: f64) -> LedgerEntry {
+        LedgerEntry { name: account.name(), alpha: 0.01, e_value, threshold: 100.0 }
+    }
+
+    fn told(account: &Account, e_value: f64, acting: &[&str]) -> String {
+        evidence(&[entry(account, e_value)], &acting.iter().copied().collect()).into_string()
+    }
+
+    #[test]
+    fn evidence_acts_only_where_its_guard_calls_for_something() {
+        let acts = "<b>acts</b>";
+        assert!(told(&Account::Calibration, 1e23, &["calibration"]).contains(acts));
+        let idle = told(&Account::Calibration, 1e23, &["drift"]);
+        assert!(idle.contains("10^23 of 100") && idle.contains("nothing acts on it") && !idle.contains(acts), "{idle}");
+        assert!(told(&Account::Safe, 1e3, &[]).contains("<b>shown</b>"));
+        assert!(!told(&Account::Contain, 99.0, &["guardrails"]).contains(acts));
+        assert!(told(&Account::Contain, 100.0, &["guardrails"]).contains(acts));
+    }
+
+    #[test]
+    fn what_looks_at_nothing_has_no_bar() {
+        for account in [Account::Drift, Account::DriftInSegments, Account::Volume] {
+            assert_eq!(told(&account, 0.0, &[]), "");
+        }
+        assert!(told(&Account::Safe, 0.0, &[]).contains("below 1 of 100"));
+    }
 }

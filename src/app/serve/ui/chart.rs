@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::html::{Html, html};
 use super::link::decision_url;
-use super::words::{clock, value};
+use super::words::{clock, time_of_day, value};
 use crate::event::{Micros, stable_hash};
 use crate::serve::history::Point;
 
@@ -57,7 +57,8 @@ impl Scale {
         let times = points().map(|point| point.end);
         let times = times.clone().min().zip(times.max())?;
         let bounds = chart.bounds.iter().flat_map(|(_, line)| line).map(|(_, value)| *value);
-        let values = points().map(|point| point.value).chain(bounds).filter(|value| value.is_finite());
+        let whole = [&chart.points, &chart.baseline_points].into_iter().flat_map(|points| whole(points));
+        let values = whole.map(|point| point.value).chain(bounds).filter(|value| value.is_finite());
         let (low, high) =
             values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
         // From zero where that costs at most half of the height.
@@ -198,7 +199,7 @@ impl Chart {
             let baseline = of_baseline(point.end).map_or(String::new(), |point| value(&self.metric, point.value));
             html!(
                 "<tr><th scope=\"row\">{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
-                clock(point.end),
+                time_of_day(point.end),
                 value(&self.metric, point.value),
                 baseline,
                 point.n
@@ -206,7 +207,7 @@ impl Chart {
         };
         let rows: Html = self.points.iter().rev().take(TABLE_MAX).map(row).collect();
         html!(
-            "<details id=\"t{}\"><summary>Last numbers</summary><table><thead><tr><th>Window ended</th><th class=\"n\">{}</th>"
+            "<details id=\"t{}\"><summary>Last numbers</summary><table><thead><tr><th>Window ended, UTC</th><th class=\"n\">{}</th>"
             "<th class=\"n\">{}</th><th class=\"n\">n</th></tr></thead><tbody>{}</tbody></table></details>",
             format!("{:016x}", stable_hash(self.title.as_bytes())),
             self.candidate,
@@ -214,6 +215,16 @@ impl Chart {
             rows
         )
     }
+}
+
+/// The points without those at the beginning that come from less than half of the usual number of rows: the first windows
+/// after a start hold a part of their events, and what they say by chance would leave no room for all others.
+fn whole(points: &[Point]) -> &[Point] {
+    let mut rows: Vec<u32> = points.iter().map(|point| point.n).collect();
+    rows.sort_unstable();
+    let usual = rows.get(rows.len() / 2).copied().unwrap_or_default();
+    let first = points.iter().position(|point| point.n >= usual.div_ceil(2)).unwrap_or_default();
+    &points[first..]
 }
 
 /// A place of the plot as a share of its width.
@@ -248,6 +259,18 @@ mod tests {
         assert_eq!((scale.x(0), scale.x(1), scale.x(2)), (0.0, 500.0, WIDTH));
         assert!((scale.y(0.0) - HEIGHT).abs() < 1e-9, "zero is the ground");
         assert!(scale.y(2.0) > 0.0 && scale.y(2.0) < 10.0);
+    }
+
+    #[test]
+    fn first_windows_that_are_not_whole_leave_the_scale_to_the_others() {
+        let mut chart = chart(&[90.0, 40.0, 1.0, 2.0, 1.5, 1.0]);
+        for (point, n) in chart.points.iter_mut().zip([3, 40, 100, 100, 100, 100]) {
+            point.n = n;
+        }
+        let scale = Scale::of(&chart).expect("points");
+        assert!(scale.values.1 < 3.0, "{scale:?}");
+        chart.points.truncate(1);
+        assert!(Scale::of(&chart).expect("a point").values.1 >= 90.0, "one that is alone is shown");
     }
 
     #[test]

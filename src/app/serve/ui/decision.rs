@@ -1,5 +1,6 @@
 //! Decisions: in lists, and each on a page of its own with everything that is behind it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -11,9 +12,12 @@ use super::html::{Html, html};
 use super::link::{decision_url, rollout_url};
 use super::page::{Page, Part, live, problem};
 use super::words::{clock, count, deed, metric_of, number, object, percent, short, signal_sign, time};
+use crate::output::evidence as told_as;
+use crate::plan::Signal;
 use crate::serve::Shared;
 use crate::serve::problem::Problem;
 use crate::serve::view::DECISIONS_MAX;
+use crate::verdict::decision::Severity;
 use crate::verdict::{Decision, Evidence};
 
 /// The most decisions on the page of all.
@@ -80,11 +84,17 @@ fn whole(decision: &Decision) -> Html {
         decision.baseline,
         time(decision.time),
         evidence(&decision.evidence),
-        if decision.ledger.is_empty() { html!("<p>No guard was asked.</p>") } else { card::evidence(&decision.ledger) },
+        if decision.ledger.is_empty() { html!("<p>No guard was asked.</p>") } else { card::evidence(&decision.ledger, &acting(decision)) },
         terms(decision),
         inputs(decision),
         serde_json::to_string_pretty(decision).unwrap_or_default(),
     )
+}
+
+/// The guards whose evidence acts in a decision.
+fn acting(decision: &Decision) -> BTreeSet<&str> {
+    let acts = decision.severity > Severity::Info && decision.action != Signal::Warn;
+    decision.evidence.iter().filter(|_| acts).map(|one| one.rule.as_str()).collect()
 }
 
 /// The numbers behind a decision.
@@ -95,8 +105,8 @@ pub(super) fn evidence(evidence: &[Evidence]) -> Html {
     let rows: Html = evidence.iter().map(line).collect();
     html!(
         "<div class=\"wide\" role=\"region\" aria-label=\"Evidence\" tabindex=\"0\"><table><thead><tr><th>Number</th>"
-        "<th class=\"n\">Estimate</th><th class=\"n\">Bound</th><th class=\"n\">Interval</th><th>Test</th><th class=\"n\">e-value</th>"
-        "<th class=\"n\">n</th><th class=\"n\">n baseline</th><th>Windows</th><th>Rule</th></tr></thead>"
+        "<th class=\"n\">Estimate</th><th class=\"n\">Held against</th><th class=\"n\">Interval</th><th>Test</th><th class=\"n\">e-value</th>"
+        "<th class=\"n\">n</th><th class=\"n\">n baseline</th><th>Over</th><th>Rule</th></tr></thead>"
         "<tbody>{}</tbody></table></div>",
         rows
     )
@@ -104,13 +114,7 @@ pub(super) fn evidence(evidence: &[Evidence]) -> Html {
 
 fn line(one: &Evidence) -> Html {
     let interval = one.lo.zip(one.hi).map_or(String::new(), |(lo, hi)| format!("{} – {}", number(lo), number(hi)));
-    let e_value = one.e_value.map_or(String::new(), |e_value| {
-        let acts = one.alpha.map_or(String::new(), |alpha| format!(" of {}", number(1.0 / alpha)));
-        format!("{}{acts}", number(e_value))
-    });
     let flags = if one.flags.is_empty() { Html::default() } else { html!(" <small>{}</small>", one.flags.join(", ")) };
-    let breaches =
-        if one.breaches.1 == 0 { String::new() } else { format!("{} of {}", one.breaches.0, one.breaches.1) };
     let against = if one.baseline_kind.is_empty() { String::new() } else { format!("against {}", one.baseline_kind) };
     html!(
         "<tr><th scope=\"row\">{} <small>{}</small>{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>"
@@ -118,14 +122,14 @@ fn line(one: &Evidence) -> Html {
         metric_of(&one.metric, &one.column, &one.segment),
         against,
         flags,
-        number(one.estimate),
-        number(one.bound),
+        told_as::estimate(one),
+        told_as::bound(one).unwrap_or_else(|| "–".to_owned()),
         interval,
         one.test,
-        e_value,
+        told_as::gathered(one).unwrap_or_default(),
         count(one.n_candidate),
         count(one.n_baseline),
-        breaches,
+        told_as::over(one),
         one.rule,
     )
 }

@@ -88,7 +88,7 @@ fn trust(states: &[RolloutState]) -> Html {
             time(state.judged_upto.0)
         )
     };
-    let lines: Html = states.iter().map(line).collect();
+    let lines: Html = states.iter().filter(|state| state.state.is_live()).map(line).collect();
     if lines.is_empty() { html!("<p>Nothing yet.</p>") } else { html!("<ul class=\"plain-list\">{}</ul>", lines) }
 }
 
@@ -131,7 +131,7 @@ fn streams(samples: &Samples) -> Html {
         )
     };
     let rows = of(samples, &family::LAG_RECORDS).iter().map(line).collect();
-    let heads = ["Topic and partition", "Lag, records", "Lag", "Watermark behind", "Read again at a restart"];
+    let heads = ["Topic and partition", "Lag, records", "Lag", "Event time behind", "Read again at a restart"];
     table("Streams", &heads, &rows)
 }
 

@@ -90,14 +90,19 @@ pub(super) fn time(at: Micros) -> Html {
     if at == Micros::MIN {
         return html!("never");
     }
-    let text = crate::output::text::instant(at);
+    let text = crate::output::text::instant(at).replace(" UTC", "");
     let exact = if text.len() == "2026-01-05 09:05".len() { format!("{text}:00") } else { text };
     let second = exact.split('.').next().unwrap_or(&exact).to_owned();
-    html!("<time datetime=\"{}Z\">{}</time>", exact.replace(' ', "T"), second)
+    html!("<time datetime=\"{}Z\">{} UTC</time>", exact.replace(' ', "T"), second)
 }
 
-/// The time of day.
+/// The time of day, with its zone.
 pub(super) fn clock(at: Micros) -> String {
+    format!("{} UTC", time_of_day(at))
+}
+
+/// The time of day, where the zone stands above it.
+pub(super) fn time_of_day(at: Micros) -> String {
     let seconds = at.div_euclid(1_000_000).rem_euclid(86_400);
     format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
@@ -179,16 +184,21 @@ pub(super) fn need(state: &RolloutState) -> u8 {
     } else if state.is_world() || !state.state.is_live() && state.state != State::RolledBack {
         9
     } else {
-        match (state.state.severity(), unseen(state), state.validity) {
-            (Action::Rollback | Action::Contain, true, _) => 1,
-            (Action::Contain, ..) => 2,
-            (Action::Hold, ..) => 3,
-            (_, _, Validity::Blind) => 4,
-            (Action::Warn, ..) => 5,
-            (Action::Rollback, ..) => 7,
+        match (state.state.severity(), unseen(state)) {
+            (Action::Rollback | Action::Contain, true) => 1,
+            (Action::Contain, _) => 2,
+            (Action::Hold, _) => 3,
+            _ if lacks_data(state) => 4,
+            (Action::Warn, _) => 5,
+            (Action::Rollback, _) => 7,
             _ => 8,
         }
     }
+}
+
+/// Whether it cannot be judged; what is judged no more lacks nothing.
+fn lacks_data(state: &RolloutState) -> bool {
+    state.validity == Validity::Blind && state.state.is_live()
 }
 
 /// The least need that calls for somebody.
@@ -207,7 +217,7 @@ pub(super) fn advice(state: &RolloutState, permission: &Permission) -> String {
         return format!("Approve or reject {}: it waits until {until}, then exposure is held.", pending.signal.name());
     }
     if let Some(until) = state.people.frozen_until {
-        return format!("Nothing is carried out until {}: frozen by a person.", clock(until));
+        return format!("Frozen by a person: no decision is carried out until {}.", clock(until));
     }
     if let Some(effect) = state.effect.as_ref().filter(|effect| effect.seen_at.is_none()) {
         let (cap, candidate) = (percent(effect.cap_pct), &state.candidate);
@@ -219,7 +229,7 @@ pub(super) fn advice(state: &RolloutState, permission: &Permission) -> String {
             )
         };
     }
-    if state.validity == Validity::Blind && state.state.is_live() {
+    if lacks_data(state) {
         return "Check the data: the last window lacked the candidate's or the baseline's.".to_owned();
     }
     match state.state {
@@ -247,6 +257,7 @@ pub(super) fn advice(state: &RolloutState, permission: &Permission) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verdict::rollout::Effect;
 
     #[test]
     fn spans_are_told_in_two_units() {
@@ -260,9 +271,47 @@ mod tests {
     #[test]
     fn times_are_for_machines_too() {
         let shown = |at| time(at).into_string();
-        assert_eq!(shown(0), "<time datetime=\"1970-01-01T00:00:00Z\">1970-01-01 00:00:00</time>");
+        assert_eq!(shown(0), "<time datetime=\"1970-01-01T00:00:00Z\">1970-01-01 00:00:00 UTC</time>");
         assert_eq!(shown(Micros::MIN), "never");
-        assert_eq!(clock(1_767_603_600_000_000), "09:00:00");
+        assert_eq!(clock(1_767_603_600_000_000), "09:00:00 UTC");
+    }
+
+    #[test]
+    fn whoever_needs_somebody_is_never_told_that_there_is_nothing_to_do() {
+        let effects = [None, Some(true), Some(false)];
+        for at in State::ALL {
+            for validity in [Validity::Valid, Validity::Degraded, Validity::Blind] {
+                for (effect, frozen) in effects.into_iter().flat_map(|effect| [(effect, None), (effect, Some(9))]) {
+                    let mut state = RolloutState::new("r", "m", "v2", "v1");
+                    (state.state, state.validity, state.people.frozen_until) = (at, validity, frozen);
+                    state.effect = effect.map(|issued| Effect { issued, ..unseen_effect() });
+                    let (needs, told) = (need(&state) <= NEEDS_SOMEBODY, advice(&state, None));
+                    assert!(!(needs && told.starts_with("Nothing")), "{at:?} {validity:?} {effect:?}: {told}");
+                }
+            }
+        }
+        let ended = RolloutState {
+            state: State::RolledBack,
+            validity: Validity::Blind,
+            ..RolloutState::new("r", "m", "v2", "v1")
+        };
+        assert!(need(&ended) > NEEDS_SOMEBODY && advice(&ended, None).starts_with("Nothing now"));
+    }
+
+    fn unseen_effect() -> Effect {
+        Effect {
+            decision: String::new(),
+            asked_at: 0,
+            cap_pct: 5.0,
+            issued: true,
+            acked: false,
+            refused: false,
+            unseen: 1,
+            reassert_at: 3,
+            reasserted: 0,
+            seen_at: None,
+            took_us: None,
+        }
     }
 
     #[test]

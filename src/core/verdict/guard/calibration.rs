@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::infer::reliability::{Bin, log_e_calibration};
 use crate::plan::Action;
 use crate::summary::{Fixed, Quality};
-use crate::verdict::decision::Evidence;
-use crate::verdict::finding::Verdict;
+use crate::verdict::decision::{Evidence, Test};
+use crate::verdict::finding::{Account, Verdict};
 use crate::verdict::guard::Pair;
 use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::scene::{Scene, reason};
@@ -73,7 +73,7 @@ impl Calibration {
             return;
         }
         let e = e_value(self.log_es[0]);
-        verdict.spend(SOURCE, alpha, e);
+        verdict.spend(&Account::Calibration, alpha, e);
         if self.standing[0] < scene.guard.windows_min {
             return;
         }
@@ -85,8 +85,9 @@ impl Calibration {
             verdict.cleared = false;
             (Action::Contain, "the candidate is not calibrated, the baseline version is")
         };
-        let text =
-            format!("{text}; scores less outcomes are {excess:+.4} on average, the baseline's {of_baseline:+.4}");
+        let text = format!(
+            "{text}; scores less outcomes are {excess:+.4} on average of {n} labels so far, the baseline's {of_baseline:+.4}"
+        );
         let evidence = Evidence {
             metric: "calibration_in_the_large".to_owned(),
             convention: "score_less_outcome".to_owned(),
@@ -97,7 +98,7 @@ impl Calibration {
             n_baseline,
             breaches: (self.standing[0], self.standing[0]),
             flags: if world { vec!["world".to_owned()] } else { Vec::new() },
-            ..scene.evidence(SOURCE, "reliability")
+            ..scene.evidence(SOURCE, Test::Reliability)
         };
         let reason = reason("CALIBRATION_REGRESSION", text);
         verdict.findings.push(scene.finding(SOURCE, action, reason, vec![evidence]));

@@ -30,8 +30,8 @@ use crate::infer::shiryaev::{Alarm, Monitor};
 use crate::metric::view::ViewKey;
 use crate::plan::{Action, Baseline, GuardPlan, Plan, Role};
 use crate::summary::Traffic;
-use crate::verdict::decision::Evidence;
-use crate::verdict::finding::Verdict;
+use crate::verdict::decision::{Evidence, Test};
+use crate::verdict::finding::{Account, Verdict};
 use crate::verdict::guard::number::{e_value, float};
 use crate::verdict::guard::scene::{Scene, reason};
 use crate::verdict::judged::Judged;
@@ -228,7 +228,7 @@ impl Drift {
             }
         }
         let alpha = self.guard.alpha * self.guard.patience() / self.patience();
-        verdict.account("drift", alpha, most, libm::exp(self.alarm().threshold()));
+        verdict.account(&Account::Drift, alpha, most, libm::exp(self.alarm().threshold()));
     }
 
     /// Adds what drift of the version that serves the world calls for.
@@ -273,7 +273,7 @@ impl Drift {
                 margin: Some(self.guard.drift),
                 n_candidate: one.n.0,
                 n_baseline: one.n.1,
-                ..scene.evidence(SOURCE, "shiryaev_roberts")
+                ..scene.evidence(SOURCE, Test::ShiryaevRoberts)
             }
         };
         let columns: Vec<&str> = shown.iter().map(|&column| self.columns[column].name.as_str()).collect();

@@ -1,8 +1,8 @@
 //! What is being judged: the frame that every guard's findings and evidence share.
 
 use crate::plan::{Action, GuardPlan};
-use crate::verdict::decision::{Evidence, Reason};
-use crate::verdict::finding::{Finding, LedgerEntry, Verdict};
+use crate::verdict::decision::{Evidence, Reason, Test};
+use crate::verdict::finding::{Account, Finding, LedgerEntry, Verdict};
 use crate::verdict::judged::Judged;
 
 /// One candidate in one window.
@@ -18,7 +18,7 @@ pub(crate) struct Scene<'a, 'j> {
 
 impl Scene<'_, '_> {
     /// Evidence of a guard against the baseline version, its numbers yet to be filled in.
-    pub(crate) fn evidence(&self, rule: &str, test: &str) -> Evidence {
+    pub(crate) fn evidence(&self, rule: &str, test: Test) -> Evidence {
         Evidence {
             rule: rule.to_owned(),
             metric: String::new(),
@@ -30,7 +30,7 @@ impl Scene<'_, '_> {
             lo: None,
             hi: None,
             bound: 0.0,
-            test: test.to_owned(),
+            test: test.name().to_owned(),
             e_value: None,
             alpha: None,
             margin: None,
@@ -57,12 +57,12 @@ pub(crate) fn reason(code: &str, text: String) -> Reason {
 
 impl Verdict {
     /// Writes a line of the error budget, which acts at `1 / alpha`.
-    pub(crate) fn spend(&mut self, name: &str, alpha: f64, e_value: f64) {
-        self.account(name, alpha, e_value, 1.0 / alpha);
+    pub(crate) fn spend(&mut self, account: &Account, alpha: f64, e_value: f64) {
+        self.account(account, alpha, e_value, 1.0 / alpha);
     }
 
     /// Writes a line of the error budget.
-    pub(crate) fn account(&mut self, name: &str, alpha: f64, e_value: f64, threshold: f64) {
-        self.ledger.push(LedgerEntry { name: name.to_owned(), alpha, e_value, threshold });
+    pub(crate) fn account(&mut self, account: &Account, alpha: f64, e_value: f64, threshold: f64) {
+        self.ledger.push(LedgerEntry { name: account.name(), alpha, e_value, threshold });
     }
 }

@@ -21,8 +21,8 @@ use crate::infer::shiryaev::Alarm;
 use crate::metric::view::ViewKey;
 use crate::plan::Action;
 use crate::summary::Traffic;
-use crate::verdict::decision::Evidence;
-use crate::verdict::finding::Verdict;
+use crate::verdict::decision::{Evidence, Test};
+use crate::verdict::finding::{Account, Verdict};
 use crate::verdict::guard::drift::{CLEAR, Drift, NAMED_MAX, Watch, find};
 use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::rails::watch::Both;
@@ -125,7 +125,7 @@ impl Drift {
         let all: Vec<(&str, &Local)> = locals.iter().map(|(segment, local)| (segment.as_str(), local)).collect();
         let mut log_r: Vec<f64> = all.iter().map(|(_, local)| local.log_r(quiet)).collect();
         let strongest = log_r.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        verdict.account("drift in segments", self.guard.alpha / 2.0, e_value(strongest), libm::exp(threshold));
+        verdict.account(&Account::DriftInSegments, self.guard.alpha / 2.0, e_value(strongest), libm::exp(threshold));
         verdict.cleared &= strongest < quiet;
         verdict.suspicious |= strongest >= f64::midpoint(quiet, threshold);
         let places = usize::try_from(self.places).unwrap_or(usize::MAX);
@@ -156,7 +156,7 @@ impl Drift {
             margin: Some(self.guard.drift),
             n_candidate: watch.n.0,
             n_baseline: watch.n.1,
-            ..scene.evidence(SOURCE, "shiryaev_roberts")
+            ..scene.evidence(SOURCE, Test::ShiryaevRoberts)
         }
     }
 

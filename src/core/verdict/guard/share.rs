@@ -16,8 +16,8 @@ use crate::metric::row::ALL_VERSIONS;
 use crate::metric::view::ViewKey;
 use crate::plan::Action;
 use crate::summary::Traffic;
-use crate::verdict::decision::Evidence;
-use crate::verdict::finding::{Validity, Verdict};
+use crate::verdict::decision::{Evidence, Test};
+use crate::verdict::finding::{Account, Validity, Verdict};
 use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::rails::watch::Both;
 use crate::verdict::guard::scene::{Scene, reason};
@@ -75,7 +75,7 @@ impl Share {
         let Some(declared) = self.declared else { return };
         let deff = self.design_effect(scene);
         let e = e_value(self.ratio.log_e(deff));
-        verdict.spend("share", ALPHA, e);
+        verdict.spend(&Account::Share, ALPHA, e);
         if e < 1.0 / ALPHA {
             return;
         }
@@ -84,7 +84,7 @@ impl Share {
         verdict.safe = false;
         let observed = self.total.x / count(self.total.n.max(1));
         let text = format!(
-            "the candidate got {:.2} % of all requests, declared are {:.2} %: comparisons of the versions are void",
+            "the candidate got {:.2} % of all requests so far, declared are {:.2} %: comparisons of the versions are void",
             observed * 100.0,
             declared * 100.0
         );
@@ -99,7 +99,7 @@ impl Share {
             margin: Some(1.0 + TOLERATED),
             n_candidate: self.total.n,
             flags: vec!["verdict_void".to_owned()],
-            ..scene.evidence(SOURCE, "sample_ratio")
+            ..scene.evidence(SOURCE, Test::SampleRatio)
         };
         verdict.findings.push(scene.finding(SOURCE, Action::Hold, reason("TRAFFIC_MISMATCH", text), vec![evidence]));
     }

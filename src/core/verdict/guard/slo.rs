@@ -16,8 +16,8 @@ use crate::infer::binomial_limit::LimitProcess;
 use crate::infer::two_sample::Arm;
 use crate::plan::{Action, Plan, Role, SloPlan};
 use crate::summary::Traffic;
-use crate::verdict::decision::Evidence;
-use crate::verdict::finding::Verdict;
+use crate::verdict::decision::{Evidence, Test};
+use crate::verdict::finding::{Account, Verdict};
 use crate::verdict::guard::Pair;
 use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::scene::{Scene, reason};
@@ -43,6 +43,18 @@ enum What {
     Missing(usize),
     /// Slower than so many milliseconds.
     Slow(f64),
+}
+
+impl What {
+    /// What becomes of the events that count.
+    fn happens(self) -> String {
+        match self {
+            Self::Failed => "failed".to_owned(),
+            Self::Rejected => "were refused".to_owned(),
+            Self::Missing(_) => "had no score".to_owned(),
+            Self::Slow(ms) => format!("took longer than {ms} ms"),
+        }
+    }
 }
 
 /// What is known about one limit; the candidate's first.
@@ -87,14 +99,22 @@ impl Limit {
         }
     }
 
-    fn metric(self) -> (&'static str, &'static str) {
+    /// The metric that shows it, and the reason code.
+    fn metric(self) -> (String, &'static str) {
         match self.what {
-            What::Failed => ("error_rate", "SLO_BURN"),
-            What::Rejected => ("rejected_rate", "SCHEMA_BREAK"),
-            What::Missing(_) => ("missing_rate", "DATA_QUALITY"),
-            What::Slow(_) => ("latency_p99", "SLO_BURN"),
+            What::Failed => ("error_rate".to_owned(), "SLO_BURN"),
+            What::Rejected => ("rejected_rate".to_owned(), "SCHEMA_BREAK"),
+            What::Missing(_) => ("missing_rate".to_owned(), "DATA_QUALITY"),
+            What::Slow(_) => (quantile_name(1.0 - self.share), "SLO_BURN"),
         }
     }
+}
+
+/// The metric of a quantile of latency: `latency_p95`, `latency_p999`.
+fn quantile_name(quantile: f64) -> String {
+    let percent = format!("{:.3}", quantile * 100.0);
+    let digits = percent.trim_end_matches('0').replace('.', "");
+    format!("latency_p{digits:0<2}")
 }
 
 impl Kept {
@@ -124,7 +144,7 @@ impl Kept {
         let (alpha, n_min) = (scene.guard.slo.alpha, scene.guard.slo.n_min);
         let (metric, code) = limit.metric();
         let e = [0, 1].map(|side: usize| e_value(self.beyond[side].log_e(scene.guard.planned)));
-        verdict.spend(&format!("slo:{metric}"), alpha, e[0]);
+        verdict.spend(&Account::Limit(metric.clone()), alpha, e[0]);
         let broken = e.map(|e| e >= 1.0 / alpha);
         let burn = self.burn(limit);
         let action = match broken {
@@ -138,11 +158,16 @@ impl Kept {
         let share = self.total[0].x / count(self.total[0].n.max(1));
         let world = if broken[1] { ", and so does the baseline version" } else { "" };
         let text = format!(
-            "{metric} breaks its limit{world}: {share:.4} of all, at most {} is allowed; the budget burns {:.1} times too fast",
-            limit.share, burn.0
+            "{metric} breaks its limit{world}: {share:.4} of all {} events so far {}, at most {} are allowed; over the \
+             last {} windows the budget burns {:.1} times too fast",
+            self.total[0].n,
+            limit.what.happens(),
+            limit.share,
+            self.newest.len(),
+            burn.0
         );
         let evidence = Evidence {
-            metric: metric.to_owned(),
+            metric,
             convention: "share".to_owned(),
             estimate: share,
             bound: limit.share,
@@ -151,7 +176,7 @@ impl Kept {
             n_candidate: self.total[0].n,
             n_baseline: self.total[1].n,
             flags: vec![format!("burn_{:.1}", burn.0)],
-            ..scene.evidence(SOURCE, "limit")
+            ..scene.evidence(SOURCE, Test::Limit)
         };
         verdict.findings.push(scene.finding(SOURCE, action, reason(code, text), vec![evidence]));
     }
@@ -183,6 +208,18 @@ mod tests {
 
     fn actions(verdict: &Verdict) -> Vec<Action> {
         verdict.findings.iter().map(|finding| finding.action).collect()
+    }
+
+    #[test]
+    fn a_limit_on_latency_names_the_quantile_that_it_limits() {
+        for (quantile, name) in
+            [(0.5, "latency_p50"), (0.9, "latency_p90"), (0.95, "latency_p95"), (0.99, "latency_p99")]
+        {
+            let limit = Limit { what: What::Slow(250.0), share: 1.0 - quantile };
+            assert_eq!(limit.metric().0, name);
+            assert!(crate::metric::find(name).is_some());
+        }
+        assert_eq!([quantile_name(0.999), quantile_name(0.925)], ["latency_p999", "latency_p925"]);
     }
 
     #[test]

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use crate::infer::pool::{Alarm, Pool};
 use crate::plan::{Action, GuardPlan};
 use crate::summary::Traffic;
-use crate::verdict::decision::Evidence;
-use crate::verdict::finding::{Validity, Verdict};
+use crate::verdict::decision::{Evidence, Test};
+use crate::verdict::finding::{Account, Validity, Verdict};
 use crate::verdict::guard::Pair;
 use crate::verdict::guard::number::{count, e_value, float};
 use crate::verdict::guard::scene::{Scene, reason};
@@ -78,7 +78,7 @@ impl Starved {
             *self = Self::default();
         }
         let (log_r, threshold) = (self.log_r(), alarm(scene.guard).threshold());
-        verdict.account(SOURCE, scene.guard.alpha, e_value(log_r), libm::exp(threshold));
+        verdict.account(&Account::Volume, scene.guard.alpha, e_value(log_r), libm::exp(threshold));
         verdict.cleared &= log_r < CLEAR * threshold;
         if log_r < threshold {
             return;
@@ -88,7 +88,7 @@ impl Starved {
         let observed = count(x) / count((x + others).max(1));
         let usual = self.usual.share;
         let text = format!(
-            "the candidate gets {:.2} % of both versions' requests, it used to get {:.2} % or more, and nobody declared it: \
+            "the candidate got {:.2} % of both versions' requests in the last window, it used to get {:.2} % or more, and nobody declared it: \
              requests are lost, or kept from it",
             observed * 100.0,
             usual * 100.0
@@ -104,7 +104,7 @@ impl Starved {
             n_candidate: x,
             n_baseline: others,
             flags: vec!["verdict_void".to_owned()],
-            ..scene.evidence(SOURCE, "shiryaev_roberts")
+            ..scene.evidence(SOURCE, Test::ShiryaevRoberts)
         };
         verdict.findings.push(scene.finding(SOURCE, Action::Hold, reason("TRAFFIC_MISMATCH", text), vec![evidence]));
     }

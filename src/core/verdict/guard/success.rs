@@ -18,8 +18,8 @@ use crate::infer::hx::{Direction, Hx, HxPlan};
 use crate::infer::two_sample::Arm;
 use crate::plan::{Achievement, GuardPlan, Success};
 use crate::summary::Quality;
-use crate::verdict::decision::Evidence;
-use crate::verdict::finding::Verdict;
+use crate::verdict::decision::{Evidence, Test};
+use crate::verdict::finding::{Account, Verdict};
 use crate::verdict::guard::Pair;
 use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::rails::record::Tally;
@@ -80,7 +80,7 @@ pub(crate) fn rule(proofs: &[Proof], scene: Scene<'_, '_>, verdict: &mut Verdict
     for (index, &success) in scene.guard.success.iter().enumerate() {
         let log_e = proofs.get(index).map_or(0.0, |proof| proof.hx.log_e(&success.plan(scene.guard)));
         let tally = proofs.get(index).map(|proof| proof.tally).unwrap_or_default();
-        verdict.spend(&format!("{SOURCE}: {}", success.describe()), scene.guard.beta, e_value(log_e));
+        verdict.spend(&Account::Success(success.describe()), scene.guard.beta, e_value(log_e));
         if log_e >= success.plan(scene.guard).threshold() {
             verdict.proofs.push(evidence(success, &tally, log_e, scene));
         } else {
@@ -96,7 +96,7 @@ fn lacks(success: Success, tally: &Tally) -> String {
         return format!("{what}: no labels yet");
     }
     let [candidate, baseline] = shares(success, tally);
-    format!("{what}: not shown by {} labels, {candidate:.4} against {baseline:.4}", tally.candidate.n)
+    format!("{what}: not shown by {} labels so far, {candidate:.4} against {baseline:.4}", tally.candidate.n)
 }
 
 /// The metric as people know it, of both versions.
@@ -119,7 +119,7 @@ fn evidence(success: Success, tally: &Tally, log_e: f64, scene: Scene<'_, '_>) -
         n_candidate: tally.candidate.n,
         n_baseline: tally.baseline.n,
         breaches: (0, tally.windows),
-        ..scene.evidence(SOURCE, "hx")
+        ..scene.evidence(SOURCE, Test::Hx)
     }
 }
 

@@ -106,17 +106,17 @@ fn summary() -> Summary {
 #[test]
 fn a_version_tells_windows_decisions_and_drift() {
     let expected = "\
-flight-delay v2: 2 windows judged, 2013-04-18 00:00 to 2013-04-20 00:00
+flight-delay v2: 2 windows judged, 2013-04-18 00:00 UTC to 2013-04-20 00:00 UTC
   1 decision in rollout flights against v1
-    2013-04-19 00:00  contain to 5%  ERROR_RATE: v2 fails more often than v1
-      rule errors: error_rate 0.0351 against bound 0.02, n 1,571 and 5,000, 2 of 3 windows breached
-      rule errors: error_rate 0.0351 against bound 0.02, n 1,571 and 5,000, 2 of 3 windows breached
-      rule errors: error_rate 0.0351 against bound 0.02, n 1,571 and 5,000, 2 of 3 windows breached
+    2013-04-19 00:00 UTC  contain to 5%  ERROR_RATE: v2 fails more often than v1
+      rule errors: error_rate 0.0351, bound 0.02, n 1,571 and 5,000, last window; beyond in 2 of the last 3
+      rule errors: error_rate 0.0351, bound 0.02, n 1,571 and 5,000, last window; beyond in 2 of the last 3
+      rule errors: error_rate 0.0351, bound 0.02, n 1,571 and 5,000, last window; beyond in 2 of the last 3
       and 2 more
   highest drift in any window, against concurrent:v1
     column  psi   n      window
-    visib   1.25  1,571  2013-04-19 00:00
-    temp    0.5   1,571  2013-04-18 00:00
+    visib   1.25  1,571  2013-04-19 00:00 UTC
+    temp    0.5   1,571  2013-04-18 00:00 UTC
 ";
     assert_eq!(summary().render(false), expected);
     assert_eq!(summary().n_decisions(), 1);

@@ -12,7 +12,7 @@
 use super::detector::{Contribution, Detector, Gathered};
 use crate::infer::multiplicity::e_d_bh;
 use crate::plan::Action;
-use crate::verdict::decision::{Evidence, Reason};
+use crate::verdict::decision::{Evidence, Reason, Test};
 use crate::verdict::finding::Finding;
 use crate::verdict::guard::number::float;
 use crate::verdict::judged::Judged;
@@ -82,7 +82,7 @@ impl Detector {
             lo: None,
             hi: None,
             bound: one.sensor.look.margin(guard),
-            test: "contrast".to_owned(),
+            test: Test::Contrast.name().to_owned(),
             e_value: Some(one.r.min(R_MAX)),
             alpha: Some(1.0 / guard.patience()),
             margin: Some(one.sensor.look.margin(guard)),
@@ -127,9 +127,15 @@ fn text(action: Action, named: &[Contribution<'_>], value: f64, patience: f64) -
     let (what, value) = (what.join(", "), value.min(R_MAX));
     let unlike = "the candidate is no longer like the baseline version";
     match action {
-        Action::Contain => format!("{unlike} in {what}: evidence {value:.3e}, of which {patience:.0} is enough"),
-        _ if value >= patience => format!("{unlike} in {what}, in one window; no single window acts"),
-        _ => format!("{unlike} in {what}, it seems: evidence {value:.0} of the {patience:.0} that would be enough"),
+        Action::Contain => {
+            format!(
+                "{unlike} in {what}: evidence {value:.3e} from the windows so far, of which {patience:.0} is enough"
+            )
+        }
+        _ if value >= patience => format!("{unlike} in {what}, in the last window; no single window acts"),
+        _ => format!(
+            "{unlike} in {what}, it seems: evidence {value:.0} from the windows so far, {patience:.0} would be enough"
+        ),
     }
 }
 

@@ -132,9 +132,10 @@ impl Sensor {
 
     /// What is looked at, in words.
     pub(crate) fn title(&self) -> String {
+        let usual = if matches!(self.look, Look::Moved(..)) { " (compared with its usual difference)" } else { "" };
         match self.column.as_str() {
-            "" => self.metric.to_owned(),
-            column => format!("{} of {column}", self.metric),
+            "" => format!("{}{usual}", self.metric),
+            column => format!("{} of {column}{usual}", self.metric),
         }
     }
 }

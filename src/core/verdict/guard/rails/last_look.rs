@@ -11,7 +11,7 @@ use crate::infer::final_look::Series;
 use crate::infer::two_sample::{Arm, standardised};
 use crate::plan::GuardPlan;
 use crate::summary::Traffic;
-use crate::verdict::finding::Verdict;
+use crate::verdict::finding::{Account, Verdict};
 use crate::verdict::guard::Pair;
 use crate::verdict::guard::rails::rail::{Asked, Rail, SLOW, Thresholds};
 
@@ -82,8 +82,8 @@ impl LastLook {
             return;
         }
         let (alpha, taken) = (guard.alpha_last(), self.taken.unwrap_or_default());
-        for (name, strength) in ["rollback: last look", "contain: last look"].into_iter().zip(taken) {
-            verdict.account(name, alpha, (strength / alpha).min(f64::MAX), 1.0 / alpha);
+        for (account, strength) in [Account::RollbackAtEnd, Account::ContainAtEnd].iter().zip(taken) {
+            verdict.account(account, alpha, (strength / alpha).min(f64::MAX), 1.0 / alpha);
         }
     }
 }

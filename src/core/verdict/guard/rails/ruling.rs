@@ -14,8 +14,8 @@
 
 use crate::infer::multiplicity::closed_e_bh;
 use crate::plan::Action;
-use crate::verdict::decision::Evidence;
-use crate::verdict::finding::Verdict;
+use crate::verdict::decision::{Evidence, Test};
+use crate::verdict::finding::{Account, Verdict};
 use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::rails::rail::Asked;
 use crate::verdict::guard::rails::watch::{Rails, Watch, Watched};
@@ -36,8 +36,8 @@ impl Rails {
     pub(crate) fn rule(&self, watched: &mut Watched, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         let (alpha, enough) = (self.guard.alpha_always(), 1.0 / self.guard.alpha_always());
         let [harm, worse] = [Asked::Margin, Asked::NoMargin].map(|asked| self.total(watched, asked));
-        verdict.spend("rollback", alpha, harm);
-        verdict.spend("contain", alpha, worse);
+        verdict.spend(&Account::Rollback, alpha, harm);
+        verdict.spend(&Account::Contain, alpha, worse);
         watched.last_look.account(&self.guard, verdict);
         let harmful = harm >= enough || watched.last_look.found(Asked::Margin);
         let worsened = worse >= enough || watched.last_look.found(Asked::NoMargin);
@@ -64,7 +64,7 @@ impl Rails {
         let enough = 1.0 / self.guard.beta;
         let least = self.required(watched).map(|watch| watch.record.safe(watch.terms)).fold(f64::INFINITY, f64::min);
         let complete = self.is_complete(watched);
-        verdict.spend("safe", self.guard.beta, if complete { least.min(f64::MAX) } else { 0.0 });
+        verdict.spend(&Account::Safe, self.guard.beta, if complete { least.min(f64::MAX) } else { 0.0 });
         verdict.safe = complete && least >= enough;
         let open = self.required(watched).filter(|watch| watch.record.safe(watch.terms) < enough);
         verdict.waits_for.extend(open.map(|watch| watch.lacks()));
@@ -124,7 +124,11 @@ impl Watch<'_> {
         let ratio = tally.ratio.value().map_or(String::new(), |ratio| format!(", x{ratio:.2}"));
         let margin = self.terms.rail.margin(self.terms.guard);
         let what = self.terms.rail.describe();
-        format!("{} ({what} {candidate:.4} against {baseline:.4}{ratio}; margin x{margin})", self.name())
+        let windows = tally.windows;
+        format!(
+            "{} ({what} {candidate:.4} against {baseline:.4}{ratio}, over all {windows} windows so far; margin x{margin})",
+            self.name()
+        )
     }
 
     fn evidence(&self, scene: Scene<'_, '_>) -> Evidence {
@@ -146,7 +150,7 @@ impl Watch<'_> {
             n_candidate: tally.candidate.n,
             n_baseline: tally.baseline.n,
             breaches: (tally.windows, tally.windows),
-            ..scene.evidence(SOURCE, "hx")
+            ..scene.evidence(SOURCE, Test::Hx)
         }
     }
 

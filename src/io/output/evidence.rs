@@ -1,0 +1,120 @@
+//! A number behind a decision, in words: what it is, what it was held against, and which windows it was taken over. A number
+//! and a bound are shown beside each other only where they are of one kind.
+
+use super::text::number;
+use crate::verdict::Evidence;
+use crate::verdict::decision::Test;
+
+/// The number, named where it is not the metric itself.
+#[must_use]
+pub fn estimate(evidence: &Evidence) -> String {
+    let value = number(evidence.estimate);
+    match (Test::of(&evidence.test), evidence.convention.as_str()) {
+        // Values are compared by their ranks, so that no unit and no outlier matters.
+        (Some(Test::Contrast), _) if ["mean_shift", "std_ratio"].contains(&evidence.metric.as_str()) => {
+            format!("difference of normal scores {value}")
+        }
+        (Some(Test::Contrast), _) | (Some(Test::Hx), "difference") => format!("difference {value}"),
+        (Some(Test::Hx), "ratio") => format!("x{value}"),
+        (Some(Test::Reliability), _) => format!("scores less outcomes {value}"),
+        _ => value,
+    }
+}
+
+/// What the number was held against; `None` where the evidence that was gathered counts, and not the number.
+#[must_use]
+pub fn bound(evidence: &Evidence) -> Option<String> {
+    let bound = number(evidence.bound);
+    match (Test::of(&evidence.test)?, evidence.convention.as_str()) {
+        (Test::Bound, _) => Some(format!("bound {bound}")),
+        (Test::Limit, _) => Some(format!("limit {bound}")),
+        (Test::ShiryaevRoberts, "share") => Some(format!("expected {bound}")),
+        (Test::ShiryaevRoberts, _) => Some(format!("tolerated {bound}")),
+        (Test::SampleRatio, _) => Some(format!("declared {bound}")),
+        (Test::Hx, "ratio") => evidence.margin.map(|margin| format!("margin x{}", number(margin))),
+        (Test::Hx | Test::Contrast | Test::Reliability, _) => None,
+    }
+}
+
+/// The evidence that was gathered, and how much acts.
+#[must_use]
+pub fn gathered(evidence: &Evidence) -> Option<String> {
+    let e_value = number(evidence.e_value?);
+    let acts = evidence.alpha.map_or_else(String::new, |alpha| format!(" of {}", number(1.0 / alpha)));
+    Some(format!("{e_value}{acts}"))
+}
+
+/// The windows that the number was taken over, and how many of those looked at were beyond the bound.
+#[must_use]
+pub fn over(evidence: &Evidence) -> String {
+    let (beyond, looked_at) = evidence.breaches;
+    match Test::of(&evidence.test) {
+        Some(Test::Bound) if looked_at > 0 => format!("last window; beyond in {beyond} of the last {looked_at}"),
+        Some(Test::Bound | Test::Contrast | Test::ShiryaevRoberts) => "last window".to_owned(),
+        Some(Test::Hx | Test::Reliability) if looked_at > 0 => format!("all {looked_at} windows so far"),
+        Some(Test::Hx | Test::Reliability | Test::Limit | Test::SampleRatio) => "all windows so far".to_owned(),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evidence(test: Test, metric: &str, convention: &str) -> Evidence {
+        Evidence {
+            rule: "r".to_owned(),
+            metric: metric.to_owned(),
+            column: "score".to_owned(),
+            segment: String::new(),
+            baseline_kind: "concurrent:v1".to_owned(),
+            convention: convention.to_owned(),
+            estimate: 1.078,
+            lo: None,
+            hi: None,
+            bound: 0.1,
+            test: test.name().to_owned(),
+            e_value: Some(50.0),
+            alpha: Some(0.01),
+            margin: Some(1.2),
+            n_candidate: 10,
+            n_baseline: 20,
+            breaches: (0, 0),
+            window: (0, 10),
+            reference: String::new(),
+            flags: Vec::new(),
+        }
+    }
+
+    fn told(evidence: &Evidence) -> [String; 3] {
+        [estimate(evidence), bound(evidence).unwrap_or_default(), over(evidence)]
+    }
+
+    #[test]
+    fn a_number_stands_beside_a_bound_of_its_own_kind_only() {
+        let cases = [
+            (Test::Contrast, "std_ratio", "difference", ["difference of normal scores 1.078", "", "last window"]),
+            (Test::Contrast, "error_rate", "difference", ["difference 1.078", "", "last window"]),
+            (Test::Hx, "error_rate", "ratio", ["x1.078", "margin x1.2", "all windows so far"]),
+            (Test::Hx, "error_rate", "difference", ["difference 1.078", "", "all windows so far"]),
+            (Test::ShiryaevRoberts, "psi", "debiased", ["1.078", "tolerated 0.1", "last window"]),
+            (Test::Limit, "error_rate", "share", ["1.078", "limit 0.1", "all windows so far"]),
+            (Test::SampleRatio, "throughput", "share", ["1.078", "declared 0.1", "all windows so far"]),
+        ];
+        for (test, metric, convention, words) in cases {
+            assert_eq!(told(&evidence(test, metric, convention)), words, "{test:?} {metric}");
+        }
+    }
+
+    #[test]
+    fn windows_are_counted_where_they_were() {
+        let rule = Evidence { breaches: (2, 3), ..evidence(Test::Bound, "error_rate", "exact") };
+        assert_eq!(told(&rule), ["1.078", "bound 0.1", "last window; beyond in 2 of the last 3"]);
+        let rail = Evidence { breaches: (37, 37), ..evidence(Test::Hx, "error_rate", "ratio") };
+        assert_eq!(over(&rail), "all 37 windows so far");
+        assert_eq!(gathered(&rail).as_deref(), Some("50 of 100"));
+        for test in Test::ALL {
+            assert!(!over(&evidence(test, "psi", "")).contains("0 of"), "{test:?}");
+        }
+    }
+}
