@@ -33,6 +33,7 @@ mod distances;
 mod envelope;
 mod explain;
 mod flights;
+mod formats;
 mod gate;
 mod generate;
 mod init;
