@@ -135,6 +135,7 @@ impl Hx {
     /// exceeds its largest; the fixed products are deflated by the latest when they are read.
     /// `dispersion`, known before the window and at least 1, divides what the window says.
     pub fn update(&mut self, plan: &HxPlan, candidate: Arm, baseline: Arm, deff: f64, dispersion: f64) {
+        assert!(dispersion >= 1.0, "evidence is divided by {dispersion}, which makes more of it");
         if candidate.n == 0 || baseline.n == 0 {
             return;
         }
@@ -143,8 +144,9 @@ impl Hx {
         let (cap_fixed, cap_moving) = plan.caps();
         let counts_starts = self.windows < plan.planned.max(1);
         for (products, ratio) in self.products.iter_mut().zip(plan.ratios()) {
-            let gain =
-                bet(candidate, baseline, ratio, predicted / (share * ratio + 1.0 - share), plan) / dispersion.max(1.0);
+            let gain = bet(candidate, baseline, ratio, predicted / (share * ratio + 1.0 - share), plan) / dispersion;
+            // The lesser of a number and of what is none is the number: it would count as all the evidence there can be.
+            assert!(!gain.is_nan(), "a bet on a ratio of {ratio} wins nothing that is a number");
             products.fixed += gain.min(cap_fixed);
             if plan.direction == Direction::Harm {
                 let before = products.moving.unwrap_or(f64::NEG_INFINITY);
