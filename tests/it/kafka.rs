@@ -8,6 +8,7 @@ use haldane::config::{KafkaConfig, Mechanism, Protocol, Secret, Security, Topics
 use haldane::engine::Effects;
 use haldane::error::Fault;
 use haldane::event::EventKind;
+use haldane::format::Version;
 use haldane::kafka::checkpoint::{self, Origin, Stream};
 use haldane::kafka::connection::{Connection, Errors};
 use haldane::kafka::producer::Producer;
@@ -159,7 +160,7 @@ fn tls_towards_a_listener_without_it_is_one_error() {
 
 fn meta(needed_from: i64) -> CheckpointMeta {
     let plan = "0123456789abcdef".to_owned();
-    CheckpointMeta { plan, clock: Clock::default(), needed_from, emit_from: needed_from, tally: None }
+    CheckpointMeta { format: Version, plan, clock: Clock::default(), needed_from, emit_from: needed_from, tally: None }
 }
 
 #[test]

@@ -60,6 +60,7 @@ mod store;
 mod telemetry;
 mod tidy;
 mod timeouts;
+mod upgrade;
 mod verdict;
 mod webdriver;
 mod world;

@@ -109,7 +109,7 @@ struct Gate<'a> {
 impl Gate<'_> {
     fn follow(&self, kafka: &KafkaConfig) -> Result<Option<Answer>> {
         let patience = Duration::from_micros(self.args.wait.unsigned_abs());
-        states::follow(&Connection::open(kafka)?, patience, |states| self.judge(states))
+        states::follow(&Connection::open(kafka)?, self.rollout, patience, |states| self.judge(states))
     }
 
     /// The answer, once there is one; a candidate that fails for one model has failed.

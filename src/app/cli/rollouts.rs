@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::kafka::{Connection, states};
 use crate::output::text::{aligned, instant};
 use crate::plan::Plan;
-use crate::verdict::{RolloutState, Validity};
+use crate::verdict::{RolloutState, Validity, with_ended};
 
 /// Show where every candidate stands.
 #[derive(Debug, Args)]
@@ -39,7 +39,7 @@ pub fn run(args: &RolloutsArgs, out: &mut dyn Write) -> Result<()> {
     let pipeline = config::load(&args.config)?;
     let kafka = command::cluster(&pipeline, &args.config)?;
     let rollout = args.rollout.as_ref().unwrap_or(&pipeline.plan.policy.rollout);
-    let mut states = states::read(&Connection::open(&kafka)?, rollout)?;
+    let mut states = with_ended(states::read(&Connection::open(&kafka)?, rollout)?);
     states.iter_mut().for_each(|state| state.memory = None);
     if args.json {
         let text = serde_json::to_string_pretty(&states)

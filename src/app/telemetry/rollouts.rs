@@ -6,7 +6,7 @@ use prometheus::{Histogram, IntGaugeVec, Registry};
 
 use super::latest::Latest;
 use super::{DELAY_BUCKETS_S, ROLLOUT_SERIES_MAX, family, gauges, histogram, label_refs, lock, seconds};
-use crate::verdict::{RolloutState, Validity};
+use crate::verdict::{RolloutState, State, Validity};
 
 /// Rollout, model and candidate.
 type Key = [String; 3];
@@ -52,6 +52,11 @@ impl Rollouts {
         let mut dropped = 0;
         for state in states {
             let key: Key = [&state.rollout, &state.model, &state.candidate].map(Clone::clone);
+            if state.state == State::Retired {
+                series.get(&key).into_iter().for_each(|shown| self.hide(&key, shown.state));
+                series.remove(&key);
+                continue;
+            }
             let before = series.get(&key).cloned().unwrap_or_default();
             let contained = contained(state).or_else(|| before.contained.clone());
             let anew = contained != before.contained && !restored;
@@ -75,9 +80,13 @@ impl Rollouts {
 
     fn set(&self, key: &Key, before: &str, state: &RolloutState) {
         let labels = label_refs(key);
-        self.severity.with_label_values(&labels).set(state.state.severity() as i64);
-        self.blind.with_label_values(&labels).set(i64::from(state.validity == Validity::Blind));
-        self.pending.with_label_values(&labels).set(i64::from(state.pending.is_some()));
+        if state.state.is_live() {
+            self.severity.with_label_values(&labels).set(state.state.severity() as i64);
+            self.blind.with_label_values(&labels).set(i64::from(state.validity == Validity::Blind));
+            self.pending.with_label_values(&labels).set(i64::from(state.pending.is_some()));
+        } else {
+            self.hide_live(&labels);
+        }
         let name = state.state.name();
         if before != name {
             // A rollout that is new has no state to take away.
@@ -86,11 +95,15 @@ impl Rollouts {
         self.state.with_label_values(&with_state(key, name)).set(1);
     }
 
-    fn hide(&self, key: &Key, state: &str) {
-        let labels = label_refs(key);
+    /// What only candidates have that are judged.
+    fn hide_live(&self, labels: &[&str; 3]) {
         for gauge in [&self.severity, &self.blind, &self.pending] {
-            let _ = gauge.remove_label_values(&labels);
+            let _ = gauge.remove_label_values(labels);
         }
+    }
+
+    fn hide(&self, key: &Key, state: &str) {
+        self.hide_live(&label_refs(key));
         let _ = self.state.remove_label_values(&with_state(key, state));
     }
 }

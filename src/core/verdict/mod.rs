@@ -17,4 +17,4 @@ pub use command::{AckStatus, Command, CommandKind, CommandResult, Outcome, Posit
 pub use decision::{Decision, Evidence};
 pub use finding::{Ledger, Validity};
 pub use guard::Memory;
-pub use rollout::{RolloutState, State};
+pub use rollout::{Ended, RolloutState, State, with_ended};

@@ -29,6 +29,7 @@ use crate::engine::{Effects, Engine};
 use crate::error::{Error, Fault, Result};
 use crate::plan::Plan;
 use crate::scan::Checkpoint;
+use crate::verdict::with_ended;
 
 /// Decoded batches that may wait for the engine, per shard: enough to keep it busy, few enough to bound memory.
 const WAITING_MAX: usize = 4;
@@ -253,7 +254,7 @@ impl<'a> Drive<'a> {
         self.standings =
             origins.iter().map(|origin| ((origin.stream.source, origin.stream.lane), Standing::new(origin))).collect();
         tracing::info!(partitions = origins.len(), rollouts = rollouts.len(), "restored; reading begins");
-        self.watch.started(&rollouts);
+        self.watch.started(&with_ended(rollouts));
         self.close_absent(partitions, lanes)
     }
 

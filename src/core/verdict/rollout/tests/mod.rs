@@ -18,7 +18,7 @@ use crate::verdict::judged::Kind;
 const MINUTE: Micros = 60 * SECOND;
 
 /// A plan with short waits.
-fn stages() -> RolloutPlan {
+pub(crate) fn stages() -> RolloutPlan {
     RolloutPlan {
         warmup_windows: 2,
         dwell_windows: 4,
@@ -35,7 +35,7 @@ fn stages() -> RolloutPlan {
     }
 }
 
-fn plan(authority: &str, stages: RolloutPlan) -> Plan {
+pub(crate) fn plan(authority: &str, stages: RolloutPlan) -> Plan {
     let window = WindowKind::Sliding { size: MINUTE, slide: MINUTE };
     Plan {
         name: "toy".into(),
