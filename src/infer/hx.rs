@@ -315,4 +315,15 @@ mod tests {
             hx.update(&plan, c, b, deff, 1.0);
         }
     }
+
+    #[test]
+    fn evidence_is_never_multiplied_and_always_a_number() {
+        let plan = plan(Direction::Harm, 1.2, 3);
+        let arm = |x: f64| Arm { n: 10, x };
+        let update = |x: f64, dispersion: f64| {
+            std::panic::catch_unwind(|| Hx::new(&plan).update(&plan, arm(x), arm(1.0), 1.0, dispersion))
+        };
+        assert!(update(5.0, 1.0).is_ok() && update(5.0, 7.0).is_ok());
+        assert!(update(5.0, 0.5).is_err() && update(5.0, f64::NAN).is_err() && update(f64::NAN, 1.0).is_err());
+    }
 }

@@ -173,4 +173,11 @@ mod tests {
         nothing.update(f64::NEG_INFINITY, 1.0);
         assert_eq!(nothing, Shiryaev::default());
     }
+
+    #[test]
+    fn what_is_no_number_is_no_evidence() {
+        let update = |log_e: f64, cut: f64| std::panic::catch_unwind(|| Shiryaev::default().update(log_e, cut));
+        assert!(update(1e9, 1.0).is_ok() && update(f64::NEG_INFINITY, 1.0).is_ok());
+        assert!(update(f64::NAN, 1.0).is_err() && update(1.0, f64::NAN).is_err());
+    }
 }

@@ -337,6 +337,10 @@ fn states_are_read_back_each_in_its_last_version_and_only_those_of_the_rollout()
     producer.send(BaseRecord { key: Some(retired), ..BaseRecord::to(&settings.topics.state) }).unwrap();
     publisher.settle().unwrap();
     assert_eq!(states::read(&connection, "toy").unwrap(), [state("v2", 2)]);
+    let states = vec![RolloutState { gone: true, ..state("v2", 2) }];
+    publisher.publish(&Effects { states, ..Effects::default() }, || Ok(true)).unwrap();
+    publisher.settle().unwrap();
+    assert_eq!(states::read(&connection, "toy").unwrap(), [], "its record is taken away");
     // Made as a compacted topic, and a second start leaves it alone.
     Publisher::open(&connection, producer).unwrap();
 }
