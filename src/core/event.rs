@@ -53,27 +53,30 @@ pub fn stable_hash(bytes: &[u8]) -> u64 {
 }
 
 /// Why one event was refused. The record goes to the dead-letter topic with this reason; its neighbours are unharmed.
+///
+/// The numbers stand in frames and in marks of stores: none is ever given to another reason, and a new reason comes last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[repr(u8)]
 pub enum Poison {
     /// No payload, or an empty one.
-    Empty,
+    Empty = 0,
     /// Bytes that are not UTF-8.
-    InvalidUtf8,
+    InvalidUtf8 = 1,
     /// Not a document of the declared format.
-    Malformed,
+    Malformed = 2,
     /// The same key twice in one object: which value is meant cannot be known.
-    DuplicateKey,
+    DuplicateKey = 3,
     /// A required field (id, event time, model, version, label) is absent, null or empty.
-    MissingField,
+    MissingField = 4,
     /// A field holds a value of another type.
-    WrongType,
+    WrongType = 5,
     /// A number outside what its field can mean: a probability above 1, a negative latency, an infinite feature.
-    OutOfRange,
+    OutOfRange = 6,
     /// An event time before 1970 or further ahead of the broker's time than the clock skew allows.
-    AbsurdTime,
+    AbsurdTime = 7,
     /// A text longer than [`TEXT_BYTES_MAX`].
-    TooLong,
+    TooLong = 8,
 }
 
 /// The longest id, model, version, segment or category in bytes.
@@ -92,6 +95,12 @@ impl Poison {
         Self::AbsurdTime,
         Self::TooLong,
     ];
+
+    /// The number in frames and in marks of stores.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        self as u8
+    }
 
     /// The code used in dead-letter headers and metric labels.
     #[must_use]
@@ -127,4 +136,28 @@ pub struct Reject {
     pub reason: Poison,
     /// What exactly was wrong, for people: names the field and the value.
     pub detail: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_of_reasons_stay() {
+        let stated = [
+            (Poison::Empty, 0),
+            (Poison::InvalidUtf8, 1),
+            (Poison::Malformed, 2),
+            (Poison::DuplicateKey, 3),
+            (Poison::MissingField, 4),
+            (Poison::WrongType, 5),
+            (Poison::OutOfRange, 6),
+            (Poison::AbsurdTime, 7),
+            (Poison::TooLong, 8),
+        ];
+        assert_eq!(stated.map(|(reason, _)| reason), Poison::ALL);
+        for (reason, number) in stated {
+            assert_eq!((reason.number(), postcard::to_stdvec(&reason).expect("encodes")), (number, vec![number]));
+        }
+    }
 }

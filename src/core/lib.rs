@@ -6,6 +6,7 @@ pub mod decode;
 pub mod engine;
 pub mod error;
 pub mod event;
+pub mod format;
 pub mod judge;
 pub mod kernel;
 pub mod metric;

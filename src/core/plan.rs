@@ -16,7 +16,7 @@ use crate::summary::Profile;
 use crate::summary::histogram::Cut;
 
 pub use self::guard::{Achievement, GuardPlan, SloPlan, Success};
-pub use self::rollout::{ApprovalPlan, Authority, RolloutPlan, Signal};
+pub use self::rollout::{ApprovalPlan, Authority, CANDIDATES_MAX, ENDED_KEPT, ENDED_MAX, RolloutPlan, Signal};
 
 /// The most panes one window may be made of.
 pub const PANES_PER_WINDOW_MAX: i64 = 1440;
@@ -374,15 +374,15 @@ pub struct PolicyPlan {
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Nothing is wrong.
-    Observe,
+    Observe = 0,
     /// Tell people.
-    Warn,
+    Warn = 1,
     /// Do not raise exposure.
-    Hold,
+    Hold = 2,
     /// Lower exposure to a cap.
-    Contain,
+    Contain = 3,
     /// Send all traffic back to the baseline version.
-    Rollback,
+    Rollback = 4,
 }
 
 impl Action {

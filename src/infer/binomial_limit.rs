@@ -12,7 +12,7 @@
 //! wait for company. A design effect deflates each window's evidence (Jensen's inequality keeps its mean at most 1).
 //!
 //! **Source**: Wald, Sequential Analysis, 1947, section 5; Robbins, Statistical methods related to the law of the iterated
-//! logarithm, Ann. Math. Stat. 41, 1970 (mixtures). Burn rates: Beyer et al., The Site Reliability Workbook, 2018, chapter 5.
+//! logarithm, Ann. Math. Stat. 41, 1970 (mixtures).
 //! **Assumes**: independent events, or a design effect; losses in `[0, 1]` in place of events are as good.
 //! **State**: one float per bet and a count. **Cost**: two logarithms per bet and window.
 
@@ -28,12 +28,6 @@ const RATIOS: [f64; 8] = [1.05, 1.1, 1.2, 1.4, 1.8, 3.0, 6.0, 20.0];
 fn bet(arm: Arm, limit: f64, ratio: f64) -> f64 {
     let odds = ratio * limit / (1.0 - limit);
     arm.log_ratio(odds / (1.0 + odds), limit)
-}
-
-/// `ln e` of one window against "the rate is at most the limit", for a limit in (0, 1).
-#[must_use]
-pub fn log_e_limit(arm: Arm, limit: f64) -> f64 {
-    log_mean(RATIOS.iter().map(|&ratio| bet(arm, limit, ratio)))
 }
 
 /// Evidence over a rollout that a rate is above a limit. See the head of this module.
@@ -82,37 +76,6 @@ impl LimitProcess {
     }
 }
 
-/// When errors burn the budget of a service-level objective too fast: over both a long window, so that it matters, and a short
-/// one, so that it is still happening.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct BurnRule {
-    /// Length of the long window in hours; the short one is a twelfth of it.
-    pub hours: f64,
-    /// The multiple of the budgeted error rate that both windows must reach.
-    pub factor: f64,
-}
-
-/// The workbook's rules for a budget of 30 days: 2 % of it in one hour, 5 % in six hours, 10 % in three days.
-pub const BURN_RULES: [BurnRule; 3] = [
-    BurnRule { hours: 1.0, factor: 14.4 },
-    BurnRule { hours: 6.0, factor: 6.0 },
-    BurnRule { hours: 72.0, factor: 1.0 },
-];
-
-/// How many times faster than budgeted errors come: the error rate over `1 - objective`; nothing without events.
-#[must_use]
-pub fn burn_rate(arm: Arm, objective: f64) -> Option<f64> {
-    (arm.n > 0).then(|| arm.rate() / (1.0 - objective))
-}
-
-impl BurnRule {
-    /// Whether both windows burn at least at the rule's factor.
-    #[must_use]
-    pub fn burns(&self, long: Arm, short: Arm, objective: f64) -> bool {
-        [long, short].into_iter().all(|arm| burn_rate(arm, objective).is_some_and(|rate| rate >= self.factor))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,8 +107,6 @@ mod tests {
             assert!((at - 1.0).abs() < 1e-9, "{limit} {planned}: mean {at}");
             let below = mean_of_two(12, 0.8 * limit, process);
             assert!(below < 1.0, "{limit} {planned}: mean {below}");
-            let single = mean_of_two(12, limit, |a, _| log_e_limit(a, limit));
-            assert!((single - 1.0).abs() < 1e-9, "{limit}: mean {single}");
         }
     }
 
@@ -175,16 +136,5 @@ mod tests {
         assert!(process.log_e(288) > 1000.0_f64.ln());
         let text = serde_json::to_string(&process).expect("a finite state");
         assert_eq!(serde_json::from_str::<LimitProcess>(&text).expect("its own text"), process);
-    }
-
-    #[test]
-    fn budgets_burn_where_the_workbook_says() {
-        // An objective of 99.9 %: 14.4 times the budget is 1.44 % errors.
-        let [hour, ..] = BURN_RULES;
-        assert!(hour.burns(arm(10_000, 145), arm(1000, 15), 0.999));
-        assert!(!hour.burns(arm(10_000, 145), arm(1000, 14), 0.999));
-        assert!(!hour.burns(arm(10_000, 143), arm(1000, 15), 0.999));
-        assert!(!hour.burns(arm(10_000, 145), Arm::default(), 0.999));
-        assert!((burn_rate(arm(200, 1), 0.99).expect("events") - 0.5).abs() < 1e-12);
     }
 }

@@ -135,6 +135,7 @@ impl Hx {
     /// exceeds its largest; the fixed products are deflated by the latest when they are read.
     /// `dispersion`, known before the window and at least 1, divides what the window says.
     pub fn update(&mut self, plan: &HxPlan, candidate: Arm, baseline: Arm, deff: f64, dispersion: f64) {
+        assert!(dispersion >= 1.0, "evidence is divided by {dispersion}, which makes more of it");
         if candidate.n == 0 || baseline.n == 0 {
             return;
         }
@@ -143,8 +144,9 @@ impl Hx {
         let (cap_fixed, cap_moving) = plan.caps();
         let counts_starts = self.windows < plan.planned.max(1);
         for (products, ratio) in self.products.iter_mut().zip(plan.ratios()) {
-            let gain =
-                bet(candidate, baseline, ratio, predicted / (share * ratio + 1.0 - share), plan) / dispersion.max(1.0);
+            let gain = bet(candidate, baseline, ratio, predicted / (share * ratio + 1.0 - share), plan) / dispersion;
+            // The lesser of a number and of what is none is the number: it would count as all the evidence there can be.
+            assert!(!gain.is_nan(), "a bet on a ratio of {ratio} wins nothing that is a number");
             products.fixed += gain.min(cap_fixed);
             if plan.direction == Direction::Harm {
                 let before = products.moving.unwrap_or(f64::NEG_INFINITY);
@@ -312,5 +314,16 @@ mod tests {
             assert_eq!(serde_json::from_str::<Hx>(&text).expect("its own text"), hx);
             hx.update(&plan, c, b, deff, 1.0);
         }
+    }
+
+    #[test]
+    fn evidence_is_never_multiplied_and_always_a_number() {
+        let plan = plan(Direction::Harm, 1.2, 3);
+        let arm = |x: f64| Arm { n: 10, x };
+        let update = |x: f64, dispersion: f64| {
+            std::panic::catch_unwind(|| Hx::new(&plan).update(&plan, arm(x), arm(1.0), 1.0, dispersion))
+        };
+        assert!(update(5.0, 1.0).is_ok() && update(5.0, 7.0).is_ok());
+        assert!(update(5.0, 0.5).is_err() && update(5.0, f64::NAN).is_err() && update(f64::NAN, 1.0).is_err());
     }
 }

@@ -156,7 +156,9 @@ impl Overdispersion {
         let of_past = if holds { past.factor(weight) } else { 1.0 };
         // A few blocks tell how much it is sooner than how long it lasts.
         let seen = Noise { time: seen.time.max(past.time.min(LASTS)), ..seen };
-        seen.factor(weight).max(of_past)
+        let factor = seen.factor(weight).max(of_past);
+        assert!(factor >= 1.0 && factor.is_finite(), "a factor of {factor} makes evidence out of noise");
+        factor
     }
 
     /// Everything so far.

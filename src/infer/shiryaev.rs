@@ -59,6 +59,8 @@ pub struct Shiryaev {
 impl Shiryaev {
     /// Takes the `ln e` of the next window, cut from above.
     pub fn update(&mut self, log_e: f64, cut: f64) {
+        // The lesser of a number and of what is none is the number: it would count as all the evidence there can be.
+        assert!(!log_e.is_nan() && cut.is_finite(), "evidence {log_e}, cut at {cut}");
         self.log_r = Some(log_add(self.log_r(), 0.0) + log_e.min(cut)).filter(|log_r| log_r.is_finite());
     }
 
@@ -170,5 +172,12 @@ mod tests {
         let mut nothing = Shiryaev::default();
         nothing.update(f64::NEG_INFINITY, 1.0);
         assert_eq!(nothing, Shiryaev::default());
+    }
+
+    #[test]
+    fn what_is_no_number_is_no_evidence() {
+        let update = |log_e: f64, cut: f64| std::panic::catch_unwind(|| Shiryaev::default().update(log_e, cut));
+        assert!(update(1e9, 1.0).is_ok() && update(f64::NEG_INFINITY, 1.0).is_ok());
+        assert!(update(f64::NAN, 1.0).is_err() && update(1.0, f64::NAN).is_err());
     }
 }

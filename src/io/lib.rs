@@ -8,5 +8,5 @@ pub mod store;
 pub mod table;
 
 use haldane_core::{
-    baseline, batch, decode, engine, error, event, judge, kernel, metric, plan, scan, summary, time, verdict,
+    baseline, batch, decode, engine, error, event, format, judge, kernel, metric, plan, scan, summary, time, verdict,
 };

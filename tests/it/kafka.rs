@@ -8,6 +8,7 @@ use haldane::config::{KafkaConfig, Mechanism, Protocol, Secret, Security, Topics
 use haldane::engine::Effects;
 use haldane::error::Fault;
 use haldane::event::EventKind;
+use haldane::format::Version;
 use haldane::kafka::checkpoint::{self, Origin, Stream};
 use haldane::kafka::connection::{Connection, Errors};
 use haldane::kafka::producer::Producer;
@@ -162,7 +163,7 @@ fn tls_towards_a_listener_without_it_is_one_error() {
 
 fn meta(needed_from: i64) -> CheckpointMeta {
     let plan = "0123456789abcdef".to_owned();
-    CheckpointMeta { plan, clock: Clock::default(), needed_from, emit_from: needed_from, tally: None }
+    CheckpointMeta { format: Version, plan, clock: Clock::default(), needed_from, emit_from: needed_from, tally: None }
 }
 
 #[test]
@@ -342,13 +343,17 @@ fn states_are_read_back_each_in_its_last_version_and_only_those_of_the_rollout()
     publisher.settle().unwrap();
     assert_eq!(states::read(&connection, "toy").unwrap(), [state("v2", 2)]);
     let seen = states::look(&connection).unwrap();
-    assert_eq!((seen.states().count(), seen.liveness("toy"), seen.liveness("other")), (2, Some(&life), None));
+    assert_eq!((seen.states("toy").unwrap().len(), seen.liveness("toy"), seen.liveness("other")), (1, Some(&life), None));
     // One that a later build may write is silence.
     let later = json!({ "format": 2, "who": "host:7" }).to_string();
     let key = b"@alive/toy".as_slice();
     producer.send(BaseRecord::to(&settings.topics.state).key(key).payload(later.as_bytes())).unwrap();
     producer.settle().unwrap();
     assert_eq!(states::look(&connection).unwrap().liveness("toy"), None);
+    let states = vec![RolloutState { gone: true, ..state("v2", 2) }];
+    publisher.publish(&Effects { states, ..Effects::default() }, || Ok(true)).unwrap();
+    publisher.settle().unwrap();
+    assert_eq!(states::read(&connection, "toy").unwrap(), [], "its record is taken away");
     // Made as a compacted topic, and a second start leaves it alone.
     Publisher::open(&connection, producer).unwrap();
 }

@@ -188,3 +188,21 @@ fn quotes_and_newlines_in_labels_are_escaped() {
     telemetry.judged(&[WindowRow { segment: "country=\"D\nE\"".to_owned(), ..row("amount", 10, Some(0.1)) }]);
     assert!(page(&telemetry).contains(r#"segment="country=\"D\nE\"""#));
 }
+
+#[test]
+fn what_only_live_candidates_have_goes_with_their_end() {
+    let telemetry = Telemetry::new();
+    let live = RolloutState {
+        state: State::RollingBack,
+        validity: Validity::Blind,
+        ..RolloutState::new("fraud", "fraud", "v2", "v1")
+    };
+    telemetry.rollouts(std::slice::from_ref(&live));
+    let families = ["haldane_rollout_severity{", "haldane_rollout_blind{", "haldane_rollout_state{"];
+    let shown = || families.map(|family| page(&telemetry).contains(family));
+    assert_eq!(shown(), [true, true, true]);
+    telemetry.rollouts(&[RolloutState { state: State::RolledBack, ..live.clone() }]);
+    assert_eq!(shown(), [false, false, true]);
+    telemetry.rollouts(&[RolloutState { state: State::Retired, denied: true, ..live }]);
+    assert_eq!(shown(), [false, false, false]);
+}

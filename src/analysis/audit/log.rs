@@ -24,13 +24,21 @@ pub fn read_topic(connection: &crate::kafka::Connection) -> Result<Vec<Vec<u8>>>
     use crate::kafka::{cloud_event, whole_topic};
     use rdkafka::message::Message as _;
 
-    let mut bodies = Vec::new();
+    let (mut bodies, mut newer) = (Vec::new(), None);
     whole_topic::read(connection, &connection.settings().topics.control, |message| {
+        if cloud_event::is_newer(message, cloud_event::DECISION) {
+            newer.get_or_insert(message.offset());
+        }
         if cloud_event::attribute(message, "type").as_deref() == Some(cloud_event::DECISION) {
             bodies.push(message.payload().unwrap_or_default().to_vec());
         }
     })?;
-    Ok(bodies)
+    newer.map_or(Ok(bodies), |offset| {
+        Err(Error::user(format!(
+            "the decision at offset {offset} of the control topic is of a version that is not known"
+        ))
+        .hint("use the release of haldane that wrote it, or a newer one"))
+    })
 }
 
 /// Every decision of a log, once, in its order.

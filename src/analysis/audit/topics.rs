@@ -12,7 +12,7 @@ use rdkafka::message::Message as _;
 use super::recompute::Recomputed;
 use crate::decode::{self, Decoder};
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kafka::connection::{Connection, Errors};
 use crate::kafka::dead_letter::readable_headers;
 use crate::kafka::reader::record;
@@ -57,11 +57,21 @@ pub fn recompute(plan: &Arc<Plan>, connection: &Connection, of: &Decision) -> Re
 
 /// What people and actuators said, where it was carried out.
 fn said(connection: &Connection) -> Result<Vec<Scheduled>> {
-    let mut results = Vec::new();
+    let mut results = Ok(Vec::new());
     whole_topic::read(connection, &connection.settings().topics.control, |message| {
-        if let Some(Ok(result)) = cloud_event::body_of::<CommandResult>(message, cloud_event::RESULT) {
-            results.push(Scheduled::from(result));
+        match (cloud_event::body_of::<CommandResult>(message, cloud_event::RESULT), &mut results) {
+            (Some(Ok(result)), Ok(results)) => results.push(Scheduled::from(result)),
+            (Some(Err(error)), Ok(_)) => results = Err(unreadable(message.offset()).because(error)),
+            (None, Ok(_)) if cloud_event::is_newer(message, cloud_event::RESULT) => {
+                results = Err(unreadable(message.offset()));
+            }
+            _ => {}
         }
     })?;
-    Ok(results)
+    results
+}
+
+fn unreadable(offset: i64) -> Error {
+    Error::user(format!("the result of a command at offset {offset} of the control topic cannot be read"))
+        .hint("use the release of haldane that wrote it, or a newer one")
 }

@@ -197,12 +197,16 @@ impl Gate<'_> {
     fn listen(&self, kafka: &KafkaConfig, patience: Duration) -> Result<Permission> {
         let mut last = None;
         let decided = states::follow(&Connection::open(kafka)?, patience, |seen| {
-            let told = self.ask(&mut seen.states(), seen.liveness(self.rollout), wall_clock());
+            let states = match seen.states(self.rollout) {
+                Ok(states) => states,
+                Err(unreadable) => return Some(Err(unreadable)),
+            };
+            let told = self.ask(&mut states.iter(), seen.liveness(self.rollout), wall_clock());
             let decides = matches!(told.word, Word::Pass | Word::Fail);
             last = Some(told.clone());
-            decides.then_some(told)
+            decides.then_some(Ok(told))
         })?;
-        Ok(decided.or(last).unwrap_or_else(Self::unknown))
+        Ok(decided.transpose()?.or(last).unwrap_or_else(Self::unknown))
     }
 
     /// One answer about the candidate: it passes when it passes for every model, and fails when it fails for one.

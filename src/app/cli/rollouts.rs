@@ -53,7 +53,7 @@ pub fn run(args: &RolloutsArgs, out: &mut dyn Write) -> Result<()> {
     let kafka = command::cluster(&pipeline, &args.config)?;
     let rollout = args.rollout.as_ref().unwrap_or(&pipeline.plan.policy.rollout);
     let seen = states::look(&Connection::open(&kafka)?)?;
-    let mut states: Vec<RolloutState> = seen.states().filter(|state| state.rollout == *rollout).cloned().collect();
+    let mut states = seen.states(rollout)?;
     states.iter_mut().for_each(|state| state.memory = None);
     if args.json {
         let text = serde_json::to_string_pretty(&states)

@@ -67,6 +67,11 @@ impl Rollouts {
         for state in states {
             self.counted_under(&state.rollout, &state.model);
             let key: Key = [&state.rollout, &state.model, &state.candidate].map(Clone::clone);
+            if state.state == State::Retired {
+                series.get(&key).into_iter().for_each(|shown| self.hide(&key, shown.state));
+                series.remove(&key);
+                continue;
+            }
             let before = series.get(&key).cloned().unwrap_or_default();
             let contained = contained(state).or_else(|| before.contained.clone());
             let anew = contained != before.contained && !restored;
@@ -123,10 +128,10 @@ impl Rollouts {
         if state.state.is_live() {
             self.severity.with_label_values(&labels).set(state.state.severity() as i64);
             self.blind.with_label_values(&labels).set(i64::from(state.validity == Validity::Blind));
+            self.pending.with_label_values(&labels).set(i64::from(state.pending.is_some()));
         } else {
-            self.hide_live(key);
+            self.hide_live(&labels);
         }
-        self.pending.with_label_values(&labels).set(i64::from(state.pending.is_some()));
         self.code.with_label_values(&labels).set(code(state.state));
         let name = state.state.name();
         if before != name {
@@ -136,18 +141,16 @@ impl Rollouts {
         self.state.with_label_values(&with_state(key, name)).set(1);
     }
 
-    /// Takes away what is told of live candidates only. One that was never live has nothing to take away.
-    fn hide_live(&self, key: &Key) {
-        for gauge in [&self.severity, &self.blind] {
-            let _ = gauge.remove_label_values(&label_refs(key));
+    /// What only candidates have that are judged. One that was never live has nothing to take away.
+    fn hide_live(&self, labels: &[&str; 3]) {
+        for gauge in [&self.severity, &self.blind, &self.pending] {
+            let _ = gauge.remove_label_values(labels);
         }
     }
 
     fn hide(&self, key: &Key, state: &str) {
-        self.hide_live(key);
-        for gauge in [&self.pending, &self.code] {
-            let _ = gauge.remove_label_values(&label_refs(key));
-        }
+        self.hide_live(&label_refs(key));
+        let _ = self.code.remove_label_values(&label_refs(key));
         let _ = self.state.remove_label_values(&with_state(key, state));
     }
 }

@@ -47,9 +47,18 @@ impl Store {
         }
         let slots = self.panes.entry(pane).or_default();
         let slot = (group, lane, source, body.part());
-        match slots.get(&slot) {
-            Some((known, same)) if *known > upto || *same == body => false,
-            _ => {
+        match slots.get_mut(&slot) {
+            Some((known, _)) if *known > upto => false,
+            // What it says stays the same up to here: something older must not replace it.
+            Some((known, same)) if *same == body => {
+                *known = upto;
+                false
+            }
+            Some(kept) => {
+                *kept = (upto, body);
+                true
+            }
+            None => {
                 slots.insert(slot, (upto, body));
                 true
             }
@@ -138,4 +147,27 @@ fn merge<'a, T: Cell + 'a>(plan: &Plan, cells: impl Iterator<Item = (&'a GroupKe
         groups.cell(slot).merge(cell);
     }
     groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scan::frame::DeclaredShare;
+
+    fn declared(upto: i64, share: f64) -> Partial {
+        let group = GroupKey { model: "m".to_owned(), version: "v2".to_owned(), segment: Vec::new() };
+        let body = Body::Exposure(DeclaredShare { at: 1, share });
+        Partial { lane: 0, source: 0, pane: 0, group, upto, body, inputs: Inputs { first: 0, last: 0 } }
+    }
+
+    #[test]
+    fn nothing_is_replaced_by_what_was_computed_from_less_of_the_log() {
+        let mut store = Store::default();
+        assert!(store.put(declared(10, 0.1)));
+        assert!(!store.put(declared(20, 0.1)), "it says the same");
+        assert!(!store.put(declared(15, 0.5)), "it is older than what said the same");
+        assert_eq!(store.declared_share("m", "v2", 2), Some(0.1));
+        assert!(store.put(declared(25, 0.5)));
+        assert_eq!(store.declared_share("m", "v2", 2), Some(0.5));
+    }
 }

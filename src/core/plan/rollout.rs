@@ -5,32 +5,33 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Micros, SECOND};
 use crate::plan::Action;
 
-/// What a decision tells the world.
+/// What a decision tells the world. The numbers are part of what ids of decisions are made of: none is ever given to another
+/// signal, and a new one comes last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Signal {
     /// Nothing is wrong.
-    Observe,
+    Observe = 0,
     /// Tell people.
-    Warn,
+    Warn = 1,
     /// Do not raise exposure.
-    Hold,
+    Hold = 2,
     /// Lower exposure to a cap.
-    Contain,
+    Contain = 3,
     /// Send all traffic back to the baseline version.
-    Rollback,
+    Rollback = 4,
     /// Exposure may rise to a cap, for a short while.
-    PromoteOk,
+    PromoteOk = 5,
     /// A restriction is lifted; exposure may rise to a cap.
-    Resume,
+    Resume = 6,
     /// Decisions named before do not count any more.
-    Retract,
+    Retract = 7,
     /// A person has stopped every change.
-    Freeze,
+    Freeze = 8,
     /// A freeze is over.
-    Unfreeze,
+    Unfreeze = 9,
     /// What is in force, once more.
-    Heartbeat,
+    Heartbeat = 10,
 }
 
 impl Signal {
@@ -125,6 +126,17 @@ impl Authority {
         }
     }
 }
+
+/// How long the record of a candidate that has ended is kept (event time). What must outlive it, above all that its version
+/// is denied, then stands in the record of the version to go back to.
+pub const ENDED_KEPT: Micros = 30 * 86_400 * SECOND;
+
+/// The most candidates of one model that have records of their own, but for those that get traffic.
+pub const CANDIDATES_MAX: usize = 200;
+
+/// The most candidates of one model whose end is remembered without a record of their own. Those that are not denied go
+/// first.
+pub const ENDED_MAX: usize = 1_000;
 
 /// How decisions get their approval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -237,5 +249,33 @@ impl RolloutPlan {
     #[must_use]
     pub fn dwell_at(&self, step: usize) -> u32 {
         if step + 1 >= self.top() { self.dwell_final_windows } else { self.dwell_windows }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_of_signals_and_actions_stay() {
+        let stated = [
+            (Signal::Observe, 0),
+            (Signal::Warn, 1),
+            (Signal::Hold, 2),
+            (Signal::Contain, 3),
+            (Signal::Rollback, 4),
+            (Signal::PromoteOk, 5),
+            (Signal::Resume, 6),
+            (Signal::Retract, 7),
+            (Signal::Freeze, 8),
+            (Signal::Unfreeze, 9),
+            (Signal::Heartbeat, 10),
+        ];
+        assert_eq!(stated.map(|(signal, _)| signal), Signal::ALL);
+        for (signal, number) in stated {
+            assert_eq!((signal as u8, postcard::to_stdvec(&signal).expect("encodes")), (number, vec![number]));
+        }
+        let actions = [Action::Observe, Action::Warn, Action::Hold, Action::Contain, Action::Rollback];
+        assert_eq!(actions.map(|action| action as u8), [0, 1, 2, 3, 4], "the severity series shows them");
     }
 }

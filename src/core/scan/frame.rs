@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::event::{Micros, Poison};
+use crate::format::Version;
 use crate::summary::{Quality, Traffic};
 use crate::time::Clock;
 
@@ -30,17 +31,19 @@ pub struct GroupKey {
     pub segment: Vec<String>,
 }
 
-/// The part of a pane that a partial carries.
+/// The part of a pane that a partial carries. Its numbers stand in frames and in marks of stores: none is ever given to
+/// another part, and their order here is that of the numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[repr(u8)]
 pub enum Body {
     /// Predictions and feature events.
-    Traffic(Traffic),
+    Traffic(Traffic) = 0,
     /// Labels that arrived within the plan's `wait`.
-    QualityInTime(Quality),
+    QualityInTime(Quality) = 1,
     /// Labels that arrived after it, within the plan's `horizon`.
-    QualityLate(Quality),
+    QualityLate(Quality) = 2,
     /// The share of traffic that the version is meant to get.
-    Exposure(DeclaredShare),
+    Exposure(DeclaredShare) = 3,
 }
 
 /// What the last exposure event of a pane said.
@@ -155,6 +158,9 @@ pub struct StreamCheckpoint {
 /// What stands in the metadata of an offset commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointMeta {
+    /// Version of this format.
+    #[serde(default)]
+    pub format: Version<1>,
     /// Digest of the plan, shortened to 16 characters.
     pub plan: String,
     /// The stream's clock at the low-water offset, so that the same events are late again.
@@ -185,15 +191,16 @@ pub struct Tally {
     pub arrived: Micros,
 }
 
-/// What travels on the partials topic.
+/// What travels on the partials topic. The numbers stand in the bytes, and their order here is that of the numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[repr(u8)]
 pub enum Frame {
     /// Counts.
-    Partial(Box<Partial>),
+    Partial(Box<Partial>) = 0,
     /// Progress.
-    Tick(Tick),
+    Tick(Tick) = 1,
     /// What was counted of a stream, by lane and source, for those who keep it.
-    Tally(u32, u16, Tally),
+    Tally(u32, u16, Tally) = 2,
 }
 
 impl Frame {
@@ -211,9 +218,57 @@ impl Frame {
         match bytes.split_first() {
             Some((&FRAME_VERSION, body)) => postcard::from_bytes(body)
                 .map_err(|error| Error::external("damaged frame on the partials topic").because(error)),
-            Some((version, _)) => Err(Error::external(format!("frame version {version} on the partials topic"))
-                .hint("run the same release of haldane for scan and judge")),
+            Some((&version, _)) => Err(Error::user(format!(
+                "a frame of format {version} on the partials topic, and this release of haldane reads format {FRAME_VERSION}"
+            ))
+            .hint(foreign(version))),
             None => Err(Error::external("empty frame on the partials topic")),
         }
+    }
+}
+
+/// What to do about frames of another version.
+fn foreign(version: u8) -> &'static str {
+    if version > FRAME_VERSION {
+        "a scan of a newer release wrote it: start the judge with that release before the scans"
+    } else {
+        "a scan of an older release wrote it: judge with that release until all that it wrote is judged, then go on with this one"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Fault;
+
+    /// The byte after the version says which frame it is, and the byte that postcard writes first which body.
+    #[test]
+    fn the_numbers_of_frames_and_parts_stay() {
+        let tick = Tick { lane: 0, lanes: 1, plan: String::new(), streams: Vec::new() };
+        assert_eq!(Frame::Tick(tick).encode()[..2], [3, 1]);
+        assert_eq!(Frame::Tally(0, 0, Tally::default()).encode()[..2], [3, 2]);
+        let exposure = Body::Exposure(DeclaredShare { at: 0, share: 0.5 });
+        let labels = crate::summary::Quality::default();
+        let bodies = [Body::QualityInTime(labels.clone()), Body::QualityLate(labels), exposure];
+        for (number, body) in (1..).zip(bodies) {
+            assert_eq!((body.part(), postcard::to_stdvec(&body).expect("encodes")[0]), (number, number));
+        }
+        let traffic = Body::Traffic(Traffic::new(&crate::plan::Columns::default()));
+        assert_eq!((traffic.part(), postcard::to_stdvec(&traffic).expect("encodes")[0]), (0, 0));
+        let group = GroupKey { model: String::new(), version: String::new(), segment: Vec::new() };
+        let inputs = Inputs { first: 0, last: 0 };
+        let partial = Partial { lane: 0, source: 0, pane: 0, group, upto: 0, body: traffic, inputs };
+        assert_eq!(Frame::Partial(Box::new(partial)).encode()[..2], [3, 0]);
+    }
+
+    #[test]
+    fn a_frame_of_another_version_says_which_release_comes_first() {
+        for (version, hint) in [(4, "start the judge with that release"), (2, "judge with that release until")] {
+            let error = Frame::decode(&[version, 0, 0]).expect_err("another version");
+            assert_eq!(error.fault(), Fault::User);
+            assert!(error.advice().expect("a hint").contains(hint), "{error}");
+        }
+        assert_eq!(Frame::decode(&[3, 9]).expect_err("damaged").fault(), Fault::External);
+        assert_eq!(Frame::decode(&[]).expect_err("empty").fault(), Fault::External);
     }
 }

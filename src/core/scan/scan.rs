@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::batch::EventBatch;
 use crate::event::{EventKind, Micros, stable_hash};
+use crate::format::Version;
 use crate::plan::{Plan, Task};
 use crate::scan::assign::Dropped;
 use crate::scan::frame::{
@@ -81,6 +82,8 @@ impl Scan {
     pub fn step(&mut self, batch: &EventBatch) -> Vec<Partial> {
         let Some((first, last)) = batch.offsets() else { return Vec::new() };
         debug_assert_eq!(batch.lane, self.lane, "a batch goes to the scan of its lane");
+        let next = self.streams.get(&batch.source).map_or(0, |stream| stream.next_offset);
+        assert!(first >= next, "a batch begins at offset {first} of its stream, which was read up to {next}");
         self.counts.rows += batch.len() as u64;
         match batch.kind {
             EventKind::Prediction | EventKind::Feature => self.count(batch, first),
@@ -266,7 +269,7 @@ impl Scan {
             let first = stream.firsts.values().min_by_key(|(offset, _)| *offset).cloned();
             let (low_water, clock) = first.unwrap_or(here);
             let (plan, emit_from) = (plan.clone(), emit_from.max(needed_from));
-            let meta = CheckpointMeta { plan, clock, needed_from, emit_from, tally: None };
+            let meta = CheckpointMeta { format: Version, plan, clock, needed_from, emit_from, tally: None };
             streams.push(StreamCheckpoint { source, low_water, meta });
         }
         Checkpoint { lane: self.lane, streams }

@@ -6,11 +6,11 @@ use crate::metric::view::{Baselines, Views};
 use crate::summary::{Quality, Traffic};
 use crate::verdict::decision::Exposure;
 
-/// Which numbers of a window were judged. Traffic comes first.
+/// Which numbers of a window were judged. Traffic comes first. The numbers stand in states and results of commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    Traffic,
-    Quality,
+    Traffic = 0,
+    Quality = 1,
 }
 
 /// Counts by model version and segment.

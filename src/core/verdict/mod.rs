@@ -21,4 +21,4 @@ pub use finding::{Ledger, Validity};
 pub use guard::Memory;
 pub use liveness::{Freshness, Liveness};
 pub use permission::{Permission, Word, permission};
-pub use rollout::{RolloutState, State};
+pub use rollout::{Ended, RolloutState, State, with_ended};

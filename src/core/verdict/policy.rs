@@ -1,17 +1,18 @@
 //! Every rollout of one pipeline: whose turn it is, what is known of it, and what leaves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::event::Micros;
 use crate::metric::row::ALL_VERSIONS;
-use crate::plan::Plan;
+use crate::plan::{CANDIDATES_MAX, Plan};
 use crate::scan::frame::OTHER;
 use crate::verdict::command::{Command, CommandKind, CommandResult, Outcome};
 use crate::verdict::decision::Decision;
 use crate::verdict::finding::{Ledger, LedgerEntry, Verdict};
 use crate::verdict::guard::{Guards, Memory};
 use crate::verdict::judged::{Judged, Kind, Seen};
-use crate::verdict::rollout::{Draft, Occasion, RolloutState, Window, obey, step, succession};
+use crate::verdict::rollout::{Draft, NO_ANSWER, Occasion, RolloutState, State, Window, obey, step, succession};
 use crate::verdict::rules;
 
 /// Model and candidate.
@@ -68,7 +69,49 @@ impl Policy {
             taken.iter().for_each(|key| outgoing.decisions.extend(self.succeed(key, judged)));
         }
         outgoing.states.extend(taken.iter().filter_map(|key| self.states.get(key).cloned()));
+        if judged.order.1 == Kind::Traffic {
+            let models: BTreeSet<&String> = judged.seen.iter().map(|seen| &seen.model).collect();
+            models.into_iter().for_each(|model| outgoing.states.extend(self.let_go(model, judged.end)));
+        }
         outgoing
+    }
+
+    /// Takes the records of candidates away that ended long ago or are too many; what must outlive them is noted with the
+    /// version to go back to, whose record comes first.
+    fn let_go(&mut self, model: &str, now: Micros) -> Vec<RolloutState> {
+        let home = (model.to_owned(), self.plan.policy.baseline_version.clone());
+        let of_model = || self.states.iter().filter(|(key, _)| key.0 == model && **key != home);
+        let mut going: Vec<Key> = of_model().filter(|(_, one)| one.is_over(now)).map(|(key, _)| key.clone()).collect();
+        let mut idle: Vec<_> = of_model().filter(|(_, one)| !one.is_over(now) && one.counts.idle > 0).collect();
+        idle.sort_by(|(_, a), (_, b)| a.worth().cmp(&b.worth()));
+        let surplus = of_model().count().saturating_sub(going.len() + CANDIDATES_MAX);
+        going.extend(idle.into_iter().take(surplus).map(|(key, _)| key.clone()));
+        if going.is_empty() {
+            return Vec::new();
+        }
+        let policy = &self.plan.policy;
+        let new = || RolloutState::new(&policy.rollout, model, &home.1, &home.1);
+        let mut noted = self.states.remove(&home).unwrap_or_else(new);
+        noted.judged_upto = noted.judged_upto.max((now, 0));
+        let mut gone = Vec::new();
+        for mut state in going.iter().filter_map(|key| self.states.remove(key)) {
+            if state.state != State::Retired {
+                state.retire(now);
+            }
+            noted.remember(state.clone());
+            gone.push(RolloutState { gone: true, ..state });
+        }
+        self.states.insert(home, noted.clone());
+        std::iter::once(noted).chain(gone).collect()
+    }
+
+    /// A candidate that has no record of its own any more, as it ended.
+    fn recalled(&self, model: &str, candidate: &str) -> Option<RolloutState> {
+        let homes = self.states.values().filter(|home| home.model == model);
+        let found = |home: &RolloutState| {
+            home.ended.iter().find(|ended| ended.candidate == candidate).map(|ended| home.recalled(ended))
+        };
+        homes.filter_map(found).next()
     }
 
     /// Versions that are judged: the candidates in the window, those known of its models, and with guards the baseline
@@ -82,7 +125,10 @@ impl Policy {
             |version: &str| version != ALL_VERSIONS && version != OTHER && (version != main || self.guards.is_some());
         let seen =
             all.iter().filter(|seen| judged(&seen.version)).map(|seen| (seen.model.clone(), seen.version.clone()));
-        let known = self.states.keys().filter(|(model, _)| all.iter().any(|seen| seen.model == *model)).cloned();
+        let known = self.states.iter().filter(|((model, version), state)| {
+            judged(version) && state.state != State::Retired && all.iter().any(|seen| seen.model == *model)
+        });
+        let known = known.map(|(key, _)| key.clone());
         let mut keys: Vec<_> = seen.chain(known).collect();
         keys.sort();
         keys.dedup();
@@ -92,8 +138,9 @@ impl Policy {
     /// A candidate seen for the first time; where the whole rollout is frozen, it is too.
     fn meet(&self, (model, candidate): &Key, judged: &Judged<'_>) -> RolloutState {
         let policy = &self.plan.policy;
-        let mut state = RolloutState::new(&policy.rollout, model, candidate, &policy.baseline_version);
-        state.since = judged.start;
+        let new = || RolloutState::new(&policy.rollout, model, candidate, &policy.baseline_version);
+        let mut state = self.recalled(model, candidate).unwrap_or_else(new);
+        (state.since, state.judged_upto) = (judged.start, (Micros::MIN, 0));
         let frozen = self.states.values().find(|other| other.people.frozen_all).map(|other| &other.people);
         if let Some(people) = frozen {
             (state.people.frozen_until, state.people.frozen_all) = (people.frozen_until, true);
@@ -114,10 +161,13 @@ impl Policy {
         let rules_clean = rules::clean(&self.plan, state);
         let window =
             Window { end: judged.end, kind: judged.order.1, exposure, candidate_seen, baseline_seen, rules_clean };
+        let cap_before = state.cap_pct;
         let drafts = step(state, &window, verdict, &self.plan.policy.stages);
         let span = (judged.start, judged.end);
         let occasion = Occasion { plan: &self.plan, span, offsets: &judged.offsets, ledger: &ledger };
-        (publish(&occasion, state, &drafts), ledger)
+        let decisions = publish(&occasion, state, &drafts);
+        assert_cap(cap_before, state, &decisions);
+        (decisions, ledger)
     }
 
     /// What is known of the version that serves the world.
@@ -145,7 +195,7 @@ impl Policy {
         let Some(state) = self.states.get(key) else { return Vec::new() };
         let by = succession::successor(state, self.states.values(), stages).map(str::to_owned);
         let Some(state) = self.states.get_mut(key) else { return Vec::new() };
-        succession::revive_or_retire(state, stages);
+        succession::revive_or_retire(state, judged.end, stages);
         let Some(by) = by else { return Vec::new() };
         let draft = succession::supersede(state, &by);
         let span = (judged.start, judged.end);
@@ -155,6 +205,7 @@ impl Policy {
 
     /// Carries out a command.
     pub(crate) fn command(&mut self, command: Command) -> (CommandResult, Outgoing) {
+        self.recall(&command);
         let targets = match self.targets(&command) {
             Ok(targets) => targets,
             Err(text) => return (refused(command, text), Outgoing::default()),
@@ -177,6 +228,17 @@ impl Policy {
             outgoing.states.push(state.clone());
         }
         (result, outgoing)
+    }
+
+    /// Gives a candidate that a command names its record back.
+    fn recall(&mut self, command: &Command) {
+        let models: BTreeSet<String> = self.states.keys().map(|(model, _)| model.clone()).collect();
+        for model in models.into_iter().filter(|model| command.model.is_empty() || command.model == *model) {
+            let key = (model, command.candidate.clone());
+            if let Some(state) = self.recalled(&key.0, &key.1).filter(|_| !self.states.contains_key(&key)) {
+                self.states.insert(key, state);
+            }
+        }
     }
 
     /// The candidates that a command is meant for.
@@ -208,6 +270,19 @@ impl Policy {
     }
 }
 
+/// A window never raises the cap in force unless a decision says so: a permission, or that what nobody approved is taken back.
+fn assert_cap(before: Option<f64>, state: &RolloutState, decisions: &[Decision]) {
+    let (before, after) = (before.unwrap_or(100.0), state.cap_pct.unwrap_or(100.0));
+    let said = |one: &Decision| one.action.permits() || one.reason.code == NO_ANSWER;
+    assert!((0.0..=100.0).contains(&after), "a cap of {after} % of traffic");
+    assert!(
+        after <= before || decisions.iter().any(said),
+        "the cap of {} {} rose from {before} to {after} % and no decision says so",
+        state.model,
+        state.candidate
+    );
+}
+
 fn publish(occasion: &Occasion<'_>, state: &mut RolloutState, drafts: &[Draft]) -> Vec<Decision> {
     drafts.iter().map(|draft| occasion.publish(state, draft)).collect()
 }
@@ -228,3 +303,6 @@ fn refused(command: Command, text: impl Into<String>) -> CommandResult {
         applied_after: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

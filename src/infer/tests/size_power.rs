@@ -13,7 +13,7 @@ use crate::multiplicity;
 use crate::psi_tolerance::PsiTest;
 use crate::reliability::{Bin, log_e_calibration};
 use crate::sample_ratio::SampleRatio;
-use crate::two_sample::{Arm, log_e_discordant, standardised};
+use crate::two_sample::{Arm, standardised};
 
 /// Share of the seeded runs in which something happens.
 fn share(runs: u64, happens: impl Fn(&mut Rng) -> bool) -> f64 {
@@ -180,22 +180,6 @@ fn observe(rng: &mut Rng, bins: &mut [Bin; 16], slope: f64, shift: f64) {
     bin.n += 1;
     bin.predicted += predicted;
     bin.positive += u64::from(rng.unit() < truth);
-}
-
-/// Pairs, 25 discordant a window at level 1 %: one of 300 with equal errors over 500 looks; 46 windows for 55 to 45, 12 for 60
-/// to 40.
-#[test]
-fn discordant_pairs_are_found_one_sided_only_when_they_are() {
-    let run = |p: f64, runs: u64, most: u32| {
-        let happens = |rng: &mut Rng, (worse, pairs): &mut (u64, u64)| {
-            (*worse, *pairs) = (*worse + rng.binomial(25, p), *pairs + 25);
-            log_e_discordant(*worse, *pairs - *worse) >= 100.0_f64.ln()
-        };
-        looks(runs, most, || (0, 0), happens)
-    };
-    let (even, slight, clear) = (ever(&run(0.5, 300, 500)), median(run(0.55, 100, 300)), median(run(0.6, 100, 300)));
-    assert!(even <= 9, "{even} of 300");
-    assert!(slight <= 60 && clear <= 16, "{slight} and {clear} windows");
 }
 
 /// The rate ratio's interval at 5 %, looked at 200 times: 6 of 200 ever miss.

@@ -32,13 +32,6 @@ impl Rng {
         (-2.0 * libm::log(self.unit())).sqrt() * libm::cos(std::f64::consts::TAU * self.unit())
     }
 
-    /// Three probabilities, uniform over all such triples.
-    pub(crate) fn simplex(&mut self) -> [f64; 3] {
-        let (a, b) = (self.unit(), self.unit());
-        let (low, high) = (a.min(b), a.max(b));
-        [low, high - low, 1.0 - high]
-    }
-
     /// Successes among `n` trials, by the gaps between them.
     pub(crate) fn binomial(&mut self, n: u64, p: f64) -> u64 {
         if p > 0.5 {
@@ -97,13 +90,8 @@ pub(crate) fn tilted(shares: &[f64], psi: f64) -> Vec<f64> {
     at(high)
 }
 
-/// All counts of `n` events over three categories.
-pub(crate) fn tables(n: u64) -> Vec<[u64; 3]> {
-    (0..=n).flat_map(|a| (0..=n - a).map(move |b| [a, b, n - a - b])).collect()
-}
-
 /// Probability of counts over three categories.
-pub(crate) fn multinomial_mass(counts: [u64; 3], shares: [f64; 3]) -> f64 {
+fn multinomial_mass(counts: [u64; 3], shares: [f64; 3]) -> f64 {
     let ways = log_factorial(counts.iter().sum()) - counts.iter().map(|&x| log_factorial(x)).sum::<f64>();
     libm::exp(ways + counts.iter().zip(shares).map(|(&x, p)| times_ln(float(x), p)).sum::<f64>())
 }

@@ -87,14 +87,7 @@ fn origin(stream: &Stream, committed: &TopicPartitionList, (first, end): (i64, i
     }) {
         saved.error().map_err(unread)?;
         offset = low_water;
-        meta = serde_json::from_str(saved.metadata()).ok();
-        if meta.is_none() {
-            tracing::warn!(
-                topic = stream.topic,
-                partition = stream.lane,
-                "a commit without its metadata: starting cold"
-            );
-        }
+        meta = metadata(saved.metadata(), stream)?;
     }
     let place = format!("{}/{}", stream.topic, stream.lane);
     if offset > end {
@@ -112,6 +105,21 @@ fn origin(stream: &Stream, committed: &TopicPartitionList, (first, end): (i64, i
         offset = first;
     }
     Ok(Origin { stream: stream.clone(), offset, end, meta })
+}
+
+/// What stands beside a committed offset. Other programs commit without it: then the start is a cold one.
+fn metadata(text: &str, stream: &Stream) -> Result<Option<CheckpointMeta>> {
+    let (topic, partition) = (&stream.topic, stream.lane);
+    if text.is_empty() {
+        tracing::warn!(topic, partition, "a commit without its metadata: starting cold");
+        return Ok(None);
+    }
+    serde_json::from_str(text).map(Some).map_err(|error| {
+        Error::user(format!("the metadata of the commit of {topic}/{partition} cannot be read")).because(error).hint(
+            "use the release of haldane that wrote it, or a newer one; or set the group's offsets anew, which clears the \
+             metadata",
+        )
+    })
 }
 
 /// Asks for the first (`Offset::Beginning`) or next (`Offset::End`) offset of every stream's log, in one request per broker.

@@ -20,12 +20,26 @@ pub const RESULT: &str = "io.haldane.command-result.v1";
 /// Type of acknowledgements of actuators.
 pub const ACK: &str = "io.haldane.ack.v1";
 
+/// The header that names the schema, and with it the version, of records that are no events.
+const SCHEMA: &str = "haldane.schema";
+/// Schema of rollouts' states.
+const STATE_SCHEMA: &str = "urn:haldane:rollout-state:v2";
+/// Schema of rows of judged windows.
+const WINDOW_SCHEMA: &str = "urn:haldane:window:v1";
+
 /// An attribute of a record's event, without its prefix; `None` where there is none, or none that is text.
 #[must_use]
 pub fn attribute(message: &BorrowedMessage<'_>, name: &str) -> Option<String> {
     let is_it = |key: &str| key.strip_prefix("ce_") == Some(name);
     let (_, value) = readable_headers(message)?.into_iter().find(|(key, _)| is_it(key))?;
     std::str::from_utf8(value).ok().map(ToOwned::to_owned)
+}
+
+/// Whether a record's event is of this type, but of a version that a newer release writes.
+#[must_use]
+pub fn is_newer(message: &BorrowedMessage<'_>, kind: &str) -> bool {
+    let family = |kind: &str| kind.rsplit_once(".v").map(|(family, _)| family.to_owned());
+    attribute(message, "type").is_some_and(|found| found != kind && family(&found) == family(kind))
 }
 
 /// The body of a record whose event is of one type; `None` when it is of another.
@@ -37,7 +51,8 @@ pub fn body_of<T: DeserializeOwned>(message: &BorrowedMessage<'_>, kind: &str) -
 #[derive(Debug)]
 pub struct Letter {
     key: String,
-    body: Vec<u8>,
+    /// Without one the record takes away what stood under its key.
+    body: Option<Vec<u8>>,
     headers: OwnedHeaders,
     time: Micros,
 }
@@ -64,7 +79,7 @@ impl Letter {
         ];
         attributes.extend(decision.causation.clone().map(|cause| ("ce_causationid", cause)));
         let key = decision.rollout.clone();
-        Self { key, body: decision.body(), headers: headers(&attributes), time: recorded }
+        Self { key, body: Some(decision.body()), headers: headers(&attributes), time: recorded }
     }
 
     /// What became of a command; keyed as decisions are, so that it stands after those that it gave rise to.
@@ -83,7 +98,7 @@ impl Letter {
             ("ce_dataschema", "urn:haldane:command-result:v1".to_owned()),
             ("content-type", "application/json".to_owned()),
         ];
-        Self { key: command.rollout.clone(), body: json(result), headers: headers(&attributes), time: recorded }
+        Self { key: command.rollout.clone(), body: Some(json(result)), headers: headers(&attributes), time: recorded }
     }
 
     /// A command, keyed by its rollout: what is said to one rollout has one order.
@@ -99,14 +114,19 @@ impl Letter {
             ("ce_dataschema", "urn:haldane:command:v1".to_owned()),
             ("content-type", "application/json".to_owned()),
         ];
-        Self { key: command.rollout.clone(), body: json(command), headers: headers(&attributes), time: command.at }
+        Self {
+            key: command.rollout.clone(),
+            body: Some(json(command)),
+            headers: headers(&attributes),
+            time: command.at,
+        }
     }
 
-    /// A rollout's state, keyed so that a later one replaces it.
+    /// A rollout's state, keyed so that a later one replaces it; of one that is gone, a record that takes it away.
     #[must_use]
     pub fn state(state: &RolloutState, recorded: Micros) -> Self {
         let key = format!("{}/{}/{}", state.rollout, state.model, state.candidate);
-        Self::plain(key, json(state), recorded)
+        Self::plain(key, (!state.gone).then(|| json(state)), STATE_SCHEMA, recorded)
     }
 
     /// A sign of life of whoever judges a rollout; a later one replaces it.
@@ -118,21 +138,21 @@ impl Letter {
     /// A row of a judged window, keyed so that one partition holds a version's whole order.
     #[must_use]
     pub fn window(row: &WindowRow, recorded: Micros) -> Self {
-        Self::plain(format!("{}/{}", row.model, row.version), json(row), recorded)
+        Self::plain(format!("{}/{}", row.model, row.version), Some(json(row)), WINDOW_SCHEMA, recorded)
     }
 
-    fn plain(key: String, body: Vec<u8>, time: Micros) -> Self {
-        Self { key, body, headers: headers(&[("content-type", "application/json".to_owned())]), time }
+    fn plain(key: String, body: Option<Vec<u8>>, schema: &str, time: Micros) -> Self {
+        let named = [("content-type", "application/json".to_owned()), (SCHEMA, schema.to_owned())];
+        Self { key, body, headers: headers(&named), time }
     }
 
     /// The record for one topic.
     #[must_use]
     pub fn to<'a>(&'a self, topic: &'a str) -> Outgoing<'a> {
-        BaseRecord::to(topic)
-            .key(self.key.as_bytes())
-            .payload(self.body.as_slice())
-            .headers(self.headers.clone())
-            .timestamp(self.time / 1_000)
+        let mut record =
+            BaseRecord::to(topic).key(self.key.as_bytes()).headers(self.headers.clone()).timestamp(self.time / 1_000);
+        record.payload = self.body.as_deref();
+        record
     }
 }
 

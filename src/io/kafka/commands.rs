@@ -21,6 +21,7 @@ use super::reader::{DeadLetters, endure};
 use super::topics::{self, Own};
 use crate::error::{Error, Fault, Result};
 use crate::event::{Micros, Poison, Reject, TEXT_BYTES_MAX};
+use crate::format::Version;
 use crate::plan::Plan;
 use crate::scan::{Checkpoint, CheckpointMeta, StreamCheckpoint};
 use crate::time::Clock;
@@ -105,7 +106,7 @@ impl Commands {
     pub fn commit(&mut self) -> Result<()> {
         let checkpoint = |(&lane, &low_water): (&u32, &i64)| {
             let (plan, clock) = (self.digest.clone(), Clock::default());
-            let meta = CheckpointMeta { plan, clock, needed_from: 0, emit_from: 0, tally: None };
+            let meta = CheckpointMeta { format: Version, plan, clock, needed_from: 0, emit_from: 0, tally: None };
             Checkpoint { lane, streams: vec![StreamCheckpoint { source: 0, low_water, meta }] }
         };
         let checkpoints: Vec<Checkpoint> = self.next.iter().map(checkpoint).collect();

@@ -16,6 +16,7 @@ use super::checkpoint::{self, Origin, Stream};
 use super::clock::{now, wall_clock};
 use super::commands::{self, Commands};
 use super::connection::Connection;
+use super::dead_letter;
 use super::liveness::{Behind, Pulse, Scans};
 use super::partials::Partials;
 use super::producer::Producer;
@@ -26,13 +27,15 @@ use super::states;
 use super::watch::Watch;
 use crate::config::KafkaConfig;
 use crate::engine::Effects;
-use crate::error::{Error, Result};
-use crate::event::Micros;
+use crate::error::{Error, Fault, Result};
+use crate::event::{Micros, Poison, Reject};
+use crate::format::Version;
 use crate::judge::Judge;
 use crate::plan::Plan;
 use crate::scan::frame::Frame;
 use crate::scan::{Checkpoint, CheckpointMeta, Partial, StreamCheckpoint};
 use crate::time::Clock;
+use crate::verdict::with_ended;
 
 /// How long a record is waited for.
 const WAIT: Duration = Duration::from_millis(50);
@@ -130,7 +133,7 @@ impl Seat<'_> {
             Err(error) => endure(error),
             Ok(message) => {
                 let Some(bench) = &mut self.bench else { return Ok(()) };
-                let effects = bench.take(&message, self.watch);
+                let effects = bench.take(&message, self.watch, &self.dead_letters)?;
                 drop(message);
                 self.carry_out(&effects)
             }
@@ -156,7 +159,7 @@ impl Seat<'_> {
         let (next_offset, committed) = (offset, None);
         self.bench =
             Some(Bench { judge, stream, next_offset, firsts, unticked, committed, commands, behind, scans, pulse });
-        self.watch.started(&rollouts);
+        self.watch.started(&with_ended(rollouts));
         Ok(())
     }
 
@@ -230,8 +233,9 @@ impl Seat<'_> {
 }
 
 impl Bench {
-    /// A frame that cannot be read is passed over: a scan of another release may be running during an upgrade.
-    fn take(&mut self, message: &BorrowedMessage<'_>, watch: &dyn Watch) -> Effects {
+    /// A frame of another release ends the judge, since what it counts would be missed. What is no frame at all is nobody's
+    /// counts: it goes to the dead letters.
+    fn take(&mut self, message: &BorrowedMessage<'_>, watch: &dyn Watch, dead: &DeadLetters) -> Result<Effects> {
         self.next_offset = message.offset() + 1;
         let mut effects = Effects::default();
         if let Some(millis) = message.timestamp().to_millis() {
@@ -246,9 +250,15 @@ impl Bench {
                 effects.panes.extend(panes.into_iter().flat_map(|(_, panes)| panes));
             }
             Ok(Frame::Tally(lane, source, tally)) => watch.tallied(source, lane, &tally),
-            Err(error) => tracing::warn!(offset = message.offset(), %error, "passed over"),
+            Err(error) if error.fault() == Fault::User => return Err(error),
+            Err(error) => {
+                tracing::warn!(offset = message.offset(), %error, "not a frame");
+                let detail = error.to_string();
+                let reject = Reject { offset: message.offset(), row: 0, reason: Poison::Malformed, detail };
+                dead_letter::send(&dead.producer, &dead.topic, message, &reject)?;
+            }
         }
-        effects
+        Ok(effects)
     }
 
     fn put(&mut self, partial: Partial, offset: i64, keeps_panes: bool) {
@@ -265,7 +275,8 @@ impl Bench {
         let unticked = self.unticked.values().map(|(first, _)| first);
         let low_water = self.firsts.values().chain(unticked).copied().min().unwrap_or(self.next_offset);
         let plan = digest.chars().take(16).collect();
-        let meta = CheckpointMeta { plan, clock: Clock::default(), needed_from, emit_from, tally: None };
+        let meta =
+            CheckpointMeta { format: Version, plan, clock: Clock::default(), needed_from, emit_from, tally: None };
         Checkpoint { lane: self.stream.lane, streams: vec![StreamCheckpoint { source: 0, low_water, meta }] }
     }
 }

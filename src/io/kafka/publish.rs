@@ -87,7 +87,15 @@ impl Publisher {
     }
 
     fn tell(&self, states: &[RolloutState], results: &[CommandResult]) -> Result<()> {
-        for state in states {
+        let (gone, stay): (Vec<_>, Vec<_>) = states.iter().partition(|state| state.gone);
+        for state in stay {
+            self.producer.send(Letter::state(state, wall_clock()).to(&self.state))?;
+        }
+        if !gone.is_empty() {
+            // What is kept of them stands in another record: it must be there before theirs is taken away.
+            self.producer.settle()?;
+        }
+        for state in gone {
             self.producer.send(Letter::state(state, wall_clock()).to(&self.state))?;
         }
         for result in results {

@@ -31,6 +31,7 @@ use crate::error::{Error, Fault, Result};
 use crate::event::Micros;
 use crate::plan::Plan;
 use crate::scan::Checkpoint;
+use crate::verdict::with_ended;
 
 /// Decoded batches that may wait for the engine, per shard: enough to keep it busy, few enough to bound memory.
 const WAITING_MAX: usize = 4;
@@ -258,7 +259,7 @@ impl<'a> Drive<'a> {
         self.standings =
             origins.iter().map(|origin| ((origin.stream.source, origin.stream.lane), standing(origin))).collect();
         tracing::info!(partitions = origins.len(), rollouts = rollouts.len(), "restored; reading begins");
-        self.watch.started(&rollouts);
+        self.watch.started(&with_ended(rollouts));
         self.close_absent(partitions, lanes)
     }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::place::Place;
 use crate::error::{Error, Result};
 use crate::event::{Micros, stable_hash};
+use crate::format::Version;
 use crate::judge::WindowRow;
 
 /// Folder of what is known of closed days.
@@ -53,19 +54,21 @@ pub(super) struct Known {
 /// The same as lists: JSON has no keys but text.
 #[derive(Serialize, Deserialize)]
 struct Listed {
+    #[serde(default)]
+    format: Version<1>,
     judgements: Vec<(Judged, Said)>,
     records: BTreeSet<u64>,
 }
 
 impl From<Listed> for Known {
-    fn from(Listed { judgements, records }: Listed) -> Self {
+    fn from(Listed { judgements, records, .. }: Listed) -> Self {
         Self { judgements: judgements.into_iter().collect(), records }
     }
 }
 
 impl From<Known> for Listed {
     fn from(Known { judgements, records }: Known) -> Self {
-        Self { judgements: judgements.into_iter().collect(), records }
+        Self { format: Version, judgements: judgements.into_iter().collect(), records }
     }
 }
 

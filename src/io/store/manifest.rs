@@ -13,6 +13,7 @@ use super::place::{Created, Place};
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::event::{Micros, stable_hash};
+use crate::format::Version;
 
 /// Version of the manifests' format.
 const FORMAT: u32 = 2;
@@ -22,6 +23,9 @@ pub(super) const FOLDER: &str = "_manifests";
 /// One file of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredFile {
+    /// Version of the tables' formats: what its columns mean, and the bytes in them.
+    #[serde(default)]
+    pub format: Version<1>,
     /// Table.
     pub table: Table,
     /// Path below the root of the store.
@@ -232,19 +236,25 @@ pub(super) fn number(path: &str) -> Option<u64> {
     path.strip_prefix(FOLDER)?.strip_prefix('/')?.strip_suffix(".json")?.parse().ok()
 }
 
+/// What is read of a manifest before anything else.
+#[derive(Deserialize)]
+struct Head {
+    format: u32,
+}
+
 /// Reads one manifest.
 pub(super) async fn load(place: &Place, number: u64) -> Result<Manifest> {
     let path = path(number);
     let bytes = place.get(&path).await?;
     let damaged = || Error::user(format!("{path} of the store at {} is damaged", place.name()));
-    let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| {
-        damaged().because(error).hint("restore it from a backup, or replay the log into a new store")
-    })?;
-    if manifest.format == FORMAT {
-        return Ok(manifest);
+    let unreadable =
+        |error| damaged().because(error).hint("restore it from a backup, or replay the log into a new store");
+    let head: Head = serde_json::from_slice(&bytes).map_err(unreadable)?;
+    if head.format == FORMAT {
+        return serde_json::from_slice(&bytes).map_err(unreadable);
     }
-    let whose = if manifest.format > FORMAT { "a newer" } else { "an older" };
-    Err(Error::user(format!("{path} of the store at {} has format {}", place.name(), manifest.format))
+    let whose = if head.format > FORMAT { "a newer" } else { "an older" };
+    Err(Error::user(format!("{path} of the store at {} has format {}", place.name(), head.format))
         .hint(format!("{whose} release of haldane wrote it: use that one, or replay the log into a new store")))
 }
 

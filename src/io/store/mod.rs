@@ -14,6 +14,7 @@ mod known;
 mod labels;
 mod latency;
 mod manifest;
+mod mark;
 mod panes;
 mod place;
 mod portion;

@@ -12,6 +12,7 @@ use super::place::encoded;
 use super::table::Table;
 use crate::error::Result;
 use crate::event::{Micros, stable_hash};
+use crate::format::Version;
 
 /// Rows of one table, day and model.
 pub(super) struct Portion {
@@ -73,7 +74,7 @@ pub(super) fn file_of(
     let path = format!("{folder}/{}-{:016x}.parquet", stamp(from), stable_hash(&body));
     let (rows, bytes) = (rows.num_rows() as u64, body.len() as u64);
     let (date, model) = (date.to_owned(), model.to_owned());
-    Ok((StoredFile { table, path, date, model, rows, bytes, from, to }, body))
+    Ok((StoredFile { format: Version, table, path, date, model, rows, bytes, from, to }, body))
 }
 
 /// The day of a time; what has none is of the first day of all.

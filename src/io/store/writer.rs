@@ -14,6 +14,7 @@ use object_store::path::Path;
 
 use super::known::Said;
 use super::manifest::{self, Contents, Manifest, Mark};
+use super::mark::{self, LATE, OFFSETS, REPEATS, ROWS};
 use super::panes::{self, ColumnRow, PaneRow};
 use super::place::{Created, Place, wait};
 use super::portion::{Portion, date, split};
@@ -34,13 +35,6 @@ const PANE_WEIGHT: usize = 16;
 
 /// How many times what makes a flush may wait for a store that fails.
 const WAITING_MAX: usize = 4;
-
-/// The mark of what was read of a stream, beside those of its panes' parts.
-const OFFSETS: u8 = 250;
-
-/// The marks of what a scan that runs apart had counted there: rows, late and repeated ones, and from the last on what was
-/// refused, by reason.
-const TALLY: [u8; 4] = [200, 201, 202, 203];
 
 /// How long rows wait for company before they are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,26 +225,23 @@ impl Writer {
     /// What a scan had counted of a stream at the offset that is stored.
     fn stored_tally(&self, source: u16, lane: u32, next_offset: i64) -> Option<Tally> {
         let mark = |part: u8| self.contents.marks.get(&(lane, source, part)).map(|&n| n.unsigned_abs());
-        let [of_rows, of_late, of_repeats, of_reasons] = TALLY;
-        let by_reason = (of_reasons..).zip(Poison::ALL).filter_map(|(part, reason)| Some((reason, mark(part)?)));
+        let by_reason = Poison::ALL.into_iter().filter_map(|reason| Some((reason, mark(mark::refused(reason))?)));
         let stored = Tally {
             next_offset,
-            rows: mark(of_rows).unwrap_or(0),
-            late: mark(of_late).unwrap_or(0),
-            duplicates: mark(of_repeats).unwrap_or(0),
+            rows: mark(ROWS).unwrap_or(0),
+            late: mark(LATE).unwrap_or(0),
+            duplicates: mark(REPEATS).unwrap_or(0),
             refused: by_reason.collect(),
             arrived: 0,
         };
-        (next_offset == 0 || mark(of_rows).is_some()).then_some(stored)
+        (next_offset == 0 || mark(ROWS).is_some()).then_some(stored)
     }
 
     /// The marks of a tally that is stored.
     fn tally_marks(&self, source: u16, lane: u32) -> Vec<(u8, i64)> {
         let Some(tally) = self.tallies.get(&(source, lane)) else { return Vec::new() };
-        let [of_rows, of_late, of_repeats, of_reasons] = TALLY;
-        let counts = [(of_rows, tally.rows), (of_late, tally.late), (of_repeats, tally.duplicates)].into_iter();
-        let by_reason =
-            (of_reasons..).zip(Poison::ALL).filter_map(|(part, reason)| Some((part, *tally.refused.get(&reason)?)));
+        let counts = [(ROWS, tally.rows), (LATE, tally.late), (REPEATS, tally.duplicates)].into_iter();
+        let by_reason = tally.refused.iter().map(|(&reason, &n)| (mark::refused(reason), n));
         counts.chain(by_reason).map(|(part, n)| (part, n.cast_signed())).collect()
     }
 

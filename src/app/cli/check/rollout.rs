@@ -1,7 +1,7 @@
 //! How a rollout proceeds, and who may act, in words.
 
 use crate::event::SECOND;
-use crate::plan::{Authority, Plan, Signal};
+use crate::plan::{Authority, ENDED_KEPT, Plan, Signal};
 use crate::verdict::Liveness;
 
 use super::{list, span};
@@ -35,6 +35,12 @@ pub(super) fn course(plan: &Plan) -> Vec<String> {
         stages.dwell_windows, stages.clear_windows, stages.flap_budget
     ));
     lines.push(format!("without data nothing rises, and after {} windows exposure is held", stages.blind_windows));
+    lines.push(format!(
+        "a candidate that was replaced or rolled back ends after {} windows without traffic; its record goes after {}, and that its \
+         version is denied stays",
+        stages.horizon_windows,
+        span(ENDED_KEPT)
+    ));
     lines
 }
 

@@ -10,7 +10,7 @@ use crate::verdict::decision::Severity;
 
 /// Looks at the candidate's share of a window's traffic.
 pub(crate) fn watch(state: &mut RolloutState, window: &Window, plan: &RolloutPlan) -> Option<Draft> {
-    if state.state == State::RolledBack {
+    if state.is_denied() && state.state != State::RollingBack {
         return reopen(state, plan);
     }
     if !matches!(state.state, State::Contained | State::RollingBack) {
@@ -53,7 +53,7 @@ fn reopen(state: &mut RolloutState, plan: &RolloutPlan) -> Option<Draft> {
     let causation = state.effect.as_ref().map(|effect| effect.decision.clone());
     let draft = Draft { causation, ..Draft::new(state, Signal::Rollback, "DENIED_VERSION", text).capped(0.0) };
     state.enter(State::RollingBack);
-    state.cap_pct = Some(0.0);
+    (state.cap_pct, state.denied, state.ended_at) = (Some(0.0), false, None);
     Some(draft)
 }
 

@@ -10,6 +10,7 @@
 mod advance;
 mod draft;
 mod effect;
+mod ended;
 mod people;
 mod publish;
 mod record;
@@ -23,8 +24,10 @@ pub(crate) mod succession;
 pub(crate) mod tests;
 
 pub(crate) use draft::Draft;
+pub use ended::with_ended;
 pub(crate) use people::obey;
 pub(crate) use publish::Occasion;
-pub use record::{Counts, Effect, Mute, Pending, People, RolloutState, RuleHistory, Standing};
+pub use record::{Counts, Effect, Ended, Mute, Pending, People, RolloutState, RuleHistory, Standing};
+pub(crate) use relax::NO_ANSWER;
 pub use state::State;
 pub(crate) use step::{Window, step};

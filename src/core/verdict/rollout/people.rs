@@ -239,12 +239,13 @@ fn thaw(state: &mut RolloutState) -> Option<Draft> {
 }
 
 fn clear_denial(state: &mut RolloutState, command: &Command) -> Answer {
-    if !matches!(state.state, State::RolledBack | State::RollingBack) {
+    if !state.is_denied() {
         return no(Outcome::Rejected, format!("nothing is denied in state {}", state.state.name()));
     }
     let draft = draft(state, Signal::Retract, command);
     state.enter(State::Registered);
     (state.cap_pct, state.effect) = (None, None);
+    (state.denied, state.ended_at) = (false, None);
     state.counts = super::Counts::default();
     state.people = People { commands: std::mem::take(&mut state.people.commands), ..People::default() };
     state.history.clear();

@@ -108,6 +108,7 @@ impl Occasion<'_> {
     /// What holds once the decision is out.
     fn settle(&self, state: &mut RolloutState, draft: &Draft, decision: &Decision) {
         let waits = decision.authority == Authority::Approval;
+        let cap_before = state.cap_pct;
         let pending = || Pending {
             decision: decision.id.clone(),
             signal: draft.signal,
@@ -118,9 +119,15 @@ impl Occasion<'_> {
             cap_before: draft.from.1,
         };
         state.pending = waits.then(pending);
-        if waits && draft.signal == Signal::Resume {
-            return;
+        if !(waits && draft.signal == Signal::Resume) {
+            self.take_effect(state, draft, decision);
         }
+        let permitted = draft.signal.permits() && state.pending.is_some() && state.cap_pct != cap_before;
+        assert!(!permitted, "{} is permitted while the approval of {} is pending", state.candidate, decision.id);
+    }
+
+    /// What the decision puts into force, and what it ends.
+    fn take_effect(&self, state: &mut RolloutState, draft: &Draft, decision: &Decision) {
         let holds = draft.signal.is_adverse() || draft.signal.permits();
         state.in_force = if holds { vec![decision.id.clone()] } else { Vec::new() };
         state.people.unissued = decision.authority == Authority::Frozen;
@@ -131,7 +138,7 @@ impl Occasion<'_> {
         if draft.signal.is_adverse() && state.episode.is_empty() {
             state.episode.clone_from(&decision.episode);
         }
-        self.permit(state, draft, waits);
+        self.permit(state, draft, state.pending.is_some());
     }
 
     /// Exposure may rise, once nobody has to be asked any more.
@@ -161,6 +168,5 @@ impl Draft {
 }
 
 fn denied(state: &RolloutState) -> Vec<String> {
-    let denied = state.state.severity() == crate::plan::Action::Rollback;
-    if denied { vec![state.candidate.clone()] } else { Vec::new() }
+    if state.is_denied() { vec![state.candidate.clone()] } else { Vec::new() }
 }

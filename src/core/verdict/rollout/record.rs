@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::State;
 use crate::event::Micros;
+use crate::format::Version;
 use crate::plan::{Action, RolloutPlan, Signal};
 use crate::verdict::command::Position;
 use crate::verdict::finding::Validity;
@@ -12,6 +13,9 @@ use crate::verdict::guard::Memory;
 /// Where a rollout stands, keyed by rollout, model and candidate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RolloutState {
+    /// Version of this format. Since 2 a candidate that was rolled back ends.
+    #[serde(default)]
+    pub format: Version<2>,
     /// Rollout name.
     pub rollout: String,
     /// Model.
@@ -62,6 +66,33 @@ pub struct RolloutState {
     pub history: Vec<RuleHistory>,
     /// What guards remember; `None` without guards.
     pub memory: Option<Memory>,
+    /// When it ended (event time); `None` while it has not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Micros>,
+    /// Whether it ended by a rollback: then its version is denied until a person clears that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub denied: bool,
+    /// Of the version to go back to: candidates that ended so long ago that they have no record of their own any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<Ended>,
+    /// Whether this is the last that is said of it: its record is taken away.
+    #[serde(skip)]
+    pub gone: bool,
+}
+
+/// What is kept of a candidate that ended long ago.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// The version.
+    pub candidate: String,
+    /// When it ended (event time).
+    pub at: Micros,
+    /// Whether the version is denied.
+    pub denied: bool,
+    /// Sequence number of its last decision, so that the next one goes on from there.
+    pub sequence: u64,
+    /// Seal of its last decision.
+    pub seal: String,
 }
 
 /// Windows counted (each window once, when its traffic is judged).
@@ -203,6 +234,7 @@ impl RolloutState {
     #[must_use]
     pub fn new(rollout: &str, model: &str, candidate: &str, baseline: &str) -> Self {
         Self {
+            format: Version,
             rollout: rollout.to_owned(),
             model: model.to_owned(),
             candidate: candidate.to_owned(),
@@ -228,6 +260,10 @@ impl RolloutState {
             people: People::default(),
             history: Vec::new(),
             memory: None,
+            ended_at: None,
+            denied: false,
+            ended: Vec::new(),
+            gone: false,
         }
     }
 
@@ -237,6 +273,16 @@ impl RolloutState {
             self.state = state;
             self.counts.in_state = 0;
         }
+        if !state.is_live() {
+            // It is not judged any more, so that no data of it is missed.
+            (self.validity, self.counts.blind) = (Validity::Valid, 0);
+        }
+    }
+
+    /// Whether its version was rolled back and must not be rolled forward to again.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        self.denied || self.state.severity() == Action::Rollback
     }
 
     /// Whether it is the baseline version itself, which is watched for what the world does and never rolled out or back.

@@ -75,7 +75,7 @@ pub(crate) fn step(state: &mut RolloutState, window: &Window, verdict: Verdict, 
 
 /// Counts a window.
 fn count(state: &mut RolloutState, window: &Window, verdict: &Verdict, plan: &RolloutPlan) {
-    state.validity = window.validity(verdict);
+    state.validity = if state.state.is_live() { window.validity(verdict) } else { Validity::Valid };
     state.declared_pct = window.exposure.declared_pct.or(state.declared_pct);
     state.observed_pct = window.exposure.observed_pct;
     let one_more = |count: u32, counts: bool| if counts { count.saturating_add(1) } else { 0 };

@@ -1,6 +1,7 @@
 //! A newer candidate takes an older one's place when the older one has no traffic left and the newer one has.
 
 use super::{Draft, RolloutState, State};
+use crate::event::Micros;
 use crate::plan::{RolloutPlan, Signal};
 
 /// The newer candidate that has taken a candidate's place, if any.
@@ -32,16 +33,17 @@ pub(crate) fn supersede(state: &mut RolloutState, by: &str) -> Draft {
     draft
 }
 
-/// A superseded candidate is judged anew when it gets traffic again, and is gone when it has had none for long.
-pub(crate) fn revive_or_retire(state: &mut RolloutState, plan: &RolloutPlan) {
-    let counts = state.counts;
-    if state.state.is_live() || state.state == State::RolledBack {
+/// A superseded candidate is judged anew when it gets traffic again, one that was rolled back never is; and both end when they
+/// have had none for the horizon.
+pub(crate) fn revive_or_retire(state: &mut RolloutState, end: Micros, plan: &RolloutPlan) {
+    if state.state.is_live() {
         return;
     }
-    if counts.idle == 0 && state.observed_pct > plan.share_epsilon_pct {
+    if state.counts.idle == 0 && state.observed_pct > plan.share_epsilon_pct && !state.is_denied() {
         state.enter(State::Warming);
         state.counts = super::Counts { warm: 1, at_step: 1, ..super::Counts::default() };
-    } else if counts.idle >= plan.horizon_windows && state.state == State::Superseded {
-        state.enter(State::Retired);
+        state.ended_at = None;
+    } else if state.counts.idle >= plan.horizon_windows && state.state != State::Retired {
+        state.retire(end);
     }
 }

@@ -20,7 +20,7 @@ use crate::verdict::judged::Kind;
 const MINUTE: Micros = 60 * SECOND;
 
 /// A plan with short waits.
-fn stages() -> RolloutPlan {
+pub(crate) fn stages() -> RolloutPlan {
     RolloutPlan {
         warmup_windows: 2,
         dwell_windows: 4,

@@ -376,7 +376,7 @@ fn a_newer_candidate_takes_the_place_of_one_without_traffic() {
     old.is(State::Superseded);
     assert_eq!(draft.signal, Signal::Retract);
     old.window(&quiet());
-    super::super::succession::revive_or_retire(&mut old.state, &stages);
+    super::super::succession::revive_or_retire(&mut old.state, old.now, &stages);
     old.is(State::Warming);
 }
 
@@ -386,7 +386,33 @@ fn a_superseded_candidate_is_gone_in_the_end() {
     drop(super::super::succession::supersede(&mut old.state, "v3"));
     for _ in 0..stages().horizon_windows {
         old.window(&bad(Action::Rollback, true).at(0.0));
-        super::super::succession::revive_or_retire(&mut old.state, &stages());
+        super::super::succession::revive_or_retire(&mut old.state, old.now, &stages());
     }
     old.is(State::Retired);
+}
+
+#[test]
+fn a_candidate_that_was_rolled_back_ends_and_stays_denied_until_a_person_clears_it() {
+    let mut bench = rolling_back();
+    bench.window(&quiet().at(0.0));
+    bench.is(State::RolledBack);
+    assert_eq!((bench.state.validity, bench.state.counts.blind), (Validity::Valid, 0), "no data of it is missed");
+    for _ in 0..stages().horizon_windows {
+        bench.window(&blind());
+        super::super::succession::revive_or_retire(&mut bench.state, bench.now, &stages());
+    }
+    bench.is(State::Retired);
+    assert_eq!(bench.state.state.severity(), Action::Observe);
+    assert!(bench.state.is_denied() && bench.state.ended_at.is_some() && bench.state.validity == Validity::Valid);
+    let sequence = bench.state.sequence;
+    // Traffic does not bring it back to life.
+    assert_eq!(bench.window(&good().at(20.0)), [Signal::Rollback]);
+    assert_eq!((bench.last().reason.code.as_str(), bench.last().sequence), ("DENIED_VERSION", sequence + 1));
+    assert_eq!(bench.last().denied_versions, ["v2"]);
+    bench.is(State::RollingBack);
+    bench.window(&quiet().at(0.0));
+    bench.state.retire(bench.now);
+    assert_eq!(bench.command(CommandKind::ClearDenial).0, Outcome::Accepted);
+    assert!(!bench.state.is_denied() && bench.state.ended_at.is_none());
+    bench.is(State::Registered);
 }
