@@ -38,11 +38,15 @@ impl Measure<'_> {
     }
 
     /// Rows of quality metrics; `scored` says how many predictions could have a label.
-    pub(crate) fn quality(&self, views: &Views<Quality>, scored: &Views<u64>) -> Vec<WindowRow> {
+    pub(crate) fn quality<'a>(
+        &self,
+        views: &Views<Quality>,
+        scored: impl Iterator<Item = (&'a ViewKey, u64)>,
+    ) -> Vec<WindowRow> {
         let Some(plan) = &self.plan.quality else { return Vec::new() };
         let empty = Quality::new(plan);
         let mut rows = Vec::new();
-        for (key, &n_scored) in scored.iter().filter(|(_, n_scored)| **n_scored > 0) {
+        for (key, n_scored) in scored.filter(|(_, n_scored)| *n_scored > 0) {
             let quality = views.get(key).unwrap_or(&empty);
             #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
             let coverage = quality.n as f64 / n_scored as f64;
