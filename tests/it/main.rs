@@ -39,6 +39,7 @@ mod init;
 mod kafka;
 mod live;
 mod live_store;
+mod memory;
 mod one_log;
 mod oracle;
 #[cfg(feature = "pg")]
