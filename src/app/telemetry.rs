@@ -5,6 +5,7 @@
 
 pub mod family;
 pub mod latest;
+mod process;
 mod rollouts;
 
 use std::collections::BTreeMap;
@@ -14,14 +15,16 @@ use std::time::Duration;
 use prometheus::core::Collector;
 use prometheus::proto::{LabelPair, Metric, MetricFamily};
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
 
 pub use family::{FAMILIES, Family, Kind};
 use latest::Latest;
+use process::Process;
 use rollouts::Rollouts;
 
+use crate::engine::Memory;
 use crate::error::{Error, Result};
 use crate::event::{EventKind, Micros, Poison, Reject};
 use crate::judge::Status;
@@ -51,6 +54,18 @@ const FATES: [(&str, Count); 5] = [
     ("orphan", |lane| lane.labels.orphans),
     ("expired", |lane| lane.labels.expired),
     ("refused", |lane| lane.labels.refused),
+];
+
+/// One part of what a thread keeps in memory, given what waits for it.
+type MemoryPart = fn(&Memory, u64) -> u64;
+
+/// What memory is taken by.
+const MEMORY_PARTS: [(&str, MemoryPart); 5] = [
+    ("open_panes", |memory, _| memory.open_panes as u64),
+    ("sealed_panes", |memory, _| memory.sealed_panes as u64),
+    ("labels", |memory, _| memory.labels as u64),
+    ("ids", |memory, _| memory.ids as u64),
+    ("queues", |_, queued| queued),
 ];
 
 /// How far one input partition is behind.
@@ -100,6 +115,11 @@ pub struct Telemetry {
     series_dropped: IntCounter,
     commands: IntCounterVec,
     rollouts: Rollouts,
+    memory: IntGaugeVec,
+    /// By thread: what it keeps, and what waits for it.
+    remembered: Mutex<BTreeMap<String, (Memory, u64)>>,
+    early_skipped: IntCounter,
+    process: Process,
 }
 
 impl Default for Telemetry {
@@ -135,6 +155,10 @@ impl Telemetry {
             series_dropped: counter(add, &family::SERIES_DROPPED),
             commands: counters(add, &family::COMMANDS),
             rollouts: Rollouts::new(add),
+            memory: gauges(add, &family::MEMORY),
+            remembered: Mutex::default(),
+            early_skipped: counter(add, &family::EARLY_SKIPPED),
+            process: Process::new(add),
             registry,
             pipeline: OnceLock::new(),
         };
@@ -151,6 +175,7 @@ impl Telemetry {
             self.rejected.with_label_values(&[reason.code()]).inc_by(0);
         }
         self.counted(&BTreeMap::new());
+        self.remembered("engine", &Memory::default(), 0);
         for status in [Status::Ok, Status::Insufficient, Status::Undefined] {
             self.rows.with_label_values(&[status_name(status)]).inc_by(0);
         }
@@ -188,6 +213,21 @@ impl Telemetry {
         for (fate, field) in FATES {
             raise(&self.labels.with_label_values(&[fate]), sum(field));
         }
+    }
+
+    /// A thread keeps so much in memory, and so many bytes of records wait for it.
+    pub fn remembered(&self, thread: &str, memory: &Memory, queued: u64) {
+        let mut all = lock(&self.remembered);
+        all.insert(thread.to_owned(), (*memory, queued));
+        for (of, part) in MEMORY_PARTS {
+            let bytes = all.values().map(|(memory, queued)| part(memory, *queued)).sum::<u64>();
+            self.memory.with_label_values(&[of]).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// So many looks at open windows were left out.
+    pub fn skipped(&self, looks: u64) {
+        self.early_skipped.inc_by(looks);
     }
 
     /// The engine took so long for one batch.
@@ -282,6 +322,7 @@ impl Telemetry {
             // Only one of the two is there; the other reads as 0.
             Sample { labels, value: metric.get_counter().get_value() + metric.get_gauge().get_value() }
         };
+        self.process.look();
         let families = self.registry.gather();
         families
             .iter()
@@ -291,6 +332,7 @@ impl Telemetry {
 
     /// The page that Prometheus scrapes.
     pub fn render(&self) -> Result<String> {
+        self.process.look();
         let mut families = self.registry.gather();
         if let Some(pipeline) = self.pipeline.get() {
             families.iter_mut().flat_map(MetricFamily::mut_metric).for_each(|metric| label(metric, pipeline));
@@ -349,6 +391,10 @@ fn counter(registry: &Registry, family: &Family) -> IntCounter {
 
 fn counters(registry: &Registry, family: &Family) -> IntCounterVec {
     register(registry, IntCounterVec::new(opts(family), family.labels))
+}
+
+fn real_gauge(registry: &Registry, family: &Family) -> Gauge {
+    register(registry, Gauge::with_opts(opts(family)))
 }
 
 fn gauges(registry: &Registry, family: &Family) -> IntGaugeVec {

@@ -11,6 +11,28 @@ use crate::plan::Plan;
 use crate::scan::{Checkpoint, Counts, Partial, Scan};
 use crate::verdict::{Command, RolloutState, Scheduled};
 
+/// What an engine keeps in memory, in bytes, about: found by looking, not by asking whoever hands memory out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Memory {
+    /// Panes that are counted into.
+    pub open_panes: usize,
+    /// Panes that are complete, and what windows that were judged are remembered by.
+    pub sealed_panes: usize,
+    /// Predictions and labels that wait for each other, and panes whose labels are still coming in.
+    pub labels: usize,
+    /// Ids of events, by which re-deliveries are recognised.
+    pub ids: usize,
+}
+
+impl Memory {
+    /// All of it.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        let Self { open_panes, sealed_panes, labels, ids } = self;
+        open_panes + sealed_panes + labels + ids
+    }
+}
+
 /// Scans for every lane and one judge, joined by an in-memory log.
 #[derive(Debug)]
 pub struct Engine {
@@ -24,7 +46,7 @@ impl Engine {
     #[must_use]
     pub fn new(plan: Arc<Plan>, lanes: u32) -> Self {
         let scans = (0..lanes).map(|lane| (lane, Scan::new(Arc::clone(&plan), lane, lanes))).collect();
-        Self { scans, judge: Judge::new(plan), keeps_panes: false }
+        Self { scans, judge: Judge::new(plan).of_one_process(), keeps_panes: false }
     }
 
     /// Hands complete panes out too, for those who keep them.
@@ -86,10 +108,21 @@ impl Engine {
         self.judge.schedule(scheduled);
     }
 
-    /// The open window as it stands now: provisional, never decided on.
+    /// The open window as it stands now, if that has changed: provisional, never decided on.
+    pub fn early(&mut self) -> Option<Vec<WindowRow>> {
+        self.judge.early(self.scans.values().flat_map(Scan::open))
+    }
+
+    /// What is kept in memory.
     #[must_use]
-    pub fn early(&self) -> Vec<WindowRow> {
-        self.judge.early(self.scans.values().flat_map(Scan::open).collect())
+    pub fn memory(&self) -> Memory {
+        let of_scans = |bytes: fn(&Scan) -> usize| self.scans.values().map(bytes).sum();
+        Memory {
+            open_panes: of_scans(Scan::open_bytes),
+            sealed_panes: self.judge.bytes(),
+            labels: of_scans(Scan::label_bytes),
+            ids: of_scans(Scan::id_bytes),
+        }
     }
 
     /// Where a lane would resume.

@@ -42,6 +42,7 @@ mod init;
 mod kafka;
 mod live;
 mod live_store;
+mod memory;
 mod one_answer;
 mod one_log;
 mod oracle;

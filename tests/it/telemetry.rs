@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use haldane::engine::Memory;
 use haldane::event::{EventKind, Poison, Reject};
 use haldane::judge::WindowRow;
 use haldane::plan::Signal;
@@ -23,6 +24,10 @@ fn busy() -> Telemetry {
     telemetry.counted(&BTreeMap::from([(0, first)]));
     telemetry.counted(&BTreeMap::from([(0, first), (1, Counts { late: 3, labels, ..Counts::default() })]));
     telemetry.stepped(Duration::from_millis(2));
+    telemetry.remembered("scan-0", &Memory { labels: 5, ids: 7, ..Memory::default() }, 0);
+    telemetry.remembered("scan-1", &Memory { labels: 6, ..Memory::default() }, 9);
+    telemetry.remembered("scan-0", &Memory { labels: 3, open_panes: 2, ..Memory::default() }, 0);
+    telemetry.skipped(4);
     let lag = Lag { records: 7, time: 1_500_000, watermark: 2_500_000, replay_debt: 9 };
     telemetry.lag("fraud.predictions", 0, lag);
     telemetry.committed("fraud.predictions", 0, 5_000_000);
@@ -66,6 +71,12 @@ fn the_page_shows_what_happened() {
         r#"haldane_decisions_total{action="rollback",model="fraud",rollout="fraud"} 0"#,
         "haldane_decision_delay_seconds_sum 12",
         "haldane_step_duration_seconds_count 1",
+        r#"haldane_memory_bytes{of="open_panes"} 2"#,
+        r#"haldane_memory_bytes{of="sealed_panes"} 0"#,
+        r#"haldane_memory_bytes{of="labels"} 9"#,
+        r#"haldane_memory_bytes{of="ids"} 0"#,
+        r#"haldane_memory_bytes{of="queues"} 9"#,
+        "haldane_early_results_skipped_total 4",
         r#"haldane_window_rows_total{status="ok"} 1"#,
         r#"haldane_rollout_severity{candidate="v2",model="fraud",rollout="fraud"} 3"#,
         r#"haldane_rollout_blind{candidate="v2",model="fraud",rollout="fraud"} 1"#,

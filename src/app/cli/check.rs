@@ -1,6 +1,7 @@
 //! `haldane check`: whether a pipeline file is sound, and what it does, in words.
 
 mod guards;
+pub mod memory;
 mod rollout;
 
 use std::fmt::Write as _;
@@ -29,12 +30,21 @@ pub struct CheckArgs {
     /// Pipeline file.
     #[arg(short, long, value_name = "FILE")]
     pub config: PathBuf,
-    /// Events of all versions per window, for saying how soon regressions would be seen.
+    /// Events of all versions per window, for saying how soon regressions would be seen and how much memory is taken.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub rate: u64,
     /// The candidate's share of them.
     #[arg(long, value_name = "SHARE", value_parser = config::share, default_value = "5%")]
     pub share: f64,
+    /// Partitions of each topic, for saying how much memory is taken.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub partitions: u64,
+    /// Versions that answer at the same time, for the same.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub versions: u64,
+    /// Segments of each version (combinations of their fields' values), for the same.
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub segments: u64,
 }
 
 /// Runs the command.
@@ -45,6 +55,13 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<()> {
         &mut text,
         "how soon, at an assumed rate (--rate, --share)",
         &guards::forecasts(&pipeline.plan, args.rate, args.share),
+    );
+    let CheckArgs { rate, partitions, versions, segments, .. } = *args;
+    let assumed = memory::Assumed { rate, partitions, versions, segments };
+    section(
+        &mut text,
+        "memory, at an assumed rate (--rate, --partitions, --versions, --segments)",
+        &memory::lines(&pipeline.plan, assumed),
     );
     print(out, &text)
 }

@@ -17,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::print;
 use crate::config::{self, KafkaConfig, Pipeline, Role};
-use crate::engine::Effects;
+use crate::engine::{Effects, Memory};
 use crate::error::{Error, Result};
 use crate::judge::WindowRow;
 use crate::kafka::standalone::{self, Options, Summary};
@@ -257,6 +257,14 @@ impl Watch for Told {
 
     fn provisional(&self, rows: Vec<WindowRow>) {
         self.listener.provisional(rows);
+    }
+
+    fn skipped(&self, looks: u64) {
+        self.listener.skipped(looks);
+    }
+
+    fn remembered(&self, thread: &str, memory: &Memory, queued: u64) {
+        self.listener.remembered(thread, memory, queued);
     }
 
     fn standing(&self, standings: &[Standing]) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Ask, Phase, Shared};
 use crate::config::KafkaConfig;
-use crate::engine::Effects;
+use crate::engine::{Effects, Memory};
 use crate::error::Result;
 use crate::event::Micros;
 use crate::judge::WindowRow;
@@ -99,6 +99,14 @@ impl Watch for Listener {
 
     fn provisional(&self, rows: Vec<WindowRow>) {
         self.shared.provisional(rows);
+    }
+
+    fn skipped(&self, looks: u64) {
+        self.shared.telemetry().skipped(looks);
+    }
+
+    fn remembered(&self, thread: &str, memory: &Memory, queued: u64) {
+        self.shared.telemetry().remembered(thread, memory, queued);
     }
 
     fn standing(&self, standings: &[Standing]) {

@@ -14,7 +14,7 @@ pub enum Kind {
 /// One metric family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Family {
-    /// Name: `haldane_`, what it is, and its base unit last.
+    /// Name: `haldane_`, what it is, and its base unit last; or one that every process has.
     pub name: &'static str,
     /// What kind of number it holds.
     pub kind: Kind,
@@ -120,6 +120,23 @@ pub(crate) const CONTAINED: Family = histogram(
     MODEL,
     "Event time from a restriction to the end of the first window in which traffic was at or below its cap.",
 );
+pub(crate) const MEMORY: Family = gauge(
+    "haldane_memory_bytes",
+    &["of"],
+    "Memory taken by panes that are open or sealed, by labels that are waited for, by ids and by queues, about.",
+);
+pub(crate) const EARLY_SKIPPED: Family = counter(
+    "haldane_early_results_skipped_total",
+    &[],
+    "Results of open windows that were left out so that reading is not held up.",
+);
+pub(crate) const RESIDENT: Family = gauge("process_resident_memory_bytes", &[], "Resident memory size in bytes.");
+pub(crate) const VIRTUAL: Family = gauge("process_virtual_memory_bytes", &[], "Virtual memory size in bytes.");
+pub(crate) const CPU: Family =
+    counter("process_cpu_seconds_total", &[], "Total user and system CPU time spent in seconds.");
+pub(crate) const FDS: Family = gauge("process_open_fds", &[], "Number of open file descriptors.");
+pub(crate) const BORN: Family =
+    gauge("process_start_time_seconds", &[], "Start time of the process since unix epoch in seconds.");
 
 /// Every family, in the order of the page.
 pub const FAMILIES: &[Family] = &[
@@ -149,6 +166,13 @@ pub const FAMILIES: &[Family] = &[
     STATE_CODE,
     PENDING,
     CONTAINED,
+    MEMORY,
+    EARLY_SKIPPED,
+    RESIDENT,
+    VIRTUAL,
+    CPU,
+    FDS,
+    BORN,
 ];
 
 #[cfg(test)]
@@ -156,6 +180,9 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    /// What every process tells has the names that Prometheus's clients agree on.
+    const PROCESS: &str = "process_";
 
     /// Units that a name may end in, besides a counter's `_total`.
     const UNITS: [&str; 10] =
@@ -167,10 +194,15 @@ mod tests {
         assert_eq!(names.len(), FAMILIES.len());
         for family in FAMILIES {
             let name = family.name;
-            assert!(name.starts_with("haldane_"), "{name}");
+            assert!(name.starts_with("haldane_") || name.starts_with(PROCESS), "{name}");
             assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
             assert_eq!(family.kind == Kind::Counter, name.ends_with("_total"), "{name}");
-            assert!(family.kind == Kind::Counter || UNITS.iter().any(|unit| name.ends_with(unit)), "{name}");
+            assert!(
+                family.kind == Kind::Counter
+                    || name.starts_with(PROCESS)
+                    || UNITS.iter().any(|unit| name.ends_with(unit)),
+                "{name}"
+            );
             assert!(family.help.ends_with('.'), "{name}");
         }
     }

@@ -14,7 +14,7 @@ use crate::baseline::cut;
 use crate::batch::{EventBatch, TextArray};
 use crate::event::{EventKind, Micros, SECOND};
 use crate::plan::{Bounds, CategoricalColumn, Columns, NumericColumn, Plan, TimePlan, WindowKind};
-use crate::scan::{Body, Scan};
+use crate::scan::{Open, Scan};
 use crate::summary::profile::{CategoricalProfile, NumericProfile};
 use crate::summary::{Profile, Traffic};
 
@@ -141,12 +141,11 @@ impl Counter {
     pub fn finish(self, origin: &str) -> Profile {
         let mut all = Traffic::new(&self.plan.columns);
         let mut segments: BTreeMap<Vec<String>, Traffic> = BTreeMap::new();
-        for partial in self.scan.open() {
-            let Body::Traffic(traffic) = partial.body else { continue };
-            all.merge(&traffic);
+        for Open { group, traffic, .. } in self.scan.open() {
+            all.merge(traffic);
             if !self.plan.segments.is_empty() {
-                let segment = segments.entry(partial.group.segment);
-                segment.or_insert_with(|| Traffic::new(&self.plan.columns)).merge(&traffic);
+                let segment = segments.entry(group.segment.clone());
+                segment.or_insert_with(|| Traffic::new(&self.plan.columns)).merge(traffic);
             }
         }
         let Columns { numeric, categorical } = &self.plan.columns;

@@ -7,26 +7,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::event::{Micros, SECOND};
+use crate::event::Micros;
+use crate::judge::early::Early;
 use crate::judge::effects::Effects;
+use crate::judge::history::{Done, History, look_back};
 use crate::judge::measure::{Measure, Span, coverages};
 use crate::judge::progress::Progress;
 use crate::judge::schedule::Schedule;
 use crate::judge::store::Store;
-use crate::metric::row::{ALL_VERSIONS, WindowRow};
+use crate::metric::row::WindowRow;
 use crate::metric::view::{self, Baselines, ViewKey, Views};
 use crate::metric::{self, Metric};
 use crate::plan::{Baseline, Plan, WindowKind};
-use crate::scan::groups::Groups;
-use crate::scan::{Body, Checkpoint, Partial, Tick};
+use crate::scan::{Body, Checkpoint, Open, Partial, Tick};
 use crate::summary::Traffic;
 use crate::time::pane;
 use crate::verdict::judged::{Counts, Judged, Kind, Seen};
 use crate::verdict::policy::{Outgoing, Policy};
 use crate::verdict::{Command, RolloutState, Scheduled, decision::Exposure};
-
-/// One day.
-const DAY: Micros = 86_400 * SECOND;
 
 /// A judgement that will fall due. Ordered by due time, then kind, then window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,29 +58,6 @@ enum What {
     LateQuality,
 }
 
-/// A window that was judged and is not forgotten yet.
-#[derive(Debug, Clone, Default)]
-struct Done {
-    traffic_revisions: u32,
-    quality_revisions: u32,
-    scored: Views<u64>,
-    requests: Views<u64>,
-    /// Kept only when some baseline looks back.
-    views: Views<Traffic>,
-}
-
-impl Done {
-    /// Share of a model's predictions that a version answered, percent.
-    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-    fn share_pct(&self, model: &str, version: &str) -> f64 {
-        let requests = |version: &str| {
-            let key = view::ViewKey { model: model.to_owned(), version: version.to_owned(), segment: String::new() };
-            self.requests.get(&key).copied().unwrap_or_default() as f64
-        };
-        requests(version) / requests(ALL_VERSIONS).max(1.0) * 100.0
-    }
-}
-
 /// Stage 2.
 #[derive(Debug)]
 pub struct Judge {
@@ -92,7 +67,7 @@ pub struct Judge {
     progress: Progress,
     store: Store,
     due: BTreeSet<Due>,
-    done: BTreeMap<Span, Done>,
+    history: History,
     /// Start of the at-least-n window that is being filled.
     run_start: Option<Micros>,
     needed_from: Micros,
@@ -101,6 +76,9 @@ pub struct Judge {
     released_at: Micros,
     policy: Policy,
     schedule: Schedule,
+    /// Whether every lane says everything once, as in one process.
+    said_once: bool,
+    early: Early,
 }
 
 impl std::fmt::Debug for dyn Metric {
@@ -120,15 +98,23 @@ impl Judge {
             progress: Progress::default(),
             store: Store::default(),
             due: BTreeSet::new(),
-            done: BTreeMap::new(),
+            history: History::default(),
             run_start: None,
             needed_from: Micros::MIN,
             emit_from: Micros::MIN,
             released_at: Micros::MIN,
             policy: Policy::new(Arc::clone(&plan)),
             schedule: Schedule::default(),
+            said_once: false,
+            early: Early::default(),
             plan,
         }
+    }
+
+    /// For lanes of the same process, which say everything once: none of it is replaced, so lanes may share what is kept.
+    #[must_use]
+    pub(crate) fn of_one_process(self) -> Self {
+        Self { said_once: true, ..self }
     }
 
     /// Continues rollouts from states read back from the state topic.
@@ -182,7 +168,7 @@ impl Judge {
     }
 
     fn plan_window(&mut self, span: Span) {
-        if self.done.contains_key(&span) {
+        if self.history.get(span).is_some() {
             return;
         }
         self.due.insert(Due { at: span.end, what: What::Traffic, span });
@@ -202,9 +188,7 @@ impl Judge {
     fn done_with(&self, pane: Micros) -> impl Iterator<Item = (&Span, &Done)> {
         let (WindowKind::Sliding { size: longest, .. } | WindowKind::AtLeast { size_max: longest, .. }) =
             self.plan.time.window;
-        let first = Span { start: pane.saturating_sub(longest), end: Micros::MIN };
-        let last = Span { start: pane, end: Micros::MAX };
-        self.done.range(first..=last).filter(move |(span, _)| pane < span.end)
+        self.history.with(pane, longest)
     }
 
     /// Late data for a window that was judged: it is judged again, as the next revision.
@@ -298,23 +282,17 @@ impl Judge {
     fn judge_traffic(&mut self, span: Span, effects: &mut Effects) {
         let groups = self.store.traffic(&self.plan, span.start, span.end);
         let views = view::roll_up(&self.plan, &groups);
-        let revision = self.done.get(&span).map_or(0, |done| done.traffic_revisions);
+        let revision = self.history.get(span).map_or(0, |done| done.traffic_revisions);
         let rows = self.traffic_rows(span, revision, &views);
         let whole = views.keys().filter(|key| key.segment.is_empty());
         let seen = whole.map(|key| seen(key, None)).collect();
-        let done = self.done.entry(span).or_default();
-        done.traffic_revisions += 1;
-        done.scored = views.iter().map(|(key, traffic)| (key.clone(), traffic.rates.scored)).collect();
-        done.requests = views.iter().map(|(key, traffic)| (key.clone(), traffic.rates.requests)).collect();
+        self.history.judged(&self.plan, span, &views);
         let newest = match self.newest_from(span) {
             from if from == span.start => None,
             from => Some(view::roll_up(&self.plan, &self.store.traffic(&self.plan, from, span.end))),
         };
         let newest = Counts::Traffic(newest.as_ref().unwrap_or(&views));
         self.settle(span, (span.end, Kind::Traffic), revision, Found { rows, seen, newest: &newest }, effects);
-        if self.plan.baselines.iter().any(|baseline| look_back(&self.plan, baseline).is_some()) {
-            self.done.entry(span).or_default().views = views;
-        }
     }
 
     /// Where the part of a window starts that no window before it held: evidence must not count an event twice.
@@ -325,25 +303,26 @@ impl Judge {
         }
     }
 
-    fn traffic_rows(&self, span: Span, revision: u32, views: &Views<Traffic>) -> Vec<WindowRow> {
-        let earlier = |baseline: &Baseline| earlier(&self.plan, &self.done, span, baseline);
+    pub(super) fn traffic_rows(&self, span: Span, revision: u32, views: &Views<Traffic>) -> Vec<WindowRow> {
+        let before = self.history.before(&self.plan, span);
+        let earlier = |baseline: &Baseline| before.get(&self.plan, baseline);
         let baselines = Baselines { reference: self.reference.as_ref(), earlier: &earlier };
         Measure { plan: &self.plan, metrics: &self.metrics, span, revision }.traffic(views, &baselines)
     }
 
     fn judge_quality(&mut self, due: Due, with_late: bool, effects: &mut Effects) {
         let span = due.span;
-        let Some(done) = self.done.get_mut(&span) else { return };
+        let Some(done) = self.history.get_mut(span) else { return };
         if with_late && !self.store.has_late(span.start, span.end) {
             return;
         }
         let revision = done.quality_revisions;
         done.quality_revisions += 1;
-        let scored = done.scored.clone();
         let groups = self.store.quality(&self.plan, span.start, span.end, with_late);
         let views = view::roll_up(&self.plan, &groups);
-        let rows = Measure { plan: &self.plan, metrics: &self.metrics, span, revision }.quality(&views, &scored);
-        let whole = coverages(&views, &scored).filter(|(key, _)| key.segment.is_empty());
+        let scored = || self.history.get(span).into_iter().flat_map(Done::scored);
+        let rows = Measure { plan: &self.plan, metrics: &self.metrics, span, revision }.quality(&views, scored());
+        let whole = coverages(&views, scored()).filter(|(key, _)| key.segment.is_empty());
         let seen = whole.map(|(key, coverage)| seen(key, Some(coverage))).collect();
         let newest = match self.newest_from(span) {
             from if from == span.start => views,
@@ -363,12 +342,13 @@ impl Judge {
             while let Some(command) = self.schedule.before((order.0, order.1 as u8)) {
                 effects.extend(self.command(command));
             }
-            let Self { plan, store, done, policy, reference, .. } = self;
-            let earlier = |baseline: &Baseline| earlier(plan, done, span, baseline);
+            let Self { plan, store, history, policy, reference, .. } = self;
+            let before = history.before(plan, span);
+            let earlier = |baseline: &Baseline| before.get(plan, baseline);
             let baselines = Baselines { reference: reference.as_ref(), earlier: &earlier };
             let exposure = |model: &str, version: &str| Exposure {
                 declared_pct: store.declared_share(model, version, span.end).map(|share| share * 100.0),
-                observed_pct: done.get(&span).map_or(0.0, |done| done.share_pct(model, version)),
+                observed_pct: history.get(span).map_or(0.0, |done| done.share_pct(model, version)),
             };
             let topic = |source: u16| plan.sources[usize::from(source)].topic.clone();
             let inputs = store.inputs(span.start, span.end).into_iter();
@@ -406,8 +386,12 @@ impl Judge {
         let traffic_before = traffic_before.unwrap_or(keep).min(keep).min(self.run_start.unwrap_or(Micros::MAX));
         self.store.release(traffic_before, open.min(traffic_before));
         let back = self.look_back();
-        let done_before = open.min(keep).saturating_sub(back);
-        self.done.retain(|span, _| span.end > done_before);
+        self.history.release(open.min(keep).saturating_sub(back), traffic_before.saturating_sub(back));
+        if self.said_once {
+            let (pane, wait) = (self.plan.time.pane, self.plan.quality.as_ref().map_or(0, |quality| quality.wait));
+            let labels_before = clock.saturating_sub(pane.saturating_add(wait));
+            self.store.share(&self.plan, pane::start_of(clock, pane), labels_before);
+        }
     }
 
     /// Start of the first window that is not finished: one that waits for its judgement, or one that data yet to come may
@@ -437,46 +421,31 @@ impl Judge {
         (emit_from.saturating_sub(self.look_back()), emit_from)
     }
 
-    /// The window that is open now, as it stands: provisional, never decided on. `open` are the scans' open panes.
-    #[must_use]
-    pub fn early(&self, open: Vec<Partial>) -> Vec<WindowRow> {
-        let Some(newest) = open.iter().map(|partial| partial.pane).max() else { return Vec::new() };
+    /// The window that is open now, as it stands, if that has changed: provisional, never decided on. `open` are the scans'
+    /// open panes.
+    pub fn early<'a>(&mut self, open: impl Iterator<Item = Open<'a>>) -> Option<Vec<WindowRow>> {
+        let open: Vec<Open<'_>> = open.collect();
+        let Some(newest) = open.iter().map(|open| open.pane).max() else {
+            return self.early.nothing().then(Vec::new);
+        };
         let start = match self.plan.time.window {
             WindowKind::Sliding { size, slide } => pane::windows_of(newest, size, slide).next().unwrap_or(newest),
             WindowKind::AtLeast { .. } => self.run_start.unwrap_or(newest),
         };
-        let mut store = self.store.clone();
-        open.into_iter().filter(|partial| partial.pane >= start).for_each(|partial| {
-            store.put(partial);
-        });
         let span = Span { start, end: newest + self.plan.time.pane };
-        let groups: Groups<Traffic> = store.traffic(&self.plan, span.start, span.end);
-        self.traffic_rows(span, 0, &view::roll_up(&self.plan, &groups))
+        let views = self.early.views(&self.plan, &self.store, span, &open)?;
+        Some(self.traffic_rows(span, 0, &views))
+    }
+
+    /// How much is kept of panes that are complete, and of windows that were judged, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.store.bytes() + self.history.bytes() + self.early.bytes()
     }
 
     /// Every rollout's state, in key order.
     #[must_use]
     pub fn rollouts(&self) -> Vec<RolloutState> {
         self.policy.states()
-    }
-}
-
-/// The window that a baseline means, when it is still known.
-fn earlier<'a>(
-    plan: &Plan,
-    done: &'a BTreeMap<Span, Done>,
-    span: Span,
-    baseline: &Baseline,
-) -> Option<&'a Views<Traffic>> {
-    let back = look_back(plan, baseline)?;
-    done.get(&Span { start: span.start - back, end: span.end - back }).map(|done| &done.views)
-}
-
-/// How far back a baseline lies.
-fn look_back(plan: &Plan, baseline: &Baseline) -> Option<Micros> {
-    match (baseline, plan.time.window) {
-        (Baseline::Previous, WindowKind::Sliding { size, .. }) => Some(size),
-        (Baseline::DaysAgo(days), WindowKind::Sliding { .. }) => Some(Micros::from(*days) * DAY),
-        _ => None,
     }
 }

@@ -17,9 +17,9 @@ pub(crate) struct Span {
 /// The share of each view's predictions whose label is there, 0 to 1, where a prediction could have one.
 pub(crate) fn coverages<'a>(
     views: &'a Views<Quality>,
-    scored: &'a Views<u64>,
+    scored: impl Iterator<Item = (&'a ViewKey, u64)>,
 ) -> impl Iterator<Item = (&'a ViewKey, f64)> {
-    scored.iter().filter(|(_, n_scored)| **n_scored > 0).map(|(key, &n_scored)| {
+    scored.filter(|(_, n_scored)| *n_scored > 0).map(|(key, n_scored)| {
         #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
         let coverage = views.get(key).map_or(0, |quality| quality.n) as f64 / n_scored as f64;
         (key, coverage.min(1.0))
@@ -50,7 +50,11 @@ impl Measure<'_> {
     }
 
     /// Rows of quality metrics; `scored` says how many predictions could have a label.
-    pub(crate) fn quality(&self, views: &Views<Quality>, scored: &Views<u64>) -> Vec<WindowRow> {
+    pub(crate) fn quality<'a>(
+        &self,
+        views: &'a Views<Quality>,
+        scored: impl Iterator<Item = (&'a ViewKey, u64)>,
+    ) -> Vec<WindowRow> {
         let Some(plan) = &self.plan.quality else { return Vec::new() };
         let empty = Quality::new(plan);
         let mut rows = Vec::new();

@@ -1,6 +1,8 @@
 //! Stage 2: one pure state machine from partials to judged windows and decisions.
 
+mod early;
 mod effects;
+mod history;
 #[expect(clippy::module_inception, reason = "the state machine itself, beside its parts")]
 mod judge;
 mod measure;

@@ -1,33 +1,81 @@
 //! Partials, merged by replacement: per (pane, group, lane, source, part) the one computed furthest into the log counts.
+//!
+//! All of them are sealed: a judgement adds them up as they are, and what is kept for revisions takes as much room as what is
+//! in it. Names of groups stand here once, whatever the number of panes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::event::Micros;
 use crate::plan::Plan;
+use crate::scan::frame::DeclaredShare;
 use crate::scan::groups::{Cell, Groups};
 use crate::scan::{Body, GroupKey, Inputs, Partial};
-use crate::summary::{Quality, Traffic};
+use crate::summary::{Quality, Seal, Sealed, Traffic};
 
 /// What identifies a partial within its pane. The order fixes the order of merging.
-type Slot = (GroupKey, u32, u16, u8);
+type Slot = (Arc<GroupKey>, u32, u16, u8);
+
+/// The rough size of an entry of a map, besides what it points to: nodes are two thirds full on average.
+const ENTRY_BYTES: usize = 3 * size_of::<(Slot, Kept)>() / 2;
 
 impl Cell for Quality {
     fn new(plan: &Plan) -> Self {
         Self::new(plan.quality.as_ref().expect("quality partials imply a quality plan"))
     }
 
-    fn merge(&mut self, other: &Self) {
+    fn merge(&mut self, _: &Plan, other: &Self) {
         self.merge(other);
     }
+}
+
+/// A body as it is kept.
+#[derive(Debug, Clone, PartialEq)]
+enum Counted {
+    Traffic(Sealed<Traffic>),
+    InTime(Sealed<Quality>),
+    Late(Sealed<Quality>),
+    Exposure(DeclaredShare),
+}
+
+impl Counted {
+    fn new(body: &Body) -> Self {
+        match body {
+            Body::Traffic(traffic) => Self::Traffic(Sealed::new(traffic)),
+            Body::QualityInTime(quality) => Self::InTime(Sealed::new(quality)),
+            Body::QualityLate(quality) => Self::Late(Sealed::new(quality)),
+            Body::Exposure(share) => Self::Exposure(*share),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Traffic(sealed) => sealed.bytes(),
+            Self::InTime(sealed) | Self::Late(sealed) => sealed.bytes(),
+            Self::Exposure(_) => 0,
+        }
+    }
+}
+
+/// A partial's counts, and how far into the log they were computed.
+#[derive(Debug, Clone)]
+struct Kept {
+    upto: i64,
+    counted: Counted,
 }
 
 /// The panes that are still needed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Store {
-    panes: BTreeMap<Micros, BTreeMap<Slot, (i64, Body)>>,
+    panes: BTreeMap<Micros, BTreeMap<Slot, Kept>>,
+    groups: BTreeSet<Arc<GroupKey>>,
     inputs: BTreeMap<Micros, BTreeMap<(u32, u16), Inputs>>,
     /// From where on traffic is whole, and from where on labels are: before, some of it is forgotten.
     whole_from: Option<(Micros, Micros)>,
+    /// Up to where lanes share what is kept of traffic, and of labels that came in time.
+    shared_upto: Option<(Micros, Micros)>,
+    /// Rises with every change to what is kept of traffic.
+    changes: u64,
 }
 
 impl Store {
@@ -39,42 +87,53 @@ impl Store {
     /// Takes a partial; `false` when a later one is there already, or the same, or was before it was forgotten.
     pub(crate) fn put(&mut self, partial: Partial) -> bool {
         let Partial { lane, source, pane, group, upto, body, inputs } = partial;
-        if !matches!(body, Body::Exposure(_)) && pane < self.whole_from(matches!(body, Body::Traffic(_))) {
+        let is_traffic = matches!(body, Body::Traffic(_));
+        if !matches!(body, Body::Exposure(_)) && pane < self.whole_from(is_traffic) {
             return false;
         }
-        if matches!(body, Body::Traffic(_)) {
+        if is_traffic {
             self.inputs.entry(pane).or_default().insert((lane, source), inputs);
         }
+        let slot = (self.interned(group), lane, source, body.part());
         let slots = self.panes.entry(pane).or_default();
-        let slot = (group, lane, source, body.part());
-        match slots.get_mut(&slot) {
-            Some((known, _)) if *known > upto => false,
-            // What it says stays the same up to here: something older must not replace it.
-            Some((known, same)) if *same == body => {
-                *known = upto;
-                false
-            }
-            Some(kept) => {
-                *kept = (upto, body);
-                true
-            }
-            None => {
-                slots.insert(slot, (upto, body));
-                true
-            }
+        let known = slots.get_mut(&slot);
+        if known.as_ref().is_some_and(|known| known.upto > upto) {
+            return false;
         }
+        let counted = Counted::new(&body);
+        match known {
+            // What it says stays the same up to here: something older must not replace it.
+            Some(known) if known.counted == counted => {
+                known.upto = upto;
+                return false;
+            }
+            Some(known) => *known = Kept { upto, counted },
+            None => drop(slots.insert(slot, Kept { upto, counted })),
+        }
+        self.changes += u64::from(is_traffic);
+        true
     }
 
-    fn bodies(&self, start: Micros, end: Micros) -> impl Iterator<Item = (&GroupKey, &Body)> {
-        self.panes.range(start..end).flat_map(|(_, slots)| slots.iter().map(|((key, ..), (_, body))| (key, body)))
+    fn interned(&mut self, group: GroupKey) -> Arc<GroupKey> {
+        if let Some(known) = self.groups.get(&group) {
+            return Arc::clone(known);
+        }
+        let group = Arc::new(group);
+        self.groups.insert(Arc::clone(&group));
+        group
+    }
+
+    fn counted(&self, start: Micros, end: Micros) -> impl Iterator<Item = (&GroupKey, &Counted)> {
+        let slots = self.panes.range(start..end).flat_map(|(_, slots)| slots);
+        slots.map(|((key, ..), kept)| (&**key, &kept.counted))
     }
 
     /// Traffic of the panes in `[start, end)`, by group.
     pub(crate) fn traffic(&self, plan: &Plan, start: Micros, end: Micros) -> Groups<Traffic> {
         merge(
             plan,
-            self.bodies(start, end).filter_map(|(key, body)| match body {
-                Body::Traffic(traffic) => Some((key, traffic)),
+            self.counted(start, end).filter_map(|(key, counted)| match counted {
+                Counted::Traffic(traffic) => Some((key, traffic)),
                 _ => None,
             }),
         )
@@ -84,9 +143,9 @@ impl Store {
     pub(crate) fn quality(&self, plan: &Plan, start: Micros, end: Micros, with_late: bool) -> Groups<Quality> {
         merge(
             plan,
-            self.bodies(start, end).filter_map(|(key, body)| match body {
-                Body::QualityInTime(quality) => Some((key, quality)),
-                Body::QualityLate(quality) if with_late => Some((key, quality)),
+            self.counted(start, end).filter_map(|(key, counted)| match counted {
+                Counted::InTime(quality) => Some((key, quality)),
+                Counted::Late(quality) if with_late => Some((key, quality)),
                 _ => None,
             }),
         )
@@ -94,13 +153,13 @@ impl Store {
 
     /// Whether any label came late for the panes in `[start, end)`.
     pub(crate) fn has_late(&self, start: Micros, end: Micros) -> bool {
-        self.bodies(start, end).any(|(_, body)| matches!(body, Body::QualityLate(_)))
+        self.counted(start, end).any(|(_, counted)| matches!(counted, Counted::Late(_)))
     }
 
     /// The share of traffic declared last for a version before `end`.
     pub(crate) fn declared_share(&self, model: &str, version: &str, end: Micros) -> Option<f64> {
-        let shares = self.bodies(Micros::MIN, end).filter_map(|(key, body)| match body {
-            Body::Exposure(declared) if key.model == model && key.version == version && declared.at < end => {
+        let shares = self.counted(Micros::MIN, end).filter_map(|(key, counted)| match counted {
+            Counted::Exposure(declared) if key.model == model && key.version == version && declared.at < end => {
                 Some(declared)
             }
             _ => None,
@@ -124,27 +183,105 @@ impl Store {
         self.panes.range(start..).map(|(&pane, _)| pane)
     }
 
-    /// Forgets traffic before one time and labels before another. Declared shares stay until a later one replaces them.
+    /// How often traffic has changed.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// How many bytes are kept, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let slots = self.panes.values().flat_map(BTreeMap::values);
+        let names = self.groups.iter().map(|group| group.bytes()).sum::<usize>();
+        slots.map(|kept| kept.counted.bytes() + ENTRY_BYTES).sum::<usize>() + names
+    }
+
+    /// Lets lanes share what is kept of traffic before one time, and of labels that came in time before another. Only for
+    /// lanes that say everything once: of what they share none can be replaced any more.
+    pub(crate) fn share(&mut self, plan: &Plan, traffic_before: Micros, quality_before: Micros) {
+        let (traffic, quality) = self.shared_upto.unwrap_or((Micros::MIN, Micros::MIN));
+        self.shared_upto = Some((traffic.max(traffic_before), quality.max(quality_before)));
+        for (_, slots) in range_mut(&mut self.panes, traffic, traffic_before) {
+            share_part(plan, slots, 0, Counted::Traffic, |counted| match counted {
+                Counted::Traffic(sealed) => Some(sealed),
+                _ => None,
+            });
+        }
+        for (_, slots) in range_mut(&mut self.panes, quality, quality_before) {
+            share_part(plan, slots, 1, Counted::InTime, |counted| match counted {
+                Counted::InTime(sealed) => Some(sealed),
+                _ => None,
+            });
+        }
+    }
+
+    /// Forgets traffic before one time and labels before another. A declared share stays until one after it is in force.
     pub(crate) fn release(&mut self, traffic_before: Micros, quality_before: Micros) {
         let (traffic, quality) = (self.whole_from(true), self.whole_from(false));
         self.whole_from = Some((traffic.max(traffic_before), quality.max(quality_before)));
         for (&pane, slots) in self.panes.range_mut(..traffic_before.max(quality_before)) {
-            slots.retain(|_, (_, body)| match body {
-                Body::Traffic(_) => pane >= traffic_before,
-                Body::QualityInTime(_) | Body::QualityLate(_) => pane >= quality_before,
-                Body::Exposure(_) => true,
+            slots.retain(|_, kept| match kept.counted {
+                Counted::Traffic(_) => pane >= traffic_before,
+                Counted::InTime(_) | Counted::Late(_) => pane >= quality_before,
+                Counted::Exposure(_) => true,
             });
         }
+        self.release_shares(traffic_before.min(quality_before));
         self.panes.retain(|_, slots| !slots.is_empty());
+        self.groups.retain(|group| Arc::strong_count(group) > 1);
         self.inputs = self.inputs.split_off(&traffic_before.min(quality_before));
+    }
+
+    /// Of the shares declared before a time, the last of each group is all that a window after it can need.
+    fn release_shares(&mut self, before: Micros) {
+        let mut later = BTreeSet::new();
+        for slots in self.panes.range_mut(..before).rev().map(|(_, slots)| slots) {
+            let declared = slots.keys().filter(|slot| slot.3 == EXPOSURE);
+            let here: BTreeSet<_> = declared.map(|(group, ..)| Arc::clone(group)).collect();
+            slots.retain(|(group, _, _, part), _| *part != EXPOSURE || !later.contains(group));
+            later.extend(here);
+        }
     }
 }
 
-fn merge<'a, T: Cell + 'a>(plan: &Plan, cells: impl Iterator<Item = (&'a GroupKey, &'a T)>) -> Groups<T> {
+/// The part of a slot that a declared share has; see [`Body::part`].
+const EXPOSURE: u8 = 3;
+
+/// The entries of a map in `[start, end)`, which may be empty.
+fn range_mut<K: Ord + Copy, V>(map: &mut BTreeMap<K, V>, start: K, end: K) -> impl Iterator<Item = (&K, &mut V)> {
+    map.range_mut(start.min(end)..end)
+}
+
+/// Adds up what several lanes counted of one part of each group.
+fn share_part<T: Cell + Seal>(
+    plan: &Plan,
+    slots: &mut BTreeMap<Slot, Kept>,
+    part: u8,
+    as_counted: fn(Sealed<T>) -> Counted,
+    of_part: fn(&Counted) -> Option<&Sealed<T>>,
+) {
+    let mut of_group: BTreeMap<Arc<GroupKey>, Vec<Slot>> = BTreeMap::new();
+    for slot in slots.keys().filter(|slot| slot.3 == part) {
+        of_group.entry(Arc::clone(&slot.0)).or_default().push(slot.clone());
+    }
+    for mut of_lanes in of_group.into_values().filter(|of_lanes| of_lanes.len() > 1) {
+        let mut all = T::new(plan);
+        let mut upto = i64::MIN;
+        for kept in of_lanes.iter().filter_map(|slot| slots.remove(slot)) {
+            upto = upto.max(kept.upto);
+            of_part(&kept.counted).iter().for_each(|sealed| sealed.add_to(&mut all));
+        }
+        slots.insert(of_lanes.swap_remove(0), Kept { upto, counted: as_counted(Sealed::new(&all)) });
+    }
+}
+
+fn merge<'a, T: Cell + Seal + 'a>(
+    plan: &Plan,
+    cells: impl Iterator<Item = (&'a GroupKey, &'a Sealed<T>)>,
+) -> Groups<T> {
     let mut groups: Groups<T> = Groups::new();
     for (key, cell) in cells {
         let slot = groups.slot(key, plan);
-        groups.cell(slot).merge(cell);
+        cell.add_to(groups.cell(slot));
     }
     groups
 }

@@ -17,6 +17,13 @@ pub(crate) struct ViewKey {
     pub(crate) segment: String,
 }
 
+impl ViewKey {
+    /// How many bytes it takes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.model.len() + self.version.len() + self.segment.len()
+    }
+}
+
 /// Summaries by view.
 pub(crate) type Views<T> = BTreeMap<ViewKey, T>;
 
@@ -35,7 +42,7 @@ pub(crate) fn roll_up<T: Cell>(plan: &Plan, groups: &Groups<T>) -> Views<T> {
     for (key, cell) in groups.iter() {
         let mut add = |version: &str, segment: String| {
             let view = ViewKey { model: key.model.clone(), version: version.to_owned(), segment };
-            views.entry(view).or_insert_with(|| T::new(plan)).merge(cell);
+            views.entry(view).or_insert_with(|| T::new(plan)).merge(plan, cell);
         };
         add(&key.version, String::new());
         add(ALL_VERSIONS, String::new());

@@ -33,6 +33,11 @@ impl IdSet {
         self.bloom.clear();
     }
 
+    /// How many bytes it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.table) + size_of_val(&*self.bloom)
+    }
+
     /// Adds an id; `true` when it was not there. Beyond the bound a new id may rarely be taken for a known one.
     pub fn insert(&mut self, id: u64) -> bool {
         if id == 0 {

@@ -31,6 +31,14 @@ pub struct GroupKey {
     pub segment: Vec<String>,
 }
 
+impl GroupKey {
+    /// How many bytes it takes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let values: usize = self.segment.iter().map(|value| size_of::<String>() + value.len()).sum();
+        size_of::<Self>() + self.model.len() + self.version.len() + values
+    }
+}
+
 /// The part of a pane that a partial carries. Its numbers stand in frames and in marks of stores: none is ever given to
 /// another part, and their order here is that of the numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! The groups of one pane: a cell per (model, version, segment), bounded by [`Fold`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::plan::Plan;
 use crate::scan::fold::{Fold, has_prefix};
@@ -11,14 +12,14 @@ pub(crate) trait Cell {
     /// An empty cell.
     fn new(plan: &Plan) -> Self;
     /// Adds another cell.
-    fn merge(&mut self, other: &Self);
+    fn merge(&mut self, plan: &Plan, other: &Self);
 }
 
 /// Cells by group. Slots stay valid when groups are folded: a slot that was moved leads to where it went.
 #[derive(Debug, Clone)]
 pub(crate) struct Groups<T> {
     fold: Fold,
-    slots: BTreeMap<GroupKey, usize>,
+    slots: BTreeMap<Arc<GroupKey>, usize>,
     cells: Vec<T>,
     moved_to: Vec<usize>,
 }
@@ -44,7 +45,7 @@ impl<T: Cell> Groups<T> {
 
     fn slot_of_kept(&mut self, key: GroupKey, plan: &Plan) -> usize {
         let Self { slots, cells, moved_to, .. } = self;
-        *slots.entry(key).or_insert_with(|| {
+        *slots.entry(Arc::new(key)).or_insert_with(|| {
             cells.push(T::new(plan));
             moved_to.push(cells.len() - 1);
             cells.len() - 1
@@ -52,12 +53,12 @@ impl<T: Cell> Groups<T> {
     }
 
     fn fold_away(&mut self, from: &GroupKey, to: GroupKey, plan: &Plan) {
-        let gone: Vec<GroupKey> = self.slots.keys().filter(|key| has_prefix(key, from)).cloned().collect();
+        let gone: Vec<Arc<GroupKey>> = self.slots.keys().filter(|key| has_prefix(key, from)).cloned().collect();
         let target = self.slot_of_kept(to, plan);
         for key in gone {
             let slot = self.slots.remove(&key).expect("listed above");
             let cell = std::mem::replace(&mut self.cells[slot], T::new(plan));
-            self.cells[target].merge(&cell);
+            self.cells[target].merge(plan, &cell);
             self.moved_to[slot] = target;
         }
     }
@@ -73,6 +74,42 @@ impl<T: Cell> Groups<T> {
 
     /// Groups and their cells, in key order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&GroupKey, &T)> {
-        self.slots.iter().map(|(key, &slot)| (key, &self.cells[slot]))
+        self.slots.iter().map(|(key, &slot)| (&**key, &self.cells[slot]))
     }
+
+    /// The same, to be changed.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&GroupKey, &mut T)> {
+        let Self { slots, cells, .. } = self;
+        let mut by_slot: Vec<Option<&mut T>> = cells.iter_mut().map(Some).collect();
+        slots.iter().filter_map(move |(key, &slot)| Some((&**key, by_slot[slot].take()?)))
+    }
+
+    /// Groups with their cells, in key order.
+    pub(crate) fn into_cells(self) -> impl Iterator<Item = (GroupKey, T)> {
+        let mut cells: Vec<Option<T>> = self.cells.into_iter().map(Some).collect();
+        self.slots.into_iter().filter_map(move |(key, slot)| Some((Arc::unwrap_or_clone(key), cells[slot].take()?)))
+    }
+
+    /// No new group will come: what only that would need is dropped, and names that are known already are shared.
+    pub(crate) fn close(&mut self, known: &mut BTreeSet<Arc<GroupKey>>) {
+        self.fold = Fold::default();
+        self.slots =
+            std::mem::take(&mut self.slots).into_iter().map(|(key, slot)| (shared(known, key), slot)).collect();
+        self.cells.shrink_to_fit();
+        self.moved_to.shrink_to_fit();
+    }
+
+    /// Rough size of what there is besides cells and the names of groups.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.cells.capacity() * (size_of::<usize>() + 2 * size_of::<(Arc<GroupKey>, usize)>())
+    }
+}
+
+/// The name as it is known already, or from now on.
+fn shared(known: &mut BTreeSet<Arc<GroupKey>>, key: Arc<GroupKey>) -> Arc<GroupKey> {
+    if let Some(known) = known.get(&key) {
+        return Arc::clone(known);
+    }
+    known.insert(Arc::clone(&key));
+    key
 }

@@ -7,29 +7,37 @@
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::event::Micros;
+use crate::time::pane;
 
 /// A prediction that may still get its label.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Stub {
-    pub(crate) pane: Micros,
     pub(crate) event_time: Micros,
-    pub(crate) slot: usize,
     pub(crate) score: f64,
     /// Binary: 1 or 0. Multiclass: hash of the predicted class.
     pub(crate) predicted: u64,
-    /// Bucket of whoever asked, where known.
-    pub(crate) entity: Option<u8>,
+    /// Its group's slot in its pane.
+    pub(crate) slot: u32,
+    entity: u8,
     labelled: bool,
 }
 
+/// No bucket of entities: millions of predictions may wait, so theirs takes a byte.
+const NOBODY: u8 = u8::MAX;
+
 impl Stub {
-    pub(crate) fn new(pane: Micros, event_time: Micros, slot: usize, score: f64, predicted: u64) -> Self {
-        Self { pane, event_time, slot, score, predicted, entity: None, labelled: false }
+    pub(crate) fn new(event_time: Micros, slot: u32, score: f64, predicted: u64) -> Self {
+        Self { event_time, score, predicted, slot, entity: NOBODY, labelled: false }
     }
 
     /// The same, asked by an entity of this bucket.
     pub(crate) fn asked_by(self, entity: Option<u8>) -> Self {
-        Self { entity, ..self }
+        Self { entity: entity.unwrap_or(NOBODY), ..self }
+    }
+
+    /// Bucket of whoever asked, where known.
+    pub(crate) fn entity(&self) -> Option<u8> {
+        Some(self.entity).filter(|bucket| *bucket != NOBODY)
     }
 }
 
@@ -126,9 +134,16 @@ impl Join {
         Match::Waiting
     }
 
-    /// Forgets predictions of panes that start before `pane`.
-    pub(crate) fn forget_predictions(&mut self, pane: Micros) {
-        self.stubs.retain(|_, stub| stub.pane >= pane);
+    /// Forgets predictions of panes, so long each, that start before `from`.
+    pub(crate) fn forget_predictions(&mut self, from: Micros, pane: Micros) {
+        self.stubs.retain(|_, stub| pane::start_of(stub.event_time, pane) >= from);
+    }
+
+    /// How many bytes are taken, about: of the places of a table an eighth stays free, and each has a byte of its own.
+    pub(crate) fn bytes(&self) -> usize {
+        let places = |capacity: usize, entry: usize| capacity / 7 * 8 * (entry + 1);
+        places(self.stubs.capacity(), size_of::<(u64, Stub)>())
+            + places(self.labels.capacity(), size_of::<(u64, Label)>())
     }
 
     /// Forgets labels whose prediction cannot come any more; returns how many.
@@ -144,7 +159,7 @@ mod tests {
     use super::*;
 
     fn stub(event_time: Micros) -> Stub {
-        Stub::new(0, event_time, 0, 0.5, 1)
+        Stub::new(event_time, 0, 0.5, 1)
     }
 
     fn label(broker_time: Micros) -> Label {
@@ -177,7 +192,7 @@ mod tests {
         assert_eq!(join.label(3, label(20)), Match::Refused);
         assert!(!join.predict(4, stub(10)).1);
         assert_eq!(join.forget_labels(21), 1);
-        join.forget_predictions(1);
+        join.forget_predictions(20, 10);
         assert!(join.predict(4, stub(10)).1);
     }
 

@@ -15,4 +15,4 @@ pub use frame::{
     Body, Checkpoint, CheckpointMeta, GroupKey, Inputs, Partial, StreamCheckpoint, StreamState, Tally, Tick,
 };
 pub use labels::LabelCounts;
-pub use scan::{Counts, Scan};
+pub use scan::{Counts, Open, Scan};

@@ -17,6 +17,7 @@ use crate::scan::frame::{
 use crate::scan::join::Label;
 use crate::scan::labels::{LabelCounts, Labels};
 use crate::scan::traffic::{Codes, TrafficStream, text_at};
+use crate::summary::Traffic;
 use crate::time::{Clock, pane};
 
 /// What a lane counted besides its panes, since it was started.
@@ -44,6 +45,23 @@ struct Stream {
     traffic: TrafficStream,
     /// For each pane that a restart may need: where its first record stood, and the clock there.
     firsts: BTreeMap<Micros, (i64, Clock)>,
+}
+
+/// One group of an open pane as it stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Open<'a> {
+    /// Source partition.
+    pub lane: u32,
+    /// Index of the source in the plan.
+    pub source: u16,
+    /// Start of the pane.
+    pub pane: Micros,
+    /// How often the pane was counted into.
+    pub changes: u64,
+    /// What is counted.
+    pub group: &'a GroupKey,
+    /// The counts.
+    pub traffic: &'a Traffic,
 }
 
 /// Stage 1 for one source partition.
@@ -166,7 +184,7 @@ impl Scan {
         for (&source, stream) in &mut self.streams {
             let mark = stream.watermark(&self.plan);
             while let Some((start, groups, inputs)) = stream.traffic.close(&self.plan, mark) {
-                let bodies = groups.iter().map(|(key, traffic)| (key.clone(), Body::Traffic(traffic.clone())));
+                let bodies = groups.into_cells().map(|(key, traffic)| (key, Body::Traffic(traffic)));
                 sealed.extend(bodies.map(|(key, body)| (source, start, key, inputs, body)));
             }
         }
@@ -182,58 +200,42 @@ impl Scan {
         let predictions = self.kind_watermark(EventKind::Prediction);
         let outcomes = self.kind_watermark(EventKind::Outcome);
         let Some(mut labels) = self.labels.take() else { return Vec::new() };
-        let quality = self.plan.quality.as_ref().expect("labels imply a quality plan");
-        let length = self.plan.time.pane;
-        let mut partials = Vec::new();
-        let mut done = Vec::new();
-        for (&start, pane) in &mut labels.panes {
-            let end = start + length;
-            if predictions < end || outcomes <= end.saturating_add(quality.wait) {
-                break;
-            }
-            let complete = outcomes > end.saturating_add(quality.horizon);
-            if pane.in_time_sent && !complete {
-                continue;
-            }
-            for (key, cell) in pane.groups.iter() {
-                if !pane.in_time_sent && cell.in_time.n > 0 {
-                    partials.push(self.quality_partial(start, key, Body::QualityInTime(cell.in_time.clone())));
-                }
-                if complete && cell.late.n > 0 {
-                    partials.push(self.quality_partial(start, key, Body::QualityLate(cell.late.clone())));
-                }
-            }
-            pane.in_time_sent = true;
-            if complete {
-                done.push(start);
-            }
-        }
-        if !done.is_empty() {
-            done.iter().for_each(|start| drop(labels.panes.remove(start)));
-            labels.forget(&self.plan, predictions);
-        }
+        let bodies = labels.seal(&self.plan, predictions, outcomes);
         self.counts.labels = labels.counts;
         self.labels = Some(labels);
-        partials
+        bodies.into_iter().map(|(start, key, body)| self.quality_partial(start, &key, body)).collect()
     }
 
-    /// Open panes as they stand now; provisional.
+    /// What is counted into as it stands now; provisional.
+    pub fn open(&self) -> impl Iterator<Item = Open<'_>> {
+        let lane = self.lane;
+        let panes = self
+            .streams
+            .iter()
+            .flat_map(|(&source, stream)| stream.traffic.panes.iter().map(move |(&start, pane)| (source, start, pane)));
+        panes.flat_map(move |(source, pane, open)| {
+            let changes = open.changes;
+            open.groups.iter().map(move |(group, traffic)| Open { lane, source, pane, changes, group, traffic })
+        })
+    }
+
+    /// How much open panes take, in bytes, about.
     #[must_use]
-    pub fn open(&self) -> Vec<Partial> {
-        let mut partials = Vec::new();
-        for (&source, stream) in &self.streams {
-            for (&start, pane) in &stream.traffic.panes {
-                partials.extend(pane.groups.iter().map(|(key, traffic)| {
-                    self.partial(source, start, key, pane.inputs, Body::Traffic(traffic.clone()))
-                }));
-            }
-        }
-        for (start, key, cell) in self.labels.iter().flat_map(Labels::cells) {
-            let in_time = (cell.in_time.n > 0).then(|| Body::QualityInTime(cell.in_time.clone()));
-            let late = (cell.late.n > 0).then(|| Body::QualityLate(cell.late.clone()));
-            partials.extend(in_time.into_iter().chain(late).map(|body| self.quality_partial(start, key, body)));
-        }
-        partials
+    pub fn open_bytes(&self) -> usize {
+        self.open().map(|open| open.group.bytes() + open.traffic.bytes()).sum()
+    }
+
+    /// How much is taken by predictions and labels that wait for each other, and by panes whose labels are still coming in,
+    /// in bytes, about.
+    #[must_use]
+    pub fn label_bytes(&self) -> usize {
+        self.labels.as_ref().map_or(0, Labels::bytes)
+    }
+
+    /// How much the ids of open panes take, in bytes.
+    #[must_use]
+    pub fn id_bytes(&self) -> usize {
+        self.streams.values().map(|stream| stream.traffic.id_bytes()).sum()
     }
 
     /// How far the lane has been read.

@@ -24,7 +24,7 @@ impl Cell for Traffic {
         Self::new(&plan.columns)
     }
 
-    fn merge(&mut self, other: &Self) {
+    fn merge(&mut self, _: &Plan, other: &Self) {
         self.merge(other);
     }
 }
@@ -35,6 +35,8 @@ pub(crate) struct TrafficPane {
     pub(crate) groups: Groups<Traffic>,
     pub(crate) inputs: Inputs,
     pub(crate) ids: IdSet,
+    /// How often it was counted into.
+    pub(crate) changes: u64,
 }
 
 /// Open panes of one traffic stream.
@@ -52,6 +54,7 @@ impl TrafficStream {
             groups: Groups::new(),
             inputs: Inputs { first, last },
             ids: self.spare.take().unwrap_or_else(|| IdSet::new(plan.bounds.ids_max)),
+            changes: 0,
         });
         open.inputs.last = last;
         open
@@ -60,7 +63,7 @@ impl TrafficStream {
     /// Takes out the first open pane if it ended by `mark`.
     pub(crate) fn close(&mut self, plan: &Plan, mark: Micros) -> Option<(Micros, Groups<Traffic>, Inputs)> {
         let first = self.panes.first_entry().filter(|entry| entry.key() + plan.time.pane <= mark)?;
-        let (start, TrafficPane { groups, inputs, mut ids }) = first.remove_entry();
+        let (start, TrafficPane { groups, inputs, mut ids, .. }) = first.remove_entry();
         ids.clear();
         self.spare = Some(ids);
         Some((start, groups, inputs))
@@ -68,16 +71,23 @@ impl TrafficStream {
 
     /// Notes a re-delivery to a group of a pane that is open.
     pub(crate) fn count_duplicate(&mut self, plan: &Plan, start: Micros, key: &GroupKey) {
-        let groups = &mut self.panes.get_mut(&start).expect("opened before").groups;
-        let slot = groups.slot(key, plan);
-        groups.cell(slot).rates.duplicates += 1;
+        let pane = self.panes.get_mut(&start).expect("opened before");
+        pane.changes += 1;
+        let slot = pane.groups.slot(key, plan);
+        pane.groups.cell(slot).rates.duplicates += 1;
+    }
+
+    /// How much the ids take, in bytes.
+    pub(crate) fn id_bytes(&self) -> usize {
+        self.panes.values().map(|pane| &pane.ids).chain(&self.spare).map(IdSet::bytes).sum()
     }
 
     /// Counts the rows of one cell.
     pub(crate) fn count(&mut self, plan: &Plan, batch: &EventBatch, cell: &CellRows, codes: &mut Vec<u64>) {
-        let groups = &mut self.panes.get_mut(&cell.pane).expect("assigned above").groups;
-        let slot = groups.slot(&cell.key, plan);
-        count(groups.cell(slot), plan, batch, &cell.rows, codes);
+        let pane = self.panes.get_mut(&cell.pane).expect("assigned above");
+        pane.changes += 1;
+        let slot = pane.groups.slot(&cell.key, plan);
+        count(pane.groups.cell(slot), plan, batch, &cell.rows, codes);
     }
 }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::event::stable_hash;
+use crate::summary::seal::{Reader, Seal, Writer};
 
 /// How many categories outside the reference keep their own count, per column and pane.
 pub const UNSEEN_MAX: usize = 256;
@@ -44,6 +45,13 @@ impl Category {
         }
     }
 
+    /// How many bytes it takes, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let unseen = self.unseen.values().map(|(name, _)| size_of::<(u64, String, u64)>() + name.len()).sum::<usize>();
+        size_of::<Self>() + size_of_val(&*self.known) + unseen
+    }
+
     /// Adds another summary of the same column.
     pub fn merge(&mut self, other: &Self) {
         assert_eq!(self.known.len(), other.known.len(), "categories of one column merge");
@@ -73,6 +81,39 @@ impl Category {
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.n() + self.missing
+    }
+}
+
+/// Names are written in their order, each as what differs from the one before.
+impl Seal for Category {
+    fn seal(&self, out: &mut Writer) {
+        out.counts(&self.known);
+        out.all([self.other, self.missing, self.unseen.len() as u64]);
+        let mut unseen: Vec<&(String, u64)> = self.unseen.values().collect();
+        unseen.sort_unstable();
+        let mut before: &[u8] = &[];
+        for (name, count) in unseen {
+            let name = name.as_bytes();
+            let same = before.iter().zip(name).take_while(|(a, b)| a == b).count();
+            out.n(same as u64);
+            out.text(&name[same..]);
+            out.n(*count);
+            before = name;
+        }
+    }
+
+    fn add_sealed(&mut self, from: &mut Reader<'_>) {
+        from.counts(&mut self.known);
+        let [other, missing, n_unseen] = from.all();
+        self.other += other;
+        self.missing += missing;
+        let mut name = Vec::new();
+        for _ in 0..n_unseen {
+            name.truncate(from.place());
+            name.extend(from.text());
+            let count = from.n();
+            self.add_unseen(str::from_utf8(&name).expect("a name that was sealed"), count);
+        }
     }
 }
 

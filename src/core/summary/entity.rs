@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::summary::Fixed;
+use crate::summary::seal::{Reader, Seal, Writer};
 
 /// Number of buckets.
 pub const BUCKETS: usize = 64;
@@ -99,6 +100,59 @@ pub fn at_bucket<T: Default + Clone>(buckets: &mut Buckets<T>, bucket: usize) ->
 pub fn merge<T: Default + Clone>(mine: &mut Buckets<T>, theirs: &[T], add: impl Fn(&mut T, &T)) {
     for (bucket, more) in theirs.iter().enumerate() {
         add(at_bucket(mine, bucket), more);
+    }
+}
+
+impl Seal for Asked {
+    fn seal(&self, out: &mut Writer) {
+        let Self { requests, errors, rejected, timed, steps, steps_sq } = *self;
+        out.all([requests, errors, rejected, timed, steps, steps_sq]);
+    }
+
+    fn add_sealed(&mut self, from: &mut Reader<'_>) {
+        let [requests, errors, rejected, timed, steps, steps_sq] = from.all();
+        self.merge(&Self { requests, errors, rejected, timed, steps, steps_sq });
+    }
+}
+
+impl Seal for Answered {
+    fn seal(&self, out: &mut Writer) {
+        out.n(self.n);
+        self.loss.seal(out);
+        self.loss_sq.seal(out);
+    }
+
+    fn add_sealed(&mut self, from: &mut Reader<'_>) {
+        self.n += from.n();
+        self.loss.add_sealed(from);
+        self.loss_sq.add_sealed(from);
+    }
+}
+
+/// Seals buckets: how many there are, which of them hold something, and these.
+pub(crate) fn seal<T: Seal + Default + PartialEq>(buckets: &[T], out: &mut Writer) {
+    out.n(buckets.len() as u64);
+    if buckets.is_empty() {
+        return;
+    }
+    let holds = |bucket: &T| *bucket != T::default();
+    let mask = buckets.iter().enumerate().filter(|(_, bucket)| holds(bucket)).fold(0, |mask, (at, _)| mask | 1 << at);
+    out.mask(mask);
+    buckets.iter().filter(|bucket| holds(bucket)).for_each(|bucket| bucket.seal(out));
+}
+
+/// Adds sealed buckets to others.
+pub(crate) fn add_sealed<T: Seal + Default + Clone>(buckets: &mut Buckets<T>, from: &mut Reader<'_>) {
+    let n = from.place();
+    if n == 0 {
+        return;
+    }
+    let mask = from.mask();
+    for bucket in 0..n {
+        let mine = at_bucket(buckets, bucket);
+        if mask >> bucket & 1 == 1 {
+            mine.add_sealed(from);
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::summary::seal::{Reader, Seal, Writer};
+
 /// A sum in units of 2^-60: exact integer addition, rounding only once per term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Fixed(i128);
@@ -34,6 +36,16 @@ impl Fixed {
     #[expect(clippy::cast_precision_loss, reason = "the sum is rounded once, here")]
     pub fn value(self) -> f64 {
         self.0 as f64 / SCALE
+    }
+}
+
+impl Seal for Fixed {
+    fn seal(&self, out: &mut Writer) {
+        out.sum(self.0);
+    }
+
+    fn add_sealed(&mut self, from: &mut Reader<'_>) {
+        self.merge(Self(from.sum()));
     }
 }
 

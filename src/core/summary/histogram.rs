@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::bin::Edges;
 use crate::kernel::moment::{self, Grid};
+use crate::summary::seal::{Reader, Seal, Writer};
 
 /// How a numeric column is cut and added up: fixed when the plan is made, equal on every side that is compared.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,6 +76,12 @@ impl Histogram {
         self.sum_sq = self.sum_sq.saturating_add(sums.sum_sq);
         self.widen(values.first().map(|_| (sums.min, sums.max)));
         self.n_clamped += sums.n_clamped;
+    }
+
+    /// How many bytes it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + size_of_val(&*self.counts)
     }
 
     /// Adds another histogram of the same cut.
@@ -157,6 +164,29 @@ impl Histogram {
         let about_whole = self.sum_sq.wrapping_sub(n.wrapping_mul(whole.wrapping_mul(whole)));
         let about_whole = about_whole.wrapping_sub(2 * whole * rest);
         (about_whole as f64 - (rest * rest) as f64 / n as f64).max(0.0)
+    }
+}
+
+impl Seal for Histogram {
+    fn seal(&self, out: &mut Writer) {
+        out.counts(&self.counts);
+        out.all([self.missing, self.nan, self.n_clamped]);
+        out.sum(self.sum);
+        out.sum(self.sum_sq);
+        out.float(self.min);
+        out.float(self.max);
+    }
+
+    fn add_sealed(&mut self, from: &mut Reader<'_>) {
+        from.counts(&mut self.counts);
+        let [missing, nan, n_clamped] = from.all();
+        self.missing += missing;
+        self.nan += nan;
+        self.n_clamped += n_clamped;
+        self.sum += from.sum();
+        self.sum_sq = self.sum_sq.saturating_add(from.sum());
+        let (min, max) = (from.float(), from.float());
+        self.widen(min.zip(max));
     }
 }
 

@@ -7,6 +7,7 @@ use hdrhistogram::Histogram as Hdr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::summary::Fixed;
+use crate::summary::seal::{Reader, Seal, Writer};
 
 /// The longest latency that is told apart, one hour in microseconds; longer ones count as this.
 pub const LATENCY_US_MAX: u64 = 3_600_000_000;
@@ -56,6 +57,12 @@ impl Latency {
     /// How many there are by microseconds, to the histogram's resolution.
     pub fn counts(&self) -> impl Iterator<Item = (u64, u64)> {
         self.hdr.iter_recorded().map(|bin| (bin.value_iterated_to(), bin.count_at_value()))
+    }
+
+    /// How many bytes it takes, besides itself.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.hdr.distinct_values() * size_of::<u64>()
     }
 
     /// Adds another summary.
@@ -114,6 +121,33 @@ impl<'de> Deserialize<'de> for Latency {
     }
 }
 
+/// Bits of the histogram's resolution: values below 2^11 are told apart one by one, larger ones to eleven bits.
+const SLOT_BITS: u32 = 11;
+
+/// The number of the histogram's bin that holds a value.
+fn slot(micros: u64) -> u64 {
+    let dropped = (u64::BITS - micros.leading_zeros()).saturating_sub(SLOT_BITS);
+    (u64::from(dropped) << (SLOT_BITS - 1)) + (micros >> dropped)
+}
+
+/// The smallest value of a bin.
+fn micros_of(slot: u64) -> u64 {
+    let dropped = (slot >> (SLOT_BITS - 1)).saturating_sub(1);
+    (slot - (dropped << (SLOT_BITS - 1))) << dropped
+}
+
+impl Seal for Latency {
+    fn seal(&self, out: &mut Writer) {
+        self.sum_ms.seal(out);
+        out.pairs(self.counts().count(), self.counts().map(|(micros, count)| (slot(micros), count)));
+    }
+
+    fn add_sealed(&mut self, from: &mut Reader<'_>) {
+        self.sum_ms.add_sealed(from);
+        from.pairs(|slot, count| self.hdr.record_n(micros_of(slot), count).expect("the histogram resizes itself"));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,5 +176,19 @@ mod tests {
         latency.update(1e300);
         assert_eq!(latency.n(), 1);
         assert!(latency.quantile_ms(0.5).expect("one value") >= 3.6e6);
+    }
+
+    #[test]
+    fn every_bin_has_its_number() {
+        let mut before = None;
+        for value in (0..40).flat_map(|bits| [(1_u64 << bits) - 1, 1 << bits, (1 << bits) + (1 << bits) / 3]) {
+            let mut latency = Latency::default();
+            latency.hdr.record(value.min(LATENCY_US_MAX)).expect("resizes");
+            let (seen, _) = latency.counts().next().expect("one value");
+            assert_eq!(slot(seen), slot(value.min(LATENCY_US_MAX)), "{value}");
+            assert_eq!(slot(micros_of(slot(seen))), slot(seen), "{value}");
+            before = before.max(Some(slot(seen)));
+        }
+        assert!(before.expect("some") < 1 << 16);
     }
 }

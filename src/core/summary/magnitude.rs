@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::summary::seal::{Reader, Seal, Writer};
+
 /// Steps per doubling.
 const STEPS: f64 = 64.0;
 /// Magnitudes up to 2^-40 share the first step, those from 2^60 on the last.
@@ -35,6 +37,12 @@ impl Magnitudes {
     /// Counts one magnitude, not negative.
     pub fn update(&mut self, magnitude: f64) {
         *self.0.entry(step(magnitude)).or_default() += 1;
+    }
+
+    /// How many bytes it takes, besides itself, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.len() * size_of::<(i32, u64)>()
     }
 
     /// Adds other counts.
@@ -65,6 +73,21 @@ impl Magnitudes {
             (seen as f64 >= rank).then_some(*step)
         };
         self.0.iter().find_map(reaches)
+    }
+}
+
+/// Steps as places: from the lowest that there could be on.
+impl Seal for Magnitudes {
+    fn seal(&self, out: &mut Writer) {
+        let place = |step: i32| u64::from(step.abs_diff(i32::MIN));
+        out.pairs(self.0.len(), self.0.iter().map(|(&step, &count)| (place(step), count)));
+    }
+
+    fn add_sealed(&mut self, from: &mut Reader<'_>) {
+        from.pairs(|place, count| {
+            let step = i32::MIN.wrapping_add_unsigned(u32::try_from(place).expect("a step"));
+            *self.0.entry(step).or_default() += count;
+        });
     }
 }
 

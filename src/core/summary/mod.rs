@@ -12,6 +12,7 @@ pub mod magnitude;
 pub mod profile;
 pub mod quality;
 pub mod rate;
+pub mod seal;
 pub mod traffic;
 
 pub use category::Category;
@@ -22,4 +23,5 @@ pub use magnitude::Magnitudes;
 pub use profile::Profile;
 pub use quality::Quality;
 pub use rate::Rates;
+pub use seal::{Seal, Sealed};
 pub use traffic::Traffic;

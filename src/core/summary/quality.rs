@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::{QualityPlan, Task};
 use crate::summary::entity::{self, Answered, Buckets};
+use crate::summary::seal::{Reader, Seal, Writer};
 use crate::summary::{Fixed, Magnitudes, magnitude};
 
 /// Scores are held this far from 0 and 1 in the logarithm of the log loss, as scikit-learn and the reference numbers do.
@@ -122,6 +123,13 @@ impl Quality {
         self.spiegelhalter_var.add(tilt * tilt * score * (1.0 - score));
     }
 
+    /// How many bytes it takes, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let bins = self.width.iter().map(Vec::len).sum::<usize>() + self.fine.len();
+        size_of::<Self>() + bins * size_of::<ReliabilityBin>() + size_of_val(&*self.entities) + self.sizes.bytes()
+    }
+
     /// Adds another summary of the same plan.
     pub fn merge(&mut self, other: &Self) {
         assert_eq!(self.fine.len(), other.fine.len(), "quality of one plan merges");
@@ -173,5 +181,71 @@ impl ReliabilityBin {
         self.n += other.n;
         self.positive += other.positive;
         self.score.merge(other.score);
+    }
+}
+
+impl Seal for Quality {
+    fn seal(&self, out: &mut Writer) {
+        out.all([self.n, self.positive]);
+        out.all(self.confusion);
+        self.sums().into_iter().for_each(|sum| sum.seal(out));
+        self.width.iter().for_each(|bins| seal_bins(bins, out));
+        seal_bins(&self.fine, out);
+        self.sizes.seal(out);
+        entity::seal(&self.entities, out);
+    }
+
+    fn add_sealed(&mut self, from: &mut Reader<'_>) {
+        let [n, positive] = from.all();
+        self.n += n;
+        self.positive += positive;
+        self.confusion.iter_mut().for_each(|count| *count += from.n());
+        self.sums_mut().into_iter().for_each(|sum| sum.add_sealed(from));
+        self.width.iter_mut().for_each(|bins| add_sealed_bins(bins, from));
+        add_sealed_bins(&mut self.fine, from);
+        self.sizes.add_sealed(from);
+        entity::add_sealed(&mut self.entities, from);
+    }
+}
+
+impl Quality {
+    fn sums(&self) -> [Fixed; 7] {
+        let Self { score, squared, absolute, signed, log_loss, spiegelhalter_num, spiegelhalter_var, .. } = *self;
+        [score, squared, absolute, signed, log_loss, spiegelhalter_num, spiegelhalter_var]
+    }
+
+    fn sums_mut(&mut self) -> [&mut Fixed; 7] {
+        let Self { score, squared, absolute, signed, log_loss, spiegelhalter_num, spiegelhalter_var, .. } = self;
+        [score, squared, absolute, signed, log_loss, spiegelhalter_num, spiegelhalter_var]
+    }
+}
+
+/// Bins that hold something: the distance from the one before and, in the lowest bits, what most of them hold.
+fn seal_bins(bins: &[ReliabilityBin], out: &mut Writer) {
+    let held = || (0_u64..).zip(bins).filter(|(_, bin)| **bin != ReliabilityBin::default());
+    out.n(held().count() as u64);
+    let mut next = 0;
+    for (place, bin) in held() {
+        let single = (bin.n == 1 && bin.positive <= 1).then_some(bin.positive);
+        out.n((place - next) << 2 | single.unwrap_or(2));
+        if single.is_none() {
+            out.all([bin.n, bin.positive]);
+        }
+        bin.score.seal(out);
+        next = place + 1;
+    }
+}
+
+fn add_sealed_bins(bins: &mut [ReliabilityBin], from: &mut Reader<'_>) {
+    let mut next = 0;
+    for _ in 0..from.n() {
+        let head = from.place();
+        let place = next + (head >> 2);
+        let [n, positive] = if head & 3 == 2 { from.all() } else { [1, head as u64 & 1] };
+        let bin = &mut bins[place];
+        bin.n += n;
+        bin.positive += positive;
+        bin.score.add_sealed(from);
+        next = place + 1;
     }
 }

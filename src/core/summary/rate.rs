@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::summary::seal::{Reader, Seal, Writer};
+
 /// Counts of one group in one pane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Rates {
@@ -31,5 +33,17 @@ impl Rates {
         self.predicted += other.predicted;
         self.positive += other.positive;
         self.duplicates += other.duplicates;
+    }
+}
+
+impl Seal for Rates {
+    fn seal(&self, out: &mut Writer) {
+        let Self { requests, errors, rejected, scored, predicted, positive, duplicates } = *self;
+        out.all([requests, errors, rejected, scored, predicted, positive, duplicates]);
+    }
+
+    fn add_sealed(&mut self, from: &mut Reader<'_>) {
+        let [requests, errors, rejected, scored, predicted, positive, duplicates] = from.all();
+        self.merge(&Self { requests, errors, rejected, scored, predicted, positive, duplicates });
     }
 }

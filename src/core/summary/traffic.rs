@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::Columns;
 use crate::summary::entity::{self, Asked, Buckets};
+use crate::summary::seal::{Reader, Seal, Writer};
 use crate::summary::{Category, Histogram, Latency, Rates};
 
 /// Features, scores, latency and rates of one (model, version, segment) in one pane.
@@ -76,6 +77,18 @@ impl Traffic {
         }
     }
 
+    /// How many bytes it takes, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let waited = self.timed_out.waited.as_ref().map_or(0, Latency::bytes);
+        size_of::<Self>()
+            + self.numeric.iter().map(Histogram::bytes).sum::<usize>()
+            + self.categorical.iter().map(Category::bytes).sum::<usize>()
+            + self.latency.bytes()
+            + waited
+            + size_of_val(&*self.entities)
+    }
+
     /// Adds another summary of the same plan.
     pub fn merge(&mut self, other: &Self) {
         assert_eq!(self.numeric.len(), other.numeric.len(), "traffic of one plan merges");
@@ -86,6 +99,31 @@ impl Traffic {
         self.timed_out.merge(&other.timed_out);
         self.rates.merge(&other.rates);
         entity::merge(&mut self.entities, &other.entities, Asked::merge);
+    }
+}
+
+impl Seal for Traffic {
+    fn seal(&self, out: &mut Writer) {
+        self.numeric.iter().for_each(|histogram| histogram.seal(out));
+        self.categorical.iter().for_each(|category| category.seal(out));
+        self.latency.seal(out);
+        out.all([self.timed_out.untimed, u64::from(self.timed_out.waited.is_some())]);
+        self.timed_out.waited.iter().for_each(|waited| waited.seal(out));
+        self.rates.seal(out);
+        entity::seal(&self.entities, out);
+    }
+
+    fn add_sealed(&mut self, from: &mut Reader<'_>) {
+        self.numeric.iter_mut().for_each(|histogram| histogram.add_sealed(from));
+        self.categorical.iter_mut().for_each(|category| category.add_sealed(from));
+        self.latency.add_sealed(from);
+        let [untimed, has_waited] = from.all();
+        self.timed_out.untimed += untimed;
+        if has_waited == 1 {
+            self.timed_out.waited.get_or_insert_default().add_sealed(from);
+        }
+        self.rates.add_sealed(from);
+        entity::add_sealed(&mut self.entities, from);
     }
 }
 

@@ -26,7 +26,7 @@ use super::standalone::{Options, Summary};
 use super::states;
 use super::watch::Watch;
 use crate::config::KafkaConfig;
-use crate::engine::Effects;
+use crate::engine::{Effects, Memory};
 use crate::error::{Error, Fault, Result};
 use crate::event::{Micros, Poison, Reject};
 use crate::format::Version;
@@ -114,10 +114,16 @@ impl Seat<'_> {
             if now() >= beat_at {
                 self.commit(false)?;
                 self.live()?;
+                self.tell_memory();
                 beat_at = now() + options.beat;
             }
         }
         self.commit(true)
+    }
+
+    fn tell_memory(&self) {
+        let sealed_panes = self.bench.as_ref().map_or(0, |bench| bench.judge.bytes());
+        self.watch.remembered("judge", &Memory { sealed_panes, ..Memory::default() }, 0);
     }
 
     /// Carries out a change of assignment, then takes the next record.

@@ -22,6 +22,7 @@ use super::topics::{self, Own, Partitions};
 use super::watch::{Standing, Watch};
 use crate::config::KafkaConfig;
 use crate::decode;
+use crate::engine::Memory;
 use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::plan::Plan;
@@ -166,7 +167,7 @@ impl<'a> Shard<'a> {
                 self.take(&portion)?;
             }
             if now() >= beat_at {
-                self.beat(watch)?;
+                self.beat(name, watch)?;
                 beat_at = now() + options.beat;
             }
         }
@@ -242,7 +243,7 @@ impl<'a> Shard<'a> {
         self.partials.tick(lane.scan.tick())
     }
 
-    fn beat(&mut self, watch: &dyn Watch) -> Result<()> {
+    fn beat(&mut self, name: &str, watch: &dyn Watch) -> Result<()> {
         match self.reader.look() {
             Ok(extents) => self.extend(&extents)?,
             Err(error) => tracing::warn!(%error, "the ends of the logs are not known for now"),
@@ -251,6 +252,14 @@ impl<'a> Shard<'a> {
         self.tell_when_near(watch);
         watch.standing(&self.standings.values().cloned().collect::<Vec<_>>());
         watch.counted(&self.lanes.iter().map(|(&lane, held)| (lane, held.scan.counts())).collect());
+        let of_scans = |bytes: fn(&Scan) -> usize| self.lanes.values().map(|held| bytes(&held.scan)).sum();
+        let memory = Memory {
+            open_panes: of_scans(Scan::open_bytes),
+            sealed_panes: 0,
+            labels: of_scans(Scan::label_bytes),
+            ids: of_scans(Scan::id_bytes),
+        };
+        watch.remembered(name, &memory, 0);
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,12 @@ const WAITING_MAX: usize = 4;
 
 /// More shards than this only help when a broker connection is not what limits.
 const SHARDS_MAX: usize = 4;
+
+/// Looks at open windows take at most one of so many parts of the engine's time.
+const EARLY_PARTS: u32 = 20;
+
+/// How often it is found out what is kept in memory.
+const MEMORY_EVERY: Duration = Duration::from_secs(10);
 
 /// As many shards as keep the processors of this machine busy: what else runs on them, the clients' own threads and the
 /// engine's, has less to do than decoding.
@@ -86,6 +92,24 @@ enum News {
     Failed(Error),
 }
 
+/// Where shards put what they have read.
+#[derive(Clone)]
+struct Outbox<'a> {
+    news: Sender<News>,
+    /// Bytes of records that wait for the engine.
+    queued: &'a AtomicU64,
+}
+
+impl Outbox<'_> {
+    /// Whether somebody still listens.
+    fn send(&self, news: News) -> bool {
+        if let News::Portion(portion) = &news {
+            self.queued.fetch_add(portion.bytes, Ordering::Relaxed);
+        }
+        self.news.send(news).is_ok()
+    }
+}
+
 /// Runs a pipeline until `stop` is set or, when bounded, until the ends of its logs.
 pub fn run(
     plan: &Arc<Plan>,
@@ -109,10 +133,11 @@ pub fn run(
     drive.restore(&connection, &partitions, &origins)?;
     let shards = shards(plan, &connection, &origins, options, &dead_letters)?;
     let halt = AtomicBool::new(false);
+    let queued = Arc::clone(&drive.queued);
     thread::scope(|scope| {
         let (sender, receiver) = crossbeam_channel::bounded(WAITING_MAX * shards.len());
         for (index, reader) in shards.into_iter().enumerate() {
-            let (sender, halt) = (sender.clone(), &halt);
+            let (outbox, halt) = (Outbox { news: sender.clone(), queued: &queued }, &halt);
             let stopped = move || stop.load(Ordering::Relaxed) || halt.load(Ordering::Relaxed);
             let name = format!("shard-{index}");
             scope.spawn(move || {
@@ -120,7 +145,7 @@ pub fn run(
                     watch.alive(&name);
                     stopped()
                 };
-                shard(reader, &sender, options, stopped);
+                shard(reader, &outbox, options, stopped);
             });
         }
         drop(sender);
@@ -163,7 +188,7 @@ fn shards(
 }
 
 /// One shard's thread.
-fn shard(mut reader: Reader, news: &Sender<News>, options: Options, mut stopped: impl FnMut() -> bool) {
+fn shard(mut reader: Reader, news: &Outbox<'_>, options: Options, mut stopped: impl FnMut() -> bool) {
     let mut look_at = now();
     while !stopped() {
         let done = read_once(&mut reader, news, options, &mut look_at);
@@ -180,11 +205,11 @@ fn shard(mut reader: Reader, news: &Sender<News>, options: Options, mut stopped:
 }
 
 /// Reads a batch and, now and then, where the logs end. Returns whether the work is done.
-fn read_once(reader: &mut Reader, news: &Sender<News>, options: Options, look_at: &mut Instant) -> Result<bool> {
+fn read_once(reader: &mut Reader, news: &Outbox<'_>, options: Options, look_at: &mut Instant) -> Result<bool> {
     let portions = reader.read(options.batch_records_max)?;
     let idle = portions.is_empty();
     for portion in portions {
-        if news.send(News::Portion(Box::new(portion))).is_err() {
+        if !news.send(News::Portion(Box::new(portion))) {
             return Ok(true);
         }
     }
@@ -195,7 +220,7 @@ fn read_once(reader: &mut Reader, news: &Sender<News>, options: Options, look_at
     match reader.look() {
         Ok(extents) => {
             let done = options.until_end && extents.iter().all(Extent::at_end);
-            Ok(news.send(News::Extents(extents)).is_err() || done)
+            Ok(!news.send(News::Extents(extents)) || done)
         }
         Err(error) => {
             tracing::warn!(%error, "the ends of the logs are not known for now");
@@ -224,6 +249,10 @@ struct Drive<'a> {
     summary: Summary,
     early_at: Instant,
     pulse: Pulse,
+    /// Whether it was said that looks at open windows are left out.
+    skips: bool,
+    queued: Arc<AtomicU64>,
+    memory_at: Instant,
 }
 
 impl<'a> Drive<'a> {
@@ -240,6 +269,9 @@ impl<'a> Drive<'a> {
             summary: Summary::default(),
             early_at: now(),
             pulse: Pulse::new(plan),
+            skips: false,
+            queued: Arc::default(),
+            memory_at: now(),
         }
     }
 
@@ -293,13 +325,14 @@ impl<'a> Drive<'a> {
                 obey_at = now() + commands::EVERY;
             }
             if now() >= beat_at {
-                self.beat()?;
+                self.beat(news.is_full())?;
                 beat_at = now() + self.options.beat;
             }
         }
     }
 
     fn take(&mut self, portion: &Portion) -> Result<()> {
+        self.queued.fetch_sub(portion.bytes, Ordering::Relaxed);
         self.summary.events += portion.batch.len() as u64;
         self.summary.rejects += portion.rejects.len() as u64;
         self.watch.read(portion);
@@ -359,18 +392,22 @@ impl<'a> Drive<'a> {
         }
     }
 
-    fn beat(&mut self) -> Result<()> {
+    fn beat(&mut self, is_behind: bool) -> Result<()> {
         self.watch.alive("engine");
         if !self.options.until_end {
             let effects = self.engine.broker_now(wall_clock());
             self.carry_out(&effects)?;
-            self.show_early();
+            self.show_early(is_behind);
         }
         self.commit(false)?;
         self.live()?;
         let standings: Vec<Standing> = self.standings.values().cloned().collect();
         self.watch.standing(&standings);
         self.watch.counted(&self.engine.counts());
+        if now() >= self.memory_at {
+            self.watch.remembered("engine", &self.engine.memory(), self.queued.load(Ordering::Relaxed));
+            self.memory_at = now() + MEMORY_EVERY;
+        }
         Ok(())
     }
 
@@ -382,11 +419,34 @@ impl<'a> Drive<'a> {
         self.pulse.beat(lag, &self.outlets.publisher, self.watch)
     }
 
-    fn show_early(&mut self) {
-        if now() >= self.early_at {
-            self.watch.provisional(self.engine.early());
-            let every = u64::try_from(self.plan.time.early_every).unwrap_or(1_000_000);
-            self.early_at = now() + Duration::from_micros(every);
+    /// Shows how the open window stands. What has arrived comes first: while it waits, and where a look takes long, looks are
+    /// left out.
+    fn show_early(&mut self, is_behind: bool) {
+        if now() < self.early_at {
+            return;
+        }
+        let every = Duration::from_micros(u64::try_from(self.plan.time.early_every).unwrap_or(1_000_000));
+        let begun = now();
+        if !is_behind && let Some(rows) = self.engine.early() {
+            self.watch.provisional(rows);
+        }
+        let took = begun.elapsed();
+        let pause = every.max(took * EARLY_PARTS);
+        let skipped = (pause.as_micros() / every.as_micros().max(1) - 1).try_into().unwrap_or(u64::MAX);
+        self.skip(skipped.max(u64::from(is_behind)), took);
+        self.early_at = now() + pause;
+    }
+
+    fn skip(&mut self, looks: u64, took: Duration) {
+        if looks == 0 {
+            return;
+        }
+        self.watch.skipped(looks);
+        if !std::mem::replace(&mut self.skips, true) {
+            tracing::warn!(
+                took_ms = took.as_secs_f64() * 1e3,
+                "open windows are shown less often than `early_every` says, so that reading is not held up"
+            );
         }
     }
 

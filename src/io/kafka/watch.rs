@@ -7,7 +7,7 @@ use super::checkpoint::{Origin, Stream};
 use super::liveness::Behind;
 use super::reader::Portion;
 use crate::batch::EventBatch;
-use crate::engine::Effects;
+use crate::engine::{Effects, Memory};
 use crate::error::Result;
 use crate::event::Micros;
 use crate::judge::WindowRow;
@@ -142,6 +142,16 @@ pub trait Watch: Sync {
     /// How the open windows stand.
     fn provisional(&self, rows: Vec<WindowRow>) {
         let _ = rows;
+    }
+
+    /// So many looks at open windows were left out, because the engine has more urgent things to do.
+    fn skipped(&self, looks: u64) {
+        let _ = looks;
+    }
+
+    /// What a thread keeps in memory, now and then; `queued` bytes of records were read and wait for it.
+    fn remembered(&self, thread: &str, memory: &Memory, queued: u64) {
+        let _ = (thread, memory, queued);
     }
 
     /// How far the streams are, about once a second.

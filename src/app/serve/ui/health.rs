@@ -29,11 +29,12 @@ pub(super) async fn health(State(shared): State<Arc<Shared>>, headers: HeaderMap
         (view.states().cloned().collect::<Vec<_>>(), view.progress(), view.rows_dropped())
     };
     let content = html!(
-        "<h1>{}</h1><h2>Data of rollouts</h2>{}<h2>Streams</h2>{}<h2>Events</h2>{}<h2>Workers</h2>{}{}",
+        "<h1>{}</h1><h2>Data of rollouts</h2>{}<h2>Streams</h2>{}<h2>Events</h2>{}<h2>Memory</h2>{}<h2>Workers</h2>{}{}",
         headline(&shared, &pulses, &states),
         trust(&states),
         streams(&samples),
         events(&samples),
+        memory(&samples),
         workers(&pulses, shared.health().age()),
         kept(judged, dropped),
     );
@@ -155,6 +156,19 @@ fn events(samples: &Samples) -> Html {
         each(&family::LABELS, "labels"),
     );
     table("Events", &["Events", "Since the start", "Of all"], &rows)
+}
+
+fn memory(samples: &Samples) -> Html {
+    let megabytes = |bytes: f64| format!("{} MB", number(bytes / 1e6));
+    let parts = of(samples, &family::MEMORY).iter();
+    let lines =
+        parts.map(|sample| row(&html!("{}", sample.labels.join(" ").replace('_', " ")), &[megabytes(sample.value)]));
+    let all = row(&html!("the whole process"), &[megabytes(sum(samples, &family::RESIDENT))]);
+    let skipped = match sum(samples, &family::EARLY_SKIPPED) {
+        none if none <= 0.0 => Html::default(),
+        looks => html!("<p>{} results of open windows were left out so that reading is not held up.</p>", whole(looks)),
+    };
+    html!("{}{}", table("Memory", &["Taken by", "About"], &lines.chain([all]).collect()), skipped)
 }
 
 fn workers(pulses: &[Pulse], age: Duration) -> Html {

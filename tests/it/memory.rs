@@ -1,0 +1,134 @@
+//! What is kept in memory follows what is open and may still be revised, never how much went by; and looks at open windows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use haldane::cli::check::memory::{self, Assumed};
+use haldane::engine::Engine;
+use haldane::event::{Micros, SECOND, stable_hash};
+use haldane::judge::WindowRow;
+use haldane::plan::{Plan, WindowKind};
+
+use crate::world::{self, Event, Rng};
+
+const PANE: Micros = 10 * SECOND;
+const LANES: u32 = 2;
+
+/// The world's plan with two metrics, so that thousands of windows are judged soon.
+fn plan() -> Plan {
+    let plan = world::plan(WindowKind::Sliding { size: PANE, slide: PANE });
+    let few = ["error_rate", "brier"];
+    let names = plan.metrics.names.iter().copied().filter(|name| few.contains(name)).collect();
+    Plan { metrics: haldane::plan::MetricsPlan { names, ..plan.metrics.clone() }, ..plan }
+}
+
+/// Predictions of one pane, and labels of those of the pane before.
+fn events(pane: u64, rng: &mut Rng) -> [Vec<Event>; 2] {
+    let start = pane as Micros * PANE;
+    let event = |source: u16, i: u64, rng: &mut Rng| Event {
+        source,
+        time: start + (i as Micros) * SECOND,
+        broker_time: start + (i as Micros) * SECOND,
+        id: stable_hash(&((pane - u64::from(source)) * 10 + i).to_le_bytes()),
+        version: ["v1", "v2"][(i % 2) as usize],
+        segment: ["eu", "us"][rng.below(2) as usize],
+        x: Some(rng.unit()),
+        color: Some("green".to_owned()),
+        score: rng.unit(),
+        latency_ms: rng.unit() * 100.0,
+        status: 200,
+        label: f64::from(u8::from(rng.below(2) == 0)),
+    };
+    [0, 1].map(|source| (0..10).map(|i| event(source, i, rng)).collect())
+}
+
+#[test]
+fn memory_does_not_rise_with_what_went_by() {
+    let mut engine = Engine::new(Arc::new(plan()), LANES);
+    let (mut rng, mut offsets) = (Rng::new(3), BTreeMap::<(u16, u32), i64>::new());
+    let mut kept = Vec::new();
+    for pane in 1..=1_600 {
+        let [predictions, labels] = events(pane, &mut rng);
+        for (source, events) in [(0, &predictions), (1, &labels)] {
+            for lane in 0..LANES {
+                let own: Vec<&Event> =
+                    events.iter().filter(|event| event.id % u64::from(LANES) == u64::from(lane)).collect();
+                if own.is_empty() {
+                    continue;
+                }
+                let offset = offsets.entry((source, lane)).or_default();
+                engine.step(&world::batch(&own, lane, *offset));
+                *offset += own.len() as i64;
+            }
+        }
+        engine.checkpoint(0);
+        engine.checkpoint(1);
+        if pane % 8 == 0 {
+            kept.push(engine.memory());
+        }
+    }
+    let most = |from: usize, to: usize| kept[from..to].iter().map(haldane::engine::Memory::total).max().unwrap();
+    let (early, late) = (most(20, 60), most(160, 200));
+    assert!(late as f64 <= early as f64 * 1.03, "{early} bytes after 480 panes, {late} after 1,600");
+    let last = kept.last().unwrap();
+    assert!(last.sealed_panes > 0 && last.labels > 0 && last.open_panes > 0 && last.ids > 0, "{last:?}");
+}
+
+#[test]
+fn a_plan_tells_beforehand_what_it_will_take() {
+    let (plan, mut rng) = (Arc::new(plan()), Rng::new(5));
+    let mut engine = Engine::new(Arc::clone(&plan), 1);
+    for pane in 1..=40 {
+        let [predictions, labels] = events(pane, &mut rng);
+        for (events, rows) in [(&predictions, 10), (&labels, 10)] {
+            engine.step(&world::batch(&events.iter().collect::<Vec<_>>(), 0, (pane as i64 - 1) * rows));
+        }
+    }
+    let assumed = Assumed { rate: 10, partitions: 1, versions: 2, segments: 2 };
+    let (told, taken, most) = (memory::expected(&plan, assumed), engine.memory(), memory::largest(&plan, 1));
+    for (part, told, taken, most) in [
+        ("open panes", told.open_panes, taken.open_panes, most.open_panes),
+        ("sealed panes", told.sealed_panes, taken.sealed_panes, most.sealed_panes),
+        ("labels", told.labels, taken.labels, most.labels),
+        ("ids", told.ids, taken.ids, most.ids),
+    ] {
+        assert!(told <= taken * 4 && taken <= told * 4, "{part}: {told} bytes told, {taken} taken");
+        assert!(most > 100 * told, "{part}: {most} bytes at most, {told} told");
+    }
+}
+
+#[test]
+fn what_is_shown_early_of_a_whole_window_is_its_result() {
+    for window in
+        [WindowKind::Sliding { size: PANE, slide: PANE }, WindowKind::Sliding { size: 6 * PANE, slide: 2 * PANE }]
+    {
+        let log = world::log(7, 600);
+        let streams = world::streams(&log, 4);
+        let mut engine = Engine::new(Arc::new(world::plan(window)), 4);
+        let mut looks = 0;
+        for ((_, lane), events) in streams.iter().filter(|((source, _), _)| *source == 0) {
+            for (at, events) in events.chunks(40).enumerate() {
+                engine.step(&world::batch(events, *lane, at as i64 * 40));
+                looks += usize::from(engine.early().is_some());
+                assert!(engine.early().is_none(), "nothing was counted since the last look");
+            }
+        }
+        assert!(looks > 4, "{looks} looks");
+        // A prediction that nobody labels: the last look is made anew.
+        let last = Event { id: 4 << 20, ..log.iter().rfind(|event| event.source == 0).unwrap().clone() };
+        let next = streams[&(0, 0)].len() as i64;
+        engine.step(&world::batch(&[&last], 0, next));
+        let early = engine.early().expect("one more event");
+        let mut results = Vec::new();
+        for &(source, lane) in streams.keys() {
+            results.extend(engine.progress(lane, source, 1 << 30, true, true).windows);
+        }
+        let of = |rows: &[WindowRow]| {
+            let rows = rows.iter().filter(|row| row.window_end == early[0].window_end && row.coverage.is_none());
+            let same = rows.filter(|row| row.window_start == early[0].window_start && row.baseline != "previous");
+            same.cloned().collect::<Vec<_>>()
+        };
+        assert!(of(&early).len() > 100, "{} rows", of(&early).len());
+        assert_eq!(of(&early), of(&results));
+    }
+}
