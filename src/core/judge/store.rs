@@ -289,7 +289,6 @@ fn merge<'a, T: Cell + Seal + 'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scan::frame::DeclaredShare;
 
     fn declared(upto: i64, share: f64) -> Partial {
         let group = GroupKey { model: "m".to_owned(), version: "v2".to_owned(), segment: Vec::new() };
@@ -306,5 +305,41 @@ mod tests {
         assert_eq!(store.declared_share("m", "v2", 2), Some(0.1));
         assert!(store.put(declared(25, 0.5)));
         assert_eq!(store.declared_share("m", "v2", 2), Some(0.5));
+    }
+
+    fn partial(lane: u32, pane: Micros, body: Body) -> Partial {
+        let group = GroupKey { model: "m".to_owned(), version: "v1".to_owned(), segment: Vec::new() };
+        Partial { lane, source: 0, pane, group, upto: pane, body, inputs: Inputs { first: 0, last: 0 } }
+    }
+
+    #[test]
+    fn shares_declared_are_forgotten_once_later_ones_are_in_force() {
+        let mut store = Store::default();
+        for pane in (0..1_000).step_by(10) {
+            let share = DeclaredShare { at: pane + 1, share: 0.01 };
+            assert!(store.put(partial(0, pane, Body::Exposure(share))));
+        }
+        let last = DeclaredShare { at: 1_005, share: 0.5 };
+        assert!(store.put(partial(0, 1_000, Body::Exposure(last))));
+        store.release(900, 800);
+        let kept: Vec<Micros> = store.panes_from(Micros::MIN).collect();
+        assert_eq!(kept.first(), Some(&790), "the one in force before the first window that may be judged");
+        assert_eq!(kept.len(), 1 + 20 + 1);
+        assert_eq!(store.declared_share("m", "v1", 810), Some(0.01));
+        assert_eq!(store.declared_share("m", "v1", 2_000), Some(0.5));
+    }
+
+    #[test]
+    fn the_same_again_is_no_change_and_earlier_ones_are_stale() {
+        let body = || Body::Traffic(Traffic::new(&crate::plan::Columns::default()));
+        let mut store = Store::default();
+        assert!(store.put(partial(0, 10, body())));
+        assert!(!store.put(partial(0, 10, body())));
+        let mut more = Traffic::new(&crate::plan::Columns::default());
+        more.rates.requests = 1;
+        assert!(!store.put(Partial { upto: 9, ..partial(0, 10, Body::Traffic(more.clone())) }));
+        assert!(store.put(Partial { upto: 11, ..partial(0, 10, Body::Traffic(more)) }));
+        assert_eq!(store.changes(), 2);
+        assert!(store.bytes() > 0);
     }
 }

@@ -67,7 +67,8 @@ fn line(name: &str, memory: &Memory) -> String {
         (PROCESS, "the process itself"),
     ];
     parts.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
-    let told: Vec<String> = parts.iter().map(|(bytes, what)| format!("{} {what}", megabytes(*bytes))).collect();
+    let told = parts.iter().filter(|(bytes, _)| *bytes >= 1_000_000);
+    let told: Vec<String> = told.map(|(bytes, what)| format!("{} {what}", megabytes(*bytes))).collect();
     format!("{name}: {}; {}", megabytes(memory.total() + PROCESS), told.join(", "))
 }
 
