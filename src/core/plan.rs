@@ -99,7 +99,7 @@ pub enum TimeFormat {
     Micros,
     /// Epoch nanoseconds.
     Nanos,
-    /// RFC 3339 text.
+    /// Written out, as in RFC 3339.
     Rfc3339,
 }
 
@@ -128,10 +128,13 @@ pub struct Mapping {
     pub class_scores: Option<Path>,
     /// Status code.
     pub status: Option<Path>,
-    /// Error marker: `true`, or any non-empty text.
+    /// Error marker: `true`, or a text that does not say no.
     pub failed: Option<Path>,
     /// The truth.
     pub label: Option<Path>,
+    /// The classes that are positive, of a binary task; where none is named, those that say yes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub positive: Vec<String>,
     /// Declared share of traffic, 0 to 1.
     pub exposure: Option<Path>,
 }

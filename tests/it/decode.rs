@@ -315,7 +315,8 @@ fn outcomes_need_an_id_and_a_label() {
     assert_eq!(label("0.0"), Ok(Some(0.0)));
     assert_eq!(label("null").unwrap_err().0, Poison::MissingField);
     assert_eq!(label("0.5").unwrap_err().0, Poison::OutOfRange);
-    assert_eq!(label("\"1\"").unwrap_err().0, Poison::WrongType);
+    assert_eq!(label("\"1\""), Ok(Some(1.0)));
+    assert_eq!(label("\"good\"").unwrap_err().0, Poison::WrongType);
     let nameless = one(&plan, OUTCOMES, r#"{"event_time_us":1,"label":1}"#).unwrap_err();
     assert_eq!(nameless, (Poison::MissingField, "prediction_id: missing".to_owned()));
 }

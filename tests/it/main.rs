@@ -17,6 +17,7 @@ mod browser;
 mod bucket;
 #[cfg(all(feature = "pg", target_os = "linux"))]
 mod cancel;
+mod cells;
 #[cfg(feature = "ballista")]
 mod cluster;
 mod command;

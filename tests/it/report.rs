@@ -32,6 +32,7 @@ fn day(start: i64, version: &str) -> Comparison {
             from: Some(start),
             until: Some(start + DAY),
         },
+        positive: Vec::new(),
         compat: vec![Compat::Eps1e4, Compat::Eps1e6, Compat::Nannyml],
     };
     report::compare(&request, None).expect("a day of the log")

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use arrow::array::{Array as _, ArrayRef};
 use arrow::datatypes::DataType;
 
-use crate::decode::time::from_rfc3339;
+use crate::decode::cell;
+use crate::decode::time::from_text;
 use crate::error::Result;
-use crate::event::stable_hash;
+use crate::event::{Micros, stable_hash};
 use crate::plan::TimeFormat;
 use crate::table::{Table, Wanted, cells};
 
@@ -55,6 +56,11 @@ pub(crate) struct Facts {
     distinct: BTreeSet<u64>,
     numbers: usize,
     whole: usize,
+    /// Numbers that stand for the years 1990 to 2100, in each unit of [`EPOCHS`].
+    epochs: [usize; EPOCHS.len()],
+    /// The whole number before, and how many were one more than the one before them.
+    last: Option<i128>,
+    steps: usize,
     truths: usize,
     times: usize,
     is_time: bool,
@@ -92,9 +98,15 @@ impl Facts {
         if kind.is_temporal() {
             // Casting to text needs a database of time zones for some of them.
             self.n += array.len() - array.null_count();
+        } else if kind.is_integer() {
+            self.is_number = true;
+            cells::texts(array).iter().flatten().for_each(|text| self.text(text));
         } else if kind.is_numeric() {
             self.is_number = true;
-            cells::numbers(array).0.iter().flatten().for_each(|number| self.number(number));
+            for number in cells::numbers(array).0.iter().flatten().filter(|number| !number.is_nan()) {
+                self.number(number);
+                self.distinct.insert((number + 0.0).to_bits());
+            }
         } else if !self.is_nested {
             cells::texts(array).iter().flatten().for_each(|text| self.text(text.trim()));
         }
@@ -109,20 +121,32 @@ impl Facts {
         self.whole += usize::from(number.fract().abs() == 0.0);
         let (low, high) = self.range.unwrap_or((number, number));
         self.range = Some((low.min(number), high.max(number)));
-        self.distinct.insert((number + 0.0).to_bits());
+        for (n, (_, scale)) in self.epochs.iter_mut().zip(EPOCHS) {
+            *n += usize::from((YEAR_1990 * scale..=YEAR_2100 * scale).contains(&number));
+        }
+    }
+
+    /// Notes a number among the different values, by its digits where they are more than a float holds.
+    fn value(&mut self, text: &str, number: f64) {
+        let whole: Option<i128> = text.parse().ok();
+        self.steps += usize::from(whole.zip(self.last).is_some_and(|(whole, last)| whole == last + 1));
+        self.last = whole;
+        let is_long = whole.is_some_and(|whole| whole.unsigned_abs() > 1 << 53);
+        self.distinct.insert(if is_long { stable_hash(text.as_bytes()) } else { (number + 0.0).to_bits() });
     }
 
     fn text(&mut self, text: &str) {
         if let Ok(number) = text.parse::<f64>() {
-            return self.number(number);
+            self.number(number);
+            return self.value(text, number);
         }
-        if text.is_empty() {
+        if cell::is_missing(text) {
             return;
         }
         self.n += 1;
-        self.truths += usize::from(cells::truth(text).is_some());
-        self.times += usize::from(from_rfc3339(text.as_bytes()).is_some());
-        let is_new = self.distinct.insert(stable_hash(text.as_bytes()));
+        self.truths += usize::from(cell::word(text).is_some());
+        self.times += usize::from(from_text(text.as_bytes()).is_some());
+        let is_new = self.distinct.insert(stable_hash(cell::category(text).as_bytes()));
         if is_new && self.examples.len() < EXAMPLES_MAX {
             self.examples.push(text.to_owned());
         }
@@ -135,7 +159,7 @@ impl Facts {
             0 => Kind::Empty,
             _ if self.is_time => Kind::Time(TimeFormat::Rfc3339),
             n if self.truths == n => Kind::Boolean,
-            n if self.times == n => Kind::Time(TimeFormat::Rfc3339),
+            n if self.truths == 0 && is_nearly(self.times, n) => Kind::Time(TimeFormat::Rfc3339),
             _ if self.is_number || self.is_mostly_numbers() => Kind::Numeric,
             _ => Kind::Categorical,
         }
@@ -145,16 +169,29 @@ impl Facts {
         self.numbers > 0 && share(self.n - self.numbers, self.n) <= MISTYPED_MAX
     }
 
-    /// The unit of whole numbers that all stand for times from 1990 to 2100.
+    /// The unit of numbers that nearly all stand for times from 1990 to 2100.
     pub(crate) fn epoch(&self) -> Option<TimeFormat> {
-        let (low, high) = self.range.filter(|_| self.numbers == self.n)?;
-        let fits = |&&(_, scale): &&(TimeFormat, f64)| low >= YEAR_1990 * scale && high <= YEAR_2100 * scale;
-        EPOCHS.iter().find(fits).map(|(format, _)| *format)
+        let fits = |&&(_, n): &&(TimeFormat, usize)| self.numbers > 0 && is_nearly(n, self.n);
+        let counted: Vec<(TimeFormat, usize)> = EPOCHS.iter().map(|(format, _)| *format).zip(self.epochs).collect();
+        counted.iter().find(fits).map(|(format, _)| *format)
+    }
+
+    /// Whether every number is one more than the one before, as row numbers are.
+    pub(crate) fn counts_rows(&self) -> bool {
+        self.n > 20 && self.steps + 1 == self.n
     }
 
     /// Different values.
     pub(crate) fn n_distinct(&self) -> usize {
         self.distinct.len()
+    }
+
+    /// The two values of a column that has no others; numbers in order.
+    pub(crate) fn two(&self) -> Option<[String; 2]> {
+        let numbers =
+            self.range.filter(|_| self.numbers == self.n).map(|(low, high)| [low.to_string(), high.to_string()]);
+        let texts = || <[String; 2]>::try_from(self.examples.clone()).ok().filter(|_| self.numbers == 0);
+        numbers.or_else(texts).filter(|_| self.n_distinct() == 2 && self.truths == 0)
     }
 
     /// Whether nearly every row has a value of its own.
@@ -190,6 +227,16 @@ impl Facts {
         let missing = share(self.rows - self.n, self.rows);
         if self.n == 0 || missing < 0.005 { what } else { format!("{what}; {:.0} % missing", missing * 100.0) }
     }
+}
+
+/// Whether few of many are something else: one odd value among hundreds changes no guess.
+fn is_nearly(part: usize, whole: usize) -> bool {
+    whole > 0 && (whole - part) * 200 <= whole
+}
+
+/// Whether a time is from the years 1990 to 2100, as times that somebody meant are.
+pub(crate) fn is_plausible(time: Micros) -> bool {
+    (631_152_000_000_000..=4_102_444_800_000_000).contains(&time)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a sample")]

@@ -54,6 +54,8 @@ pub(crate) struct Guesses {
     pub(crate) columns: Vec<Guess>,
     pub(crate) task: Task,
     pub(crate) task_reason: String,
+    /// The positive class of a binary task that does not name its classes 1, true or yes, and why it is that one.
+    pub(crate) positive: Option<(String, String)>,
 }
 
 /// Names by what they mean, best first, and what values must be like.
@@ -172,7 +174,9 @@ const CLUES: [Clue; 13] = [
     Clue {
         usage: Use::Failed,
         names: &["error", "failed", "is_error"],
-        fits: |facts| matches!(facts.kind(), Kind::Boolean | Kind::Categorical),
+        fits: |facts| {
+            matches!(facts.kind(), Kind::Boolean | Kind::Categorical) || facts.is_within(0.0, 1.0) && facts.is_whole()
+        },
     },
     Clue {
         usage: Use::Segment,
@@ -222,7 +226,9 @@ impl Guesses {
         take_time(&sample, &mut taken);
         let columns: Vec<Guess> = sample.into_iter().zip(taken).map(|(facts, taken)| guess(facts, taken)).collect();
         let (task, task_reason) = task(&columns);
-        Self { columns, task, task_reason }
+        let label = columns.iter().find(|guess| guess.usage == Use::Label).map(|guess| &guess.facts);
+        let positive = label.filter(|_| task == Task::Binary).and_then(positive);
+        Self { columns, task, task_reason, positive }
     }
 
     /// Takes the only feature for the label, where a file shares its id with that of predictions and brings nothing else.
@@ -286,6 +292,14 @@ fn ends_like_id(facts: &Facts) -> bool {
     last == "id" || last.ends_with("_id") || last.ends_with("uuid") || last.ends_with("_key")
 }
 
+/// Whether a column numbers rows, as the index of a pandas table does.
+fn is_index(facts: &Facts) -> bool {
+    let name = facts.name.to_ascii_lowercase();
+    let is_named =
+        name.is_empty() || name.starts_with("unnamed:") || name.starts_with("__index_level_") || name == "index";
+    facts.is_whole() && (facts.counts_rows() || is_named && facts.is_unique())
+}
+
 /// The format of a column that may hold times.
 pub(crate) fn time_format(facts: &Facts) -> Option<TimeFormat> {
     match facts.kind() {
@@ -326,6 +340,7 @@ fn guess(facts: Facts, taken: Option<(Use, String)>) -> Guess {
     let kind = facts.kind();
     let (usage, reason) = taken.unwrap_or_else(|| match kind {
         _ if is_attribute(&facts.path) => (Use::Ignored, "an attribute of the event's envelope".to_owned()),
+        Kind::Numeric if is_index(&facts) => (Use::Ignored, format!("row numbers: {}", facts.describe())),
         Kind::Numeric if facts.is_unique() && facts.is_whole() && ends_like_id(&facts) => {
             (Use::Ignored, format!("an id by its name; {}", facts.describe()))
         }
@@ -340,6 +355,59 @@ fn guess(facts: Facts, taken: Option<(Use, String)>) -> Guess {
     Guess { facts, kind, usage, reason }
 }
 
+/// Words for classes that models look for, and for the others.
+const POSITIVE: [&str; 20] = [
+    "positive",
+    "pos",
+    "fraud",
+    "fraudulent",
+    "bad",
+    "default",
+    "defaulted",
+    "churn",
+    "churned",
+    "spam",
+    "click",
+    "clicked",
+    "anomaly",
+    "abnormal",
+    "attack",
+    "malicious",
+    "malignant",
+    "sick",
+    "failed",
+    "bought",
+];
+const NEGATIVE: [&str; 12] =
+    ["negative", "neg", "good", "ok", "normal", "legit", "legitimate", "genuine", "benign", "ham", "healthy", "none"];
+
+/// The positive one of two classes that are not 1 and 0 or words for yes and no, and why; nothing where nobody can know.
+fn positive(facts: &Facts) -> Option<(String, String)> {
+    let [low, high] = facts.two()?;
+    if facts.kind() == Kind::Numeric {
+        let is_usual = [low.as_str(), high.as_str()] == ["0", "1"];
+        let reason = format!("the larger of {low} and {high}");
+        return (!is_usual).then_some((high, reason));
+    }
+    let says = |class: &str, words: &[&str]| words.contains(&class.to_ascii_lowercase().as_str());
+    let is_not = |class: &str, other: &str| {
+        let class = class.to_ascii_lowercase();
+        ["no", "not", "non"].iter().any(|no| {
+            class
+                .strip_prefix(no)
+                .is_some_and(|rest| rest.trim_start_matches(['_', '-', ' ']) == other.to_ascii_lowercase())
+        })
+    };
+    let speaks = |one: &str, other: &str| says(one, &POSITIVE) || says(other, &NEGATIVE) || is_not(other, one);
+    let (one, other) = match (speaks(&low, &high), speaks(&high, &low)) {
+        (true, false) => (low, high),
+        (false, true) => (high, low),
+        _ => return None,
+    };
+    let reason = format!("of `{one}` and `{other}` what models usually look for");
+    Some((one, reason))
+}
+
 /// What the model predicts, by its score and its labels.
 fn task(columns: &[Guess]) -> (Task, String) {
     let find = |usage: Use| columns.iter().find(|guess| guess.usage == usage).map(|guess| &guess.facts);
@@ -349,7 +417,12 @@ fn task(columns: &[Guess]) -> (Task, String) {
             (Task::Regression, format!("`{}` leaves the range from 0 to 1", score.name))
         }
         _ => {
-            let names = |facts: &&Facts| facts.n_distinct() > 2 || facts.kind() == Kind::Categorical;
+            let is_known = find(Use::Label).is_some_and(|facts| positive(facts).is_some());
+            let is_alone = find(Use::Predicted).is_none();
+            let names = |facts: &&Facts| match facts.n_distinct() {
+                3.. => true,
+                n => facts.kind() == Kind::Categorical && !(n == 2 && (is_known || is_alone)),
+            };
             let several = classes.into_iter().flatten().find(names);
             several.map_or((Task::Binary, "scores from 0 to 1, and two classes".to_owned()), |facts| {
                 (Task::Multiclass, format!("`{}` names {} classes", facts.name, facts.n_distinct()))

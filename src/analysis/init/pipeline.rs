@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::AsArray as _;
 
-use super::facts::{Facts, Kind};
+use super::facts::{Facts, Kind, is_plausible};
 use super::guess::{Guess, Guesses, Use};
 use super::reach;
 use super::sample::Sample;
@@ -155,7 +155,7 @@ impl Source {
                 cells::times(&chunk.arrays[0], format).iter().for_each(|time| course.time(time, &starts));
             }
             if let (Some(array), Some(_)) = (chunk.arrays.last(), version) {
-                course.take_versions(&cells::categories(array));
+                course.take_versions(&cells::names(array));
             }
         }
         if let (None, Some(sample)) = (time, &self.sample) {
@@ -172,7 +172,7 @@ impl Course {
             self.latest = Micros::MIN;
         }
         self.timed += 1;
-        let Some(time) = time else { return };
+        let Some(time) = time.filter(|&time| is_plausible(time)) else { return };
         let (first, last) = self.range.unwrap_or((time, time));
         self.latest = self.latest.max(time);
         self.behind = self.behind.max(self.latest - time);
@@ -263,7 +263,7 @@ impl Writer<'_> {
         let segments: Vec<&Guess> = source.guesses.all(Use::Segment).collect();
         if !segments.is_empty() {
             *text += "    segments:\n";
-            segments.iter().for_each(|guess| entry(text, guess, &path(guess)));
+            segments.iter().for_each(|guess| entry(text, &last(guess), guess, &path(guess)));
         }
         if !is_features {
             self.answers(text);
@@ -289,7 +289,7 @@ impl Writer<'_> {
         }
         simple(text, source, &[("status", Use::Status), ("error", Use::Failed)]);
         if self.outcomes.is_none() && source.find(Use::Score).is_some() {
-            simple(text, source, &[("label", Use::Label)]);
+            truth(text, source);
         }
     }
 
@@ -301,7 +301,8 @@ impl Writer<'_> {
         if let Some((guess, _)) = outcomes.time() {
             line(text, "event_time", &time(outcomes), Some(guess));
         }
-        simple(text, outcomes, &[("id", Use::Id), ("model", Use::Model), ("label", Use::Label)]);
+        simple(text, outcomes, &[("id", Use::Id), ("model", Use::Model)]);
+        truth(text, outcomes);
     }
 
     fn rest(&self, is_features: bool, text: &mut String) {
@@ -320,13 +321,14 @@ impl Writer<'_> {
             }
         }
         let course = self.course;
-        let baseline = course.versions.first().map_or("v1", |(name, _)| name.as_str());
+        let most = course.versions.iter().map(|(_, n)| *n).max();
+        let baseline = course.versions.iter().find(|(_, n)| Some(*n) == most).map_or("v1", |(name, _)| name.as_str());
         let seen: Vec<String> =
             course.versions.iter().map(|(name, n)| format!("{name} ({} rows)", count(*n))).collect();
         let why = if seen.is_empty() {
             "the constant above".to_owned()
         } else {
-            format!("seen first; versions: {}", seen.join(", "))
+            format!("most rows; versions: {}", seen.join(", "))
         };
         let _ = writeln!(
             text,
@@ -381,6 +383,7 @@ fn features(source: &Source, with_score: bool, text: &mut String) {
     if numeric.len() + categorical.len() + boolean.len() == 0 {
         return;
     }
+    let all: Vec<&Guess> = numeric.iter().chain(&categorical).chain(&boolean).copied().collect();
     *text += "    features:\n";
     for (name, columns, is_numeric) in
         [("numeric", numeric, true), ("categorical", categorical, false), ("boolean", boolean, false)]
@@ -389,10 +392,19 @@ fn features(source: &Source, with_score: bool, text: &mut String) {
             let _ = writeln!(text, "      {name}:");
             for guess in columns {
                 *text += "  ";
-                entry(text, guess, &if is_numeric { ranged(guess) } else { path(guess) });
+                entry(text, &feature_name(guess, &all), guess, &if is_numeric { ranged(guess) } else { path(guess) });
             }
         }
     }
+}
+
+/// The line of the truth, with the positive class where it must be named.
+fn truth(text: &mut String, source: &Source) {
+    let Some(guess) = source.find(Use::Label) else { return };
+    let Some((class, why)) = &source.guesses.positive else { return line(text, "label", &path(guess), Some(guess)) };
+    let reason = format!("{}; {why} is positive", guess.reason);
+    let value = format!("{{ path: {}, positive: [{}] }}", path(guess), scalar(class));
+    line(text, "label", &value, Some(&Guess { reason, ..guess.clone() }));
 }
 
 /// Lines of fields that are a path and no more.
@@ -409,9 +421,24 @@ fn line(text: &mut String, key: &str, value: &str, guess: Option<&Guess>) {
     let _ = writeln!(text, "    {key}: {value}{why}");
 }
 
+/// The last part of a path.
+fn last(guess: &Guess) -> String {
+    guess.facts.path.last().unwrap_or(&guess.facts.name).clone()
+}
+
+/// A name that no other feature has, and that is free: the last part of the path where it will do, else the path.
+fn feature_name(guess: &Guess, all: &[&Guess]) -> String {
+    let is_free = |name: &str| !["score", "latency", "latency_ms"].contains(&name);
+    let short = last(guess);
+    if is_free(&short) && all.iter().filter(|other| last(other) == short).count() == 1 {
+        return short;
+    }
+    let long = guess.facts.name.clone();
+    if is_free(&long) { long } else { format!("{long}_value") }
+}
+
 /// A named entry of a mapping.
-fn entry(text: &mut String, guess: &Guess, value: &str) {
-    let name = guess.facts.path.last().map_or(guess.facts.name.as_str(), String::as_str);
+fn entry(text: &mut String, name: &str, guess: &Guess, value: &str) {
     let _ = writeln!(text, "      {}: {value} # {}", scalar(name), one_line(&guess.reason));
 }
 

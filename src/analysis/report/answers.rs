@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array as _, ArrayRef, Float64Array, StringArray, UInt64Array};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, Float64Array, StringArray, UInt64Array};
 
 use super::layout::{Layout, Place, find};
 use super::rows::{NONE, Reader, Rows};
+use crate::batch::TextArray;
+use crate::decode::cell::{self, Classes};
 use crate::error::{Error, Result};
 use crate::event::stable_hash;
 use crate::init::facts::Facts;
@@ -25,8 +27,13 @@ pub(crate) struct Answers {
     pub(crate) quality: Option<Quality>,
     /// By period: counts, and labelled predictions.
     pub(crate) periods: Vec<(Rates, Option<Quality>)>,
-    /// Labels that are none of this task.
+    /// Answers with a label.
+    pub(crate) labelled: u64,
+    /// Of those, the ones whose label or score is none of this task, and the first such label.
     pub(crate) strange: u64,
+    pub(crate) example: Option<String>,
+    /// Answers whose label came by their id.
+    pub(crate) joined: u64,
 }
 
 /// The labels in files of outcomes. `plan` names their columns, else they are guessed.
@@ -40,7 +47,7 @@ pub(crate) fn labels(tables: &[Table], plan: Option<&crate::plan::Plan>) -> Resu
             let (ids, texts) = (cells::texts(&chunk.arrays[0]), cells::texts(&chunk.arrays[1]));
             for (id, label) in ids.iter().zip(&texts) {
                 if let (Some(id), Some(label)) = (id, label) {
-                    labels.entry(stable_hash(id.as_bytes())).or_insert_with(|| label.to_owned());
+                    labels.entry(stable_hash(cell::id(id).as_bytes())).or_insert_with(|| label.to_owned());
                 }
             }
         }
@@ -92,12 +99,12 @@ pub(crate) struct Pass<'a> {
 }
 
 /// The cells of one chunk.
-#[derive(Default)]
-struct Cells {
+struct Cells<'a> {
+    classes: Classes<'a>,
     status: Option<Float64Array>,
     failed: Option<StringArray>,
     score: Option<Float64Array>,
-    predicted: Option<StringArray>,
+    predicted: Option<TextArray>,
     label: Option<StringArray>,
     ids: Option<UInt64Array>,
 }
@@ -120,17 +127,17 @@ impl Pass<'_> {
         let places = fields.map(|field| field.and_then(|_| next.next()));
         let empty = || (Rates::default(), self.quality.map(Quality::new));
         let ((rates, quality), periods) = (empty(), (0..self.n_periods).map(|_| empty()).collect());
-        let mut answers = Answers { rates, quality, periods, strange: 0 };
+        let mut answers = Answers { rates, quality, periods, labelled: 0, strange: 0, example: None, joined: 0 };
         let mut from = 0;
         for chunk in self.reader.table.chunks(&wanted)? {
             let chunk = chunk?;
-            self.count(&Cells::of(&chunk.arrays, places), from, chunk.rows, &mut answers);
+            self.count(&Cells::of(&chunk.arrays, places, layout.classes()), from, chunk.rows, &mut answers);
             from += chunk.rows;
         }
         Ok(Some(answers))
     }
 
-    fn count(&self, cells: &Cells, from: usize, n: usize, answers: &mut Answers) {
+    fn count(&self, cells: &Cells<'_>, from: usize, n: usize, answers: &mut Answers) {
         for row in self.rows.select(from, n) {
             let row = row as usize;
             let period = self.rows.periods.get(from + row).filter(|period| **period != NONE).map(|&at| usize::from(at));
@@ -140,10 +147,13 @@ impl Pass<'_> {
             if let Some((known, _)) = &mut period {
                 known.merge(&rates);
             }
+            let Some((label, is_joined)) = cells.label(row, self.labels) else { continue };
+            answers.joined += u64::from(is_joined);
             let Some(plan) = self.quality.filter(|_| rates.scored == 1) else { continue };
-            let Some(label) = cells.label(row, self.labels) else { continue };
+            answers.labelled += 1;
             let Some(labelled) = cells.labelled(row, plan, label) else {
                 answers.strange += 1;
+                answers.example.get_or_insert_with(|| label.to_owned());
                 continue;
             };
             answers.quality.iter_mut().for_each(|quality| quality.update(plan, labelled));
@@ -154,14 +164,15 @@ impl Pass<'_> {
     }
 }
 
-impl Cells {
-    fn of(arrays: &[ArrayRef], places: [Option<usize>; 6]) -> Self {
+impl<'c> Cells<'c> {
+    fn of(arrays: &[ArrayRef], places: [Option<usize>; 6], classes: Classes<'c>) -> Self {
         let [status, failed, score, predicted, label, ids] = places.map(|place| place.map(|at| &arrays[at]));
         Self {
+            classes,
             status: status.map(|array| cells::numbers(array).0),
             failed: failed.map(cells::texts),
             score: score.map(|array| cells::numbers(array).0),
-            predicted: predicted.map(cells::texts),
+            predicted: predicted.map(|array| cells::classes(array, classes)),
             label: label.map(cells::texts),
             ids: ids.map(cells::ids),
         }
@@ -170,12 +181,12 @@ impl Cells {
     /// One row as counts.
     fn rates(&self, row: usize) -> Rates {
         let status = number(self.status.as_ref(), row);
-        let failed = text(self.failed.as_ref(), row).is_some_and(|text| cells::truth(text) != Some(0.0));
+        let failed = text(self.failed.as_ref(), row).is_some_and(cell::is_failure);
         let error = failed || status.is_some_and(|status| status >= 500.0);
         let rejected = !error && status.is_some_and(|status| (400.0..500.0).contains(&status));
         let success = !error && status.is_none_or(|status| (200.0..300.0).contains(&status));
-        let predicted = text(self.predicted.as_ref(), row);
-        let positive = predicted.and_then(truth).is_some_and(|truth| truth > 0.5);
+        let predicted = self.predicted(row);
+        let positive = predicted == Some("1");
         Rates {
             requests: 1,
             errors: error.into(),
@@ -187,24 +198,31 @@ impl Cells {
         }
     }
 
-    fn label<'a>(&'a self, row: usize, labels: &'a Labels) -> Option<&'a str> {
-        let own = text(self.label.as_ref(), row);
-        own.or_else(|| {
+    /// The label of a row, and whether it came by its id.
+    fn label<'a>(&'a self, row: usize, labels: &'a Labels) -> Option<(&'a str, bool)> {
+        let own = text(self.label.as_ref(), row).filter(|label| !cell::is_missing(label));
+        own.map(|label| (label, false)).or_else(|| {
             let ids = self.ids.as_ref().filter(|ids| ids.is_valid(row))?;
-            labels.get(&ids.value(row)).map(String::as_str)
+            labels.get(&ids.value(row)).map(|label| (label.as_str(), true))
         })
+    }
+
+    fn predicted(&self, row: usize) -> Option<&str> {
+        let predicted = self.predicted.as_ref()?;
+        Some(predicted.values().as_string::<i32>().value(predicted.key(row)?))
     }
 
     fn labelled(&self, row: usize, plan: &QualityPlan, label: &str) -> Option<Labelled> {
         let score = number(self.score.as_ref(), row)?;
-        let predicted = text(self.predicted.as_ref(), row);
+        let predicted = self.predicted(row);
+        let truth = || self.classes.label(label).ok().flatten();
         let label = match plan.task {
-            Task::Binary => truth(label).filter(|truth| *truth == 0.0 || (*truth - 1.0).abs() < f64::EPSILON)?,
-            Task::Multiclass => f64::from(u8::from(predicted? == label)),
-            Task::Regression => label.parse().ok().filter(|label: &f64| label.is_finite())?,
+            Task::Binary => truth().filter(|&truth| cell::truth_of(truth).is_some())?,
+            Task::Multiclass => f64::from(u8::from(predicted? == self.classes.class(label)?)),
+            Task::Regression => truth().filter(|label| label.is_finite())?,
         };
         let in_range = plan.task == Task::Regression || (0.0..=1.0).contains(&score);
-        let positive = predicted.and_then(truth).map_or(score >= plan.threshold, |truth| truth > 0.5);
+        let positive = predicted.map_or(score >= plan.threshold, |predicted| predicted == "1");
         in_range.then_some(Labelled { score, label, predicted: positive, entity: None })
     }
 }
@@ -215,9 +233,4 @@ fn number(array: Option<&Float64Array>, row: usize) -> Option<f64> {
 
 fn text(array: Option<&StringArray>, row: usize) -> Option<&str> {
     array.filter(|array| array.is_valid(row)).map(|array| array.value(row).trim()).filter(|text| !text.is_empty())
-}
-
-/// A class of a binary task: a number, or a word for yes or no.
-fn truth(text: &str) -> Option<f64> {
-    text.parse().ok().or_else(|| cells::truth(text))
 }

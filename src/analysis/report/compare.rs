@@ -7,7 +7,7 @@ use super::column::{ALPHA, BINS, FALSE_DISCOVERIES, KS_TOLERATED, PSI_TOLERATED,
 use super::count::{Counted, FINE_BINS, Task};
 use super::figures::{latencies, quality, rates, timeline};
 use super::layout::{self, Layout, Place};
-use super::model::{ColumnReport, Comparison, Method, RoleNote, Source, Untested};
+use super::model::{ColumnReport, Comparison, Method, Problem, RoleNote, Source, Untested};
 use super::problems::{self, RATE_PSI_TOLERATED};
 use super::rows::{Filter, Reader, Rows, SegmentNames};
 use super::segments;
@@ -41,18 +41,32 @@ pub struct Request {
     pub outcomes: Vec<PathBuf>,
     /// Rows of the current file that are judged.
     pub filter: Filter,
+    /// The classes that are positive; default: as the pipeline says, else it is guessed.
+    pub positive: Vec<String>,
     /// Conventions of other tools whose numbers stand beside ours.
     pub compat: Vec<Compat>,
 }
 
 /// Compares two files; a pipeline says what columns are for, else it is guessed.
 pub fn compare(request: &Request, plan: Option<&Plan>) -> Result<Comparison> {
-    let tables = [Table::open(&request.reference)?, Table::open(&request.current)?];
+    let (tables, left_out): (Vec<Table>, Vec<Vec<String>>) =
+        [open(&request.reference)?, open(&request.current)?].into_iter().unzip();
     let of = [&tables[0], &tables[1]];
-    let layout = plan.map_or_else(|| layout::guessed(of), |plan| layout::of_plan(plan, of))?;
+    let mut layout = plan.map_or_else(|| layout::guessed(of), |plan| layout::of_plan(plan, of))?;
+    layout.name_positive(&request.positive);
     let outcomes: Vec<Table> = request.outcomes.iter().map(|path| Table::open(path)).collect::<Result<_>>()?;
     let labels = answers::labels(&outcomes, plan)?;
-    Job { tables: of, layout: &layout, request }.run(&labels)
+    let mut comparison = Job { tables: of, layout: &layout, request }.run(&labels)?;
+    let topics = (0..).zip(&left_out).filter_map(|(side, topics)| problems::left_out(side, topics));
+    comparison.problems.splice(0..0, topics);
+    Ok(comparison)
+}
+
+/// The table of a file, of several topics the first, and the names of the others.
+fn open(path: &Path) -> Result<(Table, Vec<String>)> {
+    let mut tables = Table::open_all(path)?;
+    let others = tables.split_off(1).into_iter().filter_map(|table| table.topic);
+    Ok((tables.swap_remove(0), others.collect()))
 }
 
 struct Job<'a> {
@@ -91,16 +105,32 @@ impl Job<'_> {
             reference_id: profile_id(&self.source(0, &split.rows[0]).name, split.rows[0].n(), &counted, &answers),
             method: method(&counted, tested.len(), named),
             columns,
-            problems: problems::of(&pairs),
+            problems: self.problems(&pairs, &split, labels, &answers),
             untested: self.untested(&untested),
             answers: rates(&answers),
             latency: latencies(&counted),
             quality: quality_plan.as_ref().and_then(|plan| quality(plan, &answers)),
             segments: segments::of(&features, &split.fields, &split.names, in_part),
             timeline: split.periods.map(|periods| timeline(periods, &split.rows[1], answers[1].as_ref())),
-            trust: trust(&split, &answers),
+            trust: trust(&split),
             roles: self.layout.roles.iter().map(|(column, role, why)| note(column, role, why)).collect(),
         })
+    }
+
+    /// What is wrong: rows and labels that are lost first, then what changed in columns.
+    fn problems(
+        &self,
+        pairs: &[Pair<'_>],
+        split: &Split,
+        labels: &Labels,
+        answers: &[Option<Answers>; 2],
+    ) -> Vec<Problem> {
+        let rows = (0..).zip(&split.rows).filter_map(|(side, rows)| problems::losses(side, rows));
+        let unfit = (0..).zip(answers).filter_map(|(side, answers)| problems::unfit(side, answers.as_ref()?));
+        let joined: u64 = answers.iter().flatten().map(|answers| answers.joined).sum();
+        let unjoined = problems::unjoined(labels.len() as u64, joined)
+            .filter(|_| self.layout.id.is_some() && self.request.filter.is_empty());
+        rows.chain(unfit).chain(unjoined).chain(problems::of(pairs)).collect()
     }
 
     /// The columns that are read of a file that gives all or nothing.
@@ -248,7 +278,7 @@ fn method(counted: &[Counted], tested: usize, (named_bh, named_e_bh): (usize, us
 }
 
 /// What limits how far the numbers can be trusted.
-fn trust(split: &Split, answers: &[Option<Answers>; 2]) -> Vec<String> {
+fn trust(split: &Split) -> Vec<String> {
     let mut notes = Vec::new();
     for (side, rows) in ["reference", "current file"].into_iter().zip(&split.rows) {
         let mut note = |n: u64, what: &str| {
@@ -260,6 +290,7 @@ fn trust(split: &Split, answers: &[Option<Answers>; 2]) -> Vec<String> {
             }
         };
         note(rows.refused, "could not be read, and were left out");
+        note(rows.undated, "has no time, or one before 1990 or after 2100, and stands in no period");
         note(rows.duplicates, "carried an id that was there before, and were left out");
         if rows.versions.len() > 1 {
             let shares = rows.versions.iter().map(|(name, n)| format!("{name} ({})", crate::output::count(*n)));
@@ -268,10 +299,6 @@ fn trust(split: &Split, answers: &[Option<Answers>; 2]) -> Vec<String> {
                 shares.collect::<Vec<_>>().join(", ")
             ));
         }
-    }
-    let strange: u64 = answers.iter().flatten().map(|answers| answers.strange).sum();
-    if strange > 0 {
-        notes.push(format!("{strange} labels or scores do not fit the task and were left out"));
     }
     if let [Some((_, before)), Some((after, _))] = [split.rows[0].range, split.rows[1].range]
         && after <= before

@@ -43,6 +43,8 @@ pub(crate) enum Counted {
         latency: Option<Box<[Latency; 2]>>,
         /// Cells on each side that hold something else.
         mistyped: [u64; 2],
+        /// Infinite numbers on each side, which are counted apart and nowhere else.
+        infinite: [u64; 2],
         /// Every so many rows of the reference taught where to cut.
         stride: usize,
     },
@@ -218,7 +220,7 @@ impl Lesson {
             }
             Self::Names(names) => {
                 let distinct = names.len();
-                Learned::Categorical(CategoricalColumn { name, known: most_frequent(names) }, distinct)
+                Learned::Categorical(CategoricalColumn { name, known: most_frequent(names, NAMES_MAX) }, distinct)
             }
         }
     }
@@ -229,6 +231,16 @@ fn scaled(array: &ArrayRef, factor: f64) -> (Float64Array, u64) {
     let (numbers, mistyped) = cells::numbers(array);
     let is_one = (factor - 1.0).abs() < f64::EPSILON;
     (if is_one { numbers } else { numbers.unary(|value| value * factor) }, mistyped)
+}
+
+/// Numbers without infinite ones, and how many of those there are among the rows.
+fn finite(numbers: Float64Array, rows: &[u32]) -> (Float64Array, u64) {
+    if !numbers.values().iter().any(|value| value.is_infinite()) {
+        return (numbers, 0);
+    }
+    let is_infinite = |row: usize| numbers.is_valid(row) && numbers.value(row).is_infinite();
+    let n = rows.iter().filter(|&&row| is_infinite(row as usize)).count();
+    (numbers.iter().map(|value| value.filter(|value| !value.is_infinite())).collect(), n as u64)
 }
 
 /// How a column is cut.
@@ -244,6 +256,7 @@ impl Learned {
                 counts: Tallies::new(&Histogram::new(&column.cut), n_periods, n_values),
                 latency: (column.role == Role::Latency).then(Latency::default),
                 mistyped: 0,
+                infinite: 0,
             },
             Self::Categorical(column, _) => {
                 Tally::Categorical(Tallies::new(&Category::new(column.known.len()), n_periods, n_values))
@@ -255,13 +268,14 @@ impl Learned {
         match (self, reference, current) {
             (
                 Self::Numeric(column, stride),
-                Tally::Numeric { counts: a, latency: of_a, mistyped: odd_a },
-                Tally::Numeric { counts: b, latency: of_b, mistyped: odd_b },
+                Tally::Numeric { counts: a, latency: of_a, mistyped: odd_a, infinite: far_a },
+                Tally::Numeric { counts: b, latency: of_b, mistyped: odd_b, infinite: far_b },
             ) => Counted::Numeric {
                 column,
                 sides: [a, b],
                 latency: of_a.zip(of_b).map(|(a, b)| Box::new([a, b])),
                 mistyped: [odd_a, odd_b],
+                infinite: [far_a, far_b],
                 stride,
             },
             (Self::Categorical(column, distinct), Tally::Categorical(a), Tally::Categorical(b)) => {
@@ -274,7 +288,7 @@ impl Learned {
 
 /// One column on one side while it is counted.
 enum Tally {
-    Numeric { counts: Tallies<Histogram>, latency: Option<Latency>, mistyped: u64 },
+    Numeric { counts: Tallies<Histogram>, latency: Option<Latency>, mistyped: u64, infinite: u64 },
     Categorical(Tallies<Category>),
 }
 
@@ -336,9 +350,11 @@ impl Tally {
         groups: &mut Vec<Vec<u32>>,
     ) {
         match (self, learned) {
-            (Self::Numeric { counts, latency, mistyped }, Learned::Numeric(column, _)) => {
+            (Self::Numeric { counts, latency, mistyped, infinite }, Learned::Numeric(column, _)) => {
                 let (numbers, odd) = scaled(array, watched.factor);
                 *mistyped += odd;
+                let (numbers, far) = finite(numbers, rows);
+                *infinite += far;
                 let usable = latency.is_some().then(|| not_negative(&numbers));
                 let numbers = usable.as_ref().unwrap_or(&numbers);
                 count_numeric(&mut counts.all, latency.as_mut(), column, numbers, &select::Rows::new(rows));

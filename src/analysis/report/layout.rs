@@ -1,8 +1,9 @@
 //! What the columns of two files are for: guessed, or as a pipeline says.
 
+use crate::decode::cell::{Classes, category};
 use crate::error::{Error, Result};
 use crate::init::facts::{Facts, Kind};
-use crate::init::guess::{Guess, Guesses, Use};
+use crate::init::guess::{Guess, Guesses, Use, time_format};
 use crate::plan::{self, Field, Plan, Role, Task, TimeFormat};
 use crate::table::Table;
 
@@ -31,7 +32,8 @@ pub(crate) struct Watched {
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     pub(crate) columns: Vec<Watched>,
-    pub(crate) time: Option<(Place, TimeFormat)>,
+    /// The event time, and its format in each file.
+    pub(crate) time: Option<(Place, [TimeFormat; 2])>,
     pub(crate) id: Option<Place>,
     pub(crate) version: Option<Place>,
     pub(crate) predicted: Option<Place>,
@@ -41,6 +43,8 @@ pub(crate) struct Layout {
     /// Fields to split by that were named as such.
     pub(crate) segments: Vec<Place>,
     pub(crate) task: Task,
+    /// The classes that are positive, as they are compared; none when those are that say yes.
+    pub(crate) positive: Vec<String>,
     /// The score from which an answer is positive.
     pub(crate) threshold: f64,
     /// What is what and why, for people.
@@ -49,20 +53,48 @@ pub(crate) struct Layout {
     pub(crate) untested: Vec<(String, String)>,
 }
 
+impl Layout {
+    /// Says which classes are positive; the task is binary then.
+    pub(crate) fn name_positive(&mut self, classes: &[String]) {
+        if !classes.is_empty() {
+            self.positive = classes.iter().map(|class| category(class).to_owned()).collect();
+            self.task = Task::Binary;
+        }
+    }
+
+    /// How classes and labels are read.
+    pub(crate) fn classes(&self) -> Classes<'_> {
+        Classes { binary: self.task == Task::Binary, positive: &self.positive }
+    }
+}
+
 /// Guesses from the first rows of both files.
 pub(crate) fn guessed(tables: [&Table; 2]) -> Result<Layout> {
     let samples = [Facts::of(tables[0])?, Facts::of(tables[1])?];
     let place =
         |guess: &Guess| Place { name: guess.facts.name.clone(), at: tables.map(|table| table.find(&guess.facts.name)) };
-    let guesses = Guesses::of(both(samples));
+    let formats = |name: &str, usual: TimeFormat| {
+        [0, 1].map(|side: usize| {
+            let facts = samples[side].iter().find(|facts| facts.name == name);
+            facts.and_then(time_format).unwrap_or(usual)
+        })
+    };
+    let guesses = Guesses::of(both(samples.clone()));
     let one = |usage: Use| guesses.find(|known| known == usage).map(place);
     let roles = guesses.columns.iter().filter(|guess| !matches!(guess.usage, Use::Feature | Use::Ignored));
-    let roles = roles.map(|guess| (guess.facts.name.clone(), role_name(guess.usage).to_owned(), guess.reason.clone()));
+    let positive = |usage: Use| match &guesses.positive {
+        Some((class, why)) if usage == Use::Label => format!("; `{class}` is taken for positive: {why}"),
+        _ => String::new(),
+    };
+    let roles = roles.map(|guess| {
+        let reason = format!("{}{}", guess.reason, positive(guess.usage));
+        (guess.facts.name.clone(), role_name(guess.usage).to_owned(), reason)
+    });
     let ignored = guesses.columns.iter().filter_map(|guess| Some((guess.facts.name.clone(), why_ignored(guess)?)));
     Ok(Layout {
         columns: guesses.columns.iter().filter_map(|guess| watched(guess, place(guess))).collect(),
         time: guesses.columns.iter().find_map(|guess| match guess.usage {
-            Use::Time(format) => Some((place(guess), format)),
+            Use::Time(format) => Some((place(guess), formats(&guess.facts.name, format))),
             _ => None,
         }),
         id: one(Use::Id),
@@ -73,6 +105,7 @@ pub(crate) fn guessed(tables: [&Table; 2]) -> Result<Layout> {
         failed: one(Use::Failed),
         segments: guesses.all(Use::Segment).map(place).collect(),
         task: guesses.task,
+        positive: guesses.positive.iter().map(|(class, _)| class.clone()).collect(),
         threshold: 0.5,
         roles: roles.collect(),
         untested: ignored.collect(),
@@ -170,7 +203,7 @@ pub(crate) fn of_plan(plan: &Plan, tables: [&Table; 2]) -> Result<Layout> {
     });
     Ok(Layout {
         columns: numeric.chain(categorical).collect(),
-        time: mapping.event_time.as_ref().map(|(path, format)| (place("event_time", path), *format)),
+        time: mapping.event_time.as_ref().map(|(path, format)| (place("event_time", path), [*format; 2])),
         id: optional("prediction_id", &mapping.id),
         version: match &mapping.version {
             Field::Path(path) => Some(place("version", path)),
@@ -182,6 +215,7 @@ pub(crate) fn of_plan(plan: &Plan, tables: [&Table; 2]) -> Result<Layout> {
         failed: optional("error", &mapping.failed),
         segments: plan.segments.iter().zip(&mapping.segments).map(|(name, path)| place(name, path)).collect(),
         task: plan.quality.as_ref().map_or(Task::Binary, |quality| quality.task),
+        positive: plan.sources.iter().flat_map(|source| source.mapping.positive.clone()).collect(),
         threshold: plan.quality.as_ref().map_or(0.5, |quality| quality.threshold),
         roles: Vec::new(),
         untested: Vec::new(),

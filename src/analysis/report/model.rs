@@ -278,9 +278,10 @@ pub struct PeriodPsi {
 /// Something wrong with the data.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Problem {
-    /// Column; empty for the file as a whole.
+    /// Column; `rows`, `labels` or `topics` for what is wrong with a file as a whole.
     pub column: String,
-    /// `missing`, `nan`, `unseen`, `out_of_range`, `mistyped`, `absent`, `constant`.
+    /// `missing`, `nan`, `unseen`, `out_of_range`, `mistyped`, `infinite`, `absent`, `constant`, `refused`, `unfit`, `unjoined`,
+    /// `left_out`.
     pub what: String,
     /// In words.
     pub text: String,

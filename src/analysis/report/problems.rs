@@ -1,9 +1,11 @@
 //! What is wrong with the data: more missing, unseen, odd or out of range than in the reference, by the same test as drift.
 
+use super::answers::Answers;
 use super::column::{ALPHA, FALSE_DISCOVERIES, Pair, Part};
 use super::count::Counted;
 use super::distribution::share;
 use super::model::Problem;
+use super::rows::Rows;
 use crate::infer::multiplicity::bh;
 use crate::infer::psi_tolerance::PsiTest;
 use crate::metric::Side;
@@ -32,6 +34,68 @@ pub(crate) fn of(pairs: &[Pair<'_>]) -> Vec<Problem> {
     problems.extend(moved.into_iter().map(|(pair, test, share)| problem(pair, test, share)));
     problems.extend(pairs.iter().filter_map(no_longer_constant));
     problems
+}
+
+/// Rows of a file that could not be read.
+pub(crate) fn losses(side: usize, rows: &Rows) -> Option<Problem> {
+    let (lost, all) = (rows.refused, rows.read + rows.refused);
+    let whose = ["reference", "current file"][side];
+    let example = rows.example.as_ref().map_or_else(String::new, |example| format!("; {example}"));
+    let part = percent(share(lost, all));
+    let text = format!("{part} of the {whose} ({} of {}) cannot be read{example}", count(lost), count(all));
+    (lost > 0).then(|| lost_of("rows", "refused", text, side, (lost, all)))
+}
+
+/// Labels or scores that are none of the task.
+pub(crate) fn unfit(side: usize, answers: &Answers) -> Option<Problem> {
+    let whose = ["reference", "current file"][side];
+    let example = answers.example.as_deref().unwrap_or_default();
+    let text = format!(
+        "{} of the {whose} ({} of {}) or their scores do not fit the task, the first is `{example}`; \
+         which classes are positive, --positive can say",
+        percent(share(answers.strange, answers.labelled)),
+        count(answers.strange),
+        count(answers.labelled)
+    );
+    let lost = (answers.strange, answers.labelled);
+    (answers.strange > 0).then(|| lost_of("labels", "unfit", text, side, lost))
+}
+
+/// Labels in files of outcomes that join no row, where they are most.
+pub(crate) fn unjoined(labels: u64, joined: u64) -> Option<Problem> {
+    let lost = labels.saturating_sub(joined);
+    let text = format!(
+        "{} of the outcomes ({} of {}) belong to no row by their id",
+        percent(share(lost, labels)),
+        count(lost),
+        count(labels)
+    );
+    (lost * 2 > labels).then(|| lost_of("labels", "unjoined", text, 1, (lost, labels)))
+}
+
+/// Topics of a file that are not looked at.
+pub(crate) fn left_out(side: usize, topics: &[String]) -> Option<Problem> {
+    let whose = ["reference", "current file"][side];
+    let text = format!(
+        "of the {whose} are left out but for the first: {}; put them into files of their own",
+        topics.join(", ")
+    );
+    (!topics.is_empty()).then(|| lost_of("topics", "left_out", text, side, (0, 0)))
+}
+
+/// A problem of a file as a whole: so many lost of so many.
+fn lost_of(column: &str, what: &str, text: String, side: usize, (lost, all): (u64, u64)) -> Problem {
+    let part = |at: usize| (at == side && all > 0).then(|| share(lost, all));
+    let n = |at: usize| if at == side { all } else { 0 };
+    Problem {
+        column: column.to_owned(),
+        what: what.to_owned(),
+        text,
+        reference: part(0),
+        current: part(1),
+        n_reference: n(0),
+        n: n(1),
+    }
 }
 
 /// The test of a share that rose; nothing for one that fell.
@@ -68,11 +132,13 @@ fn shares(pair: &Pair<'_>) -> Vec<Share> {
     let of =
         |what, words, x: u64, y: u64, (m, n): (u64, u64)| Share { what, words, reference: (x, m), current: (y, n) };
     match (pair.counted, pair.sides(Part::All)) {
-        (Counted::Numeric { column, mistyped, .. }, [Side::Numeric(a), Side::Numeric(b)]) => {
+        (Counted::Numeric { column, mistyped, infinite, .. }, [Side::Numeric(a), Side::Numeric(b)]) => {
             let odd = [mistyped[0].min(m), mistyped[1].min(n)];
+            let absent = |missing: u64, side: usize| missing.saturating_sub(odd[side] + infinite[side]);
             let outside = [a, b].map(|side| if a.n() == 0 { 0 } else { side.n_out_of_range(&column.cut) });
             vec![
-                of("missing", "missing", a.missing - odd[0].min(a.missing), b.missing - odd[1].min(b.missing), (m, n)),
+                of("missing", "missing", absent(a.missing, 0), absent(b.missing, 1), (m, n)),
+                of("infinite", "infinite", infinite[0], infinite[1], (m, n)),
                 of("mistyped", "not a number", odd[0], odd[1], (m, n)),
                 of("nan", "NaN", a.nan, b.nan, (m, n)),
                 of("out_of_range", "outside the reference's range", outside[0], outside[1], (a.n(), b.n())),

@@ -5,6 +5,7 @@ use arrow::array::{Array as _, AsArray as _};
 use super::layout::{Layout, Place};
 use crate::error::{Error, Result};
 use crate::event::Micros;
+use crate::init::facts::is_plausible;
 use crate::scan::dedup::IdSet;
 use crate::table::{Table, Wanted, cells};
 
@@ -25,7 +26,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
@@ -37,8 +38,12 @@ pub(crate) struct Rows {
     pub(crate) read: u64,
     /// Rows that could not.
     pub(crate) refused: u64,
+    /// What is wrong with the first of them.
+    pub(crate) example: Option<String>,
     /// Rows whose id was there before.
     pub(crate) duplicates: u64,
+    /// Rows without a time, or with one that nobody means.
+    pub(crate) undated: u64,
     /// Rows that were not asked for.
     pub(crate) outside: u64,
     /// First and last time of those that count.
@@ -118,14 +123,16 @@ impl Reader<'_> {
             let from = usize::try_from(rows.read).unwrap_or(usize::MAX);
             rows.read += chunk.rows as u64;
             rows.refused += chunk.refused;
+            rows.example = rows.example.take().or(chunk.example);
             let mut keep = vec![true; chunk.rows];
             if let (Some(at), Some((_, format))) = (time_at, time) {
-                let times = cells::times(&chunk.arrays[at], format);
+                let times = cells::times(&chunk.arrays[at], format[self.side]);
+                rows.undated += times.iter().filter(|time| time.is_none_or(|time| !is_plausible(time))).count() as u64;
                 rows.times.extend(times.iter().map(|time| time.unwrap_or(Micros::MIN)));
                 rows.outside += filtered(&mut keep, |row| is_within(filter, rows.times[from + row]));
             }
             if let Some(at) = version_at {
-                rows.outside += rows.of_version(&cells::categories(&chunk.arrays[at]), filter, &mut keep);
+                rows.outside += rows.of_version(&cells::names(&chunk.arrays[at]), filter, &mut keep);
             }
             if let Some(at) = id_at {
                 let hashes = cells::ids(&chunk.arrays[at]);
@@ -222,7 +229,7 @@ impl Rows {
     /// Remembers which rows count, and the range of their times.
     fn note(&mut self, from: usize, keep: Vec<bool>) {
         if let Some(times) = self.times.get(from..) {
-            for (&time, &keep) in times.iter().zip(&keep).filter(|(time, _)| **time != Micros::MIN) {
+            for (&time, &keep) in times.iter().zip(&keep).filter(|(time, _)| is_plausible(**time)) {
                 self.seen = Some(wider(self.seen, time));
                 if keep {
                     self.range = Some(wider(self.range, time));

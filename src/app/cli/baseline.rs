@@ -1,5 +1,6 @@
 //! `haldane baseline`: building and showing reference profiles.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,8 +12,9 @@ use crate::baseline::ProfileBuilder;
 use crate::batch::EventBatch;
 use crate::config::{self, Pipeline, reference};
 use crate::error::{Error, Result};
+use crate::output::count;
 use crate::plan::Reference;
-use crate::replay::{self, Step};
+use crate::replay::{self, Refused, Step};
 use crate::summary::Profile;
 
 /// Build or show a reference profile.
@@ -68,15 +70,19 @@ fn build(args: &BuildArgs, out: &mut dyn Write) -> Result<()> {
             .hint("name a file with --output, or add `reference: FILE` to the pipeline file")
     })?;
     let origin = args.origin.clone().unwrap_or_else(|| names(&args.files));
-    let profile = profile(&pipeline, &args.files, &origin)?;
+    let (profile, lost) = profile(&pipeline, &args.files, &origin)?;
     let id = reference::save(&profile, &output)?;
-    print(out, &format!("{}\nwritten to {}\n", describe(&Reference { id, profile }), output.display()))
+    let lost = lost.map_or_else(String::new, |lost| format!("\n{lost}\n"));
+    print(out, &format!("{}{lost}\nwritten to {}\n", describe(&Reference { id, profile }), output.display()))
 }
 
-/// Builds the profile of files by reading them twice.
-fn profile(pipeline: &Pipeline, files: &[PathBuf], origin: &str) -> Result<Profile> {
+/// Builds the profile of files by reading them twice; also says which rows were left out.
+fn profile(pipeline: &Pipeline, files: &[PathBuf], origin: &str) -> Result<(Profile, Option<String>)> {
     let mut builder = ProfileBuilder::new(pipeline.plan.clone(), pipeline.fine_bins);
-    for_each_batch(pipeline, files, |batch| builder.learn(batch))?;
+    let (read, refused) = for_each_batch(pipeline, files, |batch| builder.learn(batch))?;
+    if refused.n() > read {
+        return Err(refused.error(read));
+    }
     let mut counter = builder.cut();
     for_each_batch(pipeline, files, |batch| counter.count(batch))?;
     let profile = counter.finish(origin);
@@ -84,17 +90,50 @@ fn profile(pipeline: &Pipeline, files: &[PathBuf], origin: &str) -> Result<Profi
         return Err(Error::user(format!("no predictions or features in {}", names(files)))
             .hint("a reference is built from the rows of `sources: { predictions }` or `{ features }`"));
     }
-    Ok(profile)
+    Ok((profile, (refused.n() > 0).then(|| refused.text(read))))
 }
 
-fn for_each_batch(pipeline: &Pipeline, files: &[PathBuf], mut take: impl FnMut(&EventBatch)) -> Result<()> {
+/// Rows that were refused, by reason, each with an example.
+#[derive(Default)]
+struct Losses(BTreeMap<String, (u64, String)>);
+
+impl Losses {
+    fn take(&mut self, refused: &Refused) {
+        let example =
+            || format!("row {} of {}: {}", refused.reject.offset + 1, refused.file.display(), refused.reject.detail);
+        self.0.entry(refused.reject.reason.to_string()).or_insert_with(|| (0, example())).0 += 1;
+    }
+
+    fn n(&self) -> u64 {
+        self.0.values().map(|(n, _)| n).sum()
+    }
+
+    fn text(&self, read: u64) -> String {
+        let reasons = self.0.iter().map(|(reason, (n, example))| format!("{} {reason}, such as {example}", count(*n)));
+        let reasons: Vec<String> = reasons.collect();
+        format!("{} of {} rows are left out: {}", count(self.n()), count(self.n() + read), reasons.join("; "))
+    }
+
+    fn error(&self, read: u64) -> Error {
+        Error::user(self.text(read))
+            .hint("mend the rows or what the pipeline says of these fields: most rows must be readable")
+    }
+}
+
+/// Hands on the batches of files; gives the rows in them and those that were refused.
+fn for_each_batch(pipeline: &Pipeline, files: &[PathBuf], mut take: impl FnMut(&EventBatch)) -> Result<(u64, Losses)> {
+    let (mut read, mut losses) = (0, Losses::default());
     for step in replay::open(&pipeline.plan, files, &replay::Options::default())? {
         match step? {
-            Step::Batch(batch) => take(&batch),
-            Step::Refused(_) | Step::End { .. } => {}
+            Step::Batch(batch) => {
+                read += batch.len() as u64;
+                take(&batch);
+            }
+            Step::Refused(refused) => refused.iter().for_each(|refused| losses.take(refused)),
+            Step::End { .. } => {}
         }
     }
-    Ok(())
+    Ok((read, losses))
 }
 
 fn names(files: &[PathBuf]) -> String {

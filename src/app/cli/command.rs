@@ -11,7 +11,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::print;
 use crate::config::{self, KafkaConfig, Pipeline, span};
-use crate::decode::time::from_rfc3339;
+use crate::decode::time::from_text;
 use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::kafka::ask::ask;
@@ -361,7 +361,7 @@ impl Status {
 /// A span from now, or a time.
 fn moment(text: &str) -> std::result::Result<Micros, String> {
     let in_a_span = span(text).ok().map(|span| wall_clock().saturating_add(span));
-    in_a_span.or_else(|| from_rfc3339(text.as_bytes())).ok_or_else(|| {
+    in_a_span.or_else(|| from_text(text.as_bytes())).ok_or_else(|| {
         format!("`{text}` is neither a span, such as 30m or 4h, nor a time, such as 2026-11-30T06:00:00Z")
     })
 }

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::print;
 use crate::config;
-use crate::decode::time::from_rfc3339;
+use crate::decode::time::from_text;
 use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::plan::Compat;
@@ -49,6 +49,9 @@ pub struct ReportArgs {
     /// Only rows of the current file, windows and decisions before this time.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub until: Option<Micros>,
+    /// The classes that are positive, where labels are not 0 and 1 or words for yes and no; default: guessed.
+    #[arg(long, value_name = "CLASS", value_delimiter = ',', allow_hyphen_values = true, requires = "reference")]
+    pub positive: Vec<String>,
     /// Numbers of other tools beside haldane's own.
     #[arg(long, value_name = "TOOL", value_delimiter = ',', value_parser = compat, requires = "reference")]
     pub compat: Vec<Compat>,
@@ -106,9 +109,7 @@ pub enum FailOn {
 
 /// A time of an argument.
 fn moment(text: &str) -> std::result::Result<Micros, String> {
-    let day = format!("{text}T00:00:00Z");
-    let at = from_rfc3339(text.as_bytes()).or_else(|| from_rfc3339(day.as_bytes()));
-    at.ok_or_else(|| format!("`{text}` is no time, such as 2026-11-30T06:00:00Z or 2026-11-30"))
+    from_text(text.as_bytes()).ok_or_else(|| format!("`{text}` is no time, such as 2026-11-30T06:00:00Z or 2026-11-30"))
 }
 
 /// A tool by its name in pipelines.
@@ -174,7 +175,8 @@ impl ReportArgs {
     fn request(&self) -> Option<Request> {
         let (reference, current) = self.reference.clone().zip(self.current.clone())?;
         let filter = Filter { version: self.version.clone(), from: self.from, until: self.until };
-        Some(Request { reference, current, outcomes: self.outcomes.clone(), filter, compat: self.compat.clone() })
+        let (outcomes, positive) = (self.outcomes.clone(), self.positive.clone());
+        Some(Request { reference, current, outcomes, filter, positive, compat: self.compat.clone() })
     }
 
     fn log(&self) -> Log {

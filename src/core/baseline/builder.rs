@@ -21,7 +21,7 @@ use crate::summary::{Profile, Traffic};
 /// Version of the profile format that is written.
 pub const FORMAT: u32 = 1;
 /// The most categories of one column that a profile names; the most frequent ones.
-pub const CATEGORIES_MAX: usize = 4096;
+pub const CATEGORIES_MAX: usize = 1 << 14;
 /// Longer than any data set: 200 years, in whole days.
 const LIFETIME: Micros = 73_050 * 86_400 * SECOND;
 
@@ -68,7 +68,10 @@ impl ProfileBuilder {
         let numeric = numeric.map(|(column, values)| learned(column, values, fine_bins)).collect();
         let categorical = self.plan.columns.categorical.iter().zip(self.categorical);
         let categorical = categorical
-            .map(|(column, counts)| CategoricalColumn { name: column.name.clone(), known: most_frequent(counts) })
+            .map(|(column, counts)| CategoricalColumn {
+                name: column.name.clone(),
+                known: most_frequent(counts, CATEGORIES_MAX),
+            })
             .collect();
         Counter::new(&self.plan, Columns { numeric, categorical })
     }
@@ -98,11 +101,12 @@ fn count_names(array: &TextArray, rows: &[usize], counts: &mut BTreeMap<String, 
     }
 }
 
-/// The names with the highest counts (the first in the alphabet among equals), sorted.
-pub fn most_frequent(counts: BTreeMap<String, u64>) -> Vec<String> {
+/// The `most` names with the highest counts (the first in the alphabet among equals), sorted.
+#[must_use]
+pub fn most_frequent(counts: BTreeMap<String, u64>, most: usize) -> Vec<String> {
     let mut ranked: Vec<(String, u64)> = counts.into_iter().collect();
     ranked.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    ranked.truncate(CATEGORIES_MAX);
+    ranked.truncate(most);
     let mut names: Vec<String> = ranked.into_iter().map(|(name, _)| name).collect();
     names.sort_unstable();
     names

@@ -97,24 +97,24 @@ pub fn of_profile(profile: &NumericProfile) -> Result<Cut> {
 ///
 /// The fine edges are the `n`-quantiles of the values, or all of them when there are at most `2 n`; the float below every
 /// value that repeats among those quantiles, or below all of them when there are at most `n`, so that atoms have a bin of
-/// their own and later values between them another; the range; and the edges of the recuts.
+/// their own and later values between them another; the range; and the edges of the recuts, which [`Atoms`] keep away from
+/// values that repeat.
 #[must_use]
 pub fn of_values(sorted: &[f64], n: u16) -> Cut {
     let (&low, &high) = sorted.first().zip(sorted.last()).expect("a reference column has values");
     let ladder: Vec<f64> = quantile::ladder(sorted, n).collect();
-    let mut distinct = sorted.to_vec();
-    distinct.dedup();
-    let fine = if distinct.len() <= 2 * usize::from(n) { &distinct } else { &ladder };
+    let values = Atoms::new(sorted);
+    let fine = if values.distinct.len() <= 2 * usize::from(n) { &values.distinct } else { &ladder };
     let repeats = |pair: &[f64]| pair[0].to_bits() == pair[1].to_bits();
-    let atoms: Vec<f64> = if distinct.len() <= usize::from(n) {
-        distinct.clone()
+    let atoms: Vec<f64> = if values.distinct.len() <= usize::from(n) {
+        values.distinct.clone()
     } else {
         ladder.windows(2).filter(|pair| repeats(pair)).map(|pair| pair[0]).collect()
     };
     let below_atoms = atoms.iter().map(|atom| atom.next_down());
-    let (deciles, twentieths) = (quantile::interior(sorted, 10), quantile::interior(sorted, 20));
-    let doane = left_closed(doane::edges(sorted));
-    let range = [low.next_down(), high];
+    let [deciles, twentieths] = [10, 20].map(|k| values.cut(&quantile::interior(sorted, k), k));
+    let doane: Vec<f64> = left_closed(doane::edges(sorted)).into_iter().map(|edge| values.settled(edge)).collect();
+    let range = values.range();
     let named = deciles.iter().chain(&twentieths).chain(&doane).chain(&range).copied();
     let edges = rising(fine.iter().copied().chain(below_atoms).chain(named).chain(outskirts(low, high)));
     let recuts = Recuts {
@@ -124,6 +124,96 @@ pub fn of_values(sorted: &[f64], n: u16) -> Cut {
         doane: indexes_of(&edges, &doane),
     };
     Cut { edges: checked(edges), grid: Grid::for_range(low, high), recuts }
+}
+
+/// The values of a reference column, and how often each of them comes.
+///
+/// An edge at a value that repeats would put all of its rows into another bin when they change in the last bit, as they do in
+/// single precision or when sums are added in another order. So such an edge moves to the middle between that value and
+/// the next one: the reference's counts stay what they are, and what comes near the value counts as that value. A value
+/// that holds as many rows as a bin gets a bin of its own, so that it cannot lend its rows to its neighbours unseen.
+struct Atoms {
+    distinct: Vec<f64>,
+    counts: Vec<usize>,
+    n: usize,
+}
+
+/// Twice the largest relative error of a number in single precision.
+const SINGLE: f64 = 1.2e-7;
+/// The largest part of the range by which values that repeat may leave it, for numbers of half precision.
+const LEEWAY: f64 = 1e-3;
+
+impl Atoms {
+    fn new(sorted: &[f64]) -> Self {
+        let runs = || sorted.chunk_by(|a, b| a.to_bits() == b.to_bits());
+        let distinct = runs().map(|run| run[0]).collect();
+        Self { distinct, counts: runs().map(<[f64]>::len).collect(), n: sorted.len() }
+    }
+
+    fn repeats(&self, at: usize) -> bool {
+        self.counts[at] > 1
+    }
+
+    /// Between a value and the next one; beyond the last one by [`Self::margin`].
+    fn above(&self, at: usize) -> f64 {
+        let value = self.distinct[at];
+        match self.distinct.get(at + 1) {
+            Some(next) => middle(value, *next),
+            None => value + self.margin(at),
+        }
+    }
+
+    /// Between a value and the one before; beyond the first one by [`Self::margin`].
+    fn below(&self, at: usize) -> f64 {
+        match at.checked_sub(1) {
+            Some(before) => self.above(before),
+            None => (self.distinct[0] - self.margin(0)).min(self.distinct[0].next_down()),
+        }
+    }
+
+    /// How far from the first or last value others are still taken for it, if it repeats.
+    fn margin(&self, at: usize) -> f64 {
+        if !self.repeats(at) {
+            return 0.0;
+        }
+        let [low, high] = [self.distinct[0], self.distinct[self.distinct.len() - 1]];
+        let inner = if at == 0 { self.distinct.get(1) } else { self.distinct.get(at - 1) };
+        let gap = inner.map_or(0.0, |inner| (inner - self.distinct[at]).abs());
+        let single = low.abs().max(high.abs()) * SINGLE;
+        single.max((gap / 4.0).min((high - low) * LEEWAY))
+    }
+
+    /// Just beyond the first and the last value.
+    fn range(&self) -> [f64; 2] {
+        [self.below(0), self.above(self.distinct.len() - 1)]
+    }
+
+    /// An edge, moved off a value that repeats.
+    fn settled(&self, edge: f64) -> f64 {
+        let after = self.distinct.partition_point(|&value| value <= edge);
+        let is_near = |at: &usize| self.repeats(*at) && (self.distinct[*at] - edge).abs() <= edge.abs() * SINGLE;
+        let before = after.checked_sub(1);
+        if let Some(before) = before.filter(is_near) {
+            self.above(before)
+        } else if Some(after).filter(|&at| at < self.distinct.len()).filter(is_near).is_some() {
+            self.below(after)
+        } else {
+            edge
+        }
+    }
+
+    /// These edges, settled, and those around every value that holds as much as one of `k` bins.
+    fn cut(&self, edges: &[f64], k: u16) -> Vec<f64> {
+        let heavy =
+            (0..self.distinct.len()).filter(|&at| self.repeats(at) && self.counts[at] * usize::from(k) >= self.n);
+        let around = heavy.flat_map(|at| [self.below(at), self.above(at)]);
+        rising(edges.iter().map(|&edge| self.settled(edge)).chain(around))
+    }
+}
+
+/// Between two values, below the larger one.
+fn middle(low: f64, high: f64) -> f64 {
+    (low / 2.0 + high / 2.0).clamp(low, high.next_down())
 }
 
 /// Edges on both sides of a range, up to its width away from it; a single value is taken to be one wide.
@@ -205,10 +295,59 @@ mod tests {
     #[test]
     fn a_constant_column_can_be_cut() {
         let cut = of_values(&[7.0; 3], 1040);
-        assert_eq!(edges_of(&cut, &cut.recuts.bins10), [7.0]);
+        let around = edges_of(&cut, &cut.recuts.bins10);
+        assert!(around.len() == 2 && around[0] < 7.0 && 7.0 < around[1] && around[1] - around[0] < 1e-5, "{around:?}");
         assert_eq!(edges_of(&cut, &cut.recuts.doane), [6.5_f64.next_down(), 7.5]);
         let bins = [7_f64.next_down(), 7.0, 7_f64.next_up()].map(|value| cut.edges.bin(value));
         assert!(bins[0] < bins[1] && bins[1] < bins[2]);
+    }
+
+    /// Counts of values over the ten bins of a reference.
+    fn counted(cut: &Cut, values: &[f64]) -> Vec<u64> {
+        let mut histogram = crate::summary::Histogram::new(cut);
+        histogram.update(cut, values);
+        histogram.recut(&cut.recuts.bins10)
+    }
+
+    #[test]
+    fn a_value_that_holds_much_mass_is_a_bin_of_its_own_wherever_it_stands() {
+        for (low, atom) in [(0.0, 100.0), (100.0, 0.0), (-50.0, 0.0), (7.0, 7.5)] {
+            let other = |i: usize| low + (atom - low) * (i as f64 / 250.0) * 0.99;
+            let mut values: Vec<f64> = (0..5000).map(|i| if i < 250 { other(i) } else { atom }).collect();
+            values.sort_by(f64::total_cmp);
+            let cut = of_values(&values, 1040);
+            assert!(counted(&cut, &values).contains(&4750), "{atom}: {:?}", counted(&cut, &values));
+            for recut in [&cut.recuts.bins10, &cut.recuts.bins20] {
+                let edges = edges_of(&cut, recut);
+                let bin = edges.partition_point(|&edge| edge < atom);
+                assert!(values.iter().all(|&value| value == atom || edges.partition_point(|&e| e < value) != bin));
+            }
+        }
+    }
+
+    #[test]
+    fn single_and_half_precision_and_another_order_of_addition_move_nothing() {
+        let prices = [1.05, 2.1, 9.95, 19.9, 49.9, 99.9];
+        let tenths = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
+        for all in [&prices[..], &tenths[..]] {
+            let mut values: Vec<f64> = (0..4000).map(|i| all[i * i % all.len()]).collect();
+            values.sort_by(f64::total_cmp);
+            let cut = of_values(&values, 1040);
+            let expected = counted(&cut, &values);
+            let half = |value: f64| value * (1.0 + if value > 50.0 { 4.8e-4 } else { -4.8e-4 });
+            let noisy: [Vec<f64>; 3] = [
+                values.iter().map(|&value| f64::from(value as f32)).collect(),
+                values.iter().map(|value| value.next_up()).collect(),
+                values.iter().map(|&value| half(value)).collect(),
+            ];
+            for other in noisy {
+                assert_eq!(counted(&cut, &other), expected);
+                let range: Vec<u16> = cut.recuts.range.clone();
+                let mut histogram = crate::summary::Histogram::new(&cut);
+                histogram.update(&cut, &other);
+                assert_eq!(histogram.recut(&range)[1], 4000, "none out of range");
+            }
+        }
     }
 
     #[test]

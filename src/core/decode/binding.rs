@@ -34,9 +34,9 @@ pub(super) enum Slot {
     Id,
     /// Text or whole number, hashed.
     Entity,
-    /// Epoch number or RFC 3339 text.
+    /// Epoch number or written time.
     Time(TimeFormat),
-    /// Text, whole number or boolean.
+    /// Text, number or boolean.
     Text(usize),
     /// Number times a factor.
     Number {
@@ -45,7 +45,7 @@ pub(super) enum Slot {
         /// What the value is multiplied by.
         factor: f64,
     },
-    /// Number or boolean.
+    /// Number, boolean or class.
     Truth,
     /// Text, number or boolean; booleans are "1" and "0" for a binary task.
     Class {
@@ -60,7 +60,7 @@ pub(super) enum Slot {
     BestClass(usize),
     /// Small whole number.
     Status,
-    /// Boolean, or text where any text means yes.
+    /// Boolean, or a text or number that tells of an error.
     Failed,
 }
 
@@ -100,6 +100,8 @@ pub(super) struct Layout {
     pub(super) source: u16,
     pub(super) lane: u32,
     pub(super) bindings: Vec<Binding>,
+    /// The classes that are positive, where they are named.
+    pub(super) positive: Vec<String>,
     /// Model and version names that are the same for all records.
     pub(super) constants: [Option<String>; 2],
     pub(super) n_segments: usize,
@@ -118,6 +120,7 @@ impl Layout {
             source,
             lane,
             bindings: Binder::new(plan, from, carries_features).bind(),
+            positive: positive(plan, from).to_vec(),
             constants: [constant(&from.mapping.model), constant(&from.mapping.version)],
             n_segments: count(plan.segments.len()),
             n_numeric: count(plan.columns.numeric.len()),
@@ -145,6 +148,12 @@ impl Layout {
     pub(super) fn reads_event_time(&self) -> bool {
         self.bindings.iter().any(|binding| matches!(binding.slot, Slot::Time(_)))
     }
+}
+
+/// The positive classes that a source names, or else any other: labels and answers name the same classes.
+fn positive<'a>(plan: &'a Plan, source: &'a SourcePlan) -> &'a [String] {
+    let mut named = std::iter::once(source).chain(&plan.sources).map(|source| source.mapping.positive.as_slice());
+    named.find(|classes| !classes.is_empty()).unwrap_or_default()
 }
 
 fn constant(field: &Field) -> Option<String> {
@@ -261,6 +270,11 @@ pub(super) fn task(plan: &Plan) -> Option<Task> {
 /// Whether an empty text is no value: a model, a version or a true class cannot be nameless, a category can.
 pub(super) fn blank_is_missing(column: usize) -> bool {
     matches!(column, MODEL | VERSION | PREDICTED | LABEL_CLASS)
+}
+
+/// Whether texts of a column are compared by their value: names of models and versions are not.
+pub(super) fn is_category(column: usize) -> bool {
+    !matches!(column, MODEL | VERSION)
 }
 
 /// Whether a record of this kind is refused when this mapped field is absent, null or empty.

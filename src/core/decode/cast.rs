@@ -1,10 +1,8 @@
 //! Arrow columns of whatever type a file has to the types of a batch.
 //!
 //! A column that already has the right type is shared, not copied. A type that can never fit refuses the whole column; a
-//! value that does not fit refuses its row. Values mean the same as in JSON: whole floats are integers, integers and
-//! booleans can be categories. Numbers in text columns are read as numbers, because CSV knows nothing else.
+//! value that does not fit refuses its row. What a cell means is said in [`cell`], for all formats alike.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
@@ -16,10 +14,11 @@ use arrow_cast::cast;
 use arrow_schema::{DataType, TimeUnit};
 
 use crate::batch::TextArray;
-use crate::event::{Micros, Poison, stable_hash};
+use crate::event::{Poison, stable_hash};
 use crate::plan::TimeFormat;
 
-use super::binding::{LABEL, Slot, blank_is_missing};
+use super::binding::{LABEL, Slot, blank_is_missing, is_category};
+use super::cell::{self, Classes};
 use super::flaw::Flaw;
 use super::rows::{Columns, TextColumn};
 use super::scanner::{bounded, status};
@@ -33,6 +32,8 @@ pub(super) type Mismatch = &'static str;
 pub(super) struct Cast<'a> {
     /// How people know the column.
     pub(super) name: &'a str,
+    /// The classes that are positive.
+    pub(super) positive: &'a [String],
     /// Where refused rows go.
     pub(super) findings: &'a mut Findings,
 }
@@ -44,16 +45,20 @@ impl Cast<'_> {
             Slot::Id => columns.id = self.ids(array)?,
             Slot::Entity => columns.entity = self.ids(array)?,
             Slot::Time(format) => columns.event_time = self.times(array, format)?,
-            Slot::Text(column) => columns.texts[column] = self.texts(array, column, Spelling::Name)?,
+            Slot::Text(column) if is_category(column) => {
+                columns.texts[column] = self.texts(array, column, |text| Some(cell::category(text)))?;
+            }
+            Slot::Text(column) => columns.texts[column] = self.texts(array, column, |text| Some(text))?,
             Slot::Class { column, binary } => {
-                columns.texts[column] = self.texts(array, column, Spelling::Class { binary })?;
+                let classes = Classes { binary, positive: self.positive };
+                columns.texts[column] = self.texts(array, column, |text| classes.class(text))?;
             }
             Slot::Number { column, factor } => columns.numbers[column] = scaled(self.numbers(array)?, factor),
             Slot::Truth => columns.numbers[LABEL] = self.truth(array)?,
             Slot::BestScore(column) => columns.numbers[column] = self.best_scores(array)?,
             Slot::BestClass(column) => columns.texts[column] = self.best_classes(array)?,
             Slot::Status => columns.status = self.statuses(array)?,
-            Slot::Failed => columns.failed = failed(array)?,
+            Slot::Failed => columns.failed = failures(array)?,
         }
         Ok(())
     }
@@ -71,28 +76,32 @@ impl Cast<'_> {
     fn numbers(&mut self, array: &ArrayRef) -> Result<Float64Array, Mismatch> {
         match array.data_type() {
             DataType::Float64 => Ok(array.as_primitive::<Float64Type>().clone()),
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Ok(self.parsed(&strings(array))),
             DataType::Dictionary(_, values) => self.numbers(&unpacked(array, values)),
-            kind if kind.is_numeric() || *kind == DataType::Null => {
+            kind if is_text(kind) => Ok(self.read(&strings(array), cell::numeric)),
+            kind if kind.is_numeric() || matches!(kind, DataType::Boolean | DataType::Null) => {
                 Ok(converted(array, &DataType::Float64).as_primitive().clone())
             }
             _ => Err("numbers"),
         }
     }
 
-    fn parsed(&mut self, texts: &StringArray) -> Float64Array {
-        let parse = |text: &str| text.trim().parse::<f64>().map_err(|_| Flaw::wrong_type("expected a number"));
+    /// What the texts of a column stand for.
+    fn read<T, A>(&mut self, texts: &StringArray, meaning: impl Fn(&str) -> Result<Option<T>, Flaw>) -> A
+    where
+        A: FromIterator<Option<T>>,
+    {
         let texts = texts.iter().enumerate();
-        texts
-            .map(|(row, text)| text.filter(|text| !text.is_empty()).and_then(|text| self.sound(row, parse(text))))
-            .collect()
+        texts.map(|(row, text)| text.and_then(|text| self.sound(row, meaning(text)).flatten())).collect()
     }
 
     fn truth(&mut self, array: &ArrayRef) -> Result<Float64Array, Mismatch> {
-        match array.data_type() {
-            DataType::Boolean => Ok(converted(array, &DataType::Float64).as_primitive().clone()),
-            _ => self.numbers(array).map_err(|_| "numbers or booleans"),
+        let array = plain(array);
+        let classes = Classes { binary: true, positive: self.positive };
+        if is_text(array.data_type()) || !self.positive.is_empty() {
+            let texts = spelled(&array).ok_or("numbers, booleans or texts")?;
+            return Ok(self.read(&texts, |text| classes.label(text).map_err(Flaw::wrong_type)));
         }
+        self.numbers(&array).map_err(|_| "numbers, booleans or texts")
     }
 
     fn statuses(&mut self, array: &ArrayRef) -> Result<Int16Array, Mismatch> {
@@ -104,13 +113,20 @@ impl Cast<'_> {
     }
 
     fn ids(&mut self, array: &ArrayRef) -> Result<UInt64Array, Mismatch> {
-        let texts = match array.data_type() {
-            DataType::Dictionary(_, values) if is_text(values) => strings(&unpacked(array, values)),
-            kind if is_text(kind) || kind.is_integer() => strings(array),
-            _ => return Err("texts or integers"),
+        let array = plain(array);
+        let hash = |text: &str| {
+            let id = cell::id(text);
+            if id.is_empty() { Ok(None) } else { bounded(id.as_bytes()).map(stable_hash).map(Some) }
         };
-        let present = texts.iter().enumerate().map(|(row, text)| (row, text.filter(|text| !text.is_empty())));
-        Ok(present.map(|(row, text)| self.sound(row, bounded(text?.as_bytes()).map(stable_hash))).collect())
+        match array.data_type() {
+            kind if kind.is_floating() => {
+                let values = self.numbers(&array)?;
+                let read = |value| Ok(cell::id_of(value)?.map(|id| stable_hash(id.as_bytes())));
+                Ok(values.iter().enumerate().map(|(row, value)| self.sound(row, read(value?)).flatten()).collect())
+            }
+            kind if is_text(kind) || kind.is_numeric() => Ok(self.read(&strings(&array), hash)),
+            _ => Err("texts or integers"),
+        }
     }
 
     fn times(&mut self, array: &ArrayRef, format: TimeFormat) -> Result<Int64Array, Mismatch> {
@@ -120,15 +136,16 @@ impl Cast<'_> {
             DataType::Date32 | DataType::Date64 => {
                 Ok(integers(&converted(array, &DataType::Timestamp(TimeUnit::Microsecond, None))))
             }
-            kind if is_text(kind) => Ok(self.written(&strings(array), format)),
-            kind if kind.is_numeric() && format == TimeFormat::Rfc3339 => Err("timestamps or RFC 3339 texts"),
+            DataType::Dictionary(_, values) => self.times(&unpacked(array, values), format),
+            kind if is_text(kind) => Ok(self.read(&strings(array), |text| cell::dated(text, format))),
+            kind if kind.is_numeric() && format == TimeFormat::Rfc3339 => Err("timestamps or written times"),
             kind if kind.is_integer() => Ok(self.epochs(&integers(array), format)),
             DataType::Float32 | DataType::Float64 => {
                 let values = self.numbers(array)?;
                 let read = |value| time::from_float(value, format).ok_or_else(beyond);
                 Ok(values.iter().enumerate().map(|(row, value)| self.sound(row, read(value?))).collect())
             }
-            _ => Err("timestamps, epoch numbers or RFC 3339 texts"),
+            _ => Err("timestamps, epoch numbers or written times"),
         }
     }
 
@@ -140,32 +157,26 @@ impl Cast<'_> {
         values.iter().enumerate().map(|(row, value)| self.sound(row, read(value?))).collect()
     }
 
-    fn written(&mut self, texts: &StringArray, format: TimeFormat) -> Int64Array {
-        let read = |text: &str| {
-            let time = time::from_rfc3339(text.as_bytes()).or_else(|| epoch_in(text, format));
-            time.ok_or_else(|| Flaw::wrong_type("expected an RFC 3339 time or an epoch number"))
-        };
-        let texts = texts.iter().enumerate();
-        texts
-            .map(|(row, text)| text.filter(|text| !text.is_empty()).and_then(|text| self.sound(row, read(text))))
-            .collect()
-    }
-
-    /// Spells every distinct value once; rows refer to it.
-    fn texts(&mut self, array: &ArrayRef, column: usize, spelling: Spelling) -> Result<TextArray, Mismatch> {
-        if let Some(texts) = ready(array, column) {
+    /// Spells every distinct value once; rows refer to it. `meaning` says how a text is compared.
+    fn texts(
+        &mut self,
+        array: &ArrayRef,
+        column: usize,
+        meaning: impl Fn(&str) -> Option<&str>,
+    ) -> Result<TextArray, Mismatch> {
+        if let Some(texts) = ready(array, column, &meaning) {
             return Ok(texts);
         }
         let dictionary = array.as_any_dictionary_opt();
         let values = dictionary.map_or(array, |dictionary| dictionary.values());
-        let spelled = spelling.spell(values)?;
+        let spelled = spelled(values).ok_or("texts, numbers or booleans")?;
         let mut texts = TextColumn::default();
         let keys = dictionary.filter(|_| !values.is_empty()).map(AnyDictionaryArray::normalized_keys);
         for row in (0..array.len()).filter(|&row| array.is_valid(row)) {
             let value = keys.as_ref().map_or(row, |keys| keys[row]);
-            let Some(text) = spelled.get(value) else { continue };
-            let text = text.as_ref().map_err(Flaw::clone).and_then(|text| bounded(text.as_bytes()));
-            if let Some(text) = self.sound(row, text).filter(|text| !(text.is_empty() && blank_is_missing(column))) {
+            let text = spelled.is_valid(value).then(|| meaning(spelled.value(value))).flatten();
+            let text = text.and_then(|text| self.sound(row, bounded(text.as_bytes())));
+            if let Some(text) = text.filter(|text| !(text.is_empty() && blank_is_missing(column))) {
                 texts.put(row, text);
             }
         }
@@ -197,72 +208,50 @@ fn argmax(classes: &[Float64Array], row: usize) -> Option<(usize, f64)> {
     values.reduce(|best, next| if next.1 > best.1 { next } else { best })
 }
 
-/// How values that are not texts are spelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Spelling {
-    /// Whole numbers and booleans only.
-    Name,
-    /// Any number; booleans of a binary task are "1" and "0".
-    Class { binary: bool },
-}
-
-/// Values as they are spelled.
-enum Spelled {
-    Texts(StringArray),
-    Numbers(Float64Array, Spelling),
-}
-
-impl Spelling {
-    fn spell(self, values: &ArrayRef) -> Result<Spelled, Mismatch> {
-        match values.data_type() {
-            DataType::Boolean if self == (Self::Class { binary: true }) => {
-                Ok(Spelled::Texts(strings(&converted(values, &DataType::Int8))))
-            }
-            kind if is_text(kind) || kind.is_integer() || matches!(kind, DataType::Boolean | DataType::Null) => {
-                Ok(Spelled::Texts(strings(values)))
-            }
-            kind if kind.is_floating() => {
-                Ok(Spelled::Numbers(converted(values, &DataType::Float64).as_primitive().clone(), self))
-            }
-            _ => Err("texts, integers or booleans"),
+/// Values as texts; none for types that have no such thing. NaN is null: it is how some writers spell it.
+fn spelled(values: &ArrayRef) -> Option<StringArray> {
+    match values.data_type() {
+        kind if kind.is_floating() => {
+            let numbers = converted(values, &DataType::Float64);
+            Some(numbers.as_primitive::<Float64Type>().iter().map(|number| cell::named(number?)).collect())
         }
-    }
-}
-
-impl Spelled {
-    /// One value; none for null and for NaN, which is how some writers spell null.
-    fn get(&self, i: usize) -> Option<Result<Cow<'_, str>, Flaw>> {
-        match self {
-            Self::Texts(texts) => texts.is_valid(i).then(|| Ok(Cow::Borrowed(texts.value(i)))),
-            Self::Numbers(values, spelling) => {
-                let value = Some(values.value(i)).filter(|value| values.is_valid(i) && !value.is_nan())?;
-                let is_name = value.fract() == 0.0 || *spelling != Spelling::Name;
-                Some(if is_name {
-                    Ok(Cow::Owned(value.to_string()))
-                } else {
-                    Err(Flaw::wrong_type("expected a text or a whole number, found a fraction"))
-                })
-            }
+        kind if is_text(kind) || kind.is_numeric() || matches!(kind, DataType::Boolean | DataType::Null) => {
+            Some(strings(values))
         }
+        _ => None,
     }
 }
 
 /// A dictionary whose every text may stand in a batch as it is; it is shared, not copied.
-fn ready(array: &ArrayRef, column: usize) -> Option<TextArray> {
+fn ready(array: &ArrayRef, column: usize, meaning: impl Fn(&str) -> Option<&str>) -> Option<TextArray> {
     let texts = array.as_dictionary_opt::<Int32Type>()?;
     let names = texts.values().as_string_opt::<i32>()?;
-    let fits = |name: &str| bounded(name.as_bytes()).is_ok() && !(name.is_empty() && blank_is_missing(column));
+    let fits = |name: &str| {
+        let is_name = bounded(name.as_bytes()).is_ok() && !(name.is_empty() && blank_is_missing(column));
+        is_name && meaning(name) == Some(name)
+    };
     let all_fit = names.len() <= texts.len() && names.iter().all(|name| name.is_some_and(fits));
     all_fit.then(|| texts.clone())
 }
 
-fn failed(array: &ArrayRef) -> Result<BooleanArray, Mismatch> {
+fn failures(array: &ArrayRef) -> Result<BooleanArray, Mismatch> {
+    let array = plain(array);
     match array.data_type() {
         DataType::Boolean => Ok(array.as_boolean().clone()),
-        DataType::Null => Ok(BooleanArray::new_null(array.len())),
-        DataType::Dictionary(_, values) if is_text(values) => failed(&unpacked(array, values)),
-        kind if is_text(kind) => Ok(strings(array).iter().map(|text| text.map(|text| !text.is_empty())).collect()),
-        _ => Err("booleans or texts"),
+        kind if is_text(kind) => Ok(strings(&array).iter().map(|text| text.map(cell::is_failure)).collect()),
+        kind if kind.is_numeric() || *kind == DataType::Null => {
+            let codes = converted(&array, &DataType::Float64);
+            Ok(codes.as_primitive::<Float64Type>().iter().map(|code| code.map(cell::is_failure_code)).collect())
+        }
+        _ => Err("booleans, texts or numbers"),
+    }
+}
+
+/// A column without a dictionary.
+fn plain(array: &ArrayRef) -> ArrayRef {
+    match array.data_type() {
+        DataType::Dictionary(_, values) => unpacked(array, values),
+        _ => Arc::clone(array),
     }
 }
 
@@ -281,14 +270,6 @@ fn format_of(unit: TimeUnit) -> TimeFormat {
         TimeUnit::Millisecond => TimeFormat::Millis,
         TimeUnit::Microsecond => TimeFormat::Micros,
         TimeUnit::Nanosecond => TimeFormat::Nanos,
-    }
-}
-
-/// An epoch number in a text.
-fn epoch_in(text: &str, format: TimeFormat) -> Option<Micros> {
-    match text.parse::<i64>() {
-        Ok(value) => time::from_integer(value, format),
-        Err(_) => time::from_float(text.parse().ok()?, format),
     }
 }
 

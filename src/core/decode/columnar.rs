@@ -119,7 +119,8 @@ impl Columnar {
         for (binding, place) in self.layout.bindings.iter().zip(&resolution.places) {
             let Some(place) = place else { continue };
             let array = place.fetch(batch);
-            let mut cast = Cast { name: &binding.name(), findings: &mut findings };
+            let positive = &self.layout.positive;
+            let mut cast = Cast { name: &binding.name(), positive, findings: &mut findings };
             cast.fill(&mut columns, place.slot, &array).map_err(|wanted| mismatch(binding, &array, wanted))?;
         }
         Ok(validate::sift(&self.plan, &self.layout, columns.into_batch(&self.layout), findings))

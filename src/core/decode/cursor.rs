@@ -1,4 +1,5 @@
-//! A place in one JSON text: white space, literals, and skipping what nobody asked for, to the letter of RFC 8259.
+//! A place in one JSON text: white space, literals, and skipping what nobody asked for, to the letter of RFC 8259,
+//! but for `NaN` and `Infinity`, which Python writes.
 //!
 //! [`number`](super::number) and [`text`](super::text) add the two kinds of scalars. The text is known to be UTF-8.
 
@@ -50,7 +51,7 @@ impl<'t> Cursor<'t> {
         if self.eat(byte) { Ok(()) } else { Err(Flaw::malformed(what)) }
     }
 
-    /// Passes `null`, `true` or `false`.
+    /// Passes `null`, `true`, `false` or another word.
     pub(super) fn literal(&mut self, word: &'static str) -> Result<(), Flaw> {
         if !self.text[self.at..].starts_with(word.as_bytes()) {
             return Err(Flaw::malformed("expected a value"));
@@ -107,6 +108,8 @@ impl<'t> Cursor<'t> {
             b'[' => self.skip_array(depth + 1),
             b't' | b'f' => self.boolean().map(drop),
             b'n' => self.literal("null"),
+            b'N' | b'I' => self.beyond().map(drop),
+            b'-' if self.text[self.at..].starts_with(b"-I") => self.beyond().map(drop),
             _ => self.number("expected a value").map(drop),
         }
     }
@@ -136,7 +139,7 @@ impl<'t> Cursor<'t> {
     #[cold]
     pub(super) fn not(&self, what: &'static str) -> Flaw {
         match self.peek() {
-            b'"' | b'{' | b'[' | b't' | b'f' | b'n' | b'-' | b'0'..=b'9' => Flaw::wrong_type(what),
+            b'"' | b'{' | b'[' | b't' | b'f' | b'n' | b'N' | b'I' | b'-' | b'0'..=b'9' => Flaw::wrong_type(what),
             _ => Flaw::malformed(what),
         }
     }

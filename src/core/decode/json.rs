@@ -1,6 +1,9 @@
 //! JSON records, plain or in a `CloudEvents` envelope: one object is one row.
 
+use std::ops::Range;
 use std::sync::Arc;
+
+use serde_json::{Map, Value};
 
 use crate::event::{Poison, Reject};
 use crate::plan::Plan;
@@ -13,6 +16,68 @@ use super::rows::Rows;
 use super::scanner::Scan;
 use super::trie::{Target, Trie};
 use super::{Decoded, Decoder, Record, validate};
+
+/// The object of a line, in which numbers that JSON does not know stand as texts, such as `"NaN"` and `"-Infinity"`.
+#[must_use]
+pub fn object(line: &[u8]) -> Option<Map<String, Value>> {
+    let read = |line: &[u8]| serde_json::from_slice(line).ok();
+    read(line).or_else(|| {
+        let (mut quoted, mut from) = (Vec::with_capacity(line.len() + 16), 0);
+        for range in beyond(line) {
+            quoted.extend_from_slice(&line[from..range.start]);
+            quoted.push(b'"');
+            quoted.extend_from_slice(&line[range.clone()]);
+            quoted.push(b'"');
+            from = range.end;
+        }
+        quoted.extend_from_slice(&line[from..]);
+        (from > 0).then(|| read(&quoted)).flatten()
+    })
+}
+
+/// A line of the same length in which other numbers stand for those that JSON does not know; nothing where there are none.
+#[must_use]
+pub fn finite(line: &[u8]) -> Option<Vec<u8>> {
+    let ranges = beyond(line);
+    let mut finite = line.to_vec();
+    for range in ranges.iter().cloned() {
+        let sign = usize::from(finite[range.start] == b'-');
+        let number = &mut finite[range][sign..];
+        number.fill(b'0');
+        number[1] = b'.';
+    }
+    (!ranges.is_empty()).then_some(finite)
+}
+
+/// Where `NaN`, `Infinity`, `-Infinity` and numbers beyond the largest `f64` stand outside of texts.
+fn beyond(line: &[u8]) -> Vec<Range<usize>> {
+    let (mut found, mut at, mut in_text) = (Vec::new(), 0, false);
+    while let Some(&byte) = line.get(at) {
+        let rest = &line[at..];
+        let word = WORDS.iter().find(|word| !in_text && rest.starts_with(word)).map(|word| word.len());
+        match (byte, word) {
+            (_, Some(length)) => {
+                found.push(at..at + length);
+                at += length - 1;
+            }
+            (b'-' | b'0'..=b'9', None) if !in_text => {
+                let is_part = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+                let length = rest.iter().position(|byte| !is_part(byte)).unwrap_or(rest.len());
+                let number = str::from_utf8(&rest[..length]).ok().and_then(|text| text.parse::<f64>().ok());
+                found.extend(number.filter(|number| number.is_infinite()).map(|_| at..at + length));
+                at += length - 1;
+            }
+            (b'\\', None) if in_text => at += 1,
+            (b'"', None) => in_text = !in_text,
+            _ => {}
+        }
+        at += 1;
+    }
+    found
+}
+
+/// Numbers that JSON does not know and Python writes all the same.
+const WORDS: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
 
 /// Decodes the JSON records of one partition.
 #[derive(Debug)]
@@ -58,7 +123,8 @@ impl JsonDecoder {
         self.serial += 1;
         let trie = if mode == Mode::Structured { &mut self.structured } else { &mut self.plain };
         let cursor = Cursor::new(payload, &mut self.scratch);
-        let mut scan = Scan { cursor, trie, rows: &mut self.rows, serial: self.serial };
+        let mut scan =
+            Scan { cursor, trie, rows: &mut self.rows, serial: self.serial, positive: &self.layout.positive };
         scan.record().map_err(|flaw| (flaw, scan.cursor.at))?;
         if mode == Mode::Binary {
             self.read_attributes(record.headers).map_err(|flaw| (flaw, 0))?;
@@ -76,7 +142,13 @@ impl JsonDecoder {
             let text = str::from_utf8(value).map_err(|_| Flaw::new(Poison::InvalidUtf8, "not UTF-8").of(index))?;
             let quoted = serde_json::to_vec(text).expect("a text is always JSON");
             let cursor = Cursor::new(&quoted, &mut self.scratch);
-            let mut scan = Scan { cursor, trie: &mut self.plain, rows: &mut self.rows, serial: self.serial };
+            let mut scan = Scan {
+                cursor,
+                trie: &mut self.plain,
+                rows: &mut self.rows,
+                serial: self.serial,
+                positive: &self.layout.positive,
+            };
             scan.take(Target { slot: binding.slot, binding: index }, 0)?;
         }
         Ok(())

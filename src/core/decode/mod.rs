@@ -3,6 +3,7 @@
 pub mod arrow_ipc;
 pub mod binding;
 mod cast;
+pub mod cell;
 pub mod cloudevents;
 mod column;
 pub mod columnar;

@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use crate::event::{Poison, TEXT_BYTES_MAX, stable_hash};
 use crate::plan::TimeFormat;
 
-use super::binding::{LABEL, Slot, blank_is_missing};
+use super::binding::{LABEL, Slot, blank_is_missing, is_category};
+use super::cell::{self, Classes};
 use super::column::Column;
 use super::cursor::{Cursor, check_depth};
 use super::flaw::Flaw;
-use super::number::{Number, short_decimal};
+use super::number::short_decimal;
 use super::rows::Rows;
 use super::time;
 use super::trie::{HEAD, ROOT, Target, Trie};
@@ -21,6 +22,8 @@ pub(super) struct Scan<'a> {
     pub(super) rows: &'a mut Rows,
     /// Different for every record, to tell a key met twice from one met in the record before.
     pub(super) serial: u64,
+    /// The classes that are positive.
+    pub(super) positive: &'a [String],
 }
 
 impl Scan<'_> {
@@ -58,7 +61,7 @@ impl Scan<'_> {
     /// Reads members as long as they are what most are: a comma, the expected key, and a short number for one column. Returns
     /// the last key that was read.
     fn numbers(&mut self, node: usize, mut key: usize) -> usize {
-        let Self { cursor, trie, rows, serial } = self;
+        let Self { cursor, trie, rows, serial, .. } = self;
         let (text, row) = (cursor.text, rows.len());
         while let Some((&b',', member)) = text.get(cursor.at..).and_then(<[u8]>::split_first) {
             let Some((next, length, number)) = trie.nodes[node].number(key, member, *serial) else { break };
@@ -128,13 +131,14 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Reads one value for one column; `null` is the same as no value.
+    /// Reads one value for one column; `null` is the same as no value, and so is NaN where no number is wanted.
     #[inline]
     pub(super) fn take(&mut self, target: Target, depth: u32) -> Result<(), Flaw> {
         let taken = match target.slot {
             _ if self.cursor.peek() == b'n' => self.cursor.literal("null"),
             Slot::Number { column, factor } => self.number(column, factor),
             Slot::Text(column) => self.text(column),
+            _ if self.cursor.peek() == b'N' => self.cursor.literal("NaN"),
             slot => self.take_rare(slot, depth),
         };
         taken.map_err(|flaw| flaw.of(target.binding))
@@ -158,8 +162,13 @@ impl Scan<'_> {
 
     #[inline]
     fn number(&mut self, column: usize, factor: f64) -> Result<(), Flaw> {
-        let value = self.cursor.float("expected a number")?;
-        self.rows.put_number(column, value * factor);
+        let value = match self.cursor.peek() {
+            b'"' | b't' | b'f' => cell::numeric(&self.scalar("expected a number")?)?,
+            _ => Some(self.cursor.float("expected a number")?),
+        };
+        if let Some(value) = value {
+            self.rows.put_number(column, value * factor);
+        }
         Ok(())
     }
 
@@ -169,91 +178,101 @@ impl Scan<'_> {
             return self.text_of_scalar(column);
         }
         let text = bounded(self.cursor.text_value("expected a text")?)?;
-        if !(text.is_empty() && blank_is_missing(column)) {
+        // Only texts that end like this can be spelled in several ways.
+        if matches!(text.last(), Some(b'0' | b'e' | b'E')) && is_category(column) {
+            let text = str::from_utf8(text).expect("the record is UTF-8");
+            self.rows.put_text(column, cell::category(text).as_bytes());
+        } else if !(text.is_empty() && blank_is_missing(column)) {
             self.rows.put_text(column, text);
         }
         Ok(())
     }
 
-    /// Whole numbers and booleans are categories, too.
+    /// Numbers and booleans are categories, too; NaN is none.
     fn text_of_scalar(&mut self, column: usize) -> Result<(), Flaw> {
-        if matches!(self.cursor.peek(), b't' | b'f') {
-            let value = self.cursor.boolean()?;
-            self.rows.put_text(column, if value { b"true" } else { b"false" });
-            return Ok(());
+        if self.cursor.peek() == b'N' {
+            return self.cursor.literal("NaN");
         }
-        let number = self.cursor.number("expected a text, a whole number or a boolean")?;
-        let token =
-            whole(&number).ok_or_else(|| Flaw::wrong_type("expected a text or a whole number, found a fraction"))?;
-        self.rows.put_text(column, bounded(&token)?);
+        let text = self.scalar("expected a text, a number or a boolean")?.into_owned();
+        self.rows.put_text(column, bounded(text.as_bytes())?);
         Ok(())
+    }
+
+    /// A text, a number or a boolean as a text.
+    fn scalar(&mut self, what: &'static str) -> Result<Cow<'_, str>, Flaw> {
+        match self.cursor.peek() {
+            b'"' => self.cursor.str_value(what).map(Cow::Borrowed),
+            b't' | b'f' => Ok(Cow::Borrowed(if self.cursor.boolean()? { "true" } else { "false" })),
+            _ => {
+                let number = self.cursor.number(what)?;
+                if number.is_plain() {
+                    return Ok(Cow::Borrowed(str::from_utf8(number.token).expect("a number is ASCII")));
+                }
+                Ok(Cow::Owned(cell::named(number.value()).expect("JSON has no other NaN")))
+            }
+        }
     }
 
     /// The hash of an id; an empty text is none.
     fn id(&mut self, column: impl Fn(&mut Rows) -> &mut Column<u64>) -> Result<(), Flaw> {
-        let hash = if self.cursor.peek() == b'"' {
-            let text = bounded(self.cursor.text_value("expected a text")?)?;
-            if text.is_empty() {
-                return Ok(());
+        let text = match self.cursor.peek() {
+            b'"' => Cow::Borrowed(cell::id(self.cursor.str_value("expected a text")?)),
+            _ => {
+                let number = self.cursor.number("expected a text or a whole number")?;
+                if number.is_plain() {
+                    Cow::Borrowed(str::from_utf8(number.token).expect("a number is ASCII"))
+                } else {
+                    Cow::Owned(cell::id_of(number.value())?.expect("JSON has no other NaN"))
+                }
             }
-            stable_hash(text)
-        } else {
-            let number = self.cursor.number("expected a text or a whole number")?;
-            if !number.is_plain() {
-                return Err(Flaw::wrong_type("expected a text or a whole number, found a fraction"));
-            }
-            stable_hash(bounded(number.token)?)
         };
-        let row = self.rows.len();
-        column(self.rows).put(row, hash);
+        if !text.is_empty() {
+            let hash = stable_hash(bounded(text.as_bytes())?);
+            let row = self.rows.len();
+            column(self.rows).put(row, hash);
+        }
         Ok(())
     }
 
     fn time(&mut self, format: TimeFormat) -> Result<(), Flaw> {
-        let micros = if format == TimeFormat::Rfc3339 {
-            let text = self.cursor.text_value("expected an RFC 3339 time")?;
-            time::from_rfc3339(text).ok_or_else(|| Flaw::wrong_type("expected an RFC 3339 time"))?
+        let micros = if format == TimeFormat::Rfc3339 || self.cursor.peek() == b'"' {
+            cell::dated(self.cursor.str_value("expected a time such as 2024-05-01T12:00:00Z")?, format)?
         } else {
             let number = self.cursor.number("expected an epoch number")?;
             let micros = match number.integer() {
                 Some(value) => time::from_integer(value, format),
-                None => time::from_float(number.value()?, format),
+                None => time::from_float(number.value(), format),
             };
-            micros.ok_or_else(|| Flaw::new(Poison::AbsurdTime, "a time beyond 64-bit microseconds"))?
+            Some(micros.ok_or_else(|| Flaw::new(Poison::AbsurdTime, "a time beyond 64-bit microseconds"))?)
         };
-        self.rows.event_time.put(self.rows.len(), micros);
+        if let Some(micros) = micros {
+            self.rows.event_time.put(self.rows.len(), micros);
+        }
         Ok(())
     }
 
     fn truth(&mut self) -> Result<(), Flaw> {
-        let value = if matches!(self.cursor.peek(), b't' | b'f') {
-            f64::from(u8::from(self.cursor.boolean()?))
+        let is_number = matches!(self.cursor.peek(), b'-' | b'0'..=b'9');
+        let value = if is_number && self.positive.is_empty() {
+            Some(self.cursor.float("expected a number or a boolean")?)
         } else {
-            self.cursor.number("expected a number or a boolean")?.value()?
+            let classes = Classes { binary: true, positive: self.positive };
+            let text = self.scalar("expected a number, a boolean or a text")?;
+            classes.label(&text).map_err(Flaw::wrong_type)?
         };
-        self.rows.put_number(LABEL, value);
+        if let Some(value) = value {
+            self.rows.put_number(LABEL, value);
+        }
         Ok(())
     }
 
     fn class(&mut self, column: usize, binary: bool) -> Result<(), Flaw> {
-        match self.cursor.peek() {
-            b'"' => self.text(column),
-            b't' | b'f' if !binary => self.text(column),
-            b't' | b'f' => {
-                let value = self.cursor.boolean()?;
-                self.rows.put_text(column, if value { b"1" } else { b"0" });
-                Ok(())
-            }
-            _ => {
-                let number = self.cursor.number("expected a number, a boolean or a text")?;
-                let class = match whole(&number) {
-                    Some(token) => token,
-                    None => Cow::Owned(number.value()?.to_string().into_bytes()),
-                };
-                self.rows.put_text(column, bounded(&class)?);
-                Ok(())
-            }
+        let classes = Classes { binary, positive: self.positive };
+        let text = self.scalar("expected a number, a boolean or a text")?.into_owned();
+        if let Some(class) = classes.class(&text) {
+            self.rows.put_text(column, bounded(class.as_bytes())?);
         }
+        Ok(())
     }
 
     fn best_score(&mut self, column: usize, depth: u32) -> Result<(), Flaw> {
@@ -281,7 +300,7 @@ impl Scan<'_> {
         while more {
             let class = bounded(self.cursor.text_value("expected a class name")?)?.to_vec();
             self.cursor.colon()?;
-            let score = self.cursor.number("expected a number per class")?.value()?;
+            let score = self.cursor.number("expected a number per class")?.value();
             if best.as_ref().is_none_or(|(highest, _)| score > *highest) {
                 best = Some((score, class));
             }
@@ -291,16 +310,14 @@ impl Scan<'_> {
     }
 
     fn status(&mut self) -> Result<(), Flaw> {
-        let value = self.cursor.number("expected a status code")?.value()?;
-        self.rows.status.put(self.rows.len(), status(value)?);
+        if let Some(value) = cell::numeric(&self.scalar("expected a status code")?)? {
+            self.rows.status.put(self.rows.len(), status(value)?);
+        }
         Ok(())
     }
 
     fn failed(&mut self) -> Result<(), Flaw> {
-        let failed = match self.cursor.peek() {
-            b't' | b'f' => self.cursor.boolean()?,
-            _ => !self.cursor.text_value("expected a boolean or a text")?.is_empty(),
-        };
+        let failed = cell::is_failure(&self.scalar("expected a boolean, a number or a text")?);
         self.rows.failed.put(self.rows.len(), failed);
         Ok(())
     }
@@ -326,13 +343,4 @@ pub(super) fn status(value: f64) -> Result<i16, Flaw> {
     }
     #[expect(clippy::cast_possible_truncation, reason = "whole and in range")]
     Ok(value as i16)
-}
-
-/// The decimal text of a whole number: as it was written, or without its `.0`.
-fn whole<'t>(number: &Number<'t>) -> Option<Cow<'t, [u8]>> {
-    if number.is_plain() {
-        return Some(Cow::Borrowed(number.token));
-    }
-    let value = number.value().ok().filter(|value| value.fract() == 0.0)?;
-    Some(Cow::Owned(value.to_string().into_bytes()))
 }

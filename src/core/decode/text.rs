@@ -33,6 +33,11 @@ impl Cursor<'_> {
         Ok(&self.text[start..end])
     }
 
+    /// Reads a text as such.
+    pub(super) fn str_value(&mut self, what: &'static str) -> Result<&str, Flaw> {
+        self.text_value(what).map(|text| str::from_utf8(text).expect("the record is UTF-8"))
+    }
+
     /// Passes bytes up to a quote or a backslash.
     #[inline]
     fn plain(&mut self) -> Result<(), Flaw> {

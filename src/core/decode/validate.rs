@@ -107,7 +107,8 @@ impl Check<'_> {
             match column.role {
                 Role::Score if is_probability => self.range(&column.name, values, is_improbable),
                 Role::Latency => self.range("latency_ms", values, |x| x < 0.0 || x.is_infinite()),
-                Role::Score | Role::Feature => self.range(&column.name, values, f64::is_infinite),
+                Role::Score => self.range(&column.name, values, f64::is_infinite),
+                Role::Feature => {}
             }
         }
         match task {

@@ -48,7 +48,7 @@ pub struct Histogram {
     pub min: Option<f64>,
     /// Largest value; `None` when empty.
     pub max: Option<f64>,
-    /// Values held at the end of the grid: with any, mean and deviation are bounds only.
+    /// Values held at the end of the grid: with any, mean and deviation are not known.
     pub n_clamped: u64,
 }
 
@@ -139,20 +139,20 @@ impl Histogram {
         bins
     }
 
-    /// Mean of the values, `None` when there is none.
+    /// Mean of the values, `None` when there is none, or one that was too far out to be added.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "sums are rounded once, here")]
     pub fn mean(&self, grid: Grid) -> Option<f64> {
         let n = self.n();
-        (n > 0).then(|| grid.center + self.sum as f64 / n as f64 / grid.scale())
+        (n > 0 && self.n_clamped == 0).then(|| grid.center + self.sum as f64 / n as f64 / grid.scale())
     }
 
-    /// Sample standard deviation (divisor n - 1), `None` below two values.
+    /// Sample standard deviation (divisor n - 1), `None` below two values, or when one was too far out to be added.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "the sum of squares is rounded once, here")]
     pub fn std_dev(&self, grid: Grid) -> Option<f64> {
         let n = self.n();
-        (n > 1).then(|| (self.squares_about_mean(n) / (n - 1) as f64).sqrt() / grid.scale())
+        (n > 1 && self.n_clamped == 0).then(|| (self.squares_about_mean(n) / (n - 1) as f64).sqrt() / grid.scale())
     }
 
     /// Sum of squared fixed-point distances from the mean. With the mean `q + r / n` in whole numbers it is

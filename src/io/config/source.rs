@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::value::{At, Dotted, Entries, PathOr};
+use super::value::{At, Class, Dotted, Entries, PathOr};
+use crate::decode::cell::category;
 use crate::plan::{Format, TimeFormat};
 
 /// The input streams. At least `predictions` or `features` is needed.
@@ -56,7 +57,7 @@ pub(crate) struct Predictions {
     /// Error marker: `true` or any non-empty text means that the answer failed.
     pub(crate) error: Option<Dotted>,
     /// The truth, for predictions that carry it themselves.
-    pub(crate) label: Option<At<Dotted>>,
+    pub(crate) label: Option<At<PathOr<Truth>>>,
     /// Model inputs.
     #[serde(default)]
     pub(crate) features: Features,
@@ -102,7 +103,7 @@ pub(crate) struct Outcomes {
     /// Model name. Default: that of the prediction.
     pub(crate) model: Option<PathOr<Constant>>,
     /// The truth: 0 or 1, a class name, or a quantity.
-    pub(crate) label: Dotted,
+    pub(crate) label: PathOr<Truth>,
 }
 
 /// Changes of the share of traffic that a version is meant to get.
@@ -141,6 +142,36 @@ pub(crate) struct Features {
     /// True or false, watched like categories.
     #[serde(default)]
     pub(crate) boolean: Entries<Dotted>,
+}
+
+/// Where the truth is found and, for a binary task, which classes are positive.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Truth {
+    /// Where it is found.
+    pub(crate) path: Dotted,
+    /// The classes that are positive; all others are negative, also among predicted classes. Default: those that say yes, such as 1,
+    /// true and yes.
+    #[serde(default)]
+    pub(crate) positive: Vec<Class>,
+}
+
+impl PathOr<Truth> {
+    /// Where it is found.
+    pub(crate) fn path(&self) -> &Dotted {
+        match self {
+            Self::Path(path) => path,
+            Self::Long(long) => &long.path,
+        }
+    }
+
+    /// The classes that are positive, as they are compared.
+    pub(crate) fn positive(&self) -> Vec<String> {
+        match self {
+            Self::Path(_) => Vec::new(),
+            Self::Long(long) => long.positive.iter().map(|class| category(&class.0).to_owned()).collect(),
+        }
+    }
 }
 
 /// Where a number is found and, for pipelines without a reference, how it is cut into bins.

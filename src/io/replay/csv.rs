@@ -1,7 +1,7 @@
 //! CSV and TSV files with a header line. Every cell is a text here; what it must be, the field that reads its column says.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -52,6 +52,19 @@ fn damaged(path: &Path, error: csv::Error) -> Error {
         .hint("the first line must name the columns, in UTF-8")
 }
 
+/// Whether the last thing in a file is a quote.
+fn ends_with_quote(path: &Path) -> Result<bool> {
+    let mut file = opened(path)?;
+    let length = file.metadata().map_err(|error| unreadable(path, error))?.len();
+    let mut tail = Vec::new();
+    let end = file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES))).and_then(|_| file.read_to_end(&mut tail));
+    end.map_err(|error| unreadable(path, error))?;
+    Ok(tail.trim_ascii_end().ends_with(b"\""))
+}
+
+/// So much of the end of a file is looked at.
+const TAIL_BYTES: u64 = 1024;
+
 /// Rows of a file, some at a time.
 pub(crate) struct Rows {
     path: Arc<Path>,
@@ -63,6 +76,8 @@ pub(crate) struct Rows {
     schema: SchemaRef,
     next_row: i64,
     chunk_max: usize,
+    /// Whether the last thing in the file is a quote.
+    ends_with_quote: bool,
 }
 
 impl Rows {
@@ -73,8 +88,15 @@ impl Rows {
         columns.sort_unstable();
         columns.dedup();
         let read: Vec<String> = columns.iter().map(|&at| names[at].clone()).collect();
+        let ends_with_quote = ends_with_quote(path)?;
         let (path, schema) = (Arc::clone(path), schema(&read));
-        Ok(Self { path, reader, width: names.len(), columns, schema, next_row: 0, chunk_max })
+        Ok(Self { path, reader, width: names.len(), columns, schema, next_row: 0, chunk_max, ends_with_quote })
+    }
+
+    /// Where the columns asked for are in the batches.
+    pub(crate) fn places(&self, found: &Found) -> Vec<usize> {
+        let first = found.places.iter().filter_map(|(indexes, _)| indexes.first());
+        first.map(|at| self.columns.partition_point(|column| column < at)).collect()
     }
 
     fn chunk(&mut self) -> Result<Option<Chunk>> {
@@ -86,7 +108,15 @@ impl Rows {
                     cells.iter_mut().zip(texts).for_each(|(cells, text)| cells.append_option(text));
                     row.push(self.next_row);
                 }
-                Err((reason, detail)) => rejects.push(Reject { offset: self.next_row, row: 0, reason, detail }),
+                Err((reason, detail)) => {
+                    // A quote that is not closed swallows the lines after it: each of them is a row that is lost.
+                    let swallowed = record.as_slice().iter().filter(|&&byte| byte == b'\n').count();
+                    for _ in 0..swallowed {
+                        rejects.push(Reject { offset: self.next_row, row: 0, reason, detail: detail.clone() });
+                        self.next_row += 1;
+                    }
+                    rejects.push(Reject { offset: self.next_row, row: 0, reason, detail });
+                }
             }
             self.next_row += 1;
         }
@@ -99,12 +129,21 @@ impl Rows {
         Ok(Some(Chunk { batch, row, rejects, next_row: self.next_row }))
     }
 
+    /// Whether a record ends with the file inside of quotes: its last cell has line breaks, and no quote closes it.
+    fn is_unclosed(&self, record: &ByteRecord) -> bool {
+        let last = record.iter().next_back().unwrap_or_default();
+        self.reader.is_done() && last.contains(&b'\n') && !self.ends_with_quote
+    }
+
     fn read(&mut self, record: &mut ByteRecord) -> Result<bool> {
         self.reader.read_byte_record(record).map_err(|error| damaged(&self.path, error))
     }
 
     /// The cells of one row that are read; an empty one is missing.
     fn texts<'a>(&self, record: &'a ByteRecord) -> std::result::Result<Vec<Option<&'a str>>, (Poison, String)> {
+        if self.is_unclosed(record) {
+            return Err((Poison::Malformed, "a quote that is not closed swallows all that follows".to_owned()));
+        }
         if record.len() != self.width {
             return Err((Poison::Malformed, format!("{} cells where the header names {}", record.len(), self.width)));
         }

@@ -85,10 +85,16 @@ fn columns(plan: &Arc<Plan>, path: &Path, format: Format, explicit: Option<u16>)
     })?;
     let (found, absent) = columnar::find(plan, source, &schema).map_err(|error| within(path, plan, source, &error))?;
     let streams = BTreeSet::from([(source, 0)]);
-    let warnings = match absent.as_slice() {
+    let mut warnings = match absent.as_slice() {
         [] => Vec::new(),
         fields => vec![format!("has no column for {}; it counts as missing in every row", fields.join(", "))],
     };
+    for (at, field) in schema.fields().iter().enumerate() {
+        let before = schema.fields()[..at].iter().filter(|other| other.name() == field.name()).count();
+        if before == 1 {
+            warnings.push(format!("has two columns `{}`; the first is read", field.name()));
+        }
+    }
     Ok(Input { path: path.into(), streams, rows, warnings, contents: Contents::Columns { format, source, found } })
 }
 
@@ -116,6 +122,28 @@ pub(crate) fn unreadable(path: &Path, error: std::io::Error) -> Error {
     Error::user(format!("cannot read {}", path.display())).because(error).hint("check the path and its permissions")
 }
 
+/// So much of the beginning of a file is looked at.
+const HEAD_BYTES: u64 = 1 << 16;
+/// What may separate values; the first of equals.
+const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
+
+/// What separates the names in the first line: what stands there most often outside of quotes.
+fn delimiter(head: &[u8]) -> Option<u8> {
+    let mut counts = [0_usize; DELIMITERS.len()];
+    let mut quoted = false;
+    for &byte in head {
+        quoted ^= byte == b'"';
+        match DELIMITERS.iter().position(|&delimiter| delimiter == byte) {
+            Some(at) if !quoted => counts[at] += 1,
+            _ if byte == b'\n' && !quoted => break,
+            _ => {}
+        }
+    }
+    let most = *counts.iter().max()?;
+    let at = counts.iter().position(|&count| count == most && count > 0)?;
+    Some(DELIMITERS[at])
+}
+
 /// Tells the format by the first bytes, where they tell, else by the extension.
 pub fn recognise(path: &Path) -> Result<Format> {
     let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, error))?;
@@ -124,7 +152,7 @@ pub fn recognise(path: &Path) -> Result<Format> {
             .hint(format!("name its files, as in {}/*.parquet", path.display())));
     }
     let mut head = Vec::new();
-    opened(path)?.take(512).read_to_end(&mut head).map_err(|error| unreadable(path, error))?;
+    opened(path)?.take(HEAD_BYTES).read_to_end(&mut head).map_err(|error| unreadable(path, error))?;
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
     match (head.as_slice(), extension.as_str()) {
         ([], _) => {
@@ -139,10 +167,15 @@ pub fn recognise(path: &Path) -> Result<Format> {
             Err(Error::user(format!("{} is not a Parquet file: it does not start with PAR1", path.display()))
                 .hint("write or copy it again, or give it the extension of its real format"))
         }
-        (_, "csv") => Ok(Format::Csv { delimiter: b',' }),
-        (_, "tsv") => Ok(Format::Csv { delimiter: b'\t' }),
+        ([0xff, 0xfe, ..] | [0xfe, 0xff, ..], _) => Err(Error::user(format!("{} is in UTF-16", path.display()))
+            .hint("save it in UTF-8, with iconv -f UTF-16 -t UTF-8")),
+        (head, "csv") => Ok(Format::Csv { delimiter: delimiter(head).unwrap_or(b',') }),
+        (head, "tsv" | "tab") => Ok(Format::Csv { delimiter: delimiter(head).unwrap_or(b'\t') }),
         (_, "jsonl" | "ndjson" | "json") => Ok(Format::Lines),
         (head, _) if head.trim_ascii_start().starts_with(b"{") => Ok(Format::Lines),
+        (head, "txt" | "dat" | "data" | "psv") if delimiter(head).is_some() => {
+            Ok(Format::Csv { delimiter: delimiter(head).unwrap_or(b',') })
+        }
         _ => Err(Error::user(format!("cannot tell the format of {}", path.display()))
             .hint("replay reads .parquet, .jsonl, .ndjson, .csv and .tsv files")),
     }

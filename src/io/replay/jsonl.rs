@@ -26,6 +26,9 @@ const BLOCK_LINES: usize = 8192;
 /// The longest line; a longer one means that the file holds something else.
 const LINE_BYTES_MAX: u64 = 64 << 20;
 
+/// What some programs write before the first line.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Most foreign topics that a warning names.
 const FOREIGN_MAX: usize = 8;
 
@@ -60,25 +63,33 @@ enum Route<'a> {
 
 impl Router {
     fn route<'a>(&self, line: &'a [u8]) -> Route<'a> {
-        let Ok(keys) = serde_json::from_slice::<BTreeMap<String, &RawValue>>(line) else { return Route::Unknown };
+        if let Ok(keys) = serde_json::from_slice(line) {
+            return self.by_keys(&keys, line, line);
+        }
+        let Some(finite) = json::finite(line) else { return Route::Unknown };
+        let keys = serde_json::from_slice(&finite);
+        keys.map_or(Route::Unknown, |keys| self.by_keys(&keys, &finite, line))
+    }
+
+    /// Where a line goes by its keys, which stand at the same places in `read`.
+    fn by_keys<'a>(&self, keys: &BTreeMap<String, &RawValue>, read: &[u8], line: &'a [u8]) -> Route<'a> {
         match (keys.get("topic"), keys.get("value")) {
-            (Some(topic), Some(value)) => self.enveloped(&keys, topic, value),
-            _ => self.bare(&keys, line),
+            (Some(topic), Some(value)) => self.enveloped(keys, topic, &line[place_in(read, value.get().as_bytes())]),
+            _ => self.bare(keys, line),
         }
     }
 
-    fn enveloped<'a>(&self, keys: &BTreeMap<String, &'a RawValue>, topic: &RawValue, value: &'a RawValue) -> Route<'a> {
+    fn enveloped<'a>(&self, keys: &BTreeMap<String, &RawValue>, topic: &RawValue, value: &'a [u8]) -> Route<'a> {
         let Ok(topic) = serde_json::from_str::<String>(topic.get()) else { return Route::Unknown };
         let Some(source) = self.explicit.or_else(|| route::by_topic(&self.plan, &topic)) else {
             return Route::Foreign(topic);
         };
         let lane = keys.get("partition").map_or(Ok(0), |lane| serde_json::from_str::<u32>(lane.get()));
         let Some(lane) = lane.ok().filter(|&lane| lane < LANES_MAX) else { return Route::Unknown };
-        let payload = (value.get() != "null").then(|| value.get().as_bytes());
-        Route::To((source, lane), arrival(keys), payload)
+        Route::To((source, lane), arrival(keys), (value != b"null").then_some(value))
     }
 
-    fn bare<'a>(&self, keys: &BTreeMap<String, &'a RawValue>, line: &'a [u8]) -> Route<'a> {
+    fn bare<'a>(&self, keys: &BTreeMap<String, &RawValue>, line: &'a [u8]) -> Route<'a> {
         let has = |path: Option<&crate::plan::Path>, name: &str| {
             keys.contains_key(name) || path.and_then(|path| path.first()).is_some_and(|first| keys.contains_key(first))
         };
@@ -251,6 +262,11 @@ impl Reader {
         Self { file: Box::new(Cursor::new(lines)), path: name.into(), line: 0 }
     }
 
+    /// The number of the line that was read last.
+    pub(crate) fn line(&self) -> u64 {
+        self.line
+    }
+
     /// Appends the next line to `bytes`; false at the end of the file.
     pub(crate) fn read(&mut self, bytes: &mut Vec<u8>) -> Result<bool> {
         let from = bytes.len();
@@ -260,6 +276,9 @@ impl Reader {
         if read as u64 == LINE_BYTES_MAX {
             return Err(Error::user(format!("{}: line {} is longer than 64 MiB", self.path.display(), self.line))
                 .hint("JSON lines hold one event per line; convert the file"));
+        }
+        if self.line == 1 && bytes[from..].starts_with(BYTE_ORDER_MARK) {
+            bytes.drain(from..from + BYTE_ORDER_MARK.len());
         }
         let text = bytes[from..].trim_ascii_end().len();
         bytes.truncate(from + text);

@@ -1,27 +1,21 @@
 //! What the cells of a column stand for: numbers, texts that repeat, times, and ids. What cannot be read is missing, and
-//! counted.
-
-use std::sync::Arc;
+//! counted. Single cells are read by [`cell`], as pipelines do.
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, Float64Array, Int64Array, StringArray, UInt64Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit};
 
 use crate::batch::TextArray;
-use crate::decode::time::{from_float, from_integer, from_rfc3339};
-use crate::event::{Micros, stable_hash};
+use crate::decode::cell::{self, Classes};
+use crate::decode::time::{from_float, from_integer};
+use crate::event::stable_hash;
 use crate::plan::TimeFormat;
-
-/// Texts that stand for a missing number.
-const MISSING: [&str; 9] = ["", "NA", "N/A", "na", "null", "NULL", "None", "-", "?"];
-
-/// Whether a text stands for a missing number.
-pub(crate) fn is_missing(text: &str) -> bool {
-    MISSING.contains(&text)
-}
 
 /// A column as texts, whatever it holds; lists and the like are null.
 pub fn texts(array: &ArrayRef) -> StringArray {
+    if array.data_type().is_floating() {
+        return numbers(array).0.iter().map(|number| cell::named(number?)).collect();
+    }
     let whole = |array: &ArrayRef| cast(array, &DataType::Utf8).ok().map(|texts| texts.as_string::<i32>().clone());
     whole(array).unwrap_or_else(|| StringArray::new_null(array.len()))
 }
@@ -43,39 +37,46 @@ pub fn numbers(array: &ArrayRef) -> (Float64Array, u64) {
 fn parsed(texts: &StringArray) -> (Float64Array, u64) {
     let mut mistyped = 0;
     let number = |text: Option<&str>| {
-        let text = text?.trim();
-        let number = text.parse::<f64>().ok().or_else(|| truth(text));
-        mistyped += u64::from(number.is_none() && !is_missing(text));
+        let number = cell::number(text?);
+        mistyped += u64::from(number.is_none() && !text.is_some_and(cell::is_missing));
         number
     };
     let numbers = texts.iter().map(number).collect();
     (numbers, mistyped)
 }
 
-/// What a word for yes or no stands for.
-pub fn truth(text: &str) -> Option<f64> {
-    match text {
-        "true" | "True" | "TRUE" | "t" | "yes" => Some(1.0),
-        "false" | "False" | "FALSE" | "f" | "no" => Some(0.0),
-        _ => None,
-    }
+/// A column as texts that repeat, as they are compared.
+pub fn categories(array: &ArrayRef) -> TextArray {
+    compared(array, |text| Some(cell::category(text)))
 }
 
-/// A column as texts that repeat.
-pub fn categories(array: &ArrayRef) -> TextArray {
-    let coded = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    let array = if *array.data_type() == coded {
-        Arc::clone(array)
-    } else {
-        let texts: ArrayRef = Arc::new(texts(array));
-        cast(&texts, &coded).unwrap_or_else(|_| arrow::array::new_null_array(&coded, array.len()))
+/// A column as classes, as they are compared.
+pub fn classes(array: &ArrayRef, classes: Classes<'_>) -> TextArray {
+    compared(array, |text| classes.class(text))
+}
+
+/// A column as names of models or versions.
+pub fn names(array: &ArrayRef) -> TextArray {
+    compared(array, |text| Some(text))
+}
+
+fn compared(array: &ArrayRef, meaning: impl Fn(&str) -> Option<&str>) -> TextArray {
+    let texts = match array.as_any_dictionary_opt() {
+        Some(dictionary) => {
+            let (values, keys) = (texts(dictionary.values()), dictionary.keys());
+            let keys = cast(keys, &DataType::Int64).map(|keys| keys.as_primitive::<Int64Type>().clone());
+            let key = |key: Option<i64>| usize::try_from(key?).ok().filter(|&key| values.is_valid(key));
+            let keys = keys.unwrap_or_else(|_| Int64Array::new_null(array.len()));
+            return keys.iter().map(|at| key(at).and_then(|at| meaning(values.value(at)))).collect();
+        }
+        None => texts(array),
     };
-    array.as_dictionary().clone()
+    texts.iter().map(|text| meaning(text?)).collect()
 }
 
 /// A column as hashes of its texts.
 pub fn ids(array: &ArrayRef) -> UInt64Array {
-    texts(array).iter().map(|text| text.map(|text| stable_hash(text.as_bytes()))).collect()
+    texts(array).iter().map(|text| text.map(|text| stable_hash(cell::id(text).as_bytes()))).collect()
 }
 
 /// A column as times.
@@ -93,15 +94,6 @@ pub fn times(array: &ArrayRef, format: TimeFormat) -> Int64Array {
             whole.iter().map(|value| from_integer(value?, format)).collect()
         }
         kind if kind.is_floating() => numbers(array).0.iter().map(|value| from_float(value?, format)).collect(),
-        _ => texts(array).iter().map(|text| time(text?, format)).collect(),
+        _ => texts(array).iter().map(|text| cell::instant(text?, format)).collect(),
     }
-}
-
-/// A text as a time.
-fn time(text: &str, format: TimeFormat) -> Option<Micros> {
-    if format == TimeFormat::Rfc3339 {
-        return from_rfc3339(text.as_bytes());
-    }
-    let whole = text.parse::<i64>().ok().and_then(|value| from_integer(value, format));
-    whole.or_else(|| from_float(text.parse().ok()?, format))
 }

@@ -7,7 +7,8 @@ use arrow::array::{ArrayRef, StringBuilder};
 use arrow::datatypes::DataType;
 use serde_json::{Map, Value};
 
-use super::{Chunk, Column, Table};
+use super::{Chunk, Column, Table, tell_apart};
+use crate::decode::json;
 use crate::error::{Error, Result};
 use crate::replay::BATCH_ROWS;
 use crate::replay::file::Format;
@@ -20,7 +21,7 @@ const DEPTH_MAX: usize = 8;
 
 /// One line: its topic, if it is an envelope, and the object that it brings.
 fn event(line: &[u8]) -> Option<(Option<String>, Map<String, Value>)> {
-    let Ok(Value::Object(mut fields)) = serde_json::from_slice(line) else { return None };
+    let mut fields = json::object(line)?;
     match (fields.get("topic"), fields.get("value")) {
         (Some(Value::String(topic)), Some(Value::Object(_))) => {
             let topic = Some(topic.clone());
@@ -50,6 +51,7 @@ pub(super) fn survey(path: &Path, lines: Option<&Arc<[u8]>>) -> Result<Vec<Table
         note(&fields, &[], &mut tables[known].columns);
     }
     tables.retain(|table| !table.columns.is_empty());
+    tables.iter_mut().for_each(|table| tell_apart(&mut table.columns));
     if tables.is_empty() {
         return Err(Error::user(format!("{} holds no JSON object", path.display()))
             .hint("each line must be one object, or an envelope with topic and value"));
@@ -92,14 +94,18 @@ impl Rows {
 
     fn chunk(&mut self) -> Result<Option<Chunk>> {
         let mut cells: Vec<StringBuilder> = self.paths.iter().map(|_| StringBuilder::new()).collect();
-        let (mut rows, mut refused, mut line) = (0, 0, Vec::new());
+        let (mut rows, mut refused, mut example, mut line) = (0, 0, None, Vec::new());
         while rows < BATCH_ROWS {
             line.clear();
             if !self.reader.read(&mut line)? {
                 break;
             }
             match event(&line) {
-                None => refused += u64::from(!line.is_empty()),
+                None if line.is_empty() => {}
+                None => {
+                    refused += 1;
+                    example.get_or_insert_with(|| format!("line {} is no JSON object", self.reader.line()));
+                }
                 Some((topic, _)) if topic != self.topic => {}
                 Some((_, fields)) => {
                     let texts = self.paths.iter().map(|path| text(&fields, path));
@@ -109,7 +115,7 @@ impl Rows {
             }
         }
         let arrays = cells.iter_mut().map(|cells| Arc::new(cells.finish()) as ArrayRef).collect();
-        Ok((rows > 0 || refused > 0).then_some(Chunk { arrays, rows, refused }))
+        Ok((rows > 0 || refused > 0).then_some(Chunk { arrays, rows, refused, example }))
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod cells;
 mod json;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -63,6 +64,8 @@ pub struct Chunk {
     pub rows: usize,
     /// Rows that could not.
     pub refused: u64,
+    /// What is wrong with the first of them.
+    pub example: Option<String>,
 }
 
 /// Chunks of a table, in its order.
@@ -84,6 +87,11 @@ impl Table {
         };
         let mut columns = Vec::new();
         leaves(schema.fields(), &[], &[], &mut columns);
+        if let Some(name) = twice(&columns).filter(|_| format == Format::Parquet) {
+            return Err(Error::user(format!("two columns of {} are called `{name}`", path.display()))
+                .hint("write the file again with a name for each"));
+        }
+        tell_apart(&mut columns);
         if columns.is_empty() {
             return Err(Error::user(format!("{} has no columns", path.display())).hint("write or copy it again"));
         }
@@ -119,7 +127,12 @@ impl Table {
             Format::Lines => Box::new(json::Rows::open(self, paths)?),
             Format::Csv { delimiter } => {
                 let rows = csv::Rows::open(&self.path, &found, delimiter, BATCH_ROWS)?;
-                Box::new(rows.map(move |chunk| picked(&chunk?, &paths)))
+                let places = rows.places(&found);
+                Box::new(rows.map(move |chunk| {
+                    let chunk = chunk?;
+                    let arrays = places.iter().map(|&place| Arc::clone(chunk.batch.column(place))).collect();
+                    Ok(with_arrays(&chunk, arrays))
+                }))
             }
             Format::Parquet => {
                 let rows = parquet::Rows::open(&self.path, &found, BATCH_ROWS)?;
@@ -146,11 +159,31 @@ fn picked(chunk: &crate::replay::columnar::Chunk, paths: &[Vec<String>]) -> Resu
     let arrays = paths.iter().map(|path| {
         at(&chunk.batch, path).ok_or_else(|| Error::internal(format!("column {} got lost on the way", path.join("."))))
     });
-    Ok(Chunk {
-        arrays: arrays.collect::<Result<_>>()?,
-        rows: chunk.batch.num_rows(),
-        refused: chunk.rejects.len() as u64,
-    })
+    Ok(with_arrays(chunk, arrays.collect::<Result<_>>()?))
+}
+
+fn with_arrays(chunk: &crate::replay::columnar::Chunk, arrays: Vec<ArrayRef>) -> Chunk {
+    let example = chunk.rejects.first().map(|reject| format!("row {}: {}", reject.offset + 1, reject.detail));
+    Chunk { arrays, rows: chunk.batch.num_rows(), refused: chunk.rejects.len() as u64, example }
+}
+
+/// A name that two columns have.
+fn twice(columns: &[Column]) -> Option<&str> {
+    let mut names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    names.sort_unstable();
+    names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+}
+
+/// Numbers columns of one name, from the second one on.
+fn tell_apart(columns: &mut [Column]) {
+    let mut known: BTreeMap<String, usize> = BTreeMap::new();
+    for column in columns {
+        let n = known.entry(column.name.clone()).or_default();
+        *n += 1;
+        if *n > 1 {
+            column.name = format!("{} ({n})", column.name);
+        }
+    }
 }
 
 /// The column at a path; a null struct makes its fields null.

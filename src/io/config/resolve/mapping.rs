@@ -73,7 +73,8 @@ fn predictions(source: &Predictions, layout: Layout<'_>) -> SourcePlan {
         class_scores: source.class_scores.as_ref().map(|scores| scores.0.clone()),
         status: path(source.status.as_ref()),
         failed: path(source.error.as_ref()),
-        label: source.label.as_ref().map(|label| label.0.clone()),
+        label: source.label.as_ref().map(|label| label.path().0.clone()),
+        positive: source.label.as_ref().map(|label| label.positive()).unwrap_or_default(),
         exposure: None,
     };
     plan(EventKind::Prediction, &source.topic, source.format, mapping)
@@ -98,7 +99,8 @@ fn outcomes(source: &Outcomes) -> SourcePlan {
         id: Some(source.id.0.clone()),
         event_time: event_time(source.event_time.as_ref()),
         model: source.model.as_ref().map_or(Field::Absent, text_field),
-        label: Some(source.label.0.clone()),
+        label: Some(source.label.path().0.clone()),
+        positive: source.label.positive(),
         ..Mapping::default()
     };
     plan(EventKind::Outcome, &source.topic, source.format, mapping)
