@@ -24,6 +24,7 @@ pub const ACK: &str = "io.haldane.ack.v1";
 const SCHEMA: &str = "haldane.schema";
 /// Schema of rollouts' states.
 const STATE_SCHEMA: &str = "urn:haldane:rollout-state:v2";
+const LIVENESS_SCHEMA: &str = "urn:haldane:liveness:v1";
 /// Schema of rows of judged windows.
 const WINDOW_SCHEMA: &str = "urn:haldane:window:v1";
 
@@ -132,7 +133,7 @@ impl Letter {
     /// A sign of life of whoever judges a rollout; a later one replaces it.
     #[must_use]
     pub fn liveness(liveness: &Liveness) -> Self {
-        Self::plain(liveness::key(&liveness.rollout), json(liveness), liveness.at)
+        Self::plain(liveness::key(&liveness.rollout), Some(json(liveness)), LIVENESS_SCHEMA, liveness.at)
     }
 
     /// A row of a judged window, keyed so that one partition holds a version's whole order.
