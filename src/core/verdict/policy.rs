@@ -107,11 +107,11 @@ impl Policy {
 
     /// A candidate that has no record of its own any more, as it ended.
     fn recalled(&self, model: &str, candidate: &str) -> Option<RolloutState> {
-        let homes = self.states.values().filter(|home| home.model == model);
+        let mut homes = self.states.values().filter(|home| home.model == model);
         let found = |home: &RolloutState| {
             home.ended.iter().find(|ended| ended.candidate == candidate).map(|ended| home.recalled(ended))
         };
-        homes.filter_map(found).next()
+        homes.find_map(found)
     }
 
     /// Versions that are judged: the candidates in the window, those known of its models, and with guards the baseline
