@@ -25,7 +25,7 @@ use crate::world;
 const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus-rules.yaml");
 
 /// A loaded machine starts a Prometheus slowly.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A Prometheus of this test's own, which scrapes one address every second.
 struct Prometheus {
@@ -58,7 +58,7 @@ impl Prometheus {
     /// The answer to a query; `None` while nobody answers.
     fn query(&self, query: &str) -> Option<Value> {
         let mut stream = TcpStream::connect(self.address).ok()?;
-        let bytes = query.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+        let bytes = query.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat();
         write!(stream, "GET /api/v1/query?query={bytes} HTTP/1.0\r\n\r\n").ok()?;
         let mut text = String::new();
         stream.read_to_string(&mut text).ok()?;

@@ -65,12 +65,11 @@ fn words(line: &str) -> Vec<String> {
     for c in line.chars().chain([' ']) {
         match (quote, c) {
             (Some(open), _) if open == c => quote = None,
-            (Some(_), _) => word.push(c),
             (None, '\'' | '"') => quote = Some(c),
             (None, '|' | '>' | ';') => break,
             (None, ' ') if !word.is_empty() => all.push(std::mem::take(&mut word)),
             (None, ' ') => {}
-            (None, _) => word.push(c),
+            _ => word.push(c),
         }
     }
     all
@@ -159,7 +158,7 @@ fn is_path(word: &str) -> bool {
     let known = ["src", "tests", "deploy", "pipelines", "schemas", "benches", ".ci", ".cargo"].contains(&first);
     let plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-@".contains(c));
     let placeholder = word.contains("NAME") || word.ends_with("/name.rs");
-    plain && !placeholder && (known && word.contains('/') || word.ends_with(".rs"))
+    plain && !placeholder && (known && word.contains('/') || Path::new(word).extension().is_some_and(|end| end == "rs"))
 }
 
 #[test]
