@@ -22,7 +22,7 @@ fn plan() -> Plan {
     Plan { metrics: haldane::plan::MetricsPlan { names, ..plan.metrics.clone() }, ..plan }
 }
 
-/// Predictions of one pane, and labels of those of the pane before.
+/// Predictions of one pane, and labels of those of the pane before: as many in each group of each lane, whatever the pane.
 fn events(pane: u64, rng: &mut Rng) -> [Vec<Event>; 2] {
     let start = pane as Micros * PANE;
     let event = |source: u16, i: u64, rng: &mut Rng| Event {
@@ -31,11 +31,11 @@ fn events(pane: u64, rng: &mut Rng) -> [Vec<Event>; 2] {
         broker_time: start + (i as Micros) * SECOND,
         id: stable_hash(&((pane - u64::from(source)) * 10 + i).to_le_bytes()),
         version: ["v1", "v2"][(i % 2) as usize],
-        segment: ["eu", "us"][rng.below(2) as usize],
+        segment: ["eu", "us"][(i / 4 % 2) as usize],
         x: Some(rng.unit()),
         color: Some("green".to_owned()),
         score: rng.unit(),
-        latency_ms: rng.unit() * 100.0,
+        latency_ms: 10.0 * i as f64,
         status: 200,
         label: f64::from(u8::from(rng.below(2) == 0)),
     };
@@ -51,11 +51,9 @@ fn memory_does_not_rise_with_what_went_by() {
         let [predictions, labels] = events(pane, &mut rng);
         for (source, events) in [(0, &predictions), (1, &labels)] {
             for lane in 0..LANES {
+                let is_own = |at: usize| at / 2 % LANES as usize == lane as usize;
                 let own: Vec<&Event> =
-                    events.iter().filter(|event| event.id % u64::from(LANES) == u64::from(lane)).collect();
-                if own.is_empty() {
-                    continue;
-                }
+                    (0..).zip(events).filter(|(at, _)| is_own(*at)).map(|(_, event)| event).collect();
                 let offset = offsets.entry((source, lane)).or_default();
                 engine.step(&world::batch(&own, lane, *offset));
                 *offset += own.len() as i64;
