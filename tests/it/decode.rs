@@ -201,19 +201,17 @@ fn values_may_be_of_any_type_that_means_the_same() {
 #[test]
 fn values_of_other_types_are_refused() {
     let plan = Arc::new(plan());
-    let cases: [(&str, Value, Poison); 15] = [
+    let cases: [(&str, Value, Poison); 13] = [
         ("prediction_id", json!(1.5), Poison::WrongType),
         ("prediction_id", json!(true), Poison::WrongType),
         ("prediction_id", json!(""), Poison::MissingField),
         ("prediction_id", json!("x".repeat(513)), Poison::TooLong),
         ("version", json!({}), Poison::WrongType),
-        ("version", json!(1.5), Poison::WrongType),
         ("model", json!([]), Poison::WrongType),
         ("cohort", json!("y".repeat(513)), Poison::TooLong),
-        ("score", json!(true), Poison::WrongType),
+        ("score", json!("high"), Poison::WrongType),
         ("status", json!(40_000), Poison::OutOfRange),
         ("status", json!(200.5), Poison::WrongType),
-        ("status", json!("200"), Poison::WrongType),
         ("predicted_label", json!([1]), Poison::WrongType),
         ("features_cat", json!("AA"), Poison::WrongType),
         ("event_time_us", json!(1e300), Poison::AbsurdTime),
@@ -250,7 +248,7 @@ fn times_come_in_every_format() {
         let plan = plan_with(PREDICTIONS, |source| source.mapping.event_time = Some((path("event_time_us"), format)));
         let row = one(&plan, PREDICTIONS, &prediction(|event| event["event_time_us"] = value.clone()));
         assert_eq!(row.unwrap().event_time, expected, "{format:?}");
-        let wrong = if value.is_string() { json!(5) } else { json!("5") };
+        let wrong = if value.is_string() { json!(5) } else { json!("five") };
         let refused = one(&plan, PREDICTIONS, &prediction(|event| event["event_time_us"] = wrong.clone()));
         assert_eq!(refused.unwrap_err().0, Poison::WrongType);
     }

@@ -187,13 +187,11 @@ fn times_of_every_type_are_read() {
 
 #[test]
 fn bad_values_refuse_their_row_only() {
-    let cases: [(&'static str, ArrayRef, Poison); 10] = [
+    let cases: [(&'static str, ArrayRef, Poison); 8] = [
         ("score", Arc::new(Float64Array::from(vec![0.5, 1.5, 0.5])), Poison::OutOfRange),
         ("score", text(["0.5", "high", "0.5"]), Poison::WrongType),
-        ("temp", Arc::new(Float64Array::from(vec![1.0, f64::INFINITY, f64::NAN])), Poison::OutOfRange),
         ("status", Arc::new(Int64Array::from(vec![200, 70_000, 200])), Poison::OutOfRange),
         ("status", Arc::new(Float64Array::from(vec![200.0, 0.5, 200.0])), Poison::WrongType),
-        ("cohort", Arc::new(Float64Array::from(vec![1.0, 0.5, 2.0])), Poison::WrongType),
         ("prediction_id", Arc::new(StringArray::from(vec![Some("a"), None, Some("c")])), Poison::MissingField),
         ("version", text(["v1", "", "v2"]), Poison::MissingField),
         ("event_time", Arc::new(TimestampMicrosecondArray::from(vec![1, -1, 1])), Poison::AbsurdTime),
@@ -220,9 +218,9 @@ fn what_is_missing_is_told() {
     let error = columnar.decode(&table(least()[..3].to_vec()), columns(3), columns(3)).unwrap_err();
     assert_eq!(error.to_string(), "no column `version`; there are event_time, prediction_id, model");
     assert!(error.fault() == Fault::User && error.advice().is_some());
-    let typed = [least(), vec![("score", Arc::new(BooleanArray::from(vec![true; 3])) as ArrayRef)]].concat();
+    let typed = [least(), vec![("score", Arc::new(Date32Array::from(vec![1; 3])) as ArrayRef)]].concat();
     let error = columnar.decode(&table(typed), columns(3), columns(3)).unwrap_err();
-    assert_eq!(error.to_string(), "column for `score` is Boolean, expected numbers");
+    assert_eq!(error.to_string(), "column for `score` is Date32, expected numbers");
 }
 
 #[test]
@@ -303,7 +301,7 @@ fn one_ipc_record_carries_many_events() {
 fn an_ipc_record_without_a_required_column_is_refused() {
     let decoded = decode_ipc(&[&ipc(&[table(least()[1..].to_vec())])]);
     assert_eq!(decoded.rejects[0].reason, Poison::MissingField);
-    let typed = [least(), vec![("score", Arc::new(BooleanArray::from(vec![true; 3])) as ArrayRef)]].concat();
+    let typed = [least(), vec![("score", Arc::new(Date32Array::from(vec![1; 3])) as ArrayRef)]].concat();
     assert_eq!(decode_ipc(&[&ipc(&[table(typed)])]).rejects[0].reason, Poison::WrongType);
 }
 

@@ -214,7 +214,7 @@ fn topics_in_every_envelope_become_a_pipeline_that_reads_them() {
         let text = std::fs::read_to_string(path).unwrap();
         let of_topic = format!("topic: {topic}\n");
         let brokers = format!("kafka:\n  brokers: \"{}\"\n", broker.bootstrap);
-        for line in [&of_topic, &brokers, "version: model_version", "baseline: v2"].into_iter().chain(lines) {
+        for line in [&of_topic, &brokers, "version: model_version", "baseline: v1"].into_iter().chain(lines) {
             assert!(text.contains(line), "`{line}` is not in\n{text}");
         }
         assert!(!text.contains("specversion:") || !matches!(mode, Mode::Plain), "{text}");

@@ -398,3 +398,79 @@ fn a_store_without_some_tables_tells_the_rest_and_a_damaged_one_which_file() {
     let error = told(&["--store", &url]).expect_err("a missing file").to_string();
     assert!(error.contains(&file.path), "{error}");
 }
+
+/// Two files as texts, compared.
+fn compared(reference: &str, current: &str, ending: &str, positive: &[&str]) -> Comparison {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(format!("{name}.{ending}"));
+        std::fs::write(&path, text).expect("a file");
+        path
+    };
+    let positive = positive.iter().map(|&class| class.to_owned()).collect();
+    let (reference, current) = (file("reference", reference), file("current", current));
+    let request = Request { reference, current, positive, ..Request::default() };
+    report::compare(&request, None).expect("two files")
+}
+
+/// Rows of a number that repeats after a while.
+fn lines(header: &str, row: impl Fn(u32) -> String) -> String {
+    (0..500).map(|at| row(at * 37 % 101)).fold(header.to_owned(), |text, row| format!("{text}\n{row}")) + "\n"
+}
+
+fn problem<'a>(comparison: &'a Comparison, what: &str) -> &'a str {
+    let of = comparison.problems.iter().find(|problem| problem.what == what);
+    &of.unwrap_or_else(|| panic!("no problem `{what}` among {:?}", comparison.problems)).text
+}
+
+#[test]
+fn what_is_lost_is_a_problem() {
+    let good = lines("a,b", |x| format!("{x},{}", x % 7));
+    let ragged = lines("a,b", |x| if x % 2 == 0 { format!("{x},{}", x % 7) } else { x.to_string() });
+    let text = problem(&compared(&good, &ragged, "csv", &[]), "refused").to_owned();
+    assert!(text.contains("of 500) cannot be read; row 2: 1 cells where the header names 2"), "{text}");
+    let open = good.replacen("\n37,2\n", "\n37,\"2\n", 1);
+    let text = problem(&compared(&good, &open, "csv", &[]), "refused").to_owned();
+    assert!(text.contains("a quote that is not closed"), "{text}");
+    let both = format!("{}{}", r#"{"topic": "a", "value": {"x": 1}}"#, "\n");
+    let both = (0..60).map(|_| both.clone() + "{\"topic\": \"b\", \"value\": {\"y\": 1}}\n").collect::<String>();
+    assert!(problem(&compared(&both, &both, "jsonl", &[]), "left_out").contains("for the first: b"));
+}
+
+#[test]
+fn delimiters_columns_of_one_name_and_row_numbers_are_told_apart() {
+    let reference = lines(";x;x", |x| format!("{x};{x};{x}"));
+    let current = lines(";x;x", |x| format!("{x};{x};{}", x + 50));
+    let compared = compared(&reference, &current, "csv", &[]);
+    let drifted: Vec<&str> =
+        compared.columns.iter().filter(|column| column.drifted).map(|column| column.column.as_str()).collect();
+    assert_eq!(drifted, ["x (2)"]);
+}
+
+#[test]
+fn infinite_numbers_are_counted_apart() {
+    let reference = lines("x", |x| x.to_string());
+    let current = lines("x", |x| if x % 5 == 0 { "inf".to_owned() } else { x.to_string() });
+    let compared = compared(&reference, &current, "csv", &[]);
+    assert!(problem(&compared, "infinite").contains("infinite, 0 % before"));
+    let column = &compared.columns[0];
+    assert!(column.current.max.is_some_and(f64::is_finite) && column.current.mean.is_some());
+}
+
+#[test]
+fn positive_classes_are_named_or_guessed() {
+    let scored = |yes: &str, no: &str| {
+        lines("score,label", |x| format!("{},{}", f64::from(x) / 101.0, if x > 50 { yes } else { no }))
+    };
+    for (yes, no) in [("1", "-1"), ("2", "1"), ("Y", "N"), ("fraud", "legit"), ("bad", "good")] {
+        let file = scored(yes, no);
+        let compared = compared(&file, &file, "csv", &[]);
+        let quality = compared.quality.as_ref().expect("labels");
+        let rate = find(&quality.figures, "base_rate", "exact").value.expect("a rate");
+        assert!((rate - 0.5).abs() < 0.02, "{yes} and {no}: {rate}");
+        assert!(compared.problems.is_empty(), "{yes} and {no}: {:?}", compared.problems);
+    }
+    let file = scored("cat", "dog");
+    assert!(problem(&compared(&file, &file, "csv", &[]), "unfit").contains("--positive can say"));
+    assert!(compared(&file, &file, "csv", &["cat"]).problems.is_empty());
+}

@@ -52,14 +52,14 @@ fn damaged(path: &Path, error: csv::Error) -> Error {
         .hint("the first line must name the columns, in UTF-8")
 }
 
-/// Whether the last thing in a file is a quote.
-fn ends_with_quote(path: &Path) -> Result<bool> {
+/// Whether the last thing in a file is a quote, and where the file ends.
+fn ends_with_quote(path: &Path) -> Result<(bool, u64)> {
     let mut file = opened(path)?;
     let length = file.metadata().map_err(|error| unreadable(path, error))?.len();
     let mut tail = Vec::new();
     let end = file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES))).and_then(|_| file.read_to_end(&mut tail));
     end.map_err(|error| unreadable(path, error))?;
-    Ok(tail.trim_ascii_end().ends_with(b"\""))
+    Ok((tail.trim_ascii_end().ends_with(b"\""), length))
 }
 
 /// So much of the end of a file is looked at.
@@ -76,8 +76,9 @@ pub(crate) struct Rows {
     schema: SchemaRef,
     next_row: i64,
     chunk_max: usize,
-    /// Whether the last thing in the file is a quote.
+    /// Whether the last thing in the file is a quote, and where the file ends.
     ends_with_quote: bool,
+    end: u64,
 }
 
 impl Rows {
@@ -88,9 +89,9 @@ impl Rows {
         columns.sort_unstable();
         columns.dedup();
         let read: Vec<String> = columns.iter().map(|&at| names[at].clone()).collect();
-        let ends_with_quote = ends_with_quote(path)?;
+        let (ends_with_quote, end) = ends_with_quote(path)?;
         let (path, schema) = (Arc::clone(path), schema(&read));
-        Ok(Self { path, reader, width: names.len(), columns, schema, next_row: 0, chunk_max, ends_with_quote })
+        Ok(Self { path, reader, width: names.len(), columns, schema, next_row: 0, chunk_max, ends_with_quote, end })
     }
 
     /// Where the columns asked for are in the batches.
@@ -132,7 +133,7 @@ impl Rows {
     /// Whether a record ends with the file inside of quotes: its last cell has line breaks, and no quote closes it.
     fn is_unclosed(&self, record: &ByteRecord) -> bool {
         let last = record.iter().next_back().unwrap_or_default();
-        self.reader.is_done() && last.contains(&b'\n') && !self.ends_with_quote
+        self.reader.position().byte() >= self.end && last.contains(&b'\n') && !self.ends_with_quote
     }
 
     fn read(&mut self, record: &mut ByteRecord) -> Result<bool> {
