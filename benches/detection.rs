@@ -1,9 +1,10 @@
-//! How well changes are found, and how often healthy versions are blamed: made-up rollouts of every kind in `haldane::sim`,
-//! each judged by the engine with a pipeline made of nothing but its columns' names, and scored as `haldane detect` does.
+//! How well changes are found, and how often healthy versions are blamed: made-up rollouts of every kind in
+//! `haldane::sim`, each judged by the engine with a pipeline made of nothing but its columns' names, and scored as
+//! `haldane detect` does.
 //!
-//! `cargo bench --bench detection -- [--streams N] [--seed S] [--kinds a,b] [--mini]`: N streams of every kind (or of the kinds
-//! named), seeded S, S + 1, …. A stream has 72 hours of the baseline version at 400 requests an hour and then 48 hours with
-//! a candidate at 100; with `--mini` 24 hours at 200 and 30 with 60.
+//! `cargo bench --bench detection -- [--streams N] [--seed S] [--kinds a,b] [--mini]`: N streams of every kind (or of
+//! the kinds named), seeded S, S + 1, …. A stream has 72 hours of the baseline version at 400 requests an hour and then
+//! 48 hours with a candidate at 100; with `--mini` 24 hours at 200 and 30 with 60.
 
 #[path = "common/arguments.rs"]
 mod arguments;

@@ -1,7 +1,8 @@
 //! What evidence costs per metric and window: the two accumulators, fed as guards feed them.
 //!
-//! `cargo bench --bench evidence`. Goals: at most 2 us for a guardrail (HX), at most 5 us for a sensor of the change detector,
-//! reading and Shiryaev-Roberts update together. Medians of 1,001 rounds, each short enough to be left alone by the scheduler.
+//! `cargo bench --bench evidence`. Goals: at most 2 us for a guardrail (HX), at most 5 us for a sensor of the change
+//! detector, reading and Shiryaev-Roberts update together. Medians of 1,001 rounds, each short enough to be left alone
+//! by the scheduler.
 
 mod common;
 

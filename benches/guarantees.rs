@@ -1,13 +1,15 @@
-//! What haldane promises, held against seeded simulations: one row per goal, from events through the engine with a pipeline
-//! that names nothing but its columns, and only those knobs turned that the goal names.
+//! What haldane promises, held against seeded simulations: one row per goal, from events through the engine with a
+//! pipeline that names nothing but its columns, and only those knobs turned that the goal names.
 //!
-//! `cargo bench --bench guarantees -- [--full] [--rollouts N] [--only PART_OF_A_NAME]`: the default takes some minutes and simulates fewer and shorter
-//! rollouts than the published figures rest on; `--full` simulates as many, and `--rollouts` no more than N of each.
+//! `cargo bench --bench guarantees -- [--full] [--rollouts N] [--only PART_OF_A_NAME]`: the default takes some minutes
+//! and simulates fewer and shorter rollouts than the published figures rest on; `--full` simulates as many, and
+//! `--rollouts` no more than N of each.
 //!
-//! After the goals come two tables, of small windows and of absurd values: what distances alone say, and what evidence does.
+//! After the goals come two tables, of small windows and of absurd values: what distances alone say, and what evidence
+//! does.
 //!
-//! A chance is met unless as many events, or more, would be seen in less than one of a hundred suites if it were exactly what is
-//! promised. A delay is met when the median over all rollouts is.
+//! A chance is met unless as many events, or more, would be seen in less than one of a hundred suites if it were
+//! exactly what is promised. A delay is met when the median over all rollouts is.
 
 #[path = "common/arguments.rs"]
 mod arguments;

@@ -1,11 +1,12 @@
-//! haldane beside the default judge of Kayenta on the same requests: false alarms where versions have noise of their own, and
-//! power over 60, 180 and 480 minutes.
+//! haldane beside the default judge of Kayenta on the same requests: false alarms where versions have noise of their
+//! own, and power over 60, 180 and 480 minutes.
 //!
-//! `cargo bench --bench kayenta -- [--canaries N] [--seed S] [--only PART_OF_A_NAME]`: N canaries for each row, seeded S, S + 1, …. Kayenta sees the
-//! minutes' mean latency and error rate, as runs of 60 points; haldane sees the requests, a window for each point, under the
-//! default policy with a last look at the end (`final_look`, `planned_windows` = minutes), and two hours of the baseline
-//! version alone before. Kayenta's canary fails by its scores (75 for every run, 95 for the last); haldane's counts
-//! when it is held, contained or rolled back. *In one run* is Kayenta's share of runs with some metric high.
+//! `cargo bench --bench kayenta -- [--canaries N] [--seed S] [--only PART_OF_A_NAME]`: N canaries for each row, seeded
+//! S, S + 1, …. Kayenta sees the minutes' mean latency and error rate, as runs of 60 points; haldane sees the requests,
+//! a window for each point, under the default policy with a last look at the end (`final_look`, `planned_windows` =
+//! minutes), and two hours of the baseline version alone before. Kayenta's canary fails by its scores (75 for every
+//! run, 95 for the last); haldane's counts when it is held, contained or rolled back. *In one run* is Kayenta's share
+//! of runs with some metric high.
 
 #[path = "common/arguments.rs"]
 mod arguments;

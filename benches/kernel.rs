@@ -1,8 +1,8 @@
 //! Kernels against the plain way to do the same, over two million distinct values.
 //!
-//! Criterion gives the absolute figures. They move with whatever else the machine does, so the table at the end times the
-//! kernel and the plain way in turns (A, B, A, B, …) in one process and prints the ratio of the medians: that is what the
-//! goals are about. Every pair first shows that both give the same counts.
+//! Criterion gives the absolute figures. They move with whatever else the machine does, so the table at the end times
+//! the kernel and the plain way in turns (A, B, A, B, …) in one process and prints the ratio of the medians: that is
+//! what the goals are about. Every pair first shows that both give the same counts.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! Live ingest: the whole pipeline against the bare client on the same topic, and against the program one would write first.
+//! Live ingest: the whole pipeline against the bare client on the same topic, and against the program one would write
+//! first.
 //!
 //! Each round runs all three, so that a busy neighbour slows all of them; the ratios of the medians are what counts.
 

@@ -1,8 +1,9 @@
-//! How much memory a pipeline takes: by column, group and pane, open and sealed; over ten thousand panes; and over a week.
+//! How much memory a pipeline takes: by column, group and pane, open and sealed; over ten thousand panes; and over a
+//! week.
 //!
-//! `cargo bench --bench memory` prints bytes that were found by looking at what is kept, and beside them the resident memory
-//! of this process, which is what a service is granted. `-- --days N` sets how long the week is, `-- --only NAME` runs one
-//! part: sizes, slope, quiet or hourly. `cargo test --benches` runs all of it, tiny.
+//! `cargo bench --bench memory` prints bytes that were found by looking at what is kept, and beside them the resident
+//! memory of this process, which is what a service is granted. `-- --days N` sets how long the week is,
+//! `-- --only NAME` runs one part: sizes, slope, quiet or hourly. `cargo test --benches` runs all of it, tiny.
 
 #[path = "common/arguments.rs"]
 mod arguments;

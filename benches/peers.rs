@@ -1,9 +1,10 @@
-//! The case that other drift tools were timed with: 1,000,000 rows of 50 features in memory, the first half a reference, the
-//! second half judged against it. PSI on deciles and the binned Kolmogorov-Smirnov distance with its certified bounds.
+//! The case that other drift tools were timed with: 1,000,000 rows of 50 features in memory, the first half a
+//! reference, the second half judged against it. PSI on deciles and the binned Kolmogorov-Smirnov distance with its
+//! certified bounds.
 //!
-//! All work from raw values to the readings is timed: finding the reference's quantiles, building the tables, counting and
-//! adding up both halves, and the metrics themselves. Making the data is not. Columns are normal, lognormal, heavy-tailed,
-//! whole numbers and zero-inflated in turn, and every third of them drifts.
+//! All work from raw values to the readings is timed: finding the reference's quantiles, building the tables, counting
+//! and adding up both halves, and the metrics themselves. Making the data is not. Columns are normal, lognormal,
+//! heavy-tailed, whole numbers and zero-inflated in turn, and every third of them drifts.
 
 mod common;
 
@@ -17,7 +18,8 @@ use haldane::summary::Histogram;
 use haldane::summary::histogram::{Cut, Recuts};
 
 const FEATURES: usize = 50;
-/// Fine bins, as a pipeline has them unless it says otherwise; a multiple of ten, so that deciles are among their edges.
+/// Fine bins, as a pipeline has them unless it says otherwise; a multiple of ten, so that deciles are among their
+/// edges.
 const BINS: usize = 1040;
 const ROUNDS: usize = 7;
 

@@ -1,5 +1,5 @@
-//! How long a question about one model and one day takes over a store of 90 days, 20 models and 50 features, and one about one
-//! feature over all days. The store is made first, with windows of an hour, two versions and two metrics.
+//! How long a question about one model and one day takes over a store of 90 days, 20 models and 50 features, and one
+//! about one feature over all days. The store is made first, with windows of an hour, two versions and two metrics.
 //!
 //! `cargo bench --profile dev --features query --bench query` measures without building `DataFusion` in release.
 

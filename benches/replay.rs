@@ -1,10 +1,10 @@
-//! How much a replay costs over reading the file: the whole pipeline (Parquet, decoding, engine) against a bare scan of the
-//! same columns, alternating in one process.
+//! How much a replay costs over reading the file: the whole pipeline (Parquet, decoding, engine) against a bare scan of
+//! the same columns, alternating in one process.
 //!
-//! `cargo bench --bench replay` prints events per second, their ratio (goal: at least 0.5) and the peak memory (goal: below
-//! 300 MB) over a million events with 30 numeric and 5 categorical features. The scan runs on one thread and the replay on
-//! two, one reading ahead of the other, so the ratio in CPU time, all threads counted, stands beside it; neighbours on the
-//! machine distort that less. `-- --test` does it once, over a few.
+//! `cargo bench --bench replay` prints events per second, their ratio (goal: at least 0.5) and the peak memory (goal:
+//! below 300 MB) over a million events with 30 numeric and 5 categorical features. The scan runs on one thread and the
+//! replay on two, one reading ahead of the other, so the ratio in CPU time, all threads counted, stands beside it;
+//! neighbours on the machine distort that less. `-- --test` does it once, over a few.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

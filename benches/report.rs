@@ -1,10 +1,10 @@
-//! A drift report from two Parquet files to the page: wall and CPU seconds, peak memory, size of the page. The files are the
-//! flights log's two frames, and 1,000,000 rows of 50 numeric columns in each of two more.
+//! A drift report from two Parquet files to the page: wall and CPU seconds, peak memory, size of the page. The files
+//! are the flights log's two frames, and 1,000,000 rows of 50 numeric columns in each of two more.
 //!
-//! `cargo bench --bench report` measures it; with `-- --evidently PYTHON`, a Python that
-//! has evidently 0.7.23, its drift preset over the same columns of the same files right after, and the ratios. Both leave
-//! their pages in the target directory. `cargo test --benches` does it once, over a few rows.
-//! The made columns are normal, lognormal, heavy-tailed, whole numbers and zero-inflated in turn; every third of them drifts.
+//! `cargo bench --bench report` measures it; with `-- --evidently PYTHON`, a Python that has evidently 0.7.23, its
+//! drift preset over the same columns of the same files right after, and the ratios. Both leave their pages in the
+//! target directory. `cargo test --benches` does it once, over a few rows. The made columns are normal, lognormal,
+//! heavy-tailed, whole numbers and zero-inflated in turn; every third of them drifts.
 
 mod common;
 

@@ -1,9 +1,9 @@
 //! haldane decides, version against version, whether a model canary in production is worse.
 //!
 //! Events come in as columns ([`batch`]), are counted per version, segment and pane by a scan of each source partition
-//! ([`scan`]), merged into windows and compared by a judge ([`judge`], [`metric`]), and turned into decisions ([`verdict`]).
-//! All of that is pure: it knows no clock, no file and no network, and [`engine::Engine`] runs it in one process.
-//! ARCHITECTURE.md tells the life of one event.
+//! ([`scan`]), merged into windows and compared by a judge ([`judge`], [`metric`]), and turned into decisions
+//! ([`verdict`]). All of that is pure: it knows no clock, no file and no network, and [`engine::Engine`] runs it in one
+//! process. ARCHITECTURE.md tells the life of one event.
 //!
 //! Four crates, each of which knows only those above it in this list; this one gives them one name.
 

@@ -16,8 +16,8 @@ const START: Micros = 1_767_225_600 * SECOND;
 /// One window.
 const WINDOW: Micros = 300 * SECOND;
 
-/// The plan of a pipeline that names columns and nothing else: numeric features with the ranges of their bins, and latency.
-/// `knobs` turns what a goal names; everything else is as shipped.
+/// The plan of a pipeline that names columns and nothing else: numeric features with the ranges of their bins, and
+/// latency. `knobs` turns what a goal names; everything else is as shipped.
 pub(crate) fn plan(features: &[(&str, f64, f64)], latency: bool, knobs: &dyn Fn(&mut GuardPlan)) -> Arc<Plan> {
     let ranges: Vec<String> = features
         .iter()
@@ -133,8 +133,8 @@ fn absent(n: usize) -> TextArray {
     TextArray::new(Int32Array::new_null(n), Arc::new(StringArray::from(Vec::<&str>::new())))
 }
 
-/// Runs a rollout of `windows` windows until a decision at least as severe as `wanted` restricts the candidate; returns how
-/// many windows that took, counted from 1.
+/// Runs a rollout of `windows` windows until a decision at least as severe as `wanted` restricts the candidate; returns
+/// how many windows that took, counted from 1.
 pub(crate) fn windows_until(
     plan: &Arc<Plan>,
     windows: u32,

@@ -1,8 +1,8 @@
-//! What one small window and one absurd value do to distances: how often two samples of the same law are called different, and
-//! what is left of a distance when the reference holds values that no bin expects.
+//! What one small window and one absurd value do to distances: how often two samples of the same law are called
+//! different, and what is left of a distance when the reference holds values that no bin expects.
 //!
-//! Other tools' thresholds on these samples are what their users complain of: a bare index above 0.1 calls most windows of a hundred rows
-//! drifted, and bins that span the range put everything into one once the range is absurd.
+//! Other tools' thresholds on these samples are what their users complain of: a bare index above 0.1 calls most windows
+//! of a hundred rows drifted, and bins that span the range put everything into one once the range is absurd.
 
 use haldane::baseline::cut;
 use haldane::infer::ks_tolerance::KsTest;
@@ -44,7 +44,8 @@ pub(crate) struct Called {
     pub(crate) evidence: f64,
 }
 
-/// What is said of windows of `rows` rows whose mean is off by `shift` standard deviations, in seeded streams with a reference each.
+/// What is said of windows of `rows` rows whose mean is off by `shift` standard deviations, in seeded streams with a
+/// reference each.
 pub(crate) fn small_windows(rows: usize, shift: f64, streams: u32) -> Called {
     let mut sum = Called::default();
     for seed in 0..u64::from(streams) {

@@ -1,4 +1,5 @@
-//! Goals about distributions: how rarely features that do not change are called changed, and how soon those that do are found.
+//! Goals about distributions: how rarely features that do not change are called changed, and how soon those that do are
+//! found.
 
 use std::sync::Arc;
 
@@ -8,8 +9,9 @@ use haldane::sim::Rng;
 use crate::goal::{Goal, Target, Traffic, rng};
 use crate::lab::{self, Rows};
 
-/// The goals' mean number of windows between false containments: 100 planned windows at one in a hundred. An alarm within `w` windows then has a chance of at most
-/// `w / PATIENCE` (Doob's inequality for the Shiryaev-Roberts statistic, whose mean after `w` windows is `w`).
+/// The goals' mean number of windows between false containments: 100 planned windows at one in a hundred. An alarm
+/// within `w` windows then has a chance of at most `w / PATIENCE` (Doob's inequality for the Shiryaev-Roberts
+/// statistic, whose mean after `w` windows is `w`).
 const PATIENCE: f64 = 10_000.0;
 /// A candidate is held at a tenth of the evidence that contains it.
 const PATIENCE_OF_HOLDS: f64 = PATIENCE / 10.0;

@@ -1,4 +1,5 @@
-//! Goals about errors and latency: false rollbacks of candidates that are no worse, and how soon worse ones are rolled back.
+//! Goals about errors and latency: false rollbacks of candidates that are no worse, and how soon worse ones are rolled
+//! back.
 
 use std::sync::Arc;
 
@@ -169,8 +170,8 @@ fn incidents(seed: u64) -> Traffic {
     })
 }
 
-/// Each version has its own users; a tenth of them fails in 25 % of their requests, the others in 2.8 %: 5 % on average, with an
-/// intra-class correlation of 0.09.
+/// Each version has its own users; a tenth of them fails in 25 % of their requests, the others in 2.8 %: 5 % on
+/// average, with an intra-class correlation of 0.09.
 fn users(seed: u64, n_users: u64) -> Traffic {
     let mut rng = rng(seed);
     let bad: Vec<bool> = (0..2 * n_users).map(|_| rng.chance(0.1)).collect();

@@ -21,8 +21,8 @@ mod broker;
 /// Where the first event lies.
 pub(crate) const EPOCH: Micros = 1_700_000_000 * SECOND;
 
-/// `cargo bench` measures against a real Kafka; without its flag (`cargo test --benches`) everything runs once, small, and
-/// against the cluster that librdkafka mocks.
+/// `cargo bench` measures against a real Kafka; without its flag (`cargo test --benches`) everything runs once, small,
+/// and against the cluster that librdkafka mocks.
 pub(crate) fn measuring() -> bool {
     std::env::args().any(|argument| argument == "--bench")
 }

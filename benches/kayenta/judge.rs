@@ -1,10 +1,13 @@
-//! Kayenta's default judge, rewritten from its description: a rank test of two series of points, its tolerance, and its scores.
+//! Kayenta's default judge, rewritten from its description: a rank test of two series of points, its tolerance, and its
+//! scores.
 //!
-//! The Hodges-Lehmann estimate of the shift and its 98 % interval (normal approximation, corrected for ties and continuity)
-//! come from the Mann-Whitney test. A metric is *high* when the interval lies above a quarter of the estimate's size. A canary run scores
-//! the share of its metrics that are not high; every run must reach 75, the last one 95.
+//! The Hodges-Lehmann estimate of the shift and its 98 % interval (normal approximation, corrected for ties and
+//! continuity) come from the Mann-Whitney test. A metric is *high* when the interval lies above a quarter of the
+//! estimate's size. A canary run scores the share of its metrics that are not high; every run must reach 75, the last
+//! one 95.
 //!
-//! **Source**: spinnaker/kayenta, kayenta-judge (`MannWhitneyClassifier`, `NetflixACAJudge`); thresholds of its documentation.
+//! **Source**: spinnaker/kayenta, kayenta-judge (`MannWhitneyClassifier`, `NetflixACAJudge`); thresholds of its
+//! documentation.
 
 /// Standard normal quantile of 99 %: half of what a 98 % interval leaves.
 const Z: f64 = 2.326_347_874_040_841;

@@ -1,8 +1,8 @@
 //! Two versions, minute by minute: what a dashboard shows of them, and the requests behind it.
 //!
-//! A version answers 60 requests a minute. Their latencies are log-normal with a spread of one half around a level that the version
-//! has for itself in that minute, so that the minute's mean has a spread of a quarter: of that, counts explain 0.07.
-//! The level is an autoregression of order one; a share of its variance may be common to both versions.
+//! A version answers 60 requests a minute. Their latencies are log-normal with a spread of one half around a level that
+//! the version has for itself in that minute, so that the minute's mean has a spread of a quarter: of that, counts
+//! explain 0.07. The level is an autoregression of order one; a share of its variance may be common to both versions.
 
 use haldane::sim::Rng;
 

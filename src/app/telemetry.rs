@@ -1,7 +1,7 @@
 //! What haldane tells about itself and its models in Prometheus's words.
 //!
-//! The families stand in one list ([`FAMILIES`]); a [`Telemetry`] owns its registry, so tests and several pipelines in one
-//! process do not meet. Shells call it with what happened; the core knows nothing of it.
+//! The families stand in one list ([`FAMILIES`]); a [`Telemetry`] owns its registry, so tests and several pipelines in
+//! one process do not meet. Shells call it with what happened; the core knows nothing of it.
 
 pub mod family;
 pub mod latest;
@@ -32,7 +32,8 @@ use crate::judge::WindowRow;
 use crate::scan::Counts;
 use crate::verdict::{CommandKind, CommandResult, Decision, Outcome, RolloutState};
 
-/// The most series of `haldane_metric_value`: 50 columns times 10 metrics of 10 versions, an ordinary Prometheus's fill.
+/// The most series of `haldane_metric_value`: 50 columns times 10 metrics of 10 versions, an ordinary Prometheus's
+/// fill.
 pub const METRIC_SERIES_MAX: usize = 5_000;
 
 /// The most rollouts with series of their own.
@@ -314,7 +315,8 @@ impl Telemetry {
         self.series_dropped.inc_by(self.rollouts.show(states, true));
     }
 
-    /// Every counter and gauge as it stands now, by family; each with the values of its labels in the order of their names.
+    /// Every counter and gauge as it stands now, by family; each with the values of its labels in the order of their
+    /// names.
     #[must_use]
     pub fn samples(&self) -> BTreeMap<String, Vec<Sample>> {
         let sample = |metric: &Metric| {

@@ -1,7 +1,8 @@
 //! Events as columns: what decoders produce and what the scan reads.
 //!
-//! An [`EventBatch`] holds rows of one kind from one input partition, in log order. Only the columns that some monitor of
-//! the plan reads are there. Texts are dictionaries private to the batch, so that nothing is hashed per row after decoding.
+//! An [`EventBatch`] holds rows of one kind from one input partition, in log order. Only the columns that some monitor
+//! of the plan reads are there. Texts are dictionaries private to the batch, so that nothing is hashed per row after
+//! decoding.
 
 use arrow_array::types::Int32Type;
 use arrow_array::{BooleanArray, DictionaryArray, Float64Array, Int16Array, Int64Array, UInt64Array};
@@ -28,8 +29,8 @@ pub struct EventBatch {
     pub event_time: Int64Array,
     /// Stable hash of the prediction id; null only for feature and exposure events without one.
     pub id: UInt64Array,
-    /// Hash of whoever asked (a user, a card, a device), by [`stable_hash`](crate::event::stable_hash); null where unknown.
-    /// Events of one entity are not independent, and counts of them are worth less.
+    /// Hash of whoever asked (a user, a card, a device), by [`stable_hash`](crate::event::stable_hash); null where
+    /// unknown. Events of one entity are not independent, and counts of them are worth less.
     pub entity: UInt64Array,
     /// Model name; never null except in outcomes.
     pub model: TextArray,
@@ -37,8 +38,8 @@ pub struct EventBatch {
     pub version: TextArray,
     /// One column per segment field of the plan, in its order; empty for outcomes and exposures.
     pub segments: Vec<TextArray>,
-    /// One column per numeric column of the plan (features, score, latency), in its order; empty for outcomes and exposures.
-    /// NaN never occurs in JSON; from Arrow or Parquet it is kept and counted apart from missing.
+    /// One column per numeric column of the plan (features, score, latency), in its order; empty for outcomes and
+    /// exposures. NaN never occurs in JSON; from Arrow or Parquet it is kept and counted apart from missing.
     pub numeric: Vec<Float64Array>,
     /// One column per categorical column of the plan, in its order; empty for outcomes and exposures.
     pub categorical: Vec<TextArray>,

@@ -72,8 +72,8 @@ impl Engine {
         self.pass_on(batch.lane, partials)
     }
 
-    /// Tells that a stream was read up to `next_offset` (also past refused records), whether its log ended there for now,
-    /// and whether for good.
+    /// Tells that a stream was read up to `next_offset` (also past refused records), whether its log ended there for
+    /// now, and whether for good.
     pub fn progress(&mut self, lane: u32, source: u16, next_offset: i64, at_end: bool, finished: bool) -> Effects {
         let partials = self.scan(lane).progress(source, next_offset, at_end, finished);
         self.pass_on(lane, partials)

@@ -1,7 +1,7 @@
 //! One error type for everything that may fail outside the core.
 //!
-//! An error says *what* went wrong (the message), *whose* it is to mend ([`Fault`]) and *how* (the hint). The core itself
-//! does not fail: too little data, a bad event or a missing column are values there.
+//! An error says *what* went wrong (the message), *whose* it is to mend ([`Fault`]) and *how* (the hint). The core
+//! itself does not fail: too little data, a bad event or a missing column are values there.
 
 use std::fmt;
 
@@ -89,8 +89,8 @@ impl Error {
         self.hint.as_deref()
     }
 
-    /// The process exit code: 1 for a candidate that did not pass, 2 for the user's mistakes, 3 for the world's, 70 for ours,
-    /// unless it has one of its own.
+    /// The process exit code: 1 for a candidate that did not pass, 2 for the user's mistakes, 3 for the world's, 70 for
+    /// ours, unless it has one of its own.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         let of_fault = match self.fault {

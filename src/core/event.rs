@@ -54,7 +54,8 @@ pub fn stable_hash(bytes: &[u8]) -> u64 {
 
 /// Why one event was refused. The record goes to the dead-letter topic with this reason; its neighbours are unharmed.
 ///
-/// The numbers stand in frames and in marks of stores: none is ever given to another reason, and a new reason comes last.
+/// The numbers stand in frames and in marks of stores: none is ever given to another reason, and a new reason comes
+/// last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]

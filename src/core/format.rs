@@ -1,7 +1,7 @@
 //! Versions of what is stored and sent.
 //!
-//! What has no version was written before versions were named, and counts as version 1. A reader takes every version up to
-//! its own; what a newer release wrote it refuses, since it cannot know what it would misread.
+//! What has no version was written before versions were named, and counts as version 1. A reader takes every version up
+//! to its own; what a newer release wrote it refuses, since it cannot know what it would misread.
 
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};

@@ -64,7 +64,8 @@ pub struct Reference {
 pub struct SourcePlan {
     /// What its records tell.
     pub kind: EventKind,
-    /// Kafka topic; for files the canonical name of the stream. It decides no result, so it is not in the plan's digest.
+    /// Kafka topic; for files the canonical name of the stream. It decides no result, so it is not in the plan's
+    /// digest.
     #[serde(skip)]
     pub topic: String,
     /// How records are encoded.
@@ -234,7 +235,8 @@ pub struct TimePlan {
     pub pane: Micros,
     /// Windows.
     pub window: WindowKind,
-    /// How far the watermark stays behind the latest event time of a stream, and how far ahead of it an event is in order.
+    /// How far the watermark stays behind the latest event time of a stream, and how far ahead of it an event is in
+    /// order.
     pub lateness: Micros,
     /// How far an event time may be ahead of its broker time before it is absurd.
     pub skew_max: Micros,
@@ -285,10 +287,11 @@ pub struct QualityPlan {
     pub score_edges: Edges,
     /// Binary: where the answer turns positive, for predictions that carry no predicted class.
     pub threshold: f64,
-    /// Labels that arrive (broker time) up to this long after the end of their prediction's pane are in the first result
-    /// of its window; the window's quality is judged then.
+    /// Labels that arrive (broker time) up to this long after the end of their prediction's pane are in the first
+    /// result of its window; the window's quality is judged then.
     pub wait: Micros,
-    /// Labels that arrive later, up to this long after, are in its last revision; still later ones are counted and dropped.
+    /// Labels that arrive later, up to this long after, are in its last revision; still later ones are counted and
+    /// dropped.
     pub horizon: Micros,
     /// The most predictions that wait for their label, per source partition.
     pub pending_max: usize,

@@ -1,21 +1,22 @@
 //! By how much windows that resemble their predecessors repeat what these said.
 //!
-//! Scores of one hour resemble those of the hour before. Evidence that is multiplied up as if windows were independent then
-//! counts the same excursion several times; raising each e-value to the power `1 / T`, `T = (1 + rho) / (1 - rho)`, counts it
-//! once: `T` is the integrated autocorrelation time, by which dependence inflates the variance of a mean, of a stream whose
-//! neighbouring windows correlate by `rho`. `rho` is the lag-1 correlation of the windows' probits `Phi^-1(p)`.
+//! Scores of one hour resemble those of the hour before. Evidence that is multiplied up as if windows were independent
+//! then counts the same excursion several times; raising each e-value to the power `1 / T`,
+//! `T = (1 + rho) / (1 - rho)`, counts it once: `T` is the integrated autocorrelation time, by which dependence
+//! inflates the variance of a mean, of a stream whose neighbouring windows correlate by `rho`. `rho` is the lag-1
+//! correlation of the windows' probits `Phi^-1(p)`.
 //!
-//! It is estimated in blocks of 24 windows, around the mean of each, as the (lower) median over the first twelve blocks, from two on, less the bias
-//! of so short a series. A lasting change of level lies within one block at most and therefore does not pass for correlation, which
-//! would hide it. Before a window is judged it is known from earlier windows only. One standard error, `1 / sqrt(windows)`, is
-//! added while it is being learnt, so that of a stream of which little is known little is said.
+//! It is estimated in blocks of 24 windows, around the mean of each, as the (lower) median over the first twelve
+//! blocks, from two on, less the bias of so short a series. A lasting change of level lies within one block at most and
+//! therefore does not pass for correlation, which would hide it. Before a window is judged it is known from earlier
+//! windows only. One standard error, `1 / sqrt(windows)`, is added while it is being learnt, so that of a stream of
+//! which little is known little is said.
 //!
 //! **Source**: Sokal, Monte Carlo Methods in Statistical Mechanics, 1989, section 3 (integrated time, here of an
 //! autoregression of order one); Kendall, Note on bias in the estimation of autocorrelation, Biometrika 41, 1954;
-//! tempering by it is this project's own, measured in `tests/drift.rs`.
-//! **Assumes**: correlation falls about geometrically with the lag.
-//! **State**: up to twelve correlations, and five floats and two counts for the block at hand. **Cost**: a quantile of the normal
-//! distribution per window.
+//! tempering by it is this project's own, measured in `tests/drift.rs`. **Assumes**: correlation falls about
+//! geometrically with the lag. **State**: up to twelve correlations, and five floats and two counts for the block at
+//! hand. **Cost**: a quantile of the normal distribution per window.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,20 +1,22 @@
 //! Is the rate of one version above an absolute limit?
 //!
-//! For a bet on rate `p` beyond the limit `l`, `log e = x ln(p / l) + (n - x) ln((1 - p) / (1 - l))`; its mean is 1 at the limit
-//! and less below it. The bets are the odds `r l / (1 - l)` for a grid of ratios `r`, averaged.
+//! For a bet on rate `p` beyond the limit `l`, `log e = x ln(p / l) + (n - x) ln((1 - p) / (1 - l))`; its mean is 1 at
+//! the limit and less below it. The bets are the odds `r l / (1 - l)` for a grid of ratios `r`, averaged.
 //!
-//! Over a rollout each bet is also averaged over the windows at which the breach may have begun, half of the weight on the
-//! first and half spread over `T` planned windows:
+//! Over a rollout each bet is also averaged over the windows at which the breach may have begun, half of the weight on
+//! the first and half spread over `T` planned windows:
 //!
-//! `S_t = (S_(t-1) + v_t) e_t`, `E_t = mean over bets of S_t + sum of v after t`, `v_1 = 1/2 + 1/(2 T)`, `v_t = 1/(2 T)`.
+//! `S_t = (S_(t-1) + v_t) e_t`, `E_t = mean over bets of S_t + sum of v after t`, `v_1 = 1/2 + 1/(2 T)`,
+//! `v_t = 1/(2 T)`.
 //!
-//! So `P(E ever >= 1 / alpha) <= alpha` while no window's rate is above the limit. One window can decide: a hard limit does not
-//! wait for company. A design effect deflates each window's evidence (Jensen's inequality keeps its mean at most 1).
+//! So `P(E ever >= 1 / alpha) <= alpha` while no window's rate is above the limit. One window can decide: a hard limit
+//! does not wait for company. A design effect deflates each window's evidence (Jensen's inequality keeps its mean at
+//! most 1).
 //!
-//! **Source**: Wald, Sequential Analysis, 1947, section 5; Robbins, Statistical methods related to the law of the iterated
-//! logarithm, Ann. Math. Stat. 41, 1970 (mixtures).
-//! **Assumes**: independent events, or a design effect; losses in `[0, 1]` in place of events are as good.
-//! **State**: one float per bet and a count. **Cost**: two logarithms per bet and window.
+//! **Source**: Wald, Sequential Analysis, 1947, section 5; Robbins, Statistical methods related to the law of the
+//! iterated logarithm, Ann. Math. Stat. 41, 1970 (mixtures). **Assumes**: independent events, or a design effect;
+//! losses in `[0, 1]` in place of events are as good. **State**: one float per bet and a count. **Cost**: two
+//! logarithms per bet and window.
 
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +47,8 @@ impl Default for LimitProcess {
 }
 
 impl LimitProcess {
-    /// Takes one window, in order; limit, planned windows and design effect are known before it. An empty window changes nothing.
+    /// Takes one window, in order; limit, planned windows and design effect are known before it. An empty window
+    /// changes nothing.
     pub fn update(&mut self, arm: Arm, limit: f64, planned: u32, deff: f64) {
         if arm.n == 0 {
             return;

@@ -1,7 +1,7 @@
 //! Sums over a block of neighbouring windows: how much they vary, and how much neighbours resemble each other.
 //!
-//! **Source**: Kendall, Note on bias in the estimation of autocorrelation, Biometrika 41, 1954; von Neumann, Distribution of
-//! the ratio of the mean square successive difference to the variance, Ann. Math. Stat. 12, 1941.
+//! **Source**: Kendall, Note on bias in the estimation of autocorrelation, Biometrika 41, 1954; von Neumann,
+//! Distribution of the ratio of the mean square successive difference to the variance, Ann. Math. Stat. 12, 1941.
 //! **State**: six floats and a count. **Cost**: three multiplications per window.
 
 use serde::{Deserialize, Serialize};
@@ -61,8 +61,8 @@ impl Block {
         (n * product + self.variation()) / (n - 4.0)
     }
 
-    /// Half the sum of the squared steps between neighbours: of independent windows, as much as the variation, and hardly more when
-    /// the level changes once.
+    /// Half the sum of the squared steps between neighbours: of independent windows, as much as the variation, and
+    /// hardly more when the level changes once.
     pub(super) fn steps(&self) -> f64 {
         self.square - self.product - 0.5 * (self.first * self.first + self.last * self.last)
     }

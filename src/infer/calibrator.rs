@@ -1,13 +1,15 @@
 //! From a p-value to an e-value.
 //!
-//! `e = (1 - p + p ln p) / (p ln^2 p)`, the mean of `kappa p^(kappa - 1)` over all `kappa` in `(0, 1)`: it needs no choice, grows
-//! almost like `1 / p` and falls to 1/2 where `p` is 1. In terms of `u = -ln p` it is `(exp(u) - 1 - u) / u^2`.
+//! `e = (1 - p + p ln p) / (p ln^2 p)`, the mean of `kappa p^(kappa - 1)` over all `kappa` in `(0, 1)`: it needs no
+//! choice, grows almost like `1 / p` and falls to 1/2 where `p` is 1. In terms of `u = -ln p` it is
+//! `(exp(u) - 1 - u) / u^2`.
 //!
-//! Any function whose integral over `(0, 1)` is at most 1 and which falls with `p` does this; a p-value that is larger than it
-//! need be (a tolerance test away from its edge) makes the e-value smaller, never invalid.
+//! Any function whose integral over `(0, 1)` is at most 1 and which falls with `p` does this; a p-value that is larger
+//! than it need be (a tolerance test away from its edge) makes the e-value smaller, never invalid.
 //!
 //! **Source**: Vovk and Wang, E-values: calibration, combination and applications, Ann. Stat. 49(3), 2021, section 2.
-//! **Assumes**: `P(p <= x) <= x` for all `x`, given the windows before. **State**: none. **Cost**: two elementary functions.
+//! **Assumes**: `P(p <= x) <= x` for all `x`, given the windows before. **State**: none. **Cost**: two elementary
+//! functions.
 
 /// Below this `u` the first terms of the series are exact to the last digits.
 const SERIES_MAX: f64 = 0.01;

@@ -1,16 +1,18 @@
 //! The design effect: by how much repeated entities inflate the variance of a difference between arms.
 //!
-//! Events of one user are not independent. Entities are hashed into 64 buckets, which are independent of each other; the
-//! variance between buckets over the variance that independent events would have is the design effect:
+//! Events of one user are not independent. Entities are hashed into 64 buckets, which are independent of each other;
+//! the variance between buckets over the variance that independent events would have is the design effect:
 //!
-//! `deff = (V_c + V_b) / (s^2 (1 / N_c + 1 / N_b))`, `V = B / (B - 1) sum over buckets of (X - r N)^2 / N_arm^2`, `r = sum X / sum N`.
+//! `deff = (V_c + V_b) / (s^2 (1 / N_c + 1 / N_b))`, `V = B / (B - 1) sum over buckets of (X - r N)^2 / N_arm^2`,
+//! `r = sum X / sum N`.
 //!
-//! It must be *cumulative* over the windows of a rollout: within one window a user who comes back in every window is invisible.
+//! It must be *cumulative* over the windows of a rollout: within one window a user who comes back in every window is
+//! invisible.
 //!
-//! **Source**: Kish, Survey Sampling, 1965, section 5.4 and 8.2 (ratio estimator over random groups).
-//! **Assumes**: entities are spread over the buckets by a hash and do not change arms.
-//! **Error**: with 64 buckets per arm and independent events it is 1 +- 0.13, or 1.05 on average after the bound from below.
-//! **State**: two integers per bucket and arm, 1 KiB; merges by adding. **Cost**: one pass over 128 buckets.
+//! **Source**: Kish, Survey Sampling, 1965, section 5.4 and 8.2 (ratio estimator over random groups). **Assumes**:
+//! entities are spread over the buckets by a hash and do not change arms. **Error**: with 64 buckets per arm and
+//! independent events it is 1 +- 0.13, or 1.05 on average after the bound from below. **State**: two integers per
+//! bucket and arm, 1 KiB; merges by adding. **Cost**: one pass over 128 buckets.
 
 use serde::{Deserialize, Serialize};
 
@@ -73,7 +75,8 @@ impl Buckets {
     }
 }
 
-/// The design effect of a difference of rates, `x` being successes; 1 while there are fewer than 20 events of the rarer class.
+/// The design effect of a difference of rates, `x` being successes; 1 while there are fewer than 20 events of the rarer
+/// class.
 #[must_use]
 pub fn design_effect(candidate: &Buckets, baseline: &Buckets) -> f64 {
     let ((n_c, x_c), (n_b, x_b)) = (candidate.totals(), baseline.totals());
@@ -85,8 +88,8 @@ pub fn design_effect(candidate: &Buckets, baseline: &Buckets) -> f64 {
     inflation(candidate, baseline, rate * (1.0 - rate), rate * (1.0 - rate))
 }
 
-/// The design effect of a difference of means, given each arm's variance of single events in the square of `x`'s unit; 1 without
-/// events or variance.
+/// The design effect of a difference of means, given each arm's variance of single events in the square of `x`'s unit;
+/// 1 without events or variance.
 #[must_use]
 pub fn design_effect_of_means(candidate: &Buckets, baseline: &Buckets, candidate_var: f64, baseline_var: f64) -> f64 {
     inflation(candidate, baseline, candidate_var, baseline_var)

@@ -1,22 +1,24 @@
 //! One classical last look at the end of a rollout, for effects too small to be found on the way.
 //!
-//! A quarter of `alpha` goes to the evidence that is looked at all the time (`E >= 4 / alpha`), the rest to a single test at the
-//! end, as in a trial that stops early only for what is plain (Haybittle and Peto); the union bound over both keeps `alpha`. The test is of the mean of the windows' standardised contrasts `u`, every window a
-//! stratum of its own,
+//! A quarter of `alpha` goes to the evidence that is looked at all the time (`E >= 4 / alpha`), the rest to a single
+//! test at the end, as in a trial that stops early only for what is plain (Haybittle and Peto); the union bound over
+//! both keeps `alpha`. The test is of the mean of the windows' standardised contrasts `u`, every window a stratum of
+//! its own,
 //!
 //! `z = mean u sqrt(n / D)`, `D = v + (s^2 - v) T`, `T = (1 + rho) / (1 - rho)`, `p = P(Z > z)`,
 //!
-//! with `v` the variance that counts explain, `s^2` the one that turned out (at least `v`), and `rho` the correlation of
-//! neighbours in what counts do not explain: noise of a version's own, and noise that lasts, widen it. `rho` counts once it
-//! exceeds its standard error `1 / sqrt(n)`, and then with one more of it.
+//! with `v` the variance that counts explain, `s^2` the one that turned out (at least `v`), and `rho` the correlation
+//! of neighbours in what counts do not explain: noise of a version's own, and noise that lasts, widen it. `rho` counts
+//! once it exceeds its standard error `1 / sqrt(n)`, and then with one more of it.
 //!
 //! Known sample sizes make such a test the most powerful near the limit of detection; whoever may extend the rollout
 //! afterwards keeps to the evidence alone, as the look can be taken once.
 //!
-//! **Source**: Schultzberg and Ankargren, Choosing a sequential testing framework, 2023 (one look beside evidence that is always
-//! valid); Peto et al., Design and analysis of randomized clinical trials I, Br. J. Cancer 34, 1976, section 12; Zieba and Ramza, Standard uncertainty of autocorrelated observations, Metrol. Meas. Syst. 18, 2011 (`T`).
-//! **Assumes**: at least 20 windows, noise about an autoregression of order one, a look whose time was fixed beforehand.
-//! **Error**: over 60 windows at a level of 0.25 %: 0.2 to 0.5 % for correlations up to 0.8 (see the test).
+//! **Source**: Schultzberg and Ankargren, Choosing a sequential testing framework, 2023 (one look beside evidence that
+//! is always valid); Peto et al., Design and analysis of randomized clinical trials I, Br. J. Cancer 34, 1976, section
+//! 12; Zieba and Ramza, Standard uncertainty of autocorrelated observations, Metrol. Meas. Syst. 18, 2011 (`T`).
+//! **Assumes**: at least 20 windows, noise about an autoregression of order one, a look whose time was fixed
+//! beforehand. **Error**: over 60 windows at a level of 0.25 %: 0.2 to 0.5 % for correlations up to 0.8 (see the test).
 //! **State**: five floats and a count. **Cost**: one error function.
 
 use serde::{Deserialize, Serialize};

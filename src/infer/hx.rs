@@ -1,28 +1,33 @@
-//! HX, the accumulator behind rollbacks and promotions: evidence over a rollout that one guardrail is worse (or is safe).
+//! HX, the accumulator behind rollbacks and promotions: evidence over a rollout that one guardrail is worse (or is
+//! safe).
 //!
-//! Per window and per rate ratio of a grid it takes [`log_e_margin`]'s bet, the base rate being predicted from earlier windows,
-//! and keeps two products: a *fixed* one since the start, and a *moving* one that sums over every window at which the harm may
-//! have begun (a mixture over start times), so that late harm is not drowned by what the early windows lost.
+//! Per window and per rate ratio of a grid it takes [`log_e_margin`]'s bet, the base rate being predicted from earlier
+//! windows, and keeps two products: a *fixed* one since the start, and a *moving* one that sums over every window at
+//! which the harm may have begun (a mixture over start times), so that late harm is not drowned by what the early
+//! windows lost.
 //!
-//! `E = 1/2 mean_j exp(F_j / deff) + 1/2 (mean_j exp(M_j) + (T - t)) / T`, with `t` of `T` planned windows seen and, per window,
-//! `F_j += min(inc_j, ln(2 / alpha) / K)`, `M_j = ln(1 + exp(M_j)) + min(inc_j / deff_before, ln(2 T / alpha) / K)`; whenever `deff`
-//! exceeds all that it was by a factor `r`, `M_j /= r`, as entities that come back make earlier events worth less: for every
-//! start the exponent is then at most its own evidence over `deff`, since `(sum a)^(1/r) <= sum a^(1/r)`.
+//! `E = 1/2 mean_j exp(F_j / deff) + 1/2 (mean_j exp(M_j) + (T - t)) / T`, with `t` of `T` planned windows seen and,
+//! per window, `F_j += min(inc_j, ln(2 / alpha) / K)`,
+//! `M_j = ln(1 + exp(M_j)) + min(inc_j / deff_before, ln(2 T / alpha) / K)`; whenever `deff` exceeds all that it was by
+//! a factor `r`, `M_j /= r`, as entities that come back make earlier events worth less: for every start the exponent is
+//! then at most its own evidence over `deff`, since `(sum a)^(1/r) <= sum a^(1/r)`.
 //!
-//! Evidence of safety (`Direction::Safety`) has no moving half: `E = mean_j exp(F_j / deff)`, capped at `ln(1 / alpha) / K`.
+//! Evidence of safety (`Direction::Safety`) has no moving half: `E = mean_j exp(F_j / deff)`, capped at
+//! `ln(1 / alpha) / K`.
 //!
 //! The caps bound what one window may say, so that nothing fires before window `K`; they only take evidence away and
-//! therefore keep the guarantee: `P(E ever >= 1 / alpha) <= alpha` while no window is outside the null, for any number of looks,
-//! any change of traffic, any seasonality shared by both arms. After `T` windows no new start is counted, so a rollout may go on
-//! for as long as it likes. `deff`, the inflation of variance by repeated entities ([`design_effect`]), deflates the evidence;
-//! with it the guarantee is asymptotic in the number of entities. A window's gain may be divided beforehand, by what
-//! [`overdispersion`](super::overdispersion) says of noise that counts do not explain.
+//! therefore keep the guarantee: `P(E ever >= 1 / alpha) <= alpha` while no window is outside the null, for any number
+//! of looks, any change of traffic, any seasonality shared by both arms. After `T` windows no new start is counted, so
+//! a rollout may go on for as long as it likes. `deff`, the inflation of variance by repeated entities
+//! ([`design_effect`]), deflates the evidence; with it the guarantee is asymptotic in the number of entities. A
+//! window's gain may be divided beforehand, by what [`overdispersion`](super::overdispersion) says of noise that counts
+//! do not explain.
 //!
-//! **Source**: Ville's inequality with the e-values of `two_sample`; mixtures over start times as in Shin, Ramdas and Rinaldo,
-//! E-detectors, NEJSDS 2(2), 2023, section 2; tempering by a design effect, cap and default grid are this project's own.
-//! **Assumes**: independent entities, windows that do not overlap, a baseline that ran at the same time.
-//! **State**: two numbers for each of 13 ratios (harm) or one for each of 5 (safety), and six more.
-//! **Cost**: about five logarithms and exponentials per grid point and window; nothing per event.
+//! **Source**: Ville's inequality with the e-values of `two_sample`; mixtures over start times as in Shin, Ramdas and
+//! Rinaldo, E-detectors, NEJSDS 2(2), 2023, section 2; tempering by a design effect, cap and default grid are this
+//! project's own. **Assumes**: independent entities, windows that do not overlap, a baseline that ran at the same time.
+//! **State**: two numbers for each of 13 ratios (harm) or one for each of 5 (safety), and six more. **Cost**: about
+//! five logarithms and exponentials per grid point and window; nothing per event.
 //!
 //! How soon it fires and how seldom in vain is measured in `tests/rollout.rs`.
 //!
@@ -130,9 +135,9 @@ impl Hx {
 
     /// Takes one window, in order; a window without events of either arm changes nothing.
     ///
-    /// `deff` is the cumulative design effect up to *and including* this window. What the window adds to the moving products is
-    /// deflated by the one given with the window before, as a bet must be known beforehand, and their sum again when `deff`
-    /// exceeds its largest; the fixed products are deflated by the latest when they are read.
+    /// `deff` is the cumulative design effect up to *and including* this window. What the window adds to the moving
+    /// products is deflated by the one given with the window before, as a bet must be known beforehand, and their sum
+    /// again when `deff` exceeds its largest; the fixed products are deflated by the latest when they are read.
     /// `dispersion`, known before the window and at least 1, divides what the window says.
     pub fn update(&mut self, plan: &HxPlan, candidate: Arm, baseline: Arm, deff: f64, dispersion: f64) {
         assert!(dispersion >= 1.0, "evidence is divided by {dispersion}, which makes more of it");
@@ -145,7 +150,8 @@ impl Hx {
         let counts_starts = self.windows < plan.planned.max(1);
         for (products, ratio) in self.products.iter_mut().zip(plan.ratios()) {
             let gain = bet(candidate, baseline, ratio, predicted / (share * ratio + 1.0 - share), plan) / dispersion;
-            // The lesser of a number and of what is none is the number: it would count as all the evidence there can be.
+            // The lesser of a number and of what is none is the number: it would count as all the evidence there can
+            // be.
             assert!(!gain.is_nan(), "a bet on a ratio of {ratio} wins nothing that is a number");
             products.fixed += gain.min(cap_fixed);
             if plan.direction == Direction::Harm {

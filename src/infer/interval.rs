@@ -1,24 +1,27 @@
-//! Intervals to show beside what decides: of a rate ratio at any time, of a ratio of quantiles and of a share in one window.
+//! Intervals to show beside what decides: of a rate ratio at any time, of a ratio of quantiles and of a share in one
+//! window.
 //!
 //! *Rate ratio*, stratified over windows (Mantel and Haenszel), so that neither a ramp nor a season biases it:
 //!
-//! `RR = sum of x_c n_b / N / sum of x_b n_c / N`, `Var(ln RR) = deff sum of (n_c n_b X - x_c x_b N) / N^2 / (product of both sums)`.
+//! `RR = sum of x_c n_b / N / sum of x_b n_c / N`,
+//! `Var(ln RR) = deff sum of (n_c n_b X - x_c x_b N) / N^2 / (product of both sums)`.
 //!
 //! Its interval is a confidence *sequence*: all its looks together miss the truth with probability at most `alpha`,
-//! `estimate +- sqrt(V (V + s^2) / s^2 ln((V + s^2) / (V alpha^2)))`, a mixture over effects of standard deviation `s`, asymptotic
-//! in the number of events. On rare events it errs a little more often than it says, so nothing is shown below 20 of them.
+//! `estimate +- sqrt(V (V + s^2) / s^2 ln((V + s^2) / (V alpha^2)))`, a mixture over effects of standard deviation `s`,
+//! asymptotic in the number of events. On rare events it errs a little more often than it says, so nothing is shown
+//! below 20 of them.
 //!
-//! *Ratio of quantiles*: the quantiles at the ranks `q +- z sqrt(deff q (1 - q) / n)` bound each (Woodruff); the two intervals are
-//! combined on the log scale by the method of variance estimates recovery. Nothing is shown with fewer than 20 events on either
-//! side of the quantile.
+//! *Ratio of quantiles*: the quantiles at the ranks `q +- z sqrt(deff q (1 - q) / n)` bound each (Woodruff); the two
+//! intervals are combined on the log scale by the method of variance estimates recovery. Nothing is shown with fewer
+//! than 20 events on either side of the quantile.
 //!
 //! *Share*: the shares that a score test does not reject (Wilson).
 //!
-//! **Source**: Wilson, JASA 22, 1927; Greenland and Robins, Biometrics 41, 1985 (variance); Howard, Ramdas, `McAuliffe` and Sekhon, Ann. Stat. 49, 2021,
-//! section 3 (normal mixture); Waudby-Smith et al., Ann. Stat. 52, 2024 (asymptotic form); Woodruff, JASA 47, 1952;
-//! Zou and Donner, Stat. Med. 27, 2008 (recovery).
-//! **Assumes**: independent entities, with `deff` for repeated ones. **State**: three floats and two counts for the rate ratio.
-//! **Cost**: a few operations per window.
+//! **Source**: Wilson, JASA 22, 1927; Greenland and Robins, Biometrics 41, 1985 (variance); Howard, Ramdas, `McAuliffe`
+//! and Sekhon, Ann. Stat. 49, 2021, section 3 (normal mixture); Waudby-Smith et al., Ann. Stat. 52, 2024 (asymptotic
+//! form); Woodruff, JASA 47, 1952; Zou and Donner, Stat. Med. 27, 2008 (recovery). **Assumes**: independent entities,
+//! with `deff` for repeated ones. **State**: three floats and two counts for the rate ratio. **Cost**: a few operations
+//! per window.
 
 use serde::{Deserialize, Serialize};
 

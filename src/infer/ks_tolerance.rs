@@ -1,20 +1,23 @@
-//! Are two distribution functions further apart than is tolerated? Kolmogorov and Smirnov's distance from counts per bin.
+//! Are two distribution functions further apart than is tolerated? Kolmogorov and Smirnov's distance from counts per
+//! bin.
 //!
 //! The largest gap at an edge, `low`, is a lower bound of the distance `D`; within bin `j` the gap is at most
-//! `max(F_j - G_(j-1), G_j - F_(j-1))`, which gives `high`. By the triangle inequality a distance `D` beyond `tau + x` needs a
-//! sampling error beyond `x`, so with `lambda = max(0, low - tau) sqrt(n m / (n + m) / deff)`
+//! `max(F_j - G_(j-1), G_j - F_(j-1))`, which gives `high`. By the triangle inequality a distance `D` beyond `tau + x`
+//! needs a sampling error beyond `x`, so with `lambda = max(0, low - tau) sqrt(n m / (n + m) / deff)`
 //!
 //! `p-value = P(max over edges of |B| >= lambda)`, `B` a Brownian bridge.
 //!
-//! Between edges nothing is seen, so the maximum is taken at the edges only. With at most 64 of them that law is computed, by
-//! carrying the mass of the bridge that has stayed within `+-lambda` from edge to edge over a grid of cells; beyond, edges are
-//! dense and Kolmogorov's law of the whole bridge is near. (On few atoms that law is very conservative.)
+//! Between edges nothing is seen, so the maximum is taken at the edges only. With at most 64 of them that law is
+//! computed, by carrying the mass of the bridge that has stayed within `+-lambda` from edge to edge over a grid of
+//! cells; beyond, edges are dense and Kolmogorov's law of the whole bridge is near. (On few atoms that law is very
+//! conservative.)
 //!
-//! **Source**: Smirnov, Ann. Math. Stat. 19, 1948; Doob, Ann. Math. Stat. 20, 1949 (bridge); for a bridge at given points, Wang
-//! and Pötzelberger, Boundary crossing probability for Brownian motion, J. Appl. Prob. 34, 1997, in spirit.
-//! **Assumes**: independent events, or a design effect; both sides binned on edges chosen before.
-//! **Error**: from the width of a cell; at 64 edges the p-value is up to 6 per cent too large, with fewer far less.
-//! **State**: none. **Cost**: one pass over the bins; and, where the gap exceeds `tau`, 2,048 error functions an edge up to 64 edges: some milliseconds.
+//! **Source**: Smirnov, Ann. Math. Stat. 19, 1948; Doob, Ann. Math. Stat. 20, 1949 (bridge); for a bridge at given
+//! points, Wang and Pötzelberger, Boundary crossing probability for Brownian motion, J. Appl. Prob. 34, 1997, in
+//! spirit. **Assumes**: independent events, or a design effect; both sides binned on edges chosen before. **Error**:
+//! from the width of a cell; at 64 edges the p-value is up to 6 per cent too large, with fewer far less. **State**:
+//! none. **Cost**: one pass over the bins; and, where the gap exceeds `tau`, 2,048 error functions an edge up to 64
+//! edges: some milliseconds.
 
 use super::kolmogorov_sf;
 use super::log_space::float;
@@ -160,7 +163,8 @@ mod tests {
         }
     }
 
-    /// Looking at `k` edges only is like moving the bound out by `0.5826 sqrt(1 / k)` (Siegmund, Adv. Appl. Prob. 11, 1979).
+    /// Looking at `k` edges only is like moving the bound out by `0.5826 sqrt(1 / k)` (Siegmund, Adv. Appl. Prob. 11,
+    /// 1979).
     #[test]
     fn many_edges_tend_to_kolmogorov_from_below() {
         for x in [0.8, 1.2, 1.6] {

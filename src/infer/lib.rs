@@ -1,16 +1,18 @@
 //! From counts to what they allow to say.
 //!
-//! Two kinds of numbers live here. P-values and intervals describe one window; looked at again and again they are no longer
-//! what they say. *E-values* have mean at most 1 under the null and may be multiplied over windows, averaged over metrics and
-//! looked at whenever one likes, so decisions rest on them:
+//! Two kinds of numbers live here. P-values and intervals describe one window; looked at again and again they are no
+//! longer what they say. *E-values* have mean at most 1 under the null and may be multiplied over windows, averaged
+//! over metrics and looked at whenever one likes, so decisions rest on them:
 //!
-//! * e-values of one window, or of all counts so far: [`two_sample`] and [`contrast`] between versions, [`binomial_limit`]
-//!   against an absolute limit, [`sample_ratio`] of the split of traffic, [`reliability`] of predicted probabilities;
-//! * p-values of one window that know what is tolerated: [`psi_tolerance`], [`ks_tolerance`]; made e-values by [`calibrator`];
-//! * what gathers them: [`hx`] over a rollout, [`shiryaev`] over a lifetime, [`pool`] and [`multiplicity`] over metrics,
-//!   [`final_look`] at the end;
-//! * what they are corrected for: [`deff`] for entities that come back, [`autocorrelation`] for windows that resemble each other,
-//!   [`overdispersion`] for noise that one version has for itself;
+//! * e-values of one window, or of all counts so far: [`two_sample`] and [`contrast`] between versions,
+//!   [`binomial_limit`] against an absolute limit, [`sample_ratio`] of the split of traffic, [`reliability`] of
+//!   predicted probabilities;
+//! * p-values of one window that know what is tolerated: [`psi_tolerance`], [`ks_tolerance`]; made e-values by
+//!   [`calibrator`];
+//! * what gathers them: [`hx`] over a rollout, [`shiryaev`] over a lifetime, [`pool`] and [`multiplicity`] over
+//!   metrics, [`final_look`] at the end;
+//! * what they are corrected for: [`deff`] for entities that come back, [`autocorrelation`] for windows that resemble
+//!   each other, [`overdispersion`] for noise that one version has for itself;
 //! * what is shown beside them: [`interval`];
 //! * the laws beneath: [`normal`], [`noncentral`], [`special`].
 //!

@@ -1,4 +1,5 @@
-//! Arithmetic of numbers kept as logarithms, so that neither overwhelming nor vanishing evidence leaves the range of a float.
+//! Arithmetic of numbers kept as logarithms, so that neither overwhelming nor vanishing evidence leaves the range of a
+//! float.
 //!
 //! Nothing is clamped: a floor under an e-value would be evidence from nowhere.
 

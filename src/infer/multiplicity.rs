@@ -3,21 +3,21 @@
 //! One alarm for all is a mean of e-values under weights fixed beforehand, an e-value whatever their dependence
 //! ([`pool`](super::pool) and the guardrails take it). Lists are for naming what raised it:
 //!
-//! * [`bh`]: of one window's p-values the `k` smallest, for the largest `k` with `p_(k) <= k q / K`: of those named a share of at
-//!   most `q` is wrong on average if the p-values are independent or positively dependent.
-//! * [`e_bh`]: which hypotheses to name. The `k` largest of `K` e-values with `e_(k) >= K / (k q)`, for the largest such `k`; of
-//!   those named a share of at most `q` is wrong on average, whatever their dependence.
-//! * [`closed_e_bh`]: never fewer names. The `r` largest, for the largest `r` such that every set of hypotheses of which `i` are
-//!   among them has a mean e-value of at least `i / (q r)`.
+//! * [`bh`]: of one window's p-values the `k` smallest, for the largest `k` with `p_(k) <= k q / K`: of those named a
+//!   share of at most `q` is wrong on average if the p-values are independent or positively dependent.
+//! * [`e_bh`]: which hypotheses to name. The `k` largest of `K` e-values with `e_(k) >= K / (k q)`, for the largest
+//!   such `k`; of those named a share of at most `q` is wrong on average, whatever their dependence.
+//! * [`closed_e_bh`]: never fewer names. The `r` largest, for the largest `r` such that every set of hypotheses of
+//!   which `i` are among them has a mean e-value of at least `i / (q r)`.
 //! * [`e_d_bh`]: the same over detectors that run for ever: stream `i` is named if it is among the `k` largest of
 //!   `w_i K R_i`, and these are at least `A K / k`. No more than one name in `A` windows is wrong on average.
 //!
-//! **Source**: Benjamini and Hochberg, JRSS B 57(1), 1995, section 3.1; Vovk and Wang, Ann. Stat. 49(3), 2021, section 4 (means); Wang and Ramdas, False discovery rate control with
-//! e-values, JRSS B 84(3), 2022, section 3; Xu, Fischer and Ramdas, Bringing closure to false discovery rate control, 2025,
-//! section 3 (closed e-BH); Dandapanthula and Ramdas, Multiple testing in multi-stream sequential change detection, 2025,
-//! section 4 (e-d-BH).
-//! **Assumes**: weights that do not depend on the data, with mean 1.
-//! **State**: none. **Cost**: a sort; `K^3 / 6` additions for the closed form, meant for some dozens of hypotheses.
+//! **Source**: Benjamini and Hochberg, JRSS B 57(1), 1995, section 3.1; Vovk and Wang, Ann. Stat. 49(3), 2021, section
+//! 4 (means); Wang and Ramdas, False discovery rate control with e-values, JRSS B 84(3), 2022, section 3; Xu, Fischer
+//! and Ramdas, Bringing closure to false discovery rate control, 2025, section 3 (closed e-BH); Dandapanthula and
+//! Ramdas, Multiple testing in multi-stream sequential change detection, 2025, section 4 (e-d-BH). **Assumes**: weights
+//! that do not depend on the data, with mean 1. **State**: none. **Cost**: a sort; `K^3 / 6` additions for the closed
+//! form, meant for some dozens of hypotheses.
 
 use super::log_space::float;
 
@@ -53,7 +53,8 @@ pub fn closed_e_bh(log_e: &[f64], q: f64) -> Vec<usize> {
     first(order, named)
 }
 
-/// Whether every set with `i` of the `r` largest has a mean of at least `i / (q r)`; the hardest sets hold the smallest.
+/// Whether every set with `i` of the `r` largest has a mean of at least `i / (q r)`; the hardest sets hold the
+/// smallest.
 fn every_set_agrees(sorted: &[f64], r: usize, q: f64) -> bool {
     let (inside, outside) = sorted.split_at(r);
     let mut of_inside = 0.0;
@@ -69,7 +70,8 @@ fn every_set_agrees(sorted: &[f64], r: usize, q: f64) -> bool {
     })
 }
 
-/// Indices of the detectors to name, ascending: `log_r` their `ln R`, `weights` with mean 1, `patience` the `A` of the head.
+/// Indices of the detectors to name, ascending: `log_r` their `ln R`, `weights` with mean 1, `patience` the `A` of the
+/// head.
 #[must_use]
 pub fn e_d_bh(log_r: &[f64], weights: &[f64], patience: f64) -> Vec<usize> {
     assert_eq!(log_r.len(), weights.len(), "one weight per detector");

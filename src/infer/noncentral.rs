@@ -1,13 +1,14 @@
 //! The non-central chi-square distribution: what a distance between counts looks like when the truth is not zero.
 //!
-//! `P(X > x) = sum over j of Poisson(j; ncp / 2) Q(dof / 2 + j, x / 2)`, `Q` the upper regularized gamma function, which climbs
-//! by `Q(a + 1, y) = Q(a, y) + y^a exp(-y) / Gamma(a + 1)` from `Q(1/2, y) = erfc(sqrt(y))` or `Q(1, y) = exp(-y)`. All terms are
-//! positive, so nothing cancels. Beyond `ncp` 500 or `x` 1200, where the first terms leave the range of floats, the cube-root
-//! normal approximation of Sankaran takes over, which is within 0.3 per cent there wherever the probability exceeds 1e-6.
+//! `P(X > x) = sum over j of Poisson(j; ncp / 2) Q(dof / 2 + j, x / 2)`, `Q` the upper regularized gamma function,
+//! which climbs by `Q(a + 1, y) = Q(a, y) + y^a exp(-y) / Gamma(a + 1)` from `Q(1/2, y) = erfc(sqrt(y))` or
+//! `Q(1, y) = exp(-y)`. All terms are positive, so nothing cancels. Beyond `ncp` 500 or `x` 1200, where the first terms
+//! leave the range of floats, the cube-root normal approximation of Sankaran takes over, which is within 0.3 per cent
+//! there wherever the probability exceeds 1e-6.
 //!
-//! **Source**: Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions 2, 1995, chapter 29 (mixture); Sankaran,
-//! Approximations to the non-central chi-square distribution, Biometrika 50, 1963.
-//! **Cost**: one multiplication for each of about `dof / 2 + ncp / 2 + 10 sqrt(ncp)` terms.
+//! **Source**: Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions 2, 1995, chapter 29 (mixture);
+//! Sankaran, Approximations to the non-central chi-square distribution, Biometrika 50, 1963. **Cost**: one
+//! multiplication for each of about `dof / 2 + ncp / 2 + 10 sqrt(ncp)` terms.
 
 use super::normal::normal_sf;
 
@@ -19,8 +20,8 @@ const NEGLIGIBLE: f64 = 1e-17;
 /// Halvings of an interval that no float survives.
 const HALVINGS: u32 = 100;
 
-/// `P(X > x)` of the chi-square distribution with `dof` degrees of freedom and non-centrality `ncp`; 1 without any degree of
-/// freedom, since there is nothing to test.
+/// `P(X > x)` of the chi-square distribution with `dof` degrees of freedom and non-centrality `ncp`; 1 without any
+/// degree of freedom, since there is nothing to test.
 #[must_use]
 pub fn noncentral_sf(x: f64, dof: u32, ncp: f64) -> f64 {
     if x <= 0.0 || dof == 0 {

@@ -1,7 +1,7 @@
 //! The standard normal distribution, to the last digits and alike on every platform.
 //!
-//! **Source**: Abramowitz and Stegun, Handbook of Mathematical Functions, 1964, 26.2.23, for a start within 0.00045 of the
-//! quantile, and two steps of Halley's method on `erfc` from there.
+//! **Source**: Abramowitz and Stegun, Handbook of Mathematical Functions, 1964, 26.2.23, for a start within 0.00045 of
+//! the quantile, and two steps of Halley's method on `erfc` from there.
 
 use std::f64::consts::{FRAC_1_SQRT_2, TAU};
 

@@ -1,36 +1,37 @@
-//! By how much windows of two versions differ more than their counts explain: what evidence of a difference is divided by.
+//! By how much windows of two versions differ more than their counts explain: what evidence of a difference is divided
+//! by.
 //!
-//! A version has noise of its own: a busy host, a cold cache, a collector that runs now and then. Its windows then wander
-//! around the other version's, and counts alone call every excursion a difference. With `z` a window's standardised contrast and
-//! `w = n_c n_b / (n_c + n_b)` its weight, this is a model of random effects:
+//! A version has noise of its own: a busy host, a cold cache, a collector that runs now and then. Its windows then
+//! wander around the other version's, and counts alone call every excursion a difference. With `z` a window's
+//! standardised contrast and `w = n_c n_b / (n_c + n_b)` its weight, this is a model of random effects:
 //!
 //! `Var(z) = 1 + tau^2 w`, `tau^2 = (s^2 - 1) / mean w`, and evidence of a window counts with the power `1 / D`,
 //! `D = 1 + tau^2 w T`, `T = (1 + rho) / (1 - rho)` for noise that lasts from window to window.
 //!
-//! If `z` is normal with mean 0 and a variance of at most `D` given the past, then `E[exp((l z - l^2 / 2) / D)] <= 1` for every
-//! bet `l`; for an autoregression the long-run variance bounds the variance of every sum of `z`, so the same holds of
-//! products over windows as long as `D` stays. `D` is at least 1, so an e-value stays one whatever it is (Jensen).
+//! If `z` is normal with mean 0 and a variance of at most `D` given the past, then `E[exp((l z - l^2 / 2) / D)] <= 1`
+//! for every bet `l`; for an autoregression the long-run variance bounds the variance of every sum of `z`, so the same
+//! holds of products over windows as long as `D` stays. `D` is at least 1, so an e-value stays one whatever it is
+//! (Jensen).
 //!
-//! `D` is known before the window: it rests on windows at least `LAG` earlier, so that a regression, which comes with large
-//! `z` too, has acted before it can excuse itself. `s^2` and `rho` are taken around the means of blocks of 24 windows, so a
-//! change of level is no noise, and of four blocks or more the one that varies most does not count. They count only once they
-//! stand out by two standard errors (and, before a block can be left out, from neighbour to neighbour too, the largest step
-//! apart) unless the history below has them, with one standard error added to `rho`; and a `z` beyond three deviations
-//! counts as three, so that one blip teaches nothing.
+//! `D` is known before the window: it rests on windows at least `LAG` earlier, so that a regression, which comes with
+//! large `z` too, has acted before it can excuse itself. `s^2` and `rho` are taken around the means of blocks of 24
+//! windows, so a change of level is no noise, and of four blocks or more the one that varies most does not count. They
+//! count only once they stand out by two standard errors (and, before a block can be left out, from neighbour to
+//! neighbour too, the largest step apart) unless the history below has them, with one standard error added to `rho`;
+//! and a `z` beyond three deviations counts as three, so that one blip teaches nothing.
 //!
 //! How two versions differ by noise cannot be known from a candidate's first windows: three large `z` of one sign are a
-//! regression or an excursion. There the *history* of the baseline version stands in: its own windows around its own level,
-//! doubled for a second version as noisy. It holds for 48 windows, and beyond for as long as the contrast shows a quarter of
-//! it; what moved both versions alike (a season) shows in the history and not in the contrast, and is forgotten then. What is
-//! left of it counts as lasting as long as the history does, up to a correlation of 0.8. A history counts only if it stands
-//! out by three standard errors.
+//! regression or an excursion. There the *history* of the baseline version stands in: its own windows around its own
+//! level, doubled for a second version as noisy. It holds for 48 windows, and beyond for as long as the contrast shows
+//! a quarter of it; what moved both versions alike (a season) shows in the history and not in the contrast, and is
+//! forgotten then. What is left of it counts as lasting as long as the history does, up to a correlation of 0.8. A
+//! history counts only if it stands out by three standard errors.
 //!
-//! **Source**: `DerSimonian` and Laird, Meta-analysis in clinical trials, Controlled Clin. Trials 7, 1986 (random effects); Sokal,
-//! Monte Carlo Methods in Statistical Mechanics, 1989, section 3 (`T`); the gates, the lag and the use of history are this
-//! project's own, measured below.
-//! **Assumes**: noise that is about an autoregression of order one, with a correlation up to about 0.8, and no longer memory. A level
-//! that drifts more slowly than a block is a difference.
-//! **State**: 22 numbers, and the last three windows. **Cost**: some twenty operations per window.
+//! **Source**: `DerSimonian` and Laird, Meta-analysis in clinical trials, Controlled Clin. Trials 7, 1986 (random
+//! effects); Sokal, Monte Carlo Methods in Statistical Mechanics, 1989, section 3 (`T`); the gates, the lag and the use
+//! of history are this project's own, measured below. **Assumes**: noise that is about an autoregression of order one,
+//! with a correlation up to about 0.8, and no longer memory. A level that drifts more slowly than a block is a
+//! difference. **State**: 22 numbers, and the last three windows. **Cost**: some twenty operations per window.
 
 use serde::{Deserialize, Serialize};
 
@@ -75,8 +76,8 @@ pub struct Contrast {
 }
 
 impl Contrast {
-    /// Of two versions; nothing where events are so rare that a contrast is far from normal: by the rate that they should have, if
-    /// one is known beforehand, so that no window is left out for what it shows.
+    /// Of two versions; nothing where events are so rare that a contrast is far from normal: by the rate that they
+    /// should have, if one is known beforehand, so that no window is left out for what it shows.
     #[must_use]
     pub fn of(candidate: Arm, baseline: Arm, rate: Option<f64>) -> Option<Self> {
         let pooled = candidate.plus(baseline);
@@ -327,8 +328,9 @@ mod tests {
         })
     }
 
-    /// Chi-square with the 54 degrees of freedom of three blocks is beyond two standard errors in 3.2 % of streams, so that 6 of 200
-    /// are tempered for nothing, and 17 or more in fewer than one suite of a thousand. The others keep all of their evidence.
+    /// Chi-square with the 54 degrees of freedom of three blocks is beyond two standard errors in 3.2 % of streams, so
+    /// that 6 of 200 are tempered for nothing, and 17 or more in fewer than one suite of a thousand. The others keep
+    /// all of their evidence.
     #[test]
     fn counts_that_explain_everything_are_left_alone() {
         let tempered =
@@ -386,7 +388,8 @@ mod tests {
         assert_eq!(excuses, 0, "seeds 0..200");
     }
 
-    /// Most of it was common to both versions: what is left is faint beside the counts' own noise, and lasts all the same.
+    /// Most of it was common to both versions: what is left is faint beside the counts' own noise, and lasts all the
+    /// same.
     #[test]
     fn faint_noise_lasts_as_long_as_history_does() {
         let underrated = |seed: &u64| {
@@ -413,7 +416,8 @@ mod tests {
     fn a_season_in_history_is_forgotten() {
         let [calm, wild] = [20.0, 80.0].map(|excess| learnt(Stream::new(3, excess, 0.9), 100));
         let factor = |windows, history| learnt(Stream::new(4, 0.0, 0.0), windows).factor(WEIGHT, history);
-        // At first it counts by what it varied; once contrasts have shown nothing of it, it does not matter how much that was.
+        // At first it counts by what it varied; once contrasts have shown nothing of it, it does not matter how much
+        // that was.
         assert!(factor(10, &calm) > 10.0 && factor(10, &wild) > 2.0 * factor(10, &calm));
         assert!((factor(80, &calm) - factor(80, &wild)).abs() < 1e-12, "{}", factor(80, &calm));
     }

@@ -1,12 +1,12 @@
 //! Many e-values, one alarm: a pool of Shiryaev-Roberts detectors.
 //!
-//! Each part is a detector of [`shiryaev`](super::shiryaev). A weighted mean of detectors with weights that add up to one is
-//! again such a detector, whatever the dependence between them; an alarm at `A` comes no more often than once in `A` windows
-//! on average while nothing is wrong. With e-values cut at `(A / weight)^(1 / k)` no fewer than `k` windows can raise it.
+//! Each part is a detector of [`shiryaev`](super::shiryaev). A weighted mean of detectors with weights that add up to
+//! one is again such a detector, whatever the dependence between them; an alarm at `A` comes no more often than once in
+//! `A` windows on average while nothing is wrong. With e-values cut at `(A / weight)^(1 / k)` no fewer than `k` windows
+//! can raise it.
 //!
-//! **Source**: Shin, Ramdas and Rinaldo, E-detectors: a nonparametric framework for sequential change detection, NEJSDS 2(2),
-//! 2023, section 3.
-//! **State**: one float per part. **Cost**: two elementary functions per part and window.
+//! **Source**: Shin, Ramdas and Rinaldo, E-detectors: a nonparametric framework for sequential change detection, NEJSDS
+//! 2(2), 2023, section 3. **State**: one float per part. **Cost**: two elementary functions per part and window.
 
 use serde::{Deserialize, Serialize};
 

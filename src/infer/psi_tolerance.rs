@@ -1,23 +1,25 @@
 //! Is the population stability index of a window beyond what is tolerated, or only beyond zero?
 //!
-//! `PSI = sum over cells of (q - p) ln(q / p)`, `p` and `q` the shares of the reference and of the window. Where the true
-//! index is `tau`, `PSI / s` follows a non-central chi-square law with `k - 1` degrees of freedom and non-centrality `tau / s`,
-//! `s = deff (1 / n + 1 / m)`, so
+//! `PSI = sum over cells of (q - p) ln(q / p)`, `p` and `q` the shares of the reference and of the window. Where the
+//! true index is `tau`, `PSI / s` follows a non-central chi-square law with `k - 1` degrees of freedom and
+//! non-centrality `tau / s`, `s = deff (1 / n + 1 / m)`, so
 //!
 //! `p-value = P(X > PSI / s)`, `critical = s F^-1(1 - alpha)`, `debiased = max(0, PSI - (k - 1) s)`,
 //!
-//! and an interval for the true index holds every `tau` that neither tail rejects. With `tau` 0 this is the classical test,
-//! which calls any difference drift once windows are large; with a tolerance it does not.
+//! and an interval for the true index holds every `tau` that neither tail rejects. With `tau` 0 this is the classical
+//! test, which calls any difference drift once windows are large; with a tolerance it does not.
 //!
-//! Cells expected to hold fewer than five events of the smaller side are put together in turn until they hold five (neighbours, where
-//! cells have an order, so that small windows still tell low from high), and what is left joins the smallest of the others; then each side's shares are `(x + 1/2) / (n + k/2)` (Jeffreys). Putting cells together
-//! can only lower the true index.
+//! Cells expected to hold fewer than five events of the smaller side are put together in turn until they hold five
+//! (neighbours, where cells have an order, so that small windows still tell low from high), and what is left joins the
+//! smallest of the others; then each side's shares are `(x + 1/2) / (n + k/2)` (Jeffreys). Putting cells together can
+//! only lower the true index.
 //!
-//! **Source**: Yurdakul and Naranjo, Statistical properties of the population stability index, J. Risk Model Validation 14(4),
-//! 2020, section 3 (null law); the tolerance form is that of Hodges and Lehmann, JRSS B 16, 1954, for chi-square distances.
-//! **Assumes**: independent events, or a design effect that says how far from it; cells chosen before the window. The reference
-//! is shared by all windows, so its error does not average out: [`tolerance_for`] makes up for a small one.
-//! **State**: none. **Cost**: a logarithm per cell and a sum of about `10 sqrt(tau / s)` terms; tens of those per interval.
+//! **Source**: Yurdakul and Naranjo, Statistical properties of the population stability index, J. Risk Model Validation
+//! 14(4), 2020, section 3 (null law); the tolerance form is that of Hodges and Lehmann, JRSS B 16, 1954, for chi-square
+//! distances. **Assumes**: independent events, or a design effect that says how far from it; cells chosen before the
+//! window. The reference is shared by all windows, so its error does not average out: [`tolerance_for`] makes up for a
+//! small one. **State**: none. **Cost**: a logarithm per cell and a sum of about `10 sqrt(tau / s)` terms; tens of
+//! those per interval.
 //!
 //! `tests/size_power.rs` measures size and power.
 
@@ -93,7 +95,8 @@ impl PsiTest {
     }
 }
 
-/// What to tolerate so that windows within `tau` of the truth pass although the reference has only `m` events in `k` cells.
+/// What to tolerate so that windows within `tau` of the truth pass although the reference has only `m` events in `k`
+/// cells.
 #[must_use]
 pub fn tolerance_for(tau: f64, k: u32, m: u64) -> f64 {
     let dof = k.saturating_sub(1);
@@ -103,7 +106,8 @@ pub fn tolerance_for(tau: f64, k: u32, m: u64) -> f64 {
     tau + noncentral_upper(REFERENCE_ALPHA, dof, 0.0) / float(m.max(1))
 }
 
-/// Cells as `(reference, window)`, those too small for the law put together; `smaller` is the smaller side's part of all events.
+/// Cells as `(reference, window)`, those too small for the law put together; `smaller` is the smaller side's part of
+/// all events.
 fn lump(reference: &[u64], window: &[u64], smaller: f64) -> Vec<(u64, u64)> {
     let expected = |&(r, w): &(u64, u64)| float(r + w) * smaller;
     let plus = |a: (u64, u64), b: (u64, u64)| (a.0 + b.0, a.1 + b.1);

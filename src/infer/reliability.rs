@@ -1,19 +1,20 @@
 //! Do outcomes come as often as the model says? Evidence against calibration, from counts per bin of the score.
 //!
-//! For a bin of `n` predictions with sum `P` and `Y` positive outcomes, `log e = lambda Y - n ln(1 - P/n + P/n exp(lambda))`. If
-//! each outcome is positive with the predicted probability, its mean is at most 1: the logarithm is concave in the prediction,
-//! so a bin's mean prediction costs at least as much as the predictions one by one. For the same reason counts may be those of all
-//! windows so far: the value is then bounded by a product over windows, and may be looked at after each of them.
+//! For a bin of `n` predictions with sum `P` and `Y` positive outcomes,
+//! `log e = lambda Y - n ln(1 - P/n + P/n exp(lambda))`. If each outcome is positive with the predicted probability,
+//! its mean is at most 1: the logarithm is concave in the prediction, so a bin's mean prediction costs at least as much
+//! as the predictions one by one. For the same reason counts may be those of all windows so far: the value is then
+//! bounded by a product over windows, and may be looked at after each of them.
 //!
-//! A third of the stake is on *global* miscalibration, one `lambda` in all bins; a third on a wrong *slope*, `lambda` in the upper
-//! half of the bins and `-lambda` in the lower; a third is spread over the bins, each with its own `lambda`, for whatever else
-//! there is. `lambda` is averaged over five sizes and both signs.
+//! A third of the stake is on *global* miscalibration, one `lambda` in all bins; a third on a wrong *slope*, `lambda`
+//! in the upper half of the bins and `-lambda` in the lower; a third is spread over the bins, each with its own
+//! `lambda`, for whatever else there is. `lambda` is averaged over five sizes and both signs.
 //!
-//! **Source**: the bet is that of Waudby-Smith and Ramdas, Estimating means of bounded random variables by betting, JRSS B
-//! 86(1), 2024, for Bernoulli outcomes in exponential form; kin: Arnold, Henzi and Ziegel, Sequentially valid tests for
-//! forecast calibration, Ann. Appl. Stat. 17, 2023.
-//! **Assumes**: outcomes independent given the predictions, and labels whose coming does not depend on the outcome.
-//! **State**: none beyond the counts. **Cost**: two elementary functions per bin and each of twenty `lambda`.
+//! **Source**: the bet is that of Waudby-Smith and Ramdas, Estimating means of bounded random variables by betting,
+//! JRSS B 86(1), 2024, for Bernoulli outcomes in exponential form; kin: Arnold, Henzi and Ziegel, Sequentially valid
+//! tests for forecast calibration, Ann. Appl. Stat. 17, 2023. **Assumes**: outcomes independent given the predictions,
+//! and labels whose coming does not depend on the outcome. **State**: none beyond the counts. **Cost**: two elementary
+//! functions per bin and each of twenty `lambda`.
 
 use super::log_space::{float, log_mean};
 
@@ -41,8 +42,8 @@ impl Bin {
     }
 }
 
-/// The log of the evidence against calibration in bins that rise with the score; 0 without bins. Their number must not depend
-/// on the outcomes.
+/// The log of the evidence against calibration in bins that rise with the score; 0 without bins. Their number must not
+/// depend on the outcomes.
 #[must_use]
 pub fn log_e_calibration(bins: &[Bin]) -> f64 {
     if bins.is_empty() {

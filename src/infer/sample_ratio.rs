@@ -1,13 +1,14 @@
 //! Does a version receive the share of traffic that was declared for it, give or take what is tolerated?
 //!
-//! Declarations are rounded and ramps lag, so the null is a share within 5 % of the declared one. Each bet on a share `p`
-//! beyond an edge `b` of it keeps the likelihood ratio `x ln(p / b) + (n - x) ln((1 - p) / (1 - b))`, whose exponential has mean 1 at the
-//! edge and less within; their mean is an e-process against "the share was right in every window".
+//! Declarations are rounded and ramps lag, so the null is a share within 5 % of the declared one. Each bet on a share
+//! `p` beyond an edge `b` of it keeps the likelihood ratio `x ln(p / b) + (n - x) ln((1 - p) / (1 - b))`, whose
+//! exponential has mean 1 at the edge and less within; their mean is an e-process against "the share was right in every
+//! window".
 //!
-//! **Source**: Wald, Sequential Analysis, 1947, section 5, with a mixture; why it matters: Fabijan et al., Diagnosing sample ratio
-//! mismatch in online controlled experiments, KDD 2019.
-//! **Assumes**: independent assignments; where entities come back, a design effect deflates the evidence (Jensen).
-//! **State**: one float per bet. **Cost**: two logarithms per bet and window.
+//! **Source**: Wald, Sequential Analysis, 1947, section 5, with a mixture; why it matters: Fabijan et al., Diagnosing
+//! sample ratio mismatch in online controlled experiments, KDD 2019. **Assumes**: independent assignments; where
+//! entities come back, a design effect deflates the evidence (Jensen). **State**: one float per bet. **Cost**: two
+//! logarithms per bet and window.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +31,8 @@ pub struct SampleRatio {
 }
 
 impl SampleRatio {
-    /// Takes one window: `x` of `n` events are the version's, `declared` is its share. No window adds more than `cap` to a bet.
+    /// Takes one window: `x` of `n` events are the version's, `declared` is its share. No window adds more than `cap`
+    /// to a bet.
     pub fn update(&mut self, arm: Arm, declared: f64, cap: f64) {
         let (high, low) = (declared * (1.0 + TOLERATED), declared * (1.0 - TOLERATED));
         for (log_e, factor) in self.above.iter_mut().zip(ABOVE) {

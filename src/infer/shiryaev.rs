@@ -1,19 +1,21 @@
 //! Has the stream changed? A Shiryaev-Roberts detector made of e-values, for streams that never end.
 //!
-//! `R <- (1 + R) e`: the sum, over all windows at which a change may have begun, of the product of e-values since. Under the
-//! null `R - t` is a supermartingale, so that an alarm at `R >= A` comes no sooner than after `A` windows on average, for ever.
+//! `R <- (1 + R) e`: the sum, over all windows at which a change may have begun, of the product of e-values since.
+//! Under the null `R - t` is a supermartingale, so that an alarm at `R >= A` comes no sooner than after `A` windows on
+//! average, for ever.
 //!
-//! E-values are cut at `A^(1 / k)`, so that fewer than `k` windows never raise the alarm and a blip does not; cutting from above
-//! keeps the promise. There is no cut from below and no floor under `R`: either would be evidence from nowhere.
+//! E-values are cut at `A^(1 / k)`, so that fewer than `k` windows never raise the alarm and a blip does not; cutting
+//! from above keeps the promise. There is no cut from below and no floor under `R`: either would be evidence from
+//! nowhere.
 //!
-//! A [`Monitor`] feeds the detector from p-values: calibrated ([`log_e_of_p`]), then raised to the power `1 / T` for windows that
-//! resemble their predecessors ([`Autocorrelation`]). By Jensen's inequality that keeps `E[e] <= 1`.
+//! A [`Monitor`] feeds the detector from p-values: calibrated ([`log_e_of_p`]), then raised to the power `1 / T` for
+//! windows that resemble their predecessors ([`Autocorrelation`]). By Jensen's inequality that keeps `E[e] <= 1`.
 //!
-//! **Source**: Shin, Ramdas and Rinaldo, E-detectors: a nonparametric framework for sequential change detection, NEJSDS 2(2),
-//! 2023, sections 2 and 3; Roberts, A comparison of some control chart procedures, Technometrics 8, 1966.
-//! **Assumes**: given the windows before, e-values of mean at most 1 while nothing is wrong; exact for independent windows,
-//! and as good as the correlation is known for others.
-//! **State**: one float, and the autocorrelation's for a monitor. **Cost**: two elementary functions per window; six for a monitor.
+//! **Source**: Shin, Ramdas and Rinaldo, E-detectors: a nonparametric framework for sequential change detection, NEJSDS
+//! 2(2), 2023, sections 2 and 3; Roberts, A comparison of some control chart procedures, Technometrics 8, 1966.
+//! **Assumes**: given the windows before, e-values of mean at most 1 while nothing is wrong; exact for independent
+//! windows, and as good as the correlation is known for others. **State**: one float, and the autocorrelation's for a
+//! monitor. **Cost**: two elementary functions per window; six for a monitor.
 //!
 //! Run lengths and delays are measured in `tests/drift.rs`.
 //!
@@ -84,8 +86,8 @@ impl Monitor {
         self.update_with(&[p], alarm);
     }
 
-    /// Takes the p-values of the next window's tests, which may depend on each other in any way: the mean of their e-values
-    /// counts, and the smallest times their number, a p-value again, tells how windows resemble each other.
+    /// Takes the p-values of the next window's tests, which may depend on each other in any way: the mean of their
+    /// e-values counts, and the smallest times their number, a p-value again, tells how windows resemble each other.
     pub fn update_with(&mut self, ps: &[f64], alarm: Alarm) {
         let log_e = log_mean(ps.iter().map(|&p| log_e_of_p(p)));
         // Only earlier windows say how much this one counts.

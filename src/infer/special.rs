@@ -11,8 +11,8 @@ const KOLMOGOROV_SWITCH: f64 = 1.18;
 
 /// `P(K > x)` of the Kolmogorov distribution.
 ///
-/// The p-value of a two-sample Kolmogorov-Smirnov distance `D` between `n` and `m` values is `kolmogorov_sf(sqrt(n m / (n + m)) D)`,
-/// to first order; on ties and bins it is conservative.
+/// The p-value of a two-sample Kolmogorov-Smirnov distance `D` between `n` and `m` values is
+/// `kolmogorov_sf(sqrt(n m / (n + m)) D)`, to first order; on ties and bins it is conservative.
 #[must_use]
 pub fn kolmogorov_sf(x: f64) -> f64 {
     if x < KOLMOGOROV_MIN {
@@ -35,7 +35,8 @@ fn alternating_sf(x: f64) -> f64 {
     2.0 * (terms[0] - terms[1] + terms[2] - terms[3] + terms[4])
 }
 
-/// `P(X >= x)` of the chi-square distribution with `dof` degrees of freedom; 1 without any, since there is nothing to test.
+/// `P(X >= x)` of the chi-square distribution with `dof` degrees of freedom; 1 without any, since there is nothing to
+/// test.
 #[must_use]
 pub fn chi_square_sf(x: f64, dof: u32) -> f64 {
     if x <= 0.0 || dof == 0 {

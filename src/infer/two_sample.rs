@@ -1,15 +1,16 @@
 //! E-values for one window of two arms: how much a bet on "the candidate differs" would have won.
 //!
-//! An e-value has mean at most 1 under the null, so their products over windows exceed `1 / alpha` with probability at most
-//! `alpha`, however often one looks (Ville's inequality), as long as each bet is made *before* its window.
-//! All forms take `x` successes (or a sum of losses in `[0, 1]`) of `n` events per arm and bet on rates `p` fixed beforehand:
+//! An e-value has mean at most 1 under the null, so their products over windows exceed `1 / alpha` with probability at
+//! most `alpha`, however often one looks (Ville's inequality), as long as each bet is made *before* its window. All
+//! forms take `x` successes (or a sum of losses in `[0, 1]`) of `n` events per arm and bet on rates `p` fixed
+//! beforehand:
 //!
 //! `log e = sum over arms of x ln(p / q) + (n - x) ln((1 - p) / (1 - q))`
 //!
-//! with `(q_c, q_b)` the point of the null's edge that is nearest to `(p_c, p_b)` in relative entropy, each arm weighted by its
-//! `n`. At that point the mean of `e` is 1 and, being log-concave in the true rates, it falls towards the whole null;
-//! `E[e] <= 1` therefore holds for every pair of rates in the null, also when these change from window to window, and
-//! for means of bounded losses by convexity.
+//! with `(q_c, q_b)` the point of the null's edge that is nearest to `(p_c, p_b)` in relative entropy, each arm
+//! weighted by its `n`. At that point the mean of `e` is 1 and, being log-concave in the true rates, it falls towards
+//! the whole null; `E[e] <= 1` therefore holds for every pair of rates in the null, also when these change from window
+//! to window, and for means of bounded losses by convexity.
 //!
 //! **Source**: Turner, Ly and Grünwald, Generic E-variables for exact sequential k-sample tests that allow for optional
 //! stopping, JSPI 230, 2024, section 2 (no margin); Turner and Grünwald, Exact anytime-valid confidence intervals for
@@ -52,8 +53,8 @@ impl Arm {
 
 /// Log e-value of one window against "both arms have the same rate", when the bet is on the given rates.
 ///
-/// Source, assumptions and cost: see the module; the nearest point of the null is the mean of both rates, weighted by events.
-/// With equal predictions the value is 0.
+/// Source, assumptions and cost: see the module; the nearest point of the null is the mean of both rates, weighted by
+/// events. With equal predictions the value is 0.
 #[must_use]
 pub fn log_e(candidate: Arm, baseline: Arm, p_candidate: f64, p_baseline: f64) -> f64 {
     let (n_c, n_b) = (float(candidate.n), float(baseline.n));
@@ -66,9 +67,10 @@ pub fn log_e(candidate: Arm, baseline: Arm, p_candidate: f64, p_baseline: f64) -
 
 /// Log e-value of one window against a margin on the ratio of rates, when the bet is on the given rates.
 ///
-/// The null is the side of `p_c = rho0 p_b` on which the bet does not lie: "at most" for `p_candidate > rho0 p_baseline`,
-/// "at least" for the opposite; a bet on the edge is no bet. With `rho0 = 1` this is [`log_e`]. The nearest point `q` solves `rho0 N q^2 - (n_c (rho0 + p_c) + n_b (1 + rho0 p_b)) q + n_c p_c + n_b p_b = 0`
-/// (smaller root).
+/// The null is the side of `p_c = rho0 p_b` on which the bet does not lie: "at most" for
+/// `p_candidate > rho0 p_baseline`, "at least" for the opposite; a bet on the edge is no bet. With `rho0 = 1` this is
+/// [`log_e`]. The nearest point `q` solves
+/// `rho0 N q^2 - (n_c (rho0 + p_c) + n_b (1 + rho0 p_b)) q + n_c p_c + n_b p_b = 0` (smaller root).
 #[must_use]
 pub fn log_e_margin(candidate: Arm, baseline: Arm, p_candidate: f64, p_baseline: f64, rho0: f64) -> f64 {
     let (n_c, n_b) = (float(candidate.n), float(baseline.n));
@@ -83,9 +85,9 @@ pub fn log_e_margin(candidate: Arm, baseline: Arm, p_candidate: f64, p_baseline:
     candidate.log_ratio(p_candidate, rho0 * q) + baseline.log_ratio(p_baseline, q)
 }
 
-/// By how many standard errors the candidate's rate exceeds `ratio` times the baseline's, with the variance that the edge of the
-/// margin has (a score test): `(p_c - r p_b) / sqrt(r q (1 - r q) / n_c + r^2 q (1 - q) / n_b)`, `q = X / (r n_c + n_b)`.
-/// `None` where nothing or everything counts.
+/// By how many standard errors the candidate's rate exceeds `ratio` times the baseline's, with the variance that the
+/// edge of the margin has (a score test): `(p_c - r p_b) / sqrt(r q (1 - r q) / n_c + r^2 q (1 - q) / n_b)`,
+/// `q = X / (r n_c + n_b)`. `None` where nothing or everything counts.
 #[must_use]
 pub fn standardised(candidate: Arm, baseline: Arm, ratio: f64) -> Option<f64> {
     let (n_c, n_b) = (float(candidate.n), float(baseline.n));

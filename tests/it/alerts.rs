@@ -1,5 +1,5 @@
-//! The shipped alerts and Flagger's query, by what they say: a process is played minute by minute, Prometheus's own evaluator
-//! (`promtool`) reads the pages that it wrote, and what fires is compared.
+//! The shipped alerts and Flagger's query, by what they say: a process is played minute by minute, Prometheus's own
+//! evaluator (`promtool`) reads the pages that it wrote, and what fires is compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use haldane::engine::Effects;
 use haldane::event::{EventKind, Micros, Poison, Reject, SECOND};
 use haldane::kafka::checkpoint::Stream;
+use haldane::kafka::liveness::Behind;
 use haldane::kafka::watch::{Standing, Watch as _};
 use haldane::plan::{Plan, Signal, WindowKind};
 use haldane::scan::Counts;
@@ -24,7 +25,8 @@ use crate::world;
 const MINUTE: Micros = 60 * SECOND;
 const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus-rules.yaml");
 
-/// One run of haldane, which is scraped once a minute. Its topic is read a moment after it was written, and is committed.
+/// One run of haldane, which is scraped once a minute. Its topic is read a moment after it was written, and is
+/// committed.
 struct Process {
     shared: Arc<Shared>,
     listener: Listener,
@@ -50,6 +52,7 @@ impl Process {
             committed_at: minute * MINUTE,
             broker_time: None,
             event_time: None,
+            behind: Behind::default(),
         };
         Self { shared, listener, standing, refused: 0, late: 0, commits: true }
     }
@@ -171,7 +174,8 @@ impl Film {
     }
 }
 
-/// What is played, and which alerts fire after so many minutes: their names, and their pipeline where it is not `fraud`.
+/// What is played, and which alerts fire after so many minutes: their names, and their pipeline where it is not
+/// `fraud`.
 struct Scenario {
     name: &'static str,
     film: Film,

@@ -1,7 +1,8 @@
 //! A real Apache Kafka for tests and benches: one node on loopback, fetched by Maven at first use, started once per
 //! process, and ended with the process whatever ends it.
 //!
-//! `HALDANE_TEST_BOOTSTRAP` names a running cluster to use instead; `HALDANE_CACHE` moves the place of the fetched files.
+//! `HALDANE_TEST_BOOTSTRAP` names a running cluster to use instead; `HALDANE_CACHE` moves the place of the fetched
+//! files.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -156,7 +157,8 @@ fn missing(program: &str, package: &str, error: &std::io::Error) -> String {
     }
 }
 
-/// Formats a fresh log folder and starts one node on it, broker and controller in one, under a guard that ends both with us.
+/// Formats a fresh log folder and starts one node on it, broker and controller in one, under a guard that ends both
+/// with us.
 fn start(libs: &Path) -> Result<Broker, String> {
     let home = std::env::temp_dir().join(format!("haldane-kafka-{}", std::process::id()));
     fs::create_dir_all(&home).map_err(|error| format!("cannot make {}: {error}", home.display()))?;

@@ -62,8 +62,8 @@ fn endless() -> String {
 fn an_interrupted_query_stops_and_the_session_goes_on() {
     let server = Server::start();
     let port = server.address.port();
-    // `script` is the terminal: ^C on it is a SIGINT to psql, which asks the server to cancel. No shell stays between them: some
-    // end by that signal themselves.
+    // `script` is the terminal: ^C on it is a SIGINT to psql, which asks the server to cancel. No shell stays between
+    // them: some end by that signal themselves.
     let psql = format!("exec psql -X -A -t -n -w -P pager=off -h 127.0.0.1 -p {port} -U anybody -d haldane");
     let mut terminal = Command::new("script")
         .args(["--quiet", "--return", "--flush", "--command", &psql, "/dev/null"])

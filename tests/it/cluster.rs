@@ -1,4 +1,5 @@
-//! One scheduler and two executors, each a process of its own: what they answer together is what one machine answers alone.
+//! One scheduler and two executors, each a process of its own: what they answer together is what one machine answers
+//! alone.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;

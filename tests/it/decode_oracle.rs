@@ -1,5 +1,5 @@
-//! The JSON scanner against `serde_json`: random documents, shuffled, spaced, escaped and damaged, are taken or refused alike
-//! and give the same values.
+//! The JSON scanner against `serde_json`: random documents, shuffled, spaced, escaped and damaged, are taken or refused
+//! alike and give the same values.
 #![expect(
     clippy::unwrap_used,
     clippy::cast_possible_truncation,

@@ -6,13 +6,14 @@ mod suite;
 /// Four standard errors of a share of 5 % of the 800 windows that are drawn.
 const FOUR_ERRORS: f64 = 0.031;
 
-/// Without drift, a bare index above 0.1 is what other tools alarm at: with 10,000 rows of reference, chance alone takes it there
-/// in most windows of 50 rows.
+/// Without drift, a bare index above 0.1 is what other tools alarm at: with 10,000 rows of reference, chance alone
+/// takes it there in most windows of 50 rows.
 #[test]
 fn small_windows_without_drift_are_called_different_as_seldom_as_the_level_says() {
     for rows in [50, 100, 200, 500, 1000] {
         let called = suite::small_windows(rows, 0.0, 40);
-        // Ten cells of 50 rows hold the five events each that the law asks for, on average only: twice the level is granted.
+        // Ten cells of 50 rows hold the five events each that the law asks for, on average only: twice the level is
+        // granted.
         let level = if rows == 50 { 0.1 } else { 0.05 };
         assert!(called.above_none <= level + FOUR_ERRORS && called.ks <= 0.05 + FOUR_ERRORS, "{rows}: {called:?}");
         assert!(called.above_tolerance <= 0.01 && called.evidence.abs() < 1e-9, "{rows}: {called:?}");
@@ -20,8 +21,8 @@ fn small_windows_without_drift_are_called_different_as_seldom_as_the_level_says(
     }
 }
 
-/// Half a standard deviation is an index of 0.25, beyond the tolerated 0.1. The law says so of 500 rows in most windows; a hundred rows
-/// are too few for one window, and hardly enough for twenty.
+/// Half a standard deviation is an index of 0.25, beyond the tolerated 0.1. The law says so of 500 rows in most
+/// windows; a hundred rows are too few for one window, and hardly enough for twenty.
 #[test]
 fn what_is_beyond_the_tolerance_is_found_once_windows_tell() {
     let called = suite::small_windows(500, 0.5, 40);
@@ -30,7 +31,8 @@ fn what_is_beyond_the_tolerance_is_found_once_windows_tell() {
     assert!(called.above_none >= 0.8 && called.ks >= 0.8 && called.evidence >= 0.2, "{called:?}");
 }
 
-/// The house's bar for a binned distance is 0.001. An index may move by as much, and by what the absurd rows are worth themselves.
+/// The house's bar for a binned distance is 0.001. An index may move by as much, and by what the absurd rows are worth
+/// themselves.
 #[test]
 fn an_absurd_value_takes_nothing_from_a_distance() {
     let clean = suite::beside_outliers(10.0, 0);

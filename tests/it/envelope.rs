@@ -39,8 +39,8 @@ pub(crate) fn keyed(archive: &Path, partitions: u32) -> String {
     std::fs::read_to_string(archive).unwrap().lines().map(keyed).collect()
 }
 
-/// Makes a topic for every one in the archive and fills it: the same key in the same partition of each, values to the byte,
-/// times to the millisecond. Returns the topics by their names in the archive.
+/// Makes a topic for every one in the archive and fills it: the same key in the same partition of each, values to the
+/// byte, times to the millisecond. Returns the topics by their names in the archive.
 pub(crate) fn produce(
     broker: &Broker,
     kafka: &KafkaConfig,

@@ -1,4 +1,5 @@
-//! `haldane explain` and `haldane audit verify` on the decisions of the flights log, and on logs that were tampered with.
+//! `haldane explain` and `haldane audit verify` on the decisions of the flights log, and on logs that were tampered
+//! with.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! What earlier releases have stored and sent is read by this one, and means the same: what was denied stays denied.
 //!
-//! `tests/data/formats/vN` holds samples of every format as the releases of that time wrote them. `UPDATE=1` adds samples
-//! of what this build writes under [`NEWEST`], and never touches one that is there.
+//! `tests/data/formats/vN` holds samples of every format as the releases of that time wrote them. `UPDATE=1` adds
+//! samples of what this build writes under [`NEWEST`], and never touches one that is there.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
@@ -43,8 +43,8 @@ pub(crate) fn plan() -> Plan {
     plan
 }
 
-/// Ten minutes in which the candidate fails more and more; a person takes it back in the middle, and it has no traffic after
-/// that.
+/// Ten minutes in which the candidate fails more and more; a person takes it back in the middle, and it has no traffic
+/// after that.
 fn log() -> Vec<Event> {
     let mut log = world::log(5, 1_000);
     log.retain(|event| event.version == "v1" || event.time < 300 * SECOND);

@@ -1,5 +1,5 @@
-//! The shipped dashboard of Grafana, asked panel by panel: a real Prometheus scrapes a rollout under way, and every query must be
-//! understood and have something to show.
+//! The shipped dashboard of Grafana, asked panel by panel: a real Prometheus scrapes a rollout under way, and every
+//! query must be understood and have something to show.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,6 +11,7 @@ use std::time::Duration;
 use haldane::event::{EventKind, SECOND};
 use haldane::kafka::checkpoint::Stream;
 use haldane::kafka::clock::{now, wall_clock};
+use haldane::kafka::liveness::Behind;
 use haldane::kafka::watch::Standing;
 use haldane::plan::{Plan, WindowKind};
 use haldane::serve::Listener;
@@ -126,6 +127,7 @@ fn standing(offset: i64) -> Standing {
         committed_at: wall_clock(),
         broker_time: Some(wall_clock()),
         event_time: Some(wall_clock() - SECOND),
+        behind: Behind::default(),
     }
 }
 

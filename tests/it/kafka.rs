@@ -343,7 +343,10 @@ fn states_are_read_back_each_in_its_last_version_and_only_those_of_the_rollout()
     publisher.settle().unwrap();
     assert_eq!(states::read(&connection, "toy").unwrap(), [state("v2", 2)]);
     let seen = states::look(&connection).unwrap();
-    assert_eq!((seen.states("toy").unwrap().len(), seen.liveness("toy"), seen.liveness("other")), (1, Some(&life), None));
+    assert_eq!(
+        (seen.states("toy").unwrap().len(), seen.liveness("toy"), seen.liveness("other")),
+        (1, Some(&life), None)
+    );
     // One that a later build may write is silence.
     let later = json!({ "format": 2, "who": "host:7" }).to_string();
     let key = b"@alive/toy".as_slice();

@@ -1,5 +1,5 @@
-//! The store of a service over a real Apache Kafka: every result once after crashes, whether the service is one process or
-//! its judge runs apart.
+//! The store of a service over a real Apache Kafka: every result once after crashes, whether the service is one process
+//! or its judge runs apart.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};

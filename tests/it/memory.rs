@@ -1,4 +1,5 @@
-//! What is kept in memory follows what is open and may still be revised, never how much went by; and looks at open windows.
+//! What is kept in memory follows what is open and may still be revised, never how much went by; and looks at open
+//! windows.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +23,8 @@ fn plan() -> Plan {
     Plan { metrics: haldane::plan::MetricsPlan { names, ..plan.metrics.clone() }, ..plan }
 }
 
-/// Predictions of one pane, and labels of those of the pane before: as many in each group of each lane, whatever the pane.
+/// Predictions of one pane, and labels of those of the pane before: as many in each group of each lane, whatever the
+/// pane.
 fn events(pane: u64, rng: &mut Rng) -> [Vec<Event>; 2] {
     let start = pane as Micros * PANE;
     let event = |source: u16, i: u64, rng: &mut Rng| Event {

@@ -1,5 +1,5 @@
-//! A rollout on a real broker, asked at every step through every door: `haldane gate`, `haldane rollouts`, `/v1/verdict` and
-//! the dashboard. They never disagree, and none of them says yes for want of something better.
+//! A rollout on a real broker, asked at every step through every door: `haldane gate`, `haldane rollouts`,
+//! `/v1/verdict` and the dashboard. They never disagree, and none of them says yes for want of something better.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,5 +1,5 @@
-//! One log, two roads: the flights log through a real Apache Kafka, with one partition and with four, killed half way and
-//! started again, gives the windows and decisions that the replay of its Parquet files gives, to the byte.
+//! One log, two roads: the flights log through a real Apache Kafka, with one partition and with four, killed half way
+//! and started again, gives the windows and decisions that the replay of its Parquet files gives, to the byte.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};

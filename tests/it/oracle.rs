@@ -1,8 +1,8 @@
-//! The flights log, replayed, against reference numbers computed with NumPy 2.4.6, SciPy 1.17.1 and scikit-learn 1.9.1 over the
-//! same files, and against what NannyML 0.13.1 says of them (`pipelines/data`).
+//! The flights log, replayed, against reference numbers computed with NumPy 2.4.6, SciPy 1.17.1 and scikit-learn 1.9.1
+//! over the same files, and against what NannyML 0.13.1 says of them (`pipelines/data`).
 //!
-//! Exact numbers agree to 1e-9 (relative, 1e-12 near zero). Numbers that rest on bins agree within the bounds they state, and
-//! binned KS within 0.001 besides.
+//! Exact numbers agree to 1e-9 (relative, 1e-12 near zero). Numbers that rest on bins agree within the bounds they
+//! state, and binned KS within 0.001 besides.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -244,8 +244,8 @@ fn numeric_drift_against_the_reference() {
     check.done(20_000);
 }
 
-/// A canary's window has a few hundred rows, of which one fine bin may hold several: KS is within the interval that it states,
-/// which is wide only where both versions leave the range of the reference.
+/// A canary's window has a few hundred rows, of which one fine bin may hold several: KS is within the interval that it
+/// states, which is wide only where both versions leave the range of the reference.
 #[test]
 fn numeric_drift_against_the_other_version() {
     let (mut check, mut far) = (Check::default(), 0);

@@ -43,8 +43,8 @@ fn table(shown: &str, title: &str) -> Vec<Vec<String>> {
 
 #[test]
 fn doubled_errors_are_seen_as_soon_as_simulated_elsewhere() {
-    // Medians of 2,000 simulated rollouts (500 + 500 events a window, base rate 1 %): 9 windows without a margin, 15 with
-    // one of 1.2; with 9,500 events of the baseline and no margin 6.
+    // Medians of 2,000 simulated rollouts (500 + 500 events a window, base rate 1 %): 9 windows without a margin, 15
+    // with one of 1.2; with 9,500 events of the baseline and no margin 6.
     for (margin, baseline, expected) in [("1", "500", 9), ("1.2", "500", 15), ("1", "9500", 6)] {
         let text = format!("{COLUMNS_ONLY}{ROLLOUT}guards: {{ errors: {margin} }}\n");
         let load = ["--candidate", "500", "--baseline", baseline, "--effect", "2x", "--design-effect", "1"];

@@ -1,5 +1,5 @@
-//! What pages say is true: the paths that they name exist, the commands that they show are understood, and the numbers that
-//! they promise are the plan's.
+//! What pages say is true: the paths that they name exist, the commands that they show are understood, and the numbers
+//! that they promise are the plan's.
 
 use std::collections::BTreeSet;
 use std::fs;

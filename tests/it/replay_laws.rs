@@ -1,5 +1,5 @@
-//! Same log, same decisions: however the log is batched, partitioned, interleaved or interrupted, the final windows and the
-//! decisions are the same to the byte.
+//! Same log, same decisions: however the log is batched, partitioned, interleaved or interrupted, the final windows and
+//! the decisions are the same to the byte.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -172,8 +172,8 @@ fn a_crash_at_any_point_changes_nothing() {
     }
 }
 
-/// Runs with two crashes. What was published stays published; the rest starts again from the last checkpoints, which lie
-/// some steps before the crash and, lane by lane, at different steps.
+/// Runs with two crashes. What was published stays published; the rest starts again from the last checkpoints, which
+/// lie some steps before the crash and, lane by lane, at different steps.
 fn run_with_crashes(
     window: WindowKind,
     lanes: u32,

@@ -1,5 +1,5 @@
-//! Reports on two files: the flights log against reference numbers that were computed elsewhere, and files with everything
-//! wrong in them.
+//! Reports on two files: the flights log against reference numbers that were computed elsewhere, and files with
+//! everything wrong in them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -127,8 +127,8 @@ fn another_pipeline_and_no_store_at_all_are_refused() {
     assert_eq!(Store::open("ftp://host/x").unwrap_err().fault(), Fault::User);
 }
 
-/// An object store some of whose operations fail, as when the process is killed there, or the store is out of order for a
-/// while; a write that fails may or may not have happened.
+/// An object store some of whose operations fail, as when the process is killed there, or the store is out of order for
+/// a while; a write that fails may or may not have happened.
 #[derive(Debug)]
 pub(crate) struct Failing {
     pub(crate) inner: Arc<InMemory>,

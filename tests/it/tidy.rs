@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Layers of the engine (`src/core`), lowest first: a module may use its own layer and those before it. What stands above the
-/// engine it cannot name at all: those are crates that depend on it.
+/// Layers of the engine (`src/core`), lowest first: a module may use its own layer and those before it. What stands
+/// above the engine it cannot name at all: those are crates that depend on it.
 const LAYERS: [&[&str]; 9] = [
     &["error", "event", "format", "batch", "plan", "kernel", "summary"],
     &["time"],
@@ -19,6 +19,8 @@ const LAYERS: [&[&str]; 9] = [
 
 /// Lines before the tests of a file.
 const FILE_LINES_MAX: usize = 500;
+/// Columns of a line; rustfmt sees to code, and leaves comments alone.
+const COLUMNS_MAX: usize = 120;
 /// Lines of a function.
 const FUNCTION_LINES_MAX: usize = 70;
 
@@ -67,8 +69,8 @@ fn place(path: &Path) -> Option<(String, usize)> {
     (parts[0] != "lib").then(|| (parts[0].clone(), depth))
 }
 
-/// The modules of the engine that a file names: after `crate::`, alone or in braces, and after as many `super::` as lead to
-/// the root.
+/// The modules of the engine that a file names: after `crate::`, alone or in braces, and after as many `super::` as
+/// lead to the root.
 fn modules_named(text: &str, depth: usize) -> Vec<String> {
     let identifier = |text: &str| text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
     let mut named: Vec<String> = Vec::new();
@@ -92,13 +94,14 @@ fn modules_named(text: &str, depth: usize) -> Vec<String> {
             }
         }
     }
+    named.retain(|name| !name.is_empty());
     named
 }
 
 #[test]
 fn every_way_to_name_a_module_is_seen() {
     let text = "use crate::plan::Plan; use crate::{\n event::Micros, judge::{Judge, scan}, time,\n}; super::super::metric::find()";
-    assert_eq!(modules_named(text, 2), ["plan", "event", "judge", "time", "", "metric"]);
+    assert_eq!(modules_named(text, 2), ["plan", "event", "judge", "time", "metric"]);
     assert_eq!(modules_named("use super::pane; use super::super::metric;", 3), [""; 0]);
 }
 
@@ -147,6 +150,18 @@ fn every_file_says_what_it_is_for() {
         .filter(|(_, text)| !text.starts_with("//! "))
         .map(|(path, _)| format!("{}: starts without a `//!` head", path.display()))
         .collect();
+    report(&broken);
+}
+
+#[test]
+fn comments_fit_on_a_line() {
+    let mut broken = Vec::new();
+    for (path, text) in ["src", "tests", "benches"].into_iter().flat_map(sources) {
+        let is_long = |line: &str| line.trim_start().starts_with("//") && line.chars().count() > COLUMNS_MAX;
+        let long = (1..).zip(text.lines()).filter(|(_, line)| is_long(line));
+        broken
+            .extend(long.map(|(number, _)| format!("{}:{number}: longer than {COLUMNS_MAX} columns", path.display())));
+    }
     report(&broken);
 }
 

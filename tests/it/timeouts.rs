@@ -6,8 +6,8 @@ pub(crate) mod lab;
 use haldane::plan::Action;
 use haldane::sim::Rng;
 
-/// Windows until the candidate is restricted of which one request in twenty ends with this status after this time, while as many of the
-/// baseline version's fail at once.
+/// Windows until the candidate is restricted of which one request in twenty ends with this status after this time,
+/// while as many of the baseline version's fail at once.
 fn restricted(status: i16, after_ms: f64) -> Option<u32> {
     let plan = lab::plan(&[], true, &|_| {});
     let mut rng = Rng::new(7);

@@ -1,5 +1,5 @@
-//! A rolling upgrade over a real Kafka: what the release before has left on topics is gone on with, and what cannot be read
-//! is refused.
+//! A rolling upgrade over a real Kafka: what the release before has left on topics is gone on with, and what cannot be
+//! read is refused.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,5 @@
-//! A small seeded world for tests: a plan made by hand, a log of predictions and outcomes, and ways to feed it to the engine.
+//! A small seeded world for tests: a plan made by hand, a log of predictions and outcomes, and ways to feed it to the
+//! engine.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -140,8 +141,8 @@ pub fn plan(window: WindowKind) -> Plan {
     }
 }
 
-/// A log of `n` predictions over ten minutes in which version `v2` fails more and more, and their outcomes. Events are up to
-/// 30 s out of order, some are delivered twice, some labels are late or never come.
+/// A log of `n` predictions over ten minutes in which version `v2` fails more and more, and their outcomes. Events are
+/// up to 30 s out of order, some are delivered twice, some labels are late or never come.
 pub fn log(seed: u64, n: u64) -> Vec<Event> {
     let mut rng = Rng::new(seed);
     let mut events = Vec::new();
@@ -232,8 +233,8 @@ pub fn streams(log: &[Event], lanes: u32) -> BTreeMap<(u16, u32), Vec<&Event>> {
     streams
 }
 
-/// Feeds every stream from the given offsets to its end, in batches, taking streams in random turns; calls `after` after
-/// each batch, which may stop the run by returning `false`.
+/// Feeds every stream from the given offsets to its end, in batches, taking streams in random turns; calls `after`
+/// after each batch, which may stop the run by returning `false`.
 pub fn feed(
     engine: &mut Engine,
     streams: &BTreeMap<(u16, u32), Vec<&Event>>,

@@ -61,8 +61,8 @@ pub fn from_files(plan: &Arc<Plan>, files: Replay, commands: Vec<Scheduled>, of:
     Ok(found)
 }
 
-/// Judges the panes of a store again, as far as the decision needs them, with the commands that it holds. `None` when none
-/// of them can be.
+/// Judges the panes of a store again, as far as the decision needs them, with the commands that it holds. `None` when
+/// none of them can be.
 pub fn from_panes(plan: &Arc<Plan>, store: &crate::store::Store, of: &Decision) -> Result<Option<Recomputed>> {
     // Later windows are judged before the labels of this one are.
     let wait = plan.quality.as_ref().map_or(0, |quality| quality.wait.saturating_add(1));
@@ -125,8 +125,8 @@ impl Recomputed {
         self.rows.extend(effects.windows.into_iter().filter(|row| is_of(row, of)));
     }
 
-    /// The fields in which the decision of the same id differs, `None` where there is no such decision. Offsets may differ:
-    /// an archive has its own.
+    /// The fields in which the decision of the same id differs, `None` where there is no such decision. Offsets may
+    /// differ: an archive has its own.
     #[must_use]
     pub fn differences(&self, of: &Decision) -> Option<Vec<&'static str>> {
         let again = self.decisions.iter().find(|again| again.id == of.id)?;

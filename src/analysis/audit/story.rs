@@ -1,5 +1,5 @@
-//! A decision told to a person: what was decided and why, what it was computed from, what would have changed it, what came
-//! of it, and whether the log gives it again.
+//! A decision told to a person: what was decided and why, what it was computed from, what would have changed it, what
+//! came of it, and whether the log gives it again.
 
 use std::fmt::Write as _;
 

@@ -1,8 +1,8 @@
-//! The whole log once more: every input topic from its beginning to its present end, judged by a fresh engine. Nothing is
-//! published and nothing committed.
+//! The whole log once more: every input topic from its beginning to its present end, judged by a fresh engine. Nothing
+//! is published and nothing committed.
 //!
-//! Topics are read one after another, which is allowed: how streams interleave changes nothing. Partials of the topics read
-//! first wait in memory for the rest.
+//! Topics are read one after another, which is allowed: how streams interleave changes nothing. Partials of the topics
+//! read first wait in memory for the rest.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -39,7 +39,8 @@ impl Alarm {
         }
     }
 
-    /// Whether it names a version and restricts it. Everything else is a note: it tells people, and nothing is held back.
+    /// Whether it names a version and restricts it. Everything else is a note: it tells people, and nothing is held
+    /// back.
     #[must_use]
     pub fn restricts(&self) -> bool {
         let restricting = [Signal::Hold, Signal::Contain, Signal::Rollback].map(Signal::name);

@@ -1,7 +1,7 @@
 //! The pipeline that streams are judged with: one that was written, or one made of nothing but the names of columns.
 //!
-//! A made pipeline chooses no statistics and no thresholds. Its reference is the stream's own past: the rows of the baseline
-//! version before another version is seen.
+//! A made pipeline chooses no statistics and no thresholds. Its reference is the stream's own past: the rows of the
+//! baseline version before another version is seen.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -158,8 +158,8 @@ impl Recipe {
         Ok(Self { reading: config::load(path)?, made: None })
     }
 
-    /// The text of a pipeline such as [`Layout::pipeline`] makes, whose `reference` is to be learned from what each stream's
-    /// baseline version did before.
+    /// The text of a pipeline such as [`Layout::pipeline`] makes, whose `reference` is to be learned from what each
+    /// stream's baseline version did before.
     ///
     /// # Errors
     /// As [`config::parse`].

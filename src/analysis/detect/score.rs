@@ -1,10 +1,10 @@
 //! How good alarms are, against what is known to have changed.
 //!
-//! A window is *clean* when the candidate has traffic and nothing has changed yet. An alarm in a clean window is false. A
-//! change of the candidate is *found* by the first alarm after it and before the end; the delay counts whole windows, so an
-//! alarm about the window of the change has delay 0. When the world changes, an alarm that names a version is a *wrong
-//! blame*. A change that is over after one window is to be noted: any alarm or note about it counts as noted, and a
-//! rollback as one too many.
+//! A window is *clean* when the candidate has traffic and nothing has changed yet. An alarm in a clean window is false.
+//! A change of the candidate is *found* by the first alarm after it and before the end; the delay counts whole windows,
+//! so an alarm about the window of the change has delay 0. When the world changes, an alarm that names a version is a
+//! *wrong blame*. A change that is over after one window is to be noted: any alarm or note about it counts as noted,
+//! and a rollback as one too many.
 
 use std::collections::BTreeMap;
 use std::fmt;

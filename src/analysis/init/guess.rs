@@ -231,7 +231,8 @@ impl Guesses {
         Self { columns, task, task_reason, positive }
     }
 
-    /// Takes the only feature for the label, where a file shares its id with that of predictions and brings nothing else.
+    /// Takes the only feature for the label, where a file shares its id with that of predictions and brings nothing
+    /// else.
     pub(crate) fn take_label(&mut self, id: &str) {
         let shares = self.find(|usage| usage == Use::Id).is_some_and(|guess| guess.facts.name == id);
         let features: Vec<usize> =
@@ -381,7 +382,8 @@ const POSITIVE: [&str; 20] = [
 const NEGATIVE: [&str; 12] =
     ["negative", "neg", "good", "ok", "normal", "legit", "legitimate", "genuine", "benign", "ham", "healthy", "none"];
 
-/// The positive one of two classes that are not 1 and 0 or words for yes and no, and why; nothing where nobody can know.
+/// The positive one of two classes that are not 1 and 0 or words for yes and no, and why; nothing where nobody can
+/// know.
 fn positive(facts: &Facts) -> Option<(String, String)> {
     let [low, high] = facts.two()?;
     if facts.kind() == Kind::Numeric {

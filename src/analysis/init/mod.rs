@@ -1,5 +1,6 @@
-//! A pipeline from a sample of somebody's data, files or the first records of topics ([`sample`], [`topic`]): what every column is
-//! (`facts`), what it is for (`guess`), and the file that says so, each guess with its reason ([`pipeline`]).
+//! A pipeline from a sample of somebody's data, files or the first records of topics ([`sample`], [`topic`]): what
+//! every column is (`facts`), what it is for (`guess`), and the file that says so, each guess with its reason
+//! ([`pipeline`]).
 //!
 //! Reports on two files guess the same way.
 
@@ -9,6 +10,7 @@ pub mod pipeline;
 mod reach;
 mod rows;
 pub mod sample;
+mod scalar;
 pub mod topic;
 
 pub use pipeline::{Draft, draft, draft_topics};

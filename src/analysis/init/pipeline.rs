@@ -1,7 +1,7 @@
 //! A pipeline file from files of somebody's data: every guess with its reason beside it.
 //!
-//! Predictions without an id cannot be joined or told apart from re-deliveries, so a file without ids becomes a source of
-//! feature events. A file without times cannot be cut into windows, which is an error.
+//! Predictions without an id cannot be joined or told apart from re-deliveries, so a file without ids becomes a source
+//! of feature events. A file without times cannot be cut into windows, which is an error.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -13,6 +13,7 @@ use super::facts::{Facts, Kind, is_plausible};
 use super::guess::{Guess, Guesses, Use};
 use super::reach;
 use super::sample::Sample;
+use super::scalar::{one_line, plain, scalar};
 use crate::error::{Error, Result};
 use crate::event::{Micros, SECOND};
 use crate::output::count;
@@ -442,10 +443,6 @@ fn entry(text: &mut String, name: &str, guess: &Guess, value: &str) {
     let _ = writeln!(text, "      {}: {value} # {}", scalar(name), one_line(&guess.reason));
 }
 
-fn one_line(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(160).collect()
-}
-
 fn path(guess: &Guess) -> String {
     scalar(&guess.facts.name)
 }
@@ -484,22 +481,4 @@ fn topic_name(source: &Source, kind: &str) -> String {
         let stem = Path::new(&*source.table.path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
         stem.map_or_else(|| kind.to_owned(), |stem| if stem.contains(kind) { stem } else { format!("{stem}.{kind}") })
     })
-}
-
-/// A name with nothing that topics and pipelines do not allow.
-fn plain(name: &str) -> String {
-    let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
-    let plain: String = name.chars().map(|letter| if fits(letter) { letter } else { '-' }).collect();
-    scalar(&plain)
-}
-
-/// A YAML scalar that is read back as this text.
-pub(super) fn scalar(text: &str) -> String {
-    let starts = text.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_');
-    let fits = text.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.' | '-'));
-    let is_word = matches!(
-        text.to_ascii_lowercase().as_str(),
-        "true" | "false" | "yes" | "no" | "null" | "on" | "off" | "y" | "n"
-    );
-    if starts && fits && !is_word { text.to_owned() } else { serde_json::Value::from(text).to_string() }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::pipeline::scalar;
+use super::scalar::scalar;
 use crate::config::{KafkaConfig, Protocol, Secret, Security};
 
 /// The section; where passwords are, but none of them.

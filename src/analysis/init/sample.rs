@@ -49,8 +49,8 @@ impl Sample {
         Self { cluster, topic, is_arrow: false, lanes: BTreeMap::new(), refused: 0, oddity: "" }
     }
 
-    /// Takes the next record of a partition; returns how many events it holds. What the first good record of the topic is, all
-    /// must be.
+    /// Takes the next record of a partition; returns how many events it holds. What the first good record of the topic
+    /// is, all must be.
     pub fn push(&mut self, lane: u32, record: &Record<'_>) -> usize {
         let is_arrow = record.payload.is_some_and(|payload| payload.starts_with(&ARROW));
         let events = if is_arrow { arrow_events(record) } else { event(record).into_iter().collect() };

@@ -14,8 +14,8 @@ use crate::kafka::dead_letter::readable_headers;
 use crate::kafka::reader::record;
 use crate::kafka::whole_topic::{assigned, failed};
 
-/// Reads up to `records` events of a topic, or as many as its last record brings, from the beginning of every partition alike,
-/// for at most `patience`. What comes after the present end is not waited for.
+/// Reads up to `records` events of a topic, or as many as its last record brings, from the beginning of every partition
+/// alike, for at most `patience`. What comes after the present end is not waited for.
 ///
 /// # Errors
 /// When the topic does not exist or cannot be read.

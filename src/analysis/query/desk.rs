@@ -40,7 +40,8 @@ impl Desk {
     /// Answers a query; for callers on a thread of an async runtime of their own.
     ///
     /// # Errors
-    /// When it is no query, does more than read, names what is not there, exceeds a bound other than the rows', or fails.
+    /// When it is no query, does more than read, names what is not there, exceeds a bound other than the rows', or
+    /// fails.
     pub async fn answer(&self, sql: String) -> Result<Answer> {
         let session = Arc::clone(&self.session);
         self.within_limit(|stop| async move { session.answer(&sql, &stop).await }).await

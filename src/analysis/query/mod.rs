@@ -1,7 +1,8 @@
 //! SQL over the tables of a store, and over files that the user names.
 //!
-//! Queries only read, and each is held within bounds of time, memory and rows ([`Limits`]). They run on threads of their own
-//! ([`Desk`]), so that none of them holds up the engine. The numbers come from the engine's own metrics ([`function`]).
+//! Queries only read, and each is held within bounds of time, memory and rows ([`Limits`]). They run on threads of
+//! their own ([`Desk`]), so that none of them holds up the engine. The numbers come from the engine's own metrics
+//! ([`function`]).
 
 mod answer;
 #[cfg(feature = "ballista")]

@@ -116,7 +116,8 @@ impl Session {
         self
     }
 
-    /// Lets a cluster do the work: the one of the scheduler at `host:port`, whose executors find the store where it is here.
+    /// Lets a cluster do the work: the one of the scheduler at `host:port`, whose executors find the store where it is
+    /// here.
     #[cfg(feature = "ballista")]
     #[must_use]
     pub fn with_cluster(mut self, scheduler: &str) -> Self {

@@ -1,8 +1,8 @@
 //! How a query is stopped inside a join.
 //!
-//! Work on a thread is aborted where it yields, and it yields when it reads. A join may be at work for hours on what it has
-//! read: millions of rows of one side against each batch of the other, without a row that passes its filter. So joins yield
-//! with each batch of theirs, and their filters look whether anybody still waits.
+//! Work on a thread is aborted where it yields, and it yields when it reads. A join may be at work for hours on what it
+//! has read: millions of rows of one side against each batch of the other, without a row that passes its filter. So
+//! joins yield with each batch of theirs, and their filters look whether anybody still waits.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

@@ -2,8 +2,8 @@
 //! summaries as live traffic, by period and by segment.
 //!
 //! Columns of Parquet files are read one at a time, by two threads; other formats give all columns at once, and the two
-//! files are then read side by side. **State**: the reference's values of the columns in hand, at most [`VALUES_MAX`] of them
-//! (of a longer column every k-th row teaches), and the summaries.
+//! files are then read side by side. **State**: the reference's values of the columns in hand, at most [`VALUES_MAX`]
+//! of them (of a longer column every k-th row teaches), and the summaries.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -148,7 +148,8 @@ impl Task<'_> {
     }
 }
 
-/// Hands on every chunk of every column: its index, the array, the rows that count, and the first row's place in the file.
+/// Hands on every chunk of every column: its index, the array, the rows that count, and the first row's place in the
+/// file.
 fn read(
     reader: &Reader<'_>,
     rows: &Rows,

@@ -1,4 +1,5 @@
-//! The report as `JUnit` XML: a test case per column, per kind of problem and per candidate, so that any CI system shows it.
+//! The report as `JUnit` XML: a test case per column, per kind of problem and per candidate, so that any CI system
+//! shows it.
 
 use std::fmt::Write as _;
 

@@ -280,8 +280,8 @@ pub struct PeriodPsi {
 pub struct Problem {
     /// Column; `rows`, `labels` or `topics` for what is wrong with a file as a whole.
     pub column: String,
-    /// `missing`, `nan`, `unseen`, `out_of_range`, `mistyped`, `infinite`, `absent`, `constant`, `refused`, `unfit`, `unjoined`,
-    /// `left_out`.
+    /// `missing`, `nan`, `unseen`, `out_of_range`, `mistyped`, `infinite`, `absent`, `constant`, `refused`, `unfit`,
+    /// `unjoined`, `left_out`.
     pub what: String,
     /// In words.
     pub text: String,

@@ -1,4 +1,5 @@
-//! What is wrong with the data: more missing, unseen, odd or out of range than in the reference, by the same test as drift.
+//! What is wrong with the data: more missing, unseen, odd or out of range than in the reference, by the same test as
+//! drift.
 
 use super::answers::Answers;
 use super::column::{ALPHA, FALSE_DISCOVERIES, Pair, Part};

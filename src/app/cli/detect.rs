@@ -47,8 +47,8 @@ pub struct DetectArgs {
     /// Write notes (warnings, and whatever blames no version) to this CSV file.
     #[arg(long, value_name = "FILE")]
     pub notes: Option<PathBuf>,
-    /// Rows that are held at once; a folder with more is read several times, some streams at a time. Results do not depend
-    /// on it.
+    /// Rows that are held at once; a folder with more is read several times, some streams at a time. Results do not
+    /// depend on it.
     #[arg(long, value_name = "N", default_value_t = ROWS_MAX)]
     pub rows_max: u64,
     /// Show no progress.

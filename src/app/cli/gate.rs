@@ -1,4 +1,5 @@
-//! `haldane gate`: whether a candidate may have more traffic, as an exit code for CI and for jobs of a rollout controller.
+//! `haldane gate`: whether a candidate may have more traffic, as an exit code for CI and for jobs of a rollout
+//! controller.
 
 use std::fs;
 use std::io::Write;
@@ -61,9 +62,9 @@ pub struct GateArgs {
     /// What it means when there is no verdict in time. Default: exit code 3.
     #[arg(long, value_enum, value_name = "WORD")]
     pub undecided: Option<Undecided>,
-    /// Read states once from this file in place of the state topic: one JSON object per line, or the array that `haldane
-    /// rollouts --json` prints. Without a sign of life in it (a record under the key `@alive/ROLLOUT`), whoever judges is
-    /// taken to be at work, and only the age of windows is looked at.
+    /// Read states once from this file in place of the state topic: one JSON object per line, or the array that
+    /// `haldane rollouts --json` prints. Without a sign of life in it (a record under the key `@alive/ROLLOUT`),
+    /// whoever judges is taken to be at work, and only the age of windows is looked at.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["wait", "undecided"])]
     pub states: Option<PathBuf>,
     /// Ask as if it were this time, in microseconds since 1970. Default: now.

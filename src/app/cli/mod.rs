@@ -1,4 +1,5 @@
-//! The command line: which commands there are. Each one lives in a file of its own; here they are only named and called.
+//! The command line: which commands there are. Each one lives in a file of its own; here they are only named and
+//! called.
 
 pub mod audit;
 pub mod baseline;
@@ -28,8 +29,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::error::{Error, Result};
 
-/// Watches model versions in production: drift, errors, latency and quality per version in event-time windows, and decisions
-/// to hold, contain or roll back.
+/// Watches model versions in production: drift, errors, latency and quality per version in event-time windows, and
+/// decisions to hold, contain or roll back.
 #[derive(Debug, Parser)]
 #[command(name = "haldane", version, arg_required_else_help = true)]
 pub struct Cli {

@@ -65,7 +65,8 @@ pub struct PowerArgs {
     /// Look at latency: how much slower answers are, such as +20%; may be repeated.
     #[arg(long, value_name = "TIMES", value_parser = config::times)]
     pub latency: Vec<f64>,
-    /// Standard deviation of the logarithm of latencies: 0.5 means that one in six is slower than 1.65 times the median.
+    /// Standard deviation of the logarithm of latencies: 0.5 means that one in six is slower than 1.65 times the
+    /// median.
     #[arg(long, value_name = "SD", default_value_t = 0.5)]
     pub latency_spread: f64,
     /// Look at a feature: how far its mean is off in standard deviations, such as 0.25sd; may be repeated.
@@ -74,8 +75,8 @@ pub struct PowerArgs {
     /// Windows of the rollout. Default: what the pipeline plans.
     #[arg(long, value_name = "N")]
     pub windows: Option<u32>,
-    /// Variance of the counts, in terms of that of independent events. Default: 1 where events name their entity, since it
-    /// is measured then, else what the pipeline assumes.
+    /// Variance of the counts, in terms of that of independent events. Default: 1 where events name their entity, since
+    /// it is measured then, else what the pipeline assumes.
     #[arg(long, value_name = "TIMES")]
     pub design_effect: Option<f64>,
 }

@@ -52,8 +52,8 @@ pub struct ReplayArgs {
     /// Write judged windows to this file, Parquet or JSON lines by its extension.
     #[arg(long, value_name = "FILE")]
     pub windows: Option<PathBuf>,
-    /// Carry out the commands of this file, JSON lines: commands by the time of their log, results of commands where they were
-    /// carried out.
+    /// Carry out the commands of this file, JSON lines: commands by the time of their log, results of commands where
+    /// they were carried out.
     #[arg(long, value_name = "FILE", conflicts_with = "diff")]
     pub commands: Option<PathBuf>,
     /// Write what became of the commands to this file as JSON lines.
@@ -65,8 +65,8 @@ pub struct ReplayArgs {
     /// Judge by this pipeline too, and show what it would have decided otherwise.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["windows", "dead_letter"])]
     pub diff: Option<PathBuf>,
-    /// Keep windows, verdicts, decisions and commands in this store: a directory, or `s3://bucket/folder`. What is in it already
-    /// is recognised.
+    /// Keep windows, verdicts, decisions and commands in this store: a directory, or `s3://bucket/folder`. What is in
+    /// it already is recognised.
     #[arg(long, value_name = "DIR", conflicts_with = "diff")]
     pub store: Option<String>,
     /// Rows that are handed to the engine at once; results do not depend on it.

@@ -41,7 +41,8 @@ pub struct SqlArgs {
     /// The query; it only reads.
     #[arg(required_unless_present = "listen", conflicts_with = "listen")]
     pub query: Option<String>,
-    /// Answer clients of PostgreSQL on this address, until it is interrupted. Files are known by the names of --file only.
+    /// Answer clients of PostgreSQL on this address, until it is interrupted. Files are known by the names of --file
+    /// only.
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
     /// The store: a directory, or `s3://bucket/folder`.

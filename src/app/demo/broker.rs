@@ -1,6 +1,7 @@
 //! A broker in this process that speaks the Kafka protocol, and the thread that feeds it.
 //!
-//! librdkafka's mock cluster needs no installation and keeps everything in memory: right for a demo, not for real events.
+//! librdkafka's mock cluster needs no installation and keeps everything in memory: right for a demo, not for real
+//! events.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};

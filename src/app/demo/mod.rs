@@ -1,4 +1,5 @@
-//! A whole canary rollout on this machine: an in-process broker, made-up traffic, the real Kafka shell and engine over it.
+//! A whole canary rollout on this machine: an in-process broker, made-up traffic, the real Kafka shell and engine over
+//! it.
 //!
 //! Nothing is simulated but the world: decisions are read back from the control topic like an adapter would.
 

@@ -1,8 +1,8 @@
 //! Made-up traffic of a fraud model in a canary rollout, the same for the same seed.
 //!
-//! Version v1 answers most requests, v2 a fifth of them. At [`FAULT_AT`] the feature pipeline of v2 starts to send amounts in
-//! cents, so its scores rise and fit the truth no longer, and some of its requests fail. A few records are broken and
-//! a few come twice, as in real life.
+//! Version v1 answers most requests, v2 a fifth of them. At [`FAULT_AT`] the feature pipeline of v2 starts to send
+//! amounts in cents, so its scores rise and fit the truth no longer, and some of its requests fail. A few records are
+//! broken and a few come twice, as in real life.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,7 +16,8 @@ pub const START: Micros = 1_767_603_600 * SECOND;
 /// For how long it goes on.
 pub const LENGTH: Micros = 600 * SECOND;
 
-/// End of the last window that the traffic completes: it ends before the lateness that every window waits for has passed.
+/// End of the last window that the traffic completes: it ends before the lateness that every window waits for has
+/// passed.
 pub const LAST_WINDOW_END: Micros = START + LENGTH - 10 * SECOND;
 
 /// When v2 turns bad.

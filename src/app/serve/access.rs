@@ -1,9 +1,9 @@
 //! Who is asking, and what they may do.
 //!
-//! A program sends its token with each request (`Authorization: Bearer`). A browser sends it once, by the login form, and gets
-//! a cookie that says who it is and until when, sealed with a key made from the token: nothing is kept on this side, and a
-//! token that is changed ends its sessions. A browser sends cookies by itself, so what a cookie allows must also come from a
-//! page of ours: the `Origin` of the request must be the host that it was sent to.
+//! A program sends its token with each request (`Authorization: Bearer`). A browser sends it once, by the login form,
+//! and gets a cookie that says who it is and until when, sealed with a key made from the token: nothing is kept on this
+//! side, and a token that is changed ends its sessions. A browser sends cookies by itself, so what a cookie allows must
+//! also come from a page of ours: the `Origin` of the request must be the host that it was sent to.
 
 use axum::http::{HeaderMap, header};
 

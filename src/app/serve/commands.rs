@@ -1,7 +1,7 @@
 //! `POST /v1/commands`: people steer a rollout over HTTP, with JSON or from the dashboard's forms.
 //!
-//! Whoever asks proves who they are ([`super::access`]); the command goes the way that all commands go, to the judge, and the
-//! answer says what became of it. The actor of a command is never what a request claims.
+//! Whoever asks proves who they are ([`super::access`]); the command goes the way that all commands go, to the judge,
+//! and the answer says what became of it. The actor of a command is never what a request claims.
 
 use std::collections::hash_map::RandomState;
 use std::fmt;

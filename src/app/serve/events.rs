@@ -1,7 +1,8 @@
 //! `GET /v1/events`: server-sent events, for pages that want to stay as fresh as the engine.
 //!
-//! `beat` says that the server is there, `change` that windows, rollouts or decisions are new, `health` that lag and counts are, and `decision` tells one.
-//! Nothing is repeated after a break: a reader that comes back reads its page again.
+//! `beat` says that the server is there, `change` that windows, rollouts or decisions are new, `health` that lag and
+//! counts are, and `decision` tells one. Nothing is repeated after a break: a reader that comes back reads its page
+//! again.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Numbers of all traffic over the last windows, for charts.
 //!
-//! Bounded: [`SERIES_MAX`] numbers of [`POINTS_MAX`] windows at 40 bytes each, about 20 MB where all are full. Numbers of
-//! segments are not kept, and beyond the bound those that were heard of longest ago go first.
+//! Bounded: [`SERIES_MAX`] numbers of [`POINTS_MAX`] windows at 40 bytes each, about 20 MB where all are full. Numbers
+//! of segments are not kept, and beyond the bound those that were heard of longest ago go first.
 
 use std::collections::{BTreeMap, VecDeque};
 

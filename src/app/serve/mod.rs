@@ -1,8 +1,8 @@
-//! The HTTP side: health for orchestrators, metrics for Prometheus, windows and rollouts as JSON, a dashboard for people,
-//! and a way for those who may to steer rollouts.
+//! The HTTP side: health for orchestrators, metrics for Prometheus, windows and rollouts as JSON, a dashboard for
+//! people, and a way for those who may to steer rollouts.
 //!
-//! The engine's thread writes into [`Shared`] and never waits for a reader; the server runs on a thread of its own with a
-//! small runtime, so a slow client cannot hold up a window.
+//! The engine's thread writes into [`Shared`] and never waits for a reader; the server runs on a thread of its own with
+//! a small runtime, so a slow client cannot hold up a window.
 
 mod access;
 mod commands;

@@ -1,6 +1,7 @@
 //! `/v1/verdict`: one word about a candidate, for tools that ask before they raise exposure or while they watch.
 //!
-//! The word is the core's ([`permission`]); here it is asked with what this process knows, and told with what it rests on.
+//! The word is the core's ([`permission`]); here it is asked with what this process knows, and told with what it rests
+//! on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -47,7 +47,8 @@ impl Listener {
     }
 }
 
-/// How far a stream is behind. One that is read to its end is not behind, however old its last record, and holds up no window.
+/// How far a stream is behind. One that is read to its end is not behind, however old its last record, and holds up no
+/// window.
 fn lag(standing: &Standing, now: Micros) -> Lag {
     let records = (standing.end - standing.next_offset).max(0);
     let behind = |read: Option<Micros>| read.filter(|_| records > 0).map_or(0, |time| (now - time).max(0));

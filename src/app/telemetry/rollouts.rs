@@ -96,8 +96,8 @@ impl Rollouts {
         self.escalations.with_label_values(&[rollout, model]).inc_by(u64::from(calls));
     }
 
-    /// The labels that a model is counted under; empty ones where there is no room for more models. Its counters are shown
-    /// from the first time on: a rate over a counter that appears with its first event misses that event.
+    /// The labels that a model is counted under; empty ones where there is no room for more models. Its counters are
+    /// shown from the first time on: a rate over a counter that appears with its first event misses that event.
     fn counted_under(&self, rollout: &str, model: &str) -> [String; 2] {
         let labels = [rollout, model].map(str::to_owned);
         let mut models = lock(&self.models);

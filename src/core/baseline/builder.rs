@@ -1,8 +1,8 @@
 //! Building the profile of a data set, in two passes over the same batches: [`ProfileBuilder`] learns where to cut,
 //! [`Counter`] counts.
 //!
-//! The second pass is the scan itself, with one pane as long as a lifetime. So a reference is counted, de-duplicated and
-//! grouped by exactly the code that counts live traffic.
+//! The second pass is the scan itself, with one pane as long as a lifetime. So a reference is counted, de-duplicated
+//! and grouped by exactly the code that counts live traffic.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

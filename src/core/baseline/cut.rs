@@ -1,8 +1,9 @@
 //! How one numeric column is cut: from a reference's values, from a range, or from edges somebody wrote down.
 //!
-//! Bins are `(-inf, e1], (e1, e2], …, (ek, +inf)`. Since a bin is open at its left, the smallest value of the reference must lie
-//! above the edge where its range begins, which is therefore the float just below it. On both sides of the range, as far as
-//! the range is wide, lie the outskirts: seasons take both versions out there, and they must still be told apart.
+//! Bins are `(-inf, e1], (e1, e2], …, (ek, +inf)`. Since a bin is open at its left, the smallest value of the reference
+//! must lie above the edge where its range begins, which is therefore the float just below it. On both sides of the
+//! range, as far as the range is wide, lie the outskirts: seasons take both versions out there, and they must still be
+//! told apart.
 
 use crate::baseline::{doane, quantile};
 use crate::error::{Error, Result};
@@ -95,10 +96,10 @@ pub fn of_profile(profile: &NumericProfile) -> Result<Cut> {
 
 /// The cut of a reference column: of its finite values in rising order, at least one.
 ///
-/// The fine edges are the `n`-quantiles of the values, or all of them when there are at most `2 n`; the float below every
-/// value that repeats among those quantiles, or below all of them when there are at most `n`, so that atoms have a bin of
-/// their own and later values between them another; the range; and the edges of the recuts, which [`Atoms`] keep away from
-/// values that repeat.
+/// The fine edges are the `n`-quantiles of the values, or all of them when there are at most `2 n`; the float below
+/// every value that repeats among those quantiles, or below all of them when there are at most `n`, so that atoms have
+/// a bin of their own and later values between them another; the range; and the edges of the recuts, which [`Atoms`]
+/// keep away from values that repeat.
 #[must_use]
 pub fn of_values(sorted: &[f64], n: u16) -> Cut {
     let (&low, &high) = sorted.first().zip(sorted.last()).expect("a reference column has values");
@@ -128,10 +129,11 @@ pub fn of_values(sorted: &[f64], n: u16) -> Cut {
 
 /// The values of a reference column, and how often each of them comes.
 ///
-/// An edge at a value that repeats would put all of its rows into another bin when they change in the last bit, as they do in
-/// single precision or when sums are added in another order. So such an edge moves to the middle between that value and
-/// the next one: the reference's counts stay what they are, and what comes near the value counts as that value. A value
-/// that holds as many rows as a bin gets a bin of its own, so that it cannot lend its rows to its neighbours unseen.
+/// An edge at a value that repeats would put all of its rows into another bin when they change in the last bit, as they
+/// do in single precision or when sums are added in another order. So such an edge moves to the middle between that
+/// value and the next one: the reference's counts stay what they are, and what comes near the value counts as that
+/// value. A value that holds as many rows as a bin gets a bin of its own, so that it cannot lend its rows to its
+/// neighbours unseen.
 struct Atoms {
     distinct: Vec<f64>,
     counts: Vec<usize>,
@@ -195,7 +197,7 @@ impl Atoms {
         let before = after.checked_sub(1);
         if let Some(before) = before.filter(is_near) {
             self.above(before)
-        } else if Some(after).filter(|&at| at < self.distinct.len()).filter(is_near).is_some() {
+        } else if after < self.distinct.len() && is_near(&after) {
             self.below(after)
         } else {
             edge
@@ -310,6 +312,11 @@ mod tests {
     }
 
     #[test]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::float_cmp,
+        reason = "small whole numbers, and one value as it stands"
+    )]
     fn a_value_that_holds_much_mass_is_a_bin_of_its_own_wherever_it_stands() {
         for (low, atom) in [(0.0, 100.0), (100.0, 0.0), (-50.0, 0.0), (7.0, 7.5)] {
             let other = |i: usize| low + (atom - low) * (i as f64 / 250.0) * 0.99;
@@ -326,6 +333,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::cast_possible_truncation, reason = "this loss is what is tested")]
     fn single_and_half_precision_and_another_order_of_addition_move_nothing() {
         let prices = [1.05, 2.1, 9.95, 19.9, 49.9, 99.9];
         let tenths = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];

@@ -1,11 +1,12 @@
 //! Doane's bins, as `numpy.histogram_bin_edges(values, bins="doane")` lays them and `NannyML` uses them.
 //!
 //! The bin width is `range / (1 + log2 n + log2(1 + |g1| / s))` with the skewness `g1` and
-//! `s = sqrt(6 (n - 2) / ((n + 1)(n + 3)))`; as many equal bins as fit, rounded up, from the smallest to the largest value.
+//! `s = sqrt(6 (n - 2) / ((n + 1)(n + 3)))`; as many equal bins as fit, rounded up, from the smallest to the largest
+//! value.
 //!
-//! **Source**: Doane 1976, Aesthetic frequency classifications; `numpy/lib/_histograms_impl.py`.
-//! **Error**: sums run over sorted values, so the result does not depend on row order; numpy adds pairwise in row order and
-//! may lay one bin more or less when the quotient is a whole number up to rounding.
+//! **Source**: Doane 1976, Aesthetic frequency classifications; `numpy/lib/_histograms_impl.py`. **Error**: sums run
+//! over sorted values, so the result does not depend on row order; numpy adds pairwise in row order and may lay one bin
+//! more or less when the quotient is a whole number up to rounding.
 
 /// Edges from the smallest to the largest of the values, which are finite, in rising order and not empty.
 #[must_use]

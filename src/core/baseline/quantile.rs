@@ -1,8 +1,8 @@
 //! Quantiles by linear interpolation (type 7), with the exact arithmetic of `numpy.quantile`.
 //!
 //! With `h = (n - 1) q`, `a` the value at rank `floor(h)`, `b` the next one and `t = h - floor(h)`, the quantile is
-//! `a + (b - a) t`, or `b - (b - a)(1 - t)` when `t >= 1/2`. The second form is the same number on paper; in floating point it
-//! is what numpy computes, and bin edges that differ in the last bit put whole ties into another bin.
+//! `a + (b - a) t`, or `b - (b - a)(1 - t)` when `t >= 1/2`. The second form is the same number on paper; in floating
+//! point it is what numpy computes, and bin edges that differ in the last bit put whole ties into another bin.
 //!
 //! **Source**: Hyndman and Fan 1996, definition 7; `numpy/lib/_function_base_impl.py`, `_lerp`.
 

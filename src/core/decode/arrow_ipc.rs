@@ -90,8 +90,8 @@ impl Decoder for ArrowIpcDecoder {
 
 /// The tables of an Arrow stream, or what is wrong with it.
 ///
-/// The reader checks lengths and texts, but panics on some damaged offsets and unknown types; one bad record must not end
-/// the process, so that is caught. Nothing of the reader outlives the panic.
+/// The reader checks lengths and texts, but panics on some damaged offsets and unknown types; one bad record must not
+/// end the process, so that is caught. Nothing of the reader outlives the panic.
 pub fn tables(payload: &[u8]) -> Result<Vec<RecordBatch>, String> {
     match catch_unwind(AssertUnwindSafe(|| stream(payload))) {
         Ok(tables) => tables.map_err(|error| format!("not a valid Arrow IPC stream: {error}")),

@@ -1,6 +1,7 @@
 //! What is read from the records of one source: each mapped path bound to the column it feeds.
 //!
-//! Made once per decoder from the plan and used by every format, so that all of them agree on types and on what is required.
+//! Made once per decoder from the plan and used by every format, so that all of them agree on types and on what is
+//! required.
 
 use std::borrow::Cow;
 

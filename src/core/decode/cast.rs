@@ -1,7 +1,7 @@
 //! Arrow columns of whatever type a file has to the types of a batch.
 //!
-//! A column that already has the right type is shared, not copied. A type that can never fit refuses the whole column; a
-//! value that does not fit refuses its row. What a cell means is said in [`cell`], for all formats alike.
+//! A column that already has the right type is shared, not copied. A type that can never fit refuses the whole column;
+//! a value that does not fit refuses its row. What a cell means is said in [`cell`], for all formats alike.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! What one cell means. Every format and every command asks here, so that a value is read alike wherever it stands: as a
-//! text, a number or a boolean, in CSV, JSON, Parquet or Arrow, in a file or on a topic.
+//! What one cell means. Every format and every command asks here, so that a value is read alike wherever it stands: as
+//! a text, a number or a boolean, in CSV, JSON, Parquet or Arrow, in a file or on a topic.
 //!
 //! | slot | reads |
 //! |---|---|

@@ -1,7 +1,8 @@
 //! `CloudEvents` on Kafka: the envelope is recognised by its headers and taken off.
 //!
-//! Binary mode keeps the attributes in headers `ce_*` and the event itself in the payload. Structured mode keeps all of it
-//! in one JSON object, the event under `data`. There is no batch mode on Kafka. See the `CloudEvents` Kafka protocol binding 1.0.2.
+//! Binary mode keeps the attributes in headers `ce_*` and the event itself in the payload. Structured mode keeps all of
+//! it in one JSON object, the event under `data`. There is no batch mode on Kafka. See the `CloudEvents` Kafka protocol
+//! binding 1.0.2.
 
 /// How a record carries its event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! Tables to events: Arrow record batches, as they come from Arrow IPC payloads and from Parquet and CSV files.
 //!
-//! A field is looked for under its mapped path as a column name, then as a path into struct columns, then under the path's
-//! last part, then under its canonical name. Where it was found is remembered as long as the schema stays the same.
+//! A field is looked for under its mapped path as a column name, then as a path into struct columns, then under the
+//! path's last part, then under its canonical name. Where it was found is remembered as long as the schema stays the
+//! same.
 
 use std::sync::Arc;
 
@@ -90,8 +91,8 @@ impl Columnar {
         Ok(self.resolve(schema)?)
     }
 
-    /// Where the mapped fields are in tables of the schema seen last: index of a column, then of fields of structs inside it;
-    /// and whether they are texts of few distinct values.
+    /// Where the mapped fields are in tables of the schema seen last: index of a column, then of fields of structs
+    /// inside it; and whether they are texts of few distinct values.
     pub fn places(&self) -> impl Iterator<Item = (&[usize], bool)> {
         let places = self.resolution.iter().flat_map(|resolution| resolution.places.iter().flatten());
         places.map(|place| (place.indexes.as_slice(), matches!(place.slot, Slot::Text(_) | Slot::Class { .. })))

@@ -1,7 +1,7 @@
 //! Interning of short texts: equal texts get equal codes, in order of first sight.
 //!
-//! An open-addressing table whose entries hold the first and last eight bytes of their text, so that texts of up to sixteen
-//! bytes (nearly all versions and categories) are found without touching the stored bytes.
+//! An open-addressing table whose entries hold the first and last eight bytes of their text, so that texts of up to
+//! sixteen bytes (nearly all versions and categories) are found without touching the stored bytes.
 
 use arrow_array::{ArrayRef, StringArray};
 use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};

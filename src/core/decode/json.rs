@@ -35,7 +35,8 @@ pub fn object(line: &[u8]) -> Option<Map<String, Value>> {
     })
 }
 
-/// A line of the same length in which other numbers stand for those that JSON does not know; nothing where there are none.
+/// A line of the same length in which other numbers stand for those that JSON does not know; nothing where there are
+/// none.
 #[must_use]
 pub fn finite(line: &[u8]) -> Option<Vec<u8>> {
     let ranges = beyond(line);

@@ -1,8 +1,8 @@
 //! JSON numbers: an integer mantissa times a power of ten, which is the exact value whenever both are small enough.
 //!
-//! An `f64` holds every integer up to 2^53 and every power of ten up to 10^22, and one multiplication or division of two
-//! exact numbers is rounded once, hence correctly (Clinger 1990, "How to read floating point numbers accurately"). All
-//! other numbers go to the standard library.
+//! An `f64` holds every integer up to 2^53 and every power of ten up to 10^22, and one multiplication or division of
+//! two exact numbers is rounded once, hence correctly (Clinger 1990, "How to read floating point numbers accurately").
+//! All other numbers go to the standard library.
 
 use super::cursor::Cursor;
 use super::flaw::Flaw;
@@ -107,8 +107,8 @@ fn leading(word: u64) -> (usize, u64) {
     (n as usize, fours.wrapping_mul(1 + (10_000 << 32)) >> 32)
 }
 
-/// Reads a number of the usual form: no exponent, and at most seven digits before the point and after it. Gives its value and
-/// where it ends; none when it is another, or near the end of the text.
+/// Reads a number of the usual form: no exponent, and at most seven digits before the point and after it. Gives its
+/// value and where it ends; none when it is another, or near the end of the text.
 ///
 /// No branch depends on signs and digits, which nobody can foresee.
 #[inline]

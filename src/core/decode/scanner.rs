@@ -58,8 +58,8 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Reads members as long as they are what most are: a comma, the expected key, and a short number for one column. Returns
-    /// the last key that was read.
+    /// Reads members as long as they are what most are: a comma, the expected key, and a short number for one column.
+    /// Returns the last key that was read.
     fn numbers(&mut self, node: usize, mut key: usize) -> usize {
         let Self { cursor, trie, rows, serial, .. } = self;
         let (text, row) = (cursor.text, rows.len());
@@ -215,15 +215,14 @@ impl Scan<'_> {
 
     /// The hash of an id; an empty text is none.
     fn id(&mut self, column: impl Fn(&mut Rows) -> &mut Column<u64>) -> Result<(), Flaw> {
-        let text = match self.cursor.peek() {
-            b'"' => Cow::Borrowed(cell::id(self.cursor.str_value("expected a text")?)),
-            _ => {
-                let number = self.cursor.number("expected a text or a whole number")?;
-                if number.is_plain() {
-                    Cow::Borrowed(str::from_utf8(number.token).expect("a number is ASCII"))
-                } else {
-                    Cow::Owned(cell::id_of(number.value())?.expect("JSON has no other NaN"))
-                }
+        let text = if self.cursor.peek() == b'"' {
+            Cow::Borrowed(cell::id(self.cursor.str_value("expected a text")?))
+        } else {
+            let number = self.cursor.number("expected a text or a whole number")?;
+            if number.is_plain() {
+                Cow::Borrowed(str::from_utf8(number.token).expect("a number is ASCII"))
+            } else {
+                Cow::Owned(cell::id_of(number.value())?.expect("JSON has no other NaN"))
             }
         };
         if !text.is_empty() {

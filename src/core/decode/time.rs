@@ -1,7 +1,7 @@
 //! Event times: epoch numbers of any unit and written times to microseconds.
 //!
-//! Integers lose what is finer than a microsecond (towards the past, so that no event moves into a later pane); floats are
-//! rounded to the nearest one, because they only come near a decimal fraction anyway.
+//! Integers lose what is finer than a microsecond (towards the past, so that no event moves into a later pane); floats
+//! are rounded to the nearest one, because they only come near a decimal fraction anyway.
 
 use crate::event::{Micros, SECOND};
 use crate::plan::TimeFormat;
@@ -30,8 +30,9 @@ pub fn from_float(value: f64, format: TimeFormat) -> Option<Micros> {
     (micros.abs() < 9.2e18).then(|| micros.round() as i64)
 }
 
-/// A written time in microseconds: `2013-05-03T12:00:00.5+02:00`, and as SQL, pandas and people write it: with a space, lower-case
-/// letters or slashes, without seconds or without a time of day, with a leap second. What has no zone is in UTC.
+/// A written time in microseconds: `2013-05-03T12:00:00.5+02:00`, and as SQL, pandas and people write it: with a space,
+/// lower-case letters or slashes, without seconds or without a time of day, with a leap second. What has no zone is in
+/// UTC.
 pub fn from_text(text: &[u8]) -> Option<Micros> {
     let (date, rest) = text.trim_ascii().split_at_checked(10)?;
     let midnight = day(date, b'-').or_else(|| day(date, b'/'))? * MICROS_PER_DAY;

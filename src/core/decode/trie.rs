@@ -1,8 +1,8 @@
 //! The mapped paths as a tree of objects, where every key remembers which key followed it last time.
 //!
 //! Producers write their keys in the same order in (nearly) every record. So after each key the next one is guessed and
-//! compared as raw bytes, quotes and colon included; only when the guess and the guess after it are wrong (an omitted key)
-//! is the key read and looked up. What is remembered changes the speed, never the result.
+//! compared as raw bytes, quotes and colon included; only when the guess and the guess after it are wrong (an omitted
+//! key) is the key read and looked up. What is remembered changes the speed, never the result.
 
 use super::binding::{Binding, Slot};
 use super::dictionary::Dictionary;
@@ -129,7 +129,8 @@ impl Node {
         seen != serial || key == HEAD || key > self.n_mapped
     }
 
-    /// The key that the text begins with, if it is one of the two expected after `previous`, and its length in the text.
+    /// The key that the text begins with, if it is one of the two expected after `previous`, and its length in the
+    /// text.
     #[inline]
     pub(super) fn guess(&self, previous: usize, text: &[u8]) -> Option<(usize, usize)> {
         let first = self.keys[previous].next;
@@ -140,8 +141,8 @@ impl Node {
         self.keys[second].pattern.begins(text).then(|| (second, self.keys[second].pattern.bytes.len()))
     }
 
-    /// The key that is expected after `previous`, its length and its column, if the text begins with it, it is a number for one
-    /// column, and it was not met in this record.
+    /// The key that is expected after `previous`, its length and its column, if the text begins with it, it is a number
+    /// for one column, and it was not met in this record.
     #[inline]
     pub(super) fn number(&self, previous: usize, text: &[u8], serial: u64) -> Option<(usize, usize, NumberTarget)> {
         let next = self.keys[previous].next;

@@ -1,7 +1,7 @@
 //! What every format must satisfy once its rows are columns: required fields are there, times and numbers make sense.
 //!
-//! Columns are checked whole; only one in which something is wrong is looked at row by row. Bad rows are filtered out and
-//! reported; when all rows are good nothing is copied.
+//! Columns are checked whole; only one in which something is wrong is looked at row by row. Bad rows are filtered out
+//! and reported; when all rows are good nothing is copied.
 
 use std::collections::BTreeMap;
 

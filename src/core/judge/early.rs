@@ -1,7 +1,7 @@
 //! The window that is open, as it stands: what it is worth to look at it again.
 //!
-//! Panes that are complete are added up once, open ones where they stand, and where nothing was counted since the last look
-//! there is nothing to see.
+//! Panes that are complete are added up once, open ones where they stand, and where nothing was counted since the last
+//! look there is nothing to see.
 
 use crate::event::Micros;
 use crate::judge::measure::Span;

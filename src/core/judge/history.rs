@@ -1,4 +1,5 @@
-//! Windows that were judged: how often, how many events of each view they had, and what later windows are compared with.
+//! Windows that were judged: how often, how many events of each view they had, and what later windows are compared
+//! with.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};

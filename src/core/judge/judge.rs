@@ -1,8 +1,8 @@
 //! The state machine of stage 2.
 //!
-//! Judgements fall due in event time: a window's traffic when every stream has passed its end, its quality when labels had
-//! `wait` to arrive, its last revision at the labels' `horizon`. Due judgements are made strictly in order of (due time,
-//! kind, start), so decisions come in one order however the input was batched, partitioned or interrupted.
+//! Judgements fall due in event time: a window's traffic when every stream has passed its end, its quality when labels
+//! had `wait` to arrive, its last revision at the labels' `horizon`. Due judgements are made strictly in order of (due
+//! time, kind, start), so decisions come in one order however the input was batched, partitioned or interrupted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -111,7 +111,8 @@ impl Judge {
         }
     }
 
-    /// For lanes of the same process, which say everything once: none of it is replaced, so lanes may share what is kept.
+    /// For lanes of the same process, which say everything once: none of it is replaced, so lanes may share what is
+    /// kept.
     #[must_use]
     pub(crate) fn of_one_process(self) -> Self {
         Self { said_once: true, ..self }
@@ -394,8 +395,8 @@ impl Judge {
         }
     }
 
-    /// Start of the first window that is not finished: one that waits for its judgement, or one that data yet to come may
-    /// open.
+    /// Start of the first window that is not finished: one that waits for its judgement, or one that data yet to come
+    /// may open.
     fn open_from(&self) -> Micros {
         let due = self.due.iter().map(|due| due.span.start);
         due.chain(self.run_start).min().unwrap_or(Micros::MAX).min(self.next_from())
@@ -421,8 +422,8 @@ impl Judge {
         (emit_from.saturating_sub(self.look_back()), emit_from)
     }
 
-    /// The window that is open now, as it stands, if that has changed: provisional, never decided on. `open` are the scans'
-    /// open panes.
+    /// The window that is open now, as it stands, if that has changed: provisional, never decided on. `open` are the
+    /// scans' open panes.
     pub fn early<'a>(&mut self, open: impl Iterator<Item = Open<'a>>) -> Option<Vec<WindowRow>> {
         let open: Vec<Open<'_>> = open.collect();
         let Some(newest) = open.iter().map(|open| open.pane).max() else {

@@ -1,7 +1,8 @@
-//! Partials, merged by replacement: per (pane, group, lane, source, part) the one computed furthest into the log counts.
+//! Partials, merged by replacement: per (pane, group, lane, source, part) the one computed furthest into the log
+//! counts.
 //!
-//! All of them are sealed: a judgement adds them up as they are, and what is kept for revisions takes as much room as what is
-//! in it. Names of groups stand here once, whatever the number of panes.
+//! All of them are sealed: a judgement adds them up as they are, and what is kept for revisions takes as much room as
+//! what is in it. Names of groups stand here once, whatever the number of panes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -195,8 +196,8 @@ impl Store {
         slots.map(|kept| kept.counted.bytes() + ENTRY_BYTES).sum::<usize>() + names
     }
 
-    /// Lets lanes share what is kept of traffic before one time, and of labels that came in time before another. Only for
-    /// lanes that say everything once: of what they share none can be replaced any more.
+    /// Lets lanes share what is kept of traffic before one time, and of labels that came in time before another. Only
+    /// for lanes that say everything once: of what they share none can be replaced any more.
     pub(crate) fn share(&mut self, plan: &Plan, traffic_before: Micros, quality_before: Micros) {
         let (traffic, quality) = self.shared_upto.unwrap_or((Micros::MIN, Micros::MIN));
         self.shared_upto = Some((traffic.max(traffic_before), quality.max(quality_before)));
@@ -214,7 +215,8 @@ impl Store {
         }
     }
 
-    /// Forgets traffic before one time and labels before another. A declared share stays until one after it is in force.
+    /// Forgets traffic before one time and labels before another. A declared share stays until one after it is in
+    /// force.
     pub(crate) fn release(&mut self, traffic_before: Micros, quality_before: Micros) {
         let (traffic, quality) = (self.whole_from(true), self.whole_from(false));
         self.whole_from = Some((traffic.max(traffic_before), quality.max(quality_before)));

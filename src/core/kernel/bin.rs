@@ -1,7 +1,7 @@
 //! Value to bin over fixed edges.
 //!
-//! `k` edges `e_1 < … < e_k` cut the line into `k + 1` bins `(-inf, e_1], (e_1, e_2], …, (e_k, +inf)`: the bin of `x` is the
-//! number of edges below `x`. NaN has no bin.
+//! `k` edges `e_1 < … < e_k` cut the line into `k + 1` bins `(-inf, e_1], (e_1, e_2], …, (e_k, +inf)`: the bin of `x`
+//! is the number of edges below `x`. NaN has no bin.
 
 use super::cell::Table;
 use crate::error::{Error, Result};

@@ -1,8 +1,8 @@
 //! From a value to the few edges near it, without a search.
 //!
 //! A monotone map sends the line to a few thousand cells; a table holds, for each cell, how many edges lie in the cells
-//! before it. Whatever the map rounds, an edge in an earlier cell is below the value and one in a later cell is above it, so
-//! only the edges of the value's own cell are compared, and the bin is exactly the one a binary search finds.
+//! before it. Whatever the map rounds, an edge in an earlier cell is below the value and one in a later cell is above
+//! it, so only the edges of the value's own cell are compared, and the bin is exactly the one a binary search finds.
 //!
 //! Equal cells suit most columns. Heavy-tailed ones crowd their edges into a few of those; a map that is linear near a
 //! center and logarithmic away from it spreads them again. The first map that crowds little is chosen with the edges.

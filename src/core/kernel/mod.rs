@@ -1,5 +1,5 @@
-//! Kernels: free functions over slices. They allocate nothing, know nothing of events, and each fast one has a scalar twin
-//! that its tests compare it with.
+//! Kernels: free functions over slices. They allocate nothing, know nothing of events, and each fast one has a scalar
+//! twin that its tests compare it with.
 
 pub mod bin;
 mod cell;

@@ -1,7 +1,8 @@
 //! Sums that do not depend on order: values are rounded to a fixed grid once and added as integers.
 //!
-//! Floating-point sums change in the last bits with the order and the split of the data, and so would every decision that
-//! rests on them. Here `x` becomes the integer `round((x - center) * 2^shift)`, and sums of it and of its square are exact.
+//! Floating-point sums change in the last bits with the order and the split of the data, and so would every decision
+//! that rests on them. Here `x` becomes the integer `round((x - center) * 2^shift)`, and sums of it and of its square
+//! are exact.
 
 use serde::{Deserialize, Serialize};
 
@@ -59,8 +60,8 @@ const BLOCK: usize = 1024;
 const LANES: usize = 8;
 /// Fixed-point values within ± (2^51 - 1) take the fast way.
 const REACH: f64 = 2_251_799_813_685_247.0;
-/// 2^52 + 2^51. Adding it to a float within ± (2^51 - 1) leaves that, rounded to even as an integer and raised by 2^51, in the low
-/// 52 bits.
+/// 2^52 + 2^51. Adding it to a float within ± (2^51 - 1) leaves that, rounded to even as an integer and raised by 2^51,
+/// in the low 52 bits.
 const ROUNDER: f64 = 6_755_399_441_055_744.0;
 /// By how much it is raised.
 const BIAS: i128 = 1 << 51;
@@ -101,8 +102,8 @@ fn range(block: &[f64]) -> (f64, f64) {
 impl Sums {
     /// Adds a block of values that all lie in the inner part of the grid, without a branch.
     ///
-    /// Each becomes `u = fixed + 2^51 = h 2^26 + l`; the sums of `l`, `h`, `l l`, `l h` and `h h` stay below 2^64, and the bias
-    /// is taken off afterwards.
+    /// Each becomes `u = fixed + 2^51 = h 2^26 + l`; the sums of `l`, `h`, `l l`, `l h` and `h h` stay below 2^64, and
+    /// the bias is taken off afterwards.
     #[inline]
     fn add_near(&mut self, center: f64, scale: f64, block: &[f64]) {
         let (mut low, mut high, mut low_low, mut low_high, mut high_high) = (0_u64, 0_u64, 0_u64, 0_u64, 0_u64);

@@ -1,8 +1,8 @@
 //! Loops over vectors as wide as the processor at hand has them.
 //!
-//! The crate is compiled for every processor of its architecture, which on x86-64 means vectors of two floats. [`widest`] keeps
-//! copies of a loop for wider ones and chooses when it runs. What is computed does not depend on the width: no kernel adds
-//! floats up, and Rust never fuses a product with a sum.
+//! The crate is compiled for every processor of its architecture, which on x86-64 means vectors of two floats.
+//! [`widest`] keeps copies of a loop for wider ones and chooses when it runs. What is computed does not depend on the
+//! width: no kernel adds floats up, and Rust never fuses a product with a sum.
 
 /// Floats in the widest vector.
 const LANES: usize = 8;
@@ -40,8 +40,8 @@ pub(super) fn has_avx512() -> bool {
         && is_x86_feature_detected!("popcnt")
 }
 
-/// Puts those of up to 64 values whose bit is set one after another, and says how many they are. There must be room for all of
-/// them and [`PACK_SPARE`] more, which are overwritten.
+/// Puts those of up to 64 values whose bit is set one after another, and says how many they are. There must be room for
+/// all of them and [`PACK_SPARE`] more, which are overwritten.
 #[inline]
 #[cfg_attr(
     target_arch = "x86_64",
@@ -72,8 +72,8 @@ fn pack_avx512(values: &[f64], keep: u64, packed: &mut [f64]) -> usize {
     let mut n = 0;
     for (at, eight) in values.as_chunks::<LANES>().0.iter().enumerate() {
         let mask = (keep >> (at * LANES)) as u8;
-        // SAFETY: `eight` are eight values, and after the `n` packed so far, at most as many as were read, there is room for
-        // eight more.
+        // SAFETY: `eight` are eight values, and after the `n` packed so far, at most as many as were read, there is
+        // room for eight more.
         unsafe {
             let lanes = _mm512_maskz_compress_pd(mask, _mm512_loadu_pd(eight.as_ptr()));
             _mm512_storeu_pd(packed.as_mut_ptr().add(n), lanes);

@@ -115,8 +115,8 @@ impl Reading {
     }
 }
 
-/// Zero without a sign: which zero an empty sum or a maximum of two zeros gives is up to the compiler, and would be seen in
-/// what is written.
+/// Zero without a sign: which zero an empty sum or a maximum of two zeros gives is up to the compiler, and would be
+/// seen in what is written.
 fn one_zero(value: f64) -> f64 {
     value + 0.0
 }

@@ -5,8 +5,8 @@ use serde::Serialize;
 /// The guards of a rollout. The defaults are those of a pipeline that names nothing but its columns.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GuardPlan {
-    /// Chance that evidence ever rolls back a candidate that is no worse than its margins; and, over `planned` windows, the
-    /// chance that it contains one that is like the baseline.
+    /// Chance that evidence ever rolls back a candidate that is no worse than its margins; and, over `planned` windows,
+    /// the chance that it contains one that is like the baseline.
     pub alpha: f64,
     /// Chance that a candidate which is worse than a margin is found safe.
     pub beta: f64,
@@ -16,7 +16,8 @@ pub struct GuardPlan {
     pub windows_min: u32,
     /// How much alike requests of one entity are taken to be where events do not name their entity.
     pub design_effect: f64,
-    /// Fewer events than this on either side: the window says nothing about distributions, and a segment is not watched yet.
+    /// Fewer events than this on either side: the window says nothing about distributions, and a segment is not watched
+    /// yet.
     pub n_min: u64,
     /// The share of traffic that a contained candidate keeps, percent.
     pub contain_to_pct: f64,
@@ -83,7 +84,8 @@ pub struct SloPlan {
     pub n_min: u64,
     /// Largest share of requests that may fail.
     pub error_rate: Option<f64>,
-    /// Largest share of requests that may be refused with a status of 400 to 499, which is what a broken schema looks like.
+    /// Largest share of requests that may be refused with a status of 400 to 499, which is what a broken schema looks
+    /// like.
     pub rejected_rate: Option<f64>,
     /// Largest share of answers without a usable score (missing or NaN).
     pub missing_rate: Option<f64>,

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Micros, SECOND};
 use crate::plan::Action;
 
-/// What a decision tells the world. The numbers are part of what ids of decisions are made of: none is ever given to another
-/// signal, and a new one comes last.
+/// What a decision tells the world. The numbers are part of what ids of decisions are made of: none is ever given to
+/// another signal, and a new one comes last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Signal {
@@ -127,8 +127,8 @@ impl Authority {
     }
 }
 
-/// How long the record of a candidate that has ended is kept (event time). What must outlive it, above all that its version
-/// is denied, then stands in the record of the version to go back to.
+/// How long the record of a candidate that has ended is kept (event time). What must outlive it, above all that its
+/// version is denied, then stands in the record of the version to go back to.
 pub const ENDED_KEPT: Micros = 30 * 86_400 * SECOND;
 
 /// The most candidates of one model that have records of their own, but for those that get traffic.

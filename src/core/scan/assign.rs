@@ -1,7 +1,7 @@
 //! Which rows of a batch count, and which cell (pane, group) each of them belongs to.
 //!
-//! Times, groups and ids are each looked at for the whole batch, so that nothing is searched for row by row that was found
-//! for the row before.
+//! Times, groups and ids are each looked at for the whole batch, so that nothing is searched for row by row that was
+//! found for the row before.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -147,8 +147,8 @@ fn groups_of(batch: &EventBatch) -> Vec<u64> {
     groups
 }
 
-/// Divides groups, numbered below `n_groups`, by the names of a column, no name being one of its own; returns the bound of
-/// the new numbers.
+/// Divides groups, numbered below `n_groups`, by the names of a column, no name being one of its own; returns the bound
+/// of the new numbers.
 #[expect(clippy::cast_sign_loss, reason = "dictionary keys are not negative")]
 fn divide(groups: &mut [u64], n_groups: u64, column: &TextArray) -> u64 {
     let n_names = column.values().len() as u64 + 1;

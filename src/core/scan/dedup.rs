@@ -1,7 +1,7 @@
 //! Which ids a pane has seen: exactly up to a bound, by a Bloom filter beyond it.
 //!
-//! Re-deliveries carry the event time of the original, so an id is only looked for in its own pane, and the set goes when the
-//! pane is sealed. Ids arrive hashed; the table needs no hash of its own and is never iterated.
+//! Re-deliveries carry the event time of the original, so an id is only looked for in its own pane, and the set goes
+//! when the pane is sealed. Ids arrive hashed; the table needs no hash of its own and is never iterated.
 
 /// Bits per expected id of the filter; with [`PROBES`] probes about 1 % of new ids are mistaken once it is full.
 const BLOOM_BITS_PER_ID: usize = 10;

@@ -1,8 +1,9 @@
 //! How many groups there may be, and where the rest is counted.
 //!
-//! Models, versions of a model and segments of a version each have a bound. Beyond it the names with the smallest hashes
-//! keep a group of their own (the baseline version always does) and the rest is counted under [`OTHER`]. A name that was
-//! pushed out can never come back, so the outcome depends on the set of names alone, not on their order or split.
+//! Models, versions of a model and segments of a version each have a bound. Beyond it the names with the smallest
+//! hashes keep a group of their own (the baseline version always does) and the rest is counted under [`OTHER`]. A name
+//! that was pushed out can never come back, so the outcome depends on the set of names alone, not on their order or
+//! split.
 
 use std::collections::BTreeMap;
 

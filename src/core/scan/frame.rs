@@ -1,8 +1,8 @@
 //! What stage 1 tells stage 2: partials, ticks and checkpoints, and their bytes on the partials topic.
 //!
-//! A [`Partial`] is the whole summary of one group in one pane of one lane (source partition) so far, with the log position
-//! it was computed up to. The judge keeps, per (lane, pane, group, part), the one with the highest position, so duplicates,
-//! zombies and early firings cannot count twice.
+//! A [`Partial`] is the whole summary of one group in one pane of one lane (source partition) so far, with the log
+//! position it was computed up to. The judge keeps, per (lane, pane, group, part), the one with the highest position,
+//! so duplicates, zombies and early firings cannot count twice.
 
 use std::collections::BTreeMap;
 
@@ -142,8 +142,8 @@ impl Tick {
     }
 }
 
-/// Where a lane resumes after a restart: per stream the first offset that an unfinished pane still needs, and what the scan
-/// must remember to drop exactly the same late events again.
+/// Where a lane resumes after a restart: per stream the first offset that an unfinished pane still needs, and what the
+/// scan must remember to drop exactly the same late events again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// Source partition.

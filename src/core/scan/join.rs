@@ -1,8 +1,8 @@
 //! Predictions meet their truth, by id, whatever comes first.
 //!
-//! What is matched must not depend on how the two streams interleave. So the join is symmetric (either side waits for the
-//! other), and whether a label counts as in time is a function of the pair and of the outcome stream alone: its broker time,
-//! and how far that stream had come when it was read.
+//! What is matched must not depend on how the two streams interleave. So the join is symmetric (either side waits for
+//! the other), and whether a label counts as in time is a function of the pair and of the outcome stream alone: its
+//! broker time, and how far that stream had come when it was read.
 
 use std::hash::{BuildHasherDefault, Hasher};
 

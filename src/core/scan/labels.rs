@@ -18,11 +18,12 @@ use crate::summary::quality::Labelled;
 use crate::summary::{Quality, Sealed};
 use crate::time::pane;
 
-/// So many labelled predictions wait to be counted: opening a summary for each of them would cost more than counting does.
+/// So many labelled predictions wait to be counted: opening a summary for each of them would cost more than counting
+/// does.
 const ROWS_MAX: usize = 64;
 
-/// Labelled predictions of one group in one pane. A few wait as they came, the others are sealed: a pane is kept for as long as
-/// labels may come, and most of the time none does.
+/// Labelled predictions of one group in one pane. A few wait as they came, the others are sealed: a pane is kept for as
+/// long as labels may come, and most of the time none does.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Gathered {
     sealed: Option<Sealed<Quality>>,
@@ -203,8 +204,8 @@ impl Labels {
         part.push(quality, labelled(quality.task, stub, label));
     }
 
-    /// Takes out what is complete: labels that came in time, once no more of them can come, and late ones with the pane.
-    /// `predictions` and `outcomes` are the watermarks of the streams.
+    /// Takes out what is complete: labels that came in time, once no more of them can come, and late ones with the
+    /// pane. `predictions` and `outcomes` are the watermarks of the streams.
     pub(crate) fn seal(&mut self, plan: &Plan, predictions: Micros, outcomes: Micros) -> Vec<(Micros, GroupKey, Body)> {
         let quality = plan.quality.as_ref().expect("labels imply a quality plan");
         let over = |start: Micros, after: Micros| {

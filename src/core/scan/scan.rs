@@ -1,7 +1,8 @@
 //! The state machine of one lane.
 //!
-//! What is in a pane is a function of each stream's records and their order alone. How streams interleave, how records are
-//! batched and when the process was restarted change only *when* a partial is sent, never what its last version says.
+//! What is in a pane is a function of each stream's records and their order alone. How streams interleave, how records
+//! are batched and when the process was restarted change only *when* a partial is sent, never what its last version
+//! says.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -225,8 +226,8 @@ impl Scan {
         self.open().map(|open| open.group.bytes() + open.traffic.bytes()).sum()
     }
 
-    /// How much is taken by predictions and labels that wait for each other, and by panes whose labels are still coming in,
-    /// in bytes, about.
+    /// How much is taken by predictions and labels that wait for each other, and by panes whose labels are still coming
+    /// in, in bytes, about.
     #[must_use]
     pub fn label_bytes(&self) -> usize {
         self.labels.as_ref().map_or(0, Labels::bytes)

@@ -1,7 +1,7 @@
 //! One traffic stream (predictions or feature events) of a lane: its open panes, and counting rows into them by column.
 //!
-//! Once the rows of a batch are assigned to cells, each column is counted cell by cell, so that the inner loops are kernels
-//! over slices.
+//! Once the rows of a batch are assigned to cells, each column is counted cell by cell, so that the inner loops are
+//! kernels over slices.
 
 use std::collections::BTreeMap;
 
@@ -205,8 +205,8 @@ fn count_entities(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: 
     }
 }
 
-/// Statuses of requests that were not answered in time: the server's (408 and 504 of RFC 9110), nginx's for a client that no longer
-/// waits, and Cloudflare's.
+/// Statuses of requests that were not answered in time: the server's (408 and 504 of RFC 9110), nginx's for a client
+/// that no longer waits, and Cloudflare's.
 const TIMEOUTS: [i16; 4] = [408, 499, 504, 524];
 
 /// How a request was answered.

@@ -19,10 +19,11 @@ pub struct Kind {
 pub struct Climate {
     /// A daily cycle in volume, `x1`, the mix of `c1`, the scores and the latency.
     pub seasonal: bool,
-    /// Levels of features, scores and latency wander from hour to hour: the innovation of an AR(1) process with coefficient
-    /// 0.9, in standard deviations of the column.
+    /// Levels of features, scores and latency wander from hour to hour: the innovation of an AR(1) process with
+    /// coefficient 0.9, in standard deviations of the column.
     pub wander: f64,
-    /// Features with heavy tails (Student's t with three degrees of freedom, lognormal with sigma 2), and 3 % slow answers.
+    /// Features with heavy tails (Student's t with three degrees of freedom, lognormal with sigma 2), and 3 % slow
+    /// answers.
     pub heavy: bool,
     /// The candidate starts at a tenth of its traffic and doubles it every few hours; total traffic doubles too.
     pub volume_ramp: bool,

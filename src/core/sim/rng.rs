@@ -1,7 +1,7 @@
 //! Seeded numbers, the same on every machine.
 
-/// `SplitMix64` (Steele, Lea and Flood, 2014): small, and good enough for made-up traffic. Its distributions use `libm`, so
-/// they are the same to the last bit everywhere.
+/// `SplitMix64` (Steele, Lea and Flood, 2014): small, and good enough for made-up traffic. Its distributions use
+/// `libm`, so they are the same to the last bit everywhere.
 #[derive(Debug, Clone)]
 pub struct Rng(u64);
 
@@ -43,8 +43,8 @@ impl Rng {
         -libm::log(1.0 - self.unit())
     }
 
-    /// Student's t with three degrees of freedom: a normal over the root of a mean square. Its variance is 3, its fourth
-    /// moment infinite.
+    /// Student's t with three degrees of freedom: a normal over the root of a mean square. Its variance is 3, its
+    /// fourth moment infinite.
     pub fn student3(&mut self) -> f64 {
         let square = (0..3).map(|_| self.normal()).map(|z| z * z).sum::<f64>() / 3.0;
         self.normal() / square.sqrt()

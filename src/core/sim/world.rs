@@ -1,9 +1,9 @@
 //! One made-up rollout: hours of the baseline version alone, then hours of both versions side by side.
 //!
 //! `x1` is standard normal, `x2` lognormal, `x3` gamma with shape 2, `c1` one of five categories. The score's logit is
-//! `-1.77 + 0.5 x3 + 0.7 z`, and the truth is drawn with the score as its chance, so a healthy model is calibrated. Latencies are
-//! lognormal around 20 ms with a few slow answers around 125 ms, and 0.5 % of requests fail. Labels come after an
-//! exponential delay with a mean of 15 minutes; failed requests have none.
+//! `-1.77 + 0.5 x3 + 0.7 z`, and the truth is drawn with the score as its chance, so a healthy model is calibrated.
+//! Latencies are lognormal around 20 ms with a few slow answers around 125 ms, and 0.5 % of requests fail. Labels come
+//! after an exponential delay with a mean of 15 minutes; failed requests have none.
 
 use std::sync::Arc;
 

@@ -1,9 +1,10 @@
-//! Counts of a categorical column: the categories of the reference one by one, a bounded number of others by name, the rest
-//! together.
+//! Counts of a categorical column: the categories of the reference one by one, a bounded number of others by name, the
+//! rest together.
 //!
 //! Which unseen categories keep their name must not depend on the order of events. The [`UNSEEN_MAX`] names with the
-//! smallest hashes stay (a bottom-k sample): a name that is pushed out can never come back, and one that is in at the end was
-//! in from its first event on, so its count is exact and the rest is a plain difference, for any split of the data.
+//! smallest hashes stay (a bottom-k sample): a name that is pushed out can never come back, and one that is in at the
+//! end was in from its first event on, so its count is exact and the rest is a plain difference, for any split of the
+//! data.
 
 use std::collections::BTreeMap;
 

@@ -9,7 +9,8 @@ use crate::summary::seal::{Reader, Seal, Writer};
 /// How a numeric column is cut and added up: fixed when the plan is made, equal on every side that is compared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cut {
-    /// The fine edges. They go on beyond the range of the reference, so that two versions can be told apart out there too.
+    /// The fine edges. They go on beyond the range of the reference, so that two versions can be told apart out there
+    /// too.
     pub edges: Edges,
     /// The grid of the moments.
     pub grid: Grid,

@@ -1,7 +1,7 @@
 //! Latency as a high dynamic range histogram: integer counts of microseconds with three significant digits.
 //!
-//! **Error**: a quantile is at most 0.1 % above the exact nearest-rank value; the mean is exact. **State**: grows with the
-//! largest value seen, at most about 170 KiB at one hour.
+//! **Error**: a quantile is at most 0.1 % above the exact nearest-rank value; the mean is exact. **State**: grows with
+//! the largest value seen, at most about 170 KiB at one hour.
 
 use hdrhistogram::Histogram as Hdr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -1,7 +1,8 @@
 //! Summaries: the mergeable state that a pane holds.
 //!
-//! Every summary is made of integers (or of minima and maxima), so that `merge` is associative and commutative to the last
-//! bit: any split of the data over batches, partitions and processes gives the same bytes. Every summary is bounded.
+//! Every summary is made of integers (or of minima and maxima), so that `merge` is associative and commutative to the
+//! last bit: any split of the data over batches, partitions and processes gives the same bytes. Every summary is
+//! bounded.
 
 pub mod category;
 pub mod entity;

@@ -7,13 +7,15 @@ use crate::summary::entity::{self, Answered, Buckets};
 use crate::summary::seal::{Reader, Seal, Writer};
 use crate::summary::{Fixed, Magnitudes, magnitude};
 
-/// Scores are held this far from 0 and 1 in the logarithm of the log loss, as scikit-learn and the reference numbers do.
+/// Scores are held this far from 0 and 1 in the logarithm of the log loss, as scikit-learn and the reference numbers
+/// do.
 pub const LOG_LOSS_CLIP: f64 = 1e-15;
 
 /// One prediction with its truth.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Labelled {
-    /// Probability of the positive class (binary), confidence in the predicted class (multiclass), prediction (regression).
+    /// Probability of the positive class (binary), confidence in the predicted class (multiclass), prediction
+    /// (regression).
     pub score: f64,
     /// 1 or 0 (binary: the truth; multiclass: whether the predicted class is the true one), or the true quantity.
     pub label: f64,
@@ -41,7 +43,8 @@ pub struct Quality {
     pub n: u64,
     /// Positive labels.
     pub positive: u64,
-    /// Equal-width reliability bins: for each bin count M of the plan, M bins; the bin of `s` is `min(floor(s M), M - 1)`.
+    /// Equal-width reliability bins: for each bin count M of the plan, M bins; the bin of `s` is
+    /// `min(floor(s M), M - 1)`.
     pub width: Vec<Vec<ReliabilityBin>>,
     /// Reliability bins over the fine edges of the score column.
     pub fine: Vec<ReliabilityBin>,
@@ -150,7 +153,8 @@ impl Quality {
     }
 }
 
-/// The loss that entities are compared by. A regression's is a logarithm, since its errors have any unit and heavy tails.
+/// The loss that entities are compared by. A regression's is a logarithm, since its errors have any unit and heavy
+/// tails.
 fn loss_of(task: Task, error: f64) -> f64 {
     match task {
         Task::Binary | Task::Multiclass => error * error,

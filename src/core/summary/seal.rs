@@ -1,9 +1,9 @@
 //! Sealed summaries: what is kept of a pane that is complete, as small as what is in it.
 //!
-//! Numbers are written in groups of seven bits, so that small ones take one byte; of lists of counts only those that are
-//! not 0 are written, each with its distance from the one before. Nothing is rounded. A sealed summary is opened by adding
-//! it to another one, which is all that a judgement wants: added to an empty one it is what it was, to the last bit. Equal
-//! summaries have equal bytes.
+//! Numbers are written in groups of seven bits, so that small ones take one byte; of lists of counts only those that
+//! are not 0 are written, each with its distance from the one before. Nothing is rounded. A sealed summary is opened by
+//! adding it to another one, which is all that a judgement wants: added to an empty one it is what it was, to the last
+//! bit. Equal summaries have equal bytes.
 
 use std::fmt;
 use std::marker::PhantomData;

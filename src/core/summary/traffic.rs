@@ -53,8 +53,9 @@ impl TimedOut {
 }
 
 impl Traffic {
-    /// How many requests took longer than a bound in milliseconds, and of how many that can be told. One that timed out took
-    /// longer than any: to leave it out, or to take what was waited for, would make the version look fast that hangs.
+    /// How many requests took longer than a bound in milliseconds, and of how many that can be told. One that timed out
+    /// took longer than any: to leave it out, or to take what was waited for, would make the version look fast that
+    /// hangs.
     #[must_use]
     pub fn slower_than(&self, bound_ms: f64) -> (u64, u64) {
         let waited = |of: &Latency| of.n() - of.n_above_ms(bound_ms);

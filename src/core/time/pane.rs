@@ -1,4 +1,5 @@
-//! Panes and windows as arithmetic. Panes and windows are half-open, `[start, end)`, and aligned to the epoch, also before 1970.
+//! Panes and windows as arithmetic. Panes and windows are half-open, `[start, end)`, and aligned to the epoch, also
+//! before 1970.
 
 use crate::event::Micros;
 

@@ -1,9 +1,9 @@
 //! The chain of decisions: whether a log of them is whole and unchanged.
 //!
-//! Every decision names the seal (BLAKE3 digest) of the body of the one before it in its sequence, so a change of any byte
-//! shows at the next decision, and one left out or slipped in shows as well; the last one is vouched for by the seal in the
-//! rollout's state. (The linking of time stamps: Haber and Stornetta 1991, section 5.1.) What it does not prove is who wrote
-//! the log: whoever can rewrite both the whole log and the state can make a new chain.
+//! Every decision names the seal (BLAKE3 digest) of the body of the one before it in its sequence, so a change of any
+//! byte shows at the next decision, and one left out or slipped in shows as well; the last one is vouched for by the
+//! seal in the rollout's state. (The linking of time stamps: Haber and Stornetta 1991, section 5.1.) What it does not
+//! prove is who wrote the log: whoever can rewrite both the whole log and the state can make a new chain.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,7 @@
 //! What people and actuators ask of a rollout, and what became of it.
 //!
-//! A command is data in a log like any event. Its result says after which judgement it was applied, so that the log and the
-//! results together replay to the same decisions.
+//! A command is data in a log like any event. Its result says after which judgement it was applied, so that the log and
+//! the results together replay to the same decisions.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! The decision event: what leaves haldane.
 //!
-//! A decision's `id` is a digest of what it says and why (rollout, candidate, plan, action, parameters, window), so that a
-//! replay of the same log with the same plan gives the same ids, and a repeated delivery is recognised.
+//! A decision's `id` is a digest of what it says and why (rollout, candidate, plan, action, parameters, window), so
+//! that a replay of the same log with the same plan gives the same ids, and a repeated delivery is recognised.
 
 use serde::{Deserialize, Serialize};
 
@@ -60,14 +60,14 @@ pub struct Decision {
     pub lease_s: u64,
     /// Whether this is an exercise.
     pub drill: bool,
-    /// Seal of the decision before in the same sequence, so that none can be changed, left out or slipped in unnoticed; empty
-    /// for the first.
+    /// Seal of the decision before in the same sequence, so that none can be changed, left out or slipped in unnoticed;
+    /// empty for the first.
     pub previous: String,
 }
 
 impl Decision {
-    /// The decision's identity: a digest of what it says and of the window that called for it. Offsets are not part of it,
-    /// so the same events give the same id however they were partitioned.
+    /// The decision's identity: a digest of what it says and of the window that called for it. Offsets are not part of
+    /// it, so the same events give the same id however they were partitioned.
     pub(crate) fn digest(&self, window_start: Micros) -> String {
         let identity = (
             (&self.rollout, &self.model, &self.candidate, &self.baseline),

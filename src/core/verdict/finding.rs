@@ -38,7 +38,8 @@ pub(crate) struct Verdict {
     pub(crate) findings: Vec<Finding>,
     /// Adverse evidence below what would act, above the warn bound.
     pub(crate) suspicious: bool,
-    /// Every cause of restriction is refuted by reversed evidence (or its rules' windows are clean): relaxing may begin.
+    /// Every cause of restriction is refuted by reversed evidence (or its rules' windows are clean): relaxing may
+    /// begin.
     pub(crate) cleared: bool,
     /// Every required guardrail is shown to be no worse than its margin.
     pub(crate) safe: bool,

@@ -1,8 +1,8 @@
 //! Whether what is known of a rollout says anything about now: signs of life of whoever judges, and the age of windows.
 //!
-//! A permission counts only while somebody judges the rollout, reads near the ends of the logs, and has judged a window that
-//! ended lately. A process that is young, or a window that was judged a moment ago, proves none of that: it may be reading
-//! what happened hours ago.
+//! A permission counts only while somebody judges the rollout, reads near the ends of the logs, and has judged a window
+//! that ended lately. A process that is young, or a window that was judged a moment ago, proves none of that: it may be
+//! reading what happened hours ago.
 
 use serde::{Deserialize, Serialize};
 
@@ -37,8 +37,8 @@ pub struct Liveness {
     pub at: Micros,
     /// End of the newest window judged since the start of the process (event time).
     pub judged_upto: Option<Micros>,
-    /// Everything that stood in the logs so long ago was read (microseconds); `None` until that has been so once since the
-    /// start.
+    /// Everything that stood in the logs so long ago was read (microseconds); `None` until that has been so once since
+    /// the start.
     pub lag: Option<Micros>,
 }
 

@@ -1,8 +1,9 @@
 //! Whether a candidate may have more traffic: one answer, whoever asks.
 //!
-//! Whoever loses haldane must stop promoting and must not roll back. So there is always an answer. Only a restriction that may
-//! be carried out is `FAIL`, and only a permission that somebody may use, and that is confirmed by now, is `PASS`. Everything
-//! else is `WAIT`, or `BLIND` where the data says nothing. Event time and signs of life ([`Freshness`]) come from outside.
+//! Whoever loses haldane must stop promoting and must not roll back. So there is always an answer. Only a restriction
+//! that may be carried out is `FAIL`, and only a permission that somebody may use, and that is confirmed by now, is
+//! `PASS`. Everything else is `WAIT`, or `BLIND` where the data says nothing. Event time and signs of life
+//! ([`Freshness`]) come from outside.
 
 use serde::{Deserialize, Serialize};
 
@@ -42,14 +43,15 @@ impl Word {
 pub struct Permission {
     /// The answer.
     pub word: Word,
-    /// Share of traffic that the candidate may have at most as things stand, percent; `None` where it is no candidate any more.
+    /// Share of traffic that the candidate may have at most as things stand, percent; `None` where it is no candidate
+    /// any more.
     pub cap_pct: Option<f64>,
     /// Why, in words.
     pub reason: String,
 }
 
-/// What a candidate in this state may have now. `asked_pct` is the share of traffic that somebody wants to give it, percent;
-/// without it any step up is meant.
+/// What a candidate in this state may have now. `asked_pct` is the share of traffic that somebody wants to give it,
+/// percent; without it any step up is meant.
 #[must_use]
 pub fn permission(
     state: &RolloutState,
@@ -59,6 +61,8 @@ pub fn permission(
 ) -> Permission {
     let case = Case { state, policy, freshness, asked_pct };
     match state.state {
+        // The candidate is over, its denial is not.
+        State::Retired if state.is_denied() => case.restricted(Signal::Rollback, 0.0),
         State::Superseded | State::Retired => Permission { cap_pct: None, ..case.wait("it is no candidate any more") },
         State::RollingBack | State::RolledBack => case.restricted(Signal::Rollback, 0.0),
         State::Contained if case.is_beyond(case.contained_pct()) => {
@@ -165,7 +169,8 @@ impl Case<'_> {
         self.state.cap_pct.unwrap_or_else(|| self.policy.stages.cap_at(self.state.step))
     }
 
-    /// What held before the permission or restriction that does not count now: the cap in force, else the step it is at.
+    /// What held before the permission or restriction that does not count now: the cap in force, else the step it is
+    /// at.
     fn in_force_pct(&self) -> f64 {
         let state = self.state;
         let unbound = || match state.state {

@@ -76,8 +76,8 @@ impl Policy {
         outgoing
     }
 
-    /// Takes the records of candidates away that ended long ago or are too many; what must outlive them is noted with the
-    /// version to go back to, whose record comes first.
+    /// Takes the records of candidates away that ended long ago or are too many; what must outlive them is noted with
+    /// the version to go back to, whose record comes first.
     fn let_go(&mut self, model: &str, now: Micros) -> Vec<RolloutState> {
         let home = (model.to_owned(), self.plan.policy.baseline_version.clone());
         let of_model = || self.states.iter().filter(|(key, _)| key.0 == model && **key != home);
@@ -270,7 +270,8 @@ impl Policy {
     }
 }
 
-/// A window never raises the cap in force unless a decision says so: a permission, or that what nobody approved is taken back.
+/// A window never raises the cap in force unless a decision says so: a permission, or that what nobody approved is
+/// taken back.
 fn assert_cap(before: Option<f64>, state: &RolloutState, decisions: &[Decision]) {
     let (before, after) = (before.unwrap_or(100.0), state.cap_pct.unwrap_or(100.0));
     let said = |one: &Decision| one.action.permits() || one.reason.code == NO_ANSWER;

@@ -1,9 +1,9 @@
 //! How soon guards see a given regression: whole rollouts rehearsed with drawn counts, through the guards themselves.
 //!
-//! Nothing is approximated but the traffic: answers fail independently, latencies are log-normal, values normal, and each
-//! window has the same number of events. What the guards make of the counts is what they make of real ones, with every
-//! margin, budget and cap of the plan; a reference profile and segments are left out, as they say nothing about a regression
-//! of one version as a whole.
+//! Nothing is approximated but the traffic: answers fail independently, latencies are log-normal, values normal, and
+//! each window has the same number of events. What the guards make of the counts is what they make of real ones, with
+//! every margin, budget and cap of the plan; a reference profile and segments are left out, as they say nothing about a
+//! regression of one version as a whole.
 //!
 //! **State**: that of the guards. **Cost**: a window of all guards, and some 100 draws.
 

@@ -30,7 +30,8 @@ fn autoregression(seed: u64, rho: f64, onset: u32, shift: f64) -> impl FnMut(u32
     }
 }
 
-/// In 400,000 windows, each stream starting anew after 2,000, there were 0, 4, 5, 10 and 22 alarms; one in 10,000 is allowed.
+/// In 400,000 windows, each stream starting anew after 2,000, there were 0, 4, 5, 10 and 22 alarms; one in 10,000 is
+/// allowed.
 #[test]
 fn correlated_windows_raise_no_more_alarms_than_promised() {
     for rho in [0.0, 0.3, 0.5, 0.8, 0.9] {

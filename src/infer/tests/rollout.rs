@@ -55,7 +55,8 @@ fn equal_versions_are_not_rolled_back_however_long_one_looks() {
     assert!(found <= 3, "seeds 0..60: {found} of 60 over 1,000 windows");
 }
 
-/// Goal: 1 %. A ramp from 1 to 20 % of traffic while rates follow the hour, which misleads whoever adds up counts. 2 of 1,000.
+/// Goal: 1 %. A ramp from 1 to 20 % of traffic while rates follow the hour, which misleads whoever adds up counts. 2 of
+/// 1,000.
 #[test]
 fn a_ramp_under_a_season_is_no_harm() {
     let world = |window: u32| {
@@ -90,8 +91,8 @@ fn harm_that_begins_late_is_found_nearly_as_soon() {
     assert!((1..=15).contains(&delay), "seeds 0..100: {delay} windows");
 }
 
-/// Goal: 1 %. Each version has 64 users with rates of their own, 1 % on average, who come back in every window: events grow, users do not.
-/// None of 1,000; 72 without deflating again what was won before they did.
+/// Goal: 1 %. Each version has 64 users with rates of their own, 1 % on average, who come back in every window: events
+/// grow, users do not. None of 1,000; 72 without deflating again what was won before they did.
 #[test]
 fn users_who_come_back_for_ever_are_no_harm() {
     let plan = HxPlan { planned: 12, ..harm(1.0) };

@@ -1,7 +1,7 @@
 //! The size and the power of every test here, by seeded simulation.
 //!
-//! Bounds are those of a binomial count at the size that is claimed, some standard errors wide. That every e-value has mean at
-//! most 1 is shown by enumeration beside each of them, not here.
+//! Bounds are those of a binomial count at the size that is claimed, some standard errors wide. That every e-value has
+//! mean at most 1 is shown by enumeration beside each of them, not here.
 
 use super::world::{Rng, median, tilted, zipf};
 use crate::binomial_limit::LimitProcess;
@@ -139,7 +139,8 @@ fn limit_is_found_exceeded_only_when_it_is() {
     assert!(double <= 8 && fivefold <= 1, "{double} and {fivefold} windows");
 }
 
-/// Shares of traffic at level 0.01 %: none of 100 at the declared one over 1,000 looks; 5 windows of 2,000 for two points.
+/// Shares of traffic at level 0.01 %: none of 100 at the declared one over 1,000 looks; 5 windows of 2,000 for two
+/// points.
 #[test]
 fn traffic_shares_are_found_off_only_when_they_are() {
     let run = |share: f64, runs: u64, most: u32| {
@@ -153,8 +154,8 @@ fn traffic_shares_are_found_off_only_when_they_are() {
     assert!(right <= 1 && off <= 6, "{right} of 100; {off} windows");
 }
 
-/// Calibration, 200 labels a window at level 1 %: none of 60 while calibrated; 11 windows for a logit shift of .2, 7 for a slope
-/// of .7.
+/// Calibration, 200 labels a window at level 1 %: none of 60 while calibrated; 11 windows for a logit shift of .2, 7
+/// for a slope of .7.
 #[test]
 fn calibration_is_found_lost_only_when_it_is() {
     let run = |slope: f64, shift: f64, runs: u64, most: u32| {

@@ -1,7 +1,7 @@
 //! What the user wrote: one struct per section of a pipeline file, one field per key.
 //!
-//! A field is a row: its name is the key, its comment the documentation (also in the JSON Schema), its `serde` default the
-//! default. Unknown keys are refused. What the keys mean together is decided in `resolve`.
+//! A field is a row: its name is the key, its comment the documentation (also in the JSON Schema), its `serde` default
+//! the default. Unknown keys are refused. What the keys mean together is decided in `resolve`.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -43,14 +43,14 @@ pub(crate) struct Document {
     /// Which metrics are computed.
     #[serde(default = "by_default::<Metrics>")]
     pub(crate) metrics: Metrics,
-    /// Evidence with a guarantee, gathered over a rollout: margins and error budgets, or `off`. Every key has a default, so a
-    /// pipeline with a `rollout` is guarded without this section.
+    /// Evidence with a guarantee, gathered over a rollout: margins and error budgets, or `off`. Every key has a
+    /// default, so a pipeline with a `rollout` is guarded without this section.
     pub(crate) guards: Option<At<OrOff<GuardSection>>>,
     /// Rules of one's own, beside the guards: a metric beyond a bound calls for an action.
     #[serde(default)]
     pub(crate) policy: Vec<At<RuleSection>>,
-    /// Bins per numeric column that has a `range` instead of a reference, and quantiles per column of a reference that is
-    /// built: a multiple of 20 from 20 to 2000. More bins make certified bounds tighter and state larger.
+    /// Bins per numeric column that has a `range` instead of a reference, and quantiles per column of a reference that
+    /// is built: a multiple of 20 from 20 to 2000. More bins make certified bounds tighter and state larger.
     #[serde(default = "count::<1040>")]
     pub(crate) fine_bins: At<u64>,
     /// Bounds on state.

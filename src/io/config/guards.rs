@@ -1,5 +1,5 @@
-//! The `guards` section: how much worse a candidate may be, and how often evidence may err. Every key has a default, which
-//! stands in the plan.
+//! The `guards` section: how much worse a candidate may be, and how often evidence may err. Every key has a default,
+//! which stands in the plan.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -17,8 +17,8 @@ const INDEX_MAX: f64 = 10.0;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GuardSection {
-    /// Chance that evidence ever rolls back a candidate that is no worse than its margins, over the whole rollout, however
-    /// often it is looked at. Default: 1%.
+    /// Chance that evidence ever rolls back a candidate that is no worse than its margins, over the whole rollout,
+    /// however often it is looked at. Default: 1%.
     alpha: Option<At<Ratio>>,
     /// Chance that a candidate which is worse than a margin is found safe. Default: 5%.
     beta: Option<At<Ratio>>,
@@ -28,8 +28,8 @@ pub(crate) struct GuardSection {
     min_windows: Option<At<u64>>,
     /// A window with fewer events than this on either side says nothing about distributions. Default: 30.
     min_n: Option<At<u64>>,
-    /// How much alike requests of one entity are taken to be where events name no `entity`: variance is this many times that
-    /// of independent events. Default: 3.
+    /// How much alike requests of one entity are taken to be where events name no `entity`: variance is this many times
+    /// that of independent events. Default: 3.
     design_effect: Option<At<f64>>,
     /// Share of traffic that a contained candidate keeps. Default: 5%.
     contain_to: Option<At<Ratio>>,
@@ -43,13 +43,13 @@ pub(crate) struct GuardSection {
     negligible: Option<At<Ratio>>,
     /// How far the candidate's answers may be from the baseline's, as a population stability index. Default: 0.1.
     answers: Option<At<f64>>,
-    /// How far a column may be from the reference before it counts as drift, as a population stability index over 20 bins.
-    /// Default: 0.1.
+    /// How far a column may be from the reference before it counts as drift, as a population stability index over 20
+    /// bins. Default: 0.1.
     drift: Option<At<f64>>,
     /// How many segments are watched one by one, those with the most traffic first. Default: 16.
     segments_max: Option<At<u64>>,
-    /// Whether to look once more after `planned_windows`, with three quarters of `alpha`, for effects too small to be found on the way;
-    /// evidence then acts at the rest. Best where rollouts end there. Default: false.
+    /// Whether to look once more after `planned_windows`, with three quarters of `alpha`, for effects too small to be
+    /// found on the way; evidence then acts at the rest. Best where rollouts end there. Default: false.
     final_look: Option<bool>,
     /// Limits that hold whatever the baseline does. Default: none.
     slo: Option<SloSection>,
@@ -64,7 +64,8 @@ pub(crate) struct GuardSection {
 pub(crate) struct SuccessSection {
     /// In which metric.
     metric: Achieved,
-    /// How much worse is tolerated: as many times fewer positive outcomes, or more wrong answers. Without it, it must be better.
+    /// How much worse is tolerated: as many times fewer positive outcomes, or more wrong answers. Without it, it must
+    /// be better.
     margin: Option<At<Margin>>,
 }
 
@@ -88,7 +89,8 @@ pub(crate) struct SloSection {
     min_n: Option<At<u64>>,
     /// Largest share of requests that may fail.
     error_rate: Option<At<Ratio>>,
-    /// Largest share of requests that may be refused with a status of 400 to 499, which is what a broken schema looks like.
+    /// Largest share of requests that may be refused with a status of 400 to 499, which is what a broken schema looks
+    /// like.
     rejected_rate: Option<At<Ratio>>,
     /// Largest share of answers without a usable score.
     missing_rate: Option<At<Ratio>>,

@@ -1,4 +1,5 @@
-//! The `kafka` section: how to reach the cluster and which topics haldane writes. Plain data; the client is built elsewhere.
+//! The `kafka` section: how to reach the cluster and which topics haldane writes. Plain data; the client is built
+//! elsewhere.
 //!
 //! A password is never in the file and never in memory before it is used: the configuration says which variable or file
 //! holds it.

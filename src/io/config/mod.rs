@@ -1,8 +1,9 @@
 //! Pipeline files: what a user writes (`document`), and the plan it means (`resolve`).
 //!
-//! Reading goes in two steps. The YAML parser fills typed sections and stops at the first thing that does not fit; then the
-//! sections are resolved together, and everything that contradicts is told at once, each with its line.
+//! Reading goes in two steps. The YAML parser fills typed sections and stops at the first thing that does not fit; then
+//! the sections are resolved together, and everything that contradicts is told at once, each with its line.
 
+mod class;
 mod document;
 mod guards;
 mod kafka;
@@ -61,8 +62,8 @@ pub fn load(path: &Path) -> Result<Pipeline> {
     load_for(path, Purpose::Judge)
 }
 
-/// Reads a pipeline file for building its reference: the reference need not exist yet, rules are not looked at, and features
-/// that only a reference could cut are not cut.
+/// Reads a pipeline file for building its reference: the reference need not exist yet, rules are not looked at, and
+/// features that only a reference could cut are not cut.
 ///
 /// # Errors
 /// As [`load`].
@@ -70,7 +71,8 @@ pub fn reading_plan(path: &Path) -> Result<Pipeline> {
     load_for(path, Purpose::Read)
 }
 
-/// Reads the text of a pipeline file; `origin` is what errors call it, `base` the folder that relative paths start from.
+/// Reads the text of a pipeline file; `origin` is what errors call it, `base` the folder that relative paths start
+/// from.
 ///
 /// # Errors
 /// As [`load`].

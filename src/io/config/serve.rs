@@ -73,8 +73,8 @@ pub(crate) struct ServeSection {
     #[serde(default)]
     approvers: Vec<At<ApproverSection>>,
     /// Address and port where clients of PostgreSQL (psql, Grafana) may query the store, such as 127.0.0.1:5432. With
-    /// `approvers`, they log in with a name and its token; without, only from this machine. Needs a `store` section, and a
-    /// build with the feature `pg`. Default: nowhere.
+    /// `approvers`, they log in with a name and its token; without, only from this machine. Needs a `store` section,
+    /// and a build with the feature `pg`. Default: nowhere.
     pub(crate) postgres: Option<At<String>>,
 }
 

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::value::{At, Class, Dotted, Entries, PathOr};
+use super::class::Class;
+use super::value::{At, Dotted, Entries, PathOr};
 use crate::decode::cell::category;
 use crate::plan::{Format, TimeFormat};
 
@@ -34,8 +35,8 @@ pub(crate) struct Predictions {
     pub(crate) event_time: Option<PathOr<EventTime>>,
     /// Id of the prediction: finds re-deliveries and joins outcomes.
     pub(crate) id: Dotted,
-    /// Whoever asked: a user, a card, a device. Requests of one entity are alike; with this field haldane measures by how much,
-    /// and neither overstates nor understates its evidence.
+    /// Whoever asked: a user, a card, a device. Requests of one entity are alike; with this field haldane measures by
+    /// how much, and neither overstates nor understates its evidence.
     pub(crate) entity: Option<Dotted>,
     /// Model name. Default: the pipeline's name.
     pub(crate) model: Option<PathOr<Constant>>,
@@ -150,8 +151,8 @@ pub(crate) struct Features {
 pub(crate) struct Truth {
     /// Where it is found.
     pub(crate) path: Dotted,
-    /// The classes that are positive; all others are negative, also among predicted classes. Default: those that say yes, such as 1,
-    /// true and yes.
+    /// The classes that are positive; all others are negative, also among predicted classes. Default: those that say
+    /// yes, such as 1, true and yes.
     #[serde(default)]
     pub(crate) positive: Vec<Class>,
 }

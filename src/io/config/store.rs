@@ -28,19 +28,19 @@ pub struct StoreConfig {
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoreSection {
     /// A directory, relative to this file, or a bucket as `s3://bucket/folder`, which the variables `AWS_REGION`,
-    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, for others than Amazon, `AWS_ENDPOINT_URL` tell of. Each pipeline has
-    /// its own. Where scan and judge run apart, the judge writes it. While it fails, the service goes on deciding and commits
-    /// nothing.
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, for others than Amazon, `AWS_ENDPOINT_URL` tell of. Each
+    /// pipeline has its own. Where scan and judge run apart, the judge writes it. While it fails, the service goes on
+    /// deciding and commits nothing.
     path: At<String>,
-    /// How long rows wait for company before they are written, in event time or by the clock, whichever is sooner. Offsets are
-    /// committed after that, so a restart reads that much again.
+    /// How long rows wait for company before they are written, in event time or by the clock, whichever is sooner.
+    /// Offsets are committed after that, so a restart reads that much again.
     #[serde(default = "seconds::<60>")]
     flush_every: At<Period>,
     /// For how long each table keeps its days, counted back from the newest one. Default: for ever.
     #[serde(default)]
     keep: KeepSection,
-    /// Whether the service puts the files of closed days together and lets go of what is older than `keep`, a bounded piece
-    /// at a time. Otherwise `haldane store compact` does.
+    /// Whether the service puts the files of closed days together and lets go of what is older than `keep`, a bounded
+    /// piece at a time. Otherwise `haldane store compact` does.
     #[serde(default = "yes")]
     compact: bool,
 }

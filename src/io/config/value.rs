@@ -1,4 +1,5 @@
-//! The small values of a pipeline file: places in it, durations, ratios, paths, and the short and long forms of a field.
+//! The small values of a pipeline file: places in it, durations, ratios, paths, and the short and long forms of a
+//! field.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -266,7 +267,8 @@ impl<T: JsonSchema> JsonSchema for OrOff<T> {
     }
 }
 
-/// Where a value is found in a record: object keys from the outside in, joined by dots; a dot inside a key is written `\.`.
+/// Where a value is found in a record: object keys from the outside in, joined by dots; a dot inside a key is written
+/// `\.`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Dotted(pub(crate) Vec<String>);
 
@@ -385,61 +387,8 @@ impl<T: JsonSchema> JsonSchema for PathOr<T> {
     }
 }
 
-/// A class: a text, a number or a boolean.
-#[derive(Debug, Clone)]
-pub(crate) struct Class(pub(crate) String);
-
-impl<'de> Deserialize<'de> for Class {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Scalar;
-
-        impl Visitor<'_> for Scalar {
-            type Value = Class;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of a class")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Class, E> {
-                Ok(Class(text.to_owned()))
-            }
-
-            fn visit_bool<E: serde::de::Error>(self, truth: bool) -> Result<Class, E> {
-                Ok(Class(truth.to_string()))
-            }
-
-            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Class, E> {
-                Ok(Class(number.to_string()))
-            }
-
-            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Class, E> {
-                Ok(Class(number.to_string()))
-            }
-
-            fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Class, E> {
-                Ok(Class(number.to_string()))
-            }
-        }
-
-        deserializer.deserialize_any(Scalar)
-    }
-}
-
-impl JsonSchema for Class {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Class".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["string", "number", "boolean"] })
-    }
-}
-
-/// Named entries in the order of the file: a mapping of name to value, or a list of names whose value is their own name.
+/// Named entries in the order of the file: a mapping of name to value, or a list of names whose value is their own
+/// name.
 #[derive(Debug, Clone)]
 pub(crate) struct Entries<T>(pub(crate) Vec<(String, At<T>)>);
 

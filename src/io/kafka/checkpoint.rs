@@ -45,7 +45,8 @@ pub struct Origin {
 /// Looks up where each stream starts: at its committed low-water offset, else at the beginning of its log.
 ///
 /// # Errors
-/// When a committed offset is beyond the end of its log: the topic was made anew, and its offsets mean other records now.
+/// When a committed offset is beyond the end of its log: the topic was made anew, and its offsets mean other records
+/// now.
 pub fn origins<C: ConsumerContext>(consumer: &BaseConsumer<C>, streams: &[Stream]) -> Result<Vec<Origin>> {
     if streams.is_empty() {
         return Ok(Vec::new());
@@ -122,7 +123,8 @@ fn metadata(text: &str, stream: &Stream) -> Result<Option<CheckpointMeta>> {
     })
 }
 
-/// Asks for the first (`Offset::Beginning`) or next (`Offset::End`) offset of every stream's log, in one request per broker.
+/// Asks for the first (`Offset::Beginning`) or next (`Offset::End`) offset of every stream's log, in one request per
+/// broker.
 pub fn offsets_at<C: ConsumerContext>(consumer: &BaseConsumer<C>, streams: &[Stream], at: Offset) -> Result<Vec<i64>> {
     let failed = |error| Error::external("cannot look up the ends of the input topics").because(error);
     let found = consumer.offsets_for_times(list(streams, at)?, REQUEST_TIMEOUT).map_err(failed)?;
@@ -147,7 +149,8 @@ pub fn restored(lane: u32, origins: &[Origin]) -> Checkpoint {
     Checkpoint { lane, streams: saved.collect() }
 }
 
-/// Commits and waits for the answer. Only `streams` that exist are committed; the others of a checkpoint have no partition.
+/// Commits and waits for the answer. Only `streams` that exist are committed; the others of a checkpoint have no
+/// partition.
 pub fn commit<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     streams: &[Stream],

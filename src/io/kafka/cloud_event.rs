@@ -1,4 +1,5 @@
-//! `CloudEvents` 1.0 in Kafka's binary mode: attributes in `ce_` headers, the decision, command or result as JSON in the value.
+//! `CloudEvents` 1.0 in Kafka's binary mode: attributes in `ce_` headers, the decision, command or result as JSON in
+//! the value.
 
 use rdkafka::message::{BorrowedMessage, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::BaseRecord;

@@ -1,8 +1,8 @@
 //! The commands topic: what people ask for and actuators acknowledge, on its way to the judge.
 //!
-//! Events in binary mode and plain JSON are both read; a command's time is its record's. Records are let go of (committed,
-//! under a group of their own) once everything that they gave rise to is acknowledged. A crash before that repeats them: the
-//! rollout's state knows the ids that were carried out.
+//! Events in binary mode and plain JSON are both read; a command's time is its record's. Records are let go of
+//! (committed, under a group of their own) once everything that they gave rise to is acknowledged. A crash before that
+//! repeats them: the rollout's state knows the ids that were carried out.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -50,7 +50,8 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// Goes on where the group's last commit ends, else at the beginning of the topic, which is made where it is missing.
+    /// Goes on where the group's last commit ends, else at the beginning of the topic, which is made where it is
+    /// missing.
     pub fn open(connection: &Connection, dead_letters: DeadLetters, plan: &Plan) -> Result<Self> {
         let topic = connection.settings().topics.commands.clone();
         topics::create(connection, &[&topic, &dead_letters.topic].map(|name| Own { name, compacted: false }))?;

@@ -1,7 +1,7 @@
 //! A checked way to Kafka: the configuration of every client, made once, tried before anything else starts.
 //!
-//! librdkafka keeps trying for ever when a password or a certificate is wrong; it says so only in its error callback. Here
-//! that becomes one error at the start.
+//! librdkafka keeps trying for ever when a password or a certificate is wrong; it says so only in its error callback.
+//! Here that becomes one error at the start.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -232,7 +232,8 @@ impl ClientContext for Errors {
 
 impl ConsumerContext for Errors {}
 
-/// Hands a line of librdkafka's log to ours. Its own errors come as error events too, so here they are warnings at most.
+/// Hands a line of librdkafka's log to ours. Its own errors come as error events too, so here they are warnings at
+/// most.
 pub fn trace_log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
         RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug | RDKafkaLogLevel::Notice => {

@@ -1,7 +1,7 @@
 //! The judge role: windows and decisions from the partials topic. One process is active; others of its group stand by.
 //!
-//! Its position is an offset commit like a scan's: the first record that an unfinished window still needs. Time comes from
-//! the records alone, so a judge that starts late decides what one that never stopped would have decided.
+//! Its position is an offset commit like a scan's: the first record that an unfinished window still needs. Time comes
+//! from the records alone, so a judge that starts late decides what one that never stopped would have decided.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -239,8 +239,8 @@ impl Seat<'_> {
 }
 
 impl Bench {
-    /// A frame of another release ends the judge, since what it counts would be missed. What is no frame at all is nobody's
-    /// counts: it goes to the dead letters.
+    /// A frame of another release ends the judge, since what it counts would be missed. What is no frame at all is
+    /// nobody's counts: it goes to the dead letters.
     fn take(&mut self, message: &BorrowedMessage<'_>, watch: &dyn Watch, dead: &DeadLetters) -> Result<Effects> {
         self.next_offset = message.offset() + 1;
         let mut effects = Effects::default();

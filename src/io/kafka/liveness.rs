@@ -1,4 +1,5 @@
-//! Signs of life on the state topic: whoever judges a rollout writes one every few seconds, and gates and adapters rest on it.
+//! Signs of life on the state topic: whoever judges a rollout writes one every few seconds, and gates and adapters rest
+//! on it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -76,8 +77,8 @@ impl Pulse {
         self.liveness.judged_upto = self.liveness.judged_upto.max(newest);
     }
 
-    /// Tells it to the listener each time, and to the state topic now and then, and whenever a window was judged, or a backlog
-    /// begins or ends.
+    /// Tells it to the listener each time, and to the state topic now and then, and whenever a window was judged, or a
+    /// backlog begins or ends.
     pub fn beat(&mut self, lag: Option<Micros>, publisher: &Publisher, watch: &dyn Watch) -> Result<()> {
         let was_near = self.liveness.is_near_end();
         (self.liveness.at, self.liveness.lag) = (wall_clock(), lag);
@@ -106,8 +107,8 @@ fn who() -> String {
     format!("{}:{}", host.trim(), process::id())
 }
 
-/// How far reading one log is behind what is written to it, without trust in anybody's time stamps: the end is looked up now
-/// and then, and once reading has come to it, everything is read that was there then.
+/// How far reading one log is behind what is written to it, without trust in anybody's time stamps: the end is looked
+/// up now and then, and once reading has come to it, everything is read that was there then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Behind {
     /// Everything that was there at this time is read.

@@ -1,9 +1,9 @@
 //! Apache Kafka: the log that is read, the topics that are written, and the offsets that remember how far.
 //!
 //! A thin shell. Every shard owns a consumer on a thread of its own ([`reader`]); what it decodes goes to the engine
-//! ([`standalone`]) or to a scan and, through the partials topic, to the judge ([`scanning`], [`judging`]); decisions, states
-//! and dead letters leave through one idempotent [`producer`]; progress is an offset commit ([`checkpoint`]). What people and
-//! actuators ask for comes over a topic of its own ([`commands`]; [`ask`] is its other end).
+//! ([`standalone`]) or to a scan and, through the partials topic, to the judge ([`scanning`], [`judging`]); decisions,
+//! states and dead letters leave through one idempotent [`producer`]; progress is an offset commit ([`checkpoint`]).
+//! What people and actuators ask for comes over a topic of its own ([`commands`]; [`ask`] is its other end).
 
 pub mod ask;
 pub mod checkpoint;

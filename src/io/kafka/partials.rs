@@ -1,7 +1,7 @@
 //! The partials topic: what scans tell the judge when they run apart.
 //!
-//! It has one partition, so that the judge sees one order. A tick follows the partials it completes, because one idempotent
-//! producer keeps the order of what it was given.
+//! It has one partition, so that the judge sees one order. A tick follows the partials it completes, because one
+//! idempotent producer keeps the order of what it was given.
 
 use std::sync::Arc;
 

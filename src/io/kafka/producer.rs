@@ -1,7 +1,7 @@
 //! One idempotent producer for everything that leaves: records in their order, each acknowledged by all replicas.
 //!
-//! [`Producer::send`] hands over, [`Producer::settle`] waits until everything handed over is acknowledged. The client's own
-//! `flush` looks only ten times a second; here the delivery report itself ends the wait.
+//! [`Producer::send`] hands over, [`Producer::settle`] waits until everything handed over is acknowledged. The client's
+//! own `flush` looks only ten times a second; here the delivery report itself ends the wait.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,8 +1,9 @@
-//! Carries out what a step gave rise to, in the one safe order: decisions first, and acknowledged; states after them, and what
-//! became of commands last.
+//! Carries out what a step gave rise to, in the one safe order: decisions first, and acknowledged; states after them,
+//! and what became of commands last.
 //!
-//! A crash in between repeats a decision with the same id, which every adapter ignores. The other order would lose one. While a
-//! store fails, decisions go out all the same, and what would keep a restart from saying them again is held back.
+//! A crash in between repeats a decision with the same id, which every adapter ignores. The other order would lose one.
+//! While a store fails, decisions go out all the same, and what would keep a restart from saying them again is held
+//! back.
 
 use std::sync::Arc;
 
@@ -38,9 +39,9 @@ impl Publisher {
         Ok(Self { producer, control, state, windows, cluster, held: Default::default() })
     }
 
-    /// Returns when every decision is acknowledged; states and windows are on their way then. In between, `keep` is called:
-    /// once a state is out, a restart does not say again what led to it. When it says `false`, states are held back until
-    /// [`Publisher::release`].
+    /// Returns when every decision is acknowledged; states and windows are on their way then. In between, `keep` is
+    /// called: once a state is out, a restart does not say again what led to it. When it says `false`, states are held
+    /// back until [`Publisher::release`].
     pub fn publish(&mut self, effects: &Effects, keep: impl FnOnce() -> Result<bool>) -> Result<()> {
         for decision in &effects.decisions {
             self.producer.send(Letter::decision(decision, &self.cluster, wall_clock()).to(&self.control))?;

@@ -149,7 +149,8 @@ impl Reader {
         self.consumer.context().next()
     }
 
-    /// Reads and decodes one batch of at most so many records; empty when nothing came. Refused records are on their way when it returns.
+    /// Reads and decodes one batch of at most so many records; empty when nothing came. Refused records are on their
+    /// way when it returns.
     pub fn read(&mut self, records_max: usize) -> Result<Vec<Portion>> {
         let messages = gather(&self.consumer, records_max)?;
         let mut at = 0;
@@ -169,8 +170,8 @@ impl Reader {
         Ok(portions)
     }
 
-    /// How far every stream is, as the client tells it: past transaction markers too. Local, costs no request. For a bounded
-    /// run the end is the limit, else `ends` as looked up before.
+    /// How far every stream is, as the client tells it: past transaction markers too. Local, costs no request. For a
+    /// bounded run the end is the limit, else `ends` as looked up before.
     fn extents(&mut self, ends: &[i64]) -> Result<Vec<Extent>> {
         let positions =
             self.consumer.position().map_err(|error| Error::external("cannot tell the position").because(error))?;

@@ -1,8 +1,8 @@
 //! The scan role: counts on their way to the partials topic, scaled by partitions through a consumer group.
 //!
-//! Every shard is a member of the group. It owns whole lanes, which the range assignment makes of equally partitioned topics.
-//! What it counts is a function of its lanes' logs, so a lane may change its owner at any time: the new one starts at the
-//! committed low-water offset and says the same again.
+//! Every shard is a member of the group. It owns whole lanes, which the range assignment makes of equally partitioned
+//! topics. What it counts is a function of its lanes' logs, so a lane may change its owner at any time: the new one
+//! starts at the committed low-water offset and says the same again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -210,7 +210,8 @@ impl<'a> Shard<'a> {
         Lane { scan, whole_from, tallies: saved.streams.into_iter().filter_map(tally).collect() }
     }
 
-    /// Commits and lets go of everything. A commit that comes too late is no loss: the next owner reads a little more again.
+    /// Commits and lets go of everything. A commit that comes too late is no loss: the next owner reads a little more
+    /// again.
     fn hand_over(&mut self) -> Result<()> {
         if !self.reader.consumer().assignment_lost() {
             self.commit()?;

@@ -1,8 +1,8 @@
 //! The whole service in one process: shards read and decode, one thread drives the engine, publishes and commits.
 //!
-//! The process reads every partition, so the streams are assigned by hand: no group to join, no rebalance to wait for. The
-//! order of effects is fixed: decisions are acknowledged, states and dead letters are too, and only then are offsets
-//! committed. Whatever a crash repeats has the same ids and the same content.
+//! The process reads every partition, so the streams are assigned by hand: no group to join, no rebalance to wait for.
+//! The order of effects is fixed: decisions are acknowledged, states and dead letters are too, and only then are
+//! offsets committed. Whatever a crash repeats has the same ids and the same content.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -419,8 +419,8 @@ impl<'a> Drive<'a> {
         self.pulse.beat(lag, &self.outlets.publisher, self.watch)
     }
 
-    /// Shows how the open window stands. What has arrived comes first: while it waits, and where a look takes long, looks are
-    /// left out.
+    /// Shows how the open window stands. What has arrived comes first: while it waits, and where a look takes long,
+    /// looks are left out.
     fn show_early(&mut self, is_behind: bool) {
         if now() < self.early_at {
             return;

@@ -118,22 +118,23 @@ pub trait Watch: Sync {
         let _ = (source, lane, tally);
     }
 
-    /// Decisions are acknowledged, and states are not on their way yet: whether what a restart does not say again is kept
-    /// now. `false` holds the states back until all that was told is kept. An error ends the run before anything is committed.
+    /// Decisions are acknowledged, and states are not on their way yet: whether what a restart does not say again is
+    /// kept now. `false` holds the states back until all that was told is kept. An error ends the run before anything
+    /// is committed.
     fn keep(&self, effects: &Effects) -> Result<bool> {
         let _ = effects;
         Ok(true)
     }
 
-    /// Offsets are to be committed: whether all that was told is kept. `false` puts the commit off, except at the end of a run,
-    /// when there is no later one.
+    /// Offsets are to be committed: whether all that was told is kept. `false` puts the commit off, except at the end
+    /// of a run, when there is no later one.
     fn settle(&self, at_end: bool) -> Result<bool> {
         let _ = at_end;
         Ok(true)
     }
 
-    /// Decisions are acknowledged and states are on their way; windows are the listener's to keep. An error ends the run
-    /// before anything is committed.
+    /// Decisions are acknowledged and states are on their way; windows are the listener's to keep. An error ends the
+    /// run before anything is committed.
     fn published(&self, effects: &Effects) -> Result<()> {
         let _ = effects;
         Ok(())

@@ -1,4 +1,5 @@
-//! Reads a small topic from its beginning to its present end, or follows it from there: the state topic, any topic in tests.
+//! Reads a small topic from its beginning to its present end, or follows it from there: the state topic, any topic in
+//! tests.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -36,8 +37,8 @@ pub fn read(connection: &Connection, topic: &str, mut take: impl FnMut(&Borrowed
     Ok(())
 }
 
-/// Calls `take` with every record, also with those that are still to come, and `done` whenever all there are have been read;
-/// ends with its answer, or without one when the time is up.
+/// Calls `take` with every record, also with those that are still to come, and `done` whenever all there are have been
+/// read; ends with its answer, or without one when the time is up.
 pub fn follow<S, T>(
     connection: &Connection,
     topic: &str,

@@ -1,5 +1,5 @@
-//! Two policies over one log: which decisions either one would have made, when, and how much of a candidate's traffic that
-//! would have kept away.
+//! Two policies over one log: which decisions either one would have made, when, and how much of a candidate's traffic
+//! that would have kept away.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -26,8 +26,8 @@ pub struct Course {
 }
 
 impl Course {
-    /// Takes in what one step gave rise to; a decision is published when its judgement falls due and late events are in.
-    /// Heartbeats only repeat what is in force.
+    /// Takes in what one step gave rise to; a decision is published when its judgement falls due and late events are
+    /// in. Heartbeats only repeat what is in force.
     pub fn add(&mut self, effects: &Effects, lateness: Micros) {
         for decision in effects.decisions.iter().filter(|decision| decision.action != Signal::Heartbeat) {
             let mut states = effects.states.iter();
@@ -244,8 +244,8 @@ impl Pair<'_> {
     }
 }
 
-/// Caps in turn: when each came into force, as a share of traffic; `None` lifts it. That a rollback took effect is observed,
-/// and lifts nothing.
+/// Caps in turn: when each came into force, as a share of traffic; `None` lifts it. That a rollback took effect is
+/// observed, and lifts nothing.
 fn caps(decisions: &[&(Micros, Decision)]) -> Vec<(Micros, Option<f64>)> {
     let cap = |decision: &Decision| match decision.action {
         Signal::Rollback => Some(Some(0.0)),

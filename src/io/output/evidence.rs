@@ -1,5 +1,5 @@
-//! A number behind a decision, in words: what it is, what it was held against, and which windows it was taken over. A number
-//! and a bound are shown beside each other only where they are of one kind.
+//! A number behind a decision, in words: what it is, what it was held against, and which windows it was taken over. A
+//! number and a bound are shown beside each other only where they are of one kind.
 
 use super::text::number;
 use crate::verdict::Evidence;

@@ -1,5 +1,5 @@
-//! What a replay found, to read: per version the windows that were judged, the decisions as they fell and the columns that
-//! drifted most.
+//! What a replay found, to read: per version the windows that were judged, the decisions as they fell and the columns
+//! that drifted most.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -1,4 +1,5 @@
-//! CSV and TSV files with a header line. Every cell is a text here; what it must be, the field that reads its column says.
+//! CSV and TSV files with a header line. Every cell is a text here; what it must be, the field that reads its column
+//! says.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
@@ -111,7 +112,7 @@ impl Rows {
                 }
                 Err((reason, detail)) => {
                     // A quote that is not closed swallows the lines after it: each of them is a row that is lost.
-                    let swallowed = record.as_slice().iter().filter(|&&byte| byte == b'\n').count();
+                    let swallowed = record.as_slice().split(|&byte| byte == b'\n').count() - 1;
                     for _ in 0..swallowed {
                         rejects.push(Reject { offset: self.next_row, row: 0, reason, detail: detail.clone() });
                         self.next_row += 1;

@@ -1,7 +1,8 @@
 //! JSON lines: one event per line, or one envelope `{"topic", "partition", "timestamp_us", "value"}` per line.
 //!
-//! A file is read twice: first to learn its streams, then in blocks of a fixed number of lines. Every line has an offset in
-//! its stream, also the bad ones; a line that is not JSON belongs to the stream of the file's first good line.
+//! A file is read twice: first to learn its streams, then in blocks of a fixed number of lines. Every line has an
+//! offset in its stream, also the bad ones; a line that is not JSON belongs to the stream of the file's first good
+//! line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Cursor, Read as _};
@@ -20,7 +21,8 @@ use super::columnar::with_arrival;
 use super::file::{opened, unreadable};
 use super::{ARRIVAL_NAMES, ARRIVAL_UNKNOWN, Block, Blocks, LANES_MAX, Offsets, Refused, Stream, route};
 
-/// Lines that are decoded at once, over all streams of the file. Fixed, so that the order of rows depends on the file alone.
+/// Lines that are decoded at once, over all streams of the file. Fixed, so that the order of rows depends on the file
+/// alone.
 const BLOCK_LINES: usize = 8192;
 
 /// The longest line; a longer one means that the file holds something else.

@@ -1,8 +1,8 @@
 //! Many files, one order: streams take turns by arrival time.
 //!
-//! Streams change places only where a stretch of arrival time (as long as a pane) ends, so that batches stay long; within a
-//! stretch the order is by source, then partition. A stream whose arrival times go back stays in its own order: it stands
-//! where its latest time so far puts it.
+//! Streams change places only where a stretch of arrival time (as long as a pane) ends, so that batches stay long;
+//! within a stretch the order is by source, then partition. A stream whose arrival times go back stays in its own
+//! order: it stands where its latest time so far puts it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

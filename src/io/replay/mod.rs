@@ -1,8 +1,8 @@
 //! Files instead of a broker: Parquet, JSON lines and CSV, read as the streams they once were.
 //!
-//! A file feeds one source of the plan, or, when its lines are envelopes with a topic and a partition, several. Files that
-//! share a stream are read one after another in the order given; everything else is merged by arrival time. The order of
-//! rows depends on the files alone, never on how many of them are taken at once.
+//! A file feeds one source of the plan, or, when its lines are envelopes with a topic and a partition, several. Files
+//! that share a stream are read one after another in the order given; everything else is merged by arrival time. The
+//! order of rows depends on the files alone, never on how many of them are taken at once.
 
 mod ahead;
 pub(crate) mod columnar;
@@ -35,8 +35,8 @@ pub const BATCH_ROWS: usize = 8192;
 /// Most partitions an archive may name; a larger number is a damaged line.
 const LANES_MAX: u32 = 65_536;
 
-/// Arrival time of rows whose file does not tell it, while they are decoded: later event times are absurd. Afterwards such
-/// rows count as having arrived when they happened. (2100-01-01)
+/// Arrival time of rows whose file does not tell it, while they are decoded: later event times are absurd. Afterwards
+/// such rows count as having arrived when they happened. (2100-01-01)
 const ARRIVAL_UNKNOWN: Micros = 4_102_444_800_000_000;
 
 /// Columns and keys that may hold the arrival time, best first.

@@ -24,8 +24,8 @@ fn position(plan: &Plan, fits: impl Fn(&SourcePlan) -> bool) -> Option<u16> {
     plan.sources.iter().position(fits).and_then(|at| u16::try_from(at).ok())
 }
 
-/// The source that events with these fields feed. `has` tells whether a field is there, by its mapped path (when there is
-/// one) or its canonical name.
+/// The source that events with these fields feed. `has` tells whether a field is there, by its mapped path (when there
+/// is one) or its canonical name.
 ///
 /// A label without version and score is an outcome; a declared share of traffic without a score an exposure. Everything
 /// else is a prediction, or a feature event when there is no score and the plan knows feature events.

@@ -1,10 +1,10 @@
-//! Fewer and larger files: closed days are rewritten, what is older than its table's retention is let go, and files that
-//! nothing names any more are deleted once nobody can be reading them.
+//! Fewer and larger files: closed days are rewritten, what is older than its table's retention is let go, and files
+//! that nothing names any more are deleted once nobody can be reading them.
 //!
-//! A day is closed when the store holds a later one. The new files are written first, then a checkpoint that names all files
-//! there are; a crash before it leaves files that nobody reads, and one after it files that the next compaction deletes. A
-//! writer may go on meanwhile: whoever comes second to the next manifest looks again, and what was put together by then is
-//! not put together twice.
+//! A day is closed when the store holds a later one. The new files are written first, then a checkpoint that names all
+//! files there are; a crash before it leaves files that nobody reads, and one after it files that the next compaction
+//! deletes. A writer may go on meanwhile: whoever comes second to the next manifest looks again, and what was put
+//! together by then is not put together twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -12,7 +12,8 @@ use parquet::file::properties::WriterProperties;
 use super::table::Table;
 use crate::error::{Error, Result};
 
-/// Rows of a row group: small enough that a query for one column of one model reads little, and large enough to compress.
+/// Rows of a row group: small enough that a query for one column of one model reads little, and large enough to
+/// compress.
 const GROUP_ROWS: usize = 65_536;
 
 /// The rows in the order of their table.

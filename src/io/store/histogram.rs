@@ -1,4 +1,5 @@
-//! What was counted of one column, as a value that stands in a table: merged by SQL, and compared by the engine's metrics.
+//! What was counted of one column, as a value that stands in a table: merged by SQL, and compared by the engine's
+//! metrics.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,8 +18,8 @@ use crate::summary::{Category, Histogram};
 
 /// Counts of one column.
 ///
-/// Of a numeric column: the fine bins, and the quantile bins that share-based metrics compare. Of a categorical one: the
-/// categories of the reference in its order, and others by name.
+/// Of a numeric column: the fine bins, and the quantile bins that share-based metrics compare. Of a categorical one:
+/// the categories of the reference in its order, and others by name.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Counted {
     /// Fine bins, or known categories.

@@ -1,8 +1,8 @@
 //! What is stored already, by day, so that it is recognised when it is said again.
 //!
-//! What is known of open days stands in the manifests. Of a closed day compaction puts it into a file of its own, which the
-//! checkpoint names and which nobody reads but a writer that is told of that day again: manifests do not grow with the age of
-//! a store.
+//! What is known of open days stands in the manifests. Of a closed day compaction puts it into a file of its own, which
+//! the checkpoint names and which nobody reads but a writer that is told of that day again: manifests do not grow with
+//! the age of a store.
 
 use std::collections::{BTreeMap, BTreeSet};
 

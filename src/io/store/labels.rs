@@ -1,5 +1,5 @@
-//! Labelled predictions of a pane as a value that stands in a table: bins of scores, with what they promised and what came
-//! true. They add up over panes, versions and segments, and calibration is read off the sums.
+//! Labelled predictions of a pane as a value that stands in a table: bins of scores, with what they promised and what
+//! came true. They add up over panes, versions and segments, and calibration is read off the sums.
 
 use std::sync::Arc;
 

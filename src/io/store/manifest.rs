@@ -1,8 +1,8 @@
 //! Manifests: which files there are, and what is in them. A file that no manifest names does not exist for a reader.
 //!
-//! Manifests are numbered without gaps and written once (`PutMode::Create`), so that whoever finds the next number taken
-//! knows that somebody else writes. A *flush* adds files to those before it; a *checkpoint*, written by compaction, names
-//! all files there are, so that nothing before it needs to be read.
+//! Manifests are numbered without gaps and written once (`PutMode::Create`), so that whoever finds the next number
+//! taken knows that somebody else writes. A *flush* adds files to those before it; a *checkpoint*, written by
+//! compaction, names all files there are, so that nothing before it needs to be read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -83,8 +83,8 @@ pub(super) struct Manifest {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) plans: BTreeSet<u64>,
     pub(super) marks: Vec<Mark>,
-    /// Which flush was the last: this one or, for a checkpoint, one before it. So its writer learns that it was stored when
-    /// the acknowledgement was lost, and that nobody else has written since.
+    /// Which flush was the last: this one or, for a checkpoint, one before it. So its writer learns that it was stored
+    /// when the acknowledgement was lost, and that nobody else has written since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) flushed: Option<u64>,
 }

@@ -1,7 +1,7 @@
 //! What a mark of a manifest counts, by number. The numbers stand in stores: none is ever given to anything else.
 //!
-//! A mark says how far a stream is stored. Below 200 it is of one part of the stream's panes ([`crate::scan::Body::part`]); the
-//! others are of the stream.
+//! A mark says how far a stream is stored. Below 200 it is of one part of the stream's panes
+//! ([`crate::scan::Body::part`]); the others are of the stream.
 
 use crate::event::Poison;
 

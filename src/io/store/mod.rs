@@ -1,10 +1,10 @@
 //! What haldane saw and decided, kept as plain Parquet in a directory or a bucket.
 //!
-//! A folder a table, below it a folder a day and model (`windows/date=2024-03-01/model=fraud/…`), so that `DuckDB`, Polars
-//! and every other reader of Parquet finds its way. Files are named by their content and never changed. What counts is what
-//! the manifests name (`manifest`): a crash between two steps leaves files that nobody reads, and a manifest is written
-//! in one piece or not at all. The engine is deterministic, so after a crash it says the same again, and the [`Writer`]
-//! knows what is stored already: rows are neither lost nor doubled.
+//! A folder a table, below it a folder a day and model (`windows/date=2024-03-01/model=fraud/…`), so that `DuckDB`,
+//! Polars and every other reader of Parquet finds its way. Files are named by their content and never changed. What
+//! counts is what the manifests name (`manifest`): a crash between two steps leaves files that nobody reads, and a
+//! manifest is written in one piece or not at all. The engine is deterministic, so after a crash it says the same
+//! again, and the [`Writer`] knows what is stored already: rows are neither lost nor doubled.
 
 mod columns;
 mod compact;

@@ -68,8 +68,8 @@ impl Place {
         Ok(Self { directory: Some(path.to_owned()), ..Self::over(Arc::new(objects), Path::default(), url) })
     }
 
-    /// The same as other processes know it, with the URL of its object store: a directory is counted from the root of the
-    /// file system.
+    /// The same as other processes know it, with the URL of its object store: a directory is counted from the root of
+    /// the file system.
     pub fn shared(&self) -> Result<(String, Self)> {
         let Some(directory) = &self.directory else {
             let bucket = self.name.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
@@ -206,8 +206,8 @@ fn is_about_who_asks(code: &str) -> bool {
     ["AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"].contains(&code)
 }
 
-/// A name of the user's as a part of a path: whatever could not stand there is percent-encoded, and nothing at all is what
-/// Hive writes for it.
+/// A name of the user's as a part of a path: whatever could not stand there is percent-encoded, and nothing at all is
+/// what Hive writes for it.
 pub(crate) fn encoded(name: &str) -> String {
     if name.is_empty() {
         return "__HIVE_DEFAULT_PARTITION__".to_owned();

@@ -1,7 +1,7 @@
 //! What was counted of the input besides panes: rows, late and repeated events, and refused records by reason.
 //!
-//! Everything is counted by offset, from where the last flush ended, so that a restart that reads a part of the log again
-//! counts nothing twice.
+//! Everything is counted by offset, from where the last flush ended, so that a restart that reads a part of the log
+//! again counts nothing twice.
 
 use std::collections::BTreeMap;
 

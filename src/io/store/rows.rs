@@ -1,4 +1,5 @@
-//! What stands in the tables of verdicts, decisions and commands: the columns people ask for, and the whole record as JSON.
+//! What stands in the tables of verdicts, decisions and commands: the columns people ask for, and the whole record as
+//! JSON.
 
 use arrow::array::RecordBatch;
 use serde::Serialize;

@@ -148,7 +148,8 @@ impl Store {
         Ok(Contents::read(&self.place).await?.files)
     }
 
-    /// The rows of a table as columns, one batch a file, of every file that may hold selected rows (and so other rows too).
+    /// The rows of a table as columns, one batch a file, of every file that may hold selected rows (and so other rows
+    /// too).
     pub fn batches(&self, table: Table, which: &Selection) -> Result<Vec<RecordBatch>> {
         wait(async {
             let files = Contents::read(&self.place).await?.files;

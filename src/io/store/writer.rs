@@ -1,9 +1,9 @@
 //! Writing a store: what the engine says goes into files, once, however often it says it.
 //!
-//! Everything is recognised by what it says. A judgement whose rows are stored already is passed over, and one that says
-//! something else than before is its next revision; a record (a state, a decision, the result of a command) is known by
-//! its digest. So the shell flushes before it commits offsets, and whatever the engine repeats after a crash changes
-//! nothing.
+//! Everything is recognised by what it says. A judgement whose rows are stored already is passed over, and one that
+//! says something else than before is its next revision; a record (a state, a decision, the result of a command) is
+//! known by its digest. So the shell flushes before it commits offsets, and whatever the engine repeats after a crash
+//! changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -163,7 +163,8 @@ impl Writer {
         if self.is_due() { self.flush() } else { Ok(()) }
     }
 
-    /// Panes of one stream are complete in the order of time, and all groups of one at once: a mark says which are stored.
+    /// Panes of one stream are complete in the order of time, and all groups of one at once: a mark says which are
+    /// stored.
     fn take_panes(&mut self, partials: &[Partial]) {
         let mut marks = self.contents.marks.clone();
         for partial in partials {
@@ -207,8 +208,8 @@ impl Writer {
         }
     }
 
-    /// Takes what a scan that runs apart has counted of a stream from its first record on. What is stored of it is recognised
-    /// by its position.
+    /// Takes what a scan that runs apart has counted of a stream from its first record on. What is stored of it is
+    /// recognised by its position.
     pub fn tally(&mut self, source: u16, lane: u32, now: &Tally) {
         let stored = self.contents.marks.get(&(lane, source, OFFSETS)).copied().unwrap_or(0);
         let before = self.tallies.get(&(source, lane)).cloned().or_else(|| self.stored_tally(source, lane, stored));
@@ -216,7 +217,8 @@ impl Writer {
         if now.next_offset <= known {
             return;
         }
-        // A store that was filled otherwise up to here says nothing of what a scan had counted then: it goes on from now.
+        // A store that was filled otherwise up to here says nothing of what a scan had counted then: it goes on from
+        // now.
         let before = before.unwrap_or_else(|| now.clone());
         self.reading(source, lane).tallied(&before, now);
         self.tallies.insert((source, lane), now.clone());
@@ -264,8 +266,8 @@ impl Writer {
         !self.readings.is_empty() || self.news != Manifest::flush(&self.plan.name)
     }
 
-    /// Whether records wait that the engine may not say again after a restart: they are written before the states that tell
-    /// it where to go on.
+    /// Whether records wait that the engine may not say again after a restart: they are written before the states that
+    /// tell it where to go on.
     #[must_use]
     pub fn holds_records(&self) -> bool {
         self.pending.is_some() || !self.records.is_empty()
@@ -292,8 +294,8 @@ impl Writer {
     /// Writes all that waits: the files first, and then the manifest that makes them count.
     ///
     /// # Errors
-    /// When the object store fails, or somebody else writes here too. Nothing is lost by that: the next call writes the same
-    /// again, unless it finds that only the answer was lost.
+    /// When the object store fails, or somebody else writes here too. Nothing is lost by that: the next call writes the
+    /// same again, unless it finds that only the answer was lost.
     pub fn flush(&mut self) -> Result<()> {
         while let Some(flush) = self.pending.take().map_or_else(|| self.gather(), |again| Ok(Some(again)))? {
             let done = wait(self.publish(&flush));
@@ -450,8 +452,8 @@ impl Writer {
         for (file, body) in flush.manifest.files.iter().zip(&flush.bodies) {
             self.place.put(&file.path, body.clone()).await?;
         }
-        // The number of a manifest that compaction has replaced since may be free again; what is written there counts for
-        // nothing.
+        // The number of a manifest that compaction has replaced since may be free again; what is written there counts
+        // for nothing.
         while !self.is_published(flush).await? {
             let number = self.contents.next;
             if manifest::create(&self.place, number, &flush.manifest).await? == Created::New {

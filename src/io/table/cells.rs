@@ -1,5 +1,5 @@
-//! What the cells of a column stand for: numbers, texts that repeat, times, and ids. What cannot be read is missing, and
-//! counted. Single cells are read by [`cell`], as pipelines do.
+//! What the cells of a column stand for: numbers, texts that repeat, times, and ids. What cannot be read is missing,
+//! and counted. Single cells are read by [`cell`], as pipelines do.
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, Float64Array, Int64Array, StringArray, UInt64Array};
 use arrow::compute::cast;

@@ -1,7 +1,8 @@
 //! A file as a table: its columns by name, and some of them at a time, whatever the format.
 //!
-//! Parquet files give typed columns, and only those asked for are read. CSV and JSON lines give texts; what they stand for
-//! ([`cells`]) is decided by whoever asks. A row that cannot be read is counted and left out, a cell that cannot is missing.
+//! Parquet files give typed columns, and only those asked for are read. CSV and JSON lines give texts; what they stand
+//! for ([`cells`]) is decided by whoever asks. A row that cannot be read is counted and left out, a cell that cannot is
+//! missing.
 
 pub mod cells;
 mod json;

@@ -1,4 +1,5 @@
-//! Tables of a store inside the plans that a client sends to its scheduler: which files, as the client's manifests have it.
+//! Tables of a store inside the plans that a client sends to its scheduler: which files, as the client's manifests have
+//! it.
 
 use std::sync::Arc;
 

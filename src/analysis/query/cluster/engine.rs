@@ -1,6 +1,8 @@
-//! How an executor carries out its part of a query: on a thread of its own, so that it can be called off in the midst of a join.
+//! How an executor carries out its part of a query: on a thread of its own, so that it can be called off in the midst
+//! of a join.
 //!
-//! Ballista drops work that is called off, which it can only where the work yields; a join may not do so for hours (`stop`).
+//! Ballista drops work that is called off, which it can only where the work yields; a join may not do so for hours
+//! (`stop`).
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! The work on a cluster that a query has begun, and how it is called off: the scheduler goes on with a job whose client has left.
+//! The work on a cluster that a query has begun, and how it is called off: the scheduler goes on with a job whose
+//! client has left.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +23,8 @@ impl Job {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(plan));
     }
 
-    /// Waits for the answer. When it fails, takes too long or is interrupted, the scheduler is told to call the work off.
+    /// Waits for the answer. When it fails, takes too long or is interrupted, the scheduler is told to call the work
+    /// off.
     pub(in crate::query) async fn watch<T>(
         &self,
         scheduler: &str,

@@ -1,18 +1,19 @@
 //! Queries on many machines: haldane's functions and the tables of a store on a Ballista cluster.
 //!
-//! A scheduler and its executors must know the functions by name and what a table of a store is; [`state`] is a session that
-//! does, and [`schedule`] and [`execute`] are a scheduler and an executor made with it. The results are those of one machine to
-//! the last bit, for what the functions keep between rows is integers, which add up in any order.
+//! A scheduler and its executors must know the functions by name and what a table of a store is; [`state`] is a session
+//! that does, and [`schedule`] and [`execute`] are a scheduler and an executor made with it. The results are those of
+//! one machine to the last bit, for what the functions keep between rows is integers, which add up in any order.
 //!
 //! A scheduler of your own, or a client:
 //!
 //! ```
 //! use ballista::prelude::SessionContextExt as _;
 //! use datafusion::prelude::{SessionConfig, SessionContext};
-//! use haldane::query::cluster;
+//! use haldane_analysis::query::cluster;
 //!
 //! # async fn client() -> datafusion::error::Result<()> {
-//! let context = SessionContext::remote_with_state("df://localhost:50050", cluster::state(SessionConfig::new())).await?;
+//! let state = cluster::state(SessionConfig::new());
+//! let context = SessionContext::remote_with_state("df://localhost:50050", state).await?;
 //! cluster::register(&context); // Ballista's client forgets functions
 //! context.sql("SELECT drift_psi(amount, version = 'v2') FROM events").await?;
 //! # Ok(())

@@ -52,9 +52,9 @@ pub async fn schedule(listener: TcpListener) -> Result<()> {
     served.await.map_err(|error| Error::external("the scheduler has stopped").because(error))
 }
 
-/// Carries out the work of the scheduler at `scheduler` (host and port), for ever; it comes in, and is called off, at the port
-/// `control` of the host of `listen`. Other executors fetch results from `listen`, and the folder `work`, or one of the
-/// system's, holds them meanwhile. 0 threads: as many as there are cores.
+/// Carries out the work of the scheduler at `scheduler` (host and port), for ever; it comes in, and is called off, at
+/// the port `control` of the host of `listen`. Other executors fetch results from `listen`, and the folder `work`, or
+/// one of the system's, holds them meanwhile. 0 threads: as many as there are cores.
 ///
 /// # Errors
 /// When there is no scheduler, or the addresses cannot be had.

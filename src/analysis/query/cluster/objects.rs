@@ -1,4 +1,5 @@
-//! Where executors find what they read: on their own machine, or in buckets, which are opened when they are first asked for.
+//! Where executors find what they read: on their own machine, or in buckets, which are opened when they are first asked
+//! for.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! `drift_psi(value, is_current)` and its like: a raw column of two sides compared, as an aggregate.
 //!
-//! The baseline's rows are cut as a reference is (fine bins and quantiles of its values, or its categories), the current ones
-//! are counted with these cuts, and the engine's metric says how far they are apart. All values are kept until then, within
-//! the memory that queries have.
+//! The baseline's rows are cut as a reference is (fine bins and quantiles of its values, or its categories), the
+//! current ones are counted with these cuts, and the engine's metric says how far they are apart. All values are kept
+//! until then, within the memory that queries have.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

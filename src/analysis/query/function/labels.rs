@@ -1,8 +1,8 @@
-//! `ece(score, label)`, `auc(score, label)` and their like: metrics of labelled predictions, as aggregates over raw rows, or
-//! with one argument over the `labels` column of panes.
+//! `ece(score, label)`, `auc(score, label)` and their like: metrics of labelled predictions, as aggregates over raw
+//! rows, or with one argument over the `labels` column of panes.
 //!
-//! Of two classes the score is the probability of the positive one, and the answer is positive from 0.5 on; of a quantity it
-//! is the prediction. Rows without a score or a label are passed over.
+//! Of two classes the score is the probability of the positive one, and the answer is positive from 0.5 on; of a
+//! quantity it is the prediction. Rows without a score or a label are passed over.
 
 use std::sync::Arc;
 

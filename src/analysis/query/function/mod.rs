@@ -1,10 +1,11 @@
 //! Functions of SQL that are the engine's own metrics. Their list is [`METRICS`].
 //!
-//! - `psi(current, baseline)` and every other distance, over two histograms: the `histogram` column of `panes`, merged by
-//!   `hist_merge`, or plain lists of counts.
-//! - `drift_psi(value, is_current)` and every other comparison, an aggregate over raw rows: those where the second argument is
-//!   true are held against the others, which are cut as a reference is.
-//! - `ece(score, label)` and every other metric of labelled predictions, an aggregate over raw rows; `ece(labels)` over panes.
+//! - `psi(current, baseline)` and every other distance, over two histograms: the `histogram` column of `panes`, merged
+//!   by `hist_merge`, or plain lists of counts.
+//! - `drift_psi(value, is_current)` and every other comparison, an aggregate over raw rows: those where the second
+//!   argument is true are held against the others, which are cut as a reference is.
+//! - `ece(score, label)` and every other metric of labelled predictions, an aggregate over raw rows; `ece(labels)` over
+//!   panes.
 //! - `hist_merge(histogram)`, an aggregate; `latency_quantile(latency, q)`.
 
 mod compare;
@@ -23,8 +24,8 @@ use datafusion::prelude::SessionContext;
 
 use crate::metric::{METRICS, Metric, Reading, Reads, Value};
 
-/// Functions of `DataFusion` whose value is as long as an argument says: memory that no bound of a query counts. Series are
-/// made by the table functions of the same names, a batch at a time.
+/// Functions of `DataFusion` whose value is as long as an argument says: memory that no bound of a query counts. Series
+/// are made by the table functions of the same names, a batch at a time.
 const UNBOUNDED: [&str; 7] = ["array_repeat", "array_resize", "generate_series", "lpad", "range", "repeat", "rpad"];
 
 /// Adds every function to a session, and takes away those that cannot be bounded.

@@ -1,4 +1,5 @@
-//! SQL as clients of `PostgreSQL` speak it: statements about the session itself, a catalog to look around in, and parameters.
+//! SQL as clients of `PostgreSQL` speak it: statements about the session itself, a catalog to look around in, and
+//! parameters.
 
 mod statement;
 mod visit;

@@ -1,4 +1,5 @@
-//! A client's stay: one session for many statements, whose catalog goes on calling tables by the numbers it once gave them.
+//! A client's stay: one session for many statements, whose catalog goes on calling tables by the numbers it once gave
+//! them.
 
 use std::sync::{Arc, LazyLock};
 

@@ -1,5 +1,5 @@
-//! Charts as inline SVG. Every one is 340 wide and drawn in classes, so that the style sheet decides about colours; the two
-//! sides differ in form as well: the reference is an area, the current side a line.
+//! Charts as inline SVG. Every one is 340 wide and drawn in classes, so that the style sheet decides about colours; the
+//! two sides differ in form as well: the reference is an area, the current side a line.
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,5 @@
-//! What guards a rollout, in words: what acts on which evidence, how often it may err, how soon it sees something, and what
-//! cannot be tested at all.
+//! What guards a rollout, in words: what acts on which evidence, how often it may err, how soon it sees something, and
+//! what cannot be tested at all.
 
 use crate::cli::power::forecast::{Forecast, Odds, forecast};
 use crate::cli::power::{assumed_design_effect, load, percent};

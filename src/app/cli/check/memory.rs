@@ -1,7 +1,8 @@
 //! How much memory a pipeline will take: at an assumed rate, and when every bound is reached.
 //!
-//! Summaries are made and sealed as the engine does it, with as many events as would be in them, so that the numbers follow the
-//! plan's columns and bins. What is not known beforehand stands here as a number: categories without a reference, latencies.
+//! Summaries are made and sealed as the engine does it, with as many events as would be in them, so that the numbers
+//! follow the plan's columns and bins. What is not known beforehand stands here as a number: categories without a
+//! reference, latencies.
 
 use crate::engine::Memory;
 use crate::event::{EventKind, Micros, SECOND};

@@ -7,8 +7,8 @@ use crate::verdict::power::{Acted, Chance, Load, Regression, Rehearsal};
 pub(crate) const RUNS: u32 = 40;
 /// A question whose first so many rollouts all saw nothing is not asked further.
 const RUNS_MIN: u32 = 10;
-/// Above this variance a binomial number is drawn from the normal distribution, which is then off by a few per cent of one
-/// standard deviation.
+/// Above this variance a binomial number is drawn from the normal distribution, which is then off by a few per cent of
+/// one standard deviation.
 const NORMAL_FROM: f64 = 100.0;
 
 /// How a kind of action fared in the rollouts that were rehearsed.

@@ -1,7 +1,7 @@
 //! The store of a running service: written as it goes, and asked over HTTP.
 //!
-//! Decisions do not wait for it. While it fails, rows wait in memory, states are held back and nothing is committed; so a
-//! service that ends meanwhile says it all again.
+//! Decisions do not wait for it. While it fails, rows wait in memory, states are held back and nothing is committed; so
+//! a service that ends meanwhile says it all again.
 
 use std::convert::Infallible;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};

@@ -1,5 +1,5 @@
-//! Compaction beside the service, never in the engine's way: on a thread of its own, a bounded piece at a time, with a pause
-//! after each.
+//! Compaction beside the service, never in the engine's way: on a thread of its own, a bounded piece at a time, with a
+//! pause after each.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;

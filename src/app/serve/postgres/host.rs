@@ -1,4 +1,5 @@
-//! The listener: binds at once, so that a bad address is the caller's error, and lets in as many clients as there are seats.
+//! The listener: binds at once, so that a bad address is the caller's error, and lets in as many clients as there are
+//! seats.
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -39,8 +40,8 @@ pub struct Host {
 }
 
 impl Host {
-    /// Binds `listen` (`host:port`; port 0 takes a free one) and answers on a thread of its own what is asked of the store
-    /// that `shared` has.
+    /// Binds `listen` (`host:port`; port 0 takes a free one) and answers on a thread of its own what is asked of the
+    /// store that `shared` has.
     ///
     /// # Errors
     /// When the port cannot be had.

@@ -147,13 +147,14 @@ fn acting(state: &RolloutState) -> BTreeSet<&str> {
     acts.map(|one| one.source.as_str()).collect()
 }
 
-/// Whether there is anything to weigh: a guard that has nothing to look at, such as drift without a reference, has no line.
+/// Whether there is anything to weigh: a guard that has nothing to look at, such as drift without a reference, has no
+/// line.
 fn is_weighed(entry: &LedgerEntry) -> bool {
     entry.e_value > 0.0 || Account::of(&entry.name) == Some(Account::Safe)
 }
 
-/// What has become of evidence that is enough: it acts where its guard has found something, and nothing acts on what is judged
-/// no more, lacks windows or is refuted.
+/// What has become of evidence that is enough: it acts where its guard has found something, and nothing acts on what is
+/// judged no more, lacks windows or is refuted.
 fn outcome(entry: &LedgerEntry, acting: &BTreeSet<&str>) -> Html {
     if entry.e_value < entry.threshold {
         return Html::default();
@@ -165,8 +166,8 @@ fn outcome(entry: &LedgerEntry, acting: &BTreeSet<&str>) -> Html {
     }
 }
 
-/// How much evidence stands, against what acts; on a logarithmic scale, as evidence multiplies. `acting` are the guards that
-/// call for a restriction.
+/// How much evidence stands, against what acts; on a logarithmic scale, as evidence multiplies. `acting` are the guards
+/// that call for a restriction.
 pub(super) fn evidence(ledger: &[LedgerEntry], acting: &BTreeSet<&str>) -> Html {
     let weighed: Vec<&LedgerEntry> = ledger.iter().filter(|entry| is_weighed(entry)).collect();
     if weighed.is_empty() {

@@ -1,7 +1,7 @@
 //! A number over time, drawn here: the candidate's line, the baseline's, bounds, and the decisions that fell.
 //!
-//! Lines differ by dash and width, not by colour alone, and stand in words below the picture. The plot is stretched to its
-//! place; text stays as large as text is.
+//! Lines differ by dash and width, not by colour alone, and stand in words below the picture. The plot is stretched to
+//! its place; text stays as large as text is.
 
 use std::fmt::Write as _;
 
@@ -217,8 +217,8 @@ impl Chart {
     }
 }
 
-/// The points without those at the beginning that come from less than half of the usual number of rows: the first windows
-/// after a start hold a part of their events, and what they say by chance would leave no room for all others.
+/// The points without those at the beginning that come from less than half of the usual number of rows: the first
+/// windows after a start hold a part of their events, and what they say by chance would leave no room for all others.
 fn whole(points: &[Point]) -> &[Point] {
     let mut rows: Vec<u32> = points.iter().map(|point| point.n).collect();
     rows.sort_unstable();

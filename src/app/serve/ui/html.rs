@@ -1,4 +1,5 @@
-//! Markup that cannot be broken by what it shows: only literals of ours are markup, everything put into them is escaped.
+//! Markup that cannot be broken by what it shows: only literals of ours are markup, everything put into them is
+//! escaped.
 
 use std::fmt;
 
@@ -27,7 +28,8 @@ impl FromIterator<Html> for Html {
     }
 }
 
-/// Markup: a literal with `{}` for each piece. `concat!` keeps names out of the literal's braces, which would not be escaped.
+/// Markup: a literal with `{}` for each piece. `concat!` keeps names out of the literal's braces, which would not be
+/// escaped.
 macro_rules! html {
     ($($markup:literal)+ $(, $piece:expr)* $(,)?) => {
         $crate::serve::ui::html::Html::of(format_args!(

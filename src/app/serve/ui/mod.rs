@@ -1,8 +1,8 @@
 //! The dashboard: pages for people, rendered here, with a little script that keeps them fresh.
 //!
-//! Everything works without script (a page is renewed by reloading it) and without a pointer. A state is told by a sign and a
-//! word, never by a colour alone. No page carries inline script or style, and a strict content security policy forbids what
-//! a hostile name might try.
+//! Everything works without script (a page is renewed by reloading it) and without a pointer. A state is told by a sign
+//! and a word, never by a colour alone. No page carries inline script or style, and a strict content security policy
+//! forbids what a hostile name might try.
 
 mod actions;
 mod card;

@@ -279,13 +279,14 @@ mod tests {
     #[test]
     fn whoever_needs_somebody_is_never_told_that_there_is_nothing_to_do() {
         let effects = [None, Some(true), Some(false)];
+        let wait = Permission { word: Word::Wait, cap_pct: None, reason: String::new() };
         for at in State::ALL {
             for validity in [Validity::Valid, Validity::Degraded, Validity::Blind] {
                 for (effect, frozen) in effects.into_iter().flat_map(|effect| [(effect, None), (effect, Some(9))]) {
                     let mut state = RolloutState::new("r", "m", "v2", "v1");
                     (state.state, state.validity, state.people.frozen_until) = (at, validity, frozen);
                     state.effect = effect.map(|issued| Effect { issued, ..unseen_effect() });
-                    let (needs, told) = (need(&state) <= NEEDS_SOMEBODY, advice(&state, None));
+                    let (needs, told) = (need(&state) <= NEEDS_SOMEBODY, advice(&state, &wait));
                     assert!(!(needs && told.starts_with("Nothing")), "{at:?} {validity:?} {effect:?}: {told}");
                 }
             }
@@ -295,7 +296,7 @@ mod tests {
             validity: Validity::Blind,
             ..RolloutState::new("r", "m", "v2", "v1")
         };
-        assert!(need(&ended) > NEEDS_SOMEBODY && advice(&ended, None).starts_with("Nothing now"));
+        assert!(need(&ended) > NEEDS_SOMEBODY && advice(&ended, &wait).starts_with("Nothing now"));
     }
 
     fn unseen_effect() -> Effect {

@@ -1,8 +1,8 @@
 //! Calibration: whether outcomes come as often as scores promise, for each version by itself.
 //!
-//! Evidence against being calibrated (`infer::reliability`) is taken from the counts of all label windows so far, in the bins of
-//! the plan's first reliability table, and deflated by the design effect of losses. It must stand for the fewest windows in
-//! a row, so that one odd batch of labels does not act.
+//! Evidence against being calibrated (`infer::reliability`) is taken from the counts of all label windows so far, in
+//! the bins of the plan's first reliability table, and deflated by the design effect of losses. It must stand for the
+//! fewest windows in a row, so that one odd batch of labels does not act.
 //!
 //! * Only the candidate is not calibrated: it is contained. Its scores are not what the baseline's are.
 //! * Both are not: the world has moved, or labels come earlier for one outcome. It warns and blames nobody.

@@ -1,22 +1,22 @@
 //! Drift, watched forever: every column and score against what it used to be.
 //!
-//! A version is held against each fixed or seasonal reference of the pipeline (the reference profile; the same hour so many
-//! days ago), and against the baseline version in the same window. Each comparison is a population stability index over 20
-//! bins with a tolerance (`infer::psi_tolerance`), for scores beside a Kolmogorov-Smirnov distance with the same tolerance
-//! (`infer::ks_tolerance`), whose p-values feed a detector that errs once in `A` windows on average (`infer::shiryaev`, `A` the
-//! plan's patience). Columns share one budget by the e-d-BH rule.
+//! A version is held against each fixed or seasonal reference of the pipeline (the reference profile; the same hour so
+//! many days ago), and against the baseline version in the same window. Each comparison is a population stability index
+//! over 20 bins with a tolerance (`infer::psi_tolerance`), for scores beside a Kolmogorov-Smirnov distance with the
+//! same tolerance (`infer::ks_tolerance`), whose p-values feed a detector that errs once in `A` windows on average
+//! (`infer::shiryaev`, `A` the plan's patience). Columns share one budget by the e-d-BH rule.
 //!
-//! **Whose drift it is** is a difference in differences. The season moves both versions, and on real logs it moves more than
-//! half of all columns beyond any fixed bound, so drift from a reference alone never names a candidate:
+//! **Whose drift it is** is a difference in differences. The season moves both versions, and on real logs it moves more
+//! than half of all columns beyond any fixed bound, so drift from a reference alone never names a candidate:
 //! * both versions moved away from the reference: the *world*. It warns, for the version that serves the world;
-//! * the candidate moved, the baseline version did not, *and* the two differ in the same windows: the *model*, or the way to
-//!   it. It is contained. All three must hold, so this errs no more often than any one of them.
+//! * the candidate moved, the baseline version did not, *and* the two differ in the same windows: the *model*, or the
+//!   way to it. It is contained. All three must hold, so this errs no more often than any one of them.
 //!
 //! With segments, `segments` watches those with the most traffic by the same tests, and has half of the budget.
 //!
-//! Missing values and NaN make a cell of their own. Nobody counts how much alike one entity's features are, so the configured
-//! design effect widens every test. **State**: three detectors per column and reference, twelve numbers each.
-//! **Cost**: one pass over the fine bins of three histograms per column and window.
+//! Missing values and NaN make a cell of their own. Nobody counts how much alike one entity's features are, so the
+//! configured design effect widens every test. **State**: three detectors per column and reference, twelve numbers
+//! each. **Cost**: one pass over the fine bins of three histograms per column and window.
 
 use std::sync::Arc;
 
@@ -356,7 +356,8 @@ pub(crate) mod tests {
         Drift { columns: [column].into(), references: [Baseline::Reference].into(), guard, places }
     }
 
-    /// What is said of a version after so many windows, held against the baseline version or, without one, as the world.
+    /// What is said of a version after so many windows, held against the baseline version or, without one, as the
+    /// world.
     fn after(windows: u32, version: [u64; 4], baseline: Option<[u64; 4]>) -> Verdict {
         let (drift, mut drifted) = (drift(), Drifted::default());
         let mut verdict = Verdict { cleared: true, ..Verdict::default() };

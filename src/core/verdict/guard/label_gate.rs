@@ -1,10 +1,10 @@
 //! Label gate: whether labels of both versions arrive alike.
 //!
-//! A candidate whose bad predictions are never labelled looks better than it is, and one whose labels are late looks worse.
-//! So labels speak only while both versions' coverage (labels over scored predictions, at the same age) is within 10 % of the
-//! other's, and "both arms' labels arrive at one rate" is not rejected by a conditional likelihood ratio over the rollout
-//! (`infer::contrast`, alpha 0.001, deflated by the configured design effect). Else the labels are biased: no verdict rests
-//! on them, and the data count as degraded.
+//! A candidate whose bad predictions are never labelled looks better than it is, and one whose labels are late looks
+//! worse. So labels speak only while both versions' coverage (labels over scored predictions, at the same age) is
+//! within 10 % of the other's, and "both arms' labels arrive at one rate" is not rejected by a conditional likelihood
+//! ratio over the rollout (`infer::contrast`, alpha 0.001, deflated by the configured design effect). Else the labels
+//! are biased: no verdict rests on them, and the data count as degraded.
 //!
 //! A window without any label of a version does not tell how many it waited for; the number last known is taken, and
 //! before that the fewest that count (`GuardPlan::n_min`).

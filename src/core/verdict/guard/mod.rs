@@ -1,7 +1,7 @@
 //! Guards: evidence with a guarantee, gathered over a whole rollout from the counts of its windows.
 //!
-//! A guard sees each window once, in order, and keeps a few numbers per thing that it looks at; nothing is ever recomputed
-//! from later knowledge, so that the guarantees hold under constant watching.
+//! A guard sees each window once, in order, and keeps a few numbers per thing that it looks at; nothing is ever
+//! recomputed from later knowledge, so that the guarantees hold under constant watching.
 
 mod calibration;
 mod change;

@@ -1,14 +1,18 @@
-//! Drift within segments: one detector for each of the busiest, and which of them explains what sets the versions apart.
+//! Drift within segments: one detector for each of the busiest, and which of them explains what sets the versions
+//! apart.
 //!
-//! Those segments are watched that guardrails watch (`rails::watch`). In each, columns and scores of the candidate are held against the
-//! baseline version's of the same windows, and both against the *matched* segment of every reference, with the tests of `drift`. A
-//! segment's e-value of a window is the mean over its columns', whatever their dependence, so that it has one detector and
-//! not one for each column, and state stays small. A candidate is contained when in some segment it differs from the baseline version and,
-//! where a reference knows the segment, has moved away from it while the baseline version has not.
+//! Those segments are watched that guardrails watch (`rails::watch`). In each, columns and scores of the candidate are
+//! held against the baseline version's of the same windows, and both against the *matched* segment of every reference,
+//! with the tests of `drift`. A segment's e-value of a window is the mean over its columns', whatever their dependence,
+//! so that it has one detector and not one for each column, and state stays small. A candidate is contained when in
+//! some segment it differs from the baseline version and, where a reference knows the segment, has moved away from it
+//! while the baseline version has not.
 //!
-//! All traffic and the segments share drift's budget in halves; segments share theirs by the e-d-BH rule, free places counting.
+//! All traffic and the segments share drift's budget in halves; segments share theirs by the e-d-BH rule, free places
+//! counting.
 //!
-//! A finding about all traffic names the segment with more than half of the distance, each segment's stability indices weighted by its events.
+//! A finding about all traffic names the segment with more than half of the distance, each segment's stability indices
+//! weighted by its events.
 //!
 //! **State**: twelve numbers per segment, and twice as many per reference. **Cost**: that of `drift` for each segment.
 
@@ -46,7 +50,8 @@ pub(crate) struct Local {
 pub(crate) type Locals = BTreeMap<String, Local>;
 
 impl Local {
-    /// What there is of evidence that the candidate alone moved; `quiet` bounds that of a baseline version that did not.
+    /// What there is of evidence that the candidate alone moved; `quiet` bounds that of a baseline version that did
+    /// not.
     fn log_r(&self, quiet: f64) -> f64 {
         let concurrent = self.concurrent.log_r();
         let mut known = self.references.iter().filter(|[version, _]| version.n.0 > 0).peekable();

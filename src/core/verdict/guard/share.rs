@@ -1,11 +1,11 @@
 //! Sample ratio: whether the candidate gets the share of traffic that it was declared to get.
 //!
-//! If it does not, events of one side are lost or users are not assigned at random, and no comparison means what it says
-//! (`infer::sample_ratio`). So the verdict is void:
-//! exposure is held, nothing is safe, and the data count as degraded; nobody is rolled back for it.
+//! If it does not, events of one side are lost or users are not assigned at random, and no comparison means what it
+//! says (`infer::sample_ratio`). So the verdict is void: exposure is held, nothing is safe, and the data count as
+//! degraded; nobody is rolled back for it.
 //!
-//! The window in which a declaration changes is left out. Users who come back make requests alike; the design effect of the share is taken from
-//! buckets of entities, else as configured. **State**: ten bets and 64 buckets.
+//! The window in which a declaration changes is left out. Users who come back make requests alike; the design effect of
+//! the share is taken from buckets of entities, else as configured. **State**: ten bets and 64 buckets.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,12 +1,13 @@
 //! Hard limits: what no version may do, whatever the other one does.
 //!
-//! Each limit is a largest share of events (failed, refused, without a usable score, slower than a latency) and has its own
-//! e-process (`infer::binomial_limit`) at its own level, `SloPlan::alpha`, which is spent beside the guardrails' and stands in the ledger.
-//! One window may be enough, once the candidate has had `SloPlan::n_min` events. A limit that both versions break is the
-//! world's doing: sending everybody back to the baseline would not help, so exposure is only held.
+//! Each limit is a largest share of events (failed, refused, without a usable score, slower than a latency) and has its
+//! own e-process (`infer::binomial_limit`) at its own level, `SloPlan::alpha`, which is spent beside the guardrails'
+//! and stands in the ledger. One window may be enough, once the candidate has had `SloPlan::n_min` events. A limit that
+//! both versions break is the world's doing: sending everybody back to the baseline would not help, so exposure is only
+//! held.
 //!
-//! *Burn* is how fast the error budget goes: the share over the last hour's worth of windows over the limit (Beyer et al., The
-//! Site Reliability Workbook, 2018, chapter 5); above 1, in the newest window too, it is worth a warning.
+//! *Burn* is how fast the error budget goes: the share over the last hour's worth of windows over the limit (Beyer et
+//! al., The Site Reliability Workbook, 2018, chapter 5); above 1, in the newest window too, it is worth a warning.
 //!
 //! **State**: eight bets for each limit and version, and counts of the last 12 windows.
 

@@ -1,16 +1,17 @@
 //! Starvation: whether a candidate stops getting requests while the baseline version goes on.
 //!
-//! Where exposure is declared, `share` holds the candidate to it. Where it is not, the share that it usually gets is all there is: a
-//! candidate that crashes, is taken out of the balancer or loses its log loses requests, and those that are left are a selection.
-//! With `s` the share of both versions' requests that the candidate got in earlier windows (a slow average), the evidence
-//! against "it still gets at least 0.7 s" are binomial likelihood ratios of smaller shares against `0.7 s`: e-values for every share from
-//! there on, as those ratios fall with the share. They count for no more than 1 while the candidate's own
-//! requests are above 0.7 of what is usual: then the baseline version got more, and nobody was starved. A pool of
-//! Shiryaev-Roberts detectors gathers them (`infer::pool`).
+//! Where exposure is declared, `share` holds the candidate to it. Where it is not, the share that it usually gets is
+//! all there is: a candidate that crashes, is taken out of the balancer or loses its log loses requests, and those that
+//! are left are a selection. With `s` the share of both versions' requests that the candidate got in earlier windows (a
+//! slow average), the evidence against "it still gets at least 0.7 s" are binomial likelihood ratios of smaller shares
+//! against `0.7 s`: e-values for every share from there on, as those ratios fall with the share. They count for no more
+//! than 1 while the candidate's own requests are above 0.7 of what is usual: then the baseline version got more, and
+//! nobody was starved. A pool of Shiryaev-Roberts detectors gathers them (`infer::pool`).
 //!
-//! Exposure is held, as with any share that is not as it should be, and nobody is rolled back. What restricts a candidate also takes traffic from
-//! it, so whenever another guard restricts it, what is usual is learnt anew. When both versions fall silent nothing is judged at all; when
-//! the candidate alone does, the window is BLIND, and exposure is held after some of them.
+//! Exposure is held, as with any share that is not as it should be, and nobody is rolled back. What restricts a
+//! candidate also takes traffic from it, so whenever another guard restricts it, what is usual is learnt anew. When
+//! both versions fall silent nothing is judged at all; when the candidate alone does, the window is BLIND, and exposure
+//! is held after some of them.
 //!
 //! **State**: nine numbers. **Cost**: a few logarithms a window.
 
@@ -183,7 +184,8 @@ mod tests {
         assert_eq!(held(&said(growth)), None);
     }
 
-    /// One alarm in 28,800 windows is allowed; a day's cycle, users who come in bursts, and steps up raise none in 20,000.
+    /// One alarm in 28,800 windows is allowed; a day's cycle, users who come in bursts, and steps up raise none in
+    /// 20,000.
     #[test]
     fn cycles_bursts_and_steps_up_are_no_starvation() {
         for seed in 0..40 {

@@ -1,14 +1,17 @@
-//! Success metrics: what a candidate must be shown to achieve before it passes, beside keeping the margins of all guardrails.
+//! Success metrics: what a candidate must be shown to achieve before it passes, beside keeping the margins of all
+//! guardrails.
 //!
-//! Each compares a share of labelled predictions in the same windows: positive outcomes (conversions, say), of which the candidate
-//! must have more, or wrong answers, of which it must have fewer. Without a margin it must be shown to be *better*; with one, to be
-//! *no worse* than the margin allows. The evidence is that of a guardrail's safety (`infer::hx`): with the share that should be the smaller one
-//! on the left, it speaks against "left is at least the margin times right", so for positive outcomes the versions change places.
+//! Each compares a share of labelled predictions in the same windows: positive outcomes (conversions, say), of which
+//! the candidate must have more, or wrong answers, of which it must have fewer. Without a margin it must be shown to be
+//! *better*; with one, to be *no worse* than the margin allows. The evidence is that of a guardrail's safety
+//! (`infer::hx`): with the share that should be the smaller one on the left, it speaks against "left is at least the
+//! margin times right", so for positive outcomes the versions change places.
 //!
-//! In ROLLBACK > CONTAIN > HOLD > ADVANCE a success metric says HOLD until it is shown and ADVANCE from then on. It restricts
-//! nothing: that outcomes get worse is found by the guardrail of losses and by the detector of changes. Every one must be shown, each at level
-//! `beta`, so one that misses any of them passes with a chance of at most `beta`, however many there are (intersection-union
-//! test; Schultzberg, Ankargren and Frånberg, Risk-aware product decisions in A/B tests with multiple metrics, 2024, for the rule).
+//! In ROLLBACK > CONTAIN > HOLD > ADVANCE a success metric says HOLD until it is shown and ADVANCE from then on. It
+//! restricts nothing: that outcomes get worse is found by the guardrail of losses and by the detector of changes. Every
+//! one must be shown, each at level `beta`, so one that misses any of them passes with a chance of at most `beta`,
+//! however many there are (intersection-union test; Schultzberg, Ankargren and Frånberg, Risk-aware product decisions
+//! in A/B tests with multiple metrics, 2024, for the rule).
 //!
 //! **State**: thirty numbers each. **Cost**: one `infer::hx` update each and label window.
 

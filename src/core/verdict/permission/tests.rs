@@ -63,7 +63,8 @@ fn circumstances(name: &str, state: &mut RolloutState) -> (Authority, Freshness,
     (authority, freshness, asked_pct)
 }
 
-/// Columns, and for each state the first letter of the word and the cap: `P25` is PASS to 25 %, `W-` WAIT without a cap.
+/// Columns, and for each state the first letter of the word and the cap: `P25` is PASS to 25 %, `W-` WAIT without a
+/// cap.
 const TABLE: &str = "
              calm approval frozen advisory advisory,forced advisory,pinned blind stale behind silent unpassed ask:30 ask:101
 REGISTERED   W5   W100     W5     W5       W5              W5              B5    W5    W5     W5     W5       W5     W5
@@ -112,6 +113,11 @@ fn every_state_has_one_answer_under_every_circumstance() {
     }
     assert_eq!((rows, columns.len()), (State::ALL.len(), 13));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_version_that_is_denied_fails_after_its_end_too() {
+    assert_eq!(ask(&RolloutState { denied: true, ..at(State::Retired) }, None), "F0");
 }
 
 fn ask(state: &RolloutState, asked_pct: Option<f64>) -> String {

@@ -2,11 +2,10 @@
 
 use super::*;
 use crate::event::SECOND;
-use crate::metric::row::Status;
 use crate::metric::view::{Baselines, Views};
 use crate::plan::{ENDED_KEPT, ENDED_MAX, Signal};
 use crate::verdict::decision::Exposure;
-use crate::verdict::judged::Counts;
+use crate::verdict::judged::{Counts, Seen};
 use crate::verdict::rollout::tests::{plan, stages};
 use crate::verdict::{Validity, with_ended};
 
@@ -21,32 +20,6 @@ struct World {
     decisions: Vec<Decision>,
 }
 
-fn row(version: &str, end: Micros) -> WindowRow {
-    let text = String::new;
-    WindowRow {
-        window_start: end - MINUTE,
-        window_end: end,
-        model: "m".to_owned(),
-        version: version.to_owned(),
-        segment: text(),
-        baseline: text(),
-        reference: text(),
-        column: text(),
-        metric: "throughput".to_owned(),
-        convention: text(),
-        revision: 0,
-        status: Status::Ok,
-        value: Some(1.0),
-        low: None,
-        high: None,
-        p_value: None,
-        n: 1,
-        n_baseline: 1,
-        bins: 0,
-        coverage: None,
-    }
-}
-
 impl World {
     fn new() -> Self {
         let policy = Policy::new(Arc::new(plan("AUTO", stages())));
@@ -56,13 +29,15 @@ impl World {
     /// A window in which versions have these shares of traffic, percent.
     fn window(&mut self, shares: &[(&str, f64)]) {
         self.now += MINUTE;
-        let rows: Vec<WindowRow> = shares.iter().map(|(version, _)| row(version, self.now)).collect();
+        let of = |version: &str| Seen { model: "m".to_owned(), version: version.to_owned(), coverage: None };
+        let seen: Vec<Seen> = shares.iter().map(|(version, _)| of(version)).collect();
         let share = |version: &str| shares.iter().find(|(name, _)| *name == version).map_or(0.0, |(_, share)| *share);
         let judged = Judged {
             start: self.now - MINUTE,
             end: self.now,
             order: (self.now, Kind::Traffic),
-            rows: &rows,
+            rows: &[],
+            seen: &seen,
             newest: &Counts::Traffic(&Views::new()),
             exposure: &|_, version| Exposure { declared_pct: None, observed_pct: share(version) },
             baselines: Baselines { reference: None, earlier: &|_| None },

@@ -1,5 +1,5 @@
-//! Up the ladder: a step is passed when the candidate is shown to be safe and has stayed long enough. Not significant is not
-//! safe, and without data nothing is.
+//! Up the ladder: a step is passed when the candidate is shown to be safe and has stayed long enough. Not significant
+//! is not safe, and without data nothing is.
 
 use super::relax::{NO_DATA, ask};
 use super::step::{Heard, Window};

@@ -1,8 +1,8 @@
 //! The end of a rollout: what a candidate leaves behind, and for how long.
 //!
-//! A candidate that ended keeps a small record of its own for [`ENDED_KEPT`]. Then the record goes, and what must outlive it
-//! stands with the version to go back to: that its version is denied, and where its chain of decisions ends. So records stay
-//! few, and a version that was denied years ago still is.
+//! A candidate that ended keeps a small record of its own for [`ENDED_KEPT`]. Then the record goes, and what must
+//! outlive it stands with the version to go back to: that its version is denied, and where its chain of decisions ends.
+//! So records stay few, and a version that was denied years ago still is.
 
 use super::{Ended, RolloutState, State};
 use crate::event::Micros;

@@ -1,8 +1,8 @@
 //! One candidate's way from its first request to all of the traffic, or back.
 //!
 //! Three things are kept apart: the verdict (`State`), whether the data can be trusted (`Validity`), and who may act
-//! (`plan::Authority`). Restricting is immediate. Lifting is slow: clear evidence, a waiting time, a budget, and sometimes a
-//! person. A window without data never makes a verdict worse; after a while exposure is held as it is.
+//! (`plan::Authority`). Restricting is immediate. Lifting is slow: clear evidence, a waiting time, a budget, and
+//! sometimes a person. A window without data never makes a verdict worse; after a while exposure is held as it is.
 //!
 //! `step` takes one judged window in; `people` carries out commands. Both turn a state into a later state and drafts of
 //! decisions; `publish` gives drafts their place in the sequence and their identity.

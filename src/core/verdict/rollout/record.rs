@@ -285,7 +285,8 @@ impl RolloutState {
         self.denied || self.state.severity() == Action::Rollback
     }
 
-    /// Whether it is the baseline version itself, which is watched for what the world does and never rolled out or back.
+    /// Whether it is the baseline version itself, which is watched for what the world does and never rolled out or
+    /// back.
     #[must_use]
     pub fn is_world(&self) -> bool {
         self.candidate == self.baseline

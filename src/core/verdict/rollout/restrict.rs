@@ -1,7 +1,8 @@
 //! Restricting, at once: observe < warn < hold < contain < rollback.
 //!
 //! A hard finding acts by itself. Any other makes a candidate suspect first, and acts when it still stands after the
-//! confirmation windows. A candidate that a person has resumed or promoted is held, and people are called; nothing more.
+//! confirmation windows. A candidate that a person has resumed or promoted is held, and people are called; nothing
+//! more.
 
 use super::step::Heard;
 use super::{Draft, RolloutState, State};

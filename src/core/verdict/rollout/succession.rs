@@ -33,8 +33,8 @@ pub(crate) fn supersede(state: &mut RolloutState, by: &str) -> Draft {
     draft
 }
 
-/// A superseded candidate is judged anew when it gets traffic again, one that was rolled back never is; and both end when they
-/// have had none for the horizon.
+/// A superseded candidate is judged anew when it gets traffic again, one that was rolled back never is; and both end
+/// when they have had none for the horizon.
 pub(crate) fn revive_or_retire(state: &mut RolloutState, end: Micros, plan: &RolloutPlan) {
     if state.state.is_live() {
         return;

@@ -1,7 +1,7 @@
 //! The plan's digest: a content address of everything that decides results.
 //!
-//! Two files that mean the same have the same digest, however they are written; brokers, topics, ports and how often open windows
-//! are shown do not count.
+//! Two files that mean the same have the same digest, however they are written; brokers, topics, ports and how often
+//! open windows are shown do not count.
 
 use serde::Serialize;
 

@@ -1,17 +1,18 @@
 //! Whether anything has changed between two versions: a family of sensors, one alarm.
 //!
-//! Every sensor's alternatives are parts of one pool of Shiryaev-Roberts detectors (`infer::pool`), so the whole family, looked
-//! at after every window, calls a healthy candidate changed no more often than its patience says.
+//! Every sensor's alternatives are parts of one pool of Shiryaev-Roberts detectors (`infer::pool`), so the whole
+//! family, looked at after every window, calls a healthy candidate changed no more often than its patience says.
 //!
-//! Evidence is deflated by the design effect of earlier windows where events name their entity (`entities`), and by the noise that
-//! versions have for themselves (`noise`): `e^(1/d)` has a mean of at most 1 like `e` (Jensen), and stays an e-value when
-//! the variance is inflated by `d`. Without entities, events are taken to be independent, and the evidence says so.
+//! Evidence is deflated by the design effect of earlier windows where events name their entity (`entities`), and by the
+//! noise that versions have for themselves (`noise`): `e^(1/d)` has a mean of at most 1 like `e` (Jensen), and stays an
+//! e-value when the variance is inflated by `d`. Without entities, events are taken to be independent, and the evidence
+//! says so.
 //!
-//! **Clearing.** Once it has acted, `R` says for long that something changed *at some time*; whether it still is, is another
-//! question. Of every sensor that stood out, the alternative with the most evidence is put to the reversed test: a detector of the
-//! same kind, fed with `1 / e` since it acted, which has mean at most 1 while the candidate still is as far off as that.
-//! At `T / beta`, `T` the planned windows, it is refuted; a change that still stands is called refuted within `T` windows with
-//! a chance of at most `beta`. When all are refuted, `R` begins anew.
+//! **Clearing.** Once it has acted, `R` says for long that something changed *at some time*; whether it still is, is
+//! another question. Of every sensor that stood out, the alternative with the most evidence is put to the reversed
+//! test: a detector of the same kind, fed with `1 / e` since it acted, which has mean at most 1 while the candidate
+//! still is as far off as that. At `T / beta`, `T` the planned windows, it is refuted; a change that still stands is
+//! called refuted within `T` windows with a chance of at most `beta`. When all are refuted, `R` begins anew.
 //!
 //! **State**: one float per alternative, four numbers per sensor for people, two per sensor that stands out.
 
@@ -160,7 +161,8 @@ impl Detector {
         }
     }
 
-    /// Takes the traffic of one window; `by` deflates its evidence, as earlier windows and the baseline version's `history` say.
+    /// Takes the traffic of one window; `by` deflates its evidence, as earlier windows and the baseline version's
+    /// `history` say.
     pub(crate) fn traffic(&self, gathered: &mut Gathered, pair: Pair<'_, Traffic>, by: Inflation, history: &History) {
         gathered.iid_assumed = pair.candidate.entities.is_empty() || pair.baseline.entities.is_empty();
         let sight = Sight::new(&self.plan, pair, history);
@@ -239,7 +241,8 @@ mod tests {
         action
     }
 
-    /// How many windows like the baseline's own refute an alternative at most: a detector's `R` is at least the product of what they say.
+    /// How many windows like the baseline's own refute an alternative at most: a detector's `R` is at least the product
+    /// of what they say.
     fn threshold_over_gain(detector: &Detector, part: usize) -> u32 {
         let calm = traffic(500, 5);
         let history = History::default();

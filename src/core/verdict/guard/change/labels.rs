@@ -1,8 +1,9 @@
 //! Labels of two versions: by how much the means of their errors and losses differ, in standard errors.
 //!
-//! Unlike counts, residuals of two healthy models need not have one distribution, so their means are compared in units of
-//! their own standard errors: `e = exp(l z - l^2 / 2)` with `l` the alternative in the same units, an e-value as the number
-//! of labels grows (asymptotic, in the sense of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, Ann. Stat. 52, 2024).
+//! Unlike counts, residuals of two healthy models need not have one distribution, so their means are compared in units
+//! of their own standard errors: `e = exp(l z - l^2 / 2)` with `l` the alternative in the same units, an e-value as the
+//! number of labels grows (asymptotic, in the sense of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, Ann. Stat. 52,
+//! 2024).
 
 use crate::plan::GuardPlan;
 use crate::summary::Quality;

@@ -1,7 +1,7 @@
 //! Whether anything has changed between two versions: a family of sensors, one alarm.
 //!
-//! `sensor` says what is looked at; `reading`, `moved` and `labels` how a window is read; `detector` gathers the evidence of all
-//! sensors; `naming` says what it calls for, and which sensors stand out.
+//! `sensor` says what is looked at; `reading`, `moved` and `labels` how a window is read; `detector` gathers the
+//! evidence of all sensors; `naming` says what it calls for, and which sensors stand out.
 
 pub(crate) mod detector;
 pub(crate) mod labels;

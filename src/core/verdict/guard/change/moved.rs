@@ -1,9 +1,9 @@
 //! A difference that was not there before.
 //!
-//! Another model answers otherwise and may take longer, and that is no fault by itself. But how much it differs should stay
-//! as it was. Each window's difference is compared with the mean of those before it (weighted by their precision): the
-//! standardised one-step forecast errors of a constant level are independent standard normal (recursive residuals; Brown,
-//! Durbin and Evans, JRSS B 37, 1975, section 2), so `exp(l z - l^2 / 2)` is an e-value for large windows.
+//! Another model answers otherwise and may take longer, and that is no fault by itself. But how much it differs should
+//! stay as it was. Each window's difference is compared with the mean of those before it (weighted by their precision):
+//! the standardised one-step forecast errors of a constant level are independent standard normal (recursive residuals;
+//! Brown, Durbin and Evans, JRSS B 37, 1975, section 2), so `exp(l z - l^2 / 2)` is an e-value for large windows.
 
 use serde::{Deserialize, Serialize};
 

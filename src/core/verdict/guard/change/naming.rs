@@ -1,13 +1,13 @@
 //! What a change is called: from the evidence of all sensors to one finding that names the leading ones.
 //!
-//! **Acts** at `A`, the patience: a healthy candidate is contained in one of `A` windows on average, and within the planned
-//! windows with a chance of at most `alpha` (`GuardPlan::patience`).
-//! **Holds** at `A / 10`: a healthy candidate waits in one of so many windows on average, at its present share, until the
-//! evidence has gone. That is two nats of evidence earlier, and all that a wrong hold costs is time.
-//! **Warns** where the newest window's own `e` is as much, be it in one window, which never acts by itself: its mean is at
-//! most one, so the same bound holds.
-//! **Names** the sensors that stand out by the e-d-BH rule, the largest `k` of which each has a weighted `R` of at least `A / k`
-//! (Dandapanthula and Ramdas, "Multiple testing in multi-stream sequential change detection", 2025), and always the first.
+//! **Acts** at `A`, the patience: a healthy candidate is contained in one of `A` windows on average, and within the
+//! planned windows with a chance of at most `alpha` (`GuardPlan::patience`). **Holds** at `A / 10`: a healthy candidate
+//! waits in one of so many windows on average, at its present share, until the evidence has gone. That is two nats of
+//! evidence earlier, and all that a wrong hold costs is time. **Warns** where the newest window's own `e` is as much,
+//! be it in one window, which never acts by itself: its mean is at most one, so the same bound holds. **Names** the
+//! sensors that stand out by the e-d-BH rule, the largest `k` of which each has a weighted `R` of at least `A / k`
+//! (Dandapanthula and Ramdas, "Multiple testing in multi-stream sequential change detection", 2025), and always the
+//! first.
 
 use super::detector::{Contribution, Detector, Gathered};
 use crate::infer::multiplicity::e_d_bh;

@@ -1,10 +1,11 @@
-//! Traffic of two versions in one window: how likely it is that each alternative of a sensor, rather than chance, made it.
+//! Traffic of two versions in one window: how likely it is that each alternative of a sensor, rather than chance, made
+//! it.
 //!
-//! Every reading conditions on the pooled window (`infer::contrast`), so what the hour, the season or an incident does to both
-//! versions is no evidence.
+//! Every reading conditions on the pooled window (`infer::contrast`), so what the hour, the season or an incident does
+//! to both versions is no evidence.
 //!
-//! **State**: none but what earlier windows looked like (`detector::Before`). **Cost**: normal scores once per column and
-//! window, about a microsecond per alternative.
+//! **State**: none but what earlier windows looked like (`detector::Before`). **Cost**: normal scores once per column
+//! and window, about a microsecond per alternative.
 
 use std::cell::OnceCell;
 

@@ -58,8 +58,8 @@ pub(crate) enum Place {
 /// Sensors in the making: metric, column, reason code, weight within their family, and look.
 type Family = Vec<(&'static str, String, &'static str, f64, Look)>;
 
-/// The sensors for these columns. Half of the weight is for columns, half for what users feel, and of that as much for failures as for
-/// latency and for labels.
+/// The sensors for these columns. Half of the weight is for columns, half for what users feel, and of that as much for
+/// failures as for latency and for labels.
 pub(crate) fn sensors(looked_at: &Columns, has_labels: bool) -> Vec<Sensor> {
     let failures = vec![("error_rate", String::new(), "ERROR_RATE", 1.0, Look::Failures)];
     let (mut latency, mut labels, mut columns): (Family, Family, Family) = (Vec::new(), Vec::new(), Vec::new());

@@ -1,8 +1,8 @@
 //! How much alike the events of one entity are, over the whole rollout: what deflates all evidence.
 //!
 //! Where events name no entity, or only one side's do, the configured design effect is taken and the verdict says
-//! `iid_assumed`. **State**: 64 buckets per side for failures, refusals, latency and losses, about 10 KiB as JSON; segments
-//! borrow the figures of all traffic, in which an entity has at least as many events.
+//! `iid_assumed`. **State**: 64 buckets per side for failures, refusals, latency and losses, about 10 KiB as JSON;
+//! segments borrow the figures of all traffic, in which an entity has at least as many events.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,8 @@
 //! The last look: one classical test of failures and latency when the planned windows are over (`infer::final_look`).
 //!
-//! A family's contrast in a window is the sum of its guardrails' standardised ones: failed and refused requests, or latency at three
-//! quantiles. Both families share the look's part of `alpha` as they share the rest; what it finds stands from then on.
+//! A family's contrast in a window is the sum of its guardrails' standardised ones: failed and refused requests, or
+//! latency at three quantiles. Both families share the look's part of `alpha` as they share the rest; what it finds
+//! stands from then on.
 //!
 //! **State**: four series.
 

@@ -1,10 +1,10 @@
 //! Noise that one version has for itself: by how much its failures and latencies wander from window to window.
 //!
-//! Requests are drawn for both versions alike, so columns and scores have no noise of their own; hosts, caches and collectors
-//! give it to failures and latency. What is divided by it, and why that keeps every guarantee, stands in
-//! `infer::overdispersion`. The *history* is the baseline version's own latency against its own level, before a candidate
-//! came; a candidate takes it along when it is met. Failures have none: incidents hit both versions, and a history of them
-//! would excuse a candidate that fails.
+//! Requests are drawn for both versions alike, so columns and scores have no noise of their own; hosts, caches and
+//! collectors give it to failures and latency. What is divided by it, and why that keeps every guarantee, stands in
+//! `infer::overdispersion`. The *history* is the baseline version's own latency against its own level, before a
+//! candidate came; a candidate takes it along when it is met. Failures have none: incidents hit both versions, and a
+//! history of them would excuse a candidate that fails.
 //!
 //! **State**: four times that of `infer::overdispersion` for each view, three times for a history.
 

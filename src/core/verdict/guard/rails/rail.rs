@@ -1,11 +1,12 @@
 //! Guardrails: what a candidate must not be worse at than its margin, and what is counted on both sides to tell.
 //!
 //! Every guardrail compares a share of the candidate's events with a share of the baseline's (or two means of losses
-//! between 0 and 1). Latency and a regression's errors are compared by *shifted exceedance*: the share of the candidate's
-//! values above `(1 + m) h` against the share of the baseline's above `h`, with `h` a quantile of the baseline in earlier
-//! windows. "Every quantile of the candidate is at most `1 + m` times the baseline's" implies that the first is at most the
-//! second, whatever the tails. A request that timed out failed, and is beyond every threshold: its latency is censored, and
-//! shares beyond a threshold are all that can be compared without knowing where it would have ended.
+//! between 0 and 1). Latency and a regression's errors are compared by *shifted exceedance*: the share of the
+//! candidate's values above `(1 + m) h` against the share of the baseline's above `h`, with `h` a quantile of the
+//! baseline in earlier windows. "Every quantile of the candidate is at most `1 + m` times the baseline's" implies that
+//! the first is at most the second, whatever the tails. A request that timed out failed, and is beyond every threshold:
+//! its latency is censored, and shares beyond a threshold are all that can be compared without knowing where it would
+//! have ended.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,13 +1,14 @@
-//! What is known about one guardrail: three kinds of evidence from the same counts, and the counts themselves for people.
+//! What is known about one guardrail: three kinds of evidence from the same counts, and the counts themselves for
+//! people.
 //!
 //! * *harm*: the candidate is worse than its margin (`infer::hx`, margin as planned);
 //! * *worse*: it is worse at all (the same at margin 1);
 //! * *safe*: it is no worse than its margin. For failures either that, or their rate is *negligible*: a fixed mixture
-//!   `0.9 S + 0.1 N` with `N` the likelihood ratio of half the negligible rate against it, an e-value against "worse than
-//!   the margin and not negligible".
+//!   `0.9 S + 0.1 N` with `N` the likelihood ratio of half the negligible rate against it, an e-value against "worse
+//!   than the margin and not negligible".
 //!
-//! *Again* gathers evidence of safety anew once something looked worse, so that what happened before cannot excuse it: the
-//! reversed evidence that a restriction is lifted on.
+//! *Again* gathers evidence of safety anew once something looked worse, so that what happened before cannot excuse it:
+//! the reversed evidence that a restriction is lifted on.
 //!
 //! **State**: at most 67 numbers.
 
@@ -86,8 +87,8 @@ impl Record {
         }
     }
 
-    /// Takes one window: the counts that the margin asks for, and those without a margin. `deff` is the design effect of
-    /// entities, `noise` what the window's evidence is divided by besides.
+    /// Takes one window: the counts that the margin asks for, and those without a margin. `deff` is the design effect
+    /// of entities, `noise` what the window's evidence is divided by besides.
     pub(crate) fn update(&mut self, terms: Terms<'_>, margin: Arms, no_margin: Arms, deff: f64, noise: f64) {
         let safety = terms.plan(Direction::Safety, Asked::Margin);
         self.harm.update(&terms.plan(Direction::Harm, Asked::Margin), margin.0, margin.1, deff, noise);
@@ -136,8 +137,8 @@ impl Record {
         self.deff
     }
 
-    /// About how many events of the candidate it takes to show that it is safe, if both versions go on alike: the evidence
-    /// that is asked for over the best bet's mean gain per event. `None` where going on would not show it.
+    /// About how many events of the candidate it takes to show that it is safe, if both versions go on alike: the
+    /// evidence that is asked for over the best bet's mean gain per event. `None` where going on would not show it.
     pub(crate) fn needs(&self, terms: Terms<'_>) -> Option<f64> {
         let Tally { candidate, baseline, .. } = self.tally;
         let pooled = candidate.plus(baseline);

@@ -2,15 +2,15 @@
 //!
 //! * **Rollback** when the evidence that some guardrail is worse than its margin reaches `1 / alpha`.
 //! * Both, too, when the last look finds it (`last_look`), where the plan has one.
-//! * **Contain** when the evidence that some guardrail is worse at all does; once those that stand out have been shown to
-//!   be within their margins all the same (evidence gathered since), this is a **warning**.
-//! * **Safe** when every guardrail of all traffic is shown to keep its margin, each at level `beta`: promoting needs all of
-//!   them, so the chance to promote one that breaks a margin is at most `beta` without splitting it (intersection-union test,
-//!   Berger, Technometrics 24, 1982).
+//! * **Contain** when the evidence that some guardrail is worse at all does; once those that stand out have been shown
+//!   to be within their margins all the same (evidence gathered since), this is a **warning**.
+//! * **Safe** when every guardrail of all traffic is shown to keep its margin, each at level `beta`: promoting needs
+//!   all of them, so the chance to promote one that breaks a margin is at most `beta` without splitting it
+//!   (intersection-union test, Berger, Technometrics 24, 1982).
 //! * **Cleared** when nothing restricts and the evidence of harm is below a tenth of what acts, or refuted.
 //!
-//! As many guardrails are named as the closed e-BH rule lists at 10 % (`infer::multiplicity`), and one always: those that
-//! contribute most.
+//! As many guardrails are named as the closed e-BH rule lists at 10 % (`infer::multiplicity`), and one always: those
+//! that contribute most.
 
 use crate::infer::multiplicity::closed_e_bh;
 use crate::plan::Action;

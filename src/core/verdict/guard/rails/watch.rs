@@ -1,14 +1,14 @@
 //! All guardrails, of all traffic and of segments, under one error budget.
 //!
-//! `E = 1/2 sum over g of v_g E_g + 1/2 1/k sum over segments and g of v_g E_g`, with `sum v_g = 1` and `k` places for segments,
-//! free ones counting 1: an average of e-processes with weights fixed beforehand is an e-process whatever the dependence
-//! between them, so `P(E ever >= 1 / alpha) <= alpha` for all guardrails, segments and looks at once. Without segments the first
-//! half is everything.
+//! `E = 1/2 sum over g of v_g E_g + 1/2 1/k sum over segments and g of v_g E_g`, with `sum v_g = 1` and `k` places for
+//! segments, free ones counting 1: an average of e-processes with weights fixed beforehand is an e-process whatever the
+//! dependence between them, so `P(E ever >= 1 / alpha) <= alpha` for all guardrails, segments and looks at once.
+//! Without segments the first half is everything.
 //!
-//! A segment takes a free place once it has had `n_min` events of the candidate, those with the most traffic first, and keeps
-//! it: its evidence starts then at 1. Segments borrow thresholds from their own earlier windows and the design effect from
-//! all traffic, and need one more window than all traffic does, so that even when everything fails everywhere nothing
-//! fires before the fewest windows.
+//! A segment takes a free place once it has had `n_min` events of the candidate, those with the most traffic first, and
+//! keeps it: its evidence starts then at 1. Segments borrow thresholds from their own earlier windows and the design
+//! effect from all traffic, and need one more window than all traffic does, so that even when everything fails
+//! everywhere nothing fires before the fewest windows.
 //!
 //! **State**: 67 numbers per guardrail and view; about 1.3 KB as JSON for each.
 //! **Cost**: three `infer::hx` updates per guardrail, view and window.
