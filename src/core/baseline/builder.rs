@@ -117,6 +117,8 @@ pub fn most_frequent(counts: BTreeMap<String, u64>, most: usize) -> Vec<String> 
 pub struct Counter {
     plan: Arc<Plan>,
     scan: Scan,
+    /// The offset that the next row is given.
+    next_offset: i64,
 }
 
 impl Counter {
@@ -129,13 +131,16 @@ impl Counter {
         };
         let bounds = Bounds { ids_max: usize::MAX, ..reading.bounds };
         let plan = Arc::new(Plan { columns, time, bounds, quality: None, ..reading.clone() });
-        Self { scan: Scan::new(Arc::clone(&plan), 0, 1), plan }
+        Self { scan: Scan::new(Arc::clone(&plan), 0, 1), plan, next_offset: 0 }
     }
 
-    /// Counts a batch.
+    /// Counts a batch. Whatever stream it comes from, here it continues the one there is.
     pub fn count(&mut self, batch: &EventBatch) {
         if is_traffic(batch) {
-            let sealed = self.scan.step(&EventBatch { lane: 0, ..batch.clone() });
+            let first = self.next_offset;
+            self.next_offset += i64::try_from(batch.len()).expect("fewer rows than 2^63");
+            let offset = (first..self.next_offset).collect::<Vec<_>>().into();
+            let sealed = self.scan.step(&EventBatch { lane: 0, offset, ..batch.clone() });
             assert!(sealed.is_empty(), "a pane as long as a lifetime does not end");
         }
     }

@@ -8,7 +8,9 @@ use crate::error::Result;
 
 /// Reads the text of a pipeline file, or as much of it as `T` has. `origin` is what errors call it.
 pub(crate) fn document<T: DeserializeOwned>(text: &str, origin: &str) -> Result<T> {
-    let error = match serde_saphyr::from_str(text) {
+    // `y` and `no` are names of columns and classes: only `true` and `false` are truth values, as in YAML 1.2.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let error = match serde_saphyr::from_str_with_options(text, options) {
         Ok(document) => return Ok(document),
         Err(error) => error,
     };

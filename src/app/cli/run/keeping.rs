@@ -173,6 +173,8 @@ mod tests {
     use crate::store::Selection;
     use crate::verdict::Decision;
 
+    const FLIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../pipelines/flights.yaml");
+
     fn decided(number: i64) -> Effects {
         let line = include_str!("../../../../tests/data/recorded/flights.decisions.jsonl").lines().next();
         let first: Decision = serde_json::from_str(line.expect("a line")).expect("a decision");
@@ -181,7 +183,7 @@ mod tests {
     }
 
     fn open(url: &str) -> Keeping {
-        let mut pipeline = crate::config::load("pipelines/flights.yaml".as_ref()).expect("a pipeline");
+        let mut pipeline = crate::config::load(FLIGHTS.as_ref()).expect("a pipeline");
         let url = url.to_owned();
         pipeline.store = Some(StoreConfig { url, flush_every: 0, keep_days: [].into(), compact: false });
         Keeping::open(&pipeline, Role::All).expect("a store").expect("a section")
@@ -216,7 +218,7 @@ mod tests {
     fn a_service_without_room_for_more_rows_ends_when_its_store_fails() {
         let scratch = tempfile::tempdir().expect("a folder");
         let here = scratch.path().join("store");
-        let (url, plan) = (here.display().to_string(), crate::config::load("pipelines/flights.yaml".as_ref()));
+        let (url, plan) = (here.display().to_string(), crate::config::load(FLIGHTS.as_ref()));
         let keeping = open(&url);
         let no_room = Every { rows: 0, ..Every::default() };
         keeping.lock().writer = Writer::open(&url, &plan.expect("a pipeline").plan, no_room).expect("a store");

@@ -76,11 +76,13 @@ mod tests {
     use crate::store::{Every, Store, Writer};
     use crate::verdict::Decision;
 
+    const FLIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../pipelines/flights.yaml");
+
     #[test]
     fn closed_days_are_put_together_piece_by_piece_beside_a_writer() {
         let folder = tempfile::tempdir().expect("a folder");
         let url = folder.path().display().to_string();
-        let plan = crate::config::load("pipelines/flights.yaml".as_ref()).expect("a pipeline").plan;
+        let plan = crate::config::load(FLIGHTS.as_ref()).expect("a pipeline").plan;
         let mut writer = Writer::open(&url, &plan, Every::default()).expect("a store");
         let line = include_str!("../../../../tests/data/recorded/flights.decisions.jsonl").lines().next();
         let first: Decision = serde_json::from_str(line.expect("a line")).expect("a decision");
