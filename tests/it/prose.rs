@@ -241,7 +241,7 @@ fn the_readme_promises_what_guards_keep_by_default() {
     for promise in [
         format!("e-value {enough}: rollback"),
         format!("at most {alpha} % of candidates within their margins are ever rolled back"),
-        format!("`R` of {patience}: contain"),
+        format!("detector statistic {patience} ({planned} windows / {alpha} %): contain"),
         format!("at most {alpha} % of candidates like the baseline are contained in {planned} windows"),
         format!("further from the reference than a PSI of {}", guard.drift),
         format!("slower by more than {} %", (guard.latency * 100.0).round()),

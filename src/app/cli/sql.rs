@@ -20,8 +20,7 @@ use crate::store::Store;
 
 Examples:
   haldane sql --store DIR 'SHOW TABLES'
-  haldane sql --store DIR \"SELECT window_start, version, value, n FROM windows
-      WHERE metric = 'psi' AND \\\"column\\\" = 'amount' AND segment = '' ORDER BY 1, 2\"
+  haldane sql --store DIR \"SELECT window_start, version, value, n FROM windows WHERE metric = 'psi' ORDER BY 1, 2\"
   haldane sql --store DIR 'SELECT time, action, candidate, reason FROM decisions ORDER BY time'
   haldane sql \"SELECT * FROM 'events.parquet' LIMIT 5\"
   haldane sql --file a=monday.csv --file b=tuesday.csv 'SELECT count(*) FROM a JOIN b USING (id)'
