@@ -325,10 +325,9 @@ pub(crate) fn log_with_an_end(partitions: u32) -> Vec<Event> {
     let last = log.last().unwrap().clone();
     let at = EPOCH + 3_000 * SECOND;
     for lane in 0..u64::from(partitions) {
-        for source in 0..2 {
-            // Ids above all hashes in use, one per lane.
-            let id = u64::MAX - 3 + lane;
-            log.push(Event { source, id, time: at, broker_time: at, ..last.clone() });
+        // As many as it takes until the clock of a stream believes that time has gone on; ids above all hashes in use.
+        for id in (0..8).map(|i| u64::MAX - 31 + lane + 4 * i) {
+            log.extend((0..2).map(|source| Event { source, id, time: at, broker_time: at, ..last.clone() }));
         }
     }
     log

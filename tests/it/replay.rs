@@ -266,7 +266,7 @@ fn cells_of_the_wrong_type_refuse_their_row_only() {
         1367575215765022,2,m,7,0.5,far,200\n\
         1367575215765023,3,m,7,0.5\n\
         1367575215765024,\"4\",m,7,nan,1e3,500\n\
-        2013-05-03,5,m,7,0.5,1,200\n\
+        tomorrow,5,m,7,0.5,1,200\n\
         1367575215765026,6,m,7,0.75,2,200";
     fs::write(&path, text).unwrap();
     let replay = open(&[path]).unwrap();
