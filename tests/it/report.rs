@@ -169,7 +169,11 @@ fn bad(side: usize) -> String {
         let few = if row < 10 { "1.5" } else { "" };
         let holes = if side == 1 && row.is_multiple_of(4) { String::new() } else { (row % 50).to_string() };
         let kind = if side == 1 && row.is_multiple_of(5) { "ship" } else { ["car", "bus"][row % 2] };
-        format!("{row},{},,nan,{mixed},7,text {side} {row},{few},{holes},{kind},{row}\n", (row * 37) % 101)
+        format!(
+            "{row},{},,nan,{mixed},7,text {side} {row},{few},{holes},{kind},{}\n",
+            (row * 37) % 101,
+            (row * 31) % 97
+        )
     };
     let text = head.to_owned() + &(0..600).map(line).collect::<Vec<_>>().concat();
     if side == 0 { text.replace("gone_or_new", "gone") } else { text.replace("gone_or_new", "new") }
