@@ -4,6 +4,11 @@
 //! `cargo bench --bench memory` prints bytes that were found by looking at what is kept, and beside them the resident
 //! memory of this process, which is what a service is granted. `-- --days N` sets how long the week is,
 //! `-- --only NAME` runs one part: sizes, slope, quiet or hourly. `cargo test --benches` runs all of it, tiny.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "counts and bytes are far below 2^53"
+)]
 
 #[path = "common/arguments.rs"]
 mod arguments;

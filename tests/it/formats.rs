@@ -2,6 +2,7 @@
 //!
 //! `tests/data/formats/vN` holds samples of every format as the releases of that time wrote them. `UPDATE=1` adds
 //! samples of what this build writes under [`NEWEST`], and never touches one that is there.
+#![expect(clippy::format_collect, reason = "a few lines of text")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
@@ -234,7 +235,7 @@ fn what_was_denied_is_denied_and_its_chain_goes_on() {
         engine.restore_rollouts(states);
         let mut log = world::log(6, 500);
         log.iter_mut().for_each(|event| {
-            (event.time, event.broker_time) = (event.time + 2_000 * SECOND, event.broker_time + 2_000 * SECOND)
+            (event.time, event.broker_time) = (event.time + 2_000 * SECOND, event.broker_time + 2_000 * SECOND);
         });
         let streams = world::streams(&log, 1);
         let mut decisions = Vec::new();

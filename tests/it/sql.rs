@@ -311,7 +311,7 @@ fn endless_joins_are_stopped_and_free_their_only_thread() {
         assert_eq!(hurried.ask("SELECT 1").unwrap().rows(), 1, "after {sql}");
     }
     // What takes memory is refused long before this time is up.
-    let patient = desk(Limits { time: Duration::from_secs(120), ..limits });
+    let patient = desk(Limits { time: Duration::from_mins(2), ..limits });
     for sql in [
         format!("SELECT count(*) FROM {endless} a, {endless} b WHERE a.value + b.value < 0"),
         format!("SELECT value FROM {endless} ORDER BY -value"),
