@@ -12,12 +12,17 @@ use serde::{Deserialize, Serialize};
 use crate::event::Micros;
 use crate::plan::TimePlan;
 
-/// How many records must be ahead, beside as many as came in order meanwhile, before the clock follows them.
+/// How many records of a steady stream must be ahead, beside as many as came in order meanwhile, before the clock
+/// follows them. Of a stream that is not steady as many as confirm a jump are enough: where hardly any record comes
+/// within the lateness of another, each is ahead of the one before.
 ///
 /// Origin: engineering choice. The balance is a random walk; where a share `p < 1/2` of the records is ahead, it gets
-/// so far from any one record on with a chance of `(p / (1 - p))^8`: 1e-16 for 1 %, 2e-8 for 10 %. It costs eight
-/// records after a pause that is longer than the lateness.
+/// so far from any one record on with a chance of `(p / (1 - p))^8`: 1e-16 for 1 %, 2e-8 for 10 %.
 const AHEAD_MAX: usize = 8;
+/// As many records in order since the clock last followed records ahead make a stream steady.
+///
+/// Origin: engineering choice: several times [`AHEAD_MAX`], so that a handful in a burst does not.
+const STEADY: u8 = 64;
 
 /// The clock of one stream.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -25,6 +30,14 @@ pub struct Clock {
     latest: Option<Micros>,
     /// Times of records ahead that wait for others to agree, in ascending order.
     ahead: Vec<Micros>,
+    /// Records in order since records ahead were followed, up to [`STEADY`].
+    #[serde(default, skip_serializing_if = "is_none")]
+    in_order: u8,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_none(in_order: &u8) -> bool {
+    *in_order == 0
 }
 
 impl Clock {
@@ -33,7 +46,7 @@ impl Clock {
         match self.latest {
             Some(latest) if time <= latest.saturating_add(disorder(plan)) => self.in_order(time),
             Some(latest) if time > latest.saturating_add(plan.jump_max) => self.doubt_jump(time, disorder(plan), plan),
-            _ => self.doubt(time, AHEAD_MAX, disorder(plan)),
+            _ => self.doubt(time, self.needed(plan), disorder(plan)),
         }
     }
 
@@ -52,6 +65,7 @@ impl Clock {
             Some(latest) if max <= latest.saturating_add(disorder(plan)) => {
                 self.latest = Some(latest.max(max));
                 self.ahead.truncate(self.ahead.len().saturating_sub(times.len()));
+                self.count(times.len());
             }
             _ => times.iter().for_each(|&time| self.observe(time, plan)),
         }
@@ -60,6 +74,17 @@ impl Clock {
     fn in_order(&mut self, time: Micros) {
         self.latest = self.latest.max(Some(time));
         self.ahead.pop();
+        self.count(1);
+    }
+
+    fn count(&mut self, n: usize) {
+        let n = u8::try_from(n).unwrap_or(u8::MAX);
+        self.in_order = self.in_order.saturating_add(n).min(STEADY);
+    }
+
+    fn needed(&self, plan: &TimePlan) -> usize {
+        let few = plan.jump_confirmations as usize;
+        if self.in_order < STEADY { few.min(AHEAD_MAX) } else { AHEAD_MAX }
     }
 
     /// A time that is further ahead than any pause explains: only records that agree with it count.
@@ -78,6 +103,7 @@ impl Clock {
             let apart = |pair: &[Micros]| pair[1] > pair[0].saturating_add(disorder);
             let n = self.ahead.windows(2).position(apart).map_or(self.ahead.len(), |at| at + 1);
             self.latest = self.ahead.drain(..n).next_back();
+            self.in_order = 0;
         }
     }
 
@@ -121,9 +147,9 @@ mod tests {
         clock.watermark(&plan())
     }
 
-    /// As many records in order, up to this time.
+    /// Records in order up to this time, enough to call the stream steady.
     fn steady(until: Micros) -> Vec<Micros> {
-        (until - 16..=until).collect()
+        (until - 100..=until).collect()
     }
 
     #[test]
@@ -150,6 +176,13 @@ mod tests {
         let fast = |i: Micros| if i % 10 == 0 { i / 10 + 90 } else { i / 10 };
         let times: Vec<Micros> = (0..5_000).map(fast).collect();
         assert_eq!(after(&times), Some(499 - 5));
+    }
+
+    #[test]
+    fn a_stream_of_few_records_is_followed_by_as_few() {
+        let sparse: Vec<Micros> = (0..40).map(|i| 20 * i).collect();
+        assert_eq!(after(&sparse), Some(20 * 37 - 5), "two records behind");
+        assert_eq!(after(&[&sparse[..], &[830], &[800]].concat()), Some(20 * 39 - 5), "one that is ahead is not");
     }
 
     #[test]
