@@ -185,21 +185,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::plan::WindowKind;
-
-    fn plan() -> TimePlan {
-        TimePlan {
-            pane: 10,
-            window: WindowKind::Sliding { size: 10, slide: 10 },
-            lateness: 5,
-            skew_max: 1000,
-            jump_max: 100,
-            jump_confirmations: 3,
-            idle_after: 10,
-            early_every: 1,
-            revise_for: 100,
-        }
-    }
+    use crate::time::clock::tests::plan;
 
     #[test]
     fn records_whose_clock_is_ahead_make_no_other_late() {

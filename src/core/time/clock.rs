@@ -121,13 +121,14 @@ fn disorder(plan: &TimePlan) -> Micros {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::plan::WindowKind;
 
-    fn plan() -> TimePlan {
+    /// Panes of 10, 5 of lateness.
+    pub(crate) fn plan() -> TimePlan {
         TimePlan {
             pane: 10,
             window: WindowKind::Sliding { size: 10, slide: 10 },
