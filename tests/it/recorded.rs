@@ -1,9 +1,14 @@
 //! The example pipelines over their logs: decisions and windows as recorded, to the byte, in batches of any size.
 //!
-//! `UPDATE=1` records them anew.
+//! Of the windows a digest is kept, and a table to read: what each number of each version was over all windows. `UPDATE=1`
+//! records them anew.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use haldane::judge::WindowRow;
 
 struct Case {
     pipeline: &'static str,
@@ -43,14 +48,39 @@ fn house_prices() {
 fn check(case: &Case) {
     for &batch_rows in case.batch_rows {
         let scratch = tempfile::tempdir().expect("a temporary directory");
-        let (windows, decisions) = (scratch.path().join("windows.parquet"), scratch.path().join("decisions.jsonl"));
+        let (windows, decisions) = (scratch.path().join("windows.jsonl"), scratch.path().join("decisions.jsonl"));
         replay(case, batch_rows, &windows, &decisions);
         let decisions = std::fs::read_to_string(decisions).expect("decisions");
         assert!(!decisions.is_empty(), "{}: the planted fault is acted on", case.pipeline);
         same(&recorded(case, "decisions.jsonl"), &decisions, batch_rows);
-        let digest = blake3::hash(&std::fs::read(windows).expect("windows")).to_hex();
+        let windows = std::fs::read_to_string(windows).expect("windows");
+        same(&recorded(case, "windows.txt"), &overview(&windows), batch_rows);
+        let digest = blake3::hash(windows.as_bytes()).to_hex();
         same(&recorded(case, "windows.b3"), &format!("{digest}\n"), batch_rows);
     }
+}
+
+/// Of all traffic, each number of each version: in how many windows it is known, and its range there.
+fn overview(windows: &str) -> String {
+    let mut groups = BTreeMap::<_, (u32, Vec<f64>)>::new();
+    for row in windows.lines().map(|line| serde_json::from_str::<WindowRow>(line).expect("a row")) {
+        if row.segment.is_empty() {
+            let name = [row.version, row.baseline, row.column, row.metric, row.convention];
+            let (n, known) = groups.entry(name).or_default();
+            *n += 1;
+            known.extend(row.value);
+        }
+    }
+    let mut text = "version baseline column metric convention: known/windows least mean most\n".to_owned();
+    for (name, (n, known)) in groups {
+        let or_dash = |part: &String| if part.is_empty() { "-".to_owned() } else { part.clone() };
+        let (least, most) =
+            (known.iter().copied().fold(f64::MAX, f64::min), known.iter().copied().fold(f64::MIN, f64::max));
+        let mean = known.iter().sum::<f64>() / known.len() as f64;
+        let range = if known.is_empty() { String::new() } else { format!(" {least:.6} {mean:.6} {most:.6}") };
+        let _ = writeln!(text, "{}: {}/{n}{range}", name.each_ref().map(or_dash).join(" "), known.len());
+    }
+    text
 }
 
 fn replay(case: &Case, batch_rows: u32, windows: &Path, decisions: &Path) {

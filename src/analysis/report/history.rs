@@ -4,18 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-
 use super::compare::instant;
 use super::model::{Beside, DecisionNote, History, Point, Rollout, Series, SeriesLine};
 use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::metric::row::{ALL_VERSIONS, WindowRow};
 use crate::output::evidence as told_as;
+use crate::output::read_windows;
 use crate::output::text::{number, plural};
-use crate::output::window_rows;
-use crate::plan::Signal;
-use crate::replay::file::{Format, opened, recognise};
+use crate::plan::{Authority, Signal};
+use crate::replay::file::opened;
 use crate::verdict::{Decision, Evidence};
 
 /// Series that are shown.
@@ -46,6 +44,10 @@ const BESIDE: [&str; 10] = [
     "accuracy",
     "mae",
 ];
+
+/// Said beside what was decided: a log is no answer to what holds now.
+pub(super) const WHAT_COUNTS_NOW: &str =
+    "This is what was decided. What a candidate may have now is told by haldane gate and GET /v1/verdict.";
 
 /// Where results are, and which are asked for.
 #[derive(Debug, Clone, Default)]
@@ -188,28 +190,11 @@ fn read_decisions(path: &Path, decisions: &mut Vec<Decision>) -> Result<()> {
 
 impl Windows {
     fn read(&mut self, path: &Path, log: &Log, wanted: &impl Fn(&str, &str) -> bool) -> Result<()> {
-        let none = |error: &dyn std::fmt::Display| {
-            Error::user(format!("{} is not a file of windows", path.display()))
-                .because(error.to_string())
-                .hint("give the file that `haldane replay --windows` wrote")
-        };
-        if recognise(path)? != Format::Parquet {
-            return lines(path)?.try_for_each(|line| {
-                let row: WindowRow = serde_json::from_str(&line?).map_err(|error| none(&error))?;
-                if log.holds(row.window_start) {
-                    self.take(row, wanted);
-                }
-                Ok(())
-            });
-        }
-        let reader =
-            ParquetRecordBatchReaderBuilder::try_new(opened(path)?).and_then(ParquetRecordBatchReaderBuilder::build);
-        for batch in reader.map_err(|error| none(&error))? {
-            let rows = window_rows(&batch.map_err(|error| none(&error))?).map_err(|error| none(&error))?;
-            let rows = rows.into_iter().filter(|row| log.holds(row.window_start));
-            rows.for_each(|row| self.take(row, wanted));
-        }
-        Ok(())
+        read_windows(path, |row| {
+            if log.holds(row.window_start) {
+                self.take(row, wanted);
+            }
+        })
     }
 
     fn take(&mut self, row: WindowRow, wanted: &impl Fn(&str, &str) -> bool) {
@@ -402,19 +387,37 @@ fn rollout(windows: &Windows, decisions: &[&Decision]) -> Option<Rollout> {
     })
 }
 
+/// What was decided last, as of its own time. What a candidate may have now is the answer of a permission, which needs the
+/// state and signs of life that a log does not have.
 fn summary(standing: &Decision, n: usize) -> String {
     let Decision { candidate, baseline, time, cap_pct, .. } = standing;
     let cap = cap_pct.map_or_else(String::new, |cap| format!(" to {} %", number(cap)));
     let what = match standing.action {
-        Signal::Rollback => format!("{candidate} was rolled back to {baseline}"),
-        Signal::Contain => format!("{candidate} is contained{cap}"),
-        Signal::Hold => format!("{candidate} is held where it is"),
-        Signal::PromoteOk => format!("{candidate} may rise{cap}"),
-        Signal::Resume => format!("{candidate} was let go on{cap}"),
-        action => format!("{candidate}: {}", action.name()),
+        Signal::Rollback => format!("roll {candidate} back to {baseline}"),
+        Signal::Contain => format!("contain {candidate}{cap}"),
+        Signal::Hold => format!("hold {candidate} where it is"),
+        Signal::PromoteOk => format!("let {candidate} rise{cap}"),
+        Signal::Resume => format!("let {candidate} go on{cap}"),
+        action => format!("{} for {candidate}", action.name()),
     };
-    let since = if standing.action == Signal::Rollback { "on" } else { "since" };
-    format!("{what} {since} {}: {} ({})", instant(*time), standing.reason.text, plural(n as u64, "decision"))
+    let exercise = if standing.drill { " as an exercise" } else { "" };
+    format!(
+        "{}{exercise} on {}: {what}; {} ({})",
+        worth(standing.authority),
+        instant(*time),
+        standing.reason.text,
+        plural(n as u64, "decision")
+    )
+}
+
+/// What a decision is worth, by who may act on it.
+fn worth(authority: Authority) -> &'static str {
+    match authority {
+        Authority::Auto => "Decided",
+        Authority::Approval => "Asked of people",
+        Authority::Advisory => "Advised",
+        Authority::Frozen => "Found while frozen",
+    }
 }
 
 /// Metrics of both versions over the windows that have both, each weighted by its rows.

@@ -20,7 +20,7 @@ pub use refusals::{DeadLetterWriter, Refusals};
 pub use summary::Summary;
 pub use text::aligned;
 pub use text::count;
-pub use windows::{WindowWriter, window_batch, window_rows, window_schema};
+pub use windows::{WindowWriter, read_windows, window_batch, window_rows, window_schema};
 
 use crate::error::{Error, Result};
 

@@ -55,12 +55,6 @@ impl Summary {
         self.decisions.extend_from_slice(&effects.decisions);
     }
 
-    /// Number of decisions so far.
-    #[must_use]
-    pub fn n_decisions(&self) -> usize {
-        self.decisions.len()
-    }
-
     /// The summary as text; with `colour`, actions carry terminal colours.
     #[must_use]
     pub fn render(&self, colour: bool) -> String {

@@ -1,7 +1,7 @@
 //! Judged windows as a table: Parquet or JSON lines. Equal rows give equal bytes.
 
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,16 +10,35 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::format::Version;
 use crate::judge::{Status, WindowRow};
+use crate::replay::file::{Format, opened, recognise};
 
 use super::{Cells, broken, create};
 
 /// Rows that are turned into columns at once.
 const CHUNK_ROWS: usize = 8192;
+
+/// The format of files of windows that this release writes.
+const FORMAT: u32 = 1;
+/// Where a Parquet file names it, in the metadata of its footer.
+const FORMAT_KEY: &str = "haldane.windows.format";
+
+/// A line of a file of windows.
+#[derive(Serialize, Deserialize)]
+struct Line<Row> {
+    #[serde(default)]
+    format: Version<FORMAT>,
+    #[serde(flatten)]
+    row: Row,
+}
 
 /// Writes window rows in their order.
 pub struct WindowWriter {
@@ -77,7 +96,11 @@ impl std::fmt::Debug for WindowWriter {
 }
 
 fn parquet_writer(path: &Path) -> Result<ArrowWriter<BufWriter<File>>> {
-    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
+    let format = KeyValue::new(FORMAT_KEY.to_owned(), FORMAT.to_string());
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_key_value_metadata(Some(vec![format]))
+        .build();
     ArrowWriter::try_new(create(path)?, window_schema(), Some(properties)).map_err(|error| broken(path, error))
 }
 
@@ -96,8 +119,39 @@ fn write_chunks(
 
 fn write_lines(out: &mut BufWriter<File>, rows: &[WindowRow]) -> std::io::Result<()> {
     for row in rows {
-        serde_json::to_writer(&mut *out, row)?;
+        serde_json::to_writer(&mut *out, &Line { format: Version, row })?;
         out.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+/// Reads a file that a [`WindowWriter`] wrote, row by row.
+///
+/// # Errors
+/// When the file is none, or names a format that this release does not know.
+pub fn read_windows(path: &Path, mut each: impl FnMut(WindowRow)) -> Result<()> {
+    let none = |error: &dyn std::fmt::Display| {
+        Error::user(format!("{} is not a file of windows", path.display()))
+            .because(error.to_string())
+            .hint("give the file that `haldane replay --windows` wrote")
+    };
+    if recognise(path)? != Format::Parquet {
+        for line in BufReader::new(opened(path)?).lines() {
+            let line = line.map_err(|error| Error::user(format!("cannot read {}", path.display())).because(error))?;
+            if !line.trim().is_empty() {
+                each(serde_json::from_str::<Line<WindowRow>>(&line).map_err(|error| none(&error))?.row);
+            }
+        }
+        return Ok(());
+    }
+    let file = ParquetRecordBatchReaderBuilder::try_new(opened(path)?).map_err(|error| none(&error))?;
+    let named = file.metadata().file_metadata().key_value_metadata().into_iter().flatten();
+    if let Some(format) = named.filter(|pair| pair.key == FORMAT_KEY).find_map(|pair| pair.value.as_ref()) {
+        serde_json::from_str::<Version<FORMAT>>(format).map_err(|error| none(&error))?;
+    }
+    for batch in file.build().map_err(|error| none(&error))? {
+        let rows = window_rows(&batch.map_err(|error| none(&error))?).map_err(|error| none(&error))?;
+        rows.into_iter().for_each(&mut each);
     }
     Ok(())
 }
