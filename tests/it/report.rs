@@ -295,14 +295,38 @@ fn windows_and_decisions_tell_how_a_rollout_went() {
     };
     let history = report::history(&log).expect("recorded decisions");
     assert_eq!(history.rollouts.len(), 1);
-    assert!(history.rollouts[0].summary.starts_with("v2 was rolled back to v1"), "{}", history.rollouts[0].summary);
+    let summary = &history.rollouts[0].summary;
+    assert!(summary.starts_with("Decided on ") && summary.contains(": roll v2 back to v1; "), "{summary}");
     let report = report::report(None, Some(history));
     assert_eq!(report.verdict.outcome, Outcome::Restricted);
     for text in [report::page(&report), report::markdown(&report), report::junit(&report)] {
-        assert!(text.contains("rolled back"));
+        assert!(text.contains("roll v2 back to v1"));
     }
     let unknown = report::Log { candidate: Some("v9".to_owned()), ..log };
     assert!(report::history(&unknown).expect_err("no such candidate").to_string().contains("v9"));
+}
+
+#[test]
+fn what_people_were_asked_for_is_no_permission() {
+    let mut log = include_str!("../data/recorded/flights.decisions.jsonl").lines();
+    let recorded = log.find(|line| line.contains(r#""candidate":"v2""#)).expect("a decision about the candidate");
+    let mut decision: serde_json::Value = serde_json::from_str(recorded).expect("JSON");
+    decision["action"] = "promote_ok".into();
+    decision["cap_pct"] = 50.0.into();
+    for (authority, worth) in [
+        ("AUTO", "Decided on "),
+        ("APPROVAL", "Asked of people on "),
+        ("ADVISORY", "Advised on "),
+        ("FROZEN", "Found while frozen on "),
+    ] {
+        decision["authority"] = authority.into();
+        let file = written("decisions.jsonl", &format!("{decision}\n"));
+        let history = report::history(&report::Log { decisions: vec![file.1], ..report::Log::default() });
+        let report = report::report(None, Some(history.expect("a decision")));
+        let (summary, page) = (&report.verdict.headline, report::page(&report));
+        assert!(summary.starts_with(worth) && summary.contains(" rise to 50 %"), "{summary}");
+        assert!(page.contains("told by haldane gate") && !page.contains("may rise"), "{authority}");
+    }
 }
 
 #[test]
@@ -392,7 +416,7 @@ fn a_store_without_some_tables_tells_the_rest_and_a_damaged_one_which_file() {
     write(&Effects { decisions, ..Effects::default() });
     let report = told(&["--store", &url, "--candidate", "v2"]).expect("a report");
     let summary = report["history"]["rollouts"][0]["summary"].as_str().expect("a summary").to_owned();
-    assert!(summary.starts_with("v2 was rolled back to v1"), "{summary}");
+    assert!(summary.starts_with("Decided on ") && summary.contains(": roll v2 back to v1; "), "{summary}");
     assert_eq!(report["history"]["windows"], 0);
 
     let files = Store::open(&url).expect("a store").files().expect("files");

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::compare::instant;
+use super::history::WHAT_COUNTS_NOW;
 use super::model::{Comparison, History, Report, Source};
 use super::problems::percent;
 use crate::output::count;
@@ -138,6 +139,9 @@ fn history(history: &History, text: &mut String) {
         .iter()
         .map(|rollout| [rollout.candidate.clone(), rollout.baseline.clone(), rollout.summary.clone()]);
     table(text, "Rollouts", ["candidate", "baseline", "course"], rollouts);
+    if !history.rollouts.is_empty() {
+        let _ = writeln!(text, "{WHAT_COUNTS_NOW}\n");
+    }
     let decisions = history.decisions.iter().map(|decision| {
         let cap = decision.cap_pct.map_or_else(String::new, |cap| format!(" to {} %", number(cap)));
         [

@@ -7,6 +7,7 @@ use super::{Cell, Grid, Section, escape};
 use crate::event::Micros;
 use crate::output::count;
 use crate::output::text::{instant, number};
+use crate::report::history::WHAT_COUNTS_NOW;
 use crate::report::model::{DecisionNote, History, Rollout, Series};
 use crate::report::verdict::is_adverse;
 
@@ -19,7 +20,8 @@ const WORDS: [&str; 4] = ["grey", "blue", "green, dashed", "purple, dotted"];
 pub(super) fn sections(history: &History) -> Vec<Section> {
     let mut sections = Vec::new();
     if !history.rollouts.is_empty() {
-        let body = history.rollouts.iter().map(rollout).collect();
+        let cards: String = history.rollouts.iter().map(rollout).collect();
+        let body = format!("<p class=\"note\">{WHAT_COUNTS_NOW}</p>{cards}");
         sections.push(Section { id: "rollouts", title: "Rollouts", body });
     }
     sections.push(Section { id: "decisions", title: "Decisions", body: decisions(history) });
