@@ -340,6 +340,14 @@ mod tests {
     }
 
     #[test]
+    fn a_factor_that_is_no_number_to_divide_by_is_noticed() {
+        let noisy = learnt(Stream::new(7, 6.5, 0.6), 60);
+        let factor = |weight: f64| std::panic::catch_unwind(|| noisy.factor(weight, &Overdispersion::default()));
+        assert!(factor(WEIGHT).is_ok_and(|factor| factor > 1.0));
+        assert!(factor(f64::INFINITY).is_err());
+    }
+
+    #[test]
     fn noise_that_lasts_is_recognised() {
         for (excess, kept) in [(6.5, 0.0), (6.5, 0.6), (25.0, 0.8)] {
             let truth: f64 = 1.0 + excess * (1.0 + kept) / (1.0 - kept);

@@ -213,6 +213,16 @@ fn run_with_crashes(
 }
 
 #[test]
+fn a_batch_that_was_read_before_is_noticed() {
+    let log = world::log(3, 4);
+    let rows: Vec<_> = log.iter().filter(|event| event.source == 0).collect();
+    let mut scan = Scan::new(Arc::new(world::plan(TUMBLING)), 0, 1);
+    drop(scan.step(&world::batch(&rows, 0, 10)));
+    let again = std::panic::AssertUnwindSafe(|| scan.step(&world::batch(&rows, 0, 9)));
+    assert!(std::panic::catch_unwind(again).is_err());
+}
+
+#[test]
 fn offsets_committed_never_go_back() {
     let log = world::log(3, 2_000);
     let streams = world::streams(&log, 1);

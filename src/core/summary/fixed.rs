@@ -10,33 +10,39 @@ pub struct Fixed(i128);
 
 /// 2^60.
 const SCALE: f64 = 1_152_921_504_606_846_976.0;
+/// What a sum becomes that is no longer known, and stays.
+const BEYOND: i128 = i128::MAX;
 
 impl Fixed {
-    /// Adds one finite term below 2^67; larger ones are held at that bound.
-    #[expect(clippy::cast_possible_truncation, reason = "a float-to-integer cast saturates")]
+    /// Adds one finite term. The sum is no longer known once a term or the sum leaves ± 2^67.
     pub fn add(&mut self, term: f64) {
-        debug_assert!(term.is_finite(), "a sum takes finite terms");
-        self.0 = self.0.saturating_add(libm::rint(term * SCALE) as i128);
+        self.add_times(term, 1);
     }
 
     /// Adds a term so many times.
-    #[expect(clippy::cast_possible_truncation, reason = "a float-to-integer cast saturates")]
     pub fn add_times(&mut self, term: f64, times: u64) {
-        let term = libm::rint(term * SCALE) as i128;
-        self.0 = self.0.saturating_add(term.saturating_mul(i128::from(times)));
+        debug_assert!(term.is_finite(), "a sum takes finite terms");
+        self.merge(units(term).checked_mul(i128::from(times)).map_or(Self(BEYOND), Self));
     }
 
     /// Adds another sum.
     pub fn merge(&mut self, other: Self) {
-        self.0 = self.0.saturating_add(other.0);
+        let known = self.0 != BEYOND && other.0 != BEYOND;
+        self.0 = self.0.checked_add(other.0).filter(|_| known).unwrap_or(BEYOND);
     }
 
-    /// The sum as a float.
+    /// The sum as a float; not a number when it is no longer known.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "the sum is rounded once, here")]
     pub fn value(self) -> f64 {
-        self.0 as f64 / SCALE
+        if self.0 == BEYOND { f64::NAN } else { self.0 as f64 / SCALE }
     }
+}
+
+/// A term in units of 2^-60. One that is too large on either side is out of range for a product or sum of them.
+#[expect(clippy::cast_possible_truncation, reason = "a float-to-integer cast saturates")]
+fn units(term: f64) -> i128 {
+    libm::rint(term * SCALE) as i128
 }
 
 impl Seal for Fixed {
@@ -65,5 +71,19 @@ mod tests {
         at_once.add_times(0.1, 7);
         assert_eq!(one_by_one, at_once);
         assert!((forward.value() - 4.250_000_001).abs() < 1e-15);
+    }
+
+    #[test]
+    fn a_sum_out_of_range_is_not_known_in_any_order() {
+        for terms in [[1e30, -1e30, 1.0], [-1e30, 1.0, 1e30], [1.0, 1e20, 1e20], [-1e20, -1e20, 3e20]] {
+            let mut sum = Fixed::default();
+            terms.iter().for_each(|&term| sum.add(term));
+            assert!(sum.value().is_nan(), "{terms:?} come to {}", sum.value());
+        }
+        let mut often = Fixed::default();
+        often.add_times(1e10, u64::MAX);
+        assert!(often.value().is_nan());
+        often.merge(Fixed::default());
+        assert!(often.value().is_nan());
     }
 }

@@ -77,11 +77,11 @@ impl Latency {
         self.hdr.len()
     }
 
-    /// Mean in milliseconds, `None` when empty.
+    /// Mean in milliseconds, `None` when empty or when the sum is out of range.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a count far below 2^53")]
     pub fn mean_ms(&self) -> Option<f64> {
-        (self.n() > 0).then(|| self.sum_ms.value() / self.n() as f64)
+        (self.n() > 0).then(|| self.sum_ms.value() / self.n() as f64).filter(|mean| mean.is_finite())
     }
 
     /// Nearest-rank quantile in milliseconds, `None` when empty.

@@ -166,7 +166,7 @@ impl Writer {
     /// Panes of one stream are complete in the order of time, and all groups of one at once: a mark says which are
     /// stored.
     fn take_panes(&mut self, partials: &[Partial]) {
-        let mut marks = self.contents.marks.clone();
+        let mut fresh = BTreeMap::new();
         for partial in partials {
             let stream = (partial.lane, partial.source, partial.body.part());
             if matches!(partial.body, Body::Exposure(_)) {
@@ -177,13 +177,13 @@ impl Writer {
             if self.contents.marks.get(&stream).is_some_and(|&stored| partial.pane <= stored) {
                 continue;
             }
-            marks.insert(stream, partial.pane);
+            fresh.insert(stream, partial.pane);
             self.panes.extend(panes::rows_of(&self.plan, partial));
         }
-        if marks != self.contents.marks {
+        if !fresh.is_empty() {
             let mark = |(&(lane, source, part), &at): (&(u32, u16, u8), &i64)| Mark { lane, source, part, at };
-            self.news.marks = marks.iter().map(mark).collect();
-            self.contents.marks = marks;
+            self.contents.marks.extend(fresh);
+            self.news.marks = self.contents.marks.iter().map(mark).collect();
         }
     }
 

@@ -158,16 +158,18 @@ fn candidates_do_not_grow_without_bound_and_none_that_has_traffic_is_let_go() {
 }
 
 #[test]
-fn of_those_that_ended_the_denied_are_kept_longest() {
+fn of_those_that_ended_the_denied_are_kept_for_ever() {
     let mut home = RolloutState::new("toy", "m", "v1", "v1");
     let ended = |n: usize, denied| {
         let other = RolloutState::new("toy", "m", &format!("c{n}"), "v1");
         RolloutState { sequence: 1, denied, state: State::Retired, ..other }
     };
-    home.remember(ended(0, true));
-    (1..=ENDED_MAX + 5).for_each(|n| home.remember(ended(n, false)));
-    assert_eq!(home.ended.len(), ENDED_MAX);
-    assert_eq!((home.ended[0].candidate.as_str(), home.ended[1].candidate.as_str()), ("c0", "c7"));
+    let n_denied = ENDED_MAX + 5;
+    (0..n_denied).for_each(|n| home.remember(ended(n, true)));
+    (n_denied..n_denied + ENDED_MAX + 5).for_each(|n| home.remember(ended(n, false)));
+    assert_eq!(home.ended.iter().filter(|one| one.denied).count(), n_denied, "a denial is never forgotten");
+    assert_eq!(home.ended.len(), n_denied + ENDED_MAX);
+    assert_eq!(home.ended[n_denied].candidate, format!("c{}", n_denied + 5), "the oldest of the others went");
 }
 
 #[test]

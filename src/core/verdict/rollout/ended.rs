@@ -46,10 +46,12 @@ impl RolloutState {
             self.ended.retain(|known| known.candidate != ended.candidate);
             self.ended.push(ended);
         }
-        while self.ended.len() > ENDED_MAX {
-            let first = self.ended.iter().position(|one| !one.denied).unwrap_or(0);
-            self.ended.remove(first);
-        }
+        let mut surplus = self.ended.iter().filter(|one| !one.denied).count().saturating_sub(ENDED_MAX);
+        self.ended.retain(|one| {
+            let goes = !one.denied && surplus > 0;
+            surplus -= usize::from(goes);
+            !goes
+        });
     }
 
     /// A candidate as it was when it ended.

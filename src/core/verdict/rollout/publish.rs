@@ -122,8 +122,7 @@ impl Occasion<'_> {
         if !(waits && draft.signal == Signal::Resume) {
             self.take_effect(state, draft, decision);
         }
-        let permitted = draft.signal.permits() && state.pending.is_some() && state.cap_pct != cap_before;
-        assert!(!permitted, "{} is permitted while the approval of {} is pending", state.candidate, decision.id);
+        assert_unpermitted(state, draft.signal, cap_before);
     }
 
     /// What the decision puts into force, and what it ends.
@@ -169,4 +168,37 @@ impl Draft {
 
 fn denied(state: &RolloutState) -> Vec<String> {
     if state.is_denied() { vec![state.candidate.clone()] } else { Vec::new() }
+}
+
+/// What waits for approval gives no permission.
+fn assert_unpermitted(state: &RolloutState, signal: Signal, cap_before: Option<f64>) {
+    let Some(pending) = state.pending.as_ref().filter(|_| signal.permits()) else { return };
+    let cap = state.cap_pct;
+    assert!(cap == cap_before, "{} may have {cap:?} % while approval of {} waits", state.candidate, pending.decision);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_permission_before_its_approval_is_noticed() {
+        let pending = Pending {
+            decision: "b3:1".into(),
+            signal: Signal::PromoteOk,
+            cap_pct: Some(50.0),
+            granted: Vec::new(),
+            deadline: Micros::MAX,
+            before: State::Observing,
+            cap_before: Some(5.0),
+        };
+        let new = RolloutState::new("toy", "m", "v2", "v1");
+        let waits = RolloutState { pending: Some(pending), cap_pct: Some(50.0), ..new.clone() };
+        let noticed = |state: &RolloutState| {
+            std::panic::catch_unwind(|| assert_unpermitted(state, Signal::PromoteOk, Some(5.0))).is_err()
+        };
+        assert!(noticed(&waits));
+        assert!(!noticed(&RolloutState { cap_pct: Some(5.0), ..waits }));
+        assert!(!noticed(&RolloutState { cap_pct: Some(50.0), ..new }));
+    }
 }

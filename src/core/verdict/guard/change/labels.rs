@@ -67,7 +67,8 @@ fn count(quality: &Quality, guard: &GuardPlan) -> Option<f64> {
 fn two_sided(candidate: Mean, baseline: Mean, tolerated: f64) -> Option<Reading> {
     let variance = candidate.variance / candidate.n + baseline.variance / baseline.n;
     let pooled = (candidate.variance * candidate.n + baseline.variance * baseline.n) / (candidate.n + baseline.n);
-    if variance <= 0.0 {
+    // A sum out of range is not a number.
+    if variance.is_nan() || variance <= 0.0 {
         return None;
     }
     let error = variance.sqrt();
