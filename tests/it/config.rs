@@ -14,7 +14,7 @@ use haldane::plan::Baseline;
 use haldane::summary::Histogram;
 use haldane::summary::histogram::Cut;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 fn root() -> &'static Path {
@@ -68,6 +68,73 @@ fn every_key_is_documented() {
     let mut found = Vec::new();
     undocumented(&config::schema(), "", &mut found);
     assert!(found.is_empty(), "{found:?}");
+}
+
+/// A pipeline with every section that has defaults, and nothing in them that need not be.
+fn bare() -> Value {
+    let source = |topic: &str| json!({ "topic": topic, "event_time": "ts", "id": "id" });
+    let mut document = json!({
+        "sources": { "predictions": source("p"), "outcomes": source("o") },
+        "rollout": { "baseline": "v1", "approval": {} },
+        "guards": { "slo": { "error_rate": "2%", "latency": "250ms" } },
+        "windows": {}, "labels": {}, "metrics": {}, "bounds": {},
+    });
+    let predictions = &mut document["sources"]["predictions"];
+    for (slot, path) in [("version", "v"), ("score", "s"), ("latency", "ms"), ("error", "failed")] {
+        predictions[slot] = path.into();
+    }
+    document["sources"]["outcomes"]["label"] = "y".into();
+    document
+}
+
+/// The default that the schema states for a key: as a value, or in its words where they are a value.
+fn stated(key: &Value) -> Option<Value> {
+    if let Some(default) = key.get("default") {
+        return Some(default.clone());
+    }
+    let (_, words) = key["description"].as_str()?.split_once("Default: ")?;
+    let words = words.trim_end_matches('.').split(". ").next()?;
+    let value = |word: &str| serde_json::from_str(word).unwrap_or_else(|_| Value::from(word));
+    if key["type"].as_array().is_some_and(|types| types.iter().any(|one| one == "array")) {
+        return Some(words.split(", ").map(value).collect());
+    }
+    let word = words.split(',').next()?;
+    let is_value = word == "false" || word == "true" || word.starts_with(|first: char| first.is_ascii_digit());
+    (is_value && !word.contains(' ')).then(|| value(word))
+}
+
+#[test]
+fn a_default_is_what_the_schema_says() {
+    let schema = config::schema();
+    let plan = |document: &Value| {
+        let pipeline = config::parse(&document.to_string(), "bare.yaml", root());
+        format!("{:?}", pipeline.unwrap_or_else(|error| panic!("{error}\n{document}")).plan)
+    };
+    let mut n = 0;
+    for (section, definition) in [
+        ("/windows", "Windows"),
+        ("/labels", "Labels"),
+        ("/metrics", "Metrics"),
+        ("/bounds", "BoundsSection"),
+        ("/guards", "GuardSection"),
+        ("/guards/slo", "SloSection"),
+        ("/rollout", "Rollout"),
+        ("/rollout/approval", "ApprovalSection"),
+    ] {
+        let keys = schema["$defs"][definition]["properties"].as_object().unwrap_or_else(|| panic!("{definition}"));
+        for (name, default) in keys.iter().filter_map(|(name, key)| Some((name, stated(key)?))) {
+            let mut unsaid = bare();
+            // The longest window is a key of windows that grow.
+            if name == "max" {
+                unsaid["windows"] = json!({ "at_least": 500 });
+            }
+            let mut said = unsaid.clone();
+            said.pointer_mut(section).unwrap()[name] = default.clone();
+            assert_eq!(plan(&said), plan(&unsaid), "{section}/{name}: {default}");
+            n += 1;
+        }
+    }
+    assert!(n > 50, "{n} defaults");
 }
 
 #[test]
