@@ -89,7 +89,7 @@ impl Problems {
 /// The candidate that `word` is most likely a misspelling of, if any is close.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let far = (word.chars().count() / 3).max(1) + 1;
-    let scored = candidates.into_iter().map(|candidate| (distance(word, candidate), candidate));
+    let scored = candidates.into_iter().map(|candidate| (strsim::levenshtein(word, candidate), candidate));
     scored.min().filter(|(distance, _)| *distance <= far).map(|(_, candidate)| candidate)
 }
 
@@ -102,28 +102,12 @@ pub(crate) fn suggestion(word: &str, candidates: &[&str]) -> String {
     }
 }
 
-/// Levenshtein's distance: inserted, deleted and replaced characters.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (above, from) in left.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], above + 1);
-        for (column, &to) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != to);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(row[column] + 1).min(diagonal + 1);
-        }
-    }
-    row[right.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn misspellings_are_recognised_and_strangers_are_not() {
-        assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(nearest("lateness_", ["size", "lateness"]), Some("lateness"));
         assert_eq!(nearest("colour", ["size", "lateness"]), None);
         assert_eq!(suggestion("colour", &["size", "slide"]), "known here: size, slide");

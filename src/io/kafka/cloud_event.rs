@@ -1,6 +1,7 @@
 //! `CloudEvents` 1.0 in Kafka's binary mode: attributes in `ce_` headers, the decision, command or result as JSON in
 //! the value.
 
+use arrow::temporal_conversions::timestamp_us_to_datetime;
 use rdkafka::message::{BorrowedMessage, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
 use serde::de::DeserializeOwned;
@@ -168,28 +169,11 @@ fn json<T: serde::Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).expect("decisions and states have text keys and finite numbers")
 }
 
-/// A time as RFC 3339 text in UTC with microseconds.
+/// A time as RFC 3339 text in UTC with microseconds. One beyond the 262,000 years of the calendar is a plain number.
 #[must_use]
 pub fn rfc3339(time: Micros) -> String {
-    const DAY: Micros = 86_400_000_000;
-    let (year, month, day) = civil(time.div_euclid(DAY));
-    let rest = time.rem_euclid(DAY);
-    let (seconds, micros) = (rest / 1_000_000, rest % 1_000_000);
-    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
-}
-
-/// Year, month and day of a day since the epoch. Years are counted from March, so that the leap day comes last and the
-/// months' lengths follow one line.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+    timestamp_us_to_datetime(time)
+        .map_or_else(|| time.to_string(), |time| time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string())
 }
 
 #[cfg(test)]
