@@ -24,14 +24,19 @@ use super::block::Block;
 use super::normal::normal_quantile;
 
 /// Windows of a block, two hours of five minutes.
+/// Origin: choice; two hours of windows of five minutes, long beside a blip and short beside a day.
 const BLOCK: u32 = 24;
 /// Blocks that are learnt from, one day.
+/// Origin: choice; twelve blocks of two hours are a day.
 const BLOCKS_MAX: usize = 12;
 /// Below this a block in which the level changed would decide.
+/// Origin: derived; a block that may be left out leaves one.
 const BLOCKS_MIN: usize = 2;
 /// Beyond this the stream has no independent windows to speak of.
+/// Origin: choice; 39 windows are worth one there.
 const RHO_MAX: f64 = 0.95;
 /// P-values nearer to 0 or 1 count as this near.
+/// Origin: numerics; their normal scores stay below 6.
 const P_MIN: f64 = 1e-9;
 
 /// What is known of how windows resemble their predecessors.

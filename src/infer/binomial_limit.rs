@@ -24,6 +24,8 @@ use super::log_space::{log_add, log_mean};
 use super::two_sample::Arm;
 
 /// Ratios of odds beyond the limit that are bet on.
+/// Origin: choice; a grid on which the nearest bet loses little evidence, from the least burn of interest to a total
+/// failure.
 const RATIOS: [f64; 8] = [1.05, 1.1, 1.2, 1.4, 1.8, 3.0, 6.0, 20.0];
 
 /// `ln e` of one bet, for a limit inside of (0, 1).

@@ -7,8 +7,10 @@
 use serde::{Deserialize, Serialize};
 
 /// A variation below this part of the sum of squares is rounding.
+/// Origin: numerics; some thousand roundings of a float.
 const ALIKE: f64 = 1e-12;
 /// Below this many windows the bias of a correlation is as large as the correlation.
+/// Origin: literature; the bias of a lag-one correlation is about -(1 + 3 rho) / n (Kendall 1954).
 const WINDOWS_MIN: u32 = 6;
 
 /// Sums over a block of windows.

@@ -12,6 +12,7 @@
 //! functions.
 
 /// Below this `u` the first terms of the series are exact to the last digits.
+/// Origin: numerics; the first term left out is below the last digit.
 const SERIES_MAX: f64 = 0.01;
 
 /// `ln e` of a p-value; of 0, as of the smallest positive float.

@@ -19,8 +19,10 @@ use serde::{Deserialize, Serialize};
 use super::log_space::float;
 
 /// Buckets of one arm.
+/// Origin: choice; the variance of 63 differences is known to 18 %.
 pub const BUCKETS: usize = 64;
 /// Events of the rarer class, both arms together, below which the estimate says nothing.
+/// Origin: choice; below it most buckets have no event, and their variance says nothing.
 const RARE_MIN: f64 = 20.0;
 
 /// What one arm counted, by bucket of the entity.

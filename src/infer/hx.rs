@@ -39,13 +39,18 @@ use super::log_space::{float, log_add, log_mean};
 use super::two_sample::{Arm, log_e_margin};
 
 /// Ratios beyond the margin that harm is looked for at.
+/// Origin: choice; the nearest bet to a true ratio has most of the evidence there is, from 2 % to tenfold.
 const HARM: [f64; 13] = [1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.6, 1.8, 2.2, 3.0, 5.0, 10.0];
 /// Ratios below the margin that safety is looked for at.
+/// Origin: choice; as for harm, on the other side, where large ratios do not occur.
 const SAFETY: [f64; 5] = [1.05, 1.1, 1.15, 1.2, 1.3];
 /// Rates are predicted as `(0.5 + past x) / (50 + past n)`: one per cent before anything was seen.
+/// Origin: literature; half an event, after Jeffreys (1946).
 const PRIOR_X: f64 = 0.5;
+/// Origin: choice; with half an event, a rate of one per cent until something was seen.
 const PRIOR_N: f64 = 50.0;
 /// No bet says that every event of an arm fails.
+/// Origin: numerics; a bet on certainty would lose everything at once.
 const RATE_MAX: f64 = 0.999;
 
 /// What an accumulator gathers evidence for.

@@ -24,8 +24,10 @@ use super::log_space::float;
 use super::normal::normal_sf;
 
 /// Bins with events up to which the law at their edges is computed.
+/// Origin: numerics; a bound on time.
 const EDGES_MAX: usize = 64;
 /// Cells of the grid over the distance from zero.
+/// Origin: numerics; as for the edges.
 const CELLS: usize = 32;
 
 /// The distance between two binned samples, and what is tolerated.

@@ -13,11 +13,15 @@
 use super::normal::normal_sf;
 
 /// From here on the mixture is replaced by Sankaran's approximation.
+/// Origin: numerics; the mixture needs ever more terms beyond.
 const NCP_MAX: f64 = 500.0;
+/// Origin: numerics; as for the non-centrality.
 const X_MAX: f64 = 1200.0;
 /// Terms that can add no more than this share of the sum are left out.
+/// Origin: numerics; less than the last digit.
 const NEGLIGIBLE: f64 = 1e-17;
 /// Halvings of an interval that no float survives.
+/// Origin: numerics; a float has 52 digits and eleven of exponent.
 const HALVINGS: u32 = 100;
 
 /// `P(X > x)` of the chi-square distribution with `dof` degrees of freedom and non-centrality `ncp`; 1 without any

@@ -27,12 +27,16 @@ use super::log_space::float;
 use super::noncentral::{noncentral_sf, noncentral_upper, noncentrality};
 
 /// Fewest events that the smaller side is expected to have in a cell.
+/// Origin: literature; the rule of five for chi-square (Cochran 1952).
 const EXPECTED_MIN: f64 = 5.0;
 /// Added to every count.
+/// Origin: literature; Jeffreys (1946).
 const JEFFREYS: f64 = 0.5;
 /// A reference this many times `(k - 1) / tau` large adds nothing to speak of.
+/// Origin: derived; its own noise is then a tenth of the tolerance.
 const REFERENCE_ENOUGH: f64 = 10.0;
 /// The chance that a reference is further from the truth than [`tolerance_for`] makes up for.
+/// Origin: choice; the level of a guard.
 const REFERENCE_ALPHA: f64 = 0.01;
 
 /// The index of one window against a reference, and what is tolerated.

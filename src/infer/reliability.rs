@@ -19,6 +19,7 @@
 use super::log_space::{float, log_mean};
 
 /// Sizes of the tilt of the odds that are bet on.
+/// Origin: choice; from the least tilt of interest to scores that say hardly anything.
 const TILTS: [f64; 5] = [0.05, 0.1, 0.2, 0.4, 0.8];
 
 /// One bin of the score: predictions whose outcome is known.

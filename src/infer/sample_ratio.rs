@@ -16,11 +16,15 @@ use super::log_space::log_mean;
 use super::two_sample::Arm;
 
 /// How far the share may be from the declared one, as a part of it.
+/// Origin: choice; routers split by hashes, and a share within a twentieth is what was asked for.
 pub const TOLERATED: f64 = 0.05;
 /// Shares that are bet on, as factors on the edges.
+/// Origin: choice; from just beyond the tolerance to five times.
 const ABOVE: [f64; 5] = [1.03, 1.1, 1.3, 2.0, 5.0];
+/// Origin: choice; from just beyond the tolerance to hardly any.
 const BELOW: [f64; 5] = [0.97, 0.9, 0.7, 0.4, 0.1];
 /// No bet says that every event is the version's.
+/// Origin: numerics; a bet on certainty would lose everything at once.
 const SHARE_MAX: f64 = 0.999_999;
 
 /// Evidence that a share is not the declared one.

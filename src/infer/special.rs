@@ -5,8 +5,10 @@ use std::f64::consts::{PI, TAU};
 use statrs::function::gamma::gamma_ur;
 
 /// Below this the Kolmogorov survival function is 1 to the last bit.
+/// Origin: numerics; the first term is below the last digit.
 const KOLMOGOROV_MIN: f64 = 0.1;
 /// Where the two series of the Kolmogorov distribution meet: either needs no more than a few terms there.
+/// Origin: literature; Press et al. (2007), section 6.14.12.
 const KOLMOGOROV_SWITCH: f64 = 1.18;
 
 /// `P(K > x)` of the Kolmogorov distribution.

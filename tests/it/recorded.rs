@@ -1,7 +1,7 @@
 //! The example pipelines over their logs: decisions and windows as recorded, to the byte, in batches of any size.
 //!
-//! Of the windows a digest is kept, and a table to read: what each number of each version was over all windows. `UPDATE=1`
-//! records them anew.
+//! Of the windows a digest is kept, and a table to read: what each number of each version was over all windows.
+//! `UPDATE=1` records them anew.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -3,6 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use constants::{Constant, constants};
+
+#[path = "../../benches/common/constants.rs"]
+mod constants;
+
 /// Layers of the engine (`src/core`), lowest first: a module may use its own layer and those before it. What stands
 /// above the engine it cannot name at all: those are crates that depend on it.
 const LAYERS: [&[&str]; 9] = [
@@ -163,6 +168,36 @@ fn comments_fit_on_a_line() {
             .extend(long.map(|(number, _)| format!("{}:{number}: longer than {COLUMNS_MAX} columns", path.display())));
     }
     report(&broken);
+}
+
+/// Where a constant can come from.
+const ORIGINS: [&str; 5] = ["derived", "literature", "numerics", "simulation", "choice"];
+
+#[test]
+fn every_constant_of_the_statistics_says_where_it_comes_from() {
+    let (mut broken, mut n) = (Vec::new(), 0);
+    for (path, text) in ["src/infer", "src/core/verdict"].into_iter().flat_map(sources) {
+        for Constant { name, origin, .. } in constants(code(&text)).into_iter().filter(|_| !is_test(&path)) {
+            n += 1;
+            if !ORIGINS.iter().any(|one| origin.starts_with(one)) {
+                broken.push(format!("{}: {name} needs a line `/// Origin: ` and one of {ORIGINS:?}", path.display()));
+            }
+        }
+    }
+    assert!(n > 80, "{n} constants");
+    report(&broken);
+}
+
+#[test]
+fn constants_are_seen_with_their_comments() {
+    let text = "/// One.\n/// Origin: choice; so.\npub(crate) const A: f64 = 1.0;\nconst B: [u32; 2] = [1, 2];\n\
+                const C: &str = \"x\";\n";
+    let seen = constants(text);
+    assert_eq!(
+        seen.iter().map(|one| (one.name.as_str(), one.is_count, one.line)).collect::<Vec<_>>(),
+        [("A", false, 2), ("B", true, 3)]
+    );
+    assert!(seen[0].origin.starts_with("choice") && seen[1].origin.is_empty());
 }
 
 #[test]

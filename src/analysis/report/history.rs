@@ -387,8 +387,8 @@ fn rollout(windows: &Windows, decisions: &[&Decision]) -> Option<Rollout> {
     })
 }
 
-/// What was decided last, as of its own time. What a candidate may have now is the answer of a permission, which needs the
-/// state and signs of life that a log does not have.
+/// What was decided last, as of its own time. What a candidate may have now is the answer of a permission, which needs
+/// the state and signs of life that a log does not have.
 fn summary(standing: &Decision, n: usize) -> String {
     let Decision { candidate, baseline, time, cap_pct, .. } = standing;
     let cap = cap_pct.map_or_else(String::new, |cap| format!(" to {} %", number(cap)));

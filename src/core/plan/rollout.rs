@@ -134,8 +134,8 @@ pub const ENDED_KEPT: Micros = 30 * 86_400 * SECOND;
 /// The most candidates of one model that have records of their own, but for those that get traffic.
 pub const CANDIDATES_MAX: usize = 200;
 
-/// The most candidates of one model that are not denied and whose end is remembered without a record of their own. Denials
-/// are all remembered.
+/// The most candidates of one model that are not denied and whose end is remembered without a record of their own.
+/// Denials are all remembered.
 pub const ENDED_MAX: usize = 1_000;
 
 /// How decisions get their approval.

@@ -11,15 +11,19 @@ use crate::event::{Micros, SECOND};
 use crate::plan::Plan;
 
 /// The version of the format of [`Liveness`].
+/// Origin: choice; counted up with each change.
 pub const FORMAT: u32 = 1;
 
 /// A sign of life is written at least this often.
+/// Origin: choice; six signs before a silence counts.
 pub const EVERY: Micros = 10 * SECOND;
 
 /// The oldest sign of life on which a permission can rest.
+/// Origin: choice; a restart takes less.
 pub const SILENCE_MAX: Micros = 60 * SECOND;
 
 /// Reading is near the ends of the logs when everything in them up to so long ago was read.
+/// Origin: choice; the default lateness.
 pub const LAG_MAX: Micros = 30 * SECOND;
 
 /// A sign of life of whoever judges a rollout, as it stands on the state topic.

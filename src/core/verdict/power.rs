@@ -18,13 +18,18 @@ use crate::verdict::guard::{Guards, Memory};
 use crate::verdict::judged::{Counts, Judged, Kind};
 
 /// Median latency of the baseline version; only ratios to it matter.
+/// Origin: choice; it cancels out.
 const MEDIAN_MS: f64 = 100.0;
 /// Log-normal latencies are drawn on this many levels, a step of two per cent apart at a spread of a half.
+/// Origin: numerics; a bound on time.
 const LATENCY_LEVELS: u32 = 400;
 /// Levels reach this many standard deviations to either side.
+/// Origin: numerics; one value in 16,000 is further out.
 const REACH: f64 = 4.0;
 /// Values of a column are drawn in this many groups of equal width, up to so many standard deviations to either side.
+/// Origin: numerics; a bound on time.
 const VALUE_GROUPS: u32 = 32;
+/// Origin: numerics; one value in 370 is further out.
 const VALUE_REACH: f64 = 3.0;
 /// Names of the model and the candidate that are rehearsed; the baseline version has the plan's.
 const MODEL: &str = "model";

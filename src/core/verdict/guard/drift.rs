@@ -39,10 +39,13 @@ use crate::verdict::judged::Judged;
 const SOURCE: &str = "drift";
 const SCORE_DRIFT: &str = "SCORE_DRIFT";
 /// Evidence below this power of `A` is no longer evidence: detectors must fall that low before a restriction is lifted.
+/// Origin: choice; so far below that noise does not lift and renew a restriction in turn.
 pub(crate) const CLEAR: f64 = 0.5;
 /// Columns that are named at most.
+/// Origin: choice; more are not read at night.
 pub(crate) const NAMED_MAX: usize = 5;
 /// Cells of a categorical column without a reference.
+/// Origin: choice; a bound on state: rarer categories share a cell.
 const SLOTS: u64 = 16;
 
 /// What is watched.

@@ -21,10 +21,13 @@ use crate::verdict::guard::rails::watch::Both;
 use crate::verdict::guard::scene::Scene;
 
 /// How much smaller one version's coverage may be than the other's.
+/// Origin: choice; labels of nine in ten are compared as if they were all.
 const COVERAGE_MIN: f64 = 0.9;
 /// Chance to call labels biased that are not.
+/// Origin: choice; ten times as strict as a guard, since it silences guards.
 const ALPHA: f64 = 1e-3;
 /// Log odds ratios of a label's arrival that are bet on.
+/// Origin: choice; odds from a sixth more or less to nearly threefold.
 const OTHER: [f64; 6] = [-1.0, -0.4, -0.15, 0.15, 0.4, 1.0];
 
 /// What is known about labels' arrival; the candidate's first.

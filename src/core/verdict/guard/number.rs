@@ -1,6 +1,7 @@
 //! Numbers on their way between counts and evidence.
 
 /// Evidence is written down up to this: it must stay a number.
+/// Origin: numerics; JSON has no infinity.
 const E_MAX: f64 = 1e300;
 
 /// A count as a float.

@@ -24,6 +24,7 @@ use crate::verdict::guard::scene::{Scene, reason};
 
 const SOURCE: &str = "share";
 /// Chance to call a share that is right wrong.
+/// Origin: choice; a hundred times as strict as a guard, since routing is checked in every window.
 const ALPHA: f64 = 1e-4;
 
 /// What is known about the candidate's share.

@@ -25,6 +25,7 @@ use crate::verdict::guard::scene::{Scene, reason};
 
 const SOURCE: &str = "slo";
 /// Windows that burn is taken over.
+/// Origin: choice; an hour of windows of five minutes.
 const BURN_WINDOWS: usize = 12;
 
 /// One limit.

@@ -28,14 +28,19 @@ use crate::verdict::guard::scene::{Scene, reason};
 
 const SOURCE: &str = "volume";
 /// The part of what is usual that must go on coming.
+/// Origin: choice; a loss of a third is to be noticed, the ups and downs of an hour are not.
 const KEPT: f64 = 0.7;
 /// Parts of what is usual that are bet on.
+/// Origin: choice; from half of what is usual to hardly any.
 const STARVED: [f64; 4] = [0.02, 0.1, 0.3, 0.5];
 /// How quickly what is usual follows.
+/// Origin: choice; a half-life of 23 windows.
 const FOLLOW: f64 = 0.03;
 /// Windows before anything is usual.
+/// Origin: choice; half an hour of windows of five minutes.
 const LEARNT: u32 = 6;
 /// Evidence below this power of what acts clears.
+/// Origin: choice; as in `drift`.
 const CLEAR: f64 = 0.5;
 
 /// What is known of a candidate's requests.

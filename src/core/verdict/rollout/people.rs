@@ -9,8 +9,10 @@ use crate::verdict::decision::{Evidence, Severity};
 use crate::verdict::finding::Finding;
 
 /// Command ids that are remembered per candidate.
+/// Origin: choice; a bound on state: people send fewer in a rollout.
 const COMMANDS_MAX: usize = 64;
 /// Mutes that are remembered per candidate.
+/// Origin: choice; a bound on state.
 const MUTES_MAX: usize = 32;
 /// Reason code of what people ask for.
 const MANUAL: &str = "MANUAL";

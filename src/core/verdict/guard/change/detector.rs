@@ -32,9 +32,11 @@ use crate::verdict::guard::rails::entities::Inflation;
 use crate::verdict::guard::rails::noise::History;
 
 /// How quickly latency thresholds follow the baseline version.
+/// Origin: choice; a half-life of three windows.
 const THRESHOLD_MEMORY: f64 = 0.8;
 
 /// Evidence of one window is shown up to this; it must stay a number.
+/// Origin: numerics; e^709 is the largest float.
 const LOG_E_MAX: f64 = 700.0;
 
 /// What is looked at, the same for every candidate.

@@ -12,11 +12,14 @@ use crate::verdict::guard::Pair;
 use crate::verdict::guard::change::reading::Reading;
 
 /// Alternatives: differences beyond the tolerated one, in standard deviations of one prediction, on either side.
+/// Origin: choice; from the least difference that a day of labels can show to half a deviation.
 const DIFFERENCES: [f64; 3] = [0.1, 0.25, 0.5];
 /// Number of alternatives.
+/// Origin: derived; both sides of each.
 pub(crate) const PARTS: usize = 2 * DIFFERENCES.len();
 
 /// How far the mean of score minus label may be from the baseline's.
+/// Origin: choice; a hundredth of a probability changes no decision.
 pub(crate) const RESIDUAL_TOLERATED: f64 = 0.01;
 
 /// Mean and variance of a quantity, and how many it was taken over.

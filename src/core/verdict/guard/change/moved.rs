@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::infer::overdispersion::{Contrast, Overdispersion};
 
 /// Jumps in the unit of the difference.
+/// Origin: choice; as the shifts of a distribution.
 const JUMPS: [f64; 8] = [-1.0, -0.5, -0.25, -0.12, 0.12, 0.25, 0.5, 1.0];
 /// Number of alternatives.
+/// Origin: derived; one each.
 pub(super) const PARTS: usize = JUMPS.len();
 
 /// The level of a difference so far.

@@ -20,10 +20,13 @@ use crate::verdict::judged::Judged;
 /// The name of this guard in findings and evidence.
 const SOURCE: &str = "change";
 /// Holds come this many times as often as containments, if nothing is wrong.
+/// Origin: choice; a hold costs a wait, a containment costs traffic.
 const HOLDS_PER_CONTAINMENT: f64 = 10.0;
 /// Sensors that are named at most.
+/// Origin: choice; more are not read at night.
 const NAMED_MAX: usize = 5;
 /// Evidence is written down up to this; it must stay a number.
+/// Origin: numerics; JSON has no infinity.
 const R_MAX: f64 = 1e300;
 
 impl Detector {

@@ -19,19 +19,27 @@ use crate::verdict::guard::change::sensor::{Look, OF_LATENCY, Place};
 use crate::verdict::guard::rails::noise::History;
 
 /// Log odds ratios of a rate that must not rise.
+/// Origin: choice; odds from a third more to tenfold.
 pub(super) const WORSE: [f64; 4] = [0.3, 0.7, 1.4, 2.3];
 /// Log odds ratios of a share that should stay where it is.
+/// Origin: choice; odds from a third more or less to threefold.
 pub(super) const OTHER_SHARE: [f64; 6] = [-1.2, -0.6, -0.3, 0.3, 0.6, 1.2];
 /// Shifts of a distribution, in standard deviations.
+/// Origin: choice; from the least shift that a day of windows can show to a whole deviation.
 pub(super) const SHIFTS: [f64; 8] = [-1.0, -0.5, -0.25, -0.12, 0.12, 0.25, 0.5, 1.0];
 /// Tilts of the squared score: `(1 - 1/s^2) / 2` for a spread that is `s` times as wide, from 0.67 to 1.6.
+/// Origin: choice; see above.
 pub(super) const SPREADS: [f64; 7] = [-0.6, -0.25, -0.1, 0.06, 0.12, 0.2, 0.3];
 /// The same for answers that may differ a little: shifts and tilts beyond the tolerated one.
+/// Origin: choice; standard errors from what is just worth a bet to what is sure.
 pub(super) const BEYOND: [f64; 3] = [1.4, 2.2, 4.0];
 /// Latency quantiles, and what their exceedances are multiplied by (log odds ratios).
+/// Origin: choice; the usual, the slow and the slowest requests.
 pub(super) const QUANTILES: [f64; 3] = [0.5, 0.9, 0.99];
+/// Origin: choice; rarer exceedances move further for the same change of latency.
 pub(super) const SLOWER: [[f64; 3]; 3] = [[0.25, 0.5, 1.0], [0.3, 0.7, 1.3], [0.5, 1.0, 2.0]];
 /// Categories that are told apart; the last slot holds those that the reference does not know.
+/// Origin: choice; a bound on state: rarer categories share a slot.
 pub(super) const SLOTS: usize = 16;
 
 /// What one sensor saw in one window.

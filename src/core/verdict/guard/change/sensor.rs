@@ -7,8 +7,10 @@ use crate::verdict::guard::number::float;
 use crate::verdict::guard::rails::entities::Inflation;
 
 /// Where `Look::Moved` remembers how latency differed; the score's place is 1.
+/// Origin: choice; a place.
 pub(crate) const OF_LATENCY: usize = 0;
 /// Relative efficiency of the median, whose noise is known, to normal scores, which see more of it: `2 / pi`.
+/// Origin: literature; the efficiency of the sign test (Pitman 1948).
 const MEDIAN_EFFICIENCY: f64 = std::f64::consts::FRAC_2_PI;
 
 /// One thing that is looked at.

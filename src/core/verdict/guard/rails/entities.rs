@@ -15,6 +15,7 @@ use crate::verdict::guard::number::{count, rounded};
 use crate::verdict::guard::rails::rail::Rail;
 
 /// Losses are counted in millionths when entities are compared.
+/// Origin: numerics; sums of millionths fit into a word.
 const LOSS_UNIT: f64 = 1e6;
 
 /// Counts by entity, candidate first.

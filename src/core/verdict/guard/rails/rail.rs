@@ -18,11 +18,15 @@ use crate::verdict::guard::Pair;
 use crate::verdict::guard::number::{count, float, floor};
 
 /// Quantiles whose exceedances are compared: latency, and absolute errors.
+/// Origin: choice; the usual, the slow and the slowest requests.
 pub(crate) const SLOW: [f64; 3] = [0.5, 0.9, 0.99];
+/// Origin: choice; the usual and the large errors; labels are too few for the largest.
 const OFF: [f64; 2] = [0.5, 0.9];
 /// How quickly thresholds follow the baseline version.
+/// Origin: choice; a half-life of three windows.
 const FOLLOW: f64 = 0.2;
 /// The part of the failures' share that goes to refusals: a broken schema refuses so many that little is enough.
+/// Origin: choice; see above.
 const OF_REJECTED: f64 = 0.1;
 
 /// One guardrail.

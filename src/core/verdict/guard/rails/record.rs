@@ -22,8 +22,10 @@ use crate::verdict::guard::number::{count, e_value, float};
 use crate::verdict::guard::rails::rail::{Asked, Rail};
 
 /// Share of the evidence of safety that goes to "negligible".
+/// Origin: choice; the word is told beside a permission and grants none.
 const OF_NEGLIGIBLE: f64 = 0.1;
 /// Ratios below the margin that the number of events still needed is reckoned with.
+/// Origin: derived; the bets of safety (`infer::hx`).
 const BETS: [f64; 5] = [1.05, 1.1, 1.15, 1.2, 1.3];
 
 /// Both arms, the candidate's first.

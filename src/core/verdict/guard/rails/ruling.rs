@@ -23,12 +23,16 @@ use crate::verdict::guard::scene::{Scene, reason};
 
 const SOURCE: &str = "guardrails";
 /// Evidence this many times weaker than what acts is worth suspicion.
+/// Origin: choice; one false suspicion for ten that a true change raises sooner.
 const SUSPICION: f64 = 0.1;
 /// False discoveries among those that are named.
+/// Origin: literature; the usual level of false discoveries (Benjamini and Hochberg 1995).
 const NAMED_FALSELY: f64 = 0.1;
 /// Guardrails that are named at most.
+/// Origin: choice; more are not read at night.
 const NAMED_MAX: usize = 5;
 /// Events of the rare class before an interval of their ratio is shown.
+/// Origin: choice; as in `infer::interval`.
 const RARE_MIN: f64 = 20.0;
 
 impl Rails {

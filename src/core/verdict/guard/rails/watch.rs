@@ -29,6 +29,7 @@ use crate::verdict::guard::rails::rail::{Asked, Rail, Thresholds, rails};
 use crate::verdict::guard::rails::record::{Arms, Record, Terms};
 
 /// Segments that wait for a place: a bound on state only.
+/// Origin: choice; a bound on state.
 const WAITING_MAX: usize = 256;
 
 /// The guardrails of a plan.
