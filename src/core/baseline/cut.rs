@@ -98,7 +98,7 @@ pub fn of_profile(profile: &NumericProfile) -> Result<Cut> {
 ///
 /// The fine edges are the `n`-quantiles of the values, or all of them when there are at most `2 n`; the float below
 /// every value that repeats among those quantiles, or below all of them when there are at most `n`, so that atoms have
-/// a bin of their own and later values between them another; the range; and the edges of the recuts, which [`Atoms`]
+/// a bin of their own and later values between them another; the range; and the edges of the recuts, which `Atoms`
 /// keep away from values that repeat.
 #[must_use]
 pub fn of_values(sorted: &[f64], n: u16) -> Cut {

@@ -44,7 +44,8 @@ impl Variant {
         let paired = Paired::new(self.cells, current, baseline, context)?;
         let convention = [paired.label, self.rule].join(if self.rule.is_empty() { "" } else { "," });
         let rows = (current.n(), Some(baseline.n()));
-        Some(Reading::new(spec, convention, rows, || (self.of)(&paired).over(paired.len())))
+        let measured = || if paired.len() == 0 { Measured::default() } else { (self.of)(&paired).over(paired.len()) };
+        Some(Reading::new(spec, convention, rows, measured))
     }
 }
 

@@ -8,7 +8,8 @@
 //! **Reads**: a column, as `psi` does.
 //! **Returns**: bits, 0 to 1, up is worse.
 //! **Assumes**: nothing; small samples are biased up by about `(k - 1)(1/n + 1/m) / (8 ln 2)`.
-//! **Error**: none. `evidently` (distance, base e) reads numeric bins off the fine bins; `nannyml` (distance, base 2)
+//! **Error**: none. `evidently` (distance, base e) reads numeric bins off the fine bins, and bounds say between which
+//! numbers Evidently's own is; `nannyml` (distance, base 2)
 //! has its own bins in the profile, and needs no extra bin for values outside them: where the baseline has nothing, any
 //! grouping of cells gives the same sum. `tfdv` cuts each side on its own, so only its categorical columns are
 //! reproduced.
@@ -18,6 +19,7 @@ use std::f64::consts::LN_2;
 
 use crate::metric::distance::{Distance, Variant};
 use crate::metric::paired::{Cells, Paired};
+use crate::metric::reading::Measured;
 use crate::metric::spec::Spec;
 use crate::plan::Compat;
 
@@ -49,13 +51,24 @@ pub(super) static JS_DISTANCE: Distance = Distance {
     variants: &[
         Variant::own("base_2", |paired| (nats(paired) / LN_2).sqrt().into()),
         Variant::of(Compat::Nannyml, Cells::Doane, "base_2,nannyml", |paired| (nats(paired) / LN_2).sqrt().into()),
-        Variant::of(Compat::Evidently, Cells::Sturges, "base_e,evidently", |paired| nats(paired).sqrt().into()),
+        Variant::of(Compat::Evidently, Cells::Sturges, "base_e,evidently", evidently),
     ],
 };
 
 /// The divergence in nats.
 fn nats(paired: &Paired) -> f64 {
-    let term = |share: f64, middle: f64| if share > 0.0 { share * libm::log(share / middle) } else { 0.0 };
-    let cell = |(p, q): (f64, f64)| term(p, f64::midpoint(p, q)) + term(q, f64::midpoint(p, q));
-    (paired.shares().map(cell).sum::<f64>() / 2.0).max(0.0)
+    (paired.shares().map(|(p, q)| nats_of_cell(p, q)).sum::<f64>()).max(0.0)
+}
+
+/// What one cell adds to it.
+fn nats_of_cell(p: f64, q: f64) -> f64 {
+    let middle = f64::midpoint(p, q);
+    let term = |share: f64| if share > 0.0 { share * libm::log(share / middle) } else { 0.0 };
+    (term(p) + term(q)) / 2.0
+}
+
+fn evidently(paired: &Paired) -> Measured {
+    let distance = Measured::from(nats(paired).sqrt());
+    let bounds = paired.bounds(|range| range, nats_of_cell);
+    bounds.map_or(distance, |(low, high)| distance.within(low.max(0.0).sqrt(), high.max(0.0).sqrt()))
 }

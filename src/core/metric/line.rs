@@ -75,6 +75,28 @@ impl<'a> Line<'a> {
         at.windows(2).map(|pair| (pair[1] - pair[0]) * self.n).collect()
     }
 
+    /// Between which numbers of rows certainly lie between neighbours of `edges`, which span all values; rows on an edge
+    /// belong to its right.
+    pub(super) fn certain_counts(&self, edges: &[f64]) -> Vec<(f64, f64)> {
+        let inner = edges.get(1..edges.len() - 1).unwrap_or_default();
+        let inner = inner.iter().map(|&edge| self.certain_below(edge));
+        let at: Vec<(f64, f64)> = std::iter::once((0.0, 0.0)).chain(inner).chain(std::iter::once((1.0, 1.0))).collect();
+        let rows = |share: f64| share.max(0.0) * self.n;
+        at.windows(2).map(|pair| (rows(pair[1].0 - pair[0].1), rows(pair[1].1 - pair[0].0))).collect()
+    }
+
+    /// Between which shares of rows certainly are below `x`.
+    fn certain_below(&self, x: f64) -> (f64, f64) {
+        if x <= self.min {
+            (0.0, 0.0)
+        } else if x > self.max {
+            (1.0, 1.0)
+        } else {
+            let bin = self.bin(x);
+            (self.below[bin], self.below[bin + 1])
+        }
+    }
+
     /// Every place where this function may bend: edges between smallest and largest value, and these two.
     pub(super) fn knots(&self) -> impl Iterator<Item = f64> {
         let inside = self.edges.iter().copied().filter(|edge| self.min < *edge && *edge < self.max);
@@ -125,6 +147,8 @@ mod tests {
         histogram.update(&cut, &[-2.0, 0.25, 0.5, 1.0]);
         let line = Line::new(&cut, &histogram).expect("not empty");
         assert_eq!(line.counts(&[-2.0, -1.0, 0.5, 1.0]), vec![0.5, 2.0, 1.5]);
+        assert_eq!(line.certain_counts(&[-2.0, -1.0, 0.5, 1.0]), vec![(0.0, 1.0), (0.0, 4.0), (0.0, 3.0)]);
+        assert_eq!(line.certain_counts(&[-9.0, -2.0, 0.0, 7.0, 9.0]), [(0.0, 0.0), (0.0, 1.0), (3.0, 4.0), (0.0, 0.0)]);
         assert_eq!(line.chord(1, 0.0, 1.0), (0.25, 1.0));
         assert_eq!(line.envelope(1, 0.0, 0.5), (0.25, 1.0));
         assert_eq!(line.envelope(2, 1.0, 7.0), (1.0, 1.0));

@@ -32,7 +32,13 @@ pub struct Paired {
     pub baseline: Vec<f64>,
     /// Counts of the judged side, of the same length.
     pub current: Vec<f64>,
+    /// Where counts are read off bins that do not end where the cells do: between which numbers each certainly is, of
+    /// both sides. Empty where counts are exact.
+    pub(super) certain: Vec<[(f64, f64); 2]>,
 }
+
+/// Between which shares a cell certainly has of both sides.
+pub(super) type ShareRange = [(f64, f64); 2];
 
 /// At most so many distinct values count as categories for Evidently.
 const DISTINCT_MAX: usize = 20;
@@ -59,6 +65,11 @@ impl Paired {
             }
             _ => None,
         }
+    }
+
+    /// Counts that are exact.
+    pub(super) fn exact(label: &'static str, baseline: Vec<f64>, current: Vec<f64>) -> Self {
+        Self { label, baseline, current, certain: Vec::new() }
     }
 
     /// Number of cells.
@@ -100,6 +111,35 @@ impl Paired {
         let (baseline, current) = self.pairs().filter(|(b, c)| b + c > 0.0).unzip();
         Self { baseline, current, ..self }
     }
+
+    /// Bounds of a sum over cells whose counts are not exact: `term` is convex in the two shares, and is 0 where they are
+    /// equal. `None` where counts are exact.
+    ///
+    /// The most that a convex function has on a rectangle is at a corner; the least is 0 where the shares may be equal,
+    /// else at the corner where they are nearest. That all shares add up to 1 is left out, so the bounds hold and are not
+    /// the narrowest.
+    pub(super) fn bounds(
+        &self,
+        range: impl Fn(ShareRange) -> ShareRange,
+        term: impl Fn(f64, f64) -> f64,
+    ) -> Option<(f64, f64)> {
+        if self.certain.is_empty() {
+            return None;
+        }
+        let (m, n) = self.totals();
+        let share = |(low, high): (f64, f64), of: f64| (low / of, (high / of).min(1.0));
+        let cells = self.certain.iter().map(|&[baseline, current]| range([share(baseline, m), share(current, n)]));
+        let (mut least, mut most) = (0.0, 0.0);
+        for [p, q] in cells {
+            if p.1 < q.0 {
+                least += term(p.1, q.0);
+            } else if q.1 < p.0 {
+                least += term(p.0, q.1);
+            }
+            most += [term(p.0, q.0), term(p.0, q.1), term(p.1, q.0), term(p.1, q.1)].into_iter().fold(0.0, f64::max);
+        }
+        Some((least, most))
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
@@ -108,7 +148,7 @@ fn floats(counts: &[u64]) -> Vec<f64> {
 }
 
 fn recut(label: &'static str, kept: &[u16], current: &Histogram, baseline: &Histogram) -> Paired {
-    Paired { label, baseline: floats(&baseline.recut(kept)), current: floats(&current.recut(kept)) }
+    Paired::exact(label, floats(&baseline.recut(kept)), floats(&current.recut(kept)))
 }
 
 /// Known categories in the reference's order, then others by name, then those that lost their name.
@@ -125,7 +165,7 @@ fn categories(current: &Category, baseline: &Category) -> Paired {
     let known = baseline.known.iter().zip(&current.known).map(|(&b, &c)| [b, c]);
     let cells: Vec<[u64; 2]> = known.chain(named.into_values()).chain([nameless]).collect();
     let row = |side: usize| floats(&cells.iter().map(|cell| cell[side]).collect::<Vec<_>>());
-    Paired { label: "categories", baseline: row(0), current: row(1) }.seen()
+    Paired::exact("categories", row(0), row(1)).seen()
 }
 
 /// Up to which hash a side still knows every name: a name beyond it may have been pushed out there, so that it cannot
@@ -135,17 +175,24 @@ fn horizon(category: &Category) -> u64 {
     full.copied().unwrap_or(u64::MAX)
 }
 
-/// Evidently's cells as far as fine bins can tell. Up to 20 filled bins on the baseline stand for 20 distinct values.
+/// Evidently's cells as far as fine bins can tell. A baseline with at most 20 distinct values is counted by value. Of a
+/// column whose reference has no more, each has a bin of its own; of a baseline with no more rows, nearly so. Where more
+/// rows fill few of many bins, nobody knows which of the two rules holds; then there are no cells.
 fn sturges(cut: &Cut, current: &Histogram, baseline: &Histogram) -> Option<Paired> {
-    if baseline.counts.iter().filter(|&&count| count > 0).count() <= DISTINCT_MAX {
+    if cut.edges.n_bins() <= DISTINCT_MAX + 1 || baseline.n() <= DISTINCT_MAX as u64 {
         let (baseline, current) = (floats(&baseline.counts), floats(&current.counts));
-        return Some(Paired { label: "distinct_values", baseline, current }.seen());
+        return Some(Paired::exact("distinct_values", baseline, current).seen());
     }
     let sides = [Line::new(cut, baseline)?, Line::new(cut, current)?];
+    if baseline.counts.iter().filter(|&&count| count > 0).count() <= DISTINCT_MAX {
+        return Some(Paired::exact("not_known", Vec::new(), Vec::new()));
+    }
     let edges =
         equal_edges(sides[0].min().min(sides[1].min()), sides[0].max().max(sides[1].max()), sturges_bins(&sides));
+    let [left, right] = sides.each_ref().map(|line| line.certain_counts(&edges));
+    let certain = left.into_iter().zip(right).map(|(baseline, current)| [baseline, current]).collect();
     let [baseline, current] = sides.map(|line| line.counts(&edges));
-    Some(Paired { label: "sturges_approximated", baseline, current })
+    Some(Paired { label: "sturges_approximated", baseline, current, certain })
 }
 
 /// Sturges' rule on the pooled rows.

@@ -11,12 +11,12 @@
 //! **Returns**: nats, 0 up, up is worse; the p-value is that of no drift, `PSI / (1/n + 1/m) ~ chi-square(k - 1)`.
 //! **Assumes**: independent rows; the p-value about five rows per cell.
 //! **Error**: none, the cells' counts are exact. `evidently` cuts numeric columns anew on both sides together: its
-//! counts are then read off the fine bins, evenly filled.
+//! counts are then read off the fine bins, evenly filled, and bounds say between which numbers Evidently's own is.
 //! **Cost**: one pass over the cells.
 
 use crate::infer::chi_square_sf;
 use crate::metric::distance::{Distance, Variant};
-use crate::metric::paired::{Cells, Paired};
+use crate::metric::paired::{Cells, Paired, ShareRange};
 use crate::metric::reading::Measured;
 use crate::metric::spec::{Spec, UPWARDS};
 use crate::plan::Compat;
@@ -50,6 +50,9 @@ pub(super) static PSI: Distance = Distance {
     ],
 };
 
+/// What Evidently puts in place of an empty share.
+const FILLER: f64 = 1e-4;
+
 fn psi(shares: impl Iterator<Item = (f64, f64)>) -> f64 {
     shares.map(|(p, q)| (q - p) * libm::log(q / p)).sum()
 }
@@ -62,11 +65,24 @@ fn raised(paired: &Paired, floor: f64) -> Measured {
 fn evidently(paired: &Paired) -> Measured {
     let filler = |share: &dyn Fn((f64, f64)) -> f64| {
         let smallest = paired.shares().map(share).filter(|&share| share > 0.0).fold(1.0, f64::min);
-        if smallest <= 1e-4 { smallest / 1e6 } else { 1e-4 }
+        filler_for(smallest)
     };
     let fillers = (filler(&|(p, _)| p), filler(&|(_, q)| q));
     let filled_up = |share: f64, filler: f64| if share > 0.0 { share } else { filler };
-    psi(paired.shares().map(|(p, q)| (filled_up(p, fillers.0), filled_up(q, fillers.1)))).into()
+    let index = psi(paired.shares().map(|(p, q)| (filled_up(p, fillers.0), filled_up(q, fillers.1))));
+    let (m, n) = paired.totals();
+    // A cell that may be empty may hold the filler; the least of those stands in for one row.
+    let filled = |(low, high): (f64, f64), rows: f64| {
+        if low > 0.0 { (low, high) } else { (filler_for(1.0 / rows), high.max(FILLER)) }
+    };
+    let range = |[p, q]: ShareRange| [filled(p, m), filled(q, n)];
+    let bounds = paired.bounds(range, |p, q| (q - p) * libm::log(q / p));
+    bounds.map_or(index.into(), |(low, high)| Measured::from(index).within(low.min(index), high.max(index)))
+}
+
+/// What stands in for an empty share where the smallest other one is this.
+fn filler_for(smallest: f64) -> f64 {
+    if smallest <= FILLER { smallest / 1e6 } else { FILLER }
 }
 
 #[cfg(test)]
@@ -75,7 +91,7 @@ mod tests {
 
     #[test]
     fn conventions_of_other_tools_by_hand() {
-        let paired = Paired { label: "categories", baseline: vec![8.0, 2.0], current: vec![10.0, 0.0] };
+        let paired = Paired::exact("categories", vec![8.0, 2.0], vec![10.0, 0.0]);
         let of = |compat| {
             let variant = PSI.variants.iter().find(|variant| variant.compat == Some(compat)).expect("is listed");
             (variant.of)(&paired)
