@@ -43,4 +43,4 @@ pub mod special;
 mod tests;
 pub mod two_sample;
 
-pub use special::{chi_square_sf, kolmogorov_sf};
+pub use special::{chi_square_sf, kolmogorov_sf, student_t_sf};

@@ -75,8 +75,8 @@ impl<'a> Line<'a> {
         at.windows(2).map(|pair| (pair[1] - pair[0]) * self.n).collect()
     }
 
-    /// Between which numbers of rows certainly lie between neighbours of `edges`, which span all values; rows on an edge
-    /// belong to its right.
+    /// Between which numbers of rows certainly lie between neighbours of `edges`, which span all values; rows on an
+    /// edge belong to its right.
     pub(super) fn certain_counts(&self, edges: &[f64]) -> Vec<(f64, f64)> {
         let inner = edges.get(1..edges.len() - 1).unwrap_or_default();
         let inner = inner.iter().map(|&edge| self.certain_below(edge));

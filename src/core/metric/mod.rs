@@ -7,12 +7,14 @@
 
 mod accuracy;
 mod auc;
+mod average_precision;
 mod base_rate;
 mod bias;
 mod binned;
 mod brier;
 mod calibration_in_the_large;
 mod chi_square;
+mod cliffs_delta;
 mod contrast;
 mod cramers_v;
 mod distance;
@@ -49,6 +51,7 @@ mod reading;
 mod recalibration;
 mod recall;
 mod rejected_rate;
+mod rmsce;
 mod rmse;
 pub mod row;
 mod side;
@@ -63,6 +66,7 @@ mod total_variation;
 mod unseen_rate;
 pub(crate) mod view;
 mod wasserstein;
+mod welch_t;
 
 pub use markdown::table;
 pub use reading::{Reading, Value};
@@ -93,6 +97,8 @@ pub static METRICS: &[&dyn Metric] = &[
     &ks::KS,
     &wasserstein::WASSERSTEIN,
     &mean_shift::MEAN_SHIFT,
+    &welch_t::WELCH_T,
+    &cliffs_delta::CLIFFS_DELTA,
     &std_ratio::STD_RATIO,
     &mean::MEAN,
     &std_dev::STD_DEV,
@@ -116,12 +122,14 @@ pub static METRICS: &[&dyn Metric] = &[
     &ece_excess::ECE_EXCESS,
     &ece_debiased::ECE_DEBIASED,
     &mce::MCE,
+    &rmsce::RMSCE,
     &brier::BRIER,
     &murphy::RELIABILITY,
     &murphy::RESOLUTION,
     &murphy::UNCERTAINTY,
     &log_loss::LOG_LOSS,
     &auc::AUC,
+    &average_precision::AVERAGE_PRECISION,
     &accuracy::ACCURACY,
     &precision::PRECISION,
     &recall::RECALL,

@@ -112,12 +112,12 @@ impl Paired {
         Self { baseline, current, ..self }
     }
 
-    /// Bounds of a sum over cells whose counts are not exact: `term` is convex in the two shares, and is 0 where they are
-    /// equal. `None` where counts are exact.
+    /// Bounds of a sum over cells whose counts are not exact: `term` is convex in the two shares, and is 0 where they
+    /// are equal. `None` where counts are exact.
     ///
     /// The most that a convex function has on a rectangle is at a corner; the least is 0 where the shares may be equal,
-    /// else at the corner where they are nearest. That all shares add up to 1 is left out, so the bounds hold and are not
-    /// the narrowest.
+    /// else at the corner where they are nearest. That all shares add up to 1 is left out, so the bounds hold and are
+    /// not the narrowest.
     pub(super) fn bounds(
         &self,
         range: impl Fn(ShareRange) -> ShareRange,
@@ -176,8 +176,8 @@ fn horizon(category: &Category) -> u64 {
 }
 
 /// Evidently's cells as far as fine bins can tell. A baseline with at most 20 distinct values is counted by value. Of a
-/// column whose reference has no more, each has a bin of its own; of a baseline with no more rows, nearly so. Where more
-/// rows fill few of many bins, nobody knows which of the two rules holds; then there are no cells.
+/// column whose reference has no more, each has a bin of its own; of a baseline with no more rows, nearly so. Where
+/// more rows fill few of many bins, nobody knows which of the two rules holds; then there are no cells.
 fn sturges(cut: &Cut, current: &Histogram, baseline: &Histogram) -> Option<Paired> {
     if cut.edges.n_bins() <= DISTINCT_MAX + 1 || baseline.n() <= DISTINCT_MAX as u64 {
         let (baseline, current) = (floats(&baseline.counts), floats(&current.counts));

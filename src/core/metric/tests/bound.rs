@@ -46,8 +46,8 @@ fn exact(current: &[f64], baseline: &[f64]) -> [(&'static str, f64); 2] {
     [("ks", largest), ("wasserstein", area)]
 }
 
-/// Evidently's PSI and JS distance of two columns with more than 20 values each, from the rows themselves: bins of equal
-/// width over both sides together, as many as Sturges' rule says.
+/// Evidently's PSI and JS distance of two columns with more than 20 values each, from the rows themselves: bins of
+/// equal width over both sides together, as many as Sturges' rule says.
 fn evidently(current: &[f64], baseline: &[f64]) -> [(&'static str, f64); 2] {
     let pooled = [current, baseline].concat();
     let low = pooled.iter().copied().fold(f64::MAX, f64::min);

@@ -134,6 +134,10 @@ fn numeric(check: &Check<'_>, reference: &[f64], current: &[f64]) {
     check.bounded("wasserstein", &compared("wasserstein", "fine_bins"));
     check.bounded("wasserstein_norm", &compared("wasserstein", "evidently"));
     kolmogorov(check, &compared("ks", "fine_bins"));
+    mann_whitney(check, &compared("cliffs_delta", "fine_bins"));
+    if judged.n_clamped + baseline.n_clamped == 0 {
+        welch(check, &compared("welch_t", "unequal_variances"));
+    }
     let evidently = compared("psi", "evidently");
     match check.expected("evidently_psi") {
         Some(expected) if evidently.convention.starts_with("sturges_approximated") => {
@@ -162,6 +166,26 @@ fn rounded(reading: Reading) -> Reading {
         reading.value
     };
     Reading { value, ..reading }
+}
+
+/// The exact U lies inside the bounds; where they leave no room, the p-value is SciPy's but for ties of one side.
+fn mann_whitney(check: &Check<'_>, reading: &Reading) {
+    let (n, m) = (reading.n as f64, reading.n_baseline as f64);
+    let Some(u) = check.expected("mwu_u_cur") else { return };
+    let (low, high) = reading.bounds.expect("bounds");
+    let delta = 2.0 * u / (n * m) - 1.0;
+    assert!(low - 1e-9 <= delta && delta <= high + 1e-9, "{}: delta is {delta}, but {reading:?}", check.case);
+    if low == high {
+        check.close("mwu_p_asymptotic", Value::Number(reading.p_value.expect("a p-value")), 0.05);
+    }
+}
+
+/// As far as sums are exact.
+fn welch(check: &Check<'_>, reading: &Reading) {
+    if check.expected("welch_t").is_some_and(f64::is_finite) {
+        check.close("welch_t", reading.value, 1e-5);
+        check.close("welch_p", Value::Number(reading.p_value.expect("a p-value")), 1e-5);
+    }
 }
 
 /// The exact distance lies inside the bounds, and its p-value between those of the bounds.
@@ -222,7 +246,7 @@ fn category(known: &[String], counts: &BTreeMap<String, u64>) -> Category {
 }
 
 /// Keys of the file, metric, convention: sums and counts that bins do not blur.
-const LABELS: [(&str, &str, &str); 22] = [
+const LABELS: [(&str, &str, &str); 24] = [
     ("ece10_width", "ece", "equal_width_10"),
     ("ece15_width", "ece", "equal_width_15"),
     ("ece10_mass", "ece", "equal_mass_10,fine_bins"),
@@ -242,6 +266,8 @@ const LABELS: [(&str, &str, &str); 22] = [
     ("recall", "recall", ""),
     ("f1", "f1", ""),
     ("auc", "auc", ""),
+    ("avg_precision", "average_precision", ""),
+    ("rmsce10_width", "rmsce", "equal_width_10"),
     ("pos_rate", "positive_rate", ""),
     ("recal_slope", "calibration_slope", ""),
     ("recal_intercept", "calibration_intercept", ""),
@@ -260,7 +286,7 @@ fn probabilities() {
             let side = if metric == "positive_rate" { Side::Rates(&rates) } else { Side::Quality(&quality) };
             let reading = read(metric, convention, side, None, &context);
             match metric {
-                "auc" => check.bounded(key, &reading),
+                "auc" | "average_precision" => check.bounded(key, &reading),
                 "calibration_slope" | "calibration_intercept" if check.expected(key).is_none() => {}
                 "calibration_slope" | "calibration_intercept" => check.close(key, reading.value, 1e-6),
                 _ => check.exact(key, &reading),

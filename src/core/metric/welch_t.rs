@@ -1,0 +1,59 @@
+//! Welch's t: the difference of the means in units of its own standard error.
+//!
+//! `t = (mean(current) - mean(baseline)) / sqrt(var(current) / n + var(baseline) / m)`, sample variances.
+//!
+//! **Source**: Welch, The generalization of Student's problem when several different population variances are involved,
+//! Biometrika 34, 1947; the degrees of freedom are those of Satterthwaite 1946.
+//! **Reads**: a numeric column's exact sums.
+//! **Returns**: standard errors, any sign, away from 0 is worse; the p-value is two-sided. For two constants 0 when
+//! they are equal, else not defined.
+//! **Assumes**: independent rows, two per side; means that are about normal.
+//! **Error**: as [`super::mean`].
+//! **Cost**: constant.
+
+use crate::infer::student_t_sf;
+use crate::metric::contrast::Contrast;
+use crate::metric::mean::mean;
+use crate::metric::reading::Measured;
+use crate::metric::spec::{LINE, Reads, Spec, Worse};
+use crate::metric::std_dev::std_dev;
+use crate::summary::Histogram;
+use crate::summary::histogram::Cut;
+
+/// See the head of this file.
+pub(super) static WELCH_T: Contrast = Contrast {
+    spec: Spec {
+        name: "welch_t",
+        help: "Difference of the means in units of its standard error.",
+        reads: Reads::Numeric,
+        symmetric: false,
+        unit: "standard errors",
+        range: LINE,
+        worse: Worse::Away,
+        n_min: 2,
+        formula: "(mean(current) - mean(baseline)) / sqrt(var(current) / n + var(baseline) / m)",
+        source: "Welch 1947",
+        ..Spec::DISTANCE
+    },
+    variants: &[(None, "unequal_variances", |current, baseline, cut| {
+        welch(current, baseline, cut).map_or(None.into(), |(t, p)| Measured::from(t).with_p(p))
+    })],
+};
+
+/// The statistic and its p-value.
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+fn welch(current: &Histogram, baseline: &Histogram, cut: &Cut) -> Option<(f64, f64)> {
+    let moved = mean(current, cut)? - mean(baseline, cut)?;
+    let part = |side: &Histogram| {
+        let n = side.n() as f64;
+        std_dev(side, cut).map(|sd| (sd * sd / n, n - 1.0))
+    };
+    let ((a, a_dof), (b, b_dof)) = (part(current)?, part(baseline)?);
+    if a + b <= 0.0 {
+        return (moved == 0.0).then_some((0.0, 1.0));
+    }
+    let t = moved / (a + b).sqrt();
+    let dof = (a + b) * (a + b) / (a * a / a_dof + b * b / b_dof);
+    // Variances beyond the range of floats leave nothing to test.
+    (t.is_finite() && dof.is_finite()).then(|| (t, 2.0 * student_t_sf(t.abs(), dof)))
+}
