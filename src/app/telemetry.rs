@@ -120,6 +120,8 @@ pub struct Telemetry {
     /// By thread: what it keeps, and what waits for it.
     remembered: Mutex<BTreeMap<String, (Memory, u64)>>,
     early_skipped: IntCounter,
+    outage: GaugeVec,
+    unread: IntGaugeVec,
     process: Process,
 }
 
@@ -159,6 +161,8 @@ impl Telemetry {
             memory: gauges(add, &family::MEMORY),
             remembered: Mutex::default(),
             early_skipped: counter(add, &family::EARLY_SKIPPED),
+            outage: real_gauges(add, &family::OUTAGE),
+            unread: gauges(add, &family::UNREAD),
             process: Process::new(add),
             registry,
             pipeline: OnceLock::new(),
@@ -177,6 +181,8 @@ impl Telemetry {
         }
         self.counted(&BTreeMap::new());
         self.remembered("engine", &Memory::default(), 0);
+        self.outage("kafka", Duration::ZERO);
+        self.unread(0);
         for status in [Status::Ok, Status::Insufficient, Status::Undefined] {
             self.rows.with_label_values(&[status_name(status)]).inc_by(0);
         }
@@ -226,6 +232,16 @@ impl Telemetry {
         }
     }
 
+    /// Something outside has not answered for so long.
+    pub fn outage(&self, of: &str, lasts: Duration) {
+        self.outage.with_label_values(&[of]).set(lasts.as_secs_f64());
+    }
+
+    /// So many partitions of input topics are not read yet.
+    pub fn unread(&self, partitions: u32) {
+        self.unread.with_label_values::<&str>(&[]).set(partitions.into());
+    }
+
     /// So many looks at open windows were left out.
     pub fn skipped(&self, looks: u64) {
         self.early_skipped.inc_by(looks);
@@ -261,6 +277,18 @@ impl Telemetry {
         let _ = self.watermark_delay.remove_label_values(&labels);
         let _ = self.replay_debt.remove_label_values(&labels);
         let _ = self.checkpoint.remove_label_values(&labels);
+    }
+
+    /// Another process does the work: what this one showed of it would only mislead.
+    pub fn stand_by(&self) {
+        for gauges in [&self.lag_records, &self.replay_debt] {
+            gauges.reset();
+        }
+        for gauges in [&self.lag, &self.watermark_delay, &self.checkpoint, &self.value] {
+            gauges.reset();
+        }
+        *lock(&self.value_series) = Latest::new(METRIC_SERIES_MAX);
+        self.rollouts.clear();
     }
 
     /// A decision was published.

@@ -93,9 +93,10 @@ impl Engine {
         effects
     }
 
-    /// Tells the newest broker time known (live: the wall clock), against which idle streams are recognised.
-    pub fn broker_now(&mut self, now: Micros) -> Effects {
-        self.judge.broker_now(now)
+    /// Tells the newest broker time known (live: the wall clock), against which idle streams are recognised when their
+    /// next progress is told.
+    pub fn broker_now(&mut self, now: Micros) {
+        self.judge.broker_now(now);
     }
 
     /// Carries out a command, at once; its result says after which judgement that was.

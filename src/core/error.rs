@@ -70,6 +70,12 @@ impl Error {
         self
     }
 
+    /// Says that it is not to be mended in arguments or a pipeline file, but where they lead: so a restart helps then.
+    #[must_use]
+    pub fn elsewhere(self) -> Self {
+        if self.fault == Fault::User { self.exits(3) } else { self }
+    }
+
     /// Adds the underlying error.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -129,5 +135,7 @@ mod tests {
         assert_eq!(error.to_string(), "cannot read a.yaml: no such file");
         assert_eq!(error.advice(), Some("check the path"));
         assert_eq!((error.fault(), error.exit_code()), (Fault::User, 2));
+        assert_eq!(error.elsewhere().exit_code(), 3);
+        assert_eq!(Error::internal("broken").elsewhere().exit_code(), 70);
     }
 }

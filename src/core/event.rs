@@ -4,6 +4,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// The version name of all versions of a model together.
+/// No event may use it.
+pub const ALL_VERSIONS: &str = "__all__";
+
+/// Name of the group that takes what exceeds a bound.
+/// No event may use it.
+pub const OTHER: &str = "__other__";
+
 /// Microseconds since the Unix epoch, UTC; also a span of microseconds.
 pub type Micros = i64;
 

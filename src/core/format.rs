@@ -18,19 +18,77 @@ impl<const NEWEST: u32> Serialize for Version<NEWEST> {
 
 impl<'de, const NEWEST: u32> Deserialize<'de> for Version<NEWEST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let found = u32::deserialize(deserializer)?;
-        if (1..=NEWEST).contains(&found) {
-            return Ok(Self);
-        }
-        Err(Error::custom(format!(
-            "it has format {found}, and this release of haldane reads formats up to {NEWEST}: use the release that wrote it"
-        )))
+        known::<NEWEST, D>(deserializer).map(|_| Self)
     }
+}
+
+/// The version that an immutable record names: it stays what it was when the record was written. The default is 1, as
+/// of records that name none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept<const NEWEST: u32>(u32);
+
+impl<const NEWEST: u32> Kept<NEWEST> {
+    /// What this release writes.
+    pub const NEW: Self = Self(NEWEST);
+
+    /// Whether it is the first version, which records do not name.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        self.0 == 1
+    }
+}
+
+impl<const NEWEST: u32> Default for Kept<NEWEST> {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+impl<const NEWEST: u32> Serialize for Kept<NEWEST> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u32(self.0)
+    }
+}
+
+impl<'de, const NEWEST: u32> Deserialize<'de> for Kept<NEWEST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        known::<NEWEST, D>(deserializer).map(Self)
+    }
+}
+
+/// A version that this release can read.
+fn known<'de, const NEWEST: u32, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let found = u32::deserialize(deserializer)?;
+    if (1..=NEWEST).contains(&found) {
+        return Ok(found);
+    }
+    Err(Error::custom(format!(
+        "it has format {found}, and this release of haldane reads formats up to {NEWEST}: use the release that wrote it"
+    )))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Sealed {
+        #[serde(default, skip_serializing_if = "Kept::is_first")]
+        format: Kept<2>,
+        n: u32,
+    }
+
+    #[test]
+    fn an_immutable_record_keeps_its_version_and_its_bytes() {
+        for text in [r#"{"n":7}"#, r#"{"format":2,"n":7}"#] {
+            let record: Sealed = serde_json::from_str(text).expect(text);
+            assert_eq!(serde_json::to_string(&record).expect("encodes"), text);
+        }
+        let new = Sealed { format: Kept::NEW, n: 7 };
+        assert_eq!(serde_json::to_string(&new).expect("encodes"), r#"{"format":2,"n":7}"#);
+        let error = serde_json::from_str::<Sealed>(r#"{"format":3,"n":7}"#).expect_err("newer").to_string();
+        assert!(error.contains("use the release that wrote it"), "{error}");
+    }
 
     #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
     struct Record {

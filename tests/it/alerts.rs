@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use haldane::engine::Effects;
 use haldane::event::{EventKind, Micros, Poison, Reject, SECOND};
@@ -229,6 +230,13 @@ fn of_processes() -> Vec<Scenario> {
         process.standing.broker_time = Some(minute.min(10) * MINUTE);
         process.beat(minute);
     });
+    let away = |of: &'static str| {
+        Film::of_one(60, Process::healthy(), move |process, minute| {
+            let lasts = if (10..40).contains(&minute) { (minute - 9) * 60 } else { 0 };
+            process.shared.telemetry().outage(of, Duration::from_secs(lasts.unsigned_abs()));
+            process.lives(minute);
+        })
+    };
     let commits_fail = Film::of_one(120, Process::healthy(), |process, minute| {
         process.commits = minute < 5;
         process.lives(minute);
@@ -243,6 +251,8 @@ fn of_processes() -> Vec<Scenario> {
         scenario("event times of old, read to the end", old_events(0), &[(60, &[]), (89, &[])]),
         scenario("event times stand still", old_events(5), &[(25, &[]), (60, &["HaldaneWatermarkStands"])]),
         scenario("read late", behind, &[(14, &[]), (40, &["HaldaneFallsBehind"])]),
+        scenario("Kafka is away", away("kafka"), &[(10, &[]), (20, &["HaldaneCannotReach"]), (45, &[])]),
+        scenario("the store is away", away("store"), &[(10, &[]), (20, &["HaldaneCannotReach"]), (45, &[])]),
         scenario("commits fail", commits_fail, &[(60, &[]), (90, &["HaldaneDoesNotCommit"])]),
         scenario("commits fail from the start", never_committed, &[(60, &[]), (90, &["HaldaneDoesNotCommit"])]),
         scenario("one of two pipelines is gone", one_of_two(), &[(15, &[]), (40, &["HaldaneDown prices"])]),

@@ -16,9 +16,10 @@ use std::time::Duration;
 use haldane::kafka::clock::now;
 use haldane::kafka::wait;
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 const VERSION: &str = "4.3.1";
 /// Password of the user `haldane` at the login listener.
@@ -82,6 +83,22 @@ impl Broker {
         let results = wait(admin.create_topics([&topic], &AdminOptions::new())).expect("create topic");
         assert!(results.iter().all(Result::is_ok), "{results:?}");
         name
+    }
+
+    /// Deletes the records before an offset, as a topic's retention does.
+    pub(crate) fn cut(&self, topic: &str, first: i64) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().expect("admin client");
+        let mut before = TopicPartitionList::new();
+        before.add_partition_offset(topic, 0, Offset::Offset(first)).expect("an offset");
+        wait(admin.delete_records(&before, &AdminOptions::new())).expect("delete records");
+    }
+
+    /// Gives a topic so many partitions.
+    pub(crate) fn grow(&self, topic: &str, partitions: usize) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().expect("admin client");
+        let wanted = NewPartitions::new(topic, partitions);
+        let results = wait(admin.create_partitions([&wanted], &AdminOptions::new())).expect("create partitions");
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
     }
 
     /// A client configuration with nothing but the address.

@@ -201,7 +201,7 @@ fn values_may_be_of_any_type_that_means_the_same() {
 #[test]
 fn values_of_other_types_are_refused() {
     let plan = Arc::new(plan());
-    let cases: [(&str, Value, Poison); 13] = [
+    let cases: [(&str, Value, Poison); 15] = [
         ("prediction_id", json!(1.5), Poison::WrongType),
         ("prediction_id", json!(true), Poison::WrongType),
         ("prediction_id", json!(""), Poison::MissingField),
@@ -211,6 +211,8 @@ fn values_of_other_types_are_refused() {
         ("cohort", json!("y".repeat(513)), Poison::TooLong),
         ("score", json!("high"), Poison::WrongType),
         ("status", json!(40_000), Poison::OutOfRange),
+        ("version", json!("__all__"), Poison::OutOfRange),
+        ("model", json!("__other__"), Poison::OutOfRange),
         ("status", json!(200.5), Poison::WrongType),
         ("predicted_label", json!([1]), Poison::WrongType),
         ("features_cat", json!("AA"), Poison::WrongType),

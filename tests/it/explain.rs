@@ -130,6 +130,8 @@ fn every_way_of_tampering_with_a_log_is_named() {
     };
     let changed = found(&|log| log[second].cap_pct = Some(50.0));
     assert!(changed.contains("decision 3 names another decision 2 than the one in the log"), "{changed}");
+    let last = found(&|log| log.last_mut().unwrap().reason.text.push('!'));
+    assert!(last.contains("does not say what its id stands for"), "{last}");
     let cut = found(&|log| drop(log.remove(second)));
     assert!(cut.contains("decision 2 is missing"), "{cut}");
     let doubled = found(&|log| {

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use haldane::config::{KafkaConfig, Mechanism, Protocol, Secret, Security, Topics};
+use haldane::config::{KafkaConfig, Mechanism, OnGap, Protocol, Secret, Security, Topics};
 use haldane::engine::Effects;
 use haldane::error::Fault;
 use haldane::event::EventKind;
-use haldane::format::Version;
+use haldane::format::{Kept, Version};
 use haldane::kafka::checkpoint::{self, Origin, Stream};
 use haldane::kafka::connection::{Connection, Errors};
 use haldane::kafka::producer::Producer;
@@ -176,7 +176,7 @@ fn a_commit_comes_back_with_its_metadata_and_a_fresh_group_starts_at_the_beginni
     let streams: Vec<Stream> = (0..2).map(|lane| Stream { source: 0, lane, topic: topic.clone() }).collect();
     let consumer = committer(&connection);
 
-    let fresh = checkpoint::origins(&consumer, &streams).unwrap();
+    let fresh = checkpoint::origins(&consumer, &streams, OnGap::Halt).unwrap();
     let at = |lane: usize, offset, end, meta| Origin { stream: streams[lane].clone(), offset, end, meta };
     assert_eq!(fresh, [at(0, 0, 5, None), at(1, 0, 0, None)]);
 
@@ -185,7 +185,7 @@ fn a_commit_comes_back_with_its_metadata_and_a_fresh_group_starts_at_the_beginni
     let checkpoints =
         [Checkpoint { lane: 0, streams: vec![saved.clone()] }, Checkpoint { lane: 9, streams: vec![absent] }];
     checkpoint::commit(&consumer, &streams, &checkpoints).unwrap();
-    let again = checkpoint::origins(&committer(&connection), &streams).unwrap();
+    let again = checkpoint::origins(&committer(&connection), &streams, OnGap::Halt).unwrap();
     assert_eq!(again, [at(0, 3, 5, Some(meta(7_200_000_000))), at(1, 0, 0, None)]);
     assert_eq!(checkpoint::restored(0, &again), Checkpoint { lane: 0, streams: vec![saved] });
     assert_eq!(checkpoint::restored(1, &again).streams, []);
@@ -201,8 +201,30 @@ fn a_commit_beyond_the_log_says_that_the_topic_was_made_anew() {
     let saved = StreamCheckpoint { source: 0, low_water: 40, meta: meta(0) };
     let consumer = committer(&connection);
     checkpoint::commit(&consumer, &streams, &[Checkpoint { lane: 0, streams: vec![saved] }]).unwrap();
-    let error = checkpoint::origins(&consumer, &streams).unwrap_err();
-    assert_eq!(error.to_string(), format!("committed offset 40 of {topic}/0 is beyond the end of its log, 0"));
+    let error = checkpoint::origins(&consumer, &streams, OnGap::Halt).unwrap_err();
+    assert!(
+        error.to_string().starts_with(&format!("committed offset 40 of {topic}/0 is beyond the end of its log, 0"))
+    );
+    assert!(error.advice().unwrap().contains("on_gap: resume"));
+    let origins = checkpoint::origins(&consumer, &streams, OnGap::Resume).unwrap();
+    assert_eq!((origins[0].offset, &origins[0].meta), (0, &None), "what was remembered is of other records");
+}
+
+#[test]
+fn records_that_were_deleted_before_they_were_read_are_told() {
+    let broker = Broker::shared();
+    let connection = Connection::open(&settings(broker)).unwrap();
+    let topic = broker.topic("events", 1);
+    fill(&connection, &topic, 0, 9);
+    let streams = [Stream { source: 0, lane: 0, topic: topic.clone() }];
+    let saved = StreamCheckpoint { source: 0, low_water: 2, meta: meta(7) };
+    let consumer = committer(&connection);
+    checkpoint::commit(&consumer, &streams, &[Checkpoint { lane: 0, streams: vec![saved] }]).unwrap();
+    broker.cut(&topic, 6);
+    let error = checkpoint::origins(&consumer, &streams, OnGap::Halt).unwrap_err();
+    assert_eq!(error.to_string(), format!("records 2 to 5 of {topic}/0 were deleted before they were read"));
+    let origins = checkpoint::origins(&consumer, &streams, OnGap::Resume).unwrap();
+    assert_eq!((origins[0].offset, &origins[0].meta), (6, &Some(meta(7))));
 }
 
 /// Produces records that no test decodes.
@@ -233,6 +255,7 @@ fn a_record_that_no_broker_takes_fails_the_settling() {
 
 fn decision(sequence: u64, action: Signal) -> Decision {
     Decision {
+        format: Kept::NEW,
         id: format!("b3:{sequence:064}"),
         sequence,
         episode: "b3:first".into(),

@@ -35,7 +35,7 @@ const TUMBLING: WindowKind = WindowKind::Sliding { size: 30 * SECOND, slide: 30 
 
 /// Many batches and many commits, so that a crash falls between them.
 pub(crate) const SMALL_STEPS: Options =
-    Options { until_end: false, shards: 1, batch_records_max: 50, beat: Duration::from_millis(5) };
+    Options { until_end: false, shards: 1, batch_records_max: 50, beat: Duration::from_millis(5), alone: true };
 
 pub(crate) fn log() -> Vec<Event> {
     let mut log = world::log(7, 1_500);

@@ -34,6 +34,7 @@ mod diff;
 mod distances;
 mod envelope;
 mod explain;
+mod failover;
 mod flights;
 mod formats;
 mod gate;
@@ -47,6 +48,7 @@ mod memory;
 mod one_answer;
 mod one_log;
 mod oracle;
+mod outage;
 #[cfg(feature = "pg")]
 mod postgres;
 mod power;
@@ -60,6 +62,7 @@ mod run;
 mod sample;
 mod schema;
 mod serve;
+mod service;
 #[cfg(feature = "query")]
 mod sql;
 mod stage;

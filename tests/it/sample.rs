@@ -1,6 +1,7 @@
 //! Made-up results that several tests show, count and validate.
 
 use haldane::event::Micros;
+use haldane::format::Kept;
 use haldane::judge::{Status, WindowRow};
 use haldane::plan::{Action, Authority, Signal};
 use haldane::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason, Severity};
@@ -37,6 +38,7 @@ pub(crate) fn row(column: &str, window_end: Micros, value: Option<f64>) -> Windo
 /// A decision on fraud v2.
 pub(crate) fn decision(action: Signal) -> Decision {
     Decision {
+        format: Kept::NEW,
         id: format!("b3:{}", "0".repeat(64)),
         sequence: 1,
         episode: format!("b3:{}", "0".repeat(64)),

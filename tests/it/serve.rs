@@ -30,6 +30,10 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {}", self.body))
     }
 
+    pub(crate) fn text(&self) -> String {
+        self.body.clone()
+    }
+
     /// Checks that it is an error that says what and what to do.
     fn check_problem(&self, status: u16, says: &str) {
         let json = self.json();
@@ -175,6 +179,45 @@ fn what_is_kept_for_readers_is_bounded() {
     let actions: Vec<_> = decisions["decisions"].as_array().unwrap().iter().map(|one| &one["action"]).collect();
     assert_eq!(actions.len(), DECISIONS_MAX);
     assert!(actions.iter().all(|action| **action == "hold"), "the oldest go first");
+}
+
+#[test]
+fn clients_that_never_ask_make_room_for_those_who_do() {
+    let (server, _shared) = server();
+    let mut hanging: Vec<TcpStream> = (0..300)
+        .map(|_| {
+            let mut stream = TcpStream::connect(server.address()).unwrap();
+            stream.write_all(b"GET /livez HTTP/1.1\r\nHost:").unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(get(&server, "/livez").status, 200);
+    assert_eq!(hanging[0].read(&mut [0; 1]).unwrap_or(0), 0, "whoever waited longest has made room");
+    let last = hanging.last_mut().unwrap();
+    last.write_all(b" haldane\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    last.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "the others are served when they ask: {answer}");
+}
+
+#[test]
+fn a_body_that_is_too_long_is_told_so() {
+    let (server, _shared) = server();
+    for head in ["Content-Length: 70000", "Transfer-Encoding: chunked"] {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        write!(stream, "POST /v1/commands HTTP/1.1\r\nHost: haldane\r\nConnection: close\r\n{head}\r\n\r\n").unwrap();
+        let chunk = if head.starts_with("Transfer") {
+            format!("11170\r\n{}\r\n0\r\n\r\n", "x".repeat(70_000))
+        } else {
+            "x".repeat(70_000)
+        };
+        // The server may stop to read before everything is written.
+        let _ = stream.write_all(chunk.as_bytes());
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("longer than 65536 bytes"), "{head}: {answer}");
+    }
 }
 
 #[test]

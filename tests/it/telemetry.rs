@@ -28,6 +28,8 @@ fn busy() -> Telemetry {
     telemetry.remembered("scan-1", &Memory { labels: 6, ..Memory::default() }, 9);
     telemetry.remembered("scan-0", &Memory { labels: 3, open_panes: 2, ..Memory::default() }, 0);
     telemetry.skipped(4);
+    telemetry.outage("store", Duration::from_secs(12));
+    telemetry.unread(2);
     let lag = Lag { records: 7, time: 1_500_000, watermark: 2_500_000, replay_debt: 9 };
     telemetry.lag("fraud.predictions", 0, lag);
     telemetry.committed("fraud.predictions", 0, 5_000_000);
@@ -77,6 +79,9 @@ fn the_page_shows_what_happened() {
         r#"haldane_memory_bytes{of="ids"} 0"#,
         r#"haldane_memory_bytes{of="queues"} 9"#,
         "haldane_early_results_skipped_total 4",
+        r#"haldane_outage_seconds{of="kafka"} 0"#,
+        r#"haldane_outage_seconds{of="store"} 12"#,
+        "haldane_partitions_pending 2",
         r#"haldane_window_rows_total{status="ok"} 1"#,
         r#"haldane_rollout_severity{candidate="v2",model="fraud",rollout="fraud"} 3"#,
         r#"haldane_rollout_blind{candidate="v2",model="fraud",rollout="fraud"} 1"#,
@@ -88,6 +93,18 @@ fn the_page_shows_what_happened() {
 
 fn n_contained(n: u32) -> String {
     format!("haldane_time_to_contained_seconds_count{{model=\"fraud\",rollout=\"fraud\"}} {n}\n")
+}
+
+#[test]
+fn whoever_stands_by_shows_nothing_of_the_work() {
+    let telemetry = busy();
+    telemetry.stand_by();
+    let shown = page(&telemetry);
+    let of_work = ["haldane_lag", "haldane_rollout_", "haldane_checkpoint", "haldane_metric_value", "haldane_replay"];
+    let left = shown.lines().find(|line| of_work.iter().any(|name| line.starts_with(name)));
+    assert_eq!(left, None, "{shown}");
+    telemetry.rollouts(&[state("v2", State::Contained, Validity::Blind)]);
+    assert!(page(&telemetry).contains("haldane_rollout_state_code{"), "it shows what it takes over");
 }
 
 #[test]

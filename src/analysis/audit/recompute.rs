@@ -125,13 +125,15 @@ impl Recomputed {
         self.rows.extend(effects.windows.into_iter().filter(|row| is_of(row, of)));
     }
 
-    /// The fields in which the decision of the same id differs, `None` where there is no such decision. Offsets may
-    /// differ: an archive has its own.
+    /// The fields in which the decision at the same place differs, `None` where there is none. Offsets may differ: an
+    /// archive has its own. Ids of another format are no difference.
     #[must_use]
     pub fn differences(&self, of: &Decision) -> Option<Vec<&'static str>> {
-        let again = self.decisions.iter().find(|again| again.id == of.id)?;
+        let place = |decision: &Decision| (decision.sequence, decision.time);
+        let again = self.decisions.iter().find(|again| place(again) == place(of))?;
+        let other_ids = again.format != of.format;
         let compared = [
-            ("time", again.time == of.time),
+            ("action", again.action == of.action && again.cap_pct == of.cap_pct),
             ("authority", again.authority == of.authority),
             ("approval", again.approval == of.approval),
             ("reason", again.reason == of.reason),
@@ -139,7 +141,8 @@ impl Recomputed {
             ("exposure", again.exposure == of.exposure),
             ("ledger", again.ledger == of.ledger),
             ("precondition", again.precondition == of.precondition),
-            ("supersedes", again.supersedes == of.supersedes),
+            ("supersedes", other_ids || again.supersedes == of.supersedes),
+            ("id", other_ids || again.id == of.id),
         ];
         Some(compared.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect())
     }

@@ -1,6 +1,8 @@
 //! `haldane run`: the service.
 
 mod keeping;
+mod probe;
+mod refusals;
 mod tidying;
 
 use std::collections::BTreeMap;
@@ -15,11 +17,14 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use self::probe::Probe;
+use self::refusals::Refusals;
 use super::print;
 use crate::config::{self, KafkaConfig, Pipeline, Role};
 use crate::engine::{Effects, Memory};
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::judge::WindowRow;
+use crate::kafka::Connection;
 use crate::kafka::standalone::{self, Options, Summary};
 use crate::kafka::watch::{Standing, Watch};
 use crate::kafka::{judging, reader::Portion, scanning};
@@ -27,6 +32,12 @@ use crate::scan::Counts;
 use crate::serve::{Access, Listener, Server, Shared};
 use crate::verdict::{Liveness, RolloutState};
 use crate::{batch::EventBatch, scan::Tally};
+
+/// The pause before something that is away at the start is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// How long an end in good order may take: supervisors kill after 30 s.
+const DRAIN: Duration = Duration::from_secs(20);
 
 /// Run the service: read Kafka, judge windows, publish decisions.
 #[derive(Debug, Args)]
@@ -72,19 +83,28 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<()> {
         shared.steer(Box::new(kafka.clone()));
     }
     let server = listen(args, &pipeline).map(|address| Server::start(address, Arc::clone(&shared))).transpose()?;
+    let probe = (!args.until_end).then(|| Probe::start(&kafka, &shared)).transpose()?;
+    let patient = !args.until_end;
+    let store = patiently(patient, &stop, || keeping::Keeping::open(&pipeline, role)).map_err(Error::elsewhere)?;
+    let connection = patiently(patient, &stop, || Connection::open(&kafka)).map_err(Error::elsewhere)?;
+    let (Some(store), Some(_)) = (store, connection) else { return report(out, Summary::default()) };
     let watch = Told {
         listener: Listener::new(Arc::clone(&shared), &pipeline.plan),
         windows: args.windows.as_deref().map(open).transpose()?,
-        store: keeping::Keeping::open(&pipeline, role)?,
+        store,
+        refusals: Refusals::default(),
     };
     #[cfg(feature = "query")]
     watch.store.iter().try_for_each(|store| store.answer_queries(&shared))?;
     let _postgres = postgres(args, &pipeline, &shared);
     let done = work(&pipeline, &kafka, (role, options(args)), &watch, &stop);
+    drop(probe);
     if let Some(server) = server {
         server.shutdown();
     }
-    report(out, done?)
+    // What stands in the arguments and the file was checked. Whatever else is wrong can be mended elsewhere, and a
+    // restart helps then.
+    report(out, done.map_err(Error::elsewhere)?)
 }
 
 fn no_cluster(path: &Path) -> Error {
@@ -132,6 +152,21 @@ fn work(
     }
 }
 
+/// Tries until what is away at the start is there; `None` when it is told to stop before. What trying again does not
+/// mend is an error.
+fn patiently<T>(patient: bool, stop: &AtomicBool, mut attempt: impl FnMut() -> Result<T>) -> Result<Option<T>> {
+    while !stop.load(Ordering::Relaxed) {
+        match attempt() {
+            Err(error) if patient && error.fault() == Fault::External => {
+                tracing::warn!(%error, hint = error.advice(), "cannot start yet; waiting");
+                std::thread::park_timeout(AGAIN);
+            }
+            done => return done.map(Some),
+        }
+    }
+    Ok(None)
+}
+
 fn report(out: &mut dyn Write, summary: Summary) -> Result<()> {
     let Summary { events, rejects, rows, decisions } = summary;
     print(out, &format!("{events} events read, {rejects} refused; {rows} results, {decisions} decisions\n"))
@@ -153,7 +188,9 @@ pub(crate) fn stop_on_signal() -> Result<Arc<AtomicBool>> {
             either(&mut term, &mut interrupt).await;
             tracing::info!("stopping; a second signal ends the process at once");
             flag.store(true, Ordering::Relaxed);
-            either(&mut term, &mut interrupt).await;
+            if tokio::time::timeout(DRAIN, either(&mut term, &mut interrupt)).await.is_err() {
+                tracing::error!("what was read is not finished in time; the next start reads it again");
+            }
             std::process::exit(130);
         });
     };
@@ -180,6 +217,7 @@ struct Told {
     listener: Listener,
     windows: Option<Mutex<BufWriter<File>>>,
     store: Option<keeping::Keeping>,
+    refusals: Refusals,
 }
 
 impl Told {
@@ -200,6 +238,14 @@ impl Watch for Told {
         self.listener.started(rollouts);
     }
 
+    fn taking_over(&self) -> Result<()> {
+        self.store.as_ref().map_or(Ok(()), keeping::Keeping::take_over)
+    }
+
+    fn standing_by(&self) {
+        self.listener.standing_by();
+    }
+
     fn caught_up(&self) {
         tracing::info!("every log was read near to its end; ready");
         self.listener.caught_up();
@@ -210,6 +256,7 @@ impl Watch for Told {
     }
 
     fn read(&self, portion: &Portion) {
+        self.refusals.note(&portion.rejects);
         self.listener.read(portion);
     }
 
@@ -217,8 +264,8 @@ impl Watch for Told {
         self.listener.stepped(took);
     }
 
-    fn counted(&self, counts: &BTreeMap<u32, Counts>) {
-        self.listener.counted(counts);
+    fn counted(&self, thread: &str, counts: &BTreeMap<u32, Counts>) {
+        self.listener.counted(thread, counts);
     }
 
     fn keeps_panes(&self) -> bool {
@@ -242,7 +289,10 @@ impl Watch for Told {
     }
 
     fn settle(&self, at_end: bool) -> Result<bool> {
-        self.store.as_ref().map_or(Ok(true), |store| store.settle(at_end))
+        let Some(store) = &self.store else { return Ok(true) };
+        let settled = store.settle(at_end)?;
+        self.listener.reached("store", store.answers());
+        Ok(settled)
     }
 
     fn published(&self, effects: &Effects) -> Result<()> {
@@ -267,8 +317,15 @@ impl Watch for Told {
         self.listener.remembered(thread, memory, queued);
     }
 
-    fn standing(&self, standings: &[Standing]) {
-        self.listener.standing(standings);
+    fn standing(&self, thread: &str, standings: &[Standing]) {
+        self.listener.standing(thread, standings);
+    }
+
+    fn unread(&self, partitions: u32) {
+        if partitions > 0 {
+            tracing::warn!(partitions, "partitions were added and are not read until all input topics have as many");
+        }
+        self.listener.unread(partitions);
     }
 
     fn alive(&self, thread: &str) {

@@ -93,7 +93,7 @@ impl Stage {
         let begun = now();
         thread::scope(|scope| {
             let (stop, fault) = (&stop, &fault);
-            let options = standalone::Options::default();
+            let options = standalone::Options { alone: false, ..standalone::Options::default() };
             let service = scope.spawn(move || standalone::run(&self.plan, &self.settings, options, &listener, stop));
             let traffic = Traffic::new(self.seed);
             let at_fault = move || _ = fault.set(now());

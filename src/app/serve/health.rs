@@ -11,12 +11,17 @@ use serde::Serialize;
 /// A worker that has not ticked for so long is taken for dead. Loops tick at least every second.
 pub const SILENCE_MAX: Duration = Duration::from_secs(30);
 
+/// The name of Kafka among what may be away.
+pub const KAFKA: &str = "kafka";
+
 /// Where the process stands between its start and its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Joining, restoring, catching up: some log was not read near to its end yet.
     Starting,
+    /// Another process does the work, and this one waits to take over.
+    Standby,
     /// Every log was read near to its end once since the start.
     Ready,
     /// Handing over and ending.
@@ -39,13 +44,23 @@ pub struct Health {
     phase: Mutex<Phase>,
     /// When each worker ticked last, counted from `born`.
     workers: Mutex<BTreeMap<String, Duration>>,
+    outages: Mutex<Outages>,
+}
+
+/// What does not answer outside.
+#[derive(Debug, Default)]
+struct Outages {
+    /// By what it is: since when.
+    since: BTreeMap<&'static str, Duration>,
+    /// When Kafka last was away. Until then workers were right to wait.
+    away_at: Duration,
 }
 
 impl Default for Health {
     fn default() -> Self {
         #[expect(clippy::disallowed_methods, reason = "silence is measured in wall time; no result depends on it")]
         let born = Instant::now();
-        Self { born, phase: Mutex::new(Phase::Starting), workers: Mutex::default() }
+        Self { born, phase: Mutex::new(Phase::Starting), workers: Mutex::default(), outages: Mutex::default() }
     }
 }
 
@@ -74,10 +89,43 @@ impl Health {
         lock(&self.workers).remove(worker);
     }
 
+    /// Something outside answers, or does not: for how long it has not.
+    pub fn reached(&self, what: &'static str, answers: bool) -> Duration {
+        self.reached_at(what, answers, self.born.elapsed())
+    }
+
+    fn reached_at(&self, what: &'static str, answers: bool, age: Duration) -> Duration {
+        let mut outages = lock(&self.outages);
+        let was_away = outages.since.contains_key(KAFKA);
+        if what == KAFKA && (!answers || was_away) {
+            outages.away_at = age;
+        }
+        if answers {
+            outages.since.remove(what);
+            return Duration::ZERO;
+        }
+        age.saturating_sub(*outages.since.entry(what).or_insert(age))
+    }
+
+    /// What does not answer outside, and for how long.
+    #[must_use]
+    pub fn outages(&self) -> BTreeMap<&'static str, Duration> {
+        let age = self.age();
+        lock(&self.outages).since.iter().map(|(what, since)| (*what, age.saturating_sub(*since))).collect()
+    }
+
     /// The phase.
     #[must_use]
     pub fn phase(&self) -> Phase {
         *lock(&self.phase)
+    }
+
+    /// Goes from one phase to another; from any other phase it goes nowhere.
+    pub fn turn(&self, from: Phase, to: Phase) {
+        let mut phase = lock(&self.phase);
+        if *phase == from {
+            *phase = to;
+        }
     }
 
     /// Enters a phase.
@@ -97,10 +145,12 @@ impl Health {
         self.pulses().iter().all(Pulse::alive)
     }
 
+    /// A worker that waits for Kafka is not dead: its silence counts from when Kafka was back.
     fn pulses_at(&self, age: Duration) -> Vec<Pulse> {
+        let away_at = lock(&self.outages).away_at;
         let pulse = |(worker, last): (&String, &Duration)| Pulse {
             worker: worker.clone(),
-            silent_ms: u64::try_from(age.saturating_sub(*last).as_millis()).unwrap_or(u64::MAX),
+            silent_ms: u64::try_from(age.saturating_sub(away_at.max(*last)).as_millis()).unwrap_or(u64::MAX),
         };
         lock(&self.workers).iter().map(pulse).collect()
     }
@@ -139,6 +189,20 @@ mod tests {
         assert_eq!(dead(&health, 50_000), ["judge", "shard-0"]);
         health.tick_at("judge", Duration::from_secs(45));
         assert_eq!(dead(&health, 50_000), ["shard-0"]);
+    }
+
+    #[test]
+    fn a_worker_that_waits_for_kafka_is_not_dead() {
+        let (health, second) = (Health::default(), Duration::from_secs);
+        health.tick_at("engine", second(10));
+        assert_eq!(health.reached_at(KAFKA, false, second(20)), Duration::ZERO);
+        assert_eq!(health.reached_at(KAFKA, false, second(80)), second(60));
+        assert!(dead(&health, 82_000).is_empty());
+        assert_eq!(health.reached_at(KAFKA, true, second(90)), Duration::ZERO);
+        assert!(dead(&health, 119_000).is_empty() && health.outages().is_empty());
+        assert_eq!(dead(&health, 121_000), ["engine"], "it has been back for long");
+        health.reached_at("store", false, second(130));
+        assert_eq!(dead(&health, 131_000), ["engine"], "nobody waits for the store");
     }
 
     #[test]

@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::health::{Phase, Pulse, SILENCE_MAX};
+use super::health::{KAFKA, Phase, Pulse, SILENCE_MAX};
 use super::problem::Problem;
 use super::verdict::{Answer as Answered, Question};
 use super::view::DECISIONS_MAX;
@@ -39,8 +43,14 @@ pub(super) const ENDPOINTS: [&str; 12] = [
     "POST /v1/sql",
 ];
 
-/// The longest request.
+/// The longest body of a request.
 const BODY_BYTES_MAX: usize = 65_536;
+
+/// Of a longer one so much is passed over: a client that is cut off while it writes does not see the answer.
+const PASSED_OVER_MAX: usize = 1 << 20;
+
+/// How long a client may take to send it.
+const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// The whole service.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
@@ -62,8 +72,45 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .merge(ui::router())
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(axum::middleware::from_fn(whole_body))
         .with_state(shared)
+}
+
+/// Reads the body, within bounds of size and time, before anybody acts on the request.
+async fn whole_body(request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
+    let mut parts = body.into_data_stream();
+    let read = async {
+        let (mut whole, mut n_bytes) = (Vec::new(), 0);
+        while let Some(part) = parts.next().await {
+            let part = part.map_err(|error| broken(&error))?;
+            n_bytes += part.len();
+            if n_bytes <= BODY_BYTES_MAX {
+                whole.extend_from_slice(&part);
+            } else if n_bytes > PASSED_OVER_MAX {
+                break;
+            }
+        }
+        if n_bytes > BODY_BYTES_MAX { Err(too_long()) } else { Ok(whole) }
+    };
+    match tokio::time::timeout(BODY_TIME, read).await.unwrap_or_else(|_| Err(too_slow())) {
+        Ok(whole) => next.run(Request::from_parts(head, Body::from(whole))).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn too_long() -> Problem {
+    let hint = "shorten it: a command is a few hundred bytes, a query a few thousand";
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {BODY_BYTES_MAX} bytes"), hint)
+}
+
+fn too_slow() -> Problem {
+    let error = format!("the body did not come within {} s", BODY_TIME.as_secs());
+    Problem::new(StatusCode::REQUEST_TIMEOUT, error, "send it again, at once")
+}
+
+fn broken(error: &axum::Error) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}"), "send it again")
 }
 
 type Answer = Result<Json<Value>, Problem>;
@@ -93,11 +140,19 @@ fn describe(pulse: &Pulse) -> String {
 
 async fn readyz(State(shared): State<Arc<Shared>>) -> Answer {
     let not_ready = |error: &str, hint: &str| Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, error, hint));
+    if let Some(away) = shared.health().outages().get(KAFKA) {
+        let error = format!("no answer from Kafka for {} s", away.as_secs());
+        return not_ready(&error, "the work goes on by itself once the brokers answer");
+    }
     match shared.health().phase() {
         Phase::Ready => Ok(Json(json!({ "status": Phase::Ready }))),
         Phase::Starting => not_ready(
             "starting: joining, restoring or catching up",
             "ask again; haldane_lag_records at /metrics tells how far",
+        ),
+        Phase::Standby => not_ready(
+            "standing by: another process of the group does the work",
+            "ask that one; this one takes over when it is gone",
         ),
         Phase::Stopping => not_ready("stopping", "another instance takes over"),
     }

@@ -6,6 +6,7 @@
 
 mod access;
 mod commands;
+mod connections;
 mod events;
 pub mod health;
 pub mod history;
@@ -122,6 +123,11 @@ impl Shared {
     #[cfg(feature = "query")]
     fn queries(&self) -> Option<&crate::query::Desk> {
         self.queries.get()
+    }
+
+    /// Something outside answers, or does not.
+    pub fn reached(&self, what: &'static str, answers: bool) {
+        self.telemetry.outage(what, self.health.reached(what, answers));
     }
 
     /// The streams' standing was told anew.

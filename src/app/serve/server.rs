@@ -6,14 +6,20 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use axum::Router;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
 
+use super::connections::{CONNECTIONS_MAX, Connections};
 use super::{Shared, http};
 use crate::error::{Error, Result};
 
 /// How long open requests may take after the order to stop.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// How long it is paused when a connection cannot be taken, as where no more files may be opened.
+const BREATH: Duration = Duration::from_millis(100);
 
 /// A running HTTP server. Dropping it shuts it down.
 #[derive(Debug)]
@@ -97,19 +103,42 @@ fn run(runtime: &Runtime, listener: TcpListener, shared: Arc<Shared>, stopped: o
 
 async fn serve(listener: TcpListener, shared: Arc<Shared>, stopped: oneshot::Receiver<()>) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let (late, overdue) = oneshot::channel();
-    let stop = async move {
-        // A dropped sender means the same as an order.
-        let _ = stopped.await;
-        let _ = late.send(());
-    };
-    let open_requests = axum::serve(listener, http::router(shared)).with_graceful_shutdown(stop);
-    let patience = async move {
-        let _ = overdue.await;
-        tokio::time::sleep(GRACE).await;
-    };
+    let (router, connections) = (http::router(shared), Arc::new(Connections::default()));
+    let (stop, stopping) = watch::channel(false);
+    let mut answering = JoinSet::new();
     tokio::select! {
-        ended = open_requests => ended,
-        () = patience => Ok(()),
+        () = receive(&listener, &connections, &mut answering, (&router, &stopping)) => {}
+        // A dropped sender means the same as an order.
+        _ = stopped => {}
+    }
+    drop(listener);
+    stop.send_replace(true);
+    // Whoever is not done after that is cut off.
+    let all = async { while answering.join_next().await.is_some() {} };
+    drop(tokio::time::timeout(GRACE, all).await);
+    Ok(())
+}
+
+/// Takes connections for ever.
+async fn receive(
+    listener: &tokio::net::TcpListener,
+    connections: &Arc<Connections>,
+    answering: &mut JoinSet<()>,
+    (router, stopping): (&Router, &watch::Receiver<bool>),
+) {
+    loop {
+        while answering.try_join_next().is_some() {}
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot take an http connection");
+                tokio::time::sleep(BREATH).await;
+                continue;
+            }
+        };
+        match connections.place().await {
+            Some(place) => drop(answering.spawn(place.serve(stream, router.clone(), stopping.clone()))),
+            None => tracing::warn!(most = CONNECTIONS_MAX, "too many http clients: one is turned away"),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Listens to the Kafka shell on behalf of the HTTP side, and sends commands over its topic.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Ask, Phase, Shared};
@@ -12,6 +12,7 @@ use crate::event::Micros;
 use crate::judge::WindowRow;
 use crate::kafka::Connection;
 use crate::kafka::ask::ask;
+use crate::kafka::checkpoint::Stream;
 use crate::kafka::clock::wall_clock;
 use crate::kafka::reader::Portion;
 use crate::kafka::watch::{Standing, Watch};
@@ -24,6 +25,9 @@ use crate::verdict::{Command, CommandResult, Liveness, RolloutState};
 #[derive(Debug)]
 pub struct Listener {
     shared: Arc<Shared>,
+    /// What each thread showed last.
+    shown: Mutex<BTreeMap<String, BTreeSet<(String, i32)>>>,
+    counted: Mutex<BTreeMap<String, BTreeMap<u32, Counts>>>,
 }
 
 impl Listener {
@@ -31,7 +35,22 @@ impl Listener {
     #[must_use]
     pub fn new(shared: Arc<Shared>, plan: &Plan) -> Self {
         shared.follow(plan);
-        Self { shared }
+        Self { shared, shown: Mutex::default(), counted: Mutex::default() }
+    }
+
+    /// Something outside answers, or does not.
+    pub fn reached(&self, what: &'static str, answers: bool) {
+        self.shared.reached(what, answers);
+    }
+
+    /// Takes away what a thread showed before and nobody shows any more: it went to another process.
+    fn forget(&self, thread: &str, standings: &[Standing]) {
+        let partition = |standing: &Standing| (standing.stream.topic.clone(), partition(&standing.stream));
+        let mut shown = lock(&self.shown);
+        let before = shown.insert(thread.to_owned(), standings.iter().map(partition).collect()).unwrap_or_default();
+        for (topic, partition) in before.iter().filter(|one| !shown.values().any(|now| now.contains(*one))) {
+            self.shared.telemetry().revoked(topic, *partition);
+        }
     }
 
     /// Shows how far the streams are at a time.
@@ -39,12 +58,21 @@ impl Listener {
         let telemetry = self.shared.telemetry();
         for standing in standings {
             let stream = &standing.stream;
-            let partition = i32::try_from(stream.lane).unwrap_or(i32::MAX);
+            let partition = partition(stream);
             telemetry.lag(&stream.topic, partition, lag(standing, now));
             telemetry.committed(&stream.topic, partition, standing.committed_at);
         }
         self.shared.stood();
     }
+}
+
+fn partition(stream: &Stream) -> i32 {
+    i32::try_from(stream.lane).unwrap_or(i32::MAX)
+}
+
+/// A panic elsewhere leaves the table whole: it is changed by single calls only.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How far a stream is behind. One that is read to its end is not behind, however old its last record, and holds up no
@@ -62,13 +90,21 @@ fn lag(standing: &Standing, now: Micros) -> Lag {
 
 impl Watch for Listener {
     fn started(&self, rollouts: &[RolloutState]) {
+        self.shared.health().turn(Phase::Standby, Phase::Starting);
+        self.shared.telemetry().unread(0);
         self.shared.restore(rollouts);
     }
 
+    fn standing_by(&self) {
+        let health = self.shared.health();
+        health.turn(Phase::Starting, Phase::Standby);
+        health.turn(Phase::Ready, Phase::Standby);
+        self.shared.telemetry().stand_by();
+        lock(&self.shown).clear();
+    }
+
     fn caught_up(&self) {
-        if self.shared.health().phase() == Phase::Starting {
-            self.shared.health().enter(Phase::Ready);
-        }
+        self.shared.health().turn(Phase::Starting, Phase::Ready);
     }
 
     fn judging(&self, liveness: &Liveness) {
@@ -85,8 +121,11 @@ impl Watch for Listener {
         self.shared.telemetry().stepped(took);
     }
 
-    fn counted(&self, counts: &BTreeMap<u32, Counts>) {
-        self.shared.telemetry().counted(counts);
+    fn counted(&self, thread: &str, counts: &BTreeMap<u32, Counts>) {
+        let mut counted = lock(&self.counted);
+        counted.insert(thread.to_owned(), counts.clone());
+        let all = counted.values().flatten().map(|(&lane, &counts)| (lane, counts)).collect();
+        self.shared.telemetry().counted(&all);
     }
 
     fn published(&self, effects: &Effects) -> Result<()> {
@@ -110,8 +149,13 @@ impl Watch for Listener {
         self.shared.telemetry().remembered(thread, memory, queued);
     }
 
-    fn standing(&self, standings: &[Standing]) {
+    fn standing(&self, thread: &str, standings: &[Standing]) {
+        self.forget(thread, standings);
         self.show(standings, wall_clock());
+    }
+
+    fn unread(&self, partitions: u32) {
+        self.shared.telemetry().unread(partitions);
     }
 
     fn alive(&self, thread: &str) {
@@ -129,7 +173,6 @@ impl Ask for KafkaConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::checkpoint::Stream;
     use crate::kafka::liveness::Behind;
 
     #[test]
@@ -150,5 +193,36 @@ mod tests {
         assert_eq!(lag(&at_end, 10_000), Lag { records: 0, time: 0, watermark: 0, replay_debt: 60 });
         let unread = Standing { low_water: None, broker_time: None, event_time: None, ..standing };
         assert_eq!(lag(&unread, 10_000), Lag { records: 10, time: 0, watermark: 0, replay_debt: 0 });
+    }
+
+    #[test]
+    fn what_went_elsewhere_is_not_shown_any_more() {
+        let shared = Arc::new(Shared::new());
+        let listener = Listener { shared: Arc::clone(&shared), shown: Mutex::default(), counted: Mutex::default() };
+        let standing = |lane| Standing {
+            stream: Stream { source: 0, lane, topic: "p".to_owned() },
+            next_offset: 0,
+            end: 0,
+            low_water: None,
+            committed_at: 0,
+            broker_time: None,
+            event_time: None,
+            behind: Behind::default(),
+        };
+        let shows =
+            |lane: u32| shared.telemetry().render().expect("a page").contains(&format!("{{partition=\"{lane}\""));
+        listener.standing("scan-0", &[standing(0), standing(1)]);
+        listener.standing("scan-1", &[standing(2)]);
+        assert!(shows(0) && shows(1) && shows(2));
+        listener.standing("scan-1", &[standing(2), standing(1)]);
+        listener.standing("scan-0", &[standing(0)]);
+        assert!(shows(0) && shows(1), "another thread has it");
+        listener.standing("scan-1", &[]);
+        assert!(shows(0) && !shows(1) && !shows(2));
+        let late = |late| Counts { late, ..Counts::default() };
+        listener.counted("scan-0", &BTreeMap::from([(0, late(2))]));
+        listener.counted("scan-1", &BTreeMap::from([(1, late(3))]));
+        let page = shared.telemetry().render().expect("a page");
+        assert!(page.contains("haldane_events_late_total 5"), "all threads count: {page}");
     }
 }

@@ -130,6 +130,13 @@ pub(crate) const EARLY_SKIPPED: Family = counter(
     &[],
     "Results of open windows that were left out so that reading is not held up.",
 );
+pub(crate) const OUTAGE: Family =
+    gauge("haldane_outage_seconds", &["of"], "For how long Kafka or the store has not answered; 0 while it does.");
+pub(crate) const UNREAD: Family = gauge(
+    "haldane_partitions_pending",
+    &[],
+    "Partitions of input topics that were added and are not read yet: until all topics have as many.",
+);
 pub(crate) const RESIDENT: Family = gauge("process_resident_memory_bytes", &[], "Resident memory size in bytes.");
 pub(crate) const VIRTUAL: Family = gauge("process_virtual_memory_bytes", &[], "Virtual memory size in bytes.");
 pub(crate) const CPU: Family =
@@ -168,6 +175,8 @@ pub const FAMILIES: &[Family] = &[
     CONTAINED,
     MEMORY,
     EARLY_SKIPPED,
+    OUTAGE,
+    UNREAD,
     RESIDENT,
     VIRTUAL,
     CPU,

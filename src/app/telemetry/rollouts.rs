@@ -87,6 +87,14 @@ impl Rollouts {
         dropped
     }
 
+    /// Shows none any more.
+    pub(super) fn clear(&self) {
+        for gauges in [&self.severity, &self.blind, &self.state, &self.code, &self.pending] {
+            gauges.reset();
+        }
+        *lock(&self.series) = Latest::new(ROLLOUT_SERIES_MAX);
+    }
+
     /// Counts a decision.
     pub(super) fn decided(&self, decision: &Decision) {
         let labels = self.counted_under(&decision.rollout, &decision.model);

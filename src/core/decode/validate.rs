@@ -10,7 +10,7 @@ use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BooleanArray, Float64Arra
 use arrow_select::filter::{FilterBuilder, FilterPredicate};
 
 use crate::batch::{EventBatch, TextArray};
-use crate::event::{EventKind, Poison, Reject};
+use crate::event::{ALL_VERSIONS, EventKind, OTHER, Poison, Reject};
 use crate::plan::{Plan, Role, Task};
 
 use super::binding::{Layout, task};
@@ -65,8 +65,8 @@ impl Check<'_> {
         if batch.kind == EventKind::Outcome {
             self.present_either("label", &batch.label, &batch.label_class);
         } else {
-            self.present("model", &batch.model);
-            self.present("version", &batch.version);
+            self.name("model", &batch.model);
+            self.name("version", &batch.version);
         }
         if batch.kind == EventKind::Exposure {
             self.present("exposure", &batch.exposure);
@@ -77,6 +77,20 @@ impl Check<'_> {
         if column.null_count() > 0 {
             self.find(Poison::MissingField, |row| column.is_null(row).then(String::new), name);
         }
+    }
+
+    /// A name that stands for something else among the results would be counted twice.
+    fn name(&mut self, name: &str, column: &TextArray) {
+        self.present(name, column);
+        let names = column.values().as_string::<i32>();
+        if !names.iter().flatten().any(is_reserved) {
+            return;
+        }
+        let taken = |row: usize| {
+            let given = names.value(column.key(row).filter(|&key| names.is_valid(key))?);
+            is_reserved(given).then(|| format!("`{given}` is a name of haldane's own"))
+        };
+        self.find(Poison::OutOfRange, taken, name);
     }
 
     fn present_either(&mut self, name: &str, one: &dyn Array, other: &dyn Array) {
@@ -139,6 +153,11 @@ impl Check<'_> {
             }
         }
     }
+}
+
+/// All versions together, and what was folded.
+fn is_reserved(name: &str) -> bool {
+    [ALL_VERSIONS, OTHER].contains(&name)
 }
 
 /// Outside of 0 to 1; NaN is kept, it is counted apart.

@@ -215,14 +215,19 @@ impl Judge {
 
     /// Takes progress, and judges what fell due.
     pub fn tick(&mut self, tick: Tick) -> Effects {
-        self.progress.tick(&self.plan, tick);
+        self.progress.tick(&self.plan, tick, None);
         self.judge_due()
     }
 
-    /// Takes the newest broker time known; silence of idle streams ends windows.
-    pub fn broker_now(&mut self, now: Micros) -> Effects {
-        self.progress.broker_now(now);
+    /// Takes progress that was written at a time by whoever reads the lane, and judges what fell due.
+    pub fn tick_of(&mut self, tick: Tick, at: Micros) -> Effects {
+        self.progress.tick(&self.plan, tick, Some(at));
         self.judge_due()
+    }
+
+    /// Takes the newest broker time known: by it the ticks that follow tell whether their streams are silent.
+    pub fn broker_now(&mut self, now: Micros) {
+        self.progress.broker_now(now);
     }
 
     fn judge_due(&mut self) -> Effects {

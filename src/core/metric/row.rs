@@ -4,8 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Micros;
 
-/// The version name of all versions of a model together.
-pub const ALL_VERSIONS: &str = "__all__";
+pub use crate::event::ALL_VERSIONS;
 
 /// Whether a row carries a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

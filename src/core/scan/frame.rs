@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+pub use crate::event::OTHER;
 use crate::event::{Micros, Poison};
 use crate::format::Version;
 use crate::summary::{Quality, Traffic};
@@ -16,9 +17,6 @@ use crate::time::Clock;
 
 /// Version of the frame's bytes; the first byte of every frame.
 const FRAME_VERSION: u8 = 3;
-
-/// Name of the group that takes what exceeds a bound.
-pub const OTHER: &str = "__other__";
 
 /// What is counted apart. Sorted by model, then version, then segment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

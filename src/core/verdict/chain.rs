@@ -44,7 +44,11 @@ impl Chain {
             Ok(decision) => decision,
             Err(error) => return self.flaw(None, format!("a body is no decision: {error}")),
         };
+        let genuine = decision.is_genuine();
         let of = (decision.rollout, decision.model, decision.candidate);
+        if !genuine {
+            self.flaw(Some(of.clone()), format!("decision {} does not say what its id stands for", decision.sequence));
+        }
         let link = Link { previous: decision.previous, seal: seal(body) };
         match self.links.entry(of.clone()).or_default().get(&decision.sequence) {
             Some(known) if known.seal == link.seal => self.repeats += 1,

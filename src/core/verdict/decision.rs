@@ -1,17 +1,23 @@
 //! The decision event: what leaves haldane.
 //!
-//! A decision's `id` is a digest of what it says and why (rollout, candidate, plan, action, parameters, window), so
-//! that a replay of the same log with the same plan gives the same ids, and a repeated delivery is recognised.
+//! A decision's `id` is a digest of all that it says, reasons and numbers included. So a replay of the same log with
+//! the same plan gives the same ids, a repeated delivery is recognised, and two that say different things are never
+//! taken for one.
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::Micros;
+use crate::format::Kept;
 use crate::plan::{Authority, Signal};
 pub use crate::verdict::finding::{Account, LedgerEntry};
 
 /// One decision, as it stands in the body of the event on the control topic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
+    /// Version of this format. From 2 on the id covers all that the decision says; before, it left out reason, evidence
+    /// and exposure. A field that comes later is left out where it has no value, or old ids could not be recomputed.
+    #[serde(default, skip_serializing_if = "Kept::is_first")]
+    pub format: Kept<2>,
     /// `b3:` and 64 hex digits.
     pub id: String,
     /// Position in the rollout's sequence, from 1, without gaps.
@@ -66,16 +72,23 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// The decision's identity: a digest of what it says and of the window that called for it. Offsets are not part of
-    /// it, so the same events give the same id however they were partitioned.
-    pub(crate) fn digest(&self, window_start: Micros) -> String {
-        let identity = (
-            (&self.rollout, &self.model, &self.candidate, &self.baseline),
-            (&self.inputs.policy, &self.inputs.reference, &self.episode),
-            (self.action, self.cap_pct, self.sequence),
-            (window_start, self.time, &self.causation),
-        );
-        seal(&postcard::to_stdvec(&identity).expect("an identity always encodes"))
+    /// The decision's identity: a digest of its body without the id itself. Left out is what says where and by what it
+    /// was computed: offsets and the release, and with them the seal of the decision before. So the same events give
+    /// the same id however they were partitioned.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let mut said = Self { id: String::new(), previous: String::new(), ..self.clone() };
+        if said.episode == self.id {
+            said.episode = String::new();
+        }
+        (said.inputs.offsets, said.inputs.engine) = Default::default();
+        seal(&said.body())
+    }
+
+    /// Whether the id is that of what the decision says; of the first format it cannot be told.
+    #[must_use]
+    pub fn is_genuine(&self) -> bool {
+        self.format.is_first() || self.id == self.identity()
     }
 
     /// The decision as it stands on the control topic.
@@ -279,4 +292,47 @@ pub struct DecisionInputs {
     pub reference: String,
     /// Name and version of the engine.
     pub engine: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two decisions of one sequence.
+    fn recorded() -> [Decision; 2] {
+        let mut lines = include_str!("../../../tests/data/recorded/flights.decisions.jsonl").lines();
+        [lines.next(), lines.next()].map(|line| serde_json::from_str(line.expect("a line")).expect("a decision"))
+    }
+
+    #[test]
+    fn whatever_a_decision_says_is_in_its_id() {
+        for decision in recorded() {
+            assert!(decision.is_genuine(), "{}", decision.id);
+            let changes: [fn(&mut Decision); 8] = [
+                |other| other.reason.text.push('!'),
+                |other| other.exposure.observed_pct += 1e-9,
+                |other| other.exposure.declared_pct = Some(7.0),
+                |other| other.evidence[0].estimate += 1e-9,
+                |other| other.ledger.clear(),
+                |other| other.severity = Severity::Info,
+                |other| other.lease_s += 1,
+                |other| other.denied_versions.push("v9".into()),
+            ];
+            for (number, change) in changes.into_iter().enumerate() {
+                let mut other = decision.clone();
+                change(&mut other);
+                assert!(other == decision || !other.is_genuine(), "change {number} of {}", decision.id);
+            }
+        }
+    }
+
+    #[test]
+    fn where_and_by_what_a_decision_was_computed_is_not_in_its_id() {
+        for mut decision in recorded() {
+            decision.inputs.offsets = vec![("other".into(), 7, 1, 2)];
+            decision.inputs.engine = "haldane 99".into();
+            decision.previous = "b3:other".into();
+            assert!(decision.is_genuine(), "{}", decision.id);
+        }
+    }
 }

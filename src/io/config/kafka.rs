@@ -28,6 +28,8 @@ pub struct KafkaConfig {
     pub security: Security,
     /// Topics haldane writes.
     pub topics: Topics,
+    /// What to do where records that are needed are gone.
+    pub on_gap: OnGap,
     /// Raw librdkafka settings, laid over everything else.
     pub librdkafka: BTreeMap<String, String>,
 }
@@ -42,6 +44,7 @@ impl KafkaConfig {
             role: Role::default(),
             security: Security::default(),
             topics: Topics::default(),
+            on_gap: OnGap::default(),
             librdkafka: BTreeMap::new(),
         }
     }
@@ -55,9 +58,22 @@ impl fmt::Debug for KafkaConfig {
             .field("role", &self.role)
             .field("security", &self.security)
             .field("topics", &self.topics)
+            .field("on_gap", &self.on_gap)
             .field("librdkafka", &self.librdkafka.keys())
             .finish()
     }
+}
+
+/// What to do where records that are needed are gone: deleted by the topic's retention, or with the topic, which was
+/// made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnGap {
+    /// Go on with what is there, and say so.
+    #[default]
+    Resume,
+    /// End with an error, until somebody has decided.
+    Halt,
 }
 
 /// Which part of the work a process does.
@@ -217,6 +233,9 @@ pub(crate) struct KafkaSection {
     dead_letter_topic: At<String>,
     /// Topic for judged windows. Default: none.
     windows_topic: Option<At<String>>,
+    /// What to do where records that are needed are gone, deleted by retention or with their topic.
+    #[serde(default)]
+    on_gap: OnGap,
     /// Raw librdkafka settings, laid over everything else. Passwords and keys are refused here.
     #[serde(default)]
     librdkafka: BTreeMap<String, At<String>>,
@@ -282,6 +301,7 @@ impl KafkaSection {
                 dead_letter: self.dead_letter_topic.value.clone(),
                 windows: self.windows_topic.as_ref().map(|topic| topic.value.clone()),
             },
+            on_gap: self.on_gap,
             librdkafka: self.librdkafka.iter().map(|(key, value)| (key.clone(), value.value.clone())).collect(),
         }
     }

@@ -24,7 +24,7 @@ mod value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use kafka::{KafkaConfig, Mechanism, Protocol, Role, Security, Topics};
+pub use kafka::{KafkaConfig, Mechanism, OnGap, Protocol, Role, Security, Topics};
 pub use secret::Secret;
 pub use serve::{Approver, Power, ServeConfig};
 pub use store::StoreConfig;

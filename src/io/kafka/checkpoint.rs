@@ -9,6 +9,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::clock::now;
 use super::connection::REQUEST_TIMEOUT;
+use crate::config::OnGap;
 use crate::error::{Error, Result};
 use crate::scan::{Checkpoint, CheckpointMeta, StreamCheckpoint};
 
@@ -45,9 +46,13 @@ pub struct Origin {
 /// Looks up where each stream starts: at its committed low-water offset, else at the beginning of its log.
 ///
 /// # Errors
-/// When a committed offset is beyond the end of its log: the topic was made anew, and its offsets mean other records
-/// now.
-pub fn origins<C: ConsumerContext>(consumer: &BaseConsumer<C>, streams: &[Stream]) -> Result<Vec<Origin>> {
+/// Where it is to halt, when the record at a committed offset is not there any more. It was deleted, or its topic was
+/// made anew: then the offset is beyond the end of the log, and offsets mean other records now.
+pub fn origins<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    streams: &[Stream],
+    on_gap: OnGap,
+) -> Result<Vec<Origin>> {
     if streams.is_empty() {
         return Ok(Vec::new());
     }
@@ -55,7 +60,7 @@ pub fn origins<C: ConsumerContext>(consumer: &BaseConsumer<C>, streams: &[Stream
     let first = offsets_at(consumer, streams, Offset::Beginning)?;
     let end = offsets_at(consumer, streams, Offset::End)?;
     let bounds = first.into_iter().zip(end);
-    streams.iter().zip(bounds).map(|(stream, bounds)| origin(stream, &committed, bounds)).collect()
+    streams.iter().zip(bounds).map(|(stream, bounds)| origin(stream, &committed, bounds, on_gap)).collect()
 }
 
 /// A coordinator that has just been made or moved refuses for a moment; polling passes the time and serves the client.
@@ -79,7 +84,7 @@ fn unread(error: KafkaError) -> Error {
     Error::external("cannot read the committed offsets").because(error)
 }
 
-fn origin(stream: &Stream, committed: &TopicPartitionList, (first, end): (i64, i64)) -> Result<Origin> {
+fn origin(stream: &Stream, committed: &TopicPartitionList, (first, end): (i64, i64), on_gap: OnGap) -> Result<Origin> {
     let saved = committed.find_partition(&stream.topic, stream.partition());
     let (mut offset, mut meta) = (first, None);
     if let Some((saved, Offset::Offset(low_water))) = saved.map(|saved| {
@@ -90,22 +95,23 @@ fn origin(stream: &Stream, committed: &TopicPartitionList, (first, end): (i64, i
         offset = low_water;
         meta = metadata(saved.metadata(), stream)?;
     }
-    let place = format!("{}/{}", stream.topic, stream.lane);
-    if offset > end {
-        return Err(Error::user(format!("committed offset {offset} of {place} is beyond the end of its log, {end}"))
-            .hint("the topic was made anew: use another `kafka.group`, or delete the old group"));
+    if (first..=end).contains(&offset) {
+        return Ok(Origin { stream: stream.clone(), offset, end, meta });
     }
-    if offset < first {
-        tracing::warn!(
-            topic = stream.topic,
-            partition = stream.lane,
-            from = offset,
-            to = first,
-            "records were deleted unread"
-        );
-        offset = first;
+    let (place, anew) = (format!("{}/{}", stream.topic, stream.lane), offset > end);
+    let gone = match anew {
+        true => format!("committed offset {offset} of {place} is beyond the end of its log, {end}: it was made anew"),
+        false => format!("records {offset} to {} of {place} were deleted before they were read", first - 1),
+    };
+    if on_gap == OnGap::Halt {
+        return Err(Error::user(gone).hint(
+            "`kafka: { on_gap: resume }` goes on with what is there; windows that lack records are judged by the rest",
+        ));
     }
-    Ok(Origin { stream: stream.clone(), offset, end, meta })
+    tracing::warn!(from = first, "{gone}; going on with what is there");
+    // What was remembered is of other records.
+    let meta = meta.filter(|_| !anew);
+    Ok(Origin { stream: stream.clone(), offset: first, end, meta })
 }
 
 /// What stands beside a committed offset. Other programs commit without it: then the start is a cold one.

@@ -60,7 +60,7 @@ impl Commands {
         let count = topics::partitions(consumer.client(), &topic)?.unwrap_or(1);
         let streams: Vec<Stream> = (0..count).map(|lane| Stream { source: 0, lane, topic: topic.clone() }).collect();
         let mut start = TopicPartitionList::new();
-        for origin in checkpoint::origins(&consumer, &streams)? {
+        for origin in checkpoint::origins(&consumer, &streams, connection.settings().on_gap)? {
             let one = checkpoint::list(&[origin.stream], Offset::Offset(origin.offset))?;
             for element in one.elements() {
                 start.add_partition_offset(&topic, element.partition(), element.offset()).map_err(unreadable)?;

@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Message as _};
-use rdkafka::topic_partition_list::Offset;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::checkpoint::{self, Origin, Stream};
 use super::clock::{now, wall_clock};
@@ -22,6 +22,7 @@ use super::partials::Partials;
 use super::producer::Producer;
 use super::publish::Publisher;
 use super::reader::{DeadLetters, Member, Rebalance, endure};
+use super::seat::UNSURE;
 use super::standalone::{Options, Summary};
 use super::states;
 use super::watch::Watch;
@@ -65,6 +66,7 @@ pub fn run(
         dead_letters,
         watch,
         bench: None,
+        turned_at: now(),
         summary: Summary::default(),
     };
     let done = seat.serve(options, stop);
@@ -98,6 +100,7 @@ struct Seat<'a> {
     dead_letters: DeadLetters,
     watch: &'a dyn Watch,
     bench: Option<Bench>,
+    turned_at: Instant,
     summary: Summary,
 }
 
@@ -128,6 +131,10 @@ impl Seat<'_> {
 
     /// Carries out a change of assignment, then takes the next record.
     fn turn(&mut self) -> Result<()> {
+        if self.turned_at.elapsed() > UNSURE && !self.is_member() {
+            self.join_again()?;
+        }
+        self.turned_at = now();
         while let Some(change) = self.consumer.context().next() {
             match change {
                 Rebalance::Assigned(own) => self.sit_down(&own)?,
@@ -146,10 +153,28 @@ impl Seat<'_> {
         }
     }
 
+    /// Asks the brokers: they refuse a commit of whoever is no member any more. Before the first commit there is
+    /// nothing that another process could not say as well.
+    fn is_member(&self) -> bool {
+        let Some(bench) = &self.bench else { return true };
+        let committed = bench.committed.as_slice();
+        checkpoint::commit(&self.consumer, std::slice::from_ref(&bench.stream), committed).is_ok()
+    }
+
+    fn join_again(&mut self) -> Result<()> {
+        tracing::warn!("the group may have given the work to another process while this one did not answer");
+        self.bench = None;
+        self.consumer.unsubscribe();
+        let topic = &self.connection.settings().topics.partials;
+        self.consumer.subscribe(&[topic]).map_err(|error| Error::external("cannot join the group").because(error))
+    }
+
     fn sit_down(&mut self, own: &[(String, u32)]) -> Result<()> {
-        let Some((topic, lane)) = own.first().cloned() else { return self.stand_up() };
+        let Some((topic, lane)) = own.first().cloned() else { return self.stand_by() };
         let stream = Stream { source: 0, lane, topic };
-        let origins = checkpoint::origins(&self.consumer, std::slice::from_ref(&stream))?;
+        self.watch.taking_over()?;
+        let origins =
+            checkpoint::origins(&self.consumer, std::slice::from_ref(&stream), self.connection.settings().on_gap)?;
         let rollouts = states::read(self.connection, &self.plan.policy.rollout)?;
         let mut judge = Judge::new(Arc::clone(self.plan));
         judge.restore_rollouts(rollouts.clone());
@@ -165,8 +190,19 @@ impl Seat<'_> {
         let (next_offset, committed) = (offset, None);
         self.bench =
             Some(Bench { judge, stream, next_offset, firsts, unticked, committed, commands, behind, scans, pulse });
+        tracing::info!(offset, "judging begins");
         self.watch.started(&with_ended(rollouts));
         Ok(())
+    }
+
+    /// Another process judges. The client waits for an answer to each assignment, and takes only an empty list for one
+    /// to an empty assignment: without it, it never hears of the group again.
+    fn stand_by(&mut self) -> Result<()> {
+        self.bench = None;
+        tracing::info!("another process of the group judges; standing by");
+        self.watch.standing_by();
+        let none = TopicPartitionList::new();
+        self.consumer.assign(&none).map_err(|error| Error::external("cannot stand by").because(error))
     }
 
     fn stand_up(&mut self) -> Result<()> {
@@ -244,15 +280,16 @@ impl Bench {
     fn take(&mut self, message: &BorrowedMessage<'_>, watch: &dyn Watch, dead: &DeadLetters) -> Result<Effects> {
         self.next_offset = message.offset() + 1;
         let mut effects = Effects::default();
-        if let Some(millis) = message.timestamp().to_millis() {
-            effects.extend(self.judge.broker_now(millis * 1_000));
-        }
+        let at = message.timestamp().to_millis().map(|millis| millis * 1_000);
         match Frame::decode(message.payload().unwrap_or_default()) {
             Ok(Frame::Partial(partial)) => self.put(*partial, message.offset(), watch.keeps_panes()),
             Ok(Frame::Tick(tick)) => {
                 let panes = self.unticked.remove(&tick.lane);
-                self.scans.heard(&tick, message.timestamp().to_millis().map(|millis| millis * 1_000));
-                effects.extend(self.judge.tick(tick));
+                self.scans.heard(&tick, at);
+                effects.extend(match at {
+                    Some(at) => self.judge.tick_of(tick, at),
+                    None => self.judge.tick(tick),
+                });
                 effects.panes.extend(panes.into_iter().flat_map(|(_, panes)| panes));
             }
             Ok(Frame::Tally(lane, source, tally)) => watch.tallied(source, lane, &tally),

@@ -19,6 +19,7 @@ pub mod producer;
 pub mod publish;
 pub mod reader;
 pub mod scanning;
+pub mod seat;
 pub mod standalone;
 pub mod states;
 pub mod topics;

@@ -25,6 +25,7 @@ use crate::batch::EventBatch;
 use crate::decode::{Decoder, Record};
 use crate::error::{Error, Result};
 use crate::event::Reject;
+use crate::plan::Plan;
 
 /// The most records of one batch, unless told otherwise.
 pub const BATCH_RECORDS_MAX: usize = 8_192;
@@ -34,6 +35,9 @@ const BATCH_WAIT: Duration = Duration::from_millis(5);
 
 /// How long the first record is waited for.
 const IDLE_WAIT: Duration = Duration::from_millis(50);
+
+/// An answer about the ends of logs is good for so long at least: they are asked for about once a second.
+const LOOK_MIN: Duration = Duration::from_secs(2);
 
 /// What one batch brought of one stream.
 #[derive(Debug)]
@@ -69,6 +73,12 @@ impl Extent {
     pub fn at_end(&self) -> bool {
         self.next_offset >= self.end
     }
+}
+
+/// How long the ends of logs, once looked up, tell of silence: a process that was frozen, or is behind, knows nothing
+/// of what came meanwhile.
+pub(super) fn patience(plan: &Plan) -> Duration {
+    Duration::from_micros(plan.time.idle_after.unsigned_abs()).max(LOOK_MIN)
 }
 
 /// Where refused records go.

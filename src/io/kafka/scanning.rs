@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use rdkafka::consumer::Consumer as _;
 
@@ -16,11 +17,11 @@ use super::clock::{now, wall_clock};
 use super::connection::Connection;
 use super::partials::Partials;
 use super::producer::Producer;
-use super::reader::{DeadLetters, Extent, Member, Portion, Reader, Rebalance};
+use super::reader::{DeadLetters, Extent, Member, Portion, Reader, Rebalance, patience};
 use super::standalone::{Options, Summary};
 use super::topics::{self, Own, Partitions};
 use super::watch::{Standing, Watch};
-use crate::config::KafkaConfig;
+use crate::config::{KafkaConfig, OnGap};
 use crate::decode;
 use crate::engine::Memory;
 use crate::error::{Error, Result};
@@ -52,7 +53,7 @@ pub fn run(
         let topics: Vec<&str> = plan.sources.iter().map(|source| source.topic.as_str()).collect();
         consumer.subscribe(&topics).map_err(|error| Error::external("cannot join the group").because(error))?;
         let reader = Reader::new(consumer, dead_letters.clone());
-        Ok(Shard { far: Some(Arc::clone(&far)), ..Shard::new(plan, &partitions, reader, partials.clone()) })
+        Ok(Shard { far: Some(Arc::clone(&far)), ..Shard::new(plan, reader, partials.clone(), kafka.on_gap) })
     };
     let shards: Vec<Shard<'_>> = (0..options.shards.max(1)).map(shard).collect::<Result<_>>()?;
     watch.started(&[]);
@@ -130,14 +131,17 @@ impl Lane {
 /// One member of the group.
 struct Shard<'a> {
     plan: &'a Arc<Plan>,
-    partitions: &'a Partitions,
+    partitions: Partitions,
     reader: Reader,
     partials: Partials,
+    on_gap: OnGap,
     lanes: BTreeMap<u32, Lane>,
     streams: Vec<Stream>,
     standings: BTreeMap<(u16, u32), Standing>,
     /// Up to which offset of each stream it was told what was counted.
     told: BTreeMap<(u16, u32), i64>,
+    /// When the ends of the logs were asked for, which the lanes' last word about them rests on.
+    looked_at: Option<Instant>,
     /// Whether partitions were given out, be it none for this member.
     begun: bool,
     /// How many members of this process have not been near the ends of their logs yet; `None` once this one has.
@@ -146,10 +150,25 @@ struct Shard<'a> {
 }
 
 impl<'a> Shard<'a> {
-    fn new(plan: &'a Arc<Plan>, partitions: &'a Partitions, reader: Reader, partials: Partials) -> Self {
+    fn new(plan: &'a Arc<Plan>, reader: Reader, partials: Partials, on_gap: OnGap) -> Self {
+        let partitions = Partitions::new();
         let (lanes, streams, standings, told) = (BTreeMap::new(), Vec::new(), BTreeMap::new(), BTreeMap::new());
-        let (begun, far, summary) = (false, None, Summary::default());
-        Self { plan, partitions, reader, partials, lanes, streams, standings, told, begun, far, summary }
+        let (looked_at, begun, far, summary) = (None, false, None, Summary::default());
+        Self {
+            plan,
+            partitions,
+            reader,
+            partials,
+            on_gap,
+            lanes,
+            streams,
+            standings,
+            told,
+            looked_at,
+            begun,
+            far,
+            summary,
+        }
     }
 
     fn run(&mut self, name: &str, options: Options, watch: &dyn Watch, stopped: impl Fn() -> bool) -> Result<()> {
@@ -158,7 +177,7 @@ impl<'a> Shard<'a> {
             watch.alive(name);
             while let Some(change) = self.reader.rebalance() {
                 match change {
-                    Rebalance::Assigned(own) => self.begin(&own)?,
+                    Rebalance::Assigned(own) => self.begin(&own, watch)?,
                     Rebalance::Revoked => self.hand_over()?,
                 }
             }
@@ -175,17 +194,21 @@ impl<'a> Shard<'a> {
     }
 
     /// Takes over partitions: each lane goes on from its checkpoint.
-    fn begin(&mut self, own: &[(String, u32)]) -> Result<()> {
+    fn begin(&mut self, own: &[(String, u32)], watch: &dyn Watch) -> Result<()> {
+        let found = topics::count(self.reader.consumer().client(), self.plan)?;
+        self.partitions = topics::common(&found);
+        let unread = found.values().sum::<u32>() - self.partitions.values().sum::<u32>();
         let source = |topic: &str| self.plan.sources.iter().position(|source| source.topic == topic);
         let stream = |(topic, lane): &(String, u32)| {
-            let source = u16::try_from(source(topic)?).ok()?;
+            let source = u16::try_from(source(topic)?).ok().filter(|_| *lane < self.partitions[topic])?;
             Some(Stream { source, lane: *lane, topic: topic.clone() })
         };
         let streams: Vec<Stream> = own.iter().filter_map(stream).collect();
-        let origins = checkpoint::origins(self.reader.consumer(), &streams)?;
+        let origins = checkpoint::origins(self.reader.consumer(), &streams, self.on_gap)?;
         let plan = self.plan;
         self.reader.assign(&origins, false, |stream| decode::decoder(plan, stream.source, stream.lane))?;
         self.lanes = streams.iter().map(|stream| (stream.lane, self.lane(stream.lane, &origins))).collect();
+        watch.unread(unread);
         let standing =
             |origin: &Origin| ((origin.stream.source, origin.stream.lane), Standing::new(origin, wall_clock()));
         self.standings = origins.iter().map(standing).collect();
@@ -196,7 +219,7 @@ impl<'a> Shard<'a> {
     }
 
     fn lane(&self, lane: u32, origins: &[Origin]) -> Lane {
-        let mut scan = Scan::new(Arc::clone(self.plan), lane, topics::lanes(self.partitions));
+        let mut scan = Scan::new(Arc::clone(self.plan), lane, topics::lanes(&self.partitions));
         let saved = checkpoint::restored(lane, origins);
         scan.restore(&saved);
         for (source, spec) in (0..).zip(&self.plan.sources) {
@@ -241,18 +264,32 @@ impl<'a> Shard<'a> {
             .into_iter()
             .filter(|partial| lane.is_whole(partial))
             .try_for_each(|partial| self.partials.send(partial))?;
-        self.partials.tick(lane.scan.tick())
+        let mut tick = lane.scan.tick();
+        if !self.knows_ends() {
+            tick.streams.iter_mut().for_each(|stream| stream.at_end = false);
+        }
+        self.partials.tick(tick)
+    }
+
+    /// Whether the ends of the logs were looked up lately: a process that was frozen must not tell of silence
+    /// meanwhile.
+    fn knows_ends(&self) -> bool {
+        self.looked_at.is_some_and(|at| at.elapsed() < patience(self.plan))
     }
 
     fn beat(&mut self, name: &str, watch: &dyn Watch) -> Result<()> {
+        let asked_at = now();
         match self.reader.look() {
-            Ok(extents) => self.extend(&extents)?,
+            Ok(extents) => {
+                self.looked_at = Some(asked_at);
+                self.extend(&extents)?;
+            }
             Err(error) => tracing::warn!(%error, "the ends of the logs are not known for now"),
         }
         self.commit()?;
         self.tell_when_near(watch);
-        watch.standing(&self.standings.values().cloned().collect::<Vec<_>>());
-        watch.counted(&self.lanes.iter().map(|(&lane, held)| (lane, held.scan.counts())).collect());
+        watch.standing(name, &self.standings.values().cloned().collect::<Vec<_>>());
+        watch.counted(name, &self.lanes.iter().map(|(&lane, held)| (lane, held.scan.counts())).collect());
         let of_scans = |bytes: fn(&Scan) -> usize| self.lanes.values().map(|held| bytes(&held.scan)).sum();
         let memory = Memory {
             open_panes: of_scans(Scan::open_bytes),

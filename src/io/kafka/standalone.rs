@@ -1,8 +1,10 @@
 //! The whole service in one process: shards read and decode, one thread drives the engine, publishes and commits.
 //!
-//! The process reads every partition, so the streams are assigned by hand: no group to join, no rebalance to wait for.
+//! The process reads every partition, so the streams are assigned by hand; of several processes one works ([`Seat`]).
 //! The order of effects is fixed: decisions are acknowledged, states and dead letters are too, and only then are
 //! offsets committed. Whatever a crash repeats has the same ids and the same content.
+
+mod shards;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,9 +12,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
+use self::shards::{News, Outbox};
 use super::checkpoint::{self, Origin, Stream};
 use super::clock::{now, wall_clock};
 use super::commands::{self, Commands};
@@ -20,14 +23,14 @@ use super::connection::{Connection, Errors};
 use super::liveness::Pulse;
 use super::producer::Producer;
 use super::publish::Publisher;
-use super::reader::{BATCH_RECORDS_MAX, DeadLetters, Extent, Member, Portion, Reader};
+use super::reader::{BATCH_RECORDS_MAX, DeadLetters, Extent, Portion, patience};
+use super::seat::Seat;
 use super::states;
 use super::topics::{self, Own, Partitions};
 use super::watch::{Standing, Watch};
 use crate::config::KafkaConfig;
-use crate::decode;
 use crate::engine::{Effects, Engine};
-use crate::error::{Error, Fault, Result};
+use crate::error::{Fault, Result};
 use crate::event::Micros;
 use crate::plan::Plan;
 use crate::scan::Checkpoint;
@@ -64,11 +67,14 @@ pub struct Options {
     pub batch_records_max: usize,
     /// How often progress is committed, looked up and shown.
     pub beat: Duration,
+    /// Whether one process of the group works at a time. Only where the broker is this process's own there is no need.
+    pub alone: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { until_end: false, shards: 1, batch_records_max: BATCH_RECORDS_MAX, beat: Duration::from_secs(1) }
+        let beat = Duration::from_secs(1);
+        Self { until_end: false, shards: 1, batch_records_max: BATCH_RECORDS_MAX, beat, alone: true }
     }
 }
 
@@ -85,32 +91,17 @@ pub struct Summary {
     pub decisions: u64,
 }
 
-/// What shards tell the engine's thread.
-enum News {
-    Portion(Box<Portion>),
-    Extents(Vec<Extent>),
-    Failed(Error),
-}
-
-/// Where shards put what they have read.
-#[derive(Clone)]
-struct Outbox<'a> {
-    news: Sender<News>,
-    /// Bytes of records that wait for the engine.
-    queued: &'a AtomicU64,
-}
-
-impl Outbox<'_> {
-    /// Whether somebody still listens.
-    fn send(&self, news: News) -> bool {
-        if let News::Portion(portion) = &news {
-            self.queued.fetch_add(portion.bytes, Ordering::Relaxed);
-        }
-        self.news.send(news).is_ok()
+impl Summary {
+    fn add(&mut self, other: Self) {
+        self.events += other.events;
+        self.rejects += other.rejects;
+        self.rows += other.rows;
+        self.decisions += other.decisions;
     }
 }
 
-/// Runs a pipeline until `stop` is set or, when bounded, until the ends of its logs.
+/// Runs a pipeline until `stop` is set or, when bounded, until the ends of its logs. While another process of the group
+/// does so, it stands by.
 pub fn run(
     plan: &Arc<Plan>,
     settings: &KafkaConfig,
@@ -119,42 +110,92 @@ pub fn run(
     stop: &AtomicBool,
 ) -> Result<Summary> {
     let connection = Connection::open(settings)?;
-    let committer = connection.consumer(&settings.group, "commit", Errors::default())?;
-    let partitions = topics::inputs(committer.client(), plan)?;
-    let producer = Arc::new(Producer::open(&connection)?);
-    let publisher = Publisher::open(&connection, Arc::clone(&producer))?;
-    topics::create(&connection, &[Own { name: &settings.topics.dead_letter, compacted: false }])?;
-    let origins = checkpoint::origins(&committer, &streams(plan, &partitions))?;
-    let dead_letters = DeadLetters { producer, topic: settings.topics.dead_letter.clone() };
-    // A bounded run says what the logs say: whoever starts it is not asked anything meanwhile.
-    let open = || Commands::open(&connection, dead_letters.clone(), plan);
-    let commands = (!options.until_end).then(open).transpose()?;
-    let mut drive = Drive::new(plan, options, watch, Outlets { committer, publisher, commands });
-    drive.restore(&connection, &partitions, &origins)?;
-    let shards = shards(plan, &connection, &origins, options, &dead_letters)?;
-    let halt = AtomicBool::new(false);
-    let queued = Arc::clone(&drive.queued);
-    thread::scope(|scope| {
-        let (sender, receiver) = crossbeam_channel::bounded(WAITING_MAX * shards.len());
-        for (index, reader) in shards.into_iter().enumerate() {
-            let (outbox, halt) = (Outbox { news: sender.clone(), queued: &queued }, &halt);
-            let stopped = move || stop.load(Ordering::Relaxed) || halt.load(Ordering::Relaxed);
-            let name = format!("shard-{index}");
-            scope.spawn(move || {
-                let stopped = || {
-                    watch.alive(&name);
-                    stopped()
-                };
-                shard(reader, &outbox, options, stopped);
-            });
+    let control = Own { name: &settings.topics.control, compacted: false };
+    topics::create(&connection, &[control])?;
+    let place = Place { plan, connection: &connection, options, watch, stop };
+    let mut seat = options.alone.then(|| Seat::open(&connection)).transpose()?;
+    let mut summary = Summary::default();
+    loop {
+        if let Some(seat) = &mut seat
+            && !seat.take(watch, options.until_end, stop)?
+        {
+            return Ok(summary);
         }
-        drop(sender);
-        let done = drive.run(&receiver);
-        halt.store(true, Ordering::Relaxed);
-        drop(receiver);
-        done
-    })?;
-    Ok(drive.summary)
+        watch.taking_over()?;
+        match place.work(&mut seat, &mut summary)? {
+            End::Done => return Ok(summary),
+            End::Grown => tracing::info!("an input topic has more partitions: they are read from now on"),
+            End::Lost => {
+                tracing::warn!("the group gave the work to another process while this one did not answer");
+                drop(seat.take());
+                seat = Some(Seat::open(&connection)?);
+            }
+        }
+    }
+}
+
+/// Why the work ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The logs have ended, or it was told to stop.
+    Done,
+    /// There are more partitions than it reads.
+    Grown,
+    /// Another process does it now.
+    Lost,
+}
+
+/// Where the work is done.
+struct Place<'a> {
+    plan: &'a Arc<Plan>,
+    connection: &'a Connection,
+    options: Options,
+    watch: &'a dyn Watch,
+    stop: &'a AtomicBool,
+}
+
+impl Place<'_> {
+    /// Works from the last commit on.
+    fn work(&self, seat: &mut Option<Seat>, summary: &mut Summary) -> Result<End> {
+        let Self { plan, connection, options, watch, stop } = *self;
+        let settings = connection.settings();
+        let committer = connection.consumer(&settings.group, "commit", Errors::default())?;
+        let partitions = topics::inputs(committer.client(), plan)?;
+        let producer = Arc::new(Producer::open(connection)?);
+        let publisher = Publisher::open(connection, Arc::clone(&producer))?;
+        topics::create(connection, &[Own { name: &settings.topics.dead_letter, compacted: false }])?;
+        let origins = checkpoint::origins(&committer, &streams(plan, &partitions), settings.on_gap)?;
+        let dead_letters = DeadLetters { producer, topic: settings.topics.dead_letter.clone() };
+        // A bounded run says what the logs say: whoever starts it is not asked anything meanwhile.
+        let open = || Commands::open(connection, dead_letters.clone(), plan);
+        let commands = (!options.until_end).then(open).transpose()?;
+        let mut drive = Drive::new(plan, options, watch, Outlets { committer, publisher, commands });
+        drive.restore(connection, &partitions, &origins)?;
+        let readers = shards::deal(plan, connection, &origins, options, &dead_letters)?;
+        let look_for_more = shards::More { plan, partitions: &partitions };
+        let halt = AtomicBool::new(false);
+        let queued = Arc::clone(&drive.queued);
+        let end = thread::scope(|scope| {
+            let (sender, receiver) = crossbeam_channel::bounded(WAITING_MAX * readers.len());
+            for (index, reader) in readers.into_iter().enumerate() {
+                let outbox = Outbox { news: sender.clone(), queued: &queued };
+                let more = (index == 0 && !options.until_end).then_some(look_for_more);
+                let (halt, name) = (&halt, format!("shard-{index}"));
+                let stopped = move || {
+                    watch.alive(&name);
+                    stop.load(Ordering::Relaxed) || halt.load(Ordering::Relaxed)
+                };
+                scope.spawn(move || shards::run(reader, &outbox, options, more, stopped));
+            }
+            drop(sender);
+            let done = drive.run(&receiver, seat);
+            halt.store(true, Ordering::Relaxed);
+            drop(receiver);
+            done
+        })?;
+        summary.add(drive.summary);
+        Ok(end)
+    }
 }
 
 /// Every partition of every input topic.
@@ -164,69 +205,6 @@ fn streams(plan: &Plan, partitions: &Partitions) -> Vec<Stream> {
         (0..partitions[&topic]).map(move |lane| Stream { source, lane, topic: topic.clone() })
     };
     (0..).zip(plan.sources.iter().map(|source| &source.topic)).flat_map(of_source).collect()
-}
-
-/// Deals the lanes out to shards; the streams of one lane stay together.
-fn shards(
-    plan: &Arc<Plan>,
-    connection: &Connection,
-    origins: &[Origin],
-    options: Options,
-    dead_letters: &DeadLetters,
-) -> Result<Vec<Reader>> {
-    let lanes = origins.iter().map(|origin| origin.stream.lane + 1).max().unwrap_or(1);
-    let count = options.shards.clamp(1, lanes);
-    let reader = |shard| {
-        let own: Vec<Origin> = origins.iter().filter(|origin| origin.stream.lane % count == shard).cloned().collect();
-        let group = &connection.settings().group;
-        let consumer = connection.consumer(group, &format!("shard-{shard}"), Member::default())?;
-        let mut reader = Reader::new(consumer, dead_letters.clone());
-        reader.assign(&own, options.until_end, |stream| decode::decoder(plan, stream.source, stream.lane))?;
-        Ok(reader)
-    };
-    (0..count).map(reader).collect()
-}
-
-/// One shard's thread.
-fn shard(mut reader: Reader, news: &Outbox<'_>, options: Options, mut stopped: impl FnMut() -> bool) {
-    let mut look_at = now();
-    while !stopped() {
-        let done = read_once(&mut reader, news, options, &mut look_at);
-        match done {
-            Ok(false) => {}
-            Ok(true) => return,
-            Err(error) => {
-                // Nobody listens any more when the engine's thread has failed first.
-                let _ = news.send(News::Failed(error));
-                return;
-            }
-        }
-    }
-}
-
-/// Reads a batch and, now and then, where the logs end. Returns whether the work is done.
-fn read_once(reader: &mut Reader, news: &Outbox<'_>, options: Options, look_at: &mut Instant) -> Result<bool> {
-    let portions = reader.read(options.batch_records_max)?;
-    let idle = portions.is_empty();
-    for portion in portions {
-        if !news.send(News::Portion(Box::new(portion))) {
-            return Ok(true);
-        }
-    }
-    if now() < *look_at && !(options.until_end && idle) {
-        return Ok(false);
-    }
-    *look_at = now() + options.beat;
-    match reader.look() {
-        Ok(extents) => {
-            let done = options.until_end && extents.iter().all(Extent::at_end);
-            Ok(!news.send(News::Extents(extents)) || done)
-        }
-        Err(error) => {
-            tracing::warn!(%error, "the ends of the logs are not known for now");
-            Ok(false)
-        }
-    }
 }
 
 /// Where effects go.
@@ -306,18 +284,29 @@ impl<'a> Drive<'a> {
         Ok(())
     }
 
-    fn run(&mut self, news: &Receiver<News>) -> Result<()> {
+    fn run(&mut self, news: &Receiver<News>, seat: &mut Option<Seat>) -> Result<End> {
         let mut beat_at = now() + self.options.beat;
         let mut obey_at = now();
         loop {
+            if let Some(seat) = seat
+                && !seat.holds(self.watch)?
+            {
+                return Ok(End::Lost);
+            }
             match news.recv_timeout(beat_at.min(obey_at).saturating_duration_since(now())) {
                 Ok(News::Portion(portion)) => self.take(&portion)?,
-                Ok(News::Extents(extents)) => self.extend(extents)?,
+                Ok(News::Extents(extents, asked_at)) => self.extend(extents, asked_at)?,
+                Ok(News::Grown) => {
+                    self.commit(true)?;
+                    return Ok(End::Grown);
+                }
+                Ok(News::Unread(partitions)) => self.watch.unread(partitions),
                 Ok(News::Failed(error)) => return Err(error),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     self.live()?;
-                    return self.commit(true);
+                    self.commit(true)?;
+                    return Ok(End::Done);
                 }
             }
             if now() >= obey_at {
@@ -351,10 +340,11 @@ impl<'a> Drive<'a> {
         self.carry_out(&effects)
     }
 
-    fn extend(&mut self, extents: Vec<Extent>) -> Result<()> {
+    fn extend(&mut self, extents: Vec<Extent>, asked_at: Instant) -> Result<()> {
         for extent in extents {
-            let (source, lane, at_end) = (extent.stream.source, extent.stream.lane, extent.at_end());
-            let finished = at_end && self.options.until_end;
+            let (source, lane) = (extent.stream.source, extent.stream.lane);
+            let finished = extent.at_end() && self.options.until_end;
+            let at_end = finished || (extent.at_end() && asked_at.elapsed() < patience(self.plan));
             let effects = self.engine.progress(lane, source, extent.next_offset, at_end, finished);
             self.carry_out(&effects)?;
             if let Some(standing) = self.standings.get_mut(&(source, lane)) {
@@ -395,15 +385,14 @@ impl<'a> Drive<'a> {
     fn beat(&mut self, is_behind: bool) -> Result<()> {
         self.watch.alive("engine");
         if !self.options.until_end {
-            let effects = self.engine.broker_now(wall_clock());
-            self.carry_out(&effects)?;
+            self.engine.broker_now(wall_clock());
             self.show_early(is_behind);
         }
         self.commit(false)?;
         self.live()?;
         let standings: Vec<Standing> = self.standings.values().cloned().collect();
-        self.watch.standing(&standings);
-        self.watch.counted(&self.engine.counts());
+        self.watch.standing("engine", &standings);
+        self.watch.counted("engine", &self.engine.counts());
         if now() >= self.memory_at {
             self.watch.remembered("engine", &self.engine.memory(), self.queued.load(Ordering::Relaxed));
             self.memory_at = now() + MEMORY_EVERY;

@@ -32,6 +32,16 @@ pub fn partitions<C: ClientContext>(client: &Client<C>, topic: &str) -> Result<O
 /// # Errors
 /// When one does not exist or is named twice, or outcomes are not partitioned like predictions.
 pub fn inputs<C: ClientContext>(client: &Client<C>, plan: &Plan) -> Result<Partitions> {
+    let found = count(client, plan)?;
+    check_alike(&plan.sources, &found)?;
+    Ok(found)
+}
+
+/// How many partitions every input topic of the plan has.
+///
+/// # Errors
+/// When one does not exist or is named twice.
+pub fn count<C: ClientContext>(client: &Client<C>, plan: &Plan) -> Result<Partitions> {
     let mut found = Partitions::new();
     for source in &plan.sources {
         let count = partitions(client, &source.topic)?.ok_or_else(|| absent(source))?;
@@ -40,7 +50,6 @@ pub fn inputs<C: ClientContext>(client: &Client<C>, plan: &Plan) -> Result<Parti
                 .hint("give each source a topic of its own"));
         }
     }
-    check_alike(&plan.sources, &found)?;
     Ok(found)
 }
 
@@ -50,12 +59,20 @@ pub fn lanes(found: &Partitions) -> u32 {
     found.values().copied().max().unwrap_or(1)
 }
 
+/// The partitions that are read while topics are being made larger: those that all have, where they have more than one.
+#[must_use]
+pub fn common(found: &Partitions) -> Partitions {
+    let common = found.values().copied().filter(|&n| n > 1).min().unwrap_or(1);
+    found.iter().map(|(topic, &n)| (topic.clone(), n.min(common))).collect()
+}
+
 fn absent(source: &SourcePlan) -> Error {
     Error::user(format!("topic `{}` does not exist", source.topic))
         .hint(format!("create it, or correct the topic of the {}s in the pipeline file", source.kind.name()))
 }
 
-fn check_alike(sources: &[SourcePlan], found: &Partitions) -> Result<()> {
+/// Whether outcomes are partitioned like predictions.
+pub(super) fn check_alike(sources: &[SourcePlan], found: &Partitions) -> Result<()> {
     let of = |kind| sources.iter().filter(move |source| source.kind == kind);
     for outcomes in of(EventKind::Outcome) {
         for predictions in of(EventKind::Prediction) {

@@ -74,6 +74,14 @@ pub trait Watch: Sync {
         let _ = rollouts;
     }
 
+    /// The work is this process's own from now on; what others have left is about to be read. An error ends the run.
+    fn taking_over(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Another process of the group does the work; this one takes over when that one is gone.
+    fn standing_by(&self) {}
+
     /// Every log has been read near to its end, once since the start or since the work was taken over.
     fn caught_up(&self) {}
 
@@ -92,9 +100,9 @@ pub trait Watch: Sync {
         let _ = took;
     }
 
-    /// What every lane has counted so far, about once a second.
-    fn counted(&self, counts: &BTreeMap<u32, Counts>) {
-        let _ = counts;
+    /// What every lane of a thread has counted so far, about once a second.
+    fn counted(&self, thread: &str, counts: &BTreeMap<u32, Counts>) {
+        let _ = (thread, counts);
     }
 
     /// Whether complete panes are wanted too.
@@ -155,9 +163,14 @@ pub trait Watch: Sync {
         let _ = (thread, memory, queued);
     }
 
-    /// How far the streams are, about once a second.
-    fn standing(&self, standings: &[Standing]) {
-        let _ = standings;
+    /// How far the streams of a thread are, about once a second. What it does not name any more went elsewhere.
+    fn standing(&self, thread: &str, standings: &[Standing]) {
+        let _ = (thread, standings);
+    }
+
+    /// So many partitions of input topics are not read yet.
+    fn unread(&self, partitions: u32) {
+        let _ = partitions;
     }
 
     /// A thread is alive; called several times a second.

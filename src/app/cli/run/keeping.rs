@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::tidying::Tidying;
@@ -13,8 +13,10 @@ use crate::batch::EventBatch;
 use crate::config::{Pipeline, Role, StoreConfig};
 use crate::engine::Effects;
 use crate::error::{Error, Fault, Result};
+use crate::event::Micros;
 use crate::kafka::clock::now;
 use crate::kafka::reader::Portion;
+use crate::plan::Plan;
 use crate::scan::{Counts, Tally};
 use crate::store::{Every, Read, Store, Writer};
 
@@ -35,11 +37,11 @@ impl Keeping {
     pub(super) fn open(pipeline: &Pipeline, role: Role) -> Result<Option<Self>> {
         let Some(store) = pipeline.store.as_ref().filter(|_| role != Role::Scan) else { return Ok(None) };
         let StoreConfig { url, flush_every, compact, .. } = store;
-        let every = Every { span: *flush_every, ..Every::default() };
-        let writer = Writer::open(url, &pipeline.plan, every)?;
+        let plan = Arc::clone(&pipeline.plan);
+        let writer = open(url, &plan, *flush_every)?;
         tracing::info!(url, "results are kept");
-        let every = Duration::from_micros(u64::try_from(*flush_every).unwrap_or_default());
-        let writing = Mutex::new(Writing { writer, url: url.clone(), every, due: None, outage: None });
+        let (url, every) = (url.clone(), *flush_every);
+        let writing = Mutex::new(Writing { writer, url, plan, every, due: None, outage: None });
         let tidying = compact.then(|| Tidying::start(store)).transpose()?;
         Ok(Some(Self { writing, _tidying: tidying }))
     }
@@ -52,6 +54,19 @@ impl Keeping {
         let store = Store::reach(&self.lock().url)?;
         shared.answer_queries(Desk::open(Session::new(Limits::default())?.with_store(store))?);
         Ok(())
+    }
+
+    /// The work is this process's own from now on: goes on where whoever wrote before has stopped.
+    pub(super) fn take_over(&self) -> Result<()> {
+        let mut writing = self.lock();
+        writing.writer = open(&writing.url, &writing.plan, writing.every)?;
+        (writing.due, writing.outage) = (None, None);
+        Ok(())
+    }
+
+    /// Whether the store takes what it is given, as far as that is known.
+    pub(super) fn answers(&self) -> bool {
+        self.lock().outage.is_none()
     }
 
     /// Takes effects, and writes what a restart would not say again; whether that is written.
@@ -91,7 +106,7 @@ impl Keeping {
             writing.flush()?;
         }
         let clean = writing.writer.is_clean();
-        writing.due = if clean { None } else { Some(writing.due.unwrap_or_else(|| now() + writing.every)) };
+        writing.due = if clean { None } else { Some(writing.due.unwrap_or_else(|| now() + writing.pause())) };
         Ok(clean)
     }
 
@@ -101,12 +116,18 @@ impl Keeping {
     }
 }
 
+fn open(url: &str, plan: &Arc<Plan>, every: Micros) -> Result<Writer> {
+    Writer::open(url, plan, Every { span: every, ..Every::default() })
+}
+
 /// What writes it.
 #[derive(Debug)]
 struct Writing {
     writer: Writer,
     url: String,
-    every: Duration,
+    plan: Arc<Plan>,
+    /// How long rows may wait.
+    every: Micros,
     /// When the rows that wait have waited long enough by the clock.
     due: Option<Instant>,
     /// While the store fails.
@@ -114,6 +135,10 @@ struct Writing {
 }
 
 impl Writing {
+    fn pause(&self) -> Duration {
+        Duration::from_micros(u64::try_from(self.every).unwrap_or_default())
+    }
+
     /// Writes all that waits, or lets it wait on while the store fails and there is room.
     fn flush(&mut self) -> Result<()> {
         let full = self.writer.is_full();
@@ -133,7 +158,7 @@ impl Writing {
                 .hint("start again when it is back: what is not stored is read again")),
             Err(error) => {
                 tracing::warn!(%error, hint = error.advice(), "the store fails; rows wait, and nothing is committed");
-                self.outage = Some(Outage::begin(&self.url, self.every.clamp(PAUSE_MIN, PAUSE_MAX))?);
+                self.outage = Some(Outage::begin(&self.url, self.pause().clamp(PAUSE_MIN, PAUSE_MAX))?);
                 Ok(())
             }
         }
@@ -182,7 +207,7 @@ mod tests {
         Effects { decisions: vec![one], ..Effects::default() }
     }
 
-    fn open(url: &str) -> Keeping {
+    fn keeping(url: &str) -> Keeping {
         let mut pipeline = crate::config::load(FLIGHTS.as_ref()).expect("a pipeline");
         let url = url.to_owned();
         pipeline.store = Some(StoreConfig { url, flush_every: 0, keep_days: [].into(), compact: false });
@@ -194,7 +219,7 @@ mod tests {
         let scratch = tempfile::tempdir().expect("a folder");
         let [here, away] = ["store", "away"].map(|name| scratch.path().join(name));
         let url = here.display().to_string();
-        let keeping = open(&url);
+        let keeping = keeping(&url);
         let keep = |number| keeping.keep(&decided(number)).expect("no end of the run");
         let settle = || keeping.settle(false).expect("no end of the run");
         assert!(keep(0) && settle());
@@ -219,7 +244,7 @@ mod tests {
         let scratch = tempfile::tempdir().expect("a folder");
         let here = scratch.path().join("store");
         let (url, plan) = (here.display().to_string(), crate::config::load(FLIGHTS.as_ref()));
-        let keeping = open(&url);
+        let keeping = keeping(&url);
         let no_room = Every { rows: 0, ..Every::default() };
         keeping.lock().writer = Writer::open(&url, &plan.expect("a pipeline").plan, no_room).expect("a store");
         assert!(keeping.keep(&decided(0)).expect("a store that answers"));
@@ -229,10 +254,21 @@ mod tests {
     }
 
     #[test]
+    fn whoever_takes_over_goes_on_in_the_store_of_the_one_before() {
+        let scratch = tempfile::tempdir().expect("a folder");
+        let url = scratch.path().display().to_string();
+        let [active, standby] = [keeping(&url), keeping(&url)];
+        assert!(active.keep(&decided(0)).expect("a flush") && active.keep(&decided(1)).expect("another"));
+        standby.take_over().expect("a store that answers");
+        assert!(standby.keep(&decided(2)).expect("a flush") && standby.keep(&decided(3)).expect("another"));
+        active.keep(&decided(4)).expect_err("it was replaced");
+    }
+
+    #[test]
     fn a_service_whose_store_another_one_writes_ends_at_once() {
         let scratch = tempfile::tempdir().expect("a folder");
         let url = scratch.path().display().to_string();
-        let [one, other] = [open(&url), open(&url)];
+        let [one, other] = [keeping(&url), keeping(&url)];
         assert!(one.keep(&decided(0)).expect("a flush"));
         for number in 1..3 {
             let error = other.keep(&decided(number)).expect_err("a rival");

@@ -46,6 +46,7 @@ fn headline(shared: &Shared, pulses: &[Pulse], states: &[RolloutState]) -> Strin
     let blind = states.iter().filter(|state| state.state.is_live() && state.validity == Validity::Blind).count();
     match shared.health().phase() {
         Phase::Starting => "Starting: joining, restoring or catching up".to_owned(),
+        Phase::Standby => "Standing by: another process of the group does the work".to_owned(),
         Phase::Stopping => "Stopping".to_owned(),
         Phase::Ready if !dead.is_empty() => format!("Not well: {} is silent; restart the process", dead.join(", ")),
         Phase::Ready if blind > 0 => {

@@ -2,6 +2,7 @@
 
 use super::{Draft, Effect, Pending, RolloutState, State};
 use crate::event::{Micros, SECOND};
+use crate::format::Kept;
 use crate::plan::{Authority, Plan, Signal};
 use crate::verdict::decision::{Approval, Decision, DecisionInputs, Exposure, Precondition, seal};
 use crate::verdict::finding::LedgerEntry;
@@ -21,6 +22,7 @@ impl Occasion<'_> {
         let authority = self.authority(state, draft);
         let supersedes = if draft.replaces() { state.in_force.clone() } else { Vec::new() };
         let mut decision = Decision {
+            format: Kept::NEW,
             id: String::new(),
             sequence: state.sequence + 1,
             episode: state.episode.clone(),
@@ -51,7 +53,7 @@ impl Occasion<'_> {
             drill: false,
             previous: state.seal.clone(),
         };
-        decision.id = decision.digest(self.span.0);
+        decision.id = decision.identity();
         if decision.episode.is_empty() {
             decision.episode.clone_from(&decision.id);
         }

@@ -1,5 +1,6 @@
 //! What the summary says of a replay.
 
+use crate::format::Kept;
 use crate::plan::Authority;
 use crate::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason, Severity};
 
@@ -57,6 +58,7 @@ fn decision() -> Decision {
         flags: Vec::new(),
     };
     Decision {
+        format: Kept::NEW,
         id: "b3:00".into(),
         sequence: 1,
         episode: "b3:00".into(),
