@@ -181,7 +181,7 @@ fn what_is_no_command_is_refused_in_words() {
         (silent.to_string(), "application/json", 400),
         (claimed.to_string(), "application/json", 400),
         (command(&json!("hold")).to_string(), "text/plain", 415),
-        ("x".repeat(70_000), "application/json", 400),
+        ("x".repeat(70_000), "application/json", 413),
     ];
     for (body, kind, status) in cases {
         let answer = try_with(&body, kind);

@@ -124,9 +124,13 @@ fn two_services_of_one_group_never_do_the_work_twice() {
 fn freeze(role: &str, begins: &str) {
     let scene = Scene::set(1);
     let active = scene.start(role);
-    active.says(begins);
+    let begun = active.says(begins);
     let standby = scene.start(role);
     standby.says("standing by");
+    if role == "judge" {
+        // It gave the work up for a moment while the other one joined.
+        active.await_line(begins, begun, PATIENCE);
+    }
     let (heard, frozen_at) = (active.lines().len(), now());
     active.signal("-STOP");
     standby.await_line(begins, 0, SILENCE.saturating_sub(frozen_at.elapsed()));

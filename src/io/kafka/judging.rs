@@ -55,9 +55,7 @@ pub fn run(
     drop(Partials::open(&connection, Arc::clone(&producer))?);
     let publisher = Publisher::open(&connection, Arc::clone(&producer))?;
     let dead_letters = DeadLetters { producer, topic: kafka.topics.dead_letter.clone() };
-    let consumer = connection.consumer(&format!("{}.judge", kafka.group), "judge", Member::default())?;
-    let failed = |error| Error::external("cannot join the group").because(error);
-    consumer.subscribe(&[&kafka.topics.partials]).map_err(failed)?;
+    let consumer = join(&connection)?;
     let mut seat = Seat {
         plan,
         connection: &connection,
@@ -70,9 +68,23 @@ pub fn run(
         summary: Summary::default(),
     };
     let done = seat.serve(options, stop);
-    seat.consumer.context().close();
-    let _ = seat.consumer.unassign();
+    leave(&seat.consumer);
     done.map(|()| seat.summary)
+}
+
+/// A new member of the judges' group.
+fn join(connection: &Connection) -> Result<BaseConsumer<Member>> {
+    let settings = connection.settings();
+    let consumer = connection.consumer(&format!("{}.judge", settings.group), "judge", Member::default())?;
+    let failed = |error| Error::external("cannot join the group").because(error);
+    consumer.subscribe(&[&settings.topics.partials]).map_err(failed)?;
+    Ok(consumer)
+}
+
+/// A change that nobody carried out would keep the client from closing.
+fn leave(consumer: &BaseConsumer<Member>) {
+    consumer.context().close();
+    let _ = consumer.unassign();
 }
 
 /// The judge at work, while the partials topic is its own.
@@ -161,12 +173,14 @@ impl Seat<'_> {
         checkpoint::commit(&self.consumer, std::slice::from_ref(&bench.stream), committed).is_ok()
     }
 
+    /// As a new member: it stands behind those that were there meanwhile.
     fn join_again(&mut self) -> Result<()> {
         tracing::warn!("the group may have given the work to another process while this one did not answer");
         self.bench = None;
-        self.consumer.unsubscribe();
-        let topic = &self.connection.settings().topics.partials;
-        self.consumer.subscribe(&[topic]).map_err(|error| Error::external("cannot join the group").because(error))
+        self.watch.standing_by();
+        leave(&self.consumer);
+        self.consumer = join(self.connection)?;
+        Ok(())
     }
 
     fn sit_down(&mut self, own: &[(String, u32)]) -> Result<()> {
@@ -206,9 +220,10 @@ impl Seat<'_> {
     }
 
     fn stand_up(&mut self) -> Result<()> {
-        if !self.consumer.assignment_lost() {
-            self.commit(true)?;
+        if self.consumer.assignment_lost() {
+            return self.join_again();
         }
+        self.commit(true)?;
         self.bench = None;
         self.consumer.unassign().map_err(|error| Error::external("cannot leave the partials topic").because(error))
     }
