@@ -96,7 +96,7 @@ impl Scene {
         .unwrap();
         let mut engine = Engine::new(Arc::clone(&plan), self.partitions);
         let mut first = First::default();
-        for (_, (decoder, _)) in &mut lanes {
+        for (decoder, _) in lanes.values_mut() {
             first.take(&engine.step(&decoder.finish().batch));
         }
         for (lane, (_, next)) in lanes {

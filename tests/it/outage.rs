@@ -20,7 +20,7 @@ struct Cluster {
 impl Cluster {
     fn start() -> Self {
         let mock = MockCluster::new(1).unwrap();
-        let kafka = KafkaConfig::plain(&mock.bootstrap_servers(), "outage");
+        let kafka = KafkaConfig::plain(mock.bootstrap_servers(), "outage");
         let Topics { control, commands, state, dead_letter, .. } = &kafka.topics;
         for topic in ["predictions", control, commands, state, dead_letter] {
             mock.create_topic(topic, 1, 1).unwrap();

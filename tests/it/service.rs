@@ -12,7 +12,7 @@ use haldane::config::KafkaConfig;
 use haldane::kafka::clock::now;
 
 /// How long anything is waited for that has no limit of its own.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The log so far, and whether it has ended.
 type Log = Arc<(Mutex<(Vec<String>, bool)>, Condvar)>;

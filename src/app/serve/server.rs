@@ -136,9 +136,10 @@ async fn receive(
                 continue;
             }
         };
-        match connections.place().await {
-            Some(place) => drop(answering.spawn(place.serve(stream, router.clone(), stopping.clone()))),
-            None => tracing::warn!(most = CONNECTIONS_MAX, "too many http clients: one is turned away"),
-        }
+        let Some(place) = connections.place().await else {
+            tracing::warn!(most = CONNECTIONS_MAX, "too many http clients: one is turned away");
+            continue;
+        };
+        answering.spawn(place.serve(stream, router.clone(), stopping.clone()));
     }
 }

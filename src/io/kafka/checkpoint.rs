@@ -99,9 +99,10 @@ fn origin(stream: &Stream, committed: &TopicPartitionList, (first, end): (i64, i
         return Ok(Origin { stream: stream.clone(), offset, end, meta });
     }
     let (place, anew) = (format!("{}/{}", stream.topic, stream.lane), offset > end);
-    let gone = match anew {
-        true => format!("committed offset {offset} of {place} is beyond the end of its log, {end}: it was made anew"),
-        false => format!("records {offset} to {} of {place} were deleted before they were read", first - 1),
+    let gone = if anew {
+        format!("committed offset {offset} of {place} is beyond the end of its log, {end}: it was made anew")
+    } else {
+        format!("records {offset} to {} of {place} were deleted before they were read", first - 1)
     };
     if on_gap == OnGap::Halt {
         return Err(Error::user(gone).hint(
