@@ -15,6 +15,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::check::memory;
 use super::print;
 use crate::config::{self, KafkaConfig, Pipeline, Role};
 use crate::engine::{Effects, Memory};
@@ -25,6 +26,7 @@ use crate::kafka::watch::{Standing, Watch};
 use crate::kafka::{judging, reader::Portion, scanning};
 use crate::scan::Counts;
 use crate::serve::{Access, Listener, Server, Shared};
+use crate::summary::Shelf;
 use crate::verdict::{Liveness, RolloutState};
 use crate::{batch::EventBatch, scan::Tally};
 
@@ -65,6 +67,10 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<()> {
             Error::user("--until-end needs both parts in one process").hint("leave --role out, or say `--role all`")
         );
     }
+    if pipeline.memory.is_some() && role != Role::All {
+        return Err(Error::user("`memory` bounds a service in one process, not a scan or a judge that runs apart")
+            .hint("leave `memory` out, and bound what labels and revisions take: see `haldane check`"));
+    }
     let stop = stop_on_signal()?;
     let shared = Arc::new(Shared::new());
     shared.admit(Access::open(&pipeline.serve.approvers)?);
@@ -76,6 +82,7 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<()> {
         listener: Listener::new(Arc::clone(&shared), &pipeline.plan),
         windows: args.windows.as_deref().map(open).transpose()?,
         store: keeping::Keeping::open(&pipeline, role)?,
+        bound: memory::bound(&pipeline)?,
     };
     #[cfg(feature = "query")]
     watch.store.iter().try_for_each(|store| store.answer_queries(&shared))?;
@@ -180,6 +187,7 @@ struct Told {
     listener: Listener,
     windows: Option<Mutex<BufWriter<File>>>,
     store: Option<keeping::Keeping>,
+    bound: Option<(usize, Arc<dyn Shelf>)>,
 }
 
 impl Told {
@@ -219,6 +227,10 @@ impl Watch for Told {
 
     fn counted(&self, counts: &BTreeMap<u32, Counts>) {
         self.listener.counted(counts);
+    }
+
+    fn bound(&self) -> Option<(usize, Arc<dyn Shelf>)> {
+        self.bound.clone()
     }
 
     fn keeps_panes(&self) -> bool {
