@@ -96,7 +96,7 @@ fn quantile_edges(values: &[f64], n_bins: usize) -> Vec<f64> {
 
 fn binning(name: String, values: Vec<f64>, edges: Vec<f64>) -> Duel {
     let edges = Edges::new(edges).expect("distinct quantiles");
-    let (mut counts, mut plain_counts) = (vec![0; edges.n_bins()], vec![0; edges.n_bins()]);
+    let (mut counts, mut plain_counts) = (vec![0_u64; edges.n_bins()], vec![0_u64; edges.n_bins()]);
     edges.count(&values, &mut counts);
     plain_count(&edges, &values, &mut plain_counts);
     assert_eq!(counts, plain_counts);
@@ -165,7 +165,7 @@ fn grouped(name: &str, values: &[f64], with_sums: bool) -> Duel {
     for row in (0_u32..).take(BATCH) {
         rows[usize::try_from(seeded.bits() % GROUPS as u64).expect("few groups")].push(row);
     }
-    let counts = vec![vec![0; edges.n_bins()]; GROUPS * COLUMNS];
+    let counts = vec![vec![0_u64; edges.n_bins()]; GROUPS * COLUMNS];
     let mut kernel = Grouped { edges, batches, rows, with_sums, counts };
     let mut plain = kernel.clone();
     kernel.by_kernel();

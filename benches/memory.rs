@@ -1,9 +1,10 @@
 //! How much memory a pipeline takes: by column, group and pane, open and sealed; over ten thousand panes; and over a
-//! week.
+//! week; and what a busy pipeline takes whose keys are all at their defaults.
 //!
 //! `cargo bench --bench memory` prints bytes that were found by looking at what is kept, and beside them the resident
 //! memory of this process, which is what a service is granted. `-- --days N` sets how long the week is,
-//! `-- --only NAME` runs one part: sizes, slope, quiet or hourly. `cargo test --benches` runs all of it, tiny.
+//! `-- --only NAME` runs one part: sizes, slope, quiet, hourly or busy; `-- --hours N` sets how long
+//! the busy one is. `cargo test --benches` runs all of it, tiny.
 #![expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -12,6 +13,8 @@
 
 #[path = "common/arguments.rs"]
 mod arguments;
+#[path = "memory/busy.rs"]
+mod busy;
 #[expect(dead_code, reason = "each bench uses a part of it")]
 mod common;
 
@@ -60,6 +63,10 @@ fn main() {
             ..Flow::new("labels: { horizon: 30d }")
         };
         week("1,000 events an hour, windows of one hour, labels for 30 days", flow, days * 5, 5 * DAY);
+    }
+    if runs("busy") {
+        let hours = arguments::option("--hours").unwrap_or(if measuring { 6 } else { 0 });
+        busy::run(hours, if measuring { 10_000 } else { 40 });
     }
 }
 
@@ -113,25 +120,10 @@ fn slope(panes: u64) {
 /// What is kept over days of event time.
 fn week(name: &str, flow: Flow, days: i64, every: Micros) {
     println!("\n{name}: {} lanes, {} versions, {} segments", flow.lanes, VERSIONS.len(), SEGMENTS.len());
-    println!(
-        "{:>8}{:>10}{:>10}{:>10}{:>8}{:>8}{:>12}",
-        "hours", "open", "sealed", "labels", "ids", "MB", "resident MB"
-    );
+    head();
     let pane = flow.pane;
     let mut run = Run::new(flow);
-    let show = |run: &Run, hours: i64| {
-        let Memory { open_panes, sealed_panes, labels, ids } = run.engine.memory();
-        let mb = |bytes: usize| real(bytes) / 1e6;
-        println!(
-            "{hours:>8}{:>10.1}{:>10.1}{:>10.1}{:>8.1}{:>8.1}{:>12.0}",
-            mb(open_panes),
-            mb(sealed_panes),
-            mb(labels),
-            mb(ids),
-            mb(run.engine.memory().total()),
-            resident_mb()
-        );
-    };
+    let show = |run: &Run, hours: i64| show(hours, &run.engine.memory());
     let per_hour = (HOUR / pane).unsigned_abs();
     run.advance(per_hour);
     show(&run, 1);
@@ -139,6 +131,28 @@ fn week(name: &str, flow: Flow, days: i64, every: Micros) {
         run.advance((every / pane).unsigned_abs());
         show(&run, 1 + step * every / HOUR);
     }
+}
+
+fn head() {
+    println!(
+        "{:>8}{:>10}{:>10}{:>10}{:>8}{:>10}{:>8}{:>12}",
+        "hours", "open", "sealed", "labels", "ids", "judging", "MB", "resident MB"
+    );
+}
+
+fn show(hours: i64, memory: &Memory) {
+    let Memory { open_panes, sealed_panes, labels, ids, judging } = *memory;
+    let mb = |bytes: usize| real(bytes) / 1e6;
+    println!(
+        "{hours:>8}{:>10.1}{:>10.1}{:>10.1}{:>8.1}{:>10.1}{:>8.1}{:>12.0}",
+        mb(open_panes),
+        mb(sealed_panes),
+        mb(labels),
+        mb(ids),
+        mb(judging),
+        mb(memory.total()),
+        resident_mb()
+    );
 }
 
 /// Traffic as it is made.

@@ -61,11 +61,12 @@ const FATES: [(&str, Count); 5] = [
 type MemoryPart = fn(&Memory, u64) -> u64;
 
 /// What memory is taken by.
-const MEMORY_PARTS: [(&str, MemoryPart); 5] = [
+const MEMORY_PARTS: [(&str, MemoryPart); 6] = [
     ("open_panes", |memory, _| memory.open_panes as u64),
     ("sealed_panes", |memory, _| memory.sealed_panes as u64),
     ("labels", |memory, _| memory.labels as u64),
     ("ids", |memory, _| memory.ids as u64),
+    ("judging", |memory, _| memory.judging as u64),
     ("queues", |_, queued| queued),
 ];
 

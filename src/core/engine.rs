@@ -6,9 +6,10 @@ use std::sync::Arc;
 use crate::batch::EventBatch;
 use crate::event::Micros;
 pub use crate::judge::Effects;
-use crate::judge::{Judge, WindowRow};
+use crate::judge::{Judge, Look};
 use crate::plan::Plan;
 use crate::scan::{Checkpoint, Counts, Partial, Scan};
+use crate::summary::Shelf;
 use crate::verdict::{Command, RolloutState, Scheduled};
 
 /// What an engine keeps in memory, in bytes, about: found by looking, not by asking whoever hands memory out.
@@ -22,14 +23,16 @@ pub struct Memory {
     pub labels: usize,
     /// Ids of events, by which re-deliveries are recognised.
     pub ids: usize,
+    /// What the last window took while it was judged; it will be so again.
+    pub judging: usize,
 }
 
 impl Memory {
     /// All of it.
     #[must_use]
     pub fn total(&self) -> usize {
-        let Self { open_panes, sealed_panes, labels, ids } = self;
-        open_panes + sealed_panes + labels + ids
+        let Self { open_panes, sealed_panes, labels, ids, judging } = self;
+        open_panes + sealed_panes + labels + ids + judging
     }
 }
 
@@ -39,6 +42,16 @@ pub struct Engine {
     scans: BTreeMap<u32, Scan>,
     judge: Judge,
     keeps_panes: bool,
+    bound: Option<Bound>,
+}
+
+/// How much may be kept in memory, and where the rest goes.
+#[derive(Debug)]
+struct Bound {
+    bytes: usize,
+    shelf: Arc<dyn Shelf>,
+    /// How far judging had come when this was looked after last.
+    at: Micros,
 }
 
 impl Engine {
@@ -46,13 +59,21 @@ impl Engine {
     #[must_use]
     pub fn new(plan: Arc<Plan>, lanes: u32) -> Self {
         let scans = (0..lanes).map(|lane| (lane, Scan::new(Arc::clone(&plan), lane, lanes))).collect();
-        Self { scans, judge: Judge::new(plan).of_one_process(), keeps_panes: false }
+        Self { scans, judge: Judge::new(plan).of_one_process(), keeps_panes: false, bound: None }
     }
 
     /// Hands complete panes out too, for those who keep them.
     #[must_use]
     pub fn keeping_panes(self, keeps_panes: bool) -> Self {
         Self { keeps_panes, ..self }
+    }
+
+    /// Keeps so many bytes in memory, about, and puts what is beyond on a shelf: complete panes, labels and what waits
+    /// for them, the oldest first. What is counted into stays, and so do the ids by which re-deliveries are recognised.
+    /// Results are the same with and without.
+    #[must_use]
+    pub fn bounded(self, bytes: usize, shelf: Arc<dyn Shelf>) -> Self {
+        Self { bound: Some(Bound { bytes, shelf, at: Micros::MIN }), ..self }
     }
 
     /// Continues from rollout states read back from the state topic.
@@ -90,7 +111,28 @@ impl Engine {
         let tick = self.scan(lane).tick();
         let mut effects = self.judge.tick(tick);
         effects.panes = panes;
+        self.put_away();
         effects
+    }
+
+    /// Looks after the bound, once a pane.
+    fn put_away(&mut self) {
+        let Some(Bound { bytes, shelf, at }) = &mut self.bound else { return };
+        if *at == self.judge.released_at() {
+            return;
+        }
+        *at = self.judge.released_at();
+        let (bytes, shelf) = (*bytes, Arc::clone(shelf));
+        let kept = self.memory().total();
+        if kept <= bytes {
+            return;
+        }
+        // A little more than that, so that there is room until the next pane.
+        let wanted = kept - bytes + bytes / 8;
+        let mut gained = self.judge.put_away(&shelf, wanted);
+        for scan in self.scans.values_mut() {
+            gained += scan.put_away(&shelf, wanted.saturating_sub(gained));
+        }
     }
 
     /// Tells the newest broker time known (live: the wall clock), against which idle streams are recognised when their
@@ -109,8 +151,8 @@ impl Engine {
         self.judge.schedule(scheduled);
     }
 
-    /// The open window as it stands now, if that has changed: provisional, never decided on.
-    pub fn early(&mut self) -> Option<Vec<WindowRow>> {
+    /// The open window as it stands now, if that has changed. It is left to the caller when and where it is measured.
+    pub fn early(&mut self) -> Option<Look> {
         self.judge.early(self.scans.values().flat_map(Scan::open))
     }
 
@@ -123,6 +165,7 @@ impl Engine {
             sealed_panes: self.judge.bytes(),
             labels: of_scans(Scan::label_bytes),
             ids: of_scans(Scan::id_bytes),
+            judging: self.judge.judging_bytes(),
         }
     }
 

@@ -293,10 +293,21 @@ pub struct QualityPlan {
     /// Labels that arrive later, up to this long after, are in its last revision; still later ones are counted and
     /// dropped.
     pub horizon: Micros,
-    /// The most predictions that wait for their label, per source partition.
+    /// The most predictions that wait for their label, per source partition; see [`QualityPlan::pending_of_pane`].
     pub pending_max: usize,
     /// Share of predictions that are followed up (by hash of the id), 0 < p <= 1.
     pub sample: f64,
+}
+
+impl QualityPlan {
+    /// The most predictions of one pane and source partition that are followed up: every pane that labels may come to
+    /// has the same room, so that no window's coverage depends on how much was going on before it.
+    #[must_use]
+    pub fn pending_of_pane(&self, time: &TimePlan) -> usize {
+        // Both streams are late; one pane fills, one is no whole pane of the horizon, and labels are a little behind.
+        let panes = self.horizon.saturating_add(2 * time.lateness) / time.pane.max(1) + 4;
+        (self.pending_max / usize::try_from(panes).unwrap_or(usize::MAX)).max(1)
+    }
 }
 
 /// What a version is compared with.

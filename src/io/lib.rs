@@ -1,6 +1,7 @@
 //! In and out: pipeline files, event files, Kafka and the store. What may fail because the world does.
 
 pub mod config;
+pub mod disk;
 pub mod kafka;
 pub mod output;
 pub mod replay;

@@ -2,12 +2,14 @@
 //! windows.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use haldane::cli::check::memory::{self, Assumed};
+use haldane::config;
 use haldane::engine::Engine;
 use haldane::event::{Micros, SECOND, stable_hash};
-use haldane::judge::WindowRow;
+use haldane::judge::{ALL_VERSIONS, WindowRow};
 use haldane::plan::{Plan, WindowKind};
 
 use crate::world::{self, Event, Rng};
@@ -75,6 +77,85 @@ fn memory_does_not_rise_with_what_went_by() {
     assert!(last.sealed_panes > 0 && last.labels > 0 && last.open_panes > 0 && last.ids > 0, "{last:?}");
 }
 
+/// Results of labels of forty panes with more predictions than may wait, taken by so many rows, forwards or backwards
+/// within a pane.
+fn of_a_sample(rows: usize, forwards: bool) -> (Vec<WindowRow>, u64) {
+    let mut plan = plan();
+    let quality = plan.quality.as_mut().unwrap();
+    while quality.pending_of_pane(&plan.time) != 3 {
+        quality.pending_max = quality.pending_max * 3 / 4;
+    }
+    let (mut engine, mut rng, mut results) = (Engine::new(Arc::new(plan), 1), Rng::new(5), Vec::new());
+    let mut offset = 0;
+    for pane in 1..=40 {
+        let mut both = events(pane, &mut rng);
+        if !forwards {
+            both[0].reverse();
+        }
+        for events in &both {
+            for (at, chunk) in events.chunks(rows).enumerate() {
+                let chunk: Vec<&Event> = chunk.iter().collect();
+                results.extend(engine.step(&world::batch(&chunk, 0, offset + (at * rows) as i64)).windows);
+            }
+        }
+        offset += both[0].len() as i64;
+    }
+    (0..2).for_each(|source| results.extend(engine.progress(0, source, offset, true, true).windows));
+    results.retain(|row| row.coverage.is_some());
+    (results, engine.counts_of(0).labels.refused)
+}
+
+#[test]
+fn where_not_all_can_wait_every_pane_follows_a_sample_whatever_the_order() {
+    let (results, refused) = of_a_sample(10, true);
+    let all = |row: &&WindowRow| row.version == ALL_VERSIONS && row.segment.is_empty() && row.metric == "brier";
+    let followed: Vec<u64> = results.iter().filter(all).map(|row| row.n).collect();
+    assert!(followed.len() >= 39 && followed.iter().all(|n| *n <= 3), "{followed:?}");
+    let late: u64 = followed[20..].iter().sum();
+    assert!(late >= 20, "windows after the first ones have labels as well: {followed:?}");
+    assert!(refused > 200, "{refused} of 400 predictions are not followed up");
+    for (rows, forwards) in [(1, true), (10, false), (3, false)] {
+        assert_eq!(of_a_sample(rows, forwards).0, results, "{rows} rows at once, forwards: {forwards}");
+    }
+}
+
+/// Fifty columns and a score, every key that is not named at its default.
+fn busy(more: &str) -> config::Pipeline {
+    let features: String = (0..48).map(|i| format!("        f{i}: {{ path: f{i}, range: [0, 1] }}\n")).collect();
+    let text = format!(
+        "sources:\n  predictions:\n    topic: p\n    id: id\n    version: v\n    score: s\n    latency: l\n    \
+         segments: {{ country: c }}\n    features:\n      numeric:\n{features}  outcomes: {{ topic: o, id: id, label: y }}\n\
+         rollout: {{ baseline: v1 }}\nlabels: {{}}\n{more}"
+    );
+    config::parse(&text, "busy.yaml", Path::new("")).unwrap()
+}
+
+/// Ten thousand events a second in windows of five minutes.
+const BUSY: Assumed = Assumed { rate: 3_000_000, partitions: 4, versions: 2, segments: 16 };
+
+#[test]
+fn defaults_keep_a_busy_pipeline_below_400_megabytes() {
+    let pipeline = busy("");
+    let expected = memory::expected(&pipeline.plan, BUSY);
+    assert!(expected.total() + memory::PROCESS < 400_000_000, "{expected:?}");
+}
+
+#[test]
+fn a_bound_is_refused_that_does_not_hold_what_has_to_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let bounded = |max: &str| busy(&format!("memory: {max}\nspill: {}\n", folder.path().display()));
+    let expected = memory::expected(&bounded("1GB").plan, BUSY).total() + memory::PROCESS;
+    let needed = memory::least(&bounded("1GB").plan, BUSY).total() + memory::PROCESS;
+    assert!(needed + 50_000_000 < expected, "{needed} of {expected} stay");
+    memory::fits(&bounded(&format!("{}MB", needed / 1_000_000 + 1)), BUSY).unwrap();
+    let error = memory::fits(&bounded(&format!("{}MB", needed / 1_000_000 - 1)), BUSY).unwrap_err();
+    assert!(error.to_string().contains("cannot go to disk"), "{error}");
+    assert!(error.advice().unwrap().contains("or less of what takes most: open panes"), "{error:?}");
+    let error = memory::bound(&bounded("50MB")).unwrap_err();
+    assert!(error.to_string().contains("the process itself takes"), "{error}");
+    assert!(memory::bound(&busy("")).unwrap().is_none());
+}
+
 #[test]
 fn a_plan_tells_beforehand_what_it_will_take() {
     let (plan, mut rng) = (Arc::new(plan()), Rng::new(5));
@@ -92,6 +173,7 @@ fn a_plan_tells_beforehand_what_it_will_take() {
         ("sealed panes", told.sealed_panes, taken.sealed_panes, most.sealed_panes),
         ("labels", told.labels, taken.labels, most.labels),
         ("ids", told.ids, taken.ids, most.ids),
+        ("judging", told.judging, taken.judging, most.judging),
     ] {
         assert!(told <= taken * 4 && taken <= told * 4, "{part}: {told} bytes told, {taken} taken");
         assert!(most > 100 * told, "{part}: {most} bytes at most, {told} told");
@@ -119,7 +201,7 @@ fn what_is_shown_early_of_a_whole_window_is_its_result() {
         let last = Event { id: 4 << 20, ..log.iter().rfind(|event| event.source == 0).unwrap().clone() };
         let next = streams[&(0, 0)].len() as i64;
         engine.step(&world::batch(&[&last], 0, next));
-        let early = engine.early().expect("one more event");
+        let early = engine.early().expect("one more event").rows();
         let mut results = Vec::new();
         for &(source, lane) in streams.keys() {
             results.extend(engine.progress(lane, source, 1 << 30, true, true).windows);

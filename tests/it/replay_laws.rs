@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use haldane::disk::Disk;
 use haldane::engine::{Effects, Engine};
 use haldane::event::{Micros, SECOND};
 use haldane::judge::{Judge, WindowRow};
 use haldane::plan::WindowKind;
 use haldane::scan::{Checkpoint, Partial, Scan, Tick};
+use haldane::summary::Shelf;
 
 use crate::world::{self, Rng};
 
@@ -220,6 +222,32 @@ fn a_batch_that_was_read_before_is_noticed() {
     drop(scan.step(&world::batch(&rows, 0, 10)));
     let again = std::panic::AssertUnwindSafe(|| scan.step(&world::batch(&rows, 0, 9)));
     assert!(std::panic::catch_unwind(again).is_err());
+}
+
+#[test]
+fn what_goes_to_disk_changes_nothing() {
+    let log = world::log(7, 1_500);
+    for window in [TUMBLING, SLIDING, AT_LEAST] {
+        for lanes in [1, 4] {
+            let whole = run(window, 1, lanes, 50);
+            let streams = world::streams(&log, lanes);
+            let folder = tempfile::tempdir().unwrap();
+            let disk = Arc::new(Disk::open(folder.path()).unwrap());
+            let plan = Arc::new(world::plan(window));
+            // A bound that holds nothing: whatever may go to disk goes there.
+            let mut engine = Engine::new(plan, lanes).bounded(1, Arc::clone(&disk) as Arc<dyn Shelf>);
+            let (mut trace, mut most) = (Trace::default(), 0);
+            world::feed(&mut engine, &streams, &BTreeMap::new(), (50, &mut Rng::new(3)), |_, effects| {
+                trace.take(effects);
+                most = most.max(disk.bytes());
+                true
+            });
+            assert_same(&whole, &trace, &format!("{window:?}, {lanes} lanes"));
+            assert!(most > 20_000, "{window:?}, {lanes} lanes: {most} bytes on disk at most");
+            drop(engine);
+            assert_eq!(disk.bytes(), 0, "what nobody wants any more is gone");
+        }
+    }
 }
 
 #[test]

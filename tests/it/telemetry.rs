@@ -77,6 +77,7 @@ fn the_page_shows_what_happened() {
         r#"haldane_memory_bytes{of="sealed_panes"} 0"#,
         r#"haldane_memory_bytes{of="labels"} 9"#,
         r#"haldane_memory_bytes{of="ids"} 0"#,
+        r#"haldane_memory_bytes{of="judging"} 0"#,
         r#"haldane_memory_bytes{of="queues"} 9"#,
         "haldane_early_results_skipped_total 4",
         r#"haldane_outage_seconds{of="kafka"} 0"#,

@@ -61,9 +61,10 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<()> {
     section(
         &mut text,
         "memory, at an assumed rate (--rate, --partitions, --versions, --segments)",
-        &memory::lines(&pipeline.plan, assumed),
+        &memory::lines(&pipeline, assumed),
     );
-    print(out, &text)
+    print(out, &text)?;
+    memory::fits(&pipeline, assumed)
 }
 
 /// What a pipeline does, in words.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::check::memory;
 use crate::batch::EventBatch;
 use crate::config;
 use crate::engine::{Effects, Engine};
@@ -82,7 +83,8 @@ pub fn run(args: &ReplayArgs, out: &mut dyn Write) -> Result<()> {
     if let Some(other) = &args.diff {
         return diff::run(args, other, out);
     }
-    let plan = config::load(&args.config)?.plan;
+    let pipeline = config::load(&args.config)?;
+    let plan = Arc::clone(&pipeline.plan);
     let options =
         Options { predictions: args.predictions.clone(), outcomes: args.outcomes.clone(), batch_rows: args.batch_rows };
     let files = replay::open(&plan, &args.files, &options)?;
@@ -90,7 +92,12 @@ pub fn run(args: &ReplayArgs, out: &mut dyn Write) -> Result<()> {
     files.warnings().iter().for_each(|warning| progress.say(&format!("warning: {warning}")));
     let mut sinks = Sinks::create(args, &plan)?;
     let commands = args.commands.as_deref().map_or(Ok(Vec::new()), commands::read)?;
-    let counts = drive(&plan, files, commands, &mut sinks, &progress)?;
+    let engine = Engine::new(Arc::clone(&plan), files.lanes()).keeping_panes(sinks.keep_panes());
+    let engine = match memory::bound(&pipeline)? {
+        Some((bytes, shelf)) => engine.bounded(bytes, shelf),
+        None => engine,
+    };
+    let counts = drive(engine, &plan, files, commands, (&mut sinks, &progress))?;
     progress.finish();
     let summary = format!("{counts}{}", sinks.finish()?);
     if args.quiet {
@@ -101,13 +108,12 @@ pub fn run(args: &ReplayArgs, out: &mut dyn Write) -> Result<()> {
 
 /// Feeds every step to the engine and every effect to the sinks; tells what was counted.
 fn drive(
-    plan: &Arc<Plan>,
+    mut engine: Engine,
+    plan: &Plan,
     files: Replay,
     commands: Vec<Scheduled>,
-    sinks: &mut Sinks,
-    progress: &Progress,
+    (sinks, progress): (&mut Sinks, &Progress),
 ) -> Result<String> {
-    let mut engine = Engine::new(Arc::clone(plan), files.lanes()).keeping_panes(sinks.keep_panes());
     commands.into_iter().for_each(|command| engine.schedule(command));
     for step in files {
         match step? {

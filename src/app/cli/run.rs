@@ -19,6 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::probe::Probe;
 use self::refusals::Refusals;
+use super::check::memory;
 use super::print;
 use crate::config::{self, KafkaConfig, Pipeline, Role};
 use crate::engine::{Effects, Memory};
@@ -30,6 +31,7 @@ use crate::kafka::watch::{Standing, Watch};
 use crate::kafka::{judging, reader::Portion, scanning};
 use crate::scan::Counts;
 use crate::serve::{Access, Listener, Server, Shared};
+use crate::summary::Shelf;
 use crate::verdict::{Liveness, RolloutState};
 use crate::{batch::EventBatch, scan::Tally};
 
@@ -76,6 +78,10 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<()> {
             Error::user("--until-end needs both parts in one process").hint("leave --role out, or say `--role all`")
         );
     }
+    if pipeline.memory.is_some() && role != Role::All {
+        return Err(Error::user("`memory` bounds a service in one process, not a scan or a judge that runs apart")
+            .hint("leave `memory` out, and bound what labels and revisions take: see `haldane check`"));
+    }
     let stop = stop_on_signal()?;
     let shared = Arc::new(Shared::new());
     shared.admit(Access::open(&pipeline.serve.approvers)?);
@@ -93,6 +99,7 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<()> {
         windows: args.windows.as_deref().map(open).transpose()?,
         store,
         refusals: Refusals::default(),
+        bound: memory::bound(&pipeline)?,
     };
     #[cfg(feature = "query")]
     watch.store.iter().try_for_each(|store| store.answer_queries(&shared))?;
@@ -218,6 +225,7 @@ struct Told {
     windows: Option<Mutex<BufWriter<File>>>,
     store: Option<keeping::Keeping>,
     refusals: Refusals,
+    bound: Option<(usize, Arc<dyn Shelf>)>,
 }
 
 impl Told {
@@ -266,6 +274,10 @@ impl Watch for Told {
 
     fn counted(&self, thread: &str, counts: &BTreeMap<u32, Counts>) {
         self.listener.counted(thread, counts);
+    }
+
+    fn bound(&self) -> Option<(usize, Arc<dyn Shelf>)> {
+        self.bound.clone()
     }
 
     fn keeps_panes(&self) -> bool {

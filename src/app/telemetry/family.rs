@@ -123,7 +123,8 @@ pub(crate) const CONTAINED: Family = histogram(
 pub(crate) const MEMORY: Family = gauge(
     "haldane_memory_bytes",
     &["of"],
-    "Memory taken by panes that are open or sealed, by labels that are waited for, by ids and by queues, about.",
+    "Memory taken by panes that are open or sealed, by labels that are waited for, by ids, by the last window while it was \
+     judged, and by queues, about.",
 );
 pub(crate) const EARLY_SKIPPED: Family = counter(
     "haldane_early_results_skipped_total",

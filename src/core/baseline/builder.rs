@@ -151,10 +151,10 @@ impl Counter {
         let mut all = Traffic::new(&self.plan.columns);
         let mut segments: BTreeMap<Vec<String>, Traffic> = BTreeMap::new();
         for Open { group, traffic, .. } in self.scan.open() {
-            all.merge(traffic);
+            traffic.add_to(&mut all);
             if !self.plan.segments.is_empty() {
                 let segment = segments.entry(group.segment.clone());
-                segment.or_insert_with(|| Traffic::new(&self.plan.columns)).merge(traffic);
+                traffic.add_to(segment.or_insert_with(|| Traffic::new(&self.plan.columns)));
             }
         }
         let Columns { numeric, categorical } = &self.plan.columns;

@@ -1,16 +1,45 @@
 //! The window that is open, as it stands: what it is worth to look at it again.
 //!
 //! Panes that are complete are added up once, open ones where they stand, and where nothing was counted since the last
-//! look there is nothing to see.
+//! look there is nothing to see. What is measured of it is measured by whoever has time, on a thread of its own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::event::Micros;
-use crate::judge::measure::Span;
+use crate::judge::history::Before;
+use crate::judge::measure::{Measure, Span};
 use crate::judge::store::Store;
-use crate::metric::view::{self, Views};
-use crate::plan::Plan;
+use crate::metric::Metric;
+use crate::metric::row::WindowRow;
+use crate::metric::view::{self, Baselines};
+use crate::plan::{Baseline, Plan};
 use crate::scan::groups::Groups;
 use crate::scan::{GroupKey, Open};
 use crate::summary::{Sealed, Traffic};
+
+/// The open window as it stood, with all that it takes to measure it.
+#[derive(Debug)]
+pub struct Look {
+    pub(super) plan: Arc<Plan>,
+    pub(super) metrics: Vec<&'static dyn Metric>,
+    pub(super) reference: Option<Arc<BTreeMap<String, Traffic>>>,
+    pub(super) before: Before,
+    pub(super) span: Span,
+    pub(super) groups: Groups<Traffic>,
+}
+
+impl Look {
+    /// The window's rows: provisional, never decided on. None when nothing is open.
+    #[must_use]
+    pub fn rows(self) -> Vec<WindowRow> {
+        let Self { plan, metrics, reference, before, span, groups } = self;
+        let views = view::roll_up(&plan, &groups);
+        let earlier = |baseline: &Baseline| before.get(&plan, baseline);
+        let baselines = Baselines { reference: reference.as_deref(), earlier: &earlier };
+        Measure { plan: &plan, metrics: &metrics, span, revision: 0 }.traffic(&views, &baselines)
+    }
+}
 
 /// The last look.
 #[derive(Debug, Default)]
@@ -32,13 +61,13 @@ struct Seen {
 
 impl Early {
     /// What the window is made of, unless that is what it was at the last look.
-    pub(crate) fn views(
+    pub(crate) fn groups(
         &mut self,
         plan: &Plan,
         store: &Store,
         span: Span,
         open: &[Open<'_>],
-    ) -> Option<Views<Traffic>> {
+    ) -> Option<Groups<Traffic>> {
         let open = || open.iter().filter(|open| open.pane >= span.start);
         let mut stands: Vec<_> = open().map(|open| (open.lane, open.source, open.pane, open.changes)).collect();
         stands.dedup();
@@ -58,9 +87,9 @@ impl Early {
         }
         for open in open() {
             let slot = groups.slot(open.group, plan);
-            groups.cell(slot).merge(open.traffic);
+            open.traffic.add_to(groups.cell(slot));
         }
-        Some(view::roll_up(plan, &groups))
+        Some(groups)
     }
 
     /// Nothing is open: whether that is new.

@@ -11,7 +11,7 @@ use crate::metric::row::ALL_VERSIONS;
 use crate::metric::view::{ViewKey, Views};
 use crate::plan::{Baseline, Plan, WindowKind};
 use crate::scan::groups::Cell;
-use crate::summary::{Sealed, Traffic};
+use crate::summary::{Sealed, Shelf, Traffic};
 
 /// One day.
 const DAY: Micros = 86_400 * SECOND;
@@ -30,8 +30,11 @@ pub(crate) struct Done {
     pub(crate) quality_revisions: u32,
     events: Vec<(Arc<ViewKey>, Events)>,
     /// Kept only when some baseline looks back.
-    views: Vec<(Arc<ViewKey>, Sealed<Traffic>)>,
+    views: SealedViews,
 }
+
+/// Views of a window, sealed; whoever compares with them keeps them as well.
+type SealedViews = Arc<Vec<(Arc<ViewKey>, Sealed<Traffic>)>>;
 
 impl Done {
     /// How many predictions of each view could have a label.
@@ -52,7 +55,7 @@ impl Done {
 
     fn bytes(&self) -> usize {
         let views = self.views.iter().map(|(_, sealed)| sealed.bytes()).sum::<usize>();
-        size_of::<(Span, Self)>() + size_of_val(&*self.events) + size_of_val(&*self.views) + views
+        size_of::<(Span, Self)>() + size_of_val(&*self.events) + size_of_val(&**self.views) + views
     }
 }
 
@@ -91,7 +94,7 @@ impl History {
         done.traffic_revisions += 1;
         done.events = keys.iter().cloned().zip(views.values().map(of)).collect();
         if looks_back {
-            done.views = keys.into_iter().zip(views.values().map(Sealed::new)).collect();
+            done.views = Arc::new(keys.into_iter().zip(views.values().map(Sealed::new)).collect());
         }
     }
 
@@ -105,11 +108,11 @@ impl History {
     }
 
     /// What a window's baselines that look back mean.
-    pub(crate) fn before(&self, plan: &Plan, span: Span) -> Before<'_> {
+    pub(crate) fn before(&self, plan: &Plan, span: Span) -> Before {
         let of = |baseline: &Baseline| {
             let back = look_back(plan, baseline)?;
             let done = self.windows.get(&Span { start: span.start - back, end: span.end - back })?;
-            Some(Earlier { baseline: baseline.clone(), done, opened: OnceCell::new() })
+            Some(Earlier { baseline: baseline.clone(), views: Arc::clone(&done.views), opened: OnceCell::new() })
         };
         Before(plan.baselines.iter().filter_map(of).collect())
     }
@@ -118,9 +121,23 @@ impl History {
     pub(crate) fn release(&mut self, done_before: Micros, views_before: Micros) {
         self.windows.retain(|span, _| span.end > done_before);
         for (_, done) in self.windows.range_mut(..Span { start: views_before, end: Micros::MIN }) {
-            done.views = Vec::new();
+            done.views = SealedViews::default();
         }
         self.keys.retain(|key| Arc::strong_count(key) > 1);
+    }
+
+    /// Moves windows that later ones are compared with to a shelf, as
+    /// [`Store::put_away`](crate::judge::store::Store::put_away) does panes.
+    pub(crate) fn put_away(&mut self, shelf: &Arc<dyn Shelf>, wanted: usize) -> usize {
+        let mut gained = 0;
+        // Views that a comparison under way uses as well are left where they are.
+        for (_, sealed) in self.windows.values_mut().filter_map(|done| Arc::get_mut(&mut done.views)).flatten() {
+            if gained >= wanted {
+                break;
+            }
+            gained += sealed.put_away(shelf);
+        }
+        gained
     }
 
     /// How many bytes are kept, about.
@@ -130,15 +147,17 @@ impl History {
 }
 
 /// Earlier windows that a window is compared with, each opened at its first use.
-pub(crate) struct Before<'a>(Vec<Earlier<'a>>);
+#[derive(Debug)]
+pub(crate) struct Before(Vec<Earlier>);
 
-struct Earlier<'a> {
+#[derive(Debug)]
+struct Earlier {
     baseline: Baseline,
-    done: &'a Done,
+    views: SealedViews,
     opened: OnceCell<Views<Traffic>>,
 }
 
-impl Before<'_> {
+impl Before {
     /// The window that a baseline means, when it is still known.
     pub(crate) fn get(&self, plan: &Plan, baseline: &Baseline) -> Option<&Views<Traffic>> {
         let earlier = self.0.iter().find(|earlier| earlier.baseline == *baseline)?;
@@ -148,7 +167,7 @@ impl Before<'_> {
                 sealed.add_to(&mut traffic);
                 (ViewKey::clone(key), traffic)
             };
-            earlier.done.views.iter().map(open).collect()
+            earlier.views.iter().map(open).collect()
         }))
     }
 }

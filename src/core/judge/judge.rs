@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::event::Micros;
-use crate::judge::early::Early;
+use crate::judge::early::{Early, Look};
 use crate::judge::effects::Effects;
 use crate::judge::history::{Done, History, look_back};
 use crate::judge::measure::{Measure, Span, coverages};
@@ -19,8 +19,9 @@ use crate::metric::row::WindowRow;
 use crate::metric::view::{self, Baselines, ViewKey, Views};
 use crate::metric::{self, Metric};
 use crate::plan::{Baseline, Plan, WindowKind};
+use crate::scan::groups::Groups;
 use crate::scan::{Body, Checkpoint, Open, Partial, Tick};
-use crate::summary::Traffic;
+use crate::summary::{Shelf, Traffic};
 use crate::time::pane;
 use crate::verdict::judged::{Counts, Judged, Kind, Seen};
 use crate::verdict::policy::{Outgoing, Policy};
@@ -63,7 +64,7 @@ enum What {
 pub struct Judge {
     plan: Arc<Plan>,
     metrics: Vec<&'static dyn Metric>,
-    reference: Option<BTreeMap<String, Traffic>>,
+    reference: Option<Arc<BTreeMap<String, Traffic>>>,
     progress: Progress,
     store: Store,
     due: BTreeSet<Due>,
@@ -76,6 +77,8 @@ pub struct Judge {
     released_at: Micros,
     policy: Policy,
     schedule: Schedule,
+    /// Bytes of the summaries that the last window was judged by.
+    judging_bytes: usize,
     /// Whether every lane says everything once, as in one process.
     said_once: bool,
     early: Early,
@@ -91,7 +94,7 @@ impl Judge {
     /// A fresh judge.
     #[must_use]
     pub fn new(plan: Arc<Plan>) -> Self {
-        let reference = plan.reference.as_ref().map(|reference| view::reference(&plan, &reference.profile));
+        let reference = plan.reference.as_ref().map(|of| Arc::new(view::reference(&plan, &of.profile)));
         Self {
             metrics: plan.metrics.names.iter().filter_map(|name| metric::find(name)).collect(),
             reference,
@@ -105,6 +108,7 @@ impl Judge {
             released_at: Micros::MIN,
             policy: Policy::new(Arc::clone(&plan)),
             schedule: Schedule::default(),
+            judging_bytes: 0,
             said_once: false,
             early: Early::default(),
             plan,
@@ -288,6 +292,9 @@ impl Judge {
     fn judge_traffic(&mut self, span: Span, effects: &mut Effects) {
         let groups = self.store.traffic(&self.plan, span.start, span.end);
         let views = view::roll_up(&self.plan, &groups);
+        let summaries = groups.iter().map(|(_, traffic)| traffic).chain(views.values());
+        self.judging_bytes = summaries.map(Traffic::bytes).sum();
+        drop(groups);
         let revision = self.history.get(span).map_or(0, |done| done.traffic_revisions);
         let rows = self.traffic_rows(span, revision, &views);
         let whole = views.keys().filter(|key| key.segment.is_empty());
@@ -309,10 +316,10 @@ impl Judge {
         }
     }
 
-    pub(super) fn traffic_rows(&self, span: Span, revision: u32, views: &Views<Traffic>) -> Vec<WindowRow> {
+    fn traffic_rows(&self, span: Span, revision: u32, views: &Views<Traffic>) -> Vec<WindowRow> {
         let before = self.history.before(&self.plan, span);
         let earlier = |baseline: &Baseline| before.get(&self.plan, baseline);
-        let baselines = Baselines { reference: self.reference.as_ref(), earlier: &earlier };
+        let baselines = Baselines { reference: self.reference.as_deref(), earlier: &earlier };
         Measure { plan: &self.plan, metrics: &self.metrics, span, revision }.traffic(views, &baselines)
     }
 
@@ -351,7 +358,7 @@ impl Judge {
             let Self { plan, store, history, policy, reference, .. } = self;
             let before = history.before(plan, span);
             let earlier = |baseline: &Baseline| before.get(plan, baseline);
-            let baselines = Baselines { reference: reference.as_ref(), earlier: &earlier };
+            let baselines = Baselines { reference: reference.as_deref(), earlier: &earlier };
             let exposure = |model: &str, version: &str| Exposure {
                 declared_pct: store.declared_share(model, version, span.end).map(|share| share * 100.0),
                 observed_pct: history.get(span).map_or(0.0, |done| done.share_pct(model, version)),
@@ -427,26 +434,54 @@ impl Judge {
         (emit_from.saturating_sub(self.look_back()), emit_from)
     }
 
-    /// The window that is open now, as it stands, if that has changed: provisional, never decided on. `open` are the
-    /// scans' open panes.
-    pub fn early<'a>(&mut self, open: impl Iterator<Item = Open<'a>>) -> Option<Vec<WindowRow>> {
+    /// The window that is open now, as it stands, if that has changed. `open` are the scans' open panes.
+    pub fn early<'a>(&mut self, open: impl Iterator<Item = Open<'a>>) -> Option<Look> {
         let open: Vec<Open<'_>> = open.collect();
         let Some(newest) = open.iter().map(|open| open.pane).max() else {
-            return self.early.nothing().then(Vec::new);
+            let nothing = Span { start: Micros::MIN, end: Micros::MIN };
+            return self.early.nothing().then(|| self.look(nothing, Groups::new()));
         };
         let start = match self.plan.time.window {
             WindowKind::Sliding { size, slide } => pane::windows_of(newest, size, slide).next().unwrap_or(newest),
             WindowKind::AtLeast { .. } => self.run_start.unwrap_or(newest),
         };
         let span = Span { start, end: newest + self.plan.time.pane };
-        let views = self.early.views(&self.plan, &self.store, span, &open)?;
-        Some(self.traffic_rows(span, 0, &views))
+        let groups = self.early.groups(&self.plan, &self.store, span, &open)?;
+        Some(self.look(span, groups))
+    }
+
+    fn look(&self, span: Span, groups: Groups<Traffic>) -> Look {
+        Look {
+            plan: Arc::clone(&self.plan),
+            metrics: self.metrics.clone(),
+            reference: self.reference.clone(),
+            before: self.history.before(&self.plan, span),
+            span,
+            groups,
+        }
+    }
+
+    /// Moves what is complete to a shelf, as [`Store::put_away`] does panes.
+    pub(crate) fn put_away(&mut self, shelf: &Arc<dyn Shelf>, wanted: usize) -> usize {
+        let gained = self.store.put_away(shelf, wanted);
+        gained + self.history.put_away(shelf, wanted.saturating_sub(gained))
+    }
+
+    /// How far judging has come, in event time, when what nobody needs any more was let go of last.
+    pub(crate) fn released_at(&self) -> Micros {
+        self.released_at
     }
 
     /// How much is kept of panes that are complete, and of windows that were judged, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.store.bytes() + self.history.bytes() + self.early.bytes()
+    }
+
+    /// How much the last window took while it was judged, in bytes, about.
+    #[must_use]
+    pub fn judging_bytes(&self) -> usize {
+        self.judging_bytes
     }
 
     /// Every rollout's state, in key order.

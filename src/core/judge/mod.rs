@@ -11,5 +11,6 @@ mod schedule;
 mod store;
 
 pub use crate::metric::row::{ALL_VERSIONS, Status, WindowRow};
+pub use early::Look;
 pub use effects::Effects;
 pub use judge::Judge;

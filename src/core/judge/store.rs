@@ -12,7 +12,7 @@ use crate::plan::Plan;
 use crate::scan::frame::DeclaredShare;
 use crate::scan::groups::{Cell, Groups};
 use crate::scan::{Body, GroupKey, Inputs, Partial};
-use crate::summary::{Quality, Seal, Sealed, Traffic};
+use crate::summary::{Quality, Seal, Sealed, Shelf, Traffic};
 
 /// What identifies a partial within its pane. The order fixes the order of merging.
 type Slot = (Arc<GroupKey>, u32, u16, u8);
@@ -53,6 +53,14 @@ impl Counted {
         match self {
             Self::Traffic(sealed) => sealed.bytes(),
             Self::InTime(sealed) | Self::Late(sealed) => sealed.bytes(),
+            Self::Exposure(_) => 0,
+        }
+    }
+
+    fn put_away(&mut self, shelf: &Arc<dyn Shelf>) -> usize {
+        match self {
+            Self::Traffic(sealed) => sealed.put_away(shelf),
+            Self::InTime(sealed) | Self::Late(sealed) => sealed.put_away(shelf),
             Self::Exposure(_) => 0,
         }
     }
@@ -194,6 +202,19 @@ impl Store {
         let slots = self.panes.values().flat_map(BTreeMap::values);
         let names = self.groups.iter().map(|group| group.bytes()).sum::<usize>();
         slots.map(|kept| kept.counted.bytes() + ENTRY_BYTES).sum::<usize>() + names
+    }
+
+    /// Moves panes to a shelf, the oldest first, until so many bytes of memory are free again or none is left to move;
+    /// returns how many are.
+    pub(crate) fn put_away(&mut self, shelf: &Arc<dyn Shelf>, wanted: usize) -> usize {
+        let mut gained = 0;
+        for kept in self.panes.values_mut().flat_map(BTreeMap::values_mut) {
+            if gained >= wanted {
+                break;
+            }
+            gained += kept.counted.put_away(shelf);
+        }
+        gained
     }
 
     /// Lets lanes share what is kept of traffic before one time, and of labels that came in time before another. Only

@@ -3,6 +3,7 @@
 //! `k` edges `e_1 < … < e_k` cut the line into `k + 1` bins `(-inf, e_1], (e_1, e_2], …, (e_k, +inf)`: the bin of `x`
 //! is the number of edges below `x`. NaN has no bin.
 
+pub use super::cell::Count;
 use super::cell::Table;
 use crate::error::{Error, Result};
 
@@ -61,7 +62,7 @@ impl Edges {
     }
 
     /// Adds `values` to `counts` (length [`Edges::n_bins`]). No value may be NaN.
-    pub fn count(&self, values: &[f64], counts: &mut [u64]) {
+    pub fn count<C: Count>(&self, values: &[f64], counts: &mut [C]) {
         assert_eq!(counts.len(), self.n_bins(), "one count per bin");
         self.table.count(values, counts);
     }
@@ -79,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_value_on_an_edge_belongs_below_it() {
-        let mut counts = vec![0; 4];
+        let mut counts = vec![0_u64; 4];
         edges(&[-1.0, 0.0, 2.0])
             .count(&[-1.0, -0.5, -0.0, 0.0, 2.0, 2.1, f64::INFINITY, f64::NEG_INFINITY], &mut counts);
         assert_eq!(counts, [2, 3, 1, 2]);
@@ -87,7 +88,7 @@ mod tests {
 
     #[test]
     fn counts_are_added_to_what_is_there() {
-        let mut counts = vec![5, 7];
+        let mut counts = vec![5_u64, 7];
         edges(&[0.0]).count(&[1.0; 200], &mut counts);
         assert_eq!(counts, [5, 207]);
     }

@@ -20,6 +20,26 @@ const WIDTHS: usize = 24;
 /// From 2^52 to 2^53 floats are integers: the low bits of `x + 2^52` are `x`, rounded.
 const INTEGERS: f64 = 4_503_599_627_370_496.0;
 
+/// A count that goes up one by one.
+pub trait Count {
+    /// One more.
+    fn add_one(&mut self);
+}
+
+impl Count for u32 {
+    #[inline]
+    fn add_one(&mut self) {
+        *self += 1;
+    }
+}
+
+impl Count for u64 {
+    #[inline]
+    fn add_one(&mut self) {
+        *self += 1;
+    }
+}
+
 /// The table of one list of edges.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
@@ -70,7 +90,7 @@ impl Table {
     }
 
     /// Adds one to the count of each value's bin. There is a count for every bin.
-    pub(super) fn count(&self, values: &[f64], counts: &mut [u64]) {
+    pub(super) fn count<C: Count>(&self, values: &[f64], counts: &mut [C]) {
         let n_edges = self.edges.len() - self.crowd;
         let counts = &mut counts[..=n_edges];
         let mut cells = [0; BLOCK];
@@ -78,9 +98,9 @@ impl Table {
             let cells = &mut cells[..block.len()];
             self.map.cells(block, cells);
             match self.crowd {
-                1 => self.compare::<1>(block, cells, counts),
-                2 => self.compare::<2>(block, cells, counts),
-                4 => self.compare::<4>(block, cells, counts),
+                1 => self.compare::<1, C>(block, cells, counts),
+                2 => self.compare::<2, C>(block, cells, counts),
+                4 => self.compare::<4, C>(block, cells, counts),
                 _ => self.search(block, cells, counts),
             }
         }
@@ -88,21 +108,21 @@ impl Table {
 
     /// From cells to bins: adds the edges below the value among the `N` that its cell may hold.
     #[expect(unsafe_code, reason = "the check of a bin that cannot be out of range takes a tenth of the time")]
-    fn compare<const N: usize>(&self, values: &[f64], cells: &[u64], counts: &mut [u64]) {
+    fn compare<const N: usize, C: Count>(&self, values: &[f64], cells: &[u64], counts: &mut [C]) {
         for (&cell, &value) in cells.iter().zip(values) {
             let (before, near) = self.near(cell, N);
             let bin = near.iter().fold(before, |bin, &edge| bin + usize::from(edge < value));
             // SAFETY: `bin` is at most the number of edges, since no +inf after them is below a value; `count` made
             // `counts` one longer than that.
-            *unsafe { counts.get_unchecked_mut(bin) } += 1;
+            unsafe { counts.get_unchecked_mut(bin) }.add_one();
         }
     }
 
     /// The same for crowded cells.
-    fn search(&self, values: &[f64], cells: &[u64], counts: &mut [u64]) {
+    fn search<C: Count>(&self, values: &[f64], cells: &[u64], counts: &mut [C]) {
         for (&cell, &value) in cells.iter().zip(values) {
             let (before, near) = self.near(cell, self.crowd);
-            counts[before + near.partition_point(|&edge| edge < value)] += 1;
+            counts[before + near.partition_point(|&edge| edge < value)].add_one();
         }
     }
 

@@ -4,10 +4,13 @@
 //! the other), and whether a label counts as in time is a function of the pair and of the outcome stream alone: its
 //! broker time, and how far that stream had come when it was read.
 
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
 
 use crate::event::Micros;
-use crate::time::pane;
+use crate::scan::stubs::Stubs;
+use crate::summary::Shelf;
 
 /// A prediction that may still get its label.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,8 +21,8 @@ pub(crate) struct Stub {
     pub(crate) predicted: u64,
     /// Its group's slot in its pane.
     pub(crate) slot: u32,
-    entity: u8,
-    labelled: bool,
+    pub(super) entity: u8,
+    pub(super) labelled: bool,
 }
 
 /// No bucket of entities: millions of predictions may wait, so theirs takes a byte.
@@ -87,69 +90,110 @@ pub(crate) enum Match {
     Refused,
 }
 
-/// The two sides that wait for each other, bounded together.
-#[derive(Debug, Clone, Default)]
+/// The two sides that wait for each other, each bounded.
+#[derive(Debug)]
 pub(crate) struct Join {
-    stubs: ById<Stub>,
+    stubs: Stubs,
     labels: ById<Label>,
+    /// Labels with ids above this do not wait.
+    limit: u64,
     n_max: usize,
 }
 
 impl Join {
     pub(crate) fn new(n_max: usize) -> Self {
-        Self { n_max, ..Self::default() }
+        Self { stubs: Stubs::default(), labels: ById::default(), limit: u64::MAX, n_max }
     }
 
-    fn is_full(&self) -> bool {
-        self.stubs.len() + self.labels.len() >= self.n_max
+    /// The number by which a pane is called; none when too many panes wait.
+    pub(crate) fn open(&mut self, pane: Micros) -> Option<usize> {
+        self.stubs.open(pane)
     }
 
-    /// Takes a prediction; returns its label if that came first. `None` in the second place: there was no room.
-    pub(crate) fn predict(&mut self, id: u64, mut stub: Stub) -> (Option<Label>, bool) {
-        if self.is_full() {
+    /// Takes a prediction of a pane; returns its label if that came first. `false` in the second place: there was no
+    /// room.
+    pub(crate) fn predict(&mut self, pane: usize, id: u64, mut stub: Stub) -> (Option<Label>, bool) {
+        if self.stubs.len() >= self.n_max {
             return (None, false);
         }
         let label = self.labels.remove(&id).filter(|label| stub.event_time <= label.broker_time);
         stub.labelled = label.is_some();
-        self.stubs.insert(id, stub);
-        (label, true)
+        let had_room = self.stubs.insert(pane, id, stub);
+        (label.filter(|_| had_room), had_room)
     }
 
     /// Takes a label.
     pub(crate) fn label(&mut self, id: u64, label: Label) -> Match {
-        if let Some(stub) = self.stubs.get_mut(&id) {
+        if let Some(place) = self.stubs.find(id) {
+            let stub = self.stubs.get(place);
             if stub.labelled || label.broker_time < stub.event_time {
                 return Match::Duplicate;
             }
-            stub.labelled = true;
-            return Match::Joined(*stub);
+            self.stubs.set_labelled(place);
+            return Match::Joined(Stub { labelled: true, ..stub });
         }
-        if self.labels.contains_key(&id) {
-            return Match::Duplicate;
-        }
-        if self.is_full() {
+        if id > self.limit {
             return Match::Refused;
         }
-        self.labels.insert(id, label);
-        Match::Waiting
+        match self.labels.entry(id) {
+            Entry::Occupied(_) => Match::Duplicate,
+            Entry::Vacant(place) => {
+                place.insert(label);
+                Match::Waiting
+            }
+        }
     }
 
-    /// Forgets predictions of panes, so long each, that start before `from`.
-    pub(crate) fn forget_predictions(&mut self, from: Micros, pane: Micros) {
-        self.stubs.retain(|_, stub| pane::start_of(stub.event_time, pane) >= from);
+    /// Lets no more than so many labels wait: of more, those with the smallest ids, as of predictions. Returns how many
+    /// had to go.
+    pub(crate) fn bound_labels(&mut self, n_max: usize) -> u64 {
+        let before = self.labels.len();
+        while self.labels.len() > n_max {
+            self.limit /= 2;
+            self.labels.retain(|id, _| *id <= self.limit);
+        }
+        (before - self.labels.len()) as u64
+    }
+
+    /// How many predictions of a pane wait.
+    pub(crate) fn n_of(&self, pane: usize) -> usize {
+        self.stubs.n_of(pane)
+    }
+
+    /// Lets go of the predictions of a pane whose ids are above a limit.
+    pub(crate) fn forget_above(&mut self, pane: usize, limit: u64) {
+        self.stubs.forget_above(pane, limit);
+    }
+
+    /// No prediction comes to a pane any more.
+    pub(crate) fn close(&mut self, pane: Micros) {
+        self.stubs.close(pane);
+    }
+
+    /// Forgets predictions of panes that start before `from`.
+    pub(crate) fn forget_predictions(&mut self, from: Micros) {
+        self.stubs.forget_before(from);
+    }
+
+    /// Moves predictions of panes before a time to a shelf; see [`Stubs::put_away`].
+    pub(crate) fn put_away(&mut self, shelf: &Arc<dyn Shelf>, before: Micros, wanted: usize) -> usize {
+        self.stubs.put_away(shelf, before, wanted)
     }
 
     /// How many bytes are taken, about: of the places of a table an eighth stays free, and each has a byte of its own.
     pub(crate) fn bytes(&self) -> usize {
         let places = |capacity: usize, entry: usize| capacity / 7 * 8 * (entry + 1);
-        places(self.stubs.capacity(), size_of::<(u64, Stub)>())
-            + places(self.labels.capacity(), size_of::<(u64, Label)>())
+        self.stubs.bytes() + places(self.labels.capacity(), size_of::<(u64, Label)>())
     }
 
-    /// Forgets labels whose prediction cannot come any more; returns how many.
+    /// Forgets labels whose prediction cannot come any more, which may make room for others; returns how many.
     pub(crate) fn forget_labels(&mut self, before: Micros) -> u64 {
         let n = self.labels.len();
         self.labels.retain(|_, label| label.broker_time >= before);
+        if self.labels.len() <= self.labels.capacity() / 4 {
+            self.limit = self.limit.saturating_mul(2);
+            self.labels.shrink_to_fit();
+        }
         (n - self.labels.len()) as u64
     }
 }
@@ -166,12 +210,17 @@ mod tests {
         Label { broker_time, watermark: broker_time, value: 1.0, class: 0 }
     }
 
+    fn predict(join: &mut Join, pane: Micros, id: u64, stub: Stub) -> (Option<Label>, bool) {
+        let number = join.open(pane).expect("few panes");
+        join.predict(number, id, stub)
+    }
+
     #[test]
     fn either_side_may_come_first() {
         let mut join = Join::new(10);
         assert_eq!(join.label(7, label(20)), Match::Waiting);
-        assert_eq!(join.predict(7, stub(10)).0, Some(label(20)));
-        join.predict(8, stub(10));
+        assert_eq!(predict(&mut join, 0, 7, stub(10)).0, Some(label(20)));
+        predict(&mut join, 0, 8, stub(10));
         assert!(matches!(join.label(8, label(20)), Match::Joined(_)));
     }
 
@@ -180,26 +229,39 @@ mod tests {
         let mut join = Join::new(10);
         join.label(7, label(20));
         assert_eq!(join.label(7, label(21)), Match::Duplicate);
-        join.predict(7, stub(10));
+        predict(&mut join, 0, 7, stub(10));
         assert_eq!(join.label(7, label(22)), Match::Duplicate);
     }
 
     #[test]
     fn room_is_bounded_and_given_back() {
         let mut join = Join::new(2);
-        assert!(join.predict(1, stub(10)).1);
-        assert_eq!(join.label(2, label(20)), Match::Waiting);
-        assert_eq!(join.label(3, label(20)), Match::Refused);
-        assert!(!join.predict(4, stub(10)).1);
-        assert_eq!(join.forget_labels(21), 1);
-        join.forget_predictions(20, 10);
-        assert!(join.predict(4, stub(10)).1);
+        assert!(predict(&mut join, 0, 1, stub(10)).1 && predict(&mut join, 0, 2, stub(10)).1);
+        assert!(!predict(&mut join, 0, 3, stub(10)).1);
+        join.forget_predictions(10);
+        assert!(predict(&mut join, 10, 4, stub(10)).1);
+    }
+
+    #[test]
+    fn of_too_many_labels_those_with_small_ids_wait() {
+        let mut join = Join::new(10);
+        let ids = || (1..=16).map(|n| n * (u64::MAX / 16));
+        ids().for_each(|id| assert_eq!(join.label(id, label(20)), Match::Waiting));
+        assert_eq!(join.bound_labels(5), 12);
+        assert_eq!(ids().filter(|&id| join.label(id, label(21)) == Match::Duplicate).count(), 4);
+        assert_eq!(join.label(u64::MAX, label(20)), Match::Refused);
+        predict(&mut join, 0, u64::MAX, stub(10));
+        assert!(matches!(join.label(u64::MAX, label(20)), Match::Joined(_)), "no bound on what is joined");
+        for _ in 0..3 {
+            join.forget_labels(30);
+        }
+        assert_eq!(join.label(u64::MAX - 1, label(40)), Match::Waiting, "there is room again");
     }
 
     #[test]
     fn a_label_older_than_its_prediction_is_not_its_truth() {
         let mut join = Join::new(10);
         join.label(7, label(5));
-        assert_eq!(join.predict(7, stub(10)).0, None);
+        assert_eq!(predict(&mut join, 0, 7, stub(10)).0, None);
     }
 }

@@ -15,12 +15,15 @@ use crate::scan::join::{Join, Label, Match, Stub};
 use crate::scan::traffic::{Answer, Codes, outcome};
 use crate::summary::entity::bucket;
 use crate::summary::quality::Labelled;
-use crate::summary::{Quality, Sealed};
+use crate::summary::{Quality, Sealed, Shelf};
 use crate::time::pane;
 
 /// So many labelled predictions wait to be counted: opening a summary for each of them would cost more than counting
 /// does.
 const ROWS_MAX: usize = 64;
+
+/// Where panes follow a sample, labels that wait get one of so many parts of the room that predictions have.
+const WAITING_PARTS: usize = 8;
 
 /// Labelled predictions of one group in one pane. A few wait as they came, the others are sealed: a pane is kept for as
 /// long as labels may come, and most of the time none does.
@@ -59,6 +62,18 @@ impl Gathered {
         other.rows.iter().for_each(|row| self.push(plan, *row));
     }
 
+    /// Seals what waits, and moves it to a shelf.
+    fn put_away(&mut self, plan: &QualityPlan, shelf: &Arc<dyn Shelf>) -> usize {
+        let before = self.bytes();
+        if !self.rows.is_empty() {
+            *self = Self { sealed: self.open(plan).as_ref().map(Sealed::new), rows: Vec::new() };
+        }
+        if let Some(sealed) = &mut self.sealed {
+            sealed.put_away(shelf);
+        }
+        before.saturating_sub(self.bytes())
+    }
+
     fn bytes(&self) -> usize {
         self.sealed.as_ref().map_or(0, Sealed::bytes) + self.rows.capacity() * size_of::<Labelled>()
     }
@@ -88,6 +103,27 @@ impl Cell for QualityCell {
 pub(crate) struct QualityPane {
     groups: Groups<QualityCell>,
     in_time_sent: bool,
+    /// Predictions with ids above this are not followed up.
+    limit: u64,
+    /// Labelled while predictions may come, and with them a lower limit.
+    joined: Vec<Joined>,
+}
+
+/// A pane that predictions come to: where it starts, how the join calls it, and its limit.
+#[derive(Debug, Clone, Copy)]
+struct Pane {
+    start: Micros,
+    number: usize,
+    limit: u64,
+}
+
+/// A prediction and its label.
+#[derive(Debug, Clone, Copy)]
+struct Joined {
+    id: u64,
+    slot: u32,
+    is_late: bool,
+    row: Labelled,
 }
 
 /// What became of labels; counted, never silent.
@@ -101,7 +137,8 @@ pub struct LabelCounts {
     pub orphans: u64,
     /// Arrived after the horizon.
     pub expired: u64,
-    /// Predictions and labels that could not wait for each other, because the plan's `pending_max` was reached.
+    /// Predictions that were not followed up and labels that did not wait, because the plan's `pending_max` leaves no
+    /// room for all of them.
     pub refused: u64,
 }
 
@@ -115,8 +152,12 @@ pub(crate) struct Labels {
     groups: BTreeSet<Arc<GroupKey>>,
     /// Panes before this have sent what came in time.
     in_time_upto: Micros,
-    /// Ids at or above this are not followed up.
+    /// Predictions come to no pane before this.
+    closed_upto: Micros,
+    /// Ids above this are not followed up.
     id_limit: u64,
+    /// How many labels may wait for their prediction.
+    waiting_max: usize,
 }
 
 impl Labels {
@@ -134,7 +175,9 @@ impl Labels {
             join: Join::new(quality.pending_max),
             groups: BTreeSet::new(),
             in_time_upto: Micros::MIN,
+            closed_upto: Micros::MIN,
             id_limit,
+            waiting_max: quality.pending_max,
         }
     }
 
@@ -146,9 +189,11 @@ impl Labels {
         };
         let predicted = Codes::of(&batch.predicted, |name| class_of(quality.task, name));
         let classes = Codes::of(&batch.label_class, |name| stable_hash(name.as_bytes()));
-        let pane =
-            self.panes.entry(cell.pane).or_insert_with(|| QualityPane { groups: Groups::new(), in_time_sent: false });
+        let id_limit = self.id_limit;
+        let pane = self.panes.entry(cell.pane).or_insert_with(|| QualityPane::new(id_limit));
         let slot = u32::try_from(pane.groups.slot(&cell.key, plan)).expect("groups are bounded");
+        let mut limit = pane.limit;
+        let number = if labels_follow { self.join.open(cell.pane) } else { None };
         for &row in &cell.rows {
             let row = row as usize;
             if !scores.is_valid(row) || scores.value(row).is_nan() || outcome(batch, row) != Answer::Success {
@@ -162,15 +207,43 @@ impl Labels {
             let own = batch.label.is_valid(row).then(|| batch.label.value(row)).map(|value| (value, 0));
             if let Some((value, class)) = own.or_else(|| classes.get(row).map(|class| (0.0, class))) {
                 let label = Label { broker_time: event_time, watermark: event_time, value, class };
-                self.count(plan, stub, label);
+                self.count(plan, None, stub, label);
             } else if labels_follow && batch.id.is_valid(row) && batch.id.value(row) <= self.id_limit {
-                let (label, had_room) = self.join.predict(batch.id.value(row), stub);
-                self.counts.refused += u64::from(!had_room);
-                if let Some(label) = label {
-                    self.count(plan, stub, label);
+                match number.filter(|_| batch.id.value(row) <= limit) {
+                    Some(number) => {
+                        let pane = Pane { start: cell.pane, number, limit };
+                        limit = self.follow(plan, pane, batch.id.value(row), stub);
+                    }
+                    None => self.counts.refused += 1,
                 }
             }
         }
+    }
+
+    /// Follows a prediction up, and returns the limit of its pane after that. Of a pane's predictions those with the
+    /// smallest ids are followed: ids are hashes, so they are a random sample, and which they are depends on all of
+    /// them alone.
+    fn follow(&mut self, plan: &Plan, pane: Pane, id: u64, stub: Stub) -> u64 {
+        let Pane { start, number, limit } = pane;
+        let quality = plan.quality.as_ref().expect("checked by the caller");
+        let (label, had_room) = self.join.predict(number, id, stub);
+        self.counts.refused += u64::from(!had_room);
+        if let Some(label) = label {
+            self.count(plan, Some(id), stub, label);
+        }
+        let room = quality.pending_of_pane(&plan.time);
+        if self.join.n_of(number) <= room {
+            return limit;
+        }
+        let pane = self.panes.get_mut(&start).expect("opened by the caller");
+        let before = self.join.n_of(number);
+        while self.join.n_of(number) > room {
+            pane.limit /= 2;
+            self.join.forget_above(number, pane.limit);
+        }
+        pane.joined.retain(|joined| joined.id <= pane.limit);
+        self.counts.refused += (before - self.join.n_of(number)) as u64;
+        pane.limit
     }
 
     /// Takes one outcome.
@@ -179,14 +252,16 @@ impl Labels {
             return;
         }
         match self.join.label(id, label) {
-            Match::Joined(stub) => self.count(plan, stub, label),
-            Match::Waiting => {}
+            Match::Joined(stub) => self.count(plan, Some(id), stub, label),
+            Match::Waiting => self.counts.refused += self.join.bound_labels(self.waiting_max),
             Match::Duplicate => self.counts.duplicates += 1,
             Match::Refused => self.counts.refused += 1,
         }
     }
 
-    fn count(&mut self, plan: &Plan, stub: Stub, label: Label) {
+    /// Counts a labelled prediction. One of those that are followed up, whose id is given, counts for good only once no
+    /// prediction can take its place.
+    fn count(&mut self, plan: &Plan, id: Option<u64>, stub: Stub, label: Label) {
         let quality = plan.quality.as_ref().expect("labels imply a quality plan");
         let start = pane::start_of(stub.event_time, plan.time.pane);
         let Some(pane) = self.panes.get_mut(&start) else {
@@ -198,10 +273,15 @@ impl Labels {
             self.counts.expired += 1;
             return;
         }
-        self.counts.joined += 1;
-        let cell = pane.groups.cell(stub.slot as usize);
-        let part = if age <= quality.wait { &mut cell.in_time } else { &mut cell.late };
-        part.push(quality, labelled(quality.task, stub, label));
+        let (slot, is_late) = (stub.slot, age > quality.wait);
+        let row = labelled(quality.task, stub, label);
+        match id.filter(|_| start >= self.closed_upto) {
+            Some(id) => pane.joined.push(Joined { id, slot, is_late, row }),
+            None => {
+                self.counts.joined += 1;
+                pane.push(quality, slot, is_late, row);
+            }
+        }
     }
 
     /// Takes out what is complete: labels that came in time, once no more of them can come, and late ones with the
@@ -212,6 +292,7 @@ impl Labels {
             let end = start + plan.time.pane;
             predictions >= end && outcomes > end.saturating_add(after)
         };
+        let are_closed = self.close(plan, predictions);
         let mut bodies = Vec::new();
         let mut n_complete = 0;
         while let Some(first) = self.panes.first_entry().filter(|first| over(*first.key(), quality.horizon)) {
@@ -229,9 +310,38 @@ impl Labels {
         }
         if n_complete > 0 {
             self.groups.retain(|group| Arc::strong_count(group) > 1);
+        }
+        if n_complete > 0 || are_closed {
             self.forget(plan, predictions);
         }
         bodies
+    }
+
+    /// Counts what was labelled in panes that no prediction comes to any more; `true` when there are new ones.
+    fn close(&mut self, plan: &Plan, predictions: Micros) -> bool {
+        let quality = plan.quality.as_ref().expect("labels imply a quality plan");
+        let closed_before = self.closed_upto;
+        for (&start, pane) in self.panes.range_mut(self.closed_upto..) {
+            if start.saturating_add(plan.time.pane) > predictions {
+                break;
+            }
+            self.counts.joined += pane.joined.len() as u64;
+            for Joined { slot, is_late, row, .. } in std::mem::take(&mut pane.joined) {
+                pane.push(quality, slot, is_late, row);
+            }
+            self.join.close(start);
+            self.closed_upto = start.saturating_add(1);
+        }
+        if self.closed_upto > closed_before {
+            self.bound_waiting(quality);
+        }
+        self.closed_upto > closed_before
+    }
+
+    /// Where panes follow a sample, most labels wait in vain, and a part of the room holds all that do not.
+    fn bound_waiting(&mut self, quality: &QualityPlan) {
+        let samples = self.panes.range(..self.closed_upto).any(|(_, pane)| pane.limit < self.id_limit);
+        self.waiting_max = if samples { quality.pending_max.div_ceil(WAITING_PARTS) } else { quality.pending_max };
     }
 
     /// Forgets what nothing can be joined to any more. `predictions`: watermark of the prediction streams.
@@ -239,7 +349,24 @@ impl Labels {
         let before = predictions.saturating_sub(plan.time.pane);
         self.counts.orphans += self.join.forget_labels(before);
         let kept_from = self.panes.keys().next().copied().unwrap_or(Micros::MAX);
-        self.join.forget_predictions(kept_from.min(before), plan.time.pane);
+        self.join.forget_predictions(kept_from.min(before));
+    }
+
+    /// Moves labelled predictions and then waiting ones to a shelf, those of the oldest panes first, until so many
+    /// bytes of memory are free again or none is left to move; returns how many are. Panes that predictions still come
+    /// to stay.
+    pub(crate) fn put_away(&mut self, plan: &Plan, shelf: &Arc<dyn Shelf>, wanted: usize) -> usize {
+        let quality = plan.quality.as_ref().expect("labels imply a quality plan");
+        let mut gained = 0;
+        for (_, pane) in self.panes.range_mut(..self.closed_upto) {
+            for (_, cell) in pane.groups.iter_mut() {
+                if gained >= wanted {
+                    return gained;
+                }
+                gained += cell.in_time.put_away(quality, shelf) + cell.late.put_away(quality, shelf);
+            }
+        }
+        gained + self.join.put_away(shelf, self.closed_upto, wanted.saturating_sub(gained))
     }
 
     /// How many bytes are kept, about.
@@ -250,6 +377,15 @@ impl Labels {
 }
 
 impl QualityPane {
+    fn new(limit: u64) -> Self {
+        Self { groups: Groups::new(), in_time_sent: false, limit, joined: Vec::new() }
+    }
+
+    fn push(&mut self, plan: &QualityPlan, slot: u32, is_late: bool, row: Labelled) {
+        let cell = self.groups.cell(slot as usize);
+        if is_late { &mut cell.late } else { &mut cell.in_time }.push(plan, row);
+    }
+
     fn seal(&mut self, plan: &QualityPlan, start: Micros, complete: bool, bodies: &mut Vec<(Micros, GroupKey, Body)>) {
         for (key, cell) in self.groups.iter_mut() {
             let in_time = std::mem::take(&mut cell.in_time).open(plan).filter(|_| !self.in_time_sent);
@@ -262,7 +398,7 @@ impl QualityPane {
 
     fn bytes(&self) -> usize {
         let cells = self.groups.iter().map(|(_, cell)| cell.in_time.bytes() + cell.late.bytes() + size_of_val(cell));
-        self.groups.bytes() + cells.sum::<usize>()
+        self.groups.bytes() + cells.sum::<usize>() + self.joined.capacity() * size_of::<Joined>()
     }
 }
 

@@ -7,8 +7,10 @@ pub mod frame;
 pub(crate) mod groups;
 mod join;
 mod labels;
+pub mod open;
 #[expect(clippy::module_inception, reason = "the state machine itself, beside its parts")]
 mod scan;
+mod stubs;
 pub mod traffic;
 
 pub use frame::{

@@ -17,8 +17,9 @@ use crate::scan::frame::{
 };
 use crate::scan::join::Label;
 use crate::scan::labels::{LabelCounts, Labels};
+use crate::scan::open::OpenTraffic;
 use crate::scan::traffic::{Codes, TrafficStream, text_at};
-use crate::summary::Traffic;
+use crate::summary::Shelf;
 use crate::time::{Clock, pane};
 
 /// What a lane counted besides its panes, since it was started.
@@ -62,7 +63,7 @@ pub struct Open<'a> {
     /// What is counted.
     pub group: &'a GroupKey,
     /// The counts.
-    pub traffic: &'a Traffic,
+    pub traffic: &'a OpenTraffic,
 }
 
 /// Stage 1 for one source partition.
@@ -185,7 +186,7 @@ impl Scan {
         for (&source, stream) in &mut self.streams {
             let mark = stream.watermark(&self.plan);
             while let Some((start, groups, inputs)) = stream.traffic.close(&self.plan, mark) {
-                let bodies = groups.into_cells().map(|(key, traffic)| (key, Body::Traffic(traffic)));
+                let bodies = groups.into_cells().map(|(key, traffic)| (key, Body::Traffic(traffic.close())));
                 sealed.extend(bodies.map(|(key, body)| (source, start, key, inputs, body)));
             }
         }
@@ -231,6 +232,11 @@ impl Scan {
     #[must_use]
     pub fn label_bytes(&self) -> usize {
         self.labels.as_ref().map_or(0, Labels::bytes)
+    }
+
+    /// Moves labels and what waits for them to a shelf; see [`Labels::put_away`].
+    pub(crate) fn put_away(&mut self, shelf: &Arc<dyn Shelf>, wanted: usize) -> usize {
+        self.labels.as_mut().map_or(0, |labels| labels.put_away(&self.plan, shelf, wanted))
     }
 
     /// How much the ids of open panes take, in bytes.

@@ -16,8 +16,9 @@ use crate::scan::assign::CellRows;
 use crate::scan::dedup::IdSet;
 use crate::scan::frame::{GroupKey, Inputs};
 use crate::scan::groups::{Cell, Groups};
+use crate::scan::open::{Numbers, OpenTraffic};
 use crate::summary::entity;
-use crate::summary::{Category, Histogram, Latency, Traffic};
+use crate::summary::{Category, Latency, Traffic};
 
 impl Cell for Traffic {
     fn new(plan: &Plan) -> Self {
@@ -32,7 +33,7 @@ impl Cell for Traffic {
 /// An open pane of one traffic stream.
 #[derive(Debug)]
 pub(crate) struct TrafficPane {
-    pub(crate) groups: Groups<Traffic>,
+    pub(crate) groups: Groups<OpenTraffic>,
     pub(crate) inputs: Inputs,
     pub(crate) ids: IdSet,
     /// How often it was counted into.
@@ -43,8 +44,6 @@ pub(crate) struct TrafficPane {
 #[derive(Debug, Default)]
 pub(crate) struct TrafficStream {
     pub(crate) panes: BTreeMap<Micros, TrafficPane>,
-    /// The ids of the pane sealed last, cleared: the next one will see about as many.
-    spare: Option<IdSet>,
 }
 
 impl TrafficStream {
@@ -53,7 +52,7 @@ impl TrafficStream {
         let open = self.panes.entry(start).or_insert_with(|| TrafficPane {
             groups: Groups::new(),
             inputs: Inputs { first, last },
-            ids: self.spare.take().unwrap_or_else(|| IdSet::new(plan.bounds.ids_max)),
+            ids: IdSet::new(plan.bounds.ids_max),
             changes: 0,
         });
         open.inputs.last = last;
@@ -61,11 +60,9 @@ impl TrafficStream {
     }
 
     /// Takes out the first open pane if it ended by `mark`.
-    pub(crate) fn close(&mut self, plan: &Plan, mark: Micros) -> Option<(Micros, Groups<Traffic>, Inputs)> {
+    pub(crate) fn close(&mut self, plan: &Plan, mark: Micros) -> Option<(Micros, Groups<OpenTraffic>, Inputs)> {
         let first = self.panes.first_entry().filter(|entry| entry.key() + plan.time.pane <= mark)?;
-        let (start, TrafficPane { groups, inputs, mut ids, .. }) = first.remove_entry();
-        ids.clear();
-        self.spare = Some(ids);
+        let (start, TrafficPane { groups, inputs, .. }) = first.remove_entry();
         Some((start, groups, inputs))
     }
 
@@ -74,12 +71,12 @@ impl TrafficStream {
         let pane = self.panes.get_mut(&start).expect("opened before");
         pane.changes += 1;
         let slot = pane.groups.slot(key, plan);
-        pane.groups.cell(slot).rates.duplicates += 1;
+        pane.groups.cell(slot).rest.rates.duplicates += 1;
     }
 
     /// How much the ids take, in bytes.
     pub(crate) fn id_bytes(&self) -> usize {
-        self.panes.values().map(|pane| &pane.ids).chain(&self.spare).map(IdSet::bytes).sum()
+        self.panes.values().map(|pane| pane.ids.bytes()).sum()
     }
 
     /// Counts the rows of one cell.
@@ -91,9 +88,10 @@ impl TrafficStream {
     }
 }
 
-fn count(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u32], codes: &mut Vec<u64>) {
+fn count(traffic: &mut OpenTraffic, plan: &Plan, batch: &EventBatch, rows: &[u32], codes: &mut Vec<u64>) {
     let selected = Rows::new(rows);
-    for ((histogram, column), array) in traffic.numeric.iter_mut().zip(&plan.columns.numeric).zip(&batch.numeric) {
+    let OpenTraffic { numeric, rest: traffic } = traffic;
+    for ((histogram, column), array) in numeric.iter_mut().zip(&plan.columns.numeric).zip(&batch.numeric) {
         let latency = (column.role == Role::Latency).then_some(&mut traffic.latency);
         count_numeric(histogram, latency, column, array, &selected);
     }
@@ -110,7 +108,7 @@ fn count(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u32], c
 
 /// Counts the rows of a numeric column, and of the latency into its summary too.
 pub fn count_numeric(
-    histogram: &mut Histogram,
+    histogram: &mut impl Numbers,
     mut latency: Option<&mut Latency>,
     column: &NumericColumn,
     array: &Float64Array,
@@ -120,8 +118,7 @@ pub fn count_numeric(
         histogram.update(&column.cut, block);
         latency.iter_mut().for_each(|latency| block.iter().for_each(|&value| latency.update(value)));
     });
-    histogram.missing += skipped.missing;
-    histogram.nan += skipped.nan;
+    histogram.skip(skipped.missing, skipped.nan);
 }
 
 /// Counts the rows of a categorical column; `codes` is scratch.

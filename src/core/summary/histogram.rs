@@ -72,6 +72,11 @@ impl Histogram {
     /// Adds values, none of which is NaN.
     pub fn update(&mut self, cut: &Cut, values: &[f64]) {
         cut.edges.count(values, &mut self.counts);
+        self.update_sums(cut, values);
+    }
+
+    /// Adds values to all but the counts.
+    pub(crate) fn update_sums(&mut self, cut: &Cut, values: &[f64]) {
         let sums = moment::sums(cut.grid, values);
         self.sum += sums.sum;
         self.sum_sq = self.sum_sq.saturating_add(sums.sum_sq);
@@ -91,6 +96,11 @@ impl Histogram {
         for (count, more) in self.counts.iter_mut().zip(&other.counts) {
             *count += more;
         }
+        self.merge_sums(other);
+    }
+
+    /// Adds all but the counts of another histogram of the same cut.
+    pub(crate) fn merge_sums(&mut self, other: &Self) {
         self.missing += other.missing;
         self.nan += other.nan;
         self.sum += other.sum;

@@ -14,6 +14,7 @@ pub mod profile;
 pub mod quality;
 pub mod rate;
 pub mod seal;
+pub(crate) mod shelf;
 pub mod traffic;
 
 pub use category::Category;
@@ -25,4 +26,5 @@ pub use profile::Profile;
 pub use quality::Quality;
 pub use rate::Rates;
 pub use seal::{Seal, Sealed};
+pub use shelf::Shelf;
 pub use traffic::Traffic;

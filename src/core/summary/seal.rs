@@ -7,6 +7,9 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::summary::shelf::{Kept, Shelf};
 
 /// A summary that can be sealed.
 pub trait Seal {
@@ -19,7 +22,7 @@ pub trait Seal {
 
 /// A summary as bytes.
 pub struct Sealed<T> {
-    bytes: Box<[u8]>,
+    kept: Kept,
     of: PhantomData<fn() -> T>,
 }
 
@@ -29,38 +32,50 @@ impl<T: Seal> Sealed<T> {
     pub fn new(open: &T) -> Self {
         let mut out = Writer::default();
         open.seal(&mut out);
-        Self { bytes: out.bytes.into_boxed_slice(), of: PhantomData }
+        Self::of_bytes(out.bytes.into_boxed_slice())
     }
 
     /// Adds it to a summary of the same plan.
     pub fn add_to(&self, open: &mut T) {
-        let mut from = Reader { bytes: &self.bytes };
+        let bytes = self.kept.bytes();
+        let mut from = Reader { bytes: &bytes };
         open.add_sealed(&mut from);
         debug_assert!(from.bytes.is_empty(), "what was written is read to its end");
     }
+}
 
-    /// How many bytes it takes, besides itself.
+impl<T> Sealed<T> {
+    fn of_bytes(bytes: Box<[u8]>) -> Self {
+        Self { kept: Kept::Here(bytes), of: PhantomData }
+    }
+
+    /// How many bytes of memory it takes, besides itself.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.bytes.len()
+        self.kept.in_memory()
+    }
+
+    /// Moves it to a shelf; returns how many bytes of memory are free again.
+    pub(crate) fn put_away(&mut self, shelf: &Arc<dyn Shelf>) -> usize {
+        self.kept.put_away(shelf)
     }
 }
 
 impl<T> Clone for Sealed<T> {
     fn clone(&self) -> Self {
-        Self { bytes: self.bytes.clone(), of: PhantomData }
+        Self::of_bytes(self.kept.bytes().into())
     }
 }
 
 impl<T> PartialEq for Sealed<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.bytes == other.bytes
+        self.kept.len() == other.kept.len() && self.kept.bytes() == other.kept.bytes()
     }
 }
 
 impl<T> fmt::Debug for Sealed<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sealed({} bytes)", self.bytes.len())
+        write!(f, "Sealed({} bytes)", self.kept.len())
     }
 }
 

@@ -68,8 +68,14 @@ impl Traffic {
     /// An empty summary for the columns of a plan.
     #[must_use]
     pub fn new(columns: &Columns) -> Self {
+        let numeric = columns.numeric.iter().map(|column| Histogram::new(&column.cut)).collect();
+        Self { numeric, ..Self::without_numeric(columns) }
+    }
+
+    /// The same without its numeric columns.
+    pub(crate) fn without_numeric(columns: &Columns) -> Self {
         Self {
-            numeric: columns.numeric.iter().map(|column| Histogram::new(&column.cut)).collect(),
+            numeric: Vec::new(),
             categorical: columns.categorical.iter().map(|column| Category::new(column.known.len())).collect(),
             latency: Latency::default(),
             timed_out: TimedOut::default(),

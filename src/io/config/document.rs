@@ -13,7 +13,7 @@ use super::rollout::Rollout;
 use super::serve::ServeSection;
 use super::source::Sources;
 use super::store::StoreSection;
-use super::value::{At, BaselineName, OrOff, Period, Ratio, by_default, count, seconds};
+use super::value::{At, BaselineName, Bytes, OrOff, Period, Ratio, by_default, count, seconds};
 use crate::plan::{Action, Against, Compat, Task};
 
 /// A haldane pipeline: where events come from, what is measured, what it is compared with, and when to act.
@@ -56,6 +56,14 @@ pub(crate) struct Document {
     /// Bounds on state.
     #[serde(default = "by_default::<BoundsSection>")]
     pub(crate) bounds: BoundsSection,
+    /// The most memory that the process may take. What does not fit goes to disk, the oldest first: complete panes,
+    /// labels, and what waits for them. What is counted into stays, and so do the ids by which re-deliveries are
+    /// recognised: `haldane check` says whether they fit. Results do not depend on it. Where scan and judge run apart,
+    /// it cannot be said. Default: no bound.
+    pub(crate) memory: Option<At<Bytes>>,
+    /// Folder for what does not fit into `memory`, relative to this file, on a disk of this machine. What is in it is
+    /// of no use after the process has ended, and goes with it. Default: the system's folder for temporary files.
+    pub(crate) spill: Option<At<String>>,
     /// The Kafka cluster. Not needed to replay files.
     pub(crate) kafka: Option<KafkaSection>,
     /// The HTTP server.
@@ -103,7 +111,8 @@ pub(crate) struct Windows {
     #[serde(default = "seconds::<3600>")]
     pub(crate) skew_max: At<Period>,
     /// How long the traffic of a judged window is kept, so that a partition that was silent can still revise it. Labels
-    /// have a horizon of their own.
+    /// have a horizon of their own. An hour outlasts a restart of whoever writes; in windows of 5 minutes it takes 1 to
+    /// 2 MB for each group of 50 columns.
     #[serde(default = "seconds::<3600>")]
     pub(crate) revise_for: At<Period>,
 }
@@ -116,17 +125,19 @@ pub(crate) struct Labels {
     #[serde(default = "seconds::<3600>")]
     pub(crate) wait: At<Period>,
     /// Labels that arrive later, up to this long after, revise it. Still later ones are counted and dropped. At least
-    /// `wait`.
-    #[serde(default = "seconds::<604_800>")]
-    pub(crate) horizon: At<Period>,
+    /// `wait`. For so long predictions wait in memory and windows are kept, and so much of the log is read again after
+    /// a restart: write how long your labels take, and no more. Default: 1d, or `wait` when that is longer.
+    pub(crate) horizon: Option<At<Period>>,
     /// Binary: the score from which the answer is positive, for predictions without a `predicted_label`.
     #[serde(default = "half")]
     pub(crate) threshold: At<Ratio>,
     /// Bin counts of the equal-width reliability tables behind `ece`.
     #[serde(default = "ten_and_fifteen")]
     pub(crate) bins: At<Vec<u16>>,
-    /// The most predictions per source partition that wait for their label.
-    #[serde(default = "count::<1_000_000>")]
+    /// The most predictions per source partition that wait for their label, each in 48 bytes at most. Every pane has
+    /// the same part of it. Of a pane with more predictions a random sample is followed up, by hash of the id. The
+    /// default takes 24 MB a partition.
+    #[serde(default = "count::<500_000>")]
     pub(crate) pending_max: At<u64>,
     /// Share of predictions that are followed up.
     #[serde(default = "whole")]
@@ -208,7 +219,8 @@ pub(crate) struct BoundsSection {
     /// Versions per model and pane; more share the version `__other__`.
     #[serde(default = "count::<32>")]
     pub(crate) versions_max: At<u64>,
-    /// Event ids remembered exactly per pane, against counting a re-delivery twice.
+    /// Event ids remembered exactly per pane and partition, against counting a re-delivery twice, each in 16 bytes at
+    /// most. Beyond, a filter takes one new id in a hundred for a known one.
     #[serde(default = "count::<4_000_000>")]
     pub(crate) ids_max: At<u64>,
 }

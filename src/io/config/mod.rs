@@ -52,6 +52,17 @@ pub struct Pipeline {
     pub reference: Option<PathBuf>,
     /// Fine bins of columns whose reference is yet to be built.
     pub fine_bins: u16,
+    /// How much memory the process may take, if that is bounded.
+    pub memory: Option<MemoryConfig>,
+}
+
+/// A bound on memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemoryConfig {
+    /// The most that the process may take, in bytes.
+    pub max: usize,
+    /// Folder for what does not fit.
+    pub spill: PathBuf,
 }
 
 /// Reads a pipeline file.

@@ -59,8 +59,8 @@ fn labels_have_defaults_once_there_is_a_source_of_them() {
     let plan = load(&with("  outcomes: { topic: o, id: id, label: y }\nrollout: { baseline: v1 }\n")).plan;
     let quality = plan.quality.as_ref().unwrap();
     assert_eq!((quality.task, quality.width_bins.as_slice()), (Task::Binary, &[10, 15][..]));
-    assert_eq!((quality.wait, quality.horizon), (3600 * SECOND, 7 * 86_400 * SECOND));
-    assert_eq!((quality.threshold, quality.sample, quality.pending_max), (0.5, 1.0, 1_000_000));
+    assert_eq!((quality.wait, quality.horizon), (3600 * SECOND, 86_400 * SECOND));
+    assert_eq!((quality.threshold, quality.sample, quality.pending_max), (0.5, 1.0, 500_000));
     assert_eq!(plan.baselines, [Baseline::Concurrent]);
     assert_eq!((plan.policy.rollout.as_str(), plan.policy.authority), ("pipeline", Authority::Advisory));
     assert!(["psi", "brier", "auc"].iter().all(|name| plan.metrics.names.contains(name)));
@@ -399,11 +399,36 @@ fn columns_must_be_cut_somehow() {
         "the model's answer and its latency have these names; give the feature another one",
     );
     check("fine_bins: 30\n", ": `fine_bins` is 30", "write a multiple of 20 from 20 to 2000");
+    check("spill: here\n", ": `spill` without `memory`", "add how much memory is granted, such as memory: 512MB");
     check(
         "reference: none.json\n",
         ": cannot read the reference /nowhere/none.json: No such file or directory (os error 2)",
         "make it with `haldane baseline build`",
     );
+}
+
+#[test]
+fn memory_is_an_amount_and_decides_no_result() {
+    let bounded = load(&with("memory: 512MiB\nspill: here\n"));
+    assert_eq!(bounded.memory, Some(MemoryConfig { max: 512 << 20, spill: "here".into() }));
+    assert_eq!(bounded.plan.digest, load(SMALL).plan.digest);
+    assert_eq!(load(&with("memory: 2 GB\n")).memory.expect("a bound").max, 2_000_000_000);
+    let error = parse(&with("memory: 512\n"), "p.yaml", Path::new("")).expect_err("no unit").to_string();
+    assert!(
+        error.contains("`512` is not an amount of memory; write a whole number and a unit, such as 512MB"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_horizon_is_a_day_or_as_long_as_the_wait() {
+    let horizon = |labels: &str| {
+        let outcomes = format!("  outcomes: {{ topic: o, id: id, label: y }}\n{labels}");
+        load(&with(&outcomes)).plan.quality.as_ref().expect("labels").horizon / SECOND
+    };
+    assert_eq!(horizon("labels: {}\n"), 86_400);
+    assert_eq!(horizon("labels: { wait: 3d }\n"), 3 * 86_400);
+    assert_eq!(horizon("labels: { horizon: 2h }\n"), 7_200);
 }
 
 #[test]

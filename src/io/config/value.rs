@@ -147,6 +147,37 @@ scalar!(Period, "Duration", {
     "description": "A whole number and a unit: 500ms, 30s, 5m, 4h, 1d."
 });
 
+/// An amount of memory: a whole number and a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Bytes(pub(crate) usize);
+
+impl FromStr for Bytes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let units = [("MB", 1_000_000), ("GB", 1_000_000_000), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let factor = units.iter().find(|(name, _)| *name == unit.trim_start()).map(|(_, factor)| *factor);
+        let bytes = number.parse::<usize>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
+        bytes.map(Self).ok_or_else(|| {
+            format!("`{text}` is not an amount of memory; write a whole number and a unit, such as 512MB or 2GiB")
+        })
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}MB", self.0.div_ceil(1_000_000))
+    }
+}
+
+scalar!(Bytes, "Bytes", {
+    "type": "string",
+    "pattern": "^[0-9]+ *(MB|GB|MiB|GiB)$",
+    "description": "A whole number and a unit: 512MB, 2GB, 512MiB, 2GiB."
+});
+
 /// A share: 0 to 1, or percent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Ratio(pub(crate) f64);

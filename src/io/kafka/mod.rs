@@ -14,6 +14,7 @@ pub mod connection;
 pub mod dead_letter;
 pub mod judging;
 pub mod liveness;
+mod looks;
 pub mod partials;
 pub mod producer;
 pub mod publish;

@@ -293,9 +293,9 @@ impl<'a> Shard<'a> {
         let of_scans = |bytes: fn(&Scan) -> usize| self.lanes.values().map(|held| bytes(&held.scan)).sum();
         let memory = Memory {
             open_panes: of_scans(Scan::open_bytes),
-            sealed_panes: 0,
             labels: of_scans(Scan::label_bytes),
             ids: of_scans(Scan::id_bytes),
+            ..Memory::default()
         };
         watch.remembered(name, &memory, 0);
         Ok(())

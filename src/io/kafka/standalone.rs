@@ -21,6 +21,7 @@ use super::clock::{now, wall_clock};
 use super::commands::{self, Commands};
 use super::connection::{Connection, Errors};
 use super::liveness::Pulse;
+use super::looks::Looks;
 use super::producer::Producer;
 use super::publish::Publisher;
 use super::reader::{BATCH_RECORDS_MAX, DeadLetters, Extent, Portion, patience};
@@ -41,9 +42,6 @@ const WAITING_MAX: usize = 4;
 
 /// More shards than this only help when a broker connection is not what limits.
 const SHARDS_MAX: usize = 4;
-
-/// Looks at open windows take at most one of so many parts of the engine's time.
-const EARLY_PARTS: u32 = 20;
 
 /// How often it is found out what is kept in memory.
 const MEMORY_EVERY: Duration = Duration::from_secs(10);
@@ -225,10 +223,8 @@ struct Drive<'a> {
     standings: BTreeMap<(u16, u32), Standing>,
     committed: Vec<Checkpoint>,
     summary: Summary,
-    early_at: Instant,
+    looks: Looks,
     pulse: Pulse,
-    /// Whether it was said that looks at open windows are left out.
-    skips: bool,
     queued: Arc<AtomicU64>,
     memory_at: Instant,
 }
@@ -245,9 +241,8 @@ impl<'a> Drive<'a> {
             standings: BTreeMap::new(),
             committed: Vec::new(),
             summary: Summary::default(),
-            early_at: now(),
+            looks: Looks::default(),
             pulse: Pulse::new(plan),
-            skips: false,
             queued: Arc::default(),
             memory_at: now(),
         }
@@ -256,7 +251,11 @@ impl<'a> Drive<'a> {
     fn restore(&mut self, connection: &Connection, partitions: &Partitions, origins: &[Origin]) -> Result<()> {
         let lanes = topics::lanes(partitions);
         let rollouts = states::read(connection, &self.plan.policy.rollout)?;
-        self.engine = Engine::new(Arc::clone(self.plan), lanes).keeping_panes(self.watch.keeps_panes());
+        let engine = Engine::new(Arc::clone(self.plan), lanes).keeping_panes(self.watch.keeps_panes());
+        self.engine = match self.watch.bound() {
+            Some((bytes, shelf)) => engine.bounded(bytes, shelf),
+            None => engine,
+        };
         self.engine.restore_rollouts(rollouts.clone());
         for lane in 0..lanes {
             let checkpoint = checkpoint::restored(lane, origins);
@@ -386,7 +385,7 @@ impl<'a> Drive<'a> {
         self.watch.alive("engine");
         if !self.options.until_end {
             self.engine.broker_now(wall_clock());
-            self.show_early(is_behind);
+            self.looks.show(&mut self.engine, self.plan, is_behind, self.watch);
         }
         self.commit(false)?;
         self.live()?;
@@ -406,37 +405,6 @@ impl<'a> Drive<'a> {
         let slowest = |lag: Micros, standing: &Standing| standing.behind.lag(at).map(|other| lag.max(other));
         let lag = self.standings.values().try_fold(0, slowest);
         self.pulse.beat(lag, &self.outlets.publisher, self.watch)
-    }
-
-    /// Shows how the open window stands. What has arrived comes first: while it waits, and where a look takes long,
-    /// looks are left out.
-    fn show_early(&mut self, is_behind: bool) {
-        if now() < self.early_at {
-            return;
-        }
-        let every = Duration::from_micros(u64::try_from(self.plan.time.early_every).unwrap_or(1_000_000));
-        let begun = now();
-        if !is_behind && let Some(rows) = self.engine.early() {
-            self.watch.provisional(rows);
-        }
-        let took = begun.elapsed();
-        let pause = every.max(took * EARLY_PARTS);
-        let skipped = (pause.as_micros() / every.as_micros().max(1) - 1).try_into().unwrap_or(u64::MAX);
-        self.skip(skipped.max(u64::from(is_behind)), took);
-        self.early_at = now() + pause;
-    }
-
-    fn skip(&mut self, looks: u64, took: Duration) {
-        if looks == 0 {
-            return;
-        }
-        self.watch.skipped(looks);
-        if !std::mem::replace(&mut self.skips, true) {
-            tracing::warn!(
-                took_ms = took.as_secs_f64() * 1e3,
-                "open windows are shown less often than `early_every` says, so that reading is not held up"
-            );
-        }
     }
 
     /// Commits after everything on its way is acknowledged. A commit that fails for now is made good by the next one; a

@@ -1,6 +1,7 @@
 //! Who is told what happens while it runs: the HTTP server, a file of windows, a test.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::checkpoint::{Origin, Stream};
@@ -12,6 +13,7 @@ use crate::error::Result;
 use crate::event::Micros;
 use crate::judge::WindowRow;
 use crate::scan::{Counts, Tally};
+use crate::summary::Shelf;
 use crate::verdict::{Liveness, RolloutState};
 
 /// How far one stream was read and committed.
@@ -108,6 +110,11 @@ pub trait Watch: Sync {
     /// Whether complete panes are wanted too.
     fn keeps_panes(&self) -> bool {
         false
+    }
+
+    /// How many bytes the engine may keep in memory, and where it puts the rest. No answer: as many as it needs.
+    fn bound(&self) -> Option<(usize, Arc<dyn Shelf>)> {
+        None
     }
 
     /// Up to which offset a stream was counted before the start; a batch is split there.

@@ -4,20 +4,32 @@
 //! follow the plan's columns and bins. What is not known beforehand stands here as a number: categories without a
 //! reference, latencies.
 
+use std::sync::Arc;
+
+use crate::config::{MemoryConfig, Pipeline};
+use crate::disk::Disk;
 use crate::engine::Memory;
+use crate::error::{Error, Result};
 use crate::event::{EventKind, Micros, SECOND};
-use crate::plan::{Baseline, Bounds, Columns, Plan, QualityPlan, Task, WindowKind};
+use crate::plan::{Baseline, Bounds, Columns, Plan, QualityPlan, Task, TimePlan, WindowKind};
+use crate::scan::open::OpenTraffic;
 use crate::summary::quality::Labelled;
-use crate::summary::{Category, Histogram, Latency, Quality, Sealed, Traffic};
+use crate::summary::{Category, Histogram, Latency, Quality, Sealed, Shelf, Traffic};
 
 /// What a process takes before it has read anything: the program, the clients' queues and what is shown over HTTP.
-const PROCESS: usize = 90_000_000;
+pub const PROCESS: usize = 90_000_000;
 /// Events of one summary beyond which it hardly grows.
 const EVENTS_MAX: u64 = 20_000;
 /// Categories of a column without a reference.
 const CATEGORIES: u64 = 20;
-/// A place in a table of what waits: a prediction with its id, of tables that are at least half full.
-const WAITING: u64 = 82;
+/// A prediction that waits, and its place in a table that is at least half full.
+const WAITING: u64 = 48;
+/// The same when what may go to disk has gone.
+const WAITING_AWAY: u64 = 25;
+/// What leads to a sealed summary on disk.
+const AWAY: usize = 40;
+/// An id, in a table that is at least half full.
+const ID: u64 = 16;
 /// One day.
 const DAY: Micros = 86_400 * SECOND;
 /// What stands beside each summary that is kept: its place in maps.
@@ -36,37 +48,93 @@ pub struct Assumed {
     pub segments: u64,
 }
 
+impl Assumed {
+    /// The same of a pipeline that knows no segments.
+    fn of(self, plan: &Plan) -> Self {
+        Self { segments: if plan.segments.is_empty() { 1 } else { self.segments }, ..self }
+    }
+}
+
 /// In words.
-pub(super) fn lines(plan: &Plan, assumed: Assumed) -> Vec<String> {
-    let segments = if plan.segments.is_empty() { 1 } else { assumed.segments };
-    let assumed = Assumed { segments, ..assumed };
+pub(super) fn lines(pipeline: &Pipeline, assumed: Assumed) -> Vec<String> {
+    let plan = &*pipeline.plan;
+    let Assumed { partitions, versions, segments, .. } = assumed.of(plan);
     let Bounds { versions_max, groups_max, .. } = plan.bounds;
-    vec![
-        line(
-            &format!(
-                "expected with {} versions, {segments} segments and {} partitions",
-                assumed.versions, assumed.partitions
-            ),
-            &expected(plan, assumed),
-        ),
+    let expected = expected(plan, assumed);
+    let mut lines = vec![
+        line(&format!("expected with {versions} versions, {segments} segments and {partitions} partitions"), &expected),
         line(
             &format!(
                 "when every bound is reached, {versions_max} versions of {groups_max} segments with every bin in use"
             ),
-            &largest(plan, assumed.partitions),
+            &largest(plan, partitions),
         ),
-    ]
+    ];
+    lines.extend(plan.quality.as_ref().and_then(|quality| sampled(plan, quality, assumed)));
+    if let Some(MemoryConfig { max, spill }) = &pipeline.memory {
+        let away = (expected.total() + PROCESS).saturating_sub(*max);
+        let goes = if away == 0 { "nothing goes".to_owned() } else { format!("some {} go", megabytes(away)) };
+        lines.push(format!("bounded to {}: of what is expected {goes} to {}", megabytes(*max), spill.display()));
+    }
+    lines
 }
 
-fn line(name: &str, memory: &Memory) -> String {
-    let Memory { open_panes, sealed_panes, labels, ids } = *memory;
-    let mut parts = [
+/// How many predictions are followed up, where that is not all that could be.
+fn sampled(plan: &Plan, quality: &QualityPlan, assumed: Assumed) -> Option<String> {
+    let estimate = Estimate::of(plan, assumed);
+    let (all, followed) = (share(estimate.of_pane, quality.sample), estimate.followed(quality));
+    (followed < all).then(|| {
+        format!(
+            "of {all} predictions in a pane about {followed} are followed up until their label comes, a random sample \
+             (`labels.pending_max`, `labels.horizon`)"
+        )
+    })
+}
+
+/// How many bytes the engine may keep in memory, and where the rest goes, if the pipeline bounds that.
+///
+/// # Errors
+/// When the bound is below what the process takes without any event, or nothing can be written where the rest goes.
+pub fn bound(pipeline: &Pipeline) -> Result<Option<(usize, Arc<dyn Shelf>)>> {
+    let Some(MemoryConfig { max, spill }) = &pipeline.memory else { return Ok(None) };
+    let bytes = max.checked_sub(PROCESS).filter(|bytes| *bytes > 0).ok_or_else(|| {
+        Error::user(format!("`memory` is {}, and the process itself takes {}", megabytes(*max), megabytes(PROCESS)))
+            .hint("grant more; `haldane check` says how much")
+    })?;
+    Ok(Some((bytes, Arc::new(Disk::open(spill)?))))
+}
+
+/// Refuses a bound that does not hold what has to stay in memory at an assumed rate.
+///
+/// # Errors
+/// As [`bound`], and when it does not; the hint names what takes most.
+pub fn fits(pipeline: &Pipeline, assumed: Assumed) -> Result<()> {
+    let Some((bytes, _)) = bound(pipeline)? else { return Ok(()) };
+    let stays = least(&pipeline.plan, assumed);
+    if stays.total() <= bytes {
+        return Ok(());
+    }
+    let most = parts(&stays).into_iter().max_by_key(|(bytes, _)| *bytes).map_or("", |(_, what)| what);
+    let (max, needed) = (megabytes(bytes + PROCESS), megabytes(stays.total() + PROCESS));
+    Err(Error::user(format!("`memory` is {max}, and {needed} cannot go to disk at the assumed rate"))
+        .hint(format!("grant {needed}, or less of what takes most: {most}")))
+}
+
+/// What memory is taken by, with the keys that say how much.
+fn parts(memory: &Memory) -> [(usize, &'static str); 5] {
+    let Memory { open_panes, sealed_panes, labels, ids, judging } = *memory;
+    [
         (open_panes, "open panes (`fine_bins`, `bounds`)"),
         (sealed_panes, "sealed panes (`windows.revise_for`, `labels.horizon`, `baselines`)"),
         (labels, "labels that are waited for (`labels.horizon`, `labels.sample`, `labels.pending_max`)"),
         (ids, "ids of events (`windows.size`, `bounds.ids_max`)"),
-        (PROCESS, "the process itself"),
-    ];
+        (judging, "a window while it is judged (`fine_bins`, `bounds`)"),
+    ]
+}
+
+fn line(name: &str, memory: &Memory) -> String {
+    let mut parts = parts(memory).to_vec();
+    parts.push((PROCESS, "the process itself"));
     parts.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
     let told = parts.iter().filter(|(bytes, _)| *bytes >= 1_000_000);
     let told: Vec<String> = told.map(|(bytes, what)| format!("{} {what}", megabytes(*bytes))).collect();
@@ -81,9 +149,13 @@ fn megabytes(bytes: usize) -> String {
 /// What is kept when traffic is as assumed.
 #[must_use]
 pub fn expected(plan: &Plan, assumed: Assumed) -> Memory {
-    let groups = assumed.versions.saturating_mul(assumed.segments);
-    let of_pane = per(assumed.rate, plan.time.pane, window(plan));
-    Estimate { plan, partitions: assumed.partitions, versions: assumed.versions, groups, of_pane }.memory()
+    Estimate::of(plan, assumed).memory()
+}
+
+/// What of it stays in memory when all else is on disk.
+#[must_use]
+pub fn least(plan: &Plan, assumed: Assumed) -> Memory {
+    Estimate { is_bounded: true, ..Estimate::of(plan, assumed) }.memory()
 }
 
 /// What is kept when every bound is reached.
@@ -93,7 +165,7 @@ pub fn largest(plan: &Plan, partitions: u64) -> Memory {
     let (versions, segments, ids) = (versions_max as u64, groups_max as u64, ids_max as u64);
     let groups = versions.saturating_mul(segments);
     let of_pane = ids.saturating_mul(partitions).max(groups.saturating_mul(EVENTS_MAX));
-    Estimate { plan, partitions, versions, groups, of_pane }.memory()
+    Estimate { plan, partitions, versions, groups, of_pane, is_bounded: false }.memory()
 }
 
 struct Estimate<'a> {
@@ -103,9 +175,18 @@ struct Estimate<'a> {
     groups: u64,
     /// Events of one pane.
     of_pane: u64,
+    /// Whether all that may go to disk has gone.
+    is_bounded: bool,
 }
 
-impl Estimate<'_> {
+impl<'a> Estimate<'a> {
+    fn of(plan: &'a Plan, assumed: Assumed) -> Self {
+        let Assumed { rate, partitions, versions, segments } = assumed.of(plan);
+        let groups = versions.saturating_mul(segments);
+        let of_pane = per(rate, plan.time.pane, window(plan));
+        Self { plan, partitions, versions, groups, of_pane, is_bounded: false }
+    }
+
     fn memory(&self) -> Memory {
         let labels = self.plan.quality.as_ref();
         Memory {
@@ -113,7 +194,20 @@ impl Estimate<'_> {
             sealed_panes: self.sealed_panes() + self.earlier() + labels.map_or(0, |quality| self.label_panes(quality)),
             labels: labels.map_or(0, |quality| self.waiting(quality)),
             ids: self.ids(),
+            judging: self.judging(),
         }
+    }
+
+    /// Bytes of a sealed summary that are in memory.
+    fn kept(&self, sealed: usize) -> usize {
+        if self.is_bounded { sealed.min(AWAY) } else { sealed }
+    }
+
+    /// The groups of a window, opened, and the views that they are rolled up to: versions, their segments, and all.
+    fn judging(&self) -> usize {
+        let summaries = self.groups.min(self.of_pane.max(1));
+        let views = summaries + self.versions + 1;
+        times(traffic(&self.plan.columns, (self.of_pane / summaries.max(1)).max(1)).bytes(), summaries + views)
     }
 
     /// One pane that fills, and one that waits for late events.
@@ -121,8 +215,10 @@ impl Estimate<'_> {
         let sources = self.plan.sources.iter().filter(|source| source.kind.is_traffic()).count() as u64;
         let cells = self.groups.saturating_mul(self.partitions).min(self.of_pane.max(1));
         let open = if self.plan.time.lateness > 0 { 2 } else { 1 };
-        let of_cell = self.of_pane / cells.max(1);
-        times(traffic(&self.plan.columns, of_cell.max(1)).bytes() + PLACE, cells * sources * open)
+        let of_cell = (self.of_pane / cells.max(1)).max(1);
+        let rest = Traffic { numeric: Vec::new(), ..traffic(&self.plan.columns, of_cell) };
+        let counted = OpenTraffic { rest, ..OpenTraffic::new(&self.plan.columns) };
+        times(counted.bytes() + PLACE, cells * sources * open)
     }
 
     fn sealed_panes(&self) -> usize {
@@ -149,35 +245,53 @@ impl Estimate<'_> {
     fn sealed_traffic(&self, summaries: u64, events: u64, copies: u64) -> usize {
         let summaries = summaries.min(events.max(1));
         let sealed = Sealed::new(&traffic(&self.plan.columns, (events / summaries).max(1))).bytes();
-        times(sealed + PLACE, summaries.saturating_mul(copies))
+        times(self.kept(sealed) + PLACE, summaries.saturating_mul(copies))
     }
 
     /// Labelled predictions of panes that more labels may come to.
     fn label_panes(&self, quality: &QualityPlan) -> usize {
         let summaries = self.groups.min(self.of_pane.max(1));
-        let each = share(self.of_pane, quality.sample) / summaries.max(1);
+        let each = self.followed(quality) / summaries.max(1);
         let sealed = Sealed::new(&labelled(quality, each.max(1))).bytes();
         // Labels in time are kept by the judge, late ones by the scans: together they are as many as there are.
         let panes = panes(quality.horizon, self.plan.time.pane) + 1;
-        times(sealed + PLACE, summaries.saturating_mul(panes))
+        times(self.kept(sealed) + PLACE, summaries.saturating_mul(panes))
+    }
+
+    /// Predictions of one pane that are followed up: the half of them, the half of that, and so on until there is room.
+    fn followed(&self, quality: &QualityPlan) -> u64 {
+        let all = share(self.of_pane, quality.sample);
+        if !self.labels_follow() {
+            return all;
+        }
+        let room = (quality.pending_of_pane(&self.plan.time) as u64).saturating_mul(self.partitions);
+        let halved = |n: &u64| (*n > room).then_some(n / 2);
+        std::iter::successors(Some(all), halved).last().unwrap_or(all)
+    }
+
+    /// Whether labels come apart from predictions.
+    fn labels_follow(&self) -> bool {
+        self.plan.sources.iter().any(|source| source.kind == EventKind::Outcome)
     }
 
     /// Predictions that wait for their label, and the places of groups that they may come to.
     fn waiting(&self, quality: &QualityPlan) -> usize {
-        if !self.plan.sources.iter().any(|source| source.kind == EventKind::Outcome) {
+        if !self.labels_follow() {
             return 0;
         }
-        let all = per(share(self.of_pane, quality.sample), quality.horizon, self.plan.time.pane);
-        let waiting = all.min((quality.pending_max as u64).saturating_mul(self.partitions));
+        let panes = panes(quality.horizon, self.plan.time.pane) + 1;
         let cells = self.groups.saturating_mul(self.partitions).min(self.of_pane.max(1));
-        times(PLACE + 30, cells.saturating_mul(panes(quality.horizon, self.plan.time.pane)))
-            .saturating_add(times(1, waiting.saturating_mul(WAITING)))
+        let each = if self.is_bounded { WAITING_AWAY } else { WAITING };
+        times(PLACE + 30, cells.saturating_mul(panes))
+            .saturating_add(times(1, self.followed(quality).saturating_mul(panes).saturating_mul(each)))
     }
 
-    /// Tables of ids, at least a quarter full, of the pane that fills and of the one before.
+    /// Ids of the pane that fills, and of the one before until no late event can come to it.
     fn ids(&self) -> usize {
+        let TimePlan { pane, lateness, .. } = self.plan.time;
         let of_lane = (self.of_pane / self.partitions.max(1)).min(self.plan.bounds.ids_max as u64);
-        times(8, (of_lane.max(8) * 2).next_power_of_two() * self.partitions * 2)
+        let next = per(of_lane, lateness.min(pane), pane);
+        times(1, of_lane.saturating_add(next).max(16).saturating_mul(self.partitions).saturating_mul(ID))
     }
 }
 

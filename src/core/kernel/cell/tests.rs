@@ -35,7 +35,7 @@ const COPIES: usize = 5;
 /// The first value whose bin is not the one a binary search finds, and both bins.
 fn mistake(edges: &[f64], values: &[f64]) -> Option<(f64, Option<usize>, usize)> {
     let table = Table::new(edges);
-    let mut counts = vec![0; edges.len() + 1];
+    let mut counts = vec![0_u64; edges.len() + 1];
     values.iter().find_map(|&value| {
         let truth = edges.partition_point(|&edge| edge < value);
         table.count(&[value; COPIES], &mut counts);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::document::{BoundsSection, Document};
 use super::problem::Problems;
-use super::{Pipeline, reference};
+use super::{MemoryConfig, Pipeline, reference};
 use crate::metric::Spec;
 use crate::plan::{Bounds, MetricsPlan, Plan, PolicyPlan, Reference};
 use columns::Cutting;
@@ -94,7 +94,18 @@ pub(crate) fn resolve(document: &Document, around: Surroundings<'_>, problems: &
         reference: document.reference.as_ref().map(|file| around.base.join(&file.value)),
         plan: Arc::new(plan),
         fine_bins,
+        memory: memory(document, around.base, problems),
     }
+}
+
+fn memory(document: &Document, base: &Path, problems: &mut Problems) -> Option<MemoryConfig> {
+    if let (Some(spill), None) = (&document.spill, &document.memory) {
+        problems
+            .add(spill.spot, "`spill` without `memory`")
+            .help("add how much memory is granted, such as memory: 512MB");
+    }
+    let spill = document.spill.as_ref().map_or_else(std::env::temp_dir, |folder| base.join(&folder.value));
+    document.memory.map(|max| MemoryConfig { max: max.value.0, spill })
 }
 
 /// Fills in metrics and policy.

@@ -3,11 +3,15 @@
 use crate::config::document::{Document, Labels};
 use crate::config::problem::Problems;
 use crate::config::value::{At, by_default};
+use crate::event::{Micros, SECOND};
 use crate::kernel::bin::Edges;
 use crate::plan::{Columns, QualityPlan, Role, Task};
 
 /// The most bins of a reliability table.
 const WIDTH_BINS_MAX: u16 = 1000;
+
+/// For how long labels are waited for when the file does not say.
+const HORIZON: Micros = 86_400 * SECOND;
 
 /// The quality plan, `None` when no source carries the truth.
 pub(crate) fn quality(document: &Document, columns: &Columns, problems: &mut Problems) -> Option<QualityPlan> {
@@ -36,7 +40,7 @@ pub(crate) fn quality(document: &Document, columns: &Columns, problems: &mut Pro
         score_edges: edges.unwrap_or_else(|| Edges::new(Vec::new()).expect("no edges rise")),
         threshold: labels.threshold.value.0,
         wait: labels.wait.value.0,
-        horizon: labels.horizon.value.0,
+        horizon: labels.horizon.map_or(labels.wait.value.0.max(HORIZON), |horizon| horizon.value.0),
         pending_max: usize::try_from(labels.pending_max.value).unwrap_or(usize::MAX),
         sample: labels.sample.value.0,
     })
@@ -62,10 +66,10 @@ fn has_truth(document: &Document, problems: &mut Problems) -> bool {
 }
 
 fn check(labels: &Labels, problems: &mut Problems) {
-    if labels.horizon.value < labels.wait.value {
-        let spot = labels.horizon.spot.max(labels.wait.spot);
+    if let Some(horizon) = labels.horizon.filter(|horizon| horizon.value < labels.wait.value) {
+        let spot = horizon.spot.max(labels.wait.spot);
         problems
-            .add(spot, format!("`horizon` {} is shorter than `wait` {}", labels.horizon.value, labels.wait.value))
+            .add(spot, format!("`horizon` {} is shorter than `wait` {}", horizon.value, labels.wait.value))
             .help("the horizon counts from the same moment; make it at least `wait`");
     }
     if labels.bins.is_empty() || labels.bins.iter().any(|bins| !(2..=WIDTH_BINS_MAX).contains(bins)) {

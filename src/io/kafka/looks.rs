@@ -1,0 +1,145 @@
+//! Early results: looks at the open window, every now and then, beside the engine's work.
+//!
+//! The engine's thread adds up what there is, and a thread of its own measures it. What has arrived comes first: while
+//! records wait, and where a look takes long, looks are left out, counted, and said.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::clock::now;
+use super::watch::Watch;
+use crate::engine::Engine;
+use crate::judge::{Look, WindowRow};
+use crate::plan::Plan;
+
+/// Looks take at most one of so many parts of one processor's time.
+const PARTS: u32 = 20;
+
+/// The engine's thread waits for the rows of a look no longer than this; later ones are shown at a later beat.
+const WAIT: Duration = Duration::from_millis(5);
+
+/// Looks at open windows.
+#[derive(Default)]
+pub(super) struct Looks {
+    /// When the next one is due.
+    next_at: Option<Instant>,
+    under_way: Option<UnderWay>,
+    /// Whether it was said that some are left out.
+    skips: bool,
+}
+
+/// A look that is measured.
+struct UnderWay {
+    begun: Instant,
+    /// How long it kept the engine's thread.
+    added_up_in: Duration,
+    rows: Receiver<(Vec<WindowRow>, Duration)>,
+}
+
+impl Looks {
+    /// Shows how the open window stands, when that is due.
+    pub(super) fn show(&mut self, engine: &mut Engine, plan: &Plan, is_behind: bool, watch: &dyn Watch) {
+        let every = Duration::from_micros(u64::try_from(plan.time.early_every).unwrap_or(1_000_000));
+        self.collect(every, Duration::ZERO, watch);
+        if self.next_at.is_some_and(|at| now() < at) {
+            return;
+        }
+        self.next_at = Some(now() + every);
+        if is_behind || self.under_way.is_some() {
+            return self.skip(1, Duration::ZERO, watch);
+        }
+        let begun = now();
+        let Some(look) = engine.early() else { return };
+        match measure(look) {
+            Ok(rows) => {
+                self.under_way = Some(UnderWay { begun, added_up_in: begun.elapsed(), rows });
+                self.collect(every, WAIT, watch);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no thread for early results");
+                self.skip(1, begun.elapsed(), watch);
+            }
+        }
+    }
+
+    /// Shows the rows of the look that is under way, if they are there.
+    fn collect(&mut self, every: Duration, wait: Duration, watch: &dyn Watch) {
+        let Some(UnderWay { begun, added_up_in, rows }) = self.under_way.take() else { return };
+        match rows.recv_timeout(wait) {
+            Ok((rows, measured_in)) => {
+                watch.provisional(rows);
+                let took = added_up_in + measured_in;
+                let pause = every.max(took * PARTS);
+                self.next_at = self.next_at.max(Some(begun + pause));
+                let left_out = pause.as_micros() / every.as_micros().max(1) - 1;
+                self.skip(u64::try_from(left_out).unwrap_or(u64::MAX), took, watch);
+            }
+            Err(RecvTimeoutError::Timeout) => self.under_way = Some(UnderWay { begun, added_up_in, rows }),
+            Err(RecvTimeoutError::Disconnected) => tracing::warn!("an early result could not be measured"),
+        }
+    }
+
+    fn skip(&mut self, looks: u64, took: Duration, watch: &dyn Watch) {
+        if looks == 0 {
+            return;
+        }
+        watch.skipped(looks);
+        if !std::mem::replace(&mut self.skips, true) {
+            tracing::warn!(
+                took_ms = took.as_secs_f64() * 1e3,
+                "open windows are shown less often than `early_every` says, so that reading is not held up"
+            );
+        }
+    }
+}
+
+/// Measures a look on a thread of its own; says how long that took, too.
+fn measure(look: Look) -> std::io::Result<Receiver<(Vec<WindowRow>, Duration)>> {
+    let (sender, receiver) = crossbeam_channel::bounded(1);
+    thread::Builder::new().name("early".to_owned()).spawn(move || {
+        let begun = now();
+        let rows = look.rows();
+        // Nobody listens any more once the run has ended.
+        let _ = sender.send((rows, begun.elapsed()));
+    })?;
+    Ok(receiver)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Notes how many times rows were shown, and how many looks were left out.
+    #[derive(Default)]
+    struct Heard(Mutex<(u64, u64)>);
+
+    impl Watch for Heard {
+        fn provisional(&self, _: Vec<WindowRow>) {
+            self.0.lock().expect("no panic").0 += 1;
+        }
+
+        fn skipped(&self, looks: u64) {
+            self.0.lock().expect("no panic").1 += looks;
+        }
+    }
+
+    #[test]
+    fn a_look_that_takes_long_is_shown_later_and_others_are_left_out() {
+        let (every, heard) = (Duration::from_secs(2), Heard::default());
+        let (sender, rows) = crossbeam_channel::bounded(1);
+        let under_way = UnderWay { begun: now(), added_up_in: Duration::ZERO, rows };
+        let mut looks = Looks { under_way: Some(under_way), ..Looks::default() };
+        looks.collect(every, Duration::ZERO, &heard);
+        assert!(looks.under_way.is_some() && *heard.0.lock().expect("no panic") == (0, 0));
+        sender.send((Vec::new(), Duration::from_secs(1))).expect("it listens");
+        looks.collect(every, Duration::ZERO, &heard);
+        assert!(looks.under_way.is_none() && looks.skips);
+        // A second of work, at most one in twenty: nine looks of every two seconds are left out.
+        assert_eq!(*heard.0.lock().expect("no panic"), (1, 9));
+        assert!(looks.next_at.is_some_and(|at| at > now() + Duration::from_secs(10)));
+    }
+}
