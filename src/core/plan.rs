@@ -300,13 +300,13 @@ pub struct QualityPlan {
 }
 
 impl QualityPlan {
-    /// The most predictions of one pane and source partition that are followed up: every pane that labels may come to
-    /// has the same room, so that no window's coverage depends on how much was going on before it.
+    /// How many predictions of a pane and source partition are followed up for certain: half of the room is shared
+    /// alike by all panes that labels may come to, so that no window lacks labels because much was going on before it.
     #[must_use]
     pub fn pending_of_pane(&self, time: &TimePlan) -> usize {
         // Both streams are late; one pane fills, one is no whole pane of the horizon, and labels are a little behind.
         let panes = self.horizon.saturating_add(2 * time.lateness) / time.pane.max(1) + 4;
-        (self.pending_max / usize::try_from(panes).unwrap_or(usize::MAX)).max(1)
+        (self.pending_max / 2 / usize::try_from(panes).unwrap_or(usize::MAX)).max(1)
     }
 }
 

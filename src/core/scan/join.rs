@@ -110,6 +110,11 @@ impl Join {
         self.stubs.open(pane)
     }
 
+    /// Predictions that wait.
+    pub(crate) fn n_predictions(&self) -> usize {
+        self.stubs.len()
+    }
+
     /// Takes a prediction of a pane; returns its label if that came first. `false` in the second place: there was no
     /// room.
     pub(crate) fn predict(&mut self, pane: usize, id: u64, mut stub: Stub) -> (Option<Label>, bool) {

@@ -25,6 +25,9 @@ const ROWS_MAX: usize = 64;
 /// Where panes follow a sample, labels that wait get one of so many parts of the room that predictions have.
 const WAITING_PARTS: usize = 8;
 
+/// While there is room, a pane may take one of so many parts of it.
+const BURST_PARTS: usize = 100;
+
 /// Labelled predictions of one group in one pane. A few wait as they came, the others are sealed: a pane is kept for as
 /// long as labels may come, and most of the time none does.
 #[derive(Debug, Clone, Default)]
@@ -231,7 +234,7 @@ impl Labels {
         if let Some(label) = label {
             self.count(plan, Some(id), stub, label);
         }
-        let room = quality.pending_of_pane(&plan.time);
+        let room = self.room(plan, quality);
         if self.join.n_of(number) <= room {
             return limit;
         }
@@ -244,6 +247,16 @@ impl Labels {
         pane.joined.retain(|joined| joined.id <= pane.limit);
         self.counts.refused += (before - self.join.n_of(number)) as u64;
         pane.limit
+    }
+
+    /// How many predictions of a pane may wait. While half of the room is free, a pane may take a good part of it: a
+    /// sample is only taken where not all would fit.
+    fn room(&self, plan: &Plan, quality: &QualityPlan) -> usize {
+        let share = quality.pending_of_pane(&plan.time);
+        if self.join.n_predictions() > quality.pending_max / 2 {
+            return share;
+        }
+        share.max(quality.pending_max / BURST_PARTS)
     }
 
     /// Takes one outcome.

@@ -264,7 +264,8 @@ impl<'a> Estimate<'a> {
         if !self.labels_follow() {
             return all;
         }
-        let room = (quality.pending_of_pane(&self.plan.time) as u64).saturating_mul(self.partitions);
+        // All panes together never have more than the whole room.
+        let room = (2 * quality.pending_of_pane(&self.plan.time) as u64).saturating_mul(self.partitions);
         let halved = |n: &u64| (*n > room).then_some(n / 2);
         std::iter::successors(Some(all), halved).last().unwrap_or(all)
     }
