@@ -84,7 +84,8 @@ fn page_of(case: &Case) -> PathBuf {
 /// Medians of a few rounds, and the columns that were tested, as JSON.
 #[expect(clippy::cast_precision_loss, reason = "a few rounds, and sizes of pages")]
 fn ours(case: &Case, rounds: usize) -> (Cost, String) {
-    let request = Request { reference: case.reference.clone(), current: case.current.clone(), ..Request::default() };
+    let request =
+        Request { reference: vec![case.reference.clone()], current: vec![case.current.clone()], ..Request::default() };
     let (mut page, mut columns) = (String::new(), String::new());
     let mut once = || {
         let comparison = report::compare(&request, None).expect("two files of one layout");

@@ -15,4 +15,4 @@ pub use haldane_core::{
     baseline, batch, decode, engine, error, event, format, infer, judge, kernel, metric, plan, scan, sim, summary,
     time, verdict,
 };
-pub use haldane_io::{config, disk, kafka, output, replay, store};
+pub use haldane_io::{config, disk, files, kafka, output, replay, store};

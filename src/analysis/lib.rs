@@ -10,4 +10,4 @@ pub mod report;
 use haldane_core::{
     baseline, batch, decode, engine, error, event, infer, judge, kernel, metric, plan, scan, sim, summary, verdict,
 };
-use haldane_io::{config, kafka, output, replay, store, table};
+use haldane_io::{config, files, kafka, output, replay, store, table};

@@ -9,4 +9,4 @@ pub mod telemetry;
 use haldane_analysis::query;
 use haldane_analysis::{audit, detect, init, report};
 use haldane_core::{baseline, batch, decode, engine, error, event, judge, metric, plan, scan, sim, summary, verdict};
-use haldane_io::{config, disk, kafka, output, replay, store};
+use haldane_io::{config, disk, files, kafka, output, replay, store};

@@ -49,11 +49,12 @@ const DELAY_BUCKETS_S: [f64; 11] = [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 3_600
 type Count = fn(&Counts) -> u64;
 
 /// What can become of a label.
-const FATES: [(&str, Count); 5] = [
+const FATES: [(&str, Count); 6] = [
     ("joined", |lane| lane.labels.joined),
     ("duplicate", |lane| lane.labels.duplicates),
     ("orphan", |lane| lane.labels.orphans),
     ("expired", |lane| lane.labels.expired),
+    ("early", |lane| lane.labels.early),
     ("refused", |lane| lane.labels.refused),
 ];
 

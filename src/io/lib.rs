@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod disk;
+pub mod files;
 pub mod kafka;
 pub mod output;
 pub mod replay;

@@ -17,6 +17,7 @@ use haldane::kafka::clock::{now, wall_clock};
 use haldane::kafka::cloud_event::{self, Letter};
 use haldane::kafka::producer::Producer;
 use haldane::kafka::standalone::{self, Options};
+use haldane::kafka::summary::Summary;
 use haldane::kafka::watch::Watch;
 use haldane::kafka::{Connection, dead_letter, states, topics, whole_topic};
 use haldane::plan::Signal;
@@ -147,7 +148,7 @@ serve: {{ approvers: [{{ name: oli, token_env: HALDANE_TEST_TOKEN, roles: [opera
         (output.status.code().unwrap(), said)
     }
 
-    pub(crate) fn run(&self, options: Options, watch: &dyn Watch, stop: &AtomicBool) -> Result<standalone::Summary> {
+    pub(crate) fn run(&self, options: Options, watch: &dyn Watch, stop: &AtomicBool) -> Result<Summary> {
         let pipeline = self.load();
         standalone::run(&pipeline.plan, &pipeline.kafka.unwrap(), options, watch, stop)
     }

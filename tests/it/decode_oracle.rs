@@ -10,10 +10,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use haldane::decode::cell::{self, Classes};
+use arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
+use arrow::temporal_conversions::timestamp_us_to_datetime;
 use haldane::decode::{Record, decoder};
 use haldane::event::{TEXT_BYTES_MAX, stable_hash};
-use haldane::plan::TimeFormat;
 use proptest::prelude::*;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
@@ -91,9 +91,44 @@ fn get<'a>(object: &'a Json, key: &str) -> Result<&'a Json, ()> {
     }
 }
 
+/// Whether a text, blanks around it left out, is one of some words in any case.
+fn is_any(text: &str, words: &str) -> bool {
+    words.split(' ').any(|word| word == text.trim().to_lowercase())
+}
+
+/// Words for nothing, no text among them.
+fn is_nothing(text: &str) -> bool {
+    text.trim().is_empty() || is_any(text, "na n/a <na> null none nil - ?")
+}
+
 /// The number in a text; a word for nothing is none.
 fn numeric(text: &str) -> Result<Option<f64>, ()> {
-    if cell::is_missing(text) { Ok(None) } else { cell::number(text).map(Some).ok_or(()) }
+    match text.trim() {
+        text if is_nothing(text) => Ok(None),
+        text if is_any(text, "true") => Ok(Some(1.0)),
+        text if is_any(text, "false") => Ok(Some(0.0)),
+        text => text.parse().map(Some).map_err(drop),
+    }
+}
+
+/// A text by its value: `1.0` is `1`, `True` is `true`.
+fn by_value(text: &str) -> String {
+    if is_any(text, "true false") && text.trim() == text {
+        return text.to_lowercase();
+    }
+    as_whole(text)
+}
+
+/// A whole number with a point and zeros behind it, without them; other texts as they are.
+fn as_whole(text: &str) -> String {
+    let Some((whole, zeros)) = text.split_once('.') else { return text.to_owned() };
+    let digits = whole.strip_prefix('-').unwrap_or(whole);
+    let is_number = digits == "0" || (digits.starts_with(|first: char| ('1'..='9').contains(&first)));
+    let is_whole = is_number && digits.chars().all(|digit| digit.is_ascii_digit());
+    if !is_whole || zeros.is_empty() || zeros.chars().any(|digit| digit != '0') {
+        return text.to_owned();
+    }
+    if digits == "0" { "0".to_owned() } else { whole.to_owned() }
 }
 
 fn number(value: &Json) -> Result<Option<f64>, ()> {
@@ -112,7 +147,7 @@ fn text(value: &Json) -> Result<Option<String>, ()> {
         Json::Null => return Ok(None),
         Json::Bool(value) => value.to_string(),
         Json::Int(value) => value.to_string(),
-        Json::Float(value) => return Ok(cell::named(*value)),
+        Json::Float(value) => return Ok(Some((value + 0.0).to_string())),
         Json::Text(text) => text.clone(),
         _ => return Err(()),
     };
@@ -120,7 +155,7 @@ fn text(value: &Json) -> Result<Option<String>, ()> {
 }
 
 fn category(value: &Json) -> Result<Option<String>, ()> {
-    Ok(text(value)?.map(|text| cell::category(&text).to_owned()))
+    Ok(text(value)?.map(|text| by_value(&text)))
 }
 
 fn name(value: &Json) -> Result<Option<String>, ()> {
@@ -128,8 +163,13 @@ fn name(value: &Json) -> Result<Option<String>, ()> {
 }
 
 fn class(value: &Json) -> Result<Option<String>, ()> {
-    let classes = Classes { binary: true, positive: &[] };
-    Ok(text(value)?.and_then(|text| classes.class(&text).map(str::to_owned)))
+    let side = |text: String| match text.trim() {
+        text if is_nothing(text) => None,
+        text if is_any(text, "true t yes y on") || text.parse() == Ok(1.0) => Some("1".to_owned()),
+        text if is_any(text, "false f no n off") || text.parse() == Ok(0.0) => Some("0".to_owned()),
+        text => Some(by_value(text)),
+    };
+    Ok(text(value)?.and_then(side))
 }
 
 fn status(value: &Json) -> Result<Option<i16>, ()> {
@@ -141,17 +181,24 @@ fn time(value: &Json) -> Result<i64, ()> {
     let time = match value {
         Json::Int(value) => i64::try_from(*value).map_err(drop)?,
         Json::Float(value) if value.abs() < 9e18 => value.round() as i64,
-        Json::Text(text) => cell::instant(text, TimeFormat::Micros).ok_or(())?,
+        Json::Text(text) => written_time(text.trim()).ok_or(())?,
         _ => return Err(()),
     };
     if (0..=BROKER_TIME + SKEW_MAX).contains(&time) { Ok(time) } else { Err(()) }
+}
+
+/// Microseconds in a text: a number, or a time as Arrow reads it.
+fn written_time(text: &str) -> Option<i64> {
+    let number = || text.parse::<f64>().ok().filter(|number| number.abs() < 9e18).map(|number| number.round() as i64);
+    let date = || string_to_timestamp_nanos(text).ok().map(|nanos| nanos.div_euclid(1_000));
+    text.parse().ok().or_else(number).or_else(date)
 }
 
 fn id(value: &Json) -> Result<Option<u64>, ()> {
     match value {
         Json::Float(value) if value.fract() != 0.0 || value.abs() > 9_007_199_254_740_992.0 => Err(()),
         Json::Text(_) | Json::Int(_) | Json::Float(_) => {
-            Ok(name(value)?.map(|text| stable_hash(cell::id(&text).as_bytes())))
+            Ok(name(value)?.map(|text| stable_hash(as_whole(&text).as_bytes())))
         }
         _ => Err(()),
     }
@@ -166,7 +213,7 @@ fn expected(event: &Json) -> Result<Row, ()> {
     let (features, categories) = (get(event, "features_num")?, get(event, "features_cat")?);
     let mut numeric = NUMERIC.iter().map(|name| number(get(features, name)?)).collect::<Result<Vec<_>, _>>()?;
     numeric.push(checked(number(get(event, "score")?)?, |score| (0.0..=1.0).contains(&score))?);
-    numeric.push(checked(number(get(event, "latency_ms")?)?, |latency| latency >= 0.0)?);
+    numeric.push(checked(number(get(event, "latency_ms")?)?, |latency| latency >= 0.0 && latency.is_finite())?);
     Ok(Row {
         event_time: time(get(event, "event_time_us")?)?,
         id: id(get(event, "prediction_id")?)?,
@@ -225,6 +272,7 @@ fn scalar() -> impl Strategy<Value = String> {
         any::<f64>().prop_filter("JSON has no other", |value| value.is_finite()).prop_map(|value| format!("{value:?}")),
         r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?",
         quoted(),
+        spelled(),
     ]
 }
 
@@ -250,7 +298,7 @@ fn any_value() -> impl Strategy<Value = String> {
 
 /// A value that is nearly always of the right type, and sometimes anything.
 fn mostly(good: impl Strategy<Value = String> + 'static) -> BoxedStrategy<String> {
-    prop_oneof![30 => good, 1 => Just("null".to_owned()), 1 => any_value()].boxed()
+    prop_oneof![60 => good, 1 => Just("null".to_owned()), 2 => any_value(), 1 => spelled()].boxed()
 }
 
 fn short() -> impl Strategy<Value = String> {
@@ -277,12 +325,29 @@ fn members(known: Vec<(&'static str, BoxedStrategy<String>)>) -> impl Strategy<V
     })
 }
 
+/// A time as a number, as a number in a text, and written out.
+fn spelled_time() -> impl Strategy<Value = String> {
+    (0..BROKER_TIME, 0..6_u8).prop_map(|(time, how)| match how {
+        0 => format!("\"{time}\""),
+        1 => format!("\"{}\"", timestamp_us_to_datetime(time).unwrap()),
+        2 => format!("\"{}\"", timestamp_us_to_datetime(time).unwrap().and_utc().to_rfc3339()),
+        _ => time.to_string(),
+    })
+}
+
+/// Words and numbers that a slot reads by their value, as texts.
+fn spelled() -> impl Strategy<Value = String> {
+    const WORDS: [&str; 14] =
+        ["True", " yes ", "OFF", "n", "1.0", "-0.0", "007.0", "1.50", "NA", "none", "?", "1e3", "inf", ".5"];
+    proptest::sample::select(&WORDS[..]).prop_map(|word| format!("\"{word}\""))
+}
+
 fn event() -> impl Strategy<Value = String> {
     let features = members(NUMERIC.iter().map(|name| (*name, mostly(plain_number()))).collect());
     let categories = members(CATEGORICAL.iter().map(|name| (*name, mostly(short()))).collect());
     (features, categories, space(), space()).prop_flat_map(|(features, categories, inner, space)| {
         let known = vec![
-            ("event_time_us", mostly((0..BROKER_TIME).prop_map(|time| time.to_string()))),
+            ("event_time_us", mostly(spelled_time())),
             ("prediction_id", mostly(short())),
             ("model", mostly(short())),
             ("version", mostly(short())),

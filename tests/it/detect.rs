@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use arrow::array::{RecordBatch, UInt32Array};
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute;
+use arrow::datatypes::{DataType, TimeUnit};
+use arrow::util::display::array_value_to_string;
 use haldane::cli::{self, Cli};
 use haldane::detect::{Alarm, Label, Layout, Recipe, Scores, Stream};
 use haldane::event::EventKind;
@@ -211,5 +213,58 @@ fn errors_say_what_is_missing() {
     assert!(versionless.contains("the predictions have no column version"), "{versionless}");
     fs::write(dir.path().join("predictions.parquet"), "PAR1 but no more").unwrap();
     let broken = detect(dir.path(), &[]).unwrap_err();
-    assert!(broken.contains("cannot read") && broken.contains("predictions.parquet"), "{broken}");
+    assert!(broken.contains("predictions.parquet is not a whole Parquet file"), "{broken}");
+}
+
+/// A table as CSV or as JSON lines, every cell a text.
+fn spelled(table: &RecordBatch, ending: &str) -> String {
+    let schema = table.schema();
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
+    let columns: Vec<ArrayRef> = table
+        .columns()
+        .iter()
+        .map(|column| match column.data_type() {
+            DataType::Timestamp(..) => compute::cast(column, &utc).unwrap(),
+            _ => ArrayRef::clone(column),
+        })
+        .collect();
+    let cell = |row: usize, column: usize| {
+        let text = array_value_to_string(&columns[column], row).unwrap();
+        if names[column] == "label" { (if text == "1" { "Yes" } else { "no" }).to_owned() } else { text }
+    };
+    let rows = (0..table.num_rows()).map(|row| (0..names.len()).map(|column| cell(row, column)).collect::<Vec<_>>());
+    if ending == "csv" {
+        return [names.join(",")].into_iter().chain(rows.map(|row| row.join(","))).map(|line| line + "\n").collect();
+    }
+    let object = |row: Vec<String>| {
+        let present = names.iter().zip(row).filter(|(_, cell)| !cell.is_empty());
+        let members = present.map(|(name, cell)| ((*name).to_owned(), cell.into()));
+        serde_json::Value::Object(members.collect()).to_string() + "\n"
+    };
+    rows.map(object).collect()
+}
+
+#[test]
+fn one_folder_is_judged_alike_in_every_format() {
+    let parquet = tempfile::tempdir().unwrap();
+    let worlds = worlds();
+    write_folder(parquet.path(), &worlds, false);
+    let (predictions, outcomes): (Vec<_>, Vec<_>) = worlds.iter().map(World::tables).unzip();
+    let config = parquet.path().join("pipeline.yaml");
+    let run = |dir: &Path| detect(dir, &["--config", config.to_str().unwrap()]).unwrap();
+    let expected = run(parquet.path());
+    for ending in ["csv", "jsonl"] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::copy(parquet.path().join("labels.json"), dir.path().join("labels.json")).unwrap();
+        let at = |name: &str| dir.path().join(format!("{name}.{ending}"));
+        fs::write(at("predictions"), spelled(&together(&predictions, false), ending)).unwrap();
+        fs::write(at("outcomes"), spelled(&together(&outcomes, false), ending)).unwrap();
+        assert_eq!(run(dir.path()), expected, "{ending}");
+        let layout = |dir: &Path, ending: &str| {
+            let files = |name: &str| vec![dir.join(format!("{name}.{ending}"))];
+            Layout::of_files(&files("predictions"), &files("outcomes")).unwrap().pipeline("v1", "1h")
+        };
+        assert_eq!(layout(dir.path(), ending), layout(parquet.path(), "parquet"), "{ending}");
+    }
 }

@@ -14,7 +14,8 @@ use haldane::event::{Micros, SECOND, stable_hash};
 use haldane::kafka::clock::now;
 use haldane::kafka::connection::Connection;
 use haldane::kafka::producer::Producer;
-use haldane::kafka::standalone::{self, Options, Summary};
+use haldane::kafka::standalone::{self, Options};
+use haldane::kafka::summary::Summary;
 use haldane::kafka::watch::{Deaf, Watch};
 use haldane::kafka::{cloud_event, judging, scanning, whole_topic};
 use haldane::plan::{Field, NumericField, Path, Plan, TimeFormat, WindowKind};
@@ -248,6 +249,9 @@ fn refused_records_go_to_the_dead_letter_topic_with_reason_and_place() {
     let first = log.iter().filter(|event| event.source == 0).count();
     let summary = stage.run(1, &Recorder::default()).unwrap();
     assert_eq!((summary.events, summary.rejects), (log.len() as u64, 3));
+    let lost = &summary.losses.sentences()[0];
+    let place = format!("as {}/0, offset {first}: ", stage.topics[0]);
+    assert!(lost.contains("(3 of 23) are refused: ") && lost.contains(&place), "{lost}");
 
     let mut letters = Vec::new();
     let connection = Connection::open(&stage.settings).unwrap();

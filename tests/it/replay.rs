@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use haldane::error::Fault;
 use haldane::event::{EventKind, Poison, SECOND};
+use haldane::files::Place;
 use haldane::plan::*;
 use haldane::replay::{self, Options, Refused, Replay, Step};
 use parquet::arrow::ArrowWriter;
@@ -134,24 +135,37 @@ fn streams_take_turns_by_stretches_of_arrival_time() {
     assert!(changes > 40, "both streams are read side by side: {changes} changes");
 }
 
+/// Rows by stream, in their order there.
+fn by_stream(rows: &Rows) -> Vec<(u16, u32, i64, i64, u64)> {
+    let mut order = rows.order.clone();
+    order.sort_by_key(|&(source, lane, offset, ..)| (source, lane, offset));
+    order
+}
+
 #[test]
-fn the_order_of_files_given_is_the_order_within_a_stream() {
+fn files_of_one_stream_are_put_in_order_of_time() {
     let dir = tempfile::tempdir().unwrap();
     let lines = fs::read_to_string(fixture("events.jsonl")).unwrap();
-    let (first, second) = (dir.path().join("a.jsonl"), dir.path().join("b.jsonl"));
-    let half = lines.match_indices('\n').nth(99).unwrap().0 + 1;
-    fs::write(&first, &lines[..half]).unwrap();
-    fs::write(&second, &lines[half..]).unwrap();
-    let whole = batched(&[fixture("events.jsonl")], 8192);
-    let mut parts = batched(&[first.clone(), second.clone()], 8192);
-    let by_stream = |rows: &Rows| {
-        let mut order = rows.order.clone();
-        order.sort_by_key(|&(source, lane, offset, ..)| (source, lane, offset));
-        order
+    let written = |name: &str, wanted: &dyn Fn(usize) -> bool| {
+        let path = dir.path().join(name);
+        let lines = lines.lines().enumerate().filter(|(at, _)| wanted(*at)).map(|(_, line)| format!("{line}\n"));
+        fs::write(&path, lines.collect::<String>()).unwrap();
+        path
     };
-    assert_eq!(by_stream(&parts), by_stream(&whole));
-    parts = batched(&[second, first], 8192);
-    assert_ne!(by_stream(&parts), by_stream(&whole), "offsets count in the order given");
+    let whole = batched(&[fixture("events.jsonl")], 8192);
+    let halves = [written("b.jsonl", &|at| at >= 100), written("a.jsonl", &|at| at < 100)];
+    assert_eq!(by_stream(&batched(&halves, 8192)), by_stream(&whole), "the later one is given first");
+    let hour = |at: &(u16, u32, i64, i64, u64)| at.3.div_euclid(3600 * SECOND);
+    for batch_rows in [1, 7, 8192] {
+        let apart = [written("even.jsonl", &|at| at % 2 == 0), written("odd.jsonl", &|at| at % 2 == 1)];
+        let apart = batched(&apart, batch_rows);
+        let ends = |rows: &Rows| rows.ends.iter().copied().collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(ends(&apart), ends(&whole));
+        assert!(by_stream(&apart).is_sorted_by_key(|row| (row.0, row.1, hour(row))), "they overlap from end to end");
+        let ids =
+            |rows: &Rows| rows.order.iter().map(|row| (row.0, row.1, row.4)).collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(ids(&apart), ids(&whole), "and none is lost");
+    }
 }
 
 #[test]
@@ -232,7 +246,6 @@ fn a_bad_line_is_refused_and_its_neighbours_are_kept() {
     let outcome = r#"{"event_time_us": 1367575215765021, "prediction_id": "a", "model": "m", "label": 1}"#;
     let bad = [
         (r#"{"event_time_us": 13, "prediction_id": "#, Poison::Malformed),
-        ("", Poison::Empty),
         ("[1,2,3]", Poison::Malformed),
         (r#"{"event_time_us": 1367575215765021, "model": "m", "version": "v1", "score": 0.5}"#, Poison::MissingField),
         (r#"{"event_time_us": "yesterday", "prediction_id": "a", "model": "m", "version": "v1"}"#, Poison::WrongType),
@@ -242,7 +255,7 @@ fn a_bad_line_is_refused_and_its_neighbours_are_kept() {
         ),
     ];
     let pairs: Vec<String> = bad.iter().map(|(line, _)| format!("{good}\n{line}")).collect();
-    let text = format!("{}\n{outcome}\n{good}\n", pairs.join("\n"));
+    let text = format!("{}\n{outcome}\n{good}\n", pairs.join("\n \n"));
     fs::write(&path, text.as_bytes()).unwrap();
 
     let rows = rows(open(std::slice::from_ref(&path)).unwrap());
@@ -251,10 +264,12 @@ fn a_bad_line_is_refused_and_its_neighbours_are_kept() {
     let reasons: Vec<Poison> = rows.refused.iter().map(|refused| refused.reject.reason).collect();
     assert_eq!(reasons, bad.map(|(_, reason)| reason));
     let offsets: Vec<i64> = rows.refused.iter().map(|refused| refused.reject.offset).collect();
-    assert_eq!(offsets, [1, 3, 5, 7, 9, 11]);
-    assert_eq!(rows.refused[2].payload.as_deref(), Some("[1,2,3]"));
-    assert_eq!((&*rows.refused[2].file, rows.refused[2].source), (path.as_path(), 0));
-    assert_eq!(rows.ends, [(0, 0, 13), (1, 0, 1)]);
+    let places: Vec<Place> = rows.refused.iter().map(|refused| refused.place).collect();
+    assert_eq!(places, [2, 5, 8, 11, 14].map(Place::Line), "a blank line is no record");
+    assert_eq!(offsets, [1, 3, 5, 7, 9]);
+    assert_eq!(rows.refused[1].payload.as_deref(), Some("[1,2,3]"));
+    assert_eq!((&*rows.refused[1].file, rows.refused[1].source), (path.as_path(), 0));
+    assert_eq!(rows.ends, [(0, 0, 11), (1, 0, 1)]);
 }
 
 #[test]
@@ -319,8 +334,8 @@ fn every_unusable_file_is_explained() {
         ("empty.parquet", "{} is empty", "write or copy it again, or leave it out"),
         ("text.parquet", "{} is not a Parquet file: it does not start with PAR1", "write or copy it again"),
         ("short.parquet", "{} is not a whole Parquet file: ", "it may have been cut off"),
-        ("events.jsonl.gz", "{} is compressed", "unpack it first"),
-        ("notes.txt", "cannot tell the format of {}", "replay reads .parquet, .jsonl, .ndjson, .csv and .tsv files"),
+        ("events.jsonl.gz", "cannot read {}: ", "it may have been cut off"),
+        ("notes.txt", "cannot tell the format of {}", "Parquet, JSON and CSV are read"),
         ("words.jsonl", "{} holds no JSON object that fits a source of pipeline world", "each line must be one event"),
         (
             "foreign.jsonl",

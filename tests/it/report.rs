@@ -24,16 +24,16 @@ fn data(name: &str) -> PathBuf {
 /// One day of one version (`all` for both) against the reference, with nothing but the files.
 fn day(start: i64, version: &str) -> Comparison {
     let request = Request {
-        reference: data("flights.reference.parquet"),
-        current: data("flights.predictions.parquet"),
+        reference: vec![data("flights.reference.parquet")],
+        current: vec![data("flights.predictions.parquet")],
         outcomes: vec![data("flights.outcomes.parquet")],
         filter: Filter {
             version: (version != "all").then(|| version.to_owned()),
             from: Some(start),
             until: Some(start + DAY),
         },
-        positive: Vec::new(),
         compat: vec![Compat::Eps1e4, Compat::Eps1e6, Compat::Nannyml],
+        ..Request::default()
     };
     report::compare(&request, None).expect("a day of the log")
 }
@@ -147,8 +147,8 @@ fn figures_of_the_flights_log_are_the_reference_numbers() {
 fn a_pipeline_and_guesses_find_the_same_drift() {
     let plan = haldane::config::reading_plan(&data("../flights.yaml")).expect("a pipeline").plan;
     let request = Request {
-        reference: data("flights.reference.parquet"),
-        current: data("flights.predictions.parquet"),
+        reference: vec![data("flights.reference.parquet")],
+        current: vec![data("flights.predictions.parquet")],
         ..Request::default()
     };
     let (guessed, told) = (report::compare(&request, None), report::compare(&request, Some(&plan)));
@@ -191,7 +191,8 @@ fn written(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
 #[test]
 fn no_bad_column_fails_a_report() {
     let files = [0, 1].map(|side| written("bad.csv", &bad(side)));
-    let request = Request { reference: files[0].1.clone(), current: files[1].1.clone(), ..Request::default() };
+    let request =
+        Request { reference: vec![files[0].1.clone()], current: vec![files[1].1.clone()], ..Request::default() };
     let comparison = report::compare(&request, None).expect("a report");
     let tested: Vec<&str> = comparison.columns.iter().map(|column| column.column.as_str()).collect();
     let untested: BTreeMap<&str, &str> =
@@ -220,7 +221,7 @@ fn nothing_differs_from_itself_in_any_format() {
     let csv = (0..400).map(|row| format!("{},k{}\n", (row * 31) % 97, row % 3)).collect::<Vec<_>>().concat();
     for (name, text) in [("log.jsonl", lines), ("log.csv", format!("a.x,kind\n{csv}"))] {
         let (_dir, path) = written(name, &text);
-        let request = Request { reference: path.clone(), current: path, ..Request::default() };
+        let request = Request { reference: vec![path.clone()], current: vec![path], ..Request::default() };
         let comparison = report::compare(&request, None).expect("a report");
         let names: Vec<&str> = comparison.columns.iter().map(|column| column.column.as_str()).collect();
         assert_eq!(names.len(), 2, "{name}: {names:?}");
@@ -235,7 +236,9 @@ fn rows_that_were_delivered_again_count_once() {
     let once = (0..300).map(row).collect::<Vec<_>>().concat();
     let (_a, reference) = written("once.csv", &format!("id,x,kind\n{once}"));
     let (_b, current) = written("twice.csv", &format!("id,x,kind\n{once}{once}"));
-    let comparison = report::compare(&Request { reference, current, ..Request::default() }, None).expect("a report");
+    let comparison =
+        report::compare(&Request { reference: vec![reference], current: vec![current], ..Request::default() }, None)
+            .expect("a report");
     assert_eq!((comparison.current.duplicates, comparison.current.compared), (300, 300));
     assert!(comparison.columns.iter().all(|column| column.n == 300), "{:?}", comparison.columns);
     assert!(comparison.trust.iter().any(|note| note.contains("300 rows of the current file carried an id")));
@@ -244,8 +247,8 @@ fn rows_that_were_delivered_again_count_once() {
 #[test]
 fn empty_files_and_ranges_are_clear_errors() {
     let request = |current: &Path, filter: Filter| Request {
-        reference: data("flights.reference.parquet"),
-        current: current.to_owned(),
+        reference: vec![data("flights.reference.parquet")],
+        current: vec![current.to_owned()],
         filter,
         ..Request::default()
     };
@@ -438,7 +441,7 @@ fn compared(reference: &str, current: &str, ending: &str, positive: &[&str]) -> 
         path
     };
     let positive = positive.iter().map(|&class| class.to_owned()).collect();
-    let (reference, current) = (file("reference", reference), file("current", current));
+    let (reference, current) = (vec![file("reference", reference)], vec![file("current", current)]);
     let request = Request { reference, current, positive, ..Request::default() };
     report::compare(&request, None).expect("two files")
 }
@@ -458,7 +461,7 @@ fn what_is_lost_is_a_problem() {
     let good = lines("a,b", |x| format!("{x},{}", x % 7));
     let ragged = lines("a,b", |x| if x % 2 == 0 { format!("{x},{}", x % 7) } else { x.to_string() });
     let text = problem(&compared(&good, &ragged, "csv", &[]), "refused").to_owned();
-    assert!(text.contains("of 500) cannot be read; row 2: 1 cells where the header names 2"), "{text}");
+    assert!(text.contains("of 500) cannot be read; current.csv, line 3: 1 cells where the header names 2"), "{text}");
     let open = good.replacen("\n37,2\n", "\n37,\"2\n", 1);
     let text = problem(&compared(&good, &open, "csv", &[]), "refused").to_owned();
     assert!(text.contains("a quote that is not closed"), "{text}");
@@ -503,4 +506,29 @@ fn positive_classes_are_named_or_guessed() {
     let file = scored("cat", "dog");
     assert!(problem(&compared(&file, &file, "csv", &[]), "unfit").contains("--positive can say"));
     assert!(compared(&file, &file, "csv", &["cat"]).problems.is_empty());
+}
+
+#[test]
+fn ids_join_by_their_value_and_labels_that_do_not_count_are_problems() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        vec![path]
+    };
+    let rows = (1..=500).map(|at| format!("{at},{},{}\n", f64::from(at % 10) / 10.0, at * 37 % 101));
+    let rows = file("rows.csv", &("prediction_id,score,x\n".to_owned() + &rows.collect::<String>()));
+    let label = |at: u32| format!("{at}.0,{}\n", u32::from(at % 10 > 5));
+    let labels = "prediction_id,label\n".to_owned() + &(1..=500).map(label).collect::<String>();
+    let of = |labels: &str| {
+        let outcomes = file("labels.csv", labels);
+        let request = Request { reference: rows.clone(), current: rows.clone(), outcomes, ..Request::default() };
+        report::compare(&request, None).expect("a report")
+    };
+    let whole = of(&labels);
+    assert!(whole.problems.is_empty() && whole.quality.is_some(), "{:?}", whole.problems);
+    let lossy = of(&(labels + "1,0\n,1\n2\n"));
+    assert!(problem(&lossy, "further").starts_with("0.2 % of the outcomes (1 of 503) are further labels"));
+    assert!(problem(&lossy, "blank").starts_with("0.2 % of the outcomes (1 of 503) name no prediction"));
+    assert!(problem(&lossy, "refused").contains("labels.csv, line 504: 1 cells where the header names 2"));
 }

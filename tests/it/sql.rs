@@ -461,3 +461,35 @@ fn duckdb_and_polars_read_the_tables() {
     assert_eq!(lines.next(), Some("ece True True"), "calibration adds up from columns of panes");
     assert!(lines.next().unwrap().strip_prefix("bins ").unwrap().parse::<f64>().unwrap() > 0.0);
 }
+
+#[test]
+fn labels_in_any_spelling_give_one_score_and_other_classes_are_named() {
+    let brier = |yes: &str, no: &str, named: &str| {
+        let rows = format!("VALUES (0.9, {yes}), (0.2, {no}), (0.6, {yes})");
+        number(&format!("SELECT brier(s, l{named}) FROM ({rows}) AS t(s, l)"))
+    };
+    let cases = [
+        ("1", "0", ""),
+        ("1.0", "0.0", ""),
+        ("true", "false", ""),
+        ("'1'", "'0'", ""),
+        ("'Yes'", "'no'", ""),
+        ("'True'", "'False'", ""),
+        ("'fraud'", "'legit'", ", 'fraud'"),
+        ("1", "-1", ", '1'"),
+        ("2", "1", ", '2,3'"),
+    ];
+    for (yes, no, named) in cases {
+        let expected = (0.1 * 0.1 + 0.2 * 0.2 + 0.4 * 0.4) / 3.0;
+        assert!((brier(yes, no, named) - expected).abs() < 1e-9, "{yes} and {no}");
+    }
+    let error = ask("SELECT brier(s, l) FROM (VALUES (0.9, 1), (0.2, -1)) AS t(s, l)").unwrap_err().to_string();
+    assert!(error.contains("names what is positive"), "{error}");
+}
+
+#[test]
+fn categories_are_compared_by_their_value() {
+    let rows = "VALUES ('True', 1), ('1.0', 1), ('true', 0), ('1', 0)";
+    let sql = format!("SELECT drift_psi(c, side = 1) FROM ({rows}) AS t(c, side)");
+    assert!(number(&sql).abs() < 1e-12);
+}

@@ -3,7 +3,7 @@
 //! A made pipeline chooses no statistics and no thresholds. Its reference is the stream's own past: the rows of the
 //! baseline version before another version is seen.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
@@ -14,7 +14,10 @@ use crate::baseline::ProfileBuilder;
 use crate::config::{self, Pipeline, reference};
 use crate::error::{Error, Result};
 use crate::event::Micros;
+use crate::init::facts::{Facts, Kind};
 use crate::plan::{Plan, WindowKind};
+use crate::scan::Counts;
+use crate::table::{Column, Table};
 
 /// What errors call a made pipeline.
 const ORIGIN: &str = "pipeline made from the columns";
@@ -74,6 +77,15 @@ impl Layout {
         })
     }
 
+    /// The columns of files of predictions and, when there are any, of outcomes.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or lacks what every stream needs.
+    pub fn of_files(predictions: &[PathBuf], outcomes: &[PathBuf]) -> Result<Self> {
+        let outcomes = if outcomes.is_empty() { None } else { Some(schema(outcomes)?) };
+        Self::of(&schema(predictions)?, outcomes.as_ref())
+    }
+
     /// The pipeline file that these columns make; `window` is a duration such as `1h`.
     #[must_use]
     pub fn pipeline(&self, baseline: &str, window: &str) -> String {
@@ -111,6 +123,23 @@ impl Layout {
         ]);
         text
     }
+}
+
+/// The columns of files; what columns of texts hold, their first rows show.
+fn schema(paths: &[PathBuf]) -> Result<Schema> {
+    let table = Table::open_together(paths)?.swap_remove(0);
+    let facts = Facts::of(&table)?;
+    let field = |(column, facts): (&Column, &Facts)| {
+        let data_type = match facts.kind() {
+            _ if column.data_type != DataType::Utf8 || table.is_columnar() => column.data_type.clone(),
+            Kind::Numeric => DataType::Float64,
+            Kind::Boolean => DataType::Boolean,
+            Kind::Categorical => DataType::Utf8,
+            Kind::Time(_) | Kind::Nested | Kind::Empty => DataType::Null,
+        };
+        Field::new(&column.name, data_type, true)
+    };
+    Ok(Schema::new(table.columns.iter().zip(&facts).map(field).collect::<Vec<_>>()))
 }
 
 fn require(schema: &Schema, what: &str, names: &[&str]) -> Result<()> {
@@ -207,7 +236,16 @@ impl Recipe {
     /// # Errors
     /// As [`Recipe::plan`].
     pub fn judge(&self, stream: &Stream) -> Result<Vec<Alarm>> {
-        let decisions = stream.replay(&self.plan(stream)?);
-        Ok(decisions.iter().filter(|decision| decision.action.is_adverse()).map(Alarm::of).collect())
+        self.judge_and_count(stream).map(|(alarms, _)| alarms)
+    }
+
+    /// As [`Recipe::judge`]; also tells what was counted.
+    ///
+    /// # Errors
+    /// As [`Recipe::plan`].
+    pub fn judge_and_count(&self, stream: &Stream) -> Result<(Vec<Alarm>, Counts)> {
+        let (decisions, counts) = stream.replay(&self.plan(stream)?);
+        let adverse = decisions.iter().filter(|decision| decision.action.is_adverse());
+        Ok((adverse.map(Alarm::of).collect(), counts))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray as _, Int64Array, RecordBatch, UInt32Array};
+use arrow::array::{AsArray as _, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute;
 
 use crate::batch::{EventBatch, TextArray};
@@ -11,8 +11,10 @@ use crate::decode::columnar::Columnar;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::event::EventKind;
-use crate::plan::Plan;
+use crate::plan::{Plan, TimeFormat};
 use crate::replay;
+use crate::scan::Counts;
+use crate::table::cells;
 use crate::verdict::Decision;
 
 /// Fewer rows before the candidate teach too little; then the baseline version's first rows do, whenever they came.
@@ -42,9 +44,11 @@ impl Stream {
             let source = plan.sources.iter().position(|source| source.kind == *kind);
             let Some(source) = source.and_then(|at| u16::try_from(at).ok()) else { continue };
             let mut decoder = Columnar::new(plan, source, 0);
-            let arrival = table.column_by_name("ingest_time").map(micros).transpose()?.ok_or_else(|| {
-                Error::internal(format!("the {}s of stream {name} have no column ingest_time", kind.name()))
+            let arrival = table.column_by_name("ingest_time").ok_or_else(|| {
+                Error::user(format!("the {}s of stream {name} have no column ingest_time", kind.name()))
+                    .hint("it says when each row arrived")
             })?;
+            let arrival = cells::times(arrival, TimeFormat::Micros);
             let mut from = 0;
             while from < table.num_rows() {
                 let rows = replay::BATCH_ROWS.min(table.num_rows() - from);
@@ -92,9 +96,9 @@ impl Stream {
         traffic().map(&mut first).collect()
     }
 
-    /// Runs an engine over all rows, sources in step with each other by arrival, and returns what it decided.
+    /// Runs an engine over all rows, sources in step with each other by arrival; returns what it decided and counted.
     #[must_use]
-    pub fn replay(&self, plan: &Arc<Plan>) -> Vec<Decision> {
+    pub fn replay(&self, plan: &Arc<Plan>) -> (Vec<Decision>, Counts) {
         let mut engine = Engine::new(Arc::clone(plan), 1);
         let mut batches: Vec<&EventBatch> = self.sources.values().flatten().collect();
         // A stable sort: within a source arrival times may go back, but batches must not change places.
@@ -111,7 +115,7 @@ impl Stream {
             let next_offset = last.map_or(0, |(_, last)| last + 1);
             decisions.extend(engine.progress(0, source, next_offset, true, true).decisions);
         }
-        decisions
+        (decisions, engine.counts_of(0))
     }
 }
 
@@ -206,10 +210,4 @@ fn rows_of(batch: &EventBatch, rows: Vec<u32>) -> EventBatch {
         label_class: text(&batch.label_class),
         exposure: of(&batch.exposure).as_primitive().clone(),
     }
-}
-
-fn micros(array: &ArrayRef) -> Result<Int64Array> {
-    let cast = compute::cast(array, &arrow::datatypes::DataType::Int64);
-    cast.map(|array| array.as_primitive().clone())
-        .map_err(|error| Error::internal("ingest_time is no time").because(error))
 }

@@ -74,6 +74,7 @@ impl Facts {
         let named = |column: &crate::table::Column| Self {
             name: column.name.clone(),
             path: column.path.clone(),
+            is_nested: column.data_type.is_nested(),
             ..Self::default()
         };
         let mut all: Vec<Self> = table.columns.iter().map(named).collect();

@@ -73,13 +73,8 @@ struct Course {
 /// # Errors
 /// When a file cannot be read, or none holds what a pipeline needs.
 pub fn draft(files: &[PathBuf]) -> Result<Draft> {
-    let mut sources = Vec::new();
-    for file in files {
-        for table in Table::open_all(file)? {
-            sources.push(Source::of(table, None)?);
-        }
-    }
-    draft_of(sources, files)
+    let sources = Table::open_kinds(files)?.into_iter().map(|table| Source::of(table, None));
+    draft_of(sources.collect::<Result<_>>()?, files)
 }
 
 /// Makes a pipeline of the first records of topics, as [`draft`] does of files.

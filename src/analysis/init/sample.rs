@@ -7,10 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::rows::rows;
 use crate::config::KafkaConfig;
+use crate::decode::Record;
 use crate::decode::arrow_ipc::tables;
 use crate::decode::binding::CLOUD_EVENT;
 use crate::decode::cloudevents::{DATA, Mode, attributes, mode};
-use crate::decode::{Record, json as lines};
+use crate::decode::object::object;
 use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::table::Table;
@@ -144,7 +145,7 @@ pub(super) fn is_attribute(path: &[String]) -> bool {
 
 /// What a record says, with the attributes of its envelope where pipelines find them.
 fn event(record: &Record<'_>) -> Option<Map<String, Value>> {
-    let mut event = lines::object(record.payload?)?;
+    let mut event = object(record.payload?)?;
     let said: Map<String, Value> = match mode(record.headers) {
         Mode::Plain => return Some(event),
         Mode::Binary => attributes(record.headers).map(|(name, value)| (name.to_owned(), value.into())).collect(),

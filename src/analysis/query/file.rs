@@ -8,6 +8,7 @@ use datafusion::prelude::{CsvReadOptions, DataFrame, JsonReadOptions, ParquetRea
 
 use super::session::explained;
 use crate::error::{Error, Result};
+use crate::files;
 
 /// Whether a name of a table is one of a file: it has a folder, an ending, or stands for several.
 pub(super) fn is_path(name: &str) -> bool {
@@ -31,13 +32,24 @@ pub(super) async fn open(context: &SessionContext, path: &Path) -> Result<Arc<dy
     Ok(frame.into_view())
 }
 
+/// What separates the values of a file, as reports find it; of several files what is usual.
+fn delimiter(name: &str, usual: u8) -> u8 {
+    match files::recognise(Path::new(name)) {
+        Ok(files::Format::Csv { delimiter }) => delimiter,
+        _ => usual,
+    }
+}
+
 async fn read(context: &SessionContext, name: &str, folder: bool) -> Result<DataFrame> {
     let ending = if folder { Some("parquet") } else { extension(name) };
     let dotted = ending.map(|ending| format!(".{ending}")).unwrap_or_default();
     let read = match ending {
         Some("parquet") => context.read_parquet(name, ParquetReadOptions::default()).await,
-        Some("csv") => context.read_csv(name, CsvReadOptions::new()).await,
-        Some("tsv") => context.read_csv(name, CsvReadOptions::new().delimiter(b'\t').file_extension(&dotted)).await,
+        Some("csv") => context.read_csv(name, CsvReadOptions::new().delimiter(delimiter(name, b','))).await,
+        Some("tsv") => {
+            let options = CsvReadOptions::new().delimiter(delimiter(name, b'\t')).file_extension(&dotted);
+            context.read_csv(name, options).await
+        }
         Some("jsonl" | "ndjson" | "json") => {
             context.read_json(name, JsonReadOptions::default().file_extension(&dotted)).await
         }

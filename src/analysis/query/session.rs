@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
 use datafusion::common::TableReference;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
@@ -274,6 +275,11 @@ fn too_large() -> Error {
     Error::user("the answer does not fit into memory").hint("ask for fewer rows or columns, or aggregate them")
 }
 
+/// Whether an error is one of what was computed, and not of what was read.
+fn is_of_values(error: &ArrowError) -> bool {
+    matches!(error, ArrowError::DivideByZero | ArrowError::ArithmeticOverflow(_) | ArrowError::CastError(_))
+}
+
 /// What a failure means to whoever asked.
 #[expect(clippy::needless_pass_by_value, reason = "errors are mapped as they come")]
 pub(super) fn explained(error: DataFusionError) -> Error {
@@ -284,6 +290,9 @@ pub(super) fn explained(error: DataFusionError) -> Error {
             return Error::user(why)
                 .because(root.strip_backtrace())
                 .hint("narrow it: fewer days, columns or joined rows");
+        }
+        DataFusionError::ArrowError(error, _) if is_of_values(error) => {
+            ("the query cannot be answered", "leave out such rows, as NULLIF(x, 0) and TRY_CAST do")
         }
         DataFusionError::ParquetError(_) | DataFusionError::ArrowError(..) | DataFusionError::External(_) => {
             ("the data cannot be read", "a damaged file can be found with `haldane store status --verify`")

@@ -1,6 +1,7 @@
 //! How requests were answered and whether answers were right, on both sides and by period.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, Float64Array, StringArray, UInt64Array};
 
@@ -15,7 +16,7 @@ use crate::init::guess::{Guesses, Use};
 use crate::plan::{QualityPlan, Role, Task};
 use crate::summary::quality::Labelled;
 use crate::summary::{Quality, Rates};
-use crate::table::{Table, Wanted, cells};
+use crate::table::{Chunk, Table, Wanted, cells};
 
 /// Labels by the hash of their prediction's id; the first of several stands.
 pub(crate) type Labels = BTreeMap<u64, String>;
@@ -36,23 +37,51 @@ pub(crate) struct Answers {
     pub(crate) joined: u64,
 }
 
-/// The labels in files of outcomes. `plan` names their columns, else they are guessed.
-pub(crate) fn labels(tables: &[Table], plan: Option<&crate::plan::Plan>) -> Result<Labels> {
-    let mut labels = Labels::new();
-    for table in tables {
-        let (id, label) = places(table, plan)?;
-        let wanted = [Wanted { column: id, repeats: false }, Wanted { column: label, repeats: false }];
-        for chunk in table.chunks(&wanted)? {
-            let chunk = chunk?;
-            let (ids, texts) = (cells::texts(&chunk.arrays[0]), cells::texts(&chunk.arrays[1]));
-            for (id, label) in ids.iter().zip(&texts) {
-                if let (Some(id), Some(label)) = (id, label) {
-                    labels.entry(stable_hash(cell::id(id).as_bytes())).or_insert_with(|| label.to_owned());
-                }
+/// What files of outcomes hold.
+#[derive(Debug, Default)]
+pub(crate) struct Outcomes {
+    pub(crate) labels: Labels,
+    /// Rows in all, also those that cannot be read.
+    pub(crate) rows: u64,
+    /// Rows that cannot be read, and what is wrong with the first.
+    pub(crate) refused: u64,
+    pub(crate) example: Option<String>,
+    /// Rows without an id or a label.
+    pub(crate) blank: u64,
+    /// Further labels of an id.
+    pub(crate) further: u64,
+}
+
+impl Outcomes {
+    /// Reads files of outcomes. `plan` names their columns, else they are guessed.
+    pub(crate) fn read(tables: &[Table], plan: Option<&crate::plan::Plan>) -> Result<Self> {
+        let mut outcomes = Self::default();
+        for table in tables {
+            let (id, label) = places(table, plan)?;
+            let wanted = [Wanted { column: id, repeats: false }, Wanted { column: label, repeats: false }];
+            for chunk in table.chunks(&wanted)? {
+                outcomes.take(chunk?);
+            }
+        }
+        Ok(outcomes)
+    }
+
+    fn take(&mut self, chunk: Chunk) {
+        self.rows += chunk.rows as u64 + chunk.refused;
+        self.refused += chunk.refused;
+        self.example = self.example.take().or(chunk.example);
+        let (ids, texts) = (cells::texts(&chunk.arrays[0]), cells::texts(&chunk.arrays[1]));
+        for (id, label) in ids.iter().zip(&texts) {
+            let (Some(id), Some(label)) = (id, label.filter(|label| !cell::is_missing(label))) else {
+                self.blank += 1;
+                continue;
+            };
+            match self.labels.entry(stable_hash(cell::id(id).as_bytes())) {
+                Entry::Vacant(free) => drop(free.insert(label.to_owned())),
+                Entry::Occupied(_) => self.further += 1,
             }
         }
     }
-    Ok(labels)
 }
 
 /// Where a file of outcomes has its ids and its labels.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::answers::{self, Answers, Labels, Pass};
+use super::answers::{self, Answers, Labels, Outcomes, Pass};
 use super::column::{ALPHA, BINS, FALSE_DISCOVERIES, KS_TOLERATED, PSI_TOLERATED, Pair, Part};
 use super::count::{Counted, FINE_BINS, Task};
 use super::figures::{latencies, quality, rates, timeline};
@@ -33,12 +33,14 @@ const LENGTHS: [Micros; 10] = [60, 300, 900, 3_600, 10_800, 21_600, 86_400, 604_
 /// What to compare.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
-    /// What things should be like.
-    pub reference: PathBuf,
-    /// What is judged.
-    pub current: PathBuf,
+    /// What things should be like: files that belong together.
+    pub reference: Vec<PathBuf>,
+    /// What is judged: files that belong together.
+    pub current: Vec<PathBuf>,
     /// Files of labels, for either.
     pub outcomes: Vec<PathBuf>,
+    /// Which topic of archives is compared; default: the one that comes first.
+    pub topic: Option<String>,
     /// Rows of the current file that are judged.
     pub filter: Filter,
     /// The classes that are positive; default: as the pipeline says, else it is guessed.
@@ -49,24 +51,34 @@ pub struct Request {
 
 /// Compares two files; a pipeline says what columns are for, else it is guessed.
 pub fn compare(request: &Request, plan: Option<&Plan>) -> Result<Comparison> {
+    let topic = request.topic.as_deref();
     let (tables, left_out): (Vec<Table>, Vec<Vec<String>>) =
-        [open(&request.reference)?, open(&request.current)?].into_iter().unzip();
+        [open(&request.reference, topic)?, open(&request.current, topic)?].into_iter().unzip();
     let of = [&tables[0], &tables[1]];
     let mut layout = plan.map_or_else(|| layout::guessed(of), |plan| layout::of_plan(plan, of))?;
     layout.name_positive(&request.positive);
     let outcomes: Vec<Table> = request.outcomes.iter().map(|path| Table::open(path)).collect::<Result<_>>()?;
-    let labels = answers::labels(&outcomes, plan)?;
-    let mut comparison = Job { tables: of, layout: &layout, request }.run(&labels)?;
+    let outcomes = Outcomes::read(&outcomes, plan)?;
+    let mut comparison = Job { tables: of, layout: &layout, request }.run(&outcomes.labels)?;
     let topics = (0..).zip(&left_out).filter_map(|(side, topics)| problems::left_out(side, topics));
-    comparison.problems.splice(0..0, topics);
+    comparison.problems.splice(0..0, topics.chain(problems::of_outcomes(&outcomes)));
     Ok(comparison)
 }
 
-/// The table of a file, of several topics the first, and the names of the others.
-fn open(path: &Path) -> Result<(Table, Vec<String>)> {
-    let mut tables = Table::open_all(path)?;
-    let others = tables.split_off(1).into_iter().filter_map(|table| table.topic);
-    Ok((tables.swap_remove(0), others.collect()))
+/// The table of files, of several topics the one asked for or the first, and the names of the others.
+fn open(paths: &[PathBuf], topic: Option<&str>) -> Result<(Table, Vec<String>)> {
+    let mut tables = Table::open_together(paths)?;
+    let Some(topic) = topic else {
+        let others = tables.split_off(1).into_iter().filter_map(|table| table.topic);
+        return Ok((tables.swap_remove(0), others.collect()));
+    };
+    let known: Vec<String> = tables.iter().filter_map(|table| table.topic.clone()).collect();
+    let chosen = tables.into_iter().find(|table| table.topic.as_deref() == Some(topic));
+    let chosen = chosen.ok_or_else(|| {
+        let hint = if known.is_empty() { "its records name no topic".to_owned() } else { known.join(", ") };
+        Error::user(format!("{} holds no topic `{topic}`", paths[0].display())).hint(format!("there are: {hint}"))
+    })?;
+    Ok((chosen, Vec::new()))
 }
 
 struct Job<'a> {
@@ -170,6 +182,10 @@ impl Job<'_> {
     /// The error of a side without rows.
     fn nothing(&self, side: usize, rows: &Rows) -> Error {
         let path = self.tables[side].path.display();
+        if let (0, Some(example)) = (rows.read, &rows.example) {
+            return Error::user(format!("none of the {} rows of {path} can be read; {example}", rows.refused))
+                .hint("the first line must name the columns, and each row must have a cell for each of them");
+        }
         if rows.outside == 0 {
             return Error::user(format!("{path} has no rows to compare"))
                 .hint("a report needs rows on both sides; write or copy the file again");

@@ -1,9 +1,9 @@
 //! Counting columns of two files: where to cut is learned from the reference, then both sides are counted into the same
 //! summaries as live traffic, by period and by segment.
 //!
-//! Columns of Parquet files are read one at a time, by two threads; other formats give all columns at once, and the two
-//! files are then read side by side. **State**: the reference's values of the columns in hand, at most [`VALUES_MAX`]
-//! of them (of a longer column every k-th row teaches), and the summaries.
+//! Columns of Parquet files are read a few at a time, as many as make up [`GROUP_VALUES`], by two threads; other
+//! formats give all columns at once, and the two files are then read side by side. **State**: the reference's values of
+//! the columns in hand, at most [`VALUES_MAX`] of them (of a longer column every k-th row teaches), and the summaries.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +27,9 @@ use crate::table::cells;
 pub(crate) const FINE_BINS: u16 = 1040;
 /// Values of the reference that are held at once.
 const VALUES_MAX: usize = 1 << 24;
+/// Values of Parquet columns that are read together: opening a file costs as much as reading a few thousand of them,
+/// and the more columns it has the more.
+const GROUP_VALUES: u64 = 1 << 20;
 /// Names of one column that are told apart.
 pub(crate) const NAMES_MAX: usize = 1 << 16;
 
@@ -82,14 +85,14 @@ impl Task<'_> {
         if !self.readers.iter().all(|reader| reader.table.is_columnar()) {
             return self.group(columns, true);
         }
+        let groups: Vec<&[Watched]> = columns.chunks(self.group_size(columns.len())).collect();
         let next = AtomicUsize::new(0);
         let done: Mutex<Vec<(usize, Result<Vec<Counted>>)>> = Mutex::new(Vec::new());
-        let work = || {
-            while let Some(column) = columns.get(next.fetch_add(1, Ordering::Relaxed)..).and_then(<[_]>::first) {
-                let counted = self.group(std::slice::from_ref(column), false);
-                let at = columns.iter().position(|other| std::ptr::eq(other, column)).unwrap_or_default();
-                done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((at, counted));
-            }
+        let work = || loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(group) = groups.get(at) else { break };
+            let counted = self.group(group, false);
+            done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((at, counted));
         };
         std::thread::scope(|scope| {
             scope.spawn(work);
@@ -99,6 +102,14 @@ impl Task<'_> {
         done.sort_by_key(|(at, _)| *at);
         let all: Result<Vec<Vec<Counted>>> = done.into_iter().map(|(_, counted)| counted).collect();
         all.map(|all| all.into_iter().flatten().collect())
+    }
+
+    /// Columns that are read together: enough to make up for opening the files, and at least two groups, for two
+    /// threads.
+    fn group_size(&self, columns: usize) -> usize {
+        let rows = self.rows.iter().map(|rows| rows.read).max().unwrap_or(0).max(1);
+        let full = usize::try_from(GROUP_VALUES / rows).unwrap_or(usize::MAX);
+        full.clamp(1, columns.div_ceil(2).max(1))
     }
 
     /// Counts columns that are read together.

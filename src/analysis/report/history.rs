@@ -8,12 +8,12 @@ use super::compare::instant;
 use super::model::{Beside, DecisionNote, History, Point, Rollout, Series, SeriesLine};
 use crate::error::{Error, Result};
 use crate::event::Micros;
+use crate::files::opened;
 use crate::metric::row::{ALL_VERSIONS, WindowRow};
 use crate::output::evidence as told_as;
 use crate::output::read_windows;
 use crate::output::text::{number, plural};
 use crate::plan::{Authority, Signal};
-use crate::replay::file::opened;
 use crate::verdict::{Decision, Evidence};
 
 /// Series that are shown.

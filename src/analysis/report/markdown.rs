@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use super::compare::instant;
 use super::history::WHAT_COUNTS_NOW;
 use super::model::{Comparison, History, Report, Source};
-use super::problems::percent;
 use crate::output::count;
 use crate::output::text::number;
+use crate::output::text::percent;
 
 /// Columns that are listed.
 const COLUMNS_MAX: usize = 50;

@@ -1,7 +1,7 @@
 //! What is wrong with the data: more missing, unseen, odd or out of range than in the reference, by the same test as
 //! drift.
 
-use super::answers::Answers;
+use super::answers::{Answers, Outcomes};
 use super::column::{ALPHA, FALSE_DISCOVERIES, Pair, Part};
 use super::count::Counted;
 use super::distribution::share;
@@ -11,6 +11,7 @@ use crate::infer::multiplicity::bh;
 use crate::infer::psi_tolerance::PsiTest;
 use crate::metric::Side;
 use crate::output::count;
+use crate::output::text::percent;
 
 /// The index of a share that is tolerated: 1 % may become 3 %, 10 % may become 15 %.
 pub(crate) const RATE_PSI_TOLERATED: f64 = 0.02;
@@ -74,11 +75,27 @@ pub(crate) fn unjoined(labels: u64, joined: u64) -> Option<Problem> {
     (lost * 2 > labels).then(|| lost_of("labels", "unjoined", text, 1, (lost, labels)))
 }
 
+/// Labels of files of outcomes that do not count.
+pub(crate) fn of_outcomes(outcomes: &Outcomes) -> impl Iterator<Item = Problem> {
+    let example = outcomes.example.as_ref().map_or_else(String::new, |example| format!("; {example}"));
+    let lost = [
+        ("refused", outcomes.refused, format!("cannot be read{example}")),
+        ("blank", outcomes.blank, "name no prediction or no class".to_owned()),
+        ("further", outcomes.further, "are further labels of one prediction; the first counts".to_owned()),
+    ];
+    let all = outcomes.rows;
+    lost.into_iter().filter(|(_, n, _)| *n > 0).map(move |(what, n, why)| {
+        let part = percent(share(n, all));
+        let text = format!("{part} of the outcomes ({} of {}) {why}", count(n), count(all));
+        lost_of("labels", what, text, 1, (n, all))
+    })
+}
+
 /// Topics of a file that are not looked at.
 pub(crate) fn left_out(side: usize, topics: &[String]) -> Option<Problem> {
     let whose = ["reference", "current file"][side];
     let text = format!(
-        "of the {whose} are left out but for the first: {}; put them into files of their own",
+        "of the {whose} are left out but for the first: {}; --topic names the one to compare",
         topics.join(", ")
     );
     (!topics.is_empty()).then(|| lost_of("topics", "left_out", text, side, (0, 0)))
@@ -189,18 +206,4 @@ fn no_longer_constant(pair: &Pair<'_>) -> Option<Problem> {
         n_reference: a.n(),
         n: b.n(),
     })
-}
-
-/// A share in percent, with as many digits as it needs.
-pub(crate) fn percent(share: f64) -> String {
-    let percent = share * 100.0;
-    if percent == 0.0 {
-        "0 %".to_owned()
-    } else if percent < 0.1 {
-        format!("{percent:.2} %")
-    } else if percent < 99.95 {
-        format!("{percent:.1} %")
-    } else {
-        format!("{percent:.0} %")
-    }
 }

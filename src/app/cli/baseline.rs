@@ -1,20 +1,22 @@
 //! `haldane baseline`: building and showing reference profiles.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::losses::{FailOn, gate};
 use super::print;
 use crate::baseline::ProfileBuilder;
 use crate::batch::EventBatch;
 use crate::config::{self, Pipeline, reference};
 use crate::error::{Error, Result};
-use crate::output::count;
+use crate::files::Inputs;
+use crate::output::Losses;
 use crate::plan::Reference;
-use crate::replay::{self, Refused, Step};
+use crate::replay::{self, Step};
+use crate::scan::Counts;
 use crate::summary::Profile;
 
 /// Build or show a reference profile.
@@ -41,9 +43,12 @@ pub struct BuildArgs {
     /// Where the data came from, for people; default: the names of the files.
     #[arg(long, value_name = "TEXT")]
     pub origin: Option<String>,
-    /// Parquet, JSON-lines or CSV files.
+    /// Parquet, JSON or CSV files, packed by gzip or zstd or not; folders, patterns and pipes of them.
     #[arg(required = true, value_name = "FILES")]
     pub files: Vec<PathBuf>,
+    /// What makes the exit code 1; the profile is written all the same.
+    #[arg(long, value_enum, default_value_t = FailOn::Never)]
+    pub fail_on: FailOn,
 }
 
 /// Show what a profile holds.
@@ -69,19 +74,25 @@ fn build(args: &BuildArgs, out: &mut dyn Write) -> Result<()> {
         Error::user("no place for the profile")
             .hint("name a file with --output, or add `reference: FILE` to the pipeline file")
     })?;
-    let origin = args.origin.clone().unwrap_or_else(|| names(&args.files));
-    let (profile, lost) = profile(&pipeline, &args.files, &origin)?;
+    let files = Inputs::find(&args.files)?;
+    let origin = args.origin.clone().unwrap_or_else(|| names(files.paths()));
+    let (profile, losses) = profile(&pipeline, files.paths(), &origin)?;
     let id = reference::save(&profile, &output)?;
-    let lost = lost.map_or_else(String::new, |lost| format!("\n{lost}\n"));
-    print(out, &format!("{}{lost}\nwritten to {}\n", describe(&Reference { id, profile }), output.display()))
+    let lost = match losses.render() {
+        lost if lost.is_empty() => lost,
+        lost => format!("\n{lost}"),
+    };
+    print(out, &format!("{}{lost}\nwritten to {}\n", describe(&Reference { id, profile }), output.display()))?;
+    gate(&losses, args.fail_on)
 }
 
-/// Builds the profile of files by reading them twice; also says which rows were left out.
-fn profile(pipeline: &Pipeline, files: &[PathBuf], origin: &str) -> Result<(Profile, Option<String>)> {
+/// Builds the profile of files by reading them twice; also says what was left out.
+fn profile(pipeline: &Pipeline, files: &[PathBuf], origin: &str) -> Result<(Profile, Losses)> {
     let mut builder = ProfileBuilder::new(pipeline.plan.clone(), pipeline.fine_bins);
-    let (read, refused) = for_each_batch(pipeline, files, |batch| builder.learn(batch))?;
-    if refused.n() > read {
-        return Err(refused.error(read));
+    let losses = for_each_batch(pipeline, files, |batch| builder.learn(batch))?;
+    if losses.n_refused() > losses.counts().rows {
+        return Err(Error::user(losses.sentences().join("; "))
+            .hint("mend the rows or what the pipeline says of these fields: most rows must be readable"));
     }
     let mut counter = builder.cut();
     for_each_batch(pipeline, files, |batch| counter.count(batch))?;
@@ -90,50 +101,25 @@ fn profile(pipeline: &Pipeline, files: &[PathBuf], origin: &str) -> Result<(Prof
         return Err(Error::user(format!("no predictions or features in {}", names(files)))
             .hint("a reference is built from the rows of `sources: { predictions }` or `{ features }`"));
     }
-    Ok((profile, (refused.n() > 0).then(|| refused.text(read))))
+    Ok((profile, losses))
 }
 
-/// Rows that were refused, by reason, each with an example.
-#[derive(Default)]
-struct Losses(BTreeMap<String, (u64, String)>);
-
-impl Losses {
-    fn take(&mut self, refused: &Refused) {
-        let example =
-            || format!("row {} of {}: {}", refused.reject.offset + 1, refused.file.display(), refused.reject.detail);
-        self.0.entry(refused.reject.reason.to_string()).or_insert_with(|| (0, example())).0 += 1;
-    }
-
-    fn n(&self) -> u64 {
-        self.0.values().map(|(n, _)| n).sum()
-    }
-
-    fn text(&self, read: u64) -> String {
-        let reasons = self.0.iter().map(|(reason, (n, example))| format!("{} {reason}, such as {example}", count(*n)));
-        let reasons: Vec<String> = reasons.collect();
-        format!("{} of {} rows are left out: {}", count(self.n()), count(self.n() + read), reasons.join("; "))
-    }
-
-    fn error(&self, read: u64) -> Error {
-        Error::user(self.text(read))
-            .hint("mend the rows or what the pipeline says of these fields: most rows must be readable")
-    }
-}
-
-/// Hands on the batches of files; gives the rows in them and those that were refused.
-fn for_each_batch(pipeline: &Pipeline, files: &[PathBuf], mut take: impl FnMut(&EventBatch)) -> Result<(u64, Losses)> {
-    let (mut read, mut losses) = (0, Losses::default());
-    for step in replay::open(&pipeline.plan, files, &replay::Options::default())? {
+/// Hands on the batches of files; tells what was left out.
+fn for_each_batch(pipeline: &Pipeline, files: &[PathBuf], mut take: impl FnMut(&EventBatch)) -> Result<Losses> {
+    let mut losses = Losses::default();
+    let replay = replay::open(&pipeline.plan, files, &replay::Options::default())?;
+    replay.warnings().iter().for_each(|warning| losses.note(warning));
+    for step in replay {
         match step? {
             Step::Batch(batch) => {
-                read += batch.len() as u64;
+                losses.count(Counts { rows: batch.len() as u64, ..Counts::default() });
                 take(&batch);
             }
-            Step::Refused(refused) => refused.iter().for_each(|refused| losses.take(refused)),
+            Step::Refused(refused) => losses.refuse_all(&refused),
             Step::End { .. } => {}
         }
     }
-    Ok((read, losses))
+    Ok(losses)
 }
 
 fn names(files: &[PathBuf]) -> String {

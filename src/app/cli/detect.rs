@@ -1,18 +1,17 @@
 //! `haldane detect`: judges every stream of a folder with a pipeline made of its columns' names, and scores the alarms.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use arrow::datatypes::SchemaRef;
 use clap::Args;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 
+use super::losses::{FailOn, gate};
 use super::print;
 use crate::detect::{Alarm, Label, Layout, Parts, Recipe, Scores, Stream};
 use crate::error::{Error, Result};
-use crate::output::count;
+use crate::files::{Inputs, is_table};
+use crate::output::Losses;
 use crate::replay::{self, Progress, Step};
 
 /// Rows that are held at once, unless asked otherwise.
@@ -21,14 +20,16 @@ const ROWS_MAX: u64 = 4_000_000;
 /// Judge every stream of a folder, and score the alarms when it is known what changed.
 #[derive(Debug, Args)]
 #[command(after_help = "The folder holds predictions.parquet and, where labels are known, outcomes.parquet; \
-the model's name tells streams apart. With labels.json in it (what changed, and when), the alarms are scored.
+the model's name tells streams apart. Other formats, packed files and several files are read too, if their names begin \
+with predictions or outcomes. With labels.json in it (what changed, and when), the alarms are scored.
 
 Examples:
   haldane detect bench --alarms alarms.csv
   haldane detect bench --window 15m --baseline v7
   haldane detect bench --config pipeline.yaml")]
 pub struct DetectArgs {
-    /// Folder with predictions.parquet, outcomes.parquet and labels.json; the latter two may be absent.
+    /// Folder with predictions.parquet, outcomes.parquet and labels.json; the latter two may be absent, and tables may
+    /// be of another format.
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
     /// Pipeline file; default: one made of the names of the columns, with a reference learned from each stream's past.
@@ -51,6 +52,9 @@ pub struct DetectArgs {
     /// depend on it.
     #[arg(long, value_name = "N", default_value_t = ROWS_MAX)]
     pub rows_max: u64,
+    /// What makes the exit code 1.
+    #[arg(long, value_enum, default_value_t = FailOn::Never)]
+    pub fail_on: FailOn,
     /// Show no progress.
     #[arg(short, long)]
     pub quiet: bool,
@@ -63,40 +67,41 @@ pub fn run(args: &DetectArgs, out: &mut dyn Write) -> Result<()> {
         Some(path) => Recipe::written(path)?,
         None => Recipe::made(folder.layout()?.pipeline(&args.baseline, &args.window), &args.baseline)?,
     };
-    let (streams, said) = judge(&folder, &recipe, args)?;
+    let (streams, said, losses) = judge(&folder, &recipe, args)?;
     let (alarms, notes): (Vec<Alarm>, Vec<Alarm>) = said.iter().cloned().partition(Alarm::restricts);
     args.alarms.as_deref().map_or(Ok(()), |path| write(path, &alarms))?;
     args.notes.as_deref().map_or(Ok(()), |path| write(path, &notes))?;
     let mut text = format!("{} streams, {} alarms, {} notes\n", streams.len(), alarms.len(), notes.len());
+    text.extend(losses.sentences().into_iter().map(|sentence| format!("lost: {sentence}\n")));
     if let Some(labels) = folder.labels()? {
         text += &unknown(&labels, &streams);
         text = format!("{text}\n{}", Scores::of(&labels, &said, recipe.window()));
     }
-    print(out, &text)
+    print(out, &text)?;
+    gate(&losses, args.fail_on)
 }
 
 /// The files of a folder.
 struct Folder {
     dir: PathBuf,
-    predictions: PathBuf,
-    outcomes: Option<PathBuf>,
+    predictions: Inputs,
+    outcomes: Inputs,
 }
 
 impl Folder {
     fn open(dir: &Path) -> Result<Self> {
-        let predictions = dir.join("predictions.parquet");
-        if !predictions.is_file() {
-            return Err(Error::user(format!("there is no predictions.parquet in {}", dir.display()))
-                .hint("give a folder that holds predictions.parquet and, where labels are known, outcomes.parquet"));
+        let predictions = named(dir, "predictions")?;
+        if predictions.paths().is_empty() {
+            return Err(Error::user(format!("there is no predictions.parquet in {}", dir.display())).hint(
+                "give a folder that holds predictions.parquet and, where labels are known, outcomes.parquet; \
+                 other formats are read too",
+            ));
         }
-        let outcomes = Some(dir.join("outcomes.parquet")).filter(|path| path.is_file());
-        Ok(Self { dir: dir.to_owned(), predictions, outcomes })
+        Ok(Self { dir: dir.to_owned(), predictions, outcomes: named(dir, "outcomes")? })
     }
 
     fn layout(&self) -> Result<Layout> {
-        let predictions = schema(&self.predictions)?;
-        let outcomes = self.outcomes.as_deref().map(schema).transpose()?;
-        Layout::of(&predictions, outcomes.as_deref())
+        Layout::of_files(self.predictions.paths(), self.outcomes.paths())
     }
 
     fn labels(&self) -> Result<Option<Vec<Label>>> {
@@ -106,25 +111,30 @@ impl Folder {
 
     fn replay(&self, recipe: &Recipe) -> Result<replay::Replay> {
         let options = replay::Options {
-            predictions: vec![self.predictions.clone()],
-            outcomes: self.outcomes.iter().cloned().collect(),
+            predictions: self.predictions.paths().to_vec(),
+            outcomes: self.outcomes.paths().to_vec(),
             ..replay::Options::default()
         };
         replay::open(recipe.reading(), &[], &options)
     }
 }
 
-fn schema(path: &Path) -> Result<SchemaRef> {
-    let unreadable = |error: Box<dyn std::error::Error + Send + Sync>| {
-        Error::user(format!("cannot read {} as a Parquet file", path.display())).because(error)
-    };
-    let file = File::open(path).map_err(|error| unreadable(error.into()))?;
-    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new());
-    Ok(metadata.map_err(|error| unreadable(error.into()))?.schema().clone())
+/// The files and folders in a folder whose names begin with a word.
+fn named(dir: &Path, word: &str) -> Result<Inputs> {
+    let unreadable =
+        |error| Error::user(format!("cannot read {}", dir.display())).because(error).hint("give a folder of tables");
+    let entries =
+        std::fs::read_dir(dir).map_err(unreadable)?.collect::<std::io::Result<Vec<_>>>().map_err(unreadable)?;
+    let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.is_dir() || is_table(path));
+    paths.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(word)));
+    paths.sort();
+    Inputs::find(&paths)
 }
 
-/// Judges all streams, as many at a time as may be held; returns their names and what was said about them.
-fn judge(folder: &Folder, recipe: &Recipe, args: &DetectArgs) -> Result<(Vec<String>, Vec<Alarm>)> {
+/// Judges all streams, as many at a time as may be held; returns their names, what was said about them and what was
+/// lost.
+fn judge(folder: &Folder, recipe: &Recipe, args: &DetectArgs) -> Result<(Vec<String>, Vec<Alarm>, Losses)> {
     let rows = folder.replay(recipe)?.rows();
     let groups = if rows > args.rows_max {
         groups(folder, recipe, args.rows_max)?.into_iter().map(Some).collect()
@@ -132,39 +142,37 @@ fn judge(folder: &Folder, recipe: &Recipe, args: &DetectArgs) -> Result<(Vec<Str
         vec![None]
     };
     let progress = Progress::new(rows, args.quiet);
-    let (mut names, mut said) = (Vec::new(), Vec::new());
+    let (mut names, mut said, mut losses) = (Vec::new(), Vec::new(), Losses::default());
     for (pass, group) in groups.iter().enumerate() {
-        for stream in read(folder, recipe, group.as_ref(), (pass == 0).then_some(&progress))? {
-            said.extend(recipe.judge(&stream)?);
+        for stream in read(folder, recipe, group.as_ref(), (pass == 0).then_some(&mut losses))? {
+            let (alarms, counts) = recipe.judge_and_count(&stream)?;
+            said.extend(alarms);
+            losses.count(counts);
             progress.add(stream.rows());
             names.push(stream.name);
         }
     }
     progress.finish();
-    Ok((names, said))
+    Ok((names, said, losses))
 }
 
-/// The streams of a group.
+/// The streams of a group; rows that are lost are told once, however often files are read.
 fn read(
     folder: &Folder,
     recipe: &Recipe,
     wanted: Option<&BTreeSet<String>>,
-    warn: Option<&Progress>,
+    mut losses: Option<&mut Losses>,
 ) -> Result<Vec<Stream>> {
     let files = folder.replay(recipe)?;
-    let warnings = files.warnings().to_vec();
-    let (mut parts, mut refused) = (Parts::default(), 0);
+    if let Some(losses) = &mut losses {
+        files.warnings().iter().for_each(|warning| losses.note(warning));
+    }
+    let mut parts = Parts::default();
     for step in files {
         match step? {
             Step::Batch(batch) => parts.add(&batch, wanted),
-            Step::Refused(rows) => refused += rows.len() as u64,
+            Step::Refused(rows) => losses.iter_mut().for_each(|losses| losses.refuse_all(&rows)),
             Step::End { .. } => {}
-        }
-    }
-    if let Some(progress) = warn {
-        warnings.iter().for_each(|warning| progress.say(&format!("warning: {warning}")));
-        if refused > 0 {
-            progress.say(&format!("warning: {} rows are broken and were left out", count(refused)));
         }
     }
     parts.finish()

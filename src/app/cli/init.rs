@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::print;
 use crate::error::{Error, Result};
+use crate::files::Inputs;
 use crate::init::{self, Draft};
 
 /// How a topic is named among files.
@@ -30,7 +31,8 @@ login.yaml, or any pipeline of that cluster; the result says the same, but no pa
     security: { protocol: sasl_ssl, mechanism: SCRAM-SHA-512, username: haldane, password_env: KAFKA_PASSWORD }"
 )]
 pub struct InitArgs {
-    /// Parquet, CSV or JSON-lines files of predictions and, if there are any, of labels; or topics of JSON,
+    /// Parquet, CSV or JSON files of predictions and, if there are any, of labels; folders, patterns and pipes of them,
+    /// packed by gzip or zstd or not; or topics of JSON,
     /// `CloudEvents` or Arrow IPC streams, as `kafka://HOST:PORT,HOST:PORT/TOPIC`.
     #[arg(required = true, value_name = "FILES")]
     pub files: Vec<PathBuf>,
@@ -65,7 +67,7 @@ pub fn run(args: &InitArgs, out: &mut dyn Write) -> Result<()> {
                 Error::user("--kafka says how to reach topics, and no topic is named").hint("drop it, or name topics")
             );
         }
-        0 => init::draft(&args.files)?,
+        0 => init::draft(Inputs::find(&args.files)?.paths())?,
         n if n == args.files.len() => of_topics(args, &topics)?,
         _ => return Err(Error::user("files and topics cannot be mixed").hint("name files, or topics")),
     };

@@ -13,6 +13,7 @@ pub mod explain;
 pub mod gate;
 pub mod generate;
 pub mod init;
+pub mod losses;
 pub mod power;
 pub mod replay;
 pub mod report;

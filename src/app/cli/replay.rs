@@ -10,14 +10,16 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::check::memory;
+use super::losses::{FailOn, gate, warn};
+use super::print;
 use crate::batch::EventBatch;
 use crate::config;
 use crate::engine::{Effects, Engine};
-use crate::error::{Error, Result};
-use crate::output::{DeadLetterWriter, DecisionWriter, Refusals, ResultWriter, Summary, WindowWriter, count};
+use crate::error::Result;
+use crate::files::Inputs;
+use crate::output::{DeadLetterWriter, DecisionWriter, Losses, ResultWriter, Summary, WindowWriter, count};
 use crate::plan::Plan;
 use crate::replay::{self, Options, Progress, Refused, Replay, Step};
-use crate::scan::Counts;
 use crate::verdict::Scheduled;
 
 /// Replay files through a pipeline and show what would have been decided.
@@ -38,7 +40,8 @@ pub struct ReplayArgs {
     /// Pipeline file.
     #[arg(short, long, value_name = "FILE")]
     pub config: PathBuf,
-    /// Parquet, JSON-lines or CSV files; what each one holds is told by its columns.
+    /// Parquet, JSON or CSV files, packed by gzip or zstd or not; folders, patterns and pipes of them, `-` for standard
+    /// input. What each one holds is told by its columns; files of one source are put in order of time.
     #[arg(value_name = "FILES")]
     pub files: Vec<PathBuf>,
     /// A file that holds predictions, whatever its columns look like; may be repeated.
@@ -73,23 +76,46 @@ pub struct ReplayArgs {
     /// Rows that are handed to the engine at once; results do not depend on it.
     #[arg(long, value_name = "N", default_value_t = replay::BATCH_ROWS)]
     pub batch_rows: usize,
-    /// Show neither progress nor summary, only warnings.
+    /// What makes the exit code 1.
+    #[arg(long, value_enum, default_value_t = FailOn::Never)]
+    pub fail_on: FailOn,
+    /// Show neither progress nor summary, only warnings and what was lost.
     #[arg(short, long)]
     pub quiet: bool,
 }
 
+/// The files to replay.
+struct Given {
+    files: Inputs,
+    predictions: Inputs,
+    outcomes: Inputs,
+}
+
+impl Given {
+    fn find(args: &ReplayArgs) -> Result<Self> {
+        let [files, predictions, outcomes] =
+            [&args.files, &args.predictions, &args.outcomes].map(|files| Inputs::find(files));
+        Ok(Self { files: files?, predictions: predictions?, outcomes: outcomes? })
+    }
+
+    fn open(&self, plan: &Arc<Plan>, args: &ReplayArgs) -> Result<Replay> {
+        let (predictions, outcomes) = (self.predictions.paths().to_vec(), self.outcomes.paths().to_vec());
+        replay::open(plan, self.files.paths(), &Options { predictions, outcomes, batch_rows: args.batch_rows })
+    }
+}
+
 /// Runs the command; the summary goes to `out`, progress and warnings to standard error.
 pub fn run(args: &ReplayArgs, out: &mut dyn Write) -> Result<()> {
+    let given = Given::find(args)?;
     if let Some(other) = &args.diff {
-        return diff::run(args, other, out);
+        return diff::run(args, &given, other, out);
     }
     let pipeline = config::load(&args.config)?;
     let plan = Arc::clone(&pipeline.plan);
-    let options =
-        Options { predictions: args.predictions.clone(), outcomes: args.outcomes.clone(), batch_rows: args.batch_rows };
-    let files = replay::open(&plan, &args.files, &options)?;
+    let files = given.open(&plan, args)?;
     let progress = Progress::new(files.rows(), args.quiet);
-    files.warnings().iter().for_each(|warning| progress.say(&format!("warning: {warning}")));
+    let early = files.warnings().iter().filter(|_| !args.quiet);
+    early.for_each(|warning| progress.say(&format!("warning: {warning}")));
     let mut sinks = Sinks::create(args, &plan)?;
     let commands = args.commands.as_deref().map_or(Ok(Vec::new()), commands::read)?;
     let engine = Engine::new(Arc::clone(&plan), files.lanes()).keeping_panes(sinks.keep_panes());
@@ -97,24 +123,35 @@ pub fn run(args: &ReplayArgs, out: &mut dyn Write) -> Result<()> {
         Some((bytes, shelf)) => engine.bounded(bytes, shelf),
         None => engine,
     };
-    let counts = drive(engine, &plan, files, commands, (&mut sinks, &progress))?;
+    drive(engine, &plan, files, commands, (&mut sinks, &progress))?;
     progress.finish();
-    let summary = format!("{counts}{}", sinks.finish()?);
+    let losses = std::mem::take(&mut sinks.losses);
+    let summary = sinks.finish()?;
     if args.quiet {
-        return Ok(());
+        warn(&losses, "", &progress);
+    } else {
+        print(out, &format!("{}{}{summary}", read(&losses), losses.render()))?;
     }
-    out.write_all(summary.as_bytes()).map_err(|error| Error::external("cannot print the summary").because(error))
+    gate(&losses, args.fail_on)
 }
 
-/// Feeds every step to the engine and every effect to the sinks; tells what was counted.
+/// What was read, in a line.
+fn read(losses: &Losses) -> String {
+    let counts = losses.counts();
+    let (rows, late, again) = (count(counts.rows), count(counts.late), count(counts.duplicates));
+    format!("{rows} rows read, {late} late and {again} re-delivered events dropped\n")
+}
+
+/// Feeds every step to the engine and every effect to the sinks.
 fn drive(
     mut engine: Engine,
     plan: &Plan,
     files: Replay,
     commands: Vec<Scheduled>,
     (sinks, progress): (&mut Sinks, &Progress),
-) -> Result<String> {
+) -> Result<()> {
     commands.into_iter().for_each(|command| engine.schedule(command));
+    files.warnings().iter().for_each(|warning| sinks.losses.note(warning));
     for step in files {
         match step? {
             Step::Batch(batch) => {
@@ -131,9 +168,8 @@ fn drive(
             }
         }
     }
-    let sum = |of: fn(&Counts) -> u64| count(engine.counts().values().map(of).sum());
-    let (rows, late, again) = (sum(|lane| lane.rows), sum(|lane| lane.late), sum(|lane| lane.duplicates));
-    Ok(format!("{rows} rows read, {late} late and {again} re-delivered events dropped\n"))
+    engine.counts().into_values().for_each(|counts| sinks.losses.count(counts));
+    Ok(())
 }
 
 fn keep(url: &str, plan: &Arc<Plan>) -> Result<crate::store::Writer> {
@@ -148,7 +184,7 @@ struct Sinks {
     results: Option<ResultWriter>,
     store: Option<crate::store::Writer>,
     summary: Summary,
-    refusals: Refusals,
+    losses: Losses,
 }
 
 impl Sinks {
@@ -160,7 +196,7 @@ impl Sinks {
             results: args.results.as_deref().map(ResultWriter::create).transpose()?,
             store: args.store.as_deref().map(|url| keep(url, plan)).transpose()?,
             summary: Summary::default(),
-            refusals: Refusals::default(),
+            losses: Losses::default(),
         })
     }
 
@@ -194,7 +230,7 @@ impl Sinks {
     }
 
     fn refuse(&mut self, plan: &Plan, refused: &[Refused]) -> Result<()> {
-        self.refusals.add(refused);
+        self.losses.refuse_all(refused);
         if let Some(store) = &mut self.store {
             refused.iter().for_each(|one| store.refuse(one.source, one.lane, [&one.reject]));
         }
@@ -209,6 +245,6 @@ impl Sinks {
         self.results.map_or(Ok(()), ResultWriter::finish)?;
         self.store.map_or(Ok(()), |mut store| store.flush())?;
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Ok(format!("{}{}", self.refusals.render(), self.summary.render(colour)))
+        Ok(self.summary.render(colour))
     }
 }

@@ -10,6 +10,7 @@ use crate::config;
 use crate::decode::time::from_text;
 use crate::error::{Error, Result};
 use crate::event::Micros;
+use crate::files::Inputs;
 use crate::plan::Compat;
 use crate::report::model::{Outcome, Report};
 use crate::report::{self, Filter, Log, Request};
@@ -28,12 +29,16 @@ Examples:
 
 Exit codes: 0 done; 1 what --fail-on names was found; 2 mistake in the arguments or the files.")]
 pub struct ReportArgs {
-    /// What things should be like: a Parquet, CSV or JSON-lines file.
-    #[arg(long, value_name = "FILE", requires = "current")]
-    pub reference: Option<PathBuf>,
+    /// What things should be like: Parquet, CSV or JSON, packed by gzip or zstd or not; several files, folders,
+    /// patterns and pipes count as one, `-` is standard input.
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "current")]
+    pub reference: Vec<PathBuf>,
     /// What is judged.
-    #[arg(long, value_name = "FILE", requires = "reference")]
-    pub current: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "reference")]
+    pub current: Vec<PathBuf>,
+    /// Which topic of archives is compared; default: the one that comes first.
+    #[arg(long, value_name = "NAME", requires = "reference")]
+    pub topic: Option<String>,
     /// Files of labels, joined by id to the rows of both.
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "reference")]
     pub outcomes: Vec<PathBuf>,
@@ -120,7 +125,7 @@ fn compat(text: &str) -> std::result::Result<Compat, String> {
 /// Runs the command.
 pub fn run(args: &ReportArgs, out: &mut dyn Write) -> Result<()> {
     let format = args.format()?;
-    let comparison = args.request().map(|request| args.compare(&request)).transpose()?;
+    let comparison = if args.reference.is_empty() { None } else { Some(args.compare()?) };
     let log = args.log();
     let history = (!log.is_empty()).then(|| report::history(&log)).transpose()?;
     if comparison.is_none() && history.is_none() {
@@ -153,7 +158,12 @@ fn gate(report: &Report, fail_on: FailOn) -> Result<()> {
         FailOn::Quality => quality,
         FailOn::Any => drift || quality || report.verdict.outcome == Outcome::Unknown,
     };
-    if fails { Err(Error::candidate(report.verdict.headline.clone()).hint("the report says more")) } else { Ok(()) }
+    let first = comparison.and_then(|comparison| comparison.problems.first()).filter(|_| !drift);
+    let why = first.map_or_else(
+        || report.verdict.headline.clone(),
+        |problem| format!("a problem with the data: {} {}", problem.column, problem.text),
+    );
+    if fails { Err(Error::candidate(why).hint("the report says more")) } else { Ok(()) }
 }
 
 impl ReportArgs {
@@ -172,13 +182,6 @@ impl ReportArgs {
         })
     }
 
-    fn request(&self) -> Option<Request> {
-        let (reference, current) = self.reference.clone().zip(self.current.clone())?;
-        let filter = Filter { version: self.version.clone(), from: self.from, until: self.until };
-        let (outcomes, positive) = (self.outcomes.clone(), self.positive.clone());
-        Some(Request { reference, current, outcomes, filter, positive, compat: self.compat.clone() })
-    }
-
     fn log(&self) -> Log {
         Log {
             windows: self.windows.clone(),
@@ -191,9 +194,21 @@ impl ReportArgs {
         }
     }
 
-    fn compare(&self, request: &Request) -> Result<report::model::Comparison> {
+    fn compare(&self) -> Result<report::model::Comparison> {
+        let [reference, current, outcomes] =
+            [&self.reference, &self.current, &self.outcomes].map(|files| Inputs::find(files));
+        let (reference, current, outcomes) = (reference?, current?, outcomes?);
+        let request = Request {
+            reference: reference.paths().to_vec(),
+            current: current.paths().to_vec(),
+            outcomes: outcomes.paths().to_vec(),
+            topic: self.topic.clone(),
+            filter: Filter { version: self.version.clone(), from: self.from, until: self.until },
+            positive: self.positive.clone(),
+            compat: self.compat.clone(),
+        };
         let pipeline = self.config.as_deref().map(config::reading_plan).transpose()?;
-        report::compare(request, pipeline.as_ref().map(|pipeline| &*pipeline.plan))
+        report::compare(&request, pipeline.as_ref().map(|pipeline| &*pipeline.plan))
     }
 }
 

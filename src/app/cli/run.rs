@@ -20,13 +20,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use self::probe::Probe;
 use self::refusals::Refusals;
 use super::check::memory;
+use super::losses::{FailOn, gate};
 use super::print;
 use crate::config::{self, KafkaConfig, Pipeline, Role};
 use crate::engine::{Effects, Memory};
 use crate::error::{Error, Fault, Result};
 use crate::judge::WindowRow;
 use crate::kafka::Connection;
-use crate::kafka::standalone::{self, Options, Summary};
+use crate::kafka::standalone::{self, Options};
+use crate::kafka::summary::Summary;
 use crate::kafka::watch::{Standing, Watch};
 use crate::kafka::{judging, reader::Portion, scanning};
 use crate::scan::Counts;
@@ -57,6 +59,9 @@ pub struct RunArgs {
     /// Read up to the present ends of the topics, and stop there.
     #[arg(long)]
     pub until_end: bool,
+    /// What makes the exit code 1 at the end.
+    #[arg(long, value_enum, default_value_t = FailOn::Never, requires = "until_end")]
+    pub fail_on: FailOn,
     /// Append judged windows to this file, one JSON object per line.
     #[arg(long, value_name = "FILE")]
     pub windows: Option<PathBuf>,
@@ -93,7 +98,7 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<()> {
     let patient = !args.until_end;
     let store = patiently(patient, &stop, || keeping::Keeping::open(&pipeline, role)).map_err(Error::elsewhere)?;
     let connection = patiently(patient, &stop, || Connection::open(&kafka)).map_err(Error::elsewhere)?;
-    let (Some(store), Some(_)) = (store, connection) else { return report(out, Summary::default()) };
+    let (Some(store), Some(_)) = (store, connection) else { return report(out, &Summary::default(), args.fail_on) };
     let watch = Told {
         listener: Listener::new(Arc::clone(&shared), &pipeline.plan),
         windows: args.windows.as_deref().map(open).transpose()?,
@@ -111,7 +116,7 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<()> {
     }
     // What stands in the arguments and the file was checked. Whatever else is wrong can be mended elsewhere, and a
     // restart helps then.
-    report(out, done.map_err(Error::elsewhere)?)
+    report(out, &done.map_err(Error::elsewhere)?, args.fail_on)
 }
 
 fn no_cluster(path: &Path) -> Error {
@@ -174,9 +179,11 @@ fn patiently<T>(patient: bool, stop: &AtomicBool, mut attempt: impl FnMut() -> R
     Ok(None)
 }
 
-fn report(out: &mut dyn Write, summary: Summary) -> Result<()> {
-    let Summary { events, rejects, rows, decisions } = summary;
-    print(out, &format!("{events} events read, {rejects} refused; {rows} results, {decisions} decisions\n"))
+fn report(out: &mut dyn Write, summary: &Summary, fail_on: FailOn) -> Result<()> {
+    let Summary { events, rejects, rows, decisions, losses } = summary;
+    let lost = losses.render();
+    print(out, &format!("{events} events read, {rejects} refused; {rows} results, {decisions} decisions\n{lost}"))?;
+    gate(losses, fail_on)
 }
 
 /// A flag that the first SIGTERM or SIGINT sets: everything read is finished and committed then. A second one ends the

@@ -3,8 +3,6 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
 use crate::event::{Poison, Reject};
 use crate::plan::Plan;
 
@@ -16,24 +14,6 @@ use super::rows::Rows;
 use super::scanner::Scan;
 use super::trie::{Target, Trie};
 use super::{Decoded, Decoder, Record, validate};
-
-/// The object of a line, in which numbers that JSON does not know stand as texts, such as `"NaN"` and `"-Infinity"`.
-#[must_use]
-pub fn object(line: &[u8]) -> Option<Map<String, Value>> {
-    let read = |line: &[u8]| serde_json::from_slice(line).ok();
-    read(line).or_else(|| {
-        let (mut quoted, mut from) = (Vec::with_capacity(line.len() + 16), 0);
-        for range in beyond(line) {
-            quoted.extend_from_slice(&line[from..range.start]);
-            quoted.push(b'"');
-            quoted.extend_from_slice(&line[range.clone()]);
-            quoted.push(b'"');
-            from = range.end;
-        }
-        quoted.extend_from_slice(&line[from..]);
-        (from > 0).then(|| read(&quoted)).flatten()
-    })
-}
 
 /// A line of the same length in which other numbers stand for those that JSON does not know; nothing where there are
 /// none.
@@ -51,7 +31,7 @@ pub fn finite(line: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Where `NaN`, `Infinity`, `-Infinity` and numbers beyond the largest `f64` stand outside of texts.
-fn beyond(line: &[u8]) -> Vec<Range<usize>> {
+pub(super) fn beyond(line: &[u8]) -> Vec<Range<usize>> {
     let (mut found, mut at, mut in_text) = (Vec::new(), 0, false);
     while let Some(&byte) = line.get(at) {
         let rest = &line[at..];

@@ -13,6 +13,7 @@ mod dictionary;
 mod flaw;
 pub mod json;
 mod number;
+pub mod object;
 mod rows;
 mod scanner;
 mod text;

@@ -86,8 +86,23 @@ pub(crate) enum Match {
     Waiting,
     /// The prediction, or a waiting label, has this id already.
     Duplicate,
+    /// It is older than its prediction by more than clocks may differ.
+    Early,
     /// There is no room to wait.
     Refused,
+}
+
+/// What a prediction found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Found {
+    /// Its label waited for it.
+    Label(Label),
+    /// A label waited that is older than it by more than clocks may differ.
+    Early,
+    /// Nothing yet: it waits for its label.
+    Nothing,
+    /// No room to wait.
+    NoRoom,
 }
 
 /// The two sides that wait for each other, each bounded.
@@ -98,11 +113,17 @@ pub(crate) struct Join {
     /// Labels with ids above this do not wait.
     limit: u64,
     n_max: usize,
+    /// How much older than its prediction a label may be: their clocks differ.
+    skew_max: Micros,
 }
 
 impl Join {
-    pub(crate) fn new(n_max: usize) -> Self {
-        Self { stubs: Stubs::default(), labels: ById::default(), limit: u64::MAX, n_max }
+    pub(crate) fn new(n_max: usize, skew_max: Micros) -> Self {
+        Self { stubs: Stubs::default(), labels: ById::default(), limit: u64::MAX, n_max, skew_max }
+    }
+
+    fn is_early(&self, stub: &Stub, label: &Label) -> bool {
+        label.broker_time.saturating_add(self.skew_max) < stub.event_time
     }
 
     /// The number by which a pane is called; none when too many panes wait.
@@ -115,24 +136,29 @@ impl Join {
         self.stubs.len()
     }
 
-    /// Takes a prediction of a pane; returns its label if that came first. `false` in the second place: there was no
-    /// room.
-    pub(crate) fn predict(&mut self, pane: usize, id: u64, mut stub: Stub) -> (Option<Label>, bool) {
+    /// Takes a prediction of a pane.
+    pub(crate) fn predict(&mut self, pane: usize, id: u64, mut stub: Stub) -> Found {
         if self.stubs.len() >= self.n_max {
-            return (None, false);
+            return Found::NoRoom;
         }
-        let label = self.labels.remove(&id).filter(|label| stub.event_time <= label.broker_time);
-        stub.labelled = label.is_some();
-        let had_room = self.stubs.insert(pane, id, stub);
-        (label.filter(|_| had_room), had_room)
+        let found = match self.labels.remove(&id) {
+            None => Found::Nothing,
+            Some(label) if self.is_early(&stub, &label) => Found::Early,
+            Some(label) => Found::Label(label),
+        };
+        stub.labelled = matches!(found, Found::Label(_));
+        if self.stubs.insert(pane, id, stub) { found } else { Found::NoRoom }
     }
 
     /// Takes a label.
     pub(crate) fn label(&mut self, id: u64, label: Label) -> Match {
         if let Some(place) = self.stubs.find(id) {
             let stub = self.stubs.get(place);
-            if stub.labelled || label.broker_time < stub.event_time {
+            if stub.labelled {
                 return Match::Duplicate;
+            }
+            if self.is_early(&stub, &label) {
+                return Match::Early;
             }
             self.stubs.set_labelled(place);
             return Match::Joined(Stub { labelled: true, ..stub });
@@ -191,9 +217,10 @@ impl Join {
         self.stubs.bytes() + places(self.labels.capacity(), size_of::<(u64, Label)>())
     }
 
-    /// Forgets labels whose prediction cannot come any more, which may make room for others; returns how many.
+    /// Forgets labels whose prediction cannot come any more, none being from before this time, which may make room for
+    /// others; returns how many.
     pub(crate) fn forget_labels(&mut self, before: Micros) -> u64 {
-        let n = self.labels.len();
+        let (n, before) = (self.labels.len(), before.saturating_sub(self.skew_max));
         self.labels.retain(|_, label| label.broker_time >= before);
         if self.labels.len() <= self.labels.capacity() / 4 {
             self.limit = self.limit.saturating_mul(2);
@@ -215,23 +242,23 @@ mod tests {
         Label { broker_time, watermark: broker_time, value: 1.0, class: 0 }
     }
 
-    fn predict(join: &mut Join, pane: Micros, id: u64, stub: Stub) -> (Option<Label>, bool) {
+    fn predict(join: &mut Join, pane: Micros, id: u64, stub: Stub) -> Found {
         let number = join.open(pane).expect("few panes");
         join.predict(number, id, stub)
     }
 
     #[test]
     fn either_side_may_come_first() {
-        let mut join = Join::new(10);
+        let mut join = Join::new(10, 0);
         assert_eq!(join.label(7, label(20)), Match::Waiting);
-        assert_eq!(predict(&mut join, 0, 7, stub(10)).0, Some(label(20)));
+        assert_eq!(predict(&mut join, 0, 7, stub(10)), Found::Label(label(20)));
         predict(&mut join, 0, 8, stub(10));
         assert!(matches!(join.label(8, label(20)), Match::Joined(_)));
     }
 
     #[test]
     fn the_first_label_wins() {
-        let mut join = Join::new(10);
+        let mut join = Join::new(10, 0);
         join.label(7, label(20));
         assert_eq!(join.label(7, label(21)), Match::Duplicate);
         predict(&mut join, 0, 7, stub(10));
@@ -240,16 +267,17 @@ mod tests {
 
     #[test]
     fn room_is_bounded_and_given_back() {
-        let mut join = Join::new(2);
-        assert!(predict(&mut join, 0, 1, stub(10)).1 && predict(&mut join, 0, 2, stub(10)).1);
-        assert!(!predict(&mut join, 0, 3, stub(10)).1);
+        let mut join = Join::new(2, 0);
+        assert_eq!(predict(&mut join, 0, 1, stub(10)), Found::Nothing);
+        assert_eq!(predict(&mut join, 0, 2, stub(10)), Found::Nothing);
+        assert_eq!(predict(&mut join, 0, 3, stub(10)), Found::NoRoom);
         join.forget_predictions(10);
-        assert!(predict(&mut join, 10, 4, stub(10)).1);
+        assert_eq!(predict(&mut join, 10, 4, stub(10)), Found::Nothing);
     }
 
     #[test]
     fn of_too_many_labels_those_with_small_ids_wait() {
-        let mut join = Join::new(10);
+        let mut join = Join::new(10, 0);
         let ids = || (1..=16).map(|n| n * (u64::MAX / 16));
         ids().for_each(|id| assert_eq!(join.label(id, label(20)), Match::Waiting));
         assert_eq!(join.bound_labels(5), 12);
@@ -264,9 +292,21 @@ mod tests {
     }
 
     #[test]
-    fn a_label_older_than_its_prediction_is_not_its_truth() {
-        let mut join = Join::new(10);
-        join.label(7, label(5));
-        assert_eq!(predict(&mut join, 0, 7, stub(10)).0, None);
+    fn a_label_older_than_its_prediction_is_not_its_truth_and_is_told() {
+        let mut join = Join::new(10, 3);
+        join.label(7, label(6));
+        assert_eq!(predict(&mut join, 0, 7, stub(10)), Found::Early);
+        assert_eq!(join.label(7, label(6)), Match::Early);
+        assert!(matches!(join.label(7, label(20)), Match::Joined(_)), "a later one may be");
+    }
+
+    #[test]
+    fn a_label_may_be_older_by_as_much_as_clocks_may_differ() {
+        let mut join = Join::new(10, 3);
+        join.label(7, label(7));
+        assert_eq!(join.forget_labels(10), 0, "its prediction may still come");
+        assert_eq!(predict(&mut join, 0, 7, stub(10)), Found::Label(label(7)));
+        predict(&mut join, 0, 8, stub(10));
+        assert!(matches!(join.label(8, label(7)), Match::Joined(_)));
     }
 }

@@ -11,7 +11,7 @@ use crate::plan::{Plan, QualityPlan, Role, Task};
 use crate::scan::assign::CellRows;
 use crate::scan::frame::{Body, GroupKey};
 use crate::scan::groups::{Cell, Groups};
-use crate::scan::join::{Join, Label, Match, Stub};
+use crate::scan::join::{Found, Join, Label, Match, Stub};
 use crate::scan::traffic::{Answer, Codes, outcome};
 use crate::summary::entity::bucket;
 use crate::summary::quality::Labelled;
@@ -140,9 +140,23 @@ pub struct LabelCounts {
     pub orphans: u64,
     /// Arrived after the horizon.
     pub expired: u64,
+    /// Older than their prediction by more than clocks may differ.
+    pub early: u64,
     /// Predictions that were not followed up and labels that did not wait, because the plan's `pending_max` leaves no
     /// room for all of them.
     pub refused: u64,
+}
+
+impl std::ops::AddAssign for LabelCounts {
+    fn add_assign(&mut self, other: Self) {
+        let Self { joined, duplicates, orphans, expired, early, refused } = other;
+        self.joined += joined;
+        self.duplicates += duplicates;
+        self.orphans += orphans;
+        self.expired += expired;
+        self.early += early;
+        self.refused += refused;
+    }
 }
 
 /// Labels of one lane.
@@ -170,12 +184,12 @@ impl Labels {
         clippy::cast_precision_loss,
         reason = "0 < sample <= 1"
     )]
-    pub(crate) fn new(quality: &QualityPlan) -> Self {
+    pub(crate) fn new(quality: &QualityPlan, skew_max: Micros) -> Self {
         let id_limit = (quality.sample * u64::MAX as f64) as u64;
         Self {
             panes: BTreeMap::new(),
             counts: LabelCounts::default(),
-            join: Join::new(quality.pending_max),
+            join: Join::new(quality.pending_max, skew_max),
             groups: BTreeSet::new(),
             in_time_upto: Micros::MIN,
             closed_upto: Micros::MIN,
@@ -229,10 +243,11 @@ impl Labels {
     fn follow(&mut self, plan: &Plan, pane: Pane, id: u64, stub: Stub) -> u64 {
         let Pane { start, number, limit } = pane;
         let quality = plan.quality.as_ref().expect("checked by the caller");
-        let (label, had_room) = self.join.predict(number, id, stub);
-        self.counts.refused += u64::from(!had_room);
-        if let Some(label) = label {
-            self.count(plan, Some(id), stub, label);
+        match self.join.predict(number, id, stub) {
+            Found::Label(label) => self.count(plan, Some(id), stub, label),
+            Found::Early => self.counts.early += 1,
+            Found::Nothing => {}
+            Found::NoRoom => self.counts.refused += 1,
         }
         let room = self.room(plan, quality);
         if self.join.n_of(number) <= room {
@@ -268,6 +283,7 @@ impl Labels {
             Match::Joined(stub) => self.count(plan, Some(id), stub, label),
             Match::Waiting => self.counts.refused += self.join.bound_labels(self.waiting_max),
             Match::Duplicate => self.counts.duplicates += 1,
+            Match::Early => self.counts.early += 1,
             Match::Refused => self.counts.refused += 1,
         }
     }
@@ -324,7 +340,8 @@ impl Labels {
         if n_complete > 0 {
             self.groups.retain(|group| Arc::strong_count(group) > 1);
         }
-        if n_complete > 0 || are_closed {
+        let have_ended = predictions.min(outcomes) == Micros::MAX;
+        if n_complete > 0 || are_closed || have_ended {
             self.forget(plan, predictions);
         }
         bodies

@@ -35,6 +35,15 @@ pub struct Counts {
     pub labels: LabelCounts,
 }
 
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.late += other.late;
+        self.duplicates += other.duplicates;
+        self.labels += other.labels;
+    }
+}
+
 /// One input stream of the lane.
 #[derive(Debug)]
 struct Stream {
@@ -84,7 +93,7 @@ impl Scan {
     #[must_use]
     pub fn new(plan: Arc<Plan>, lane: u32, lanes: u32) -> Self {
         let streams = (0..).zip(&plan.sources).map(|(source, spec)| (source, Stream::new(spec.kind))).collect();
-        let labels = plan.quality.as_ref().map(Labels::new);
+        let labels = plan.quality.as_ref().map(|quality| Labels::new(quality, plan.time.skew_max));
         Self { plan, lane, lanes, streams, labels, counts: Counts::default(), code_counts: Vec::new() }
     }
 

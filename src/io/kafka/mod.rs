@@ -23,6 +23,7 @@ pub mod scanning;
 pub mod seat;
 pub mod standalone;
 pub mod states;
+pub mod summary;
 pub mod topics;
 pub mod wait;
 pub mod watch;

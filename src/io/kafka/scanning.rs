@@ -18,7 +18,8 @@ use super::connection::Connection;
 use super::partials::Partials;
 use super::producer::Producer;
 use super::reader::{DeadLetters, Extent, Member, Portion, Reader, Rebalance, patience};
-use super::standalone::{Options, Summary};
+use super::standalone::Options;
+use super::summary::Summary;
 use super::topics::{self, Own, Partitions};
 use super::watch::{Standing, Watch};
 use crate::config::{KafkaConfig, OnGap};
@@ -74,9 +75,10 @@ fn drive(shards: Vec<Shard<'_>>, options: Options, watch: &dyn Watch, stop: &Ato
                 done.map(|()| shard.summary)
             }));
         }
-        threads.into_iter().try_fold(Summary::default(), |sum, thread| {
+        threads.into_iter().try_fold(Summary::default(), |mut sum, thread| {
             let one = thread.join().map_err(|_| Error::internal("a shard's thread panicked"))??;
-            Ok(Summary { events: sum.events + one.events, rejects: sum.rejects + one.rejects, ..sum })
+            sum.add(one);
+            Ok(sum)
         })
     })
 }
@@ -239,6 +241,7 @@ impl<'a> Shard<'a> {
         if !self.reader.consumer().assignment_lost() {
             self.commit()?;
         }
+        self.lanes.values().for_each(|lane| self.summary.losses.count(lane.scan.counts()));
         self.lanes.clear();
         self.told.clear();
         self.streams.clear();
@@ -247,8 +250,7 @@ impl<'a> Shard<'a> {
     }
 
     fn take(&mut self, portion: &Portion) -> Result<()> {
-        self.summary.events += portion.batch.len() as u64;
-        self.summary.rejects += portion.rejects.len() as u64;
+        self.summary.read(&self.plan.sources[usize::from(portion.source)].topic, portion);
         if let Some(standing) = self.standings.get_mut(&(portion.source, portion.lane)) {
             standing.note(portion);
         }

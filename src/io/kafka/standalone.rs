@@ -27,6 +27,7 @@ use super::publish::Publisher;
 use super::reader::{BATCH_RECORDS_MAX, DeadLetters, Extent, Portion, patience};
 use super::seat::Seat;
 use super::states;
+use super::summary::Summary;
 use super::topics::{self, Own, Partitions};
 use super::watch::{Standing, Watch};
 use crate::config::KafkaConfig;
@@ -73,28 +74,6 @@ impl Default for Options {
     fn default() -> Self {
         let beat = Duration::from_secs(1);
         Self { until_end: false, shards: 1, batch_records_max: BATCH_RECORDS_MAX, beat, alone: true }
-    }
-}
-
-/// What a run did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Events taken.
-    pub events: u64,
-    /// Events refused.
-    pub rejects: u64,
-    /// Rows of judged windows.
-    pub rows: u64,
-    /// Decisions published.
-    pub decisions: u64,
-}
-
-impl Summary {
-    fn add(&mut self, other: Self) {
-        self.events += other.events;
-        self.rejects += other.rejects;
-        self.rows += other.rows;
-        self.decisions += other.decisions;
     }
 }
 
@@ -192,6 +171,7 @@ impl Place<'_> {
             done
         })?;
         summary.add(drive.summary);
+        drive.engine.counts().into_values().for_each(|counts| summary.losses.count(counts));
         Ok(end)
     }
 }
@@ -321,8 +301,7 @@ impl<'a> Drive<'a> {
 
     fn take(&mut self, portion: &Portion) -> Result<()> {
         self.queued.fetch_sub(portion.bytes, Ordering::Relaxed);
-        self.summary.events += portion.batch.len() as u64;
-        self.summary.rejects += portion.rejects.len() as u64;
+        self.summary.read(&self.plan.sources[usize::from(portion.source)].topic, portion);
         self.watch.read(portion);
         if let Some(standing) = self.standings.get_mut(&(portion.source, portion.lane)) {
             standing.note(portion);

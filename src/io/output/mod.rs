@@ -1,10 +1,11 @@
 //! What a replay leaves behind: files of windows and decisions, and a summary to read.
 
 mod cells;
+mod dead_letter;
 mod decisions;
 mod diff;
 pub mod evidence;
-mod refusals;
+mod losses;
 mod summary;
 pub mod text;
 mod windows;
@@ -14,9 +15,10 @@ use std::io::BufWriter;
 use std::path::Path;
 
 pub(crate) use cells::Cells;
+pub use dead_letter::DeadLetterWriter;
 pub use decisions::{DecisionWriter, LineWriter, ResultWriter};
 pub use diff::{Course, Diff, Tally};
-pub use refusals::{DeadLetterWriter, Refusals};
+pub use losses::Losses;
 pub use summary::Summary;
 pub use text::aligned;
 pub use text::count;

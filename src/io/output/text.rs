@@ -53,6 +53,27 @@ pub fn number(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
+/// A share in percent, with as many digits as it needs.
+#[must_use]
+pub fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    if percent == 0.0 {
+        "0 %".to_owned()
+    } else if percent < 0.1 {
+        format!("{percent:.2} %")
+    } else if percent < 99.95 {
+        format!("{percent:.1} %")
+    } else {
+        format!("{percent:.0} %")
+    }
+}
+
+/// How large a part of many is.
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+pub fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
 /// Rows with their columns aligned, each line indented by `indent`.
 pub fn aligned<const N: usize>(rows: &[[String; N]], indent: usize) -> String {
     let mut widths = [0; N];

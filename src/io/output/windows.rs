@@ -17,9 +17,9 @@ use parquet::file::properties::WriterProperties;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::files::{Format, opened, recognise};
 use crate::format::Version;
 use crate::judge::{Status, WindowRow};
-use crate::replay::file::{Format, opened, recognise};
 
 use super::{Cells, broken, create};
 

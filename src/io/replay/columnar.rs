@@ -3,27 +3,21 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _, Int64Array, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type, SchemaRef, TimeUnit};
+use arrow::array::{Array as _, Int64Array, RecordBatch};
+use arrow::datatypes::SchemaRef;
 
 use crate::batch::EventBatch;
 use crate::decode::columnar::Columnar;
 use crate::error::{Error, Result};
-use crate::event::{Micros, Reject};
-use crate::plan::Plan;
+use crate::event::Reject;
+use crate::files::columns::{Chunk, Place, Wanted};
+use crate::plan::{Plan, TimeFormat};
+use crate::table::cells;
 
 use super::{ARRIVAL_NAMES, ARRIVAL_UNKNOWN, Block, Blocks, Offsets, Refused};
 
-/// The columns of a table that are read.
-#[derive(Debug)]
-pub(crate) struct Found {
-    /// Index of a column, then of fields of structs inside it; and whether it holds texts of few distinct values.
-    pub(crate) places: Vec<(Vec<usize>, bool)>,
-}
-
 /// Finds the columns that a source of the plan reads, and the fields that have none.
-pub(super) fn find(plan: &Arc<Plan>, source: u16, schema: &SchemaRef) -> Result<(Found, Vec<String>)> {
+pub(super) fn find(plan: &Arc<Plan>, source: u16, schema: &SchemaRef) -> Result<(Wanted, Vec<String>)> {
     let mut columnar = Columnar::new(plan, source, LANE);
     columnar.bind(schema)?;
     let mut places: Vec<(Vec<usize>, bool)> =
@@ -34,19 +28,7 @@ pub(super) fn find(plan: &Arc<Plan>, source: u16, schema: &SchemaRef) -> Result<
             .hint(format!("map `event_time` in the pipeline, or name a column {}", ARRIVAL_NAMES.join(" or "))));
     }
     places.extend(arrival.map(|at| (vec![at], false)));
-    Ok((Found { places }, columnar.absent().to_vec()))
-}
-
-/// Some rows of a table.
-pub(crate) struct Chunk {
-    /// The rows that could be read.
-    pub(crate) batch: RecordBatch,
-    /// Which row of the file each one is.
-    pub(super) row: Vec<i64>,
-    /// The rows that could not; their offset is their row.
-    pub(crate) rejects: Vec<Reject>,
-    /// The first row after these.
-    pub(super) next_row: i64,
+    Ok((Wanted { places }, columnar.absent().to_vec()))
 }
 
 /// A table being read as the one partition of a source.
@@ -67,19 +49,22 @@ impl<R: Iterator<Item = Result<Chunk>>> Table<R> {
         Self { path, source, rows, columnar: Columnar::new(plan, source, LANE), first_offset: None }
     }
 
-    fn block(&mut self, chunk: Chunk, first_offset: i64) -> Result<Block> {
+    fn block(&mut self, chunk: &Chunk, first_offset: i64) -> Result<Block> {
         let offsets: Int64Array = chunk.row.iter().map(|row| first_offset + row).collect();
-        let arrival = arrival_of(&chunk.batch).map_err(|error| self.named(&Error::user(error.to_string())))?;
+        let arrival = arrival_of(&chunk.batch);
         let decoded = self.columnar.decode(&chunk.batch, offsets, arrival).map_err(|error| self.named(&error))?;
-        let early = chunk.rejects.into_iter().map(|reject| Reject { offset: first_offset + reject.offset, ..reject });
-        let mut rejects: Vec<Reject> = early.chain(decoded.rejects).collect();
-        rejects.sort_by_key(|reject| reject.offset);
-        let refused = rejects.into_iter().map(|reject| self.refused(reject)).collect();
+        let unread = chunk.rejects.iter().map(|(place, reject)| {
+            self.refused(*place, Reject { offset: first_offset + reject.offset, ..reject.clone() })
+        });
+        let unfit = decoded.rejects.into_iter();
+        let unfit = unfit.map(|reject| self.refused(chunk.place(reject.offset - first_offset), reject));
+        let mut refused: Vec<Refused> = unread.chain(unfit).collect();
+        refused.sort_by_key(|refused| refused.reject.offset);
         Ok(Block { batches: vec![with_arrival(decoded.batch)], refused })
     }
 
-    fn refused(&self, reject: Reject) -> Refused {
-        Refused { file: Arc::clone(&self.path), source: self.source, lane: LANE, reject, payload: None }
+    fn refused(&self, place: Place, reject: Reject) -> Refused {
+        Refused { file: Arc::clone(&self.path), source: self.source, lane: LANE, place, reject, payload: None }
     }
 
     fn named(&self, error: &Error) -> Error {
@@ -94,35 +79,19 @@ impl<R: Iterator<Item = Result<Chunk>>> Blocks for Table<R> {
         let next = offsets.entry((self.source, LANE)).or_default();
         let first_offset = *self.first_offset.get_or_insert(*next);
         *next = first_offset + chunk.next_row;
-        self.block(chunk, first_offset).map(Some)
+        self.block(&chunk, first_offset).map(Some)
     }
 }
 
-/// When each row arrived, as far as the table tells.
-fn arrival_of(batch: &RecordBatch) -> arrow::error::Result<Int64Array> {
+/// When each row arrived, as far as the table tells: times in any spelling; bare numbers are microseconds.
+fn arrival_of(batch: &RecordBatch) -> Int64Array {
     let column = ARRIVAL_NAMES.iter().find_map(|name| batch.column_by_name(name));
-    let Some(column) = column else { return Ok(vec![ARRIVAL_UNKNOWN; batch.num_rows()].into()) };
-    let micros = micros_of(column)?;
+    let Some(column) = column else { return vec![ARRIVAL_UNKNOWN; batch.num_rows()].into() };
+    let micros = cells::times(column, TimeFormat::Micros);
     if micros.null_count() == 0 {
-        return Ok(micros);
+        return micros;
     }
-    Ok(micros.iter().map(|time| Some(time.unwrap_or(ARRIVAL_UNKNOWN))).collect())
-}
-
-/// Timestamps, dates and texts as microseconds; whole numbers, in texts too, are microseconds already.
-fn micros_of(column: &ArrayRef) -> arrow::error::Result<Int64Array> {
-    let whole =
-        |column: &ArrayRef| cast(column, &DataType::Int64).map(|array| array.as_primitive::<Int64Type>().clone());
-    let instant = |zone| cast(column, &DataType::Timestamp(TimeUnit::Microsecond, zone));
-    match column.data_type() {
-        DataType::Timestamp(_, zone) => whole(&instant(zone.clone())?),
-        DataType::Utf8 => {
-            let (numbers, times) = (whole(column)?, whole(&instant(Some("+00:00".into()))?)?);
-            Ok(numbers.iter().zip(&times).map(|(number, time): (Option<Micros>, _)| number.or(time)).collect())
-        }
-        kind if kind.is_integer() => whole(column),
-        _ => whole(&instant(None)?),
-    }
+    micros.iter().map(|time| Some(time.unwrap_or(ARRIVAL_UNKNOWN))).collect()
 }
 
 /// Rows of which nobody knows when they arrived count as having arrived when they happened.

@@ -1,41 +1,36 @@
-//! JSON lines: one event per line, or one envelope `{"topic", "partition", "timestamp_us", "value"}` per line.
+//! JSON records: each is an event, or an envelope `{"topic", "partition", "timestamp_us", "value"}` of one.
 //!
-//! A file is read twice: first to learn its streams, then in blocks of a fixed number of lines. Every line has an
-//! offset in its stream, also the bad ones; a line that is not JSON belongs to the stream of the file's first good
-//! line.
+//! A file is read twice: first to learn its streams, then in blocks of a fixed number of records. Every record has an
+//! offset in its stream, also the bad ones; one that is not JSON belongs to the stream of the file's first good one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Cursor, Read as _};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::decode::{Decoder, Record, json};
+use crate::decode::time::from_float;
+use crate::decode::{Decoder, Record, cell, json};
 use crate::error::{Error, Result};
 use crate::event::Micros;
-use crate::plan::Plan;
+use crate::files::Place;
+use crate::files::records::Records;
+use crate::plan::{Plan, TimeFormat};
 
 use super::columnar::with_arrival;
-use super::file::{opened, unreadable};
 use super::{ARRIVAL_NAMES, ARRIVAL_UNKNOWN, Block, Blocks, LANES_MAX, Offsets, Refused, Stream, route};
 
 /// Lines that are decoded at once, over all streams of the file. Fixed, so that the order of rows depends on the file
 /// alone.
 const BLOCK_LINES: usize = 8192;
 
-/// The longest line; a longer one means that the file holds something else.
-const LINE_BYTES_MAX: u64 = 64 << 20;
-
-/// What some programs write before the first line.
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-
 /// Most foreign topics that a warning names.
 const FOREIGN_MAX: usize = 8;
 
 /// What a first reading of a file showed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Survey {
     pub(super) streams: BTreeSet<Stream>,
     pub(super) rows: u64,
@@ -104,7 +99,16 @@ impl Router {
 
 fn arrival(keys: &BTreeMap<String, &RawValue>) -> Micros {
     let named = ARRIVAL_NAMES.iter().find_map(|&name| keys.get(name));
-    named.and_then(|time| serde_json::from_str(time.get()).ok()).unwrap_or(ARRIVAL_UNKNOWN)
+    named.and_then(|time| instant(time)).unwrap_or(ARRIVAL_UNKNOWN)
+}
+
+/// A time in any spelling; bare numbers are microseconds.
+fn instant(time: &RawValue) -> Option<Micros> {
+    match serde_json::from_str(time.get()).ok()? {
+        Value::String(text) => cell::instant(&text, TimeFormat::Micros),
+        Value::Number(number) => number.as_i64().or_else(|| from_float(number.as_f64()?, TimeFormat::Micros)),
+        _ => None,
+    }
 }
 
 /// Reads a file once to learn its streams and how many lines it has.
@@ -113,14 +117,14 @@ pub(super) fn survey(plan: &Arc<Plan>, path: &Path, explicit: Option<u16>) -> Re
     let mut survey = Survey { streams: BTreeSet::new(), rows: 0, warnings: Vec::new(), router };
     let mut foreign: BTreeMap<String, u64> = BTreeMap::new();
     let mut unknown = false;
-    let mut reader = Reader::open(path)?;
+    let mut reader = Records::open(path)?;
     let mut line = Vec::new();
     while reader.read(&mut line)? {
         survey.rows += 1;
         match survey.router.route(&line) {
             Route::To(stream, arrival, _) => {
                 if arrival == ARRIVAL_UNKNOWN && plan.sources[usize::from(stream.0)].mapping.event_time.is_none() {
-                    return Err(timeless(path, survey.rows));
+                    return Err(timeless(path, reader.line()));
                 }
                 survey.router.home.get_or_insert(stream);
                 survey.streams.insert(stream);
@@ -163,15 +167,22 @@ fn homeless(path: &Path, plan: &Plan, foreign: &BTreeMap<String, u64>) -> Error 
 pub(super) struct Lines {
     path: Arc<Path>,
     router: Router,
-    reader: Reader,
+    reader: Records,
     decoders: BTreeMap<Stream, Box<dyn Decoder>>,
+}
+
+/// One record: when it arrived, where its payload stands among the bytes of the block, and its line in the file.
+struct Line {
+    arrival: Micros,
+    payload: Option<Range<usize>>,
+    at: u64,
 }
 
 /// The lines of one stream in one block.
 #[derive(Default)]
 struct Run {
     first_offset: i64,
-    records: Vec<(Micros, Option<Range<usize>>)>,
+    records: Vec<Line>,
 }
 
 impl Lines {
@@ -180,7 +191,7 @@ impl Lines {
             (stream, Box::new(json::JsonDecoder::new(plan, stream.0, stream.1)))
         };
         let decoders = survey.streams.iter().map(decoder).collect();
-        Ok(Self { reader: Reader::open(&path)?, path, router: survey.router, decoders })
+        Ok(Self { reader: Records::open(&path)?, path, router: survey.router, decoders })
     }
 
     /// Reads lines into `bytes` and sorts them by stream.
@@ -200,7 +211,8 @@ impl Lines {
             let Some((stream, arrival, payload)) = routed else { continue };
             let next = offsets.entry(stream).or_default();
             let run = runs.entry(stream).or_insert_with(|| Run { first_offset: *next, ..Run::default() });
-            run.records.push((arrival, payload.map(|payload| place_in(bytes, payload))));
+            let (payload, at) = (payload.map(|payload| place_in(bytes, payload)), self.reader.line());
+            run.records.push(Line { arrival, payload, at });
             *next += 1;
         }
         Ok(runs)
@@ -208,16 +220,18 @@ impl Lines {
 
     fn decode(&mut self, stream: Stream, run: &Run, bytes: &[u8]) -> Block {
         let taker = self.decoders.get_mut(&stream).expect("the survey saw every stream");
-        for (offset, (arrival, payload)) in (run.first_offset..).zip(&run.records) {
-            let payload = payload.clone().map(|range| &bytes[range]);
-            taker.push(&Record { offset, broker_time: *arrival, key: None, payload, headers: &[] });
+        for (offset, line) in (run.first_offset..).zip(&run.records) {
+            let payload = line.payload.clone().map(|range| &bytes[range]);
+            taker.push(&Record { offset, broker_time: line.arrival, key: None, payload, headers: &[] });
         }
         let decoded = taker.finish();
         let refused = decoded.rejects.into_iter().map(|reject| {
             let at = usize::try_from(reject.offset - run.first_offset).ok();
-            let range = at.and_then(|at| run.records.get(at)).and_then(|(_, payload)| payload.clone());
+            let line = at.and_then(|at| run.records.get(at));
+            let range = line.and_then(|line| line.payload.clone());
             let payload = range.map(|range| String::from_utf8_lossy(&bytes[range]).into_owned());
-            Refused { file: Arc::clone(&self.path), source: stream.0, lane: stream.1, reject, payload }
+            let place = Place::Line(line.map_or(0, |line| line.at));
+            Refused { file: Arc::clone(&self.path), source: stream.0, lane: stream.1, place, reject, payload }
         });
         Block { refused: refused.collect(), batches: vec![with_arrival(decoded.batch)] }
     }
@@ -244,46 +258,4 @@ impl Blocks for Lines {
 fn place_in(bytes: &[u8], part: &[u8]) -> Range<usize> {
     let from = part.as_ptr().addr() - bytes.as_ptr().addr();
     from..from + part.len()
-}
-
-/// Reads lines without their line breaks.
-pub(crate) struct Reader {
-    path: Arc<Path>,
-    file: Box<dyn BufRead + Send>,
-    line: u64,
-}
-
-impl Reader {
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        let file = Box::new(BufReader::with_capacity(1 << 18, opened(path)?));
-        Ok(Self { file, path: path.into(), line: 0 })
-    }
-
-    /// Lines that are in memory; `name` is what errors call them.
-    pub(crate) fn over(name: &Path, lines: Arc<[u8]>) -> Self {
-        Self { file: Box::new(Cursor::new(lines)), path: name.into(), line: 0 }
-    }
-
-    /// The number of the line that was read last.
-    pub(crate) fn line(&self) -> u64 {
-        self.line
-    }
-
-    /// Appends the next line to `bytes`; false at the end of the file.
-    pub(crate) fn read(&mut self, bytes: &mut Vec<u8>) -> Result<bool> {
-        let from = bytes.len();
-        let read = self.file.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', bytes);
-        let read = read.map_err(|error| unreadable(&self.path, error))?;
-        self.line += 1;
-        if read as u64 == LINE_BYTES_MAX {
-            return Err(Error::user(format!("{}: line {} is longer than 64 MiB", self.path.display(), self.line))
-                .hint("JSON lines hold one event per line; convert the file"));
-        }
-        if self.line == 1 && bytes[from..].starts_with(BYTE_ORDER_MARK) {
-            bytes.drain(from..from + BYTE_ORDER_MARK.len());
-        }
-        let text = bytes[from..].trim_ascii_end().len();
-        bytes.truncate(from + text);
-        Ok(read > 0)
-    }
 }

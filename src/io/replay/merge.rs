@@ -1,8 +1,9 @@
 //! Many files, one order: streams take turns by arrival time.
 //!
 //! Streams change places only where a stretch of arrival time (as long as a pane) ends, so that batches stay long;
-//! within a stretch the order is by source, then partition. A stream whose arrival times go back stays in its own
-//! order: it stands where its latest time so far puts it.
+//! within a stretch the order is by source, then partition, then file. A file whose arrival times go back stays in its
+//! own order: it stands where its latest time so far puts it. A file is opened when its first rows are due, so of a
+//! year of files only those are open that overlap.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -13,20 +14,31 @@ use crate::event::Micros;
 use crate::plan::Plan;
 
 use super::file::Input;
-use super::{BATCH_ROWS, Block, Blocks, Offsets, Step, Stream};
+use super::{BATCH_ROWS, Block, Blocks, Offsets, Refused, Step, Stream};
 
 /// All files, merged.
 pub(super) struct Merge {
     plan: Arc<Plan>,
-    chains: Vec<Chain>,
+    /// Files that are not open yet, the next one last.
+    waiting: Vec<Input>,
+    feeds: Vec<Feed>,
+    streams: Streams,
     ready: VecDeque<Step>,
     batch_rows: usize,
 }
 
-/// Files that are read one after another.
-struct Chain {
-    files: VecDeque<Input>,
-    open: Option<Box<dyn Blocks + Send>>,
+/// What is known of streams.
+#[derive(Default)]
+struct Streams {
+    /// Files of each that have not ended.
+    left: BTreeMap<Stream, usize>,
+    /// The next offset of those that several files feed: their rows are numbered as they are handed on.
+    shared: Offsets,
+}
+
+/// One open file.
+struct Feed {
+    blocks: Box<dyn Blocks + Send>,
     streams: BTreeSet<Stream>,
     offsets: Offsets,
     arrival_max: BTreeMap<Stream, Micros>,
@@ -38,18 +50,20 @@ struct Chain {
 type Turn = (Micros, Stream);
 
 impl Merge {
-    /// Merges chains of files; the streams in `unfed` end at once.
-    pub(super) fn new(plan: &Arc<Plan>, chains: Vec<Vec<Input>>, unfed: Vec<Stream>, batch_rows: usize) -> Self {
+    /// Merges files; the streams in `unfed` end at once.
+    pub(super) fn new(plan: &Arc<Plan>, mut inputs: Vec<Input>, unfed: Vec<Stream>, batch_rows: usize) -> Self {
         let ready = unfed.into_iter().map(|stream| end(stream, 0)).collect();
-        Self { plan: Arc::clone(plan), chains: chains.into_iter().map(Chain::new).collect(), ready, batch_rows }
+        let mut streams = Streams::default();
+        inputs.iter().flat_map(|input| &input.streams).for_each(|&stream| streams.add(stream));
+        inputs.sort_by_key(|input| input.begins);
+        inputs.reverse();
+        Self { plan: Arc::clone(plan), waiting: inputs, feeds: Vec::new(), streams, ready, batch_rows }
     }
 
     /// The next step, or `None` when every stream has ended.
     pub(super) fn step(&mut self) -> Result<Option<Step>> {
         loop {
-            for chain in &mut self.chains {
-                chain.fill(&self.plan, self.batch_rows, &mut self.ready)?;
-            }
+            self.open_due()?;
             if let Some(step) = self.ready.pop_front() {
                 return Ok(Some(step));
             }
@@ -59,20 +73,37 @@ impl Merge {
         }
     }
 
+    /// Reads on until every open file has rows or has ended, and every file is open whose rows may be next.
+    fn open_due(&mut self) -> Result<()> {
+        let pane = self.plan.time.pane;
+        let block_rows = self.batch_rows.max(BATCH_ROWS);
+        loop {
+            for feed in &mut self.feeds {
+                feed.fill(&mut self.streams, &mut self.ready)?;
+            }
+            self.feeds.retain(|feed| !feed.ended || !feed.heads.is_empty());
+            let now = self.feeds.iter().flat_map(|feed| feed.turns(pane)).map(|((stretch, _), _)| stretch).min();
+            let is_due = |input: &Input| now.is_none_or(|now| input.begins.div_euclid(pane) <= now);
+            let Some(input) = self.waiting.pop_if(|input| is_due(input)) else { return Ok(()) };
+            self.feeds.push(Feed::open(input, &self.plan, block_rows)?);
+        }
+    }
+
     /// Lets the stream whose turn it is give rows until it is another's turn; false when there are none.
     fn take_turn(&mut self) -> bool {
         let pane = self.plan.time.pane;
-        let turns = self.chains.iter().enumerate().flat_map(|(at, chain)| {
-            chain.heads.iter().enumerate().map(move |(head, batch)| (chain.turn(batch, pane), at, head))
-        });
+        let turns = self.feeds.iter().enumerate();
+        let turns = turns.flat_map(|(at, feed)| feed.turns(pane).map(move |(turn, head)| (turn, at, head)));
         let mut turns: Vec<(Turn, usize, usize)> = turns.collect();
         turns.sort_unstable();
         let Some(&((_, stream), at, head)) = turns.first() else { return false };
-        let until = turns.get(1).map_or(Micros::MAX, |&((stretch, other), ..)| {
-            let stretches = if stream < other { stretch + 1 } else { stretch };
-            stretches.saturating_mul(pane)
+        let until = turns.get(1).map_or(Micros::MAX, |&((stretch, other), next, _)| {
+            let is_before = (stream, at) < (other, next);
+            stretch.saturating_add(Micros::from(is_before)).saturating_mul(pane)
         });
-        let batch = self.chains[at].take(head, until);
+        let opens = self.waiting.last().map_or(Micros::MAX, |input| input.begins.div_euclid(pane).saturating_mul(pane));
+        let batch = self.feeds[at].take(head, until.min(opens));
+        let batch = self.streams.numbered(batch);
         for from in (0..batch.len()).step_by(self.batch_rows) {
             let rows = self.batch_rows.min(batch.len() - from);
             self.ready.push_back(Step::Batch(Box::new(batch.slice(from, rows))));
@@ -83,53 +114,78 @@ impl Merge {
 
 impl std::fmt::Debug for Merge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Merge").field("chains", &self.chains.len()).finish_non_exhaustive()
+        let (waiting, open) = (self.waiting.len(), self.feeds.len());
+        f.debug_struct("Merge").field("waiting", &waiting).field("open", &open).finish_non_exhaustive()
     }
 }
 
-impl Chain {
-    fn new(files: Vec<Input>) -> Self {
-        Self {
-            streams: files.iter().flat_map(|file| file.streams.iter().copied()).collect(),
-            files: files.into(),
-            open: None,
-            offsets: Offsets::new(),
-            arrival_max: BTreeMap::new(),
-            heads: Vec::new(),
-            ended: false,
+impl Streams {
+    fn add(&mut self, stream: Stream) {
+        let files = self.left.entry(stream).or_default();
+        *files += 1;
+        if *files > 1 {
+            self.shared.insert(stream, 0);
         }
     }
 
-    /// Reads on until there are rows, or the streams have ended.
-    fn fill(&mut self, plan: &Arc<Plan>, batch_rows: usize, ready: &mut VecDeque<Step>) -> Result<()> {
+    /// Rows as they are numbered in their stream.
+    fn numbered(&mut self, mut batch: EventBatch) -> EventBatch {
+        if let Some(next) = self.shared.get_mut(&stream_of(&batch)) {
+            let n = i64::try_from(batch.len()).expect("a batch has few rows");
+            batch.offset = (*next..*next + n).collect();
+            *next += n;
+        }
+        batch
+    }
+
+    /// Refused rows as they are numbered in their streams.
+    fn renumber(&mut self, refused: &mut [Refused]) {
+        for one in refused {
+            if let Some(next) = self.shared.get_mut(&(one.source, one.lane)) {
+                one.reject.offset = *next;
+                *next += 1;
+            }
+        }
+    }
+
+    /// A file of a stream has ended, of which `next` rows were read; says so of the last.
+    fn ended(&mut self, stream: Stream, next: i64) -> Option<Step> {
+        let left = self.left.get_mut(&stream)?;
+        *left -= 1;
+        (*left == 0).then(|| end(stream, self.shared.get(&stream).copied().unwrap_or(next)))
+    }
+}
+
+impl Feed {
+    fn open(input: Input, plan: &Arc<Plan>, block_rows: usize) -> Result<Self> {
+        let (streams, offsets, arrival_max) = (input.streams.clone(), Offsets::new(), BTreeMap::new());
+        let blocks = input.blocks(plan, block_rows)?;
+        Ok(Self { blocks, streams, offsets, arrival_max, heads: Vec::new(), ended: false })
+    }
+
+    /// Reads on until there are rows, or the file has ended.
+    fn fill(&mut self, streams: &mut Streams, ready: &mut VecDeque<Step>) -> Result<()> {
         while self.heads.is_empty() && !self.ended {
-            if let Some(Block { batches, refused }) = self.block(plan, batch_rows)? {
+            if let Some(Block { batches, mut refused }) = self.blocks.next_block(&mut self.offsets)? {
                 self.heads.extend(batches.into_iter().filter(|batch| !batch.is_empty()));
+                streams.renumber(&mut refused);
                 ready.extend((!refused.is_empty()).then_some(Step::Refused(refused)));
             } else {
                 self.ended = true;
                 let next = |stream| self.offsets.get(stream).copied().unwrap_or(0);
-                ready.extend(self.streams.iter().map(|stream| end(*stream, next(stream))));
+                ready.extend(self.streams.iter().filter_map(|stream| streams.ended(*stream, next(stream))));
             }
         }
         Ok(())
     }
 
-    fn block(&mut self, plan: &Arc<Plan>, batch_rows: usize) -> Result<Option<Block>> {
-        loop {
-            let block = self.open.as_mut().map(|blocks| blocks.next_block(&mut self.offsets)).transpose()?;
-            if let Some(block) = block.flatten() {
-                return Ok(Some(block));
-            }
-            let Some(file) = self.files.pop_front() else { return Ok(None) };
-            self.open = Some(file.blocks(plan, batch_rows.max(BATCH_ROWS))?);
-        }
-    }
-
-    fn turn(&self, batch: &EventBatch, pane: Micros) -> Turn {
-        let stream = stream_of(batch);
-        let before = self.arrival_max.get(&stream).copied().unwrap_or(Micros::MIN);
-        (before.max(batch.broker_time.value(0)).div_euclid(pane), stream)
+    /// The turn of each head.
+    fn turns(&self, pane: Micros) -> impl Iterator<Item = (Turn, usize)> {
+        self.heads.iter().enumerate().map(move |(head, batch)| {
+            let stream = stream_of(batch);
+            let before = self.arrival_max.get(&stream).copied().unwrap_or(Micros::MIN);
+            ((before.max(batch.broker_time.value(0)).div_euclid(pane), stream), head)
+        })
     }
 
     /// Takes rows off a head up to the first one that arrived at `until` or later.

@@ -1,16 +1,14 @@
 //! Files instead of a broker: Parquet, JSON lines and CSV, read as the streams they once were.
 //!
-//! A file feeds one source of the plan, or, when its lines are envelopes with a topic and a partition, several. Files
-//! that share a stream are read one after another in the order given; everything else is merged by arrival time. The
-//! order of rows depends on the files alone, never on how many of them are taken at once.
+//! A file feeds one source of the plan, or, when its lines are envelopes with a topic and a partition, several. All
+//! files are merged by arrival time, those too that share a stream. The order of rows depends on the files alone, never
+//! on how many of them are taken at once.
 
 mod ahead;
-pub(crate) mod columnar;
-pub(crate) mod csv;
-pub mod file;
-pub(crate) mod jsonl;
+mod columnar;
+mod file;
+mod jsonl;
 mod merge;
-pub(crate) mod parquet;
 mod progress;
 mod route;
 
@@ -21,6 +19,7 @@ use std::sync::Arc;
 use crate::batch::EventBatch;
 use crate::error::{Error, Result};
 use crate::event::{Micros, Reject};
+use crate::files::Place;
 use crate::plan::Plan;
 
 use self::ahead::Ahead;
@@ -89,7 +88,9 @@ pub struct Refused {
     pub source: u16,
     /// The source partition.
     pub lane: u32,
-    /// Where and why.
+    /// Where it stands in the file.
+    pub place: Place,
+    /// Where it stands in the log, and why it was refused.
     pub reject: Reject,
     /// The refused payload, where the file holds payloads.
     pub payload: Option<String>,
@@ -120,7 +121,8 @@ pub fn open(plan: &Arc<Plan>, files: &[PathBuf], options: &Options) -> Result<Re
     let streams: BTreeSet<Stream> = inputs.iter().flat_map(|input| input.streams.iter().copied()).collect();
     let lanes = streams.iter().map(|&(_, lane)| lane + 1).max().unwrap_or(1);
     let rows = inputs.iter().map(|input| input.rows).sum();
-    let merge = Merge::new(plan, chained(inputs), unfed(plan, lanes, &streams), options.batch_rows.max(1));
+    note_begins(plan, &mut inputs)?;
+    let merge = Merge::new(plan, inputs, unfed(plan, lanes, &streams), options.batch_rows.max(1));
     Ok(Replay { steps: Ahead::start(merge), lanes, rows, warnings })
 }
 
@@ -170,20 +172,17 @@ fn listed<'a>(plan: &Plan, files: &'a [PathBuf], options: &'a Options) -> Result
     Ok(all)
 }
 
-/// Groups files that share a stream; within a group they stand in the order given.
-fn chained(inputs: Vec<Input>) -> Vec<Vec<Input>> {
-    type Chain = Vec<(usize, Input)>;
-    let mut chains: Vec<Chain> = Vec::new();
-    for (place, input) in inputs.into_iter().enumerate() {
-        let shares = |chain: &Chain| chain.iter().any(|(_, other)| !other.streams.is_disjoint(&input.streams));
-        let (joined, apart): (Vec<Chain>, Vec<Chain>) = chains.into_iter().partition(shares);
-        let mut chain: Chain = joined.into_iter().flatten().collect();
-        chain.push((place, input));
-        chain.sort_by_key(|&(place, _)| place);
-        chains = apart;
-        chains.push(chain);
+/// Notes when the files begin that share a stream with others, which decides about their order.
+fn note_begins(plan: &Arc<Plan>, inputs: &mut [Input]) -> Result<()> {
+    let mut files: BTreeMap<Stream, u32> = BTreeMap::new();
+    inputs.iter().flat_map(|input| &input.streams).for_each(|stream| *files.entry(*stream).or_default() += 1);
+    for input in inputs.iter_mut().filter(|input| input.streams.iter().any(|stream| files[stream] > 1)) {
+        let first = input.clone().blocks(plan, BATCH_ROWS)?.next_block(&mut Offsets::new())?;
+        let batches = first.map(|block| block.batches).unwrap_or_default();
+        input.begins =
+            batches.iter().flat_map(|batch| batch.broker_time.values()).min().copied().unwrap_or(Micros::MIN);
     }
-    chains.into_iter().map(|chain| chain.into_iter().map(|(_, input)| input).collect()).collect()
+    Ok(())
 }
 
 /// The streams of the plan that no file feeds.

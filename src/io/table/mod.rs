@@ -1,50 +1,68 @@
-//! A file as a table: its columns by name, and some of them at a time, whatever the format.
+//! Files as a table: columns by name, and some of them at a time, whatever the format, and however many files there
+//! are.
 //!
-//! Parquet files give typed columns, and only those asked for are read. CSV and JSON lines give texts; what they stand
-//! for ([`cells`]) is decided by whoever asks. A row that cannot be read is counted and left out, a cell that cannot is
-//! missing.
+//! Parquet files give typed columns, and only those asked for are read. CSV and JSON give texts; what they stand for
+//! ([`cells`]) is decided by whoever asks. A row that cannot be read is counted and left out, a cell that cannot is
+//! missing, and so is a column that one of several files does not have.
 
 pub mod cells;
 mod json;
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, StringArray};
 use arrow::datatypes::{DataType, Fields};
 
 use crate::error::{Error, Result};
-use crate::replay::columnar::Found;
-use crate::replay::file::{Format, recognise};
-use crate::replay::{BATCH_ROWS, csv, parquet};
+use crate::files::columns::{self, Place};
+use crate::files::csv;
+use crate::files::parquet::{self, Footer};
+use crate::files::{Format, recognise};
+use crate::replay::BATCH_ROWS;
 
-/// A file, and where its columns are.
+/// Files of the same kind, and where their columns are.
 #[derive(Debug, Clone)]
 pub struct Table {
-    /// Where it is.
+    /// What they are called together: the path of the first, and how many more there are.
     pub path: Arc<Path>,
-    /// Its columns, in the order of the file; those inside structs and objects have dots in their names.
+    /// Their columns, in the order in which files have them; those inside structs and objects have dots in their names.
     pub columns: Vec<Column>,
-    /// Its topic, when its lines are envelopes that name one.
+    /// Their topic, when their records are envelopes that name one.
     pub topic: Option<String>,
-    format: Format,
-    rows: Option<u64>,
-    /// Its lines, when they are in memory and not in a file.
-    lines: Option<Arc<[u8]>>,
+    parts: Vec<Part>,
 }
 
-/// A column of a file.
+/// A column of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// Its name, with dots between levels.
     pub name: String,
     /// Names from the outside in.
     pub path: Vec<String>,
-    /// What the file holds; texts for CSV and JSON lines.
+    /// What the first file that has it holds; texts for CSV and JSON, or lists that are not looked into.
     pub data_type: DataType,
-    /// Indexes from the outside in; empty for JSON lines.
-    place: Vec<usize>,
+}
+
+/// One file of a table.
+#[derive(Debug, Clone)]
+struct Part {
+    path: Arc<Path>,
+    contents: Contents,
+    /// Where each of the table's columns is: indexes from the outside in, none for JSON.
+    places: BTreeMap<String, Vec<usize>>,
+    topic: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+enum Contents {
+    Csv {
+        delimiter: u8,
+    },
+    Parquet(Footer),
+    /// JSON, in memory where it is in no file.
+    Json(Option<Arc<[u8]>>),
 }
 
 /// A column to read.
@@ -65,12 +83,15 @@ pub struct Chunk {
     pub rows: usize,
     /// Rows that could not.
     pub refused: u64,
-    /// What is wrong with the first of them.
+    /// What is wrong with the first of them, and where it stands.
     pub example: Option<String>,
 }
 
 /// Chunks of a table, in its order.
 pub type Chunks = Box<dyn Iterator<Item = Result<Chunk>>>;
+
+/// A column that is asked of a file: its name, its path, and whether it holds texts that repeat.
+type Asked = (String, Vec<String>, bool);
 
 impl Table {
     /// The table of a file; of several topics the one that comes first.
@@ -80,23 +101,55 @@ impl Table {
 
     /// The tables of a file: one, or one per topic. There is at least one, and each has columns.
     pub fn open_all(path: &Path) -> Result<Vec<Self>> {
-        let format = recognise(path)?;
-        let (schema, rows) = match format {
-            Format::Lines => return json::survey(path, None),
-            Format::Csv { delimiter } => csv::header(path, delimiter)?,
-            Format::Parquet => parquet::header(path)?,
+        let (schema, contents) = match recognise(path)? {
+            Format::Json => return json::survey(path, None),
+            Format::Csv { delimiter } => (csv::header(path, delimiter)?.0, Contents::Csv { delimiter }),
+            Format::Parquet => {
+                let footer = Footer::read(path)?;
+                (Arc::clone(footer.schema()), Contents::Parquet(footer))
+            }
         };
-        let mut columns = Vec::new();
-        leaves(schema.fields(), &[], &[], &mut columns);
-        if let Some(name) = twice(&columns).filter(|_| format == Format::Parquet) {
-            return Err(Error::user(format!("two columns of {} are called `{name}`", path.display()))
-                .hint("write the file again with a name for each"));
-        }
-        tell_apart(&mut columns);
-        if columns.is_empty() {
+        let mut found = Vec::new();
+        leaves(schema.fields(), &[], &[], &mut found);
+        if found.is_empty() {
             return Err(Error::user(format!("{} has no columns", path.display())).hint("write or copy it again"));
         }
-        Ok(vec![Self { path: path.into(), columns, topic: None, format, rows: Some(rows), lines: None }])
+        Ok(vec![Self::of_part(path, None, contents, found)])
+    }
+
+    /// The tables of files that belong together, one per topic: rows file by file, columns by name.
+    pub fn open_together(paths: &[PathBuf]) -> Result<Vec<Self>> {
+        let mut tables: Vec<Self> = Vec::new();
+        for path in paths {
+            for table in Self::open_all(path)? {
+                match tables.iter_mut().find(|known| known.topic == table.topic) {
+                    Some(known) => known.append(table),
+                    None => tables.push(table),
+                }
+            }
+        }
+        if tables.is_empty() { Err(Error::user("no file is named").hint("name at least one")) } else { Ok(tables) }
+    }
+
+    /// The tables of files, those together that are of one topic and have nearly the same columns.
+    pub fn open_kinds(paths: &[PathBuf]) -> Result<Vec<Self>> {
+        let mut tables: Vec<Self> = Vec::new();
+        for path in paths {
+            for table in Self::open_all(path)? {
+                match tables.iter_mut().find(|known| known.topic == table.topic && known.is_like(&table)) {
+                    Some(known) => known.append(table),
+                    None => tables.push(table),
+                }
+            }
+        }
+        Ok(tables)
+    }
+
+    /// Whether more than two in three of all columns are in both.
+    fn is_like(&self, other: &Self) -> bool {
+        let names = |table: &Self| table.columns.iter().map(|column| column.name.clone()).collect::<BTreeSet<_>>();
+        let (mine, theirs) = (names(self), names(other));
+        mine.intersection(&theirs).count() * 3 > mine.union(&theirs).count() * 2
     }
 
     /// The table of lines in memory, of several topics the first; `name` is what errors call it.
@@ -104,14 +157,35 @@ impl Table {
         json::survey(name, Some(&lines.into())).map(|mut tables| tables.swap_remove(0))
     }
 
+    /// The table of one file; columns of one name are told apart by numbers.
+    fn of_part(path: &Path, topic: Option<String>, contents: Contents, found: Vec<(Column, Vec<usize>)>) -> Self {
+        let (mut columns, places): (Vec<Column>, Vec<Vec<usize>>) = found.into_iter().unzip();
+        tell_apart(&mut columns);
+        let places = columns.iter().map(|column| column.name.clone()).zip(places).collect();
+        let path: Arc<Path> = path.into();
+        let part = Part { path: Arc::clone(&path), contents, places, topic: topic.clone() };
+        Self { path, columns, topic, parts: vec![part] }
+    }
+
+    /// Adds the rows of another table below these.
+    fn append(&mut self, other: Self) {
+        let known: BTreeSet<String> = self.columns.iter().map(|column| column.name.clone()).collect();
+        self.columns.extend(other.columns.into_iter().filter(|column| !known.contains(&column.name)));
+        self.parts.extend(other.parts);
+        let more = self.parts.len() - 1;
+        self.path = PathBuf::from(format!("{} and {more} more", self.parts[0].path.display())).into();
+    }
+
     /// Its rows, where they need no counting.
     pub fn rows(&self) -> Option<u64> {
-        self.rows
+        let rows =
+            |part: &Part| if let Contents::Parquet(footer) = &part.contents { Some(footer.rows()) } else { None };
+        self.parts.iter().map(rows).sum()
     }
 
     /// Whether columns can be read one by one without reading the others.
     pub fn is_columnar(&self) -> bool {
-        self.format == Format::Parquet
+        self.rows().is_some()
     }
 
     /// The column with this name.
@@ -121,58 +195,94 @@ impl Table {
 
     /// The rows of some columns. Several columns may be asked for only once each.
     pub fn chunks(&self, wanted: &[Wanted]) -> Result<Chunks> {
-        let paths: Vec<Vec<String>> = wanted.iter().map(|wanted| self.columns[wanted.column].path.clone()).collect();
-        let place = |wanted: &Wanted| (self.columns[wanted.column].place.clone(), wanted.repeats);
-        let found = Found { places: wanted.iter().map(place).collect() };
-        Ok(match self.format {
-            Format::Lines => Box::new(json::Rows::open(self, paths)?),
-            Format::Csv { delimiter } => {
-                let rows = csv::Rows::open(&self.path, &found, delimiter, BATCH_ROWS)?;
-                let places = rows.places(&found);
-                Box::new(rows.map(move |chunk| {
-                    let chunk = chunk?;
-                    let arrays = places.iter().map(|&place| Arc::clone(chunk.batch.column(place))).collect();
-                    Ok(with_arrays(&chunk, arrays))
-                }))
-            }
-            Format::Parquet => {
-                let rows = parquet::Rows::open(&self.path, &found, BATCH_ROWS)?;
-                Box::new(rows.map(move |chunk| picked(&chunk?, &paths)))
-            }
-        })
+        let asked = |wanted: &Wanted| {
+            let column = &self.columns[wanted.column];
+            (column.name.clone(), column.path.clone(), wanted.repeats)
+        };
+        let asked: Arc<[Asked]> = wanted.iter().map(asked).collect();
+        let mut parts = self.parts.clone().into_iter();
+        let first = parts.next().map(|part| part.chunks(&asked)).transpose()?;
+        let others = parts.flat_map(move |part| match part.chunks(&asked) {
+            Ok(chunks) => chunks,
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        });
+        Ok(Box::new(first.into_iter().flatten().chain(others)))
     }
 }
 
+impl Part {
+    /// The rows of the columns asked for; those that it does not have are missing.
+    fn chunks(&self, asked: &[Asked]) -> Result<Chunks> {
+        let here: Vec<Option<&Asked>> =
+            asked.iter().map(|asked| Some(asked).filter(|(name, ..)| self.places.contains_key(name))).collect();
+        let there: Vec<&Asked> = here.iter().copied().flatten().collect();
+        let chunks: Chunks = if let Contents::Json(lines) = &self.contents {
+            let paths = there.iter().map(|(_, path, _)| path.clone()).collect();
+            Box::new(json::Rows::open(&self.path, lines.as_ref(), self.topic.clone(), paths)?)
+        } else {
+            self.columns(&there)?
+        };
+        if there.len() == asked.len() {
+            return Ok(chunks);
+        }
+        let is_here: Vec<bool> = here.iter().map(Option::is_some).collect();
+        Ok(Box::new(chunks.map(move |chunk| Ok(with_absent(chunk?, &is_here)))))
+    }
+
+    /// Columns of a file that has them.
+    fn columns(&self, asked: &[&Asked]) -> Result<Chunks> {
+        let place = |(name, _, repeats): &&Asked| (self.places[name].clone(), *repeats);
+        let wanted = columns::Wanted { places: asked.iter().map(place).collect() };
+        let read = wanted.columns();
+        let at = |(place, _): &(Vec<usize>, bool)| read.partition_point(|column| *column < place[0]);
+        let outer: Vec<usize> = wanted.places.iter().map(at).collect();
+        let paths: Vec<Vec<String>> = asked.iter().map(|(_, path, _)| path.clone()).collect();
+        let rows: Box<dyn Iterator<Item = Result<columns::Chunk>>> = match &self.contents {
+            Contents::Parquet(footer) => Box::new(parquet::Rows::open(&self.path, footer, &wanted, BATCH_ROWS)?),
+            Contents::Csv { delimiter } => Box::new(csv::Rows::open(&self.path, &wanted, *delimiter, BATCH_ROWS)?),
+            Contents::Json(_) => return Err(Error::internal("JSON has no columns of its own")),
+        };
+        let path = Arc::clone(&self.path);
+        Ok(Box::new(rows.map(move |chunk| {
+            let chunk = chunk?;
+            let arrays = outer.iter().zip(&paths).map(|(&at, names)| {
+                inside(chunk.batch.column(at), &names[1..])
+                    .ok_or_else(|| Error::internal(format!("column {} got lost on the way", names.join("."))))
+            });
+            Ok(Chunk {
+                arrays: arrays.collect::<Result<_>>()?,
+                rows: chunk.batch.num_rows(),
+                refused: chunk.rejects.len() as u64,
+                example: chunk.rejects.first().map(|(place, reject)| example(&path, *place, &reject.detail)),
+            })
+        })))
+    }
+}
+
+/// Where a row stands that cannot be read, and why not.
+fn example(path: &Path, place: Place, detail: &str) -> String {
+    format!("{}, {place}: {detail}", path.file_name().unwrap_or(path.as_os_str()).to_string_lossy())
+}
+
+/// The arrays of a chunk with empty ones where a column is not there.
+fn with_absent(chunk: Chunk, is_here: &[bool]) -> Chunk {
+    let absent: ArrayRef = Arc::new(StringArray::new_null(chunk.rows));
+    let mut arrays = chunk.arrays.iter().cloned();
+    let mut array = |is_here: bool| if is_here { arrays.next() } else { None };
+    let arrays = is_here.iter().map(|&is_here| array(is_here).unwrap_or_else(|| Arc::clone(&absent)));
+    Chunk { arrays: arrays.collect(), ..chunk }
+}
+
 /// All columns that hold values, those inside structs with the path to them.
-fn leaves(fields: &Fields, path: &[String], place: &[usize], columns: &mut Vec<Column>) {
+fn leaves(fields: &Fields, path: &[String], place: &[usize], columns: &mut Vec<(Column, Vec<usize>)>) {
     for (at, field) in fields.iter().enumerate() {
         let path = [path, &[field.name().clone()]].concat();
         let place = [place, &[at]].concat();
         match field.data_type() {
             DataType::Struct(inner) => leaves(inner, &path, &place, columns),
-            kind => columns.push(Column { name: path.join("."), path, data_type: kind.clone(), place }),
+            kind => columns.push((Column { name: path.join("."), path, data_type: kind.clone() }, place)),
         }
     }
-}
-
-/// The columns at these paths.
-fn picked(chunk: &crate::replay::columnar::Chunk, paths: &[Vec<String>]) -> Result<Chunk> {
-    let arrays = paths.iter().map(|path| {
-        at(&chunk.batch, path).ok_or_else(|| Error::internal(format!("column {} got lost on the way", path.join("."))))
-    });
-    Ok(with_arrays(chunk, arrays.collect::<Result<_>>()?))
-}
-
-fn with_arrays(chunk: &crate::replay::columnar::Chunk, arrays: Vec<ArrayRef>) -> Chunk {
-    let example = chunk.rejects.first().map(|reject| format!("row {}: {}", reject.offset + 1, reject.detail));
-    Chunk { arrays, rows: chunk.batch.num_rows(), refused: chunk.rejects.len() as u64, example }
-}
-
-/// A name that two columns have.
-fn twice(columns: &[Column]) -> Option<&str> {
-    let mut names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-    names.sort_unstable();
-    names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
 }
 
 /// Numbers columns of one name, from the second one on.
@@ -187,11 +297,10 @@ fn tell_apart(columns: &mut [Column]) {
     }
 }
 
-/// The column at a path; a null struct makes its fields null.
-fn at(batch: &RecordBatch, path: &[String]) -> Option<ArrayRef> {
-    let (first, rest) = path.split_first()?;
-    let mut array = Arc::clone(batch.column_by_name(first)?);
-    for name in rest {
+/// The column at a path inside of a struct; a null struct makes its fields null.
+fn inside(column: &ArrayRef, names: &[String]) -> Option<ArrayRef> {
+    let mut array = Arc::clone(column);
+    for name in names {
         let parent = array.as_struct_opt()?;
         let child = parent.column_by_name(name)?;
         array = match parent.nulls() {
@@ -203,4 +312,33 @@ fn at(batch: &RecordBatch, path: &[String]) -> Option<ArrayRef> {
         };
     }
     Some(array)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek as _, SeekFrom, Write as _};
+
+    use ::parquet::arrow::ArrowWriter;
+    use arrow::array::{Int64Array, RecordBatch};
+
+    use super::*;
+
+    #[test]
+    fn a_footer_is_read_once_however_many_columns_are_asked_for() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("wide.parquet");
+        let column = |at: i64| (format!("c{at}"), Arc::new(Int64Array::from(vec![at, at + 1])) as ArrayRef);
+        let batch = RecordBatch::try_from_iter((0..50).map(column)).expect("columns");
+        let mut file = std::fs::File::create(&path).expect("a file");
+        let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), None).expect("a writer");
+        writer.write(&batch).expect("rows");
+        writer.close().expect("a footer");
+        let table = Table::open(&path).expect("a table");
+        file.seek(SeekFrom::End(-8)).and_then(|_| file.write_all(&[0; 8])).expect("a file without its footer's end");
+        for at in 0..50 {
+            let chunks = table.chunks(&[Wanted { column: at, repeats: false }]).expect("a column");
+            let chunks = chunks.collect::<Result<Vec<_>>>().expect("its rows");
+            assert_eq!(chunks[0].arrays[0].as_ref(), batch.column(at).as_ref());
+        }
+    }
 }

@@ -19,8 +19,10 @@ use serde::{Deserialize, Serialize};
 use super::{Aggregate, STATE, number, unfit, wrong};
 use crate::baseline::builder::CATEGORIES_MAX;
 use crate::baseline::cut;
+use crate::decode::cell;
 use crate::metric::{self, Context, Metric, Reads, Side};
 use crate::summary::{Category, Histogram};
+use crate::table::cells;
 
 /// Fine bins of a numeric column.
 const FINE_BINS: u16 = 1040;
@@ -75,8 +77,10 @@ impl AggregateUDFImpl for Drift {
     }
 }
 
+/// Whether values are compared as categories.
 fn is_text(kind: &DataType) -> bool {
-    let is_plain = |kind: &DataType| matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    let is_plain =
+        |kind: &DataType| matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Boolean);
     matches!(kind, DataType::Dictionary(_, values) if is_plain(values)) || is_plain(kind)
 }
 
@@ -105,8 +109,9 @@ impl Accumulator for Comparing {
                 placed.for_each(|(side, number)| rows[side].push(number));
             }
             Sides::Names(counts) => {
-                let names = cast(&values[0], &DataType::Utf8)?;
-                for (side, name) in sides.zip(names.as_string::<i32>()).filter_map(|(side, name)| side.zip(name)) {
+                let names = cells::texts(&values[0]);
+                for (side, name) in sides.zip(&names).filter_map(|(side, name)| side.zip(name)) {
+                    let name = cell::category(name);
                     match counts[side].get_mut(name) {
                         Some(count) => *count += 1,
                         None => drop(counts[side].insert(name.to_owned(), 1)),

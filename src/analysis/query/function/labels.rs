@@ -2,12 +2,14 @@
 //! rows, or with one argument over the `labels` column of panes.
 //!
 //! Of two classes the score is the probability of the positive one, and the answer is positive from 0.5 on; of a
-//! quantity it is the prediction. Rows without a score or a label are passed over.
+//! quantity it is the prediction. Labels are read as everywhere: 1, true, yes. Where other classes are positive, a
+//! third argument names them: `ece(score, label, 'fraud')`, several with commas. Rows without a score or a label are
+//! passed over.
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray as _};
-use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -15,11 +17,13 @@ use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Signature, TypeSig
 
 use super::{Aggregate, STATE, number, unfit, wrong};
 use crate::baseline::cut;
+use crate::decode::cell::{Classes, truth_of};
 use crate::kernel::bin::Edges;
 use crate::metric::{self, Context, Metric, Reads, Side};
 use crate::plan::{QualityPlan, Task};
 use crate::summary::Quality;
 use crate::summary::quality::Labelled;
+use crate::table::cells;
 
 /// Bins of a reliability table, of equal width.
 const BINS: u16 = 10;
@@ -30,7 +34,8 @@ const THRESHOLD: f64 = 0.5;
 
 /// The function of a metric.
 pub(super) fn function(metric: &'static dyn Metric) -> Aggregate {
-    let signature = Signature::one_of(vec![TypeSignature::Any(2), TypeSignature::Any(1)], Volatility::Immutable);
+    let arguments = [3, 2, 1].map(TypeSignature::Any).to_vec();
+    let signature = Signature::one_of(arguments, Volatility::Immutable);
     Aggregate::from(Labels { name: metric.spec().name, signature })
 }
 
@@ -50,7 +55,7 @@ impl AggregateUDFImpl for Labels {
     }
 
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        if arguments.len() == 2 || arguments[0] == STATE {
+        if arguments.len() >= 2 || arguments[0] == STATE {
             return Ok(DataType::Float64);
         }
         let name = self.name;
@@ -90,7 +95,36 @@ struct Judging {
     quality: Quality,
 }
 
+/// The classes that an argument names; it is the same in every row.
+fn positive(array: &ArrayRef) -> Vec<String> {
+    let texts = cells::texts(array);
+    let named = texts.iter().flatten().next().unwrap_or_default();
+    named.split(',').map(|class| class.trim().to_owned()).filter(|class| !class.is_empty()).collect()
+}
+
 impl Judging {
+    /// Counts a labelled prediction; a label that is missing is passed over.
+    fn count(&mut self, score: f64, label: &str, classes: Classes<'_>) -> Result<()> {
+        let (name, is_binary) = (self.metric.spec().name, self.plan.task == Task::Binary);
+        let truth = match classes.label(label) {
+            Ok(None) => return Ok(()),
+            Ok(Some(truth)) => Some(truth).filter(|truth| truth.is_finite()),
+            Err(_) => None,
+        };
+        let truth = truth.filter(|&truth| !is_binary || truth_of(truth).is_some()).ok_or_else(|| {
+            unfit(format!(
+                "{name}(score, label): {label} is no label; {name}(score, label, 'class') names what is positive"
+            ))
+        })?;
+        let is_score = score.is_finite() && (!is_binary || (0.0..=1.0).contains(&score));
+        if !is_score {
+            return Err(unfit(format!("{name}(score, label): {score} is no score")));
+        }
+        let row = Labelled { score, label: truth, predicted: score >= THRESHOLD, entity: None };
+        self.quality.update(&self.plan, row);
+        Ok(())
+    }
+
     /// Adds labels that were counted under the same plan.
     fn add(&mut self, other: &Quality) -> Result<()> {
         let bins = |quality: &Quality| (quality.fine.len(), quality.width.iter().map(Vec::len).collect::<Vec<_>>());
@@ -108,17 +142,15 @@ impl Accumulator for Judging {
         if values.len() == 1 {
             return self.merge_batch(values);
         }
-        let numbers = |column: &ArrayRef| arrow::compute::cast(column, &DataType::Float64);
-        let (scores, labels) = (numbers(&values[0])?, numbers(&values[1])?);
-        let (scores, labels) = (scores.as_primitive::<Float64Type>(), labels.as_primitive::<Float64Type>());
-        for (score, label) in scores.iter().zip(labels).filter_map(|(score, label)| score.zip(label)) {
-            let probable = self.plan.task == Task::Regression || (0.0..=1.0).contains(&score);
-            if !probable || !score.is_finite() || !label.is_finite() {
-                let name = self.metric.spec().name;
-                return Err(unfit(format!("{name}(score, label): {score} and {label} are no score and label")));
-            }
-            let row = Labelled { score, label, predicted: score >= THRESHOLD, entity: None };
-            self.quality.update(&self.plan, row);
+        let (scores, mistyped) = cells::numbers(&values[0]);
+        if mistyped > 0 {
+            return Err(unfit(format!("{}(score, label): the score is no number", self.metric.spec().name)));
+        }
+        let labels = cells::texts(&values[1]);
+        let positive = values.get(2).map(positive).unwrap_or_default();
+        let classes = Classes { binary: self.plan.task == Task::Binary, positive: &positive };
+        for (score, label) in scores.iter().zip(&labels).filter_map(|(score, label)| score.zip(label)) {
+            self.count(score, label, classes)?;
         }
         Ok(())
     }

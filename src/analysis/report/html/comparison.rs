@@ -6,8 +6,8 @@ use super::chart::{self, OverTime, Trace};
 use super::{Cell, Grid, Section, escape};
 use crate::output::count;
 use crate::output::text::number;
+use crate::output::text::percent;
 use crate::report::model::{ColumnReport, Comparison, Figure, PsiEffect, QualityReport, Rate, Shape, Timeline};
-use crate::report::problems::percent;
 
 /// The few numbers below the verdict.
 pub(super) fn tiles(comparison: &Comparison) -> String {

@@ -4,40 +4,41 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::ReplayArgs;
+use super::{Given, ReplayArgs};
+use crate::cli::losses::{gate, warn};
 use crate::cli::print;
 use crate::config;
 use crate::engine::Engine;
 use crate::error::{Error, Fault, Result};
-use crate::output::{Course, Diff, Tally};
+use crate::output::{Course, Diff, Losses, Tally};
 use crate::plan::Plan;
-use crate::replay::{self, Options, Progress, Replay, Step};
+use crate::replay::{Progress, Replay, Step};
 
 /// Reads the files once for each pipeline, since each may read other columns and cut time in its own way.
-pub(super) fn run(args: &ReplayArgs, other: &Path, out: &mut dyn Write) -> Result<()> {
+pub(super) fn run(args: &ReplayArgs, given: &Given, other: &Path, out: &mut dyn Write) -> Result<()> {
     let plans = [config::load(&args.config)?.plan, config::load(other)?.plan];
     let paths = [args.config.as_path(), other];
     // Both are opened before either is read, so that files which do not fit are told at once.
-    let open = |side: usize| open(&plans[side], args).map_err(|error| unfit(&error, paths[side]));
+    let open = |side: usize| given.open(&plans[side], args).map_err(|error| unfit(&error, paths[side]));
     let files = [open(0)?, open(1)?];
     let progress = Progress::new(files.iter().map(Replay::rows).sum(), args.quiet);
     let (mut courses, mut tally) = ([Course::default(), Course::default()], Tally::default());
+    let mut losses = [Losses::default(), Losses::default()];
     for (side, files) in files.into_iter().enumerate() {
-        let warnings = files.warnings().iter().map(|warning| format!("warning: {}: {warning}", paths[side].display()));
-        warnings.for_each(|warning| progress.say(&warning));
-        courses[side] = course(&plans[side], files, (side == 0).then_some(&mut tally), &progress)?;
+        let tally = (side == 0).then_some(&mut tally);
+        courses[side] = course(&plans[side], files, tally, &mut losses[side], &progress)?;
     }
     progress.finish();
     let diff = Diff::new(&courses[0], &courses[1], &tally);
     args.decisions.as_deref().map_or(Ok(()), |path| diff.write(path))?;
     let names = paths.map(|path| path.display().to_string());
-    if args.quiet { Ok(()) } else { print(out, &diff.render([&names[0], &names[1]])) }
-}
-
-fn open(plan: &Arc<Plan>, args: &ReplayArgs) -> Result<Replay> {
-    let options =
-        Options { predictions: args.predictions.clone(), outcomes: args.outcomes.clone(), batch_rows: args.batch_rows };
-    replay::open(plan, &args.files, &options)
+    for (path, losses) in paths.iter().zip(&losses) {
+        warn(losses, &format!("with {}: ", path.display()), &progress);
+    }
+    if !args.quiet {
+        print(out, &diff.render([&names[0], &names[1]]))?;
+    }
+    losses.iter().try_for_each(|losses| gate(losses, args.fail_on))
 }
 
 /// Says which of the two pipelines the files do not fit.
@@ -48,7 +49,14 @@ fn unfit(error: &Error, pipeline: &Path) -> Error {
 }
 
 /// What a pipeline decides; the traffic is counted on the way.
-fn course(plan: &Arc<Plan>, files: Replay, mut tally: Option<&mut Tally>, progress: &Progress) -> Result<Course> {
+fn course(
+    plan: &Arc<Plan>,
+    files: Replay,
+    mut tally: Option<&mut Tally>,
+    losses: &mut Losses,
+    progress: &Progress,
+) -> Result<Course> {
+    files.warnings().iter().for_each(|warning| losses.note(warning));
     let mut engine = Engine::new(Arc::clone(plan), files.lanes());
     let mut course = Course::default();
     for step in files {
@@ -60,11 +68,13 @@ fn course(plan: &Arc<Plan>, files: Replay, mut tally: Option<&mut Tally>, progre
             }
             Step::Refused(refused) => {
                 progress.add(refused.len());
+                losses.refuse_all(&refused);
                 continue;
             }
             Step::End { source, lane, next_offset } => engine.progress(lane, source, next_offset, true, true),
         };
         course.add(&effects, plan.time.lateness);
     }
+    engine.counts().into_values().for_each(|counts| losses.count(counts));
     Ok(course)
 }

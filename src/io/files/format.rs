@@ -1,0 +1,127 @@
+//! Which format a file has.
+
+use std::path::Path;
+
+use super::stream::{Packing, head, packing, unreadable};
+use crate::error::{Error, Result};
+
+/// How a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Parquet.
+    Parquet,
+    /// Separated values.
+    Csv {
+        /// What separates them.
+        delimiter: u8,
+    },
+    /// JSON: an object per line, objects over several lines, or a list of objects.
+    Json,
+}
+
+/// So much of the beginning of a file is looked at.
+pub(super) const HEAD_BYTES: u64 = 1 << 16;
+/// What may separate values; the first of equals.
+const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
+/// What some programs write before the first line.
+pub(super) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+/// Endings of packed files, which say nothing of what is in them.
+const PACKED: [&str; 3] = ["gz", "zst", "zstd"];
+
+/// How often each delimiter stands in the first line, outside of quotes; and what follows that line.
+fn first_line(head: &[u8]) -> ([usize; DELIMITERS.len()], &[u8]) {
+    let mut counts = [0_usize; DELIMITERS.len()];
+    let mut quoted = false;
+    for (at, &byte) in head.iter().enumerate() {
+        quoted ^= byte == b'"';
+        match DELIMITERS.iter().position(|&delimiter| delimiter == byte) {
+            Some(at) if !quoted => counts[at] += 1,
+            _ if matches!(byte, b'\n' | b'\r') && !quoted => return (counts, &head[at + 1..]),
+            _ => {}
+        }
+    }
+    (counts, &[])
+}
+
+/// What separates the names in the first line: what stands there most often.
+fn delimiter(head: &[u8]) -> Option<u8> {
+    let (counts, _) = first_line(head);
+    let most = *counts.iter().max()?;
+    let at = counts.iter().position(|&count| count == most && count > 0)?;
+    Some(DELIMITERS[at])
+}
+
+/// What separates values in text without a telling name: what stands equally often in the first two lines.
+fn separates(head: &[u8]) -> Option<u8> {
+    let delimiter = delimiter(head).filter(|_| str::from_utf8(head).is_ok_and(|text| !text.contains('\0')))?;
+    let at = DELIMITERS.iter().position(|&other| other == delimiter)?;
+    let (first, rest) = first_line(head);
+    let (second, _) = first_line(rest.strip_prefix(b"\n").unwrap_or(rest));
+    (first[at] == second[at]).then_some(delimiter)
+}
+
+/// The ending of a file's name that tells what is in it, in lower case.
+pub(super) fn extension(path: &Path) -> String {
+    let lower = |path: &Path| path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    let outer = lower(path).unwrap_or_default();
+    if !PACKED.contains(&outer.as_str()) {
+        return outer;
+    }
+    path.file_stem().and_then(|stem| lower(Path::new(stem))).unwrap_or_default()
+}
+
+/// Tells the format by the first bytes, where they tell, else by the ending of the name.
+pub fn recognise(path: &Path) -> Result<Format> {
+    let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, error))?;
+    if metadata.is_dir() {
+        return Err(Error::user(format!("{} is a directory", path.display()))
+            .hint(format!("name its files, as in {}/*.parquet", path.display())));
+    }
+    let head = head(path, HEAD_BYTES)?;
+    let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&head);
+    let csv = |usual: u8| Ok(Format::Csv { delimiter: delimiter(text).unwrap_or(usual) });
+    match (head.as_slice(), extension(path).as_str()) {
+        ([], _) => {
+            Err(Error::user(format!("{} is empty", path.display())).hint("write or copy it again, or leave it out"))
+        }
+        ([b'P', b'A', b'R', b'1', ..], _) if packing(path)? == Packing::Plain => Ok(Format::Parquet),
+        ([b'P', b'A', b'R', b'1', ..], _) => Err(Error::user(format!("{} is a packed Parquet file", path.display()))
+            .hint("unpack it first, with gunzip or zstd -d: Parquet packs its columns itself")),
+        (_, "parquet" | "pq") => {
+            Err(Error::user(format!("{} is not a Parquet file: it does not start with PAR1", path.display()))
+                .hint("write or copy it again, or give it the extension of its real format"))
+        }
+        ([0xff, 0xfe, ..] | [0xfe, 0xff, ..], _) => Err(Error::user(format!("{} is in UTF-16", path.display()))
+            .hint("save it in UTF-8, with iconv -f UTF-16 -t UTF-8")),
+        (_, "csv") => csv(b','),
+        (_, "tsv" | "tab") => csv(b'\t'),
+        (_, "jsonl" | "ndjson" | "json") => Ok(Format::Json),
+        _ if matches!(text.trim_ascii_start(), [b'{' | b'[', ..]) => Ok(Format::Json),
+        (_, "txt" | "dat" | "data" | "psv") if delimiter(text).is_some() => csv(b','),
+        _ => separates(text).map(|delimiter| Format::Csv { delimiter }).ok_or_else(|| {
+            Error::user(format!("cannot tell the format of {}", path.display()))
+                .hint("Parquet, JSON and CSV are read; let its name end in .parquet, .jsonl or .csv")
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_without_a_telling_name_needs_two_lines_alike() {
+        assert_eq!(separates(b"a;b,c;d\n1;2;3\n"), Some(b';'));
+        assert_eq!(separates(b"a\tb\r\n1\t2\r\n"), Some(b'\t'));
+        assert_eq!(separates(b"Dear reader, hello\nthis is no table\n"), None);
+        assert_eq!(separates(b"a,b\n1,\0\n"), None);
+    }
+
+    #[test]
+    fn the_ending_before_that_of_a_packed_file_tells() {
+        let cases = [("a.CSV", "csv"), ("a.csv.gz", "csv"), ("a.jsonl.ZST", "jsonl"), ("a.gz", ""), ("a", "")];
+        for (name, ending) in cases {
+            assert_eq!(extension(Path::new(name)), ending, "{name}");
+        }
+    }
+}
