@@ -1,6 +1,9 @@
 //! A service whose brokers are away: at the start, in between, and at the end.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::net::TcpStream;
+use std::process::Command;
+
 use haldane::config::{KafkaConfig, Topics};
 use haldane::kafka::clock::now;
 use rdkafka::mocking::MockCluster;
@@ -65,6 +68,26 @@ fn an_outage_of_kafka_is_said_and_passes() {
     assert!(service.lines().iter().all(|line| !line.contains('\u{1b}')), "no colours in a file");
     service.signal("-TERM");
     assert!(service.ended().success());
+}
+
+/// With a store, many clients and few files that may be open, the store could not be written any more.
+#[test]
+fn clients_that_hang_leave_files_for_the_rest_of_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let away = KafkaConfig::plain("127.0.0.1:1", "away");
+    let path = pipeline(folder.path(), "predictions", &away, "store: { path: store }\n");
+    let mut command = Command::new("sh");
+    let few = r#"ulimit -n 400; exec "$0" run --listen 127.0.0.1:0 -c "$1""#;
+    command.args(["-c", few, env!("CARGO_BIN_EXE_haldane")]).arg(&path).current_dir(folder.path());
+    let mut service = Service::of(command);
+    let address = service.address();
+    let hanging: Vec<TcpStream> = (0..500).map(|_| TcpStream::connect(address).unwrap()).collect();
+    until(&service, "/livez", 200, "alive");
+    let cannot = |line: &String| line.contains("Too many open files");
+    assert!(!service.lines().iter().any(cannot), "{:?}", service.lines());
+    drop(hanging);
+    service.signal("-TERM");
+    assert!(service.ended().success(), "it ends while it waits for Kafka");
 }
 
 #[test]
