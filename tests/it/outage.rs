@@ -1,10 +1,16 @@
 //! A service whose brokers are away: at the start, in between, and at the end.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::Duration;
+
 use haldane::config::{KafkaConfig, Topics};
 use haldane::kafka::clock::now;
+use haldane::kafka::connection::Connection;
+use haldane::kafka::producer::Producer;
 use rdkafka::mocking::MockCluster;
-use rdkafka::producer::DefaultProducerContext;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext};
 
 use crate::broker::Broker;
 use crate::kafka::settings;
@@ -65,6 +71,47 @@ fn an_outage_of_kafka_is_said_and_passes() {
     assert!(service.lines().iter().all(|line| !line.contains('\u{1b}')), "no colours in a file");
     service.signal("-TERM");
     assert!(service.ended().success());
+}
+
+#[test]
+fn a_second_signal_ends_a_service_at_once_whatever_it_waits_for() {
+    let cluster = Cluster::start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = pipeline(folder.path(), "predictions", &cluster.kafka, "");
+    let mut service = Service::start(&path, &["--shards", "1"]);
+    until(&service, "/readyz", 200, "ready");
+    // Something to bury and to commit.
+    let producer = Producer::open(&Connection::open(&cluster.kafka).unwrap()).unwrap();
+    producer.send(BaseRecord::to("predictions").key(b"".as_slice()).payload(b"{".as_slice())).unwrap();
+    producer.settle().unwrap();
+    until(&service, "/metrics", 200, "haldane_events_rejected_total{pipeline=\"world\",reason=\"malformed\"} 1\n");
+    cluster.mock.broker_down(-1).unwrap();
+    service.signal("-TERM");
+    service.says("stopping");
+    let told_at = now();
+    service.signal("-TERM");
+    let status = service.ended();
+    assert!(told_at.elapsed() < Duration::from_secs(10), "{status} after {:?}", told_at.elapsed());
+}
+
+/// With a store, many clients and few files that may be open, the store could not be written any more.
+#[test]
+fn clients_that_hang_leave_files_for_the_rest_of_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let away = KafkaConfig::plain("127.0.0.1:1", "away");
+    let path = pipeline(folder.path(), "predictions", &away, "store: { path: store }\n");
+    let mut command = Command::new("sh");
+    let few = r#"ulimit -n 400; exec "$0" run --listen 127.0.0.1:0 -c "$1""#;
+    command.args(["-c", few, env!("CARGO_BIN_EXE_haldane")]).arg(&path).current_dir(folder.path());
+    let mut service = Service::of(command);
+    let address = service.address();
+    let hanging: Vec<TcpStream> = (0..500).map(|_| TcpStream::connect(address).unwrap()).collect();
+    until(&service, "/livez", 200, "alive");
+    let cannot = |line: &String| line.contains("Too many open files");
+    assert!(!service.lines().iter().any(cannot), "{:?}", service.lines());
+    drop(hanging);
+    service.signal("-TERM");
+    assert!(service.ended().success(), "it ends while it waits for Kafka");
 }
 
 #[test]

@@ -48,7 +48,10 @@ const DRAIN: Duration = Duration::from_secs(20);
 #[command(after_help = "Examples:
   haldane run -c pipelines/flights.yaml
   haldane run -c pipelines/flights.yaml --role scan
-  haldane run -c pipelines/flights.yaml --until-end --windows windows.jsonl")]
+  haldane run -c pipelines/flights.yaml --until-end --windows windows.jsonl
+
+Exit codes: 0 ended in good order; 2 mistake in the arguments or the pipeline file; 3 something else is missing, wrong or away, \
+so that it is worth starting again; 70 a fault of haldane's own; 130 ended at once by a second signal.")]
 pub struct RunArgs {
     /// Pipeline file.
     #[arg(short, long, value_name = "FILE")]

@@ -137,3 +137,19 @@ fn refused(topic: &str, code: RDKafkaErrorCode) -> Error {
         .because(code)
         .hint("create it beforehand, or allow this user to create topics")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn until_all_topics_are_as_large_what_all_have_is_read() {
+        let partitions = |counts: [(&str, u32); 3]| counts.map(|(topic, n)| (topic.to_owned(), n)).into();
+        let growing = partitions([("predictions", 6), ("outcomes", 4), ("exposures", 1)]);
+        assert_eq!(common(&growing), partitions([("predictions", 4), ("outcomes", 4), ("exposures", 1)]));
+        let grown = partitions([("predictions", 6), ("outcomes", 6), ("exposures", 1)]);
+        assert_eq!(common(&grown), grown);
+        let single = partitions([("predictions", 1), ("outcomes", 1), ("exposures", 1)]);
+        assert_eq!(common(&single), single);
+    }
+}
