@@ -67,6 +67,7 @@ fn decision(sequence: u64) -> Decision {
         exposure: Exposure { declared_pct: None, observed_pct: 9.5 },
         inputs: DecisionInputs {
             offsets: vec![("input".into(), 0, 1, 8_192)],
+            window: Some((0, 10)),
             policy: format!("b3:{:064}", 2),
             reference: String::new(),
             engine: "haldane".into(),

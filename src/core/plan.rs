@@ -3,6 +3,7 @@
 //! The core takes nothing but a plan and events. A plan is made by `config` from a pipeline file (shells) or by hand
 //! (tests); whoever makes it answers for its invariants.
 
+pub mod calendar;
 mod guard;
 mod rollout;
 
@@ -254,6 +255,13 @@ pub struct TimePlan {
 }
 
 impl TimePlan {
+    /// Whether a column tells the time and windows are shorter than its cycle.
+    #[must_use]
+    pub fn is_within_a_cycle(&self, column: &str) -> bool {
+        let (WindowKind::Sliding { size, .. } | WindowKind::AtLeast { size_max: size, .. }) = self.window;
+        calendar::cycle(column).is_some_and(|cycle| size < cycle)
+    }
+
     /// Event time from one window to the next: exact for sliding windows, the most there can be for others.
     #[must_use]
     pub fn every(&self) -> Micros {

@@ -29,6 +29,13 @@ impl Pool {
         self.log_r[part].update(log_e, alarm.cut(weight));
     }
 
+    /// Begins anew with a part.
+    pub fn forget(&mut self, part: usize) {
+        if let Some(log_r) = self.log_r.get_mut(part) {
+            *log_r = Shiryaev::default();
+        }
+    }
+
     /// `ln R` of a part.
     #[must_use]
     pub fn log_r(&self, part: usize) -> f64 {

@@ -282,6 +282,7 @@ fn decision(sequence: u64, action: Signal) -> Decision {
         exposure: Exposure { declared_pct: None, observed_pct: 9.5 },
         inputs: DecisionInputs {
             offsets: vec![("p".into(), 0, 1, 2)],
+            window: Some((0, 10)),
             policy: "b3:plan".into(),
             reference: String::new(),
             engine: "haldane".into(),

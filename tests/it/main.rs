@@ -33,6 +33,7 @@ mod detect;
 mod diff;
 mod distances;
 mod envelope;
+mod episodes;
 mod explain;
 mod failover;
 mod files;

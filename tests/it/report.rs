@@ -490,6 +490,21 @@ fn infinite_numbers_are_counted_apart() {
     assert!(column.current.max.is_some_and(f64::is_finite) && column.current.mean.is_some());
 }
 
+/// The engine counts in `Answer::of`: timeouts failed, and are not refused.
+#[test]
+fn a_status_means_what_it_means_to_the_engine() {
+    let statuses = [200, 204, 302, 404, 422, 408, 499, 504, 524, 500];
+    let file = lines("x,status", |x| format!("{x},{}", statuses[x as usize % 10]));
+    let compared = compared(&file, &file, "csv", &[]);
+    let rate = |metric: &str| {
+        let rate = compared.answers.iter().find(|rate| rate.metric == metric).expect("statuses");
+        rate.current.expect("requests").value
+    };
+    for (metric, wanted) in [("error_rate", 0.5), ("rejected_rate", 0.2)] {
+        assert!((rate(metric) - wanted).abs() < 0.02, "{metric}: {}", rate(metric));
+    }
+}
+
 #[test]
 fn positive_classes_are_named_or_guessed() {
     let scored = |yes: &str, no: &str| {

@@ -7,7 +7,7 @@ use haldane::plan::{Action, Authority, Signal};
 use haldane::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason, Severity};
 use haldane::verdict::liveness::FORMAT;
 use haldane::verdict::rollout::{Effect, Mute, Pending, People, RuleHistory, Standing};
-use haldane::verdict::{Decision, Evidence, Liveness, RolloutState, State, Validity};
+use haldane::verdict::{Decision, Episode, Evidence, Liveness, RolloutState, State, Validity};
 
 /// PSI of one column of fraud v2 in the window that ends then.
 pub(crate) fn row(column: &str, window_end: Micros, value: Option<f64>) -> WindowRow {
@@ -86,6 +86,7 @@ pub(crate) fn decision(action: Signal) -> Decision {
         exposure: Exposure { declared_pct: None, observed_pct: 20.0 },
         inputs: DecisionInputs {
             offsets: vec![("fraud.predictions".to_owned(), 0, 1, 99)],
+            window: Some((0, 10)),
             policy: format!("b3:{}", "1".repeat(64)),
             reference: String::new(),
             engine: "haldane".to_owned(),
@@ -141,6 +142,7 @@ pub(crate) fn full() -> RolloutState {
             issued: true,
             acked: false,
             refused: false,
+            requests: 0,
             unseen: 1,
             reassert_at: 3,
             reasserted: 0,
@@ -164,5 +166,28 @@ pub(crate) fn full() -> RolloutState {
             ..People::default()
         },
         ..state("v2", State::Contained, Validity::Valid)
+    }
+}
+
+/// An episode in which everything is told.
+pub(crate) fn episode() -> Episode {
+    Episode {
+        source: "change".to_owned(),
+        metric: "missing_rate".to_owned(),
+        column: "amount".to_owned(),
+        segment: "country=DE".to_owned(),
+        kind: 0,
+        world: false,
+        bound: false,
+        muted: false,
+        since: 10,
+        windows: 4,
+        quiet: 3,
+        size: 0.1,
+        told_size: 0.05,
+        told_at: Some(10),
+        decision: format!("b3:{}", "2".repeat(64)),
+        over_at: Some(40),
+        told_over: true,
     }
 }

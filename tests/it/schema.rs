@@ -13,7 +13,7 @@ use haldane::verdict::{
     AckStatus, Command, CommandKind, CommandResult, Decision, Liveness, Memory, Outcome, RolloutState, State, Validity,
 };
 
-use crate::sample::{decision, full, living, row, state};
+use crate::sample::{decision, episode, full, living, row, state};
 
 const DECISION: &str = include_str!("../../schemas/decision.schema.json");
 const STATE: &str = include_str!("../../schemas/rollout-state.schema.json");
@@ -98,8 +98,16 @@ fn rollout_states_are_as_the_schema_says() {
         check(STATE, &state("v2", one, Validity::Blind));
     }
     check(STATE, &RolloutState { memory: None, ..full() });
+    let validator = jsonschema::validator_for(&parse(STATE)).unwrap();
+    let with_episode = serde_json::to_value(RolloutState { episodes: vec![episode()], ..full() }).unwrap();
+    assert!(validator.is_valid(&with_episode));
+    for name in with_episode["episodes"][0].as_object().unwrap().keys() {
+        let mut without = with_episode.clone();
+        without["episodes"][0].as_object_mut().unwrap().remove(name);
+        assert!(!validator.is_valid(&without), "{name} may be missing");
+    }
     let with_memory = serde_json::to_value(RolloutState { memory: Some(Memory::default()), ..full() }).unwrap();
-    assert!(jsonschema::validator_for(&parse(STATE)).unwrap().is_valid(&with_memory));
+    assert!(validator.is_valid(&with_memory));
 }
 
 #[test]

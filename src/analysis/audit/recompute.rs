@@ -83,7 +83,7 @@ pub fn from_panes(plan: &Arc<Plan>, store: &crate::store::Store, of: &Decision) 
     }
     found.take(judge.tick(read_up_to(plan, Micros::MAX, true)), of);
     let (WindowKind::Sliding { size, .. } | WindowKind::AtLeast { size_max: size, .. }) = plan.time.window;
-    let stored = store.windows(&Selection { from: Some(of.time.saturating_sub(size)), ..which })?;
+    let stored = store.windows(&Selection { from: Some(of.window_end().saturating_sub(size)), ..which })?;
     let stored: Vec<WindowRow> = stored.into_iter().filter(|row| is_of(row, of)).collect();
     let alike = stored.iter().filter(|row| found.rows.contains(row)).count();
     found.source = Source::Panes { from, unfit, alike: (alike, stored.len()) };
@@ -106,7 +106,7 @@ fn read_up_to(plan: &Plan, at: Micros, finished: bool) -> Tick {
 
 /// Whether a row is a first judgement of the decision's candidate and window.
 fn is_of(row: &WindowRow, of: &Decision) -> bool {
-    (row.window_end, &row.model, &row.version) == (of.time, &of.model, &of.candidate) && row.revision == 0
+    (row.window_end, &row.model, &row.version) == (of.window_end(), &of.model, &of.candidate) && row.revision == 0
 }
 
 impl Recomputed {

@@ -14,6 +14,7 @@ use crate::event::stable_hash;
 use crate::init::facts::Facts;
 use crate::init::guess::{Guesses, Use};
 use crate::plan::{QualityPlan, Role, Task};
+use crate::scan::traffic::Answer;
 use crate::summary::quality::Labelled;
 use crate::summary::{Quality, Rates};
 use crate::table::{Chunk, Table, Wanted, cells};
@@ -211,16 +212,14 @@ impl<'c> Cells<'c> {
     fn rates(&self, row: usize) -> Rates {
         let status = number(self.status.as_ref(), row);
         let failed = text(self.failed.as_ref(), row).is_some_and(cell::is_failure);
-        let error = failed || status.is_some_and(|status| status >= 500.0);
-        let rejected = !error && status.is_some_and(|status| (400.0..500.0).contains(&status));
-        let success = !error && status.is_none_or(|status| (200.0..300.0).contains(&status));
+        let answer = Answer::of(status.map(code), failed);
         let predicted = self.predicted(row);
         let positive = predicted == Some("1");
         Rates {
             requests: 1,
-            errors: error.into(),
-            rejected: rejected.into(),
-            scored: (success && number(self.score.as_ref(), row).is_some()).into(),
+            errors: answer.is_failure().into(),
+            rejected: (answer == Answer::Rejected).into(),
+            scored: (answer == Answer::Success && number(self.score.as_ref(), row).is_some()).into(),
             predicted: predicted.is_some().into(),
             positive: positive.into(),
             duplicates: 0,
@@ -254,6 +253,12 @@ impl<'c> Cells<'c> {
         let positive = predicted.map_or(score >= plan.threshold, |predicted| predicted == "1");
         in_range.then_some(Labelled { score, label, predicted: positive, entity: None })
     }
+}
+
+/// A status as the code that it is.
+#[expect(clippy::cast_possible_truncation, reason = "the cast saturates, and no code is that large")]
+fn code(status: f64) -> i16 {
+    status as i16
 }
 
 fn number(array: Option<&Float64Array>, row: usize) -> Option<f64> {

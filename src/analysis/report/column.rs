@@ -249,11 +249,12 @@ fn whole(counts: &[f64]) -> Vec<u64> {
 
 /// A test as an effect.
 pub(crate) fn effect(test: &PsiTest) -> PsiEffect {
-    let (low, high) = test.interval(ALPHA);
-    let p_value = test.p();
+    // What is shown is the index less what chance adds; where that is cut at 0 it may lie just outside the interval.
+    let (debiased, (low, high)) = (test.debiased(), test.interval(ALPHA));
+    let (low, high, p_value) = (low.min(debiased), high.max(debiased), test.p());
     PsiEffect {
         value: test.psi,
-        debiased: test.debiased(),
+        debiased,
         low,
         high,
         tolerated: test.tau,

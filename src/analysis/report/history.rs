@@ -31,17 +31,17 @@ const USUAL: [&str; 8] = [
     "positive_rate",
     "throughput",
 ];
-/// Metrics of a candidate that stand beside the baseline's in a summary.
-const BESIDE: [&str; 10] = [
+/// Metrics of a candidate that stand beside the baseline's in a summary: means over rows, which windows add up to. A
+/// mean of quantiles, or of areas under curves, is none.
+const BESIDE: [&str; 9] = [
     "error_rate",
     "rejected_rate",
-    "latency_p50",
-    "latency_p90",
-    "latency_p99",
+    "positive_rate",
+    "latency_mean",
     "brier",
-    "ece",
-    "auc",
+    "calibration_in_the_large",
     "accuracy",
+    "base_rate",
     "mae",
 ];
 
@@ -420,7 +420,7 @@ fn worth(authority: Authority) -> &'static str {
     }
 }
 
-/// Metrics of both versions over the windows that have both, each weighted by its rows.
+/// Metrics of both versions over the windows that have both, pooled: every window counts with the version's own rows.
 fn beside(windows: &Windows, candidate: &str, baseline: &str) -> Vec<Beside> {
     let line = |metric: &str, version: &str| {
         let key = Key {
@@ -437,16 +437,15 @@ fn beside(windows: &Windows, candidate: &str, baseline: &str) -> Vec<Beside> {
         let both: Vec<(&Number, &Number)> =
             mine.iter().filter_map(|(start, number)| Some((number, theirs.get(start)?))).collect();
         #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-        let mean = |pick: fn(&(&Number, &Number)) -> f64| {
-            // The candidate's rows weigh both, so that a ramp does not change what is compared.
-            let n: u64 = both.iter().map(|(mine, _)| mine.n).sum();
-            (n > 0).then(|| both.iter().map(|pair| pick(pair) * pair.0.n as f64).sum::<f64>() / n as f64)
+        let pooled = |of: &dyn Fn(&(&Number, &Number)) -> (f64, u64)| {
+            let n: u64 = both.iter().map(|pair| of(pair).1).sum();
+            (n > 0).then(|| both.iter().map(|pair| of(pair).0 * of(pair).1 as f64).sum::<f64>() / n as f64)
         };
         Some(Beside {
             metric: (*metric).to_owned(),
             column: String::new(),
-            candidate: mean(|pair| pair.0.value)?,
-            baseline: mean(|pair| pair.1.value)?,
+            candidate: pooled(&|(mine, _)| (mine.value, mine.n))?,
+            baseline: pooled(&|(_, theirs)| (theirs.value, theirs.n))?,
             n: both.iter().map(|(mine, _)| mine.n).sum(),
         })
     };

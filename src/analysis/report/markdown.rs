@@ -72,7 +72,7 @@ fn comparison(comparison: &Comparison, text: &mut String) {
         [
             column.column.clone(),
             verdict.to_owned(),
-            number(psi.value),
+            number(psi.debiased),
             format!("{} – {}", number(psi.low), number(psi.high)),
             column.ks.map_or_else(|| "–".to_owned(), |ks| number(ks.low)),
             format!("{} → {}", percent(column.reference.missing), percent(column.current.missing)),

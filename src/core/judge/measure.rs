@@ -74,9 +74,12 @@ impl Measure<'_> {
     fn one_side(&self, key: &ViewKey, current: &Traffic, rows: &mut Vec<WindowRow>) {
         for metric in self.metrics.iter().filter(|metric| !metric.spec().needs_baseline) {
             let reads = metric.spec().reads;
+            let slowest = current.slowest_ms(&self.plan.columns);
             let mut push = |column: &str, side: Side<'_>, context: &Context<'_>| {
                 let readings = metric.read(side, None, context);
-                rows.extend(readings.into_iter().map(|reading| self.row(key, "", column, metric.spec().name, reading)));
+                let max = if reads == Reads::Latency { slowest } else { None };
+                let readings = readings.into_iter().map(|reading| reading.at_most(max));
+                rows.extend(readings.map(|reading| self.row(key, "", column, metric.spec().name, reading)));
             };
             match reads {
                 Reads::Latency => push("", Side::Latency(&current.latency), &self.context(None, &[])),

@@ -82,6 +82,17 @@ impl Measured {
 }
 
 impl Reading {
+    /// No larger than the largest value there was: a quantile of a histogram is the upper end of its cell.
+    #[must_use]
+    pub(crate) fn at_most(mut self, max: Option<f64>) -> Self {
+        let Some(max) = max else { return self };
+        if let Value::Number(value) = &mut self.value {
+            *value = value.min(max);
+        }
+        self.bounds = self.bounds.map(|(low, high)| (low.min(max), high.min(max)));
+        self
+    }
+
     /// The reading of a metric for `n` judged rows and, where it compares, `n_baseline` others. The formula is asked
     /// only when there are enough rows.
     pub(super) fn new(

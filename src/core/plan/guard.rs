@@ -34,6 +34,9 @@ pub struct GuardPlan {
     /// How far a column or score may be from the reference profile before it counts as drift, as a population stability
     /// index over 20 bins.
     pub drift: f64,
+    /// Columns that are never held against a reference.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drift_except: Vec<String>,
     /// Segments that are watched one by one, those with the most traffic first.
     pub segments_max: u32,
     /// Whether a last look is taken after `planned` windows. It has three quarters of `alpha` for itself.
@@ -134,6 +137,7 @@ impl Default for GuardPlan {
             loss: 1.05,
             answers: 0.1,
             drift: 0.1,
+            drift_except: Vec::new(),
             segments_max: 16,
             final_look: false,
             slo: SloPlan::default(),

@@ -208,32 +208,44 @@ const TIMEOUTS: [i16; 4] = [408, 499, 504, 524];
 
 /// How a request was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub enum Answer {
+    /// With a status of 200 to 299, or without a status and not marked as failed.
     Success,
+    /// The server refused it: a status of 400 to 499, timeouts aside.
     Rejected,
+    /// A status of 500 and up, or marked as failed.
     Failed,
     /// Not in time; it failed, too.
     TimedOut,
+    /// Any other status, such as a redirection.
     Other,
 }
 
 impl Answer {
-    fn is_failure(self) -> bool {
+    /// What a status code and an error marker mean together; neither means success.
+    #[must_use]
+    pub fn of(status: Option<i16>, marked: bool) -> Self {
+        match status {
+            Some(status) if TIMEOUTS.contains(&status) => Self::TimedOut,
+            _ if marked => Self::Failed,
+            None | Some(200..=299) => Self::Success,
+            Some(500..) => Self::Failed,
+            Some(400..500) => Self::Rejected,
+            Some(_) => Self::Other,
+        }
+    }
+
+    /// Whether the request failed.
+    #[must_use]
+    pub fn is_failure(self) -> bool {
         matches!(self, Self::Failed | Self::TimedOut)
     }
 }
 
-/// How a row's request was answered: by its error marker and its status code; neither means success.
+/// How a row's request was answered.
 pub(crate) fn outcome(batch: &EventBatch, row: usize) -> Answer {
     let marked = batch.failed.is_valid(row) && batch.failed.value(row);
-    match batch.status.is_valid(row).then(|| batch.status.value(row)) {
-        Some(status) if TIMEOUTS.contains(&status) => Answer::TimedOut,
-        _ if marked => Answer::Failed,
-        None | Some(200..=299) => Answer::Success,
-        Some(500..) => Answer::Failed,
-        Some(400..500) => Answer::Rejected,
-        Some(_) => Answer::Other,
-    }
+    Answer::of(batch.status.is_valid(row).then(|| batch.status.value(row)), marked)
 }
 
 /// What each dictionary entry of a text column stands for, looked up once per batch instead of once per row.

@@ -4,11 +4,13 @@
 //! `haldane detect`). A world is a function of its kind and its seed, the same on every machine.
 
 mod bug;
+mod crowd;
 mod kind;
 pub mod rng;
 mod world;
 
 pub use bug::Bug;
+pub use crowd::{CROWD, CROWD_HOURS, Fault};
 pub use kind::{Change, Climate, Effect, KINDS, Kind, Scope, kind};
 pub use rng::Rng;
 pub use world::{Size, World};

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Float64Array, Int8Array, Int16Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
-use super::kind::{Change, Effect, Kind, Scope};
+use super::crowd::{CROWD, CROWD_HOURS, Fault};
+use super::kind::{Change, Effect, Kind, Scope, kind};
 use super::rng::Rng;
 use crate::event::{Micros, SECOND, stable_hash};
 
@@ -62,6 +63,8 @@ pub struct World {
     pub size: Size,
     /// Hours from the first of both versions to the change.
     pub change_window: Option<u32>,
+    /// What else goes wrong, each for some hours.
+    pub faults: &'static [Fault],
 }
 
 /// One request, its answer and its truth.
@@ -83,12 +86,22 @@ impl World {
     /// The world of a kind and a seed.
     #[must_use]
     pub fn new(kind: &'static Kind, seed: u64, size: Size) -> Self {
-        let mut world = Self { stream: format!("{}-{seed}", kind.name), kind, seed, size, change_window: None };
+        let stream = format!("{}-{seed}", kind.name);
+        let mut world = Self { stream, kind, seed, size, change_window: None, faults: &[] };
         // Late enough that there is healthy traffic of both before, early enough that the change can be found.
         let (first, last) = (size.test_windows / 5, size.test_windows / 2);
         let place = u64::from(first) + world.rng("change").bits() % u64::from((last - first).max(1));
         world.change_window = kind.change.map(|_| u32::try_from(place).expect("below the number of windows"));
         world
+    }
+
+    /// A world in which ten things go wrong that overlap ([`CROWD`]), with so many requests per hour of the baseline
+    /// version and the candidate.
+    #[must_use]
+    pub fn crowded(seed: u64, burn_windows: u32, (baseline_rate, candidate_rate): (u32, u32)) -> Self {
+        let size = Size { burn_windows, test_windows: CROWD_HOURS, baseline_rate, candidate_rate };
+        let healthy = kind("aa").expect("the first of all kinds");
+        Self { stream: format!("crowd-{seed}"), faults: CROWD, ..Self::new(healthy, seed, size) }
     }
 
     /// When the first event may come.
@@ -184,6 +197,10 @@ impl World {
         let touched = |change: &Change| change.scope == Scope::Both || version == "v2";
         let change = self.kind.change.filter(touched).zip(since);
         let effect = change.and_then(|(change, since)| change.effect_after(since)).unwrap_or(Effect::NONE);
+        let both = hour - i64::from(self.size.burn_windows);
+        let concerned = self.faults.iter().filter(|fault| fault.scope == Scope::Both || version == "v2");
+        let faults = concerned.filter_map(|fault| fault.effect_at(both));
+        let effect = faults.fold(effect, |effect, fault| effect.and(&fault));
         let late = self.kind.climate.late_labels && version == "v2";
         let label_delay_s = if late { 4.0 * LABEL_DELAY_S } else { LABEL_DELAY_S };
         Weather { sun: self.sun(hour), levels, heavy: self.kind.climate.heavy, label_delay_s, effect }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Columns;
+use crate::plan::{Columns, Role};
 use crate::summary::entity::{self, Asked, Buckets};
 use crate::summary::seal::{Reader, Seal, Writer};
 use crate::summary::{Category, Histogram, Latency, Rates};
@@ -65,6 +65,12 @@ impl Traffic {
 }
 
 impl Traffic {
+    /// The slowest answer, in milliseconds.
+    #[must_use]
+    pub fn slowest_ms(&self, columns: &Columns) -> Option<f64> {
+        columns.index_of(Role::Latency).and_then(|index| self.numeric[index].max)
+    }
+
     /// An empty summary for the columns of a plan.
     #[must_use]
     pub fn new(columns: &Columns) -> Self {

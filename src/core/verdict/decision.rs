@@ -24,7 +24,8 @@ pub struct Decision {
     pub sequence: u64,
     /// Id of the first decision of this episode (of the escalation that this one belongs to).
     pub episode: String,
-    /// End of the window that called for it (event time); the event's `ce_time`.
+    /// When it could be known (event time): the end of the window that called for it, the time until which its labels
+    /// were waited for, or when a command was written; never before the decision before it. The event's `ce_time`.
     pub time: Micros,
     /// What to do.
     pub action: Signal,
@@ -89,6 +90,12 @@ impl Decision {
     #[must_use]
     pub fn is_genuine(&self) -> bool {
         self.format.is_first() || self.id == self.identity()
+    }
+
+    /// End of the window that called for it.
+    #[must_use]
+    pub fn window_end(&self) -> Micros {
+        self.inputs.window.map_or(self.time, |(_, end)| end)
     }
 
     /// The decision as it stands on the control topic.
@@ -286,6 +293,10 @@ pub struct Exposure {
 pub struct DecisionInputs {
     /// (topic, partition, first offset, last offset) of the window.
     pub offsets: Vec<(String, u32, i64, i64)>,
+    /// Start and end of the window that called for it (event time), or twice when a command was written; `None` in
+    /// decisions of earlier builds, of which `time` is the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<(Micros, Micros)>,
     /// Digest of the plan.
     pub policy: String,
     /// Content address of the reference profile, or empty.

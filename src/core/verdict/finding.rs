@@ -29,6 +29,17 @@ pub(crate) struct Finding {
     pub(crate) hard: bool,
     pub(crate) reason: Reason,
     pub(crate) evidence: Vec<Evidence>,
+    /// What stands out, too, and is not named in the reason.
+    pub(crate) beside: Vec<Evidence>,
+    /// Whether it is about the version that serves the world, or about both: then no candidate is to blame.
+    pub(crate) world: bool,
+}
+
+impl Finding {
+    /// Everything that stands out.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Evidence> {
+        self.evidence.iter().chain(&self.beside)
+    }
 }
 
 /// What one window's evidence says about one candidate.
@@ -87,6 +98,8 @@ pub enum Account {
     Share,
     /// The candidate gets less traffic than it used to.
     Volume,
+    /// The version that serves the world is not as it used to be.
+    World,
     /// A limit on this metric is broken.
     Limit(String),
     /// A success metric has achieved this.
@@ -108,6 +121,7 @@ impl Account {
             Self::Calibration => "calibration".to_owned(),
             Self::Share => "share".to_owned(),
             Self::Volume => "volume".to_owned(),
+            Self::World => "world".to_owned(),
             Self::Limit(metric) => format!("slo:{metric}"),
             Self::Success(what) => format!("success: {what}"),
         }
@@ -129,6 +143,7 @@ impl Account {
             Self::Calibration,
             Self::Share,
             Self::Volume,
+            Self::World,
         ];
         plain.into_iter().find(|account| account.name() == name).or_else(limit).or_else(success)
     }
@@ -143,6 +158,7 @@ impl Account {
             Self::Calibration => Some("calibration"),
             Self::Share => Some("share"),
             Self::Volume => Some("volume"),
+            Self::World => Some("world"),
             Self::Limit(_) => Some("slo"),
             Self::Safe | Self::Success(_) => None,
         }
@@ -170,7 +186,7 @@ mod tests {
     fn an_account_is_known_by_its_name() {
         let with_a_name = [Account::Limit("latency_p95".to_owned()), Account::Success("accuracy better".to_owned())];
         let plain = ["rollback", "contain", "rollback: last look", "contain: last look", "safe", "drift"];
-        let more = ["drift in segments", "calibration", "share", "volume"];
+        let more = ["drift in segments", "calibration", "share", "volume", "world"];
         for name in plain.into_iter().chain(more) {
             assert_eq!(Account::of(name).expect(name).name(), name);
         }

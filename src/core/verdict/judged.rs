@@ -1,8 +1,8 @@
 //! A window on its way from the judge to the verdict: its numbers, its counts, and what they may be compared with.
 
 use crate::event::Micros;
-use crate::metric::row::WindowRow;
-use crate::metric::view::{Baselines, Views};
+use crate::metric::row::{ALL_VERSIONS, WindowRow};
+use crate::metric::view::{Baselines, ViewKey, Views};
 use crate::summary::{Quality, Traffic};
 use crate::verdict::decision::Exposure;
 
@@ -49,6 +49,13 @@ pub(crate) struct Judged<'a> {
 }
 
 impl Judged<'_> {
+    /// Requests of all versions of a model that no window before it held.
+    pub(crate) fn requests(&self, model: &str) -> u64 {
+        let Counts::Traffic(views) = self.newest else { return 0 };
+        let of_all = |key: &ViewKey| key.model == model && key.version == ALL_VERSIONS && key.segment.is_empty();
+        views.iter().find(|(key, _)| of_all(key)).map_or(0, |(_, traffic)| traffic.rates.requests)
+    }
+
     /// What there is of a version.
     pub(crate) fn find(&self, model: &str, version: &str) -> Option<&Seen> {
         self.seen.iter().find(|seen| seen.model == model && seen.version == version)

@@ -12,6 +12,7 @@ use crate::verdict::decision::Decision;
 use crate::verdict::finding::{Ledger, LedgerEntry, Verdict};
 use crate::verdict::guard::{Guards, Memory};
 use crate::verdict::judged::{Judged, Kind, Seen};
+use crate::verdict::published::{self, Named};
 use crate::verdict::rollout::{Draft, NO_ANSWER, Occasion, RolloutState, State, Window, obey, step, succession};
 use crate::verdict::rules;
 
@@ -153,18 +154,20 @@ impl Policy {
         let (candidate_seen, baseline_seen) = (sees(&state.candidate), sees(&self.plan.policy.baseline_version));
         let exposure = (judged.exposure)(&state.model, &state.candidate);
         let mut verdict = self.of_guards(state, judged);
+        self.publish(state, judged, &mut verdict);
         if !state.is_world() {
             let of_rules = rules::findings(&self.plan, state, judged);
             verdict.findings.splice(..0, of_rules);
         }
         let ledger = verdict.ledger.clone();
         let rules_clean = rules::clean(&self.plan, state);
-        let window =
-            Window { end: judged.end, kind: judged.order.1, exposure, candidate_seen, baseline_seen, rules_clean };
+        let (end, kind, requests) = (judged.end, judged.order.1, judged.requests(&state.model));
+        let window = Window { end, kind, exposure, requests, candidate_seen, baseline_seen, rules_clean };
         let cap_before = state.cap_pct;
-        let drafts = step(state, &window, verdict, &self.plan.policy.stages);
+        let drafts = step(state, &window, verdict, &self.plan);
         let span = (judged.start, judged.end);
-        let occasion = Occasion { plan: &self.plan, span, offsets: &judged.offsets, ledger: &ledger };
+        let at = judged.order.0;
+        let occasion = Occasion { plan: &self.plan, span, at, offsets: &judged.offsets, ledger: &ledger };
         let decisions = publish(&occasion, state, &drafts);
         assert_cap(cap_before, state, &decisions);
         (decisions, ledger)
@@ -189,6 +192,16 @@ impl Policy {
         verdict
     }
 
+    /// Names published numbers in what guards say of this kind of judgement.
+    fn publish(&self, state: &RolloutState, judged: &Judged<'_>, verdict: &mut Verdict) {
+        let findings = std::mem::take(&mut verdict.findings);
+        verdict.findings = published::own(&self.plan, judged.order.1, findings);
+        let named = Named { plan: &self.plan, judged, model: &state.model, version: &state.candidate };
+        for finding in &mut verdict.findings {
+            finding.evidence.iter_mut().chain(&mut finding.beside).for_each(|evidence| named.publish(evidence));
+        }
+    }
+
     /// Ends a candidate that a newer one has replaced.
     fn succeed(&mut self, key: &Key, judged: &Judged<'_>) -> Vec<Decision> {
         let stages = &self.plan.policy.stages;
@@ -199,7 +212,8 @@ impl Policy {
         let Some(by) = by else { return Vec::new() };
         let draft = succession::supersede(state, &by);
         let span = (judged.start, judged.end);
-        let occasion = Occasion { plan: &self.plan, span, offsets: &judged.offsets, ledger: &[] };
+        let at = judged.order.0;
+        let occasion = Occasion { plan: &self.plan, span, at, offsets: &judged.offsets, ledger: &[] };
         publish(&occasion, state, &[draft])
     }
 
@@ -217,7 +231,8 @@ impl Policy {
             result.applied_after = result.applied_after.max(Some(state.judged_upto));
             let (outcome, text, drafts) = obey(state, &result.command, &self.plan.policy.stages);
             let span = (result.command.at, result.command.at);
-            let occasion = Occasion { plan: &self.plan, span, offsets: &[], ledger: &[] };
+            let at = result.command.at;
+            let occasion = Occasion { plan: &self.plan, span, at, offsets: &[], ledger: &[] };
             let decisions = publish(&occasion, state, &drafts);
             result.decisions.extend(decisions.iter().map(|decision| decision.id.clone()));
             if result.text.is_empty() || outcome == Outcome::Accepted {

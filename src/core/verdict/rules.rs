@@ -36,6 +36,8 @@ fn fire(plan: &Plan, rule: &Rule, state: &mut RolloutState, judged: &Judged<'_>)
         hard: true,
         reason: reason_of(plan, rule, &proof[0]),
         evidence: proof,
+        beside: Vec::new(),
+        world: false,
     })
 }
 

@@ -46,6 +46,10 @@ pub(crate) struct GuardSection {
     /// How far a column may be from the reference before it counts as drift, as a population stability index over 20
     /// bins. Default: 0.1.
     drift: Option<At<f64>>,
+    /// Columns that are never held against the reference, because they are meant to move. Columns that tell the time
+    /// (`hour`, `weekday`, `month`) are not in windows shorter than their cycle, without being named. Default: none.
+    #[serde(default)]
+    drift_except: Vec<At<String>>,
     /// How many segments are watched one by one, those with the most traffic first. Default: 16.
     segments_max: Option<At<u64>>,
     /// Whether to look once more after `planned_windows`, with three quarters of `alpha`, for effects too small to be
@@ -119,6 +123,7 @@ impl GuardSection {
             negligible: self.negligible.map_or(default.negligible, |share| share.value.0),
             answers: index("answers", self.answers, default.answers, problems),
             drift: index("drift", self.drift, default.drift, problems),
+            drift_except: self.drift_except.iter().map(|column| column.value.clone()).collect(),
             segments_max: self
                 .segments_max
                 .map_or(default.segments_max, |n| u32::try_from(n.value).unwrap_or(u32::MAX)),
@@ -143,6 +148,15 @@ impl GuardSection {
 }
 
 impl GuardSection {
+    /// Tells of columns that are to be left out of drift and are none of the pipeline's.
+    pub(crate) fn check_columns(&self, is_known: impl Fn(&str) -> bool, problems: &mut Problems) {
+        for column in self.drift_except.iter().filter(|column| !is_known(&column.value)) {
+            problems
+                .add(column.spot, format!("`{}` is no column of this pipeline", column.value))
+                .help("write the name of a feature or of the score, or drop it from `drift_except`");
+        }
+    }
+
     /// Tells of metrics of success that the pipeline has nothing for.
     pub(crate) fn check_success(&self, lack: impl Fn(&str) -> Option<&'static str>, problems: &mut Problems) {
         for At { value, spot } in &self.success {

@@ -536,6 +536,7 @@ fn a_rollout_is_guarded_unless_the_file_says_otherwise() {
     let chosen = guards(
         "guards: { alpha: 0.1%, beta: 0.1, planned_windows: 48, min_windows: 1, min_n: 50, design_effect: 1.5, \
          contain_to: 2%, errors: 1.5, latency: 25%, loss: +10%, negligible: 0.2%, answers: 0.2, drift: 0.25, \
+         drift_except: [score], \
          segments_max: 4, final_look: true, slo: { error_rate: 2%, latency: 250ms, latency_quantile: 95%, min_n: 10 } }\n",
     );
     let expected = GuardPlan {
@@ -552,6 +553,7 @@ fn a_rollout_is_guarded_unless_the_file_says_otherwise() {
         negligible: 0.002,
         answers: 0.2,
         drift: 0.25,
+        drift_except: vec!["score".to_owned()],
         segments_max: 4,
         final_look: true,
         slo: SloPlan {
@@ -592,6 +594,11 @@ fn guards_must_make_sense() {
         "contain_to: 100%",
         ": `contain_to` leaves the candidate all traffic",
         "write the share that it may keep, such as 5%",
+    );
+    check(
+        "drift_except: [height]",
+        ": `height` is no column of this pipeline",
+        "write the name of a feature or of the score, or drop it from `drift_except`",
     );
     check("answers: 0", ": `answers` is 0", "write a population stability index above 0, such as 0.1");
     check(

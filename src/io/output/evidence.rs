@@ -5,16 +5,19 @@ use super::text::number;
 use crate::verdict::Evidence;
 use crate::verdict::decision::Test;
 
+/// Conventions of guardrails that count all windows so far.
+const SO_FAR: [&str; 3] = ["all_windows", "ratio", "difference"];
+
 /// The number, named where it is not the metric itself.
 #[must_use]
 pub fn estimate(evidence: &Evidence) -> String {
     let value = number(evidence.estimate);
     match (Test::of(&evidence.test), evidence.convention.as_str()) {
         // Values are compared by their ranks, so that no unit and no outlier matters.
-        (Some(Test::Contrast), _) if ["mean_shift", "std_ratio"].contains(&evidence.metric.as_str()) => {
+        (Some(Test::Contrast), "difference") if ["mean_shift", "std_ratio"].contains(&evidence.metric.as_str()) => {
             format!("difference of normal scores {value}")
         }
-        (Some(Test::Contrast), _) | (Some(Test::Hx), "difference") => format!("difference {value}"),
+        (Some(Test::Contrast | Test::Hx), "difference") => format!("difference {value}"),
         (Some(Test::Hx), "ratio") => format!("x{value}"),
         (Some(Test::Reliability), _) => format!("scores less outcomes {value}"),
         _ => value,
@@ -32,7 +35,8 @@ pub fn bound(evidence: &Evidence) -> Option<String> {
         (Test::ShiryaevRoberts, _) => Some(format!("tolerated {bound}")),
         (Test::SampleRatio, _) => Some(format!("declared {bound}")),
         (Test::Hx, "ratio") => evidence.margin.map(|margin| format!("margin x{}", number(margin))),
-        (Test::Hx | Test::Contrast | Test::Reliability, _) => None,
+        (Test::Hx | Test::Contrast, "difference") | (Test::Reliability, _) => None,
+        (Test::Hx | Test::Contrast, _) => Some(format!("bound {bound}")),
     }
 }
 
@@ -51,6 +55,7 @@ pub fn over(evidence: &Evidence) -> String {
     match Test::of(&evidence.test) {
         Some(Test::Bound) if looked_at > 0 => format!("last window; beyond in {beyond} of the last {looked_at}"),
         Some(Test::Bound | Test::Contrast | Test::ShiryaevRoberts) => "last window".to_owned(),
+        Some(Test::Hx) if !SO_FAR.contains(&evidence.convention.as_str()) => "last window".to_owned(),
         Some(Test::Hx | Test::Reliability) if looked_at > 0 => format!("all {looked_at} windows so far"),
         Some(Test::Hx | Test::Reliability | Test::Limit | Test::SampleRatio) => "all windows so far".to_owned(),
         None => String::new(),
@@ -95,6 +100,9 @@ mod tests {
         let cases = [
             (Test::Contrast, "std_ratio", "difference", ["difference of normal scores 1.078", "", "last window"]),
             (Test::Contrast, "error_rate", "difference", ["difference 1.078", "", "last window"]),
+            (Test::Contrast, "std_ratio", "sample_sd", ["1.078", "bound 0.1", "last window"]),
+            (Test::Hx, "error_rate", "all_windows", ["1.078", "bound 0.1", "all windows so far"]),
+            (Test::Hx, "latency_p50", "hdr", ["1.078", "bound 0.1", "last window"]),
             (Test::Hx, "error_rate", "ratio", ["x1.078", "margin x1.2", "all windows so far"]),
             (Test::Hx, "error_rate", "difference", ["difference 1.078", "", "all windows so far"]),
             (Test::ShiryaevRoberts, "psi", "debiased", ["1.078", "tolerated 0.1", "last window"]),

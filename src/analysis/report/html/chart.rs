@@ -146,7 +146,7 @@ pub(super) fn forest(psi: &PsiEffect, most: f64) -> String {
     let (width, height) = (170.0, 24.0);
     let x = |value: f64| 5.0 + (value.max(0.0) / most).sqrt().min(1.0) * (width - 12.0);
     let middle = height / 2.0;
-    let title = format!("PSI {}, interval {} to {}", number(psi.value), number(psi.low), number(psi.high));
+    let title = format!("PSI {}, interval {} to {}", number(psi.debiased), number(psi.low), number(psi.high));
     let mut body = line("axis", (5.0, middle), (width - 7.0, middle));
     body += &line("tol", (x(psi.tolerated), 2.0), (x(psi.tolerated), height - 2.0));
     let beyond = psi.low > psi.tolerated;

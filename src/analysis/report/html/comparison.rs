@@ -92,7 +92,7 @@ fn columns(comparison: &Comparison) -> String {
                 ..Cell::html(format!("<a href=\"#c{at}\">{name}</a> <span class=\"sub\">{sub}</span>"), 0.0)
             },
             Cell::html(tag.to_owned(), order),
-            Cell::shown(format!("{:.4}", column.psi.value), column.psi.value),
+            Cell::shown(format!("{:.4}", column.psi.debiased), column.psi.debiased),
             Cell::html(chart::miniature(&column.distribution, &title), column.psi.debiased),
             Cell::html(chart::forest(&column.psi, most), column.psi.debiased),
             Cell::shown(ks.map_or_else(|| "–".to_owned(), |ks| number(ks.low)), ks.map_or(-1.0, |ks| ks.low)),
@@ -427,7 +427,7 @@ fn details(comparison: &Comparison) -> String {
             "<details id=\"c{at}\"><summary><b>{name}</b> {tag} <span class=\"note\">PSI {} ({} – {}){ks}</span></summary><div class=\"in\"><div class=\"grid\">\
              <div class=\"card\"><h3><span class=\"key r\"></span>reference <span class=\"key c\"></span>current</h3>{}{beyond}</div>{}\
              <div class=\"card\">{}</div></div><details><summary><span class=\"note\">every metric of {name}</span></summary><div class=\"in\">{}</div></details></div></details>",
-            number(column.psi.value),
+            number(column.psi.debiased),
             number(column.psi.low),
             number(column.psi.high),
             chart::overlay(&column.distribution, &format!("Distribution of {} on both sides", column.column)),

@@ -39,11 +39,27 @@ pub(super) fn guards(plan: &Plan) -> Vec<String> {
     lines.extend(limits(&guard.slo));
     if plan.reference.is_some() {
         lines.push(format!("drift: a column or score is further from the reference than a PSI of {}", guard.drift));
+        lines.extend(never_drift(plan, guard));
     }
     if !plan.segments.is_empty() {
         lines.push(format!("the {} busiest segments are watched one by one", guard.segments_max));
     }
     lines
+}
+
+/// Columns that are not held against the reference.
+fn never_drift(plan: &Plan, guard: &GuardPlan) -> Option<String> {
+    let columns = &plan.columns;
+    let numeric = columns.numeric.iter().map(|column| column.name.as_str());
+    let names = numeric.chain(columns.categorical.iter().map(|column| column.name.as_str()));
+    let excepted = |name: &&str| guard.drift_except.iter().any(|one| one == name);
+    let why = |name: &str| match (excepted(&name), plan.time.is_within_a_cycle(name)) {
+        (true, _) => Some(format!("{name} (`drift_except`)")),
+        (false, true) => Some(format!("{name} (it tells the time, and a window holds no whole cycle)")),
+        _ => None,
+    };
+    let left_out: Vec<String> = names.filter_map(why).collect();
+    (!left_out.is_empty()).then(|| format!("never drift: {}", left_out.join(", ")))
 }
 
 fn margins(plan: &Plan, guard: &GuardPlan) -> Vec<String> {

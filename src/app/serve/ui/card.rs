@@ -127,6 +127,7 @@ fn weighs(account: &Account) -> (&'static str, &'static str) {
         Account::Limit(_) => ("against", "beyond its limit"),
         Account::Share => ("against", "traffic not split as declared"),
         Account::Volume => ("against", "gets less traffic than it used to"),
+        Account::World => ("against", "not as it used to be"),
     }
 }
 

@@ -307,6 +307,7 @@ mod tests {
             issued: true,
             acked: false,
             refused: false,
+            requests: 0,
             unseen: 1,
             reassert_at: 3,
             reasserted: 0,

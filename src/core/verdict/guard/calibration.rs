@@ -11,11 +11,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::Micros;
 use crate::infer::reliability::{Bin, log_e_calibration};
 use crate::plan::Action;
 use crate::summary::{Fixed, Quality};
 use crate::verdict::decision::{Evidence, Test};
-use crate::verdict::finding::{Account, Verdict};
+use crate::verdict::finding::{Account, Finding, Verdict};
 use crate::verdict::guard::Pair;
 use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::scene::{Scene, reason};
@@ -29,6 +30,9 @@ pub(crate) struct Calibration {
     log_es: [f64; 2],
     /// Windows in a row in which evidence stood.
     standing: [u32; 2],
+    /// Start of the first window.
+    #[serde(default)]
+    since: Option<Micros>,
 }
 
 /// One score bin.
@@ -40,6 +44,11 @@ struct Counted {
 }
 
 impl Calibration {
+    /// Notes when the first window began.
+    pub(crate) fn begin(&mut self, start: Micros) {
+        self.since.get_or_insert(start);
+    }
+
     /// Takes the labels of a window.
     pub(crate) fn update(&mut self, pair: Pair<'_, Quality>, deff: f64, alpha: f64) {
         for (side, quality) in [pair.candidate, pair.baseline].into_iter().enumerate() {
@@ -98,10 +107,11 @@ impl Calibration {
             n_baseline,
             breaches: (self.standing[0], self.standing[0]),
             flags: if world { vec!["world".to_owned()] } else { Vec::new() },
+            window: (self.since.unwrap_or(scene.judged.start), scene.judged.end),
             ..scene.evidence(SOURCE, Test::Reliability)
         };
         let reason = reason("CALIBRATION_REGRESSION", text);
-        verdict.findings.push(scene.finding(SOURCE, action, reason, vec![evidence]));
+        verdict.findings.push(Finding { world, ..scene.finding(SOURCE, action, reason, vec![evidence]) });
     }
 }
 

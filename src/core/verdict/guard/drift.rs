@@ -31,7 +31,7 @@ use crate::metric::view::ViewKey;
 use crate::plan::{Action, Baseline, GuardPlan, Plan, Role};
 use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
-use crate::verdict::finding::{Account, Verdict};
+use crate::verdict::finding::{Account, Finding, Verdict};
 use crate::verdict::guard::number::{e_value, float};
 use crate::verdict::guard::scene::{Scene, reason};
 use crate::verdict::judged::Judged;
@@ -63,6 +63,8 @@ pub(crate) struct Drift {
 pub(crate) struct Column {
     pub name: String,
     pub(crate) code: &'static str,
+    /// Whether it tells the time, and windows are shorter than its cycle: no fixed reference can be like one of them.
+    pub(crate) calendar: bool,
     place: Place,
 }
 
@@ -124,6 +126,7 @@ pub(crate) struct Versions<'a> {
 
 impl Drift {
     pub(crate) fn new(plan: &Plan, guard: &GuardPlan) -> Self {
+        let calendar = |column: &str| plan.time.is_within_a_cycle(column);
         let numeric = plan.columns.numeric.iter().enumerate().filter_map(|(index, column)| {
             let code = match column.role {
                 Role::Feature => "FEATURE_DRIFT",
@@ -133,18 +136,21 @@ impl Drift {
             Some(Column {
                 name: column.name.clone(),
                 code,
+                calendar: calendar(&column.name),
                 place: Place::Numeric(index, column.cut.recuts.bins20.clone()),
             })
         });
         let categorical = plan.columns.categorical.iter().enumerate().map(|(index, column)| Column {
             name: column.name.clone(),
             code: "FEATURE_DRIFT",
+            calendar: calendar(&column.name),
             place: Place::Categorical(index),
         });
+        let is_watched = |column: &Column| !guard.drift_except.contains(&column.name);
         let days_ago = plan.baselines.iter().filter(|baseline| matches!(baseline, Baseline::DaysAgo(_))).cloned();
         let reference = plan.reference.iter().map(|_| Baseline::Reference);
         Self {
-            columns: numeric.chain(categorical).collect(),
+            columns: numeric.chain(categorical).filter(is_watched).collect(),
             references: reference.chain(days_ago).collect(),
             guard: guard.clone(),
             places: if plan.segments.is_empty() { 0 } else { guard.segments_max },
@@ -155,23 +161,25 @@ impl Drift {
     pub(crate) fn update(&self, drifted: &mut Drifted, versions: Versions<'_>, judged: &Judged<'_>) {
         drifted.references.resize_with(self.references.len(), Against::default);
         for (against, reference) in drifted.references.iter_mut().zip(self.references.iter()) {
+            let fixed = *reference == Baseline::Reference;
             if let Some(reference) = find(reference, versions.key, judged) {
-                self.look(&mut against.version, versions.version, reference);
+                self.look(&mut against.version, versions.version, (reference, fixed));
             }
             if let Some((key, traffic)) = versions.baseline
                 && let Some(reference) = find(reference, key, judged)
             {
-                self.look(&mut against.baseline, traffic, reference);
+                self.look(&mut against.baseline, traffic, (reference, fixed));
             }
         }
         if let Some((_, baseline)) = versions.baseline {
-            self.look(&mut drifted.concurrent, versions.version, baseline);
+            self.look(&mut drifted.concurrent, versions.version, (baseline, false));
         }
     }
 
-    fn look(&self, watches: &mut Vec<Watch>, current: &Traffic, reference: &Traffic) {
+    fn look(&self, watches: &mut Vec<Watch>, current: &Traffic, (reference, fixed): (&Traffic, bool)) {
         watches.resize_with(self.columns.len(), Watch::default);
-        for (watch, column) in watches.iter_mut().zip(self.columns.iter()) {
+        let watched = watches.iter_mut().zip(self.columns.iter());
+        for (watch, column) in watched.filter(|(_, column)| !(fixed && column.calendar)) {
             if let Some(Compared { ps, psi, n }) = self.compare(column, current, reference) {
                 watch.monitor.update_with(&ps, self.alarm());
                 (watch.psi, watch.n) = (psi, n);
@@ -261,7 +269,7 @@ impl Drift {
         scene: Scene<'_, '_>,
         verdict: &mut Verdict,
     ) {
-        let shown = &named[..named.len().min(NAMED_MAX)];
+        let (shown, more) = named.split_at(named.len().min(NAMED_MAX));
         let evidence = |&column: &usize| {
             let one = &watches[column];
             Evidence {
@@ -282,7 +290,8 @@ impl Drift {
         let columns: Vec<&str> = shown.iter().map(|&column| self.columns[column].name.as_str()).collect();
         let text = format!("{text}, away from {}: {} ({} in all)", reference.name(), columns.join(", "), named.len());
         let code = self.columns[shown[0]].code;
-        verdict.findings.push(scene.finding(SOURCE, action, reason(code, text), shown.iter().map(evidence).collect()));
+        let finding = scene.finding(SOURCE, action, reason(code, text), shown.iter().map(evidence).collect());
+        verdict.findings.push(Finding { beside: more.iter().map(evidence).collect(), ..finding });
     }
 }
 
@@ -354,7 +363,8 @@ pub(crate) mod tests {
 
     /// With places for so many segments.
     pub(crate) fn drift_over(places: u32) -> Drift {
-        let column = Column { name: "carrier".to_owned(), code: "FEATURE_DRIFT", place: Place::Categorical(0) };
+        let (name, code) = ("carrier".to_owned(), "FEATURE_DRIFT");
+        let column = Column { name, code, calendar: false, place: Place::Categorical(0) };
         let guard = GuardPlan { design_effect: 1.0, ..GuardPlan::default() };
         Drift { columns: [column].into(), references: [Baseline::Reference].into(), guard, places }
     }
@@ -362,7 +372,11 @@ pub(crate) mod tests {
     /// What is said of a version after so many windows, held against the baseline version or, without one, as the
     /// world.
     fn after(windows: u32, version: [u64; 4], baseline: Option<[u64; 4]>) -> Verdict {
-        let (drift, mut drifted) = (drift(), Drifted::default());
+        after_in(&drift(), windows, version, baseline)
+    }
+
+    fn after_in(drift: &Drift, windows: u32, version: [u64; 4], baseline: Option<[u64; 4]>) -> Verdict {
+        let mut drifted = Drifted::default();
         let mut verdict = Verdict { cleared: true, ..Verdict::default() };
         let reference = BTreeMap::from([(String::new(), traffic(USUAL))]);
         let (version, baseline, keys) = (traffic(version), baseline.map(traffic), (key("v2"), key("v1")));
@@ -391,6 +405,14 @@ pub(crate) mod tests {
         let verdict = after(100, OTHER, Some(OTHER));
         assert_eq!((actions(&verdict), verdict.cleared, verdict.suspicious), (vec![], true, false));
         assert_eq!(actions(&after(100, OTHER, None)), [Action::Warn]);
+    }
+
+    #[test]
+    fn a_column_that_tells_the_time_is_no_drift_in_windows_shorter_than_its_cycle() {
+        let mut hour = drift();
+        hour.columns = hour.columns.iter().map(|column| Column { calendar: true, ..column.clone() }).collect();
+        assert_eq!(actions(&after_in(&hour, 100, OTHER, None)), []);
+        assert_eq!(actions(&after_in(&hour, 100, OTHER, Some(USUAL))), []);
     }
 
     #[test]

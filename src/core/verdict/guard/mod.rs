@@ -16,7 +16,8 @@ mod slo;
 mod starved;
 mod success;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+mod world;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,11 +34,29 @@ use self::share::Share;
 use self::slo::{Kept, Limit, limits};
 use self::starved::Starved;
 use self::success::Proof;
-use crate::metric::view::ViewKey;
-use crate::plan::{Action, GuardPlan, Plan};
+use self::world::{Now, Usual, World};
+use crate::metric::view::{ViewKey, Views};
+use crate::plan::{Action, Baseline, GuardPlan, Plan};
 use crate::summary::{Quality, Traffic};
 use crate::verdict::finding::{Validity, Verdict};
 use crate::verdict::judged::{Counts, Judged};
+
+/// The traffic that evidence was held against, by the name of what it was compared with.
+pub(crate) fn traffic_of<'v>(
+    baseline_kind: &str,
+    main: &ViewKey,
+    views: &'v Views<Traffic>,
+    judged: &'v Judged<'_>,
+) -> Option<&'v Traffic> {
+    if baseline_kind.starts_with(Baseline::Concurrent.name().as_str()) {
+        return views.get(main);
+    }
+    if baseline_kind == Baseline::Reference.name() {
+        return judged.baselines.reference?.get(&main.segment);
+    }
+    let days = baseline_kind.strip_suffix("d_ago")?.parse().ok()?;
+    (judged.baselines.earlier)(&Baseline::DaysAgo(days))?.get(main)
+}
 
 /// Two versions in one window.
 #[derive(Debug)]
@@ -63,6 +82,7 @@ pub(crate) struct Guards {
     rails: Rails,
     limits: Vec<Limit>,
     drift: Drift,
+    world: World,
 }
 
 /// What is known about one candidate so far.
@@ -83,6 +103,9 @@ pub struct Memory {
     success: Vec<Proof>,
     /// Of the baseline version: how its latency wandered before the candidate came.
     history: History,
+    /// Of the baseline version: how it usually is.
+    #[serde(default)]
+    usual: Usual,
     /// Of the newest traffic.
     validity: Validity,
 }
@@ -103,6 +126,7 @@ impl Guards {
             rails: Rails::new(plan, guard),
             limits: limits(plan, &guard.slo),
             drift: Drift::new(plan, guard),
+            world: World::new(plan, guard),
         }
     }
 
@@ -128,11 +152,15 @@ impl Guards {
         let version = self.baseline_version.as_str();
         let key = ViewKey { model: model.to_owned(), version: version.to_owned(), segment: String::new() };
         let scene = Scene { judged, guard: &self.guard, model, version, baseline: version };
+        let mut now = None;
         if let Counts::Traffic(views) = judged.newest {
             match views.get(&key) {
                 Some(traffic) => {
                     memory.validity = Validity::Valid;
                     memory.history.update(traffic);
+                    let window = Now { views, key: &key, traffic, end: judged.end };
+                    self.world.update(&mut memory.usual, window);
+                    now = Some(window);
                     let versions = Versions { key: &key, version: traffic, baseline: None };
                     self.drift.update(&mut memory.drift, versions, judged);
                 }
@@ -141,6 +169,7 @@ impl Guards {
         }
         let mut verdict = Verdict { validity: memory.validity, cleared: true, ..Verdict::default() };
         self.drift.rule_world(&memory.drift, scene, &mut verdict);
+        self.world.rule(&memory.usual, now, scene, &mut verdict);
         verdict
     }
 
@@ -155,12 +184,14 @@ impl Guards {
         let inflation = memory.rails.inflation(pair, &memory.history);
         self.detector.traffic(&mut memory.change, pair, inflation, &memory.history);
         self.rails.traffic(&mut memory.rails, both, &memory.history);
+        memory.rails.begin(scene.judged.start);
         memory.limits.resize_with(self.limits.len(), Kept::default);
         memory
             .limits
             .iter_mut()
             .zip(&self.limits)
             .for_each(|(kept, &limit)| kept.update(limit, pair, self.guard.planned, effect));
+        memory.limits.iter_mut().for_each(|kept| kept.begin(scene.judged.start));
         memory.share.update(both, scene);
         let declared = (scene.judged.exposure)(scene.model, scene.version).declared_pct;
         memory.starved.update(pair, &self.guard, declared);
@@ -175,6 +206,7 @@ impl Guards {
         self.detector.labels(&mut memory.change, pair, memory.rails.alike.measured());
         self.rails.labels(&mut memory.rails, both);
         let effect = memory.rails.alike.effects(&self.guard)(Rail::Loss);
+        memory.calibration.begin(scene.judged.start);
         memory.calibration.update(pair, effect, self.guard.alpha);
         success::update(&mut memory.success, &self.guard, pair, effect);
     }

@@ -17,6 +17,11 @@ pub(crate) struct Scene<'a, 'j> {
 }
 
 impl Scene<'_, '_> {
+    /// Whether the version that is judged is the one that serves the world.
+    fn is_world(&self) -> bool {
+        self.version == self.baseline
+    }
+
     /// Evidence of a guard against the baseline version, its numbers yet to be filled in.
     pub(crate) fn evidence(&self, rule: &str, test: Test) -> Evidence {
         Evidence {
@@ -46,7 +51,8 @@ impl Scene<'_, '_> {
     /// A finding that gathered evidence calls for; it needs no confirmation.
     pub(crate) fn finding(&self, source: &str, action: Action, reason: Reason, evidence: Vec<Evidence>) -> Finding {
         let cap_pct = (action == Action::Contain).then_some(self.guard.contain_to_pct);
-        Finding { source: source.to_owned(), action, cap_pct, hard: true, reason, evidence }
+        let (source, beside) = (source.to_owned(), Vec::new());
+        Finding { source, action, cap_pct, hard: true, reason, evidence, beside, world: self.is_world() }
     }
 }
 

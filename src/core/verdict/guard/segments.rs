@@ -23,10 +23,10 @@ use serde::{Deserialize, Serialize};
 use crate::infer::multiplicity::e_d_bh;
 use crate::infer::shiryaev::Alarm;
 use crate::metric::view::ViewKey;
-use crate::plan::Action;
+use crate::plan::{Action, Baseline};
 use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
-use crate::verdict::finding::{Account, Verdict};
+use crate::verdict::finding::{Account, Finding, Verdict};
 use crate::verdict::guard::drift::{CLEAR, Drift, NAMED_MAX, Watch, find};
 use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::rails::watch::Both;
@@ -80,7 +80,7 @@ impl Drift {
         for segment in segments {
             let Some(pair) = both.pair(segment) else { continue };
             let local = locals.entry(segment.to_owned()).or_default();
-            let indices = self.watch(&mut local.concurrent, pair.candidate, pair.baseline);
+            let indices = self.watch(&mut local.concurrent, pair.candidate, (pair.baseline, false));
             if indices.is_empty() {
                 continue;
             }
@@ -89,9 +89,10 @@ impl Drift {
             let key = |of: &ViewKey| ViewKey { segment: segment.to_owned(), ..of.clone() };
             let sides = [(key(both.candidate), pair.candidate), (key(both.baseline), pair.baseline)];
             for (watches, reference) in local.references.iter_mut().zip(self.references.iter()) {
+                let fixed = *reference == Baseline::Reference;
                 for (watch, (key, traffic)) in watches.iter_mut().zip(&sides) {
                     if let Some(reference) = find(reference, key, judged) {
-                        self.watch(watch, traffic, reference);
+                        self.watch(watch, traffic, (reference, fixed));
                     }
                 }
             }
@@ -99,8 +100,8 @@ impl Drift {
     }
 
     /// Takes a window of one segment; the columns that could be compared, farthest apart first.
-    fn watch(&self, watch: &mut Watch, current: &Traffic, reference: &Traffic) -> Vec<(usize, f64)> {
-        let columns = self.columns.iter().enumerate();
+    fn watch(&self, watch: &mut Watch, current: &Traffic, (reference, fixed): (&Traffic, bool)) -> Vec<(usize, f64)> {
+        let columns = self.columns.iter().enumerate().filter(|(_, column)| !(fixed && column.calendar));
         let compared = columns.filter_map(|(index, column)| Some((index, self.compare(column, current, reference)?)));
         let compared: Vec<_> = compared.collect();
         let Some((_, first)) = compared.first() else { return Vec::new() };
@@ -141,9 +142,11 @@ impl Drift {
         if let Some((_, first)) = named.first() {
             let texts: Vec<String> = named.iter().take(NAMED_MAX).map(|one| self.describe(*one)).collect();
             let text = format!("the candidate differs from the baseline version in {}", texts.join("; "));
-            let evidence = named.iter().take(NAMED_MAX).map(|one| self.evidence_of(*one, scene)).collect();
+            let mut evidence: Vec<Evidence> = named.iter().map(|one| self.evidence_of(*one, scene)).collect();
+            let beside = evidence.split_off(named.len().min(NAMED_MAX));
             let code = first.apart.first().map_or("", |&(column, _)| self.columns[column].code);
-            verdict.findings.push(scene.finding(SOURCE, Action::Contain, reason(code, text), evidence));
+            let finding = scene.finding(SOURCE, Action::Contain, reason(code, text), evidence);
+            verdict.findings.push(Finding { beside, ..finding });
         }
     }
 

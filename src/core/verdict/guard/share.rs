@@ -9,6 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::Micros;
 use crate::infer::deff::{Buckets, design_effect_of_means};
 use crate::infer::sample_ratio::{SampleRatio, TOLERATED};
 use crate::infer::two_sample::Arm;
@@ -36,6 +37,9 @@ pub(crate) struct Share {
     split: Buckets,
     entities_known: bool,
     total: Arm,
+    /// Start of the first window.
+    #[serde(default)]
+    since: Option<Micros>,
 }
 
 impl Share {
@@ -60,6 +64,7 @@ impl Share {
         let cap = SampleRatio::cap(ALPHA, scene.guard.windows_min, self.design_effect(scene));
         self.ratio.update(arm, declared, cap);
         self.total = self.total.plus(arm);
+        self.since.get_or_insert(scene.judged.start);
     }
 
     fn design_effect(&self, scene: Scene<'_, '_>) -> f64 {
@@ -100,6 +105,7 @@ impl Share {
             margin: Some(1.0 + TOLERATED),
             n_candidate: self.total.n,
             flags: vec!["verdict_void".to_owned()],
+            window: (self.since.unwrap_or(scene.judged.start), scene.judged.end),
             ..scene.evidence(SOURCE, Test::SampleRatio)
         };
         verdict.findings.push(scene.finding(SOURCE, Action::Hold, reason("TRAFFIC_MISMATCH", text), vec![evidence]));

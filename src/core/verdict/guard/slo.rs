@@ -13,12 +13,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::Micros;
 use crate::infer::binomial_limit::LimitProcess;
 use crate::infer::two_sample::Arm;
 use crate::plan::{Action, Plan, Role, SloPlan};
 use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
-use crate::verdict::finding::{Account, Verdict};
+use crate::verdict::finding::{Account, Finding, Verdict};
 use crate::verdict::guard::Pair;
 use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::scene::{Scene, reason};
@@ -66,6 +67,9 @@ pub(crate) struct Kept {
     total: [Arm; 2],
     /// The candidate's newest windows, newest last.
     newest: Vec<Arm>,
+    /// Start of the first window.
+    #[serde(default)]
+    since: Option<Micros>,
 }
 
 /// The limits of a plan.
@@ -120,6 +124,11 @@ fn quantile_name(quantile: f64) -> String {
 }
 
 impl Kept {
+    /// Notes when the first window began.
+    pub(crate) fn begin(&mut self, start: Micros) {
+        self.since.get_or_insert(start);
+    }
+
     /// Takes one window; the design effect is the one known before it.
     pub(crate) fn update(&mut self, limit: Limit, pair: Pair<'_, Traffic>, planned: u32, deff: f64) {
         for (side, traffic) in [pair.candidate, pair.baseline].into_iter().enumerate() {
@@ -178,9 +187,11 @@ impl Kept {
             n_candidate: self.total[0].n,
             n_baseline: self.total[1].n,
             flags: vec![format!("burn_{:.1}", burn.0)],
+            window: (self.since.unwrap_or(scene.judged.start), scene.judged.end),
             ..scene.evidence(SOURCE, Test::Limit)
         };
-        verdict.findings.push(scene.finding(SOURCE, action, reason(code, text), vec![evidence]));
+        let finding = scene.finding(SOURCE, action, reason(code, text), vec![evidence]);
+        verdict.findings.push(Finding { world: broken[1], ..finding });
     }
 }
 

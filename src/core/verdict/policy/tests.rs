@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::event::SECOND;
-use crate::metric::view::{Baselines, Views};
+use crate::metric::view::{Baselines, ViewKey, Views};
 use crate::plan::{ENDED_KEPT, ENDED_MAX, Signal};
 use crate::verdict::decision::Exposure;
+use crate::verdict::guard::tests::traffic;
 use crate::verdict::judged::{Counts, Seen};
 use crate::verdict::rollout::tests::{plan, stages};
 use crate::verdict::{Validity, with_ended};
@@ -32,13 +33,15 @@ impl World {
         let of = |version: &str| Seen { model: "m".to_owned(), version: version.to_owned(), coverage: None };
         let seen: Vec<Seen> = shares.iter().map(|(version, _)| of(version)).collect();
         let share = |version: &str| shares.iter().find(|(name, _)| *name == version).map_or(0.0, |(_, share)| *share);
+        let all = ViewKey { model: "m".to_owned(), version: ALL_VERSIONS.to_owned(), segment: String::new() };
+        let views = Views::from([(all, traffic(1000, 0))]);
         let judged = Judged {
             start: self.now - MINUTE,
             end: self.now,
             order: (self.now, Kind::Traffic),
             rows: &[],
             seen: &seen,
-            newest: &Counts::Traffic(&Views::new()),
+            newest: &Counts::Traffic(&views),
             exposure: &|_, version| Exposure { declared_pct: None, observed_pct: share(version) },
             baselines: Baselines { reference: None, earlier: &|_| None },
             offsets: Vec::new(),

@@ -15,6 +15,8 @@ pub(crate) struct Draft {
     pub(crate) causation: Option<String>,
     /// Tells people something, and changes nothing that is in force.
     pub(crate) note: bool,
+    /// It tells of episodes.
+    pub(crate) tells: bool,
     /// A person asked for it: it is carried out whatever the usual authority.
     pub(crate) by_person: bool,
     /// It is what happens when nobody answers: nobody has to approve it.
@@ -36,6 +38,7 @@ impl Draft {
             severity: Severity::of(signal),
             causation: None,
             note: false,
+            tells: false,
             by_person: false,
             unasked: false,
             granted: Vec::new(),

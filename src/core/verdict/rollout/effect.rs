@@ -1,7 +1,7 @@
 //! Whether a restriction did what it asked for, as traffic itself shows it.
 //!
 //! A rollback is over when the observed share has fallen to nothing (and an actuator has said so, where actuators do).
-//! Until then it is asserted again, ever more rarely, and becomes fatal.
+//! A few requests show nothing, so they are added up over windows. Until then it is asserted again, ever more rarely, and becomes fatal.
 
 use super::step::Window;
 use super::{Draft, Effect, RolloutState, State};
@@ -19,7 +19,9 @@ pub(crate) fn watch(state: &mut RolloutState, window: &Window, plan: &RolloutPla
     let limit = state.effect.as_ref()?.cap_pct + plan.share_epsilon_pct;
     let decided = state.pending.is_none() && !state.people.unissued;
     let effect = state.effect.as_mut()?;
-    let low = window.exposure.observed_pct <= limit;
+    let fell = window.exposure.observed_pct <= limit;
+    effect.requests = if fell { effect.requests.saturating_add(window.requests) } else { 0 };
+    let low = fell && effect.requests >= enough(limit);
     if low && effect.seen_at.is_none() {
         effect.seen_at = Some(window.end);
         effect.took_us = Some(window.end.saturating_sub(effect.asked_at));
@@ -29,11 +31,21 @@ pub(crate) fn watch(state: &mut RolloutState, window: &Window, plan: &RolloutPla
         (effect.unseen, effect.reassert_at) = (0, plan.reassert_windows);
         return (decided && state.state == State::RollingBack).then(|| close(state));
     }
-    if !effect.issued {
+    if !effect.issued || (fell && !low) {
         return None;
     }
     effect.unseen = effect.unseen.saturating_add(1);
     (effect.unseen >= effect.reassert_at || effect.refused).then(|| reassert(state, low, plan)).flatten()
+}
+
+/// Shares below this are not told from none, percent.
+const SHARE_MIN_PCT: f64 = 0.1;
+
+/// Requests that show a share to be at most this, percent: of fewer, none may be the candidate's by chance although its
+/// share is larger (in one of twenty cases: the rule of three, Hanley and Lippman-Hand, JAMA 249, 1983).
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number; the cast saturates")]
+fn enough(limit_pct: f64) -> u64 {
+    libm::ceil(300.0 / limit_pct.max(SHARE_MIN_PCT)) as u64
 }
 
 /// The rollback has happened. The denial of the version stays in force.
@@ -90,6 +102,7 @@ impl Effect {
             issued,
             acked: false,
             refused: false,
+            requests: 0,
             unseen: 0,
             reassert_at: plan.reassert_windows,
             reasserted: 0,

@@ -17,6 +17,7 @@ impl RolloutState {
         self.cap_pct = self.denied.then_some(0.0);
         self.history.clear();
         self.standing.clear();
+        self.episodes.clear();
         self.waits_for.clear();
     }
 

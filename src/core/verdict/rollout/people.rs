@@ -252,6 +252,7 @@ fn clear_denial(state: &mut RolloutState, command: &Command) -> Answer {
     state.people = People { commands: std::mem::take(&mut state.people.commands), ..People::default() };
     state.history.clear();
     state.standing.clear();
+    state.episodes.clear();
     state.episode.clear();
     state.memory = state.memory.take().map(|memory| crate::verdict::guard::Memory::after(Some(&memory)));
     yes(format!("{} may be tried again, and is judged from the beginning", state.candidate), [draft])
@@ -313,7 +314,8 @@ fn unanswered(state: &mut RolloutState, pending: &super::Pending) -> Draft {
 pub(crate) fn mute(mutes: &[Mute], findings: Vec<Finding>) -> (Vec<Finding>, Vec<Finding>) {
     let (mut counting, mut silenced) = (Vec::new(), Vec::new());
     for mut finding in findings {
-        for evidence in finding.evidence.iter_mut().filter(|evidence| is_muted(mutes, evidence)) {
+        let all = finding.evidence.iter_mut().chain(&mut finding.beside);
+        for evidence in all.filter(|evidence| is_muted(mutes, evidence)) {
             evidence.flags.push("muted".to_owned());
         }
         let silent = !finding.evidence.is_empty()

@@ -12,6 +12,8 @@ pub(crate) struct Occasion<'a> {
     pub(crate) plan: &'a Plan,
     /// Start and end of the window; of a command, when it was written.
     pub(crate) span: (Micros, Micros),
+    /// When it could be known.
+    pub(crate) at: Micros,
     pub(crate) offsets: &'a [(String, u32, i64, i64)],
     pub(crate) ledger: &'a [LedgerEntry],
 }
@@ -26,7 +28,7 @@ impl Occasion<'_> {
             id: String::new(),
             sequence: state.sequence + 1,
             episode: state.episode.clone(),
-            time: self.span.1,
+            time: state.decided_at.map_or(self.at, |before| before.max(self.at)),
             action: draft.signal,
             cap_pct: draft.cap_pct,
             rollout: state.rollout.clone(),
@@ -57,7 +59,11 @@ impl Occasion<'_> {
         if decision.episode.is_empty() {
             decision.episode.clone_from(&decision.id);
         }
-        state.sequence = decision.sequence;
+        if draft.tells {
+            let told = state.episodes.iter_mut().filter(|one| one.told_at.is_some() && one.decision.is_empty());
+            told.for_each(|one| one.decision.clone_from(&decision.id));
+        }
+        (state.sequence, state.decided_at) = (decision.sequence, Some(decision.time));
         state.seal = seal(&decision.body());
         if draft.replaces() {
             self.settle(state, draft, &decision);
@@ -68,6 +74,7 @@ impl Occasion<'_> {
     fn inputs(&self) -> DecisionInputs {
         DecisionInputs {
             offsets: self.offsets.to_vec(),
+            window: Some(self.span),
             policy: self.plan.digest.clone(),
             reference: self.plan.reference.as_ref().map(|reference| reference.id.clone()).unwrap_or_default(),
             engine: concat!("haldane ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -91,7 +98,7 @@ impl Occasion<'_> {
         (asks || !draft.granted.is_empty()).then(|| Approval {
             required: self.plan.policy.stages.approval.quorum,
             granted: draft.granted.clone(),
-            deadline: self.span.1.saturating_add(self.plan.policy.stages.approval.deadline),
+            deadline: self.at.saturating_add(self.plan.policy.stages.approval.deadline),
             on_timeout: Signal::Hold,
         })
     }

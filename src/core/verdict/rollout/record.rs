@@ -32,6 +32,9 @@ pub struct RolloutState {
     pub step: usize,
     /// Last decision's sequence number; 0 before the first.
     pub sequence: u64,
+    /// Time of the last decision, before which no later one is.
+    #[serde(default)]
+    pub decided_at: Option<Micros>,
     /// Seal of the last decision, which the next one names; empty before the first.
     pub seal: String,
     /// Reason code of the restriction in force, or of the last one.
@@ -54,6 +57,9 @@ pub struct RolloutState {
     pub counts: Counts,
     /// What stands against it.
     pub standing: Vec<Standing>,
+    /// What was found and told, until it is over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub episodes: Vec<Episode>,
     /// What is missing before it can pass.
     pub waits_for: Vec<String>,
     /// The last restriction, and whether it was seen to work.
@@ -133,6 +139,45 @@ pub struct Standing {
     pub windows: u32,
 }
 
+/// One number that a rule or guard has found to stand out, from the first window to the last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Episode {
+    /// Rule or guard.
+    pub source: String,
+    /// Metric; empty where it stands for all that the source finds beyond the bound on episodes.
+    pub metric: String,
+    /// Column, or empty.
+    pub column: String,
+    /// Segment, or empty for all traffic.
+    pub segment: String,
+    /// Kind of judgement that it comes from (0 traffic, 1 quality).
+    pub kind: u8,
+    /// Whether it is about the world, and no candidate is to blame.
+    pub world: bool,
+    /// Whether a rule of the pipeline found it.
+    pub bound: bool,
+    /// Whether people have muted it.
+    pub muted: bool,
+    /// End of the first window in which it stood.
+    pub since: Micros,
+    /// Judgements in which it stood.
+    pub windows: u32,
+    /// Judgements in a row in which it did not.
+    pub quiet: u32,
+    /// How large it is, the newest windows first: the number itself, or the logarithm of a ratio.
+    pub size: f64,
+    /// How large it was when it was told last.
+    pub told_size: f64,
+    /// When it was told last (event time); `None` while another episode covers it.
+    pub told_at: Option<Micros>,
+    /// The decision that told it last.
+    pub decision: String,
+    /// When it was over (event time).
+    pub over_at: Option<Micros>,
+    /// Whether it was told that it is over.
+    pub told_over: bool,
+}
+
 /// Whether a restriction does what it asks for, as far as traffic shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Effect {
@@ -148,13 +193,16 @@ pub struct Effect {
     pub acked: bool,
     /// Whether an actuator said that it will not or cannot be applied.
     pub refused: bool,
+    /// Requests of all versions in windows in a row in which traffic was at or below the cap.
+    #[serde(default)]
+    pub requests: u64,
     /// Windows in a row in which traffic was above the cap.
     pub unseen: u32,
     /// The next of these after which it is asserted again.
     pub reassert_at: u32,
     /// How often it was asserted again.
     pub reasserted: u32,
-    /// End of the first window in which traffic was at or below the cap.
+    /// End of the first window up to which enough traffic was at or below the cap.
     pub seen_at: Option<Micros>,
     /// From the decision to that window: the time to contain.
     pub took_us: Option<Micros>,
@@ -243,6 +291,7 @@ impl RolloutState {
             validity: Validity::Valid,
             step: 0,
             sequence: 0,
+            decided_at: None,
             seal: String::new(),
             cause: String::new(),
             cap_pct: None,
@@ -254,6 +303,7 @@ impl RolloutState {
             judged_upto: (Micros::MIN, 0),
             counts: Counts::default(),
             standing: Vec::new(),
+            episodes: Vec::new(),
             waits_for: Vec::new(),
             effect: None,
             pending: None,

@@ -12,6 +12,12 @@ pub(crate) const NO_ANSWER: &str = "APPROVAL_TIMEOUT";
 /// Lifts what may be lifted.
 pub(crate) fn relax(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan) -> Option<Draft> {
     match state.state {
+        State::Suspect if heard.calm && state.counts.clear >= plan.clear_windows && state.is_world() => {
+            // That its episodes are over is told like that of any.
+            state.enter(state.unrestricted(plan));
+            state.in_force.clear();
+            None
+        }
         State::Suspect if heard.calm && state.counts.clear >= plan.clear_windows => {
             let draft = Draft::new(state, Signal::Observe, "CLEARED", "nothing speaks against the candidate any more");
             state.enter(state.unrestricted(plan));

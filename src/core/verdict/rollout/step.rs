@@ -1,8 +1,8 @@
 //! One judged window: what is counted, and in which order the parts of the machine have their say.
 
-use super::{Draft, RolloutState, Standing, State, advance, effect, people, relax, restrict};
+use super::{Draft, RolloutState, Standing, State, advance, effect, episodes, people, relax, restrict};
 use crate::event::Micros;
-use crate::plan::RolloutPlan;
+use crate::plan::{Plan, RolloutPlan};
 use crate::verdict::decision::{Evidence, Exposure};
 use crate::verdict::finding::{Finding, Validity, Verdict};
 use crate::verdict::judged::Kind;
@@ -14,6 +14,8 @@ pub(crate) struct Window {
     pub(crate) end: Micros,
     pub(crate) kind: Kind,
     pub(crate) exposure: Exposure,
+    /// Requests of all versions that no window before it held.
+    pub(crate) requests: u64,
     /// Whether it holds data of the candidate.
     pub(crate) candidate_seen: bool,
     /// Whether it holds data of the baseline version.
@@ -49,7 +51,8 @@ pub(crate) struct Heard {
 }
 
 /// Takes a judged window in. Decisions are drafts of what to say, in order.
-pub(crate) fn step(state: &mut RolloutState, window: &Window, verdict: Verdict, plan: &RolloutPlan) -> Vec<Draft> {
+pub(crate) fn step(state: &mut RolloutState, window: &Window, verdict: Verdict, whole: &Plan) -> Vec<Draft> {
+    let plan = &whole.policy.stages;
     let traffic = window.kind == Kind::Traffic;
     let mut drafts = Vec::new();
     if traffic {
@@ -64,13 +67,36 @@ pub(crate) fn step(state: &mut RolloutState, window: &Window, verdict: Verdict, 
     if state.state.is_live() {
         let restricted = restrict::restrict(state, &heard, plan);
         let free = restricted.is_none() && traffic;
-        drafts.extend(restricted);
+        let lifted = if free { relax::relax(state, &heard, plan) } else { None };
+        let (told, note) = tell(state, window, &heard, (restricted, lifted), whole);
+        let stays = told.is_none();
+        drafts.extend(told.into_iter().chain(note));
         if free {
-            drafts.extend(relax::relax(state, &heard, plan).or_else(|| advance::advance(state, window, &heard, plan)));
+            drafts.extend(if stays { advance::advance(state, window, &heard, plan) } else { None });
             relax::end_episode(state, plan);
         }
     }
     drafts
+}
+
+/// What is decided, and what is to be said of episodes: along with it, or in a note of its own.
+fn tell(
+    state: &mut RolloutState,
+    window: &Window,
+    heard: &Heard,
+    (restricted, lifted): (Option<Draft>, Option<Draft>),
+    plan: &Plan,
+) -> (Option<Draft>, Option<Draft>) {
+    episodes::take_in(state, window, heard, plan);
+    if lifted.is_some() {
+        episodes::tell_all_over(state);
+    }
+    let news = episodes::news(state, window.end, plan);
+    if let Some(mut draft) = restricted {
+        episodes::tell_with(state, &mut draft, &news, heard, window.end);
+        return (Some(draft), None);
+    }
+    (lifted, episodes::note(state, &news, heard, window.end, plan))
 }
 
 /// Counts a window.

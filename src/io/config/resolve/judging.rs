@@ -68,6 +68,12 @@ pub(crate) struct Readable<'a> {
 }
 
 impl Readable<'_> {
+    /// Whether there is a column of this name.
+    pub(crate) fn has_column(&self, name: &str) -> bool {
+        let numeric = self.columns.numeric.iter().map(|column| &column.name);
+        numeric.chain(self.columns.categorical.iter().map(|column| &column.name)).any(|known| known == name)
+    }
+
     /// What the pipeline lacks for a metric, if anything.
     pub(crate) fn lack(&self, spec: &Spec) -> Option<&'static str> {
         let task = self.quality.map(|quality| quality.task);

@@ -62,6 +62,7 @@ fn guards(document: &Document, scope: Scope<'_>, problems: &mut Problems) -> Opt
                 without_rollout(*spot, problems);
             }
             let spec = |metric: &str| scope.specs.iter().find(|spec| spec.name == metric);
+            section.check_columns(|column| scope.readable.has_column(column), problems);
             section.check_success(|metric| scope.readable.lack(spec(metric)?), problems);
             Some(section.resolve(problems))
         }

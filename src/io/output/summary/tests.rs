@@ -81,6 +81,7 @@ fn decision() -> Decision {
         exposure: Exposure { declared_pct: None, observed_pct: 23.9 },
         inputs: DecisionInputs {
             offsets: Vec::new(),
+            window: Some((0, 10)),
             policy: "p".into(),
             reference: String::new(),
             engine: "haldane".into(),

@@ -12,7 +12,8 @@
 //! another question. Of every sensor that stood out, the alternative with the most evidence is put to the reversed
 //! test: a detector of the same kind, fed with `1 / e` since it acted, which has mean at most 1 while the candidate
 //! still is as far off as that. At `T / beta`, `T` the planned windows, it is refuted; a change that still stands is
-//! called refuted within `T` windows with a chance of at most `beta`. When all are refuted, `R` begins anew.
+//! called refuted within `T` windows with a chance of at most `beta`. Then that sensor begins anew, so that it can stand
+//! out again; when all are refuted, the whole family does.
 //!
 //! **State**: one float per alternative, four numbers per sensor for people, two per sensor that stands out.
 
@@ -38,6 +39,9 @@ const THRESHOLD_MEMORY: f64 = 0.8;
 /// Evidence of one window is shown up to this; it must stay a number.
 /// Origin: numerics; e^709 is the largest float.
 const LOG_E_MAX: f64 = 700.0;
+
+/// Evidence of alternatives that differs by less is the same.
+const LEVEL: f64 = 1e-6;
 
 /// What is looked at, the same for every candidate.
 #[derive(Debug, Clone)]
@@ -85,6 +89,9 @@ pub(crate) struct Seen {
     pub(crate) n: (u64, u64),
     /// `e` of the newest window alone; 0 when it says nothing.
     pub(crate) e: f64,
+    /// The alternative that the newest window speaks for most, in the pool.
+    #[serde(default)]
+    strongest: usize,
 }
 
 /// How strong the evidence of a change is, and where it comes from.
@@ -110,14 +117,16 @@ pub(crate) struct Contribution<'a> {
 impl Gathered {
     /// Puts sensors to the reversed test that stand out and are not yet.
     pub(crate) fn doubt(&mut self, named: &[Contribution<'_>]) {
-        for sensor in named.iter().map(|one| one.sensor) {
+        for Contribution { sensor, seen, .. } in named {
             let mut parts = sensor.parts_with(1.0).map(|(part, _)| part);
             if parts.clone().any(|part| self.doubts.iter().any(|doubt| doubt.part == part)) {
                 continue;
             }
-            let Some(first) = parts.next() else { continue };
-            let stronger = |best, part| if self.pool.log_r(part) > self.pool.log_r(best) { part } else { best };
-            let part = parts.fold(first, stronger);
+            // Where windows say more than they may, several alternatives have the same evidence.
+            let most = parts.clone().map(|part| self.pool.log_r(part)).fold(f64::NEG_INFINITY, f64::max);
+            let leads = |part: &usize| self.pool.log_r(*part) >= most - LEVEL;
+            let strongest = Some(seen.strongest).filter(|part| parts.clone().any(|one| one == *part) && leads(part));
+            let Some(part) = strongest.or_else(|| parts.find(leads)) else { continue };
             self.doubts.push(Doubt { part, back: Shiryaev::default() });
         }
     }
@@ -154,12 +163,38 @@ impl Detector {
         Alarm { patience, windows_min: self.plan.windows_min }
     }
 
-    /// Begins anew when all that it acted upon is refuted.
+    /// Begins anew with every sensor whose change is refuted; with the whole family once all are. Less evidence than
+    /// there was keeps the promise.
     pub(crate) fn settle(&self, gathered: &mut Gathered) {
+        let Gathered { pool, doubts, .. } = gathered;
         let over = |doubt: &Doubt| doubt.back.log_r() >= self.refutation().threshold();
-        if !gathered.doubts.is_empty() && gathered.doubts.iter().all(over) {
-            gathered.doubts.clear();
-            gathered.pool = Pool::default();
+        let refuted: Vec<usize> = doubts.iter().filter(|doubt| over(doubt)).map(|doubt| doubt.part).collect();
+        doubts.retain(|doubt| !over(doubt));
+        if doubts.is_empty() && !refuted.is_empty() {
+            *pool = Pool::default();
+        }
+        let parts_of = |sensor: &Sensor| sensor.parts_with(1.0).map(|(part, _)| part);
+        let concerned = self.sensors.iter().filter(|sensor| parts_of(sensor).any(|part| refuted.contains(&part)));
+        concerned.flat_map(parts_of).for_each(|part| pool.forget(part));
+    }
+
+    pub(crate) fn debug(&self, gathered: &Gathered, end: i64) {
+        if std::env::var_os("H5DEBUG").is_none() {
+            return;
+        }
+        for sensor in self.sensors.iter().filter(|s| s.metric == "missing_rate" && s.column == "x1") {
+            let of: Vec<f64> = sensor.parts_with(1.0).map(|(part, _)| gathered.pool.log_r(part)).collect();
+            let doubts: Vec<_> = gathered
+                .doubts
+                .iter()
+                .filter(|d| sensor.parts_with(1.0).any(|(p, _)| p == d.part))
+                .map(|d| (d.part, d.back.log_r()))
+                .collect();
+            eprintln!(
+                "DBG {} {of:.1?} {doubts:?} first {}",
+                (end - 1_767_225_600_000_000) / 3_600_000_000 - 30,
+                sensor.first_part
+            );
         }
     }
 
@@ -195,7 +230,9 @@ impl Detector {
                 doubts.for_each(|doubt| doubt.back.update(-log_e, self.refutation().cut(1.0)));
             }
             let e: f64 = log_es.iter().map(|log_e| libm::exp(log_e.min(LOG_E_MAX))).sum();
-            *seen = Seen { difference: reading.difference, n: reading.n, e: e * weight / sensor.weight };
+            let strongest = (sensor.first_part..).zip(&log_es).max_by(|(_, a), (_, b)| a.total_cmp(b));
+            let strongest = strongest.map_or(sensor.first_part, |(part, _)| part);
+            *seen = Seen { difference: reading.difference, n: reading.n, e: e * weight / sensor.weight, strongest };
         }
     }
 

@@ -35,9 +35,10 @@ impl Detector {
         self.settle(gathered);
         let change = self.change(gathered);
         gathered.spend();
+        self.debug(gathered, judged.end);
         let (patience, hold_at) = (self.guard().patience(), self.hold_at());
         let (action, named, value) = if change.value >= patience {
-            let named = named(&change.by, patience);
+            let named = standing(&change.by, patience);
             gathered.doubt(named);
             (Action::Contain, named, change.value)
         } else if change.value >= hold_at {
@@ -51,7 +52,8 @@ impl Detector {
         };
         let mut finding = self.name(action, named, value, judged, baseline);
         if gathered.iid_assumed {
-            finding.evidence.iter_mut().for_each(|evidence| evidence.flags.push("iid_assumed".to_owned()));
+            let all = finding.evidence.iter_mut().chain(&mut finding.beside);
+            all.for_each(|evidence| evidence.flags.push("iid_assumed".to_owned()));
         }
         Some(finding)
     }
@@ -96,6 +98,7 @@ impl Detector {
             reference: String::new(),
             flags: Vec::new(),
         };
+        let (named, more) = named.split_at(named.len().min(NAMED_MAX));
         Finding {
             source: SOURCE.to_owned(),
             action,
@@ -106,6 +109,8 @@ impl Detector {
                 text: text(action, named, value, guard.patience()),
             },
             evidence: named.iter().map(evidence).collect(),
+            beside: more.iter().map(evidence).collect(),
+            world: false,
         }
     }
 }
@@ -118,11 +123,11 @@ impl Contribution<'_> {
 }
 
 /// The sensors that stand out, of all in order of what they contribute.
-fn named<'a, 'b>(by: &'b [Contribution<'a>], patience: f64) -> &'b [Contribution<'a>] {
+fn standing<'a, 'b>(by: &'b [Contribution<'a>], patience: f64) -> &'b [Contribution<'a>] {
     let log_r: Vec<f64> = by.iter().map(|one| libm::log(one.r)).collect();
     let weights: Vec<f64> = by.iter().map(|one| one.sensor.weight * float(by.len())).collect();
     let k = e_d_bh(&log_r, &weights, patience).len();
-    &by[..k.clamp(1, NAMED_MAX).min(by.len())]
+    &by[..k.max(1).min(by.len())]
 }
 
 fn text(action: Action, named: &[Contribution<'_>], value: f64, patience: f64) -> String {
@@ -160,7 +165,7 @@ mod tests {
             let contribution =
                 |(sensor, share): (_, f64)| Contribution { sensor, r: share * 4.0, seen: Seen::default() };
             let by: Vec<_> = sensors.iter().zip(shares).map(contribution).collect();
-            named(&by, 1000.0).iter().map(|one| one.sensor.column.clone()).collect::<String>()
+            standing(&by, 1000.0).iter().map(|one| one.sensor.column.clone()).collect::<String>()
         };
         assert_eq!(named_of([5000.0, 600.0, 100.0, 1.0]), "ab");
         assert_eq!(named_of([5000.0, 400.0, 340.0, 1.0]), "abc", "three with a third of the bound each");

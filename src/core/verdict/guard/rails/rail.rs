@@ -120,6 +120,11 @@ impl Rail {
         }
     }
 
+    /// Whether what is compared is the metric itself, which adds up over windows.
+    pub(crate) fn is_mean(self) -> bool {
+        matches!(self, Self::Failed | Self::Rejected | Self::Loss)
+    }
+
     /// Whether it is about the labels of predictions.
     pub(crate) fn is_of_labels(self) -> bool {
         matches!(self, Self::Off(_) | Self::Loss)

@@ -15,7 +15,7 @@
 use crate::infer::multiplicity::closed_e_bh;
 use crate::plan::Action;
 use crate::verdict::decision::{Evidence, Test};
-use crate::verdict::finding::{Account, Verdict};
+use crate::verdict::finding::{Account, Finding, Verdict};
 use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::rails::rail::Asked;
 use crate::verdict::guard::rails::watch::{Rails, Watch, Watched};
@@ -54,7 +54,8 @@ impl Rails {
             self.find(Action::Rollback, watched, scene, verdict, Asked::Margin);
             verdict.cleared = false;
         } else if suspicious {
-            let refuted = self.named(watched, Asked::NoMargin).iter().all(|watch| watch.record.is_refuted(watch.terms));
+            let standing = self.standing(watched, Asked::NoMargin);
+            let refuted = standing.iter().take(NAMED_MAX).all(|watch| watch.record.is_refuted(watch.terms));
             if worsened {
                 let action = if refuted { Action::Warn } else { Action::Contain };
                 self.find(action, watched, scene, verdict, Asked::NoMargin);
@@ -74,11 +75,11 @@ impl Rails {
         verdict.waits_for.extend(open.map(|watch| watch.lacks()));
     }
 
-    /// The guardrails that stand out, first the one with the most evidence.
-    fn named<'a>(&'a self, watched: &'a Watched, asked: Asked) -> Vec<Watch<'a>> {
+    /// The guardrails that stand out, first the one with the most evidence, of which the first few are named.
+    fn standing<'a>(&'a self, watched: &'a Watched, asked: Asked) -> Vec<Watch<'a>> {
         let all: Vec<Watch<'a>> = self.watches(watched).collect();
         let log_e: Vec<f64> = all.iter().map(|watch| watch.log_e(asked)).collect();
-        let k = closed_e_bh(&log_e, NAMED_FALSELY).len().clamp(1, NAMED_MAX);
+        let k = closed_e_bh(&log_e, NAMED_FALSELY).len().max(1);
         let contributes = |&place: &usize| libm::log(all[place].terms.weight) + log_e[place];
         let mut by: Vec<usize> = (0..all.len()).collect();
         by.sort_by(|a, b| contributes(b).total_cmp(&contributes(a)));
@@ -86,7 +87,8 @@ impl Rails {
     }
 
     fn find(&self, action: Action, watched: &Watched, scene: Scene<'_, '_>, verdict: &mut Verdict, asked: Asked) {
-        let named = self.named(watched, asked);
+        let standing = self.standing(watched, asked);
+        let (named, more) = standing.split_at(standing.len().min(NAMED_MAX));
         let Some(first) = named.first() else { return };
         let evidence = |watch: &Watch<'_>| Evidence {
             e_value: Some(e_value(watch.log_e(asked))),
@@ -100,14 +102,19 @@ impl Rails {
             _ => "worse than the baseline",
         };
         let reason = reason(first.terms.rail.code(), format!("{what}: {}", texts.join("; ")));
-        verdict.findings.push(scene.finding(SOURCE, action, reason, named.iter().map(evidence).collect()));
+        let finding = scene.finding(SOURCE, action, reason, named.iter().map(evidence).collect());
+        verdict.findings.push(Finding { beside: more.iter().map(evidence).collect(), ..finding });
     }
 }
 
 fn flags(watched: &Watched, watch: &Watch<'_>) -> Vec<String> {
     let assumed = !watched.alike.is_measured(watch.terms.rail);
     let effect = format!("design_effect_{:.1}", watch.record.deff());
-    assumed.then(|| "iid_assumed".to_owned()).into_iter().chain([effect]).collect()
+    let refuted = watch.record.is_refuted(watch.terms);
+    let assumed = assumed.then(|| "iid_assumed".to_owned()).into_iter().chain([effect]);
+    let ratio = watch.record.tally.ratio.value().filter(|_| watch.terms.rail.is_mean());
+    let more = [ratio.map(|ratio| format!("ratio_{ratio:.4}")), refuted.then(|| "refuted".to_owned())];
+    assumed.chain(more.into_iter().flatten()).collect()
 }
 
 impl Watch<'_> {
@@ -135,26 +142,37 @@ impl Watch<'_> {
         )
     }
 
+    /// Rates and losses are those of all windows so far, held against the baseline version's times the margin. Of
+    /// latency and absolute errors only shares beyond a threshold can be added up over windows: their ratio stands here
+    /// until the newest window's quantile or error takes its place (`published`).
     fn evidence(&self, scene: Scene<'_, '_>) -> Evidence {
-        let Self { terms, record, segment } = *self;
-        let tally = &record.tally;
+        let Self { terms, record, segment, since } = *self;
+        let (tally, margin) = (&record.tally, terms.rail.margin(terms.guard));
         let (candidate, baseline) = (tally.candidate.rate(), tally.baseline.rate());
         let shown = tally.ratio.value().filter(|_| tally.rare() >= RARE_MIN);
         let interval = tally.ratio.interval(record.deff(), terms.guard.alpha);
-        Evidence {
+        let evidence = Evidence {
             metric: terms.rail.metric().to_owned(),
             segment: segment.to_owned(),
-            convention: if shown.is_some() { "ratio" } else { "difference" }.to_owned(),
-            estimate: shown.unwrap_or(candidate - baseline),
-            lo: interval.map(|interval| interval.low),
-            hi: interval.map(|interval| interval.high),
-            bound: terms.rail.margin(terms.guard),
             alpha: Some(terms.guard.alpha * terms.weight),
-            margin: Some(terms.rail.margin(terms.guard)),
+            margin: Some(margin),
             n_candidate: tally.candidate.n,
             n_baseline: tally.baseline.n,
             breaches: (tally.windows, tally.windows),
             ..scene.evidence(SOURCE, Test::Hx)
+        };
+        if !terms.rail.is_mean() {
+            let convention = if shown.is_some() { "ratio" } else { "difference" }.to_owned();
+            return Evidence { convention, estimate: shown.unwrap_or(candidate - baseline), bound: margin, ..evidence };
+        }
+        Evidence {
+            convention: "all_windows".to_owned(),
+            estimate: candidate,
+            lo: interval.map(|interval| (interval.low * baseline).min(candidate)),
+            hi: interval.map(|interval| (interval.high * baseline).max(candidate)),
+            bound: baseline * margin,
+            window: (since.unwrap_or(scene.judged.start), scene.judged.end),
+            ..evidence
         }
     }
 

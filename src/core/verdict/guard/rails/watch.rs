@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::Micros;
 use crate::metric::view::{ViewKey, Views};
 use crate::plan::{GuardPlan, Plan};
 use crate::summary::{Quality, Traffic};
@@ -57,6 +58,14 @@ impl Watched {
         self.segments.keys().map(String::as_str)
     }
 
+    /// Notes when the first window of every view began.
+    pub(crate) fn begin(&mut self, start: Micros) {
+        let views = std::iter::once(&mut self.all).chain(self.segments.values_mut());
+        for view in views.filter(|view| !view.records.is_empty()) {
+            view.since.get_or_insert(start);
+        }
+    }
+
     /// What evidence of a change in the next window is deflated by, as earlier windows say.
     pub(crate) fn inflation(&self, pair: Pair<'_, Traffic>, history: &History) -> Inflation {
         self.alike.measured().with_noise(|rail| self.all.noise.factor(rail, pair, history))
@@ -69,6 +78,9 @@ struct View {
     records: Vec<Record>,
     thresholds: Thresholds,
     noise: Noise,
+    /// Start of the first window.
+    #[serde(default)]
+    since: Option<Micros>,
 }
 
 /// One guardrail of one view, with what is known about it.
@@ -78,6 +90,8 @@ pub(crate) struct Watch<'a> {
     /// Empty for all traffic.
     pub(crate) segment: &'a str,
     pub(crate) record: &'a Record,
+    /// Start of the first window.
+    pub(crate) since: Option<Micros>,
 }
 
 /// Both versions' views of a window.
@@ -194,7 +208,8 @@ impl Rails {
     pub(crate) fn watches<'a>(&'a self, watched: &'a Watched) -> impl Iterator<Item = Watch<'a>> {
         let segments = watched.segments.iter().map(|(segment, view)| (segment.as_str(), view));
         std::iter::once(("", &watched.all)).chain(segments).flat_map(move |(segment, view)| {
-            let of = move |(&rail, record)| Watch { terms: self.terms(segment, rail), segment, record };
+            let of =
+                move |(&rail, record)| Watch { terms: self.terms(segment, rail), segment, record, since: view.since };
             self.of.iter().zip(&view.records).map(of)
         })
     }

@@ -1,5 +1,6 @@
 //! The state machine by hand: one window, one command at a time.
 
+mod episodes;
 mod laws;
 mod people;
 mod transitions;
@@ -107,6 +108,8 @@ fn finding(source: &str, action: Action, hard: bool) -> Finding {
         hard,
         reason: Reason { code: "ERROR_RATE".into(), text: format!("{source} calls for {}", action.name()) },
         evidence: vec![proof(source)],
+        beside: Vec::new(),
+        world: false,
     }
 }
 
@@ -177,14 +180,15 @@ impl Bench {
             end: self.now,
             kind: Kind::Traffic,
             exposure: Exposure { declared_pct: None, observed_pct: if seen.data { seen.share_pct } else { 0.0 } },
+            requests: 1000,
             candidate_seen: seen.data && seen.share_pct > 0.0,
             baseline_seen: true,
             rules_clean: seen.verdict.findings.is_empty(),
         };
         self.state.judged_upto = (self.now, 0);
-        let drafts = step(&mut self.state, &window, seen.verdict.clone(), &self.plan.policy.stages);
+        let drafts = step(&mut self.state, &window, seen.verdict.clone(), &self.plan);
         let span = (self.now - MINUTE, self.now);
-        let occasion = Occasion { plan: &self.plan, span, offsets: &[], ledger: &[] };
+        let occasion = Occasion { plan: &self.plan, span, at: self.now, offsets: &[], ledger: &[] };
         let decisions: Vec<_> = drafts.iter().map(|draft| occasion.publish(&mut self.state, draft)).collect();
         self.decisions.extend(decisions.iter().cloned());
         decisions.iter().map(|decision| decision.action).collect()
@@ -219,7 +223,8 @@ impl Bench {
 
     fn obey(&mut self, command: &Command) -> (Outcome, Vec<Signal>) {
         let (outcome, _, drafts) = obey(&mut self.state, command, &self.plan.policy.stages);
-        let occasion = Occasion { plan: &self.plan, span: (command.at, command.at), offsets: &[], ledger: &[] };
+        let occasion =
+            Occasion { plan: &self.plan, span: (command.at, command.at), at: command.at, offsets: &[], ledger: &[] };
         let decisions: Vec<_> = drafts.iter().map(|draft| occasion.publish(&mut self.state, draft)).collect();
         self.decisions.extend(decisions.iter().cloned());
         (outcome, decisions.iter().map(|decision| decision.action).collect())

@@ -1,0 +1,421 @@
+//! The world: whether the version that serves everybody is as it used to be, against its own past.
+//!
+//! What happens to both versions is no candidate's fault, and somebody must still be told. Failures, refusals, missing
+//! values and categories that the reference does not know are shares of requests; latency is held against its own
+//! quantiles; volume is the requests of all versions. Each has a level that follows slowly, and a bound some way off
+//! it: shares may be [`SHARE_KEPT`] times the level and its uncertainty, quantiles [`SLOWER`] times as slow, volume
+//! [`VOLUME_KEPT`] of the level. The evidence that it is beyond its bound is a binomial (for volume a Poisson)
+//! likelihood ratio of alternatives beyond against the bound itself, an e-value for every rate within; a pool of
+//! Shiryaev-Roberts detectors gathers it (`infer::pool`), and those are named that the e-d-BH rule lists. So while
+//! everything stays within its bounds, something is told once in `A` windows on average, `A` the plan's patience.
+//!
+//! Seasons are within the bounds of shares and latency, and not of volume: a window is held against the same hour a
+//! week ago, else a day ago, and the level, whichever is least. Before a day is known, windows of half an hour and more
+//! say nothing of volume.
+//!
+//! A level learns no more from a window than its bound, so that a fault does not become usual while it lasts for hours
+//! and does when it lasts for days. What stands is over after [`CALM`] windows within the bound.
+//!
+//! **Assumes**: requests as much alike as the plan's design effect says. **State**: five numbers per share or quantile,
+//! one per alternative, 168 for volume. **Cost**: three logarithms per alternative and window.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Micros, SECOND};
+use crate::infer::multiplicity::e_d_bh;
+use crate::infer::pool::{Alarm, Pool};
+use crate::infer::two_sample::Arm;
+use crate::metric::row::ALL_VERSIONS;
+use crate::metric::view::{ViewKey, Views};
+use crate::plan::{Action, GuardPlan, Plan};
+use crate::summary::Traffic;
+use crate::verdict::decision::{Evidence, Test};
+use crate::verdict::finding::{Account, Verdict};
+use crate::verdict::guard::change::sensor::Place;
+use crate::verdict::guard::number::{count, e_value, float};
+use crate::verdict::guard::scene::{Scene, reason};
+
+const SOURCE: &str = "world";
+/// How many times its level a share may be.
+const SHARE_KEPT: f64 = 1.5;
+/// What is added to that: fewer are not worth telling.
+const SHARE_MIN: f64 = 0.002;
+/// Standard errors by which a level may be wrong.
+const UNSURE: f64 = 2.0;
+/// How many times as slow a quantile may be.
+const SLOWER: f64 = 1.2;
+/// The part of the usual requests that must go on coming.
+const VOLUME_KEPT: f64 = 0.5;
+/// Alternatives: odds beyond the bound of a share, and parts of the usual volume.
+const BEYOND: [f64; 3] = [1.5, 3.0, 10.0];
+const LESS: [f64; 3] = [0.05, 0.2, 0.35];
+const PARTS: usize = BEYOND.len();
+/// Latency quantiles.
+const QUANTILES: [(f64, &str); 3] = [(0.5, "latency_p50"), (0.9, "latency_p90"), (0.99, "latency_p99")];
+/// How quickly levels follow, and after how many windows there is one.
+const FOLLOW: f64 = 0.03;
+const LEARNT: u32 = 6;
+/// How quickly an hour of the week follows.
+const HOUR_FOLLOWS: f64 = 0.3;
+/// Windows within the bound after which it is over.
+const CALM: u32 = 3;
+const HOUR: Micros = 3600 * SECOND;
+/// Hours of a week.
+const WEEK: usize = 168;
+const DAY_HOURS: usize = 24;
+
+/// What is watched.
+#[derive(Debug, Clone)]
+pub(crate) struct World {
+    looks: Arc<[(Look, String)]>,
+    guard: GuardPlan,
+    /// Length of a window's newest part.
+    every: Micros,
+}
+
+/// One thing that is looked at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Look {
+    Failed,
+    Rejected,
+    Missing(Place),
+    Unseen(usize),
+    Slow(usize),
+    Volume,
+}
+
+/// What is known of it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Usual {
+    pool: Pool,
+    levels: Vec<Level>,
+    /// Requests of all versions by hour of the week, from Thursday 1 January 1970; 0 where it is not known.
+    hours: Vec<f64>,
+}
+
+/// One level, and the newest window beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+struct Level {
+    windows: u32,
+    /// A share, milliseconds, or requests per window.
+    value: f64,
+    /// Events per window.
+    n: f64,
+    /// What it is held against.
+    bound: f64,
+    /// The newest number, of so many events.
+    now: f64,
+    n_now: u64,
+    /// Windows in a row within the bound.
+    calm: u32,
+}
+
+/// A window of the version that serves the world.
+#[derive(Clone, Copy)]
+pub(crate) struct Now<'a> {
+    pub(crate) views: &'a Views<Traffic>,
+    pub(crate) key: &'a ViewKey,
+    pub(crate) traffic: &'a Traffic,
+    pub(crate) end: Micros,
+}
+
+impl World {
+    pub(crate) fn new(plan: &Plan, guard: &GuardPlan) -> Self {
+        let mut looks = vec![(Look::Failed, String::new()), (Look::Rejected, String::new())];
+        looks.extend((0..QUANTILES.len()).map(|q| (Look::Slow(q), String::new())));
+        looks.push((Look::Volume, String::new()));
+        let numeric = plan.columns.numeric.iter().enumerate();
+        looks.extend(numeric.map(|(index, column)| (Look::Missing(Place::Numeric(index)), column.name.clone())));
+        for (index, column) in plan.columns.categorical.iter().enumerate() {
+            looks.push((Look::Missing(Place::Categorical(index)), column.name.clone()));
+            if !column.known.is_empty() {
+                looks.push((Look::Unseen(index), column.name.clone()));
+            }
+        }
+        Self { looks: looks.into(), guard: guard.clone(), every: plan.time.every() }
+    }
+
+    fn alarm(&self) -> Alarm {
+        Alarm { patience: self.guard.patience(), windows_min: self.guard.windows_min }
+    }
+
+    fn part_weight(&self) -> f64 {
+        1.0 / float(self.looks.len() * PARTS)
+    }
+
+    /// Takes one window.
+    pub(crate) fn update(&self, usual: &mut Usual, now: Now<'_>) {
+        usual.levels.resize(self.looks.len(), Level::default());
+        for (place, (look, _)) in self.looks.iter().enumerate() {
+            let log_es = match look {
+                Look::Volume => self.volume(usual, place, now),
+                Look::Slow(q) => self.latency(&mut usual.levels[place], *q, now.traffic),
+                _ => self.share(&mut usual.levels[place], look.count(now.traffic)),
+            };
+            let Some(log_es) = log_es else { continue };
+            for (part, log_e) in (place * PARTS..).zip(log_es) {
+                usual.pool.update(part, log_e / self.guard.design_effect.max(1.0), self.part_weight(), self.alarm());
+            }
+            if usual.levels[place].calm >= CALM {
+                (place * PARTS..(place + 1) * PARTS).for_each(|part| usual.pool.forget(part));
+            }
+        }
+    }
+
+    fn share(&self, level: &mut Level, arm: Arm) -> Option<[f64; PARTS]> {
+        if arm.n < self.guard.n_min {
+            return None;
+        }
+        let (share, n) = (level.value, level.n / FOLLOW.max(1.0 / f64::from(level.windows.max(1))));
+        let error = (share.max(1.0 / n.max(1.0)) * (1.0 - share) / n.max(1.0)).sqrt();
+        let bound = (SHARE_KEPT * (share + UNSURE * error) + SHARE_MIN).min(1.0);
+        let learnt = level.windows >= LEARNT && bound < 1.0;
+        level.look(arm.rate(), arm.n, bound, arm.rate() <= bound);
+        level.follow(arm.rate().min(if learnt { bound } else { 1.0 }), count(arm.n));
+        learnt.then(|| BEYOND.map(|odds| arm.log_ratio(beyond(bound, odds), bound)))
+    }
+
+    fn latency(&self, level: &mut Level, q: usize, traffic: &Traffic) -> Option<[f64; PARTS]> {
+        let now = traffic.latency.quantile_ms(QUANTILES[q].0)?;
+        if traffic.latency.n() < self.guard.n_min {
+            return None;
+        }
+        let (bound, learnt) = (SLOWER * level.value, level.windows >= LEARNT);
+        let (slower, n) = traffic.slower_than(bound);
+        let arm = Arm { n, x: count(slower) };
+        let kept = 1.0 - QUANTILES[q].0;
+        level.look(now, n, bound, arm.rate() <= kept);
+        level.follow(if learnt { now.min(bound) } else { now }, count(n));
+        learnt.then(|| BEYOND.map(|odds| arm.log_ratio(beyond(kept, odds), kept)))
+    }
+
+    /// Requests of all versions, against what is usual at this hour.
+    fn volume(&self, usual: &mut Usual, place: usize, now: Now<'_>) -> Option<[f64; PARTS]> {
+        let all = ViewKey { version: ALL_VERSIONS.to_owned(), ..now.key.clone() };
+        let n = now.views.get(&all).unwrap_or(now.traffic).rates.requests;
+        let level = &mut usual.levels[place];
+        usual.hours.resize(WEEK, 0.0);
+        let hour = usize::try_from((now.end - 1).div_euclid(HOUR)).unwrap_or(0) % WEEK;
+        let known = [usual.hours[hour], usual.hours[(hour + WEEK - DAY_HOURS) % WEEK]];
+        let same_hour = known.into_iter().find(|requests| *requests > 0.0);
+        let seasons = same_hour.is_some() || self.every < HOUR / 2;
+        let least = level.value.min(same_hour.unwrap_or(f64::INFINITY));
+        let bound = VOLUME_KEPT * least;
+        let learnt = level.windows >= LEARNT && seasons && bound > 0.0;
+        level.look(count(n), n, bound, !learnt || count(n) >= bound);
+        let learn = if learnt { count(n).max(bound) } else { count(n) };
+        level.follow(learn, count(n));
+        let hours = &mut usual.hours[hour];
+        *hours = if *hours > 0.0 { *hours + HOUR_FOLLOWS * (learn - *hours) } else { learn };
+        let log_e = |part: f64| count(n) * libm::log(part * least / bound) - (part * least - bound);
+        learnt.then(|| LESS.map(log_e))
+    }
+
+    fn log_r(&self, usual: &Usual, place: usize) -> f64 {
+        let weight = 1.0 / float(PARTS);
+        usual.pool.log_mean((place * PARTS..(place + 1) * PARTS).map(|part| (part, weight)))
+    }
+
+    /// Adds what the world calls for: to be told.
+    pub(crate) fn rule(&self, usual: &Usual, now: Option<Now<'_>>, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+        if usual.levels.len() != self.looks.len() {
+            return;
+        }
+        let log_r: Vec<f64> = (0..self.looks.len()).map(|place| self.log_r(usual, place)).collect();
+        let strongest = log_r.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let threshold = self.guard.patience() * float(self.looks.len());
+        verdict.account(&Account::World, self.guard.alpha, e_value(strongest), threshold);
+        let mut listed = e_d_bh(&log_r, &vec![1.0; log_r.len()], self.guard.patience());
+        listed.sort_by(|&a, &b| log_r[b].total_cmp(&log_r[a]));
+        let Some(&first) = listed.first() else { return };
+        let other = now.and_then(Now::other);
+        let texts: Vec<String> = listed.iter().map(|&place| self.describe(usual, place, other)).collect();
+        let evidence = listed.iter().map(|&place| self.evidence(usual, place, (log_r[place], other), scene)).collect();
+        let text = format!("not as it used to be, and no candidate's fault: {}", texts.join("; "));
+        let reason = reason(self.looks[first].0.code(), text);
+        verdict.findings.push(scene.finding(SOURCE, Action::Warn, reason, evidence));
+    }
+
+    fn evidence(
+        &self,
+        usual: &Usual,
+        place: usize,
+        (log_r, other): (f64, Option<(&str, &Traffic)>),
+        scene: Scene<'_, '_>,
+    ) -> Evidence {
+        let ((look, column), level) = (&self.looks[place], usual.levels[place]);
+        let beside = other.and_then(|(version, traffic)| Some((version, look.number(traffic)?)));
+        Evidence {
+            metric: look.metric().to_owned(),
+            column: column.clone(),
+            baseline_kind: "usual".to_owned(),
+            convention: if *look == Look::Volume { "requests" } else { "value" }.to_owned(),
+            estimate: level.now,
+            bound: level.bound,
+            e_value: Some(e_value(log_r)),
+            alpha: Some(1.0 / self.guard.patience()),
+            n_candidate: level.n_now,
+            flags: beside.map(|(version, number)| format!("{version}_{number:.4}")).into_iter().collect(),
+            ..scene.evidence(SOURCE, Test::ShiryaevRoberts)
+        }
+    }
+
+    fn describe(&self, usual: &Usual, place: usize, other: Option<(&str, &Traffic)>) -> String {
+        let ((look, column), level) = (&self.looks[place], usual.levels[place]);
+        let of = if column.is_empty() { String::new() } else { format!(" of {column}") };
+        let beside = other.and_then(|(version, traffic)| Some((version, look.number(traffic)?)));
+        let beside = beside.map_or_else(String::new, |(version, number)| format!(", {version}'s is {number:.4}"));
+        format!("{}{of} is {:.4}, usually {:.4}{beside}", look.metric(), level.now, level.value)
+    }
+}
+
+impl<'a> Now<'a> {
+    /// The busiest other version.
+    fn other(self) -> Option<(&'a str, &'a Traffic)> {
+        let is_other = |key: &ViewKey| {
+            key.model == self.key.model
+                && key.segment.is_empty()
+                && key.version != self.key.version
+                && key.version != ALL_VERSIONS
+        };
+        let others = self.views.iter().filter(|(key, _)| is_other(key));
+        others.max_by_key(|(_, traffic)| traffic.rates.requests).map(|(key, traffic)| (key.version.as_str(), traffic))
+    }
+}
+
+impl Level {
+    /// Notes the newest window.
+    fn look(&mut self, now: f64, n: u64, bound: f64, within: bool) {
+        (self.now, self.n_now, self.bound) = (now, n, bound);
+        self.calm = if within { self.calm.saturating_add(1) } else { 0 };
+    }
+
+    fn follow(&mut self, value: f64, n: f64) {
+        let by = FOLLOW.max(if self.windows < LEARNT { 1.0 / f64::from(self.windows + 1) } else { 0.0 });
+        self.value += by * (value - self.value);
+        self.n += by * (n - self.n);
+        self.windows = self.windows.saturating_add(1);
+    }
+}
+
+impl Look {
+    fn count(self, traffic: &Traffic) -> Arm {
+        let rates = &traffic.rates;
+        let (x, n) = match self {
+            Self::Failed => (rates.errors, rates.requests),
+            Self::Rejected => (rates.rejected, rates.requests),
+            Self::Missing(Place::Numeric(index)) => {
+                let histogram = &traffic.numeric[index];
+                (histogram.missing + histogram.nan, histogram.rows())
+            }
+            Self::Missing(Place::Categorical(index)) => {
+                (traffic.categorical[index].missing, traffic.categorical[index].rows())
+            }
+            Self::Unseen(index) => (traffic.categorical[index].n_unseen(), traffic.categorical[index].n()),
+            Self::Slow(_) | Self::Volume => (0, 0),
+        };
+        Arm { n, x: count(x) }
+    }
+
+    /// The number that people know.
+    fn number(self, traffic: &Traffic) -> Option<f64> {
+        match self {
+            Self::Slow(q) => traffic.latency.quantile_ms(QUANTILES[q].0),
+            Self::Volume => Some(count(traffic.rates.requests)),
+            _ => Some(self.count(traffic)).filter(|arm| arm.n > 0).map(Arm::rate),
+        }
+    }
+
+    fn metric(self) -> &'static str {
+        match self {
+            Self::Failed => "error_rate",
+            Self::Rejected => "rejected_rate",
+            Self::Missing(_) => "missing_rate",
+            Self::Unseen(_) => "unseen_rate",
+            Self::Slow(q) => QUANTILES[q].1,
+            Self::Volume => "throughput",
+        }
+    }
+
+    fn code(self) -> &'static str {
+        match self {
+            Self::Failed | Self::Rejected => "ERROR_RATE",
+            Self::Missing(_) | Self::Unseen(_) => "DATA_QUALITY",
+            Self::Slow(_) => "LATENCY_QUANTILE",
+            Self::Volume => "TRAFFIC_MISMATCH",
+        }
+    }
+}
+
+/// A share whose odds are so many times as large.
+fn beyond(share: f64, odds: f64) -> f64 {
+    odds * share / (1.0 - share + odds * share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::Rng;
+    use crate::verdict::guard::tests::{judged, key, traffic};
+
+    fn world() -> World {
+        let looks = [(Look::Failed, String::new()), (Look::Volume, String::new()), (Look::Slow(0), String::new())];
+        World { looks: looks.into(), guard: GuardPlan::default(), every: HOUR }
+    }
+
+    /// What is told after each window of so many requests, failures and milliseconds.
+    fn told(windows: impl Iterator<Item = (u64, u64, f64)>) -> Vec<Vec<String>> {
+        let (world, mut usual, mut rng) = (world(), Usual::default(), Rng::new(7));
+        let mut all = Vec::new();
+        for ((requests, errors, ms), end) in windows.zip((1..).map(|hour| hour * HOUR)) {
+            let mut traffic = traffic(requests, errors);
+            (0..requests).for_each(|_| traffic.latency.update(ms * libm::exp(0.3 * rng.normal())));
+            let views = Views::from([(key("v1"), traffic.clone())]);
+            let now = Now { views: &views, key: &key("v1"), traffic: &traffic, end };
+            world.update(&mut usual, now);
+            let mut verdict = Verdict::default();
+            judged(|judged| {
+                let scene = Scene { judged, guard: &world.guard, model: "m", version: "v1", baseline: "v1" };
+                world.rule(&usual, Some(now), scene, &mut verdict);
+            });
+            let evidence = verdict.findings.iter().flat_map(|finding| &finding.evidence);
+            all.push(evidence.map(|evidence| evidence.metric.clone()).collect());
+        }
+        let text = serde_json::to_string(&usual).expect("a finite state");
+        assert_eq!(serde_json::from_str::<Usual>(&text).expect("its own text"), usual);
+        all
+    }
+
+    fn first(told: &[Vec<String>], metric: &str) -> Option<usize> {
+        told.iter().position(|told| told.iter().any(|one| one == metric))
+    }
+
+    #[test]
+    fn what_changes_is_told_soon_and_is_over_soon() {
+        let healthy = (1000, 5, 20.0);
+        for (changed, metric) in
+            [((1000, 50, 20.0), "error_rate"), ((300, 1, 20.0), "throughput"), ((1000, 5, 30.0), "latency_p50")]
+        {
+            let told = told((0..70).map(|hour| if (40..50).contains(&hour) { changed } else { healthy }));
+            let window = first(&told, metric).unwrap_or_else(|| panic!("{metric} is not told"));
+            assert!((42..46).contains(&window), "{metric} in window {window}");
+            assert!(told.iter().flatten().all(|one| one == metric), "{told:?}");
+            assert!(told[54..].iter().all(Vec::is_empty), "{metric}: {told:?}");
+        }
+    }
+
+    #[test]
+    fn days_and_noise_are_usual() {
+        let mut rng = Rng::new(3);
+        let windows = (0..600_u32).map(|hour| {
+            let sun = -libm::cos(std::f64::consts::TAU * f64::from(hour) / 24.0);
+            let requests = (0..1000).map(|_| u64::from(rng.chance(0.5 * (1.0 + 0.7 * sun)))).sum::<u64>();
+            let errors = (0..requests).map(|_| u64::from(rng.chance(0.01))).sum();
+            (requests, errors, 20.0 * libm::exp(0.12 * sun.max(0.0)))
+        });
+        let told = told(windows);
+        assert!(told.iter().all(Vec::is_empty), "{:?}", told.iter().position(|told| !told.is_empty()));
+    }
+}
