@@ -49,7 +49,7 @@ fn judge(world: &World) -> Vec<Decision> {
     let recipe = Recipe::made(layout.pipeline("v1", "1h"), "v1").expect("a made pipeline is one");
     let tables = [(EventKind::Prediction, &predictions), (EventKind::Outcome, &outcomes)];
     let stream = Stream::of_tables(recipe.reading(), &world.stream, &tables).expect("all columns are there");
-    stream.replay(&recipe.plan(&stream).expect("the baseline version has a past"))
+    stream.replay(&recipe.plan(&stream).expect("the baseline version has a past")).0
 }
 
 /// Whether a number of a decision tells of a fault.

@@ -26,7 +26,7 @@ const LOOKS: i64 = 20;
 const STEP: Micros = 2 * SECOND;
 
 /// Feeds so many hours at so many events a second, and says what is kept after each.
-pub fn run(hours: i64, rate: u64) {
+pub(crate) fn run(hours: i64, rate: u64) {
     println!("\n{rate} events a second, 50 columns, 2 versions, 16 segments, {LANES} partitions, windows of 5 minutes");
     super::head();
     let plan = plan();
