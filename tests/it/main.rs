@@ -46,6 +46,7 @@ mod kafka;
 mod live;
 mod live_store;
 mod memory;
+mod named;
 mod one_answer;
 mod one_log;
 mod oracle;
