@@ -49,6 +49,7 @@ mod live;
 mod live_store;
 mod losses;
 mod memory;
+mod named;
 mod one_answer;
 mod one_log;
 mod oracle;

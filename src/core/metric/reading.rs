@@ -87,7 +87,7 @@ impl Reading {
     pub(crate) fn at_most(mut self, max: Option<f64>) -> Self {
         let Some(max) = max else { return self };
         if let Value::Number(value) = &mut self.value {
-            *value = value.min(max);
+            *value = f64::min(*value, max);
         }
         self.bounds = self.bounds.map(|(low, high)| (low.min(max), high.min(max)));
         self

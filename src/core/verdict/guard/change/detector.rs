@@ -178,26 +178,6 @@ impl Detector {
         concerned.flat_map(parts_of).for_each(|part| pool.forget(part));
     }
 
-    pub(crate) fn debug(&self, gathered: &Gathered, end: i64) {
-        if std::env::var_os("H5DEBUG").is_none() {
-            return;
-        }
-        for sensor in self.sensors.iter().filter(|s| s.metric == "missing_rate" && s.column == "x1") {
-            let of: Vec<f64> = sensor.parts_with(1.0).map(|(part, _)| gathered.pool.log_r(part)).collect();
-            let doubts: Vec<_> = gathered
-                .doubts
-                .iter()
-                .filter(|d| sensor.parts_with(1.0).any(|(p, _)| p == d.part))
-                .map(|d| (d.part, d.back.log_r()))
-                .collect();
-            eprintln!(
-                "DBG {} {of:.1?} {doubts:?} first {}",
-                (end - 1_767_225_600_000_000) / 3_600_000_000 - 30,
-                sensor.first_part
-            );
-        }
-    }
-
     /// Takes the traffic of one window; `by` deflates its evidence, as earlier windows and the baseline version's
     /// `history` say.
     pub(crate) fn traffic(&self, gathered: &mut Gathered, pair: Pair<'_, Traffic>, by: Inflation, history: &History) {

@@ -35,7 +35,6 @@ impl Detector {
         self.settle(gathered);
         let change = self.change(gathered);
         gathered.spend();
-        self.debug(gathered, judged.end);
         let (patience, hold_at) = (self.guard().patience(), self.hold_at());
         let (action, named, value) = if change.value >= patience {
             let named = standing(&change.by, patience);
