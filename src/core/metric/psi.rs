@@ -72,10 +72,10 @@ fn evidently(paired: &Paired) -> Measured {
     let index = psi(paired.shares().map(|(p, q)| (filled_up(p, fillers.0), filled_up(q, fillers.1))));
     let (m, n) = paired.totals();
     // A cell that may be empty may hold the filler; the least of those stands in for one row.
-    let filled = |(low, high): (f64, f64), rows: f64| {
+    let may_be = |(low, high): (f64, f64), rows: f64| {
         if low > 0.0 { (low, high) } else { (filler_for(1.0 / rows), high.max(FILLER)) }
     };
-    let range = |[p, q]: ShareRange| [filled(p, m), filled(q, n)];
+    let range = |[p, q]: ShareRange| [may_be(p, m), may_be(q, n)];
     let bounds = paired.bounds(range, |p, q| (q - p) * libm::log(q / p));
     bounds.map_or(index.into(), |(low, high)| Measured::from(index).within(low.min(index), high.max(index)))
 }
