@@ -31,6 +31,7 @@ use crate::kafka::standalone::{self, Options};
 use crate::kafka::summary::Summary;
 use crate::kafka::watch::{Standing, Watch};
 use crate::kafka::{judging, reader::Portion, scanning};
+use crate::output::write_window_lines;
 use crate::scan::Counts;
 use crate::serve::{Access, Listener, Server, Shared};
 use crate::summary::Shelf;
@@ -243,10 +244,7 @@ impl Told {
     fn write(&self, rows: &[WindowRow]) -> std::io::Result<()> {
         let Some(windows) = &self.windows else { return Ok(()) };
         let mut windows = windows.lock().unwrap_or_else(PoisonError::into_inner);
-        for row in rows {
-            serde_json::to_writer(&mut *windows, row)?;
-            windows.write_all(b"\n")?;
-        }
+        write_window_lines(&mut windows, rows)?;
         windows.flush()
     }
 }

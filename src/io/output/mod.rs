@@ -22,7 +22,7 @@ pub use losses::Losses;
 pub use summary::Summary;
 pub use text::aligned;
 pub use text::count;
-pub use windows::{WindowWriter, read_windows, window_batch, window_rows, window_schema};
+pub use windows::{WindowWriter, read_windows, window_batch, window_rows, window_schema, write_window_lines};
 
 use crate::error::{Error, Result};
 

@@ -72,7 +72,7 @@ impl WindowWriter {
                 pending.extend_from_slice(rows);
                 write_chunks(writer, pending, CHUNK_ROWS).map_err(|error| broken(&self.path, error))
             }
-            Sink::Lines(out) => write_lines(out, rows).map_err(|error| broken(&self.path, error)),
+            Sink::Lines(out) => write_window_lines(out, rows).map_err(|error| broken(&self.path, error)),
         }
     }
 
@@ -117,7 +117,8 @@ fn write_chunks(
     Ok(())
 }
 
-fn write_lines(out: &mut BufWriter<File>, rows: &[WindowRow]) -> std::io::Result<()> {
+/// Writes rows as lines of a file of windows.
+pub fn write_window_lines(out: &mut BufWriter<File>, rows: &[WindowRow]) -> std::io::Result<()> {
     for row in rows {
         serde_json::to_writer(&mut *out, &Line { format: Version, row })?;
         out.write_all(b"\n")?;
