@@ -3,6 +3,7 @@
 //! The core takes nothing but a plan and events. A plan is made by `config` from a pipeline file (shells) or by hand
 //! (tests); whoever makes it answers for its invariants.
 
+mod category;
 mod guard;
 mod rollout;
 
@@ -12,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{EventKind, Micros};
 use crate::kernel::bin::Edges;
-use crate::summary::Profile;
 use crate::summary::histogram::Cut;
+use crate::summary::{Profile, Rare};
 
 pub use self::guard::{Achievement, GuardPlan, SloPlan, Success};
 pub use self::rollout::{ApprovalPlan, Authority, CANDIDATES_MAX, ENDED_KEPT, ENDED_MAX, RolloutPlan, Signal};
@@ -199,6 +200,8 @@ pub struct CategoricalColumn {
     pub name: String,
     /// Categories of the reference, sorted; empty without a reference.
     pub known: Vec<String>,
+    /// More categories of the reference, which have one count together; none where all are known by name.
+    pub rare: Option<Arc<Rare>>,
 }
 
 impl Columns {
@@ -281,7 +284,7 @@ pub enum Task {
 pub struct QualityPlan {
     /// What the model predicts.
     pub task: Task,
-    /// Bin counts of the equal-width reliability tables.
+    /// Bin counts of the equal-width reliability tables; none where predictions have a class but no score.
     pub width_bins: Vec<u16>,
     /// Edges of the fine reliability table: the score column's.
     pub score_edges: Edges,
@@ -297,6 +300,14 @@ pub struct QualityPlan {
     pub pending_max: usize,
     /// Share of predictions that are followed up (by hash of the id), 0 < p <= 1.
     pub sample: f64,
+}
+
+impl QualityPlan {
+    /// Whether predictions have scores. With classes alone it is known which are right, and nothing else.
+    #[must_use]
+    pub fn has_scores(&self) -> bool {
+        !self.width_bins.is_empty()
+    }
 }
 
 /// What a version is compared with.

@@ -70,7 +70,7 @@ impl Traffic {
     pub fn new(columns: &Columns) -> Self {
         Self {
             numeric: columns.numeric.iter().map(|column| Histogram::new(&column.cut)).collect(),
-            categorical: columns.categorical.iter().map(|column| Category::new(column.known.len())).collect(),
+            categorical: columns.categorical.iter().map(|column| Category::new(column.n_cells())).collect(),
             latency: Latency::default(),
             timed_out: TimedOut::default(),
             rates: Rates::default(),
