@@ -235,9 +235,7 @@ fn plan(format: Format) -> Plan {
                 .map(|name| numeric(name, Role::Feature))
                 .chain([numeric("score".into(), Role::Score), numeric("latency".into(), Role::Latency)])
                 .collect(),
-            categorical: (0..N_CATEGORICAL)
-                .map(|i| CategoricalColumn { name: format!("c{i}"), known: vec![] })
-                .collect(),
+            categorical: (0..N_CATEGORICAL).map(|i| CategoricalColumn::new(format!("c{i}"))).collect(),
         },
         time: TimePlan {
             pane: SECOND,

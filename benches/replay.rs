@@ -142,7 +142,11 @@ fn plan() -> Plan {
     let numeric: Vec<NumericColumn> =
         numeric.chain(answer).map(|(name, role, cut)| NumericColumn { name, role, cut }).collect();
     let categorical: Vec<CategoricalColumn> = (0..N_CATEGORICAL)
-        .map(|i| CategoricalColumn { name: format!("c{i}"), known: (0..8).map(|k| format!("cat{k}")).collect() })
+        .map(|i| CategoricalColumn {
+            name: format!("c{i}"),
+            known: (0..8).map(|k| format!("cat{k}")).collect(),
+            rare: None,
+        })
         .collect();
     Plan {
         name: "bench".into(),

@@ -87,7 +87,7 @@ pub(crate) fn plan(topic: &str) -> Arc<Plan> {
     let mut columns: Vec<NumericColumn> = (0..30).map(|i| numeric(format!("n{i}"), Role::Feature)).collect();
     columns.push(numeric("score".into(), Role::Score));
     columns.push(numeric("latency".into(), Role::Latency));
-    let categorical = (0..5).map(|i| CategoricalColumn { name: format!("c{i}"), known: Vec::new() }).collect();
+    let categorical = (0..5).map(|i| CategoricalColumn::new(format!("c{i}"))).collect();
     let mapping = mapping(&columns);
     Arc::new(Plan {
         name: "bench".into(),

@@ -60,6 +60,17 @@ pub fn stable_hash(bytes: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes)
 }
 
+/// The hash by which classes are told apart: upper and lower case are one, but for single letters, which some models
+/// tell apart.
+#[must_use]
+pub fn class_hash(class: &str) -> u64 {
+    if class.chars().nth(1).is_some() && class.chars().any(char::is_uppercase) {
+        stable_hash(class.to_lowercase().as_bytes())
+    } else {
+        stable_hash(class.as_bytes())
+    }
+}
+
 /// Why one event was refused. The record goes to the dead-letter topic with this reason; its neighbours are unharmed.
 ///
 /// The numbers stand in frames and in marks of stores: none is ever given to another reason, and a new reason comes
@@ -150,6 +161,16 @@ pub struct Reject {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn classes_are_one_in_every_case_but_for_single_letters() {
+        for (one, other) in [("Cat", "cat"), ("ÉTÉ", "été"), ("IT_x", "it_X"), ("1", "1")] {
+            assert_eq!(class_hash(one), class_hash(other), "{one}");
+        }
+        for (one, other) in [("a", "A"), ("cat", "cats"), ("", "a")] {
+            assert_ne!(class_hash(one), class_hash(other), "{one}");
+        }
+    }
 
     #[test]
     fn the_numbers_of_reasons_stay() {

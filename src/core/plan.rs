@@ -4,6 +4,7 @@
 //! (tests); whoever makes it answers for its invariants.
 
 pub mod calendar;
+mod category;
 mod guard;
 mod rollout;
 
@@ -13,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{EventKind, Micros};
 use crate::kernel::bin::Edges;
-use crate::summary::Profile;
 use crate::summary::histogram::Cut;
+use crate::summary::{Profile, Rare};
 
 pub use self::guard::{Achievement, GuardPlan, SloPlan, Success};
 pub use self::rollout::{ApprovalPlan, Authority, CANDIDATES_MAX, ENDED_KEPT, ENDED_MAX, RolloutPlan, Signal};
@@ -200,6 +201,8 @@ pub struct CategoricalColumn {
     pub name: String,
     /// Categories of the reference, sorted; empty without a reference.
     pub known: Vec<String>,
+    /// More categories of the reference, which have one count together; none where all are known by name.
+    pub rare: Option<Arc<Rare>>,
 }
 
 impl Columns {
@@ -289,7 +292,7 @@ pub enum Task {
 pub struct QualityPlan {
     /// What the model predicts.
     pub task: Task,
-    /// Bin counts of the equal-width reliability tables.
+    /// Bin counts of the equal-width reliability tables; none where predictions have a class but no score.
     pub width_bins: Vec<u16>,
     /// Edges of the fine reliability table: the score column's.
     pub score_edges: Edges,
@@ -315,6 +318,12 @@ impl QualityPlan {
         // Both streams are late; one pane fills, one is no whole pane of the horizon, and labels are a little behind.
         let panes = self.horizon.saturating_add(2 * time.lateness) / time.pane.max(1) + 4;
         (self.pending_max / 2 / usize::try_from(panes).unwrap_or(usize::MAX)).max(1)
+    }
+
+    /// Whether predictions have scores. With classes alone it is known which are right, and nothing else.
+    #[must_use]
+    pub fn has_scores(&self) -> bool {
+        !self.width_bins.is_empty()
     }
 }
 

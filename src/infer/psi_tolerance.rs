@@ -63,7 +63,25 @@ impl PsiTest {
         if m == 0.0 || n == 0.0 {
             return None;
         }
-        let cells = lump(reference, window, m.min(n) / (m + n));
+        Self::over(&lump(reference, window, m.min(n) / (m + n)), tau, deff)
+    }
+
+    /// Compares the cell that holds most with all others together, however few they are: where [`Self::of`] has nothing
+    /// to compare because all but one cell are too small. The law is rough then, and errs on the side of no drift while
+    /// the reference has no event in the others.
+    #[must_use]
+    pub fn of_largest(reference: &[u64], window: &[u64], tau: f64, deff: f64) -> Option<Self> {
+        assert_eq!(reference.len(), window.len(), "one count per cell and side");
+        let (m, n): (u64, u64) = (reference.iter().sum(), window.iter().sum());
+        let (&r, &w) = reference.iter().zip(window).max_by_key(|(r, w)| *r + *w)?;
+        let is_split = m > 0 && n > 0 && r + w < m + n;
+        is_split.then(|| Self::over(&[(r, w), (m - r, n - w)], tau, deff)).flatten()
+    }
+
+    /// The index over cells `(reference, window)`; nothing for a single one.
+    fn over(cells: &[(u64, u64)], tau: f64, deff: f64) -> Option<Self> {
+        let (m, n) = cells.iter().fold((0, 0), |sum, cell| (sum.0 + cell.0, sum.1 + cell.1));
+        let (m, n) = (float(m), float(n));
         let added = JEFFREYS * float(cells.len() as u64);
         let psi = cells.iter().map(|cell| {
             let (p, q) = ((float(cell.0) + JEFFREYS) / (m + added), (float(cell.1) + JEFFREYS) / (n + added));

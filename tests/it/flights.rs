@@ -67,10 +67,7 @@ pub(crate) fn plan() -> Plan {
         segments: vec!["cohort".into()],
         columns: Columns {
             numeric: features.chain(answers).collect(),
-            categorical: CATEGORICAL
-                .iter()
-                .map(|&name| CategoricalColumn { name: name.into(), known: vec![] })
-                .collect(),
+            categorical: CATEGORICAL.iter().map(|&name| CategoricalColumn::new(name)).collect(),
         },
         ..world
     }

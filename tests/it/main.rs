@@ -20,6 +20,7 @@ mod cancel;
 mod cells;
 #[cfg(feature = "ballista")]
 mod cluster;
+mod columns;
 mod command;
 mod command_replay;
 mod compaction;
@@ -44,6 +45,7 @@ mod gate;
 mod generate;
 mod grafana;
 mod init;
+mod init_laws;
 mod kafka;
 mod live;
 mod live_store;

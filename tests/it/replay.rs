@@ -29,8 +29,7 @@ fn plan() -> Arc<Plan> {
     let column = |name: &str, role| NumericColumn { name: name.into(), role, cut: world::cut(-100.0, 3000.0) };
     plan.columns.numeric = FEATURES.iter().map(|name| column(name, Role::Feature)).collect();
     plan.columns.numeric.extend([column("score", Role::Score), column("latency", Role::Latency)]);
-    plan.columns.categorical =
-        CATEGORIES.iter().map(|&name| CategoricalColumn { name: name.into(), known: vec![] }).collect();
+    plan.columns.categorical = CATEGORIES.iter().map(|&name| CategoricalColumn::new(name)).collect();
     let mut numeric: Vec<_> = FEATURES.iter().map(|name| number(&format!("features_num.{name}"))).collect();
     numeric.extend([number("score"), number("latency_ms")]);
     plan.sources[0].topic = "flights.predictions".into();

@@ -433,7 +433,7 @@ fn a_store_without_some_tables_tells_the_rest_and_a_damaged_one_which_file() {
 }
 
 /// Two files as texts, compared.
-fn compared(reference: &str, current: &str, ending: &str, positive: &[&str]) -> Comparison {
+pub(crate) fn compared(reference: &str, current: &str, ending: &str, positive: &[&str]) -> Comparison {
     let folder = tempfile::tempdir().expect("a folder");
     let file = |name: &str, text: &str| {
         let path = folder.path().join(format!("{name}.{ending}"));
@@ -447,7 +447,7 @@ fn compared(reference: &str, current: &str, ending: &str, positive: &[&str]) -> 
 }
 
 /// Rows of a number that repeats after a while.
-fn lines(header: &str, row: impl Fn(u32) -> String) -> String {
+pub(crate) fn lines(header: &str, row: impl Fn(u32) -> String) -> String {
     (0..500).map(|at| row(at * 37 % 101)).fold(header.to_owned(), |text, row| format!("{text}\n{row}")) + "\n"
 }
 

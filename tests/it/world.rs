@@ -99,7 +99,11 @@ pub fn plan(window: WindowKind) -> Plan {
                 numeric("score", Role::Score, Arc::clone(&score_cut)),
                 numeric("latency", Role::Latency, cut(0.0, 100.0)),
             ],
-            categorical: vec![CategoricalColumn { name: "color".into(), known: vec!["blue".into(), "red".into()] }],
+            categorical: vec![CategoricalColumn {
+                name: "color".into(),
+                known: vec!["blue".into(), "red".into()],
+                rare: None,
+            }],
         },
         time: TimePlan {
             pane: 10 * SECOND,

@@ -135,7 +135,7 @@ fn schema(paths: &[PathBuf]) -> Result<Schema> {
             Kind::Numeric => DataType::Float64,
             Kind::Boolean => DataType::Boolean,
             Kind::Categorical => DataType::Utf8,
-            Kind::Time(_) | Kind::Nested | Kind::Empty => DataType::Null,
+            Kind::Time(_) | Kind::Span | Kind::Nested | Kind::Empty => DataType::Null,
         };
         Field::new(&column.name, data_type, true)
     };

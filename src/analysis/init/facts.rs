@@ -13,7 +13,12 @@ use crate::plan::TimeFormat;
 use crate::table::{Table, Wanted, cells};
 
 /// Rows that are looked at.
-pub(crate) const SAMPLE_ROWS: usize = 5_000;
+const SAMPLE_ROWS: usize = 5_000;
+/// Rows that are looked at of each later part of a file, where all of it is sampled, and how many at most.
+const RUN_ROWS: usize = 100;
+const SAMPLE_ROWS_MAX: usize = 20_000;
+/// Numbers outside the middle of all by more than so many times its width are odd.
+const ODD: f64 = 10.0;
 /// Texts that are kept to be shown.
 const EXAMPLES_MAX: usize = 3;
 /// Of texts that are mostly numbers, at most this share may be something else.
@@ -21,6 +26,8 @@ const MISTYPED_MAX: f64 = 0.05;
 /// Units of time since 1970, each with the numbers that stand for the years 1990 to 2100.
 const EPOCHS: [(TimeFormat, f64); 4] =
     [(TimeFormat::Seconds, 1.0), (TimeFormat::Millis, 1e3), (TimeFormat::Micros, 1e6), (TimeFormat::Nanos, 1e9)];
+/// Whole numbers up to this are told apart in a float.
+const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 const YEAR_1990: f64 = 631_152_000.0;
 const YEAR_2100: f64 = 4_102_444_800.0;
 
@@ -35,6 +42,8 @@ pub(crate) enum Kind {
     Boolean,
     /// Times, in this format.
     Time(TimeFormat),
+    /// Times of day, or how long something took.
+    Span,
     /// Lists and the like.
     Nested,
     /// Nothing.
@@ -50,8 +59,8 @@ pub(crate) struct Facts {
     pub(crate) rows: usize,
     /// Rows with a value.
     pub(crate) n: usize,
-    /// Lowest and highest number.
-    pub(crate) range: Option<(f64, f64)>,
+    /// The finite numbers.
+    values: Vec<f64>,
     pub(crate) examples: Vec<String>,
     distinct: BTreeSet<u64>,
     numbers: usize,
@@ -61,41 +70,61 @@ pub(crate) struct Facts {
     /// The whole number before, and how many were one more than the one before them.
     last: Option<i128>,
     steps: usize,
+    /// Whole numbers that are written with all their digits.
+    digits: usize,
+    /// Runs of rows that follow upon each other.
+    runs: usize,
     truths: usize,
     times: usize,
-    is_time: bool,
+    spans: usize,
+    /// What the type of the column says, where it says enough.
+    typed: Option<Kind>,
     is_number: bool,
-    is_nested: bool,
 }
 
 impl Facts {
     /// What the first rows of every column of a table show.
     pub(crate) fn of(table: &Table) -> Result<Vec<Self>> {
+        Self::sample(table, false)
+    }
+
+    /// What every column of a table shows, in its first rows and some throughout.
+    pub(crate) fn throughout(table: &Table) -> Result<Vec<Self>> {
+        Self::sample(table, true)
+    }
+
+    fn sample(table: &Table, throughout: bool) -> Result<Vec<Self>> {
         let named = |column: &crate::table::Column| Self {
             name: column.name.clone(),
             path: column.path.clone(),
-            is_nested: column.data_type.is_nested(),
+            typed: column.data_type.is_nested().then_some(Kind::Nested),
             ..Self::default()
         };
         let mut all: Vec<Self> = table.columns.iter().map(named).collect();
         let wanted: Vec<Wanted> = (0..all.len()).map(|column| Wanted { column, repeats: false }).collect();
         for chunk in table.chunks(&wanted)? {
             let chunk = chunk?;
-            for (facts, array) in all.iter_mut().zip(&chunk.arrays) {
-                facts.look(&array.slice(0, array.len().min(SAMPLE_ROWS - facts.rows)));
+            let seen = all.first().map_or(0, |facts| facts.rows);
+            if chunk.rows == 0 {
+                continue;
             }
-            if all.first().is_none_or(|facts| facts.rows >= SAMPLE_ROWS) {
+            let n = if seen < SAMPLE_ROWS { SAMPLE_ROWS - seen } else { RUN_ROWS }.min(chunk.rows);
+            if seen >= if throughout { SAMPLE_ROWS_MAX } else { SAMPLE_ROWS } {
                 break;
             }
+            // Of later parts the end, so that the last rows of a file are among those that are seen.
+            let from = if seen < SAMPLE_ROWS { 0 } else { chunk.rows - n };
+            all.iter_mut().zip(&chunk.arrays).for_each(|(facts, array)| facts.look(&array.slice(from, n)));
         }
         Ok(all)
     }
 
     fn look(&mut self, array: &ArrayRef) {
         self.rows += array.len();
+        self.last = None;
+        self.runs += 1;
         let kind = array.data_type();
-        self.is_nested |= kind.is_nested() && !matches!(kind, DataType::Dictionary(..));
-        self.is_time |= kind.is_temporal();
+        self.typed = self.typed.or_else(|| of_type(kind));
         if kind.is_temporal() {
             // Casting to text needs a database of time zones for some of them.
             self.n += array.len() - array.null_count();
@@ -108,7 +137,7 @@ impl Facts {
                 self.number(number);
                 self.distinct.insert((number + 0.0).to_bits());
             }
-        } else if !self.is_nested {
+        } else if self.typed.is_none() {
             cells::texts(array).iter().flatten().for_each(|text| self.text(text.trim()));
         }
     }
@@ -120,8 +149,9 @@ impl Facts {
         self.n += 1;
         self.numbers += 1;
         self.whole += usize::from(number.fract().abs() == 0.0);
-        let (low, high) = self.range.unwrap_or((number, number));
-        self.range = Some((low.min(number), high.max(number)));
+        if number.is_finite() {
+            self.values.push(number);
+        }
         for (n, (_, scale)) in self.epochs.iter_mut().zip(EPOCHS) {
             *n += usize::from((YEAR_1990 * scale..=YEAR_2100 * scale).contains(&number));
         }
@@ -130,6 +160,7 @@ impl Facts {
     /// Notes a number among the different values, by its digits where they are more than a float holds.
     fn value(&mut self, text: &str, number: f64) {
         let whole: Option<i128> = text.parse().ok();
+        self.digits += usize::from(whole.is_some());
         self.steps += usize::from(whole.zip(self.last).is_some_and(|(whole, last)| whole == last + 1));
         self.last = whole;
         let is_long = whole.is_some_and(|whole| whole.unsigned_abs() > 1 << 53);
@@ -146,7 +177,9 @@ impl Facts {
         }
         self.n += 1;
         self.truths += usize::from(cell::word(text).is_some());
-        self.times += usize::from(from_text(text.as_bytes()).is_some());
+        let is_span = is_span(text);
+        self.spans += usize::from(is_span);
+        self.times += usize::from(!is_span && from_text(text.as_bytes()).is_some());
         let is_new = self.distinct.insert(stable_hash(cell::category(text).as_bytes()));
         if is_new && self.examples.len() < EXAMPLES_MAX {
             self.examples.push(text.to_owned());
@@ -155,12 +188,19 @@ impl Facts {
 
     /// What the column holds.
     pub(crate) fn kind(&self) -> Kind {
-        match self.n {
-            _ if self.is_nested => Kind::Nested,
-            0 => Kind::Empty,
-            _ if self.is_time => Kind::Time(TimeFormat::Rfc3339),
+        match (self.n, self.typed) {
+            (_, Some(Kind::Nested)) => Kind::Nested,
+            (0, _) => Kind::Empty,
+            (_, Some(kind)) => kind,
+            (n, None) => self.kind_of_values(n),
+        }
+    }
+
+    fn kind_of_values(&self, n: usize) -> Kind {
+        match n {
             n if self.truths == n => Kind::Boolean,
             n if self.truths == 0 && is_nearly(self.times, n) => Kind::Time(TimeFormat::Rfc3339),
+            n if is_nearly(self.spans, n) => Kind::Span,
             _ if self.is_number || self.is_mostly_numbers() => Kind::Numeric,
             _ => Kind::Categorical,
         }
@@ -177,9 +217,36 @@ impl Facts {
         counted.iter().find(fits).map(|(format, _)| *format)
     }
 
+    /// Lowest and highest number, without odd ones: those further from the middle 98 % than ten times its width.
+    pub(crate) fn range(&self) -> Option<(f64, f64)> {
+        let mut sorted = self.values.clone();
+        sorted.sort_by(f64::total_cmp);
+        let (first, last) = (*sorted.first()?, *sorted.last()?);
+        let out = sorted.len() / 100;
+        let (low, high) = (sorted[out], sorted[sorted.len() - 1 - out]);
+        let reach = (high - low) * ODD;
+        if reach <= 0.0 || !reach.is_finite() {
+            return Some((first, last));
+        }
+        let is_usual = |value: &&f64| (low - reach..=high + reach).contains(*value);
+        Some((*sorted.iter().find(is_usual)?, *sorted.iter().rev().find(is_usual)?))
+    }
+
+    /// The mean of the numbers.
+    pub(crate) fn mean(&self) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "counts of a sample")]
+        let n = self.values.len() as f64;
+        (n > 0.0).then(|| self.values.iter().sum::<f64>() / n)
+    }
+
+    /// The share of values that are no numbers.
+    pub(crate) fn mistyped(&self) -> f64 {
+        share(self.n - self.numbers, self.n)
+    }
+
     /// Whether every number is one more than the one before, as row numbers are.
     pub(crate) fn counts_rows(&self) -> bool {
-        self.n > 20 && self.steps + 1 == self.n
+        self.n > 20 && self.steps + self.runs == self.n
     }
 
     /// Different values.
@@ -190,7 +257,7 @@ impl Facts {
     /// The two values of a column that has no others; numbers in order.
     pub(crate) fn two(&self) -> Option<[String; 2]> {
         let numbers =
-            self.range.filter(|_| self.numbers == self.n).map(|(low, high)| [low.to_string(), high.to_string()]);
+            self.range().filter(|_| self.numbers == self.n).map(|(low, high)| [low.to_string(), high.to_string()]);
         let texts = || <[String; 2]>::try_from(self.examples.clone()).ok().filter(|_| self.numbers == 0);
         numbers.or_else(texts).filter(|_| self.n_distinct() == 2 && self.truths == 0)
     }
@@ -200,23 +267,31 @@ impl Facts {
         self.n > 1 && share(self.distinct.len(), self.n) > 0.9
     }
 
-    /// Whether all numbers are whole.
+    /// Whether nearly all values are whole numbers.
     pub(crate) fn is_whole(&self) -> bool {
-        self.numbers > 0 && self.whole == self.n
+        self.numbers > 0 && is_nearly(self.whole, self.n)
     }
 
-    /// Whether all values are numbers from `low` to `high`.
+    /// Whether nearly all values are whole numbers that are told apart from their neighbours.
+    pub(crate) fn counts(&self) -> bool {
+        let small = self.values.iter().filter(|value| value.abs() <= WHOLE_MAX).count();
+        self.is_whole() && (is_nearly(self.digits, self.n) || is_nearly(small, self.n))
+    }
+
+    /// Whether nearly all values are numbers from `low` to `high`.
     pub(crate) fn is_within(&self, low: f64, high: f64) -> bool {
-        self.kind() == Kind::Numeric && self.range.is_some_and(|(least, most)| low <= least && most <= high)
+        let within = self.values.iter().filter(|value| (low..=high).contains(*value)).count();
+        self.kind() == Kind::Numeric && is_nearly(within, self.numbers)
     }
 
     /// What was seen, in words.
     pub(crate) fn describe(&self) -> String {
         let distinct = self.n_distinct();
-        let what = match (self.kind(), self.range) {
+        let what = match (self.kind(), self.range()) {
             (Kind::Nested, _) => "lists or the like".to_owned(),
             (Kind::Empty, _) => "no value".to_owned(),
             (Kind::Time(_), _) => "times".to_owned(),
+            (Kind::Span, _) => "times of day, or durations".to_owned(),
             (Kind::Boolean, _) => "true or false".to_owned(),
             (Kind::Numeric, Some((low, high))) => {
                 let noun = if self.is_whole() { "whole numbers" } else { "numbers" };
@@ -227,6 +302,29 @@ impl Facts {
         };
         let missing = share(self.rows - self.n, self.rows);
         if self.n == 0 || missing < 0.005 { what } else { format!("{what}; {:.0} % missing", missing * 100.0) }
+    }
+}
+
+/// What a type alone says of its values.
+fn of_type(kind: &DataType) -> Option<Kind> {
+    match kind {
+        DataType::Dictionary(..) => None,
+        kind if kind.is_nested() => Some(Kind::Nested),
+        DataType::Time32(_) | DataType::Time64(_) | DataType::Duration(_) | DataType::Interval(_) => Some(Kind::Span),
+        kind => kind.is_temporal().then_some(Kind::Time(TimeFormat::Rfc3339)),
+    }
+}
+
+/// Whether a text is a time of day or a duration: `12:30`, `12:30:05.25`, `0 days 00:03:12`.
+fn is_span(text: &str) -> bool {
+    let clock = text.split_once(" days ").or_else(|| text.split_once(" day ")).map_or(text, |(_, clock)| clock);
+    let parts: Vec<&str> = clock.trim_start_matches(['+', '-']).split(':').collect();
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_seconds = |part: &str| part.split('.').all(digits) && part.split('.').count() <= 2;
+    match parts.as_slice() {
+        [hours, minutes] => digits(hours) && digits(minutes) && minutes.len() == 2,
+        [hours, minutes, seconds] => digits(hours) && digits(minutes) && minutes.len() == 2 && is_seconds(seconds),
+        _ => false,
     }
 }
 

@@ -65,6 +65,8 @@ struct Clue {
     fits: fn(&Facts) -> bool,
 }
 
+/// Fields that traffic is split by at most.
+const FIELDS_MAX: usize = 4;
 /// At most so many categories make a field to split traffic by.
 const SEGMENTS_MAX: usize = 50;
 
@@ -88,12 +90,12 @@ const CLUES: [Clue; 13] = [
             "row_id",
             "index",
         ],
-        fits: |facts| facts.is_unique() && facts.kind() != Kind::Boolean,
+        fits: |facts| facts.is_unique() && is_id_like(facts),
     },
     Clue {
         usage: Use::Entity,
         names: &["entity_id", "user_id", "customer_id", "card_id", "account_id", "device_id", "client_id", "user"],
-        fits: |facts| facts.n > 0,
+        fits: is_id_like,
     },
     Clue {
         usage: Use::Version,
@@ -214,6 +216,10 @@ impl Guesses {
                 continue;
             }
             for name in clue.names {
+                if is_split && taken.iter().flatten().filter(|(usage, _)| *usage == Use::Segment).count() >= FIELDS_MAX
+                {
+                    break;
+                }
                 let fits = |&at: &usize| taken[at].is_none() && is_named(&sample[at], name) && (clue.fits)(&sample[at]);
                 let Some(at) = (0..sample.len()).find(fits) else { continue };
                 taken[at] = Some((in_unit(clue.usage, name), by_name(name, &sample[at])));
@@ -224,8 +230,11 @@ impl Guesses {
         }
         take_id(&sample, &mut taken);
         take_time(&sample, &mut taken);
-        let columns: Vec<Guess> = sample.into_iter().zip(taken).map(|(facts, taken)| guess(facts, taken)).collect();
-        let (task, task_reason) = task(&columns);
+        let mut columns: Vec<Guess> = sample.into_iter().zip(taken).map(|(facts, taken)| guess(facts, taken)).collect();
+        let (mut task, mut task_reason) = task(&columns);
+        if task == Task::Multiclass && leave_label(&mut columns) {
+            (task, task_reason) = (Task::Binary, "scores from 0 to 1".to_owned());
+        }
         let label = columns.iter().find(|guess| guess.usage == Use::Label).map(|guess| &guess.facts);
         let positive = label.filter(|_| task == Task::Binary).and_then(positive);
         Self { columns, task, task_reason, positive }
@@ -257,6 +266,18 @@ impl Guesses {
     }
 }
 
+/// Leaves the label out where a score stands beside it, but not of which of its classes; whether that was so.
+fn leave_label(columns: &mut [Guess]) -> bool {
+    let has = |usage: Use| columns.iter().any(|guess| guess.usage == usage);
+    let is_useless = has(Use::Score) && !has(Use::Predicted);
+    if let Some(label) = columns.iter_mut().find(|guess| guess.usage == Use::Label).filter(|_| is_useless) {
+        let n = label.facts.n_distinct();
+        label.usage = Use::Ignored;
+        label.reason = format!("it names {n} classes, and no column says which of them the score is for");
+    }
+    is_useless
+}
+
 /// A latency's unit stands in its name; without one it is milliseconds.
 fn in_unit(usage: Use, name: &str) -> Use {
     let unit = match name.rsplit('_').next() {
@@ -282,10 +303,17 @@ fn take_id(sample: &[Facts], taken: &mut [Option<(Use, String)>]) {
     if taken.iter().flatten().any(|(usage, _)| *usage == Use::Id) {
         return;
     }
-    let fits = |&at: &usize| taken[at].is_none() && sample[at].is_unique() && ends_like_id(&sample[at]);
+    let fits = |&at: &usize| {
+        taken[at].is_none() && sample[at].is_unique() && is_id_like(&sample[at]) && ends_like_id(&sample[at])
+    };
     if let Some(at) = (0..sample.len()).find(fits) {
         taken[at] = Some((Use::Id, format!("its name ends like an id's; {}", sample[at].describe())));
     }
+}
+
+/// Whether values can be ids: texts, or whole numbers.
+fn is_id_like(facts: &Facts) -> bool {
+    facts.kind() == Kind::Categorical || facts.kind() == Kind::Numeric && facts.counts()
 }
 
 fn ends_like_id(facts: &Facts) -> bool {
@@ -315,13 +343,14 @@ fn take_time(sample: &[Facts], taken: &mut [Option<(Use, String)>]) {
     let free = |at: &usize| taken[*at].is_none() && time_format(&sample[*at]).is_some();
     let named =
         TIME_NAMES.iter().find_map(|name| (0..sample.len()).filter(free).find(|&at| is_named(&sample[at], name)));
-    let shaped = || {
-        let all: Vec<usize> = (0..sample.len()).filter(free).collect();
-        (all.len() == 1).then(|| all[0])
-    };
-    let Some(at) = named.or_else(shaped) else { return };
+    let shaped: Vec<usize> = (0..sample.len()).filter(free).collect();
+    let Some(at) = named.or_else(|| shaped.first().copied()) else { return };
     let Some(format) = time_format(&sample[at]) else { return };
-    let how = if named.is_some() { "its name, and" } else { "the only column whose" };
+    let how = match (named, shaped.len()) {
+        (Some(_), _) => "its name, and",
+        (None, 1) => "the only column whose",
+        (None, _) => "the first column of several whose",
+    };
     taken[at] = Some((Use::Time(format), format!("{how} values are {}", format_name(format))));
 }
 
@@ -350,6 +379,7 @@ fn guess(facts: Facts, taken: Option<(Use, String)>) -> Guess {
         }
         Kind::Numeric | Kind::Boolean | Kind::Categorical => (Use::Feature, facts.describe()),
         Kind::Time(_) => (Use::Ignored, "a time, and not the event's".to_owned()),
+        Kind::Span => (Use::Ignored, facts.describe()),
         Kind::Nested => (Use::Ignored, "lists and the like are not measured".to_owned()),
         Kind::Empty => (Use::Ignored, "no value in the sample".to_owned()),
     });
@@ -410,6 +440,14 @@ fn positive(facts: &Facts) -> Option<(String, String)> {
     Some((one, reason))
 }
 
+/// Labels of more than so many different whole numbers are no classes.
+const CLASSES_MAX: usize = 1_000;
+
+/// Whether labels are numbers that cannot be classes.
+fn is_quantity(label: &Facts) -> bool {
+    label.kind() == Kind::Numeric && (!label.is_whole() || label.n_distinct() > CLASSES_MAX)
+}
+
 /// What the model predicts, by its score and its labels.
 fn task(columns: &[Guess]) -> (Task, String) {
     let find = |usage: Use| columns.iter().find(|guess| guess.usage == usage).map(|guess| &guess.facts);
@@ -418,6 +456,7 @@ fn task(columns: &[Guess]) -> (Task, String) {
         Some(score) if !score.is_within(0.0, 1.0) => {
             (Task::Regression, format!("`{}` leaves the range from 0 to 1", score.name))
         }
+        Some(_) if find(Use::Label).is_some_and(is_quantity) => (Task::Regression, "labels are quantities".to_owned()),
         _ => {
             let is_known = find(Use::Label).is_some_and(|facts| positive(facts).is_some());
             let is_alone = find(Use::Predicted).is_none();

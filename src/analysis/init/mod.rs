@@ -5,6 +5,7 @@
 //! Reports on two files guess the same way.
 
 pub(crate) mod facts;
+mod features;
 pub(crate) mod guess;
 pub mod pipeline;
 mod reach;

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::AsArray as _;
 
-use super::facts::{Facts, Kind, is_plausible};
+use super::facts::{Facts, is_plausible};
+use super::features;
 use super::guess::{Guess, Guesses, Use};
 use super::reach;
 use super::sample::Sample;
@@ -92,11 +93,19 @@ fn draft_of(mut sources: Vec<Source>, files: &[PathBuf]) -> Result<Draft> {
     if let Some(id) = id {
         sources.iter_mut().skip(1).for_each(|source| source.guesses.take_label(&id));
     }
-    let (outcomes, traffic): (Vec<Source>, Vec<Source>) = sources.into_iter().partition(Source::is_outcome);
+    let (mut outcomes, mut traffic): (Vec<Source>, Vec<Source>) = sources.into_iter().partition(Source::is_outcome);
+    // A label beside features is one of predictions that were logged without their answers.
+    if let Some(at) = outcomes.iter().position(Source::has_features).filter(|_| traffic.is_empty()) {
+        traffic.push(outcomes.remove(at));
+    }
     let traffic = traffic.first().ok_or_else(|| {
         Error::user(format!("{} holds no predictions", names(files)))
             .hint("name a file with what the model was asked and what it answered, besides any file of labels")
     })?;
+    if !traffic.has_something_to_watch() {
+        return Err(Error::user(format!("{} has no column that can be watched", traffic.table.path.display()))
+            .hint("a pipeline needs features, or ids and what the model answered; empty columns and times are none"));
+    }
     let course = traffic.course()?;
     Ok(Writer { traffic, outcomes: outcomes.first(), course: &course, files }.draft())
 }
@@ -107,7 +116,7 @@ fn names(files: &[PathBuf]) -> String {
 
 impl Source {
     fn of(table: Table, sample: Option<Sample>) -> Result<Self> {
-        let guesses = Guesses::of(Facts::of(&table)?);
+        let guesses = Guesses::of(Facts::throughout(&table)?);
         Ok(Self { table, guesses, sample })
     }
 
@@ -126,6 +135,21 @@ impl Source {
 
     fn find(&self, usage: Use) -> Option<&Guess> {
         self.guesses.find(|known| known == usage)
+    }
+
+    /// Whether labels can be compared with something: scores, or classes of a task that has them.
+    fn has_answers(&self) -> bool {
+        let is_task_of_classes = self.guesses.task != Task::Regression;
+        self.find(Use::Score).is_some() || self.find(Use::Predicted).is_some() && is_task_of_classes
+    }
+
+    /// Whether there are predictions, or features at least.
+    fn has_something_to_watch(&self) -> bool {
+        self.find(Use::Id).is_some() || self.has_features()
+    }
+
+    fn has_features(&self) -> bool {
+        self.guesses.columns.iter().any(|guess| features::is_one(guess, true))
     }
 
     /// Reads the times and versions of all rows.
@@ -264,17 +288,18 @@ impl Writer<'_> {
         if !is_features {
             self.answers(text);
         }
-        features(source, is_features, text);
+        features::features(&source.guesses, is_features, text);
     }
 
     fn answers(&self, text: &mut String) {
         let source = self.traffic;
         match source.find(Use::Score) {
-            Some(score) if source.guesses.task == Task::Regression => line(text, "score", &ranged(score), Some(score)),
+            Some(score) if source.guesses.task == Task::Regression => {
+                line(text, "score", &features::ranged(score), Some(score));
+            }
             Some(score) => line(text, "score", &path(score), Some(score)),
             None => {
-                *text +=
-                    "    # score: PATH # no column looks like what the model answered; without it labels say nothing\n";
+                *text += "    # score: PATH # no column looks like a probability or a quantity that was answered\n";
             }
         }
         simple(text, source, &[("predicted_label", Use::Predicted)]);
@@ -284,14 +309,13 @@ impl Writer<'_> {
             line(text, "latency", &format!("{{ path: {}, unit: {unit} }}", path(latency)), Some(latency));
         }
         simple(text, source, &[("status", Use::Status), ("error", Use::Failed)]);
-        if self.outcomes.is_none() && source.find(Use::Score).is_some() {
+        if self.outcomes.is_none() && source.has_answers() {
             truth(text, source);
         }
     }
 
     fn outcomes(&self, is_features: bool, text: &mut String) {
-        let has_score = self.traffic.find(Use::Score).is_some();
-        let Some(outcomes) = self.outcomes.filter(|_| !is_features && has_score) else { return };
+        let Some(outcomes) = self.outcomes.filter(|_| !is_features && self.traffic.has_answers()) else { return };
         *text += "\n  outcomes:\n";
         topic(text, outcomes, "outcomes");
         if let Some((guess, _)) = outcomes.time() {
@@ -302,19 +326,16 @@ impl Writer<'_> {
     }
 
     fn rest(&self, is_features: bool, text: &mut String) {
-        let ignored =
-            self.traffic.guesses.columns.iter().filter(|guess| matches!(guess.usage, Use::Ignored | Use::Arrival));
-        let ignored: Vec<&Guess> = ignored.collect();
+        let ignored = |guess: &Guess| match guess.usage {
+            Use::Arrival => Some("arrival time; replays find it by its name".to_owned()),
+            Use::Ignored => Some(guess.reason.clone()),
+            _ => features::unusable(guess),
+        };
+        let ignored = self.traffic.guesses.columns.iter().filter_map(|guess| Some((guess, ignored(guess)?)));
+        let ignored = ignored.map(|(guess, why)| format!("#   {}: {}\n", one_line(&guess.facts.name), one_line(&why)));
+        let ignored = ignored.collect::<String>();
         if !ignored.is_empty() {
-            *text += "\n# Columns that are not used:\n";
-            for guess in ignored {
-                let why = if guess.usage == Use::Arrival {
-                    "arrival time; replays find it by its name"
-                } else {
-                    guess.reason.as_str()
-                };
-                let _ = writeln!(text, "#   {}: {why}", guess.facts.name);
-            }
+            let _ = write!(text, "\n# Columns that are not used:\n{ignored}");
         }
         let course = self.course;
         let most = course.versions.iter().map(|(_, n)| *n).max();
@@ -343,7 +364,7 @@ impl Writer<'_> {
         );
         let _ = writeln!(text, "windows: {{ size: {size}, lateness: {lateness}s }}");
         let has_labels = self.outcomes.is_some() || self.traffic.find(Use::Label).is_some();
-        if has_labels && !is_features && self.traffic.find(Use::Score).is_some() {
+        if has_labels && !is_features && self.traffic.has_answers() {
             *text += "\n# How long labels are waited for: an hour for the first verdict, a week for the last, unless said otherwise.\nlabels: {}\n";
         }
         *text += "\n# What things should be like, from data known to be good; make it with `haldane baseline build -c THIS FILE`:\n";
@@ -363,34 +384,6 @@ impl Writer<'_> {
         }
         lines.extend([Some(source), self.outcomes].into_iter().flatten().filter_map(|one| one.sample.as_ref()?.odd()));
         lines
-    }
-}
-
-/// Features by kind, each with what was seen of it.
-fn features(source: &Source, with_score: bool, text: &mut String) {
-    let extra = |guess: &&Guess| {
-        with_score && matches!(guess.usage, Use::Score | Use::Latency(_)) && guess.kind == Kind::Numeric
-    };
-    let of = |kind: Kind| -> Vec<&Guess> {
-        let all = source.guesses.columns.iter();
-        all.filter(|guess| guess.kind == kind && (guess.usage == Use::Feature || extra(guess))).collect()
-    };
-    let (numeric, categorical, boolean) = (of(Kind::Numeric), of(Kind::Categorical), of(Kind::Boolean));
-    if numeric.len() + categorical.len() + boolean.len() == 0 {
-        return;
-    }
-    let all: Vec<&Guess> = numeric.iter().chain(&categorical).chain(&boolean).copied().collect();
-    *text += "    features:\n";
-    for (name, columns, is_numeric) in
-        [("numeric", numeric, true), ("categorical", categorical, false), ("boolean", boolean, false)]
-    {
-        if !columns.is_empty() {
-            let _ = writeln!(text, "      {name}:");
-            for guess in columns {
-                *text += "  ";
-                entry(text, &feature_name(guess, &all), guess, &if is_numeric { ranged(guess) } else { path(guess) });
-            }
-        }
     }
 }
 
@@ -418,35 +411,21 @@ fn line(text: &mut String, key: &str, value: &str, guess: Option<&Guess>) {
 }
 
 /// The last part of a path.
-fn last(guess: &Guess) -> String {
+pub(super) fn last(guess: &Guess) -> String {
     guess.facts.path.last().unwrap_or(&guess.facts.name).clone()
 }
 
-/// A name that no other feature has, and that is free: the last part of the path where it will do, else the path.
-fn feature_name(guess: &Guess, all: &[&Guess]) -> String {
-    let is_free = |name: &str| !["score", "latency", "latency_ms"].contains(&name);
-    let short = last(guess);
-    if is_free(&short) && all.iter().filter(|other| last(other) == short).count() == 1 {
-        return short;
-    }
-    let long = guess.facts.name.clone();
-    if is_free(&long) { long } else { format!("{long}_value") }
-}
-
 /// A named entry of a mapping.
-fn entry(text: &mut String, name: &str, guess: &Guess, value: &str) {
+pub(super) fn entry(text: &mut String, name: &str, guess: &Guess, value: &str) {
     let _ = writeln!(text, "      {}: {value} # {}", scalar(name), one_line(&guess.reason));
 }
 
-fn path(guess: &Guess) -> String {
-    scalar(&guess.facts.name)
-}
-
-/// A numeric column with the range that was seen.
-fn ranged(guess: &Guess) -> String {
-    let (low, high) = guess.facts.range.unwrap_or((0.0, 1.0));
-    let (low, high) = if low < high { (low, high) } else { (low - 0.5, high + 0.5) };
-    format!("{{ path: {}, range: [{low:?}, {high:?}] }}", path(guess))
+/// The path of a column; a dot inside a name is escaped.
+pub(super) fn path(guess: &Guess) -> String {
+    let Facts { name, path, .. } = &guess.facts;
+    let keys: Vec<String> = path.iter().map(|key| key.replace('.', "\\.")).collect();
+    // Of columns that share a name the further ones have a number in it, but not in their path.
+    if *name == path.join(".") { scalar(&keys.join(".")) } else { scalar(name) }
 }
 
 fn time(source: &Source) -> String {

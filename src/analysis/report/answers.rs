@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, Float64Array, StringArray, UInt64Array};
 
+use super::class_scores::Probabilities;
 use super::layout::{Layout, Place, find};
 use super::rows::{NONE, Reader, Rows};
 use crate::batch::TextArray;
 use crate::decode::cell::{self, Classes};
 use crate::error::{Error, Result};
-use crate::event::stable_hash;
+use crate::event::{class_hash, stable_hash};
 use crate::init::facts::Facts;
 use crate::init::guess::{Guesses, Use};
+use crate::kernel::bin::Edges;
 use crate::plan::{QualityPlan, Role, Task};
 use crate::scan::traffic::Answer;
 use crate::summary::quality::Labelled;
@@ -105,11 +108,11 @@ fn places(table: &Table, plan: Option<&crate::plan::Plan>) -> Result<(usize, usi
 }
 
 /// The quality plan of a comparison.
-pub(crate) fn plan(layout: &Layout, score_edges: crate::kernel::bin::Edges) -> QualityPlan {
+pub(crate) fn plan(layout: &Layout, score_edges: Option<Edges>) -> QualityPlan {
     QualityPlan {
         task: layout.task,
-        width_bins: vec![10, 15],
-        score_edges,
+        width_bins: score_edges.as_ref().map_or_else(Vec::new, |_| vec![10, 15]),
+        score_edges: score_edges.unwrap_or_else(|| Edges::new(Vec::new()).expect("no edges rise")),
         threshold: layout.threshold,
         wait: 0,
         horizon: 0,
@@ -137,6 +140,9 @@ struct Cells<'a> {
     predicted: Option<TextArray>,
     label: Option<StringArray>,
     ids: Option<UInt64Array>,
+    /// Whether classes alone are answers, since there are no scores.
+    classes_alone: bool,
+    probabilities: Option<Probabilities>,
 }
 
 impl Pass<'_> {
@@ -148,20 +154,28 @@ impl Pass<'_> {
         let score = score.and_then(|column| column.place.at[self.reader.side]);
         let by_id = (!self.labels.is_empty()).then(|| at(&layout.id)).flatten();
         let fields = [at(&layout.status), at(&layout.failed), score, at(&layout.predicted), at(&layout.label), by_id];
-        if fields.iter().all(Option::is_none) {
+        if fields.iter().all(Option::is_none) && layout.class_scores.is_none() {
             return Ok(None);
         }
-        let asked: Vec<(usize, bool)> = fields.iter().flatten().map(|&column| (column, false)).collect();
-        let (wanted, places) = self.reader.wanted(&asked);
+        let classes = layout.class_scores.as_ref().and_then(|scores| scores.columns(self.reader.side));
+        let asked = fields.iter().flatten().chain(classes.iter().flatten()).map(|&column| (column, false));
+        let (wanted, places) = self.reader.wanted(&asked.collect::<Vec<_>>());
         let mut next = places.into_iter();
         let places = fields.map(|field| field.and_then(|_| next.next()));
+        let of_classes: Vec<usize> = next.collect();
         let empty = || (Rates::default(), self.quality.map(Quality::new));
         let ((rates, quality), periods) = (empty(), (0..self.n_periods).map(|_| empty()).collect());
         let mut answers = Answers { rates, quality, periods, labelled: 0, strange: 0, example: None, joined: 0 };
         let mut from = 0;
         for chunk in self.reader.table.chunks(&wanted)? {
             let chunk = chunk?;
-            self.count(&Cells::of(&chunk.arrays, places, layout.classes()), from, chunk.rows, &mut answers);
+            let classes_alone = self.quality.is_some_and(|plan| !plan.has_scores());
+            let mut cells = Cells { classes_alone, ..Cells::of(&chunk.arrays, places, layout.classes()) };
+            if let Some(scores) = layout.class_scores.as_ref().filter(|_| !of_classes.is_empty()) {
+                let arrays: Vec<ArrayRef> = of_classes.iter().map(|&at| Arc::clone(&chunk.arrays[at])).collect();
+                cells.take_probabilities(Probabilities::of(scores, &arrays));
+            }
+            self.count(&cells, from, chunk.rows, &mut answers);
             from += chunk.rows;
         }
         Ok(Some(answers))
@@ -186,9 +200,14 @@ impl Pass<'_> {
                 answers.example.get_or_insert_with(|| label.to_owned());
                 continue;
             };
-            answers.quality.iter_mut().for_each(|quality| quality.update(plan, labelled));
+            let truth = cells.probability_of(row, label);
+            let update = |quality: &mut Quality| match truth {
+                Some(truth) => quality.update_knowing(plan, labelled, truth),
+                None => quality.update(plan, labelled),
+            };
+            answers.quality.iter_mut().for_each(update);
             if let Some((_, Some(quality))) = period {
-                quality.update(plan, labelled);
+                update(quality);
             }
         }
     }
@@ -205,7 +224,22 @@ impl<'c> Cells<'c> {
             predicted: predicted.map(|array| cells::classes(array, classes)),
             label: label.map(cells::texts),
             ids: ids.map(cells::ids),
+            classes_alone: false,
+            probabilities: None,
         }
+    }
+
+    /// Scores and answers are those of the most probable classes, unless the answers are logged.
+    fn take_probabilities(&mut self, probabilities: Probabilities) {
+        let (classes, shares) = probabilities.tops();
+        self.predicted.get_or_insert(classes);
+        self.score = Some(shares);
+        self.probabilities = Some(probabilities);
+    }
+
+    /// The probability that a row gave to its true class, where all are known.
+    fn probability_of(&self, row: usize, label: &str) -> Option<f64> {
+        self.probabilities.as_ref()?.of_class(row, self.classes.class(label)?)
     }
 
     /// One row as counts.
@@ -219,11 +253,17 @@ impl<'c> Cells<'c> {
             requests: 1,
             errors: answer.is_failure().into(),
             rejected: (answer == Answer::Rejected).into(),
-            scored: (answer == Answer::Success && number(self.score.as_ref(), row).is_some()).into(),
+            scored: (answer == Answer::Success && self.score(row).is_some()).into(),
             predicted: predicted.is_some().into(),
             positive: positive.into(),
             duplicates: 0,
         }
+    }
+
+    /// The score; of a class without one, as if the model were certain of it.
+    fn score(&self, row: usize) -> Option<f64> {
+        let certain = || self.predicted(row).map(|class| f64::from(u8::from(!self.classes.binary || class == "1")));
+        if self.classes_alone { certain() } else { number(self.score.as_ref(), row) }
     }
 
     /// The label of a row, and whether it came by its id.
@@ -241,12 +281,12 @@ impl<'c> Cells<'c> {
     }
 
     fn labelled(&self, row: usize, plan: &QualityPlan, label: &str) -> Option<Labelled> {
-        let score = number(self.score.as_ref(), row)?;
+        let score = self.score(row)?;
         let predicted = self.predicted(row);
         let truth = || self.classes.label(label).ok().flatten();
         let label = match plan.task {
             Task::Binary => truth().filter(|&truth| cell::truth_of(truth).is_some())?,
-            Task::Multiclass => f64::from(u8::from(predicted? == self.classes.class(label)?)),
+            Task::Multiclass => f64::from(u8::from(class_hash(predicted?) == class_hash(self.classes.class(label)?))),
             Task::Regression => truth().filter(|label| label.is_finite())?,
         };
         let in_range = plan.task == Task::Regression || (0.0..=1.0).contains(&score);

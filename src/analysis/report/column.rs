@@ -1,21 +1,19 @@
 //! One column: what it is like on both sides, how far it moved, and how sure that is.
 
+use super::apart;
 use super::count::{Counted, NAMES_MAX, Tallies};
 use super::distribution;
 use super::layout::Watched;
-use super::model::{ColumnReport, Figure, KsEffect, PeriodPsi, PsiEffect, Shape};
+use super::model::{ColumnReport, Figure, KsEffect, PeriodPsi, PsiEffect, Shape, Stand};
+use super::moved::{self, KS_TOLERATED, Moved};
 use crate::infer::calibrator::log_e_of_p;
 use crate::infer::ks_tolerance::KsTest;
-use crate::infer::psi_tolerance::{PsiTest, tolerance_for};
+use crate::infer::psi_tolerance::PsiTest;
 use crate::metric::ks::is_one_number;
 use crate::metric::paired::{Cells, Paired};
 use crate::metric::{Context, METRICS, Reading, Reads, Side, Value};
 use crate::plan::{Compat, Role};
 
-/// The index that is tolerated.
-pub(crate) const PSI_TOLERATED: f64 = 0.1;
-/// The distance that is tolerated.
-pub(crate) const KS_TOLERATED: f64 = 0.1;
 /// Share of false names among those named.
 pub(crate) const FALSE_DISCOVERIES: f64 = 0.05;
 /// Intervals miss the truth this often.
@@ -109,7 +107,7 @@ impl Pair<'_> {
         if self.is_constant() {
             return Some("the same value in every row of both files".to_owned());
         }
-        self.psi(Part::All).is_none().then(|| "too few values outside one bin to compare".to_owned())
+        self.moved().is_none().then(|| "all values of both files are in one and the same bin".to_owned())
     }
 
     fn is_constant(&self) -> bool {
@@ -123,24 +121,44 @@ impl Pair<'_> {
         }
     }
 
-    /// The tolerance test of the index over a part of the rows.
-    pub(crate) fn psi(&self, part: Part) -> Option<PsiTest> {
+    /// Counts of a part of the rows over deciles of the reference, or over categories: reference, then current.
+    fn cells(&self, part: Part) -> Option<[Vec<u64>; 2]> {
         let [reference, current] = self.sides(part);
         let cells = Paired::new(Cells::Quantiles, current, reference, &self.context(&[]))?;
-        let k = u32::try_from(cells.baseline.len()).unwrap_or(u32::MAX);
-        let tau = tolerance_for(PSI_TOLERATED, k, reference.n());
-        PsiTest::of(&whole(&cells.baseline), &whole(&cells.current), tau, 1.0)
+        Some([whole(&cells.baseline), whole(&cells.current)])
     }
 
-    fn ks(&self) -> Option<KsTest> {
+    /// The tolerance test of the index over a part of the rows.
+    pub(crate) fn psi(&self, part: Part) -> Option<PsiTest> {
+        let [reference, current] = self.cells(part)?;
+        moved::index(&reference, &current)
+    }
+
+    /// How far the column moved.
+    pub(crate) fn moved(&self) -> Option<Moved> {
+        match self.counted {
+            Counted::Numeric { column, sides: [reference, current], .. } => {
+                Moved::of_numbers(&column.cut, &reference.all, &current.all)
+            }
+            Counted::Categorical { .. } => {
+                let [reference, current] = self.cells(Part::All)?;
+                Moved::of_cells(&reference, &current)
+            }
+        }
+    }
+
+    /// The exact distance lies between these two.
+    fn ks_bounds(&self) -> Option<(f64, f64)> {
         let Counted::Numeric { column, sides, .. } = self.counted else { return None };
         let edges = column.cut.edges.as_slice();
         let [reference, current] = sides;
-        KsTest::of(&reference.all.counts, &current.all.counts, KS_TOLERATED, 1.0, |bin| is_one_number(edges, bin))
+        let test =
+            KsTest::of(&reference.all.counts, &current.all.counts, KS_TOLERATED, 1.0, |bin| is_one_number(edges, bin))?;
+        Some((test.low, test.high))
     }
 
     /// Everything about a column that can be tested; whether it drifted is decided over all columns together.
-    pub(crate) fn report(&self, test: &PsiTest, compat: &[Compat]) -> ColumnReport {
+    pub(crate) fn report(&self, moved: &Moved, compat: &[Compat]) -> ColumnReport {
         let [n_reference, n] = self.n(Part::All);
         let [reference, current] = self.shapes();
         let (kind, distribution) = match self.counted {
@@ -155,10 +173,16 @@ impl Pair<'_> {
             column: self.name().to_owned(),
             kind: kind.to_owned(),
             role: role_name(self.watched.numeric).to_owned(),
+            verdict: if moved.is_beyond() { Stand::Unclear } else { Stand::Within },
             drifted: false,
             drifted_e: false,
-            psi: effect(test),
-            ks: self.ks().map(|ks| KsEffect { low: ks.low, high: ks.high, p_value: ks.p() }),
+            p_value: moved.p(),
+            psi: effect(&moved.psi),
+            ks: self.ks_bounds().zip(moved.ks.as_ref()).map(|((low, high), ks)| KsEffect {
+                low,
+                high,
+                p_value: ks.p(),
+            }),
             n,
             n_reference,
             reference,
@@ -185,7 +209,7 @@ impl Pair<'_> {
 
     fn shapes(&self) -> [Shape; 2] {
         [0, 1].map(|side| match self.counted {
-            Counted::Numeric { column, sides, .. } => {
+            Counted::Numeric { column, sides, infinite, .. } => {
                 let (all, grid) = (&sides[side].all, column.cut.grid);
                 Shape {
                     rows: all.rows(),
@@ -195,11 +219,14 @@ impl Pair<'_> {
                     min: all.min,
                     max: all.max,
                     categories: None,
+                    notes: apart::notes(column, all, infinite[side]),
                 }
             }
-            Counted::Categorical { sides, .. } => {
+            Counted::Categorical { column, sides, .. } => {
                 let all = &sides[side].all;
                 let known = all.known.iter().filter(|count| **count > 0).count();
+                let rare = column.rare.as_ref().filter(|_| all.known.last().is_some_and(|count| *count > 0));
+                let rare = if side == 0 { rare.map_or(0, |rare| rare.n().saturating_sub(1)) } else { 0 };
                 Shape {
                     rows: all.rows(),
                     missing: distribution::share(all.missing, all.rows()),
@@ -207,7 +234,8 @@ impl Pair<'_> {
                     std_dev: None,
                     min: None,
                     max: None,
-                    categories: Some((known + all.unseen.len()) as u64),
+                    categories: Some((known + all.unseen.len()) as u64 + rare),
+                    notes: Vec::new(),
                 }
             }
         })
@@ -256,7 +284,7 @@ pub(crate) fn effect(test: &PsiTest) -> PsiEffect {
         value: test.psi,
         debiased,
         low,
-        high,
+        high: high.max(test.psi),
         tolerated: test.tau,
         p_value,
         log10_e: log_e_of_p(p_value) / std::f64::consts::LN_10,

@@ -3,24 +3,24 @@
 use std::path::{Path, PathBuf};
 
 use super::answers::{self, Answers, Labels, Outcomes, Pass};
-use super::column::{ALPHA, BINS, FALSE_DISCOVERIES, KS_TOLERATED, PSI_TOLERATED, Pair, Part};
+use super::column::{ALPHA, BINS, FALSE_DISCOVERIES, Pair, Part};
 use super::count::{Counted, FINE_BINS, Task};
 use super::figures::{latencies, quality, rates, timeline};
 use super::layout::{self, Layout, Place};
-use super::model::{ColumnReport, Comparison, Method, Problem, RoleNote, Source, Untested};
+use super::model::{ColumnReport, Comparison, Method, Problem, RoleNote, Source, Stand, Untested};
+use super::moved::{KS_TOLERATED, Moved, PSI_TOLERATED};
 use super::problems::{self, RATE_PSI_TOLERATED};
 use super::rows::{Filter, Reader, Rows, SegmentNames};
 use super::segments;
 use crate::baseline::builder::FORMAT;
+use crate::baseline::cut;
 use crate::config::reference;
 use crate::error::{Error, Result};
 use crate::event::{Micros, SECOND};
 use crate::infer::calibrator::log_e_of_p;
 use crate::infer::multiplicity::{bh, e_bh};
-use crate::infer::psi_tolerance::PsiTest;
-use crate::kernel::bin::Edges;
 use crate::metric::Side;
-use crate::plan::{Compat, Plan, QualityPlan, Role};
+use crate::plan::{CategoricalColumn, Compat, Plan, QualityPlan, Role};
 use crate::summary::profile::{CategoricalProfile, NumericProfile};
 use crate::summary::{Profile, Rates, Traffic};
 use crate::table::Table;
@@ -150,8 +150,9 @@ impl Job<'_> {
         let layout = self.layout;
         let named = [&layout.id, &layout.version, &layout.predicted, &layout.label, &layout.status, &layout.failed];
         let places = named.into_iter().flatten().chain(layout.time.iter().map(|(place, _)| place));
+        let of_classes = layout.class_scores.iter().filter_map(|scores| scores.columns(side)).flatten();
         let places = places.chain(layout.columns.iter().map(|column| &column.place)).chain(&layout.segments);
-        let mut all: Vec<usize> = places.filter_map(|place| place.at[side]).collect();
+        let mut all: Vec<usize> = places.filter_map(|place| place.at[side]).chain(of_classes).collect();
         all.sort_unstable();
         all.dedup();
         all
@@ -207,14 +208,17 @@ impl Job<'_> {
         task.run(&self.layout.columns)
     }
 
-    /// How answers are judged, when there are scores and labels.
+    /// How answers are judged, when there are labels, and scores or classes.
     fn quality_plan(&self, counted: &[Counted], has_labels: bool) -> Option<QualityPlan> {
         let has_label = self.layout.label.is_some() || has_labels && self.layout.id.is_some();
         let edges = self.layout.columns.iter().zip(counted).find_map(|(watched, counted)| match counted {
             Counted::Numeric { column, .. } if watched.numeric == Some(Role::Score) => Some(column.cut.edges.clone()),
             _ => None,
         });
-        edges.filter(|_| has_label).map(|edges: Edges| answers::plan(self.layout, edges))
+        let probabilities = self.layout.class_scores.as_ref();
+        let edges = edges.or_else(|| probabilities.map(|_| cut::equal_width(0.0, 1.0, FINE_BINS).edges));
+        let has_classes = self.layout.predicted.is_some() && self.layout.task != crate::plan::Task::Regression;
+        (has_label && (edges.is_some() || has_classes)).then(|| answers::plan(self.layout, edges))
     }
 
     fn answers(
@@ -259,13 +263,17 @@ fn method(counted: &[Counted], tested: usize, (named_bh, named_e_bh): (usize, us
     let mut notes = vec![
         format!(
             "A column drifted when its PSI over {BINS} bins at quantiles of the reference (or over its categories) is \
-             beyond {PSI_TOLERATED}, and not by chance: the non-central chi-square law at that tolerance, \
-             Benjamini and Hochberg's rule over all columns at a false discovery rate of {} %.",
+             beyond {PSI_TOLERATED}, or its KS beyond {KS_TOLERATED}, and not by chance: the non-central chi-square law \
+             and that of a Brownian bridge at those tolerances, the smaller p-value doubled, Benjamini and Hochberg's \
+             rule over all columns at a false discovery rate of {} %.",
             FALSE_DISCOVERIES * 100.0
         ),
+        "Within means that PSI (less what chance adds) and KS are not beyond the tolerance as they were seen. Unclear \
+         means that one of them is, but that so few rows may show it by chance."
+            .to_owned(),
         "e-BH is the same list by e-values, which holds however columns depend on each other; it names fewer.".to_owned(),
         format!(
-            "Intervals of PSI are those of the true index at {} %; KS is given by the two numbers between which the exact \
+            "Intervals of PSI are those of the true index at {} %, drawn out to the index as seen; KS is given by the two numbers between which the exact \
              distance certainly lies.",
             (1.0 - ALPHA) * 100.0
         ),
@@ -358,13 +366,12 @@ fn part_rows(pairs: &[Pair<'_>], field: usize, value: usize) -> [u64; 2] {
 
 /// The reports of all tested columns, those that moved most first, and how many each rule names.
 fn columns(tested: &[&Pair<'_>], compat: &[Compat]) -> (Vec<ColumnReport>, (usize, usize)) {
-    let tests: Vec<(&Pair<'_>, PsiTest)> =
-        tested.iter().filter_map(|pair| Some((*pair, pair.psi(Part::All)?))).collect();
-    let mut reports: Vec<ColumnReport> = tests.iter().map(|(pair, test)| pair.report(test, compat)).collect();
-    let p: Vec<f64> = reports.iter().map(|report| report.psi.p_value).collect();
+    let moved: Vec<(&Pair<'_>, Moved)> = tested.iter().filter_map(|pair| Some((*pair, pair.moved()?))).collect();
+    let mut reports: Vec<ColumnReport> = moved.iter().map(|(pair, moved)| pair.report(moved, compat)).collect();
+    let p: Vec<f64> = reports.iter().map(|report| report.p_value).collect();
     let log_e: Vec<f64> = p.iter().map(|&p| log_e_of_p(p)).collect();
     let (named, named_e) = (bh(&p, FALSE_DISCOVERIES), e_bh(&log_e, FALSE_DISCOVERIES));
-    named.iter().for_each(|&at| reports[at].drifted = true);
+    named.iter().for_each(|&at| (reports[at].drifted, reports[at].verdict) = (true, Stand::Drifted));
     named_e.iter().for_each(|&at| reports[at].drifted_e = true);
     reports.sort_by(|a, b| b.drifted.cmp(&a.drifted).then(b.psi.debiased.total_cmp(&a.psi.debiased)));
     (reports, (named.len(), named_e.len()))
@@ -394,7 +401,8 @@ fn profile_id(origin: &str, rows: u64, counted: &[Counted], answers: &[Option<An
                 }
             }
             Counted::Categorical { column, sides, .. } => {
-                profile.categorical.push(CategoricalProfile { name: column.name.clone(), known: column.known.clone() });
+                let CategoricalColumn { name, known, rare } = column.clone();
+                profile.categorical.push(CategoricalProfile { name, known, rare: rare.as_deref().cloned() });
                 profile.all.categorical.push(sides[0].all.clone());
             }
         }

@@ -14,13 +14,13 @@ use arrow::array::{Array as _, ArrayRef, AsArray as _, Float64Array};
 
 use super::layout::Watched;
 use super::rows::{Reader, Rows, by_group};
-use crate::baseline::builder::most_frequent;
+use crate::baseline::builder::of_names;
 use crate::baseline::cut;
 use crate::error::{Error, Result};
 use crate::kernel::select;
 use crate::plan::{CategoricalColumn, NumericColumn, Role};
 use crate::scan::traffic::{count_categorical, count_numeric};
-use crate::summary::{Category, Histogram, Latency};
+use crate::summary::{Category, Histogram, Latency, Rare};
 use crate::table::cells;
 
 /// Bins that a column is cut into, as pipelines do unless they say otherwise.
@@ -30,8 +30,10 @@ const VALUES_MAX: usize = 1 << 24;
 /// Values of Parquet columns that are read together: opening a file costs as much as reading a few thousand of them,
 /// and the more columns it has the more.
 const GROUP_VALUES: u64 = 1 << 20;
-/// Names of one column that are told apart.
+/// Names of one column that are told apart; of others it is known that they are there.
 pub(crate) const NAMES_MAX: usize = 1 << 16;
+/// Further names that are made room for.
+const RARE_ROOM: u64 = 1 << 21;
 
 /// One column, counted on both sides.
 #[derive(Debug)]
@@ -57,7 +59,7 @@ pub(crate) enum Counted {
         column: CategoricalColumn,
         /// Reference, then current.
         sides: [Tallies<Category>; 2],
-        /// Different texts of the reference; at most one more than [`NAMES_MAX`].
+        /// Different texts of the reference.
         distinct: usize,
     },
 }
@@ -189,12 +191,13 @@ fn read(
 /// What a first reading of a reference column gathers.
 enum Lesson {
     Values(Vec<f64>),
-    Names(BTreeMap<String, u64>),
+    /// Names with their counts, and what came after [`NAMES_MAX`] of them.
+    Names(BTreeMap<String, u64>, Option<Rare>),
 }
 
 impl Lesson {
     fn new(column: &Watched) -> Self {
-        if column.numeric.is_some() { Self::Values(Vec::new()) } else { Self::Names(BTreeMap::new()) }
+        if column.numeric.is_some() { Self::Values(Vec::new()) } else { Self::Names(BTreeMap::new(), None) }
     }
 
     fn take(&mut self, column: &Watched, array: &ArrayRef, rows: &[u32], from: usize, stride: usize) {
@@ -205,7 +208,7 @@ impl Lesson {
                 let present = taught.filter(|&row| numbers.is_valid(row)).map(|row| numbers.value(row));
                 values.extend(present.filter(|value| value.is_finite()).map(|value| value + 0.0));
             }
-            Self::Names(names) => {
+            Self::Names(names, others) => {
                 let texts = cells::categories(array);
                 let known = texts.values().as_string::<i32>();
                 let mut counts = vec![0_u64; known.len()];
@@ -213,8 +216,10 @@ impl Lesson {
                 for (key, count) in counts.into_iter().enumerate().filter(|(_, count)| *count > 0) {
                     if let Some(known) = names.get_mut(known.value(key)) {
                         *known += count;
-                    } else if names.len() <= NAMES_MAX {
+                    } else if names.len() < NAMES_MAX {
                         names.insert(known.value(key).to_owned(), count);
+                    } else {
+                        others.get_or_insert_with(|| Rare::with_room(RARE_ROOM)).insert(known.value(key));
                     }
                 }
             }
@@ -230,9 +235,11 @@ impl Lesson {
                 let role = column.numeric.unwrap_or(Role::Feature);
                 Learned::Numeric(NumericColumn { name, role, cut: Arc::new(cut) }, stride)
             }
-            Self::Names(names) => {
-                let distinct = names.len();
-                Learned::Categorical(CategoricalColumn { name, known: most_frequent(names, NAMES_MAX) }, distinct)
+            Self::Names(names, others) => {
+                let rare = others.as_ref().map_or(0, Rare::n);
+                let distinct = names.len() + usize::try_from(rare).unwrap_or(usize::MAX);
+                let column = of_names(name, names, NAMES_MAX);
+                Learned::Categorical(CategoricalColumn { rare: others.map(Arc::new), ..column }, distinct)
             }
         }
     }
@@ -271,7 +278,7 @@ impl Learned {
                 infinite: 0,
             },
             Self::Categorical(column, _) => {
-                Tally::Categorical(Tallies::new(&Category::new(column.known.len()), n_periods, n_values))
+                Tally::Categorical(Tallies::new(&Category::new(column.n_cells()), n_periods, n_values))
             }
         }
     }

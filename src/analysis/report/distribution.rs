@@ -1,5 +1,6 @@
 //! Both sides of a column over the same cells, for drawing.
 
+use super::apart;
 use super::model::Distribution;
 use crate::metric::line::Line;
 use crate::plan::{CategoricalColumn, NumericColumn};
@@ -63,27 +64,31 @@ fn binned(column: &NumericColumn, sides: [&Histogram; 2]) -> Option<Distribution
     })
 }
 
-/// Where the bulk of a side begins and ends.
+/// Where the bulk of a side begins and ends; what is far from the rest is no part of it.
 fn central(column: &NumericColumn, side: &Histogram) -> (f64, f64) {
     let edges = column.cut.edges.as_slice();
     let (min, max) = (side.min.unwrap_or(0.0), side.max.unwrap_or(0.0));
-    let n = count(side.n());
+    let is_far = apart::far_bins(&column.cut, side);
+    let is_near = |bin: usize| is_far.as_ref().is_none_or(|is_far| !is_far(bin));
+    let near = || side.counts.iter().enumerate().filter(|&(bin, &rows)| rows > 0 && is_near(bin));
+    let n = count(near().map(|(_, rows)| rows).sum());
     let below = |share: f64| {
         let mut seen = 0.0;
-        side.counts.iter().position(|&rows| {
-            seen += count(rows);
+        near().find(|(_, rows)| {
+            seen += count(**rows);
             seen >= share * n
         })
     };
-    let low = below(TAIL).and_then(|bin| edges.get(bin.checked_sub(1)?)).copied().unwrap_or(min);
-    let high = below(1.0 - TAIL).and_then(|bin| edges.get(bin)).copied().unwrap_or(max);
+    let low = below(TAIL).and_then(|(bin, _)| edges.get(bin.checked_sub(1)?)).copied().unwrap_or(min);
+    let high = below(1.0 - TAIL).and_then(|(bin, _)| edges.get(bin)).copied().unwrap_or(max);
     (low.max(min), high.min(max))
 }
 
 /// A categorical column: the largest categories of either side, and the rest together.
 pub(crate) fn categorical(column: &CategoricalColumn, [reference, current]: [&Category; 2]) -> Distribution {
     let (n, m) = (current.n(), reference.n());
-    let known = column.known.iter().zip(reference.known.iter().zip(&current.known));
+    let rare = column.rare.as_ref().map(|rare| format!("{} rare ones", rare.n()));
+    let known = column.known.iter().chain(&rare).zip(reference.known.iter().zip(&current.known));
     let known = known.map(|(name, (&a, &b))| (name.clone(), share(a, m), share(b, n)));
     let unseen = current.unseen.values().map(|(name, count)| (format!("{name} (new)"), 0.0, share(*count, n)));
     let mut cells: Vec<(String, f64, f64)> = known.chain(unseen).collect();

@@ -54,10 +54,12 @@ fn suite(report: &Report) -> &'static str {
 }
 
 fn of_comparison(comparison: &Comparison) -> Vec<Case> {
+    let ks_tolerated = comparison.method.ks_tolerated;
     let columns = comparison.columns.iter().map(|column| {
         let psi = &column.psi;
+        let ks = column.ks.map_or_else(String::new, |ks| format!(", KS {:.4} (tolerated {ks_tolerated})", ks.low));
         let why = format!(
-            "PSI {:.4} ({:.4} to {:.4}) is beyond {:.3}; n {}, {} of the reference",
+            "moved beyond what is tolerated: PSI {:.4} (between {:.4} and {:.4}, tolerated {:.3}){ks}; n {}, {} of the reference",
             psi.value, psi.low, psi.high, psi.tolerated, column.n, column.n_reference
         );
         Case { class: "drift", name: column.column.clone(), failed: column.drifted.then_some(why), skipped: None }

@@ -1,5 +1,6 @@
 //! What the columns of two files are for: guessed, or as a pipeline says.
 
+use super::class_scores::ClassScores;
 use crate::decode::cell::{Classes, category};
 use crate::error::{Error, Result};
 use crate::init::facts::{Facts, Kind};
@@ -37,6 +38,8 @@ pub(crate) struct Layout {
     pub(crate) id: Option<Place>,
     pub(crate) version: Option<Place>,
     pub(crate) predicted: Option<Place>,
+    /// Probabilities of all classes, where there is no score.
+    pub(crate) class_scores: Option<ClassScores>,
     pub(crate) label: Option<Place>,
     pub(crate) status: Option<Place>,
     pub(crate) failed: Option<Place>,
@@ -91,6 +94,11 @@ pub(crate) fn guessed(tables: [&Table; 2]) -> Result<Layout> {
         (guess.facts.name.clone(), role_name(guess.usage).to_owned(), reason)
     });
     let ignored = guesses.columns.iter().filter_map(|guess| Some((guess.facts.name.clone(), why_ignored(guess)?)));
+    let class_scores = class_scores(&guesses, tables);
+    let of_classes = class_scores.iter().map(|scores| {
+        (scores.names(), "class probabilities".to_owned(), "they are named alike and add up to one".to_owned())
+    });
+    let roles: Vec<(String, String, String)> = roles.chain(of_classes).collect();
     Ok(Layout {
         columns: guesses.columns.iter().filter_map(|guess| watched(guess, place(guess))).collect(),
         time: guesses.columns.iter().find_map(|guess| match guess.usage {
@@ -100,16 +108,25 @@ pub(crate) fn guessed(tables: [&Table; 2]) -> Result<Layout> {
         id: one(Use::Id),
         version: one(Use::Version),
         predicted: one(Use::Predicted),
+        task: if class_scores.is_some() { Task::Multiclass } else { guesses.task },
+        class_scores,
         label: one(Use::Label),
         status: one(Use::Status),
         failed: one(Use::Failed),
         segments: guesses.all(Use::Segment).map(place).collect(),
-        task: guesses.task,
         positive: guesses.positive.iter().map(|(class, _)| class.clone()).collect(),
         threshold: 0.5,
-        roles: roles.collect(),
+        roles,
         untested: ignored.collect(),
     })
+}
+
+/// Probabilities of classes, where no other column is the score.
+fn class_scores(guesses: &Guesses, tables: [&Table; 2]) -> Option<ClassScores> {
+    let sample: Vec<Facts> = guesses.columns.iter().map(|guess| guess.facts.clone()).collect();
+    let place = |facts: &Facts| Place { name: facts.name.clone(), at: tables.map(|table| table.find(&facts.name)) };
+    let has_score = guesses.find(|usage| usage == Use::Score).is_some();
+    if has_score { None } else { ClassScores::guessed(&sample, place) }
 }
 
 /// The columns of both samples: those of the first, unless it shows nothing of them, and what only the second has.
@@ -210,6 +227,7 @@ pub(crate) fn of_plan(plan: &Plan, tables: [&Table; 2]) -> Result<Layout> {
             Field::Absent | Field::Constant(_) => None,
         },
         predicted: optional("predicted_label", &mapping.predicted),
+        class_scores: mapping.class_scores.as_ref().and_then(|path| ClassScores::of_path(path, tables)),
         label: optional("label", &mapping.label),
         status: optional("status", &mapping.status),
         failed: optional("error", &mapping.failed),

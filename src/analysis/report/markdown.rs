@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::compare::instant;
 use super::history::WHAT_COUNTS_NOW;
-use super::model::{Comparison, History, Report, Source};
+use super::model::{Comparison, History, Method, Report, Source, Stand};
 use crate::output::count;
 use crate::output::text::number;
 use crate::output::text::percent;
@@ -63,10 +63,11 @@ fn comparison(comparison: &Comparison, text: &mut String) {
         source("Current", &comparison.current)
     );
     let columns = comparison.columns.iter().take(COLUMNS_MAX).map(|column| {
-        let verdict = match (column.drifted, column.drifted_e) {
-            (true, true) => "**drifted**",
-            (true, false) => "drifted, not by e-BH",
-            _ => "within",
+        let verdict = match (column.verdict, column.drifted_e) {
+            (Stand::Drifted, true) => "**drifted**",
+            (Stand::Drifted, false) => "drifted, not by e-BH",
+            (Stand::Unclear, _) => "unclear",
+            (Stand::Within, _) => "within",
         };
         let psi = &column.psi;
         [
@@ -79,8 +80,15 @@ fn comparison(comparison: &Comparison, text: &mut String) {
             count(column.n),
         ]
     });
-    let title = format!("Columns (PSI tolerated {})", comparison.method.psi_tolerated);
+    let Method { psi_tolerated, ks_tolerated, .. } = comparison.method;
+    let title = format!("Columns (tolerated: PSI {psi_tolerated}, KS {ks_tolerated})");
     table(text, &title, ["column", "verdict", "PSI", "90 % interval", "KS", "missing", "n"], columns);
+    let apart = comparison.columns.iter().flat_map(|column| {
+        let sides = [("reference", &column.reference), ("current", &column.current)];
+        let notes = sides.into_iter().flat_map(|(side, shape)| shape.notes.iter().map(move |note| (side, note)));
+        notes.map(|(side, note)| [column.column.clone(), side.to_owned(), note.clone()])
+    });
+    table(text, "Values that stand apart", ["column", "side", "what"], apart);
     let problems =
         comparison.problems.iter().map(|problem| [problem.column.clone(), problem.text.clone(), count(problem.n)]);
     table(text, "Problems with the data", ["column", "problem", "n"], problems);

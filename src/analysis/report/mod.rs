@@ -4,6 +4,8 @@
 //! report says; the rest draws it.
 
 mod answers;
+mod apart;
+mod class_scores;
 mod column;
 mod compare;
 mod count;
@@ -15,6 +17,7 @@ mod junit;
 mod layout;
 mod markdown;
 pub mod model;
+pub mod moved;
 mod problems;
 mod rows;
 mod segments;

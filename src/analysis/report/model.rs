@@ -145,10 +145,15 @@ pub struct ColumnReport {
     pub kind: String,
     /// `feature`, `score`, `latency`.
     pub role: String,
+    /// What is said of it.
+    pub verdict: Stand,
     /// Whether it moved beyond what is tolerated, by Benjamini and Hochberg's rule.
     pub drifted: bool,
     /// The same by e-values.
     pub drifted_e: bool,
+    /// How likely an index or a distance this large is if the true one is just tolerated: the smaller of the two
+    /// p-values, doubled where there are two. The rules above read it.
+    pub p_value: f64,
     /// Population stability index.
     pub psi: PsiEffect,
     /// Kolmogorov-Smirnov distance, of numeric columns.
@@ -169,6 +174,18 @@ pub struct ColumnReport {
     pub periods: Vec<PeriodPsi>,
 }
 
+/// Where a column stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Stand {
+    /// It moved beyond what is tolerated, and not by chance.
+    Drifted,
+    /// As it was seen it is beyond what is tolerated, but so few rows may show that by chance.
+    Unclear,
+    /// Index and distance are within what is tolerated.
+    Within,
+}
+
 /// The index with what it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct PsiEffect {
@@ -178,7 +195,7 @@ pub struct PsiEffect {
     pub debiased: f64,
     /// Lower end of the interval of the true index.
     pub low: f64,
-    /// Upper end.
+    /// Upper end; at least the index as it was seen.
     pub high: f64,
     /// What is tolerated of it.
     pub tolerated: f64,
@@ -195,7 +212,8 @@ pub struct KsEffect {
     pub low: f64,
     /// And at most this.
     pub high: f64,
-    /// How likely gaps this large are if the true distance is just tolerated.
+    /// How likely gaps this large are if the true distance is just tolerated; differences in the last bits of values
+    /// that repeat are no gaps.
     pub p_value: f64,
 }
 
@@ -216,6 +234,8 @@ pub struct Shape {
     pub max: Option<f64>,
     /// Different texts.
     pub categories: Option<u64>,
+    /// Values that stand apart (NaN, infinite, far from the rest), and why a number is not known.
+    pub notes: Vec<String>,
 }
 
 /// One metric in one convention.

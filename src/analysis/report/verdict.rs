@@ -1,6 +1,6 @@
 //! What a report comes to, in words.
 
-use super::model::{Comparison, FORMAT, Figure, History, Outcome, Report, Verdict};
+use super::model::{ColumnReport, Comparison, FORMAT, Figure, History, Method, Outcome, Report, Stand, Verdict};
 use crate::output::text::{number, plural};
 
 /// Columns that the verdict names.
@@ -36,30 +36,52 @@ fn of_comparison(comparison: &Comparison) -> Verdict {
     };
     let mut sentences = Vec::new();
     if !drifted.is_empty() {
-        let named = drifted
-            .iter()
-            .take(NAMED_MAX)
-            .map(|column| format!("{} (PSI {})", column.column, number(column.psi.value)));
+        let named =
+            drifted.iter().take(NAMED_MAX).map(|column| format!("{} ({})", column.column, how_far(column, method)));
         let more = drifted.len().saturating_sub(NAMED_MAX);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         sentences.push(format!("Moved most: {}{more}.", named.collect::<Vec<_>>().join(", ")));
     }
     if method.tested > 0 {
         sentences.push(format!(
-            "Tested: PSI beyond {}, {} in all, of those named at most {} % wrong on average (Benjamini-Hochberg {}, e-BH {}).",
+            "Tested: PSI beyond {} or KS beyond {}, {} in all, of those named at most {} % wrong on average (Benjamini-Hochberg {}, e-BH {}).",
             method.psi_tolerated,
+            method.ks_tolerated,
             plural(method.tested as u64, "column"),
             method.false_discovery_rate * 100.0,
             method.named_bh,
             method.named_e_bh
         ));
     }
+    sentences.extend(unclear(comparison));
     sentences.push(problems(comparison));
     sentences.extend(quality(comparison));
     if !comparison.untested.is_empty() {
         sentences.push(format!("{} not tested, with reasons below.", were(comparison.untested.len(), "column")));
     }
     Verdict { outcome, headline, sentences }
+}
+
+/// The number that is beyond what is tolerated.
+fn how_far(column: &ColumnReport, method: &Method) -> String {
+    match column.ks {
+        Some(ks) if column.psi.debiased <= method.psi_tolerated => format!("KS {}", number(ks.low)),
+        _ => format!("PSI {}", number(column.psi.value)),
+    }
+}
+
+/// Columns of which too little is known.
+fn unclear(comparison: &Comparison) -> Option<String> {
+    let unclear: Vec<_> = comparison.columns.iter().filter(|column| column.verdict == Stand::Unclear).collect();
+    let named = unclear.iter().take(NAMED_MAX);
+    let named: Vec<_> =
+        named.map(|column| format!("{} ({})", column.column, how_far(column, &comparison.method))).collect();
+    let more = unclear.len().saturating_sub(NAMED_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let named = named.join(", ");
+    (!unclear.is_empty()).then(|| {
+        format!("Unclear, beyond what is tolerated but perhaps by chance: {named}{more}; more rows would tell.")
+    })
 }
 
 fn problems(comparison: &Comparison) -> String {

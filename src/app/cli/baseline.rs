@@ -154,7 +154,9 @@ pub fn describe(reference: &Reference) -> String {
     line(String::new());
     line(format!("{:<24} {:>10} {:>9} {:>12}", "categorical", "values", "missing", "categories"));
     for (column, counts) in profile.categorical.iter().zip(&profile.all.categorical) {
-        line(format!("{:<24} {:>10} {:>9} {:>12}", column.name, counts.n(), counts.missing, column.known.len()));
+        let rare = column.rare.as_ref().map_or(0, crate::summary::Rare::n);
+        let categories = column.known.len() as u64 + rare;
+        line(format!("{:<24} {:>10} {:>9} {categories:>12}", column.name, counts.n(), counts.missing));
     }
     for (segment, counts) in &profile.segments {
         line(format!("segment {:<16} {:>10} rows", segment.join(","), counts.rates.requests));

@@ -117,9 +117,10 @@ fn sources(plan: &Plan) -> Vec<String> {
 fn columns(plan: &Plan) -> Vec<String> {
     let numeric =
         plan.columns.numeric.iter().map(|column| format!("{} ({} bins)", column.name, column.cut.edges.n_bins()));
-    let categorical = plan.columns.categorical.iter().map(|column| match column.known.len() {
-        0 => column.name.clone(),
-        n => format!("{} ({n} known)", column.name),
+    let categorical = plan.columns.categorical.iter().map(|column| match (column.known.len(), &column.rare) {
+        (0, _) => column.name.clone(),
+        (n, None) => format!("{} ({n} known)", column.name),
+        (n, Some(rare)) => format!("{} ({n} known, and {} rare ones together)", column.name, rare.n()),
     });
     let lines = [
         ("numeric", list(numeric)),

@@ -16,11 +16,12 @@ use crate::event::{EventKind, Micros, SECOND};
 use crate::plan::{Bounds, CategoricalColumn, Columns, NumericColumn, Plan, TimePlan, WindowKind};
 use crate::scan::{Open, Scan};
 use crate::summary::profile::{CategoricalProfile, NumericProfile};
-use crate::summary::{Profile, Traffic};
+use crate::summary::{Profile, Rare, Traffic};
 
 /// Version of the profile format that is written.
 pub const FORMAT: u32 = 1;
-/// The most categories of one column that a profile names; the most frequent ones.
+/// The most categories of one column that a profile names, the most frequent ones; of others it knows whether it has
+/// them.
 pub const CATEGORIES_MAX: usize = 1 << 14;
 /// Longer than any data set: 200 years, in whole days.
 const LIFETIME: Micros = 73_050 * 86_400 * SECOND;
@@ -67,12 +68,8 @@ impl ProfileBuilder {
         let numeric = self.plan.columns.numeric.iter().zip(self.numeric);
         let numeric = numeric.map(|(column, values)| learned(column, values, fine_bins)).collect();
         let categorical = self.plan.columns.categorical.iter().zip(self.categorical);
-        let categorical = categorical
-            .map(|(column, counts)| CategoricalColumn {
-                name: column.name.clone(),
-                known: most_frequent(counts, CATEGORIES_MAX),
-            })
-            .collect();
+        let categorical =
+            categorical.map(|(column, counts)| of_names(column.name.clone(), counts, CATEGORIES_MAX)).collect();
         Counter::new(&self.plan, Columns { numeric, categorical })
     }
 }
@@ -101,15 +98,20 @@ fn count_names(array: &TextArray, rows: &[usize], counts: &mut BTreeMap<String, 
     }
 }
 
-/// The `most` names with the highest counts (the first in the alphabet among equals), sorted.
+/// A column that knows the `most` names with the highest counts (the first in the alphabet among equals) one by one,
+/// and of all others whether they are there.
 #[must_use]
-pub fn most_frequent(counts: BTreeMap<String, u64>, most: usize) -> Vec<String> {
+pub fn of_names(column: String, counts: BTreeMap<String, u64>, most: usize) -> CategoricalColumn {
     let mut ranked: Vec<(String, u64)> = counts.into_iter().collect();
     ranked.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    ranked.truncate(most);
-    let mut names: Vec<String> = ranked.into_iter().map(|(name, _)| name).collect();
-    names.sort_unstable();
-    names
+    let others = ranked.split_off(ranked.len().min(most));
+    let mut known: Vec<String> = ranked.into_iter().map(|(name, _)| name).collect();
+    known.sort_unstable();
+    let mut rare = (!others.is_empty()).then(|| Rare::with_room(others.len() as u64));
+    for (name, _) in &others {
+        rare.iter_mut().for_each(|rare| _ = rare.insert(name));
+    }
+    CategoricalColumn { name: column, known, rare: rare.map(Arc::new) }
 }
 
 /// The second pass: counts every column with the cuts that were learned.
@@ -180,5 +182,5 @@ fn numeric_profile(column: &NumericColumn) -> NumericProfile {
 }
 
 fn categorical_profile(column: &CategoricalColumn) -> CategoricalProfile {
-    CategoricalProfile { name: column.name.clone(), known: column.known.clone() }
+    CategoricalProfile { name: column.name.clone(), known: column.known.clone(), rare: column.rare.as_deref().cloned() }
 }

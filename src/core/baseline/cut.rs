@@ -107,6 +107,7 @@ pub fn of_values(sorted: &[f64], n: u16) -> Cut {
     let values = Atoms::new(sorted);
     let fine = if values.distinct.len() <= 2 * usize::from(n) { &values.distinct } else { &ladder };
     let repeats = |pair: &[f64]| pair[0].to_bits() == pair[1].to_bits();
+    let grid = values.grid();
     let atoms: Vec<f64> = if values.distinct.len() <= usize::from(n) {
         values.distinct.clone()
     } else {
@@ -117,14 +118,15 @@ pub fn of_values(sorted: &[f64], n: u16) -> Cut {
     let doane: Vec<f64> = left_closed(doane::edges(sorted)).into_iter().map(|edge| values.settled(edge)).collect();
     let range = values.range();
     let named = deciles.iter().chain(&twentieths).chain(&doane).chain(&range).copied();
-    let edges = rising(fine.iter().copied().chain(below_atoms).chain(named).chain(outskirts(low, high)));
+    let edges =
+        rising(fine.iter().copied().chain(below_atoms).chain(values.around()).chain(named).chain(outskirts(low, high)));
     let recuts = Recuts {
         range: indexes_of(&edges, &range),
         bins10: indexes_of(&edges, &deciles),
         bins20: indexes_of(&edges, &twentieths),
         doane: indexes_of(&edges, &doane),
     };
-    Cut { edges: checked(edges), grid: Grid::for_range(low, high), recuts }
+    Cut { edges: checked(edges), grid, recuts }
 }
 
 /// The values of a reference column, and how often each of them comes.
@@ -133,7 +135,8 @@ pub fn of_values(sorted: &[f64], n: u16) -> Cut {
 /// do in single precision or when sums are added in another order. So such an edge moves to the middle between that
 /// value and the next one: the reference's counts stay what they are, and what comes near the value counts as that
 /// value. A value that holds as many rows as a bin gets a bin of its own, so that it cannot lend its rows to its
-/// neighbours unseen.
+/// neighbours unseen. A value that holds most rows is told apart from all that is further from it than half precision
+/// takes it: a column that is nearly constant must not start to vary unseen.
 struct Atoms {
     distinct: Vec<f64>,
     counts: Vec<usize>,
@@ -142,8 +145,17 @@ struct Atoms {
 
 /// Twice the largest relative error of a number in single precision.
 const SINGLE: f64 = 1.2e-7;
+/// The largest relative error of a number in half precision, rounded up.
+const HALF: f64 = 5e-4;
+/// How far from a column that is always zero a number still is one.
+const NOTHING: f64 = 1e-12;
+/// Values that hold a part of this of the mass are told apart from others near them.
+const HEAVY: usize = 20;
 /// The largest part of the range by which values that repeat may leave it, for numbers of half precision.
 const LEEWAY: f64 = 1e-3;
+
+/// Ranges of the middle values beyond which others do not count for the grid of the moments.
+const FAR_OUT: f64 = 1_048_576.0;
 
 impl Atoms {
     fn new(sorted: &[f64]) -> Self {
@@ -152,17 +164,57 @@ impl Atoms {
         Self { distinct, counts: runs().map(<[f64]>::len).collect(), n: sorted.len() }
     }
 
+    /// The grid of the moments: for the whole range, unless some values are so far out that the others would not be
+    /// told apart on it. Those others are the middle four fifths of the distinct values, however often each comes.
+    fn grid(&self) -> Grid {
+        let [low, high] = [self.distinct[0], self.distinct[self.distinct.len() - 1]];
+        let tenth = self.distinct.len() / 10;
+        let middle = [self.distinct[tenth], self.distinct[self.distinct.len() - 1 - tenth]];
+        let reach = (middle[1] - middle[0]) * FAR_OUT;
+        if reach > 0.0 && high - low > reach {
+            let center = middle[0] / 2.0 + middle[1] / 2.0;
+            return Grid::for_range(center - reach / 2.0, center + reach / 2.0);
+        }
+        Grid::for_range(low, high)
+    }
+
     fn repeats(&self, at: usize) -> bool {
         self.counts[at] > 1
+    }
+
+    fn holds(&self, at: usize, part: usize) -> bool {
+        self.repeats(at) && self.counts[at] * part >= self.n
     }
 
     /// Between a value and the next one; beyond the last one by [`Self::margin`].
     fn above(&self, at: usize) -> f64 {
         let value = self.distinct[at];
+        let is_most = |at: usize| self.repeats(at) && self.counts[at] * 2 > self.n;
         match self.distinct.get(at + 1) {
+            Some(_) if is_most(at) => self.near(at)[1],
+            Some(_) if is_most(at + 1) => self.near(at + 1)[0],
             Some(next) => middle(value, *next),
             None => value + self.margin(at),
         }
+    }
+
+    /// How far what is taken for a value in lower precision lies from it at most, and not nearer to another.
+    fn near(&self, at: usize) -> [f64; 2] {
+        let value = self.distinct[at];
+        let [first, last] = [self.distinct[0], self.distinct[self.distinct.len() - 1]];
+        let reach = if first < last {
+            (value.abs() * HALF).max(first.abs().max(last.abs()) * SINGLE)
+        } else {
+            (value.abs() * SINGLE).max(NOTHING)
+        };
+        let before = at.checked_sub(1).map_or(f64::NEG_INFINITY, |before| middle(self.distinct[before], value));
+        let after = self.distinct.get(at + 1).map_or(f64::INFINITY, |next| middle(value, *next));
+        [(value - reach).max(before), (value + reach).min(after)]
+    }
+
+    /// Edges around every value that is told apart from others near it.
+    fn around(&self) -> impl Iterator<Item = f64> {
+        (0..self.distinct.len()).filter(|&at| self.holds(at, HEAVY)).flat_map(|at| self.near(at))
     }
 
     /// Between a value and the one before; beyond the first one by [`Self::margin`].
@@ -181,7 +233,7 @@ impl Atoms {
         let [low, high] = [self.distinct[0], self.distinct[self.distinct.len() - 1]];
         let inner = if at == 0 { self.distinct.get(1) } else { self.distinct.get(at - 1) };
         let gap = inner.map_or(0.0, |inner| (inner - self.distinct[at]).abs());
-        let single = low.abs().max(high.abs()) * SINGLE;
+        let single = (low.abs().max(high.abs()) * SINGLE).max(if low < high { 0.0 } else { NOTHING });
         single.max((gap / 4.0).min((high - low) * LEEWAY))
     }
 
@@ -206,8 +258,7 @@ impl Atoms {
 
     /// These edges, settled, and those around every value that holds as much as one of `k` bins.
     fn cut(&self, edges: &[f64], k: u16) -> Vec<f64> {
-        let heavy =
-            (0..self.distinct.len()).filter(|&at| self.repeats(at) && self.counts[at] * usize::from(k) >= self.n);
+        let heavy = (0..self.distinct.len()).filter(|&at| self.holds(at, usize::from(k)));
         let around = heavy.flat_map(|at| [self.below(at), self.above(at)]);
         rising(edges.iter().map(|&edge| self.settled(edge)).chain(around))
     }

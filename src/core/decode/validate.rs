@@ -13,7 +13,7 @@ use crate::batch::{EventBatch, TextArray};
 use crate::event::{ALL_VERSIONS, EventKind, OTHER, Poison, Reject};
 use crate::plan::{Plan, Role, Task};
 
-use super::binding::{Layout, task};
+use super::binding::{Layout, Slot, task};
 
 /// Why one row is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Check<'_> {
     fn required(&mut self) {
         let batch = self.batch;
         self.present("event_time", &batch.event_time);
-        let mapped = self.layout.bindings.iter().any(|binding| binding.canonical == "prediction_id");
+        let mapped = self.layout.bindings.iter().any(|binding| binding.slot == Slot::Id);
         match batch.kind {
             EventKind::Prediction | EventKind::Outcome => self.present("prediction_id", &batch.id),
             EventKind::Feature if mapped => self.present("prediction_id", &batch.id),

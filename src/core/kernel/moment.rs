@@ -19,6 +19,8 @@ pub struct Grid {
 
 /// Bits for the largest expected distance from the center; outliers up to 2^16 times further still fit.
 const RANGE_BITS: i32 = 44;
+/// Steps of the grid that a number must be large for its moments to be told.
+const RESOLVED: f64 = 65_536.0;
 /// Fixed-point values are held within ± 2^60, so that a square fits into an `i128` many times over.
 const CLAMP: f64 = 1_152_921_504_606_846_976.0;
 
@@ -29,7 +31,13 @@ impl Grid {
         let center = low / 2.0 + high / 2.0;
         let reach = (high - center).abs().max((center - low).abs());
         let exponent = if reach > 0.0 && reach.is_finite() { libm::ilogb(reach) + 1 } else { 1 };
-        Self { center, shift: (RANGE_BITS - exponent).clamp(-1000, 1000) }
+        Self { center, shift: (RANGE_BITS - exponent).clamp(-1000, 1023) }
+    }
+
+    /// Whether numbers of this size, or that far apart, are told apart to one part in 65,536 at least.
+    #[must_use]
+    pub fn resolves(&self, size: f64) -> bool {
+        size * self.scale() >= RESOLVED
     }
 
     /// The factor 2^shift.

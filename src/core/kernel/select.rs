@@ -18,7 +18,7 @@ const DENSE: usize = 3;
 pub struct Skipped {
     /// Nulls.
     pub missing: u64,
-    /// Values that are NaN.
+    /// Values that are NaN or infinite.
     pub nan: u64,
 }
 
@@ -45,12 +45,13 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Hands the values of `rows` to `each`, in their order and in blocks; nulls and NaN are counted and left out.
+/// Hands the finite values of `rows` to `each`, in their order and in blocks; nulls, and what is NaN or infinite, are
+/// counted and left out.
 pub fn present(values: &[f64], nulls: Option<&NullBuffer>, rows: &Rows, mut each: impl FnMut(&[f64])) -> Skipped {
     let (mut n_present, mut nan) = (0, 0);
     let mut hand_on = |block: &mut [f64]| {
         let n = block.len();
-        let there = without_nan(block);
+        let there = finite(block);
         n_present += n as u64;
         nan += (n - there.len()) as u64;
         each(there);
@@ -92,15 +93,15 @@ fn sweep(values: &[f64], valid: impl Iterator<Item = u64>, rows: &Rows, hand_on:
     hand_on(&mut block[..n]);
 }
 
-/// The values that are not NaN, moved together; mostly that is all of them, and they are only looked at.
-fn without_nan(values: &mut [f64]) -> &[f64] {
-    if !widest(|| values.iter().fold(false, |any, value| any | value.is_nan())) {
+/// The finite values, moved together; mostly that is all of them, and they are only looked at.
+fn finite(values: &mut [f64]) -> &[f64] {
+    if !widest(|| values.iter().fold(false, |any, value| any | !value.is_finite())) {
         return values;
     }
     let mut n = 0;
     for i in 0..values.len() {
         values[n] = values[i];
-        n += usize::from(!values[n].is_nan());
+        n += usize::from(values[n].is_finite());
     }
     &values[..n]
 }
@@ -118,12 +119,12 @@ mod tests {
     }
 
     #[test]
-    fn leaves_out_nulls_and_nan_and_counts_them_apart() {
-        let values = [1.0, f64::NAN, 3.0, f64::NAN, 5.0, 6.0];
-        let nulls = NullBuffer::from(vec![true, true, false, false, true, true]);
-        let (seen, skipped) = picked(&values, Some(&nulls), &[0, 1, 2, 3, 5]);
+    fn leaves_out_nulls_and_what_is_not_finite_and_counts_them_apart() {
+        let values = [1.0, f64::NAN, 3.0, f64::NAN, f64::INFINITY, 6.0, f64::NEG_INFINITY];
+        let nulls = NullBuffer::from(vec![true, true, false, false, true, true, true]);
+        let (seen, skipped) = picked(&values, Some(&nulls), &[0, 1, 2, 3, 4, 5, 6]);
         assert_eq!(seen, [1.0, 6.0]);
-        assert_eq!(skipped, Skipped { missing: 2, nan: 1 });
+        assert_eq!(skipped, Skipped { missing: 2, nan: 3 });
     }
 
     #[test]
@@ -134,7 +135,7 @@ mod tests {
     proptest! {
         #[test]
         fn agrees_with_one_row_after_another(
-            column in prop::collection::vec(prop::option::weighted(0.9, prop_oneof![9 => -1.0..1.0, 1 => Just(f64::NAN)]), 1..1500),
+            column in prop::collection::vec(prop::option::weighted(0.9, prop_oneof![18 => -1.0..1.0, 1 => Just(f64::NAN), 1 => Just(f64::INFINITY)]), 1..1500),
             wanted in prop::collection::vec(any::<u8>(), 1500),
             share in any::<u8>(),
             offset in 0_usize..70,
@@ -147,7 +148,7 @@ mod tests {
             let rows: Vec<u32> = (0_u32..).zip(&wanted).take(column.len()).filter(|(_, wanted)| **wanted <= share).map(|(row, _)| row).collect();
             let there: Vec<f64> = rows.iter().filter_map(|&row| column[row as usize]).collect();
             let (seen, skipped) = picked(&values, Some(&nulls), &rows);
-            prop_assert_eq!(&seen, &there.iter().copied().filter(|value| !value.is_nan()).collect::<Vec<_>>());
+            prop_assert_eq!(&seen, &there.iter().copied().filter(|value| value.is_finite()).collect::<Vec<_>>());
             prop_assert_eq!(skipped.missing, (rows.len() - there.len()) as u64);
             prop_assert_eq!(skipped.nan, (there.len() - seen.len()) as u64);
             let (all, skipped) = picked(&values, None, &rows);

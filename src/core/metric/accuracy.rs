@@ -23,6 +23,7 @@ pub(super) static ACCURACY: OneSided<Quality> = OneSided {
         worse: Worse::Down,
         formula: "right / n",
         source: "definition",
+        needs_score: false,
         ..Spec::QUALITY
     },
     convention: "exact",

@@ -23,6 +23,7 @@ pub(super) static BASE_RATE: OneSided<Quality> = OneSided {
         worse: Worse::Neither,
         formula: "positive / n",
         source: "definition",
+        needs_score: false,
         ..Spec::QUALITY
     },
     convention: "exact",

@@ -38,7 +38,7 @@ impl Metric for Binned {
 
     fn read(&self, current: Side<'_>, _: Option<Side<'_>>, context: &Context<'_>) -> Vec<Reading> {
         let Side::Quality(quality) = current else { return Vec::new() };
-        if !self.spec.reads.admits(context) {
+        if !self.spec.admits(context) {
             return Vec::new();
         }
         let reading = |convention, bins: &[ReliabilityBin]| {

@@ -1,7 +1,7 @@
 //! Smallest and largest value of a numeric column.
 //!
 //! **Source**: the definition.
-//! **Reads**: a numeric column; missing values and NaN are left out.
+//! **Reads**: a numeric column; missing values, NaN and infinite ones are left out.
 //! **Returns**: the column's unit; no direction is worse by itself.
 //! **Assumes**: nothing.
 //! **Error**: none.

@@ -23,6 +23,7 @@ pub(super) static F1: OneSided<Quality> = OneSided {
         worse: Worse::Down,
         formula: "2 TP / (2 TP + FP + FN)",
         source: "van Rijsbergen 1979",
+        needs_score: false,
         ..Spec::QUALITY
     },
     convention: "exact",

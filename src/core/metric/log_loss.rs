@@ -1,6 +1,8 @@
 //! Log loss: mean negative log-likelihood of the truth.
 //!
-//! `L = -mean of ln(s if y = 1, else 1 - s)`, scores held within `[1e-15, 1 - 1e-15]`.
+//! `L = -mean of ln(s if y = 1, else 1 - s)`, scores held within `[1e-15, 1 - 1e-15]`. Of several classes `s` is the
+//! confidence in the one that was answered and `y` whether it was right; reports that know the probabilities of all
+//! classes take that of the true one, `L = -mean of ln p(truth)`.
 //!
 //! **Source**: Good, Rational decisions, J. R. Stat. Soc. B 14, 1952.
 //! **Reads**: labelled predictions of a classification task.

@@ -2,13 +2,12 @@
 //!
 //! `mean = sum x / n`.
 //!
-//! **Source**: the definition.
-//! **Reads**: a numeric column's exact sum; missing values and NaN are left out.
-//! **Returns**: the column's unit; no direction is worse by itself.
-//! **Assumes**: nothing.
-//! **Error**: values are rounded to 2^-44 of the reference's range; not defined when a value is more than about 2^16
-//! such ranges away, where it cannot be added up (the extremes and the distances still see it).
-//! **Cost**: constant.
+//! **Source**: the definition. **Reads**: a numeric column's exact sum; missing values, NaN and infinite ones are left
+//! out. **Returns**: the column's unit; no direction is worse by itself. **Assumes**: nothing. **Error**: values are
+//! rounded to 2^-44 of the reference's range, of which values that lie a million times further out than the middle four
+//! fifths of the distinct values are no part. Not defined when a value is more than about 2^16 such ranges away, where
+//! it cannot be added up, or when all values are too close for that rounding (the extremes and the distances still see
+//! them). **Cost**: constant.
 
 use crate::metric::one_sided::OneSided;
 use crate::metric::spec::{LINE, Reads, Spec, Worse};

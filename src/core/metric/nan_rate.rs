@@ -1,6 +1,6 @@
-//! Share of rows whose number is NaN, which only binary formats can carry.
+//! Share of rows whose number is none: NaN, or infinite.
 //!
-//! `rate = NaN / rows`.
+//! `rate = (NaN + infinite) / rows`. Such rows have no place on the line, so nothing else of the column sees them.
 //!
 //! **Source**: the definition.
 //! **Reads**: a numeric column.
@@ -17,9 +17,9 @@ use crate::summary::Histogram;
 pub(super) static NAN_RATE: OneSided<Histogram> = OneSided {
     spec: Spec {
         name: "nan_rate",
-        help: "Share of rows whose number is NaN.",
+        help: "Share of rows whose number is NaN or infinite.",
         reads: Reads::Numeric,
-        formula: "NaN / rows",
+        formula: "(NaN + infinite) / rows",
         source: "definition",
         ..Spec::RATE
     },

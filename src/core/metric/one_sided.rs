@@ -22,7 +22,7 @@ impl<S: Summary> Metric for OneSided<S> {
     }
 
     fn read(&self, current: Side<'_>, _: Option<Side<'_>>, context: &Context<'_>) -> Vec<Reading> {
-        let summary = S::of(current).filter(|_| self.spec.reads.admits(context));
+        let summary = S::of(current).filter(|_| self.spec.admits(context));
         let reading = |summary: &S| {
             Reading::new(&self.spec, self.convention, ((self.n)(summary), None), || (self.of)(summary, context))
         };

@@ -3,7 +3,7 @@
 //! `rate = (below + above) / values`, counted in the bins outside of its range.
 //!
 //! **Source**: the definition.
-//! **Reads**: a numeric column cut by a reference; missing values and NaN are left out.
+//! **Reads**: a numeric column cut by a reference; missing values, NaN and infinite ones are left out.
 //! **Returns**: 0 to 1, up is worse.
 //! **Assumes**: nothing.
 //! **Error**: none.

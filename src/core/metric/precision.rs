@@ -23,6 +23,7 @@ pub(super) static PRECISION: OneSided<Quality> = OneSided {
         worse: Worse::Down,
         formula: "TP / (TP + FP)",
         source: "definition",
+        needs_score: false,
         ..Spec::QUALITY
     },
     convention: "exact",

@@ -23,6 +23,7 @@ pub(super) static RECALL: OneSided<Quality> = OneSided {
         worse: Worse::Down,
         formula: "TP / (TP + FN)",
         source: "definition",
+        needs_score: false,
         ..Spec::QUALITY
     },
     convention: "exact",

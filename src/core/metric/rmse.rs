@@ -6,7 +6,8 @@
 //! **Reads**: labelled predictions of a regression task.
 //! **Returns**: the label's unit, 0 up, up is worse.
 //! **Assumes**: nothing.
-//! **Error**: each term is rounded to 2^-60 and held below 2^67.
+//! **Error**: each term is rounded to 2^-60; not defined where sums reach 2^67, or a mean square is
+//! below 1e-12 without being zero.
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, mean};
@@ -27,5 +28,14 @@ pub(super) static RMSE: OneSided<Quality> = OneSided {
     },
     convention: "exact_sum",
     n: |quality| quality.n,
-    of: |quality, _| mean(quality.squared.value(), quality.n).sqrt().into(),
+    of: |quality, _| rmse(quality).into(),
 };
+
+/// Mean squares below this (in the label's unit, squared) are too few units of the sum to be told to six digits.
+const MEAN_SQUARE_MIN: f64 = 1e-12;
+
+fn rmse(quality: &Quality) -> Option<f64> {
+    let square = mean(quality.squared.value(), quality.n);
+    let is_resolved = square >= MEAN_SQUARE_MIN || quality.absolute.value() == 0.0;
+    is_resolved.then(|| square.sqrt())
+}

@@ -1,7 +1,7 @@
 //! What a metric is: the row of the list from which keys, help, gauges and tables are made.
 
 use crate::metric::Context;
-use crate::plan::Task;
+use crate::plan::{QualityPlan, Task};
 
 /// What a metric reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +88,8 @@ pub struct Spec {
     pub help: &'static str,
     /// What it reads.
     pub reads: Reads,
+    /// Whether it needs the scores of predictions, not only their classes.
+    pub needs_score: bool,
     /// Whether it compares with a baseline (a drift metric) or describes one side (a quality metric).
     pub needs_baseline: bool,
     /// Whether its own number stays the same when the two sides change places.
@@ -117,6 +119,7 @@ impl Spec {
         name: "",
         help: "",
         reads: Reads::Column,
+        needs_score: false,
         needs_baseline: true,
         symmetric: true,
         unit: "1",
@@ -132,5 +135,11 @@ impl Spec {
         Self { reads: Reads::Rates, needs_baseline: false, symmetric: false, unit: "ratio", ..Self::DISTANCE };
 
     /// What most metrics of labelled predictions share.
-    pub(super) const QUALITY: Self = Self { reads: Reads::Classification, unit: "1", ..Self::RATE };
+    pub(super) const QUALITY: Self = Self { reads: Reads::Classification, needs_score: true, unit: "1", ..Self::RATE };
+
+    /// Whether it can be read in a pipeline: labels are those of its task, and scores are there where it needs them.
+    pub(super) fn admits(&self, context: &Context<'_>) -> bool {
+        let has_scores = context.quality.is_none_or(QualityPlan::has_scores);
+        self.reads.admits(context) && (has_scores || !self.needs_score)
+    }
 }

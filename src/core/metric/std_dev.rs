@@ -3,7 +3,7 @@
 //! `sd = sqrt(sum (x - mean)^2 / (n - 1))`.
 //!
 //! **Source**: the definition (Bessel's divisor).
-//! **Reads**: a numeric column's exact sums; missing values and NaN are left out.
+//! **Reads**: a numeric column's exact sums; missing values, NaN and infinite ones are left out.
 //! **Returns**: the column's unit, 0 up; no direction is worse by itself.
 //! **Assumes**: two rows.
 //! **Error**: as [`super::mean`].

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::Array;
 
 use crate::batch::EventBatch;
-use crate::event::{Micros, stable_hash};
+use crate::event::{Micros, class_hash};
 use crate::plan::{Plan, QualityPlan, Role, Task};
 use crate::scan::assign::CellRows;
 use crate::scan::frame::{Body, GroupKey};
@@ -201,11 +201,9 @@ impl Labels {
     /// Takes the answered predictions of one cell: those that carry a label count at once, the others wait for theirs.
     pub(crate) fn predict(&mut self, plan: &Plan, batch: &EventBatch, cell: &CellRows, labels_follow: bool) {
         let quality = plan.quality.as_ref().expect("checked by the caller");
-        let Some(scores) = plan.columns.index_of(Role::Score).and_then(|column| batch.numeric.get(column)) else {
-            return;
-        };
+        let scores = plan.columns.index_of(Role::Score).and_then(|column| batch.numeric.get(column));
         let predicted = Codes::of(&batch.predicted, |name| class_of(quality.task, name));
-        let classes = Codes::of(&batch.label_class, |name| stable_hash(name.as_bytes()));
+        let classes = Codes::of(&batch.label_class, class_hash);
         let id_limit = self.id_limit;
         let pane = self.panes.entry(cell.pane).or_insert_with(|| QualityPane::new(id_limit));
         let slot = u32::try_from(pane.groups.slot(&cell.key, plan)).expect("groups are bounded");
@@ -213,14 +211,17 @@ impl Labels {
         let number = if labels_follow { self.join.open(cell.pane) } else { None };
         for &row in &cell.rows {
             let row = row as usize;
-            if !scores.is_valid(row) || scores.value(row).is_nan() || outcome(batch, row) != Answer::Success {
-                continue;
-            }
+            let class = predicted.get(row);
+            let score = match scores {
+                Some(scores) => scores.is_valid(row).then(|| scores.value(row)).filter(|score| !score.is_nan()),
+                None => class.map(|class| certain(quality.task, class)),
+            };
+            let Some(score) = score.filter(|_| outcome(batch, row) == Answer::Success) else { continue };
             let event_time = batch.event_time.value(row);
-            let answered = predicted.get(row).unwrap_or_else(|| u64::from(scores.value(row) >= quality.threshold));
+            let answered = class.unwrap_or_else(|| u64::from(score >= quality.threshold));
             let entity = batch.entity.is_valid(row).then(|| bucket(batch.entity.value(row)));
             let entity = entity.and_then(|bucket| u8::try_from(bucket).ok());
-            let stub = Stub::new(event_time, slot, scores.value(row), answered).asked_by(entity);
+            let stub = Stub::new(event_time, slot, score, answered).asked_by(entity);
             let own = batch.label.is_valid(row).then(|| batch.label.value(row)).map(|value| (value, 0));
             if let Some((value, class)) = own.or_else(|| classes.get(row).map(|class| (0.0, class))) {
                 let label = Label { broker_time: event_time, watermark: event_time, value, class };
@@ -432,9 +433,14 @@ impl QualityPane {
     }
 }
 
+/// The score of a class that was answered without one: as if the model were certain of it.
+fn certain(task: Task, class: u64) -> f64 {
+    f64::from(u8::from(task == Task::Multiclass || class == 1))
+}
+
 fn class_of(task: Task, name: &str) -> u64 {
     match task {
-        Task::Multiclass => stable_hash(name.as_bytes()),
+        Task::Multiclass => class_hash(name),
         Task::Binary | Task::Regression => u64::from(name == "1"),
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::batch::EventBatch;
-use crate::event::{EventKind, Micros, stable_hash};
+use crate::event::{EventKind, Micros, class_hash};
 use crate::format::Version;
 use crate::plan::{Plan, Task};
 use crate::scan::assign::Dropped;
@@ -161,7 +161,7 @@ impl Scan {
         let plan = &self.plan;
         let stream = self.streams.get_mut(&batch.source).expect("a source of the plan");
         let task = plan.quality.as_ref().map(|quality| quality.task);
-        let classes = Codes::of(&batch.label_class, |name| stable_hash(name.as_bytes()));
+        let classes = Codes::of(&batch.label_class, class_hash);
         let clock_before = stream.clock.clone();
         for row in 0..batch.len() {
             let broker_time = batch.broker_time.value(row);

@@ -134,8 +134,8 @@ pub fn count_categorical(
     for (code, &count) in codes.iter().enumerate().filter(|(_, count)| **count > 0) {
         if code == names.len() {
             category.missing += count;
-        } else if let Ok(known) = column.known.binary_search_by(|known| known.as_str().cmp(names.value(code))) {
-            category.known[known] += count;
+        } else if let Some(cell) = column.cell_of(names.value(code)) {
+            category.known[cell] += count;
         } else {
             category.add_unseen(names.value(code), count);
         }
@@ -173,8 +173,11 @@ fn count_rates(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u
             traffic.timed_out.update(latency.is_valid(row).then(|| latency.value(row)).filter(|ms| !ms.is_nan()));
         }
         rates.rejected += u64::from(outcome == Answer::Rejected);
-        rates.scored += u64::from(outcome == Answer::Success && score.is_some_and(|score| score.is_valid(row)));
-        if let Some(positive) = positive.get(row) {
+        let positive = positive.get(row);
+        // Without scores the class is the answer.
+        let is_scored = score.map_or(plan.quality.is_some() && positive.is_some(), |score| score.is_valid(row));
+        rates.scored += u64::from(outcome == Answer::Success && is_scored);
+        if let Some(positive) = positive {
             rates.predicted += 1;
             rates.positive += u64::from(positive);
         }

@@ -19,7 +19,8 @@ pub const UNSEEN_MAX: usize = 256;
 /// Counts of one categorical column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Category {
-    /// Counts of the plan's known categories, in the plan's order.
+    /// Counts of the plan's known categories, in the plan's order; after them that of all its rare ones together, if it
+    /// has any.
     pub known: Vec<u64>,
     /// Other categories by hash of their name: name and count.
     pub unseen: BTreeMap<u64, (String, u64)>,
@@ -30,7 +31,7 @@ pub struct Category {
 }
 
 impl Category {
-    /// An empty summary for `n_known` known categories.
+    /// An empty summary for `n_known` counts.
     #[must_use]
     pub fn new(n_known: usize) -> Self {
         Self { known: vec![0; n_known], unseen: BTreeMap::new(), other: 0, missing: 0 }

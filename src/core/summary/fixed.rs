@@ -10,19 +10,21 @@ pub struct Fixed(i128);
 
 /// 2^60.
 const SCALE: f64 = 1_152_921_504_606_846_976.0;
+/// 2^127: what an `i128` just cannot hold.
+const LIMIT: f64 = 170_141_183_460_469_231_731_687_303_715_884_105_728.0;
 /// What a sum becomes that is no longer known, and stays.
 const BEYOND: i128 = i128::MAX;
 
 impl Fixed {
-    /// Adds one finite term. The sum is no longer known once a term or the sum leaves ± 2^67.
+    /// Adds one term, which may be infinite. The sum is no longer known once a term or the sum leaves ± 2^67.
     pub fn add(&mut self, term: f64) {
         self.add_times(term, 1);
     }
 
     /// Adds a term so many times.
     pub fn add_times(&mut self, term: f64, times: u64) {
-        debug_assert!(term.is_finite(), "a sum takes finite terms");
-        self.merge(units(term).checked_mul(i128::from(times)).map_or(Self(BEYOND), Self));
+        debug_assert!(!term.is_nan(), "a sum takes numbers");
+        self.merge(units(term).and_then(|units| units.checked_mul(i128::from(times))).map_or(Self(BEYOND), Self));
     }
 
     /// Adds another sum.
@@ -39,10 +41,11 @@ impl Fixed {
     }
 }
 
-/// A term in units of 2^-60. One that is too large on either side is out of range for a product or sum of them.
-#[expect(clippy::cast_possible_truncation, reason = "a float-to-integer cast saturates")]
-fn units(term: f64) -> i128 {
-    libm::rint(term * SCALE) as i128
+/// A term in units of 2^-60; nothing for one that is too large on either side.
+#[expect(clippy::cast_possible_truncation, reason = "checked to be in range")]
+fn units(term: f64) -> Option<i128> {
+    let units = libm::rint(term * SCALE);
+    (units.abs() < LIMIT).then_some(units as i128)
 }
 
 impl Seal for Fixed {
@@ -79,6 +82,11 @@ mod tests {
             let mut sum = Fixed::default();
             terms.iter().for_each(|&term| sum.add(term));
             assert!(sum.value().is_nan(), "{terms:?} come to {}", sum.value());
+        }
+        for term in [-1e30, 1e30, f64::INFINITY, f64::NEG_INFINITY] {
+            let mut sum = Fixed::default();
+            sum.add(term);
+            assert!(sum.value().is_nan(), "{term} comes to {}", sum.value());
         }
         let mut often = Fixed::default();
         often.add_times(1e10, u64::MAX);

@@ -39,11 +39,11 @@ pub struct Histogram {
     pub counts: Vec<u64>,
     /// Nulls.
     pub missing: u64,
-    /// NaN values, which only binary formats can carry.
+    /// Values that are no finite number: NaN, and infinite ones.
     pub nan: u64,
     /// Sum of fixed-point values.
     pub sum: i128,
-    /// Sum of squared fixed-point values.
+    /// Sum of squared fixed-point values; at its largest when it is not known.
     pub sum_sq: i128,
     /// Smallest value; `None` when empty.
     pub min: Option<f64>,
@@ -69,7 +69,7 @@ impl Histogram {
         }
     }
 
-    /// Adds values, none of which is NaN.
+    /// Adds finite values.
     pub fn update(&mut self, cut: &Cut, values: &[f64]) {
         cut.edges.count(values, &mut self.counts);
         self.update_sums(cut, values);
@@ -121,7 +121,7 @@ impl Histogram {
         self.counts.iter().sum()
     }
 
-    /// Number of rows: values, NaN and missing.
+    /// Number of rows: values, those that are no finite number, and missing ones.
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.n() + self.nan + self.missing
@@ -150,20 +150,34 @@ impl Histogram {
         bins
     }
 
-    /// Mean of the values, `None` when there is none, or one that was too far out to be added.
+    /// Mean of the values, `None` when there is none, one that was too far out to be added, or the grid is too coarse
+    /// for them.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "sums are rounded once, here")]
     pub fn mean(&self, grid: Grid) -> Option<f64> {
         let n = self.n();
-        (n > 0 && self.n_clamped == 0).then(|| grid.center + self.sum as f64 / n as f64 / grid.scale())
+        let (min, max) = self.min.zip(self.max).filter(|_| n > 0 && self.n_clamped == 0)?;
+        let is_constant = min.to_bits() == max.to_bits();
+        if is_constant || !grid.resolves(min.abs().max(max.abs())) {
+            return is_constant.then_some(min);
+        }
+        Some(grid.center + self.sum as f64 / n as f64 / grid.scale())
     }
 
-    /// Sample standard deviation (divisor n - 1), `None` below two values, or when one was too far out to be added.
+    /// Sample standard deviation (divisor n - 1), `None` below two values, when one was too far out to be added, or the
+    /// grid is too coarse for how far they spread.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "the sum of squares is rounded once, here")]
     pub fn std_dev(&self, grid: Grid) -> Option<f64> {
         let n = self.n();
-        (n > 1 && self.n_clamped == 0).then(|| (self.squares_about_mean(n) / (n - 1) as f64).sqrt() / grid.scale())
+        // A sum of squares that reached the end of its range stays there.
+        let is_known = self.n_clamped == 0 && self.sum_sq < i128::MAX;
+        let (min, max) = self.min.zip(self.max).filter(|_| n > 1 && is_known)?;
+        let is_constant = min.to_bits() == max.to_bits();
+        if is_constant || !grid.resolves(max - min) {
+            return is_constant.then_some(0.0);
+        }
+        Some((self.squares_about_mean(n) / (n - 1) as f64).sqrt() / grid.scale())
     }
 
     /// Sum of squared fixed-point distances from the mean. With the mean `q + r / n` in whole numbers it is

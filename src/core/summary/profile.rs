@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::moment::Grid;
-use crate::summary::Traffic;
 use crate::summary::histogram::Recuts;
+use crate::summary::{Rare, Traffic};
 
 /// The distribution of every column of a reference data set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +46,9 @@ pub struct NumericProfile {
 pub struct CategoricalProfile {
     /// The column's name in the pipeline.
     pub name: String,
-    /// Its categories, sorted.
+    /// Its most frequent categories, sorted.
     pub known: Vec<String>,
+    /// All others; their count comes after those of the known ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rare: Option<Rare>,
 }

@@ -88,6 +88,16 @@ impl Quality {
 
     /// Adds one labelled prediction.
     pub fn update(&mut self, plan: &QualityPlan, row: Labelled) {
+        let held = row.score.clamp(LOG_LOSS_CLIP, 1.0 - LOG_LOSS_CLIP);
+        self.add(plan, row, if row.label > 0.5 { held } else { 1.0 - held });
+    }
+
+    /// Adds one labelled prediction that gave this probability to the true class.
+    pub fn update_knowing(&mut self, plan: &QualityPlan, row: Labelled, truth: f64) {
+        self.add(plan, row, truth.clamp(LOG_LOSS_CLIP, 1.0 - LOG_LOSS_CLIP));
+    }
+
+    fn add(&mut self, plan: &QualityPlan, row: Labelled, truth: f64) {
         let error = row.score - row.label;
         self.n += 1;
         self.score.add(row.score);
@@ -105,11 +115,11 @@ impl Quality {
                 self.absolute.add(error.abs());
                 self.sizes.update(error.abs());
             }
-            Task::Binary | Task::Multiclass => self.update_classified(plan, row),
+            Task::Binary | Task::Multiclass => self.update_classified(plan, row, truth),
         }
     }
 
-    fn update_classified(&mut self, plan: &QualityPlan, row: Labelled) {
+    fn update_classified(&mut self, plan: &QualityPlan, row: Labelled, truth: f64) {
         let Labelled { score, label, predicted, .. } = row;
         let positive = label > 0.5;
         self.positive += u64::from(positive);
@@ -119,8 +129,7 @@ impl Quality {
         }
         self.fine[plan.score_edges.bin(score)].update(score, positive);
         self.confusion[usize::from(!predicted) * 2 + usize::from(!positive)] += 1;
-        let held = score.clamp(LOG_LOSS_CLIP, 1.0 - LOG_LOSS_CLIP);
-        self.log_loss.add(-libm::log(if positive { held } else { 1.0 - held }));
+        self.log_loss.add(-libm::log(truth));
         let tilt = 1.0 - 2.0 * score;
         self.spiegelhalter_num.add((label - score) * tilt);
         self.spiegelhalter_var.add(tilt * tilt * score * (1.0 - score));

@@ -82,7 +82,7 @@ impl Traffic {
     pub(crate) fn without_numeric(columns: &Columns) -> Self {
         Self {
             numeric: Vec::new(),
-            categorical: columns.categorical.iter().map(|column| Category::new(column.known.len())).collect(),
+            categorical: columns.categorical.iter().map(|column| Category::new(column.n_cells())).collect(),
             latency: Latency::default(),
             timed_out: TimedOut::default(),
             rates: Rates::default(),

@@ -81,7 +81,8 @@ fn miscounted_in<'a>(profile: &'a Profile, traffic: &Traffic) -> Option<&'a str>
     let numeric = profile.numeric.iter().enumerate();
     let numeric = numeric.filter(|(place, column)| bins_of(*place) != Some(column.edges.len() + 1));
     let categorical = profile.categorical.iter().enumerate();
-    let categorical = categorical.filter(|(place, column)| names_of(*place) != Some(column.known.len()));
+    let categorical = categorical
+        .filter(|(place, column)| names_of(*place) != Some(column.known.len() + usize::from(column.rare.is_some())));
     numeric.map(|(_, column)| column.name.as_str()).chain(categorical.map(|(_, column)| column.name.as_str())).next()
 }
 

@@ -188,10 +188,12 @@ fn names_apart(
 ) -> Option<f64> {
     let known: Vec<&String> = baseline.keys().take(CATEGORIES_MAX).collect();
     let counted = |counts: &BTreeMap<String, u64>| {
-        let mut category = Category::new(known.len());
+        // Further categories of the baseline have one cell together.
+        let mut category = Category::new(known.len() + usize::from(baseline.len() > known.len()));
         for (name, &count) in counts {
             match known.binary_search(&name) {
                 Ok(at) => category.known[at] += count,
+                Err(_) if baseline.contains_key(name) => category.known[known.len()] += count,
                 Err(_) => category.add_unseen(name, count),
             }
         }

@@ -7,7 +7,7 @@ use super::{Cell, Grid, Section, escape};
 use crate::output::count;
 use crate::output::text::number;
 use crate::output::text::percent;
-use crate::report::model::{ColumnReport, Comparison, Figure, PsiEffect, QualityReport, Rate, Shape, Timeline};
+use crate::report::model::{ColumnReport, Comparison, Figure, QualityReport, Rate, Shape, Stand, Timeline};
 
 /// The few numbers below the verdict.
 pub(super) fn tiles(comparison: &Comparison) -> String {
@@ -70,10 +70,11 @@ pub(super) fn sections(comparison: &Comparison) -> Vec<Section> {
 }
 
 fn tag(column: &ColumnReport) -> (&'static str, f64) {
-    match (column.drifted, column.drifted_e) {
-        (true, true) => ("<span class=\"tag bad\">drifted</span>", 2.0),
-        (true, false) => ("<span class=\"tag warn\">drifted, not by e-BH</span>", 1.0),
-        _ => ("<span class=\"tag\">within</span>", 0.0),
+    match (column.verdict, column.drifted_e) {
+        (Stand::Drifted, true) => ("<span class=\"tag bad\">drifted</span>", 3.0),
+        (Stand::Drifted, false) => ("<span class=\"tag warn\">drifted, not by e-BH</span>", 2.0),
+        (Stand::Unclear, _) => ("<span class=\"tag\">unclear</span>", 1.0),
+        (Stand::Within, _) => ("<span class=\"tag\">within</span>", 0.0),
     }
 }
 
@@ -96,7 +97,7 @@ fn columns(comparison: &Comparison) -> String {
             Cell::html(chart::miniature(&column.distribution, &title), column.psi.debiased),
             Cell::html(chart::forest(&column.psi, most), column.psi.debiased),
             Cell::shown(ks.map_or_else(|| "–".to_owned(), |ks| number(ks.low)), ks.map_or(-1.0, |ks| ks.low)),
-            Cell::shown(p_value(&column.psi), column.psi.p_value),
+            Cell::shown(p_value(column.p_value), column.p_value),
             Cell::shown(missing, column.current.missing),
             Cell::shown(count(column.n), float(column.n)),
         ]
@@ -117,7 +118,7 @@ fn columns(comparison: &Comparison) -> String {
     };
     let note = format!(
         "<p class=\"note\">The dot is the index less what chance adds, the bar its interval, the dashed line what is tolerated; all rows \
-         share one square-root scale up to {}. p: how likely an index this large is if the true one were just tolerated.</p>",
+         share one square-root scale up to {}. p: how likely an index or a distance (KS) this large is if the true one were just tolerated.</p>",
         number(most)
     );
     if comparison.columns.is_empty() {
@@ -127,8 +128,8 @@ fn columns(comparison: &Comparison) -> String {
     }
 }
 
-fn p_value(psi: &PsiEffect) -> String {
-    if psi.p_value < 1e-4 { "&lt; 0.0001".to_owned() } else { format!("{:.4}", psi.p_value) }
+fn p_value(p: f64) -> String {
+    if p < 1e-4 { "&lt; 0.0001".to_owned() } else { format!("{p:.4}") }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts, for sorting")]
@@ -392,7 +393,11 @@ fn shape(reference: &Shape, current: &Shape) -> String {
     ]);
     let rows = rows.into_iter().filter(|(_, a, b)| a.is_some() || b.is_some());
     let rows = rows.map(|(name, a, b)| vec![Cell::text(name), Cell::number(a), Cell::number(b)]).collect();
-    Grid { heads: vec![("", false), ("reference", true), ("current", true)], rows }.draw(false)
+    let notes = [("reference", reference), ("current", current)];
+    let notes = notes.iter().flat_map(|(side, shape)| shape.notes.iter().map(move |note| (side, note)));
+    let notes = notes.map(|(side, note)| format!("<li>{side}: {}</li>", escape(note))).collect::<Vec<_>>().concat();
+    let notes = if notes.is_empty() { notes } else { format!("<ul class=\"plain note\">{notes}</ul>") };
+    Grid { heads: vec![("", false), ("reference", true), ("current", true)], rows }.draw(false) + &notes
 }
 
 fn details(comparison: &Comparison) -> String {

@@ -107,7 +107,7 @@ fn looked_at(plan: &Plan, guard: &GuardPlan) -> Vec<String> {
     let errors = tells_failures(plan).then(|| "errors".to_owned());
     let latency = plan.columns.index_of(Role::Latency).map(|_| "latency".to_owned());
     let columns = [some(features, "numeric features"), some(plan.columns.categorical.len(), "categorical features")];
-    let calibration = plan.quality.as_ref().map(|_| "calibration".to_owned());
+    let calibration = plan.quality.as_ref().filter(|quality| quality.has_scores()).map(|_| "calibration".to_owned());
     [errors, latency, answers].into_iter().chain(columns).chain([calibration]).flatten().collect()
 }
 
@@ -184,6 +184,10 @@ pub(super) fn blind_spots(plan: &Plan) -> Vec<String> {
         lacks(plan.columns.index_of(Role::Latency).is_none(), "latency: no source has `latency`"),
         lacks(plan.columns.index_of(Role::Score).is_none(), "answers: no source has `score`"),
         lacks(plan.quality.is_none(), "calibration and loss: there are no labels"),
+        lacks(
+            plan.quality.as_ref().is_some_and(|quality| !quality.has_scores()),
+            "calibration and loss: predictions have classes, but no scores",
+        ),
         lacks(plan.reference.is_none(), "drift since training, and of all versions together: there is no `reference`"),
         lacks(
             !any(|source| source.mapping.exposure.is_some()),

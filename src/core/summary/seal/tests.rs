@@ -35,6 +35,7 @@ fn columns() -> Columns {
     let categorical = |name: &str, known: &[&str]| CategoricalColumn {
         name: name.to_owned(),
         known: known.iter().map(ToString::to_string).collect(),
+        rare: None,
     };
     Columns {
         numeric: vec![numeric("x", Role::Feature), numeric("latency", Role::Latency)],

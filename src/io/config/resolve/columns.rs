@@ -39,14 +39,14 @@ pub(crate) fn columns(fields: &Fields<'_>, cutting: Cutting<'_>, problems: &mut 
         role: column.role,
         cut: Arc::new(cut_of(column, cutting, problems)),
     });
-    let known = |name: &str| {
+    let of_profile = |name: &str| {
         let profile = &cutting.reference?.profile;
-        profile.categorical.iter().find(|column| column.name == name).map(|column| column.known.clone())
+        let column = profile.categorical.iter().find(|column| column.name == name)?;
+        let (known, rare) = (column.known.clone(), column.rare.clone().map(Arc::new));
+        Some(CategoricalColumn { name: name.to_owned(), known, rare })
     };
-    let categorical = fields
-        .categorical
-        .iter()
-        .map(|(name, _)| CategoricalColumn { name: (*name).to_owned(), known: known(name).unwrap_or_default() });
+    let categorical =
+        fields.categorical.iter().map(|(name, _)| of_profile(name).unwrap_or_else(|| CategoricalColumn::new(*name)));
     Columns { numeric: numeric.collect(), categorical: categorical.collect() }
 }
 

@@ -89,6 +89,10 @@ impl Readable<'_> {
             Reads::Binary => (task == Some(Task::Binary), "labels of a binary task"),
             Reads::Regression => (task == Some(Task::Regression), "labels of a regression task"),
         };
+        let has_scores = !spec.needs_score || self.quality.is_none_or(QualityPlan::has_scores);
+        if has_what_it_reads && !has_scores {
+            return Some("`score` in `predictions`");
+        }
         let has_baseline = self.has_baselines || !spec.needs_baseline;
         match (has_what_it_reads, has_baseline) {
             (false, _) => Some(lack),

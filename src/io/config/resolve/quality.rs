@@ -27,16 +27,17 @@ pub(crate) fn quality(document: &Document, columns: &Columns, problems: &mut Pro
     }
     check(&labels, problems);
     let score = columns.index_of(Role::Score);
-    if score.is_none() {
+    let has_classes = document.sources.predictions.as_ref().is_some_and(|source| source.predicted_label.is_some());
+    if score.is_none() && (document.task.value == Task::Regression || !has_classes) {
         let spot = document.sources.predictions.as_ref().map_or(document.sources.spot, |source| source.spot);
         problems
-            .add(spot, "labels need a score to be compared with")
-            .help("add `score: …` to `predictions`, or `class_scores: …` for several classes");
+            .add(spot, "labels need a score or a class to be compared with")
+            .help("add `score: …` or `predicted_label: …` to `predictions`, or `class_scores: …` for several classes");
     }
     let edges = score.map(|column| columns.numeric[column].cut.edges.clone());
     Some(QualityPlan {
         task: document.task.value,
-        width_bins: labels.bins.value.clone(),
+        width_bins: if score.is_some() { labels.bins.value.clone() } else { Vec::new() },
         score_edges: edges.unwrap_or_else(|| Edges::new(Vec::new()).expect("no edges rise")),
         threshold: labels.threshold.value.0,
         wait: labels.wait.value.0,

@@ -26,7 +26,7 @@ use super::reading::{QUANTILES, Reading, Sight};
 use super::sensor::{Sensor, sensors};
 use crate::infer::pool::{Alarm, Pool};
 use crate::infer::shiryaev::Shiryaev;
-use crate::plan::{GuardPlan, Plan};
+use crate::plan::{GuardPlan, Plan, QualityPlan};
 use crate::summary::{Quality, Traffic};
 use crate::verdict::guard::Pair;
 use crate::verdict::guard::rails::entities::Inflation;
@@ -146,7 +146,10 @@ impl Contribution<'_> {
 
 impl Detector {
     pub(crate) fn new(plan: &Plan, guard: &GuardPlan) -> Self {
-        Self { plan: guard.clone(), sensors: sensors(&plan.columns, plan.quality.is_some()).into() }
+        Self {
+            plan: guard.clone(),
+            sensors: sensors(&plan.columns, plan.quality.as_ref().is_some_and(QualityPlan::has_scores)).into(),
+        }
     }
 
     pub(crate) fn guard(&self) -> &GuardPlan {

@@ -11,7 +11,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::infer::two_sample::Arm;
-use crate::plan::{GuardPlan, Plan, Role, Task};
+use crate::plan::{GuardPlan, Plan, QualityPlan, Role, Task};
 use crate::summary::magnitude::steps_of_ratio;
 use crate::summary::{Quality, Traffic};
 use crate::verdict::guard::Pair;
@@ -75,10 +75,11 @@ pub(crate) fn rails(plan: &Plan) -> Vec<(Rail, f64)> {
     if plan.columns.index_of(Role::Latency).is_some() {
         families.push(even(Rail::Slow, SLOW.len()));
     }
+    let has_scores = plan.quality.as_ref().is_some_and(QualityPlan::has_scores);
     match plan.quality.as_ref().map(|quality| quality.task) {
         Some(Task::Regression) => families.push(even(Rail::Off, OFF.len())),
-        Some(Task::Binary | Task::Multiclass) => families.push(vec![(Rail::Loss, 1.0)]),
-        None => {}
+        Some(Task::Binary | Task::Multiclass) if has_scores => families.push(vec![(Rail::Loss, 1.0)]),
+        _ => {}
     }
     let share = 1.0 / float(families.len());
     families.into_iter().flatten().map(|(rail, weight)| (rail, weight * share)).collect()
