@@ -9,7 +9,7 @@ pub use crate::judge::Effects;
 use crate::judge::{Judge, Look};
 use crate::plan::Plan;
 use crate::scan::{Checkpoint, Counts, Partial, Scan};
-use crate::summary::Shelf;
+use crate::summary::Spill;
 use crate::verdict::{Command, RolloutState, Scheduled};
 
 /// What an engine keeps in memory, in bytes, about: found by looking, not by asking whoever hands memory out.
@@ -49,7 +49,7 @@ pub struct Engine {
 #[derive(Debug)]
 struct Bound {
     bytes: usize,
-    shelf: Arc<dyn Shelf>,
+    spill: Arc<dyn Spill>,
     /// How far judging had come when this was looked after last.
     at: Micros,
 }
@@ -68,12 +68,12 @@ impl Engine {
         Self { keeps_panes, ..self }
     }
 
-    /// Keeps so many bytes in memory, about, and puts what is beyond on a shelf: complete panes, labels and what waits
+    /// Keeps so many bytes in memory, about, and puts what is beyond on disk: complete panes, labels and what waits
     /// for them, the oldest first. What is counted into stays, and so do the ids by which re-deliveries are recognised.
     /// Results are the same with and without.
     #[must_use]
-    pub fn bounded(self, bytes: usize, shelf: Arc<dyn Shelf>) -> Self {
-        Self { bound: Some(Bound { bytes, shelf, at: Micros::MIN }), ..self }
+    pub fn bounded(self, bytes: usize, spill: Arc<dyn Spill>) -> Self {
+        Self { bound: Some(Bound { bytes, spill, at: Micros::MIN }), ..self }
     }
 
     /// Continues from rollout states read back from the state topic.
@@ -117,21 +117,21 @@ impl Engine {
 
     /// Looks after the bound, once a pane.
     fn put_away(&mut self) {
-        let Some(Bound { bytes, shelf, at }) = &mut self.bound else { return };
+        let Some(Bound { bytes, spill, at }) = &mut self.bound else { return };
         if *at == self.judge.released_at() {
             return;
         }
         *at = self.judge.released_at();
-        let (bytes, shelf) = (*bytes, Arc::clone(shelf));
+        let (bytes, spill) = (*bytes, Arc::clone(spill));
         let kept = self.memory().total();
         if kept <= bytes {
             return;
         }
         // A little more than that, so that there is room until the next pane.
         let wanted = kept - bytes + bytes / 8;
-        let mut gained = self.judge.put_away(&shelf, wanted);
+        let mut gained = self.judge.put_away(&spill, wanted);
         for scan in self.scans.values_mut() {
-            gained += scan.put_away(&shelf, wanted.saturating_sub(gained));
+            gained += scan.put_away(&spill, wanted.saturating_sub(gained));
         }
     }
 

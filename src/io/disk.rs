@@ -1,4 +1,4 @@
-//! A disk as a shelf: where the engine puts what memory has no room for.
+//! A disk: where the engine puts what memory has no room for.
 //!
 //! Files have no name: they are gone with the process, however that ends, because what is in them comes from the log
 //! again. What was complete first is put there first and taken away first, so a file is emptied as a whole, and its
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
-use crate::summary::Shelf;
+use crate::summary::Spill;
 
 /// Bytes of one file, about.
 const FILE_BYTES: u64 = 64 << 20;
@@ -95,7 +95,7 @@ impl Disk {
     }
 }
 
-impl Shelf for Disk {
+impl Spill for Disk {
     fn put(&self, bytes: &[u8]) -> Option<u64> {
         let mut files = self.lock();
         match self.write(&mut files, bytes) {

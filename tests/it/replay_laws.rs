@@ -10,7 +10,7 @@ use haldane::event::{Micros, SECOND};
 use haldane::judge::{Judge, WindowRow};
 use haldane::plan::WindowKind;
 use haldane::scan::{Checkpoint, Partial, Scan, Tick};
-use haldane::summary::Shelf;
+use haldane::summary::Spill;
 
 use crate::world::{self, Rng};
 
@@ -235,7 +235,7 @@ fn what_goes_to_disk_changes_nothing() {
             let disk = Arc::new(Disk::open(folder.path()).unwrap());
             let plan = Arc::new(world::plan(window));
             // A bound that holds nothing: whatever may go to disk goes there.
-            let mut engine = Engine::new(plan, lanes).bounded(1, Arc::clone(&disk) as Arc<dyn Shelf>);
+            let mut engine = Engine::new(plan, lanes).bounded(1, Arc::clone(&disk) as Arc<dyn Spill>);
             let (mut trace, mut most) = (Trace::default(), 0);
             world::feed(&mut engine, &streams, &BTreeMap::new(), (50, &mut Rng::new(3)), |_, effects| {
                 trace.take(effects);

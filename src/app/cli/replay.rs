@@ -120,7 +120,7 @@ pub fn run(args: &ReplayArgs, out: &mut dyn Write) -> Result<()> {
     let commands = args.commands.as_deref().map_or(Ok(Vec::new()), commands::read)?;
     let engine = Engine::new(Arc::clone(&plan), files.lanes()).keeping_panes(sinks.keep_panes());
     let engine = match memory::bound(&pipeline)? {
-        Some((bytes, shelf)) => engine.bounded(bytes, shelf),
+        Some((bytes, spill)) => engine.bounded(bytes, spill),
         None => engine,
     };
     drive(engine, &plan, files, commands, (&mut sinks, &progress))?;

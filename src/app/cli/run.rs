@@ -34,7 +34,7 @@ use crate::kafka::{judging, reader::Portion, scanning};
 use crate::output::write_window_lines;
 use crate::scan::Counts;
 use crate::serve::{Access, Listener, Server, Shared};
-use crate::summary::Shelf;
+use crate::summary::Spill;
 use crate::verdict::{Liveness, RolloutState};
 use crate::{batch::EventBatch, scan::Tally};
 
@@ -236,7 +236,7 @@ struct Told {
     windows: Option<Mutex<BufWriter<File>>>,
     store: Option<keeping::Keeping>,
     refusals: Refusals,
-    bound: Option<(usize, Arc<dyn Shelf>)>,
+    bound: Option<(usize, Arc<dyn Spill>)>,
 }
 
 impl Told {
@@ -284,7 +284,7 @@ impl Watch for Told {
         self.listener.counted(thread, counts);
     }
 
-    fn bound(&self) -> Option<(usize, Arc<dyn Shelf>)> {
+    fn bound(&self) -> Option<(usize, Arc<dyn Spill>)> {
         self.bound.clone()
     }
 

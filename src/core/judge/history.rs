@@ -11,7 +11,7 @@ use crate::metric::row::ALL_VERSIONS;
 use crate::metric::view::{ViewKey, Views};
 use crate::plan::{Baseline, Plan, WindowKind};
 use crate::scan::groups::Cell;
-use crate::summary::{Sealed, Shelf, Traffic};
+use crate::summary::{Sealed, Spill, Traffic};
 
 /// One day.
 const DAY: Micros = 86_400 * SECOND;
@@ -126,16 +126,16 @@ impl History {
         self.keys.retain(|key| Arc::strong_count(key) > 1);
     }
 
-    /// Moves windows that later ones are compared with to a shelf, as
+    /// Moves windows that later ones are compared with to disk, as
     /// [`Store::put_away`](crate::judge::store::Store::put_away) does panes.
-    pub(crate) fn put_away(&mut self, shelf: &Arc<dyn Shelf>, wanted: usize) -> usize {
+    pub(crate) fn put_away(&mut self, spill: &Arc<dyn Spill>, wanted: usize) -> usize {
         let mut gained = 0;
         // Views that a comparison under way uses as well are left where they are.
         for (_, sealed) in self.windows.values_mut().filter_map(|done| Arc::get_mut(&mut done.views)).flatten() {
             if gained >= wanted {
                 break;
             }
-            gained += sealed.put_away(shelf);
+            gained += sealed.put_away(spill);
         }
         gained
     }

@@ -21,7 +21,7 @@ use crate::metric::{self, Metric};
 use crate::plan::{Baseline, Plan, WindowKind};
 use crate::scan::groups::Groups;
 use crate::scan::{Body, Checkpoint, Open, Partial, Tick};
-use crate::summary::{Shelf, Traffic};
+use crate::summary::{Spill, Traffic};
 use crate::time::pane;
 use crate::verdict::judged::{Counts, Judged, Kind, Seen};
 use crate::verdict::policy::{Outgoing, Policy};
@@ -461,10 +461,10 @@ impl Judge {
         }
     }
 
-    /// Moves what is complete to a shelf, as [`Store::put_away`] does panes.
-    pub(crate) fn put_away(&mut self, shelf: &Arc<dyn Shelf>, wanted: usize) -> usize {
-        let gained = self.store.put_away(shelf, wanted);
-        gained + self.history.put_away(shelf, wanted.saturating_sub(gained))
+    /// Moves what is complete to disk, as [`Store::put_away`] does panes.
+    pub(crate) fn put_away(&mut self, spill: &Arc<dyn Spill>, wanted: usize) -> usize {
+        let gained = self.store.put_away(spill, wanted);
+        gained + self.history.put_away(spill, wanted.saturating_sub(gained))
     }
 
     /// How far judging has come, in event time, when what nobody needs any more was let go of last.

@@ -12,7 +12,7 @@ use crate::plan::Plan;
 use crate::scan::frame::DeclaredShare;
 use crate::scan::groups::{Cell, Groups};
 use crate::scan::{Body, GroupKey, Inputs, Partial};
-use crate::summary::{Quality, Seal, Sealed, Shelf, Traffic};
+use crate::summary::{Quality, Seal, Sealed, Spill, Traffic};
 
 /// What identifies a partial within its pane. The order fixes the order of merging.
 type Slot = (Arc<GroupKey>, u32, u16, u8);
@@ -57,10 +57,10 @@ impl Counted {
         }
     }
 
-    fn put_away(&mut self, shelf: &Arc<dyn Shelf>) -> usize {
+    fn put_away(&mut self, spill: &Arc<dyn Spill>) -> usize {
         match self {
-            Self::Traffic(sealed) => sealed.put_away(shelf),
-            Self::InTime(sealed) | Self::Late(sealed) => sealed.put_away(shelf),
+            Self::Traffic(sealed) => sealed.put_away(spill),
+            Self::InTime(sealed) | Self::Late(sealed) => sealed.put_away(spill),
             Self::Exposure(_) => 0,
         }
     }
@@ -204,15 +204,15 @@ impl Store {
         slots.map(|kept| kept.counted.bytes() + ENTRY_BYTES).sum::<usize>() + names
     }
 
-    /// Moves panes to a shelf, the oldest first, until so many bytes of memory are free again or none is left to move;
+    /// Moves panes to disk, the oldest first, until so many bytes of memory are free again or none is left to move;
     /// returns how many are.
-    pub(crate) fn put_away(&mut self, shelf: &Arc<dyn Shelf>, wanted: usize) -> usize {
+    pub(crate) fn put_away(&mut self, spill: &Arc<dyn Spill>, wanted: usize) -> usize {
         let mut gained = 0;
         for kept in self.panes.values_mut().flat_map(BTreeMap::values_mut) {
             if gained >= wanted {
                 break;
             }
-            gained += kept.counted.put_away(shelf);
+            gained += kept.counted.put_away(spill);
         }
         gained
     }

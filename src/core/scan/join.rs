@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::event::Micros;
 use crate::scan::stubs::Stubs;
-use crate::summary::Shelf;
+use crate::summary::Spill;
 
 /// A prediction that may still get its label.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -206,9 +206,9 @@ impl Join {
         self.stubs.forget_before(from);
     }
 
-    /// Moves predictions of panes before a time to a shelf; see [`Stubs::put_away`].
-    pub(crate) fn put_away(&mut self, shelf: &Arc<dyn Shelf>, before: Micros, wanted: usize) -> usize {
-        self.stubs.put_away(shelf, before, wanted)
+    /// Moves predictions of panes before a time to disk; see [`Stubs::put_away`].
+    pub(crate) fn put_away(&mut self, spill: &Arc<dyn Spill>, before: Micros, wanted: usize) -> usize {
+        self.stubs.put_away(spill, before, wanted)
     }
 
     /// How many bytes are taken, about: of the places of a table an eighth stays free, and each has a byte of its own.

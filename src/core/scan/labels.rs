@@ -15,7 +15,7 @@ use crate::scan::join::{Found, Join, Label, Match, Stub};
 use crate::scan::traffic::{Answer, Codes, outcome};
 use crate::summary::entity::bucket;
 use crate::summary::quality::Labelled;
-use crate::summary::{Quality, Sealed, Shelf};
+use crate::summary::{Quality, Sealed, Spill};
 use crate::time::pane;
 
 /// So many labelled predictions wait to be counted: opening a summary for each of them would cost more than counting
@@ -65,14 +65,14 @@ impl Gathered {
         other.rows.iter().for_each(|row| self.push(plan, *row));
     }
 
-    /// Seals what waits, and moves it to a shelf.
-    fn put_away(&mut self, plan: &QualityPlan, shelf: &Arc<dyn Shelf>) -> usize {
+    /// Seals what waits, and moves it to disk.
+    fn put_away(&mut self, plan: &QualityPlan, spill: &Arc<dyn Spill>) -> usize {
         let before = self.bytes();
         if !self.rows.is_empty() {
             *self = Self { sealed: self.open(plan).as_ref().map(Sealed::new), rows: Vec::new() };
         }
         if let Some(sealed) = &mut self.sealed {
-            sealed.put_away(shelf);
+            sealed.put_away(spill);
         }
         before.saturating_sub(self.bytes())
     }
@@ -383,10 +383,10 @@ impl Labels {
         self.join.forget_predictions(kept_from.min(before));
     }
 
-    /// Moves labelled predictions and then waiting ones to a shelf, those of the oldest panes first, until so many
+    /// Moves labelled predictions and then waiting ones to disk, those of the oldest panes first, until so many
     /// bytes of memory are free again or none is left to move; returns how many are. Panes that predictions still come
     /// to stay.
-    pub(crate) fn put_away(&mut self, plan: &Plan, shelf: &Arc<dyn Shelf>, wanted: usize) -> usize {
+    pub(crate) fn put_away(&mut self, plan: &Plan, spill: &Arc<dyn Spill>, wanted: usize) -> usize {
         let quality = plan.quality.as_ref().expect("labels imply a quality plan");
         let mut gained = 0;
         for (_, pane) in self.panes.range_mut(..self.closed_upto) {
@@ -394,10 +394,10 @@ impl Labels {
                 if gained >= wanted {
                     return gained;
                 }
-                gained += cell.in_time.put_away(quality, shelf) + cell.late.put_away(quality, shelf);
+                gained += cell.in_time.put_away(quality, spill) + cell.late.put_away(quality, spill);
             }
         }
-        gained + self.join.put_away(shelf, self.closed_upto, wanted.saturating_sub(gained))
+        gained + self.join.put_away(spill, self.closed_upto, wanted.saturating_sub(gained))
     }
 
     /// How many bytes are kept, about.

@@ -19,7 +19,7 @@ use crate::scan::join::Label;
 use crate::scan::labels::{LabelCounts, Labels};
 use crate::scan::open::OpenTraffic;
 use crate::scan::traffic::{Codes, TrafficStream, text_at};
-use crate::summary::Shelf;
+use crate::summary::Spill;
 use crate::time::{Clock, pane};
 
 /// What a lane counted besides its panes, since it was started.
@@ -243,9 +243,9 @@ impl Scan {
         self.labels.as_ref().map_or(0, Labels::bytes)
     }
 
-    /// Moves labels and what waits for them to a shelf; see [`Labels::put_away`].
-    pub(crate) fn put_away(&mut self, shelf: &Arc<dyn Shelf>, wanted: usize) -> usize {
-        self.labels.as_mut().map_or(0, |labels| labels.put_away(&self.plan, shelf, wanted))
+    /// Moves labels and what waits for them to disk; see [`Labels::put_away`].
+    pub(crate) fn put_away(&mut self, spill: &Arc<dyn Spill>, wanted: usize) -> usize {
+        self.labels.as_mut().map_or(0, |labels| labels.put_away(&self.plan, spill, wanted))
     }
 
     /// How much the ids of open panes take, in bytes.

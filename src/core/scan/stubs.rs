@@ -3,15 +3,15 @@
 //! Rows of a pane lie together, since they come together and go together. One table leads from an id to its row.
 //!
 //! **State**: 32 bytes a prediction, 8 more where several classes are told apart, and 11 to 16 for its place in the
-//! table, which is at most three quarters full and grows by half. Of one on a shelf 9 bytes stay, and its place.
+//! table, which is at most three quarters full and grows by half. Of one on disk 9 bytes stay, and its place.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::event::Micros;
 use crate::scan::join::Stub;
-use crate::summary::Shelf;
-use crate::summary::shelf::Away;
+use crate::summary::Spill;
+use crate::summary::spill::Away;
 
 /// Rows that one pane may hold: so many fit into the bits that a place in the table has for them.
 const ROWS_MAX: usize = 1 << ROW_BITS;
@@ -41,7 +41,7 @@ const LABELLED: u8 = 2;
 #[derive(Debug)]
 enum Waiting {
     Here(Rows),
-    Away(Shelved),
+    Away(Spilled),
 }
 
 /// Predictions in memory.
@@ -52,15 +52,15 @@ struct Rows {
     classes: Vec<u64>,
 }
 
-/// Predictions on a shelf. Their ids are here, because the table is searched by them, and so are their marks.
+/// Predictions on disk. Their ids are here, because the table is searched by them, and so are their marks.
 #[derive(Debug)]
-struct Shelved {
+struct Spilled {
     ids: Box<[u64]>,
     marks: Box<[u8]>,
     rest: Away,
 }
 
-/// Bytes of a prediction on a shelf: time, score, answer, slot, entity.
+/// Bytes of a prediction on disk: time, score, answer, slot, entity.
 const REST: usize = 8 + 8 + 8 + 4 + 1;
 
 /// Where a row is.
@@ -136,10 +136,10 @@ impl Waiting {
         }
     }
 
-    fn put_away(&mut self, shelf: &Arc<dyn Shelf>) -> usize {
+    fn put_away(&mut self, spill: &Arc<dyn Spill>) -> usize {
         let before = self.bytes();
         if let Self::Here(here) = self
-            && let Some(away) = here.shelved(shelf)
+            && let Some(away) = here.spilled(spill)
         {
             *self = Self::Away(away);
         }
@@ -151,7 +151,7 @@ impl Waiting {
             Self::Here(Rows { rows, classes }) => {
                 rows.capacity() * size_of::<Row>() + classes.capacity() * size_of::<u64>()
             }
-            Self::Away(Shelved { ids, marks, .. }) => size_of_val(&**ids) + marks.len(),
+            Self::Away(Spilled { ids, marks, .. }) => size_of_val(&**ids) + marks.len(),
         }
     }
 }
@@ -175,8 +175,8 @@ impl Rows {
         Stub { event_time, score, predicted, slot, entity, labelled: marks & LABELLED != 0 }
     }
 
-    /// Puts what is wanted only of predictions whose label comes on a shelf, unless that is full.
-    fn shelved(&self, shelf: &Arc<dyn Shelf>) -> Option<Shelved> {
+    /// Puts what is wanted only of predictions whose label comes on disk, unless that is full.
+    fn spilled(&self, spill: &Arc<dyn Spill>) -> Option<Spilled> {
         if self.rows.is_empty() {
             return None;
         }
@@ -189,13 +189,13 @@ impl Rows {
             bytes.extend(slot.to_le_bytes());
             bytes.push(entity);
         }
-        let rest = Away::new(shelf, &bytes)?;
+        let rest = Away::new(spill, &bytes)?;
         let ids = self.rows.iter().map(|row| row.id).collect();
-        Some(Shelved { ids, marks: self.rows.iter().map(|row| row.marks).collect(), rest })
+        Some(Spilled { ids, marks: self.rows.iter().map(|row| row.marks).collect(), rest })
     }
 }
 
-impl Shelved {
+impl Spilled {
     fn get(&self, row: usize) -> Stub {
         let bytes = self.rest.part(row * REST, REST);
         let word = |from: usize| <[u8; 8]>::try_from(&bytes[from..from + 8]).expect("eight bytes");
@@ -299,15 +299,15 @@ impl Stubs {
         }
     }
 
-    /// Moves panes before a time to a shelf, the oldest first, until so many bytes of memory are free again or none is
+    /// Moves panes before a time to disk, the oldest first, until so many bytes of memory are free again or none is
     /// left to move; returns how many are.
-    pub(crate) fn put_away(&mut self, shelf: &Arc<dyn Shelf>, before: Micros, wanted: usize) -> usize {
+    pub(crate) fn put_away(&mut self, spill: &Arc<dyn Spill>, before: Micros, wanted: usize) -> usize {
         let mut gained = 0;
         for (_, &number) in self.numbers.range(..before) {
             if gained >= wanted {
                 break;
             }
-            gained += self.panes[number].put_away(shelf);
+            gained += self.panes[number].put_away(spill);
         }
         gained
     }
@@ -426,7 +426,7 @@ mod tests {
     #[derive(Debug, Default)]
     struct Heap(Mutex<Vec<u8>>);
 
-    impl Shelf for Heap {
+    impl Spill for Heap {
         fn put(&self, bytes: &[u8]) -> Option<u64> {
             let mut all = self.0.lock().expect("no panic");
             let at = all.len();
@@ -452,7 +452,7 @@ mod tests {
             // Few numbers, spread as hashes are, and three of them side by side.
             let id_of = |n: u64| if n < 3 { u64::MAX - n } else { stable_hash(&n.to_le_bytes()) };
             let (mut stubs, mut model) = (Stubs::default(), BTreeMap::<u64, (Micros, Stub)>::new());
-            let shelf: Arc<dyn Shelf> = Arc::new(Heap::default());
+            let spill: Arc<dyn Spill> = Arc::new(Heap::default());
             for (n, pane, what) in steps {
                 match what {
                     0 => {
@@ -465,7 +465,7 @@ mod tests {
                         model.retain(|&id, (kept, _)| *kept != pane || id <= u64::MAX / 2);
                     }
                     2 => stubs.close(pane),
-                    3 => _ = stubs.put_away(&shelf, pane, usize::MAX),
+                    3 => _ = stubs.put_away(&spill, pane, usize::MAX),
                     4 => {
                         if let Some(at) = stubs.find(id_of(n)) {
                             stubs.set_labelled(at);
@@ -488,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn on_a_shelf_it_takes_half() {
+    fn on_disk_it_takes_half() {
         let mut stubs = Stubs::default();
         for n in 0..20_000_u64 {
             let number = stubs.open(0).expect("one pane");
@@ -496,7 +496,7 @@ mod tests {
         }
         stubs.close(0);
         let before = stubs.bytes();
-        let gained = stubs.put_away(&(Arc::new(Heap::default()) as Arc<dyn Shelf>), 1, usize::MAX);
+        let gained = stubs.put_away(&(Arc::new(Heap::default()) as Arc<dyn Spill>), 1, usize::MAX);
         assert_eq!(stubs.bytes(), before - gained);
         assert!(stubs.bytes() <= 20_000 * 26, "{} bytes", stubs.bytes());
     }

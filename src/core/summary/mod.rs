@@ -15,7 +15,7 @@ pub mod quality;
 pub mod rare;
 pub mod rate;
 pub mod seal;
-pub(crate) mod shelf;
+pub(crate) mod spill;
 pub mod traffic;
 
 pub use category::Category;
@@ -28,5 +28,5 @@ pub use quality::Quality;
 pub use rare::Rare;
 pub use rate::Rates;
 pub use seal::{Seal, Sealed};
-pub use shelf::Shelf;
+pub use spill::Spill;
 pub use traffic::Traffic;

@@ -9,7 +9,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::summary::shelf::{Kept, Shelf};
+use crate::summary::spill::{Kept, Spill};
 
 /// A summary that can be sealed.
 pub trait Seal {
@@ -55,9 +55,9 @@ impl<T> Sealed<T> {
         self.kept.in_memory()
     }
 
-    /// Moves it to a shelf; returns how many bytes of memory are free again.
-    pub(crate) fn put_away(&mut self, shelf: &Arc<dyn Shelf>) -> usize {
-        self.kept.put_away(shelf)
+    /// Moves it to disk; returns how many bytes of memory are free again.
+    pub(crate) fn put_away(&mut self, spill: &Arc<dyn Spill>) -> usize {
+        self.kept.put_away(spill)
     }
 }
 

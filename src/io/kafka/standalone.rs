@@ -233,7 +233,7 @@ impl<'a> Drive<'a> {
         let rollouts = states::read(connection, &self.plan.policy.rollout)?;
         let engine = Engine::new(Arc::clone(self.plan), lanes).keeping_panes(self.watch.keeps_panes());
         self.engine = match self.watch.bound() {
-            Some((bytes, shelf)) => engine.bounded(bytes, shelf),
+            Some((bytes, spill)) => engine.bounded(bytes, spill),
             None => engine,
         };
         self.engine.restore_rollouts(rollouts.clone());

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::event::Micros;
 use crate::judge::WindowRow;
 use crate::scan::{Counts, Tally};
-use crate::summary::Shelf;
+use crate::summary::Spill;
 use crate::verdict::{Liveness, RolloutState};
 
 /// How far one stream was read and committed.
@@ -113,7 +113,7 @@ pub trait Watch: Sync {
     }
 
     /// How many bytes the engine may keep in memory, and where it puts the rest. No answer: as many as it needs.
-    fn bound(&self) -> Option<(usize, Arc<dyn Shelf>)> {
+    fn bound(&self) -> Option<(usize, Arc<dyn Spill>)> {
         None
     }
 

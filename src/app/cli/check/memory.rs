@@ -14,7 +14,7 @@ use crate::event::{EventKind, Micros, SECOND};
 use crate::plan::{Baseline, Bounds, Columns, Plan, QualityPlan, Task, TimePlan, WindowKind};
 use crate::scan::open::OpenTraffic;
 use crate::summary::quality::Labelled;
-use crate::summary::{Category, Histogram, Latency, Quality, Sealed, Shelf, Traffic};
+use crate::summary::{Category, Histogram, Latency, Quality, Sealed, Spill, Traffic};
 
 /// What a process takes before it has read anything: the program, the clients' queues and what is shown over HTTP.
 pub const PROCESS: usize = 90_000_000;
@@ -95,7 +95,7 @@ fn sampled(plan: &Plan, quality: &QualityPlan, assumed: Assumed) -> Option<Strin
 ///
 /// # Errors
 /// When the bound is below what the process takes without any event, or nothing can be written where the rest goes.
-pub fn bound(pipeline: &Pipeline) -> Result<Option<(usize, Arc<dyn Shelf>)>> {
+pub fn bound(pipeline: &Pipeline) -> Result<Option<(usize, Arc<dyn Spill>)>> {
     let Some(MemoryConfig { max, spill }) = &pipeline.memory else { return Ok(None) };
     let bytes = max.checked_sub(PROCESS).filter(|bytes| *bytes > 0).ok_or_else(|| {
         Error::user(format!("`memory` is {}, and the process itself takes {}", megabytes(*max), megabytes(PROCESS)))

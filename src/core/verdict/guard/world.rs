@@ -39,31 +39,47 @@ use crate::verdict::guard::scene::{Scene, reason};
 
 const SOURCE: &str = "world";
 /// How many times its level a share may be.
+/// Origin: choice; seasons and incidents of an hour move shares by less.
 const SHARE_KEPT: f64 = 1.5;
 /// What is added to that: fewer are not worth telling.
+/// Origin: choice; two in a thousand.
 const SHARE_MIN: f64 = 0.002;
 /// Standard errors by which a level may be wrong.
+/// Origin: choice; one level in twenty is further off.
 const UNSURE: f64 = 2.0;
 /// How many times as slow a quantile may be.
+/// Origin: choice; a fifth, as people mostly set limits above what is usual.
 const SLOWER: f64 = 1.2;
 /// The part of the usual requests that must go on coming.
+/// Origin: choice; a weekend keeps more.
 const VOLUME_KEPT: f64 = 0.5;
 /// Alternatives: odds beyond the bound of a share, and parts of the usual volume.
+/// Origin: choice; from just beyond the bound to tenfold odds.
 const BEYOND: [f64; 3] = [1.5, 3.0, 10.0];
+/// Origin: choice; from a third of what is usual to hardly any.
 const LESS: [f64; 3] = [0.05, 0.2, 0.35];
+/// Origin: derived; one each.
 const PARTS: usize = BEYOND.len();
 /// Latency quantiles.
+/// Origin: choice; the usual, the slow and the slowest requests.
 const QUANTILES: [(f64, &str); 3] = [(0.5, "latency_p50"), (0.9, "latency_p90"), (0.99, "latency_p99")];
 /// How quickly levels follow, and after how many windows there is one.
+/// Origin: choice; a half-life of 23 windows.
 const FOLLOW: f64 = 0.03;
+/// Origin: choice; half an hour of windows of five minutes.
 const LEARNT: u32 = 6;
 /// How quickly an hour of the week follows.
+/// Origin: choice; a half-life of two weeks.
 const HOUR_FOLLOWS: f64 = 0.3;
 /// Windows within the bound after which it is over.
+/// Origin: choice; one window within the bound may be chance.
 const CALM: u32 = 3;
+/// Origin: derived; minutes and seconds.
 const HOUR: Micros = 3600 * SECOND;
 /// Hours of a week.
+/// Origin: derived; 7 days of 24.
 const WEEK: usize = 168;
+/// Origin: derived; the calendar.
 const DAY_HOURS: usize = 24;
 
 /// What is watched.

@@ -1,7 +1,8 @@
 //! Whether a restriction did what it asked for, as traffic itself shows it.
 //!
 //! A rollback is over when the observed share has fallen to nothing (and an actuator has said so, where actuators do).
-//! A few requests show nothing, so they are added up over windows. Until then it is asserted again, ever more rarely, and becomes fatal.
+//! A few requests show nothing, so they are added up over windows. Until then it is asserted again, ever more rarely,
+//! and becomes fatal.
 
 use super::step::Window;
 use super::{Draft, Effect, RolloutState, State};
@@ -39,6 +40,7 @@ pub(crate) fn watch(state: &mut RolloutState, window: &Window, plan: &RolloutPla
 }
 
 /// Shares below this are not told from none, percent.
+/// Origin: choice; routers keep a remainder of health checks.
 const SHARE_MIN_PCT: f64 = 0.1;
 
 /// Requests that show a share to be at most this, percent: of fewer, none may be the candidate's by chance although its

@@ -23,14 +23,19 @@ use crate::verdict::finding::Finding;
 use crate::verdict::reason;
 
 /// An episode is told at most once in so long.
+/// Origin: choice; who is called more often than once a day for one thing stops reading.
 const DAY: Micros = 86_400 * SECOND;
 /// Windows within which numbers of one cause are taken to have begun together.
+/// Origin: choice; half an hour of windows of five minutes.
 const ATTACHED: Micros = 6;
 /// Episodes that are remembered per candidate.
+/// Origin: choice; a bound on state.
 pub(crate) const EPISODES_MAX: usize = 64;
 /// Part of the newest window in how large a finding is.
+/// Origin: choice; a half-life of two windows, so that one noisy window is no growth.
 const NEWEST: f64 = 0.3;
 /// It is told again when it is so many times as large.
+/// Origin: choice; twice is another matter, a tenth more is not.
 const GROWN: f64 = 2.0;
 
 /// A number that stands out in a window.

@@ -12,8 +12,8 @@
 //! another question. Of every sensor that stood out, the alternative with the most evidence is put to the reversed
 //! test: a detector of the same kind, fed with `1 / e` since it acted, which has mean at most 1 while the candidate
 //! still is as far off as that. At `T / beta`, `T` the planned windows, it is refuted; a change that still stands is
-//! called refuted within `T` windows with a chance of at most `beta`. Then that sensor begins anew, so that it can stand
-//! out again; when all are refuted, the whole family does.
+//! called refuted within `T` windows with a chance of at most `beta`. Then that sensor begins anew, so that it can
+//! stand out again; when all are refuted, the whole family does.
 //!
 //! **State**: one float per alternative, four numbers per sensor for people, two per sensor that stands out.
 
@@ -41,6 +41,7 @@ const THRESHOLD_MEMORY: f64 = 0.8;
 const LOG_E_MAX: f64 = 700.0;
 
 /// Evidence of alternatives that differs by less is the same.
+/// Origin: numerics; far below what moves a decision.
 const LEVEL: f64 = 1e-6;
 
 /// What is looked at, the same for every candidate.

@@ -1,6 +1,6 @@
 //! Bytes that memory has no room for, and that are wanted again.
 //!
-//! The engine does no input or output. Whoever runs it within a bound gives it a [`Shelf`], and it puts there what it
+//! The engine does no input or output. Whoever runs it within a bound gives it a [`Spill`], and it puts there what it
 //! will not need for a while. What is read back is what was put there, so results are the same with and without.
 
 use std::borrow::Cow;
@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A place for bytes besides memory: a disk, say. It answers with what it was given, or not at all.
-pub trait Shelf: fmt::Debug + Send + Sync {
+pub trait Spill: fmt::Debug + Send + Sync {
     /// Takes bytes and says where they are; `None` when there is no room for them.
     fn put(&self, bytes: &[u8]) -> Option<u64>;
 
@@ -19,37 +19,37 @@ pub trait Shelf: fmt::Debug + Send + Sync {
     fn free(&self, at: u64, len: usize);
 }
 
-/// Bytes, in memory or on a shelf.
+/// Bytes, in memory or on disk.
 pub(crate) enum Kept {
     Here(Box<[u8]>),
     Away(Box<Away>),
 }
 
-/// Bytes on a shelf, until they are dropped.
+/// Bytes on disk, until they are dropped.
 #[derive(Debug)]
 pub(crate) struct Away {
-    shelf: Arc<dyn Shelf>,
+    spill: Arc<dyn Spill>,
     at: u64,
     len: usize,
 }
 
 impl Away {
-    /// Puts bytes on a shelf, unless that is full.
-    pub(crate) fn new(shelf: &Arc<dyn Shelf>, bytes: &[u8]) -> Option<Self> {
-        let at = shelf.put(bytes)?;
-        Some(Self { shelf: Arc::clone(shelf), at, len: bytes.len() })
+    /// Puts bytes on disk, unless that is full.
+    pub(crate) fn new(spill: &Arc<dyn Spill>, bytes: &[u8]) -> Option<Self> {
+        let at = spill.put(bytes)?;
+        Some(Self { spill: Arc::clone(spill), at, len: bytes.len() })
     }
 
     /// A part of them.
     pub(crate) fn part(&self, from: usize, len: usize) -> Vec<u8> {
         debug_assert!(from + len <= self.len, "a part of what is there");
-        self.shelf.get(self.at + from as u64, len)
+        self.spill.get(self.at + from as u64, len)
     }
 }
 
 impl Drop for Away {
     fn drop(&mut self) {
-        self.shelf.free(self.at, self.len);
+        self.spill.free(self.at, self.len);
     }
 }
 
@@ -78,11 +78,11 @@ impl Kept {
         }
     }
 
-    /// Moves them to a shelf, unless that is full; returns how many bytes of memory are free again.
-    pub(crate) fn put_away(&mut self, shelf: &Arc<dyn Shelf>) -> usize {
+    /// Moves them to disk, unless that is full; returns how many bytes of memory are free again.
+    pub(crate) fn put_away(&mut self, spill: &Arc<dyn Spill>) -> usize {
         let Self::Here(bytes) = self else { return 0 };
         let gained = bytes.len().saturating_sub(size_of::<Away>());
-        match (gained > 0).then(|| Away::new(shelf, bytes)).flatten() {
+        match (gained > 0).then(|| Away::new(spill, bytes)).flatten() {
             Some(away) => {
                 *self = Self::Away(Box::new(away));
                 gained
