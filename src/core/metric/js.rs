@@ -64,7 +64,7 @@ fn nats(paired: &Paired) -> f64 {
 fn nats_of_cell(p: f64, q: f64) -> f64 {
     let middle = f64::midpoint(p, q);
     let term = |share: f64| if share > 0.0 { share * libm::log(share / middle) } else { 0.0 };
-    (term(p) + term(q)) / 2.0
+    f64::midpoint(term(p), term(q))
 }
 
 fn evidently(paired: &Paired) -> Measured {

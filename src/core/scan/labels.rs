@@ -305,12 +305,11 @@ impl Labels {
         }
         let (slot, is_late) = (stub.slot, age > quality.wait);
         let row = labelled(quality.task, stub, label);
-        match id.filter(|_| start >= self.closed_upto) {
-            Some(id) => pane.joined.push(Joined { id, slot, is_late, row }),
-            None => {
-                self.counts.joined += 1;
-                pane.push(quality, slot, is_late, row);
-            }
+        if let Some(id) = id.filter(|_| start >= self.closed_upto) {
+            pane.joined.push(Joined { id, slot, is_late, row });
+        } else {
+            self.counts.joined += 1;
+            pane.push(quality, slot, is_late, row);
         }
     }
 

@@ -214,7 +214,7 @@ impl Spilled {
 impl At {
     /// As it stands in the table, beside the low bits of an id; never 0.
     fn packed(self, id: u64) -> u64 {
-        id << (PANE_BITS + ROW_BITS) | (self.pane as u64) << ROW_BITS | self.row as u64 + 1
+        id << (PANE_BITS + ROW_BITS) | (self.pane as u64) << ROW_BITS | (self.row as u64 + 1)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "a few bits each")]

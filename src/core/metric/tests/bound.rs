@@ -67,7 +67,8 @@ fn evidently(current: &[f64], baseline: &[f64]) -> [(&'static str, f64); 2] {
     let (p, q) = (shares(baseline), shares(current));
     let psi = filled(&p).iter().zip(filled(&q)).map(|(p, q)| (q - p) * (q / p).ln()).sum();
     let part = |share: f64, middle: f64| if share > 0.0 { share * (share / middle).ln() } else { 0.0 };
-    let js = p.iter().zip(&q).map(|(&p, &q)| part(p, (p + q) / 2.0) + part(q, (p + q) / 2.0)).sum::<f64>() / 2.0;
+    let js =
+        p.iter().zip(&q).map(|(&p, &q)| part(p, f64::midpoint(p, q)) + part(q, f64::midpoint(p, q))).sum::<f64>() / 2.0;
     [("psi", psi), ("js_distance", js.max(0.0).sqrt())]
 }
 

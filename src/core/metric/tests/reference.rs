@@ -168,7 +168,8 @@ fn rounded(reading: Reading) -> Reading {
     Reading { value, ..reading }
 }
 
-/// The exact U lies inside the bounds; where they leave no room, the p-value is SciPy's but for ties of one side.
+/// The exact U lies inside the bounds; where they leave no room, the p-value is that of `SciPy` but for ties of one
+/// side.
 fn mann_whitney(check: &Check<'_>, reading: &Reading) {
     let (n, m) = (reading.n as f64, reading.n_baseline as f64);
     let Some(u) = check.expected("mwu_u_cur") else { return };

@@ -178,8 +178,8 @@ impl Drift {
 
     fn look(&self, watches: &mut Vec<Watch>, current: &Traffic, (reference, fixed): (&Traffic, bool)) {
         watches.resize_with(self.columns.len(), Watch::default);
-        let watched = watches.iter_mut().zip(self.columns.iter());
-        for (watch, column) in watched.filter(|(_, column)| !(fixed && column.calendar)) {
+        let pairs = watches.iter_mut().zip(self.columns.iter());
+        for (watch, column) in pairs.filter(|(_, column)| !(fixed && column.calendar)) {
             if let Some(Compared { ps, psi, n }) = self.compare(column, current, reference) {
                 watch.monitor.update_with(&ps, self.alarm());
                 (watch.psi, watch.n) = (psi, n);

@@ -229,17 +229,12 @@ impl World {
         learnt.then(|| LESS.map(log_e))
     }
 
-    fn log_r(&self, usual: &Usual, place: usize) -> f64 {
-        let weight = 1.0 / float(PARTS);
-        usual.pool.log_mean((place * PARTS..(place + 1) * PARTS).map(|part| (part, weight)))
-    }
-
     /// Adds what the world calls for: to be told.
     pub(crate) fn rule(&self, usual: &Usual, now: Option<Now<'_>>, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         if usual.levels.len() != self.looks.len() {
             return;
         }
-        let log_r: Vec<f64> = (0..self.looks.len()).map(|place| self.log_r(usual, place)).collect();
+        let log_r: Vec<f64> = (0..self.looks.len()).map(|place| log_r(usual, place)).collect();
         let strongest = log_r.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let threshold = self.guard.patience() * float(self.looks.len());
         verdict.account(&Account::World, self.guard.alpha, e_value(strongest), threshold);
@@ -368,6 +363,12 @@ impl Look {
 /// A share whose odds are so many times as large.
 fn beyond(share: f64, odds: f64) -> f64 {
     odds * share / (1.0 - share + odds * share)
+}
+
+/// What the detectors of one look have gathered.
+fn log_r(usual: &Usual, place: usize) -> f64 {
+    let weight = 1.0 / float(PARTS);
+    usual.pool.log_mean((place * PARTS..(place + 1) * PARTS).map(|part| (part, weight)))
 }
 
 #[cfg(test)]

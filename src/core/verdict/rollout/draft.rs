@@ -6,6 +6,7 @@ use crate::verdict::decision::{Evidence, Reason, Severity};
 
 /// What is decided, and why.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is said on its own and any may go with any")]
 pub(crate) struct Draft {
     pub(crate) signal: Signal,
     pub(crate) cap_pct: Option<f64>,

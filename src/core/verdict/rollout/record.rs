@@ -141,6 +141,7 @@ pub struct Standing {
 
 /// One number that a rule or guard has found to stand out, from the first window to the last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is said on its own and any may go with any")]
 pub struct Episode {
     /// Rule or guard.
     pub source: String,
