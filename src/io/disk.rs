@@ -28,7 +28,7 @@ pub struct Disk {
 #[derive(Debug, Default)]
 struct Files {
     /// By their number; places count on from one to the next.
-    files: BTreeMap<u64, Part>,
+    parts: BTreeMap<u64, Part>,
     next: u64,
     /// Whether it was said that the disk is full.
     is_full: bool,
@@ -61,7 +61,7 @@ impl Disk {
     /// How many bytes there are, wanted or not.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.lock().files.values().map(|part| part.written).sum()
+        self.lock().parts.values().map(|part| part.written).sum()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Files> {
@@ -69,18 +69,18 @@ impl Disk {
     }
 
     fn write(&self, files: &mut Files, bytes: &[u8]) -> io::Result<u64> {
-        let number = match files.files.last_key_value() {
+        let number = match files.parts.last_key_value() {
             Some((&number, part)) if part.written + bytes.len() as u64 <= self.file_bytes => number,
             _ => {
                 let part = Part { file: tempfile::tempfile_in(&self.folder)?, written: 0, wanted: 0 };
                 let number = files.next;
                 // Something longer than a file has one of its own, and the places after it.
                 files.next += 1 + bytes.len() as u64 / self.file_bytes;
-                files.files.insert(number, part);
+                files.parts.insert(number, part);
                 number
             }
         };
-        let part = files.files.get_mut(&number).expect("found or made above");
+        let part = files.parts.get_mut(&number).expect("found or made above");
         part.file.write_all_at(bytes, part.written)?;
         let at = number * self.file_bytes + part.written;
         part.written += bytes.len() as u64;
@@ -90,7 +90,7 @@ impl Disk {
 
     /// The number of the file that a place is in.
     fn number(files: &Files, at: u64, file_bytes: u64) -> u64 {
-        let upto = files.files.range(..=at / file_bytes).next_back();
+        let upto = files.parts.range(..=at / file_bytes).next_back();
         *upto.expect("a place that was given out").0
     }
 }
@@ -115,7 +115,7 @@ impl Spill for Disk {
         let files = self.lock();
         let number = Self::number(&files, at, self.file_bytes);
         let mut bytes = vec![0; len];
-        let read = files.files[&number].file.read_exact_at(&mut bytes, at - number * self.file_bytes);
+        let read = files.parts[&number].file.read_exact_at(&mut bytes, at - number * self.file_bytes);
         read.unwrap_or_else(|error| panic!("what was put into {} cannot be read: {error}", self.folder.display()));
         bytes
     }
@@ -123,10 +123,10 @@ impl Spill for Disk {
     fn free(&self, at: u64, len: usize) {
         let mut files = self.lock();
         let number = Self::number(&files, at, self.file_bytes);
-        let part = files.files.get_mut(&number).expect("found above");
+        let part = files.parts.get_mut(&number).expect("found above");
         part.wanted -= len as u64;
         if part.wanted == 0 {
-            files.files.remove(&number);
+            files.parts.remove(&number);
         }
     }
 }

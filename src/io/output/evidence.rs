@@ -29,14 +29,13 @@ pub fn estimate(evidence: &Evidence) -> String {
 pub fn bound(evidence: &Evidence) -> Option<String> {
     let bound = number(evidence.bound);
     match (Test::of(&evidence.test)?, evidence.convention.as_str()) {
-        (Test::Bound, _) => Some(format!("bound {bound}")),
         (Test::Limit, _) => Some(format!("limit {bound}")),
         (Test::ShiryaevRoberts, "share") => Some(format!("expected {bound}")),
         (Test::ShiryaevRoberts, _) => Some(format!("tolerated {bound}")),
         (Test::SampleRatio, _) => Some(format!("declared {bound}")),
         (Test::Hx, "ratio") => evidence.margin.map(|margin| format!("margin x{}", number(margin))),
         (Test::Hx | Test::Contrast, "difference") | (Test::Reliability, _) => None,
-        (Test::Hx | Test::Contrast, _) => Some(format!("bound {bound}")),
+        (Test::Bound | Test::Hx | Test::Contrast, _) => Some(format!("bound {bound}")),
     }
 }
 
