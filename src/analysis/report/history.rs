@@ -434,20 +434,22 @@ fn beside(windows: &Windows, candidate: &str, baseline: &str) -> Vec<Beside> {
     };
     let one = |metric: &&str| {
         let (mine, theirs) = (line(metric, candidate)?, line(metric, baseline)?);
-        let both: Vec<(&Number, &Number)> =
-            mine.iter().filter_map(|(start, number)| Some((number, theirs.get(start)?))).collect();
-        #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-        let pooled = |of: &dyn Fn(&(&Number, &Number)) -> (f64, u64)| {
-            let n: u64 = both.iter().map(|pair| of(pair).1).sum();
-            (n > 0).then(|| both.iter().map(|pair| of(pair).0 * of(pair).1 as f64).sum::<f64>() / n as f64)
-        };
+        let both = mine.iter().filter_map(|(start, number)| Some((number, theirs.get(start)?)));
+        let (mine, theirs): (Vec<&Number>, Vec<&Number>) = both.unzip();
         Some(Beside {
             metric: (*metric).to_owned(),
             column: String::new(),
-            candidate: pooled(&|(mine, _)| (mine.value, mine.n))?,
-            baseline: pooled(&|(_, theirs)| (theirs.value, theirs.n))?,
-            n: both.iter().map(|(mine, _)| mine.n).sum(),
+            candidate: pooled(&mine)?,
+            baseline: pooled(&theirs)?,
+            n: mine.iter().map(|number| number.n).sum(),
         })
     };
     BESIDE.iter().filter_map(one).collect()
+}
+
+/// Numbers of windows put together, each weighted by its rows; `None` without any.
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+fn pooled(numbers: &[&Number]) -> Option<f64> {
+    let n: u64 = numbers.iter().map(|number| number.n).sum();
+    (n > 0).then(|| numbers.iter().map(|number| number.value * number.n as f64).sum::<f64>() / n as f64)
 }
