@@ -82,7 +82,8 @@ fn looks(engine: &mut Engine, columns: &Columns, from: i64) {
 }
 
 fn plan() -> Arc<Plan> {
-    let features: String = (0..FEATURES).map(|i| format!("        f{i}: {{ path: f{i}, range: [-4, 4] }}\n")).collect();
+    let features = (0..FEATURES)
+        .fold(String::new(), |text, i| text + &format!("        f{i}: {{ path: f{i}, range: [-4, 4] }}\n"));
     let text = format!(
         "task: binary\nsources:\n  predictions:\n    topic: p\n    id: id\n    version: version\n    segments: {{ country: country }}\n    \
          status: status\n    score: score\n    latency: latency_ms\n    features:\n      numeric:\n{features}  \
@@ -107,7 +108,7 @@ impl Columns {
         numeric.push((0..n).map(|_| Some(random.unit())).collect());
         numeric.push((0..n).map(|_| Some(20.0 * (random.normal() / 2.0).exp())).collect());
         let names: Vec<String> = (0..SEGMENTS).map(|i| format!("c{i}")).collect();
-        let version = (0..n).map(|_| Some(["v1", "v2"][usize::from(random.bits() % 10 == 0)])).collect();
+        let version = (0..n).map(|_| Some(["v1", "v2"][usize::from(random.bits().is_multiple_of(10))])).collect();
         let pick = |bits: u64| names[usize::try_from(bits % SEGMENTS).expect("a few")].as_str();
         let segment = (0..n).map(|_| Some(pick(random.bits()))).collect();
         Self { numeric, version, segment, n }
