@@ -1,4 +1,5 @@
 //! Any file people have: packed, in folders, as patterns and pipes, as lists; every command reads it alike.
+#![expect(clippy::format_collect, reason = "a few lines of text")]
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -102,7 +103,7 @@ fn files_that_belong_together_are_one() {
     assert!(comparison.problems.is_empty() && comparison.columns.iter().all(|column| column.psi.debiased == 0.0));
     // A column that only some files have is missing in the others.
     let less = write("3.csv", "id,x\nq1,5\nq2,6\n");
-    let comparison = compared(&[whole.clone()], &[whole, less]);
+    let comparison = compared(std::slice::from_ref(&whole), &[whole.clone(), less]);
     let k = comparison.columns.iter().find(|column| column.column == "k").unwrap();
     assert_eq!((comparison.current.rows, k.n), (302, 300));
 }

@@ -3,6 +3,7 @@
 //!
 //! CI tries so many seeds. `HALDANE_FUZZ_SECONDS=600 cargo test --test it fuzz` goes on for that long, with other seeds
 //! each time it is given another `HALDANE_FUZZ_SEED`; a failure names the seed that repeats it.
+#![expect(clippy::format_collect, reason = "a few lines of text")]
 
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -382,10 +383,10 @@ fn damaged_arrow_streams_are_counted_or_refused() {
             let (offset, broker_time) = (offset as i64, START + 7200 * SECOND);
             decoder.push(&Record { offset, broker_time, key: None, payload: Some(payload), headers: &[] });
         }
-        let decoded = decoder.finish();
+        let read = decoder.finish();
         let of = |offset: i64| {
-            let rows = decoded.batch.offset.values().iter().filter(|&&at| at == offset).count();
-            rows + decoded.rejects.iter().filter(|reject| reject.offset == offset).count()
+            let rows = read.batch.offset.values().iter().filter(|&&at| at == offset).count();
+            rows + read.rejects.iter().filter(|reject| reject.offset == offset).count()
         };
         assert_eq!(of(0), of(2), "neighbours do not notice");
         assert!(of(0) == rows.len() || of(0) == 1, "each row, or the record as a whole");
@@ -410,7 +411,7 @@ fn damaged_pipeline_files_are_errors_of_the_user() {
                 1 => lines.insert(at, lines[below(rng, lines.len())]),
                 _ => {
                     lines[at] =
-                        one(rng, &["x: [", "- - -", "  : :", "&a *a", "score: !!binary 1", "windows: { size: 1e99h }"])
+                        one(rng, &["x: [", "- - -", "  : :", "&a *a", "score: !!binary 1", "windows: { size: 1e99h }"]);
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! What does not count is told: rows, labels, topics and columns, in every format and by every command that reads
 //! files.
+#![expect(clippy::format_collect, reason = "a few lines of text")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,5 +1,6 @@
 //! What is kept in memory follows what is open and may still be revised, never how much went by; and looks at open
 //! windows.
+#![expect(clippy::format_collect, reason = "a few lines of text")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
