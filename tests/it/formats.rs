@@ -274,16 +274,18 @@ fn decisions_commands_and_results_are_read() {
                 .filter(|one| one.candidate == "v2")
                 .collect::<Vec<_>>(),
         );
-        assert_eq!((chain.flaws(), chain.decisions()), (vec![], 5), "{folder:?}");
         let decisions: Vec<Decision> = read(&folder, "decisions.jsonl");
-        let actions: Vec<Signal> = decisions.iter().map(|decision| decision.action).collect();
+        assert_eq!((chain.flaws(), chain.decisions()), (vec![], decisions.len()), "{folder:?}");
+        let notes = [Signal::Warn, Signal::Observe];
+        let acting: Vec<&Decision> = decisions.iter().filter(|decision| !notes.contains(&decision.action)).collect();
+        let actions: Vec<Signal> = acting.iter().map(|decision| decision.action).collect();
         let [contain, heartbeat, rollback] = [Signal::Contain, Signal::Heartbeat, Signal::Rollback];
         assert_eq!(actions, [contain, heartbeat, rollback, rollback, heartbeat]);
         assert_eq!(read::<Command>(&folder, "commands.jsonl"), [force_rollback()]);
         let results: Vec<CommandResult> = read(&folder, "results.jsonl");
         assert_eq!(
             (results[0].outcome, results[0].state, results[0].sequence),
-            (Outcome::Accepted, Some(State::RollingBack), 4)
+            (Outcome::Accepted, Some(State::RollingBack), acting[3].sequence)
         );
         let windows: Vec<WindowRow> = read(&folder, "windows.jsonl");
         assert!(windows.len() > 10 && windows.iter().any(|row| row.value.is_some()));

@@ -352,6 +352,7 @@ impl Judge {
             return;
         }
         if revision == 0 {
+            let newest_from = self.newest_from(span);
             while let Some(command) = self.schedule.before((order.0, order.1 as u8)) {
                 effects.extend(self.command(command));
             }
@@ -373,6 +374,7 @@ impl Judge {
                 order,
                 rows: &rows,
                 seen: &seen,
+                newest_from,
                 newest,
                 exposure: &exposure,
                 baselines,

@@ -38,7 +38,9 @@ pub(crate) struct Judged<'a> {
     pub(crate) rows: &'a [WindowRow],
     /// Whose events it holds.
     pub(crate) seen: &'a [Seen],
-    /// The counts of its newest part, which no earlier window held.
+    /// Where its newest part starts, which no earlier window held: all of it, but for windows that overlap.
+    pub(crate) newest_from: Micros,
+    /// The counts of that part.
     pub(crate) newest: &'a Counts<'a>,
     /// Traffic share of a model's version.
     pub(crate) exposure: &'a dyn Fn(&str, &str) -> Exposure,

@@ -135,6 +135,7 @@ impl Rehearsal {
             order: (end, Kind::Traffic),
             rows: &[],
             seen: &[],
+            newest_from: start,
             newest: &Counts::Traffic(&views),
             exposure: &|_, _| Exposure { declared_pct: None, observed_pct },
             baselines: Baselines { reference: None, earlier: &|_: &Baseline| None },

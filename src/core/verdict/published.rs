@@ -28,7 +28,7 @@ pub(crate) struct Named<'a, 'j> {
 impl<'a> Named<'a, '_> {
     /// Puts the published number in the place of a guard's own.
     pub(crate) fn publish(self, evidence: &mut Evidence) {
-        let of_the_window = (self.judged.start, self.judged.end) == evidence.window;
+        let of_the_window = (self.judged.newest_from, self.judged.end) == evidence.window;
         let by_guard =
             [Test::Contrast, Test::ShiryaevRoberts, Test::Hx].iter().any(|test| evidence.test == test.name());
         let Some(metric) = metric::find(&evidence.metric).filter(|_| of_the_window && by_guard) else { return };
@@ -129,7 +129,7 @@ impl<'a> Named<'a, '_> {
         Context {
             cut: None,
             known: &[],
-            window: self.judged.end - self.judged.start,
+            window: self.judged.end - self.judged.newest_from,
             bins: self.plan.metrics.bins,
             compat: &[],
             quality: self.plan.quality.as_ref(),

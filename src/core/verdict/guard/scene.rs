@@ -42,7 +42,7 @@ impl Scene<'_, '_> {
             n_candidate: 0,
             n_baseline: 0,
             breaches: (0, 0),
-            window: (self.judged.start, self.judged.end),
+            window: (self.judged.newest_from, self.judged.end),
             reference: String::new(),
             flags: Vec::new(),
         }

@@ -41,6 +41,7 @@ impl World {
             order: (self.now, Kind::Traffic),
             rows: &[],
             seen: &seen,
+            newest_from: self.now - MINUTE,
             newest: &Counts::Traffic(&views),
             exposure: &|_, version| Exposure { declared_pct: None, observed_pct: share(version) },
             baselines: Baselines { reference: None, earlier: &|_| None },

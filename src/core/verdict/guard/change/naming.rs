@@ -93,7 +93,7 @@ impl Detector {
             n_candidate: one.seen.n.0,
             n_baseline: one.seen.n.1,
             breaches: (0, 0),
-            window: (judged.start, judged.end),
+            window: (judged.newest_from, judged.end),
             reference: String::new(),
             flags: Vec::new(),
         };

@@ -63,5 +63,16 @@ fn show_all(
     let exposure = |_: &str, _: &str| Exposure { declared_pct, observed_pct: 0.0 };
     let baselines = Baselines { reference, earlier: &|_| None };
     let (order, offsets) = ((1, Kind::Traffic), Vec::new());
-    show(&Judged { start: 0, end: 1, order, rows: &[], seen, newest, exposure: &exposure, baselines, offsets });
+    show(&Judged {
+        start: 0,
+        end: 1,
+        order,
+        rows: &[],
+        seen,
+        newest_from: 0,
+        newest,
+        exposure: &exposure,
+        baselines,
+        offsets,
+    });
 }
