@@ -29,6 +29,7 @@ use tempfile::TempDir;
 use crate::broker::Broker;
 use crate::kafka::settings;
 use crate::live::log_with_an_end;
+use crate::outage::until;
 use crate::serve::ask;
 use crate::service::{PATIENCE, Service, pipeline};
 use crate::world::Event;
@@ -113,8 +114,7 @@ fn two_services_of_one_group_never_do_the_work_twice() {
     active.says("reading begins");
     let standby = scene.start("all");
     standby.says("another process of the group is at work; standing by");
-    let asked = ask(standby.address(), "GET", "/readyz");
-    assert!(asked.status == 503 && asked.json()["error"].as_str().unwrap().starts_with("standing by"));
+    until(&standby, "/readyz", 503, "standing by");
     let heard = standby.lines().len();
     let killed_at = active.kill();
     standby.await_line("reading begins", heard, SILENCE.saturating_sub(killed_at.elapsed()));

@@ -36,7 +36,7 @@ impl Cluster {
 }
 
 /// Asks until the answer has a status and says something.
-fn until(service: &Service, path: &str, status: u16, says: &str) {
+pub(crate) fn until(service: &Service, path: &str, status: u16, says: &str) {
     let deadline = now() + PATIENCE;
     loop {
         let answer = ask(service.address(), "GET", path);
