@@ -75,7 +75,8 @@ impl Inputs {
     fn add_pattern(&mut self, path: &Path, error: io::Error) -> Result<()> {
         let pattern = path.to_str().filter(|pattern| pattern.contains(['*', '?', '[']));
         let Some(pattern) = pattern else { return Err(unreadable(path, error)) };
-        let matches = glob::glob(pattern).map_err(|error| {
+        let visible = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
+        let matches = glob::glob_with(pattern, visible).map_err(|error| {
             Error::user(format!("{pattern} is no pattern of files")).because(error).hint("write it as in day-*.csv")
         })?;
         let files: Vec<PathBuf> = matches.filter_map(std::result::Result::ok).filter(|path| !path.is_dir()).collect();

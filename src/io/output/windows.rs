@@ -136,6 +136,10 @@ pub fn read_windows(path: &Path, mut each: impl FnMut(WindowRow)) -> Result<()> 
             .because(error.to_string())
             .hint("give the file that `haldane replay --windows` wrote")
     };
+    // What is left by a replay that judged nothing.
+    if std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0) {
+        return Ok(());
+    }
     if recognise(path)? != Format::Parquet {
         for line in BufReader::new(opened(path)?).lines() {
             let line = line.map_err(|error| Error::user(format!("cannot read {}", path.display())).because(error))?;
