@@ -214,6 +214,52 @@ fn run_with_crashes(
     trace
 }
 
+/// Lets a scan read what it has not read yet of the first events of a log, in small steps.
+fn read(scan: &mut Scan, streams: &BTreeMap<(u16, u32), Vec<&world::Event>>, share: f64) -> Vec<Partial> {
+    let mut partials = Vec::new();
+    for (&(source, lane), rows) in streams {
+        let upto = (rows.len() as f64 * share) as i64;
+        let from = scan.tick().streams.iter().find(|one| one.source == source).map_or(0, |one| one.next_offset);
+        for first in (from..upto).step_by(10) {
+            let part = &rows[first as usize..upto.min(first + 10) as usize];
+            partials.extend(scan.step(&world::batch(part, lane, first)));
+        }
+    }
+    partials
+}
+
+#[test]
+fn a_scan_that_resumes_twice_tells_of_whole_panes_only() {
+    let log = world::log(7, 1_500);
+    let (plan, streams) = (Arc::new(world::plan(TUMBLING)), world::streams(&log, 1));
+    let new = || Scan::new(Arc::clone(&plan), 0, 1);
+    let slot = |one: &Partial| (one.pane, one.source, format!("{:?}", one.group), one.body.part());
+    let whole: BTreeMap<_, String> =
+        read(&mut new(), &streams, 1.0).iter().map(|one| (slot(one), format!("{:?}", one.body))).collect();
+    let mut n = 0;
+    for share in [0.2, 0.35, 0.5, 0.65, 0.8] {
+        let mut first = new();
+        read(&mut first, &streams, share);
+        let mut saved = first.checkpoint(Micros::MAX, 0);
+        for _ in 0..2 {
+            let mut next = new();
+            next.restore(&saved);
+            let again = next.checkpoint(Micros::MAX, 0);
+            for (one, before) in again.streams.iter().zip(&saved.streams) {
+                assert!(one.low_water >= before.low_water && one.meta.needed_from >= before.meta.needed_from);
+            }
+            saved = again;
+        }
+        let mut last = new();
+        last.restore(&saved);
+        for partial in read(&mut last, &streams, 1.0).iter().filter(|one| one.pane >= last.whole_from()) {
+            assert_eq!(Some(&format!("{:?}", partial.body)), whole.get(&slot(partial)), "{share}: {:?}", slot(partial));
+            n += 1;
+        }
+    }
+    assert!(n > 100, "{n} partials were compared");
+}
+
 #[test]
 fn a_batch_that_was_read_before_is_noticed() {
     let log = world::log(3, 4);

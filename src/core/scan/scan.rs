@@ -83,6 +83,8 @@ pub struct Scan {
     lanes: u32,
     streams: BTreeMap<u16, Stream>,
     labels: Option<Labels>,
+    /// Panes before this were told of in an earlier life, and are read again in part only.
+    whole_from: Micros,
     counts: Counts,
     /// Buffer for counts of dictionary codes.
     code_counts: Vec<u64>,
@@ -94,17 +96,26 @@ impl Scan {
     pub fn new(plan: Arc<Plan>, lane: u32, lanes: u32) -> Self {
         let streams = (0..).zip(&plan.sources).map(|(source, spec)| (source, Stream::new(spec.kind))).collect();
         let labels = plan.quality.as_ref().map(|quality| Labels::new(quality, plan.time.skew_max));
-        Self { plan, lane, lanes, streams, labels, counts: Counts::default(), code_counts: Vec::new() }
+        let (counts, code_counts) = (Counts::default(), Vec::new());
+        Self { plan, lane, lanes, streams, labels, whole_from: Micros::MIN, counts, code_counts }
     }
 
     /// Continues from a committed checkpoint: the caller reads each stream from its low-water offset.
     pub fn restore(&mut self, checkpoint: &Checkpoint) {
+        let whole_from = checkpoint.streams.iter().map(|saved| saved.meta.needed_from).max();
+        self.whole_from = whole_from.unwrap_or(Micros::MIN);
         for saved in &checkpoint.streams {
             if let Some(stream) = self.streams.get_mut(&saved.source) {
                 stream.next_offset = saved.low_water;
                 stream.clock = saved.meta.clock.clone();
             }
         }
+    }
+
+    /// The first pane that is read again as a whole; see [`Scan::restore`].
+    #[must_use]
+    pub fn whole_from(&self) -> Micros {
+        self.whole_from
     }
 
     /// Takes the next rows of one stream; returns the partials that became final.
@@ -279,6 +290,8 @@ impl Scan {
             .filter(|stream| stream.kind.is_traffic())
             .map(|stream| stream.unread_from(&self.plan));
         let needed_from = open.chain(labelled).copied().chain(unread).fold(needed_from, Micros::min);
+        // Of panes before these only a part is read again: whoever resumes from here must not take it for the whole.
+        let needed_from = needed_from.max(self.whole_from);
         let plan: String = self.plan.digest.chars().take(16).collect();
         let mut streams = Vec::new();
         for (&source, stream) in &mut self.streams {

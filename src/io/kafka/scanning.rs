@@ -97,16 +97,14 @@ fn check_lanes(plan: &Plan, partitions: &Partitions) -> Result<()> {
 /// One source partition in this shard's hand.
 struct Lane {
     scan: Scan,
-    /// Panes before this were complete before the lane came here; what is counted of them again is not whole.
-    whole_from: Micros,
     /// What was counted of each source.
     tallies: BTreeMap<u16, Tally>,
 }
 
 impl Lane {
-    /// Whether the judge may see it.
+    /// Whether the judge may see it: what is counted again of panes that were complete before is not whole.
     fn is_whole(&self, partial: &Partial) -> bool {
-        partial.pane >= self.whole_from || matches!(partial.body, Body::Exposure(_))
+        partial.pane >= self.scan.whole_from() || matches!(partial.body, Body::Exposure(_))
     }
 
     /// Takes a portion, and counts of it what was not counted before the lane came here.
@@ -230,9 +228,8 @@ impl<'a> Shard<'a> {
                 drop(scan.progress(source, 0, true, true));
             }
         }
-        let whole_from = saved.streams.iter().map(|stream| stream.meta.needed_from).max().unwrap_or(Micros::MIN);
         let tally = |stream: StreamCheckpoint| Some((stream.source, stream.meta.tally?));
-        Lane { scan, whole_from, tallies: saved.streams.into_iter().filter_map(tally).collect() }
+        Lane { scan, tallies: saved.streams.into_iter().filter_map(tally).collect() }
     }
 
     /// Commits and lets go of everything. A commit that comes too late is no loss: the next owner reads a little more
