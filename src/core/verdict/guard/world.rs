@@ -223,10 +223,15 @@ impl World {
         level.look(count(n), n, bound, !learnt || count(n) >= bound);
         let learn = if learnt { count(n).max(bound) } else { count(n) };
         level.follow(learn, count(n));
-        let hours = &mut usual.hours[hour];
-        *hours = if *hours > 0.0 { *hours + HOUR_FOLLOWS * (learn - *hours) } else { learn };
+        self.remember(&mut usual.hours[hour], learn);
         let log_e = |part: f64| count(n) * libm::log(part * least / bound) - (part * least - bound);
         learnt.then(|| LESS.map(log_e))
+    }
+
+    /// An hour follows by so much in all of its windows together, so that it does not forget last week within itself.
+    fn remember(&self, hour: &mut f64, learn: f64) {
+        let by = HOUR_FOLLOWS * count(self.every.min(HOUR).unsigned_abs()) / count(HOUR.unsigned_abs());
+        *hour = if *hour > 0.0 { *hour + by * (learn - *hour) } else { learn };
     }
 
     /// Adds what the world calls for: to be told.
@@ -421,6 +426,16 @@ mod tests {
             assert!(told.iter().flatten().all(|one| one == metric), "{told:?}");
             assert!(told[54..].iter().all(Vec::is_empty), "{metric}: {told:?}");
         }
+    }
+
+    #[test]
+    fn an_hour_is_not_forgotten_within_itself() {
+        let mut hour = 1000.0;
+        let of = |every: Micros| World { every, ..world() };
+        (0..12).for_each(|_| of(HOUR / 12).remember(&mut hour, 500.0));
+        let mut at_once = 1000.0;
+        of(HOUR).remember(&mut at_once, 500.0);
+        assert!((hour - at_once).abs() < 30.0 && (at_once - 850.0).abs() < 1e-9, "{hour} and {at_once}");
     }
 
     #[test]
