@@ -78,17 +78,12 @@ fn memory_does_not_rise_with_what_went_by() {
     assert!(last.sealed_panes > 0 && last.labels > 0 && last.open_panes > 0 && last.ids > 0, "{last:?}");
 }
 
-/// Results of labels of forty panes with more predictions than may wait, taken by so many rows, forwards or backwards
-/// within a pane.
-fn of_a_sample(rows: usize, forwards: bool) -> (Vec<WindowRow>, u64) {
-    let mut plan = plan();
-    let quality = plan.quality.as_mut().unwrap();
-    while quality.pending_of_pane(&plan.time) != 3 {
-        quality.pending_max = quality.pending_max * 3 / 4;
-    }
+/// Results of labels of so many panes, taken by so many rows, forwards or backwards within a pane; and how many events
+/// found no room.
+fn labelled(plan: Plan, panes: u64, rows: usize, forwards: bool) -> (Vec<WindowRow>, u64) {
     let (mut engine, mut rng, mut results) = (Engine::new(Arc::new(plan), 1), Rng::new(5), Vec::new());
     let mut offset = 0;
-    for pane in 1..=40 {
+    for pane in 1..=panes {
         let mut both = events(pane, &mut rng);
         if !forwards {
             both[0].reverse();
@@ -108,15 +103,46 @@ fn of_a_sample(rows: usize, forwards: bool) -> (Vec<WindowRow>, u64) {
 
 #[test]
 fn where_not_all_can_wait_every_pane_follows_a_sample_whatever_the_order() {
-    let (results, refused) = of_a_sample(10, true);
-    let all = |row: &&WindowRow| row.version == ALL_VERSIONS && row.segment.is_empty() && row.metric == "brier";
-    let followed: Vec<u64> = results.iter().filter(all).map(|row| row.n).collect();
+    let few = || {
+        let mut plan = plan();
+        let quality = plan.quality.as_mut().unwrap();
+        while quality.pending_of_pane(&plan.time) != 3 {
+            quality.pending_max = quality.pending_max * 3 / 4;
+        }
+        plan
+    };
+    let (results, refused) = labelled(few(), 40, 10, true);
+    let followed = followed(&results);
     assert!(followed.len() >= 39 && followed.iter().all(|n| *n <= 3), "{followed:?}");
     let late: u64 = followed[20..].iter().sum();
     assert!(late >= 20, "windows after the first ones have labels as well: {followed:?}");
     assert!(refused > 200, "{refused} of 400 predictions are not followed up");
     for (rows, forwards) in [(1, true), (10, false), (3, false)] {
-        assert_eq!(of_a_sample(rows, forwards).0, results, "{rows} rows at once, forwards: {forwards}");
+        assert_eq!(labelled(few(), 40, rows, forwards).0, results, "{rows} rows at once, forwards: {forwards}");
+    }
+}
+
+/// How many labels each window has.
+fn followed(results: &[WindowRow]) -> Vec<u64> {
+    let all = |row: &&WindowRow| row.version == ALL_VERSIONS && row.segment.is_empty() && row.metric == "brier";
+    results.iter().filter(all).map(|row| row.n).collect()
+}
+
+#[test]
+fn a_pane_follows_a_sample_only_once_half_of_the_room_is_taken() {
+    let long = || {
+        let mut plan = plan();
+        let quality = plan.quality.as_mut().unwrap();
+        (quality.horizon, quality.pending_max) = (1_200 * SECOND, 2_000);
+        assert!(quality.pending_of_pane(&plan.time) < 10, "less than a pane has");
+        plan
+    };
+    let (results, _) = labelled(long(), 160, 10, true);
+    let followed = followed(&results);
+    assert!(followed.len() > 150 && followed[..98].iter().all(|n| *n == 10), "{followed:?}");
+    assert!(followed[102..118].iter().all(|n| (1..8).contains(n)), "{followed:?}");
+    for (rows, forwards) in [(1, true), (10, false), (3, false)] {
+        assert_eq!(labelled(long(), 160, rows, forwards).0, results, "{rows} rows at once, forwards: {forwards}");
     }
 }
 

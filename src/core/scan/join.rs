@@ -131,9 +131,9 @@ impl Join {
         self.stubs.open(pane)
     }
 
-    /// Predictions that wait.
-    pub(crate) fn n_predictions(&self) -> usize {
-        self.stubs.len()
+    /// The number by which a pane is called, if predictions of it wait.
+    pub(crate) fn number_of(&self, pane: Micros) -> Option<usize> {
+        self.stubs.number_of(pane)
     }
 
     /// Takes a prediction of a pane.

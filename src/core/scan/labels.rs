@@ -25,7 +25,7 @@ const ROWS_MAX: usize = 64;
 /// Where panes follow a sample, labels that wait get one of so many parts of the room that predictions have.
 const WAITING_PARTS: usize = 8;
 
-/// While there is room, a pane may take one of so many parts of it.
+/// A pane may take one of so many parts of the room while it is counted into.
 const BURST_PARTS: usize = 100;
 
 /// Labelled predictions of one group in one pane. A few wait as they came, the others are sealed: a pane is kept for as
@@ -171,6 +171,8 @@ pub(crate) struct Labels {
     in_time_upto: Micros,
     /// Predictions come to no pane before this.
     closed_upto: Micros,
+    /// How many predictions are followed of each closed pane that labels may come to.
+    followed: BTreeMap<Micros, usize>,
     /// Ids above this are not followed up.
     id_limit: u64,
     /// How many labels may wait for their prediction.
@@ -193,6 +195,7 @@ impl Labels {
             groups: BTreeSet::new(),
             in_time_upto: Micros::MIN,
             closed_upto: Micros::MIN,
+            followed: BTreeMap::new(),
             id_limit,
             waiting_max: quality.pending_max,
         }
@@ -250,11 +253,13 @@ impl Labels {
             Found::Nothing => {}
             Found::NoRoom => self.counts.refused += 1,
         }
-        let room = self.room(plan, quality);
-        if self.join.n_of(number) <= room {
-            return limit;
-        }
-        let pane = self.panes.get_mut(&start).expect("opened by the caller");
+        let room = quality.pending_of_pane(&plan.time).max(quality.pending_max / BURST_PARTS);
+        if self.join.n_of(number) <= room { limit } else { self.sample(start, number, room) }
+    }
+
+    /// Follows fewer predictions of a pane, until there is room; returns its limit after that.
+    fn sample(&mut self, start: Micros, number: usize, room: usize) -> u64 {
+        let pane = self.panes.get_mut(&start).expect("a pane that predictions came to");
         let before = self.join.n_of(number);
         while self.join.n_of(number) > room {
             pane.limit /= 2;
@@ -265,14 +270,18 @@ impl Labels {
         pane.limit
     }
 
-    /// How many predictions of a pane may wait. While half of the room is free, a pane may take a good part of it: a
-    /// sample is only taken where not all would fit.
-    fn room(&self, plan: &Plan, quality: &QualityPlan) -> usize {
+    /// Settles how many predictions of a pane are followed, once it has all. It keeps what it took while the panes of
+    /// the horizon before it have taken no more than half of the room, else its share: so a sample is taken only where
+    /// not all would fit. That rests on predictions alone, pane by pane.
+    fn settle(&mut self, plan: &Plan, start: Micros) {
+        let quality = plan.quality.as_ref().expect("labels imply a quality plan");
+        let Some(number) = self.join.number_of(start) else { return };
+        self.followed = self.followed.split_off(&start.saturating_sub(quality.horizon));
         let share = quality.pending_of_pane(&plan.time);
-        if self.join.n_predictions() > quality.pending_max / 2 {
-            return share;
+        if self.followed.values().sum::<usize>() > quality.pending_max / 2 && self.join.n_of(number) > share {
+            self.sample(start, number, share);
         }
-        share.max(quality.pending_max / BURST_PARTS)
+        self.followed.insert(start, self.join.n_of(number));
     }
 
     /// Takes one outcome.
@@ -351,10 +360,10 @@ impl Labels {
     fn close(&mut self, plan: &Plan, predictions: Micros) -> bool {
         let quality = plan.quality.as_ref().expect("labels imply a quality plan");
         let closed_before = self.closed_upto;
-        for (&start, pane) in self.panes.range_mut(self.closed_upto..) {
-            if start.saturating_add(plan.time.pane) > predictions {
-                break;
-            }
+        let is_over = |start: &Micros| start.saturating_add(plan.time.pane) <= predictions;
+        while let Some(start) = self.panes.range(self.closed_upto..).next().map(|(&start, _)| start).filter(is_over) {
+            self.settle(plan, start);
+            let pane = self.panes.get_mut(&start).expect("found above");
             self.counts.joined += pane.joined.len() as u64;
             for Joined { slot, is_late, row, .. } in std::mem::take(&mut pane.joined) {
                 pane.push(quality, slot, is_late, row);

@@ -258,6 +258,11 @@ impl Stubs {
         Some(number)
     }
 
+    /// The number of a pane that there is.
+    pub(crate) fn number_of(&self, pane: Micros) -> Option<usize> {
+        self.numbers.get(&pane).copied()
+    }
+
     /// Where the prediction of an id is.
     pub(crate) fn find(&self, id: u64) -> Option<At> {
         let place = self.place_of(id)?;

@@ -134,9 +134,9 @@ pub(crate) struct Labels {
     /// Bin counts of the equal-width reliability tables behind `ece`.
     #[serde(default = "ten_and_fifteen")]
     pub(crate) bins: At<Vec<u16>>,
-    /// The most predictions per source partition that wait for their label, each in 48 bytes at most. While half of it
-    /// is free, a pane may take a hundredth; the other half is shared alike by all panes of the horizon. Of a pane with
-    /// more predictions a random sample is followed up, by hash of the id. The default takes 24 MB a partition.
+    /// The most predictions per source partition that wait for their label, each in 48 bytes at most. A pane may
+    /// take a hundredth of it, until the horizon before it has taken half; then its share of the other half. Of a pane
+    /// with more predictions a random sample is followed up, by hash of the id. The default takes 24 MB a partition.
     #[serde(default = "count::<500_000>")]
     pub(crate) pending_max: At<u64>,
     /// Share of predictions that are followed up.
