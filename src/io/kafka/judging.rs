@@ -17,12 +17,12 @@ use super::clock::{now, wall_clock};
 use super::commands::{self, Commands};
 use super::connection::Connection;
 use super::dead_letter;
+use super::leadership::UNSURE;
 use super::liveness::{Behind, Pulse, Scans};
 use super::partials::Partials;
 use super::producer::Producer;
 use super::publish::Publisher;
 use super::reader::{DeadLetters, Member, Rebalance, endure};
-use super::seat::UNSURE;
 use super::standalone::Options;
 use super::states;
 use super::summary::Summary;
@@ -57,20 +57,20 @@ pub fn run(
     let publisher = Publisher::open(&connection, Arc::clone(&producer))?;
     let dead_letters = DeadLetters { producer, topic: kafka.topics.dead_letter.clone() };
     let consumer = join(&connection)?;
-    let mut seat = Seat {
+    let mut judging = Judging {
         plan,
         connection: &connection,
         consumer,
         publisher,
         dead_letters,
         watch,
-        bench: None,
+        active: None,
         turned_at: now(),
         summary: Summary::default(),
     };
-    let done = seat.serve(options, stop);
-    leave(&seat.consumer);
-    done.map(|()| seat.summary)
+    let done = judging.serve(options, stop);
+    leave(&judging.consumer);
+    done.map(|()| judging.summary)
 }
 
 /// A new member of the judges' group.
@@ -89,7 +89,7 @@ fn leave(consumer: &BaseConsumer<Member>) {
 }
 
 /// The judge at work, while the partials topic is its own.
-struct Bench {
+struct Active {
     judge: Judge,
     stream: Stream,
     next_offset: i64,
@@ -105,19 +105,19 @@ struct Bench {
 }
 
 /// This process's place in the group.
-struct Seat<'a> {
+struct Judging<'a> {
     plan: &'a Arc<Plan>,
     connection: &'a Connection,
     consumer: BaseConsumer<Member>,
     publisher: Publisher,
     dead_letters: DeadLetters,
     watch: &'a dyn Watch,
-    bench: Option<Bench>,
+    active: Option<Active>,
     turned_at: Instant,
     summary: Summary,
 }
 
-impl Seat<'_> {
+impl Judging<'_> {
     fn serve(&mut self, options: Options, stop: &AtomicBool) -> Result<()> {
         let (mut beat_at, mut obey_at) = (now(), now());
         while !stop.load(Ordering::Relaxed) {
@@ -138,7 +138,7 @@ impl Seat<'_> {
     }
 
     fn tell_memory(&self) {
-        let sealed_panes = self.bench.as_ref().map_or(0, |bench| bench.judge.bytes());
+        let sealed_panes = self.active.as_ref().map_or(0, |active| active.judge.bytes());
         self.watch.remembered("judge", &Memory { sealed_panes, ..Memory::default() }, 0);
     }
 
@@ -150,16 +150,16 @@ impl Seat<'_> {
         self.turned_at = now();
         while let Some(change) = self.consumer.context().next() {
             match change {
-                Rebalance::Assigned(own) => self.sit_down(&own)?,
-                Rebalance::Revoked => self.stand_up()?,
+                Rebalance::Assigned(own) => self.take_over(&own)?,
+                Rebalance::Revoked => self.give_up()?,
             }
         }
         let Some(polled) = self.consumer.poll(WAIT) else { return Ok(()) };
         match polled {
             Err(error) => endure(error),
             Ok(message) => {
-                let Some(bench) = &mut self.bench else { return Ok(()) };
-                let effects = bench.take(&message, self.watch, &self.dead_letters)?;
+                let Some(active) = &mut self.active else { return Ok(()) };
+                let effects = active.take(&message, self.watch, &self.dead_letters)?;
                 drop(message);
                 self.carry_out(&effects)
             }
@@ -169,22 +169,22 @@ impl Seat<'_> {
     /// Asks the brokers: they refuse a commit of whoever is no member any more. Before the first commit there is
     /// nothing that another process could not say as well.
     fn is_member(&self) -> bool {
-        let Some(bench) = &self.bench else { return true };
-        let committed = bench.committed.as_slice();
-        checkpoint::commit(&self.consumer, std::slice::from_ref(&bench.stream), committed).is_ok()
+        let Some(active) = &self.active else { return true };
+        let committed = active.committed.as_slice();
+        checkpoint::commit(&self.consumer, std::slice::from_ref(&active.stream), committed).is_ok()
     }
 
     /// As a new member: it stands behind those that were there meanwhile.
     fn join_again(&mut self) -> Result<()> {
         tracing::warn!("the group may have given the work to another process while this one did not answer");
-        self.bench = None;
+        self.active = None;
         self.watch.standing_by();
         leave(&self.consumer);
         self.consumer = join(self.connection)?;
         Ok(())
     }
 
-    fn sit_down(&mut self, own: &[(String, u32)]) -> Result<()> {
+    fn take_over(&mut self, own: &[(String, u32)]) -> Result<()> {
         let Some((topic, lane)) = own.first().cloned() else { return self.stand_by() };
         let stream = Stream { source: 0, lane, topic };
         self.watch.taking_over()?;
@@ -203,8 +203,8 @@ impl Seat<'_> {
         let (firsts, unticked) = (BTreeMap::new(), BTreeMap::new());
         let (behind, scans, pulse) = (Behind::default(), Scans::default(), Pulse::new(self.plan));
         let (next_offset, committed) = (offset, None);
-        self.bench =
-            Some(Bench { judge, stream, next_offset, firsts, unticked, committed, commands, behind, scans, pulse });
+        self.active =
+            Some(Active { judge, stream, next_offset, firsts, unticked, committed, commands, behind, scans, pulse });
         tracing::info!(offset, "judging begins");
         self.watch.started(&with_ended(rollouts));
         Ok(())
@@ -213,35 +213,35 @@ impl Seat<'_> {
     /// Another process judges. The client waits for an answer to each assignment, and takes only an empty list for one
     /// to an empty assignment: without it, it never hears of the group again.
     fn stand_by(&mut self) -> Result<()> {
-        self.bench = None;
+        self.active = None;
         tracing::info!("another process of the group judges; standing by");
         self.watch.standing_by();
         let none = TopicPartitionList::new();
         self.consumer.assign(&none).map_err(|error| Error::external("cannot stand by").because(error))
     }
 
-    fn stand_up(&mut self) -> Result<()> {
+    fn give_up(&mut self) -> Result<()> {
         if self.consumer.assignment_lost() {
             return self.join_again();
         }
         self.commit(true)?;
-        self.bench = None;
+        self.active = None;
         self.consumer.unassign().map_err(|error| Error::external("cannot leave the partials topic").because(error))
     }
 
     /// Carries out commands, tells what became of them, and only then lets go of them.
     fn obey(&mut self) -> Result<()> {
-        let Some(bench) = &mut self.bench else { return Ok(()) };
-        for command in bench.commands.take()? {
-            let Some(bench) = &mut self.bench else { return Ok(()) };
-            let command = commands::addressed(command, || bench.judge.rollouts());
-            let effects = bench.judge.command(command);
+        let Some(active) = &mut self.active else { return Ok(()) };
+        for command in active.commands.take()? {
+            let Some(active) = &mut self.active else { return Ok(()) };
+            let command = commands::addressed(command, || active.judge.rollouts());
+            let effects = active.judge.command(command);
             self.carry_out(&effects)?;
         }
-        match &mut self.bench {
-            Some(bench) if bench.commands.any_uncommitted() && !self.publisher.holds() => {
+        match &mut self.active {
+            Some(active) if active.commands.any_uncommitted() && !self.publisher.holds() => {
                 self.publisher.settle()?;
-                bench.commands.commit()
+                active.commands.commit()
             }
             _ => Ok(()),
         }
@@ -252,7 +252,7 @@ impl Seat<'_> {
             return Ok(());
         }
         self.publisher.publish(effects, || self.watch.keep(effects))?;
-        self.bench.iter_mut().for_each(|bench| bench.pulse.judged(&effects.windows));
+        self.active.iter_mut().for_each(|active| active.pulse.judged(&effects.windows));
         self.summary.rows += effects.windows.len() as u64;
         self.summary.decisions += effects.decisions.len() as u64;
         self.watch.published(effects)
@@ -260,14 +260,14 @@ impl Seat<'_> {
 
     /// Says that this process judges, and how far it and the scans are behind.
     fn live(&mut self) -> Result<()> {
-        let Some(bench) = &mut self.bench else { return Ok(()) };
-        match checkpoint::offsets_at(&self.consumer, std::slice::from_ref(&bench.stream), Offset::End) {
-            Ok(ends) => ends.iter().for_each(|&end| bench.behind.look(bench.next_offset, end, wall_clock())),
+        let Some(active) = &mut self.active else { return Ok(()) };
+        match checkpoint::offsets_at(&self.consumer, std::slice::from_ref(&active.stream), Offset::End) {
+            Ok(ends) => ends.iter().for_each(|&end| active.behind.look(active.next_offset, end, wall_clock())),
             Err(error) => tracing::warn!(%error, "the end of the partials topic is not known for now"),
         }
         let at = wall_clock();
-        let lag = bench.behind.lag(at).zip(bench.scans.lag(at)).map(|(own, theirs)| own.max(theirs));
-        bench.pulse.beat(lag, &self.publisher, self.watch)
+        let lag = active.behind.lag(at).zip(active.scans.lag(at)).map(|(own, theirs)| own.max(theirs));
+        active.pulse.beat(lag, &self.publisher, self.watch)
     }
 
     fn commit(&mut self, at_end: bool) -> Result<()> {
@@ -275,22 +275,25 @@ impl Seat<'_> {
             return Ok(());
         }
         self.publisher.release()?;
-        let Some(bench) = &mut self.bench else { return Ok(()) };
-        let checkpoint = bench.checkpoint(&self.plan.digest);
-        if bench.committed.as_ref() == Some(&checkpoint) {
+        let Some(active) = &mut self.active else { return Ok(()) };
+        let checkpoint = active.checkpoint(&self.plan.digest);
+        if active.committed.as_ref() == Some(&checkpoint) {
             return Ok(());
         }
         self.publisher.settle()?;
-        match checkpoint::commit(&self.consumer, std::slice::from_ref(&bench.stream), std::slice::from_ref(&checkpoint))
-        {
-            Ok(()) => bench.committed = Some(checkpoint),
+        match checkpoint::commit(
+            &self.consumer,
+            std::slice::from_ref(&active.stream),
+            std::slice::from_ref(&checkpoint),
+        ) {
+            Ok(()) => active.committed = Some(checkpoint),
             Err(error) => tracing::warn!(%error, "not committed for now"),
         }
         Ok(())
     }
 }
 
-impl Bench {
+impl Active {
     /// A frame of another release ends the judge, since what it counts would be missed. What is no frame at all is
     /// nobody's counts: it goes to the dead letters.
     fn take(&mut self, message: &BorrowedMessage<'_>, watch: &dyn Watch, dead: &DeadLetters) -> Result<Effects> {

@@ -1,6 +1,6 @@
 //! The whole service in one process: shards read and decode, one thread drives the engine, publishes and commits.
 //!
-//! The process reads every partition, so the streams are assigned by hand; of several processes one works ([`Seat`]).
+//! The process reads every partition, so the streams are assigned by hand; of several processes one works ([`Leadership`]).
 //! The order of effects is fixed: decisions are acknowledged, states and dead letters are too, and only then are
 //! offsets committed. Whatever a crash repeats has the same ids and the same content.
 
@@ -20,12 +20,12 @@ use super::checkpoint::{self, Origin, Stream};
 use super::clock::{now, wall_clock};
 use super::commands::{self, Commands};
 use super::connection::{Connection, Errors};
+use super::leadership::Leadership;
 use super::liveness::Pulse;
 use super::looks::Looks;
 use super::producer::Producer;
 use super::publish::Publisher;
 use super::reader::{BATCH_RECORDS_MAX, DeadLetters, Extent, Portion, patience};
-use super::seat::Seat;
 use super::states;
 use super::summary::Summary;
 use super::topics::{self, Own, Partitions};
@@ -90,22 +90,22 @@ pub fn run(
     let control = Own { name: &settings.topics.control, compacted: false };
     topics::create(&connection, &[control])?;
     let place = Place { plan, connection: &connection, options, watch, stop };
-    let mut seat = options.alone.then(|| Seat::open(&connection)).transpose()?;
+    let mut leadership = options.alone.then(|| Leadership::open(&connection)).transpose()?;
     let mut summary = Summary::default();
     loop {
-        if let Some(seat) = &mut seat
-            && !seat.take(watch, options.until_end, stop)?
+        if let Some(leadership) = &mut leadership
+            && !leadership.take(watch, options.until_end, stop)?
         {
             return Ok(summary);
         }
         watch.taking_over()?;
-        match place.work(&mut seat, &mut summary)? {
+        match place.work(&mut leadership, &mut summary)? {
             End::Done => return Ok(summary),
             End::Grown => tracing::info!("an input topic has more partitions: they are read from now on"),
             End::Lost => {
                 tracing::warn!("the group gave the work to another process while this one did not answer");
-                drop(seat.take());
-                seat = Some(Seat::open(&connection)?);
+                drop(leadership.take());
+                leadership = Some(Leadership::open(&connection)?);
             }
         }
     }
@@ -133,7 +133,7 @@ struct Place<'a> {
 
 impl Place<'_> {
     /// Works from the last commit on.
-    fn work(&self, seat: &mut Option<Seat>, summary: &mut Summary) -> Result<End> {
+    fn work(&self, leadership: &mut Option<Leadership>, summary: &mut Summary) -> Result<End> {
         let Self { plan, connection, options, watch, stop } = *self;
         let settings = connection.settings();
         let committer = connection.consumer(&settings.group, "commit", Errors::default())?;
@@ -165,7 +165,7 @@ impl Place<'_> {
                 scope.spawn(move || shards::run(reader, &outbox, options, more, stopped));
             }
             drop(sender);
-            let done = drive.run(&receiver, seat);
+            let done = drive.run(&receiver, leadership);
             halt.store(true, Ordering::Relaxed);
             drop(receiver);
             done
@@ -263,12 +263,12 @@ impl<'a> Drive<'a> {
         Ok(())
     }
 
-    fn run(&mut self, news: &Receiver<News>, seat: &mut Option<Seat>) -> Result<End> {
+    fn run(&mut self, news: &Receiver<News>, leadership: &mut Option<Leadership>) -> Result<End> {
         let mut beat_at = now() + self.options.beat;
         let mut obey_at = now();
         loop {
-            if let Some(seat) = seat
-                && !seat.holds(self.watch)?
+            if let Some(leadership) = leadership
+                && !leadership.holds(self.watch)?
             {
                 return Ok(End::Lost);
             }

@@ -25,8 +25,8 @@ pub(super) const UNSURE: Duration = Duration::from_secs(4);
 /// A run that ends by itself waits for its place for so long: twice what it takes to miss a member that was killed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A place in the group.
-pub struct Seat {
+/// Membership of the group that decides who works.
+pub struct Leadership {
     consumer: BaseConsumer<Member>,
     topic: String,
     group: String,
@@ -39,12 +39,12 @@ pub struct Seat {
     looked_at: Instant,
 }
 
-impl Seat {
+impl Leadership {
     /// Joins the group. The control topic must be there.
     pub fn open(connection: &Connection) -> Result<Self> {
         let settings = connection.settings();
         let group = format!("{}.all", settings.group);
-        let consumer = connection.consumer(&group, "seat", Member::default())?;
+        let consumer = connection.consumer(&group, "leader", Member::default())?;
         let topic = settings.topics.control.clone();
         consumer.subscribe(&[&topic]).map_err(|error| Error::external("cannot join the group").because(error))?;
         let (group, looked_at) = (settings.group.clone(), now());
@@ -128,7 +128,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Leadership {
     fn drop(&mut self) {
         self.consumer.context().close();
         // A change that nobody carried out would keep the client from closing.
