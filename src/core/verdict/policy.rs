@@ -195,7 +195,7 @@ impl Policy {
     /// Names published numbers in what guards say of this kind of judgement.
     fn publish(&self, state: &RolloutState, judged: &Judged<'_>, verdict: &mut Verdict) {
         let findings = std::mem::take(&mut verdict.findings);
-        verdict.findings = published::own(&self.plan, judged.order.1, findings);
+        verdict.findings = published::own(judged.order.1, findings);
         let named = Named { plan: &self.plan, judged, model: &state.model, version: &state.candidate };
         for finding in &mut verdict.findings {
             finding.evidence.iter_mut().chain(&mut finding.beside).for_each(|evidence| named.publish(evidence));

@@ -14,7 +14,6 @@ use crate::verdict::decision::{Evidence, Test};
 use crate::verdict::finding::Finding;
 use crate::verdict::guard::traffic_of;
 use crate::verdict::judged::{Counts, Judged, Kind};
-use crate::verdict::reason;
 
 /// Which versions a number is of.
 #[derive(Clone, Copy)]
@@ -164,23 +163,20 @@ fn bound(metric: &dyn Metric, other: f64, margin: f64) -> f64 {
     }
 }
 
-/// What a judgement of labels says of labels, and one of traffic of traffic: the other kind's numbers are of another
-/// window, whose own judgement says them.
-pub(crate) fn own(plan: &Plan, kind: Kind, findings: Vec<Finding>) -> Vec<Finding> {
-    let is_own = |evidence: &Evidence| {
-        let reads = metric::find(&evidence.metric).map(|metric| metric.spec().reads);
-        let labels = matches!(reads, Some(Reads::Binary | Reads::Classification | Reads::Regression));
-        labels == (kind == Kind::Quality)
-    };
+/// Whether a judgement speaks of a metric: one of labels of labels, and one of traffic of traffic. The other kind's
+/// numbers are of another window, whose own judgement says them.
+pub(crate) fn is_own(kind: Kind, metric: &str) -> bool {
+    let reads = metric::find(metric).map(|metric| metric.spec().reads);
+    let labels = matches!(reads, Some(Reads::Binary | Reads::Classification | Reads::Regression));
+    labels == (kind == Kind::Quality)
+}
+
+/// What findings say of the judgement's own kind.
+pub(crate) fn own(kind: Kind, findings: Vec<Finding>) -> Vec<Finding> {
+    let is_own = |evidence: &Evidence| is_own(kind, &evidence.metric);
     let of_kind = |mut finding: Finding| {
-        let named = finding.evidence.first().is_none_or(is_own);
         finding.evidence.retain(is_own);
         finding.beside.retain(is_own);
-        if let (false, Some(first)) = (named, finding.evidence.first())
-            && let Some(metric) = metric::find(&first.metric)
-        {
-            reason::code(plan, metric.spec(), &first.column).clone_into(&mut finding.reason.code);
-        }
         finding
     };
     findings.into_iter().map(of_kind).filter(|finding| finding.all().next().is_some()).collect()

@@ -16,6 +16,7 @@ use crate::verdict::decision::{Evidence, Reason, Test};
 use crate::verdict::finding::Finding;
 use crate::verdict::guard::number::float;
 use crate::verdict::judged::Judged;
+use crate::verdict::published::is_own;
 
 /// The name of this guard in findings and evidence.
 const SOURCE: &str = "change";
@@ -49,7 +50,12 @@ impl Detector {
         } else {
             return None;
         };
-        let mut finding = self.name(action, named, value, judged, baseline);
+        let is_own = |one: &&Contribution<'_>| is_own(judged.order.1, one.sensor.metric);
+        let named: Vec<Contribution<'_>> = named.iter().filter(is_own).copied().collect();
+        if named.is_empty() {
+            return None;
+        }
+        let mut finding = self.name(action, &named, value, judged, baseline);
         if gathered.iid_assumed {
             let all = finding.evidence.iter_mut().chain(&mut finding.beside);
             all.for_each(|evidence| evidence.flags.push("iid_assumed".to_owned()));
