@@ -2,26 +2,29 @@
 //! `haldane::sim`, each judged by the engine with a pipeline made of nothing but its columns' names, and scored as
 //! `haldane detect` does.
 //!
-//! `cargo bench --bench detection -- [--streams N] [--seed S] [--kinds a,b] [--mini]`: N streams of every kind (or of
-//! the kinds named), seeded S, S + 1, …. A stream has 72 hours of the baseline version at 400 requests an hour and then
-//! 48 hours with a candidate at 100; with `--mini` 24 hours at 200 and 30 with 60.
+//! `cargo bench --bench detection -- [--streams N] [--seed S] [--kinds a,b] [--mini | --busy]`: N streams of every kind
+//! (or of the kinds named; those that begin with `world_` only if they are named), seeded S, S + 1, …. A stream has 72
+//! hours of the baseline version at 400 requests an hour and then 48 hours with a candidate at 100; with `--busy` ten
+//! times as many, with `--mini` 24 hours at 200 and 30 with 60. `--alarms` prints whatever was said after a change.
 
 #[path = "common/arguments.rs"]
 mod arguments;
 
 use arguments::{has, is_measuring, option};
 use haldane::detect::{Alarm, Label, Layout, Recipe, Scores, Stream};
-use haldane::event::EventKind;
-use haldane::sim::{self, KINDS, Kind, Size, World};
+use haldane::event::{EventKind, Micros};
+use haldane::sim::{self, KINDS, Kind, Size, WORLD_KINDS, World};
 
 const FULL: Size = Size { burn_windows: 72, test_windows: 48, baseline_rate: 400, candidate_rate: 100 };
+const BUSY: Size = Size { baseline_rate: 4_000, candidate_rate: 1_000, ..FULL };
 const TINY: Size = Size { burn_windows: 3, test_windows: 6, baseline_rate: 60, candidate_rate: 40 };
 
 fn main() {
-    let size = match (is_measuring(), has("--mini")) {
-        (false, _) => TINY,
-        (true, true) => Size::default(),
-        (true, false) => FULL,
+    let size = match (is_measuring(), has("--mini"), has("--busy")) {
+        (false, ..) => TINY,
+        (true, true, _) => Size::default(),
+        (true, _, true) => BUSY,
+        (true, ..) => FULL,
     };
     let streams: u64 = option("--streams").unwrap_or(if is_measuring() { 5 } else { 1 });
     let seed: u64 = option("--seed").unwrap_or(1);
@@ -40,6 +43,9 @@ fn main() {
     print!("{}", Scores::of(&labels, &alarms, window));
     println!("{rows} rows were made and judged");
     print_reasons(&labels, &alarms);
+    if has("--alarms") {
+        print_alarms(&labels, &alarms, window);
+    }
 }
 
 /// The kinds of these names, separated by commas; a name ending in `*` stands for all that start so.
@@ -49,7 +55,7 @@ fn kinds(names: Option<String>) -> Vec<&'static Kind> {
         return all.iter().collect();
     };
     let of_name = |name: &str| match name.strip_suffix('*') {
-        Some(start) => KINDS.iter().filter(|kind| kind.name.starts_with(start)).collect(),
+        Some(start) => KINDS.iter().chain(WORLD_KINDS).filter(|kind| kind.name.starts_with(start)).collect(),
         None => vec![sim::kind(name).unwrap_or_else(|| panic!("no kind {name}"))],
     };
     names.split(',').flat_map(of_name).collect()
@@ -71,5 +77,16 @@ fn print_reasons(labels: &[Label], alarms: &[Alarm]) {
         for alarm in wrong.filter(|alarm| alarm.time <= label.healthy_until()) {
             println!("false: {} {} {} of {}", alarm.stream, alarm.reason, alarm.action, alarm.scope);
         }
+    }
+}
+
+/// What was said of each stream, in windows after its change.
+fn print_alarms(labels: &[Label], alarms: &[Alarm], window: Micros) {
+    for label in labels {
+        let of_stream = alarms.iter().filter(|alarm| alarm.stream == label.stream);
+        let since = |alarm: &Alarm| (alarm.time - label.healthy_until() - 1).div_euclid(window);
+        of_stream.for_each(|alarm| {
+            println!("{} +{}: {} {} of {}", alarm.stream, since(alarm), alarm.reason, alarm.action, alarm.scope);
+        });
     }
 }

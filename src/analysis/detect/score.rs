@@ -3,13 +3,14 @@
 //! A window is *clean* when the candidate has traffic and nothing has changed yet. An alarm in a clean window is false.
 //! A change of the candidate is *found* by the first alarm after it and before the end; the delay counts whole windows,
 //! so an alarm about the window of the change has delay 0. When the world changes, an alarm that names a version is a
-//! *wrong blame*. A change that is over after one window is to be noted: any alarm or note about it counts as noted,
-//! and a rollback as one too many.
+//! *wrong blame*, and the first one that names the world *tells* it; in a clean window that one is false, too, and
+//! counted by itself. A change that is over after one window is to be noted: any alarm or note about it counts as
+//! noted, and a rollback as one too many.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::alarm::Alarm;
+use super::alarm::{Alarm, WORLD};
 use super::label::{Label, Scope};
 use crate::event::Micros;
 
@@ -22,6 +23,8 @@ pub struct Outcome {
     pub clean: u64,
     /// Clean windows with an alarm.
     pub false_alarms: u64,
+    /// Clean windows in which the world was said to have changed.
+    pub world_false: u64,
     /// Streams in which the candidate changes for good.
     pub to_find: u32,
     /// The delay of each one that was found, in windows.
@@ -30,6 +33,8 @@ pub struct Outcome {
     pub to_forgive: u32,
     /// Those of them in which a version was blamed.
     pub blamed: u32,
+    /// The delay of each one that was told, in windows.
+    pub told: Vec<u32>,
     /// Streams with a blip.
     pub blips: u32,
     /// Those of them in which it was noted.
@@ -44,18 +49,18 @@ impl Outcome {
     pub fn of(label: &Label, alarms: &[&Alarm], window: Micros) -> Self {
         let windows = |from: Micros, to: Micros| u64::try_from((to - from) / window).unwrap_or(0);
         let restricting = || alarms.iter().filter(|alarm| alarm.restricts());
+        let of_world = || alarms.iter().filter(|alarm| alarm.scope == WORLD);
         let clean = |alarm: &&&Alarm| alarm.time > label.test_start && alarm.time <= label.healthy_until();
-        let mut false_times: Vec<Micros> = restricting().filter(clean).map(|alarm| alarm.time).collect();
-        false_times.sort_unstable();
-        false_times.dedup();
         let mut outcome = Self {
             streams: 1,
             clean: windows(label.test_start, label.healthy_until()),
-            false_alarms: false_times.len() as u64,
+            false_alarms: times(restricting().filter(clean)),
+            world_false: times(of_world().filter(clean)),
             ..Self::default()
         };
         let Some(change) = label.change_time else { return outcome };
         let after = |alarm: &&&Alarm| alarm.time > change && alarm.time <= label.end;
+        let delay = |time: Micros| u32::try_from((time - change - 1) / window).unwrap_or(u32::MAX);
         let first = restricting().filter(after).map(|alarm| alarm.time).min();
         match (label.transient, label.scope) {
             (true, _) => {
@@ -66,10 +71,10 @@ impl Outcome {
             (false, Some(Scope::Both)) => {
                 outcome.to_forgive = 1;
                 outcome.blamed = u32::from(first.is_some());
+                outcome.told = of_world().filter(after).map(|alarm| alarm.time).min().map(delay).into_iter().collect();
             }
             (false, _) => {
                 outcome.to_find = 1;
-                let delay = |time: Micros| u32::try_from((time - change - 1) / window).unwrap_or(u32::MAX);
                 outcome.delays = first.map(delay).into_iter().collect();
             }
         }
@@ -80,30 +85,42 @@ impl Outcome {
         self.streams += other.streams;
         self.clean += other.clean;
         self.false_alarms += other.false_alarms;
+        self.world_false += other.world_false;
         self.to_find += other.to_find;
         self.delays.extend(&other.delays);
         self.delays.sort_unstable();
         self.to_forgive += other.to_forgive;
         self.blamed += other.blamed;
+        self.told.extend(&other.told);
+        self.told.sort_unstable();
         self.blips += other.blips;
         self.noted += other.noted;
         self.rolled_back += other.rolled_back;
     }
 
-    /// False alarms per 1,000 clean windows.
+    /// So many per 1,000 clean windows.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "counts of windows")]
-    pub fn false_per_1000(&self) -> Option<f64> {
-        (self.clean > 0).then(|| self.false_alarms as f64 * 1000.0 / self.clean as f64)
+    pub fn per_1000(&self, windows: u64) -> Option<f64> {
+        (self.clean > 0).then(|| windows as f64 * 1000.0 / self.clean as f64)
     }
 
-    /// The median delay in windows, of changes that were found.
+    /// The median delay in windows, of changes of the candidate that were found.
     #[must_use]
     pub fn median_delay(&self) -> Option<f64> {
-        let delays = &self.delays;
-        let (low, high) = (delays.get(delays.len().checked_sub(1)? / 2)?, delays.get(delays.len() / 2)?);
-        Some(f64::midpoint(f64::from(*low), f64::from(*high)))
+        median(&self.delays)
     }
+}
+
+/// At how many times there are alarms.
+fn times<'a>(alarms: impl Iterator<Item = &'a &'a Alarm>) -> u64 {
+    alarms.map(|alarm| alarm.time).collect::<BTreeSet<_>>().len() as u64
+}
+
+/// The median of delays in ascending order.
+fn median(delays: &[u32]) -> Option<f64> {
+    let (low, high) = (delays.get(delays.len().checked_sub(1)? / 2)?, delays.get(delays.len() / 2)?);
+    Some(f64::midpoint(f64::from(*low), f64::from(*high)))
 }
 
 /// What came of many streams, per kind.
@@ -150,8 +167,19 @@ impl fmt::Display for Scores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<22} {:>7} {:>8} {:>8} {:>9} {:>6} {:>11} {:>7} {:>11}",
-            "kind", "streams", "windows", "FA/1000", "found", "delay", "wrong blame", "noted", "rolled back"
+            "{:<30} {:>7} {:>8} {:>8} {:>9} {:>6} {:>11} {:>7} {:>11} {:>10} {:>6} {:>8}",
+            "kind",
+            "streams",
+            "windows",
+            "FA/1000",
+            "found",
+            "delay",
+            "wrong blame",
+            "noted",
+            "rolled back",
+            "world told",
+            "delay",
+            "world FA"
         )?;
         for (name, outcome) in &self.kinds {
             line(f, name, outcome)?;
@@ -167,18 +195,21 @@ impl fmt::Display for Scores {
 fn line(f: &mut fmt::Formatter<'_>, name: &str, outcome: &Outcome) -> fmt::Result {
     let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
     let part = |n: u32, of: u32| if of == 0 { "-".to_owned() } else { format!("{n}/{of}") };
-    let found = u32::try_from(outcome.delays.len()).unwrap_or(u32::MAX);
+    let n = |delays: &[u32]| u32::try_from(delays.len()).unwrap_or(u32::MAX);
     writeln!(
         f,
-        "{name:<22} {:>7} {:>8} {:>8} {:>9} {:>6} {:>11} {:>7} {:>11}",
+        "{name:<30} {:>7} {:>8} {:>8} {:>9} {:>6} {:>11} {:>7} {:>11} {:>10} {:>6} {:>8}",
         outcome.streams,
         outcome.clean,
-        number(outcome.false_per_1000()),
-        part(found, outcome.to_find),
+        number(outcome.per_1000(outcome.false_alarms)),
+        part(n(&outcome.delays), outcome.to_find),
         number(outcome.median_delay()),
         part(outcome.blamed, outcome.to_forgive),
         part(outcome.noted, outcome.blips),
         part(outcome.rolled_back, outcome.blips),
+        part(n(&outcome.told), outcome.to_forgive),
+        number(median(&outcome.told)),
+        number(outcome.per_1000(outcome.world_false)),
     )
 }
 
@@ -233,7 +264,9 @@ mod tests {
     fn blame_for_the_world_is_wrong_and_a_blip_is_only_noted() {
         let world = label("both", Some((150, Scope::Both)), false);
         let blamed = outcome(&world, &[alarm(170, "v2", "hold")]);
-        assert_eq!((blamed.to_forgive, blamed.blamed, blamed.to_find), (1, 1, 0));
+        assert_eq!((blamed.to_forgive, blamed.blamed, blamed.to_find, blamed.told.len()), (1, 1, 0, 0));
+        let told = outcome(&world, &[alarm(140, WORLD, "warn"), alarm(180, WORLD, "warn"), alarm(190, WORLD, "warn")]);
+        assert_eq!((told.told, told.world_false, told.blamed), (vec![2], 1, 0));
         assert_eq!(outcome(&world, &[alarm(170, WORLD, "hold"), alarm(170, "v2", "warn")]).blamed, 0);
         let blip = label("blip", Some((150, Scope::V2)), true);
         let noted = outcome(&blip, &[alarm(160, "v2", "warn")]);

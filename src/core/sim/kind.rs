@@ -226,10 +226,34 @@ pub const KINDS: &[Kind] = &[
     blip("blip_error_30pct", "status", Effect { errors: 0.3, ..NONE }),
 ];
 
+/// A change of the world in a climate that stands still, in one with seasons and in one that wanders.
+macro_rules! in_three_climates {
+    ($($name:literal, $column:literal, $effect:expr;)*) => {
+        &[$(
+            both_in($name, STILL, $column, $effect),
+            both_in(concat!($name, "_season"), SEASONAL, $column, $effect),
+            both_in(concat!($name, "_autocorr"), WANDERING, $column, $effect),
+        )*]
+    };
+}
+
+/// Kinds in which the world changes by more or less, beside those of [`KINDS`].
+pub const WORLD_KINDS: &[Kind] = in_three_climates! {
+    "world_mean_0.25", "x1", Effect { mean: 0.25, ..NONE };
+    "world_mean_0.50", "x1", Effect { mean: 0.5, ..NONE };
+    "world_var_1.3", "x1", Effect { scale: 1.3, ..NONE };
+    "world_cat_tv_0.10", "c1", Effect { category: 0.1, ..NONE };
+    "world_missing_5pct", "x1", Effect { missing: 0.05, ..NONE };
+    "world_error_x2", "status", Effect { errors: 2.0 * ERRORS, ..NONE };
+    "world_error_x10", "status", Effect { errors: 10.0 * ERRORS, ..NONE };
+    "world_latency_x1.20", "latency_ms", Effect { latency: 1.2, ..NONE };
+    "world_volume_30pct", "throughput", Effect { volume: 0.3, ..NONE };
+};
+
 /// The kind of this name.
 #[must_use]
 pub fn kind(name: &str) -> Option<&'static Kind> {
-    KINDS.iter().find(|kind| kind.name == name)
+    KINDS.iter().chain(WORLD_KINDS).find(|kind| kind.name == name)
 }
 
 impl Change {

@@ -11,6 +11,6 @@ mod world;
 
 pub use bug::Bug;
 pub use crowd::{CROWD, CROWD_HOURS, Fault};
-pub use kind::{Change, Climate, Effect, KINDS, Kind, Scope, kind};
+pub use kind::{Change, Climate, Effect, KINDS, Kind, Scope, WORLD_KINDS, kind};
 pub use rng::Rng;
 pub use world::{Size, World};
