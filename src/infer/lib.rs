@@ -11,8 +11,9 @@
 //!   [`calibrator`];
 //! * what gathers them: [`hx`] over a rollout, [`shiryaev`] over a lifetime, [`pool`] and [`multiplicity`] over
 //!   metrics, [`final_look`] at the end;
-//! * what they are corrected for: [`deff`] for entities that come back, [`autocorrelation`] for windows that resemble
-//!   each other, [`overdispersion`] for noise that one version has for itself;
+//! * what they are corrected for: [`deff`] for entities that come back, [`likeness`] for requests that are alike where
+//!   no entity is named, [`autocorrelation`] for windows that resemble each other, [`overdispersion`] for noise that
+//!   one version has for itself;
 //! * what is shown beside them: [`interval`];
 //! * the laws beneath: [`normal`], [`noncentral`], [`special`].
 //!
@@ -28,6 +29,7 @@ pub mod final_look;
 pub mod hx;
 pub mod interval;
 pub mod ks_tolerance;
+pub mod likeness;
 mod log_space;
 pub mod multiplicity;
 pub mod noncentral;

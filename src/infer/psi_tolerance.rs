@@ -50,6 +50,8 @@ pub struct PsiTest {
     pub dof: u32,
     /// `s`: what one degree of freedom adds by chance.
     pub scale: f64,
+    /// The same of independent events.
+    chance: f64,
 }
 
 impl PsiTest {
@@ -88,7 +90,14 @@ impl PsiTest {
             (q - p) * libm::log(q / p)
         });
         let dof = u32::try_from(cells.len()).unwrap_or(u32::MAX).saturating_sub(1);
-        (dof > 0).then(|| Self { psi: psi.sum(), tau, dof, scale: deff.max(1.0) * (1.0 / n + 1.0 / m) })
+        let chance = 1.0 / n + 1.0 / m;
+        (dof > 0).then(|| Self { psi: psi.sum(), tau, dof, chance, scale: deff.max(1.0) * chance })
+    }
+
+    /// How many times as large the index is as chance makes that of independent events.
+    #[must_use]
+    pub fn dispersion(&self) -> f64 {
+        self.psi / (self.chance * f64::from(self.dof))
     }
 
     /// How likely an index this large is if the true one is just tolerated.

@@ -12,17 +12,24 @@
 //! * the candidate moved, the baseline version did not, *and* the two differ in the same windows: the *model*, or the
 //!   way to it. It is contained. All three must hold, so this errs no more often than any one of them.
 //!
+//! A stream that always comes and goes (a season, levels that wander) is often further from a fixed reference than is
+//! tolerated, and that is no news: so much more is tolerated as its index mostly was, its mean and [`UNUSUAL`]
+//! deviations beyond what counts explain. Only the version that serves the world teaches that, slowly, and no window by
+//! more than what is tolerated: a reference that is wrong from the start is told, and so is a candidate.
+//!
 //! With segments, `segments` watches those with the most traffic by the same tests, and has half of the budget.
 //!
-//! Missing values and NaN make a cell of their own. Nobody counts how much alike one entity's features are, so the
-//! configured design effect widens every test. **State**: three detectors per column and reference, twelve numbers
-//! each. **Cost**: one pass over the fine bins of three histograms per column and window.
+//! Missing values and NaN make a cell of their own. How much alike one entity's features are is seen from how windows
+//! differ (`infer::likeness`); until that is known, the configured design effect widens every test, and it is the most
+//! that is reckoned with. **State**: three detectors per column and reference, fifteen numbers each. **Cost**: one pass
+//! over the fine bins of three histograms per column and window.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::infer::ks_tolerance::KsTest;
+use crate::infer::likeness::Likeness;
 use crate::infer::multiplicity::e_d_bh;
 use crate::infer::normal::normal_sf;
 use crate::infer::psi_tolerance::{PsiTest, tolerance_for};
@@ -47,6 +54,13 @@ pub(crate) const NAMED_MAX: usize = 5;
 /// Cells of a categorical column without a reference.
 /// Origin: choice; a bound on state: rarer categories share a cell.
 const SLOTS: u64 = 16;
+
+/// How quickly it is learnt what a stream's index mostly is.
+/// Origin: choice; a half-life of 23 windows, as for the levels of `world`.
+const FOLLOW: f64 = 0.03;
+/// Deviations by which an index may be above its mean.
+/// Origin: choice; of normal windows one in forty is further off, and it takes several in a row.
+const UNUSUAL: f64 = 2.0;
 
 /// What is watched.
 #[derive(Debug, Clone)]
@@ -95,18 +109,63 @@ struct Against {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Watch {
     pub(crate) monitor: Monitor,
+    #[serde(default)]
+    likeness: Likeness,
+    #[serde(default)]
+    usual: Usual,
+    /// What was tolerated last.
+    #[serde(default)]
+    pub(crate) tolerated: f64,
     pub(crate) psi: f64,
     /// Events of the version and the reference.
     pub(crate) n: (u64, u64),
 }
 
+/// What an index mostly was, less what chance adds to it.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+struct Usual {
+    mean: f64,
+    /// Of its square, less what counts explain of its variance.
+    square: f64,
+}
+
+impl Usual {
+    /// What is tolerated beside the plan's tolerance.
+    fn allowance(self) -> f64 {
+        self.mean + UNUSUAL * (self.square - self.mean * self.mean).max(0.0).sqrt()
+    }
+
+    /// Takes the next window, with no more than is tolerated. It begins with an index of 0, not with the first one.
+    fn follow(&mut self, psi: &PsiTest) {
+        let index = psi.debiased().min(psi.tau);
+        let by_chance = 2.0 * f64::from(psi.dof) * psi.scale * psi.scale;
+        self.mean += FOLLOW * (index - self.mean);
+        self.square += FOLLOW * ((index * index - by_chance).max(0.0) - self.square);
+    }
+}
+
+/// What a column is compared with: the reference, whether it is a fixed one, and how far from it the world mostly is by
+/// column; nothing where a version's own past says that.
+#[derive(Clone, Copy)]
+struct Held<'a> {
+    reference: &'a Traffic,
+    fixed: bool,
+    world: Option<&'a [Watch]>,
+}
+
 /// One column of two sides in one window.
 pub(crate) struct Compared {
-    /// Of each test.
-    pub(crate) ps: Vec<f64>,
-    /// The debiased index.
-    pub(crate) psi: f64,
+    pub(crate) psi: PsiTest,
+    /// The p-value of the distance, for scores.
+    ks: Option<f64>,
     pub(crate) n: (u64, u64),
+}
+
+impl Compared {
+    /// The p-values of all tests.
+    pub(crate) fn ps(&self) -> impl Iterator<Item = f64> {
+        std::iter::once(self.psi.p()).chain(self.ks)
+    }
 }
 
 impl Watch {
@@ -162,43 +221,55 @@ impl Drift {
         drifted.references.resize_with(self.references.len(), Against::default);
         for (against, reference) in drifted.references.iter_mut().zip(self.references.iter()) {
             let fixed = *reference == Baseline::Reference;
-            if let Some(reference) = find(reference, versions.key, judged) {
-                self.look(&mut against.version, versions.version, (reference, fixed));
-            }
+            let Against { version, baseline } = against;
             if let Some((key, traffic)) = versions.baseline
                 && let Some(reference) = find(reference, key, judged)
             {
-                self.look(&mut against.baseline, traffic, (reference, fixed));
+                self.look(baseline, traffic, Held { reference, fixed, world: None });
+            }
+            if let Some(reference) = find(reference, versions.key, judged) {
+                let world = versions.baseline.map(|_| baseline.as_slice());
+                self.look(version, versions.version, Held { reference, fixed, world });
             }
         }
-        if let Some((_, baseline)) = versions.baseline {
-            self.look(&mut drifted.concurrent, versions.version, (baseline, false));
+        if let Some((_, reference)) = versions.baseline {
+            self.look(&mut drifted.concurrent, versions.version, Held { reference, fixed: false, world: Some(&[]) });
         }
     }
 
-    fn look(&self, watches: &mut Vec<Watch>, current: &Traffic, (reference, fixed): (&Traffic, bool)) {
+    fn look(&self, watches: &mut Vec<Watch>, current: &Traffic, held: Held<'_>) {
         watches.resize_with(self.columns.len(), Watch::default);
-        let pairs = watches.iter_mut().zip(self.columns.iter());
-        for (watch, column) in pairs.filter(|(_, column)| !(fixed && column.calendar)) {
-            if let Some(Compared { ps, psi, n }) = self.compare(column, current, reference) {
-                watch.monitor.update_with(&ps, self.alarm());
-                (watch.psi, watch.n) = (psi, n);
+        let pairs = watches.iter_mut().zip(self.columns.iter()).enumerate();
+        for (place, (watch, column)) in pairs.filter(|(_, (_, column))| !(held.fixed && column.calendar)) {
+            let world = |world: &[Watch]| world.get(place).map_or(0.0, |watch| watch.usual.allowance());
+            let tolerated = self.guard.drift + held.world.map_or_else(|| watch.usual.allowance(), world);
+            let deff = watch.likeness.design_effect(self.guard.design_effect);
+            if let Some(compared) = self.compare(column, (current, held.reference), tolerated, deff) {
+                watch.monitor.update_with(&compared.ps().collect::<Vec<_>>(), self.alarm());
+                watch.likeness.update(&compared.psi, self.guard.design_effect);
+                watch.usual.follow(&compared.psi);
+                (watch.psi, watch.n, watch.tolerated) = (compared.psi.debiased(), compared.n, tolerated);
             }
         }
     }
 
     /// Compares a column; nothing where there is too little of it.
-    pub(crate) fn compare(&self, column: &Column, current: &Traffic, reference: &Traffic) -> Option<Compared> {
-        let ks = column.ks_p(current, reference, &self.guard);
+    pub(crate) fn compare(
+        &self,
+        column: &Column,
+        (current, reference): (&Traffic, &Traffic),
+        tolerated: f64,
+        deff: f64,
+    ) -> Option<Compared> {
+        let ks = column.ks_p(current, reference, tolerated, deff);
         let (cells, reference) = (column.cells(current), column.cells(reference));
         let (n, m): (u64, u64) = (cells.iter().sum(), reference.iter().sum());
         if n < self.guard.n_min || m < self.guard.n_min {
             return None;
         }
         let k = u32::try_from(cells.len()).unwrap_or(u32::MAX);
-        let tau = tolerance_for(self.guard.drift, k, m);
-        let test = PsiTest::of(&reference, &cells, tau, self.guard.design_effect)?;
-        Some(Compared { ps: std::iter::once(test.p()).chain(ks).collect(), psi: test.debiased(), n: (n, m) })
+        let tau = tolerance_for(tolerated, k, m);
+        Some(Compared { psi: PsiTest::of(&reference, &cells, tau, deff)?, ks, n: (n, m) })
     }
 
     /// Mean windows between false findings about all traffic, and about segments.
@@ -278,10 +349,10 @@ impl Drift {
                 baseline_kind: reference.name(),
                 convention: "debiased".to_owned(),
                 estimate: one.psi,
-                bound: self.guard.drift,
+                bound: one.tolerated,
                 e_value: Some(e_value(one.log_r())),
                 alpha: Some(1.0 / self.patience()),
-                margin: Some(self.guard.drift),
+                margin: Some(one.tolerated),
                 n_candidate: one.n.0,
                 n_baseline: one.n.1,
                 ..scene.evidence(SOURCE, Test::ShiryaevRoberts)
@@ -298,11 +369,11 @@ impl Drift {
 impl Column {
     /// The p-value of a Kolmogorov-Smirnov test of the scores, which have an order that few cells lose. Between normal
     /// distributions a tolerated index `d^2` is a shift by `d`, and that is a distance of `2 Phi(d / 2) - 1`.
-    fn ks_p(&self, current: &Traffic, reference: &Traffic, guard: &GuardPlan) -> Option<f64> {
+    fn ks_p(&self, current: &Traffic, reference: &Traffic, tolerated: f64, deff: f64) -> Option<f64> {
         let Place::Numeric(index, _) = &self.place else { return None };
         let (current, reference) = (&current.numeric[*index], &reference.numeric[*index]);
-        let tau = 1.0 - 2.0 * normal_sf(guard.drift.sqrt() / 2.0);
-        let test = || KsTest::of(&reference.counts, &current.counts, tau, guard.design_effect, |_| false);
+        let tau = 1.0 - 2.0 * normal_sf(tolerated.sqrt() / 2.0);
+        let test = || KsTest::of(&reference.counts, &current.counts, tau, deff, |_| false);
         (self.code == SCORE_DRIFT).then(test).flatten().map(|test| test.p())
     }
 

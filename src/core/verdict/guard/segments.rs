@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::infer::multiplicity::e_d_bh;
 use crate::infer::shiryaev::Alarm;
 use crate::metric::view::ViewKey;
-use crate::plan::{Action, Baseline};
+use crate::plan::{Action, Baseline, GuardPlan};
 use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
 use crate::verdict::finding::{Account, Finding, Verdict};
@@ -102,13 +102,16 @@ impl Drift {
     /// Takes a window of one segment; the columns that could be compared, farthest apart first.
     fn watch(&self, watch: &mut Watch, current: &Traffic, (reference, fixed): (&Traffic, bool)) -> Vec<(usize, f64)> {
         let columns = self.columns.iter().enumerate().filter(|(_, column)| !(fixed && column.calendar));
-        let compared = columns.filter_map(|(index, column)| Some((index, self.compare(column, current, reference)?)));
+        let GuardPlan { drift, design_effect, .. } = self.guard;
+        let compared = columns.filter_map(|(index, column)| {
+            Some((index, self.compare(column, (current, reference), drift, design_effect)?))
+        });
         let compared: Vec<_> = compared.collect();
         let Some((_, first)) = compared.first() else { return Vec::new() };
         watch.n = first.n;
-        let ps: Vec<f64> = compared.iter().flat_map(|(_, one)| one.ps.iter().copied()).collect();
+        let ps: Vec<f64> = compared.iter().flat_map(|(_, one)| one.ps()).collect();
         watch.monitor.update_with(&ps, self.alarm_of_segment());
-        let mut apart: Vec<(usize, f64)> = compared.iter().map(|(index, one)| (*index, one.psi)).collect();
+        let mut apart: Vec<(usize, f64)> = compared.iter().map(|(index, one)| (*index, one.psi.debiased())).collect();
         apart.sort_by(|(a, psi), (b, other)| other.total_cmp(psi).then(a.cmp(b)));
         watch.psi = apart[0].1;
         apart.truncate(NAMED_MAX);

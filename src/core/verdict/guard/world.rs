@@ -3,28 +3,37 @@
 //! What happens to both versions is no candidate's fault, and somebody must still be told. Failures, refusals, missing
 //! values and categories that the reference does not know are shares of requests; latency is held against its own
 //! quantiles; volume is the requests of all versions. Each has a level that follows slowly, and a bound some way off
-//! it: shares may be [`SHARE_KEPT`] times the level and its uncertainty, quantiles [`SLOWER`] times as slow, volume
-//! [`VOLUME_KEPT`] of the level. The evidence that it is beyond its bound is a binomial (for volume a Poisson)
-//! likelihood ratio of alternatives beyond against the bound itself, an e-value for every rate within; a pool of
-//! Shiryaev-Roberts detectors gathers it (`infer::pool`), and those are named that the e-d-BH rule lists. So while
-//! everything stays within its bounds, something is told once in `A` windows on average, `A` the plan's patience.
+//! it: failures and refusals may be [`FAILED_KEPT`] and other shares [`SHARE_KEPT`] times the level and its
+//! uncertainty, quantiles [`SLOWER`] times as slow, volume [`VOLUME_KEPT`] of the level. The evidence that it is beyond
+//! its bound is a binomial (for volume a Poisson) likelihood ratio of alternatives beyond against the bound itself, an
+//! e-value for every rate within; a pool of Shiryaev-Roberts detectors gathers it (`infer::pool`), and those are named
+//! that the e-d-BH rule lists. So while everything stays within its bounds, something is told once in `A` windows on
+//! average, `A` the plan's patience.
 //!
-//! Seasons are within the bounds of shares and latency, and not of volume: a window is held against the same hour a
-//! week ago, else a day ago, and the level, whichever is least. Before a day is known, windows of half an hour and more
-//! say nothing of volume.
+//! Seasons: failures, refusals and latency are held against the same hour of the days before, if that is more than the
+//! level; volume against the same hour a week ago, else a day ago, and the level, whichever is least. Before a day is
+//! known, windows of half an hour and more say nothing of volume.
+//!
+//! Requests that are alike say less, and so do levels that wander: evidence is divided by the design effect that
+//! windows show (`infer::likeness`), and for failures, refusals and latency by how windows vary beyond what counts
+//! explain (`infer::overdispersion`), if that is more.
 //!
 //! A level learns no more from a window than its bound, so that a fault does not become usual while it lasts for hours
 //! and does when it lasts for days. What stands is over after [`CALM`] windows within the bound.
 //!
-//! **Assumes**: requests as much alike as the plan's design effect says. **State**: five numbers per share or quantile,
-//! one per alternative, 168 for volume. **Cost**: three logarithms per alternative and window.
+//! **Assumes**: shares that are rare (fewer than five events expected in a window) of requests as much alike as the
+//! plan's design effect says, and at most as much as that others. **State**: ten numbers per share or quantile, one per
+//! alternative, 168 for volume, some fifty for failures, refusals and each quantile. **Cost**: three logarithms per
+//! alternative and window.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Micros, SECOND};
+use crate::infer::likeness::Likeness;
 use crate::infer::multiplicity::e_d_bh;
+use crate::infer::overdispersion::{Contrast, Overdispersion};
 use crate::infer::pool::{Alarm, Pool};
 use crate::infer::two_sample::Arm;
 use crate::metric::row::ALL_VERSIONS;
@@ -41,6 +50,9 @@ const SOURCE: &str = "world";
 /// How many times its level a share may be.
 /// Origin: choice; seasons and incidents of an hour move shares by less.
 const SHARE_KEPT: f64 = 1.5;
+/// The same of failures and refusals, whose hours and noise are known.
+/// Origin: choice; a quarter more is seldom worth a call.
+const FAILED_KEPT: f64 = 1.25;
 /// What is added to that: fewer are not worth telling.
 /// Origin: choice; two in a thousand.
 const SHARE_MIN: f64 = 0.002;
@@ -48,8 +60,8 @@ const SHARE_MIN: f64 = 0.002;
 /// Origin: choice; one level in twenty is further off.
 const UNSURE: f64 = 2.0;
 /// How many times as slow a quantile may be.
-/// Origin: choice; a fifth, as people mostly set limits above what is usual.
-const SLOWER: f64 = 1.2;
+/// Origin: choice; a tenth, half of what people mostly allow.
+const SLOWER: f64 = 1.1;
 /// The part of the usual requests that must go on coming.
 /// Origin: choice; a weekend keeps more.
 const VOLUME_KEPT: f64 = 0.5;
@@ -109,6 +121,16 @@ pub(crate) struct Usual {
     levels: Vec<Level>,
     /// Requests of all versions by hour of the week, from Thursday 1 January 1970; 0 where it is not known.
     hours: Vec<f64>,
+    /// More about the first looks: failures, refusals and latency.
+    rhythms: Vec<Rhythm>,
+}
+
+/// How something goes up and down.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+struct Rhythm {
+    /// Its level by hour of the day; 0 where it is not known.
+    hours: Vec<f64>,
+    noise: Overdispersion,
 }
 
 /// One level, and the newest window beside it.
@@ -126,6 +148,7 @@ struct Level {
     n_now: u64,
     /// Windows in a row within the bound.
     calm: u32,
+    alike: Likeness,
 }
 
 /// A window of the version that serves the world.
@@ -164,15 +187,15 @@ impl World {
     /// Takes one window.
     pub(crate) fn update(&self, usual: &mut Usual, now: Now<'_>) {
         usual.levels.resize(self.looks.len(), Level::default());
+        usual.rhythms.resize(self.looks.iter().filter(|(look, _)| look.has_rhythm()).count(), Rhythm::default());
         for (place, (look, _)) in self.looks.iter().enumerate() {
             let log_es = match look {
                 Look::Volume => self.volume(usual, place, now),
-                Look::Slow(q) => self.latency(&mut usual.levels[place], *q, now.traffic),
-                _ => self.share(&mut usual.levels[place], look.count(now.traffic)),
+                _ => self.share(usual, place, now),
             };
             let Some(log_es) = log_es else { continue };
             for (part, log_e) in (place * PARTS..).zip(log_es) {
-                usual.pool.update(part, log_e / self.guard.design_effect.max(1.0), self.part_weight(), self.alarm());
+                usual.pool.update(part, log_e, self.part_weight(), self.alarm());
             }
             if usual.levels[place].calm >= CALM {
                 (place * PARTS..(place + 1) * PARTS).for_each(|part| usual.pool.forget(part));
@@ -180,31 +203,31 @@ impl World {
         }
     }
 
-    fn share(&self, level: &mut Level, arm: Arm) -> Option<[f64; PARTS]> {
-        if arm.n < self.guard.n_min {
-            return None;
+    /// What a window says of a share, or of a quantile by the share of slower requests.
+    fn share(&self, usual: &mut Usual, place: usize, now: Now<'_>) -> Option<[f64; PARTS]> {
+        let (look, hour) = (self.looks[place].0, now.hour() % DAY_HOURS);
+        let (level, rhythm) = (&mut usual.levels[place], usual.rhythms.get_mut(place));
+        let n = look.events(now.traffic);
+        let value = look.number(now.traffic).filter(|_| n >= self.guard.n_min)?;
+        let same_hour = rhythm.as_ref().and_then(|rhythm| rhythm.hours.get(hour)).copied().unwrap_or(0.0);
+        let expected = if same_hour > 0.0 { same_hour } else { level.value };
+        let bound = look.bound(level.value.max(same_hour), level.events());
+        let learnt = level.windows >= LEARNT && (bound < 1.0 || matches!(look, Look::Slow(_)));
+        let (arm, kept) = look.beyond(now.traffic, bound);
+        let (usual_arm, usual_share) = look.beyond(now.traffic, expected);
+        level.look(value, n, bound, arm.rate() <= kept);
+        // On its first day a rhythm is not known, and would pass for noise.
+        let known = rhythm.is_none() || same_hour > 0.0;
+        let contrast = Contrast::with(usual_arm, usual_share).filter(|_| learnt && known);
+        let divisor = level.divisor(contrast, rhythm.as_deref(), self.guard.design_effect.max(1.0));
+        let learn = if learnt { value.min(bound) } else { value };
+        level.follow(learn, count(n));
+        if let Some(rhythm) = rhythm {
+            contrast.into_iter().for_each(|contrast| rhythm.noise.update(contrast));
+            rhythm.hours.resize(DAY_HOURS, 0.0);
+            self.remember(&mut rhythm.hours[hour], learn);
         }
-        let (share, n) = (level.value, level.n / FOLLOW.max(1.0 / f64::from(level.windows.max(1))));
-        let error = (share.max(1.0 / n.max(1.0)) * (1.0 - share) / n.max(1.0)).sqrt();
-        let bound = (SHARE_KEPT * (share + UNSURE * error) + SHARE_MIN).min(1.0);
-        let learnt = level.windows >= LEARNT && bound < 1.0;
-        level.look(arm.rate(), arm.n, bound, arm.rate() <= bound);
-        level.follow(arm.rate().min(if learnt { bound } else { 1.0 }), count(arm.n));
-        learnt.then(|| BEYOND.map(|odds| arm.log_ratio(beyond(bound, odds), bound)))
-    }
-
-    fn latency(&self, level: &mut Level, q: usize, traffic: &Traffic) -> Option<[f64; PARTS]> {
-        let now = traffic.latency.quantile_ms(QUANTILES[q].0)?;
-        if traffic.latency.n() < self.guard.n_min {
-            return None;
-        }
-        let (bound, learnt) = (SLOWER * level.value, level.windows >= LEARNT);
-        let (slower, n) = traffic.slower_than(bound);
-        let arm = Arm { n, x: count(slower) };
-        let kept = 1.0 - QUANTILES[q].0;
-        level.look(now, n, bound, arm.rate() <= kept);
-        level.follow(if learnt { now.min(bound) } else { now }, count(n));
-        learnt.then(|| BEYOND.map(|odds| arm.log_ratio(beyond(kept, odds), kept)))
+        learnt.then(|| BEYOND.map(|odds| arm.log_ratio(beyond(kept, odds), kept) / divisor))
     }
 
     /// Requests of all versions, against what is usual at this hour.
@@ -213,7 +236,7 @@ impl World {
         let n = now.views.get(&all).unwrap_or(now.traffic).rates.requests;
         let level = &mut usual.levels[place];
         usual.hours.resize(WEEK, 0.0);
-        let hour = usize::try_from((now.end - 1).div_euclid(HOUR)).unwrap_or(0) % WEEK;
+        let hour = now.hour();
         let known = [usual.hours[hour], usual.hours[(hour + WEEK - DAY_HOURS) % WEEK]];
         let same_hour = known.into_iter().find(|requests| *requests > 0.0);
         let seasons = same_hour.is_some() || self.every < HOUR / 2;
@@ -224,7 +247,8 @@ impl World {
         let learn = if learnt { count(n).max(bound) } else { count(n) };
         level.follow(learn, count(n));
         self.remember(&mut usual.hours[hour], learn);
-        let log_e = |part: f64| count(n) * libm::log(part * least / bound) - (part * least - bound);
+        let divisor = self.guard.design_effect.max(1.0);
+        let log_e = |part: f64| (count(n) * libm::log(part * least / bound) - (part * least - bound)) / divisor;
         learnt.then(|| LESS.map(log_e))
     }
 
@@ -288,6 +312,11 @@ impl World {
 }
 
 impl<'a> Now<'a> {
+    /// The hour of the week.
+    fn hour(self) -> usize {
+        usize::try_from((self.end - 1).div_euclid(HOUR)).unwrap_or(0) % WEEK
+    }
+
     /// The busiest other version.
     fn other(self) -> Option<(&'a str, &'a Traffic)> {
         let is_other = |key: &ViewKey| {
@@ -308,6 +337,19 @@ impl Level {
         self.calm = if within { self.calm.saturating_add(1) } else { 0 };
     }
 
+    /// Events that the level is made of.
+    fn events(&self) -> f64 {
+        self.n / FOLLOW.max(1.0 / f64::from(self.windows.max(1)))
+    }
+
+    /// What evidence of a window is divided by; the window teaches after that.
+    fn divisor(&mut self, contrast: Option<Contrast>, rhythm: Option<&Rhythm>, assumed: f64) -> f64 {
+        let alike = self.alike.design_effect(assumed);
+        let Some(contrast) = contrast else { return alike };
+        self.alike.update_by(contrast.z, assumed);
+        alike.max(rhythm.map_or(1.0, |rhythm| rhythm.noise.factor(contrast.weight, &Overdispersion::default())))
+    }
+
     fn follow(&mut self, value: f64, n: f64) {
         let by = FOLLOW.max(if self.windows < LEARNT { 1.0 / f64::from(self.windows + 1) } else { 0.0 });
         self.value += by * (value - self.value);
@@ -317,6 +359,33 @@ impl Level {
 }
 
 impl Look {
+    /// Whether its hours and its noise are learnt.
+    fn has_rhythm(self) -> bool {
+        matches!(self, Self::Failed | Self::Rejected | Self::Slow(_))
+    }
+
+    /// Requests that it is of.
+    fn events(self, traffic: &Traffic) -> u64 {
+        if matches!(self, Self::Slow(_)) { traffic.latency.n() } else { self.count(traffic).n }
+    }
+
+    /// How far a level of so many events may go.
+    fn bound(self, level: f64, events: f64) -> f64 {
+        if matches!(self, Self::Slow(_)) {
+            return SLOWER * level;
+        }
+        let kept = if self.has_rhythm() { FAILED_KEPT } else { SHARE_KEPT };
+        let error = (level.max(1.0 / events.max(1.0)) * (1.0 - level) / events.max(1.0)).sqrt();
+        kept * (level + UNSURE * error) + SHARE_MIN
+    }
+
+    /// Requests beyond a value, and their share where the value is as usual.
+    fn beyond(self, traffic: &Traffic, value: f64) -> (Arm, f64) {
+        let Self::Slow(q) = self else { return (self.count(traffic), value) };
+        let (slower, n) = traffic.slower_than(value);
+        (Arm { n, x: count(slower) }, 1.0 - QUANTILES[q].0)
+    }
+
     fn count(self, traffic: &Traffic) -> Arm {
         let rates = &traffic.rates;
         let (x, n) = match self {
@@ -383,7 +452,7 @@ mod tests {
     use crate::verdict::guard::tests::{judged, key, traffic};
 
     fn world() -> World {
-        let looks = [(Look::Failed, String::new()), (Look::Volume, String::new()), (Look::Slow(0), String::new())];
+        let looks = [(Look::Failed, String::new()), (Look::Slow(0), String::new()), (Look::Volume, String::new())];
         World { looks: looks.into(), guard: GuardPlan::default(), every: HOUR }
     }
 
