@@ -2,8 +2,9 @@
 //!
 //! A version is held against each fixed or seasonal reference of the pipeline (the reference profile; the same hour so
 //! many days ago), and against the baseline version in the same window. Each comparison is a population stability index
-//! over 20 bins with a tolerance (`infer::psi_tolerance`), for scores beside a Kolmogorov-Smirnov distance with the
-//! same tolerance (`infer::ks_tolerance`), whose p-values feed a detector that errs once in `A` windows on average
+//! over 20 quantile bins (of the profile, else of both sides together: `metric::paired`) with a tolerance
+//! (`infer::psi_tolerance`), for scores beside a Kolmogorov-Smirnov distance with the same tolerance
+//! (`infer::ks_tolerance`), whose p-values feed a detector that errs once in `A` windows on average
 //! (`infer::shiryaev`, `A` the plan's patience). Columns share one budget by the e-d-BH rule.
 //!
 //! **Whose drift it is** is a difference in differences. The season moves both versions, and on real logs it moves more
@@ -27,9 +28,11 @@ use crate::infer::multiplicity::e_d_bh;
 use crate::infer::normal::normal_sf;
 use crate::infer::psi_tolerance::{PsiTest, tolerance_for};
 use crate::infer::shiryaev::{Alarm, Monitor};
+use crate::metric::paired::cells_of_both;
 use crate::metric::view::ViewKey;
 use crate::plan::{Action, Baseline, GuardPlan, Plan, Role};
-use crate::summary::Traffic;
+use crate::summary::histogram::Cut;
+use crate::summary::{Category, Refined, Traffic};
 use crate::verdict::decision::{Evidence, Test};
 use crate::verdict::finding::{Account, Finding, Verdict};
 use crate::verdict::guard::number::{e_value, float};
@@ -70,8 +73,7 @@ pub(crate) struct Column {
 
 #[derive(Debug, Clone)]
 enum Place {
-    /// Index, and the fine edges that are kept.
-    Numeric(usize, Vec<u16>),
+    Numeric(usize, Arc<Cut>),
     Categorical(usize),
 }
 
@@ -137,7 +139,7 @@ impl Drift {
                 name: column.name.clone(),
                 code,
                 calendar: calendar(&column.name),
-                place: Place::Numeric(index, column.cut.recuts.bins20.clone()),
+                place: Place::Numeric(index, Arc::clone(&column.cut)),
             })
         });
         let categorical = plan.columns.categorical.iter().enumerate().map(|(index, column)| Column {
@@ -180,7 +182,7 @@ impl Drift {
         watches.resize_with(self.columns.len(), Watch::default);
         let pairs = watches.iter_mut().zip(self.columns.iter());
         for (watch, column) in pairs.filter(|(_, column)| !(fixed && column.calendar)) {
-            if let Some(Compared { ps, psi, n }) = self.compare(column, current, reference) {
+            if let Some(Compared { ps, psi, n }) = self.compare(column, current, (reference, fixed)) {
                 watch.monitor.update_with(&ps, self.alarm());
                 (watch.psi, watch.n) = (psi, n);
             }
@@ -188,9 +190,14 @@ impl Drift {
     }
 
     /// Compares a column; nothing where there is too little of it.
-    pub(crate) fn compare(&self, column: &Column, current: &Traffic, reference: &Traffic) -> Option<Compared> {
+    pub(crate) fn compare(
+        &self,
+        column: &Column,
+        current: &Traffic,
+        (reference, fixed): (&Traffic, bool),
+    ) -> Option<Compared> {
         let ks = column.ks_p(current, reference, &self.guard);
-        let (cells, reference) = (column.cells(current), column.cells(reference));
+        let [cells, reference] = column.cells(current, (reference, fixed));
         let (n, m): (u64, u64) = (cells.iter().sum(), reference.iter().sum());
         if n < self.guard.n_min || m < self.guard.n_min {
             return None;
@@ -299,37 +306,43 @@ impl Column {
     /// The p-value of a Kolmogorov-Smirnov test of the scores, which have an order that few cells lose. Between normal
     /// distributions a tolerated index `d^2` is a shift by `d`, and that is a distance of `2 Phi(d / 2) - 1`.
     fn ks_p(&self, current: &Traffic, reference: &Traffic, guard: &GuardPlan) -> Option<f64> {
-        let Place::Numeric(index, _) = &self.place else { return None };
-        let (current, reference) = (&current.numeric[*index], &reference.numeric[*index]);
+        let Place::Numeric(index, cut) = &self.place else { return None };
+        let bins = Refined::of(cut, [&current.numeric[*index], &reference.numeric[*index]]);
         let tau = 1.0 - 2.0 * normal_sf(guard.drift.sqrt() / 2.0);
-        let test = || KsTest::of(&reference.counts, &current.counts, tau, guard.design_effect, |_| false);
+        let test = || KsTest::of(&bins.counts[1], &bins.counts[0], tau, guard.design_effect, |_| false);
         (self.code == SCORE_DRIFT).then(test).flatten().map(|test| test.p())
     }
 
-    /// Counts over the decision's cells; missing values come last.
-    fn cells(&self, traffic: &Traffic) -> Vec<u64> {
+    /// Counts of both sides over the decision's cells; missing values come last.
+    fn cells(&self, current: &Traffic, (reference, fixed): (&Traffic, bool)) -> [Vec<u64>; 2] {
         match &self.place {
-            Place::Numeric(index, kept) => {
-                let histogram = &traffic.numeric[*index];
-                let mut cells = histogram.recut(kept);
-                cells.push(histogram.missing + histogram.nan);
+            Place::Numeric(index, cut) => {
+                let sides = [&current.numeric[*index], &reference.numeric[*index]];
+                let mut cells = if fixed {
+                    sides.map(|side| side.recut(&cut.recuts.bins20))
+                } else {
+                    cells_of_both(cut, sides, 20)
+                };
+                cells.iter_mut().zip(sides).for_each(|(cells, side)| cells.push(side.missing + side.nan));
                 cells
             }
-            Place::Categorical(index) => {
-                let category = &traffic.categorical[*index];
-                let mut cells = category.known.clone();
-                let slots = if cells.is_empty() { SLOTS } else { 1 };
-                let first = cells.len();
-                cells.resize(first + usize::try_from(slots).unwrap_or(1), 0);
-                for (hash, (_, n)) in &category.unseen {
-                    cells[first + usize::try_from(hash % slots).unwrap_or(0)] += n;
-                }
-                cells[first] += category.other;
-                cells.push(category.missing);
-                cells
-            }
+            Place::Categorical(index) => [current, reference].map(|side| names(&side.categorical[*index])),
         }
     }
+}
+
+/// Counts over the categories of the reference, all others, and missing values.
+fn names(category: &Category) -> Vec<u64> {
+    let mut cells = category.known.clone();
+    let slots = if cells.is_empty() { SLOTS } else { 1 };
+    let first = cells.len();
+    cells.resize(first + usize::try_from(slots).unwrap_or(1), 0);
+    for (hash, (_, n)) in &category.unseen {
+        cells[first + usize::try_from(hash % slots).unwrap_or(0)] += n;
+    }
+    cells[first] += category.other;
+    cells.push(category.missing);
+    cells
 }
 
 /// The traffic that a reference means for a view.
@@ -434,6 +447,7 @@ pub(crate) mod tests {
     fn missing_values_are_a_cell_of_their_own() {
         let mut missing = traffic(USUAL);
         missing.categorical[0].missing = 7;
-        assert_eq!(drift().columns[0].cells(&missing), [400, 300, 200, 100, 0, 7]);
+        let [cells, _] = drift().columns[0].cells(&missing, (&missing, true));
+        assert_eq!(cells, [400, 300, 200, 100, 0, 7]);
     }
 }

@@ -102,7 +102,8 @@ impl Drift {
     /// Takes a window of one segment; the columns that could be compared, farthest apart first.
     fn watch(&self, watch: &mut Watch, current: &Traffic, (reference, fixed): (&Traffic, bool)) -> Vec<(usize, f64)> {
         let columns = self.columns.iter().enumerate().filter(|(_, column)| !(fixed && column.calendar));
-        let compared = columns.filter_map(|(index, column)| Some((index, self.compare(column, current, reference)?)));
+        let against = (reference, fixed);
+        let compared = columns.filter_map(|(index, column)| Some((index, self.compare(column, current, against)?)));
         let compared: Vec<_> = compared.collect();
         let Some((_, first)) = compared.first() else { return Vec::new() };
         watch.n = first.n;
