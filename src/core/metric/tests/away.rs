@@ -228,8 +228,6 @@ fn two_sides_are_compared_where_they_are() {
         let of = |metric: &str| read(metric, &cut, &current, &baseline);
         assert!(width(&of("ks")) <= 0.02, "{case}: {:?}", of("ks"));
         assert!(width(&of("cliffs_delta")) <= 0.025, "{case}: {:?}", of("cliffs_delta"));
-        let per_sd = width(&of("wasserstein")) / number(&of("wasserstein")).max(1e-300);
-        assert!(number(&of("wasserstein")) == 0.0 || per_sd < 0.25, "{case}: {:?}", of("wasserstein"));
     }
 }
 
