@@ -11,7 +11,7 @@ use crate::infer::ks_tolerance::KsTest;
 use crate::infer::psi_tolerance::PsiTest;
 use crate::metric::ks::is_one_number;
 use crate::metric::paired::{Cells, Paired};
-use crate::metric::{Context, METRICS, Reading, Reads, Side, Value};
+use crate::metric::{Context, METRICS, Quantiles, Reading, Reads, Side, Value};
 use crate::plan::{Compat, Role};
 
 /// Share of false names among those named.
@@ -51,7 +51,7 @@ impl Pair<'_> {
             Counted::Numeric { column, .. } => (Some(&*column.cut), &[][..]),
             Counted::Categorical { column, .. } => (None, column.known.as_slice()),
         };
-        Context { cut, known, window: 0, bins: BINS, compat, quality: None }
+        Context { cut, known, window: 0, bins: BINS, quantiles: Quantiles::Reference, compat, quality: None }
     }
 
     /// Reference and current side of a part.

@@ -37,6 +37,7 @@ const RARE_ROOM: u64 = 1 << 21;
 
 /// One column, counted on both sides.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one a column")]
 pub(crate) enum Counted {
     /// Numbers.
     Numeric {
@@ -306,6 +307,7 @@ impl Learned {
 }
 
 /// One column on one side while it is counted.
+#[expect(clippy::large_enum_variant, reason = "one a column")]
 enum Tally {
     Numeric { counts: Tallies<Histogram>, latency: Option<Latency>, mistyped: u64, infinite: u64 },
     Categorical(Tallies<Category>),

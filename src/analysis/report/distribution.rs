@@ -40,7 +40,7 @@ fn nothing() -> Distribution {
 }
 
 fn binned(column: &NumericColumn, sides: [&Histogram; 2]) -> Option<Distribution> {
-    let lines = [Line::new(&column.cut, sides[0])?, Line::new(&column.cut, sides[1])?];
+    let lines = Line::all(&column.cut, sides)?;
     let ends = sides.map(|side| central(column, side));
     let (low, high) = (ends[0].0.min(ends[1].0), ends[0].1.max(ends[1].1));
     let width = (high - low) / f64::from(BINS);

@@ -1,9 +1,9 @@
 //! How one numeric column is cut: from a reference's values, from a range, or from edges somebody wrote down.
 //!
 //! Bins are `(-inf, e1], (e1, e2], …, (ek, +inf)`. Since a bin is open at its left, the smallest value of the reference
-//! must lie above the edge where its range begins, which is therefore the float just below it. On both sides of the
-//! range, as far as the range is wide, lie the outskirts: seasons take both versions out there, and they must still be
-//! told apart.
+//! must lie above the edge where its range begins, which is therefore the float just below it. Seasons take both
+//! versions beyond the range, where they must still be told apart: on both sides, as far as the range is wide, lie the
+//! outskirts, and what is counted beyond the range is counted in `summary::tail`, too, as finely as there is room for.
 
 use crate::baseline::{doane, quantile};
 use crate::error::{Error, Result};
@@ -36,7 +36,7 @@ pub fn equal_width(low: f64, high: f64, n: u16) -> Cut {
         bins20: indexes_of(&edges, &interior(20)),
         doane: Vec::new(),
     };
-    Cut { edges: checked(edges), grid: Grid::for_range(low, high), recuts }
+    reaching(checked(edges), Grid::for_range(low, high), recuts)
 }
 
 /// `n` bins of equal ratio from 0.1 ms to 100 s, for latencies without a reference; `n` is a multiple of 20.
@@ -54,7 +54,7 @@ pub fn latency(n: u16) -> Cut {
         bins20: indexes_of(&edges, &interior(20)),
         doane: Vec::new(),
     };
-    Cut { edges: checked(edges), grid: Grid::for_range(0.0, LATENCY_MS_MAX), recuts }
+    reaching(checked(edges), Grid::for_range(0.0, LATENCY_MS_MAX), recuts)
 }
 
 /// Edges as they are: every cut keeps all of them.
@@ -69,7 +69,7 @@ pub fn listed(edges: Vec<f64>) -> Result<Cut> {
     let all = indexes_of(edges.as_slice(), edges.as_slice());
     let range = indexes_of(edges.as_slice(), &[low, high]);
     let recuts = Recuts { range, bins10: all.clone(), bins20: all, doane: Vec::new() };
-    Ok(Cut { edges, grid: Grid::for_range(low, high), recuts })
+    Ok(reaching(edges, Grid::for_range(low, high), recuts))
 }
 
 /// No cut at all: one bin. For reading data whose profile is yet to be built.
@@ -91,7 +91,7 @@ pub fn of_profile(profile: &NumericProfile) -> Result<Cut> {
     if ![range, bins10, bins20, doane].into_iter().all(|kept| is_sound(kept)) {
         return Err(Error::user(format!("column `{}` of the profile keeps edges that are not there", profile.name)));
     }
-    Ok(Cut { edges, grid: profile.grid, recuts: profile.recuts.clone() })
+    Ok(reaching(edges, profile.grid, profile.recuts.clone()))
 }
 
 /// The cut of a reference column: of its finite values in rising order, at least one.
@@ -126,7 +126,7 @@ pub fn of_values(sorted: &[f64], n: u16) -> Cut {
         bins20: indexes_of(&edges, &twentieths),
         doane: indexes_of(&edges, &doane),
     };
-    Cut { edges: checked(edges), grid, recuts }
+    reaching(checked(edges), grid, recuts)
 }
 
 /// The values of a reference column, and how often each of them comes.
@@ -292,6 +292,16 @@ fn rising(edges: impl Iterator<Item = f64>) -> Vec<f64> {
     edges.sort_by(f64::total_cmp);
     edges.dedup();
     edges
+}
+
+/// A cut whose edges reach over the range of the reference.
+fn reaching(edges: Edges, grid: Grid, recuts: Recuts) -> Cut {
+    let edges = match recuts.range[..] {
+        [only] => edges.reaching(only.into(), only.into()),
+        [first, last] => edges.reaching(first.into(), last.into()),
+        _ => edges,
+    };
+    Cut { edges, grid, recuts }
 }
 
 fn checked(edges: Vec<f64>) -> Edges {

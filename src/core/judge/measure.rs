@@ -3,7 +3,7 @@
 use crate::event::Micros;
 use crate::metric::row::{ALL_VERSIONS, Status, WindowRow};
 use crate::metric::view::{Baselines, ViewKey, Views};
-use crate::metric::{Context, Metric, Reading, Reads, Side, Value};
+use crate::metric::{Context, Metric, Quantiles, Reading, Reads, Side, Value};
 use crate::plan::{Baseline, Plan};
 use crate::summary::{Quality, Traffic};
 
@@ -42,7 +42,8 @@ impl Measure<'_> {
             self.one_side(key, current, &mut rows);
             for baseline in &self.plan.baselines {
                 if let Some((label, traffic)) = self.find(key, baseline, views, baselines) {
-                    self.two_sides(key, current, &label, traffic, &mut rows);
+                    let quantiles = Quantiles::against(baseline);
+                    self.two_sides(key, (current, traffic), &label, quantiles, &mut rows);
                 }
             }
         }
@@ -92,10 +93,18 @@ impl Measure<'_> {
         }
     }
 
-    fn two_sides(&self, key: &ViewKey, current: &Traffic, label: &str, baseline: &Traffic, rows: &mut Vec<WindowRow>) {
+    fn two_sides(
+        &self,
+        key: &ViewKey,
+        (current, baseline): (&Traffic, &Traffic),
+        label: &str,
+        quantiles: Quantiles,
+        rows: &mut Vec<WindowRow>,
+    ) {
         for metric in self.metrics.iter().filter(|metric| metric.spec().needs_baseline) {
             self.each_column(metric.spec().reads, |column, pick, context| {
-                let readings = metric.read(pick.of(current), Some(pick.of(baseline)), context);
+                let context = Context { quantiles, ..*context };
+                let readings = metric.read(pick.of(current), Some(pick.of(baseline)), &context);
                 rows.extend(
                     readings.into_iter().map(|reading| self.row(key, label, column, metric.spec().name, reading)),
                 );
@@ -122,6 +131,7 @@ impl Measure<'_> {
             known,
             window: self.span.end - self.span.start,
             bins: self.plan.metrics.bins,
+            quantiles: Quantiles::Reference,
             compat: &self.plan.metrics.compat,
             quality: self.plan.quality.as_ref(),
         }

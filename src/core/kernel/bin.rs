@@ -13,14 +13,28 @@ pub const EDGES_MAX: usize = 8192;
 /// Strictly increasing finite edges, ready for counting.
 #[derive(Debug, Clone)]
 pub struct Edges {
-    edges: Vec<f64>,
+    all: Vec<f64>,
     table: Table,
+    reach: Option<Reach>,
+}
+
+/// Beyond which edges values lie far out: up to `low` and above `high`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reach {
+    /// Place of the lower edge.
+    pub first: usize,
+    /// The lower edge.
+    pub low: f64,
+    /// Place of the upper edge.
+    pub last: usize,
+    /// The upper edge.
+    pub high: f64,
 }
 
 /// The table follows from the edges.
 impl PartialEq for Edges {
     fn eq(&self, other: &Self) -> bool {
-        self.edges == other.edges
+        self.all == other.all && self.reach == other.reach
     }
 }
 
@@ -40,25 +54,38 @@ impl Edges {
             return Err(Error::user(format!("bin edges must increase strictly, found {low} before {high}")));
         }
         let table = Table::new(&edges);
-        Ok(Self { edges, table })
+        Ok(Self { all: edges, table, reach: None })
+    }
+
+    /// The same edges, with a reach from one of them to another.
+    #[must_use]
+    pub fn reaching(self, first: usize, last: usize) -> Self {
+        let reach = Reach { first, low: self.all[first], last, high: self.all[last] };
+        Self { reach: Some(reach), ..self }
+    }
+
+    /// How far they reach, if that matters: values beyond are counted apart, too.
+    #[must_use]
+    pub fn reach(&self) -> Option<Reach> {
+        self.reach
     }
 
     /// The edges.
     #[must_use]
     pub fn as_slice(&self) -> &[f64] {
-        &self.edges
+        &self.all
     }
 
     /// Number of bins: one more than edges.
     #[must_use]
     pub fn n_bins(&self) -> usize {
-        self.edges.len() + 1
+        self.all.len() + 1
     }
 
     /// The bin of one value that is not NaN: the scalar twin of [`Edges::count`].
     #[must_use]
     pub fn bin(&self, value: f64) -> usize {
-        self.edges.partition_point(|&edge| edge < value)
+        self.all.partition_point(|&edge| edge < value)
     }
 
     /// Adds `values` to `counts` (length [`Edges::n_bins`]). No value may be NaN.

@@ -15,7 +15,8 @@ use crate::metric::ks::is_one_number;
 use crate::metric::one_sided::OneSided;
 use crate::metric::reading::Measured;
 use crate::metric::spec::{Spec, Worse};
-use crate::summary::Quality;
+use crate::plan::QualityPlan;
+use crate::summary::{Quality, Refined};
 
 /// See the head of this file.
 pub(super) static AUC: OneSided<Quality> = OneSided {
@@ -29,25 +30,26 @@ pub(super) static AUC: OneSided<Quality> = OneSided {
     },
     convention: "fine_bins",
     n: |quality| quality.n,
-    of: |quality, context| context.quality.map_or(None.into(), |plan| auc(quality, plan.score_edges.as_slice())),
+    of: |quality, context| context.quality.map_or(None.into(), |plan| auc(quality, plan)),
 };
 
 #[expect(clippy::cast_precision_loss, reason = "rounded once, at the end")]
-fn auc(quality: &Quality, edges: &[f64]) -> Measured {
+fn auc(quality: &Quality, plan: &QualityPlan) -> Measured {
     let positives = u128::from(quality.positive);
     let pairs = positives * (u128::from(quality.n) - positives);
     if pairs == 0 {
         return None.into();
     }
+    let Refined { edges, counts: [bins] } = Refined::of_labels(plan, quality);
     // Twice the pairs, so that half a tie is an integer; pairs in one bin that may not be ties are open.
     let (mut negatives_below, mut won, mut open) = (0, 0, 0);
-    for (bin, counts) in quality.fine.iter().enumerate() {
+    for (bin, counts) in bins.iter().enumerate() {
         let positive = u128::from(counts.positive);
         let negative = u128::from(counts.n) - positive;
         won += positive * (2 * negatives_below + negative);
-        open += if is_one_number(edges, bin) { 0 } else { positive * negative };
+        open += if is_one_number(&edges, bin) { 0 } else { positive * negative };
         negatives_below += negative;
     }
     let share = |twice: u128| twice as f64 / (2 * pairs) as f64;
-    Measured::from(share(won)).within(share(won - open), share(won + open)).over(quality.fine.len())
+    Measured::from(share(won)).within(share(won - open), share(won + open)).over(bins.len())
 }

@@ -15,7 +15,8 @@ use crate::metric::ks::is_one_number;
 use crate::metric::one_sided::OneSided;
 use crate::metric::reading::Measured;
 use crate::metric::spec::{Spec, Worse};
-use crate::summary::Quality;
+use crate::plan::QualityPlan;
+use crate::summary::{Quality, Refined};
 
 /// See the head of this file.
 pub(super) static AVERAGE_PRECISION: OneSided<Quality> = OneSided {
@@ -29,25 +30,24 @@ pub(super) static AVERAGE_PRECISION: OneSided<Quality> = OneSided {
     },
     convention: "fine_bins",
     n: |quality| quality.n,
-    of: |quality, context| {
-        context.quality.map_or(None.into(), |plan| average_precision(quality, plan.score_edges.as_slice()))
-    },
+    of: |quality, context| context.quality.map_or(None.into(), |plan| average_precision(quality, plan)),
 };
 
 /// Of `k` positives and `l` negatives in a bin, none can be reached at a precision above that of all positives first,
 /// or below that of the first positive after all negatives.
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-fn average_precision(quality: &Quality, edges: &[f64]) -> Measured {
+fn average_precision(quality: &Quality, plan: &QualityPlan) -> Measured {
     if quality.positive == 0 || quality.positive == quality.n {
         return None.into();
     }
+    let Refined { edges, counts: [bins] } = Refined::of_labels(plan, quality);
     let (mut above, mut positives_above) = (0, 0);
     let [mut value, mut low, mut high] = [0.0; 3];
-    for (bin, counts) in quality.fine.iter().enumerate().rev().filter(|(_, counts)| counts.n > 0) {
+    for (bin, counts) in bins.iter().enumerate().rev().filter(|(_, counts)| counts.n > 0) {
         let (n, positive) = (above + counts.n, positives_above + counts.positive);
         let gained = counts.positive as f64 / quality.positive as f64;
         let precision = positive as f64 / n as f64;
-        let is_tied = counts.positive == 0 || is_one_number(edges, bin);
+        let is_tied = counts.positive == 0 || is_one_number(&edges, bin);
         let (least, most) = if is_tied {
             (precision, precision)
         } else {
@@ -60,5 +60,5 @@ fn average_precision(quality: &Quality, edges: &[f64]) -> Measured {
         high += gained * most;
         (above, positives_above) = (n, positive);
     }
-    Measured::from(value).within(low, high).over(quality.fine.len())
+    Measured::from(value).within(low, high).over(bins.len())
 }

@@ -18,8 +18,8 @@ use crate::metric::contrast::Contrast;
 use crate::metric::ks::is_one_number;
 use crate::metric::reading::Measured;
 use crate::metric::spec::{Reads, Spec, Worse};
-use crate::summary::Histogram;
 use crate::summary::histogram::Cut;
+use crate::summary::{Histogram, Refined};
 
 /// See the head of this file.
 pub(super) static CLIFFS_DELTA: Contrast = Contrast {
@@ -40,12 +40,12 @@ pub(super) static CLIFFS_DELTA: Contrast = Contrast {
 #[expect(clippy::cast_precision_loss, reason = "rounded once, at the end")]
 fn delta(current: &Histogram, baseline: &Histogram, cut: &Cut) -> Measured {
     let (n, m) = (i128::from(current.n()), i128::from(baseline.n()));
-    let edges = cut.edges.as_slice();
+    let Refined { edges, counts: [current, baseline] } = Refined::of(cut, [current, baseline]);
     let (mut baseline_below, mut current_below, mut ahead, mut open, mut ties) = (0, 0, 0, 0, 0);
-    for (bin, (&c, &b)) in current.counts.iter().zip(&baseline.counts).enumerate() {
+    for (bin, (&c, &b)) in current.iter().zip(&*baseline).enumerate() {
         let (c, b) = (i128::from(c), i128::from(b));
         ahead += c * baseline_below - b * current_below;
-        open += if is_one_number(edges, bin) { 0 } else { c * b };
+        open += if is_one_number(&edges, bin) { 0 } else { c * b };
         ties += (c + b).pow(3) - (c + b);
         baseline_below += b;
         current_below += c;
@@ -58,5 +58,5 @@ fn delta(current: &Histogram, baseline: &Histogram, cut: &Cut) -> Measured {
     Measured::from(of_pairs(ahead))
         .within(of_pairs(ahead - open), of_pairs(ahead + open))
         .with_p(p.min(1.0))
-        .over(current.counts.len())
+        .over(current.len())
 }

@@ -44,9 +44,22 @@ impl Variant {
         let paired = Paired::new(self.cells, current, baseline, context)?;
         let convention = [paired.label, self.rule].join(if self.rule.is_empty() { "" } else { "," });
         let rows = (current.n(), Some(baseline.n()));
-        let measured = || if paired.len() == 0 { Measured::default() } else { (self.of)(&paired).over(paired.len()) };
+        let known = paired.len() > 0 && !(paired.is_one_cell() && are_apart(current, baseline));
+        let measured = || if known { (self.of)(&paired).over(paired.len()) } else { Measured::default() };
         Some(Reading::new(spec, convention, rows, measured))
     }
+}
+
+/// Whether numbers of two sides differ by more than single precision would make them, so that they are not one number
+/// though they may lie in one cell.
+fn are_apart(current: Side<'_>, baseline: Side<'_>) -> bool {
+    const SINGLE: f64 = 1.2e-7;
+    let (Side::Numeric(current), Side::Numeric(baseline)) = (current, baseline) else { return false };
+    let ends = current.min.zip(current.max).zip(baseline.min.zip(baseline.max));
+    ends.is_some_and(|((a, b), (c, d))| {
+        let (low, high) = (a.min(c), b.max(d));
+        high - low > low.abs().max(high.abs()) * SINGLE
+    })
 }
 
 impl Metric for Distance {

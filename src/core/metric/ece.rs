@@ -9,7 +9,7 @@
 //! **Returns**: 0 to 1, up is worse.
 //! **Assumes**: nothing; chance alone puts it above 0 (see [`super::ece_excess`]).
 //! **Error**: bins of equal width are exact; bins of equal mass are cut at fine bins, and exact but for where they are
-//! cut.
+//! cut: the bounds allow for every row that may belong to the next bin.
 //! **Cost**: one pass over the bins.
 
 use crate::metric::binned::{Bin, Binned};
@@ -26,8 +26,17 @@ pub(super) static ECE: Binned = Binned {
     },
     equal_width: true,
     equal_mass: true,
+    bounds: Some(bounds),
     of: |bins| Some(ece(bins)),
 };
+
+/// Between which numbers the error is, where the summed gap of each bin is between two.
+fn bounds(gaps: &[(f64, f64)], n: f64) -> (f64, f64) {
+    let least = |(low, high): (f64, f64)| if low > 0.0 { low } else { (-high).max(0.0) };
+    let most = |(low, high): (f64, f64)| high.max(-low);
+    let sum = |of: &dyn Fn((f64, f64)) -> f64| gaps.iter().map(|&gap| of(gap)).sum::<f64>() / n;
+    (sum(&least), sum(&most))
+}
 
 /// The error over filled bins.
 pub(super) fn ece(bins: &[Bin]) -> f64 {

@@ -25,6 +25,7 @@ pub(super) static ECE_DEBIASED: Binned = Binned {
     },
     equal_width: true,
     equal_mass: true,
+    bounds: None,
     of: |bins| Some(debiased(bins)),
 };
 

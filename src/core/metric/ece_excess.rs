@@ -29,6 +29,7 @@ pub(super) static ECE_EXCESS: Binned = Binned {
     },
     equal_width: true,
     equal_mass: true,
+    bounds: None,
     of: |bins| Some(ece(bins) - floor(bins)),
 };
 

@@ -1,12 +1,14 @@
 //! A fine histogram as a distribution function: exact at the edges, a straight line inside each bin.
 
-use crate::summary::Histogram;
+use std::borrow::Cow;
+
 use crate::summary::histogram::Cut;
+use crate::summary::{Histogram, Refined};
 
 /// The distribution function of one side that holds at least one value.
 #[derive(Debug, Clone)]
 pub struct Line<'a> {
-    edges: &'a [f64],
+    edges: Cow<'a, [f64]>,
     /// Share of rows below each bin, and 1 at the end.
     below: Vec<f64>,
     n: f64,
@@ -39,17 +41,28 @@ impl Piece {
 }
 
 impl<'a> Line<'a> {
-    /// The distribution function of `histogram`, `None` when it is empty.
+    /// The distribution functions of histograms of one cut, `None` when one is empty.
+    pub fn all<const N: usize>(cut: &'a Cut, sides: [&Histogram; N]) -> Option<[Self; N]> {
+        let Refined { edges, counts } = Refined::of(cut, sides);
+        let lines = sides.iter().zip(&counts).filter_map(|(side, counts)| {
+            let edges = match &edges {
+                Cow::Borrowed(_) => Cow::Borrowed(cut.edges.as_slice()),
+                Cow::Owned(edges) => Cow::Owned(edges.clone()),
+            };
+            Self::new(edges, counts, side.min.zip(side.max)?)
+        });
+        lines.collect::<Vec<_>>().try_into().ok()
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-    pub fn new(cut: &'a Cut, histogram: &Histogram) -> Option<Self> {
-        let (min, max) = histogram.min.zip(histogram.max)?;
-        let n = histogram.n();
-        let cumulated = histogram.counts.iter().scan(0, |sum, count| {
+    fn new(edges: Cow<'a, [f64]>, counts: &[u64], (min, max): (f64, f64)) -> Option<Self> {
+        let n: u64 = counts.iter().sum();
+        let cumulated = counts.iter().scan(0, |sum, count| {
             *sum += count;
             Some(*sum as f64 / n as f64)
         });
         let below = std::iter::once(0.0).chain(cumulated).collect();
-        Some(Self { edges: cut.edges.as_slice(), below, n: n as f64, min, max })
+        (n > 0).then_some(Self { edges, below, n: n as f64, min, max })
     }
 
     /// Number of rows.
@@ -145,7 +158,7 @@ mod tests {
         let cut = Cut { edges, grid: Grid::for_range(0.0, 1.0), recuts: Recuts::default() };
         let mut histogram = Histogram::new(&cut);
         histogram.update(&cut, &[-2.0, 0.25, 0.5, 1.0]);
-        let line = Line::new(&cut, &histogram).expect("not empty");
+        let [line] = Line::all(&cut, [&histogram]).expect("not empty");
         assert_eq!(line.counts(&[-2.0, -1.0, 0.5, 1.0]), vec![0.5, 2.0, 1.5]);
         assert_eq!(line.certain_counts(&[-2.0, -1.0, 0.5, 1.0]), vec![(0.0, 1.0), (0.0, 4.0), (0.0, 3.0)]);
         assert_eq!(line.certain_counts(&[-9.0, -2.0, 0.0, 7.0, 9.0]), [(0.0, 0.0), (0.0, 1.0), (3.0, 4.0), (0.0, 0.0)]);

@@ -24,5 +24,6 @@ pub(super) static MCE: Binned = Binned {
     },
     equal_width: true,
     equal_mass: false,
+    bounds: None,
     of: |bins| bins.iter().map(|bin| (bin.label - bin.score).abs()).max_by(f64::total_cmp),
 };

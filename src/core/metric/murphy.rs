@@ -26,6 +26,7 @@ pub(super) static RELIABILITY: Binned = Binned {
     },
     equal_width: true,
     equal_mass: false,
+    bounds: None,
     of: |bins| Some(weighed(bins, |bin| (bin.score - bin.label) * (bin.score - bin.label))),
 };
 
@@ -41,6 +42,7 @@ pub(super) static RESOLUTION: Binned = Binned {
     },
     equal_width: true,
     equal_mass: false,
+    bounds: None,
     of: |bins| {
         let base = base_rate(bins);
         Some(weighed(bins, |bin| (bin.label - base) * (bin.label - base)))
@@ -59,6 +61,7 @@ pub(super) static UNCERTAINTY: Binned = Binned {
     },
     equal_width: true,
     equal_mass: false,
+    bounds: None,
     of: |bins| Some(base_rate(bins) * (1.0 - base_rate(bins))),
 };
 

@@ -1,19 +1,21 @@
 //! Two rows of counts over the same cells: what every share-based comparison reads.
 //!
 //! Numeric columns give the bins of a recut of the fine histogram; categorical columns give the union of the categories
-//! that either side saw.
+//! that either side saw. Against the reference the cells are the reference's quantile bins. Two sides of which neither
+//! is the reference may both have left it, so they are cut at the quantiles of both together (`summary::refined`):
+//! under no difference these say nothing about which row is whose.
 
 use std::collections::BTreeMap;
 
 use crate::metric::line::Line;
-use crate::metric::{Context, Side};
+use crate::metric::{Context, Quantiles, Side};
 use crate::summary::histogram::Cut;
-use crate::summary::{Category, Histogram};
+use crate::summary::{Category, Histogram, Refined};
 
 /// Which cells a numeric column is counted in. Categorical columns always give their categories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cells {
-    /// Quantiles of the reference, as many as the plan says.
+    /// Quantiles, as many and whose the context says.
     Quantiles,
     /// `NannyML`'s bins.
     Doane,
@@ -51,10 +53,7 @@ impl Paired {
             (Side::Numeric(current), Side::Numeric(baseline)) => {
                 let cut = context.cut?;
                 match cells {
-                    Cells::Quantiles if context.bins == 20 => {
-                        Some(recut("20_quantiles", &cut.recuts.bins20, current, baseline))
-                    }
-                    Cells::Quantiles => Some(recut("deciles", &cut.recuts.bins10, current, baseline)),
+                    Cells::Quantiles => Some(quantiles(cut, context, current, baseline)),
                     Cells::Doane => {
                         let kept = &cut.recuts.doane;
                         (!kept.is_empty()).then(|| recut("doane", kept, current, baseline))
@@ -75,6 +74,11 @@ impl Paired {
     /// Number of cells.
     pub(super) fn len(&self) -> usize {
         self.baseline.len()
+    }
+
+    /// Whether all rows of both sides are in one cell.
+    pub(super) fn is_one_cell(&self) -> bool {
+        self.dof() == 0
     }
 
     /// Degrees of freedom: one less than the cells that hold something.
@@ -147,6 +151,55 @@ fn floats(counts: &[u64]) -> Vec<f64> {
     counts.iter().map(|&count| count as f64).collect()
 }
 
+/// Quantile bins, as many and of whom the context says; edges that were written down stay what they are.
+fn quantiles(cut: &Cut, context: &Context<'_>, current: &Histogram, baseline: &Histogram) -> Paired {
+    let (label, of_both, kept) = match context.bins {
+        20 => ("20_quantiles", "20_quantiles_of_both", &cut.recuts.bins20),
+        _ => ("deciles", "deciles_of_both", &cut.recuts.bins10),
+    };
+    if context.quantiles == Quantiles::Reference || cut.keeps_all() {
+        return recut(label, kept, current, baseline);
+    }
+    let [baseline, current] = cells_of_both(cut, [baseline, current], context.bins);
+    Paired::exact(of_both, floats(&baseline), floats(&current))
+}
+
+/// Counts of two sides between those edges that are nearest to the `k`-quantiles of both together. A bin that holds as
+/// much as a `k`-th of all rows is a cell of its own, so that what lies beside a heavy value is seen. Cells without any
+/// row are left out, and edges that were written down stay what they are.
+pub(crate) fn cells_of_both(cut: &Cut, sides: [&Histogram; 2], k: u16) -> [Vec<u64>; 2] {
+    if cut.keeps_all() {
+        return sides.map(|side| side.counts.clone());
+    }
+    let [left, right] = Refined::of(cut, sides).counts;
+    let pooled = || left.iter().zip(&*right).map(|(a, b)| a + b);
+    let (n, k) = (pooled().sum::<u64>(), u64::from(k));
+    let heavy = pooled().enumerate().filter(|(_, rows)| n > 0 && k * rows >= n);
+    let mut cuts: Vec<usize> = heavy.flat_map(|(bin, _)| [bin, bin + 1]).collect();
+    cuts.extend(nearest(pooled(), n, k));
+    cuts.extend([0, left.len()]);
+    cuts.sort_unstable();
+    cuts.dedup();
+    let cells = cuts.windows(2).map(|cell| [&left, &right].map(|side| side[cell[0]..cell[1]].iter().sum::<u64>()));
+    let filled: Vec<[u64; 2]> = cells.filter(|[a, b]| a + b > 0).collect();
+    [0, 1].map(|side| filled.iter().map(|cell| cell[side]).collect())
+}
+
+/// After how many bins the rows so far are nearest to `n / k`, `2 n / k` and so on.
+fn nearest(bins: impl Iterator<Item = u64>, n: u64, k: u64) -> Vec<usize> {
+    let (mut cuts, mut step, mut before) = (Vec::new(), 1, 0);
+    for (bin, rows) in bins.enumerate() {
+        let after = before + rows;
+        while step < k && k * after >= step * n {
+            let (above, below) = (k * after - step * n, step * n - k * before);
+            cuts.push(if below < above { bin } else { bin + 1 });
+            step += 1;
+        }
+        before = after;
+    }
+    cuts
+}
+
 fn recut(label: &'static str, kept: &[u16], current: &Histogram, baseline: &Histogram) -> Paired {
     Paired::exact(label, floats(&baseline.recut(kept)), floats(&current.recut(kept)))
 }
@@ -183,7 +236,7 @@ fn sturges(cut: &Cut, current: &Histogram, baseline: &Histogram) -> Option<Paire
         let (baseline, current) = (floats(&baseline.counts), floats(&current.counts));
         return Some(Paired::exact("distinct_values", baseline, current).seen());
     }
-    let sides = [Line::new(cut, baseline)?, Line::new(cut, current)?];
+    let sides = Line::all(cut, [baseline, current])?;
     if baseline.counts.iter().filter(|&&count| count > 0).count() <= DISTINCT_MAX {
         return Some(Paired::exact("not_known", Vec::new(), Vec::new()));
     }

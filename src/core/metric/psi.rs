@@ -6,12 +6,13 @@
 //!
 //! **Source**: Yurdakul and Naranjo, Statistical properties of the population stability index, J. Risk Model Validation
 //! 14(4), 2020; Jeffreys, Theory of Probability, 1961.
-//! **Reads**: a column; quantile bins of the reference, or the categories either side saw. Missing values and NaN are
-//! left out.
+//! **Reads**: a column; quantile bins of the reference, or of both sides together where neither is the reference, or
+//! the categories either side saw. Missing values and NaN are left out.
 //! **Returns**: nats, 0 up, up is worse; the p-value is that of no drift, `PSI / (1/n + 1/m) ~ chi-square(k - 1)`.
 //! **Assumes**: independent rows; the p-value about five rows per cell.
-//! **Error**: none, the cells' counts are exact. `evidently` cuts numeric columns anew on both sides together: its
-//! counts are then read off the fine bins, evenly filled, and bounds say between which numbers Evidently's own is.
+//! **Error**: none, the cells' counts are exact; those of both sides end at the fine bins nearest to the quantiles, and
+//! where all rows lie in one fine bin there is no number. `evidently` cuts numeric columns anew on both sides together:
+//! its counts are then read off the fine bins, evenly filled, and bounds say between which numbers Evidently's own is.
 //! **Cost**: one pass over the cells.
 
 use crate::infer::chi_square_sf;

@@ -70,6 +70,12 @@ impl Measured {
         Self { bounds: Some((low, high)), ..self }
     }
 
+    /// Adds bounds that the number is within, whatever rounding did.
+    pub(super) fn around(self, low: f64, high: f64) -> Self {
+        let Some(value) = self.value else { return self };
+        self.within(low.min(value), high.max(value))
+    }
+
     /// Adds a p-value.
     pub(super) fn with_p(self, p_value: f64) -> Self {
         Self { p_value: Some(p_value), ..self }

@@ -15,8 +15,9 @@
 
 use crate::metric::one_sided::{OneSided, mean};
 use crate::metric::spec::{LINE, Spec, Worse};
-use crate::summary::Quality;
+use crate::plan::QualityPlan;
 use crate::summary::quality::ReliabilityBin;
+use crate::summary::{Quality, Refined};
 
 const FIT: Spec = Spec { range: LINE, n_min: 21, source: "Cox 1958", ..Spec::QUALITY };
 const FIT_FORMULA: &str = "logit P(y = 1) = intercept + slope logit(s), maximum likelihood";
@@ -32,7 +33,7 @@ pub(super) static SLOPE: OneSided<Quality> = OneSided {
     },
     convention: "fine_bins",
     n: |quality| quality.n,
-    of: |quality, _| fit(quality).map(|line| line.slope).into(),
+    of: |quality, context| fit(quality, context.quality).map(|line| line.slope).into(),
 };
 
 /// The intercept.
@@ -46,7 +47,7 @@ pub(super) static INTERCEPT: OneSided<Quality> = OneSided {
     },
     convention: "fine_bins",
     n: |quality| quality.n,
-    of: |quality, _| fit(quality).map(|line| line.intercept).into(),
+    of: |quality, context| fit(quality, context.quality).map(|line| line.intercept).into(),
 };
 
 /// Scores are held this far from 0 and 1, where their logit would be infinite.
@@ -71,11 +72,12 @@ struct Line {
     slope: f64,
 }
 
-fn fit(quality: &Quality) -> Option<Line> {
+fn fit(quality: &Quality, plan: Option<&QualityPlan>) -> Option<Line> {
     if quality.positive == 0 || quality.positive == quality.n {
         return None;
     }
-    let points: Vec<Point> = quality.fine.iter().filter(|bin| bin.n > 0).map(point).collect();
+    let Refined { counts: [bins], .. } = Refined::of_labels(plan?, quality);
+    let points: Vec<Point> = bins.iter().filter(|bin| bin.n > 0).map(point).collect();
     let mut line = Line { intercept: 0.0, slope: 1.0 };
     for _ in 0..STEPS_MAX {
         let step = shortened(&points, line, newton_step(&points, line)?)?;

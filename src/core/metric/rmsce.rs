@@ -24,6 +24,7 @@ pub(super) static RMSCE: Binned = Binned {
     },
     equal_width: true,
     equal_mass: true,
+    bounds: None,
     of: |bins| Some(rmsce(bins)),
 };
 

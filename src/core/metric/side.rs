@@ -1,6 +1,6 @@
 //! What a metric is handed: the two sides, and what else it may know.
 
-use crate::plan::{Compat, QualityPlan};
+use crate::plan::{Baseline, Compat, QualityPlan};
 use crate::summary::histogram::Cut;
 use crate::summary::{Category, Histogram, Latency, Quality, Rates};
 
@@ -33,6 +33,23 @@ impl Side<'_> {
     }
 }
 
+/// Whose quantiles share-based metrics cut a numeric column at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quantiles {
+    /// The reference's, which is one of the two sides, or what all windows are held against.
+    Reference,
+    /// Those of the two sides together: both may have left the reference.
+    Both,
+}
+
+impl Quantiles {
+    /// Whose are used against a baseline.
+    #[must_use]
+    pub fn against(baseline: &Baseline) -> Self {
+        if *baseline == Baseline::Reference { Self::Reference } else { Self::Both }
+    }
+}
+
 /// What a metric may know besides the two sides.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
@@ -44,6 +61,8 @@ pub struct Context<'a> {
     pub window: i64,
     /// 10 or 20: bins of the share-based metrics on numeric columns.
     pub bins: u16,
+    /// Whose quantiles these are.
+    pub quantiles: Quantiles,
     /// Extra conventions that were asked for.
     pub compat: &'a [Compat],
     /// Task, thresholds and bins of quality metrics.

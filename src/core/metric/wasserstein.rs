@@ -78,7 +78,7 @@ impl Area {
 
 /// The area between the functions; `None` when a side is empty.
 fn area(current: &Histogram, baseline: &Histogram, cut: &Cut) -> Option<Area> {
-    let sides = [Line::new(cut, current)?, Line::new(cut, baseline)?];
+    let sides = Line::all(cut, [current, baseline])?;
     let mut knots: Vec<f64> = sides.iter().flat_map(Line::knots).collect();
     knots.sort_by(f64::total_cmp);
     knots.dedup();

@@ -12,11 +12,13 @@ use crate::error::{Error, Result};
 pub use crate::event::OTHER;
 use crate::event::{Micros, Poison};
 use crate::format::Version;
-use crate::summary::{Quality, Traffic};
+use crate::summary::quality::ReliabilityBin;
+use crate::summary::{Quality, Tails, Traffic};
 use crate::time::Clock;
 
-/// Version of the frame's bytes; the first byte of every frame.
-const FRAME_VERSION: u8 = 3;
+/// Versions of the frame's bytes; the first byte of every frame. With values beyond the reach of edges it is the later
+/// one: those stand after all else.
+const FRAME_VERSIONS: [u8; 2] = [3, 4];
 
 /// What is counted apart. Sorted by model, then version, then segment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -213,7 +215,13 @@ impl Frame {
     /// The frame's bytes: a version byte, then the postcard encoding. Equal frames have equal bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        postcard::to_extend(self, vec![FRAME_VERSION]).expect("a frame always encodes")
+        let far = Far::of(self);
+        let version = FRAME_VERSIONS[usize::from(far.is_some())];
+        let bytes = postcard::to_extend(self, vec![version]).expect("a frame always encodes");
+        match far {
+            Some(far) => postcard::to_extend(&far, bytes).expect("tails always encode"),
+            None => bytes,
+        }
     }
 
     /// Reads a frame back.
@@ -222,20 +230,72 @@ impl Frame {
     /// When the bytes are of another version or damaged.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         match bytes.split_first() {
-            Some((&FRAME_VERSION, body)) => postcard::from_bytes(body)
-                .map_err(|error| Error::external("damaged frame on the partials topic").because(error)),
+            Some((version, body)) if FRAME_VERSIONS.contains(version) => {
+                Self::read(body, *version == FRAME_VERSIONS[1])
+                    .map_err(|error| Error::external("damaged frame on the partials topic").because(error))
+            }
             Some((&version, _)) => Err(Error::user(format!(
-                "a frame of format {version} on the partials topic, and this release of haldane reads format {FRAME_VERSION}"
+                "a frame of format {version} on the partials topic, and this release of haldane reads formats {} and {}",
+                FRAME_VERSIONS[0], FRAME_VERSIONS[1]
             ))
             .hint(foreign(version))),
             None => Err(Error::external("empty frame on the partials topic")),
+        }
+    }
+
+    fn read(body: &[u8], has_far: bool) -> std::result::Result<Self, postcard::Error> {
+        let (mut frame, rest) = postcard::take_from_bytes::<Self>(body)?;
+        if has_far {
+            postcard::from_bytes::<Far>(rest)?.put_back(&mut frame);
+        }
+        Ok(frame)
+    }
+}
+
+/// What a partial has counted beyond the reach of edges, as it is sent.
+#[derive(Serialize, Deserialize)]
+enum Far {
+    /// By numeric column.
+    Numbers(Vec<(u32, Tails<u64>)>),
+    /// Of labelled predictions.
+    Labels(Tails<ReliabilityBin>),
+}
+
+impl Far {
+    fn of(frame: &Frame) -> Option<Self> {
+        let Frame::Partial(partial) = frame else { return None };
+        match &partial.body {
+            Body::Traffic(traffic) => {
+                let far = (0_u32..).zip(&traffic.numeric).filter(|(_, column)| !column.tails.is_empty());
+                let far: Vec<_> = far.map(|(index, column)| (index, column.tails.clone())).collect();
+                (!far.is_empty()).then_some(Self::Numbers(far))
+            }
+            Body::QualityInTime(quality) | Body::QualityLate(quality) => {
+                (!quality.tails.is_empty()).then(|| Self::Labels(quality.tails.clone()))
+            }
+            Body::Exposure(_) => None,
+        }
+    }
+
+    fn put_back(self, frame: &mut Frame) {
+        let Frame::Partial(partial) = frame else { return };
+        match (self, &mut partial.body) {
+            (Self::Numbers(far), Body::Traffic(traffic)) => {
+                for (index, tails) in far {
+                    if let Some(column) = traffic.numeric.get_mut(index as usize) {
+                        column.tails = tails;
+                    }
+                }
+            }
+            (Self::Labels(tails), Body::QualityInTime(quality) | Body::QualityLate(quality)) => quality.tails = tails,
+            _ => {}
         }
     }
 }
 
 /// What to do about frames of another version.
 fn foreign(version: u8) -> &'static str {
-    if version > FRAME_VERSION {
+    if version > FRAME_VERSIONS[1] {
         "a scan of a newer release wrote it: start the judge with that release before the scans"
     } else {
         "a scan of an older release wrote it: judge with that release until all that it wrote is judged, then go on with this one"
@@ -268,8 +328,35 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_beyond_the_reach_of_edges_is_sent_after_all_else() {
+        let cut = std::sync::Arc::new(crate::baseline::cut::equal_width(0.0, 1.0, 20));
+        let column = |name: &str| crate::plan::NumericColumn {
+            name: name.to_owned(),
+            role: crate::plan::Role::Feature,
+            cut: std::sync::Arc::clone(&cut),
+        };
+        let columns = crate::plan::Columns { numeric: vec![column("near"), column("far")], ..Default::default() };
+        let mut traffic = Traffic::new(&columns);
+        traffic.numeric[0].update(&cut, &[0.5]);
+        let group = GroupKey { model: "m".into(), version: "v".into(), segment: Vec::new() };
+        let inputs = Inputs { first: 0, last: 0 };
+        let frame = |traffic: &Traffic| {
+            let body = Body::Traffic(traffic.clone());
+            let partial = Partial { lane: 0, source: 0, pane: 0, group: group.clone(), upto: 0, body, inputs };
+            Frame::Partial(Box::new(partial))
+        };
+        assert_eq!(frame(&traffic).encode()[0], 3, "as earlier releases write it");
+        traffic.numeric[1].update(&cut, &[-7.25, 1e6, 1e6, 1e6 + 1.0]);
+        let far = frame(&traffic);
+        assert_eq!(far.encode()[0], 4);
+        assert_eq!(Frame::decode(&far.encode()).expect("decodes"), far);
+        let cut_short = &far.encode()[..far.encode().len() - 1];
+        assert_eq!(Frame::decode(cut_short).expect_err("damaged").fault(), Fault::External);
+    }
+
+    #[test]
     fn a_frame_of_another_version_says_which_release_comes_first() {
-        for (version, hint) in [(4, "start the judge with that release"), (2, "judge with that release until")] {
+        for (version, hint) in [(5, "start the judge with that release"), (2, "judge with that release until")] {
             let error = Frame::decode(&[version, 0, 0]).expect_err("another version");
             assert_eq!(error.fault(), Fault::User);
             assert!(error.advice().expect("a hint").contains(hint), "{error}");

@@ -4,18 +4,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::bin::Edges;
 use crate::kernel::moment::{self, Grid};
+use crate::summary::Tails;
 use crate::summary::seal::{Reader, Seal, Writer};
 
 /// How a numeric column is cut and added up: fixed when the plan is made, equal on every side that is compared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cut {
-    /// The fine edges. They go on beyond the range of the reference, so that two versions can be told apart out there
-    /// too.
+    /// The fine edges. They reach over the range of the reference.
     pub edges: Edges,
     /// The grid of the moments.
     pub grid: Grid,
     /// Coarser cuts of the same edges, each a list of indexes into them.
     pub recuts: Recuts,
+}
+
+impl Cut {
+    /// Whether the edges were written down by somebody: then every cut keeps all of them.
+    #[must_use]
+    pub fn keeps_all(&self) -> bool {
+        self.recuts.bins10.len() == self.edges.as_slice().len()
+    }
 }
 
 /// Coarser cuts: each is an increasing list of indexes of fine edges that are kept.
@@ -51,6 +59,10 @@ pub struct Histogram {
     pub max: Option<f64>,
     /// Values held at the end of the grid: with any, mean and deviation are not known.
     pub n_clamped: u64,
+    /// Once more the values beyond the reach of the edges, where two versions must be told apart, too. They are sent
+    /// and stored beside all else; what an earlier release has counted has none.
+    #[serde(skip)]
+    pub tails: Tails<u64>,
 }
 
 impl Histogram {
@@ -66,6 +78,7 @@ impl Histogram {
             min: None,
             max: None,
             n_clamped: 0,
+            tails: Tails::default(),
         }
     }
 
@@ -82,12 +95,15 @@ impl Histogram {
         self.sum_sq = self.sum_sq.saturating_add(sums.sum_sq);
         self.widen(values.first().map(|_| (sums.min, sums.max)));
         self.n_clamped += sums.n_clamped;
+        if let Some(reach) = cut.edges.reach().filter(|reach| sums.min <= reach.low || sums.max > reach.high) {
+            values.iter().for_each(|&value| self.tails.add(reach, value, &1));
+        }
     }
 
     /// How many bytes it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + size_of_val(&*self.counts)
+        size_of::<Self>() + size_of_val(&*self.counts) + self.tails.bytes()
     }
 
     /// Adds another histogram of the same cut.
@@ -107,6 +123,7 @@ impl Histogram {
         self.sum_sq = self.sum_sq.saturating_add(other.sum_sq);
         self.widen(other.min.zip(other.max));
         self.n_clamped += other.n_clamped;
+        self.tails.merge(&other.tails);
     }
 
     fn widen(&mut self, range: Option<(f64, f64)>) {
@@ -200,6 +217,7 @@ impl Seal for Histogram {
         out.sum(self.sum_sq);
         out.float(self.min);
         out.float(self.max);
+        self.tails.seal(out);
     }
 
     fn add_sealed(&mut self, from: &mut Reader<'_>) {
@@ -212,6 +230,7 @@ impl Seal for Histogram {
         self.sum_sq = self.sum_sq.saturating_add(from.sum());
         let (min, max) = (from.float(), from.float());
         self.widen(min.zip(max));
+        self.tails.add_sealed(from);
     }
 }
 

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::plan::{QualityPlan, Task};
 use crate::summary::entity::{self, Answered, Buckets};
 use crate::summary::seal::{Reader, Seal, Writer};
-use crate::summary::{Fixed, Magnitudes, magnitude};
+use crate::summary::tail::Tally;
+use crate::summary::{Fixed, Magnitudes, Tails, magnitude};
 
 /// Scores are held this far from 0 and 1 in the logarithm of the log loss, as scikit-learn and the reference numbers
 /// do.
@@ -70,6 +71,10 @@ pub struct Quality {
     /// By entity, where predictions name theirs.
     #[serde(default)]
     pub entities: Buckets<Answered>,
+    /// Once more what is in fine bins beyond the reach of the edges. It is sent and stored beside all else; what an
+    /// earlier release has counted has none.
+    #[serde(skip)]
+    pub tails: Tails<ReliabilityBin>,
 }
 
 impl Quality {
@@ -128,6 +133,11 @@ impl Quality {
             bins[bin].update(score, positive);
         }
         self.fine[plan.score_edges.bin(score)].update(score, positive);
+        if let Some(reach) = plan.score_edges.reach() {
+            let mut one = ReliabilityBin::default();
+            one.update(score, positive);
+            self.tails.add(reach, score, &one);
+        }
         self.confusion[usize::from(!predicted) * 2 + usize::from(!positive)] += 1;
         self.log_loss.add(-libm::log(truth));
         let tilt = 1.0 - 2.0 * score;
@@ -135,11 +145,35 @@ impl Quality {
         self.spiegelhalter_var.add(tilt * tilt * score * (1.0 - score));
     }
 
+    /// It as it is stored: what is beyond the reach of edges comes after all else, if there is any.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let bytes = postcard::to_stdvec(self).expect("a summary always encodes");
+        if self.tails.is_empty() {
+            return bytes;
+        }
+        postcard::to_extend(&self.tails, bytes).expect("tails always encode")
+    }
+
+    /// It as it was stored.
+    ///
+    /// # Errors
+    /// When the bytes are damaged.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, postcard::Error> {
+        let (quality, rest) = postcard::take_from_bytes::<Self>(bytes)?;
+        let tails = if rest.is_empty() { Tails::default() } else { postcard::from_bytes(rest)? };
+        Ok(Self { tails, ..quality })
+    }
+
     /// How many bytes it takes, about.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let bins = self.width.iter().map(Vec::len).sum::<usize>() + self.fine.len();
-        size_of::<Self>() + bins * size_of::<ReliabilityBin>() + size_of_val(&*self.entities) + self.sizes.bytes()
+        size_of::<Self>()
+            + bins * size_of::<ReliabilityBin>()
+            + size_of_val(&*self.entities)
+            + self.sizes.bytes()
+            + self.tails.bytes()
     }
 
     /// Adds another summary of the same plan.
@@ -159,6 +193,7 @@ impl Quality {
         self.spiegelhalter_num.merge(other.spiegelhalter_num);
         self.spiegelhalter_var.merge(other.spiegelhalter_var);
         entity::merge(&mut self.entities, &other.entities, Answered::merge);
+        self.tails.merge(&other.tails);
     }
 }
 
@@ -197,6 +232,30 @@ impl ReliabilityBin {
     }
 }
 
+impl Tally for ReliabilityBin {
+    fn n(&self) -> u64 {
+        self.n
+    }
+
+    fn add(&mut self, more: &Self) {
+        self.merge(more);
+    }
+}
+
+impl Seal for ReliabilityBin {
+    fn seal(&self, out: &mut Writer) {
+        out.all([self.n, self.positive]);
+        self.score.seal(out);
+    }
+
+    fn add_sealed(&mut self, from: &mut Reader<'_>) {
+        let [n, positive] = from.all();
+        self.n += n;
+        self.positive += positive;
+        self.score.add_sealed(from);
+    }
+}
+
 impl Seal for Quality {
     fn seal(&self, out: &mut Writer) {
         out.all([self.n, self.positive]);
@@ -206,6 +265,7 @@ impl Seal for Quality {
         seal_bins(&self.fine, out);
         self.sizes.seal(out);
         entity::seal(&self.entities, out);
+        self.tails.seal(out);
     }
 
     fn add_sealed(&mut self, from: &mut Reader<'_>) {
@@ -218,6 +278,7 @@ impl Seal for Quality {
         add_sealed_bins(&mut self.fine, from);
         self.sizes.add_sealed(from);
         entity::add_sealed(&mut self.entities, from);
+        self.tails.add_sealed(from);
     }
 }
 

@@ -7,8 +7,8 @@
 //! gathered over many windows keeps the number of all of them.
 
 use crate::metric::view::{ViewKey, Views};
-use crate::metric::{self, Context, Metric, Reading, Reads, Side, Value};
-use crate::plan::Plan;
+use crate::metric::{self, Context, Metric, Quantiles, Reading, Reads, Side, Value};
+use crate::plan::{Baseline, Plan};
 use crate::summary::{Quality, Traffic};
 use crate::verdict::decision::{Evidence, Test};
 use crate::verdict::finding::Finding;
@@ -79,9 +79,12 @@ impl<'a> Named<'a, '_> {
     ) -> (Option<Reading>, Option<Reading>) {
         let candidate = views.get(key);
         let baseline = traffic_of(&evidence.baseline_kind, main, views, self.judged);
+        let is_reference = evidence.baseline_kind == Baseline::Reference.name();
         let read = |current: Option<&Traffic>, baseline: Option<&Traffic>| {
             let traffic = current?;
             let (current, context) = self.side(metric, evidence, traffic)?;
+            let quantiles = if is_reference { Quantiles::Reference } else { Quantiles::Both };
+            let context = Context { quantiles, ..context };
             let baseline = baseline.and_then(|baseline| self.side(metric, evidence, baseline)).map(|(side, _)| side);
             let slowest = traffic.slowest_ms(&self.plan.columns).filter(|_| metric.spec().reads == Reads::Latency);
             first(metric.read(current, baseline, &context)).map(|reading| reading.at_most(slowest))
@@ -130,6 +133,7 @@ impl<'a> Named<'a, '_> {
             known: &[],
             window: self.judged.end - self.judged.newest_from,
             bins: self.plan.metrics.bins,
+            quantiles: Quantiles::Reference,
             compat: &[],
             quality: self.plan.quality.as_ref(),
         }

@@ -110,7 +110,6 @@ fn of_traffic(plan: &Plan, row: &PaneRow, traffic: &Traffic, rest: Vec<u8>) -> V
 pub(super) fn panes(rows: &[PaneRow]) -> RecordBatch {
     let answered = |of: fn(&Rates) -> u64| move |row: &PaneRow| row.answers.as_ref().map(of);
     let labelled = |of: fn(&Quality) -> Fixed| move |row: &PaneRow| row.labels.as_ref().map(|all| of(all).value());
-    let encoded = |quality: &Quality| postcard::to_stdvec(quality).expect("a summary always encodes");
     let bytes = |all: Vec<Option<Vec<u8>>>| Arc::new(all.iter().map(Option::as_deref).collect::<BinaryArray>());
     Columns::of(rows)
         .time("pane_start", |row| row.start)
@@ -140,7 +139,7 @@ pub(super) fn panes(rows: &[PaneRow]) -> RecordBatch {
         .count("predicted", answered(|rates| rates.predicted))
         .count("positive", answered(|rates| rates.positive))
         .count("duplicates", answered(|rates| rates.duplicates))
-        .array("labels", bytes(rows.iter().map(|row| row.labels.as_ref().map(encoded)).collect()))
+        .array("labels", bytes(rows.iter().map(|row| row.labels.as_ref().map(Quality::to_bytes)).collect()))
         .count("positive_labels", |row| row.labels.as_ref().map(|labels| labels.positive))
         .number("squared_error", labelled(|labels| labels.squared))
         .number("log_loss", labelled(|labels| labels.log_loss))

@@ -86,7 +86,7 @@ impl Rows<'_> {
                 self.fits(traffic).then_some(())
             }
             Body::QualityInTime(quality) | Body::QualityLate(quality) => {
-                *quality = postcard::from_bytes(bytes(self.labels?, row)?).ok()?;
+                *quality = Quality::from_bytes(bytes(self.labels?, row)?).ok()?;
                 let empty = Quality::new(self.plan.quality.as_ref()?);
                 let widths = |quality: &Quality| quality.width.iter().map(Vec::len).collect::<Vec<_>>();
                 (quality.fine.len() == empty.fine.len() && widths(quality) == widths(&empty)).then_some(())

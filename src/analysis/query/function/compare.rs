@@ -1,4 +1,6 @@
-//! `psi(current, baseline)` and its like: a distance between two histograms, computed as the engine does.
+//! `psi(current, baseline)` and its like: a distance between two histograms, computed as the engine does for two
+//! versions: what panes have counted is cut at the quantiles of both sides together, and lists of counts are taken as
+//! they are. Tables hold no tails (`summary::tail`): where both sides lie beyond all fine bins there is no number.
 
 use std::sync::Arc;
 
@@ -10,8 +12,9 @@ use datafusion::logical_expr::{
 };
 
 use super::{Scalar, number, unfit, wrong};
-use crate::metric::{self, Context, Metric, Reads, Side};
+use crate::metric::{self, Context, Metric, Quantiles, Reads, Side};
 use crate::store::{Counted, counted};
+use crate::summary::histogram::Recuts;
 
 /// The function of a metric.
 pub(super) fn function(metric: &'static dyn Metric) -> Scalar {
@@ -81,7 +84,15 @@ fn compare(
     baseline: &Counted,
     edges: Option<Vec<f64>>,
 ) -> Result<Option<f64>> {
-    let mut context = Context { cut: None, known: &[], window: 1, bins: 10, compat: &[], quality: None };
+    let mut context = Context {
+        cut: None,
+        known: &[],
+        window: 1,
+        bins: 10,
+        quantiles: Quantiles::Reference,
+        compat: &[],
+        quality: None,
+    };
     if !current.is_numeric() && !baseline.is_numeric() {
         let (current, baseline) = (current.category(), baseline.category());
         if current.known.len() != baseline.known.len() {
@@ -89,7 +100,8 @@ fn compare(
         }
         return Ok(number(&metric.read(Side::Categorical(&current), Some(Side::Categorical(&baseline)), &context)));
     }
-    let fine = metric.spec().reads == Reads::Numeric;
+    let of_panes = [current, baseline].iter().all(|side| side.counts.len() > side.cells.len());
+    let fine = of_panes || metric.spec().reads == Reads::Numeric;
     let bins = |side: &Counted| if fine { side.counts.clone() } else { side.cells.clone() };
     if bins(current).len() != bins(baseline).len() {
         return Err(unfit(format!(
@@ -100,7 +112,12 @@ fn compare(
     }
     let unfit = || unfit("the edges do not rise, or are not one less than the bins");
     let (judged, _) = current.histogram(&bins(current), edges.clone()).ok_or_else(unfit)?;
-    let (other, cut) = baseline.histogram(&bins(baseline), edges).ok_or_else(unfit)?;
+    let (other, mut cut) = baseline.histogram(&bins(baseline), edges).ok_or_else(unfit)?;
+    if of_panes {
+        // As many quantiles as the reference has, unless heavy values took most of them.
+        (context.quantiles, context.bins) = (Quantiles::Both, if baseline.cells.len() > 15 { 20 } else { 10 });
+        cut.recuts = Recuts::default();
+    }
     context.cut = Some(&cut);
     Ok(number(&metric.read(Side::Numeric(&judged), Some(Side::Numeric(&other)), &context)))
 }

@@ -20,7 +20,7 @@ use super::{Aggregate, STATE, number, unfit, wrong};
 use crate::baseline::builder::CATEGORIES_MAX;
 use crate::baseline::cut;
 use crate::decode::cell;
-use crate::metric::{self, Context, Metric, Reads, Side};
+use crate::metric::{self, Context, Metric, Quantiles, Reads, Side};
 use crate::summary::{Category, Histogram};
 use crate::table::cells;
 
@@ -163,7 +163,7 @@ impl Accumulator for Comparing {
 }
 
 const NOTHING_ELSE: Context<'static> =
-    Context { cut: None, known: &[], window: 1, bins: 10, compat: &[], quality: None };
+    Context { cut: None, known: &[], window: 1, bins: 10, quantiles: Quantiles::Reference, compat: &[], quality: None };
 
 fn numbers_apart(metric: &'static dyn Metric, baseline: &mut [f64], current: &[f64]) -> Option<f64> {
     if baseline.is_empty() {

@@ -19,7 +19,7 @@ use super::{Aggregate, STATE, number, unfit, wrong};
 use crate::baseline::cut;
 use crate::decode::cell::{Classes, truth_of};
 use crate::kernel::bin::Edges;
-use crate::metric::{self, Context, Metric, Reads, Side};
+use crate::metric::{self, Context, Metric, Quantiles, Reads, Side};
 use crate::plan::{QualityPlan, Task};
 use crate::summary::Quality;
 use crate::summary::quality::Labelled;
@@ -157,7 +157,7 @@ impl Accumulator for Judging {
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
         for bytes in states[0].as_binary::<i32>().iter().flatten() {
-            let other: Quality = postcard::from_bytes(bytes).map_err(|error| unfit(error.to_string()))?;
+            let other = Quality::from_bytes(bytes).map_err(|error| unfit(error.to_string()))?;
             if self.quality.n == 0 {
                 self.quality = other;
             } else if other.n > 0 {
@@ -176,13 +176,13 @@ impl Accumulator for Judging {
             self.plan.score_edges = Edges::new(edges).map_err(|error| unfit(error.to_string()))?;
         }
         let (compat, quality) = (&[], Some(&self.plan));
-        let context = Context { cut: None, known: &[], window: 1, bins: 10, compat, quality };
+        let context =
+            Context { cut: None, known: &[], window: 1, bins: 10, quantiles: Quantiles::Reference, compat, quality };
         Ok(ScalarValue::Float64(number(&self.metric.read(Side::Quality(&self.quality), None, &context))))
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let bytes = postcard::to_stdvec(&self.quality).map_err(|error| unfit(error.to_string()))?;
-        Ok(vec![ScalarValue::Binary(Some(bytes))])
+        Ok(vec![ScalarValue::Binary(Some(self.quality.to_bytes()))])
     }
 
     fn size(&self) -> usize {

@@ -3,13 +3,21 @@
 use super::cut;
 use super::world::quality_plan;
 use crate::kernel::bin::Edges;
-use crate::metric::{Context, Side, Value, find};
+use crate::metric::{Context, Quantiles, Side, Value, find};
 use crate::plan::Task;
 use crate::summary::quality::Labelled;
 use crate::summary::{Category, Latency, Quality, Rates};
 
 fn context() -> Context<'static> {
-    Context { cut: None, known: &[], window: 20_000_000, bins: 10, compat: &[], quality: None }
+    Context {
+        cut: None,
+        known: &[],
+        window: 20_000_000,
+        bins: 10,
+        quantiles: Quantiles::Reference,
+        compat: &[],
+        quality: None,
+    }
 }
 
 /// The first reading.

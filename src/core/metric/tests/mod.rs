@@ -8,6 +8,7 @@
     reason = "small counts, and numbers that must be equal to the last bit"
 )]
 
+mod away;
 mod bound;
 mod by_hand;
 mod cut;

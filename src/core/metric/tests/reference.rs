@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::cut;
 use super::world::{COMPAT, quality_plan};
-use crate::metric::{Context, Reading, Side, Value, find};
+use crate::metric::{Context, Quantiles, Reading, Side, Value, find};
 use crate::plan::{QualityPlan, Task};
 use crate::summary::histogram::Cut;
 use crate::summary::quality::Labelled;
@@ -93,7 +93,15 @@ fn read(
 }
 
 fn context() -> Context<'static> {
-    Context { cut: None, known: &[], window: 1_000_000, bins: 10, compat: COMPAT, quality: None }
+    Context {
+        cut: None,
+        known: &[],
+        window: 1_000_000,
+        bins: 10,
+        quantiles: Quantiles::Reference,
+        compat: COMPAT,
+        quality: None,
+    }
 }
 
 /// Keys of the file, metric, end of the convention: equal to the last bits but a few for either kind of column.

@@ -2,7 +2,7 @@
 
 use super::cut;
 use crate::kernel::bin::Edges;
-use crate::metric::{Context, METRICS, Metric, Reading, Reads, Side};
+use crate::metric::{Context, METRICS, Metric, Quantiles, Reading, Reads, Side};
 use crate::plan::{Compat, QualityPlan, Task};
 use crate::summary::histogram::Cut;
 use crate::summary::quality::Labelled;
@@ -88,6 +88,7 @@ impl World {
             known: &self.known,
             window: 60_000_000,
             bins: 10,
+            quantiles: Quantiles::Reference,
             compat: COMPAT,
             quality: Some(&self.quality),
         }

@@ -30,7 +30,8 @@ fn edges(n: u16) -> Edges {
 }
 
 fn columns() -> Columns {
-    let cut = Arc::new(Cut { edges: edges(300), grid: Grid::for_range(0.0, 1.0), recuts: Recuts::default() });
+    let edges = edges(300).reaching(0, 299);
+    let cut = Arc::new(Cut { edges, grid: Grid::for_range(0.0, 1.0), recuts: Recuts::default() });
     let numeric = |name: &str, role| NumericColumn { name: name.to_owned(), role, cut: Arc::clone(&cut) };
     let categorical = |name: &str, known: &[&str]| CategoricalColumn {
         name: name.to_owned(),
@@ -47,7 +48,7 @@ fn quality(task: Task) -> QualityPlan {
     QualityPlan {
         task,
         width_bins: vec![10, 15],
-        score_edges: edges(200),
+        score_edges: edges(200).reaching(50, 150),
         threshold: 0.5,
         wait: 1,
         horizon: 1,
@@ -130,7 +131,7 @@ proptest! {
         let empty = Histogram { counts: vec![0; counts.len()], ..Histogram::new(&cut) };
         let open = Histogram {
             counts, missing, nan, sum: sums[0], sum_sq: sums[1], n_clamped: nan / 2,
-            min: range.map(|(min, _)| min), max: range.map(|(_, max)| max),
+            min: range.map(|(min, _)| min), max: range.map(|(_, max)| max), tails: crate::summary::Tails::default(),
         };
         let mut again = empty;
         Sealed::new(&open).add_to(&mut again);

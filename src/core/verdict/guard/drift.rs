@@ -2,8 +2,9 @@
 //!
 //! A version is held against each fixed or seasonal reference of the pipeline (the reference profile; the same hour so
 //! many days ago), and against the baseline version in the same window. Each comparison is a population stability index
-//! over 20 bins with a tolerance (`infer::psi_tolerance`), for scores beside a Kolmogorov-Smirnov distance with the
-//! same tolerance (`infer::ks_tolerance`), whose p-values feed a detector that errs once in `A` windows on average
+//! over 20 quantile bins (of the profile, else of both sides together: `metric::paired`) with a tolerance
+//! (`infer::psi_tolerance`), for scores beside a Kolmogorov-Smirnov distance with the same tolerance
+//! (`infer::ks_tolerance`), whose p-values feed a detector that errs once in `A` windows on average
 //! (`infer::shiryaev`, `A` the plan's patience). Columns share one budget by the e-d-BH rule.
 //!
 //! **Whose drift it is** is a difference in differences. The season moves both versions, and on real logs it moves more
@@ -34,9 +35,11 @@ use crate::infer::multiplicity::e_d_bh;
 use crate::infer::normal::normal_sf;
 use crate::infer::psi_tolerance::{PsiTest, tolerance_for};
 use crate::infer::shiryaev::{Alarm, Monitor};
+use crate::metric::paired::cells_of_both;
 use crate::metric::view::ViewKey;
 use crate::plan::{Action, Baseline, GuardPlan, Plan, Role};
-use crate::summary::Traffic;
+use crate::summary::histogram::Cut;
+use crate::summary::{Category, Refined, Traffic};
 use crate::verdict::decision::{Evidence, Test};
 use crate::verdict::finding::{Account, Finding, Verdict};
 use crate::verdict::guard::number::{e_value, float};
@@ -84,8 +87,7 @@ pub(crate) struct Column {
 
 #[derive(Debug, Clone)]
 enum Place {
-    /// Index, and the fine edges that are kept.
-    Numeric(usize, Vec<u16>),
+    Numeric(usize, Arc<Cut>),
     Categorical(usize),
 }
 
@@ -196,7 +198,7 @@ impl Drift {
                 name: column.name.clone(),
                 code,
                 calendar: calendar(&column.name),
-                place: Place::Numeric(index, column.cut.recuts.bins20.clone()),
+                place: Place::Numeric(index, Arc::clone(&column.cut)),
             })
         });
         let categorical = plan.columns.categorical.iter().enumerate().map(|(index, column)| Column {
@@ -244,7 +246,7 @@ impl Drift {
             let world = |world: &[Watch]| world.get(place).map_or(0.0, |watch| watch.usual.allowance());
             let tolerated = self.guard.drift + held.world.map_or_else(|| watch.usual.allowance(), world);
             let deff = watch.likeness.design_effect(self.guard.design_effect);
-            if let Some(compared) = self.compare(column, (current, held.reference), tolerated, deff) {
+            if let Some(compared) = self.compare(column, current, (held.reference, held.fixed), (tolerated, deff)) {
                 watch.monitor.update_with(&compared.ps().collect::<Vec<_>>(), self.alarm());
                 watch.likeness.update(&compared.psi, self.guard.design_effect);
                 watch.usual.follow(&compared.psi);
@@ -257,12 +259,12 @@ impl Drift {
     pub(crate) fn compare(
         &self,
         column: &Column,
-        (current, reference): (&Traffic, &Traffic),
-        tolerated: f64,
-        deff: f64,
+        current: &Traffic,
+        (reference, fixed): (&Traffic, bool),
+        (tolerated, deff): (f64, f64),
     ) -> Option<Compared> {
         let ks = column.ks_p(current, reference, tolerated, deff);
-        let (cells, reference) = (column.cells(current), column.cells(reference));
+        let [cells, reference] = column.cells(current, (reference, fixed));
         let (n, m): (u64, u64) = (cells.iter().sum(), reference.iter().sum());
         if n < self.guard.n_min || m < self.guard.n_min {
             return None;
@@ -370,37 +372,43 @@ impl Column {
     /// The p-value of a Kolmogorov-Smirnov test of the scores, which have an order that few cells lose. Between normal
     /// distributions a tolerated index `d^2` is a shift by `d`, and that is a distance of `2 Phi(d / 2) - 1`.
     fn ks_p(&self, current: &Traffic, reference: &Traffic, tolerated: f64, deff: f64) -> Option<f64> {
-        let Place::Numeric(index, _) = &self.place else { return None };
-        let (current, reference) = (&current.numeric[*index], &reference.numeric[*index]);
+        let Place::Numeric(index, cut) = &self.place else { return None };
+        let bins = Refined::of(cut, [&current.numeric[*index], &reference.numeric[*index]]);
         let tau = 1.0 - 2.0 * normal_sf(tolerated.sqrt() / 2.0);
-        let test = || KsTest::of(&reference.counts, &current.counts, tau, deff, |_| false);
+        let test = || KsTest::of(&bins.counts[1], &bins.counts[0], tau, deff, |_| false);
         (self.code == SCORE_DRIFT).then(test).flatten().map(|test| test.p())
     }
 
-    /// Counts over the decision's cells; missing values come last.
-    fn cells(&self, traffic: &Traffic) -> Vec<u64> {
+    /// Counts of both sides over the decision's cells; missing values come last.
+    fn cells(&self, current: &Traffic, (reference, fixed): (&Traffic, bool)) -> [Vec<u64>; 2] {
         match &self.place {
-            Place::Numeric(index, kept) => {
-                let histogram = &traffic.numeric[*index];
-                let mut cells = histogram.recut(kept);
-                cells.push(histogram.missing + histogram.nan);
+            Place::Numeric(index, cut) => {
+                let sides = [&current.numeric[*index], &reference.numeric[*index]];
+                let mut cells = if fixed {
+                    sides.map(|side| side.recut(&cut.recuts.bins20))
+                } else {
+                    cells_of_both(cut, sides, 20)
+                };
+                cells.iter_mut().zip(sides).for_each(|(cells, side)| cells.push(side.missing + side.nan));
                 cells
             }
-            Place::Categorical(index) => {
-                let category = &traffic.categorical[*index];
-                let mut cells = category.known.clone();
-                let slots = if cells.is_empty() { SLOTS } else { 1 };
-                let first = cells.len();
-                cells.resize(first + usize::try_from(slots).unwrap_or(1), 0);
-                for (hash, (_, n)) in &category.unseen {
-                    cells[first + usize::try_from(hash % slots).unwrap_or(0)] += n;
-                }
-                cells[first] += category.other;
-                cells.push(category.missing);
-                cells
-            }
+            Place::Categorical(index) => [current, reference].map(|side| names(&side.categorical[*index])),
         }
     }
+}
+
+/// Counts over the categories of the reference, all others, and missing values.
+fn names(category: &Category) -> Vec<u64> {
+    let mut cells = category.known.clone();
+    let slots = if cells.is_empty() { SLOTS } else { 1 };
+    let first = cells.len();
+    cells.resize(first + usize::try_from(slots).unwrap_or(1), 0);
+    for (hash, (_, n)) in &category.unseen {
+        cells[first + usize::try_from(hash % slots).unwrap_or(0)] += n;
+    }
+    cells[first] += category.other;
+    cells.push(category.missing);
+    cells
 }
 
 /// The traffic that a reference means for a view.
@@ -505,6 +513,7 @@ pub(crate) mod tests {
     fn missing_values_are_a_cell_of_their_own() {
         let mut missing = traffic(USUAL);
         missing.categorical[0].missing = 7;
-        assert_eq!(drift().columns[0].cells(&missing), [400, 300, 200, 100, 0, 7]);
+        let [cells, _] = drift().columns[0].cells(&missing, (&missing, true));
+        assert_eq!(cells, [400, 300, 200, 100, 0, 7]);
     }
 }

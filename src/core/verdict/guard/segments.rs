@@ -103,9 +103,9 @@ impl Drift {
     fn watch(&self, watch: &mut Watch, current: &Traffic, (reference, fixed): (&Traffic, bool)) -> Vec<(usize, f64)> {
         let columns = self.columns.iter().enumerate().filter(|(_, column)| !(fixed && column.calendar));
         let GuardPlan { drift, design_effect, .. } = self.guard;
-        let compared = columns.filter_map(|(index, column)| {
-            Some((index, self.compare(column, (current, reference), drift, design_effect)?))
-        });
+        let (against, terms) = ((reference, fixed), (drift, design_effect));
+        let compared =
+            columns.filter_map(|(index, column)| Some((index, self.compare(column, current, against, terms)?)));
         let compared: Vec<_> = compared.collect();
         let Some((_, first)) = compared.first() else { return Vec::new() };
         watch.n = first.n;

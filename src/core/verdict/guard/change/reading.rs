@@ -8,10 +8,12 @@
 //! and window, about a microsecond per alternative.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use crate::infer::contrast::{Split, difference, log_e_rate, log_e_tilt, normal_scores, squared};
 use crate::plan::{GuardPlan, Role};
-use crate::summary::{Category, Quality, Traffic};
+use crate::summary::histogram::Cut;
+use crate::summary::{Category, Quality, Refined, Traffic};
 use crate::verdict::guard::Pair;
 use crate::verdict::guard::change::detector::Before;
 use crate::verdict::guard::change::labels;
@@ -65,15 +67,21 @@ struct Scored {
 /// One window of two versions.
 pub(crate) struct Sight<'a> {
     guard: &'a GuardPlan,
+    cuts: &'a [Arc<Cut>],
     pair: Pair<'a, Traffic>,
     history: &'a History,
     scored: Vec<OnceCell<Option<Scored>>>,
 }
 
 impl<'a> Sight<'a> {
-    pub(crate) fn new(guard: &'a GuardPlan, pair: Pair<'a, Traffic>, history: &'a History) -> Self {
+    pub(crate) fn new(
+        guard: &'a GuardPlan,
+        cuts: &'a [Arc<Cut>],
+        pair: Pair<'a, Traffic>,
+        history: &'a History,
+    ) -> Self {
         let scored = pair.candidate.numeric.iter().map(|_| OnceCell::new()).collect();
-        Self { guard, pair, history, scored }
+        Self { guard, cuts, pair, history, scored }
     }
 
     /// What a sensor sees; `None` when the window says nothing about it.
@@ -114,7 +122,8 @@ impl<'a> Sight<'a> {
             let (candidate, baseline) = (&self.pair.candidate.numeric[index], &self.pair.baseline.numeric[index]);
             let n = (candidate.n(), baseline.n());
             (n.0.min(n.1) >= self.guard.n_min).then(|| {
-                let location = normal_scores(&candidate.counts, &baseline.counts);
+                let bins = Refined::of(&self.cuts[index], [candidate, baseline]);
+                let location = normal_scores(&bins.counts[0], &bins.counts[1]);
                 Scored { spread: squared(&location), location, n }
             })
         };
