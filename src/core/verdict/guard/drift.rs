@@ -27,6 +27,7 @@ use crate::infer::multiplicity::e_d_bh;
 use crate::infer::normal::normal_sf;
 use crate::infer::psi_tolerance::{PsiTest, tolerance_for};
 use crate::infer::shiryaev::{Alarm, Monitor};
+use crate::metric::alike::Alike;
 use crate::metric::view::ViewKey;
 use crate::plan::{Action, Baseline, GuardPlan, Plan, Role};
 use crate::summary::Traffic;
@@ -70,8 +71,8 @@ pub(crate) struct Column {
 
 #[derive(Debug, Clone)]
 enum Place {
-    /// Index, and the fine edges that are kept.
-    Numeric(usize, Vec<u16>),
+    /// Index, the fine edges that are kept, and which fine bins hold one value.
+    Numeric(usize, Vec<u16>, Alike),
     Categorical(usize),
 }
 
@@ -137,7 +138,7 @@ impl Drift {
                 name: column.name.clone(),
                 code,
                 calendar: calendar(&column.name),
-                place: Place::Numeric(index, column.cut.recuts.bins20.clone()),
+                place: Place::Numeric(index, column.cut.recuts.bins20.clone(), Alike::of(&column.cut)),
             })
         });
         let categorical = plan.columns.categorical.iter().enumerate().map(|(index, column)| Column {
@@ -299,17 +300,18 @@ impl Column {
     /// The p-value of a Kolmogorov-Smirnov test of the scores, which have an order that few cells lose. Between normal
     /// distributions a tolerated index `d^2` is a shift by `d`, and that is a distance of `2 Phi(d / 2) - 1`.
     fn ks_p(&self, current: &Traffic, reference: &Traffic, guard: &GuardPlan) -> Option<f64> {
-        let Place::Numeric(index, _) = &self.place else { return None };
+        let Place::Numeric(index, _, alike) = &self.place else { return None };
         let (current, reference) = (&current.numeric[*index], &reference.numeric[*index]);
         let tau = 1.0 - 2.0 * normal_sf(guard.drift.sqrt() / 2.0);
-        let test = || KsTest::of(&reference.counts, &current.counts, tau, guard.design_effect, |_| false);
+        let [reference, current] = [reference, current].map(|side| alike.settled(&side.counts));
+        let test = || KsTest::of(&reference, &current, tau, guard.design_effect, |_| false);
         (self.code == SCORE_DRIFT).then(test).flatten().map(|test| test.p())
     }
 
     /// Counts over the decision's cells; missing values come last.
     fn cells(&self, traffic: &Traffic) -> Vec<u64> {
         match &self.place {
-            Place::Numeric(index, kept) => {
+            Place::Numeric(index, kept, _) => {
                 let histogram = &traffic.numeric[*index];
                 let mut cells = histogram.recut(kept);
                 cells.push(histogram.missing + histogram.nan);

@@ -26,6 +26,7 @@ use super::reading::{QUANTILES, Reading, Sight};
 use super::sensor::{Sensor, sensors};
 use crate::infer::pool::{Alarm, Pool};
 use crate::infer::shiryaev::Shiryaev;
+use crate::metric::alike::Alike;
 use crate::plan::{GuardPlan, Plan, QualityPlan};
 use crate::summary::{Quality, Traffic};
 use crate::verdict::guard::Pair;
@@ -49,6 +50,8 @@ const LEVEL: f64 = 1e-6;
 pub(crate) struct Detector {
     plan: GuardPlan,
     sensors: Arc<[Sensor]>,
+    /// Which bins of each numeric column hold one value.
+    alike: Arc<[Alike]>,
 }
 
 /// The evidence about one candidate so far.
@@ -149,6 +152,7 @@ impl Detector {
     pub(crate) fn new(plan: &Plan, guard: &GuardPlan) -> Self {
         Self {
             plan: guard.clone(),
+            alike: plan.columns.numeric.iter().map(|column| Alike::of(&column.cut)).collect(),
             sensors: sensors(&plan.columns, plan.quality.as_ref().is_some_and(QualityPlan::has_scores)).into(),
         }
     }
@@ -186,7 +190,7 @@ impl Detector {
     /// `history` say.
     pub(crate) fn traffic(&self, gathered: &mut Gathered, pair: Pair<'_, Traffic>, by: Inflation, history: &History) {
         gathered.iid_assumed = pair.candidate.entities.is_empty() || pair.baseline.entities.is_empty();
-        let sight = Sight::new(&self.plan, pair, history);
+        let sight = Sight::new(&self.plan, pair, history, &self.alike);
         self.look(gathered, by, |sensor, before| sight.read(sensor.look, before));
         let now = QUANTILES.map(|q| pair.baseline.latency.quantile_ms(q));
         if let [Some(p50), Some(p90), Some(p99)] = now {
@@ -251,7 +255,7 @@ mod tests {
             first_part: 0,
             look: Look::Failures,
         };
-        Detector { plan: GuardPlan::default(), sensors: Arc::new([failures]) }
+        Detector { plan: GuardPlan::default(), sensors: Arc::new([failures]), alike: Arc::new([]) }
     }
 
     /// Shows a window in which this many of the candidate's 500 requests fail, and 5 of the baseline's.
@@ -269,7 +273,7 @@ mod tests {
     fn threshold_over_gain(detector: &Detector, part: usize) -> u32 {
         let calm = traffic(500, 5);
         let history = History::default();
-        let sight = Sight::new(&detector.plan, Pair { candidate: &calm, baseline: &calm }, &history);
+        let sight = Sight::new(&detector.plan, Pair { candidate: &calm, baseline: &calm }, &history, &detector.alike);
         let reading = sight.read(Look::Failures, &mut Before::default()).expect("events of both");
         let gain = (-reading.log_es[part]).min(detector.refutation().cut(1.0));
         (1..50).find(|&windows| f64::from(windows) * gain >= detector.refutation().threshold()).expect("a gain")

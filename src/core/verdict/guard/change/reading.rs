@@ -10,6 +10,7 @@
 use std::cell::OnceCell;
 
 use crate::infer::contrast::{Split, difference, log_e_rate, log_e_tilt, normal_scores, squared};
+use crate::metric::alike::Alike;
 use crate::plan::{GuardPlan, Role};
 use crate::summary::{Category, Quality, Traffic};
 use crate::verdict::guard::Pair;
@@ -67,13 +68,15 @@ pub(crate) struct Sight<'a> {
     guard: &'a GuardPlan,
     pair: Pair<'a, Traffic>,
     history: &'a History,
+    /// Which bins of each numeric column hold one value.
+    alike: &'a [Alike],
     scored: Vec<OnceCell<Option<Scored>>>,
 }
 
 impl<'a> Sight<'a> {
-    pub(crate) fn new(guard: &'a GuardPlan, pair: Pair<'a, Traffic>, history: &'a History) -> Self {
+    pub(crate) fn new(guard: &'a GuardPlan, pair: Pair<'a, Traffic>, history: &'a History, alike: &'a [Alike]) -> Self {
         let scored = pair.candidate.numeric.iter().map(|_| OnceCell::new()).collect();
-        Self { guard, pair, history, scored }
+        Self { guard, pair, history, alike, scored }
     }
 
     /// What a sensor sees; `None` when the window says nothing about it.
@@ -114,7 +117,8 @@ impl<'a> Sight<'a> {
             let (candidate, baseline) = (&self.pair.candidate.numeric[index], &self.pair.baseline.numeric[index]);
             let n = (candidate.n(), baseline.n());
             (n.0.min(n.1) >= self.guard.n_min).then(|| {
-                let location = normal_scores(&candidate.counts, &baseline.counts);
+                let settled = |counts: &[u64]| self.alike[index].settled(counts);
+                let location = normal_scores(&settled(&candidate.counts), &settled(&baseline.counts));
                 Scored { spread: squared(&location), location, n }
             })
         };
