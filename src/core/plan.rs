@@ -130,10 +130,14 @@ pub struct Mapping {
     pub numeric: Vec<Option<NumericField>>,
     /// One per categorical column of the plan.
     pub categorical: Vec<Option<Path>>,
+    /// Categorical columns that hold truth values, however they are spelled. Where they are spelled true and false it
+    /// decides nothing, so it is not in the plan's digest.
+    #[serde(skip)]
+    pub truths: Vec<usize>,
     /// Predicted class.
     pub predicted: Option<Path>,
-    /// Object of class name to score, for multiclass tasks: the largest is the score, its key the predicted class.
-    pub class_scores: Option<Path>,
+    /// Scores of all classes, for multiclass tasks: the largest is the score, its class the predicted one.
+    pub class_scores: Option<ClassScores>,
     /// Status code.
     pub status: Option<Path>,
     /// Error marker: `true`, or a text that does not say no.
@@ -145,6 +149,16 @@ pub struct Mapping {
     pub positive: Vec<String>,
     /// Declared share of traffic, 0 to 1.
     pub exposure: Option<Path>,
+}
+
+/// Where the scores of several classes are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum ClassScores {
+    /// In an object of class name to score, or in a list in the order of the classes 0, 1, ….
+    Whole(Path),
+    /// In a field for each class.
+    Each(Vec<(String, Path)>),
 }
 
 /// A numeric field and the factor that brings it to the plan's unit (latency: milliseconds).
