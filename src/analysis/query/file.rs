@@ -41,6 +41,9 @@ fn divided(name: &str) -> (PathBuf, Option<&str>) {
 pub(super) async fn open(context: &SessionContext, named: &Path, by_cluster: bool) -> Result<Arc<dyn TableProvider>> {
     let name = named.to_string_lossy();
     let (path, topic) = divided(&name);
+    if !name.contains(['*', '?', '[']) && name != "-" && !path.exists() {
+        return Err(Error::user(format!("there is no file {}", path.display())).hint("check the path"));
+    }
     let inputs = Inputs::find(&[path])?;
     if let Some(table) = parquet(context, &inputs).await? {
         return Ok(table);
