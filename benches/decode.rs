@@ -17,7 +17,7 @@ use haldane::kernel::bin::Edges;
 use haldane::kernel::moment::Grid;
 use haldane::plan::{
     Bounds, CategoricalColumn, Columns, Field, Format, Mapping, MetricsPlan, NumericColumn, NumericField, Path, Plan,
-    PolicyPlan, Role, SourcePlan, TimeFormat, TimePlan, WindowKind,
+    PolicyPlan, Role, SourcePlan, TimeFormat, TimePlan, WallClock, WindowKind,
 };
 use haldane::summary::histogram::{Cut, Recuts};
 use serde::Deserialize;
@@ -240,6 +240,7 @@ fn plan(format: Format) -> Plan {
         time: TimePlan {
             pane: SECOND,
             window: WindowKind::Sliding { size: SECOND, slide: SECOND },
+            clock: WallClock::default(),
             lateness: SECOND,
             skew_max: SECOND,
             jump_max: SECOND,

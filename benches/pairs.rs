@@ -12,6 +12,8 @@
 //!
 //! `cargo bench --bench pairs -- --pairs 2000000 --seed 1`; `--kinds` tells of each kind. `cargo test --benches`
 //! looks at 4,000. Pairs that fail are printed with their seeds; `--pairs 1 --seed THAT` shows one again.
+//! `--export FILE` writes the pairs with what is said of them, which `benches/pairs/scipy_check.py FILE` holds against
+//! `NumPy` and `SciPy`.
 
 #[path = "common/arguments.rs"]
 mod arguments;
@@ -23,6 +25,8 @@ mod draw;
 mod exact;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -38,10 +42,23 @@ const THREADS: usize = 2;
 /// Failures that are printed.
 const SHOWN_MAX: usize = 20;
 
+/// Writes pairs, one a line.
+fn export(path: &str, seeds: std::ops::Range<u64>) {
+    let mut out = BufWriter::new(File::create(path).expect("a file that can be written"));
+    for line in seeds.filter_map(|seed| check::exported(&draw::pair(seed), seed)) {
+        writeln!(out, "{line}").expect("room on the disk");
+    }
+    out.flush().expect("room on the disk");
+}
+
 fn main() {
     let pairs =
         arguments::option("--pairs").unwrap_or(if arguments::is_measuring() { PAIRS_BENCH } else { PAIRS_TEST });
     let first: u64 = arguments::option("--seed").unwrap_or(1);
+    if let Some(path) = arguments::option::<String>("--export") {
+        export(&path, first..first + pairs);
+        return;
+    }
     let all: Mutex<BTreeMap<String, Told>> = Mutex::default();
     let failures: Mutex<Vec<String>> = Mutex::default();
     let next = AtomicU64::new(0);

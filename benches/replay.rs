@@ -20,7 +20,7 @@ use haldane::kernel::moment::Grid;
 use haldane::metric::METRICS;
 use haldane::plan::{
     Authority, Baseline, Bounds, CategoricalColumn, Columns, Field, Format, GuardPlan, Mapping, MetricsPlan,
-    NumericColumn, NumericField, Plan, PolicyPlan, Role, SourcePlan, TimeFormat, TimePlan, WindowKind,
+    NumericColumn, NumericField, Plan, PolicyPlan, Role, SourcePlan, TimeFormat, TimePlan, WallClock, WindowKind,
 };
 use haldane::replay::{self, Options, Step};
 use haldane::summary::histogram::{Cut, Recuts};
@@ -162,6 +162,7 @@ fn plan() -> Plan {
         time: TimePlan {
             pane: 60 * SECOND,
             window: WindowKind::Sliding { size: 600 * SECOND, slide: 600 * SECOND },
+            clock: WallClock::default(),
             lateness: 60 * SECOND,
             skew_max: 3600 * SECOND,
             jump_max: 3600 * SECOND,

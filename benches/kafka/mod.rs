@@ -9,7 +9,7 @@ use haldane::kernel::bin::Edges;
 use haldane::kernel::moment::Grid;
 use haldane::plan::{
     Baseline, Bounds, CategoricalColumn, Columns, Field, Format, Mapping, MetricsPlan, NumericColumn, NumericField,
-    Path, Plan, PolicyPlan, Role, SourcePlan, TimeFormat, TimePlan, WindowKind,
+    Path, Plan, PolicyPlan, Role, SourcePlan, TimeFormat, TimePlan, WallClock, WindowKind,
 };
 use haldane::summary::histogram::{Cut, Recuts};
 use rdkafka::mocking::MockCluster;
@@ -129,6 +129,7 @@ fn time() -> TimePlan {
     TimePlan {
         pane: minute,
         window: WindowKind::Sliding { size: minute, slide: minute },
+        clock: WallClock::default(),
         lateness: 5 * SECOND,
         skew_max: minute,
         jump_max: 60 * minute,

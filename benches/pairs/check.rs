@@ -93,6 +93,32 @@ pub(crate) fn pair(pair: &Pair, told: &mut Told) -> Vec<String> {
     wrong
 }
 
+/// The rows of a pair and what the engine says of them, for another program; none where a side has no finite value.
+pub(crate) fn exported(pair: &Pair, seed: u64) -> Option<serde_json::Value> {
+    let counted = counted(pair)?;
+    let one = |metric: &str, bins: u16| {
+        let reading = counted.read(metric, bins, None).swap_remove(0);
+        let value = if let Value::Number(value) = reading.value { Some(value) } else { None };
+        serde_json::json!({ "value": value, "bounds": reading.bounds })
+    };
+    let cut = |kept: &[u16]| -> Vec<f64> {
+        kept.iter().map(|&edge| counted.cut.edges.as_slice()[usize::from(edge)]).collect()
+    };
+    let of_bins = |bins: u16, kept: &[u16]| serde_json::json!({ "edges": cut(kept), "psi": one("psi", bins), "js": one("js_divergence", bins) });
+    let recuts = &counted.cut.recuts;
+    let moved = Moved::of_numbers(&counted.cut, &counted.sides[0], &counted.sides[1]);
+    Some(serde_json::json!({
+        "seed": seed,
+        "kind": pair.kind,
+        "reference": counted.rows[0],
+        "current": counted.rows[1],
+        "bins": [of_bins(10, &recuts.bins10), of_bins(20, &recuts.bins20)],
+        "ks": one("ks", 10),
+        "settled_ks": counted.ks_settled().0,
+        "is_beyond": moved.map(|moved| moved.is_beyond()),
+    }))
+}
+
 impl Counted {
     fn read(&self, metric: &str, bins: u16, side: Option<usize>) -> Vec<haldane::metric::Reading> {
         let context = Context {

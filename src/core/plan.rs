@@ -8,18 +8,22 @@ mod category;
 mod guard;
 mod quality;
 mod rollout;
+mod time;
+mod wall;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{EventKind, Micros};
+use crate::event::EventKind;
 use crate::summary::histogram::Cut;
 use crate::summary::{Profile, Rare};
 
 pub use self::guard::{Achievement, GuardPlan, SloPlan, Success};
 pub use self::quality::QualityPlan;
 pub use self::rollout::{ApprovalPlan, Authority, CANDIDATES_MAX, ENDED_KEPT, ENDED_MAX, RolloutPlan, Signal};
+pub use self::time::{TimePlan, WindowKind};
+pub use self::wall::WallClock;
 
 /// The most panes one window may be made of.
 pub const PANES_PER_WINDOW_MAX: i64 = 1440;
@@ -126,10 +130,14 @@ pub struct Mapping {
     pub numeric: Vec<Option<NumericField>>,
     /// One per categorical column of the plan.
     pub categorical: Vec<Option<Path>>,
+    /// Categorical columns that hold truth values, however they are spelled. Where they are spelled true and false it
+    /// decides nothing, so it is not in the plan's digest.
+    #[serde(skip)]
+    pub truths: Vec<usize>,
     /// Predicted class.
     pub predicted: Option<Path>,
-    /// Object of class name to score, for multiclass tasks: the largest is the score, its key the predicted class.
-    pub class_scores: Option<Path>,
+    /// Scores of all classes, for multiclass tasks: the largest is the score, its class the predicted one.
+    pub class_scores: Option<ClassScores>,
     /// Status code.
     pub status: Option<Path>,
     /// Error marker: `true`, or a text that does not say no.
@@ -141,6 +149,16 @@ pub struct Mapping {
     pub positive: Vec<String>,
     /// Declared share of traffic, 0 to 1.
     pub exposure: Option<Path>,
+}
+
+/// Where the scores of several classes are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum ClassScores {
+    /// In an object of class name to score, or in a list in the order of the classes 0, 1, ….
+    Whole(Path),
+    /// In a field for each class.
+    Each(Vec<(String, Path)>),
 }
 
 /// A numeric field and the factor that brings it to the plan's unit (latency: milliseconds).
@@ -211,67 +229,6 @@ impl Columns {
     #[must_use]
     pub fn index_of(&self, role: Role) -> Option<usize> {
         self.numeric.iter().position(|column| column.role == role)
-    }
-}
-
-/// How windows are cut from panes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub enum WindowKind {
-    /// `[k * slide, k * slide + size)`; tumbling when `slide == size`. Multiples of the pane.
-    Sliding {
-        /// Length.
-        size: Micros,
-        /// Distance between starts.
-        slide: Micros,
-    },
-    /// The shortest run of whole panes in which every version seen has `n_min` predictions, at most `size_max` long.
-    AtLeast {
-        /// Predictions per version.
-        n_min: u64,
-        /// Longest run.
-        size_max: Micros,
-    },
-}
-
-/// Event time, panes and windows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TimePlan {
-    /// Length of a pane; windows are whole panes.
-    pub pane: Micros,
-    /// Windows.
-    pub window: WindowKind,
-    /// How far the watermark stays behind the latest event time of a stream, and how far ahead of it an event is in
-    /// order.
-    pub lateness: Micros,
-    /// How far an event time may be ahead of its broker time before it is absurd.
-    pub skew_max: Micros,
-    /// An event time this far ahead of the watermark moves it only when [`TimePlan::jump_confirmations`] records agree.
-    pub jump_max: Micros,
-    /// How many distinct records confirm a jump.
-    pub jump_confirmations: u32,
-    /// A stream at the end of its log whose last record is this much older (broker time) than the newest of all streams
-    /// is idle, and no window waits for it.
-    pub idle_after: Micros,
-    /// How often open panes are shown before they are sealed (wall clock of the shell).
-    pub early_every: Micros,
-    /// For how long after its end a judged window is kept, so that late data can revise it.
-    pub revise_for: Micros,
-}
-
-impl TimePlan {
-    /// Whether a column tells the time and windows are shorter than its cycle.
-    #[must_use]
-    pub fn is_within_a_cycle(&self, column: &str) -> bool {
-        let (WindowKind::Sliding { size, .. } | WindowKind::AtLeast { size_max: size, .. }) = self.window;
-        calendar::cycle(column).is_some_and(|cycle| size < cycle)
-    }
-
-    /// Event time from one window to the next: exact for sliding windows, the most there can be for others.
-    #[must_use]
-    pub fn every(&self) -> Micros {
-        match self.window {
-            WindowKind::Sliding { slide: every, .. } | WindowKind::AtLeast { size_max: every, .. } => every,
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One reading of a cell: whatever format it comes in, and spelled in whatever way, a value means the same to its slot.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::*;
@@ -9,6 +10,8 @@ use haldane::decode::object::object;
 use haldane::decode::{Decoded, Record, decoder, json};
 use haldane::event::{EventKind, Poison, stable_hash};
 use haldane::plan::*;
+use haldane::replay::{self, Options, Step};
+use parquet::arrow::ArrowWriter;
 use serde_json::Value;
 
 use crate::decode_columnar::ipc;
@@ -82,16 +85,64 @@ fn record(payload: &[u8]) -> Record<'_> {
     Record { offset: 0, broker_time: BROKER_TIME, key: None, payload: Some(payload), headers: &[] }
 }
 
+/// What a replay makes of the row in a file.
+fn replayed(plan: &Arc<Plan>, path: &Path, show: fn(&Row) -> String) -> String {
+    let options = Options { predictions: vec![path.to_owned()], ..Options::default() };
+    let mut read = "nothing".to_owned();
+    for step in replay::open(plan, &[], &options).unwrap() {
+        match step.unwrap() {
+            Step::Batch(batch) => read = show(&rows(&batch)[0]),
+            Step::Refused(refused) => read = format!("refused: {}", refused[0].reject.reason),
+            Step::End { .. } => {}
+        }
+    }
+    read
+}
+
+/// What replays make of a cell in files of lines and of separated values; an empty cell of these is missing.
+fn in_files(plan: &Arc<Plan>, cell: &str, line: &str, show: fn(&Row) -> String) -> Vec<(String, String)> {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let line = line.replacen('{', &format!("{{\"broker_time\": {BROKER_TIME}, "), 1);
+    std::fs::write(at("a.jsonl"), line + "\n").unwrap();
+    let text = serde_json::from_str::<String>(cell).unwrap_or_else(|_| cell.to_owned());
+    let (names, ids) = if line_has_id(plan) { ("id,", "a,") } else { ("", "") };
+    let table = format!("{names}s,broker_time,cell\n{ids}x,{BROKER_TIME},\"{text}\"\n");
+    std::fs::write(at("a.csv"), table).unwrap();
+    // Any text may be an id; only a number cannot be a fraction.
+    let is_id = !line_has_id(plan) && text.contains('.') && !text.ends_with(".0");
+    let files = ["a.jsonl", "a.csv"].into_iter().filter(|name| *name != "a.csv" || !text.is_empty() && !is_id);
+    files.map(|name| (name.to_owned(), replayed(plan, &at(name), show))).collect()
+}
+
+/// Whether the id is another field than the cell.
+fn line_has_id(plan: &Plan) -> bool {
+    plan.sources[0].mapping.id != Some(path("cell"))
+}
+
+/// What a replay makes of the row in a Parquet file.
+fn in_parquet(plan: &Arc<Plan>, table: &RecordBatch, show: fn(&Row) -> String) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let arrived: ArrayRef = Arc::new(Int64Array::from(vec![BROKER_TIME]));
+    let schema = table.schema();
+    let names = schema.fields().iter().map(|field| field.name().clone()).chain(["broker_time".to_owned()]);
+    let columns = table.columns().iter().cloned().chain([arrived]);
+    let table = RecordBatch::try_from_iter(names.zip(columns)).unwrap();
+    let path = folder.path().join("a.parquet");
+    let mut writer = ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), table.schema(), None).unwrap();
+    writer.write(&table).unwrap();
+    writer.close().unwrap();
+    replayed(plan, &path, show)
+}
+
 /// What every format makes of a cell.
 fn readings(plan: &Arc<Plan>, cell: &str, show: fn(&Row) -> String) -> Vec<(String, String)> {
-    let line = if plan.sources[0].mapping.id == Some(path("cell")) {
-        format!(r#"{{"s": "x", "cell": {cell}}}"#)
-    } else {
-        format!(r#"{{"id": "a", "s": "x", "cell": {cell}}}"#)
-    };
+    let id = if line_has_id(plan) { r#""id": "a", "# } else { "" };
+    let line = format!(r#"{{{id}"s": "x", "cell": {cell}}}"#);
     let mut lines = decoder(plan, 0, 0);
     lines.push(&record(line.as_bytes()));
-    let mut all = vec![("JSON".to_owned(), shown(&lines.finish(), show))];
+    let mut all = vec![("JSON on a topic".to_owned(), shown(&lines.finish(), show))];
+    all.extend(in_files(plan, cell, &line, show));
     for array in columns(cell) {
         let kind = array.data_type().to_string();
         let names: [(&str, ArrayRef); 3] = [
@@ -103,6 +154,7 @@ fn readings(plan: &Arc<Plan>, cell: &str, show: fn(&Row) -> String) -> Vec<(Stri
         let one = |value: i64| Int64Array::from(vec![value]);
         let read = from_record_batch(plan, 0, 0, &table, one(0), one(BROKER_TIME)).unwrap();
         all.push((kind.clone(), shown(&read, show)));
+        all.push((format!("{kind} in Parquet"), in_parquet(plan, &table, show)));
         let mut plan = (**plan).clone();
         plan.sources[0].format = Format::ArrowIpc;
         let mut tables = decoder(&Arc::new(plan), 0, 0);

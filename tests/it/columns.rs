@@ -231,6 +231,78 @@ fn listed(path: &Path) {
     writer.close().unwrap();
 }
 
+/// Makes the line of a row out of its number, its probabilities, its label and its time.
+type Line<'a> = &'a dyn Fn(u32, [f64; 3], usize, &str) -> String;
+
+/// The same probabilities at one time each, in every way that models log them, and where a pipeline finds them.
+fn logged(folder: &Path) -> [(PathBuf, &'static str); 5] {
+    let text = |head: &str, line: Line<'_>| {
+        let line = |at: u32| {
+            let (shares, label) = shares(at * 37 % 101);
+            line(at, shares, label, &format!("2024-05-01T{:02}:{:02}:00Z", at / 60, at % 60))
+        };
+        (0..1_200).map(line).fold(head.to_owned(), |text, line| text + &line)
+    };
+    let each = text("id,time,p_0,p_1,p_2,label\n", &|at, [a, b, c], label, time| {
+        format!("i{at},{time},{a},{b},{c},{label}\n")
+    });
+    let fields = text("", &|at, [a, b, c], label, time| {
+        format!(
+            "{{\"id\": \"i{at}\", \"time\": \"{time}\", \"p_0\": {a}, \"p_1\": {b}, \"p_2\": {c}, \"label\": {label}}}\n"
+        )
+    });
+    let object = text("", &|at, [a, b, c], label, time| {
+        let scores = format!("{{\"0\": {a}, \"1\": {b}, \"2\": {c}}}");
+        format!("{{\"id\": \"i{at}\", \"time\": \"{time}\", \"scores\": {scores}, \"label\": \"{label}.0\"}}\n")
+    });
+    let list = text("", &|at, shares, label, time| {
+        format!("{{\"id\": \"i{at}\", \"time\": \"{time}\", \"scores\": {shares:?}, \"label\": {label}}}\n")
+    });
+    let spelled =
+        text("id,time,scores,label\n", &|at, [a, b, c], label, time| format!("i{at},{time},[{a} {b} {c}],{label}\n"));
+    let fields_of = "{ 0: p_0, 1: p_1, 2: p_2 }";
+    [
+        (written(folder, "each.csv", &each), fields_of),
+        (written(folder, "fields.jsonl", &fields), fields_of),
+        (written(folder, "object.jsonl", &object), "scores"),
+        (written(folder, "list.jsonl", &list), "scores"),
+        (written(folder, "spelled.csv", &spelled), "scores"),
+    ]
+}
+
+#[test]
+fn probabilities_of_all_classes_count_in_pipelines_as_in_reports() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = || (0..1_200).map(|at| shares(at * 37 % 101));
+    let right = rows().filter(|(shares, label)| shares[*label] > 0.5).count() as f64 / 1_200.0;
+    for (file, scores) in logged(folder.path()) {
+        let pipeline = |scores: &str| {
+            format!(
+                "pipeline: p\ntask: multiclass\nsources:\n  predictions:\n    topic: t\n    event_time: time\n    id: id\n    version: {{ constant: v1 }}\n    class_scores: {scores}\n    label: label\nwindows: {{ size: 1d, lateness: 10s }}\nrollout: {{ baseline: v1 }}\nlabels: {{}}\n"
+            )
+        };
+        let effects = replayed(&pipeline(scores), &file);
+        let number = |metric: &str| {
+            let of_all = effects.windows.iter().filter(|row| row.metric == metric && row.version == "v1");
+            of_all.filter_map(|row| row.value).next_back().unwrap_or_else(|| panic!("{metric} of {}", file.display()))
+        };
+        assert!((number("accuracy") - right).abs() < 1e-12, "{}", file.display());
+        assert!((number("ece") - (0.7 - right).abs()).abs() < 1e-9, "{}", file.display());
+        let top = -right * 0.7_f64.ln() - (1.0 - right) * 0.3_f64.ln();
+        assert!((number("log_loss") - top).abs() < 1e-9, "{}", file.display());
+        if file.ends_with("spelled.csv") {
+            continue;
+        }
+        let draft = haldane::init::draft(std::slice::from_ref(&file)).unwrap().text;
+        assert!(draft.contains("    class_scores:") && draft.contains("task: multiclass"), "{draft}");
+        let effects = replayed(&draft, &file);
+        assert!(effects.windows.iter().any(|row| row.metric == "accuracy" && row.value.is_some()), "{draft}");
+        let request = Request { reference: vec![file.clone()], current: vec![file.clone()], ..Request::default() };
+        let comparison = report::compare(&request, None).unwrap();
+        assert_eq!(figure(&comparison, "accuracy"), Some(right), "{}", file.display());
+    }
+}
+
 #[test]
 fn probabilities_of_all_classes_give_accuracy_log_loss_and_calibration() {
     let folder = tempfile::tempdir().unwrap();

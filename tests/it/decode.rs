@@ -289,7 +289,7 @@ fn the_best_class_is_the_prediction() {
     let mut plan = plan();
     plan.quality.as_mut().unwrap().task = Task::Multiclass;
     let mapping = &mut plan.sources[0].mapping;
-    mapping.class_scores = Some(path("scores"));
+    mapping.class_scores = Some(ClassScores::Whole(path("scores")));
     mapping.predicted = None;
     mapping.numeric[9] = None;
     plan.sources[1].mapping.label = Some(path("label"));

@@ -236,7 +236,8 @@ fn labels_and_class_scores_are_read() {
     let mut plan = plan();
     plan.quality.as_mut().unwrap().task = Task::Multiclass;
     let mapping = &mut plan.sources[0].mapping;
-    (mapping.class_scores, mapping.predicted, mapping.numeric[9]) = (Some(path("scores")), None, None);
+    (mapping.class_scores, mapping.predicted, mapping.numeric[9]) =
+        (Some(ClassScores::Whole(path("scores"))), None, None);
     let class = |name: &str, values: [f64; 3]| {
         (
             Arc::new(Column::new(name, DataType::Float64, true)),

@@ -16,7 +16,7 @@ use haldane::kafka::publish::Publisher;
 use haldane::kafka::{states, topics, whole_topic};
 use haldane::plan::{
     Authority, Bounds, Columns, Format, Mapping, MetricsPlan, Plan, PolicyPlan, RolloutPlan, Signal, SourcePlan,
-    TimePlan, WindowKind,
+    TimePlan, WallClock, WindowKind,
 };
 use haldane::scan::{Checkpoint, CheckpointMeta, StreamCheckpoint};
 use haldane::time::Clock;
@@ -59,6 +59,7 @@ fn plan(sources: Vec<SourcePlan>) -> Plan {
         time: TimePlan {
             pane: hour,
             window: WindowKind::Sliding { size: hour, slide: hour },
+            clock: WallClock::default(),
             lateness: 0,
             skew_max: hour,
             jump_max: 24 * hour,

@@ -72,6 +72,8 @@ mod serve;
 mod service;
 #[cfg(feature = "query")]
 mod sql;
+#[cfg(feature = "query")]
+mod sql_files;
 mod stage;
 mod store;
 mod telemetry;
@@ -81,3 +83,4 @@ mod upgrade;
 mod verdict;
 mod webdriver;
 mod world;
+mod zones;

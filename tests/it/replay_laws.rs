@@ -8,7 +8,7 @@ use haldane::disk::Disk;
 use haldane::engine::{Effects, Engine};
 use haldane::event::{Micros, SECOND};
 use haldane::judge::{Judge, WindowRow};
-use haldane::plan::WindowKind;
+use haldane::plan::{Plan, WallClock, WindowKind};
 use haldane::scan::{Checkpoint, Partial, Scan, Tick};
 use haldane::summary::Spill;
 
@@ -49,14 +49,28 @@ impl Trace {
     }
 }
 
-const TUMBLING: WindowKind = WindowKind::Sliding { size: 30 * SECOND, slide: 30 * SECOND };
-const SLIDING: WindowKind = WindowKind::Sliding { size: 60 * SECOND, slide: 20 * SECOND };
-const AT_LEAST: WindowKind = WindowKind::AtLeast { n_min: 60, size_max: 120 * SECOND };
+/// How windows are cut, and whether by a clock on a wall.
+type Cut = (WindowKind, bool);
 
-fn run(window: WindowKind, seed: u64, lanes: u32, batch_rows: usize) -> Trace {
+const TUMBLING: Cut = (WindowKind::Sliding { size: 30 * SECOND, slide: 30 * SECOND }, false);
+const SLIDING: Cut = (WindowKind::Sliding { size: 60 * SECOND, slide: 20 * SECOND }, false);
+const AT_LEAST: Cut = (WindowKind::AtLeast { n_min: 60, size_max: 120 * SECOND }, false);
+const LOCAL: Cut = (WindowKind::Sliding { size: 60 * SECOND, slide: 20 * SECOND }, true);
+
+/// A clock on a wall is put forward and later back, neither by whole panes.
+fn plan((window, is_local): Cut) -> Plan {
+    let mut plan = world::plan(window);
+    if is_local {
+        let changes = [(203 * SECOND, 45 * SECOND), (397 * SECOND, -18 * SECOND)];
+        plan.time.clock = WallClock::local("Somewhere", 7 * SECOND, 0, &changes);
+    }
+    plan
+}
+
+fn run(window: Cut, seed: u64, lanes: u32, batch_rows: usize) -> Trace {
     let log = world::log(7, 1_500);
     let streams = world::streams(&log, lanes);
-    let mut engine = Engine::new(Arc::new(world::plan(window)), lanes);
+    let mut engine = Engine::new(Arc::new(plan(window)), lanes);
     let mut trace = Trace::default();
     world::feed(&mut engine, &streams, &BTreeMap::new(), (batch_rows, &mut Rng::new(seed)), |_, effects| {
         trace.take(effects);
@@ -67,7 +81,7 @@ fn run(window: WindowKind, seed: u64, lanes: u32, batch_rows: usize) -> Trace {
 
 #[test]
 fn batches_partitions_and_interleaving_do_not_matter() {
-    for window in [TUMBLING, SLIDING, AT_LEAST] {
+    for window in [TUMBLING, SLIDING, AT_LEAST, LOCAL] {
         let whole = run(window, 1, 1, 8_192);
         assert!(whole.windows.len() > 500, "the log fills windows: {}", whole.windows.len());
         assert!(whole.decisions.len() >= 2, "the failing version is acted on: {:?}", whole.decisions);
@@ -95,8 +109,8 @@ pub(crate) fn assert_same(left: &Trace, right: &Trace, how: &str) {
 type Said = (Vec<Partial>, Tick);
 
 /// All that the scan of each lane says, in its order.
-fn said(window: WindowKind, lanes: u32) -> Vec<Vec<Said>> {
-    let (log, plan) = (world::log(7, 1_500), Arc::new(world::plan(window)));
+fn said(window: Cut, lanes: u32) -> Vec<Vec<Said>> {
+    let (log, plan) = (world::log(7, 1_500), Arc::new(plan(window)));
     let streams = world::streams(&log, lanes);
     let of_lane = |lane: u32| {
         let mut scan = Scan::new(Arc::clone(&plan), lane, lanes);
@@ -121,8 +135,8 @@ fn said(window: WindowKind, lanes: u32) -> Vec<Vec<Said>> {
 }
 
 /// What a judge makes of it when lanes take turns and, if they `stutter`, say things again; and how many rows.
-fn judged(window: WindowKind, said: &[Vec<Said>], stutter: bool, seed: u64) -> (Trace, usize) {
-    let mut judge = Judge::new(Arc::new(world::plan(window)));
+fn judged(window: Cut, said: &[Vec<Said>], stutter: bool, seed: u64) -> (Trace, usize) {
+    let mut judge = Judge::new(Arc::new(plan(window)));
     let (mut trace, mut n_rows, mut rng) = (Trace::default(), 0, Rng::new(seed));
     let mut next = vec![0; said.len()];
     while next.iter().zip(said).any(|(&next, said)| next < said.len()) {
@@ -147,7 +161,7 @@ fn judged(window: WindowKind, said: &[Vec<Said>], stutter: bool, seed: u64) -> (
 
 #[test]
 fn what_a_scan_says_again_changes_nothing() {
-    for window in [TUMBLING, SLIDING, AT_LEAST] {
+    for window in [TUMBLING, SLIDING, AT_LEAST, LOCAL] {
         let said = said(window, 4);
         let (whole, n_rows) = judged(window, &said, false, 1);
         assert!(n_rows > 500, "{n_rows} rows");
@@ -162,7 +176,7 @@ fn what_a_scan_says_again_changes_nothing() {
 #[test]
 fn a_crash_at_any_point_changes_nothing() {
     let log = world::log(7, 1_500);
-    for window in [TUMBLING, SLIDING, AT_LEAST] {
+    for window in [TUMBLING, SLIDING, AT_LEAST, LOCAL] {
         for lanes in [1, 4] {
             let whole = run(window, 1, lanes, 50);
             let streams = world::streams(&log, lanes);
@@ -176,13 +190,8 @@ fn a_crash_at_any_point_changes_nothing() {
 
 /// Runs with two crashes. What was published stays published; the rest starts again from the last checkpoints, which
 /// lie some steps before the crash and, lane by lane, at different steps.
-fn run_with_crashes(
-    window: WindowKind,
-    lanes: u32,
-    streams: &BTreeMap<(u16, u32), Vec<&world::Event>>,
-    seed: u64,
-) -> Trace {
-    let plan = Arc::new(world::plan(window));
+fn run_with_crashes(window: Cut, lanes: u32, streams: &BTreeMap<(u16, u32), Vec<&world::Event>>, seed: u64) -> Trace {
+    let plan = Arc::new(plan(window));
     let mut rng = Rng::new(seed * 977);
     let mut trace = Trace::default();
     let mut states = BTreeMap::new();
@@ -231,7 +240,7 @@ fn read(scan: &mut Scan, streams: &BTreeMap<(u16, u32), Vec<&world::Event>>, sha
 #[test]
 fn a_scan_that_resumes_twice_tells_of_whole_panes_only() {
     let log = world::log(7, 1_500);
-    let (plan, streams) = (Arc::new(world::plan(TUMBLING)), world::streams(&log, 1));
+    let (plan, streams) = (Arc::new(plan(TUMBLING)), world::streams(&log, 1));
     let new = || Scan::new(Arc::clone(&plan), 0, 1);
     let slot = |one: &Partial| (one.pane, one.source, format!("{:?}", one.group), one.body.part());
     let whole: BTreeMap<_, String> =
@@ -264,7 +273,7 @@ fn a_scan_that_resumes_twice_tells_of_whole_panes_only() {
 fn a_batch_that_was_read_before_is_noticed() {
     let log = world::log(3, 4);
     let rows: Vec<_> = log.iter().filter(|event| event.source == 0).collect();
-    let mut scan = Scan::new(Arc::new(world::plan(TUMBLING)), 0, 1);
+    let mut scan = Scan::new(Arc::new(plan(TUMBLING)), 0, 1);
     drop(scan.step(&world::batch(&rows, 0, 10)));
     let again = std::panic::AssertUnwindSafe(|| scan.step(&world::batch(&rows, 0, 9)));
     assert!(std::panic::catch_unwind(again).is_err());
@@ -273,13 +282,13 @@ fn a_batch_that_was_read_before_is_noticed() {
 #[test]
 fn what_goes_to_disk_changes_nothing() {
     let log = world::log(7, 1_500);
-    for window in [TUMBLING, SLIDING, AT_LEAST] {
+    for window in [TUMBLING, SLIDING, AT_LEAST, LOCAL] {
         for lanes in [1, 4] {
             let whole = run(window, 1, lanes, 50);
             let streams = world::streams(&log, lanes);
             let folder = tempfile::tempdir().unwrap();
             let disk = Arc::new(Disk::open(folder.path()).unwrap());
-            let plan = Arc::new(world::plan(window));
+            let plan = Arc::new(plan(window));
             // A bound that holds nothing: whatever may go to disk goes there.
             let mut engine = Engine::new(plan, lanes).bounded(1, Arc::clone(&disk) as Arc<dyn Spill>);
             let (mut trace, mut most) = (Trace::default(), 0);
@@ -300,7 +309,7 @@ fn what_goes_to_disk_changes_nothing() {
 fn offsets_committed_never_go_back() {
     let log = world::log(3, 2_000);
     let streams = world::streams(&log, 1);
-    let mut engine = Engine::new(Arc::new(world::plan(TUMBLING)), 1);
+    let mut engine = Engine::new(Arc::new(plan(TUMBLING)), 1);
     let mut committed = BTreeMap::new();
     let mut distinct = BTreeSet::new();
     world::feed(&mut engine, &streams, &BTreeMap::new(), (20, &mut Rng::new(5)), |engine, _| {

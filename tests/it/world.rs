@@ -108,6 +108,7 @@ pub fn plan(window: WindowKind) -> Plan {
         time: TimePlan {
             pane: 10 * SECOND,
             window,
+            clock: WallClock::default(),
             lateness: 40 * SECOND,
             skew_max: 3600 * SECOND,
             jump_max: 3600 * SECOND,

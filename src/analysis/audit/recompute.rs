@@ -83,7 +83,7 @@ pub fn from_panes(plan: &Arc<Plan>, store: &crate::store::Store, of: &Decision) 
     }
     found.take(judge.tick(read_up_to(plan, Micros::MAX, true)), of);
     let (WindowKind::Sliding { size, .. } | WindowKind::AtLeast { size_max: size, .. }) = plan.time.window;
-    let stored = store.windows(&Selection { from: Some(of.window_end().saturating_sub(size)), ..which })?;
+    let stored = store.windows(&Selection { from: Some(plan.time.earlier(of.window_end(), size)), ..which })?;
     let stored: Vec<WindowRow> = stored.into_iter().filter(|row| is_of(row, of)).collect();
     let alike = stored.iter().filter(|row| found.rows.contains(row)).count();
     found.source = Source::Panes { from, unfit, alike: (alike, stored.len()) };

@@ -16,6 +16,9 @@ pub(super) fn unusable(guess: &Guess) -> Option<String> {
     if is_feature && guess.facts.path.iter().any(String::is_empty) {
         return Some(format!("it has no name; {}", guess.reason));
     }
+    if is_feature && guess.facts.name != guess.facts.path.join(".") {
+        return Some("a column before it has the same name, and pipelines read that one".to_owned());
+    }
     (is_feature && guess.kind == Kind::Numeric && share > MISTYPED_MAX)
         .then(|| format!("{:.1} % of its values are no numbers; {}", share * 100.0, guess.reason))
 }
@@ -29,8 +32,11 @@ pub(super) fn is_one(guess: &Guess, with_score: bool) -> bool {
 
 /// Features by kind, each with what was seen of it.
 pub(super) fn features(guesses: &Guesses, with_score: bool, text: &mut String) {
+    let scores = guesses.class_scores.as_ref().filter(|_| !with_score);
+    let is_free = |column: usize| scores.is_none_or(|scores| !scores.holds(column));
     let of = |kind: Kind| -> Vec<&Guess> {
-        guesses.columns.iter().filter(|guess| guess.kind == kind && is_one(guess, with_score)).collect()
+        let free = guesses.columns.iter().enumerate().filter(|(column, _)| is_free(*column)).map(|(_, guess)| guess);
+        free.filter(|guess| guess.kind == kind && is_one(guess, with_score)).collect()
     };
     let (numeric, categorical, boolean) = (of(Kind::Numeric), of(Kind::Categorical), of(Kind::Boolean));
     if numeric.len() + categorical.len() + boolean.len() == 0 {

@@ -1,5 +1,6 @@
 //! What every column is for, by its name and its shape, each guess with its reason.
 
+use super::classes::ClassColumns;
 use super::facts::{Facts, Kind};
 use super::sample::is_attribute;
 use crate::plan::{Task, TimeFormat};
@@ -56,6 +57,8 @@ pub(crate) struct Guesses {
     pub(crate) task_reason: String,
     /// The positive class of a binary task that does not name its classes 1, true or yes, and why it is that one.
     pub(crate) positive: Option<(String, String)>,
+    /// The scores of several classes, where no column is the score.
+    pub(crate) class_scores: Option<ClassColumns>,
 }
 
 /// Names by what they mean, best first, and what values must be like.
@@ -235,9 +238,14 @@ impl Guesses {
         if task == Task::Multiclass && leave_label(&mut columns) {
             (task, task_reason) = (Task::Binary, "scores from 0 to 1".to_owned());
         }
+        let has_score = columns.iter().any(|guess| guess.usage == Use::Score);
+        let class_scores = if has_score { None } else { ClassColumns::guessed(&columns) };
+        if let Some(found) = &class_scores {
+            (task, task_reason) = (Task::Multiclass, format!("columns hold the scores of classes: {}", found.reason()));
+        }
         let label = columns.iter().find(|guess| guess.usage == Use::Label).map(|guess| &guess.facts);
         let positive = label.filter(|_| task == Task::Binary).and_then(positive);
-        Self { columns, task, task_reason, positive }
+        Self { columns, task, task_reason, positive, class_scores }
     }
 
     /// Takes the only feature for the label, where a file shares its id with that of predictions and brings nothing

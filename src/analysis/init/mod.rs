@@ -4,6 +4,7 @@
 //!
 //! Reports on two files guess the same way.
 
+pub(crate) mod classes;
 pub(crate) mod facts;
 mod features;
 pub(crate) mod guess;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::AsArray as _;
 
-use super::facts::{Facts, is_plausible};
+use super::facts::{Facts, Kind, is_plausible};
 use super::features;
 use super::guess::{Guess, Guesses, Use};
 use super::reach;
@@ -123,7 +123,7 @@ impl Source {
     /// A label without version, score or features.
     fn is_outcome(&self) -> bool {
         let has = |usage: Use| self.guesses.find(|known| known == usage).is_some();
-        has(Use::Label) && has(Use::Id) && !has(Use::Score) && !has(Use::Version)
+        has(Use::Label) && has(Use::Id) && !self.has_scores() && !has(Use::Version)
     }
 
     fn time(&self) -> Option<(&Guess, TimeFormat)> {
@@ -140,7 +140,20 @@ impl Source {
     /// Whether labels can be compared with something: scores, or classes of a task that has them.
     fn has_answers(&self) -> bool {
         let is_task_of_classes = self.guesses.task != Task::Regression;
-        self.find(Use::Score).is_some() || self.find(Use::Predicted).is_some() && is_task_of_classes
+        self.has_scores() || self.find(Use::Predicted).is_some() && is_task_of_classes
+    }
+
+    /// Whether there is a score, or one for each class.
+    fn has_scores(&self) -> bool {
+        self.find(Use::Score).is_some() || self.guesses.class_scores.is_some()
+    }
+
+    /// Whether there is a label that is understood: of two classes that are no words for yes and no, one must be known
+    /// to be positive.
+    fn has_truth(&self, task: Task) -> bool {
+        let is_unclear =
+            |guess: &Guess| task == Task::Binary && guess.kind == Kind::Categorical && self.guesses.positive.is_none();
+        self.find(Use::Label).is_some_and(|guess| !is_unclear(guess))
     }
 
     /// Whether there are predictions, or features at least.
@@ -293,12 +306,13 @@ impl Writer<'_> {
 
     fn answers(&self, text: &mut String) {
         let source = self.traffic;
-        match source.find(Use::Score) {
-            Some(score) if source.guesses.task == Task::Regression => {
+        match (source.find(Use::Score), &source.guesses.class_scores) {
+            (Some(score), _) if source.guesses.task == Task::Regression => {
                 line(text, "score", &features::ranged(score), Some(score));
             }
-            Some(score) => line(text, "score", &path(score), Some(score)),
-            None => {
+            (Some(score), _) => line(text, "score", &path(score), Some(score)),
+            (None, Some(classes)) => classes.write(&source.guesses, text),
+            (None, None) => {
                 *text += "    # score: PATH # no column looks like a probability or a quantity that was answered\n";
             }
         }
@@ -310,19 +324,24 @@ impl Writer<'_> {
         }
         simple(text, source, &[("status", Use::Status), ("error", Use::Failed)]);
         if self.outcomes.is_none() && source.has_answers() {
-            truth(text, source);
+            truth(text, source, source.guesses.task);
         }
     }
 
     fn outcomes(&self, is_features: bool, text: &mut String) {
         let Some(outcomes) = self.outcomes.filter(|_| !is_features && self.traffic.has_answers()) else { return };
+        let task = self.traffic.guesses.task;
+        if !outcomes.has_truth(task) {
+            *text += "\n  # outcomes: not read as long as nothing says which class is positive:\n";
+            return truth(text, outcomes, task);
+        }
         *text += "\n  outcomes:\n";
         topic(text, outcomes, "outcomes");
         if let Some((guess, _)) = outcomes.time() {
             line(text, "event_time", &time(outcomes), Some(guess));
         }
         simple(text, outcomes, &[("id", Use::Id), ("model", Use::Model)]);
-        truth(text, outcomes);
+        truth(text, outcomes, task);
     }
 
     fn rest(&self, is_features: bool, text: &mut String) {
@@ -331,7 +350,10 @@ impl Writer<'_> {
             Use::Ignored => Some(guess.reason.clone()),
             _ => features::unusable(guess),
         };
-        let ignored = self.traffic.guesses.columns.iter().filter_map(|guess| Some((guess, ignored(guess)?)));
+        let scores = self.traffic.guesses.class_scores.as_ref().filter(|_| !is_features);
+        let is_free = |column: usize| scores.is_none_or(|scores| !scores.holds(column));
+        let all = self.traffic.guesses.columns.iter().enumerate().filter(|(column, _)| is_free(*column));
+        let ignored = all.filter_map(|(_, guess)| Some((guess, ignored(guess)?)));
         let ignored = ignored.map(|(guess, why)| format!("#   {}: {}\n", one_line(&guess.facts.name), one_line(&why)));
         let ignored = ignored.collect::<String>();
         if !ignored.is_empty() {
@@ -362,8 +384,11 @@ impl Writer<'_> {
             "\n# {windows} windows{span}; rows are up to {} s behind the latest one before them.",
             course.behind / SECOND
         );
+        if size.ends_with(['h', 'd']) {
+            *text += "# They begin by UTC; `zone: America/New_York` and `begin: 06:00` make days begin at six there.\n";
+        }
         let _ = writeln!(text, "windows: {{ size: {size}, lateness: {lateness}s }}");
-        let has_labels = self.outcomes.is_some() || self.traffic.find(Use::Label).is_some();
+        let has_labels = self.outcomes.unwrap_or(self.traffic).has_truth(self.traffic.guesses.task);
         if has_labels && !is_features && self.traffic.has_answers() {
             *text += "\n# How long labels are waited for: an hour for the first verdict, a week for the last, unless said otherwise.\nlabels: {}\n";
         }
@@ -388,8 +413,17 @@ impl Writer<'_> {
 }
 
 /// The line of the truth, with the positive class where it must be named.
-fn truth(text: &mut String, source: &Source) {
+fn truth(text: &mut String, source: &Source, task: Task) {
     let Some(guess) = source.find(Use::Label) else { return };
+    if !source.has_truth(task) {
+        let why = one_line(&guess.reason);
+        let _ = writeln!(
+            text,
+            "    # label: {{ path: {}, positive: [CLASS] }} # {why}; say which is positive",
+            path(guess)
+        );
+        return;
+    }
     let Some((class, why)) = &source.guesses.positive else { return line(text, "label", &path(guess), Some(guess)) };
     let reason = format!("{}; {why} is positive", guess.reason);
     let value = format!("{{ path: {}, positive: [{}] }}", path(guess), scalar(class));

@@ -1,65 +1,273 @@
-//! Files that a query names: Parquet, CSV with a header, JSON lines, and folders of Parquet.
+//! Files that a query names, read as every command reads them: Parquet, CSV and JSON, packed or not, one by one, as
+//! folders, patterns or pipes. What one cell means is decided by all cells of its column ([`kind`](super::kind)), so
+//! they are looked at before the first query is answered.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use datafusion::catalog::TableProvider;
-use datafusion::prelude::{CsvReadOptions, DataFrame, JsonReadOptions, ParquetReadOptions, SessionContext};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StructArray};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::datasource::TableType;
+use datafusion::error::{DataFusionError, Result as Answered};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::Expr;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use datafusion::prelude::{ParquetReadOptions, SessionContext};
 
-use super::session::explained;
+use super::kind::{Kind, Seen};
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{Format, Inputs, is_table, recognise};
+use crate::table::{Chunk, Table, Wanted};
 
-/// Whether a name of a table is one of a file: it has a folder, an ending, or stands for several.
+/// Whether a name of a table is one of a file: it has a folder or an ending, stands for several, or is there.
 pub(super) fn is_path(name: &str) -> bool {
-    name.contains(['/', '*']) || extension(name).is_some_and(|extension| FORMATS.contains(&extension))
+    let (path, _) = divided(name);
+    name.contains(['/', '*', '?']) || name == "-" || is_table(&path) || path.is_file()
 }
 
-/// Endings of files that can be read.
-const FORMATS: [&str; 6] = ["parquet", "csv", "tsv", "jsonl", "ndjson", "json"];
-
-fn extension(name: &str) -> Option<&str> {
-    Path::new(name).extension()?.to_str()
-}
-
-/// Opens a file or a folder.
-pub(super) async fn open(context: &SessionContext, path: &Path) -> Result<Arc<dyn TableProvider>> {
-    let name = path.to_string_lossy().into_owned();
-    if !name.contains('*') && !path.exists() {
-        return Err(Error::user(format!("there is no file {name}")).hint("check the path"));
-    }
-    let frame = read(context, &name, path.is_dir()).await?;
-    Ok(frame.into_view())
-}
-
-/// What separates the values of a file, as reports find it; of several files what is usual.
-fn delimiter(name: &str, usual: u8) -> u8 {
-    match files::recognise(Path::new(name)) {
-        Ok(files::Format::Csv { delimiter }) => delimiter,
-        _ => usual,
+/// The path in a name, and the topic behind its `#`.
+fn divided(name: &str) -> (PathBuf, Option<&str>) {
+    match name.rsplit_once('#') {
+        Some((path, topic)) if !Path::new(name).exists() => (path.into(), Some(topic)),
+        _ => (name.into(), None),
     }
 }
 
-async fn read(context: &SessionContext, name: &str, folder: bool) -> Result<DataFrame> {
-    let ending = if folder { Some("parquet") } else { extension(name) };
-    let dotted = ending.map(|ending| format!(".{ending}")).unwrap_or_default();
-    let read = match ending {
-        Some("parquet") => context.read_parquet(name, ParquetReadOptions::default()).await,
-        Some("csv") => context.read_csv(name, CsvReadOptions::new().delimiter(delimiter(name, b','))).await,
-        Some("tsv") => {
-            let options = CsvReadOptions::new().delimiter(delimiter(name, b'\t')).file_extension(&dotted);
-            context.read_csv(name, options).await
+/// Opens what a name stands for, to be read here or by a cluster.
+pub(super) async fn open(context: &SessionContext, named: &Path, by_cluster: bool) -> Result<Arc<dyn TableProvider>> {
+    let name = named.to_string_lossy();
+    let (path, topic) = divided(&name);
+    if !name.contains(['*', '?', '[']) && name != "-" && !path.exists() {
+        return Err(Error::user(format!("there is no file {}", path.display())).hint("check the path"));
+    }
+    let inputs = Inputs::find(&[path])?;
+    if let Some(table) = parquet(context, &inputs).await? {
+        return Ok(table);
+    }
+    if by_cluster {
+        return Err(Error::user(format!("a cluster reads files of Parquet only, and {name} is none"))
+            .hint("ask without --cluster"));
+    }
+    let topic = topic.map(str::to_owned);
+    let survey = tokio::task::spawn_blocking(move || Files::survey(inputs, topic.as_deref())).await;
+    Ok(Arc::new(survey.map_err(|error| Error::internal("a file could not be looked at").because(error))??))
+}
+
+/// Files of Parquet that agree in their columns: their values are typed, and `DataFusion` skips what a query does not
+/// need.
+async fn parquet(context: &SessionContext, inputs: &Inputs) -> Result<Option<Arc<dyn TableProvider>>> {
+    let ending = |path: &PathBuf| path.extension().map(|ending| ending.to_string_lossy().into_owned());
+    let (paths, Some(first)) = (inputs.paths(), inputs.paths().first().and_then(ending)) else { return Ok(None) };
+    for path in paths {
+        if inputs.are_kept() || ending(path).as_ref() != Some(&first) || recognise(path)? != Format::Parquet {
+            return Ok(None);
         }
-        Some("jsonl" | "ndjson" | "json") => {
-            context.read_json(name, JsonReadOptions::default().file_extension(&dotted)).await
+        // Of columns that share a name `DataFusion` would read the first alone.
+        if Table::open(path)?.columns.iter().any(|column| column.name != column.path.join(".")) {
+            return Ok(None);
         }
-        _ => {
-            return Err(Error::user(format!("cannot tell the format of {name}"))
-                .hint(format!("its name should end in one of: {}", FORMATS.join(", "))));
+    }
+    let names: Vec<String> = paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+    let options = ParquetReadOptions { file_extension: &first, ..ParquetReadOptions::default() };
+    let Ok(frame) = context.read_parquet(names, options).await else { return Ok(None) };
+    Ok(Some(frame.into_view()))
+}
+
+/// A column of a query: one of a table, or some that stand inside of it.
+#[derive(Debug, Clone)]
+enum Node {
+    Column(usize),
+    Group(Vec<(String, Node)>),
+}
+
+/// Puts a column at its path; `false` where the path leads through another column.
+fn place(nodes: &mut Vec<(String, Node)>, path: &[String], column: usize) -> bool {
+    let Some((name, rest)) = path.split_first() else { return false };
+    match (nodes.iter_mut().find(|(known, _)| known == name), rest) {
+        (None, []) => nodes.push((name.clone(), Node::Column(column))),
+        (None, rest) => {
+            let mut inside = Vec::new();
+            place(&mut inside, rest, column);
+            nodes.push((name.clone(), Node::Group(inside)));
         }
+        (Some((_, Node::Group(inside))), [_, ..]) => return place(inside, rest, column),
+        (Some(_), _) => return false,
+    }
+    true
+}
+
+impl Node {
+    fn field(&self, name: &str, kinds: &[Kind]) -> Field {
+        let inside = |(name, node): &(String, Self)| node.field(name, kinds);
+        let data_type = match self {
+            Self::Column(column) => kinds[*column].data_type(),
+            Self::Group(nodes) => DataType::Struct(nodes.iter().map(inside).collect()),
+        };
+        Field::new(name, data_type, true)
+    }
+
+    /// The columns of the table that it needs.
+    fn columns(&self, needed: &mut Vec<usize>) {
+        match self {
+            Self::Column(column) => needed.push(*column),
+            Self::Group(nodes) => nodes.iter().for_each(|(_, node)| node.columns(needed)),
+        }
+    }
+
+    /// Takes its arrays in the order of [`Node::columns`].
+    fn array(&self, field: &Field, arrays: &mut impl Iterator<Item = ArrayRef>, rows: usize) -> Answered<ArrayRef> {
+        let (Self::Group(nodes), DataType::Struct(fields)) = (self, field.data_type()) else {
+            return arrays.next().ok_or_else(|| DataFusionError::Internal("a column has no values".to_owned()));
+        };
+        let inside = nodes.iter().zip(fields).map(|((_, node), field)| node.array(field, arrays, rows));
+        let inside = inside.collect::<Answered<Vec<_>>>()?;
+        Ok(Arc::new(StructArray::try_new_with_length(Fields::clone(fields), inside, None, rows)?))
+    }
+}
+
+/// Files as one table.
+#[derive(Debug)]
+struct Files {
+    table: Arc<Table>,
+    /// What their columns hold.
+    kinds: Arc<[Kind]>,
+    nodes: Vec<Node>,
+    schema: SchemaRef,
+    /// Keeps what came out of a pipe.
+    _inputs: Inputs,
+}
+
+impl Files {
+    /// Looks at all that is in files, and tells of rows that cannot be read.
+    fn survey(inputs: Inputs, topic: Option<&str>) -> Result<Self> {
+        let table = one_of(Table::open_together(inputs.paths())?, topic)?;
+        let wanted: Vec<Wanted> = (0..table.columns.len()).map(|column| Wanted { column, repeats: false }).collect();
+        let mut seen = vec![Seen::new(table.is_columnar()); wanted.len()];
+        let (mut refused, mut example) = (0, None);
+        for chunk in table.chunks(&wanted)? {
+            let chunk = chunk?;
+            seen.iter_mut().zip(&chunk.arrays).for_each(|(seen, array)| seen.take(array));
+            refused += chunk.refused;
+            example = example.or(chunk.example);
+        }
+        if refused > 0 {
+            tracing::warn!(rows = refused, example, "rows that cannot be read are left out");
+        }
+        let kinds: Arc<[Kind]> = seen.iter().map(Seen::kind).collect();
+        let mut nodes = Vec::new();
+        for (at, column) in table.columns.iter().enumerate() {
+            let is_once = column.name == column.path.join(".");
+            if !(is_once && place(&mut nodes, &column.path, at)) {
+                nodes.push((column.name.clone(), Node::Column(at)));
+            }
+        }
+        let fields: Vec<Field> = nodes.iter().map(|(name, node)| node.field(name, &kinds)).collect();
+        let (schema, nodes) = (Arc::new(Schema::new(fields)), nodes.into_iter().map(|(_, node)| node).collect());
+        Ok(Self { table: Arc::new(table), kinds, nodes, schema, _inputs: inputs })
+    }
+}
+
+/// The one table, or the one of a topic.
+fn one_of(mut tables: Vec<Table>, topic: Option<&str>) -> Result<Table> {
+    let topics: Vec<String> = tables.iter().filter_map(|table| table.topic.clone()).collect();
+    let found = match topic {
+        Some(topic) => tables.iter().position(|table| table.topic.as_deref() == Some(topic)),
+        None => (tables.len() == 1).then_some(0),
     };
-    read.map_err(|error| {
-        let error = explained(error);
-        Error::user(format!("cannot read {name}")).because(error.to_string()).hint("check that it is whole")
+    found.map(|at| tables.swap_remove(at)).ok_or_else(|| {
+        let path = tables[0].path.display();
+        let known = if topics.is_empty() { "none".to_owned() } else { topics.join(", ") };
+        let last = topics.last().map_or("TOPIC", String::as_str);
+        match topic {
+            Some(topic) => Error::user(format!("{path} holds no topic `{topic}`")).hint(format!("it holds: {known}")),
+            None => Error::user(format!("{path} holds several topics: {known}"))
+                .hint(format!("name one behind the path, as in '{path}#{last}'")),
+        }
     })
+}
+
+#[async_trait]
+impl TableProvider for Files {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        _: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _: &[Expr],
+        limit: Option<usize>,
+    ) -> Answered<Arc<dyn ExecutionPlan>> {
+        let all: Vec<usize> = (0..self.nodes.len()).collect();
+        let projection = projection.unwrap_or(&all);
+        let schema = Arc::new(self.schema.project(projection)?);
+        let scan = Scan {
+            table: Arc::clone(&self.table),
+            kinds: Arc::clone(&self.kinds),
+            nodes: projection.iter().map(|&at| self.nodes[at].clone()).collect(),
+            schema: Arc::clone(&schema),
+        };
+        Ok(Arc::new(StreamingTableExec::try_new(schema, vec![Arc::new(scan)], None, [], false, limit)?))
+    }
+}
+
+/// The columns of files that one query needs.
+#[derive(Debug, Clone)]
+struct Scan {
+    table: Arc<Table>,
+    kinds: Arc<[Kind]>,
+    nodes: Vec<Node>,
+    schema: SchemaRef,
+}
+
+impl Scan {
+    /// The rows of a chunk of the columns `needed`.
+    fn batch(&self, chunk: &Chunk, needed: &[usize]) -> Answered<RecordBatch> {
+        let mut arrays = needed.iter().zip(&chunk.arrays).map(|(&column, array)| self.kinds[column].of(array));
+        let nodes = self.nodes.iter().zip(self.schema.fields());
+        let columns = nodes.map(|(node, field)| node.array(field, &mut arrays, chunk.rows)).collect::<Answered<_>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(chunk.rows));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+    }
+
+    /// Sends all rows, until nobody wants more.
+    fn send(&self, mut sent: impl FnMut(Answered<RecordBatch>) -> bool) {
+        let mut needed = Vec::new();
+        self.nodes.iter().for_each(|node| node.columns(&mut needed));
+        let wanted: Vec<Wanted> = needed.iter().map(|&column| Wanted { column, repeats: false }).collect();
+        let broken = |error: Error| DataFusionError::External(Box::new(error));
+        match self.table.chunks(&wanted) {
+            Err(error) => drop(sent(Err(broken(error)))),
+            Ok(chunks) => {
+                let mut batches =
+                    chunks.map(|chunk| chunk.map_err(broken).and_then(|chunk| self.batch(&chunk, &needed)));
+                let _ = batches.all(|batch| batch.is_ok() & sent(batch));
+            }
+        }
+    }
+}
+
+impl PartitionStream for Scan {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let mut stream = RecordBatchReceiverStreamBuilder::new(Arc::clone(&self.schema), 2);
+        let (scan, sender) = (self.clone(), stream.tx());
+        stream.spawn_blocking(move || {
+            scan.send(|batch| sender.blocking_send(batch).is_ok());
+            Ok(())
+        });
+        stream.build()
+    }
 }

@@ -11,6 +11,7 @@ mod desk;
 mod file;
 pub mod function;
 mod guard;
+mod kind;
 #[cfg(feature = "pg")]
 mod postgres;
 mod session;

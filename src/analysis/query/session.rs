@@ -247,7 +247,7 @@ impl Session {
             else {
                 return Err(self.missing(&name));
             };
-            let opened = file::open(context, &path).await?;
+            let opened = file::open(context, &path, self.scheduler.is_some()).await?;
             context.register_table(table, opened).map_err(explained)?;
         }
         Ok(())
@@ -293,6 +293,10 @@ pub(super) fn explained(error: DataFusionError) -> Error {
         }
         DataFusionError::ArrowError(error, _) if is_of_values(error) => {
             ("the query cannot be answered", "leave out such rows, as NULLIF(x, 0) and TRY_CAST do")
+        }
+        DataFusionError::External(error) if error.is::<Error>() => {
+            let hint = error.downcast_ref().and_then(Error::advice).unwrap_or("check that the file is whole");
+            return Error::user(error.to_string()).hint(hint);
         }
         DataFusionError::ParquetError(_) | DataFusionError::ArrowError(..) | DataFusionError::External(_) => {
             ("the data cannot be read", "a damaged file can be found with `haldane store status --verify`")

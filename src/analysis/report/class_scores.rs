@@ -1,34 +1,14 @@
 //! Probabilities of several classes, as models log them: a column for each class, a struct, or a list. The largest is
 //! the score, its class the answer, and that of the true class is what the log loss is of.
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _, Float64Array};
+use arrow::array::{Array as _, ArrayRef, Float64Array};
 
 use super::layout::Place;
 use crate::batch::TextArray;
-use crate::decode::cell::category;
+use crate::decode::cell::{self, category};
+use crate::decode::lists;
 use crate::event::class_hash;
-use crate::init::facts::{Facts, Kind};
 use crate::table::{Table, cells};
-
-/// What names of such columns begin with, before the class.
-const STEMS: [&str; 14] = [
-    "class_probabilities",
-    "class_scores",
-    "probabilities",
-    "predict_proba",
-    "pred_proba",
-    "probability",
-    "y_proba",
-    "y_score",
-    "y_prob",
-    "proba",
-    "scores",
-    "score",
-    "prob",
-    "p",
-];
-/// How far the means of all classes may add up to something else than one.
-const SUM_SLACK: f64 = 0.01;
 
 /// Where the probabilities are.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,24 +20,6 @@ pub(crate) enum ClassScores {
 }
 
 impl ClassScores {
-    /// Found by names and values: columns that begin alike and add up to one, or a list with such a name.
-    pub(crate) fn guessed(sample: &[Facts], place: impl Fn(&Facts) -> Place) -> Option<Self> {
-        let list = |facts: &&Facts| facts.kind() == Kind::Nested && STEMS.contains(&&*facts.name.to_lowercase());
-        let each = STEMS.iter().find_map(|stem| {
-            let classes = sample.iter().filter_map(|facts| Some((class_of(stem, &facts.name)?, facts)));
-            let classes: Vec<(&str, &Facts)> = classes.filter(|(_, facts)| facts.is_within(0.0, 1.0)).collect();
-            let sum: f64 = classes.iter().filter_map(|(_, facts)| facts.mean()).sum();
-            (classes.len() > 1 && (sum - 1.0).abs() <= SUM_SLACK).then_some(classes)
-        });
-        match each {
-            Some(classes) => {
-                let place = |(class, facts): (&str, &Facts)| (category(class).to_owned(), place(facts));
-                Some(Self::Each(classes.into_iter().map(place).collect()))
-            }
-            None => sample.iter().find(list).map(|facts| Self::List(place(facts))),
-        }
-    }
-
     /// As a pipeline says: below this path, or in a list at it.
     pub(crate) fn of_path(path: &[String], tables: [&Table; 2]) -> Option<Self> {
         let prefix = path.join(".") + ".";
@@ -85,13 +47,6 @@ impl ClassScores {
     }
 }
 
-/// The class in the name of a column.
-fn class_of<'a>(stem: &str, name: &'a str) -> Option<&'a str> {
-    let (start, rest) = name.split_at_checked(stem.len())?;
-    let class = rest.strip_prefix(['_', '.', '-', ' '])?;
-    (start.eq_ignore_ascii_case(stem) && !class.is_empty()).then_some(class)
-}
-
 /// Probabilities of some rows.
 pub(crate) struct Probabilities {
     classes: Vec<String>,
@@ -111,7 +66,7 @@ impl Probabilities {
                 Self { classes, rows: (0..n).map(row).collect() }
             }
             ClassScores::List(_) => {
-                let rows: Vec<Option<Vec<f64>>> = arrays.first().map_or_else(Vec::new, lists);
+                let rows: Vec<Option<Vec<f64>>> = arrays.first().and_then(lists).unwrap_or_default();
                 let most = rows.iter().flatten().map(Vec::len).max().unwrap_or_default();
                 Self { classes: (0..most).map(|class| class.to_string()).collect(), rows }
             }
@@ -120,11 +75,7 @@ impl Probabilities {
 
     /// The most probable class of each row (the first of equals), and its probability.
     pub(crate) fn tops(&self) -> (TextArray, Float64Array) {
-        let top = |row: &Option<Vec<f64>>| {
-            let shares = row.as_ref().filter(|row| row.iter().all(|share| !share.is_nan()))?;
-            let all = shares.iter().copied().enumerate();
-            all.reduce(|best, next| if next.1 > best.1 { next } else { best })
-        };
+        let top = |row: &Option<Vec<f64>>| cell::top(row.as_ref()?.iter().copied().enumerate());
         let tops: Vec<Option<(usize, f64)>> = self.rows.iter().map(top).collect();
         let classes = tops.iter().map(|top| top.map(|(class, _)| self.classes[class].as_str())).collect();
         (classes, tops.iter().map(|top| top.map(|(_, share)| share)).collect())
@@ -136,18 +87,5 @@ impl Probabilities {
         let wanted = class_hash(class);
         let at = self.classes.iter().position(|known| class_hash(known) == wanted);
         Some(at.and_then(|at| shares.get(at)).copied().unwrap_or(0.0))
-    }
-}
-
-fn lists(array: &ArrayRef) -> Vec<Option<Vec<f64>>> {
-    let values = |list: Option<ArrayRef>| cells::numbers(&list?).0.iter().collect::<Option<Vec<f64>>>();
-    if let Some(lists) = array.as_list_opt::<i32>() {
-        lists.iter().map(values).collect()
-    } else if let Some(lists) = array.as_list_opt::<i64>() {
-        lists.iter().map(values).collect()
-    } else if let Some(lists) = array.as_fixed_size_list_opt() {
-        lists.iter().map(values).collect()
-    } else {
-        vec![None; array.len()]
     }
 }

@@ -210,7 +210,7 @@ impl Lesson {
                 values.extend(present.filter(|value| value.is_finite()).map(|value| value + 0.0));
             }
             Self::Names(names, others) => {
-                let texts = cells::categories(array);
+                let texts = column.categories(array);
                 let known = texts.values().as_string::<i32>();
                 let mut counts = vec![0_u64; known.len()];
                 rows.iter().filter_map(|&row| texts.key(row as usize)).for_each(|key| counts[key] += 1);
@@ -384,7 +384,7 @@ impl Tally {
                 });
             }
             (Self::Categorical(counts), Learned::Categorical(column, _)) => {
-                let texts = cells::categories(array);
+                let texts = watched.categories(array);
                 let mut scratch = Vec::new();
                 count_categorical(&mut counts.all, column, &texts, rows, &mut scratch);
                 codes.each(rows, array.len(), groups, |part, rows| {

@@ -1,12 +1,16 @@
 //! What the columns of two files are for: guessed, or as a pipeline says.
 
+use arrow::array::ArrayRef;
+
 use super::class_scores::ClassScores;
+use crate::batch::TextArray;
 use crate::decode::cell::{Classes, category};
 use crate::error::{Error, Result};
+use crate::init::classes::ClassColumns;
 use crate::init::facts::{Facts, Kind};
 use crate::init::guess::{Guess, Guesses, Use, time_format};
 use crate::plan::{self, Field, Plan, Role, Task, TimeFormat};
-use crate::table::Table;
+use crate::table::{Table, cells};
 
 /// Where a column stands in each file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,10 +27,19 @@ pub(crate) struct Watched {
     pub(crate) place: Place,
     /// `None` for texts and booleans.
     pub(crate) numeric: Option<Role>,
+    /// Whether texts are truth values, however they are spelled.
+    pub(crate) is_truth: bool,
     /// What numbers are multiplied by.
     pub(crate) factor: f64,
     /// What it was taken for, and why.
     pub(crate) reason: String,
+}
+
+impl Watched {
+    /// Its texts, as they are compared.
+    pub(crate) fn categories(&self, array: &ArrayRef) -> TextArray {
+        if self.is_truth { cells::truths(array) } else { cells::categories(array) }
+    }
 }
 
 /// What is compared, and what else is read.
@@ -94,10 +107,11 @@ pub(crate) fn guessed(tables: [&Table; 2]) -> Result<Layout> {
         (guess.facts.name.clone(), role_name(guess.usage).to_owned(), reason)
     });
     let ignored = guesses.columns.iter().filter_map(|guess| Some((guess.facts.name.clone(), why_ignored(guess)?)));
-    let class_scores = class_scores(&guesses, tables);
-    let of_classes = class_scores.iter().map(|scores| {
-        (scores.names(), "class probabilities".to_owned(), "they are named alike and add up to one".to_owned())
-    });
+    let class_scores = class_scores(&guesses, place);
+    let of_classes = class_scores
+        .iter()
+        .zip(&guesses.class_scores)
+        .map(|(scores, found)| (scores.names(), "class probabilities".to_owned(), found.reason().to_owned()));
     let roles: Vec<(String, String, String)> = roles.chain(of_classes).collect();
     Ok(Layout {
         columns: guesses.columns.iter().filter_map(|guess| watched(guess, place(guess))).collect(),
@@ -108,7 +122,7 @@ pub(crate) fn guessed(tables: [&Table; 2]) -> Result<Layout> {
         id: one(Use::Id),
         version: one(Use::Version),
         predicted: one(Use::Predicted),
-        task: if class_scores.is_some() { Task::Multiclass } else { guesses.task },
+        task: guesses.task,
         class_scores,
         label: one(Use::Label),
         status: one(Use::Status),
@@ -122,11 +136,14 @@ pub(crate) fn guessed(tables: [&Table; 2]) -> Result<Layout> {
 }
 
 /// Probabilities of classes, where no other column is the score.
-fn class_scores(guesses: &Guesses, tables: [&Table; 2]) -> Option<ClassScores> {
-    let sample: Vec<Facts> = guesses.columns.iter().map(|guess| guess.facts.clone()).collect();
-    let place = |facts: &Facts| Place { name: facts.name.clone(), at: tables.map(|table| table.find(&facts.name)) };
-    let has_score = guesses.find(|usage| usage == Use::Score).is_some();
-    if has_score { None } else { ClassScores::guessed(&sample, place) }
+fn class_scores(guesses: &Guesses, place: impl Fn(&Guess) -> Place) -> Option<ClassScores> {
+    let place = |at: usize| place(&guesses.columns[at]);
+    guesses.class_scores.as_ref().map(|columns| match columns {
+        ClassColumns::Each(classes) => {
+            ClassScores::Each(classes.iter().map(|(class, at)| (class.clone(), place(*at))).collect())
+        }
+        ClassColumns::List(at) => ClassScores::List(place(*at)),
+    })
 }
 
 /// The columns of both samples: those of the first, unless it shows nothing of them, and what only the second has.
@@ -151,7 +168,8 @@ fn watched(guess: &Guess, place: Place) -> Option<Watched> {
         }
         _ => return None,
     };
-    Some(Watched { place, numeric, factor, reason: guess.reason.clone() })
+    let is_truth = guess.kind == Kind::Boolean;
+    Some(Watched { place, numeric, is_truth, factor, reason: guess.reason.clone() })
 }
 
 /// What a latency in a unit is multiplied by.
@@ -212,11 +230,13 @@ pub(crate) fn of_plan(plan: &Plan, tables: [&Table; 2]) -> Result<Layout> {
     let numeric = plan.columns.numeric.iter().zip(&mapping.numeric).filter_map(|(column, field)| {
         let field = field.as_ref()?;
         let place = place(&column.name, &field.path);
-        Some(Watched { place, numeric: Some(column.role), factor: field.factor, reason: said() })
+        Some(Watched { place, numeric: Some(column.role), is_truth: false, factor: field.factor, reason: said() })
     });
-    let categorical = plan.columns.categorical.iter().zip(&mapping.categorical).filter_map(|(column, path)| {
+    let categorical = plan.columns.categorical.iter().zip(&mapping.categorical).enumerate();
+    let categorical = categorical.filter_map(|(at, (column, path))| {
         let place = place(&column.name, path.as_ref()?);
-        Some(Watched { place, numeric: None, factor: 1.0, reason: said() })
+        let is_truth = mapping.truths.contains(&at);
+        Some(Watched { place, numeric: None, is_truth, factor: 1.0, reason: said() })
     });
     Ok(Layout {
         columns: numeric.chain(categorical).collect(),
@@ -227,7 +247,13 @@ pub(crate) fn of_plan(plan: &Plan, tables: [&Table; 2]) -> Result<Layout> {
             Field::Absent | Field::Constant(_) => None,
         },
         predicted: optional("predicted_label", &mapping.predicted),
-        class_scores: mapping.class_scores.as_ref().and_then(|path| ClassScores::of_path(path, tables)),
+        class_scores: mapping.class_scores.as_ref().and_then(|scores| match scores {
+            plan::ClassScores::Whole(path) => ClassScores::of_path(path, tables),
+            plan::ClassScores::Each(classes) => {
+                let of_class = |(class, path): &(String, plan::Path)| (class.clone(), place(&path.join("."), path));
+                Some(ClassScores::Each(classes.iter().map(of_class).collect()))
+            }
+        }),
         label: optional("label", &mapping.label),
         status: optional("status", &mapping.status),
         failed: optional("error", &mapping.failed),

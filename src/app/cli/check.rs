@@ -144,7 +144,11 @@ fn windows(plan: &Plan) -> Vec<String> {
         span(time.lateness),
         span(time.revise_for)
     );
-    vec![format!("{shape}, in panes of {}", span(time.pane)), waiting]
+    let beginning = config::beginning(&time.clock, time.every());
+    [Some(format!("{shape}, in panes of {}", span(time.pane))), beginning, Some(waiting)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn labels(quality: &QualityPlan) -> String {

@@ -13,7 +13,7 @@ use arrow_array::cast::AsArray;
 use crate::baseline::cut;
 use crate::batch::{EventBatch, TextArray};
 use crate::event::{EventKind, Micros, SECOND};
-use crate::plan::{Bounds, CategoricalColumn, Columns, NumericColumn, Plan, TimePlan, WindowKind};
+use crate::plan::{Bounds, CategoricalColumn, Columns, NumericColumn, Plan, TimePlan, WallClock, WindowKind};
 use crate::scan::{Open, Scan};
 use crate::summary::profile::{CategoricalProfile, NumericProfile};
 use crate::summary::{Profile, Rare, Traffic};
@@ -128,6 +128,7 @@ impl Counter {
         let time = TimePlan {
             pane: LIFETIME,
             window: WindowKind::Sliding { size: LIFETIME, slide: LIFETIME },
+            clock: WallClock::default(),
             lateness: 4 * LIFETIME,
             ..reading.time.clone()
         };

@@ -9,7 +9,7 @@ use crate::baseline::{doane, quantile};
 use crate::error::{Error, Result};
 use crate::kernel::bin::Edges;
 use crate::kernel::moment::Grid;
-use crate::summary::histogram::{Cut, Recuts};
+use crate::summary::histogram::{Cut, HALF, Recuts, SINGLE};
 use crate::summary::profile::NumericProfile;
 
 /// The most fine bins of a column: its edges stay below [`crate::kernel::bin::EDGES_MAX`].
@@ -143,10 +143,6 @@ struct Atoms {
     n: usize,
 }
 
-/// Twice the largest relative error of a number in single precision.
-const SINGLE: f64 = 1.2e-7;
-/// The largest relative error of a number in half precision, rounded up.
-const HALF: f64 = 5e-4;
 /// How far from a column that is always zero a number still is one.
 const NOTHING: f64 = 1e-12;
 /// Values that hold a part of this of the mass are told apart from others near them.

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::event::EventKind;
-use crate::plan::{Field, NumericField, Path, Plan, Role, SourcePlan, Task, TimeFormat};
+use crate::plan::{ClassScores, Field, NumericField, Path, Plan, Role, SourcePlan, Task, TimeFormat};
 
 /// First component of the pseudo-paths that name `CloudEvents` attributes: `$ce.id`, `$ce.time`, `$ce.subject` …
 pub const CLOUD_EVENT: &str = "$ce";
@@ -39,6 +39,8 @@ pub(super) enum Slot {
     Time(TimeFormat),
     /// Text, number or boolean.
     Text(usize),
+    /// Truth value in any spelling, compared by its name.
+    TruthName(usize),
     /// Number times a factor.
     Number {
         /// Position of the number column.
@@ -108,6 +110,18 @@ pub(super) struct Layout {
     pub(super) n_segments: usize,
     pub(super) n_numeric: usize,
     pub(super) n_categorical: usize,
+    /// What fields for each class are made into.
+    pub(super) best: Option<Best>,
+}
+
+/// The largest of the scores that stand in a field for each class, in number columns behind the plan's.
+#[derive(Debug, Clone)]
+pub(super) struct Best {
+    pub(super) classes: Vec<String>,
+    /// The plan's number column that takes the score.
+    pub(super) score: Option<usize>,
+    /// Whether its class is the answer.
+    pub(super) is_answer: bool,
 }
 
 impl Layout {
@@ -126,6 +140,7 @@ impl Layout {
             n_segments: count(plan.segments.len()),
             n_numeric: count(plan.columns.numeric.len()),
             n_categorical: count(plan.columns.categorical.len()),
+            best: best(plan, from),
         }
     }
 
@@ -142,7 +157,7 @@ impl Layout {
 
     /// Number of number columns.
     pub(super) fn n_numbers(&self) -> usize {
-        NUMERIC + self.n_numeric
+        NUMERIC + self.n_numeric + self.best.as_ref().map_or(0, |best| best.classes.len())
     }
 
     /// Whether the event time is read from the record rather than taken from the broker.
@@ -162,6 +177,20 @@ fn constant(field: &Field) -> Option<String> {
         Field::Constant(name) => Some(name.clone()),
         Field::Absent | Field::Path(_) => None,
     }
+}
+
+/// The plan's score column, where the largest score of a class goes: one that is mapped on its own is not overwritten.
+fn score_of_classes(plan: &Plan, source: &SourcePlan) -> Option<usize> {
+    plan.columns.index_of(Role::Score).filter(|&score| source.mapping.numeric.get(score) == Some(&None))
+}
+
+fn best(plan: &Plan, source: &SourcePlan) -> Option<Best> {
+    let Some(ClassScores::Each(classes)) = &source.mapping.class_scores else { return None };
+    Some(Best {
+        classes: classes.iter().map(|(class, _)| class.clone()).collect(),
+        score: score_of_classes(plan, source),
+        is_answer: source.mapping.predicted.is_none(),
+    })
 }
 
 /// Walks a mapping and collects its bindings.
@@ -214,7 +243,8 @@ impl<'a> Binder<'a> {
         }
         let first = SEGMENTS + plan.segments.len();
         for (i, (column, path)) in plan.columns.categorical.iter().zip(&mapping.categorical).enumerate() {
-            self.add(path.as_ref(), Slot::Text(first + i), &column.name);
+            let slot = if mapping.truths.contains(&i) { Slot::TruthName(first + i) } else { Slot::Text(first + i) };
+            self.add(path.as_ref(), slot, &column.name);
         }
     }
 
@@ -239,15 +269,22 @@ impl<'a> Binder<'a> {
         Slot::Class { column, binary: task(self.plan) == Some(Task::Binary) }
     }
 
-    /// A score or class that is mapped on its own is not overwritten.
     fn class_scores(&mut self) {
-        let mapping = &self.source.mapping;
-        let score = self.plan.columns.index_of(Role::Score).filter(|&i| mapping.numeric.get(i) == Some(&None));
-        if let Some(i) = score {
-            self.add(mapping.class_scores.as_ref(), Slot::BestScore(NUMERIC + i), "class_scores");
-        }
-        if mapping.predicted.is_none() {
-            self.add(mapping.class_scores.as_ref(), Slot::BestClass(PREDICTED), "class_scores");
+        match &self.source.mapping.class_scores {
+            Some(ClassScores::Whole(path)) => {
+                if let Some(score) = score_of_classes(self.plan, self.source) {
+                    self.add(Some(path), Slot::BestScore(NUMERIC + score), "class_scores");
+                }
+                if self.source.mapping.predicted.is_none() {
+                    self.add(Some(path), Slot::BestClass(PREDICTED), "class_scores");
+                }
+            }
+            Some(ClassScores::Each(classes)) => {
+                for (at, (_, path)) in classes.iter().enumerate() {
+                    self.add(Some(path), number(NUMERIC + self.plan.columns.numeric.len() + at), &path.join("."));
+                }
+            }
+            None => {}
         }
     }
 

@@ -25,6 +25,9 @@ use super::scanner::{bounded, status};
 use super::time;
 use super::validate::{Finding, Findings};
 
+/// What scores of classes should be.
+const SCORES: &str = "an object of class to score, or a list of scores";
+
 /// What a column should have been.
 pub(super) type Mismatch = &'static str;
 
@@ -45,6 +48,9 @@ impl Cast<'_> {
             Slot::Id => columns.id = self.ids(array)?,
             Slot::Entity => columns.entity = self.ids(array)?,
             Slot::Time(format) => columns.event_time = self.times(array, format)?,
+            Slot::TruthName(column) => {
+                columns.texts[column] = self.texts(array, column, |text| Some(cell::truth_name(text)))?;
+            }
             Slot::Text(column) if is_category(column) => {
                 columns.texts[column] = self.texts(array, column, |text| Some(cell::category(text)))?;
             }
@@ -183,12 +189,31 @@ impl Cast<'_> {
         Ok(texts.finish(array.len()))
     }
 
-    /// For each row the position and value of the largest field of an object of scores.
+    /// For each row the position and value of the largest score of an object or a list.
     fn best(&mut self, array: &ArrayRef) -> Result<Vec<Option<(usize, f64)>>, Mismatch> {
-        let object = array.as_struct_opt().ok_or("an object of class to score")?;
+        let Some(object) = array.as_struct_opt() else {
+            let lists = lists(array).ok_or(SCORES)?;
+            self.refuse_no_lists(array, &lists);
+            return Ok(lists.into_iter().map(|list| cell::top(list?.into_iter().enumerate())).collect());
+        };
         let classes: Vec<Float64Array> =
             object.columns().iter().map(|column| self.numbers(column)).collect::<Result<_, _>>()?;
-        Ok((0..array.len()).map(|row| argmax(&classes, row).filter(|_| array.is_valid(row))).collect())
+        let scores = |row: usize| {
+            let there = classes.iter().enumerate().filter(move |(_, class)| class.is_valid(row));
+            there.map(move |(at, class)| (at, class.value(row)))
+        };
+        Ok((0..array.len()).map(|row| cell::top(scores(row)).filter(|_| array.is_valid(row))).collect())
+    }
+
+    /// Refuses texts that are no lists.
+    fn refuse_no_lists(&mut self, array: &ArrayRef, lists: &[Option<Vec<f64>>]) {
+        let array = plain(array);
+        let texts = is_text(array.data_type()).then(|| strings(&array));
+        for (row, text) in texts.iter().flatten().enumerate().filter(|(row, _)| lists[*row].is_none()) {
+            if text.is_some_and(|text| !cell::is_missing(text)) {
+                self.refuse(row, &Flaw::wrong_type(SCORES));
+            }
+        }
     }
 
     fn best_scores(&mut self, array: &ArrayRef) -> Result<Float64Array, Mismatch> {
@@ -196,16 +221,35 @@ impl Cast<'_> {
     }
 
     fn best_classes(&mut self, array: &ArrayRef) -> Result<TextArray, Mismatch> {
-        let names = array.as_struct_opt().map(|object| object.column_names()).unwrap_or_default();
-        Ok(self.best(array)?.into_iter().map(|best| best.map(|(class, _)| names[class])).collect())
+        let best = self.best(array)?;
+        let most = best.iter().flatten().map(|(class, _)| class + 1).max().unwrap_or_default();
+        let names: Vec<String> = match array.as_struct_opt() {
+            Some(object) => object.column_names().into_iter().map(str::to_owned).collect(),
+            None => (0..most).map(|class| class.to_string()).collect(),
+        };
+        Ok(best.into_iter().map(|best| best.map(|(class, _)| names[class].as_str())).collect())
     }
 }
 
-/// The first of the largest values of a row and its position.
-fn argmax(classes: &[Float64Array], row: usize) -> Option<(usize, f64)> {
-    let values =
-        classes.iter().enumerate().filter(|(_, column)| column.is_valid(row)).map(|(i, column)| (i, column.value(row)));
-    values.reduce(|best, next| if next.1 > best.1 { next } else { best })
+/// Lists of numbers, also those that are written as texts; none where one of the numbers is missing.
+#[must_use]
+pub fn lists(array: &ArrayRef) -> Option<Vec<Option<Vec<f64>>>> {
+    let array = &plain(array);
+    let numbers = |list: ArrayRef| match list.data_type() {
+        kind if is_text(kind) => strings(&list).iter().map(|text| cell::number(text?)).collect(),
+        kind if kind.is_numeric() => {
+            converted(&list, &DataType::Float64).as_primitive::<Float64Type>().iter().collect()
+        }
+        _ => None,
+    };
+    let value = |list: Option<ArrayRef>| list.and_then(numbers);
+    match array.data_type() {
+        DataType::List(_) => Some(array.as_list::<i32>().iter().map(value).collect()),
+        DataType::LargeList(_) => Some(array.as_list::<i64>().iter().map(value).collect()),
+        DataType::FixedSizeList(..) => Some(array.as_fixed_size_list().iter().map(value).collect()),
+        kind if is_text(kind) => Some(strings(array).iter().map(|text| cell::list(text?)).collect()),
+        _ => None,
+    }
 }
 
 /// Values as texts; none for types that have no such thing. NaN is null: it is how some writers spell it.

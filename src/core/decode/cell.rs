@@ -5,6 +5,7 @@
 //! |---|---|
 //! | number | numbers, also in texts; `true` is 1 and `false` 0; words for nothing are missing; NaN stays NaN |
 //! | truth value | 1 and 0, and words for yes and no in any case; other numbers keep their value |
+//! | truth value of a feature | as above, and is `true` or `false`; any other text is a category |
 //! | class, category | its value: 1 = 1.0 = "1", True = true; a class of a binary task is "1" or "0" |
 //! | error | truth values; any other text is an error; words for nothing are none |
 //! | id | 1 = 1.0 = "1"; no fractions |
@@ -107,6 +108,16 @@ pub fn category(text: &str) -> &str {
     }
 }
 
+/// A truth value as it is compared, `true` or `false`; what is none is a category.
+#[must_use]
+pub fn truth_name(text: &str) -> &str {
+    match truth(text) {
+        Some(true) => "true",
+        Some(false) => "false",
+        None => category(text),
+    }
+}
+
 /// How classes and labels are read.
 #[derive(Debug, Clone, Copy)]
 pub struct Classes<'a> {
@@ -149,7 +160,26 @@ impl Classes<'_> {
 
 /// Whether a class is one of the positive ones, as they are compared.
 fn is_among(positive: &[String], text: &str) -> bool {
-    positive.iter().any(|class| category(class) == text)
+    positive.iter().any(|class| category(class) == text || word(class).is_some() && word(class) == word(text))
+}
+
+/// The first of the largest scores, with its class; none where one is NaN.
+#[must_use]
+pub fn top<C>(scores: impl IntoIterator<Item = (C, f64)>) -> Option<(C, f64)> {
+    let larger = |best: Option<(C, f64)>, next: (C, f64)| match best {
+        _ if next.1.is_nan() => None,
+        Some(best) if next.1 <= best.1 => Some(Some(best)),
+        _ => Some(Some(next)),
+    };
+    scores.into_iter().try_fold(None, larger).flatten()
+}
+
+/// The numbers of a list that is written as a text, as JSON and numpy do; none where one of them is missing.
+#[must_use]
+pub fn list(text: &str) -> Option<Vec<f64>> {
+    let inside = text.trim().strip_prefix('[')?.strip_suffix(']')?;
+    let parts = inside.split(|letter: char| letter == ',' || letter.is_ascii_whitespace());
+    parts.filter(|part| !part.is_empty()).map(number).collect()
 }
 
 /// The name of a number that is a category or a class; none for NaN, which is how some writers spell nothing.

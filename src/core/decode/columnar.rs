@@ -95,7 +95,9 @@ impl Columnar {
     /// inside it; and whether they are texts of few distinct values.
     pub fn places(&self) -> impl Iterator<Item = (&[usize], bool)> {
         let places = self.resolution.iter().flat_map(|resolution| resolution.places.iter().flatten());
-        places.map(|place| (place.indexes.as_slice(), matches!(place.slot, Slot::Text(_) | Slot::Class { .. })))
+        places.map(|place| {
+            (place.indexes.as_slice(), matches!(place.slot, Slot::Text(_) | Slot::TruthName(_) | Slot::Class { .. }))
+        })
     }
 
     /// Mapped fields that the last schema had no column for; they are null.

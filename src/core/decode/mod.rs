@@ -21,6 +21,8 @@ pub mod time;
 mod trie;
 mod validate;
 
+pub use cast::lists;
+
 use std::sync::Arc;
 
 use crate::batch::EventBatch;

@@ -1,12 +1,14 @@
 //! Rows under construction: one growing column per field, taken back when their record is refused.
 
+use arrow_array::Array as _;
 use arrow_array::types::{Float64Type, Int16Type, Int32Type, Int64Type, UInt64Type};
 use arrow_array::{BooleanArray, DictionaryArray, Float64Array, Int16Array, Int32Array, Int64Array, UInt64Array};
 
 use crate::batch::{EventBatch, TextArray};
 use crate::event::Micros;
 
-use super::binding::{EXPOSURE, LABEL, LABEL_CLASS, Layout, MODEL, NUMERIC, PREDICTED, SEGMENTS, VERSION};
+use super::binding::{Best, EXPOSURE, LABEL, LABEL_CLASS, Layout, MODEL, NUMERIC, PREDICTED, SEGMENTS, VERSION};
+use super::cell;
 use super::column::Column;
 use super::dictionary::Dictionary;
 
@@ -163,7 +165,11 @@ impl Columns {
         let event_time = if layout.reads_event_time() { self.event_time } else { self.broker_time.clone() };
         let mut rest = self.texts.split_off(SEGMENTS);
         let categorical = rest.split_off(layout.n_segments);
-        let numeric = self.numbers.split_off(NUMERIC);
+        let mut numeric = self.numbers.split_off(NUMERIC);
+        let of_classes = numeric.split_off(layout.n_numeric);
+        if let Some(best) = &layout.best {
+            best.fill(&of_classes, &mut numeric, &mut self.texts[PREDICTED]);
+        }
         EventBatch {
             kind: layout.kind,
             source: layout.source,
@@ -184,6 +190,24 @@ impl Columns {
             label: self.numbers[LABEL].clone(),
             label_class: self.texts[LABEL_CLASS].clone(),
             exposure: self.numbers[EXPOSURE].clone(),
+        }
+    }
+}
+
+impl Best {
+    /// Makes the largest score of each row its score, and the class its answer; rows that lack one have neither.
+    fn fill(&self, of_classes: &[Float64Array], numeric: &mut [Float64Array], answer: &mut TextArray) {
+        let n = of_classes.first().map_or(0, |scores| scores.values().len());
+        let top = |row: usize| {
+            let scores = of_classes.iter().map(|scores| scores.is_valid(row).then(|| scores.value(row)));
+            cell::top(scores.collect::<Option<Vec<f64>>>()?.into_iter().enumerate())
+        };
+        let tops: Vec<Option<(usize, f64)>> = (0..n).map(top).collect();
+        if let Some(column) = self.score {
+            numeric[column] = tops.iter().map(|top| top.map(|(_, score)| score)).collect();
+        }
+        if self.is_answer {
+            *answer = tops.iter().map(|top| top.map(|(class, _)| self.classes[class].as_str())).collect();
         }
     }
 }

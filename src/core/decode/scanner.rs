@@ -148,6 +148,7 @@ impl Scan<'_> {
         match slot {
             Slot::Number { column, factor } => self.number(column, factor),
             Slot::Text(column) => self.text(column),
+            Slot::TruthName(column) => self.truth_name(column),
             Slot::Id => self.id(|rows| &mut rows.id),
             Slot::Entity => self.id(|rows| &mut rows.entity),
             Slot::Time(format) => self.time(format),
@@ -185,6 +186,12 @@ impl Scan<'_> {
         } else if !(text.is_empty() && blank_is_missing(column)) {
             self.rows.put_text(column, text);
         }
+        Ok(())
+    }
+
+    fn truth_name(&mut self, column: usize) -> Result<(), Flaw> {
+        let text = self.scalar("expected a boolean, a number or a text")?.into_owned();
+        self.rows.put_text(column, bounded(cell::truth_name(&text).as_bytes())?);
         Ok(())
     }
 
@@ -275,37 +282,51 @@ impl Scan<'_> {
     }
 
     fn best_score(&mut self, column: usize, depth: u32) -> Result<(), Flaw> {
-        if let Some((score, _)) = self.best(depth)? {
+        if let Some((_, score)) = self.best(depth)? {
             self.rows.put_number(column, score);
         }
         Ok(())
     }
 
     fn best_class(&mut self, column: usize, depth: u32) -> Result<(), Flaw> {
-        if let Some((_, class)) = self.best(depth)? {
+        if let Some((class, _)) = self.best(depth)? {
             self.rows.put_text(column, &class);
         }
         Ok(())
     }
 
-    /// The first of the largest numbers of an object, and its key.
-    fn best(&mut self, depth: u32) -> Result<Option<(f64, Vec<u8>)>, Flaw> {
-        if self.cursor.peek() != b'{' {
-            return Err(self.cursor.not("expected an object of class to score"));
-        }
+    /// The first of the largest numbers of an object or a list, and its class.
+    fn best(&mut self, depth: u32) -> Result<Option<(Vec<u8>, f64)>, Flaw> {
+        const WANTED: &str = "expected an object of class to score, or a list of scores";
         check_depth(depth)?;
-        let mut best: Option<(f64, Vec<u8>)> = None;
-        let mut more = self.cursor.first_member(b'}');
-        while more {
-            let class = bounded(self.cursor.text_value("expected a class name")?)?.to_vec();
-            self.cursor.colon()?;
-            let score = self.cursor.number("expected a number per class")?.value();
-            if best.as_ref().is_none_or(|(highest, _)| score > *highest) {
-                best = Some((score, class));
+        let scores = match self.cursor.peek() {
+            b'{' => self.scores(b'}')?,
+            b'[' => self.scores(b']')?,
+            b'"' => {
+                let listed = cell::list(self.cursor.str_value(WANTED)?).ok_or_else(|| Flaw::wrong_type(WANTED))?;
+                (0..).zip(listed).map(|(class, score): (usize, f64)| (class.to_string().into(), score)).collect()
             }
-            more = self.cursor.next_member(b'}')?;
+            _ => return Err(self.cursor.not(WANTED)),
+        };
+        Ok(cell::top(scores))
+    }
+
+    /// The numbers of an object, or of a list, whose classes are numbers.
+    fn scores(&mut self, close: u8) -> Result<Vec<(Vec<u8>, f64)>, Flaw> {
+        let mut scores: Vec<(Vec<u8>, f64)> = Vec::new();
+        let mut more = self.cursor.first_member(close);
+        while more {
+            let class = if close == b'}' {
+                let class = bounded(self.cursor.text_value("expected a class name")?)?.to_vec();
+                self.cursor.colon()?;
+                class
+            } else {
+                scores.len().to_string().into()
+            };
+            scores.push((class, self.cursor.float("expected a number per class")?));
+            more = self.cursor.next_member(close)?;
         }
-        Ok(best)
+        Ok(scores)
     }
 
     fn status(&mut self) -> Result<(), Flaw> {

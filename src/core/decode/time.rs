@@ -75,9 +75,9 @@ fn time_of_day(text: &[u8]) -> Option<(i64, &[u8])> {
     (hour < 24 && minute < 60 && second <= 60).then_some((hour * 3600 + minute * 60 + second, rest))
 }
 
-/// Microseconds of an optional `.123456789` and what follows it.
+/// Microseconds of an optional `.123456789`, or `,123` as logs have it, and what follows it.
 fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
-    let Some(digits) = text.strip_prefix(b".") else { return Some((0, text)) };
+    let Some(digits) = text.strip_prefix(b".").or_else(|| text.strip_prefix(b",")) else { return Some((0, text)) };
     let n = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
     let micros = (0..6).fold(0, |micros, i| micros * 10 + if i < n { i64::from(digits[i] - b'0') } else { 0 });
     (n > 0).then_some((micros, &digits[n..]))
@@ -137,6 +137,7 @@ mod tests {
             ("1970-01-01T00:00:01", 1_000_000),
             ("1970-01-01 00:00:01.000002", 1_000_002),
             ("1970-01-01 00:00:01.1234567", 1_123_456),
+            ("1970-01-01 00:00:01,123", 1_123_000),
             ("1970-01-01 02:00:00+02", 0),
             ("1970-01-01 02:00:00.5+0200", 500_000),
             ("1970-01-01 00:00:01 UTC", 1_000_000),

@@ -78,9 +78,9 @@ impl History {
         self.windows.get_mut(&span)
     }
 
-    /// Windows that hold a pane; `longest` is the most that a window spans.
-    pub(crate) fn with(&self, pane: Micros, longest: Micros) -> impl Iterator<Item = (&Span, &Done)> {
-        let first = Span { start: pane.saturating_sub(longest), end: Micros::MIN };
+    /// Windows that hold a pane; none of them starts before `from`.
+    pub(crate) fn with(&self, pane: Micros, from: Micros) -> impl Iterator<Item = (&Span, &Done)> {
+        let first = Span { start: from, end: Micros::MIN };
         let last = Span { start: pane, end: Micros::MAX };
         self.windows.range(first..=last).filter(move |(span, _)| pane < span.end)
     }
@@ -111,7 +111,9 @@ impl History {
     pub(crate) fn before(&self, plan: &Plan, span: Span) -> Before {
         let of = |baseline: &Baseline| {
             let back = look_back(plan, baseline)?;
-            let done = self.windows.get(&Span { start: span.start - back, end: span.end - back })?;
+            let WindowKind::Sliding { size, slide } = plan.time.window else { return None };
+            let (start, end) = plan.time.window_before(span.end, size, slide, back);
+            let done = self.windows.get(&Span { start, end })?;
             Some(Earlier { baseline: baseline.clone(), views: Arc::clone(&done.views), opened: OnceCell::new() })
         };
         Before(plan.baselines.iter().filter_map(of).collect())

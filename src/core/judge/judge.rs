@@ -22,7 +22,6 @@ use crate::plan::{Baseline, Plan, WindowKind};
 use crate::scan::groups::Groups;
 use crate::scan::{Body, Checkpoint, Open, Partial, Tick};
 use crate::summary::{Spill, Traffic};
-use crate::time::pane;
 use crate::verdict::judged::{Counts, Judged, Kind, Seen};
 use crate::verdict::policy::{Outgoing, Policy};
 use crate::verdict::{Command, RolloutState, Scheduled, decision::Exposure};
@@ -159,12 +158,13 @@ impl Judge {
         match self.plan.time.window {
             WindowKind::Sliding { size, slide } => {
                 let from = self.needed_from.max(self.store.whole_from(is_traffic));
-                for start in pane::windows_of(pane, size, slide).filter(|&start| start >= from) {
-                    self.plan_window(Span { start, end: start + size });
+                let plan = Arc::clone(&self.plan);
+                for (start, end) in plan.time.windows_of(pane, size, slide).filter(|&(start, _)| start >= from) {
+                    self.plan_window(Span { start, end });
                 }
             }
             WindowKind::AtLeast { .. } if is_traffic && self.may_fill(pane) => {
-                let span = Span { start: pane, end: pane + self.plan.time.pane };
+                let span = Span { start: pane, end: self.plan.time.pane_end(pane) };
                 self.due.insert(Due { at: span.end, what: What::Pane, span });
             }
             WindowKind::AtLeast { .. } => {}
@@ -193,7 +193,7 @@ impl Judge {
     fn done_with(&self, pane: Micros) -> impl Iterator<Item = (&Span, &Done)> {
         let (WindowKind::Sliding { size: longest, .. } | WindowKind::AtLeast { size_max: longest, .. }) =
             self.plan.time.window;
-        self.history.with(pane, longest)
+        self.history.with(pane, self.plan.time.earlier(self.plan.time.pane_end(pane), longest))
     }
 
     /// Late data for a window that was judged: it is judged again, as the next revision.
@@ -283,7 +283,7 @@ impl Judge {
     fn close_run(&mut self, effects: &mut Effects) {
         let Some(start) = self.run_start else { return };
         let Some(last) = self.store.panes_from(start).last() else { return };
-        self.judge_run(Span { start, end: last + self.plan.time.pane }, effects);
+        self.judge_run(Span { start, end: self.plan.time.pane_end(last) }, effects);
         while let Some(due) = self.due.pop_first() {
             self.judge_quality(due, due.what == What::LateQuality, effects);
         }
@@ -311,7 +311,7 @@ impl Judge {
     /// Where the part of a window starts that no window before it held: evidence must not count an event twice.
     fn newest_from(&self, span: Span) -> Micros {
         match self.plan.time.window {
-            WindowKind::Sliding { slide, .. } => span.end - slide,
+            WindowKind::Sliding { size, slide } => self.plan.time.newest_from(span.end, size, slide),
             WindowKind::AtLeast { .. } => span.start,
         }
     }
@@ -401,11 +401,12 @@ impl Judge {
         let traffic_before = traffic_before.unwrap_or(keep).min(keep).min(self.run_start.unwrap_or(Micros::MAX));
         self.store.release(traffic_before, open.min(traffic_before));
         let back = self.look_back();
-        self.history.release(open.min(keep).saturating_sub(back), traffic_before.saturating_sub(back));
+        let before = |time: Micros| self.plan.time.earlier(time, back);
+        self.history.release(before(open.min(keep)), before(traffic_before));
         if self.said_once {
-            let (pane, wait) = (self.plan.time.pane, self.plan.quality.as_ref().map_or(0, |quality| quality.wait));
-            let labels_before = clock.saturating_sub(pane.saturating_add(wait));
-            self.store.share(&self.plan, pane::start_of(clock, pane), labels_before);
+            let wait = self.plan.quality.as_ref().map_or(0, |quality| quality.wait);
+            let labels_before = self.plan.time.earlier(clock.saturating_sub(wait), self.plan.time.pane);
+            self.store.share(&self.plan, self.plan.time.pane_of(clock), labels_before);
         }
     }
 
@@ -422,7 +423,7 @@ impl Judge {
             WindowKind::Sliding { size, slide } => size - slide,
             WindowKind::AtLeast { .. } => 0,
         };
-        pane::start_of(clock, self.plan.time.pane).saturating_sub(overlap)
+        self.plan.time.earlier(self.plan.time.pane_of(clock), overlap)
     }
 
     fn look_back(&self) -> Micros {
@@ -433,7 +434,7 @@ impl Judge {
     #[must_use]
     pub fn needed_from(&self) -> (Micros, Micros) {
         let emit_from = self.open_from().max(self.emit_from);
-        (emit_from.saturating_sub(self.look_back()), emit_from)
+        (self.plan.time.earlier(emit_from, self.look_back()), emit_from)
     }
 
     /// The window that is open now, as it stands, if that has changed. `open` are the scans' open panes.
@@ -444,10 +445,12 @@ impl Judge {
             return self.early.nothing().then(|| self.look(nothing, Groups::new()));
         };
         let start = match self.plan.time.window {
-            WindowKind::Sliding { size, slide } => pane::windows_of(newest, size, slide).next().unwrap_or(newest),
+            WindowKind::Sliding { size, slide } => {
+                self.plan.time.windows_of(newest, size, slide).next().map_or(newest, |(start, _)| start)
+            }
             WindowKind::AtLeast { .. } => self.run_start.unwrap_or(newest),
         };
-        let span = Span { start, end: newest + self.plan.time.pane };
+        let span = Span { start, end: self.plan.time.pane_end(newest) };
         let groups = self.early.groups(&self.plan, &self.store, span, &open)?;
         Some(self.look(span, groups))
     }

@@ -6,6 +6,7 @@
 //! `Distance` (shares of two sides) and `Contrast` (two histograms).
 
 mod accuracy;
+pub(crate) mod alike;
 mod auc;
 mod average_precision;
 mod base_rate;

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::metric::alike::settled;
 use crate::metric::line::Line;
 use crate::metric::{Context, Quantiles, Side};
 use crate::summary::histogram::Cut;
@@ -171,8 +172,8 @@ pub(crate) fn cells_of_both(cut: &Cut, sides: [&Histogram; 2], k: u16) -> [Vec<u
     if cut.keeps_all() {
         return sides.map(|side| side.counts.clone());
     }
-    let [left, right] = Refined::of(cut, sides).counts;
-    let pooled = || left.iter().zip(&*right).map(|(a, b)| a + b);
+    let [left, right] = settled(cut, &Refined::of(cut, sides));
+    let pooled = || left.iter().zip(&right).map(|(a, b)| a + b);
     let (n, k) = (pooled().sum::<u64>(), u64::from(k));
     let heavy = pooled().enumerate().filter(|(_, rows)| n > 0 && k * rows >= n);
     let mut cuts: Vec<usize> = heavy.flat_map(|(bin, _)| [bin, bin + 1]).collect();

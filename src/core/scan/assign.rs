@@ -13,7 +13,7 @@ use crate::event::Micros;
 use crate::plan::{Plan, TimePlan};
 use crate::scan::frame::GroupKey;
 use crate::scan::traffic::{TrafficStream, text_at};
-use crate::time::{Clock, pane};
+use crate::time::Clock;
 
 /// Rows of one batch that fall into one group of one pane.
 #[derive(Debug)]
@@ -71,18 +71,20 @@ impl TrafficStream {
 
 /// The rows that are not late, by pane, and how many are; moves the clock past all of them.
 fn in_time(plan: &TimePlan, clock: &mut Clock, times: &[Micros]) -> (Vec<Run>, u64) {
-    let is_over = |clock: &Clock, start: Micros| clock.watermark(plan).is_some_and(|mark| start + plan.pane <= mark);
+    let is_over = |clock: &Clock, end: Micros| clock.watermark(plan).is_some_and(|mark| end <= mark);
     let mut after = clock.clone();
     after.observe_all(times, plan);
-    let some_are_late = times.iter().min().is_some_and(|&first| is_over(&after, pane::start_of(first, plan.pane)));
+    let end_of = |time: Micros| plan.pane_end(plan.pane_of(time));
+    let some_are_late = times.iter().min().is_some_and(|&first| is_over(&after, end_of(first)));
     let (mut runs, mut late) = (Vec::<Run>::new(), 0);
-    let mut start = Micros::MIN;
+    let (mut start, mut end) = (Micros::MIN, Micros::MIN);
     for (row, &time) in (0_u32..).zip(times) {
-        if !(start..start.saturating_add(plan.pane)).contains(&time) {
-            start = pane::start_of(time, plan.pane);
+        if !(start..end).contains(&time) {
+            start = plan.pane_of(time);
+            end = plan.pane_end(start);
         }
         if some_are_late {
-            let is_late = is_over(clock, start);
+            let is_late = is_over(clock, end);
             clock.observe(time, plan);
             if is_late {
                 late += 1;
@@ -216,7 +218,7 @@ mod tests {
             let (runs, late) = in_time(&plan(), &mut clock, &times);
             let mut kept = Vec::new();
             for (row, &time) in (0_u32..).zip(&times) {
-                let start = pane::start_of(time, 10);
+                let start = plan().pane_of(time);
                 if twin.watermark(&plan()).is_none_or(|mark| start + 10 > mark) {
                     kept.push((start, row));
                 }

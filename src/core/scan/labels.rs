@@ -16,7 +16,6 @@ use crate::scan::traffic::{Answer, Codes, outcome};
 use crate::summary::entity::bucket;
 use crate::summary::quality::Labelled;
 use crate::summary::{Quality, Sealed, Spill};
-use crate::time::pane;
 
 /// So many labelled predictions wait to be counted: opening a summary for each of them would cost more than counting
 /// does.
@@ -302,12 +301,12 @@ impl Labels {
     /// prediction can take its place.
     fn count(&mut self, plan: &Plan, id: Option<u64>, stub: Stub, label: Label) {
         let quality = plan.quality.as_ref().expect("labels imply a quality plan");
-        let start = pane::start_of(stub.event_time, plan.time.pane);
+        let start = plan.time.pane_of(stub.event_time);
         let Some(pane) = self.panes.get_mut(&start) else {
             self.counts.expired += 1;
             return;
         };
-        let age = label.broker_time.max(label.watermark) - (start + plan.time.pane);
+        let age = label.broker_time.max(label.watermark) - plan.time.pane_end(start);
         if age > quality.horizon {
             self.counts.expired += 1;
             return;
@@ -327,7 +326,7 @@ impl Labels {
     pub(crate) fn seal(&mut self, plan: &Plan, predictions: Micros, outcomes: Micros) -> Vec<(Micros, GroupKey, Body)> {
         let quality = plan.quality.as_ref().expect("labels imply a quality plan");
         let over = |start: Micros, after: Micros| {
-            let end = start + plan.time.pane;
+            let end = plan.time.pane_end(start);
             predictions >= end && outcomes > end.saturating_add(after)
         };
         let are_closed = self.close(plan, predictions);
@@ -360,7 +359,7 @@ impl Labels {
     fn close(&mut self, plan: &Plan, predictions: Micros) -> bool {
         let quality = plan.quality.as_ref().expect("labels imply a quality plan");
         let closed_before = self.closed_upto;
-        let is_over = |start: &Micros| start.saturating_add(plan.time.pane) <= predictions;
+        let is_over = |start: &Micros| plan.time.pane_end(*start) <= predictions;
         while let Some(start) = self.panes.range(self.closed_upto..).next().map(|(&start, _)| start).filter(is_over) {
             self.settle(plan, start);
             let pane = self.panes.get_mut(&start).expect("found above");
@@ -385,7 +384,7 @@ impl Labels {
 
     /// Forgets what nothing can be joined to any more. `predictions`: watermark of the prediction streams.
     fn forget(&mut self, plan: &Plan, predictions: Micros) {
-        let before = predictions.saturating_sub(plan.time.pane);
+        let before = predictions.saturating_sub(plan.time.pane).min(plan.time.pane_of(predictions));
         self.counts.orphans += self.join.forget_labels(before);
         let kept_from = self.panes.keys().next().copied().unwrap_or(Micros::MAX);
         self.join.forget_predictions(kept_from.min(before));

@@ -20,7 +20,7 @@ use crate::scan::labels::{LabelCounts, Labels};
 use crate::scan::open::OpenTraffic;
 use crate::scan::traffic::{Codes, TrafficStream, text_at};
 use crate::summary::Spill;
-use crate::time::{Clock, pane};
+use crate::time::Clock;
 
 /// What a lane counted besides its panes, since it was started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -179,7 +179,7 @@ impl Scan {
             let watermark = stream.clock.watermark(&plan.time).unwrap_or(Micros::MIN);
             stream.clock.arrive(broker_time, &plan.time);
             let arrived_in = stream.clock.watermark(&plan.time).map_or(broker_time, |mark| mark + plan.time.lateness);
-            let bucket = pane::start_of(arrived_in, plan.time.pane);
+            let bucket = plan.time.pane_of(arrived_in);
             stream.firsts.entry(bucket).or_insert_with(|| (first, clock_before.clone()));
             let value = if task == Some(Task::Multiclass) { 0.0 } else { batch.label.value(row) };
             let class = classes.get(row).unwrap_or_default();
@@ -195,7 +195,7 @@ impl Scan {
             let body = Body::Exposure(DeclaredShare { at, share: batch.exposure.value(row) });
             let offset = batch.offset.value(row);
             let inputs = Inputs { first: offset, last: offset };
-            self.partial(batch.source, pane::start_of(at, self.plan.time.pane), &group, inputs, body)
+            self.partial(batch.source, self.plan.time.pane_of(at), &group, inputs, body)
         };
         (0..batch.len()).map(declared).collect()
     }
@@ -348,7 +348,7 @@ impl Stream {
 
     /// The first pane that records yet to come may open: a label may already have been read for it.
     fn unread_from(&self, plan: &Plan) -> Micros {
-        pane::start_of(self.watermark(plan), plan.time.pane)
+        plan.time.pane_of(self.watermark(plan))
     }
 
     fn watermark(&self, plan: &Plan) -> Micros {

@@ -61,7 +61,7 @@ impl TrafficStream {
 
     /// Takes out the first open pane if it ended by `mark`.
     pub(crate) fn close(&mut self, plan: &Plan, mark: Micros) -> Option<(Micros, Groups<OpenTraffic>, Inputs)> {
-        let first = self.panes.first_entry().filter(|entry| entry.key() + plan.time.pane <= mark)?;
+        let first = self.panes.first_entry().filter(|entry| plan.time.pane_end(*entry.key()) <= mark)?;
         let (start, TrafficPane { groups, inputs, .. }) = first.remove_entry();
         Some((start, groups, inputs))
     }

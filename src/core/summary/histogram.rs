@@ -7,6 +7,11 @@ use crate::kernel::moment::{self, Grid};
 use crate::summary::Tails;
 use crate::summary::seal::{Reader, Seal, Writer};
 
+/// Twice the largest relative error of a number in single precision.
+pub const SINGLE: f64 = 1.2e-7;
+/// The largest relative error of a number in half precision, rounded up.
+pub const HALF: f64 = 5e-4;
+
 /// How a numeric column is cut and added up: fixed when the plan is made, equal on every side that is compared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cut {

@@ -125,13 +125,14 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::plan::WindowKind;
+    use crate::plan::{WallClock, WindowKind};
 
     /// Panes of 10, 5 of lateness.
     pub(crate) fn plan() -> TimePlan {
         TimePlan {
             pane: 10,
             window: WindowKind::Sliding { size: 10, slide: 10 },
+            clock: WallClock::default(),
             lateness: 5,
             skew_max: 1000,
             jump_max: 100,

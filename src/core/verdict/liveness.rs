@@ -101,7 +101,8 @@ impl Freshness {
         let newest = life.judged_upto.map_or(state.judged_upto.0, |upto| upto.min(state.judged_upto.0));
         let age = now.saturating_sub(newest);
         let permit = plan.time.every().saturating_mul(stages.permit_windows.into());
-        if age > permit.saturating_add(plan.time.lateness) { Self::Stale(age) } else { Self::Current }
+        let until = plan.time.later(newest, permit).saturating_add(plan.time.lateness);
+        if now > until { Self::Stale(age) } else { Self::Current }
     }
 
     /// Why nothing can rest on it; `None` where something can.

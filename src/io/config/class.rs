@@ -3,8 +3,11 @@
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::Visitor;
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+
+use super::value::Dotted;
+use crate::decode::cell::category;
 
 /// A class: a text, a number or a boolean.
 #[derive(Debug, Clone)]
@@ -57,5 +60,55 @@ impl JsonSchema for Class {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": ["string", "number", "boolean"] })
+    }
+}
+
+/// The fields that hold the scores of classes: class and path.
+#[derive(Debug, Clone)]
+pub(crate) struct ClassFields(pub(crate) Vec<(String, Dotted)>);
+
+impl<'de> Deserialize<'de> for ClassFields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = ClassFields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping of classes to paths")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ClassFields, A::Error> {
+                let mut fields: Vec<(String, Dotted)> = Vec::new();
+                while let Some((Class(class), path)) = map.next_entry()? {
+                    let class = category(&class).to_owned();
+                    if fields.iter().any(|(known, _)| *known == class) {
+                        return Err(A::Error::custom(format!("class `{class}` is there twice")));
+                    }
+                    fields.push((class, path));
+                }
+                if fields.len() < 2 {
+                    return Err(A::Error::custom("name the fields of two classes at least"));
+                }
+                Ok(ClassFields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+impl JsonSchema for ClassFields {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ClassFields".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let path = generator.subschema_for::<Dotted>();
+        json_schema!({ "type": "object", "additionalProperties": path, "minProperties": 2 })
     }
 }

@@ -14,6 +14,7 @@ use super::serve::ServeSection;
 use super::source::Sources;
 use super::store::StoreSection;
 use super::value::{At, BaselineName, Bytes, OrOff, Period, Ratio, by_default, count, seconds};
+use super::wall::{Begin, Zone};
 use crate::plan::{Action, Against, Compat, Task};
 
 /// A haldane pipeline: where events come from, what is measured, what it is compared with, and when to act.
@@ -92,6 +93,14 @@ pub(crate) struct Windows {
     /// Length of a pane; windows are made of whole panes. Default: the largest that fits `size` and `slide`; 1m for
     /// `at_least`.
     pub(crate) pane: Option<At<Period>>,
+    /// The time zone on whose clocks windows begin, by its name: `America/New_York`. Where clocks are put forward or
+    /// back, a day is one window of 23 or 25 hours. Clock changes are known up to 2099. Not for `at_least`, nor for
+    /// windows of less than an hour. Default: UTC.
+    pub(crate) zone: Option<At<Zone>>,
+    /// What the clock of `zone` shows when some window begins, so that others begin whole `slide`s before and after:
+    /// a time of day (`06:00`), a weekday (`monday`, `monday 06:00`), or a date, as of windows of `28d`
+    /// (`2026-01-05`, `2026-01-05 06:00`). Default: 1970-01-01 00:00, a Thursday.
+    pub(crate) begin: Option<At<Begin>>,
     /// How long a window waits for late events, in event time.
     #[serde(default = "seconds::<30>")]
     pub(crate) lateness: At<Period>,

@@ -20,6 +20,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod value;
+mod wall;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub use kafka::{KafkaConfig, Mechanism, OnGap, Protocol, Role, Security, Topics}
 pub use secret::Secret;
 pub use serve::{Approver, Power, ServeConfig};
 pub use store::StoreConfig;
+pub use wall::beginning;
 
 use crate::error::{Error, Result};
 use crate::event::Micros;

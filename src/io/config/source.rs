@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::class::Class;
+use super::class::{Class, ClassFields};
 use super::value::{At, Dotted, Entries, PathOr};
 use crate::decode::cell::category;
 use crate::plan::{Format, TimeFormat};
@@ -47,8 +47,10 @@ pub(crate) struct Predictions {
     pub(crate) segments: Entries<Dotted>,
     /// Probability of the positive class, confidence in the predicted one, or the predicted quantity.
     pub(crate) score: Option<At<PathOr<Numeric>>>,
-    /// Multiclass: an object of class name to score; the largest is the score, its name the predicted class.
-    pub(crate) class_scores: Option<At<Dotted>>,
+    /// Multiclass: the scores of all classes, of which the largest is the score and its class the predicted one. The
+    /// path of an object of class name to score, or of a list in the order of the classes 0, 1, …; or, where there is a
+    /// field for each class, a mapping of class to path.
+    pub(crate) class_scores: Option<At<PathOr<ClassFields>>>,
     /// The class that was answered.
     pub(crate) predicted_label: Option<Dotted>,
     /// Time to answer. The short form is in milliseconds.

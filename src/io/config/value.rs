@@ -141,6 +141,8 @@ impl fmt::Display for Period {
     }
 }
 
+pub(crate) use scalar;
+
 scalar!(Period, "Duration", {
     "type": "string",
     "pattern": "^[0-9]+ *(d|h|m|s|ms|us)$",

@@ -42,6 +42,12 @@ impl Inputs {
         &self.paths
     }
 
+    /// Whether one of them came out of a pipe, and goes when this does.
+    #[must_use]
+    pub fn are_kept(&self) -> bool {
+        self.kept.is_some()
+    }
+
     fn add(&mut self, path: &Path) -> Result<()> {
         if path == Path::new(STANDARD_INPUT) {
             return self.keep("standard-input", io::stdin().lock());

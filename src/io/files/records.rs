@@ -83,8 +83,12 @@ impl Records {
         loop {
             let part = self.file.fill_buf().map_err(|error| unreadable(&self.path, error))?;
             if part.is_empty() {
-                values.forget();
-                return Ok(bytes.len() > from);
+                let is_part = bytes.len() > from;
+                if !is_part && values.is_cut() {
+                    return Err(self.cut());
+                }
+                values.end();
+                return Ok(is_part);
             }
             let mut taken = 0;
             let mut is_whole = false;
@@ -116,6 +120,11 @@ impl Records {
                 return Err(self.too_long());
             }
         }
+    }
+
+    fn cut(&self) -> Error {
+        Error::user(format!("{}: the list is not closed after line {}", self.path.display(), self.line))
+            .hint("it may have been cut off while it was written or copied; write or copy it again")
     }
 
     fn too_long(&self) -> Error {
@@ -176,6 +185,8 @@ enum Around {
     Unknown,
     Nothing,
     List,
+    /// The end of the list, or of what there is of it, has come.
+    Ended,
 }
 
 /// Finds values by their brackets. One that is not closed ends where a line begins another: where no value can stand
@@ -237,7 +248,10 @@ impl Values {
         }
         match byte {
             b'[' if begins => return Step::Between,
-            b']' if self.around == Around::List => return Step::Between,
+            b']' if self.around == Around::List => {
+                self.around = Around::Ended;
+                return Step::Between;
+            }
             b',' => return Step::Between,
             _ if is_blank(byte) => return Step::Between,
             b'{' | b'[' => self.depth = 1,
@@ -268,6 +282,17 @@ impl Values {
             _ => {}
         }
         Step::Inside
+    }
+
+    /// Whether a list ends without its bracket.
+    fn is_cut(&self) -> bool {
+        self.around == Around::List
+    }
+
+    /// Nothing more comes.
+    fn end(&mut self) {
+        self.around = Around::Ended;
+        self.forget();
     }
 
     fn forget(&mut self) {
@@ -328,6 +353,24 @@ mod tests {
         let all = texts(text);
         assert_eq!(all.last().map(String::as_str), Some(r#"{"a":3}"#), "{all:?}");
         assert_eq!(all.len(), 3, "{all:?}");
+    }
+
+    #[test]
+    fn a_list_that_is_cut_off_is_noticed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("a.json");
+        let read = |text: &str| -> Result<usize> {
+            std::fs::write(&path, text).expect("a file");
+            let (mut reader, mut n) = (Records::open(&path)?, 0);
+            while reader.read(&mut Vec::new())? {
+                n += 1;
+            }
+            Ok(n)
+        };
+        let at_a_row = read("[\n  {\"a\": 1},\n  {\"a\": 2},\n").expect_err("a list without its end").to_string();
+        assert!(at_a_row.ends_with("the list is not closed after line 3"), "{at_a_row}");
+        assert_eq!(read("[\n  {\"a\": 1},\n  {\"a\"").ok(), Some(2), "half a row is a record that cannot be read");
+        assert_eq!(read("[\n  {\"a\": 1}\n]\n").ok(), Some(1));
     }
 
     #[test]

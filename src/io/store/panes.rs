@@ -54,7 +54,7 @@ pub(super) fn rows_of(plan: &Plan, partial: &Partial) -> Vec<PaneRow> {
     let segments = plan.segments.iter().zip(&partial.group.segment);
     let row = PaneRow {
         start: partial.pane,
-        end: partial.pane.saturating_add(plan.time.pane),
+        end: plan.time.pane_end(partial.pane),
         model: partial.group.model.clone(),
         lane: partial.lane,
         topic: plan.sources.get(usize::from(partial.source)).map(|source| source.topic.clone()).unwrap_or_default(),

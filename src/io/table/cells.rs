@@ -50,6 +50,11 @@ pub fn categories(array: &ArrayRef) -> TextArray {
     compared(array, |text| Some(cell::category(text)))
 }
 
+/// A column of truth values, as they are compared.
+pub fn truths(array: &ArrayRef) -> TextArray {
+    compared(array, |text| Some(cell::truth_name(text)))
+}
+
 /// A column as classes, as they are compared.
 pub fn classes(array: &ArrayRef, classes: Classes<'_>) -> TextArray {
     compared(array, |text| classes.class(text))

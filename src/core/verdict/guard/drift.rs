@@ -35,6 +35,7 @@ use crate::infer::multiplicity::e_d_bh;
 use crate::infer::normal::normal_sf;
 use crate::infer::psi_tolerance::{PsiTest, tolerance_for};
 use crate::infer::shiryaev::{Alarm, Monitor};
+use crate::metric::alike::settled;
 use crate::metric::paired::cells_of_both;
 use crate::metric::view::ViewKey;
 use crate::plan::{Action, Baseline, GuardPlan, Plan, Role};
@@ -374,8 +375,9 @@ impl Column {
     fn ks_p(&self, current: &Traffic, reference: &Traffic, tolerated: f64, deff: f64) -> Option<f64> {
         let Place::Numeric(index, cut) = &self.place else { return None };
         let bins = Refined::of(cut, [&current.numeric[*index], &reference.numeric[*index]]);
+        let [current, reference] = settled(cut, &bins);
         let tau = 1.0 - 2.0 * normal_sf(tolerated.sqrt() / 2.0);
-        let test = || KsTest::of(&bins.counts[1], &bins.counts[0], tau, deff, |_| false);
+        let test = || KsTest::of(&reference, &current, tau, deff, |_| false);
         (self.code == SCORE_DRIFT).then(test).flatten().map(|test| test.p())
     }
 

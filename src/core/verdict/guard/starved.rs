@@ -69,7 +69,8 @@ impl Starved {
         }
         let (x, others) = (pair.candidate.rates.requests, pair.baseline.rates.requests);
         self.newest = (x, others);
-        if self.usual.windows >= LEARNT {
+        // Who never got a request cannot get fewer: so it is where there are features and no answers.
+        if self.usual.windows >= LEARNT && self.usual.share > 0.0 {
             for (part, starved) in STARVED.into_iter().enumerate() {
                 let log_e = self.usual.log_e(starved, count(x), count(others)) / guard.design_effect.max(1.0);
                 self.pool.update(part, log_e, 1.0 / float(STARVED.len()), alarm(guard));
@@ -187,6 +188,15 @@ mod tests {
         assert_eq!(held(&said(campaign)), None);
         let growth = (0..60).map(|t| (60, 200 + 10 * t));
         assert_eq!(held(&said(growth)), None);
+    }
+
+    #[test]
+    fn who_never_got_a_request_does_not_starve() {
+        for window in [(0, 0), (0, 200)] {
+            assert_eq!(held(&said((0..60).map(|_| window))), None, "{window:?}");
+        }
+        let late = (0..60).map(|t| (if t < 20 { 0 } else { 60 }, 200));
+        assert_eq!(held(&said(late)), None);
     }
 
     /// One alarm in 28,800 windows is allowed; a day's cycle, users who come in bursts, and steps up raise none in

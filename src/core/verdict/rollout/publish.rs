@@ -108,7 +108,9 @@ impl Occasion<'_> {
         let stages = &self.plan.policy.stages;
         match signal {
             Signal::PromoteOk => {
-                u64::try_from(self.plan.time.every() / SECOND).unwrap_or(0).saturating_mul(stages.permit_windows.into())
+                let permit = self.plan.time.every().saturating_mul(stages.permit_windows.into());
+                let lasts = self.plan.time.later(self.at, permit).saturating_sub(self.at);
+                u64::try_from(lasts / SECOND).unwrap_or(0)
             }
             _ => stages.lease_s,
         }

@@ -1,5 +1,6 @@
 //! Sections of `sources` to source plans: where each column of the plan is found in each stream.
 
+use crate::config::class::ClassFields;
 use crate::config::document::Document;
 use crate::config::kafka::check_topic;
 use crate::config::problem::Problems;
@@ -8,7 +9,7 @@ use crate::config::source::{
 };
 use crate::config::value::{At, Dotted, Entries, PathOr};
 use crate::event::EventKind;
-use crate::plan::{Columns, Field, Mapping, NumericField, Path, Role, SourcePlan, TimeFormat};
+use crate::plan::{ClassScores, Columns, Field, Mapping, NumericField, Path, Role, SourcePlan, TimeFormat};
 
 /// What every mapping needs to know.
 #[derive(Debug, Clone, Copy)]
@@ -69,8 +70,9 @@ fn predictions(source: &Predictions, layout: Layout<'_>) -> SourcePlan {
         segments: segments(&source.segments, layout),
         numeric: numeric.collect(),
         categorical: categorical(&source.features, layout),
+        truths: truths(&source.features, layout),
         predicted: path(source.predicted_label.as_ref()),
-        class_scores: source.class_scores.as_ref().map(|scores| scores.0.clone()),
+        class_scores: source.class_scores.as_ref().map(|scores| class_scores(&scores.value)),
         status: path(source.status.as_ref()),
         failed: path(source.error.as_ref()),
         label: source.label.as_ref().map(|label| label.path().0.clone()),
@@ -78,6 +80,15 @@ fn predictions(source: &Predictions, layout: Layout<'_>) -> SourcePlan {
         exposure: None,
     };
     plan(EventKind::Prediction, &source.topic, source.format, mapping)
+}
+
+fn class_scores(scores: &PathOr<ClassFields>) -> ClassScores {
+    match scores {
+        PathOr::Path(path) => ClassScores::Whole(path.0.clone()),
+        PathOr::Long(fields) => {
+            ClassScores::Each(fields.0.iter().map(|(class, path)| (class.clone(), path.0.clone())).collect())
+        }
+    }
 }
 
 fn feature_events(source: &FeatureEvents, layout: Layout<'_>) -> SourcePlan {
@@ -89,6 +100,7 @@ fn feature_events(source: &FeatureEvents, layout: Layout<'_>) -> SourcePlan {
         segments: segments(&source.segments, layout),
         numeric: layout.columns.numeric.iter().map(|column| feature(&source.features, &column.name)).collect(),
         categorical: categorical(&source.features, layout),
+        truths: truths(&source.features, layout),
         ..Mapping::default()
     };
     plan(EventKind::Feature, &source.topic, source.format, mapping)
@@ -150,6 +162,13 @@ fn segments(entries: &Entries<Dotted>, layout: Layout<'_>) -> Vec<Path> {
 fn categorical(features: &Features, layout: Layout<'_>) -> Vec<Option<Path>> {
     let place = |name: &str| find(&features.categorical, name).or_else(|| find(&features.boolean, name));
     layout.columns.categorical.iter().map(|column| place(&column.name).map(|path| path.0.clone())).collect()
+}
+
+/// The categorical columns that are declared as booleans.
+fn truths(features: &Features, layout: Layout<'_>) -> Vec<usize> {
+    let is_truth = |name: &str| find(&features.categorical, name).is_none() && find(&features.boolean, name).is_some();
+    let columns = layout.columns.categorical.iter().enumerate();
+    columns.filter(|(_, column)| is_truth(&column.name)).map(|(at, _)| at).collect()
 }
 
 fn feature(features: &Features, name: &str) -> Option<NumericField> {

@@ -4,7 +4,7 @@ use crate::config::document::Windows;
 use crate::config::problem::Problems;
 use crate::config::value::{At, Period};
 use crate::event::{Micros, SECOND};
-use crate::plan::{PANES_PER_WINDOW_MAX, TimePlan, WindowKind};
+use crate::plan::{PANES_PER_WINDOW_MAX, TimePlan, WallClock, WindowKind};
 
 /// Length of a window when the file names none.
 const SIZE: Micros = 300 * SECOND;
@@ -24,6 +24,7 @@ pub(crate) fn time(windows: &Windows, problems: &mut Problems) -> TimePlan {
     TimePlan {
         pane,
         window,
+        clock: clock(windows, window, problems),
         lateness: windows.lateness.value.0,
         skew_max: windows.skew_max.value.0,
         jump_max: windows.jump_max.value.0,
@@ -102,6 +103,42 @@ fn at_least(windows: &Windows, n_min: At<u64>, problems: &mut Problems) -> (Wind
     }
     check_panes(windows, size_max, pane, problems);
     (WindowKind::AtLeast { n_min: n_min.value, size_max }, pane)
+}
+
+/// Shorter windows cannot follow a clock that is put back: one of them would last longer by an hour.
+const LOCAL_SLIDE_MIN: Micros = 3600 * SECOND;
+
+/// The clock by which windows are aligned.
+fn clock(windows: &Windows, window: WindowKind, problems: &mut Problems) -> WallClock {
+    let begin = windows.begin.map_or(0, |begin| begin.value.0);
+    let clock = windows.zone.map_or_else(|| WallClock::utc(begin), |zone| zone.value.clock(begin));
+    let (zone, begin) = (windows.zone.map(|zone| zone.spot), windows.begin.map(|begin| begin.spot));
+    match window {
+        WindowKind::AtLeast { .. } => {
+            for (key, spot) in
+                [("zone", zone), ("begin", begin)].into_iter().filter_map(|(key, spot)| Some((key, spot?)))
+            {
+                problems
+                    .add(
+                        spot,
+                        format!(
+                            "`{key}` is for windows of one length; `at_least` windows begin where the last one ends"
+                        ),
+                    )
+                    .help(format!("write `size` instead of `at_least`, or leave out `{key}`"));
+            }
+        }
+        WindowKind::Sliding { slide, .. } if slide < LOCAL_SLIDE_MIN && !clock.is_even() => {
+            problems
+                .add(
+                    zone.unwrap_or_default(),
+                    format!("windows every {} cannot follow a clock that is put back", Period(slide)),
+                )
+                .help("leave out `zone`, or make `slide` 1h or longer; `begin` alone shifts windows in UTC");
+        }
+        WindowKind::Sliding { .. } => {}
+    }
+    clock
 }
 
 fn check_panes(windows: &Windows, size: Micros, pane: Micros, problems: &mut Problems) {

@@ -11,6 +11,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use crate::infer::contrast::{Split, difference, log_e_rate, log_e_tilt, normal_scores, squared};
+use crate::metric::alike::settled;
 use crate::plan::{GuardPlan, Role};
 use crate::summary::histogram::Cut;
 use crate::summary::{Category, Quality, Refined, Traffic};
@@ -123,7 +124,8 @@ impl<'a> Sight<'a> {
             let n = (candidate.n(), baseline.n());
             (n.0.min(n.1) >= self.guard.n_min).then(|| {
                 let bins = Refined::of(&self.cuts[index], [candidate, baseline]);
-                let location = normal_scores(&bins.counts[0], &bins.counts[1]);
+                let [candidate, baseline] = settled(&self.cuts[index], &bins);
+                let location = normal_scores(&candidate, &baseline);
                 Scored { spread: squared(&location), location, n }
             })
         };

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use super::{Occasion, RolloutState, State, Window, obey, step};
 use crate::event::{Micros, SECOND};
 use crate::plan::{
-    Action, Authority, Bounds, Columns, MetricsPlan, Plan, PolicyPlan, RolloutPlan, Signal, TimePlan, WindowKind,
+    Action, Authority, Bounds, Columns, MetricsPlan, Plan, PolicyPlan, RolloutPlan, Signal, TimePlan, WallClock,
+    WindowKind,
 };
 use crate::verdict::command::{Command, CommandKind, Outcome};
 use crate::verdict::decision::{Decision, Evidence, Exposure, Reason};
@@ -53,6 +54,7 @@ pub(crate) fn plan(authority: &str, stages: RolloutPlan) -> Plan {
         time: TimePlan {
             pane: MINUTE,
             window,
+            clock: WallClock::default(),
             lateness: 0,
             skew_max: MINUTE,
             jump_max: MINUTE,
