@@ -1,6 +1,7 @@
 //! The whole service in one process: shards read and decode, one thread drives the engine, publishes and commits.
 //!
-//! The process reads every partition, so the streams are assigned by hand; of several processes one works ([`Leadership`]).
+//! The process reads every partition, so the streams are assigned by hand; of several processes one works
+//! ([`Leadership`]).
 //! The order of effects is fixed: decisions are acknowledged, states and dead letters are too, and only then are
 //! offsets committed. Whatever a crash repeats has the same ids and the same content.
 
