@@ -65,7 +65,7 @@ fn main() {
     let days = arguments::option("--days").unwrap_or(if measuring { 8 } else { 0 });
     if runs("quiet") {
         let flow = Flow { pane: 300 * SECOND, events: 300, lanes: 4, labels_after: HOUR, ..Flow::new("labels: {}") };
-        week("one event a second, windows of 5 minutes, labels for 7 days", flow, days, DAY);
+        week("one event a second, windows of 5 minutes, labels for a day", flow, days, DAY);
     }
     if runs("hourly") {
         let flow = Flow {
