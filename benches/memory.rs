@@ -2,9 +2,11 @@
 //! week; and what a busy pipeline takes whose keys are all at their defaults.
 //!
 //! `cargo bench --bench memory` prints bytes that were found by looking at what is kept, and beside them the resident
-//! memory of this process, which is what a service is granted. `-- --days N` sets how long the week is,
-//! `-- --only NAME` runs one part: sizes, slope, quiet, hourly or busy; `-- --hours N` sets how long
-//! the busy one is. `cargo test --benches` runs all of it, tiny.
+//! memory of this process, which is what a service is granted. What the engine tells of itself is held against the
+//! allocator's count, and against what `haldane check` expects of the pipeline.
+//!
+//! `-- --only NAME` runs one part: sizes, slope, quiet, hourly, month or busy. `-- --days N` sets how long the week is,
+//! `-- --hours N` how long the busy one. `cargo test --benches` runs all of it, tiny.
 #![expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -17,6 +19,10 @@ mod arguments;
 mod busy;
 #[expect(dead_code, reason = "each bench uses a part of it")]
 mod common;
+#[path = "memory/heap.rs"]
+mod heap;
+#[path = "memory/month.rs"]
+mod month;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,12 +30,19 @@ use std::sync::Arc;
 use arrow::array::{BooleanArray, Float64Array, Int16Array, Int32Array, StringArray, UInt64Array};
 use common::Seeded;
 use haldane::batch::{EventBatch, TextArray};
+use haldane::cli::check::memory::{self, Assumed};
 use haldane::config;
 use haldane::engine::{Engine, Memory};
 use haldane::event::{EventKind, Micros, SECOND};
 use haldane::plan::Plan;
 use haldane::summary::quality::Labelled;
 use haldane::summary::{Quality, Sealed, Traffic};
+
+#[global_allocator]
+static ALLOCATOR: heap::Counting = heap::Counting;
+
+/// What the engine tells of its memory is at most so much off, as a share of what it holds.
+const OFF_MAX: f64 = 0.3;
 
 /// 1 January 2026.
 const START: Micros = 1_767_225_600 * SECOND;
@@ -52,7 +65,7 @@ fn main() {
     let days = arguments::option("--days").unwrap_or(if measuring { 8 } else { 0 });
     if runs("quiet") {
         let flow = Flow { pane: 300 * SECOND, events: 300, lanes: 4, labels_after: HOUR, ..Flow::new("labels: {}") };
-        week("one event a second, windows of 5 minutes, labels for 7 days", flow, days, DAY);
+        week("one event a second, windows of 5 minutes, labels for a day", flow, days, DAY);
     }
     if runs("hourly") {
         let flow = Flow {
@@ -63,6 +76,10 @@ fn main() {
             ..Flow::new("labels: { horizon: 30d }")
         };
         week("1,000 events an hour, windows of one hour, labels for 30 days", flow, days * 5, 5 * DAY);
+    }
+    if runs("month") {
+        let (hours, most_mb) = if measuring { (720, Some(200.0)) } else { (30, None) };
+        month::run(hours, if measuring { 1_000 } else { 50 }, most_mb);
     }
     if runs("busy") {
         let hours = arguments::option("--hours").unwrap_or(if measuring { 6 } else { 0 });
@@ -115,6 +132,29 @@ fn slope(panes: u64) {
         println!("{:>10}{kept:>14}{rise:>14.1}{:>14.0}", panes / 10 * step, resident_mb());
         before = Some(real(kept));
     }
+    compare(run.engine);
+}
+
+/// Holds what an engine tells of its memory against what it holds.
+fn compare(engine: Engine) {
+    let Memory { judging, .. } = engine.memory();
+    // What the last window took is given back already.
+    let told = real(engine.memory().total() - judging);
+    let before = heap::held();
+    drop(engine);
+    let held = real(before - heap::held());
+    println!("told {:.1} MB of {:.1} MB held", told / 1e6, held / 1e6);
+    assert!(held < 10e6 || (told - held).abs() < OFF_MAX * held, "{told} bytes told of {held}");
+}
+
+/// Holds what `haldane check` expects against what is taken.
+fn foresee(plan: &Plan, assumed: Assumed, engine: &Engine, is_full: bool) {
+    let (expected, taken) = (memory::expected(plan, assumed), engine.memory());
+    print!("expected");
+    show_parts(&expected);
+    println!();
+    let (expected, taken) = (real(expected.total()), real(taken.total()));
+    assert!(!is_full || (taken - expected).abs() < OFF_MAX * expected, "{taken} bytes taken, {expected} expected");
 }
 
 /// What is kept over days of event time.
@@ -124,6 +164,12 @@ fn week(name: &str, flow: Flow, days: i64, every: Micros) {
     let pane = flow.pane;
     let mut run = Run::new(flow);
     let show = |run: &Run, hours: i64| show(hours, &run.engine.memory());
+    let assumed = Assumed {
+        rate: run.flow.events,
+        partitions: run.flow.lanes.into(),
+        versions: VERSIONS.len() as u64,
+        segments: SEGMENTS.len() as u64,
+    };
     let per_hour = (HOUR / pane).unsigned_abs();
     run.advance(per_hour);
     show(&run, 1);
@@ -131,6 +177,8 @@ fn week(name: &str, flow: Flow, days: i64, every: Micros) {
         run.advance((every / pane).unsigned_abs());
         show(&run, 1 + step * every / HOUR);
     }
+    foresee(&run.plan, assumed, &run.engine, days > 0);
+    compare(run.engine);
 }
 
 fn head() {
@@ -141,18 +189,16 @@ fn head() {
 }
 
 fn show(hours: i64, memory: &Memory) {
+    print!("{hours:>8}");
+    show_parts(memory);
+    println!("{:>12.0}", resident_mb());
+}
+
+fn show_parts(memory: &Memory) {
     let Memory { open_panes, sealed_panes, labels, ids, judging } = *memory;
-    let mb = |bytes: usize| real(bytes) / 1e6;
-    println!(
-        "{hours:>8}{:>10.1}{:>10.1}{:>10.1}{:>8.1}{:>10.1}{:>8.1}{:>12.0}",
-        mb(open_panes),
-        mb(sealed_panes),
-        mb(labels),
-        mb(ids),
-        mb(judging),
-        mb(memory.total()),
-        resident_mb()
-    );
+    let [open, sealed, labels, ids, judging, all] =
+        [open_panes, sealed_panes, labels, ids, judging, memory.total()].map(|bytes| real(bytes) / 1e6);
+    print!("{open:>10.1}{sealed:>10.1}{labels:>10.1}{ids:>8.1}{judging:>10.1}{all:>8.1}");
 }
 
 /// Traffic as it is made.
@@ -173,18 +219,22 @@ impl Flow {
 }
 
 fn plan(window: &str, labels: &str) -> Arc<Plan> {
-    let text = format!(
+    config::parse(&pipeline(window, labels), "memory", Path::new("")).expect("the bench's pipeline is one").plan
+}
+
+fn pipeline(window: &str, labels: &str) -> String {
+    format!(
         "task: binary\nsources:\n  predictions:\n    topic: p\n    id: id\n    version: version\n    segments: {{ country: country }}\n    \
          status: status\n    score: score\n    latency: latency_ms\n    features:\n      numeric: {{ a: {{ path: a, range: [-4, 4] }}, \
          b: {{ path: b, range: [-4, 4] }}, c: {{ path: c, range: [-4, 4] }} }}\n      categorical: {{ kind: kind }}\n  \
          outcomes: {{ topic: o, id: id, label: label }}\nrollout: {{ baseline: v1 }}\nwindows: {{ size: {window}, lateness: 0s }}\n\
          {labels}\nmetrics: {{ names: [error_rate, psi, brier] }}\n"
-    );
-    config::parse(&text, "memory", Path::new("")).expect("the bench's pipeline is one").plan
+    )
 }
 
 /// An engine and how far it was fed.
 struct Run {
+    plan: Arc<Plan>,
     engine: Engine,
     flow: Flow,
     random: Seeded,
@@ -199,7 +249,8 @@ impl Run {
         let plan = plan(&format!("{}s", flow.pane / SECOND), flow.labels);
         let lanes = flow.lanes as usize;
         Self {
-            engine: Engine::new(plan, flow.lanes),
+            engine: Engine::new(Arc::clone(&plan), flow.lanes),
+            plan,
             random: Seeded(7),
             panes: 0,
             offsets: vec![[0; 2]; lanes],
@@ -310,7 +361,11 @@ fn real(bytes: usize) -> f64 {
 /// What this process takes of the machine.
 fn resident_mb() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells a process's memory");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
-    kib.expect("VmRSS in kB") * 1024.0 / 1e6
+    megabytes_in(&status, "VmRSS:").expect("VmRSS in kB")
+}
+
+/// A line of what Linux tells of a process.
+fn megabytes_in(status: &str, name: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().trim_end_matches(" kB").parse::<f64>().ok().map(|kib| kib * 1024.0 / 1e6)
 }

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use arrow::array::{BooleanArray, Float64Array, Int16Array, Int32Array, StringArray, UInt64Array};
 use haldane::batch::{EventBatch, TextArray};
+use haldane::cli::check::memory::Assumed;
 use haldane::config;
 use haldane::engine::Engine;
 use haldane::event::{EventKind, Micros, SECOND, stable_hash};
 use haldane::kafka::clock::now;
 use haldane::plan::Plan;
 
-use crate::common::Seeded;
+use crate::common::{Seeded, median};
 
 const LANES: u32 = 4;
 const FEATURES: usize = 48;
@@ -22,6 +23,13 @@ const START: Micros = super::START;
 const LABELS_AFTER: Micros = 1200 * SECOND;
 /// Looks at the open window that are timed.
 const LOOKS: i64 = 20;
+/// Stretches with looks and without that are compared, and how long each takes.
+const PAIRS: usize = 9;
+const STRETCH: Duration = Duration::from_secs(6);
+/// How often open windows are looked at by default.
+const EARLY_EVERY: Duration = Duration::from_secs(2);
+/// So long the service waits for the rows of a look.
+const WAIT: Duration = Duration::from_millis(5);
 /// So much event time is in one batch of a lane.
 const STEP: Micros = 2 * SECOND;
 
@@ -50,10 +58,16 @@ pub(crate) fn run(hours: i64, rate: u64) {
         }
     }
     super::show(hours, &engine.memory());
+    let lanes = u64::from(LANES);
+    let assumed = Assumed { rate: rate * 300, partitions: lanes, versions: 2, segments: SEGMENTS };
+    super::foresee(&plan, assumed, &engine, hours > 0);
     let counts = engine.counts_of(0);
     let (rows, labels) = (counts.rows, counts.labels);
     println!("of lane 0: {rows} predictions, {} labels joined, {} not waited for", labels.joined, labels.refused);
-    looks(&mut engine, &columns, hours * steps_per_hour + 300);
+    let next = hours * steps_per_hour + 300;
+    looks(&mut engine, &columns, next);
+    paired(&mut engine, &columns, next + LOOKS, if hours > 0 { PAIRS } else { 1 });
+    super::compare(engine);
 }
 
 /// How long looks at the open window take, one after each step, beside the steps.
@@ -79,6 +93,53 @@ fn looks(engine: &mut Engine, columns: &Columns, from: i64) {
         each(added_up),
         each(measured)
     );
+}
+
+/// How many events a second are taken with a look at the open window every two seconds, and how many without, in turn.
+fn paired(engine: &mut Engine, columns: &Columns, from: i64, pairs: usize) {
+    let mut step = from;
+    let stretch = if pairs > 1 { STRETCH } else { Duration::ZERO };
+    let (mut with, mut without, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for pair in 0..pairs {
+        let mut rates = [0.0; 2];
+        for looks in [pair % 2 == 0, pair % 2 == 1] {
+            rates[usize::from(looks)] = taken_per_second(engine, columns, &mut step, stretch, looks);
+        }
+        without.push(rates[0]);
+        with.push(rates[1]);
+        ratios.push(rates[1] / rates[0]);
+    }
+    println!(
+        "events a second without looks {:.0}, with one every {} s {:.0}; with / without {:.3}, median of {pairs}",
+        median(without),
+        EARLY_EVERY.as_secs(),
+        median(with),
+        median(ratios)
+    );
+}
+
+/// Feeds batches for a while; looks as the service does: it adds up, waits a moment for the rows, and goes on.
+fn taken_per_second(engine: &mut Engine, columns: &Columns, step: &mut i64, stretch: Duration, looks: bool) -> f64 {
+    let (begun, mut look_at, mut events) = (now(), now(), 0);
+    let mut measuring: Option<std::thread::JoinHandle<usize>> = None;
+    while begun.elapsed() < stretch || events == 0 {
+        for lane in 0..LANES {
+            drop(engine.step(&columns.predictions(lane, *step)));
+            if *step * STEP >= LABELS_AFTER {
+                drop(engine.step(&columns.outcomes(lane, *step)));
+            }
+            events += columns.n;
+        }
+        *step += 1;
+        if looks && now() >= look_at && measuring.as_ref().is_none_or(std::thread::JoinHandle::is_finished) {
+            look_at = now() + EARLY_EVERY;
+            measuring = engine.early().map(|look| std::thread::spawn(move || look.rows().len()));
+            std::thread::park_timeout(WAIT);
+        }
+    }
+    let took = begun.elapsed().as_secs_f64();
+    drop(measuring.map(std::thread::JoinHandle::join));
+    events as f64 / took
 }
 
 fn plan() -> Arc<Plan> {

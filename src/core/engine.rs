@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::batch::EventBatch;
 use crate::event::Micros;
 pub use crate::judge::Effects;
-use crate::judge::{Judge, Look};
+use crate::judge::{Judge, Look, SealedPartial};
 use crate::plan::Plan;
-use crate::scan::{Checkpoint, Counts, Partial, Scan};
+use crate::scan::{Checkpoint, Complete, Counts, Scan, portions};
 use crate::summary::Spill;
 use crate::verdict::{Command, RolloutState, Scheduled};
 
@@ -41,6 +41,8 @@ impl Memory {
 pub struct Engine {
     scans: BTreeMap<u32, Scan>,
     judge: Judge,
+    /// How long a pane is.
+    pane: Micros,
     keeps_panes: bool,
     bound: Option<Bound>,
 }
@@ -59,7 +61,8 @@ impl Engine {
     #[must_use]
     pub fn new(plan: Arc<Plan>, lanes: u32) -> Self {
         let scans = (0..lanes).map(|lane| (lane, Scan::new(Arc::clone(&plan), lane, lanes))).collect();
-        Self { scans, judge: Judge::new(plan).of_one_process(), keeps_panes: false, bound: None }
+        let pane = plan.time.pane;
+        Self { scans, judge: Judge::new(plan).of_one_process(), pane, keeps_panes: false, bound: None }
     }
 
     /// Hands complete panes out too, for those who keep them.
@@ -89,21 +92,25 @@ impl Engine {
 
     /// Takes a batch of one stream. Batches of one stream come in offset order; streams may interleave at will.
     pub fn step(&mut self, batch: &EventBatch) -> Effects {
-        let partials = self.scan(batch.lane).step(batch);
-        self.pass_on(batch.lane, partials)
+        let mut effects = Effects::default();
+        for portion in portions(batch, self.pane) {
+            let complete = self.scan(batch.lane).step(&portion);
+            effects.extend(self.pass_on(batch.lane, complete));
+        }
+        effects
     }
 
     /// Tells that a stream was read up to `next_offset` (also past refused records), whether its log ended there for
     /// now, and whether for good.
     pub fn progress(&mut self, lane: u32, source: u16, next_offset: i64, at_end: bool, finished: bool) -> Effects {
-        let partials = self.scan(lane).progress(source, next_offset, at_end, finished);
-        self.pass_on(lane, partials)
+        let complete = self.scan(lane).progress(source, next_offset, at_end, finished);
+        self.pass_on(lane, complete)
     }
 
-    fn pass_on(&mut self, lane: u32, partials: Vec<Partial>) -> Effects {
+    fn pass_on(&mut self, lane: u32, complete: Complete) -> Effects {
         let mut panes = Vec::new();
-        for partial in partials {
-            let kept = self.keeps_panes.then(|| partial.clone());
+        for partial in complete {
+            let kept = self.keeps_panes.then(|| SealedPartial::new(&partial));
             if self.judge.put(partial) {
                 panes.extend(kept);
             }

@@ -119,7 +119,7 @@ pub(crate) fn frames() -> Vec<Frame> {
         let source = usize::from(part[0].source);
         let partials = scan.step(&world::batch(&rows, 0, next[source]));
         next[source] += rows.len() as i64;
-        frames.extend(partials.into_iter().map(|partial| Frame::Partial(Box::new(partial))));
+        frames.extend(partials.map(|partial| Frame::Partial(Box::new(partial))));
         frames.push(Frame::Tick(scan.tick()));
     }
     let group = GroupKey { model: "m".into(), version: "v2".into(), segment: Vec::new() };

@@ -4,14 +4,19 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
+use haldane::batch::EventBatch;
 use haldane::cli::check::memory::{self, Assumed};
 use haldane::config;
 use haldane::engine::Engine;
 use haldane::event::{Micros, SECOND, stable_hash};
 use haldane::judge::{ALL_VERSIONS, WindowRow};
-use haldane::plan::{Plan, WindowKind};
+use haldane::kernel::bin::Edges;
+use haldane::plan::{Plan, TimePlan, WindowKind};
+use haldane::scan::{Body, Scan, portions};
+use haldane::summary::Spill;
 
 use crate::world::{self, Event, Rng};
 
@@ -76,6 +81,49 @@ fn memory_does_not_rise_with_what_went_by() {
     assert!(late <= early * 1.03, "{early} bytes after a few hundred panes, {late} after a thousand");
     let last = kept.last().unwrap();
     assert!(last.sealed_panes > 0 && last.labels > 0 && last.open_panes > 0 && last.ids > 0, "{last:?}");
+}
+
+#[test]
+fn labels_of_a_whole_horizon_are_opened_one_at_a_time() {
+    let mut plan = plan();
+    let quality = plan.quality.as_mut().unwrap();
+    quality.horizon = 100_000 * SECOND;
+    quality.score_edges = Edges::new((1..1_040).map(|edge| f64::from(edge) / 1_040.0).collect()).unwrap();
+    let (mut scan, mut rng, mut next) = (Scan::new(Arc::new(plan), 0, 1), Rng::new(3), [0, 0]);
+    for pane in 1..=500 {
+        for (source, events) in events(pane, &mut rng).iter().enumerate() {
+            let late = |event: &Event| Event { broker_time: event.broker_time + 60 * SECOND, ..event.clone() };
+            let events: Vec<Event> =
+                events.iter().map(|one| if source == 1 { late(one) } else { one.clone() }).collect();
+            drop(scan.step(&world::batch(&events.iter().collect::<Vec<_>>(), 0, next[source])));
+            next[source] += events.len() as i64;
+        }
+    }
+    drop(scan.progress(0, next[0], true, true));
+    let complete = scan.progress(1, next[1], true, true);
+    let waiting = complete.bytes();
+    let (mut n, mut opened) = (0, 0);
+    for partial in complete {
+        let Body::QualityLate(labels) = partial.body else { continue };
+        n += 1;
+        opened += labels.bytes();
+    }
+    assert!(n > 1_000, "{n} groups of panes");
+    assert!(waiting * 50 < opened, "{waiting} bytes wait; opened they are {opened}");
+}
+
+#[test]
+fn rows_of_many_panes_are_taken_in_portions() {
+    let mut rng = Rng::new(3);
+    let events: Vec<Event> = (1..=100).flat_map(|pane| events(pane, &mut rng).into_iter().next().unwrap()).collect();
+    let batch = world::batch(&events.iter().collect::<Vec<_>>(), 0, 0);
+    let lengths = |pane: Micros, batch: &EventBatch| portions(batch, pane).map(|part| part.len()).collect::<Vec<_>>();
+    assert_eq!(lengths(PANE, &batch), [256, 256, 256, 232]);
+    assert_eq!(lengths(13 * PANE, &batch), [1_000], "eight panes");
+    assert_eq!(lengths(PANE, &batch.slice(0, 0)), [0]);
+    // Rows of one record stay together.
+    let records = EventBatch { offset: (0..1_000).map(|row| row / 300).collect(), ..batch };
+    assert_eq!(lengths(PANE, &records), [300, 300, 300, 100]);
 }
 
 /// Results of labels of so many panes, taken by so many rows, forwards or backwards within a pane; and how many events
@@ -241,4 +289,49 @@ fn what_is_shown_early_of_a_whole_window_is_its_result() {
         assert!(of(&early).len() > 100, "{} rows", of(&early).len());
         assert_eq!(of(&early), of(&results));
     }
+}
+
+/// All that was ever put there, and how often it was looked at.
+#[derive(Debug, Default)]
+struct Watched {
+    all: Mutex<Vec<u8>>,
+    looks: AtomicU64,
+}
+
+impl Spill for Watched {
+    fn put(&self, bytes: &[u8]) -> Option<u64> {
+        let mut all = self.all.lock().unwrap();
+        all.extend(bytes);
+        Some((all.len() - bytes.len()) as u64)
+    }
+
+    fn get(&self, at: u64, len: usize) -> Vec<u8> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        self.all.lock().unwrap()[at as usize..at as usize + len].to_vec()
+    }
+
+    fn free(&self, _: u64, _: usize) {}
+}
+
+#[test]
+fn a_look_at_an_open_window_reads_complete_panes_only_once() {
+    let (watched, mut rng, mut offset) = (Arc::new(Watched::default()), Rng::new(5), 0);
+    let plan = Plan { time: TimePlan { lateness: 0, ..plan().time }, ..plan() };
+    let window = WindowKind::Sliding { size: 30 * PANE, slide: 30 * PANE };
+    let plan = Plan { time: TimePlan { window, ..plan.time.clone() }, ..plan };
+    let mut engine = Engine::new(Arc::new(plan), 1).bounded(1, Arc::clone(&watched) as Arc<dyn Spill>);
+    let mut reads = [0, 0];
+    for pane in 3 * 30..3 * 30 + 20 {
+        let [predictions, labels] = events(pane, &mut rng);
+        engine.step(&world::batch(&labels.iter().collect::<Vec<_>>(), 0, offset));
+        for (half, events) in predictions.chunks(5).enumerate() {
+            engine.step(&world::batch(&events.iter().collect::<Vec<_>>(), 0, offset + half as i64 * 5));
+            watched.looks.store(0, Ordering::Relaxed);
+            assert!(engine.early().is_some(), "events have come");
+            reads[half] += watched.looks.load(Ordering::Relaxed);
+        }
+        offset += 10;
+    }
+    assert!(reads[0] > 100, "a pane has completed, which is read from disk: {reads:?}");
+    assert_eq!(reads[1], 0, "only the open pane has changed");
 }

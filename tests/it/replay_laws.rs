@@ -120,13 +120,13 @@ fn said(window: Cut, lanes: u32) -> Vec<Vec<Said>> {
             for (_, events) in [one, other] {
                 let end = (start + 5).min(events.len());
                 if start < end {
-                    let partials = scan.step(&world::batch(&events[start..end], lane, start as i64));
+                    let partials = scan.step(&world::batch(&events[start..end], lane, start as i64)).collect();
                     said.push((partials, scan.tick()));
                 }
             }
         }
         for (source, events) in [one, other] {
-            let partials = scan.progress(source, events.len() as i64, true, true);
+            let partials = scan.progress(source, events.len() as i64, true, true).collect();
             said.push((partials, scan.tick()));
         }
         said

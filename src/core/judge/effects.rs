@@ -1,7 +1,7 @@
 //! What a step of the judge gives rise to.
 
+use crate::judge::sealed::SealedPartial;
 use crate::metric::row::WindowRow;
-use crate::scan::Partial;
 use crate::verdict::{CommandResult, Decision, Ledger, RolloutState};
 
 /// What a step gives rise to; the shell carries it out.
@@ -16,7 +16,7 @@ pub struct Effects {
     /// What became of commands.
     pub results: Vec<CommandResult>,
     /// Panes that are complete, where they were asked for: the state that windows are merged from.
-    pub panes: Vec<Partial>,
+    pub panes: Vec<SealedPartial>,
     /// How much evidence stands for and against the candidates of judged windows; for readers, never published.
     pub ledgers: Vec<Ledger>,
 }

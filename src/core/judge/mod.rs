@@ -8,9 +8,11 @@ mod judge;
 mod measure;
 mod progress;
 mod schedule;
+mod sealed;
 mod store;
 
 pub use crate::metric::row::{ALL_VERSIONS, Status, WindowRow};
 pub use early::Look;
 pub use effects::Effects;
 pub use judge::Judge;
+pub use sealed::SealedPartial;

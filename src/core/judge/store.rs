@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::event::Micros;
+use crate::judge::sealed::Counted;
 use crate::plan::Plan;
-use crate::scan::frame::DeclaredShare;
+use crate::scan::frame::EXPOSURE;
 use crate::scan::groups::{Cell, Groups};
 use crate::scan::{Body, GroupKey, Inputs, Partial};
 use crate::summary::{Quality, Seal, Sealed, Spill, Traffic};
@@ -27,42 +28,6 @@ impl Cell for Quality {
 
     fn merge(&mut self, _: &Plan, other: &Self) {
         self.merge(other);
-    }
-}
-
-/// A body as it is kept.
-#[derive(Debug, Clone, PartialEq)]
-enum Counted {
-    Traffic(Sealed<Traffic>),
-    InTime(Sealed<Quality>),
-    Late(Sealed<Quality>),
-    Exposure(DeclaredShare),
-}
-
-impl Counted {
-    fn new(body: &Body) -> Self {
-        match body {
-            Body::Traffic(traffic) => Self::Traffic(Sealed::new(traffic)),
-            Body::QualityInTime(quality) => Self::InTime(Sealed::new(quality)),
-            Body::QualityLate(quality) => Self::Late(Sealed::new(quality)),
-            Body::Exposure(share) => Self::Exposure(*share),
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Traffic(sealed) => sealed.bytes(),
-            Self::InTime(sealed) | Self::Late(sealed) => sealed.bytes(),
-            Self::Exposure(_) => 0,
-        }
-    }
-
-    fn put_away(&mut self, spill: &Arc<dyn Spill>) -> usize {
-        match self {
-            Self::Traffic(sealed) => sealed.put_away(spill),
-            Self::InTime(sealed) | Self::Late(sealed) => sealed.put_away(spill),
-            Self::Exposure(_) => 0,
-        }
     }
 }
 
@@ -266,9 +231,6 @@ impl Store {
     }
 }
 
-/// The part of a slot that a declared share has; see [`Body::part`].
-const EXPOSURE: u8 = 3;
-
 /// The entries of a map in `[start, end)`, which may be empty.
 fn range_mut<K: Ord + Copy, V>(map: &mut BTreeMap<K, V>, start: K, end: K) -> impl Iterator<Item = (&K, &mut V)> {
     map.range_mut(start.min(end)..end)
@@ -312,6 +274,7 @@ fn merge<'a, T: Cell + Seal + 'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scan::frame::DeclaredShare;
 
     fn declared(upto: i64, share: f64) -> Partial {
         let group = GroupKey { model: "m".to_owned(), version: "v2".to_owned(), segment: Vec::new() };

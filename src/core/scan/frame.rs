@@ -54,6 +54,11 @@ pub enum Body {
     Exposure(DeclaredShare) = 3,
 }
 
+/// The part that traffic is; see [`Body::part`].
+pub const TRAFFIC: u8 = 0;
+/// The part that declared shares are.
+pub const EXPOSURE: u8 = 3;
+
 /// What the last exposure event of a pane said.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct DeclaredShare {
@@ -68,10 +73,10 @@ impl Body {
     #[must_use]
     pub fn part(&self) -> u8 {
         match self {
-            Self::Traffic(_) => 0,
+            Self::Traffic(_) => TRAFFIC,
             Self::QualityInTime(_) => 1,
             Self::QualityLate(_) => 2,
-            Self::Exposure(_) => 3,
+            Self::Exposure(_) => EXPOSURE,
         }
     }
 }

@@ -78,16 +78,16 @@ impl<T: Cell> Groups<T> {
     }
 
     /// The same, to be changed.
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&GroupKey, &mut T)> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&Arc<GroupKey>, &mut T)> {
         let Self { slots, cells, .. } = self;
         let mut by_slot: Vec<Option<&mut T>> = cells.iter_mut().map(Some).collect();
-        slots.iter().filter_map(move |(key, &slot)| Some((&**key, by_slot[slot].take()?)))
+        slots.iter().filter_map(move |(key, &slot)| Some((key, by_slot[slot].take()?)))
     }
 
     /// Groups with their cells, in key order.
-    pub(crate) fn into_cells(self) -> impl Iterator<Item = (GroupKey, T)> {
+    pub(crate) fn into_cells(self) -> impl Iterator<Item = (Arc<GroupKey>, T)> {
         let mut cells: Vec<Option<T>> = self.cells.into_iter().map(Some).collect();
-        self.slots.into_iter().filter_map(move |(key, slot)| Some((Arc::unwrap_or_clone(key), cells[slot].take()?)))
+        self.slots.into_iter().filter_map(move |(key, slot)| Some((key, cells[slot].take()?)))
     }
 
     /// No new group will come: what only that would need is dropped, and names that are known already are shared.

@@ -9,7 +9,8 @@ use crate::batch::EventBatch;
 use crate::event::{Micros, class_hash};
 use crate::plan::{Plan, QualityPlan, Role, Task};
 use crate::scan::assign::CellRows;
-use crate::scan::frame::{Body, GroupKey};
+use crate::scan::complete::Content;
+use crate::scan::frame::GroupKey;
 use crate::scan::groups::{Cell, Groups};
 use crate::scan::join::{Found, Join, Label, Match, Stub};
 use crate::scan::traffic::{Answer, Codes, outcome};
@@ -39,25 +40,30 @@ impl Gathered {
     fn push(&mut self, plan: &QualityPlan, row: Labelled) {
         self.rows.push(row);
         if self.rows.len() >= ROWS_MAX {
-            self.sealed = self.open(plan).as_ref().map(Sealed::new);
-            self.rows = Vec::new();
+            *self = self.sealed(plan);
         }
     }
 
-    /// What there is, if anything.
-    fn open(&self, plan: &QualityPlan) -> Option<Quality> {
-        if self.sealed.is_none() && self.rows.is_empty() {
-            return None;
-        }
+    fn is_empty(&self) -> bool {
+        self.sealed.is_none() && self.rows.is_empty()
+    }
+
+    /// What there is.
+    pub(crate) fn open(&self, plan: &QualityPlan) -> Quality {
         let mut open = Quality::new(plan);
         self.sealed.iter().for_each(|sealed| sealed.add_to(&mut open));
         self.rows.iter().for_each(|row| open.update(plan, *row));
-        Some(open)
+        open
+    }
+
+    /// The same, with nothing that waits.
+    fn sealed(&self, plan: &QualityPlan) -> Self {
+        Self { sealed: Some(Sealed::new(&self.open(plan))), rows: Vec::new() }
     }
 
     fn merge(&mut self, plan: &QualityPlan, other: &Self) {
         if let Some(sealed) = &other.sealed {
-            let mut open = self.open(plan).unwrap_or_else(|| Quality::new(plan));
+            let mut open = self.open(plan);
             sealed.add_to(&mut open);
             *self = Self { sealed: Some(Sealed::new(&open)), rows: Vec::new() };
         }
@@ -68,7 +74,7 @@ impl Gathered {
     fn put_away(&mut self, plan: &QualityPlan, spill: &Arc<dyn Spill>) -> usize {
         let before = self.bytes();
         if !self.rows.is_empty() {
-            *self = Self { sealed: self.open(plan).as_ref().map(Sealed::new), rows: Vec::new() };
+            *self = self.sealed(plan);
         }
         if let Some(sealed) = &mut self.sealed {
             sealed.put_away(spill);
@@ -76,7 +82,7 @@ impl Gathered {
         before.saturating_sub(self.bytes())
     }
 
-    fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.sealed.as_ref().map_or(0, Sealed::bytes) + self.rows.capacity() * size_of::<Labelled>()
     }
 }
@@ -99,6 +105,9 @@ impl Cell for QualityCell {
         self.late.merge(quality, &other.late);
     }
 }
+
+/// What was counted of one group in one pane.
+pub(crate) type OfGroup = (Micros, Arc<GroupKey>, Content);
 
 /// A pane whose labels are still coming in.
 #[derive(Debug)]
@@ -323,25 +332,25 @@ impl Labels {
 
     /// Takes out what is complete: labels that came in time, once no more of them can come, and late ones with the
     /// pane. `predictions` and `outcomes` are the watermarks of the streams.
-    pub(crate) fn seal(&mut self, plan: &Plan, predictions: Micros, outcomes: Micros) -> Vec<(Micros, GroupKey, Body)> {
+    pub(crate) fn seal(&mut self, plan: &Plan, predictions: Micros, outcomes: Micros) -> Vec<OfGroup> {
         let quality = plan.quality.as_ref().expect("labels imply a quality plan");
         let over = |start: Micros, after: Micros| {
             let end = plan.time.pane_end(start);
             predictions >= end && outcomes > end.saturating_add(after)
         };
         let are_closed = self.close(plan, predictions);
-        let mut bodies = Vec::new();
+        let mut complete = Vec::new();
         let mut n_complete = 0;
         while let Some(first) = self.panes.first_entry().filter(|first| over(*first.key(), quality.horizon)) {
             let (start, mut pane) = first.remove_entry();
-            pane.seal(quality, start, true, &mut bodies);
+            pane.seal(start, true, &mut complete);
             n_complete += 1;
         }
         for (&start, pane) in self.panes.range_mut(self.in_time_upto..) {
             if !over(start, quality.wait) {
                 break;
             }
-            pane.seal(quality, start, false, &mut bodies);
+            pane.seal(start, false, &mut complete);
             pane.groups.close(&mut self.groups);
             self.in_time_upto = start.saturating_add(1);
         }
@@ -352,7 +361,7 @@ impl Labels {
         if n_complete > 0 || are_closed || have_ended {
             self.forget(plan, predictions);
         }
-        bodies
+        complete
     }
 
     /// Counts what was labelled in panes that no prediction comes to any more; `true` when there are new ones.
@@ -424,12 +433,13 @@ impl QualityPane {
         if is_late { &mut cell.late } else { &mut cell.in_time }.push(plan, row);
     }
 
-    fn seal(&mut self, plan: &QualityPlan, start: Micros, complete: bool, bodies: &mut Vec<(Micros, GroupKey, Body)>) {
+    fn seal(&mut self, start: Micros, is_complete: bool, complete: &mut Vec<OfGroup>) {
         for (key, cell) in self.groups.iter_mut() {
-            let in_time = std::mem::take(&mut cell.in_time).open(plan).filter(|_| !self.in_time_sent);
-            let late = complete.then(|| cell.late.open(plan)).flatten();
-            let parts = in_time.map(Body::QualityInTime).into_iter().chain(late.map(Body::QualityLate));
-            bodies.extend(parts.map(|body| (start, key.clone(), body)));
+            let in_time = Some(std::mem::take(&mut cell.in_time)).filter(|_| !self.in_time_sent);
+            let late = is_complete.then(|| std::mem::take(&mut cell.late));
+            let some = |gathered: Option<Gathered>| gathered.filter(|gathered| !gathered.is_empty());
+            let parts = some(in_time).map(Content::InTime).into_iter().chain(some(late).map(Content::Late));
+            complete.extend(parts.map(|content| (start, Arc::clone(key), content)));
         }
         self.in_time_sent = true;
     }

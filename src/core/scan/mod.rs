@@ -1,6 +1,7 @@
 //! Stage 1: one pure state machine per source partition, from event batches to partials.
 
 mod assign;
+mod complete;
 pub mod dedup;
 mod fold;
 pub mod frame;
@@ -8,13 +9,16 @@ pub(crate) mod groups;
 mod join;
 mod labels;
 pub mod open;
+mod portions;
 #[expect(clippy::module_inception, reason = "the state machine itself, beside its parts")]
 mod scan;
 mod stubs;
 pub mod traffic;
 
+pub use complete::Complete;
 pub use frame::{
     Body, Checkpoint, CheckpointMeta, GroupKey, Inputs, Partial, StreamCheckpoint, StreamState, Tally, Tick,
 };
 pub use labels::LabelCounts;
+pub use portions::portions;
 pub use scan::{Counts, Open, Scan};

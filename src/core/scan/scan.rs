@@ -4,7 +4,7 @@
 //! are batched and when the process was restarted change only *when* a partial is sent, never what its last version
 //! says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::batch::EventBatch;
@@ -12,8 +12,9 @@ use crate::event::{EventKind, Micros, class_hash};
 use crate::format::Version;
 use crate::plan::{Plan, Task};
 use crate::scan::assign::Dropped;
+use crate::scan::complete::{Complete, Content, Part};
 use crate::scan::frame::{
-    Body, Checkpoint, CheckpointMeta, DeclaredShare, GroupKey, Inputs, Partial, StreamCheckpoint, StreamState, Tick,
+    Checkpoint, CheckpointMeta, DeclaredShare, GroupKey, Inputs, StreamCheckpoint, StreamState, Tick,
 };
 use crate::scan::join::Label;
 use crate::scan::labels::{LabelCounts, Labels};
@@ -119,8 +120,8 @@ impl Scan {
     }
 
     /// Takes the next rows of one stream; returns the partials that became final.
-    pub fn step(&mut self, batch: &EventBatch) -> Vec<Partial> {
-        let Some((first, last)) = batch.offsets() else { return Vec::new() };
+    pub fn step(&mut self, batch: &EventBatch) -> Complete {
+        let Some((first, last)) = batch.offsets() else { return Complete::new(&self.plan, VecDeque::new()) };
         debug_assert_eq!(batch.lane, self.lane, "a batch goes to the scan of its lane");
         let next = self.streams.get(&batch.source).map_or(0, |stream| stream.next_offset);
         assert!(first >= next, "a batch begins at offset {first} of its stream, which was read up to {next}");
@@ -134,20 +135,21 @@ impl Scan {
         stream.next_offset = stream.next_offset.max(last + 1);
         stream.at_end = false;
         stream.broker_time = batch.broker_time.values().iter().copied().fold(stream.broker_time, Micros::max);
-        let mut partials = self.seal();
+        let mut parts = self.seal();
         if batch.kind == EventKind::Exposure {
-            partials.extend(self.declare(batch));
+            parts.extend(self.declare(batch));
         }
-        partials
+        Complete::new(&self.plan, parts)
     }
 
     /// Tells how far a stream was read, past refused records too, and whether its log ended there, for now or for good.
-    pub fn progress(&mut self, source: u16, next_offset: i64, at_end: bool, finished: bool) -> Vec<Partial> {
+    pub fn progress(&mut self, source: u16, next_offset: i64, at_end: bool, finished: bool) -> Complete {
         let stream = self.streams.get_mut(&source).expect("a source of the plan");
         stream.next_offset = stream.next_offset.max(next_offset);
         stream.at_end = at_end;
         stream.finished |= finished;
-        self.seal()
+        let parts = self.seal();
+        Complete::new(&self.plan, parts)
     }
 
     fn count(&mut self, batch: &EventBatch, first: i64) {
@@ -187,45 +189,44 @@ impl Scan {
         }
     }
 
-    fn declare(&self, batch: &EventBatch) -> Vec<Partial> {
-        let declared = |row: usize| {
+    fn declare(&self, batch: &EventBatch) -> impl Iterator<Item = Part> {
+        let declared = move |row: usize| {
             let at = batch.event_time.value(row);
             let text = |column| text_at(column, row).unwrap_or_default().to_owned();
             let group = GroupKey { model: text(&batch.model), version: text(&batch.version), segment: Vec::new() };
-            let body = Body::Exposure(DeclaredShare { at, share: batch.exposure.value(row) });
+            let share = DeclaredShare { at, share: batch.exposure.value(row) };
             let offset = batch.offset.value(row);
-            let inputs = Inputs { first: offset, last: offset };
-            self.partial(batch.source, self.plan.time.pane_of(at), &group, inputs, body)
+            let (pane, inputs) = (self.plan.time.pane_of(at), Inputs { first: offset, last: offset });
+            self.part(batch.source, pane, Arc::new(group), inputs, Content::Exposure(share))
         };
-        (0..batch.len()).map(declared).collect()
+        (0..batch.len()).map(declared)
     }
 
-    /// Sends and forgets what is complete.
-    fn seal(&mut self) -> Vec<Partial> {
+    /// Lets go of what is complete.
+    fn seal(&mut self) -> VecDeque<Part> {
         let mut sealed = Vec::new();
         for (&source, stream) in &mut self.streams {
             let mark = stream.watermark(&self.plan);
             while let Some((start, groups, inputs)) = stream.traffic.close(&self.plan, mark) {
-                let bodies = groups.into_cells().map(|(key, traffic)| (key, Body::Traffic(traffic.close())));
-                sealed.extend(bodies.map(|(key, body)| (source, start, key, inputs, body)));
+                sealed.extend(groups.into_cells().map(|(key, traffic)| (source, start, key, inputs, traffic)));
             }
         }
-        let mut partials: Vec<Partial> = sealed
-            .into_iter()
-            .map(|(source, start, key, inputs, body)| self.partial(source, start, &key, inputs, body))
-            .collect();
-        partials.extend(self.seal_labels());
-        partials
+        let part = |(source, start, key, inputs, traffic)| {
+            self.part(source, start, key, inputs, Content::Traffic(Box::new(traffic)))
+        };
+        let mut parts: VecDeque<Part> = sealed.into_iter().map(part).collect();
+        parts.extend(self.seal_labels());
+        parts
     }
 
-    fn seal_labels(&mut self) -> Vec<Partial> {
+    fn seal_labels(&mut self) -> Vec<Part> {
         let predictions = self.kind_watermark(EventKind::Prediction);
         let outcomes = self.kind_watermark(EventKind::Outcome);
         let Some(mut labels) = self.labels.take() else { return Vec::new() };
-        let bodies = labels.seal(&self.plan, predictions, outcomes);
+        let complete = labels.seal(&self.plan, predictions, outcomes);
         self.counts.labels = labels.counts;
         self.labels = Some(labels);
-        bodies.into_iter().map(|(start, key, body)| self.quality_partial(start, &key, body)).collect()
+        complete.into_iter().map(|(start, key, content)| self.quality_part(start, key, content)).collect()
     }
 
     /// What is counted into as it stands now; provisional.
@@ -312,16 +313,16 @@ impl Scan {
         self.counts
     }
 
-    fn partial(&self, source: u16, pane: Micros, group: &GroupKey, inputs: Inputs, body: Body) -> Partial {
+    fn part(&self, source: u16, pane: Micros, group: Arc<GroupKey>, inputs: Inputs, content: Content) -> Part {
         let upto = self.streams.values().map(|stream| stream.next_offset).sum();
-        Partial { lane: self.lane, source, pane, group: group.clone(), upto, body, inputs }
+        Part { lane: self.lane, source, pane, group, upto, inputs, content }
     }
 
-    fn quality_partial(&self, pane: Micros, group: &GroupKey, body: Body) -> Partial {
+    fn quality_part(&self, pane: Micros, group: Arc<GroupKey>, content: Content) -> Part {
         let source = self.plan.sources.iter().position(|source| source.kind == EventKind::Outcome).unwrap_or(0);
         let source = u16::try_from(source).expect("a plan has few sources");
         let next_offset = self.streams[&source].next_offset;
-        self.partial(source, pane, group, Inputs { first: 0, last: next_offset - 1 }, body)
+        self.part(source, pane, group, Inputs { first: 0, last: next_offset - 1 }, content)
     }
 
     /// The smallest watermark of the streams of one kind; the largest time when there are none.

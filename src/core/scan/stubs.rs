@@ -377,10 +377,12 @@ impl Stubs {
         self.panes[pane].id(row)
     }
 
-    /// As far into the table as the id is into all numbers.
+    /// As far into the table as the id, spread (Knuth, as below, multiplicative), is into all numbers: of a sample all
+    /// ids are small.
     #[expect(clippy::cast_possible_truncation, reason = "less than the length of the table")]
     fn first_place(&self, id: u64) -> usize {
-        ((u128::from(id) * self.table.len() as u128) >> 64) as usize
+        let spread = id.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        ((u128::from(spread) * self.table.len() as u128) >> 64) as usize
     }
 
     fn after(&self, place: usize) -> usize {
@@ -445,6 +447,17 @@ mod tests {
         }
 
         fn free(&self, _: u64, _: usize) {}
+    }
+
+    #[test]
+    fn small_ids_are_spread_over_the_table() {
+        let mut stubs = Stubs::default();
+        let pane = stubs.open(0).expect("few panes");
+        for n in 0..10_000_u64 {
+            assert!(stubs.insert(pane, stable_hash(&n.to_le_bytes()) >> 10, stub(0, 1)));
+        }
+        let longest = stubs.table.split(|entry| *entry == 0).map(<[u64]>::len).max();
+        assert!(longest < Some(500), "{longest:?} places one after another are taken");
     }
 
     fn stub(event_time: Micros, predicted: u64) -> Stub {

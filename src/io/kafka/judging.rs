@@ -32,7 +32,7 @@ use crate::engine::{Effects, Memory};
 use crate::error::{Error, Fault, Result};
 use crate::event::{Micros, Poison, Reject};
 use crate::format::Version;
-use crate::judge::Judge;
+use crate::judge::{Judge, SealedPartial};
 use crate::plan::Plan;
 use crate::scan::frame::Frame;
 use crate::scan::{Checkpoint, CheckpointMeta, Partial, StreamCheckpoint};
@@ -96,7 +96,7 @@ struct Active {
     /// For each pane that a restart may need: its first record.
     firsts: BTreeMap<Micros, i64>,
     /// Panes to be kept, by lane, until a tick says that all groups of them are there; and the first record of them.
-    unticked: BTreeMap<u32, (i64, Vec<Partial>)>,
+    unticked: BTreeMap<u32, (i64, Vec<SealedPartial>)>,
     committed: Option<Checkpoint>,
     commands: Commands,
     behind: Behind,
@@ -138,8 +138,8 @@ impl Judging<'_> {
     }
 
     fn tell_memory(&self) {
-        let sealed_panes = self.active.as_ref().map_or(0, |active| active.judge.bytes());
-        self.watch.remembered("judge", &Memory { sealed_panes, ..Memory::default() }, 0);
+        let memory = self.active.as_ref().map_or(Memory::default(), Active::memory);
+        self.watch.remembered("judge", &memory, 0);
     }
 
     /// Carries out a change of assignment, then takes the next record.
@@ -325,10 +325,16 @@ impl Active {
 
     fn put(&mut self, partial: Partial, offset: i64, keeps_panes: bool) {
         self.firsts.entry(partial.pane).or_insert(offset);
-        let (lane, kept) = (partial.lane, keeps_panes.then(|| partial.clone()));
+        let (lane, kept) = (partial.lane, keeps_panes.then(|| SealedPartial::new(&partial)));
         if self.judge.put(partial) && keeps_panes {
             self.unticked.entry(lane).or_insert((offset, Vec::new())).1.extend(kept);
         }
+    }
+
+    fn memory(&self) -> Memory {
+        let unticked = self.unticked.values().flat_map(|(_, panes)| panes).map(SealedPartial::bytes).sum::<usize>();
+        let (sealed_panes, judging) = (self.judge.bytes() + unticked, self.judge.judging_bytes());
+        Memory { sealed_panes, judging, ..Memory::default() }
     }
 
     fn checkpoint(&mut self, digest: &str) -> Checkpoint {

@@ -109,7 +109,7 @@ fn measure(look: Look) -> std::io::Result<Receiver<(Vec<WindowRow>, Duration)>> 
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     use super::*;
 
@@ -141,5 +141,16 @@ mod tests {
         // A second of work, at most one in twenty: nine looks of every two seconds are left out.
         assert_eq!(*heard.0.lock().expect("no panic"), (1, 9));
         assert!(looks.next_at.is_some_and(|at| at > now() + Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn while_records_wait_looks_are_left_out_counted_and_said() {
+        let text = "sources: { predictions: { topic: p, id: id, version: v } }\nrollout: { baseline: v1 }\n";
+        let plan = crate::config::parse(text, "p.yaml", std::path::Path::new("")).expect("a pipeline").plan;
+        let (mut engine, heard, mut looks) = (Engine::new(Arc::clone(&plan), 1), Heard::default(), Looks::default());
+        looks.show(&mut engine, &plan, true, &heard);
+        assert!(looks.skips && *heard.0.lock().expect("no panic") == (0, 1));
+        looks.show(&mut engine, &plan, true, &heard);
+        assert_eq!(*heard.0.lock().expect("no panic"), (0, 1), "the next one is not due");
     }
 }

@@ -5,6 +5,7 @@
 //! starts at the committed low-water offset and says the same again.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -22,13 +23,14 @@ use super::standalone::Options;
 use super::summary::Summary;
 use super::topics::{self, Own, Partitions};
 use super::watch::{Standing, Watch};
+use crate::batch::EventBatch;
 use crate::config::{KafkaConfig, OnGap};
 use crate::decode;
 use crate::engine::Memory;
 use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::plan::Plan;
-use crate::scan::{Body, Checkpoint, Partial, Scan, StreamCheckpoint, Tally};
+use crate::scan::{Body, Checkpoint, Complete, Partial, Scan, StreamCheckpoint, Tally, portions};
 use crate::verdict::liveness::LAG_MAX;
 
 /// Runs the scan role until `stop` is set.
@@ -107,24 +109,29 @@ impl Lane {
         partial.pane >= self.scan.whole_from() || matches!(partial.body, Body::Exposure(_))
     }
 
-    /// Takes a portion, and counts of it what was not counted before the lane came here.
-    fn step(&mut self, portion: &Portion) -> Vec<Partial> {
-        let tally = self.tallies.entry(portion.source).or_default();
-        let (again, fresh) = portion.batch.split_at_offset(tally.next_offset);
-        let mut partials = self.scan.step(&again);
+    /// Takes rows, and counts of them what was not counted before the lane came here.
+    fn count(&mut self, batch: &EventBatch) -> Complete {
+        let tally = self.tallies.entry(batch.source).or_default();
+        let (again, fresh) = batch.split_at_offset(tally.next_offset);
+        let mut complete = self.scan.step(&again);
         let before = self.scan.counts();
-        partials.extend(self.scan.step(&fresh));
+        complete.append(self.scan.step(&fresh));
         let after = self.scan.counts();
-        for reject in portion.rejects.iter().filter(|reject| reject.offset >= tally.next_offset) {
-            *tally.refused.entry(reject.reason).or_default() += 1;
-        }
         tally.rows += fresh.len() as u64;
         tally.late += after.late - before.late;
         tally.duplicates += after.duplicates - before.duplicates;
         tally.arrived = fresh.broker_time.values().iter().copied().fold(tally.arrived, Micros::max);
+        complete
+    }
+
+    /// All rows of a portion were taken.
+    fn pass(&mut self, portion: &Portion) -> Complete {
+        let tally = self.tallies.entry(portion.source).or_default();
+        for reject in portion.rejects.iter().filter(|reject| reject.offset >= tally.next_offset) {
+            *tally.refused.entry(reject.reason).or_default() += 1;
+        }
         tally.next_offset = tally.next_offset.max(portion.next_offset);
-        partials.extend(self.scan.progress(portion.source, portion.next_offset, false, false));
-        partials
+        self.scan.progress(portion.source, portion.next_offset, false, false)
     }
 }
 
@@ -251,18 +258,24 @@ impl<'a> Shard<'a> {
         if let Some(standing) = self.standings.get_mut(&(portion.source, portion.lane)) {
             standing.note(portion);
         }
+        for batch in portions(&portion.batch, self.plan.time.pane) {
+            let Some(lane) = self.lanes.get_mut(&portion.lane) else { return Ok(()) };
+            let complete = lane.count(&batch);
+            self.tell_if_any(portion.lane, complete)?;
+        }
         let Some(lane) = self.lanes.get_mut(&portion.lane) else { return Ok(()) };
-        let partials = lane.step(portion);
-        if partials.is_empty() { Ok(()) } else { self.tell(portion.lane, partials) }
+        let complete = lane.pass(portion);
+        self.tell_if_any(portion.lane, complete)
+    }
+
+    fn tell_if_any(&mut self, lane: u32, complete: Complete) -> Result<()> {
+        if complete.is_empty() { Ok(()) } else { self.tell(lane, complete) }
     }
 
     /// Sends what is complete, and how far the lane is after it.
-    fn tell(&mut self, lane: u32, partials: Vec<Partial>) -> Result<()> {
+    fn tell(&mut self, lane: u32, complete: Complete) -> Result<()> {
         let lane = &self.lanes[&lane];
-        partials
-            .into_iter()
-            .filter(|partial| lane.is_whole(partial))
-            .try_for_each(|partial| self.partials.send(partial))?;
+        complete.filter(|partial| lane.is_whole(partial)).try_for_each(|partial| self.partials.send(partial))?;
         let mut tick = lane.scan.tick();
         if !self.knows_ends() {
             tick.streams.iter_mut().for_each(|stream| stream.at_end = false);
@@ -313,17 +326,20 @@ impl<'a> Shard<'a> {
     }
 
     fn extend(&mut self, extents: &[Extent]) -> Result<()> {
-        let mut told: BTreeMap<u32, Vec<Partial>> = BTreeMap::new();
+        let mut told: BTreeMap<u32, Complete> = BTreeMap::new();
         for extent in extents {
             let (source, lane) = (extent.stream.source, extent.stream.lane);
             let Some(held) = self.lanes.get_mut(&lane) else { continue };
-            let partials = held.scan.progress(source, extent.next_offset, extent.at_end(), false);
-            told.entry(lane).or_default().extend(partials);
+            let complete = held.scan.progress(source, extent.next_offset, extent.at_end(), false);
+            match told.entry(lane) {
+                Entry::Occupied(mut before) => before.get_mut().append(complete),
+                Entry::Vacant(first) => drop(first.insert(complete)),
+            }
             if let Some(standing) = self.standings.get_mut(&(source, lane)) {
                 standing.look(extent.next_offset, extent.end, wall_clock());
             }
         }
-        told.into_iter().try_for_each(|(lane, partials)| self.tell(lane, partials))
+        told.into_iter().try_for_each(|(lane, complete)| self.tell(lane, complete))
     }
 
     /// The judge keeps its own position on the partials topic, so a lane needs no more than its own open panes.

@@ -11,7 +11,9 @@ use super::labels::reliability;
 use super::latency::{Latencies, latencies};
 use super::state;
 use crate::event::Micros;
+use crate::judge::SealedPartial;
 use crate::plan::Plan;
+use crate::scan::frame::TRAFFIC;
 use crate::scan::{Body, Partial};
 use crate::summary::{Fixed, Quality, Rates, Traffic};
 
@@ -41,6 +43,12 @@ pub(super) struct PaneRow {
     labels: Option<Quality>,
     /// Once a partial: what the columns of its rows do not hold.
     state: Option<Vec<u8>>,
+}
+
+/// How many rows a partial has, about.
+pub(super) fn n_rows(plan: &Plan, partial: &SealedPartial) -> usize {
+    let columns = plan.columns.numeric.len() + plan.columns.categorical.len();
+    if partial.part == TRAFFIC { columns + 2 } else { 1 }
 }
 
 /// The rows of a partial.

@@ -8,11 +8,14 @@ use bytes::Bytes;
 
 use super::file;
 use super::manifest::StoredFile;
+use super::panes;
 use super::place::encoded;
 use super::table::Table;
 use crate::error::Result;
 use crate::event::{Micros, stable_hash};
 use crate::format::Version;
+use crate::judge::SealedPartial;
+use crate::plan::Plan;
 
 /// Rows of one table, day and model.
 pub(super) struct Portion {
@@ -25,7 +28,7 @@ pub(super) struct Portion {
 }
 
 /// A day and a model.
-type Folder = (String, String);
+pub(super) type Folder = (String, String);
 /// First and last time, and rows.
 type Timed<R> = ((Micros, Micros), Vec<R>);
 
@@ -54,7 +57,24 @@ pub(super) fn split<R: Clone>(
     parts.into_iter().map(portion).collect()
 }
 
+/// Panes by day and model, in order.
+pub(super) fn by_folder(partials: Vec<SealedPartial>) -> BTreeMap<Folder, Vec<SealedPartial>> {
+    let mut folders = BTreeMap::<Folder, Vec<SealedPartial>>::new();
+    for partial in partials {
+        folders.entry((date(partial.pane), partial.group.model.clone())).or_default().push(partial);
+    }
+    folders
+}
+
 impl Portion {
+    /// Panes of one day and model, opened.
+    pub(super) fn of_panes(plan: &Plan, (date, model): Folder, partials: &[SealedPartial]) -> Self {
+        let rows: Vec<_> = partials.iter().flat_map(|partial| panes::rows_of(plan, &partial.open(plan))).collect();
+        let from = rows.iter().map(|row| row.start).min().unwrap_or_default();
+        let to = rows.iter().map(|row| row.end).max().unwrap_or_default();
+        Self { table: Table::Panes, date, model, from, to, rows: panes::panes(&rows) }
+    }
+
     /// The file of its rows.
     pub(super) fn file(&self) -> Result<(StoredFile, Bytes)> {
         let rows = file::sorted(self.table, &self.rows)?;

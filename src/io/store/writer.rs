@@ -15,19 +15,20 @@ use object_store::path::Path;
 use super::known::Said;
 use super::manifest::{self, Contents, Manifest, Mark};
 use super::mark::{self, LATE, OFFSETS, REPEATS, ROWS};
-use super::panes::{self, ColumnRow, PaneRow};
+use super::panes::{self, ColumnRow};
 use super::place::{Created, Place, wait};
-use super::portion::{Portion, date, split};
+use super::portion::{Portion, by_folder, date, split};
 use super::quality::{self, QualityRow, Read};
 use super::rows;
 use super::table::Table;
 use crate::engine::Effects;
 use crate::error::{Error, Result};
 use crate::event::{Micros, Poison, Reject, SECOND, stable_hash};
-use crate::judge::WindowRow;
+use crate::judge::{SealedPartial, WindowRow};
 use crate::output::window_batch;
 use crate::plan::Plan;
-use crate::scan::{Body, Partial, Tally};
+use crate::scan::frame::EXPOSURE;
+use crate::scan::{Partial, Tally};
 use crate::verdict::{CommandResult, Decision, RolloutState};
 
 /// A row of a pane holds a thousand bins, and counts for so many others.
@@ -68,7 +69,7 @@ pub struct Writer {
     /// Rows by judgement.
     judged: Vec<Vec<WindowRow>>,
     records: Records,
-    panes: Vec<PaneRow>,
+    panes: Vec<SealedPartial>,
     exposures: Vec<Partial>,
     /// What was read since the last flush, by stream.
     readings: BTreeMap<(u16, u32), QualityRow>,
@@ -165,20 +166,20 @@ impl Writer {
 
     /// Panes of one stream are complete in the order of time, and all groups of one at once: a mark says which are
     /// stored.
-    fn take_panes(&mut self, partials: &[Partial]) {
+    fn take_panes(&mut self, partials: &[SealedPartial]) {
         let mut fresh = BTreeMap::new();
         for partial in partials {
-            let stream = (partial.lane, partial.source, partial.body.part());
-            if matches!(partial.body, Body::Exposure(_)) {
+            let stream = (partial.lane, partial.source, partial.part);
+            if partial.part == EXPOSURE {
                 // Declared at any time within a pane, and seldom.
-                self.exposures.push(partial.clone());
+                self.exposures.push(partial.open(&self.plan));
                 continue;
             }
             if self.contents.marks.get(&stream).is_some_and(|&stored| partial.pane <= stored) {
                 continue;
             }
             fresh.insert(stream, partial.pane);
-            self.panes.extend(panes::rows_of(&self.plan, partial));
+            self.panes.push(partial.clone());
         }
         if !fresh.is_empty() {
             let mark = |(&(lane, source, part), &at): (&(u32, u16, u8), &i64)| Mark { lane, source, part, at };
@@ -276,7 +277,8 @@ impl Writer {
     /// Whether rows have waited long enough.
     #[must_use]
     pub fn is_due(&self) -> bool {
-        let ends = || self.judged.iter().map(|rows| rows[0].window_end).chain(self.panes.iter().map(|row| row.end));
+        let panes = || self.panes.iter().map(|partial| partial.pane.saturating_add(self.plan.time.pane));
+        let ends = || self.judged.iter().map(|rows| rows[0].window_end).chain(panes());
         let span = ends().max().zip(ends().min()).map_or(0, |(last, first)| last - first);
         span >= self.every.span || self.waiting() >= self.every.rows
     }
@@ -288,7 +290,8 @@ impl Writer {
     }
 
     fn waiting(&self) -> usize {
-        self.judged.iter().map(Vec::len).sum::<usize>() + PANE_WEIGHT * (self.panes.len() + self.exposures.len())
+        let panes = self.panes.iter().map(|partial| panes::n_rows(&self.plan, partial)).sum::<usize>();
+        self.judged.iter().map(Vec::len).sum::<usize>() + PANE_WEIGHT * (panes + self.exposures.len())
     }
 
     /// Writes all that waits: the files first, and then the manifest that makes them count.
@@ -313,13 +316,16 @@ impl Writer {
             return Ok(None);
         }
         wait(self.recall())?;
-        let portions = self.portions();
+        let panes = self.fresh_panes();
+        let portions = self.portions(&panes);
         if !self.has_moved() {
             return Ok(None);
         }
         let mut manifest = std::mem::replace(&mut self.news, Manifest::flush(&self.plan.name));
         let mut bodies = Vec::new();
-        for portion in &portions {
+        // Panes are opened a day at a time.
+        let panes = by_folder(panes).into_iter().map(|(folder, panes)| Portion::of_panes(&self.plan, folder, &panes));
+        for portion in portions.into_iter().chain(panes) {
             let (file, body) = portion.file()?;
             manifest.files.push(file);
             bodies.push(body);
@@ -327,12 +333,11 @@ impl Writer {
         Ok(Some(Flush { manifest: manifest.identified(), bodies }))
     }
 
-    /// Everything that waits, by table, day and model.
-    fn portions(&mut self) -> Vec<Portion> {
+    /// Everything that waits besides panes, by table, day and model.
+    fn portions(&mut self, panes: &[SealedPartial]) -> Vec<Portion> {
         let Records { states, decisions, results } = self.fresh_records();
         let windows = self.fresh_windows();
-        let panes = self.fresh_panes();
-        let columns = self.fresh_columns(&panes);
+        let columns = self.fresh_columns(panes);
         let readings: Vec<QualityRow> = self.end_readings();
         let of_window = |row: &WindowRow| (row.model.clone(), row.window_start, row.window_end);
         let of_state = |one: &RolloutState| (one.model.clone(), one.judged_upto.0, one.judged_upto.0);
@@ -343,7 +348,6 @@ impl Writer {
             split(Table::Verdicts, &states, of_state, rows::verdicts),
             split(Table::Decisions, &decisions, of_decision, rows::decisions),
             split(Table::Commands, &results, of_result, rows::commands),
-            split(Table::Panes, &panes, |row| (row.model.clone(), row.start, row.end), panes::panes),
             split(Table::Quality, &readings, |row| (String::new(), row.time, row.time), quality::quality),
             split(Table::Columns, &columns, |row| (String::new(), row.since, row.since), panes::columns),
         ]
@@ -403,22 +407,22 @@ impl Writer {
         all
     }
 
-    fn fresh_panes(&mut self) -> Vec<PaneRow> {
+    fn fresh_panes(&mut self) -> Vec<SealedPartial> {
         let mut panes = std::mem::take(&mut self.panes);
         for partial in std::mem::take(&mut self.exposures) {
             if self.is_news(partial.pane, (Table::Panes, partial.lane, &partial.group, &partial.body)) {
-                panes.extend(panes::rows_of(&self.plan, &partial));
+                panes.push(SealedPartial::new(&partial));
             }
         }
         panes
     }
 
     /// The columns of the plan, with its first panes.
-    fn fresh_columns(&mut self, panes: &[PaneRow]) -> Vec<ColumnRow> {
+    fn fresh_columns(&mut self, panes: &[SealedPartial]) -> Vec<ColumnRow> {
         let plan = stable_hash(self.plan.digest.as_bytes());
         let Some(first) = panes.first().filter(|_| self.contents.plans.insert(plan)) else { return Vec::new() };
         self.news.plans.insert(plan);
-        panes::columns_of(&self.plan, first.start)
+        panes::columns_of(&self.plan, first.pane)
     }
 
     /// Whether a record is not stored yet; it is taken to be from now on.

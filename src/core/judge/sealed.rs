@@ -1,0 +1,102 @@
+//! Partials as they are kept: as small as what is in them.
+
+use std::sync::Arc;
+
+use crate::event::Micros;
+use crate::plan::Plan;
+use crate::scan::frame::DeclaredShare;
+use crate::scan::groups::Cell;
+use crate::scan::{Body, GroupKey, Inputs, Partial};
+use crate::summary::{Quality, Seal, Sealed, Spill, Traffic};
+
+/// What a partial has counted.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Counted {
+    Traffic(Sealed<Traffic>),
+    InTime(Sealed<Quality>),
+    Late(Sealed<Quality>),
+    Exposure(DeclaredShare),
+}
+
+impl Counted {
+    pub(crate) fn new(body: &Body) -> Self {
+        match body {
+            Body::Traffic(traffic) => Self::Traffic(Sealed::new(traffic)),
+            Body::QualityInTime(quality) => Self::InTime(Sealed::new(quality)),
+            Body::QualityLate(quality) => Self::Late(Sealed::new(quality)),
+            Body::Exposure(share) => Self::Exposure(*share),
+        }
+    }
+
+    fn open(&self, plan: &Plan) -> Body {
+        match self {
+            Self::Traffic(sealed) => Body::Traffic(opened(plan, sealed)),
+            Self::InTime(sealed) => Body::QualityInTime(opened(plan, sealed)),
+            Self::Late(sealed) => Body::QualityLate(opened(plan, sealed)),
+            Self::Exposure(share) => Body::Exposure(*share),
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Traffic(sealed) => sealed.bytes(),
+            Self::InTime(sealed) | Self::Late(sealed) => sealed.bytes(),
+            Self::Exposure(_) => 0,
+        }
+    }
+
+    pub(crate) fn put_away(&mut self, spill: &Arc<dyn Spill>) -> usize {
+        match self {
+            Self::Traffic(sealed) => sealed.put_away(spill),
+            Self::InTime(sealed) | Self::Late(sealed) => sealed.put_away(spill),
+            Self::Exposure(_) => 0,
+        }
+    }
+}
+
+fn opened<T: Cell + Seal>(plan: &Plan, sealed: &Sealed<T>) -> T {
+    let mut open = T::new(plan);
+    sealed.add_to(&mut open);
+    open
+}
+
+/// A partial on its way to whoever keeps panes: many may wait there at once.
+#[derive(Debug, Clone)]
+pub struct SealedPartial {
+    /// Source partition.
+    pub lane: u32,
+    /// Index of the source in the plan.
+    pub source: u16,
+    /// Start of the pane.
+    pub pane: Micros,
+    /// What was counted.
+    pub group: GroupKey,
+    /// Which part of the pane it is; see [`Body::part`].
+    pub part: u8,
+    upto: i64,
+    inputs: Inputs,
+    counted: Counted,
+}
+
+impl SealedPartial {
+    /// Seals a partial.
+    #[must_use]
+    pub fn new(partial: &Partial) -> Self {
+        let Partial { lane, source, pane, ref group, upto, ref body, inputs } = *partial;
+        let (group, part, counted) = (group.clone(), body.part(), Counted::new(body));
+        Self { lane, source, pane, group, part, upto, inputs, counted }
+    }
+
+    /// How many bytes it takes, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.group.bytes() + self.counted.bytes()
+    }
+
+    /// What it was made of, to the last bit, given the same plan.
+    #[must_use]
+    pub fn open(&self, plan: &Plan) -> Partial {
+        let Self { lane, source, pane, ref group, upto, inputs, ref counted, .. } = *self;
+        Partial { lane, source, pane, group: group.clone(), upto, body: counted.open(plan), inputs }
+    }
+}
