@@ -2,7 +2,6 @@
 
 use crate::batch::EventBatch;
 use crate::event::Micros;
-use crate::time::pane;
 
 /// Rows of more panes than this are taken a few at a time.
 const PANES_MAX: usize = 8;
@@ -27,13 +26,14 @@ pub fn portions(batch: &EventBatch, pane: Micros) -> impl Iterator<Item = EventB
     })
 }
 
+/// Whether times are in many stretches as long as a pane, wherever panes begin.
 fn holds_many_panes(times: &[Micros], pane: Micros) -> bool {
     let (mut seen, mut start) = (Vec::with_capacity(PANES_MAX), Micros::MIN);
     times.iter().any(|&time| {
         if (start..start.saturating_add(pane)).contains(&time) {
             return false;
         }
-        start = pane::start_of(time, pane);
+        start = time.saturating_sub(time.rem_euclid(pane));
         if !seen.contains(&start) {
             seen.push(start);
         }
