@@ -1,13 +1,13 @@
-//! How much alike requests are, where nobody says which belong together: from how windows differ from what they are held
-//! against.
+//! How much alike requests are, where nobody says which belong together: from how windows differ from what they are
+//! held against.
 //!
 //! Requests of one user or of one batch are alike, and counts of them vary more than counts of independent ones. A
 //! window's population stability index, `k` cells, has a mean of `deff (1 / n + 1 / m) (k - 1)` while nothing is wrong,
-//! so `x = PSI / ((1 / n + 1 / m) (k - 1))`, averaged over windows, is the design effect. Two standard errors are added,
-//! of a variance of `2 deff^2 / (k - 1)` per window; so before the first window it is what the plan assumes, and never
-//! more. The square of a window's contrast with an expected rate is such an `x` with `k` 2. A true difference counts as
-//! likeness: it makes the estimate too large, which says less. No window counts with more than what is assumed, so a
-//! change teaches by 3 % of that.
+//! so `x = PSI / ((1 / n + 1 / m) (k - 1))`, averaged over windows, is the design effect. Two standard errors are
+//! added, of a variance of `2 deff^2 / (k - 1)` per window; so before the first window it is what the plan assumes, and
+//! never more. The square of a window's contrast with an expected rate is such an `x` with `k` 2. A true difference
+//! counts as likeness: it makes the estimate too large, which says less. No window counts with more than what is
+//! assumed, so a change teaches by 3 % of that.
 //!
 //! **Source**: Rao and Scott, The analysis of categorical data from complex sample surveys, JASA 76, 1981, section 3
 //! (the mean of the design effects as a correction of chi-square); that PSI over its scale is chi-square to first order

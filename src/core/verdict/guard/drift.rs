@@ -29,36 +29,27 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::infer::ks_tolerance::KsTest;
 use crate::infer::likeness::Likeness;
 use crate::infer::multiplicity::e_d_bh;
-use crate::infer::normal::normal_sf;
 use crate::infer::psi_tolerance::{PsiTest, tolerance_for};
 use crate::infer::shiryaev::{Alarm, Monitor};
-use crate::metric::alike::settled;
-use crate::metric::paired::cells_of_both;
 use crate::metric::view::ViewKey;
-use crate::plan::{Action, Baseline, GuardPlan, Plan, Role};
-use crate::summary::histogram::Cut;
-use crate::summary::{Category, Refined, Traffic};
+use crate::plan::{Action, Baseline, GuardPlan, Plan};
+use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
 use crate::verdict::finding::{Account, Finding, Verdict};
+use crate::verdict::guard::column::{Column, columns};
 use crate::verdict::guard::number::{e_value, float};
 use crate::verdict::guard::scene::{Scene, reason};
 use crate::verdict::judged::Judged;
 
 const SOURCE: &str = "drift";
-const SCORE_DRIFT: &str = "SCORE_DRIFT";
 /// Evidence below this power of `A` is no longer evidence: detectors must fall that low before a restriction is lifted.
 /// Origin: choice; so far below that noise does not lift and renew a restriction in turn.
 pub(crate) const CLEAR: f64 = 0.5;
 /// Columns that are named at most.
 /// Origin: choice; more are not read at night.
 pub(crate) const NAMED_MAX: usize = 5;
-/// Cells of a categorical column without a reference.
-/// Origin: choice; a bound on state: rarer categories share a cell.
-const SLOTS: u64 = 16;
-
 /// How quickly it is learnt what a stream's index mostly is.
 /// Origin: choice; a half-life of 23 windows, as for the levels of `world`.
 const FOLLOW: f64 = 0.03;
@@ -74,22 +65,6 @@ pub(crate) struct Drift {
     pub(crate) guard: GuardPlan,
     /// Places for segments; none without segments.
     pub(crate) places: u32,
-}
-
-/// One column.
-#[derive(Debug, Clone)]
-pub(crate) struct Column {
-    pub name: String,
-    pub(crate) code: &'static str,
-    /// Whether it tells the time, and windows are shorter than its cycle: no fixed reference can be like one of them.
-    pub(crate) calendar: bool,
-    place: Place,
-}
-
-#[derive(Debug, Clone)]
-enum Place {
-    Numeric(usize, Arc<Cut>),
-    Categorical(usize),
 }
 
 /// What is known about one version's drift.
@@ -188,31 +163,11 @@ pub(crate) struct Versions<'a> {
 
 impl Drift {
     pub(crate) fn new(plan: &Plan, guard: &GuardPlan) -> Self {
-        let calendar = |column: &str| plan.time.is_within_a_cycle(column);
-        let numeric = plan.columns.numeric.iter().enumerate().filter_map(|(index, column)| {
-            let code = match column.role {
-                Role::Feature => "FEATURE_DRIFT",
-                Role::Score => SCORE_DRIFT,
-                Role::Latency => return None,
-            };
-            Some(Column {
-                name: column.name.clone(),
-                code,
-                calendar: calendar(&column.name),
-                place: Place::Numeric(index, Arc::clone(&column.cut)),
-            })
-        });
-        let categorical = plan.columns.categorical.iter().enumerate().map(|(index, column)| Column {
-            name: column.name.clone(),
-            code: "FEATURE_DRIFT",
-            calendar: calendar(&column.name),
-            place: Place::Categorical(index),
-        });
         let is_watched = |column: &Column| !guard.drift_except.contains(&column.name);
         let days_ago = plan.baselines.iter().filter(|baseline| matches!(baseline, Baseline::DaysAgo(_))).cloned();
         let reference = plan.reference.iter().map(|_| Baseline::Reference);
         Self {
-            columns: numeric.chain(categorical).filter(is_watched).collect(),
+            columns: columns(plan).filter(is_watched).collect(),
             references: reference.chain(days_ago).collect(),
             guard: guard.clone(),
             places: if plan.segments.is_empty() { 0 } else { guard.segments_max },
@@ -369,50 +324,6 @@ impl Drift {
     }
 }
 
-impl Column {
-    /// The p-value of a Kolmogorov-Smirnov test of the scores, which have an order that few cells lose. Between normal
-    /// distributions a tolerated index `d^2` is a shift by `d`, and that is a distance of `2 Phi(d / 2) - 1`.
-    fn ks_p(&self, current: &Traffic, reference: &Traffic, tolerated: f64, deff: f64) -> Option<f64> {
-        let Place::Numeric(index, cut) = &self.place else { return None };
-        let bins = Refined::of(cut, [&current.numeric[*index], &reference.numeric[*index]]);
-        let [current, reference] = settled(cut, &bins);
-        let tau = 1.0 - 2.0 * normal_sf(tolerated.sqrt() / 2.0);
-        let test = || KsTest::of(&reference, &current, tau, deff, |_| false);
-        (self.code == SCORE_DRIFT).then(test).flatten().map(|test| test.p())
-    }
-
-    /// Counts of both sides over the decision's cells; missing values come last.
-    fn cells(&self, current: &Traffic, (reference, fixed): (&Traffic, bool)) -> [Vec<u64>; 2] {
-        match &self.place {
-            Place::Numeric(index, cut) => {
-                let sides = [&current.numeric[*index], &reference.numeric[*index]];
-                let mut cells = if fixed {
-                    sides.map(|side| side.recut(&cut.recuts.bins20))
-                } else {
-                    cells_of_both(cut, sides, 20)
-                };
-                cells.iter_mut().zip(sides).for_each(|(cells, side)| cells.push(side.missing + side.nan));
-                cells
-            }
-            Place::Categorical(index) => [current, reference].map(|side| names(&side.categorical[*index])),
-        }
-    }
-}
-
-/// Counts over the categories of the reference, all others, and missing values.
-fn names(category: &Category) -> Vec<u64> {
-    let mut cells = category.known.clone();
-    let slots = if cells.is_empty() { SLOTS } else { 1 };
-    let first = cells.len();
-    cells.resize(first + usize::try_from(slots).unwrap_or(1), 0);
-    for (hash, (_, n)) in &category.unseen {
-        cells[first + usize::try_from(hash % slots).unwrap_or(0)] += n;
-    }
-    cells[first] += category.other;
-    cells.push(category.missing);
-    cells
-}
-
 /// The traffic that a reference means for a view.
 pub(crate) fn find<'a>(reference: &Baseline, key: &ViewKey, judged: &Judged<'a>) -> Option<&'a Traffic> {
     match reference {
@@ -428,6 +339,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::plan::Columns;
     use crate::summary::Category;
+    use crate::verdict::guard::column::Place;
     use crate::verdict::guard::tests::{key, with_reference};
 
     pub(crate) const USUAL: [u64; 4] = [400, 300, 200, 100];

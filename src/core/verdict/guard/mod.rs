@@ -5,6 +5,7 @@
 
 mod calibration;
 mod change;
+mod column;
 mod drift;
 mod label_gate;
 mod number;

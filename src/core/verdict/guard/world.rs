@@ -122,6 +122,7 @@ pub(crate) struct Usual {
     /// Requests of all versions by hour of the week, from Thursday 1 January 1970; 0 where it is not known.
     hours: Vec<f64>,
     /// More about the first looks: failures, refusals and latency.
+    #[serde(default)]
     rhythms: Vec<Rhythm>,
 }
 
@@ -148,6 +149,7 @@ struct Level {
     n_now: u64,
     /// Windows in a row within the bound.
     calm: u32,
+    #[serde(default)]
     alike: Likeness,
 }
 

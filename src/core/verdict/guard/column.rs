@@ -1,0 +1,102 @@
+//! The columns whose drift is watched: the cells in which two sides of a window are counted, and the distance of scores.
+
+use std::sync::Arc;
+
+use crate::infer::ks_tolerance::KsTest;
+use crate::infer::normal::normal_sf;
+use crate::metric::alike::settled;
+use crate::metric::paired::cells_of_both;
+use crate::plan::{Plan, Role};
+use crate::summary::histogram::Cut;
+use crate::summary::{Category, Refined, Traffic};
+
+const FEATURE_DRIFT: &str = "FEATURE_DRIFT";
+const SCORE_DRIFT: &str = "SCORE_DRIFT";
+/// Cells of a categorical column without a reference.
+/// Origin: choice; a bound on state: rarer categories share a cell.
+const SLOTS: u64 = 16;
+
+/// One column.
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    pub name: String,
+    pub(crate) code: &'static str,
+    /// Whether it tells the time, and windows are shorter than its cycle: no fixed reference can be like one of them.
+    pub(crate) calendar: bool,
+    pub(super) place: Place,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    Numeric(usize, Arc<Cut>),
+    Categorical(usize),
+}
+
+/// All columns of a plan but latencies.
+pub(super) fn columns(plan: &Plan) -> impl Iterator<Item = Column> {
+    let calendar = move |column: &str| plan.time.is_within_a_cycle(column);
+    let numeric = plan.columns.numeric.iter().enumerate().filter_map(move |(index, column)| {
+        let code = match column.role {
+            Role::Feature => FEATURE_DRIFT,
+            Role::Score => SCORE_DRIFT,
+            Role::Latency => return None,
+        };
+        Some(Column {
+            name: column.name.clone(),
+            code,
+            calendar: calendar(&column.name),
+            place: Place::Numeric(index, Arc::clone(&column.cut)),
+        })
+    });
+    let categorical = plan.columns.categorical.iter().enumerate().map(move |(index, column)| Column {
+        name: column.name.clone(),
+        code: FEATURE_DRIFT,
+        calendar: calendar(&column.name),
+        place: Place::Categorical(index),
+    });
+    numeric.chain(categorical)
+}
+
+impl Column {
+    /// The p-value of a Kolmogorov-Smirnov test of the scores, which have an order that few cells lose. Between normal
+    /// distributions a tolerated index `d^2` is a shift by `d`, and that is a distance of `2 Phi(d / 2) - 1`.
+    pub(super) fn ks_p(&self, current: &Traffic, reference: &Traffic, tolerated: f64, deff: f64) -> Option<f64> {
+        let Place::Numeric(index, cut) = &self.place else { return None };
+        let bins = Refined::of(cut, [&current.numeric[*index], &reference.numeric[*index]]);
+        let [current, reference] = settled(cut, &bins);
+        let tau = 1.0 - 2.0 * normal_sf(tolerated.sqrt() / 2.0);
+        let test = || KsTest::of(&reference, &current, tau, deff, |_| false);
+        (self.code == SCORE_DRIFT).then(test).flatten().map(|test| test.p())
+    }
+
+    /// Counts of both sides over the decision's cells; missing values come last.
+    pub(super) fn cells(&self, current: &Traffic, (reference, fixed): (&Traffic, bool)) -> [Vec<u64>; 2] {
+        match &self.place {
+            Place::Numeric(index, cut) => {
+                let sides = [&current.numeric[*index], &reference.numeric[*index]];
+                let mut cells = if fixed {
+                    sides.map(|side| side.recut(&cut.recuts.bins20))
+                } else {
+                    cells_of_both(cut, sides, 20)
+                };
+                cells.iter_mut().zip(sides).for_each(|(cells, side)| cells.push(side.missing + side.nan));
+                cells
+            }
+            Place::Categorical(index) => [current, reference].map(|side| names(&side.categorical[*index])),
+        }
+    }
+}
+
+/// Counts over the categories of the reference, all others, and missing values.
+fn names(category: &Category) -> Vec<u64> {
+    let mut cells = category.known.clone();
+    let slots = if cells.is_empty() { SLOTS } else { 1 };
+    let first = cells.len();
+    cells.resize(first + usize::try_from(slots).unwrap_or(1), 0);
+    for (hash, (_, n)) in &category.unseen {
+        cells[first + usize::try_from(hash % slots).unwrap_or(0)] += n;
+    }
+    cells[first] += category.other;
+    cells.push(category.missing);
+    cells
+}
