@@ -45,6 +45,8 @@ pub struct Engine {
     pane: Micros,
     keeps_panes: bool,
     bound: Option<Bound>,
+    /// How far judging had come when what nobody needs any more was let go of last.
+    tidied_at: Micros,
 }
 
 /// How much may be kept in memory, and where the rest goes.
@@ -52,8 +54,6 @@ pub struct Engine {
 struct Bound {
     bytes: usize,
     spill: Arc<dyn Spill>,
-    /// How far judging had come when this was looked after last.
-    at: Micros,
 }
 
 impl Engine {
@@ -62,7 +62,14 @@ impl Engine {
     pub fn new(plan: Arc<Plan>, lanes: u32) -> Self {
         let scans = (0..lanes).map(|lane| (lane, Scan::new(Arc::clone(&plan), lane, lanes))).collect();
         let pane = plan.time.pane;
-        Self { scans, judge: Judge::new(plan).of_one_process(), pane, keeps_panes: false, bound: None }
+        Self {
+            scans,
+            judge: Judge::new(plan).of_one_process(),
+            pane,
+            keeps_panes: false,
+            bound: None,
+            tidied_at: Micros::MIN,
+        }
     }
 
     /// Hands complete panes out too, for those who keep them.
@@ -76,7 +83,7 @@ impl Engine {
     /// Results are the same with and without.
     #[must_use]
     pub fn bounded(self, bytes: usize, spill: Arc<dyn Spill>) -> Self {
-        Self { bound: Some(Bound { bytes, spill, at: Micros::MIN }), ..self }
+        Self { bound: Some(Bound { bytes, spill }), ..self }
     }
 
     /// Continues from rollout states read back from the state topic.
@@ -118,17 +125,23 @@ impl Engine {
         let tick = self.scan(lane).tick();
         let mut effects = self.judge.tick(tick);
         effects.panes = panes;
-        self.put_away();
+        if self.tidied_at != self.judge.released_at() {
+            self.tidied_at = self.judge.released_at();
+            self.forget();
+            self.put_away();
+        }
         effects
     }
 
-    /// Looks after the bound, once a pane.
+    /// Lets go of where panes began that no restart needs any more: nobody may ever ask for a checkpoint.
+    fn forget(&mut self) {
+        let lanes: Vec<u32> = self.scans.keys().copied().collect();
+        lanes.into_iter().for_each(|lane| drop(self.checkpoint(lane)));
+    }
+
+    /// Looks after the bound.
     fn put_away(&mut self) {
-        let Some(Bound { bytes, spill, at }) = &mut self.bound else { return };
-        if *at == self.judge.released_at() {
-            return;
-        }
-        *at = self.judge.released_at();
+        let Some(Bound { bytes, spill }) = &self.bound else { return };
         let (bytes, spill) = (*bytes, Arc::clone(spill));
         let kept = self.memory().total();
         if kept <= bytes {
