@@ -1,4 +1,5 @@
-//! The columns whose drift is watched: the cells in which two sides of a window are counted, and the distance of scores.
+//! The columns whose drift is watched: the cells in which two sides of a window are counted, and the distance of
+//! scores.
 
 use std::sync::Arc;
 
