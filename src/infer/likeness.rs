@@ -69,30 +69,27 @@ mod tests {
     use super::*;
     use crate::tests::world::Rng;
 
-    const SHARES: [f64; 10] = [0.05, 0.05, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.2];
+    /// In percent.
+    const SHARES: [u8; 10] = [5, 5, 10, 10, 10, 10, 10, 10, 10, 20];
 
     /// A window of 600 requests in groups of so many that are the same, from shares with so much moved.
     fn window(alike: u64, moved: f64, rng: &mut Rng) -> Vec<u64> {
-        let mut counts = vec![0; SHARES.len()];
+        let (mut counts, mut shares) = (vec![0; SHARES.len()], SHARES.map(|share| f64::from(share) / 100.0));
+        (shares[0], shares[9]) = (shares[0] + moved, shares[9] - moved);
         for _ in 0..600 / alike {
             let mut u = rng.unit();
-            let shares = SHARES.iter().enumerate().map(|(place, share)| match place {
-                0 => share + moved,
-                9 => share - moved,
-                _ => *share,
-            });
-            let place = shares.enumerate().find(|(_, share)| {
+            let place = shares.iter().position(|share| {
                 u -= share;
                 u < 0.0
             });
-            counts[place.map_or(9, |(place, _)| place)] += alike;
+            counts[place.unwrap_or(9)] += alike;
         }
         counts
     }
 
     /// The mean over eight streams of so many windows.
     fn after(windows: u32, alike: u64, moved: f64, assumed: f64) -> f64 {
-        let reference: Vec<u64> = SHARES.iter().map(|share| (share * 1e6).round() as u64).collect();
+        let reference: Vec<u64> = SHARES.map(|share| 10_000 * u64::from(share)).to_vec();
         let of_stream = |seed| {
             let (mut likeness, mut rng) = (Likeness::default(), Rng::new(seed));
             for _ in 0..windows {
@@ -108,7 +105,7 @@ mod tests {
     fn requests_that_come_in_groups_are_as_much_alike_as_groups_are_large() {
         for alike in [1, 2, 4] {
             let found = after(200, alike, 0.0, 10.0);
-            assert!((found / alike as f64 - 1.1).abs() < 0.12, "{alike}: {found}");
+            assert!((found / float(alike) - 1.1).abs() < 0.12, "{alike}: {found}");
         }
     }
 

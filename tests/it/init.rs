@@ -134,6 +134,23 @@ fn csv_with_seconds_and_its_own_labels() {
 }
 
 #[test]
+fn labels_that_nobody_can_read_and_columns_of_one_name_are_left_out() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("tumours.csv");
+    let line = |row: u32| {
+        let score = f64::from(row % 100) / 100.0;
+        let label = if row % 100 > 60 { "M" } else { "B" };
+        format!("r{row},{},{score},{label},{},{}\n", 1_700_000_000 + row * 20, row * 37 % 1000, row * 41 % 900)
+    };
+    let text = "id,ts,score,label,size,size\n".to_owned() + &(0..2_000).map(line).collect::<String>();
+    std::fs::write(&path, text).expect("a file");
+    let made = replayed(&[path]);
+    assert_eq!((made.rows, made.refused), (2_000, 0), "{}", made.text);
+    assert!(!has_metric(&made.effects, "brier") && has_metric(&made.effects, "mean"), "{}", made.text);
+    assert!(made.text.contains("a column before it has the same name"), "{}", made.text);
+}
+
+#[test]
 fn what_cannot_be_a_pipeline_is_a_clear_error() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("timeless.csv");

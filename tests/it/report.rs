@@ -524,6 +524,21 @@ fn positive_classes_are_named_or_guessed() {
 }
 
 #[test]
+fn truth_values_and_named_classes_are_what_they_say() {
+    let flags = |yes: &str, no: &str| lines("x,flag", |x| format!("{x},{}", if x % 3 == 0 { yes } else { no }));
+    for (yes, no) in [("true", "false"), ("yes", "no"), ("T", "F"), ("1", "0")] {
+        let compared = compared(&flags("TRUE", "FALSE"), &flags(yes, no), "csv", &[]);
+        assert!(compared.columns.iter().all(|column| !column.drifted), "{yes} and {no}: {:?}", compared.columns);
+    }
+    let file = lines("score,label", |x| format!("{},{}", f64::from(x) / 101.0, if x > 50 { "yes" } else { "no" }));
+    for positive in ["yes", "Yes", "YES", "true"] {
+        let compared = compared(&file, &file, "csv", &[positive]);
+        let rate = find(&compared.quality.as_ref().expect("labels").figures, "base_rate", "exact").value;
+        assert!((rate.expect("a rate") - 0.5).abs() < 0.02, "{positive}: {rate:?}");
+    }
+}
+
+#[test]
 fn ids_join_by_their_value_and_labels_that_do_not_count_are_problems() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = |name: &str, text: &str| {

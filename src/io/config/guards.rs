@@ -29,7 +29,8 @@ pub(crate) struct GuardSection {
     /// A window with fewer events than this on either side says nothing about distributions. Default: 30.
     min_n: Option<At<u64>>,
     /// How much alike requests of one entity are taken to be where events name no `entity`: variance is this many times
-    /// that of independent events. Default: 3.
+    /// that of independent events. Where windows show how much it is, of drift and of the world, it is the most that is
+    /// reckoned with. Default: 3.
     design_effect: Option<At<f64>>,
     /// Share of traffic that a contained candidate keeps. Default: 5%.
     contain_to: Option<At<Ratio>>,
