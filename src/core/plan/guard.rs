@@ -14,7 +14,8 @@ pub struct GuardPlan {
     pub planned: u32,
     /// How many windows must speak before evidence acts: one blip never does.
     pub windows_min: u32,
-    /// How much alike requests of one entity are taken to be where events do not name their entity, unless windows show it.
+    /// How much alike requests of one entity are taken to be where events do not name their entity, unless windows show
+    /// it.
     pub design_effect: f64,
     /// Fewer events than this on either side: the window says nothing about distributions, and a segment is not watched
     /// yet.
