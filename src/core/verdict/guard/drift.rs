@@ -13,11 +13,6 @@
 //! * the candidate moved, the baseline version did not, *and* the two differ in the same windows: the *model*, or the
 //!   way to it. It is contained. All three must hold, so this errs no more often than any one of them.
 //!
-//! A stream that always comes and goes (a season, levels that wander) is often further from a fixed reference than is
-//! tolerated, and that is no news: so much more is tolerated as its index mostly was, its mean and [`UNUSUAL`]
-//! deviations beyond what counts explain. Only the version that serves the world teaches that, slowly, and no window by
-//! more than what is tolerated: a reference that is wrong from the start is told, and so is a candidate.
-//!
 //! With segments, `segments` watches those with the most traffic by the same tests, and has half of the budget.
 //!
 //! Missing values and NaN make a cell of their own. How much alike one entity's features are is seen from how windows
@@ -50,13 +45,6 @@ pub(crate) const CLEAR: f64 = 0.5;
 /// Columns that are named at most.
 /// Origin: choice; more are not read at night.
 pub(crate) const NAMED_MAX: usize = 5;
-/// How quickly it is learnt what a stream's index mostly is.
-/// Origin: choice; a half-life of 23 windows, as for the levels of `world`.
-const FOLLOW: f64 = 0.03;
-/// Deviations by which an index may be above its mean.
-/// Origin: choice; of normal windows one in forty is further off, and it takes several in a row.
-const UNUSUAL: f64 = 2.0;
-
 /// What is watched.
 #[derive(Debug, Clone)]
 pub(crate) struct Drift {
@@ -89,46 +77,9 @@ pub(crate) struct Watch {
     pub(crate) monitor: Monitor,
     #[serde(default)]
     likeness: Likeness,
-    #[serde(default)]
-    usual: Usual,
-    /// What was tolerated last.
-    #[serde(default)]
-    pub(crate) tolerated: f64,
     pub(crate) psi: f64,
     /// Events of the version and the reference.
     pub(crate) n: (u64, u64),
-}
-
-/// What an index mostly was, less what chance adds to it.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-struct Usual {
-    mean: f64,
-    /// Of its square, less what counts explain of its variance.
-    square: f64,
-}
-
-impl Usual {
-    /// What is tolerated beside the plan's tolerance.
-    fn allowance(self) -> f64 {
-        self.mean + UNUSUAL * (self.square - self.mean * self.mean).max(0.0).sqrt()
-    }
-
-    /// Takes the next window, with no more than is tolerated. It begins with an index of 0, not with the first one.
-    fn follow(&mut self, psi: &PsiTest) {
-        let index = psi.debiased().min(psi.tau);
-        let by_chance = 2.0 * f64::from(psi.dof) * psi.scale * psi.scale;
-        self.mean += FOLLOW * (index - self.mean);
-        self.square += FOLLOW * ((index * index - by_chance).max(0.0) - self.square);
-    }
-}
-
-/// What a column is compared with: the reference, whether it is a fixed one, and how far from it the world mostly is by
-/// column; nothing where a version's own past says that.
-#[derive(Clone, Copy)]
-struct Held<'a> {
-    reference: &'a Traffic,
-    fixed: bool,
-    world: Option<&'a [Watch]>,
 }
 
 /// One column of two sides in one window.
@@ -179,34 +130,29 @@ impl Drift {
         drifted.references.resize_with(self.references.len(), Against::default);
         for (against, reference) in drifted.references.iter_mut().zip(self.references.iter()) {
             let fixed = *reference == Baseline::Reference;
-            let Against { version, baseline } = against;
+            if let Some(reference) = find(reference, versions.key, judged) {
+                self.look(&mut against.version, versions.version, (reference, fixed));
+            }
             if let Some((key, traffic)) = versions.baseline
                 && let Some(reference) = find(reference, key, judged)
             {
-                self.look(baseline, traffic, Held { reference, fixed, world: None });
-            }
-            if let Some(reference) = find(reference, versions.key, judged) {
-                let world = versions.baseline.map(|_| baseline.as_slice());
-                self.look(version, versions.version, Held { reference, fixed, world });
+                self.look(&mut against.baseline, traffic, (reference, fixed));
             }
         }
-        if let Some((_, reference)) = versions.baseline {
-            self.look(&mut drifted.concurrent, versions.version, Held { reference, fixed: false, world: Some(&[]) });
+        if let Some((_, baseline)) = versions.baseline {
+            self.look(&mut drifted.concurrent, versions.version, (baseline, false));
         }
     }
 
-    fn look(&self, watches: &mut Vec<Watch>, current: &Traffic, held: Held<'_>) {
+    fn look(&self, watches: &mut Vec<Watch>, current: &Traffic, (reference, fixed): (&Traffic, bool)) {
         watches.resize_with(self.columns.len(), Watch::default);
-        let pairs = watches.iter_mut().zip(self.columns.iter()).enumerate();
-        for (place, (watch, column)) in pairs.filter(|(_, (_, column))| !(held.fixed && column.calendar)) {
-            let world = |world: &[Watch]| world.get(place).map_or(0.0, |watch| watch.usual.allowance());
-            let tolerated = self.guard.drift + held.world.map_or_else(|| watch.usual.allowance(), world);
+        let pairs = watches.iter_mut().zip(self.columns.iter());
+        for (watch, column) in pairs.filter(|(_, column)| !(fixed && column.calendar)) {
             let deff = watch.likeness.design_effect(self.guard.design_effect);
-            if let Some(compared) = self.compare(column, current, (held.reference, held.fixed), (tolerated, deff)) {
+            if let Some(compared) = self.compare(column, current, (reference, fixed), deff) {
                 watch.monitor.update_with(&compared.ps().collect::<Vec<_>>(), self.alarm());
                 watch.likeness.update(&compared.psi, self.guard.design_effect);
-                watch.usual.follow(&compared.psi);
-                (watch.psi, watch.n, watch.tolerated) = (compared.psi.debiased(), compared.n, tolerated);
+                (watch.psi, watch.n) = (compared.psi.debiased(), compared.n);
             }
         }
     }
@@ -217,16 +163,16 @@ impl Drift {
         column: &Column,
         current: &Traffic,
         (reference, fixed): (&Traffic, bool),
-        (tolerated, deff): (f64, f64),
+        deff: f64,
     ) -> Option<Compared> {
-        let ks = column.ks_p(current, reference, tolerated, deff);
+        let ks = column.ks_p(current, reference, self.guard.drift, deff);
         let [cells, reference] = column.cells(current, (reference, fixed));
         let (n, m): (u64, u64) = (cells.iter().sum(), reference.iter().sum());
         if n < self.guard.n_min || m < self.guard.n_min {
             return None;
         }
         let k = u32::try_from(cells.len()).unwrap_or(u32::MAX);
-        let tau = tolerance_for(tolerated, k, m);
+        let tau = tolerance_for(self.guard.drift, k, m);
         Some(Compared { psi: PsiTest::of(&reference, &cells, tau, deff)?, ks, n: (n, m) })
     }
 
@@ -307,10 +253,10 @@ impl Drift {
                 baseline_kind: reference.name(),
                 convention: "debiased".to_owned(),
                 estimate: one.psi,
-                bound: one.tolerated,
+                bound: self.guard.drift,
                 e_value: Some(e_value(one.log_r())),
                 alpha: Some(1.0 / self.patience()),
-                margin: Some(one.tolerated),
+                margin: Some(self.guard.drift),
                 n_candidate: one.n.0,
                 n_baseline: one.n.1,
                 ..scene.evidence(SOURCE, Test::ShiryaevRoberts)

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::infer::multiplicity::e_d_bh;
 use crate::infer::shiryaev::Alarm;
 use crate::metric::view::ViewKey;
-use crate::plan::{Action, Baseline, GuardPlan};
+use crate::plan::{Action, Baseline};
 use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
 use crate::verdict::finding::{Account, Finding, Verdict};
@@ -102,10 +102,9 @@ impl Drift {
     /// Takes a window of one segment; the columns that could be compared, farthest apart first.
     fn watch(&self, watch: &mut Watch, current: &Traffic, (reference, fixed): (&Traffic, bool)) -> Vec<(usize, f64)> {
         let columns = self.columns.iter().enumerate().filter(|(_, column)| !(fixed && column.calendar));
-        let GuardPlan { drift, design_effect, .. } = self.guard;
-        let (against, terms) = ((reference, fixed), (drift, design_effect));
+        let (against, deff) = ((reference, fixed), self.guard.design_effect);
         let compared =
-            columns.filter_map(|(index, column)| Some((index, self.compare(column, current, against, terms)?)));
+            columns.filter_map(|(index, column)| Some((index, self.compare(column, current, against, deff)?)));
         let compared: Vec<_> = compared.collect();
         let Some((_, first)) = compared.first() else { return Vec::new() };
         watch.n = first.n;
