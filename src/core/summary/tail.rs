@@ -3,7 +3,7 @@
 //!
 //! Floats have the order of their bits, read as whole numbers with the sign turned. A cell is a run of `2^level`
 //! neighbours in that order, and all cells of a tail have the same level: the least with which no more than
-//! [`CELLS_MAX`] of them hold something. So that many different values are kept as they are; of more, the cells that
+//! `CELLS_MAX` of them hold something. So that many different values are kept as they are; of more, the cells that
 //! hold them are at least half as many, unless most values are much closer to each other than to the rest.
 //!
 //! The level follows from the values alone, since fewer values never need a higher one. Neither their order nor any
