@@ -13,7 +13,7 @@ use std::hint::black_box;
 use common::{Seeded, is_measuring, median, wall_s};
 use haldane::kernel::bin::Edges;
 use haldane::kernel::moment::Grid;
-use haldane::metric::{self, Context, Quantiles, Reading, Side, Value};
+use haldane::metric::{self, Context, Reading, Side, Value};
 use haldane::summary::Histogram;
 use haldane::summary::histogram::{Cut, Recuts};
 
@@ -94,15 +94,7 @@ fn compare(feature: &Feature) -> [Reading; 2] {
         histogram
     };
     let (current, baseline) = (histogram(&feature.current), histogram(&feature.reference));
-    let context = Context {
-        cut: Some(&cut),
-        known: &[],
-        window: 1,
-        bins: 10,
-        quantiles: Quantiles::Reference,
-        compat: &[],
-        quality: None,
-    };
+    let context = Context { cut: Some(&cut), ..Context::ALONE };
     ["psi", "ks"].map(|name| {
         let metric = metric::find(name).expect("a metric of that name");
         let baseline = Some(Side::Numeric(&baseline));

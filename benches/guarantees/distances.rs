@@ -8,7 +8,7 @@ use haldane::baseline::cut;
 use haldane::infer::ks_tolerance::KsTest;
 use haldane::infer::psi_tolerance::{PsiTest, tolerance_for};
 use haldane::infer::shiryaev::{Alarm, Monitor};
-use haldane::metric::{self, Context, Quantiles, Side, Value};
+use haldane::metric::{self, Context, Side, Value};
 use haldane::sim::Rng;
 use haldane::summary::Histogram;
 use haldane::summary::histogram::Cut;
@@ -111,15 +111,7 @@ impl Reference {
 
     /// The metric of this name, as people see it.
     fn shown(&self, name: &str, window: &Histogram) -> f64 {
-        let context = Context {
-            cut: Some(&self.cut),
-            known: &[],
-            window: 1,
-            bins: 10,
-            quantiles: Quantiles::Reference,
-            compat: &[],
-            quality: None,
-        };
+        let context = Context { cut: Some(&self.cut), ..Context::ALONE };
         let metric = metric::find(name).expect("a metric of that name");
         let reading = metric.read(Side::Numeric(window), Some(Side::Numeric(&self.counts)), &context).swap_remove(0);
         match reading.value {

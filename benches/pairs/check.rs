@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::Float64Array;
 use haldane::baseline::cut;
 use haldane::kernel::select::Rows;
-use haldane::metric::{Context, Quantiles, Side, Value, find};
+use haldane::metric::{Context, Side, Value, find};
 use haldane::plan::{NumericColumn, Role};
 use haldane::report::moved::{KS_TOLERATED, Moved};
 use haldane::scan::traffic::count_numeric;
@@ -121,15 +121,7 @@ pub(crate) fn exported(pair: &Pair, seed: u64) -> Option<serde_json::Value> {
 
 impl Counted {
     fn read(&self, metric: &str, bins: u16, side: Option<usize>) -> Vec<haldane::metric::Reading> {
-        let context = Context {
-            cut: Some(&self.cut),
-            known: &[],
-            window: 0,
-            bins,
-            quantiles: Quantiles::Reference,
-            compat: &[],
-            quality: None,
-        };
+        let context = Context { cut: Some(&self.cut), bins, ..Context::ALONE };
         let [reference, current] = self.sides.each_ref().map(Side::Numeric);
         let metric = find(metric).expect("a metric");
         match side {

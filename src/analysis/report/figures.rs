@@ -9,7 +9,7 @@ use super::rows::Rows;
 use crate::event::Micros;
 use crate::infer::interval::{self, Interval};
 use crate::infer::reliability::{Bin, log_e_calibration};
-use crate::metric::{Context, METRICS, Quantiles, Reads, Side};
+use crate::metric::{Context, METRICS, Reads, Side};
 use crate::plan::{QualityPlan, Task};
 use crate::summary::quality::ReliabilityBin;
 use crate::summary::{Latency, Quality, Rates};
@@ -79,15 +79,7 @@ pub(super) fn quality(plan: &QualityPlan, answers: &[Option<Answers>; 2]) -> Opt
     if current.n == 0 && reference.n == 0 {
         return None;
     }
-    let context = Context {
-        cut: None,
-        known: &[],
-        window: 0,
-        bins: BINS,
-        quantiles: Quantiles::Reference,
-        compat: &[],
-        quality: Some(plan),
-    };
+    let context = Context { bins: BINS, quality: Some(plan), ..Context::ALONE };
     let reads = |reads: Reads| matches!(reads, Reads::Binary | Reads::Classification | Reads::Regression);
     let mut figures = Vec::new();
     for metric in METRICS.iter().filter(|metric| reads(metric.spec().reads)) {

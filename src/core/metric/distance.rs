@@ -4,6 +4,7 @@ use crate::metric::paired::{Cells, Paired};
 use crate::metric::reading::Measured;
 use crate::metric::{Context, Metric, Reading, Side, Spec};
 use crate::plan::Compat;
+use crate::summary::histogram::SINGLE;
 
 /// A metric that is a formula over [`Paired`] counts.
 pub(super) struct Distance {
@@ -53,7 +54,6 @@ impl Variant {
 /// Whether numbers of two sides differ by more than single precision would make them, so that they are not one number
 /// though they may lie in one cell.
 fn are_apart(current: Side<'_>, baseline: Side<'_>) -> bool {
-    const SINGLE: f64 = 1.2e-7;
     let (Side::Numeric(current), Side::Numeric(baseline)) = (current, baseline) else { return false };
     let ends = current.min.zip(current.max).zip(baseline.min.zip(baseline.max));
     ends.is_some_and(|((a, b), (c, d))| {

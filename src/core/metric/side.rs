@@ -68,3 +68,16 @@ pub struct Context<'a> {
     /// Task, thresholds and bins of quality metrics.
     pub quality: Option<&'a QualityPlan>,
 }
+
+impl Context<'static> {
+    /// Two sides and nothing else: deciles of the reference, in no window to speak of.
+    pub const ALONE: Self = Self {
+        cut: None,
+        known: &[],
+        window: 1,
+        bins: 10,
+        quantiles: Quantiles::Reference,
+        compat: &[],
+        quality: None,
+    };
+}

@@ -251,7 +251,8 @@ impl Frame {
     fn read(body: &[u8], has_far: bool) -> std::result::Result<Self, postcard::Error> {
         let (mut frame, rest) = postcard::take_from_bytes::<Self>(body)?;
         if has_far {
-            postcard::from_bytes::<Far>(rest)?.put_back(&mut frame);
+            let far = postcard::from_bytes::<Far>(rest)?;
+            far.put_back(&mut frame).ok_or(postcard::Error::SerdeDeCustom)?;
         }
         Ok(frame)
     }
@@ -282,19 +283,19 @@ impl Far {
         }
     }
 
-    fn put_back(self, frame: &mut Frame) {
-        let Frame::Partial(partial) = frame else { return };
+    /// Puts it where it was counted; `None` where the frame has no such place.
+    fn put_back(self, frame: &mut Frame) -> Option<()> {
+        let Frame::Partial(partial) = frame else { return None };
         match (self, &mut partial.body) {
             (Self::Numbers(far), Body::Traffic(traffic)) => {
                 for (index, tails) in far {
-                    if let Some(column) = traffic.numeric.get_mut(index as usize) {
-                        column.tails = tails;
-                    }
+                    traffic.numeric.get_mut(index as usize)?.tails = tails;
                 }
             }
             (Self::Labels(tails), Body::QualityInTime(quality) | Body::QualityLate(quality)) => quality.tails = tails,
-            _ => {}
+            _ => return None,
         }
+        Some(())
     }
 }
 

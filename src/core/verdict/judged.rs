@@ -3,6 +3,7 @@
 use crate::event::Micros;
 use crate::metric::row::{ALL_VERSIONS, WindowRow};
 use crate::metric::view::{Baselines, ViewKey, Views};
+use crate::metric::{self, Reads};
 use crate::summary::{Quality, Traffic};
 use crate::verdict::decision::Exposure;
 
@@ -11,6 +12,16 @@ use crate::verdict::decision::Exposure;
 pub(crate) enum Kind {
     Traffic = 0,
     Quality = 1,
+}
+
+impl Kind {
+    /// Whether a judgement of it speaks of a metric: one of labels of labels, and one of traffic of traffic. The other
+    /// kind's numbers are of another window, whose own judgement says them.
+    pub(crate) fn speaks_of(self, metric: &str) -> bool {
+        let reads = metric::find(metric).map(|metric| metric.spec().reads);
+        let labels = matches!(reads, Some(Reads::Binary | Reads::Classification | Reads::Regression));
+        labels == (self == Self::Quality)
+    }
 }
 
 /// Counts by model version and segment.

@@ -167,17 +167,9 @@ fn bound(metric: &dyn Metric, other: f64, margin: f64) -> f64 {
     }
 }
 
-/// Whether a judgement speaks of a metric: one of labels of labels, and one of traffic of traffic. The other kind's
-/// numbers are of another window, whose own judgement says them.
-pub(crate) fn is_own(kind: Kind, metric: &str) -> bool {
-    let reads = metric::find(metric).map(|metric| metric.spec().reads);
-    let labels = matches!(reads, Some(Reads::Binary | Reads::Classification | Reads::Regression));
-    labels == (kind == Kind::Quality)
-}
-
 /// What findings say of the judgement's own kind.
 pub(crate) fn own(kind: Kind, findings: Vec<Finding>) -> Vec<Finding> {
-    let is_own = |evidence: &Evidence| is_own(kind, &evidence.metric);
+    let is_own = |evidence: &Evidence| kind.speaks_of(&evidence.metric);
     let of_kind = |mut finding: Finding| {
         finding.evidence.retain(is_own);
         finding.beside.retain(is_own);

@@ -84,15 +84,7 @@ fn compare(
     baseline: &Counted,
     edges: Option<Vec<f64>>,
 ) -> Result<Option<f64>> {
-    let mut context = Context {
-        cut: None,
-        known: &[],
-        window: 1,
-        bins: 10,
-        quantiles: Quantiles::Reference,
-        compat: &[],
-        quality: None,
-    };
+    let mut context = Context::ALONE;
     if !current.is_numeric() && !baseline.is_numeric() {
         let (current, baseline) = (current.category(), baseline.category());
         if current.known.len() != baseline.known.len() {

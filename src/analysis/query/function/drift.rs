@@ -20,7 +20,7 @@ use super::{Aggregate, STATE, number, unfit, wrong};
 use crate::baseline::builder::CATEGORIES_MAX;
 use crate::baseline::cut;
 use crate::decode::cell;
-use crate::metric::{self, Context, Metric, Quantiles, Reads, Side};
+use crate::metric::{self, Context, Metric, Reads, Side};
 use crate::summary::{Category, Histogram};
 use crate::table::cells;
 
@@ -162,9 +162,6 @@ impl Accumulator for Comparing {
     }
 }
 
-const NOTHING_ELSE: Context<'static> =
-    Context { cut: None, known: &[], window: 1, bins: 10, quantiles: Quantiles::Reference, compat: &[], quality: None };
-
 fn numbers_apart(metric: &'static dyn Metric, baseline: &mut [f64], current: &[f64]) -> Option<f64> {
     if baseline.is_empty() {
         return None;
@@ -177,7 +174,7 @@ fn numbers_apart(metric: &'static dyn Metric, baseline: &mut [f64], current: &[f
         histogram
     };
     let (current, baseline) = (counted(current), counted(baseline));
-    let context = Context { cut: Some(&cut), ..NOTHING_ELSE };
+    let context = Context { cut: Some(&cut), ..Context::ALONE };
     number(&metric.read(Side::Numeric(&current), Some(Side::Numeric(&baseline)), &context))
 }
 
@@ -200,5 +197,5 @@ fn names_apart(
         category
     };
     let (current, baseline) = (counted(current), counted(baseline));
-    number(&metric.read(Side::Categorical(&current), Some(Side::Categorical(&baseline)), &NOTHING_ELSE))
+    number(&metric.read(Side::Categorical(&current), Some(Side::Categorical(&baseline)), &Context::ALONE))
 }

@@ -19,7 +19,7 @@ use super::{Aggregate, STATE, number, unfit, wrong};
 use crate::baseline::cut;
 use crate::decode::cell::{Classes, truth_of};
 use crate::kernel::bin::Edges;
-use crate::metric::{self, Context, Metric, Quantiles, Reads, Side};
+use crate::metric::{self, Context, Metric, Reads, Side};
 use crate::plan::{QualityPlan, Task};
 use crate::summary::Quality;
 use crate::summary::quality::Labelled;
@@ -175,9 +175,7 @@ impl Accumulator for Judging {
             let edges = (0..n_edges).map(|edge| edge as f64).collect();
             self.plan.score_edges = Edges::new(edges).map_err(|error| unfit(error.to_string()))?;
         }
-        let (compat, quality) = (&[], Some(&self.plan));
-        let context =
-            Context { cut: None, known: &[], window: 1, bins: 10, quantiles: Quantiles::Reference, compat, quality };
+        let context = Context { quality: Some(&self.plan), ..Context::ALONE };
         Ok(ScalarValue::Float64(number(&self.metric.read(Side::Quality(&self.quality), None, &context))))
     }
 

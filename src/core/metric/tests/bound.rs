@@ -7,7 +7,7 @@ use super::cut;
 use super::world::COMPAT;
 use crate::kernel::bin::Edges;
 use crate::kernel::moment::Grid;
-use crate::metric::{Context, METRICS, Quantiles, Reading, Reads, Side, Value};
+use crate::metric::{Context, METRICS, Reading, Reads, Side, Value};
 use crate::sim::Rng;
 use crate::summary::Histogram;
 use crate::summary::histogram::{Cut, Recuts};
@@ -22,15 +22,7 @@ fn cut_at(mut edges: Vec<f64>) -> Cut {
 
 /// All readings of metrics of a numeric column, with their metric's name.
 fn readings(cut: &Cut, current: &Histogram, baseline: &Histogram) -> Vec<(&'static str, Reading)> {
-    let context = Context {
-        cut: Some(cut),
-        known: &[],
-        window: 1,
-        bins: 10,
-        quantiles: Quantiles::Reference,
-        compat: COMPAT,
-        quality: None,
-    };
+    let context = Context { cut: Some(cut), compat: COMPAT, ..Context::ALONE };
     let columns = METRICS.iter().filter(|metric| matches!(metric.spec().reads, Reads::Numeric | Reads::Column));
     let of_metric = columns.flat_map(|metric| {
         let spec = metric.spec();

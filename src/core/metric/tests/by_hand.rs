@@ -3,21 +3,13 @@
 use super::cut;
 use super::world::quality_plan;
 use crate::kernel::bin::Edges;
-use crate::metric::{Context, Quantiles, Side, Value, find};
+use crate::metric::{Context, Side, Value, find};
 use crate::plan::Task;
 use crate::summary::quality::Labelled;
 use crate::summary::{Category, Latency, Quality, Rates};
 
 fn context() -> Context<'static> {
-    Context {
-        cut: None,
-        known: &[],
-        window: 20_000_000,
-        bins: 10,
-        quantiles: Quantiles::Reference,
-        compat: &[],
-        quality: None,
-    }
+    Context { window: 20_000_000, ..Context::ALONE }
 }
 
 /// The first reading.

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::cut;
 use super::world::{COMPAT, quality_plan};
-use crate::metric::{Context, Quantiles, Reading, Side, Value, find};
+use crate::metric::{Context, Reading, Side, Value, find};
 use crate::plan::{QualityPlan, Task};
 use crate::summary::histogram::Cut;
 use crate::summary::quality::Labelled;
@@ -93,15 +93,7 @@ fn read(
 }
 
 fn context() -> Context<'static> {
-    Context {
-        cut: None,
-        known: &[],
-        window: 1_000_000,
-        bins: 10,
-        quantiles: Quantiles::Reference,
-        compat: COMPAT,
-        quality: None,
-    }
+    Context { window: 1_000_000, compat: COMPAT, ..Context::ALONE }
 }
 
 /// Keys of the file, metric, end of the convention: equal to the last bits but a few for either kind of column.

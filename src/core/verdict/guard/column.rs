@@ -59,15 +59,17 @@ pub(super) fn columns(plan: &Plan) -> impl Iterator<Item = Column> {
 }
 
 impl Column {
-    /// The p-value of a Kolmogorov-Smirnov test of the scores, which have an order that few cells lose. Between normal
+    /// The p-value of a Kolmogorov-Smirnov test of scores, which have an order that few cells lose. Between normal
     /// distributions a tolerated index `d^2` is a shift by `d`, and that is a distance of `2 Phi(d / 2) - 1`.
     pub(super) fn ks_p(&self, current: &Traffic, reference: &Traffic, tolerated: f64, deff: f64) -> Option<f64> {
         let Place::Numeric(index, cut) = &self.place else { return None };
+        if self.code != SCORE_DRIFT {
+            return None;
+        }
         let bins = Refined::of(cut, [&current.numeric[*index], &reference.numeric[*index]]);
         let [current, reference] = settled(cut, &bins);
         let tau = 1.0 - 2.0 * normal_sf(tolerated.sqrt() / 2.0);
-        let test = || KsTest::of(&reference, &current, tau, deff, |_| false);
-        (self.code == SCORE_DRIFT).then(test).flatten().map(|test| test.p())
+        KsTest::of(&reference, &current, tau, deff, |_| false).map(|test| test.p())
     }
 
     /// Counts of both sides over the decision's cells; missing values come last.

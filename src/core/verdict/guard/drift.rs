@@ -45,6 +45,7 @@ pub(crate) const CLEAR: f64 = 0.5;
 /// Columns that are named at most.
 /// Origin: choice; more are not read at night.
 pub(crate) const NAMED_MAX: usize = 5;
+
 /// What is watched.
 #[derive(Debug, Clone)]
 pub(crate) struct Drift {

@@ -214,7 +214,8 @@ impl World {
         let same_hour = rhythm.as_ref().and_then(|rhythm| rhythm.hours.get(hour)).copied().unwrap_or(0.0);
         let expected = if same_hour > 0.0 { same_hour } else { level.value };
         let bound = look.bound(level.value.max(same_hour), level.events());
-        let learnt = level.windows >= LEARNT && (bound < 1.0 || matches!(look, Look::Slow(_)));
+        let learnt = level.windows >= LEARNT && bound.is_some();
+        let bound = bound.unwrap_or(1.0);
         let (arm, kept) = look.beyond(now.traffic, bound);
         let (usual_arm, usual_share) = look.beyond(now.traffic, expected);
         level.look(value, n, bound, arm.rate() <= kept);
@@ -371,14 +372,14 @@ impl Look {
         if matches!(self, Self::Slow(_)) { traffic.latency.n() } else { self.count(traffic).n }
     }
 
-    /// How far a level of so many events may go.
-    fn bound(self, level: f64, events: f64) -> f64 {
+    /// How far a level of so many events may go; nothing where it may go anywhere.
+    fn bound(self, level: f64, events: f64) -> Option<f64> {
         if matches!(self, Self::Slow(_)) {
-            return SLOWER * level;
+            return Some(SLOWER * level);
         }
         let kept = if self.has_rhythm() { FAILED_KEPT } else { SHARE_KEPT };
         let error = (level.max(1.0 / events.max(1.0)) * (1.0 - level) / events.max(1.0)).sqrt();
-        kept * (level + UNSURE * error) + SHARE_MIN
+        Some(kept * (level + UNSURE * error) + SHARE_MIN).filter(|bound| *bound < 1.0)
     }
 
     /// Requests beyond a value, and their share where the value is as usual.

@@ -16,7 +16,6 @@ use crate::verdict::decision::{Evidence, Reason, Test};
 use crate::verdict::finding::Finding;
 use crate::verdict::guard::number::float;
 use crate::verdict::judged::Judged;
-use crate::verdict::published::is_own;
 
 /// The name of this guard in findings and evidence.
 const SOURCE: &str = "change";
@@ -50,7 +49,7 @@ impl Detector {
         } else {
             return None;
         };
-        let is_own = |one: &&Contribution<'_>| is_own(judged.order.1, one.sensor.metric);
+        let is_own = |one: &&Contribution<'_>| judged.order.1.speaks_of(one.sensor.metric);
         let named: Vec<Contribution<'_>> = named.iter().filter(is_own).copied().collect();
         if named.is_empty() {
             return None;

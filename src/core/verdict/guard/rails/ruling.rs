@@ -20,7 +20,6 @@ use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::rails::rail::Asked;
 use crate::verdict::guard::rails::watch::{Rails, Watch, Watched};
 use crate::verdict::guard::scene::{Scene, reason};
-use crate::verdict::published::is_own;
 
 const SOURCE: &str = "guardrails";
 /// Evidence this many times weaker than what acts is worth suspicion.
@@ -88,7 +87,7 @@ impl Rails {
     }
 
     fn find(&self, action: Action, watched: &Watched, scene: Scene<'_, '_>, verdict: &mut Verdict, asked: Asked) {
-        let is_own = |watch: &Watch<'_>| is_own(scene.judged.order.1, watch.terms.rail.metric());
+        let is_own = |watch: &Watch<'_>| scene.judged.order.1.speaks_of(watch.terms.rail.metric());
         let standing: Vec<Watch<'_>> = self.standing(watched, asked).into_iter().filter(is_own).collect();
         let (named, more) = standing.split_at(standing.len().min(NAMED_MAX));
         let Some(first) = named.first() else { return };
