@@ -176,6 +176,12 @@ impl Overdispersion {
         factor
     }
 
+    /// Whether enough was seen to say how large the noise is.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.everything().windows >= BLOCK
+    }
+
     /// Everything so far.
     fn everything(&self) -> Sums {
         self.before.plus(self.largest).plus(self.open())

@@ -358,6 +358,10 @@ mod tests {
         assert_eq!(Frame::decode(&far.encode()).expect("decodes"), far);
         let cut_short = &far.encode()[..far.encode().len() - 1];
         assert_eq!(Frame::decode(cut_short).expect_err("damaged").fault(), Fault::External);
+        let mut foreign = frame(&Traffic::new(&crate::plan::Columns::default())).encode();
+        foreign[0] = 4;
+        let foreign = postcard::to_extend(&Far::of(&far).expect("tails"), foreign).expect("encodes");
+        assert_eq!(Frame::decode(&foreign).expect_err("tails of no column").fault(), Fault::External);
     }
 
     #[test]

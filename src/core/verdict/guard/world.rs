@@ -4,11 +4,11 @@
 //! values and categories that the reference does not know are shares of requests; latency is held against its own
 //! quantiles; volume is the requests of all versions. Each has a level that follows slowly, and a bound some way off
 //! it: failures and refusals may be [`FAILED_KEPT`] and other shares [`SHARE_KEPT`] times the level and its
-//! uncertainty, quantiles [`SLOWER`] times as slow, volume [`VOLUME_KEPT`] of the level. The evidence that it is beyond
-//! its bound is a binomial (for volume a Poisson) likelihood ratio of alternatives beyond against the bound itself, an
-//! e-value for every rate within; a pool of Shiryaev-Roberts detectors gathers it (`infer::pool`), and those are named
-//! that the e-d-BH rule lists. So while everything stays within its bounds, something is told once in `A` windows on
-//! average, `A` the plan's patience.
+//! uncertainty, quantiles [`SLOWER`] times as slow, [`SLOWER_KNOWN`] once their noise is known, volume [`VOLUME_KEPT`]
+//! of the level. The evidence that it is beyond its bound is a binomial (for volume a Poisson) likelihood ratio of
+//! alternatives beyond against the bound itself, an e-value for every rate within; a pool of Shiryaev-Roberts detectors
+//! gathers it (`infer::pool`), and those are named that the e-d-BH rule lists. So while everything stays within its
+//! bounds, something is told once in `A` windows on average, `A` the plan's patience.
 //!
 //! Seasons: failures, refusals and latency are held against the same hour of the days before, if that is more than the
 //! level; volume against the same hour a week ago, else a day ago, and the level, whichever is least. Before a day is
@@ -50,7 +50,7 @@ const SOURCE: &str = "world";
 /// How many times its level a share may be.
 /// Origin: choice; seasons and incidents of an hour move shares by less.
 const SHARE_KEPT: f64 = 1.5;
-/// The same of failures and refusals, whose hours and noise are known.
+/// The same of failures and refusals, once their noise is known.
 /// Origin: choice; a quarter more is seldom worth a call.
 const FAILED_KEPT: f64 = 1.25;
 /// What is added to that: fewer are not worth telling.
@@ -59,9 +59,11 @@ const SHARE_MIN: f64 = 0.002;
 /// Standard errors by which a level may be wrong.
 /// Origin: choice; one level in twenty is further off.
 const UNSURE: f64 = 2.0;
-/// How many times as slow a quantile may be.
-/// Origin: choice; a tenth, half of what people mostly allow.
-const SLOWER: f64 = 1.1;
+/// How many times as slow a quantile may be, and once its noise is known.
+/// Origin: choice; a fifth, as people mostly set limits above what is usual.
+const SLOWER: f64 = 1.2;
+/// Origin: choice; half of that.
+const SLOWER_KNOWN: f64 = 1.1;
 /// The part of the usual requests that must go on coming.
 /// Origin: choice; a weekend keeps more.
 const VOLUME_KEPT: f64 = 0.5;
@@ -213,22 +215,23 @@ impl World {
         let value = look.number(now.traffic).filter(|_| n >= self.guard.n_min)?;
         let same_hour = rhythm.as_ref().and_then(|rhythm| rhythm.hours.get(hour)).copied().unwrap_or(0.0);
         let expected = if same_hour > 0.0 { same_hour } else { level.value };
-        let bound = look.bound(level.value.max(same_hour), level.events());
+        let is_known = rhythm.as_ref().is_some_and(|rhythm| rhythm.noise.is_known());
+        let bound = look.bound(level.value.max(same_hour), level.events(), is_known);
         let learnt = level.windows >= LEARNT && bound.is_some();
         let bound = bound.unwrap_or(1.0);
         let (arm, kept) = look.beyond(now.traffic, bound);
         let (usual_arm, usual_share) = look.beyond(now.traffic, expected);
         level.look(value, n, bound, arm.rate() <= kept);
-        // On its first day a rhythm is not known, and would pass for noise.
-        let known = rhythm.is_none() || same_hour > 0.0;
-        let contrast = Contrast::with(usual_arm, usual_share).filter(|_| learnt && known);
+        // On its first day a rhythm is not known: it would pass for noise, and what an hour brings for a fault.
+        let is_first_day = rhythm.is_some() && same_hour <= 0.0;
+        let contrast = Contrast::with(usual_arm, usual_share).filter(|_| learnt && !is_first_day);
         let divisor = level.divisor(contrast, rhythm.as_deref(), self.guard.design_effect.max(1.0));
         let learn = if learnt { value.min(bound) } else { value };
         level.follow(learn, count(n));
         if let Some(rhythm) = rhythm {
             contrast.into_iter().for_each(|contrast| rhythm.noise.update(contrast));
             rhythm.hours.resize(DAY_HOURS, 0.0);
-            self.remember(&mut rhythm.hours[hour], learn);
+            self.remember(&mut rhythm.hours[hour], if is_first_day { value } else { learn });
         }
         learnt.then(|| BEYOND.map(|odds| arm.log_ratio(beyond(kept, odds), kept) / divisor))
     }
@@ -373,11 +376,11 @@ impl Look {
     }
 
     /// How far a level of so many events may go; nothing where it may go anywhere.
-    fn bound(self, level: f64, events: f64) -> Option<f64> {
+    fn bound(self, level: f64, events: f64, is_known: bool) -> Option<f64> {
         if matches!(self, Self::Slow(_)) {
-            return Some(SLOWER * level);
+            return Some(level * if is_known { SLOWER_KNOWN } else { SLOWER });
         }
-        let kept = if self.has_rhythm() { FAILED_KEPT } else { SHARE_KEPT };
+        let kept = if is_known { FAILED_KEPT } else { SHARE_KEPT };
         let error = (level.max(1.0 / events.max(1.0)) * (1.0 - level) / events.max(1.0)).sqrt();
         Some(kept * (level + UNSURE * error) + SHARE_MIN).filter(|bound| *bound < 1.0)
     }
@@ -508,6 +511,28 @@ mod tests {
         let mut at_once = 1000.0;
         of(HOUR).remember(&mut at_once, 500.0);
         assert!((hour - at_once).abs() < 30.0 && (at_once - 850.0).abs() < 1e-9, "{hour} and {at_once}");
+    }
+
+    #[test]
+    fn what_every_day_brings_is_told_on_the_first_day_at_most() {
+        let hour = |hour: u32| {
+            let noon = (-libm::cos(std::f64::consts::TAU * f64::from(hour) / 24.0)).max(0.0);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some failures")]
+            (1000, (5.0 + 15.0 * noon) as u64, 20.0 * libm::exp(0.4 * noon))
+        };
+        let told = told((0..240).map(hour));
+        assert!(told[24..].iter().all(Vec::is_empty), "{:?}", told.iter().rposition(|told| !told.is_empty()));
+    }
+
+    #[test]
+    fn latency_that_wanders_is_usual() {
+        let (mut rng, mut level) = (Rng::new(11), 0.0);
+        let mut wandering = || {
+            level = 0.8 * level + 0.05 * rng.normal();
+            (1000, 5, 20.0 * libm::exp(level))
+        };
+        let told = told((0..600).map(|_| wandering()));
+        assert!(told.iter().all(Vec::is_empty), "{:?}", told.iter().position(|told| !told.is_empty()));
     }
 
     #[test]
