@@ -58,12 +58,17 @@ fn together(within: &[f64], edges: &[f64], counts: &[u64]) -> Vec<u64> {
 mod tests {
     use super::*;
     use crate::baseline::cut::{equal_width, of_values};
+    use crate::metric::paired::cells_of_both;
     use crate::summary::Histogram;
 
-    fn counted(cut: &Cut, values: &[f64]) -> Vec<u64> {
+    fn histogram(cut: &Cut, values: &[f64]) -> Histogram {
         let mut histogram = Histogram::new(cut);
         histogram.update(cut, values);
-        let [counts] = settled(cut, &Refined::of(cut, [&histogram]));
+        histogram
+    }
+
+    fn counted(cut: &Cut, values: &[f64]) -> Vec<u64> {
+        let [counts] = settled(cut, &Refined::of(cut, [&histogram(cut, values)]));
         counts
     }
 
@@ -82,6 +87,11 @@ mod tests {
         assert_eq!(counted(&cut, &single), counted(&cut, &column));
         assert_eq!(counted(&cut, &half), counted(&cut, &column));
         assert_ne!(counted(&cut, &other), counted(&cut, &column));
+        let are_alike = |values: &[f64]| {
+            let [left, right] = cells_of_both(&cut, [&histogram(&cut, values), &histogram(&cut, &column)], 10);
+            left == right
+        };
+        assert_eq!([&single, &half, &other].map(|values| are_alike(values)), [true, true, false]);
     }
 
     #[test]

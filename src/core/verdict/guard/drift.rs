@@ -371,6 +371,26 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn how_much_alike_requests_are_is_seen_from_windows() {
+        const MOVED: [u64; 4] = [250, 300, 250, 200];
+        let reference = BTreeMap::from([(String::new(), traffic(USUAL))]);
+        let log_r = |design_effect: f64, usual: u32| {
+            let guard = GuardPlan { design_effect, ..GuardPlan::default() };
+            let (drift, mut drifted) = (Drift { guard, ..drift() }, Drifted::default());
+            with_reference(&reference, |judged| {
+                for counts in (0..usual).map(|_| USUAL).chain([MOVED; 3]) {
+                    let versions = Versions { key: &key("v1"), version: &traffic(counts), baseline: None };
+                    drift.update(&mut drifted, versions, judged);
+                }
+            });
+            drifted.references[0].version[0].log_r()
+        };
+        let seen = log_r(3.0, 60);
+        assert!((seen - log_r(1.0, 60)).abs() < 1e-9, "60 windows show that requests are not alike: {seen}");
+        assert!(log_r(3.0, 0) < log_r(1.0, 0) - 0.1, "nothing is known of the first windows");
+    }
+
+    #[test]
     fn missing_values_are_a_cell_of_their_own() {
         let mut missing = traffic(USUAL);
         missing.categorical[0].missing = 7;

@@ -222,16 +222,16 @@ impl World {
         let (arm, kept) = look.beyond(now.traffic, bound);
         let (usual_arm, usual_share) = look.beyond(now.traffic, expected);
         level.look(value, n, bound, arm.rate() <= kept);
-        // On its first day a rhythm is not known: it would pass for noise, and what an hour brings for a fault.
-        let is_first_day = rhythm.is_some() && same_hour <= 0.0;
-        let contrast = Contrast::with(usual_arm, usual_share).filter(|_| learnt && !is_first_day);
+        // On its first day a rhythm is not known, and would pass for noise.
+        let known = rhythm.is_none() || same_hour > 0.0;
+        let contrast = Contrast::with(usual_arm, usual_share).filter(|_| learnt && known);
         let divisor = level.divisor(contrast, rhythm.as_deref(), self.guard.design_effect.max(1.0));
         let learn = if learnt { value.min(bound) } else { value };
         level.follow(learn, count(n));
         if let Some(rhythm) = rhythm {
             contrast.into_iter().for_each(|contrast| rhythm.noise.update(contrast));
             rhythm.hours.resize(DAY_HOURS, 0.0);
-            self.remember(&mut rhythm.hours[hour], if is_first_day { value } else { learn });
+            self.remember(&mut rhythm.hours[hour], learn);
         }
         learnt.then(|| BEYOND.map(|odds| arm.log_ratio(beyond(kept, odds), kept) / divisor))
     }
