@@ -13,10 +13,16 @@ mod arguments;
 use arguments::{has, is_measuring, option};
 use haldane::detect::{Alarm, Label, Layout, Recipe, Scores, Stream};
 use haldane::event::{EventKind, Micros};
-use haldane::sim::{self, KINDS, Kind, Size, WORLD_KINDS, World};
+use haldane::sim::{self, KINDS, Kind, Size, Tolerated, WORLD_KINDS, World};
 
 const FULL: Size = Size { burn_windows: 72, test_windows: 48, baseline_rate: 400, candidate_rate: 100 };
 const BUSY: Size = Size { baseline_rate: 4_000, candidate_rate: 1_000, ..FULL };
+/// What a made pipeline tolerates: the defaults of its guards.
+const TOLERATED: Tolerated = Tolerated { psi: 0.1, failures: 1.25, missing: 1.5, latency: 1.1, volume: 0.5 };
+/// Windows between two false alarms that people put up with: 0.5 in a thousand.
+const BETWEEN_FALSE_ALARMS: f64 = 2_000.0;
+/// So many windows after a change it should have been told.
+const TOLD_WITHIN: f64 = 6.0;
 const TINY: Size = Size { burn_windows: 3, test_windows: 6, baseline_rate: 60, candidate_rate: 40 };
 
 fn main() {
@@ -43,6 +49,7 @@ fn main() {
     print!("{}", Scores::of(&labels, &alarms, window));
     println!("{rows} rows were made and judged");
     print_reasons(&labels, &alarms);
+    print_reach(&kinds, &labels, &alarms, (size, window));
     if has("--alarms") {
         print_alarms(&labels, &alarms, window);
     }
@@ -77,6 +84,30 @@ fn print_reasons(labels: &[Label], alarms: &[Alarm]) {
         for alarm in wrong.filter(|alarm| alarm.time <= label.healthy_until()) {
             println!("false: {} {} {} of {}", alarm.stream, alarm.reason, alarm.action, alarm.scope);
         }
+    }
+}
+
+/// Which changes of the world are within reach, by how much a window can say of them, and how many of these are told in
+/// time.
+fn print_reach(kinds: &[&'static Kind], labels: &[Label], alarms: &[Alarm], (size, window): (Size, Micros)) {
+    let (mut in_time, mut streams) = (0, 0);
+    for (kind, nats) in kinds.iter().filter_map(|kind| Some((kind, sim::nats(kind, size, TOLERATED)?))) {
+        let at_best = BETWEEN_FALSE_ALARMS.ln() / nats;
+        if !kind.name.starts_with("world_") || at_best > TOLD_WITHIN {
+            continue;
+        }
+        let of_kind: Vec<Label> = labels.iter().filter(|label| label.kind == kind.name).cloned().collect();
+        let told = Scores::of(&of_kind, alarms, window).all().told;
+        let soon = told.iter().filter(|delay| f64::from(**delay) < TOLD_WITHIN).count();
+        println!(
+            "within reach: {}: {nats:.1} nats a window, so {at_best:.1} windows at best; {soon} of {}",
+            kind.name,
+            of_kind.len()
+        );
+        (in_time, streams) = (in_time + soon, streams + of_kind.len());
+    }
+    if streams > 0 {
+        println!("within reach and told within {TOLD_WITHIN} windows: {in_time} of {streams}");
     }
 }
 

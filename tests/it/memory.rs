@@ -15,6 +15,7 @@ use haldane::event::{Micros, SECOND, stable_hash};
 use haldane::judge::{ALL_VERSIONS, WindowRow};
 use haldane::kernel::bin::Edges;
 use haldane::plan::{Plan, TimePlan, WindowKind};
+use haldane::scan::open::{Numbers, OpenTraffic};
 use haldane::scan::{Body, Scan, portions};
 use haldane::summary::Spill;
 
@@ -253,6 +254,13 @@ fn a_plan_tells_beforehand_what_it_will_take() {
         assert!(told <= taken * 4 && taken <= told * 4, "{part}: {told} bytes told, {taken} taken");
         assert!(most > 100 * told, "{part}: {most} bytes at most, {told} told");
     }
+    let mut far = OpenTraffic::new(&plan.columns);
+    let values: Vec<f64> = (1..3_000).flat_map(|i| [1e6 * f64::from(i), -1e6 * f64::from(i)]).collect();
+    for (open, column) in far.numeric.iter_mut().zip(&plan.columns.numeric) {
+        open.update(&column.cut, &values);
+    }
+    let groups = plan.bounds.versions_max * plan.bounds.groups_max;
+    assert!(most.open_panes > groups * far.bytes(), "every group may have {} bytes", far.bytes());
 }
 
 #[test]

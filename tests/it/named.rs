@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use haldane::batch::EventBatch;
 use haldane::config;
 use haldane::engine::Engine;
+use haldane::event::EventKind;
 use haldane::judge::WindowRow;
+use haldane::plan::Plan;
 use haldane::replay::{self, Options, Step};
 use haldane::verdict::{Decision, Evidence};
 
@@ -73,4 +76,79 @@ fn a_number_of_one_window_stands_in_the_windows_table() {
         }
     }
     assert!(compared >= 5, "{compared} numbers were compared");
+}
+
+/// Of each record of a log: where it stands, its id and its times.
+struct Record {
+    kind: EventKind,
+    offset: i64,
+    id: u64,
+    event_time: i64,
+    broker_time: i64,
+}
+
+fn records(plan: &Plan, files: replay::Replay) -> Vec<Record> {
+    let batches = files.filter_map(|step| match step.expect("a whole log") {
+        Step::Batch(batch) => Some(batch),
+        _ => None,
+    });
+    let of_batch = |batch: EventBatch| {
+        let kind = plan.sources[usize::from(batch.source)].kind;
+        let record = move |row| Record {
+            kind,
+            offset: batch.offset.value(row),
+            id: batch.id.value(row),
+            event_time: batch.event_time.value(row),
+            broker_time: batch.broker_time.value(row),
+        };
+        (0..batch.offset.len()).map(record).collect::<Vec<_>>()
+    };
+    batches.flat_map(of_batch).collect()
+}
+
+/// First and last, if any.
+fn range(offsets: impl Iterator<Item = i64> + Clone) -> Option<(i64, i64)> {
+    Some((offsets.clone().min()?, offsets.max()?))
+}
+
+#[test]
+fn a_decision_names_the_records_that_it_was_made_from() {
+    let names = ["flights.predictions.parquet", "flights.outcomes.parquet"];
+    let (decisions, _) = judged("flights.yaml", &names);
+    let plan = config::load(&repository("flights.yaml")).expect("an example").plan;
+    let files: Vec<PathBuf> = names.iter().map(|file| repository("data").join(file)).collect();
+    let records = records(&plan, replay::open(&plan, &files, &Options::default()).expect("the example's log"));
+    let wait = plan.quality.as_ref().expect("flights have labels").wait;
+    let topic = |kind| &plan.sources.iter().find(|source| source.kind == kind).expect("both kinds").topic;
+    let mut by_labels = 0;
+    for one in decisions {
+        let (start, end) = one.inputs.window.expect("no commands here");
+        let predicted =
+            |record: &&Record| record.kind == EventKind::Prediction && (start..end).contains(&record.event_time);
+        let predictions = records.iter().filter(predicted);
+        let panes: BTreeMap<u64, i64> = predictions
+            .clone()
+            .map(|record| (record.id, plan.time.pane_end(plan.time.pane_of(record.event_time))))
+            .collect();
+        let is_in_time = |record: &&Record| {
+            let pane_end = panes.get(&record.id).filter(|_| record.kind == EventKind::Outcome);
+            pane_end.is_some_and(|end| record.broker_time - end <= wait)
+        };
+        let mut expected = BTreeMap::new();
+        expected.insert(topic(EventKind::Prediction), range(predictions.map(|record| record.offset)));
+        let named: BTreeMap<_, _> =
+            one.inputs.offsets.iter().map(|(topic, _, first, last)| (topic, Some((*first, *last)))).collect();
+        if named.len() > 1 {
+            by_labels += 1;
+            expected.insert(
+                topic(EventKind::Outcome),
+                range(records.iter().filter(is_in_time).map(|record| record.offset)),
+            );
+        }
+        assert_eq!(named, expected, "decision {}: {}", one.sequence, one.reason.text);
+        let speaks_of_labels =
+            one.evidence.iter().any(|proof| ["brier", "accuracy", "ece"].contains(&proof.metric.as_str()));
+        assert!(!speaks_of_labels || named.len() > 1, "{one:?}");
+    }
+    assert!(by_labels > 0, "no decision was made by labels");
 }

@@ -365,7 +365,8 @@ impl Judge {
                 observed_pct: history.get(span).map_or(0.0, |done| done.share_pct(model, version)),
             };
             let topic = |source: u16| plan.sources[usize::from(source)].topic.clone();
-            let inputs = store.inputs(span.start, span.end).into_iter();
+            let with_labels = order.1 == Kind::Quality;
+            let inputs = store.inputs(span.start, span.end, with_labels).into_iter();
             let offsets =
                 inputs.map(|((source, lane), range)| (topic(source), lane, range.first, range.last)).collect();
             let judged = Judged {

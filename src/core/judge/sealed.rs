@@ -15,16 +15,16 @@ pub(crate) enum Counted {
     Traffic(Sealed<Traffic>),
     InTime(Sealed<Quality>),
     Late(Sealed<Quality>),
-    Exposure(DeclaredShare),
+    Exposure(DeclaredShare, Inputs),
 }
 
 impl Counted {
-    pub(crate) fn new(body: &Body) -> Self {
+    pub(crate) fn new(body: &Body, inputs: Inputs) -> Self {
         match body {
             Body::Traffic(traffic) => Self::Traffic(Sealed::new(traffic)),
             Body::QualityInTime(quality) => Self::InTime(Sealed::new(quality)),
             Body::QualityLate(quality) => Self::Late(Sealed::new(quality)),
-            Body::Exposure(share) => Self::Exposure(*share),
+            Body::Exposure(share) => Self::Exposure(*share, inputs),
         }
     }
 
@@ -33,7 +33,7 @@ impl Counted {
             Self::Traffic(sealed) => Body::Traffic(opened(plan, sealed)),
             Self::InTime(sealed) => Body::QualityInTime(opened(plan, sealed)),
             Self::Late(sealed) => Body::QualityLate(opened(plan, sealed)),
-            Self::Exposure(share) => Body::Exposure(*share),
+            Self::Exposure(share, _) => Body::Exposure(*share),
         }
     }
 
@@ -41,7 +41,7 @@ impl Counted {
         match self {
             Self::Traffic(sealed) => sealed.bytes(),
             Self::InTime(sealed) | Self::Late(sealed) => sealed.bytes(),
-            Self::Exposure(_) => 0,
+            Self::Exposure(..) => 0,
         }
     }
 
@@ -49,7 +49,7 @@ impl Counted {
         match self {
             Self::Traffic(sealed) => sealed.put_away(spill),
             Self::InTime(sealed) | Self::Late(sealed) => sealed.put_away(spill),
-            Self::Exposure(_) => 0,
+            Self::Exposure(..) => 0,
         }
     }
 }
@@ -83,7 +83,7 @@ impl SealedPartial {
     #[must_use]
     pub fn new(partial: &Partial) -> Self {
         let Partial { lane, source, pane, ref group, upto, ref body, inputs } = *partial;
-        let (group, part, counted) = (group.clone(), body.part(), Counted::new(body));
+        let (group, part, counted) = (group.clone(), body.part(), Counted::new(body, inputs));
         Self { lane, source, pane, group, part, upto, inputs, counted }
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::event::Micros;
 use crate::judge::sealed::Counted;
 use crate::plan::Plan;
-use crate::scan::frame::EXPOSURE;
+use crate::scan::frame::{DeclaredShare, EXPOSURE, IN_TIME, TRAFFIC};
 use crate::scan::groups::{Cell, Groups};
 use crate::scan::{Body, GroupKey, Inputs, Partial};
 use crate::summary::{Quality, Seal, Sealed, Spill, Traffic};
@@ -43,7 +43,8 @@ struct Kept {
 pub(crate) struct Store {
     panes: BTreeMap<Micros, BTreeMap<Slot, Kept>>,
     groups: BTreeSet<Arc<GroupKey>>,
-    inputs: BTreeMap<Micros, BTreeMap<(u32, u16), Inputs>>,
+    /// Of traffic, and of labels that came in time: of them first judgements are made.
+    inputs: BTreeMap<Micros, BTreeMap<(u8, u16, u32), Inputs>>,
     /// From where on traffic is whole, and from where on labels are: before, some of it is forgotten.
     whole_from: Option<(Micros, Micros)>,
     /// Up to where lanes share what is kept of traffic, and of labels that came in time.
@@ -65,16 +66,17 @@ impl Store {
         if !matches!(body, Body::Exposure(_)) && pane < self.whole_from(is_traffic) {
             return false;
         }
-        if is_traffic {
-            self.inputs.entry(pane).or_default().insert((lane, source), inputs);
-        }
-        let slot = (self.interned(group), lane, source, body.part());
+        let part = body.part();
+        let slot = (self.interned(group), lane, source, part);
         let slots = self.panes.entry(pane).or_default();
         let known = slots.get_mut(&slot);
         if known.as_ref().is_some_and(|known| known.upto > upto) {
             return false;
         }
-        let counted = Counted::new(&body);
+        if part <= IN_TIME {
+            self.inputs.entry(pane).or_default().insert((part, source, lane), inputs);
+        }
+        let counted = Counted::new(&body, inputs);
         match known {
             // What it says stays the same up to here: something older must not replace it.
             Some(known) if known.counted == counted => {
@@ -132,23 +134,38 @@ impl Store {
 
     /// The share of traffic declared last for a version before `end`.
     pub(crate) fn declared_share(&self, model: &str, version: &str, end: Micros) -> Option<f64> {
-        let shares = self.counted(Micros::MIN, end).filter_map(|(key, counted)| match counted {
-            Counted::Exposure(declared) if key.model == model && key.version == version && declared.at < end => {
-                Some(declared)
-            }
-            _ => None,
-        });
-        shares.max_by_key(|declared| declared.at).map(|declared| declared.share)
+        let shares = self.shares(end).filter(|(key, ..)| key.model == model && key.version == version);
+        shares.max_by_key(|(_, declared, _)| declared.at).map(|(_, declared, _)| declared.share)
     }
 
-    /// Input offsets of the panes in `[start, end)`: per source and lane, first and last.
-    pub(crate) fn inputs(&self, start: Micros, end: Micros) -> BTreeMap<(u16, u32), Inputs> {
-        let mut all: BTreeMap<(u16, u32), Inputs> = BTreeMap::new();
-        for (&(lane, source), inputs) in self.inputs.range(start..end).flat_map(|(_, inputs)| inputs) {
-            let range = all.entry((source, lane)).or_insert(*inputs);
-            range.first = range.first.min(inputs.first);
-            range.last = range.last.max(inputs.last);
+    /// Shares declared before `end`.
+    fn shares(&self, end: Micros) -> impl Iterator<Item = (&GroupKey, &DeclaredShare, (u16, u32, Inputs))> {
+        let slots = self.panes.range(..end).flat_map(|(_, slots)| slots);
+        slots.filter_map(move |((key, lane, source, _), kept)| match &kept.counted {
+            Counted::Exposure(declared, inputs) if declared.at < end => {
+                Some((&**key, declared, (*source, *lane, *inputs)))
+            }
+            _ => None,
+        })
+    }
+
+    /// Offsets of what a first judgement of the panes in `[start, end)` used, by source and lane: traffic, the shares in
+    /// force and, where `with_labels`, labels that came in time.
+    pub(crate) fn inputs(&self, start: Micros, end: Micros, with_labels: bool) -> BTreeMap<(u16, u32), Inputs> {
+        let counted = self.inputs.range(start..end).flat_map(|(_, inputs)| inputs);
+        let counted = counted.filter(|((part, ..), _)| with_labels || *part == TRAFFIC);
+        let counted = counted.map(|(&(_, source, lane), &inputs)| (source, lane, inputs));
+        let mut in_force: BTreeMap<&GroupKey, (Micros, (u16, u32, Inputs))> = BTreeMap::new();
+        for (key, declared, inputs) in self.shares(end) {
+            let last = in_force.entry(key).or_insert((declared.at, inputs));
+            *last = (*last).max((declared.at, inputs));
         }
+        let mut all = BTreeMap::new();
+        for (source, lane, inputs) in counted.chain(in_force.into_values().map(|(_, inputs)| inputs)) {
+            let range = all.entry((source, lane)).or_insert(Inputs::NONE);
+            *range = range.and(inputs);
+        }
+        all.retain(|_, range| !range.is_empty());
         all
     }
 
@@ -210,7 +227,7 @@ impl Store {
             slots.retain(|_, kept| match kept.counted {
                 Counted::Traffic(_) => pane >= traffic_before,
                 Counted::InTime(_) | Counted::Late(_) => pane >= quality_before,
-                Counted::Exposure(_) => true,
+                Counted::Exposure(..) => true,
             });
         }
         self.release_shares(traffic_before.min(quality_before));
@@ -279,7 +296,7 @@ mod tests {
     fn declared(upto: i64, share: f64) -> Partial {
         let group = GroupKey { model: "m".to_owned(), version: "v2".to_owned(), segment: Vec::new() };
         let body = Body::Exposure(DeclaredShare { at: 1, share });
-        Partial { lane: 0, source: 0, pane: 0, group, upto, body, inputs: Inputs { first: 0, last: 0 } }
+        Partial { lane: 0, source: 0, pane: 0, group, upto, body, inputs: Inputs::of(0) }
     }
 
     #[test]
@@ -295,7 +312,7 @@ mod tests {
 
     fn partial(lane: u32, pane: Micros, body: Body) -> Partial {
         let group = GroupKey { model: "m".to_owned(), version: "v1".to_owned(), segment: Vec::new() };
-        Partial { lane, source: 0, pane, group, upto: pane, body, inputs: Inputs { first: 0, last: 0 } }
+        Partial { lane, source: 0, pane, group, upto: pane, body, inputs: Inputs::of(0) }
     }
 
     #[test]
@@ -313,6 +330,25 @@ mod tests {
         assert_eq!(kept.len(), 1 + 20 + 1);
         assert_eq!(store.declared_share("m", "v1", 810), Some(0.01));
         assert_eq!(store.declared_share("m", "v1", 2_000), Some(0.5));
+    }
+
+    #[test]
+    fn a_judgement_names_what_it_used() {
+        let mut store = Store::default();
+        let mut put = |source: u16, pane: Micros, body: Body, (first, last): (i64, i64)| {
+            assert!(store.put(Partial { source, inputs: Inputs { first, last }, ..partial(0, pane, body) }));
+        };
+        let share = |at: Micros| Body::Exposure(DeclaredShare { at, share: 0.1 });
+        put(0, 10, Body::Traffic(Traffic::new(&crate::plan::Columns::default())), (5, 9));
+        put(1, 10, Body::QualityInTime(Quality::default()), (2, 3));
+        put(1, 10, Body::QualityLate(Quality::default()), (7, 8));
+        [(0, 4), (10, 6), (30, 8)].into_iter().for_each(|(at, offset)| put(2, at, share(at + 1), (offset, offset)));
+        let used = |with_labels| -> Vec<(u16, i64, i64)> {
+            let inputs = store.inputs(10, 20, with_labels).into_iter();
+            inputs.map(|((source, _), inputs)| (source, inputs.first, inputs.last)).collect()
+        };
+        assert_eq!(used(false), [(0, 5, 9), (2, 6, 6)], "traffic, and the share in force");
+        assert_eq!(used(true), [(0, 5, 9), (1, 2, 3), (2, 6, 6)], "labels that came in time, too");
     }
 
     #[test]

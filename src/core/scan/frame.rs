@@ -56,6 +56,8 @@ pub enum Body {
 
 /// The part that traffic is; see [`Body::part`].
 pub const TRAFFIC: u8 = 0;
+/// The part that labels are that came in time.
+pub const IN_TIME: u8 = 1;
 /// The part that declared shares are.
 pub const EXPOSURE: u8 = 3;
 
@@ -74,20 +76,46 @@ impl Body {
     pub fn part(&self) -> u8 {
         match self {
             Self::Traffic(_) => TRAFFIC,
-            Self::QualityInTime(_) => 1,
+            Self::QualityInTime(_) => IN_TIME,
             Self::QualityLate(_) => 2,
             Self::Exposure(_) => EXPOSURE,
         }
     }
 }
 
-/// Offsets of the source that fell into the pane.
+/// Offsets of the records of one stream that were used: of traffic all that fell into the pane, of labels those that
+/// were joined to predictions of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Inputs {
     /// First offset.
     pub first: i64,
     /// Last offset.
     pub last: i64,
+}
+
+impl Inputs {
+    /// Of no record.
+    pub(crate) const NONE: Self = Self { first: 0, last: -1 };
+
+    /// Of one record.
+    pub(crate) fn of(offset: i64) -> Self {
+        Self { first: offset, last: offset }
+    }
+
+    /// Whether there is any.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.last < self.first
+    }
+
+    /// The range that holds both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        match (self.is_empty(), other.is_empty()) {
+            (true, _) => other,
+            (_, true) => self,
+            _ => Self { first: self.first.min(other.first), last: self.last.max(other.last) },
+        }
+    }
 }
 
 /// The summary of one group in one pane of one lane, up to a position.
@@ -328,7 +356,7 @@ mod tests {
         let traffic = Body::Traffic(Traffic::new(&crate::plan::Columns::default()));
         assert_eq!((traffic.part(), postcard::to_stdvec(&traffic).expect("encodes")[0]), (0, 0));
         let group = GroupKey { model: String::new(), version: String::new(), segment: Vec::new() };
-        let inputs = Inputs { first: 0, last: 0 };
+        let inputs = Inputs::of(0);
         let partial = Partial { lane: 0, source: 0, pane: 0, group, upto: 0, body: traffic, inputs };
         assert_eq!(Frame::Partial(Box::new(partial)).encode()[..2], [3, 0]);
     }
@@ -345,7 +373,7 @@ mod tests {
         let mut traffic = Traffic::new(&columns);
         traffic.numeric[0].update(&cut, &[0.5]);
         let group = GroupKey { model: "m".into(), version: "v".into(), segment: Vec::new() };
-        let inputs = Inputs { first: 0, last: 0 };
+        let inputs = Inputs::of(0);
         let frame = |traffic: &Traffic| {
             let body = Body::Traffic(traffic.clone());
             let partial = Partial { lane: 0, source: 0, pane: 0, group: group.clone(), upto: 0, body, inputs };

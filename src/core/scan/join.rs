@@ -54,6 +54,8 @@ pub(crate) struct Label {
     pub(crate) value: f64,
     /// Multiclass: hash of the true class.
     pub(crate) class: u64,
+    /// Where it stands in its stream.
+    pub(crate) offset: i64,
 }
 
 /// Ids are hashes already.
@@ -239,7 +241,7 @@ mod tests {
     }
 
     fn label(broker_time: Micros) -> Label {
-        Label { broker_time, watermark: broker_time, value: 1.0, class: 0 }
+        Label { broker_time, watermark: broker_time, value: 1.0, class: 0, offset: 0 }
     }
 
     fn predict(join: &mut Join, pane: Micros, id: u64, stub: Stub) -> Found {

@@ -10,7 +10,7 @@ use crate::event::{Micros, class_hash};
 use crate::plan::{Plan, QualityPlan, Role, Task};
 use crate::scan::assign::CellRows;
 use crate::scan::complete::Content;
-use crate::scan::frame::GroupKey;
+use crate::scan::frame::{GroupKey, Inputs};
 use crate::scan::groups::{Cell, Groups};
 use crate::scan::join::{Found, Join, Label, Match, Stub};
 use crate::scan::traffic::{Answer, Codes, outcome};
@@ -106,8 +106,8 @@ impl Cell for QualityCell {
     }
 }
 
-/// What was counted of one group in one pane.
-pub(crate) type OfGroup = (Micros, Arc<GroupKey>, Content);
+/// What was counted of one group in one pane, and of which labels.
+pub(crate) type OfGroup = (Micros, Arc<GroupKey>, Inputs, Content);
 
 /// A pane whose labels are still coming in.
 #[derive(Debug)]
@@ -118,6 +118,8 @@ pub(crate) struct QualityPane {
     limit: u64,
     /// Labelled while predictions may come, and with them a lower limit.
     joined: Vec<Joined>,
+    /// Of the labels that came in time, and of those that came late.
+    inputs: [Inputs; 2],
 }
 
 /// A pane that predictions come to: where it starts, how the join calls it, and its limit.
@@ -134,6 +136,7 @@ struct Joined {
     id: u64,
     slot: u32,
     is_late: bool,
+    offset: i64,
     row: Labelled,
 }
 
@@ -235,7 +238,8 @@ impl Labels {
             let stub = Stub::new(event_time, slot, score, answered).asked_by(entity);
             let own = batch.label.is_valid(row).then(|| batch.label.value(row)).map(|value| (value, 0));
             if let Some((value, class)) = own.or_else(|| classes.get(row).map(|class| (0.0, class))) {
-                let label = Label { broker_time: event_time, watermark: event_time, value, class };
+                let offset = batch.offset.value(row);
+                let label = Label { broker_time: event_time, watermark: event_time, value, class, offset };
                 self.count(plan, None, stub, label);
             } else if labels_follow && batch.id.is_valid(row) && batch.id.value(row) <= self.id_limit {
                 match number.filter(|_| batch.id.value(row) <= limit) {
@@ -323,10 +327,11 @@ impl Labels {
         let (slot, is_late) = (stub.slot, age > quality.wait);
         let row = labelled(quality.task, stub, label);
         if let Some(id) = id.filter(|_| start >= self.closed_upto) {
-            pane.joined.push(Joined { id, slot, is_late, row });
+            pane.joined.push(Joined { id, slot, is_late, offset: label.offset, row });
         } else {
             self.counts.joined += 1;
-            pane.push(quality, slot, is_late, row);
+            let is_of_outcomes = id.is_some();
+            pane.push(quality, slot, is_late, is_of_outcomes.then_some(label.offset), row);
         }
     }
 
@@ -373,8 +378,8 @@ impl Labels {
             self.settle(plan, start);
             let pane = self.panes.get_mut(&start).expect("found above");
             self.counts.joined += pane.joined.len() as u64;
-            for Joined { slot, is_late, row, .. } in std::mem::take(&mut pane.joined) {
-                pane.push(quality, slot, is_late, row);
+            for Joined { slot, is_late, offset, row, .. } in std::mem::take(&mut pane.joined) {
+                pane.push(quality, slot, is_late, Some(offset), row);
             }
             self.join.close(start);
             self.closed_upto = start.saturating_add(1);
@@ -425,10 +430,13 @@ impl Labels {
 
 impl QualityPane {
     fn new(limit: u64) -> Self {
-        Self { groups: Groups::new(), in_time_sent: false, limit, joined: Vec::new() }
+        Self { groups: Groups::new(), in_time_sent: false, limit, joined: Vec::new(), inputs: [Inputs::NONE; 2] }
     }
 
-    fn push(&mut self, plan: &QualityPlan, slot: u32, is_late: bool, row: Labelled) {
+    /// Counts a labelled prediction, whose label may have come in a record of its own.
+    fn push(&mut self, plan: &QualityPlan, slot: u32, is_late: bool, offset: Option<i64>, row: Labelled) {
+        let inputs = &mut self.inputs[usize::from(is_late)];
+        *inputs = inputs.and(offset.map_or(Inputs::NONE, Inputs::of));
         let cell = self.groups.cell(slot as usize);
         if is_late { &mut cell.late } else { &mut cell.in_time }.push(plan, row);
     }
@@ -438,8 +446,10 @@ impl QualityPane {
             let in_time = Some(std::mem::take(&mut cell.in_time)).filter(|_| !self.in_time_sent);
             let late = is_complete.then(|| std::mem::take(&mut cell.late));
             let some = |gathered: Option<Gathered>| gathered.filter(|gathered| !gathered.is_empty());
-            let parts = some(in_time).map(Content::InTime).into_iter().chain(some(late).map(Content::Late));
-            complete.extend(parts.map(|content| (start, Arc::clone(key), content)));
+            let parts =
+                [some(in_time).map(Content::InTime), some(late).map(Content::Late)].into_iter().zip(self.inputs);
+            let parts = parts.filter_map(|(content, inputs)| Some((start, Arc::clone(key), inputs, content?)));
+            complete.extend(parts);
         }
         self.in_time_sent = true;
     }

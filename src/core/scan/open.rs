@@ -65,7 +65,7 @@ impl OpenHistogram {
     }
 
     fn bytes(&self) -> usize {
-        size_of::<Self>() + size_of_val(&*self.few) + size_of_val(&*self.rest.counts)
+        size_of::<Self>() + size_of_val(&*self.few) + size_of_val(&*self.rest.counts) + self.rest.tails.bytes()
     }
 }
 

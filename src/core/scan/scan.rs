@@ -185,7 +185,8 @@ impl Scan {
             stream.firsts.entry(bucket).or_insert_with(|| (first, clock_before.clone()));
             let value = if task == Some(Task::Multiclass) { 0.0 } else { batch.label.value(row) };
             let class = classes.get(row).unwrap_or_default();
-            labels.label(plan, batch.id.value(row), Label { broker_time, watermark, value, class });
+            let offset = batch.offset.value(row);
+            labels.label(plan, batch.id.value(row), Label { broker_time, watermark, value, class, offset });
         }
     }
 
@@ -195,8 +196,7 @@ impl Scan {
             let text = |column| text_at(column, row).unwrap_or_default().to_owned();
             let group = GroupKey { model: text(&batch.model), version: text(&batch.version), segment: Vec::new() };
             let share = DeclaredShare { at, share: batch.exposure.value(row) };
-            let offset = batch.offset.value(row);
-            let (pane, inputs) = (self.plan.time.pane_of(at), Inputs { first: offset, last: offset });
+            let (pane, inputs) = (self.plan.time.pane_of(at), Inputs::of(batch.offset.value(row)));
             self.part(batch.source, pane, Arc::new(group), inputs, Content::Exposure(share))
         };
         (0..batch.len()).map(declared)
@@ -226,7 +226,12 @@ impl Scan {
         let complete = labels.seal(&self.plan, predictions, outcomes);
         self.counts.labels = labels.counts;
         self.labels = Some(labels);
-        complete.into_iter().map(|(start, key, content)| self.quality_part(start, key, content)).collect()
+        let outcomes = self.plan.sources.iter().position(|source| source.kind == EventKind::Outcome).unwrap_or(0);
+        let source = u16::try_from(outcomes).expect("a plan has few sources");
+        complete
+            .into_iter()
+            .map(|(start, key, inputs, content)| self.part(source, start, key, inputs, content))
+            .collect()
     }
 
     /// What is counted into as it stands now; provisional.
@@ -316,13 +321,6 @@ impl Scan {
     fn part(&self, source: u16, pane: Micros, group: Arc<GroupKey>, inputs: Inputs, content: Content) -> Part {
         let upto = self.streams.values().map(|stream| stream.next_offset).sum();
         Part { lane: self.lane, source, pane, group, upto, inputs, content }
-    }
-
-    fn quality_part(&self, pane: Micros, group: Arc<GroupKey>, content: Content) -> Part {
-        let source = self.plan.sources.iter().position(|source| source.kind == EventKind::Outcome).unwrap_or(0);
-        let source = u16::try_from(source).expect("a plan has few sources");
-        let next_offset = self.streams[&source].next_offset;
-        self.part(source, pane, group, Inputs { first: 0, last: next_offset - 1 }, content)
     }
 
     /// The smallest watermark of the streams of one kind; the largest time when there are none.

@@ -5,12 +5,14 @@
 
 mod bug;
 mod crowd;
+mod information;
 mod kind;
 pub mod rng;
 mod world;
 
 pub use bug::Bug;
 pub use crowd::{CROWD, CROWD_HOURS, Fault};
+pub use information::{Tolerated, nats};
 pub use kind::{Change, Climate, Effect, KINDS, Kind, Scope, WORLD_KINDS, kind};
 pub use rng::Rng;
 pub use world::{Size, World};

@@ -29,7 +29,11 @@ const LABEL_DELAY_S: f64 = 900.0;
 const KEPT: f64 = 0.9;
 /// Levels that wander: those of `x1`, `x2`, `x3`, the score's logit and the log latency.
 const N_LEVELS: usize = 5;
-const CATEGORIES: [(&str, f64); 5] = [("a", 0.4), ("b", 0.25), ("c", 0.2), ("d", 0.1), ("e", 0.05)];
+/// Categories of `c1` and their shares.
+pub(super) const CATEGORIES: [(&str, f64); 5] = [("a", 0.4), ("b", 0.25), ("c", 0.2), ("d", 0.1), ("e", 0.05)];
+
+/// Standard deviation of the log latency.
+pub(super) const LATENCY_SPREAD: f64 = 0.3;
 
 /// How long a world is and how busy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -264,7 +268,8 @@ impl Weather {
 
     fn latency(&self, level: f64, rng: &mut Rng) -> f64 {
         let tail = self.effect.tail.unwrap_or(if self.heavy { 0.03 } else { 0.005 });
-        let spread = if rng.chance(tail) { libm::log(6.25) + 0.4 * rng.normal() } else { 0.3 * rng.normal() };
+        let spread =
+            if rng.chance(tail) { libm::log(6.25) + 0.4 * rng.normal() } else { LATENCY_SPREAD * rng.normal() };
         20.0 * self.effect.latency * libm::exp(spread + 0.12 * self.sun.max(0.0) + 0.3 * level)
     }
 }

@@ -23,7 +23,7 @@ use crate::summary::seal::{Reader, Seal, Writer};
 
 /// The most cells of a tail: at n = 500 of each side, all values are told apart; of more, a normal distribution is cut
 /// at least every hundredth of its mass.
-const CELLS_MAX: usize = 1024;
+pub const CELLS_MAX: usize = 1024;
 
 /// What a cell counts.
 pub trait Tally: Clone + Default + Seal {

@@ -291,7 +291,8 @@ pub struct Exposure {
 /// What a decision was computed from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecisionInputs {
-    /// (topic, partition, first offset, last offset) of the window.
+    /// (topic, partition, first offset, last offset) of what was used: the traffic of the window, the shares in force
+    /// and, where labels were judged, those that came in time.
     pub offsets: Vec<(String, u32, i64, i64)>,
     /// Start and end of the window that called for it (event time), or twice when a command was written; `None` in
     /// decisions of earlier builds, of which `time` is the end.

@@ -67,7 +67,7 @@ pub(super) fn rows_of(plan: &Plan, partial: &Partial) -> Vec<PaneRow> {
         lane: partial.lane,
         topic: plan.sources.get(usize::from(partial.source)).map(|source| source.topic.clone()).unwrap_or_default(),
         upto: partial.upto,
-        offsets: (part == "traffic").then_some((partial.inputs.first, partial.inputs.last)),
+        offsets: (!partial.inputs.is_empty()).then_some((partial.inputs.first, partial.inputs.last)),
         version: partial.group.version.clone(),
         segment: segments.map(|(field, value)| format!("{field}={value}")).collect::<Vec<_>>().join(","),
         part,

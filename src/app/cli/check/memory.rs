@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::event::{EventKind, Micros, SECOND};
 use crate::plan::{Baseline, Bounds, Columns, Plan, QualityPlan, Task, TimePlan, WindowKind};
 use crate::scan::open::OpenTraffic;
-use crate::summary::quality::Labelled;
+use crate::summary::quality::{Labelled, ReliabilityBin};
+use crate::summary::tail::{CELLS_MAX, Tails, Tally};
 use crate::summary::{Category, Histogram, Latency, Quality, Sealed, Spill, Traffic};
 
 /// What a process takes before it has read anything: the program, the clients' queues and what is shown over HTTP.
@@ -165,7 +166,7 @@ pub fn largest(plan: &Plan, partitions: u64) -> Memory {
     let (versions, segments, ids) = (versions_max as u64, groups_max as u64, ids_max as u64);
     let groups = versions.saturating_mul(segments);
     let of_pane = ids.saturating_mul(partitions).max(groups.saturating_mul(EVENTS_MAX));
-    Estimate { plan, partitions, versions, groups, of_pane, is_bounded: false }.memory()
+    Estimate { plan, partitions, versions, groups, of_pane, is_bounded: false, reaches_beyond: true }.memory()
 }
 
 struct Estimate<'a> {
@@ -177,6 +178,8 @@ struct Estimate<'a> {
     of_pane: u64,
     /// Whether all that may go to disk has gone.
     is_bounded: bool,
+    /// Whether every column has as many values beyond its edges as are told apart.
+    reaches_beyond: bool,
 }
 
 impl<'a> Estimate<'a> {
@@ -184,7 +187,16 @@ impl<'a> Estimate<'a> {
         let Assumed { rate, partitions, versions, segments } = assumed.of(plan);
         let groups = versions.saturating_mul(segments);
         let of_pane = per(rate, plan.time.pane, window(plan));
-        Self { plan, partitions, versions, groups, of_pane, is_bounded: false }
+        Self { plan, partitions, versions, groups, of_pane, is_bounded: false, reaches_beyond: false }
+    }
+
+    /// A summary of so many events.
+    fn traffic(&self, n: u64) -> Traffic {
+        let mut traffic = traffic(&self.plan.columns, n);
+        if self.reaches_beyond {
+            traffic.numeric.iter_mut().for_each(|histogram| fill_tails(&mut histogram.tails, &1));
+        }
+        traffic
     }
 
     fn memory(&self) -> Memory {
@@ -207,7 +219,7 @@ impl<'a> Estimate<'a> {
     fn judging(&self) -> usize {
         let summaries = self.groups.min(self.of_pane.max(1));
         let views = summaries + self.versions + 1;
-        times(traffic(&self.plan.columns, (self.of_pane / summaries.max(1)).max(1)).bytes(), summaries + views)
+        times(self.traffic((self.of_pane / summaries.max(1)).max(1)).bytes(), summaries + views)
     }
 
     /// One pane that fills, and one that waits for late events.
@@ -216,9 +228,10 @@ impl<'a> Estimate<'a> {
         let cells = self.groups.saturating_mul(self.partitions).min(self.of_pane.max(1));
         let open = if self.plan.time.lateness > 0 { 2 } else { 1 };
         let of_cell = (self.of_pane / cells.max(1)).max(1);
-        let rest = Traffic { numeric: Vec::new(), ..traffic(&self.plan.columns, of_cell) };
+        let mut rest = self.traffic(of_cell);
+        let tails: usize = std::mem::take(&mut rest.numeric).iter().map(|histogram| histogram.tails.bytes()).sum();
         let counted = OpenTraffic { rest, ..OpenTraffic::new(&self.plan.columns) };
-        times(counted.bytes() + PLACE, cells * sources * open)
+        times(counted.bytes() + tails + PLACE, cells * sources * open)
     }
 
     fn sealed_panes(&self) -> usize {
@@ -244,7 +257,7 @@ impl<'a> Estimate<'a> {
     /// So many summaries that share so many events, so many times.
     fn sealed_traffic(&self, summaries: u64, events: u64, copies: u64) -> usize {
         let summaries = summaries.min(events.max(1));
-        let sealed = Sealed::new(&traffic(&self.plan.columns, (events / summaries).max(1))).bytes();
+        let sealed = Sealed::new(&self.traffic((events / summaries).max(1))).bytes();
         times(self.kept(sealed) + PLACE, summaries.saturating_mul(copies))
     }
 
@@ -252,7 +265,11 @@ impl<'a> Estimate<'a> {
     fn label_panes(&self, quality: &QualityPlan) -> usize {
         let summaries = self.groups.min(self.of_pane.max(1));
         let each = self.followed(quality) / summaries.max(1);
-        let sealed = Sealed::new(&labelled(quality, each.max(1))).bytes();
+        let mut labelled = labelled(quality, each.max(1));
+        if self.reaches_beyond {
+            fill_tails(&mut labelled.tails, &ReliabilityBin::default());
+        }
+        let sealed = Sealed::new(&labelled).bytes();
         // Labels in time are kept by the judge, late ones by the scans: together they are as many as there are.
         let panes = panes(quality.horizon, self.plan.time.pane) + 1;
         times(self.kept(sealed) + PLACE, summaries.saturating_mul(panes))
@@ -343,6 +360,14 @@ fn fill(histogram: &mut Histogram, n: u64) {
     }
     (histogram.sum, histogram.sum_sq) = (i128::from(n) << 44, i128::from(n) << 88);
     (histogram.min, histogram.max) = (Some(-1.0), Some(1.0));
+}
+
+/// As many values beyond the edges as are told apart, far from each other.
+fn fill_tails<T: Tally>(tails: &mut Tails<T>, each: &T) {
+    for value in std::iter::successors(Some(1.0), |value| Some(value * 1.5)).take(CELLS_MAX) {
+        tails.above.add(value, each);
+        tails.below.add(-value, each);
+    }
 }
 
 fn fill_category(category: &mut Category, n: u64) {
