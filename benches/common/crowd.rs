@@ -3,7 +3,7 @@
 use haldane::detect::{Layout, Recipe, Stream};
 use haldane::event::{EventKind, Micros, SECOND};
 use haldane::plan::Signal;
-use haldane::sim::{CROWD, Fault, Scope, World};
+use haldane::sim::{CROWD, CrowdFault, Scope, World};
 use haldane::verdict::{Decision, Evidence};
 
 const HOUR: Micros = 3600 * SECOND;
@@ -53,7 +53,7 @@ fn judge(world: &World) -> Vec<Decision> {
 }
 
 /// Whether a number of a decision tells of a fault.
-fn tells(fault: &Fault, one: &Decision, proof: &Evidence) -> bool {
+fn tells(fault: &CrowdFault, one: &Decision, proof: &Evidence) -> bool {
     let column =
         fault.column.is_empty() && ["", "latency_ms"].contains(&proof.column.as_str()) || fault.column == proof.column;
     column && fault.metrics.contains(&proof.metric.as_str()) && (fault.scope == Scope::Both) == is_world(one)
@@ -63,7 +63,7 @@ fn is_world(one: &Decision) -> bool {
     one.candidate == one.baseline
 }
 
-fn delay(fault: &Fault, world: &World, said: &[&Decision]) -> Option<i64> {
+fn delay(fault: &CrowdFault, world: &World, said: &[&Decision]) -> Option<i64> {
     let hour = |one: &Decision| (one.time - world.test_start()) / HOUR;
     let first = said.iter().find(|one| {
         let during = (i64::from(fault.from) + 1..=i64::from(fault.until) + KNOWN_AFTER).contains(&hour(one));
@@ -91,11 +91,11 @@ fn repeats(said: &[&Decision]) -> usize {
 /// Whether a number is said of a side on which nothing is wrong at that time.
 fn is_wrong(one: &Decision, proof: &Evidence, world: &World) -> bool {
     let hour = (one.time - world.test_start()) / HOUR;
-    let lately = |fault: &&Fault| hour > i64::from(fault.from) && hour <= i64::from(fault.until) + 2 * KNOWN_AFTER;
-    let same_thing = |fault: &&Fault| {
+    let lately = |fault: &&CrowdFault| hour > i64::from(fault.from) && hour <= i64::from(fault.until) + 2 * KNOWN_AFTER;
+    let same_thing = |fault: &&CrowdFault| {
         let latency = fault.metrics[0] == "latency_p50" && proof.column == "latency_ms";
         fault.metrics.contains(&proof.metric.as_str()) && (fault.column == proof.column || latency)
     };
-    let mine: Vec<&Fault> = CROWD.iter().filter(lately).filter(same_thing).collect();
+    let mine: Vec<&CrowdFault> = CROWD.iter().filter(lately).filter(same_thing).collect();
     !mine.is_empty() && mine.iter().all(|fault| (fault.scope == Scope::Both) != is_world(one))
 }

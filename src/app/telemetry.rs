@@ -46,10 +46,10 @@ const STEP_BUCKETS_S: [f64; 8] = [0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.
 const DELAY_BUCKETS_S: [f64; 11] = [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 3_600.0, 21_600.0, 86_400.0, 1_209_600.0];
 
 /// One of a lane's counts.
-type Count = fn(&Counts) -> u64;
+type CountOf = fn(&Counts) -> u64;
 
 /// What can become of a label.
-const FATES: [(&str, Count); 6] = [
+const FATES: [(&str, CountOf); 6] = [
     ("joined", |lane| lane.labels.joined),
     ("duplicate", |lane| lane.labels.duplicates),
     ("orphan", |lane| lane.labels.orphans),
@@ -216,7 +216,7 @@ impl Telemetry {
 
     /// The lanes have counted so much since they were started.
     pub fn counted(&self, counts: &BTreeMap<u32, Counts>) {
-        let sum = |field: Count| counts.values().map(field).sum::<u64>();
+        let sum = |field: CountOf| counts.values().map(field).sum::<u64>();
         raise(&self.duplicate, sum(|lane| lane.duplicates));
         raise(&self.late, sum(|lane| lane.late));
         for (fate, field) in FATES {

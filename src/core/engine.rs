@@ -44,14 +44,14 @@ pub struct Engine {
     /// How long a pane is.
     pane: Micros,
     keeps_panes: bool,
-    bound: Option<Bound>,
+    bound: Option<MemoryBound>,
     /// How far judging had come when what nobody needs any more was let go of last.
     tidied_at: Micros,
 }
 
 /// How much may be kept in memory, and where the rest goes.
 #[derive(Debug)]
-struct Bound {
+struct MemoryBound {
     bytes: usize,
     spill: Arc<dyn Spill>,
 }
@@ -83,7 +83,7 @@ impl Engine {
     /// Results are the same with and without.
     #[must_use]
     pub fn bounded(self, bytes: usize, spill: Arc<dyn Spill>) -> Self {
-        Self { bound: Some(Bound { bytes, spill }), ..self }
+        Self { bound: Some(MemoryBound { bytes, spill }), ..self }
     }
 
     /// Continues from rollout states read back from the state topic.
@@ -141,7 +141,7 @@ impl Engine {
 
     /// Looks after the bound.
     fn put_away(&mut self) {
-        let Some(Bound { bytes, spill }) = &self.bound else { return };
+        let Some(MemoryBound { bytes, spill }) = &self.bound else { return };
         let (bytes, spill) = (*bytes, Arc::clone(spill));
         let kept = self.memory().total();
         if kept <= bytes {

@@ -30,14 +30,14 @@ const STEPS_MAX: u32 = 60;
 
 /// How values of one kind, all alike, fell to the two versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Split {
+pub struct VersionSplit {
     /// The candidate's.
     pub candidate: u64,
     /// The baseline's.
     pub baseline: u64,
 }
 
-impl Split {
+impl VersionSplit {
     /// Both together.
     #[must_use]
     pub fn pooled(self) -> u64 {
@@ -48,7 +48,7 @@ impl Split {
 /// `ln e` of `marked` things among the others, for each log odds ratio: that a marked thing is `exp(theta)` times as
 /// likely to be the candidate's. Zero when the window cannot tell (one side empty, nothing or everything marked).
 #[must_use]
-pub fn log_e_rate(marked: Split, other: Split, thetas: &[f64]) -> Vec<f64> {
+pub fn log_e_rate(marked: VersionSplit, other: VersionSplit, thetas: &[f64]) -> Vec<f64> {
     let (draws, total) = (marked.candidate + other.candidate, marked.pooled() + other.pooled());
     if draws == 0 || draws == total || marked.pooled() == 0 || other.pooled() == 0 {
         return vec![0.0; thetas.len()];
@@ -130,7 +130,7 @@ impl Urn {
 /// `ln e` of groups of values with a score each: that a value with score `a` is `exp(theta a)` times as likely to be
 /// the candidate's. Zero when the window cannot tell.
 #[must_use]
-pub fn log_e_tilt(groups: &[(Split, f64)], theta: f64) -> f64 {
+pub fn log_e_tilt(groups: &[(VersionSplit, f64)], theta: f64) -> f64 {
     let draws: u64 = groups.iter().map(|(split, _)| split.candidate).sum();
     let total: u64 = groups.iter().map(|(split, _)| split.pooled()).sum();
     if draws == 0 || draws == total {
@@ -224,10 +224,10 @@ impl Saddle {
 /// robust to any tail, and a function of the pooled window alone. Groups are half a standard deviation wide, which
 /// costs `0.5^2 / 12`, about two percent, of the information; there are at most 15.
 #[must_use]
-pub fn normal_scores(candidate: &[u64], baseline: &[u64]) -> Vec<(Split, f64)> {
+pub fn normal_scores(candidate: &[u64], baseline: &[u64]) -> Vec<(VersionSplit, f64)> {
     let total: u64 = candidate.iter().chain(baseline).sum();
     let ends = GROUP_ENDS.map(|end| end * float(total));
-    let mut groups: Vec<Split> = Vec::with_capacity(ends.len() + 1);
+    let mut groups: Vec<VersionSplit> = Vec::with_capacity(ends.len() + 1);
     let (mut below, mut last) = (0_u64, usize::MAX);
     for (&c, &b) in candidate.iter().zip(baseline).filter(|(c, b)| **c + **b > 0) {
         let middle = float(below) + float(c + b) / 2.0;
@@ -237,7 +237,7 @@ pub fn normal_scores(candidate: &[u64], baseline: &[u64]) -> Vec<(Split, f64)> {
             group += 1;
         }
         if group != last {
-            groups.push(Split::default());
+            groups.push(VersionSplit::default());
             last = group;
         }
         let split = groups.last_mut().expect("just pushed");
@@ -245,7 +245,7 @@ pub fn normal_scores(candidate: &[u64], baseline: &[u64]) -> Vec<(Split, f64)> {
         split.baseline += b;
     }
     below = 0;
-    let score = |split: Split| {
+    let score = |split: VersionSplit| {
         let rank = (float(below) + float(split.pooled()) / 2.0) / float(total);
         below += split.pooled();
         (split, rough_quantile(rank).clamp(-SCORE_MAX, SCORE_MAX))
@@ -266,8 +266,8 @@ const GROUP_ENDS: [f64; 14] = [
 /// The candidate's mean score less the baseline's, and the variance of that difference if both draw from one
 /// distribution. `None` when a side is empty or all values are alike.
 #[must_use]
-pub fn difference(groups: &[(Split, f64)]) -> Option<(f64, f64)> {
-    let sum = |of: fn(Split) -> u64| {
+pub fn difference(groups: &[(VersionSplit, f64)]) -> Option<(f64, f64)> {
+    let sum = |of: fn(VersionSplit) -> u64| {
         groups.iter().fold((0.0, 0.0, 0.0), |(n, sum, squares), &(split, score)| {
             let count = float(of(split));
             (n + count, sum + count * score, squares + count * score * score)
@@ -285,7 +285,7 @@ pub fn difference(groups: &[(Split, f64)]) -> Option<(f64, f64)> {
 
 /// Scores for a change of spread: the square of the score, centred and scaled on the pooled window.
 #[must_use]
-pub fn squared(groups: &[(Split, f64)]) -> Vec<(Split, f64)> {
+pub fn squared(groups: &[(VersionSplit, f64)]) -> Vec<(VersionSplit, f64)> {
     groups.iter().map(|&(split, score)| (split, score * score)).collect()
 }
 
@@ -294,7 +294,7 @@ mod tests {
     use super::*;
 
     /// `mean over all draws of exp(theta * score of the drawn)`, by the recurrence of elementary symmetric polynomials.
-    fn exact_log_mean(groups: &[(Split, f64)], theta: f64) -> f64 {
+    fn exact_log_mean(groups: &[(VersionSplit, f64)], theta: f64) -> f64 {
         let draws: usize = groups.iter().map(|(split, _)| usize::try_from(split.candidate).expect("few")).sum();
         let mut sums = vec![0.0; draws + 1];
         sums[0] = 1.0;
@@ -314,8 +314,8 @@ mod tests {
         sums[draws].ln()
     }
 
-    fn split(candidate: u64, baseline: u64) -> Split {
-        Split { candidate, baseline }
+    fn split(candidate: u64, baseline: u64) -> VersionSplit {
+        VersionSplit { candidate, baseline }
     }
 
     #[test]
@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     fn many_groups_agree_with_the_exact_mean() {
-        let groups: Vec<(Split, f64)> =
+        let groups: Vec<(VersionSplit, f64)> =
             (0..13_u32).map(|i| (split(u64::from(3 + i % 4), u64::from(9 + i)), f64::from(i) * 0.4 - 2.4)).collect();
         for theta in [-0.8, -0.2, 0.15, 0.3, 0.6, 1.2] {
             let reached: f64 = groups.iter().map(|(s, a)| float(s.candidate) * a).sum();

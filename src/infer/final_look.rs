@@ -36,9 +36,9 @@ const RHO_MAX: f64 = 0.95;
 /// The contrasts of a rollout's windows.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Series(Block);
+pub struct ContrastSeries(Block);
 
-impl Series {
+impl ContrastSeries {
     /// Takes the contrast of the next window, in order.
     pub fn update(&mut self, contrast: f64) {
         self.0.update(contrast);
@@ -78,7 +78,7 @@ mod tests {
     fn found(windows: u32, excess: f64, kept: f64, shift: f64) -> f64 {
         let mut rng = Rng::new(81);
         let hits = (0..4000).filter(|_| {
-            let (mut level, mut series) = (rng.normal(), Series::default());
+            let (mut level, mut series) = (rng.normal(), ContrastSeries::default());
             for _ in 0..windows {
                 level = kept * level + f64::sqrt(1.0 - kept * kept) * rng.normal();
                 series.update(shift + excess.sqrt() * level + rng.normal());
@@ -105,10 +105,10 @@ mod tests {
 
     #[test]
     fn too_few_windows_and_windows_that_are_alike_find_nothing() {
-        let mut series = Series::default();
+        let mut series = ContrastSeries::default();
         (0..19).for_each(|i| series.update(f64::from(i)));
         assert!((series.p(1.0) - 1.0).abs() < 1e-15);
-        let mut alike = Series::default();
+        let mut alike = ContrastSeries::default();
         (0..50).for_each(|_| alike.update(0.1));
         assert!((alike.p(1.0) - 1.0).abs() < 1e-15);
     }

@@ -117,13 +117,13 @@ pub struct Overdispersion {
     block: Block,
     weight: f64,
     /// The block that varies most, and all others.
-    largest: Sums,
-    before: Sums,
+    largest: BlockSums,
+    before: BlockSums,
 }
 
 /// Sums over blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-struct Sums {
+struct BlockSums {
     windows: u32,
     blocks: u32,
     variation: f64,
@@ -183,12 +183,12 @@ impl Overdispersion {
     }
 
     /// Everything so far.
-    fn everything(&self) -> Sums {
+    fn everything(&self) -> BlockSums {
         self.before.plus(self.largest).plus(self.open())
     }
 
     /// Everything so far but the block that varies most, once there are enough.
-    fn sums(&self) -> Sums {
+    fn sums(&self) -> BlockSums {
         let open = self.open();
         let (large, small) =
             if open.variance() > self.largest.variance() { (open, self.largest) } else { (self.largest, open) };
@@ -197,12 +197,12 @@ impl Overdispersion {
     }
 
     /// The block at hand, once it tells something.
-    fn open(&self) -> Sums {
+    fn open(&self) -> BlockSums {
         let block = &self.block;
         if block.n < WINDOWS_MIN {
-            return Sums::default();
+            return BlockSums::default();
         }
-        Sums {
+        BlockSums {
             windows: block.n,
             blocks: 1,
             variation: block.variation(),
@@ -224,7 +224,7 @@ impl Overdispersion {
     }
 }
 
-impl Sums {
+impl BlockSums {
     fn plus(self, other: Self) -> Self {
         Self {
             windows: self.windows + other.windows,

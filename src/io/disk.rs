@@ -22,13 +22,13 @@ const FILE_BYTES: u64 = 64 << 20;
 pub struct Disk {
     folder: PathBuf,
     file_bytes: u64,
-    files: Mutex<Files>,
+    files: Mutex<SpillFiles>,
 }
 
 #[derive(Debug, Default)]
-struct Files {
+struct SpillFiles {
     /// By their number; places count on from one to the next.
-    parts: BTreeMap<u64, Part>,
+    parts: BTreeMap<u64, SpillFile>,
     next: u64,
     /// Whether it was said that the disk is full.
     is_full: bool,
@@ -36,7 +36,7 @@ struct Files {
 
 /// One file.
 #[derive(Debug)]
-struct Part {
+struct SpillFile {
     file: File,
     written: u64,
     wanted: u64,
@@ -64,15 +64,15 @@ impl Disk {
         self.lock().parts.values().map(|part| part.written).sum()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Files> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, SpillFiles> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self, files: &mut Files, bytes: &[u8]) -> io::Result<u64> {
+    fn write(&self, files: &mut SpillFiles, bytes: &[u8]) -> io::Result<u64> {
         let number = match files.parts.last_key_value() {
             Some((&number, part)) if part.written + bytes.len() as u64 <= self.file_bytes => number,
             _ => {
-                let part = Part { file: tempfile::tempfile_in(&self.folder)?, written: 0, wanted: 0 };
+                let part = SpillFile { file: tempfile::tempfile_in(&self.folder)?, written: 0, wanted: 0 };
                 let number = files.next;
                 // Something longer than a file has one of its own, and the places after it.
                 files.next += 1 + bytes.len() as u64 / self.file_bytes;
@@ -89,7 +89,7 @@ impl Disk {
     }
 
     /// The number of the file that a place is in.
-    fn number(files: &Files, at: u64, file_bytes: u64) -> u64 {
+    fn number(files: &SpillFiles, at: u64, file_bytes: u64) -> u64 {
         let upto = files.parts.range(..=at / file_bytes).next_back();
         *upto.expect("a place that was given out").0
     }

@@ -14,7 +14,7 @@ use haldane::engine::{Effects, Engine};
 use haldane::error::{Error, Result};
 use haldane::event::SECOND;
 use haldane::kafka::connection::Connection;
-use haldane::kafka::reader::Portion;
+use haldane::kafka::reader::ReadPortion;
 use haldane::kafka::watch::{Deaf, Watch};
 use haldane::kafka::{judging, scanning, states};
 use haldane::plan::Plan;
@@ -62,8 +62,8 @@ impl Watch for Kept<'_> {
         self.writer.lock().unwrap().counted_upto(source, lane)
     }
 
-    fn took(&self, portion: &Portion, fresh: &EventBatch, counts: (Counts, Counts)) {
-        let Portion { source, lane, next_offset, ref rejects, .. } = *portion;
+    fn took(&self, portion: &ReadPortion, fresh: &EventBatch, counts: (Counts, Counts)) {
+        let ReadPortion { source, lane, next_offset, ref rejects, .. } = *portion;
         let mut writer = self.writer.lock().unwrap();
         writer.refuse(source, lane, rejects);
         writer.read(&Read { source, lane, batch: Some(fresh), counts, next_offset });

@@ -92,9 +92,9 @@ fn records(plan: &Plan, files: replay::Replay) -> Vec<Record> {
         Step::Batch(batch) => Some(batch),
         _ => None,
     });
-    let of_batch = |batch: EventBatch| {
+    let of_batch = |batch: Box<EventBatch>| {
         let kind = plan.sources[usize::from(batch.source)].kind;
-        let record = move |row| Record {
+        let record = |row| Record {
             kind,
             offset: batch.offset.value(row),
             id: batch.id.value(row),

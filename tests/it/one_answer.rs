@@ -9,7 +9,7 @@ use std::time::Duration;
 use haldane::event::{Micros, SECOND};
 use haldane::kafka::clock::{now, wall_clock};
 use haldane::kafka::producer::Producer;
-use haldane::kafka::reader::Portion;
+use haldane::kafka::reader::ReadPortion;
 use haldane::kafka::standalone::Options;
 use haldane::kafka::{Watch, states};
 use haldane::verdict::Liveness;
@@ -183,7 +183,7 @@ struct Counting {
 }
 
 impl Watch for Counting {
-    fn read(&self, portion: &Portion) {
+    fn read(&self, portion: &ReadPortion) {
         self.read.fetch_add(portion.batch.len() as u64, Ordering::Relaxed);
     }
 

@@ -24,7 +24,7 @@ use crate::verdict::{CommandResult, Decision, Scheduled};
 const BATCH_ROWS: usize = 8192;
 
 /// One stream: what decodes it, and the offset after the last record.
-type Stream = (Box<dyn Decoder>, i64);
+type DecodedStream = (Box<dyn Decoder>, i64);
 
 /// What the log gives for a decision's candidate and window.
 pub fn recompute(plan: &Arc<Plan>, connection: &Connection, of: &Decision) -> Result<Recomputed> {
@@ -34,7 +34,7 @@ pub fn recompute(plan: &Arc<Plan>, connection: &Connection, of: &Decision) -> Re
     said(connection)?.into_iter().for_each(|command| engine.schedule(command));
     let mut found = Recomputed::nothing();
     for (source, topic) in (0..).zip(plan.sources.iter().map(|source| &source.topic)) {
-        let mut streams: BTreeMap<u32, Stream> = BTreeMap::new();
+        let mut streams: BTreeMap<u32, DecodedStream> = BTreeMap::new();
         whole_topic::read(connection, topic, |message| {
             let lane = u32::try_from(message.partition()).unwrap_or(0);
             let (decoder, next) = streams.entry(lane).or_insert_with(|| (decode::decoder(plan, source, lane), 0));

@@ -14,7 +14,7 @@ use crate::baseline::ProfileBuilder;
 use crate::config::{self, Pipeline, reference};
 use crate::error::{Error, Result};
 use crate::event::Micros;
-use crate::init::facts::{Facts, Kind};
+use crate::init::facts::{FactKind, Facts};
 use crate::plan::{Plan, WindowKind};
 use crate::scan::Counts;
 use crate::table::{Column, Table};
@@ -132,10 +132,10 @@ fn schema(paths: &[PathBuf]) -> Result<Schema> {
     let field = |(column, facts): (&Column, &Facts)| {
         let data_type = match facts.kind() {
             _ if column.data_type != DataType::Utf8 || table.is_columnar() => column.data_type.clone(),
-            Kind::Numeric => DataType::Float64,
-            Kind::Boolean => DataType::Boolean,
-            Kind::Categorical => DataType::Utf8,
-            Kind::Time(_) | Kind::Span | Kind::Nested | Kind::Empty => DataType::Null,
+            FactKind::Numeric => DataType::Float64,
+            FactKind::Boolean => DataType::Boolean,
+            FactKind::Categorical => DataType::Utf8,
+            FactKind::Time(_) | FactKind::Span | FactKind::Nested | FactKind::Empty => DataType::Null,
         };
         Field::new(&column.name, data_type, true)
     };

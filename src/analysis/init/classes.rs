@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::facts::{Facts, Kind};
+use super::facts::{FactKind, Facts};
 use super::guess::{Guess, Guesses};
 use super::pipeline::{entry, path};
 use super::scalar::{one_line, scalar};
@@ -51,7 +51,7 @@ impl ClassColumns {
             (classes.len() > 1 && (sum - 1.0).abs() <= SUM_SLACK).then_some(Self::Each(classes))
         });
         let is_list =
-            |facts: &Facts| facts.kind() == Kind::Nested && STEMS.contains(&facts.name.to_lowercase().as_str());
+            |facts: &Facts| facts.kind() == FactKind::Nested && STEMS.contains(&facts.name.to_lowercase().as_str());
         each.or_else(|| columns.iter().position(|guess| is_list(&guess.facts)).map(Self::List))
     }
 

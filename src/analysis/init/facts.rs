@@ -33,7 +33,7 @@ const YEAR_2100: f64 = 4_102_444_800.0;
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum FactKind {
     /// Numbers.
     Numeric,
     /// Texts.
@@ -78,7 +78,7 @@ pub(crate) struct Facts {
     times: usize,
     spans: usize,
     /// What the type of the column says, where it says enough.
-    typed: Option<Kind>,
+    typed: Option<FactKind>,
     is_number: bool,
 }
 
@@ -97,7 +97,7 @@ impl Facts {
         let named = |column: &crate::table::Column| Self {
             name: column.name.clone(),
             path: column.path.clone(),
-            typed: column.data_type.is_nested().then_some(Kind::Nested),
+            typed: column.data_type.is_nested().then_some(FactKind::Nested),
             ..Self::default()
         };
         let mut all: Vec<Self> = table.columns.iter().map(named).collect();
@@ -187,22 +187,22 @@ impl Facts {
     }
 
     /// What the column holds.
-    pub(crate) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> FactKind {
         match (self.n, self.typed) {
-            (_, Some(Kind::Nested)) => Kind::Nested,
-            (0, _) => Kind::Empty,
+            (_, Some(FactKind::Nested)) => FactKind::Nested,
+            (0, _) => FactKind::Empty,
             (_, Some(kind)) => kind,
             (n, None) => self.kind_of_values(n),
         }
     }
 
-    fn kind_of_values(&self, n: usize) -> Kind {
+    fn kind_of_values(&self, n: usize) -> FactKind {
         match n {
-            n if self.truths == n => Kind::Boolean,
-            n if self.truths == 0 && is_nearly(self.times, n) => Kind::Time(TimeFormat::Rfc3339),
-            n if is_nearly(self.spans, n) => Kind::Span,
-            _ if self.is_number || self.is_mostly_numbers() => Kind::Numeric,
-            _ => Kind::Categorical,
+            n if self.truths == n => FactKind::Boolean,
+            n if self.truths == 0 && is_nearly(self.times, n) => FactKind::Time(TimeFormat::Rfc3339),
+            n if is_nearly(self.spans, n) => FactKind::Span,
+            _ if self.is_number || self.is_mostly_numbers() => FactKind::Numeric,
+            _ => FactKind::Categorical,
         }
     }
 
@@ -281,19 +281,19 @@ impl Facts {
     /// Whether nearly all values are numbers from `low` to `high`.
     pub(crate) fn is_within(&self, low: f64, high: f64) -> bool {
         let within = self.values.iter().filter(|value| (low..=high).contains(*value)).count();
-        self.kind() == Kind::Numeric && is_nearly(within, self.numbers)
+        self.kind() == FactKind::Numeric && is_nearly(within, self.numbers)
     }
 
     /// What was seen, in words.
     pub(crate) fn describe(&self) -> String {
         let distinct = self.n_distinct();
         let what = match (self.kind(), self.range()) {
-            (Kind::Nested, _) => "lists or the like".to_owned(),
-            (Kind::Empty, _) => "no value".to_owned(),
-            (Kind::Time(_), _) => "times".to_owned(),
-            (Kind::Span, _) => "times of day, or durations".to_owned(),
-            (Kind::Boolean, _) => "true or false".to_owned(),
-            (Kind::Numeric, Some((low, high))) => {
+            (FactKind::Nested, _) => "lists or the like".to_owned(),
+            (FactKind::Empty, _) => "no value".to_owned(),
+            (FactKind::Time(_), _) => "times".to_owned(),
+            (FactKind::Span, _) => "times of day, or durations".to_owned(),
+            (FactKind::Boolean, _) => "true or false".to_owned(),
+            (FactKind::Numeric, Some((low, high))) => {
                 let noun = if self.is_whole() { "whole numbers" } else { "numbers" };
                 format!("{noun} from {low} to {high}, {distinct} distinct")
             }
@@ -306,12 +306,14 @@ impl Facts {
 }
 
 /// What a type alone says of its values.
-fn of_type(kind: &DataType) -> Option<Kind> {
+fn of_type(kind: &DataType) -> Option<FactKind> {
     match kind {
         DataType::Dictionary(..) => None,
-        kind if kind.is_nested() => Some(Kind::Nested),
-        DataType::Time32(_) | DataType::Time64(_) | DataType::Duration(_) | DataType::Interval(_) => Some(Kind::Span),
-        kind => kind.is_temporal().then_some(Kind::Time(TimeFormat::Rfc3339)),
+        kind if kind.is_nested() => Some(FactKind::Nested),
+        DataType::Time32(_) | DataType::Time64(_) | DataType::Duration(_) | DataType::Interval(_) => {
+            Some(FactKind::Span)
+        }
+        kind => kind.is_temporal().then_some(FactKind::Time(TimeFormat::Rfc3339)),
     }
 }
 

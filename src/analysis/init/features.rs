@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::facts::Kind;
+use super::facts::FactKind;
 use super::guess::{Guess, Guesses, Use};
 use super::pipeline::{entry, last, path};
 
@@ -19,14 +19,14 @@ pub(super) fn unusable(guess: &Guess) -> Option<String> {
     if is_feature && guess.facts.name != guess.facts.path.join(".") {
         return Some("a column before it has the same name, and pipelines read that one".to_owned());
     }
-    (is_feature && guess.kind == Kind::Numeric && share > MISTYPED_MAX)
+    (is_feature && guess.kind == FactKind::Numeric && share > MISTYPED_MAX)
         .then(|| format!("{:.1} % of its values are no numbers; {}", share * 100.0, guess.reason))
 }
 
 /// Whether a column becomes a feature; scores and latencies do where rows are no predictions.
 pub(super) fn is_one(guess: &Guess, with_score: bool) -> bool {
-    let is_answer = matches!(guess.usage, Use::Score | Use::Latency(_)) && guess.kind == Kind::Numeric;
-    let is_known = matches!(guess.kind, Kind::Numeric | Kind::Categorical | Kind::Boolean);
+    let is_answer = matches!(guess.usage, Use::Score | Use::Latency(_)) && guess.kind == FactKind::Numeric;
+    let is_known = matches!(guess.kind, FactKind::Numeric | FactKind::Categorical | FactKind::Boolean);
     is_known && (guess.usage == Use::Feature || with_score && is_answer) && unusable(guess).is_none()
 }
 
@@ -34,11 +34,11 @@ pub(super) fn is_one(guess: &Guess, with_score: bool) -> bool {
 pub(super) fn features(guesses: &Guesses, with_score: bool, text: &mut String) {
     let scores = guesses.class_scores.as_ref().filter(|_| !with_score);
     let is_free = |column: usize| scores.is_none_or(|scores| !scores.holds(column));
-    let of = |kind: Kind| -> Vec<&Guess> {
+    let of = |kind: FactKind| -> Vec<&Guess> {
         let free = guesses.columns.iter().enumerate().filter(|(column, _)| is_free(*column)).map(|(_, guess)| guess);
         free.filter(|guess| guess.kind == kind && is_one(guess, with_score)).collect()
     };
-    let (numeric, categorical, boolean) = (of(Kind::Numeric), of(Kind::Categorical), of(Kind::Boolean));
+    let (numeric, categorical, boolean) = (of(FactKind::Numeric), of(FactKind::Categorical), of(FactKind::Boolean));
     if numeric.len() + categorical.len() + boolean.len() == 0 {
         return;
     }

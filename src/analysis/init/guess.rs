@@ -1,7 +1,7 @@
 //! What every column is for, by its name and its shape, each guess with its reason.
 
 use super::classes::ClassColumns;
-use super::facts::{Facts, Kind};
+use super::facts::{FactKind, Facts};
 use super::sample::is_attribute;
 use crate::plan::{Task, TimeFormat};
 
@@ -44,7 +44,7 @@ pub(crate) enum Use {
 #[derive(Debug, Clone)]
 pub(crate) struct Guess {
     pub(crate) facts: Facts,
-    pub(crate) kind: Kind,
+    pub(crate) kind: FactKind,
     pub(crate) usage: Use,
     pub(crate) reason: String,
 }
@@ -125,12 +125,12 @@ const CLUES: [Clue; 13] = [
             "prediction_probability",
             "y_pred_proba",
         ],
-        fits: |facts| facts.kind() == Kind::Numeric,
+        fits: |facts| facts.kind() == FactKind::Numeric,
     },
     Clue {
         usage: Use::Score,
         names: &["prediction", "predicted", "y_pred", "y_hat", "yhat", "pred", "estimate", "predicted_value"],
-        fits: |facts| facts.kind() == Kind::Numeric && (!facts.is_whole() || facts.n_distinct() > 20),
+        fits: |facts| facts.kind() == FactKind::Numeric && (!facts.is_whole() || facts.n_distinct() > 20),
     },
     Clue {
         usage: Use::Predicted,
@@ -150,7 +150,7 @@ const CLUES: [Clue; 13] = [
     Clue {
         usage: Use::Label,
         names: &["label", "target", "y_true", "ground_truth", "truth", "actual", "outcome", "true_label", "y"],
-        fits: |facts| facts.n > 0 && !facts.is_unique() || facts.kind() == Kind::Numeric,
+        fits: |facts| facts.n > 0 && !facts.is_unique() || facts.kind() == FactKind::Numeric,
     },
     Clue {
         usage: Use::Latency("ms"),
@@ -180,13 +180,14 @@ const CLUES: [Clue; 13] = [
         usage: Use::Failed,
         names: &["error", "failed", "is_error"],
         fits: |facts| {
-            matches!(facts.kind(), Kind::Boolean | Kind::Categorical) || facts.is_within(0.0, 1.0) && facts.is_whole()
+            matches!(facts.kind(), FactKind::Boolean | FactKind::Categorical)
+                || facts.is_within(0.0, 1.0) && facts.is_whole()
         },
     },
     Clue {
         usage: Use::Segment,
         names: &["segment", "cohort", "country", "region", "tenant", "market", "platform", "device_type"],
-        fits: |facts| (2..=SEGMENTS_MAX).contains(&facts.n_distinct()) && facts.kind() == Kind::Categorical,
+        fits: |facts| (2..=SEGMENTS_MAX).contains(&facts.n_distinct()) && facts.kind() == FactKind::Categorical,
     },
 ];
 
@@ -321,7 +322,7 @@ fn take_id(sample: &[Facts], taken: &mut [Option<(Use, String)>]) {
 
 /// Whether values can be ids: texts, or whole numbers.
 fn is_id_like(facts: &Facts) -> bool {
-    facts.kind() == Kind::Categorical || facts.kind() == Kind::Numeric && facts.counts()
+    facts.kind() == FactKind::Categorical || facts.kind() == FactKind::Numeric && facts.counts()
 }
 
 fn ends_like_id(facts: &Facts) -> bool {
@@ -340,8 +341,8 @@ fn is_index(facts: &Facts) -> bool {
 /// The format of a column that may hold times.
 pub(crate) fn time_format(facts: &Facts) -> Option<TimeFormat> {
     match facts.kind() {
-        Kind::Time(format) => Some(format),
-        Kind::Numeric => facts.epoch(),
+        FactKind::Time(format) => Some(format),
+        FactKind::Numeric => facts.epoch(),
         _ => None,
     }
 }
@@ -378,18 +379,18 @@ fn guess(facts: Facts, taken: Option<(Use, String)>) -> Guess {
     let kind = facts.kind();
     let (usage, reason) = taken.unwrap_or_else(|| match kind {
         _ if is_attribute(&facts.path) => (Use::Ignored, "an attribute of the event's envelope".to_owned()),
-        Kind::Numeric if is_index(&facts) => (Use::Ignored, format!("row numbers: {}", facts.describe())),
-        Kind::Numeric if facts.is_unique() && facts.is_whole() && ends_like_id(&facts) => {
+        FactKind::Numeric if is_index(&facts) => (Use::Ignored, format!("row numbers: {}", facts.describe())),
+        FactKind::Numeric if facts.is_unique() && facts.is_whole() && ends_like_id(&facts) => {
             (Use::Ignored, format!("an id by its name; {}", facts.describe()))
         }
-        Kind::Categorical if facts.is_unique() && facts.n > 20 => {
+        FactKind::Categorical if facts.is_unique() && facts.n > 20 => {
             (Use::Ignored, format!("texts that hardly repeat: {}", facts.describe()))
         }
-        Kind::Numeric | Kind::Boolean | Kind::Categorical => (Use::Feature, facts.describe()),
-        Kind::Time(_) => (Use::Ignored, "a time, and not the event's".to_owned()),
-        Kind::Span => (Use::Ignored, facts.describe()),
-        Kind::Nested => (Use::Ignored, "lists and the like are not measured".to_owned()),
-        Kind::Empty => (Use::Ignored, "no value in the sample".to_owned()),
+        FactKind::Numeric | FactKind::Boolean | FactKind::Categorical => (Use::Feature, facts.describe()),
+        FactKind::Time(_) => (Use::Ignored, "a time, and not the event's".to_owned()),
+        FactKind::Span => (Use::Ignored, facts.describe()),
+        FactKind::Nested => (Use::Ignored, "lists and the like are not measured".to_owned()),
+        FactKind::Empty => (Use::Ignored, "no value in the sample".to_owned()),
     });
     Guess { facts, kind, usage, reason }
 }
@@ -424,7 +425,7 @@ const NEGATIVE: [&str; 12] =
 /// know.
 fn positive(facts: &Facts) -> Option<(String, String)> {
     let [low, high] = facts.two()?;
-    if facts.kind() == Kind::Numeric {
+    if facts.kind() == FactKind::Numeric {
         let is_usual = [low.as_str(), high.as_str()] == ["0", "1"];
         let reason = format!("the larger of {low} and {high}");
         return (!is_usual).then_some((high, reason));
@@ -453,7 +454,7 @@ const CLASSES_MAX: usize = 1_000;
 
 /// Whether labels are numbers that cannot be classes.
 fn is_quantity(label: &Facts) -> bool {
-    label.kind() == Kind::Numeric && (!label.is_whole() || label.n_distinct() > CLASSES_MAX)
+    label.kind() == FactKind::Numeric && (!label.is_whole() || label.n_distinct() > CLASSES_MAX)
 }
 
 /// What the model predicts, by its score and its labels.
@@ -470,7 +471,7 @@ fn task(columns: &[Guess]) -> (Task, String) {
             let is_alone = find(Use::Predicted).is_none();
             let names = |facts: &&Facts| match facts.n_distinct() {
                 3.. => true,
-                n => facts.kind() == Kind::Categorical && !(n == 2 && (is_known || is_alone)),
+                n => facts.kind() == FactKind::Categorical && !(n == 2 && (is_known || is_alone)),
             };
             let several = classes.into_iter().flatten().find(names);
             several.map_or((Task::Binary, "scores from 0 to 1, and two classes".to_owned()), |facts| {

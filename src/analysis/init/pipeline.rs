@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::AsArray as _;
 
-use super::facts::{Facts, Kind, is_plausible};
+use super::facts::{FactKind, Facts, is_plausible};
 use super::features;
 use super::guess::{Guess, Guesses, Use};
 use super::reach;
@@ -48,7 +48,7 @@ pub struct Draft {
 }
 
 /// A source of the pipeline.
-struct Source {
+struct DraftSource {
     table: Table,
     guesses: Guesses,
     /// What it is a table of, where that is no file.
@@ -57,7 +57,7 @@ struct Source {
 
 /// What all rows of a file of predictions show.
 #[derive(Default)]
-struct Course {
+struct FileFacts {
     rows: u64,
     range: Option<(Micros, Micros)>,
     /// Rows whose times were looked at, and the latest since the last start of a partition.
@@ -74,7 +74,7 @@ struct Course {
 /// # Errors
 /// When a file cannot be read, or none holds what a pipeline needs.
 pub fn draft(files: &[PathBuf]) -> Result<Draft> {
-    let sources = Table::open_kinds(files)?.into_iter().map(|table| Source::of(table, None));
+    let sources = Table::open_kinds(files)?.into_iter().map(|table| DraftSource::of(table, None));
     draft_of(sources.collect::<Result<_>>()?, files)
 }
 
@@ -84,18 +84,19 @@ pub fn draft(files: &[PathBuf]) -> Result<Draft> {
 /// When a topic holds no events that can be read, or none holds what a pipeline needs.
 pub fn draft_topics(samples: Vec<Sample>) -> Result<Draft> {
     let names: Vec<PathBuf> = samples.iter().map(|sample| sample.address().into()).collect();
-    let source = |sample: Sample| Source::of(sample.table()?, Some(sample));
+    let source = |sample: Sample| DraftSource::of(sample.table()?, Some(sample));
     draft_of(samples.into_iter().map(source).collect::<Result<_>>()?, &names)
 }
 
-fn draft_of(mut sources: Vec<Source>, files: &[PathBuf]) -> Result<Draft> {
-    let id = sources.iter().find_map(|source: &Source| source.find(Use::Id)).map(|guess| guess.facts.name.clone());
+fn draft_of(mut sources: Vec<DraftSource>, files: &[PathBuf]) -> Result<Draft> {
+    let id = sources.iter().find_map(|source: &DraftSource| source.find(Use::Id)).map(|guess| guess.facts.name.clone());
     if let Some(id) = id {
         sources.iter_mut().skip(1).for_each(|source| source.guesses.take_label(&id));
     }
-    let (mut outcomes, mut traffic): (Vec<Source>, Vec<Source>) = sources.into_iter().partition(Source::is_outcome);
+    let (mut outcomes, mut traffic): (Vec<DraftSource>, Vec<DraftSource>) =
+        sources.into_iter().partition(DraftSource::is_outcome);
     // A label beside features is one of predictions that were logged without their answers.
-    if let Some(at) = outcomes.iter().position(Source::has_features).filter(|_| traffic.is_empty()) {
+    if let Some(at) = outcomes.iter().position(DraftSource::has_features).filter(|_| traffic.is_empty()) {
         traffic.push(outcomes.remove(at));
     }
     let traffic = traffic.first().ok_or_else(|| {
@@ -107,14 +108,14 @@ fn draft_of(mut sources: Vec<Source>, files: &[PathBuf]) -> Result<Draft> {
             .hint("a pipeline needs features, or ids and what the model answered; empty columns and times are none"));
     }
     let course = traffic.course()?;
-    Ok(Writer { traffic, outcomes: outcomes.first(), course: &course, files }.draft())
+    Ok(DraftWriter { traffic, outcomes: outcomes.first(), course: &course, files }.draft())
 }
 
 fn names(files: &[PathBuf]) -> String {
     files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-impl Source {
+impl DraftSource {
     fn of(table: Table, sample: Option<Sample>) -> Result<Self> {
         let guesses = Guesses::of(Facts::throughout(&table)?);
         Ok(Self { table, guesses, sample })
@@ -151,8 +152,9 @@ impl Source {
     /// Whether there is a label that is understood: of two classes that are no words for yes and no, one must be known
     /// to be positive.
     fn has_truth(&self, task: Task) -> bool {
-        let is_unclear =
-            |guess: &Guess| task == Task::Binary && guess.kind == Kind::Categorical && self.guesses.positive.is_none();
+        let is_unclear = |guess: &Guess| {
+            task == Task::Binary && guess.kind == FactKind::Categorical && self.guesses.positive.is_none()
+        };
         self.find(Use::Label).is_some_and(|guess| !is_unclear(guess))
     }
 
@@ -166,7 +168,7 @@ impl Source {
     }
 
     /// Reads the times and versions of all rows.
-    fn course(&self) -> Result<Course> {
+    fn course(&self) -> Result<FileFacts> {
         let at = |guess: &Guess| self.table.find(&guess.facts.name);
         let time = self.time().and_then(|(guess, format)| Some((at(guess)?, format)));
         if time.is_none() && self.sample.is_none() {
@@ -180,7 +182,7 @@ impl Source {
         let version = self.find(Use::Version).and_then(at);
         let mut wanted: Vec<Wanted> = time.iter().map(|&(column, _)| Wanted { column, repeats: false }).collect();
         wanted.extend(version.map(|column| Wanted { column, repeats: true }));
-        let mut course = Course::default();
+        let mut course = FileFacts::default();
         for chunk in self.table.chunks(&wanted)? {
             let chunk = chunk?;
             course.rows += chunk.rows as u64;
@@ -198,7 +200,7 @@ impl Source {
     }
 }
 
-impl Course {
+impl FileFacts {
     /// Takes the time of the next row; rows of one partition are in no order with those of another.
     fn time(&mut self, time: Option<Micros>, starts: &BTreeSet<u64>) {
         if starts.contains(&self.timed) {
@@ -232,14 +234,14 @@ impl Course {
 }
 
 /// Puts it all into words.
-struct Writer<'a> {
-    traffic: &'a Source,
-    outcomes: Option<&'a Source>,
-    course: &'a Course,
+struct DraftWriter<'a> {
+    traffic: &'a DraftSource,
+    outcomes: Option<&'a DraftSource>,
+    course: &'a FileFacts,
     files: &'a [PathBuf],
 }
 
-impl Writer<'_> {
+impl DraftWriter<'_> {
     fn draft(&self) -> Draft {
         let is_features = self.traffic.find(Use::Id).is_none();
         let next = match &self.traffic.sample {
@@ -413,7 +415,7 @@ impl Writer<'_> {
 }
 
 /// The line of the truth, with the positive class where it must be named.
-fn truth(text: &mut String, source: &Source, task: Task) {
+fn truth(text: &mut String, source: &DraftSource, task: Task) {
     let Some(guess) = source.find(Use::Label) else { return };
     if !source.has_truth(task) {
         let why = one_line(&guess.reason);
@@ -431,7 +433,7 @@ fn truth(text: &mut String, source: &Source, task: Task) {
 }
 
 /// Lines of fields that are a path and no more.
-fn simple(text: &mut String, source: &Source, fields: &[(&str, Use)]) {
+fn simple(text: &mut String, source: &DraftSource, fields: &[(&str, Use)]) {
     for (key, usage) in fields {
         if let Some(guess) = source.find(*usage) {
             line(text, key, &path(guess), Some(guess));
@@ -462,7 +464,7 @@ pub(super) fn path(guess: &Guess) -> String {
     if *name == path.join(".") { scalar(&keys.join(".")) } else { scalar(name) }
 }
 
-fn time(source: &Source) -> String {
+fn time(source: &DraftSource) -> String {
     let Some((guess, format)) = source.time() else { return String::new() };
     let unit = match format {
         TimeFormat::Seconds => "s",
@@ -475,7 +477,7 @@ fn time(source: &Source) -> String {
 }
 
 /// The topic of a source, and the format of its records.
-fn topic(text: &mut String, source: &Source, kind: &str) {
+fn topic(text: &mut String, source: &DraftSource, kind: &str) {
     let of_file = if source.sample.is_none() { " # the Kafka topic, once there is one" } else { "" };
     let _ = writeln!(text, "    topic: {}{of_file}", plain(&topic_name(source, kind)));
     if source.sample.as_ref().is_some_and(Sample::is_arrow) {
@@ -484,7 +486,7 @@ fn topic(text: &mut String, source: &Source, kind: &str) {
 }
 
 /// The file's own topic, or one after the file.
-fn topic_name(source: &Source, kind: &str) -> String {
+fn topic_name(source: &DraftSource, kind: &str) -> String {
     source.table.topic.clone().unwrap_or_else(|| {
         let stem = Path::new(&*source.table.path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
         stem.map_or_else(|| kind.to_owned(), |stem| if stem.contains(kind) { stem } else { format!("{stem}.{kind}") })

@@ -29,7 +29,7 @@ pub struct Sample {
     /// Whether its events are rows of Arrow tables.
     is_arrow: bool,
     /// By partition: what is in order in one need not be across them.
-    lanes: BTreeMap<u32, Lane>,
+    lanes: BTreeMap<u32, SampledLane>,
     /// Records that hold no events, and what the first of them is.
     refused: u64,
     oddity: &'static str,
@@ -37,7 +37,7 @@ pub struct Sample {
 
 /// Records of one partition.
 #[derive(Debug, Default)]
-struct Lane {
+struct SampledLane {
     lines: Vec<u8>,
     times: Vec<Micros>,
 }

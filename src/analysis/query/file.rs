@@ -20,7 +20,7 @@ use datafusion::prelude::{ParquetReadOptions, SessionContext};
 
 use super::kind::{Kind, Seen};
 use crate::error::{Error, Result};
-use crate::files::{Format, Inputs, is_table, recognise};
+use crate::files::{Format, InputFiles, is_table, recognise};
 use crate::table::{Chunk, Table, Wanted};
 
 /// Whether a name of a table is one of a file: it has a folder or an ending, stands for several, or is there.
@@ -44,7 +44,7 @@ pub(super) async fn open(context: &SessionContext, named: &Path, by_cluster: boo
     if !name.contains(['*', '?', '[']) && name != "-" && !path.exists() {
         return Err(Error::user(format!("there is no file {}", path.display())).hint("check the path"));
     }
-    let inputs = Inputs::find(&[path])?;
+    let inputs = InputFiles::find(&[path])?;
     if let Some(table) = parquet(context, &inputs).await? {
         return Ok(table);
     }
@@ -59,7 +59,7 @@ pub(super) async fn open(context: &SessionContext, named: &Path, by_cluster: boo
 
 /// Files of Parquet that agree in their columns: their values are typed, and `DataFusion` skips what a query does not
 /// need.
-async fn parquet(context: &SessionContext, inputs: &Inputs) -> Result<Option<Arc<dyn TableProvider>>> {
+async fn parquet(context: &SessionContext, inputs: &InputFiles) -> Result<Option<Arc<dyn TableProvider>>> {
     let ending = |path: &PathBuf| path.extension().map(|ending| ending.to_string_lossy().into_owned());
     let (paths, Some(first)) = (inputs.paths(), inputs.paths().first().and_then(ending)) else { return Ok(None) };
     for path in paths {
@@ -138,12 +138,12 @@ struct Files {
     nodes: Vec<Node>,
     schema: SchemaRef,
     /// Keeps what came out of a pipe.
-    _inputs: Inputs,
+    _inputs: InputFiles,
 }
 
 impl Files {
     /// Looks at all that is in files, and tells of rows that cannot be read.
-    fn survey(inputs: Inputs, topic: Option<&str>) -> Result<Self> {
+    fn survey(inputs: InputFiles, topic: Option<&str>) -> Result<Self> {
         let table = one_of(Table::open_together(inputs.paths())?, topic)?;
         let wanted: Vec<Wanted> = (0..table.columns.len()).map(|column| Wanted { column, repeats: false }).collect();
         let mut seen = vec![Seen::new(table.is_columnar()); wanted.len()];

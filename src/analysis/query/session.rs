@@ -66,7 +66,7 @@ pub struct Session {
     /// The scheduler of a cluster, when that does the work.
     scheduler: Option<String>,
     #[cfg(feature = "ballista")]
-    job: super::cluster::Job,
+    job: super::cluster::ClusterJob,
 }
 
 impl Session {
@@ -90,7 +90,7 @@ impl Session {
             by_path: false,
             scheduler: None,
             #[cfg(feature = "ballista")]
-            job: super::cluster::Job::default(),
+            job: super::cluster::ClusterJob::default(),
         })
     }
 
@@ -128,7 +128,7 @@ impl Session {
 
     /// The scheduler that does the work, and what it has been asked for.
     #[cfg(feature = "ballista")]
-    pub(super) fn cluster(&self) -> Option<(&str, &super::cluster::Job)> {
+    pub(super) fn cluster(&self) -> Option<(&str, &super::cluster::ClusterJob)> {
         self.scheduler.as_deref().map(|scheduler| (scheduler, &self.job))
     }
 

@@ -7,7 +7,7 @@ use super::model::{Comparison, History, Outcome, Report};
 use super::verdict::is_adverse;
 
 /// One test case.
-struct Case {
+struct TestCase {
     class: &'static str,
     name: String,
     /// Why it failed, or was skipped.
@@ -53,7 +53,7 @@ fn suite(report: &Report) -> &'static str {
     }
 }
 
-fn of_comparison(comparison: &Comparison) -> Vec<Case> {
+fn of_comparison(comparison: &Comparison) -> Vec<TestCase> {
     let ks_tolerated = comparison.method.ks_tolerated;
     let columns = comparison.columns.iter().map(|column| {
         let psi = &column.psi;
@@ -62,15 +62,15 @@ fn of_comparison(comparison: &Comparison) -> Vec<Case> {
             "moved beyond what is tolerated: PSI {:.4} (between {:.4} and {:.4}, tolerated {:.3}){ks}; n {}, {} of the reference",
             psi.value, psi.low, psi.high, psi.tolerated, column.n, column.n_reference
         );
-        Case { class: "drift", name: column.column.clone(), failed: column.drifted.then_some(why), skipped: None }
+        TestCase { class: "drift", name: column.column.clone(), failed: column.drifted.then_some(why), skipped: None }
     });
-    let problems = comparison.problems.iter().map(|problem| Case {
+    let problems = comparison.problems.iter().map(|problem| TestCase {
         class: "data quality",
         name: format!("{} {}", problem.column, problem.what),
         failed: Some(format!("{} {}", problem.column, problem.text)),
         skipped: None,
     });
-    let untested = comparison.untested.iter().map(|column| Case {
+    let untested = comparison.untested.iter().map(|column| TestCase {
         class: "drift",
         name: column.column.clone(),
         failed: None,
@@ -79,8 +79,8 @@ fn of_comparison(comparison: &Comparison) -> Vec<Case> {
     columns.chain(problems).chain(untested).collect()
 }
 
-fn of_history(history: &History) -> Vec<Case> {
-    let case = |rollout: &super::model::Rollout| Case {
+fn of_history(history: &History) -> Vec<TestCase> {
+    let case = |rollout: &super::model::Rollout| TestCase {
         class: "rollout",
         name: format!("{} {}", rollout.rollout, rollout.candidate),
         failed: is_adverse(&rollout.last_action).then(|| rollout.summary.clone()),

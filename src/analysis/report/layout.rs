@@ -7,7 +7,7 @@ use crate::batch::TextArray;
 use crate::decode::cell::{Classes, category};
 use crate::error::{Error, Result};
 use crate::init::classes::ClassColumns;
-use crate::init::facts::{Facts, Kind};
+use crate::init::facts::{FactKind, Facts};
 use crate::init::guess::{Guess, Guesses, Use, time_format};
 use crate::plan::{self, Field, Plan, Role, Task, TimeFormat};
 use crate::table::{Table, cells};
@@ -160,15 +160,16 @@ fn both(samples: [Vec<Facts>; 2]) -> Vec<Facts> {
 
 fn watched(guess: &Guess, place: Place) -> Option<Watched> {
     let (numeric, factor) = match (guess.usage, guess.kind) {
-        (Use::Feature, Kind::Numeric) => (Some(Role::Feature), 1.0),
-        (Use::Score, Kind::Numeric) => (Some(Role::Score), 1.0),
-        (Use::Latency(unit), Kind::Numeric) => (Some(Role::Latency), milliseconds(unit)),
-        (Use::Feature | Use::Segment | Use::Predicted, Kind::Categorical | Kind::Boolean | Kind::Numeric) => {
-            (None, 1.0)
-        }
+        (Use::Feature, FactKind::Numeric) => (Some(Role::Feature), 1.0),
+        (Use::Score, FactKind::Numeric) => (Some(Role::Score), 1.0),
+        (Use::Latency(unit), FactKind::Numeric) => (Some(Role::Latency), milliseconds(unit)),
+        (
+            Use::Feature | Use::Segment | Use::Predicted,
+            FactKind::Categorical | FactKind::Boolean | FactKind::Numeric,
+        ) => (None, 1.0),
         _ => return None,
     };
-    let is_truth = guess.kind == Kind::Boolean;
+    let is_truth = guess.kind == FactKind::Boolean;
     Some(Watched { place, numeric, is_truth, factor, reason: guess.reason.clone() })
 }
 

@@ -5,7 +5,7 @@ use super::layout::{Layout, Place};
 use super::model::Segment;
 use super::rows::SegmentNames;
 use crate::infer::multiplicity::bh;
-use crate::init::facts::{Facts, Kind};
+use crate::init::facts::{FactKind, Facts};
 use crate::table::Table;
 
 /// Fields that traffic is split by at most.
@@ -25,7 +25,7 @@ pub(crate) fn fields(layout: &Layout, reference: &Table) -> crate::error::Result
         let sample = Facts::of(reference)?;
         let few = |place: &Place| {
             let facts = place.at[0].map(|at| &sample[at]);
-            facts.is_some_and(|facts| facts.kind() != Kind::Empty && (2..=VALUES_MAX).contains(&facts.n_distinct()))
+            facts.is_some_and(|facts| facts.kind() != FactKind::Empty && (2..=VALUES_MAX).contains(&facts.n_distinct()))
         };
         for column in layout.columns.iter().filter(|column| column.numeric.is_none() && few(&column.place)) {
             if !is_known(&fields, &column.place) {

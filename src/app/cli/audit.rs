@@ -58,9 +58,9 @@ pub fn run(command: &AuditCommand, out: &mut dyn Write) -> Result<()> {
 }
 
 /// The bodies, and the states where they are known.
-type Log = (Vec<Vec<u8>>, Option<Vec<RolloutState>>);
+type ReadLog = (Vec<Vec<u8>>, Option<Vec<RolloutState>>);
 
-fn read(args: &VerifyArgs) -> Result<Log> {
+fn read(args: &VerifyArgs) -> Result<ReadLog> {
     if let Some(file) = &args.decisions {
         return Ok((log::read_file(file)?, None));
     }

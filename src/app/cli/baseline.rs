@@ -12,7 +12,7 @@ use crate::baseline::ProfileBuilder;
 use crate::batch::EventBatch;
 use crate::config::{self, Pipeline, reference};
 use crate::error::{Error, Result};
-use crate::files::Inputs;
+use crate::files::InputFiles;
 use crate::output::Losses;
 use crate::plan::Reference;
 use crate::replay::{self, Step};
@@ -74,7 +74,7 @@ fn build(args: &BuildArgs, out: &mut dyn Write) -> Result<()> {
         Error::user("no place for the profile")
             .hint("name a file with --output, or add `reference: FILE` to the pipeline file")
     })?;
-    let files = Inputs::find(&args.files)?;
+    let files = InputFiles::find(&args.files)?;
     let origin = args.origin.clone().unwrap_or_else(|| names(files.paths()));
     let (profile, losses) = profile(&pipeline, files.paths(), &origin)?;
     let id = reference::save(&profile, &output)?;

@@ -10,9 +10,9 @@ use super::losses::{FailOn, gate};
 use super::print;
 use crate::detect::{Alarm, Label, Layout, Parts, Recipe, Scores, Stream};
 use crate::error::{Error, Result};
-use crate::files::{Inputs, is_table};
+use crate::files::{InputFiles, is_table};
 use crate::output::Losses;
-use crate::replay::{self, Progress, Step};
+use crate::replay::{self, ReplayProgress, Step};
 
 /// Rows that are held at once, unless asked otherwise.
 const ROWS_MAX: u64 = 4_000_000;
@@ -62,7 +62,7 @@ pub struct DetectArgs {
 
 /// Runs the command; the scores go to `out`.
 pub fn run(args: &DetectArgs, out: &mut dyn Write) -> Result<()> {
-    let folder = Folder::open(&args.dir)?;
+    let folder = StreamFolder::open(&args.dir)?;
     let recipe = match &args.config {
         Some(path) => Recipe::written(path)?,
         None => Recipe::made(folder.layout()?.pipeline(&args.baseline, &args.window), &args.baseline)?,
@@ -82,13 +82,13 @@ pub fn run(args: &DetectArgs, out: &mut dyn Write) -> Result<()> {
 }
 
 /// The files of a folder.
-struct Folder {
+struct StreamFolder {
     dir: PathBuf,
-    predictions: Inputs,
-    outcomes: Inputs,
+    predictions: InputFiles,
+    outcomes: InputFiles,
 }
 
-impl Folder {
+impl StreamFolder {
     fn open(dir: &Path) -> Result<Self> {
         let predictions = named(dir, "predictions")?;
         if predictions.paths().is_empty() {
@@ -120,7 +120,7 @@ impl Folder {
 }
 
 /// The files and folders in a folder whose names begin with a word.
-fn named(dir: &Path, word: &str) -> Result<Inputs> {
+fn named(dir: &Path, word: &str) -> Result<InputFiles> {
     let unreadable =
         |error| Error::user(format!("cannot read {}", dir.display())).because(error).hint("give a folder of tables");
     let entries =
@@ -129,19 +129,19 @@ fn named(dir: &Path, word: &str) -> Result<Inputs> {
     paths.retain(|path| path.is_dir() || is_table(path));
     paths.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(word)));
     paths.sort();
-    Inputs::find(&paths)
+    InputFiles::find(&paths)
 }
 
 /// Judges all streams, as many at a time as may be held; returns their names, what was said about them and what was
 /// lost.
-fn judge(folder: &Folder, recipe: &Recipe, args: &DetectArgs) -> Result<(Vec<String>, Vec<Alarm>, Losses)> {
+fn judge(folder: &StreamFolder, recipe: &Recipe, args: &DetectArgs) -> Result<(Vec<String>, Vec<Alarm>, Losses)> {
     let rows = folder.replay(recipe)?.rows();
     let groups = if rows > args.rows_max {
         groups(folder, recipe, args.rows_max)?.into_iter().map(Some).collect()
     } else {
         vec![None]
     };
-    let progress = Progress::new(rows, args.quiet);
+    let progress = ReplayProgress::new(rows, args.quiet);
     let (mut names, mut said, mut losses) = (Vec::new(), Vec::new(), Losses::default());
     for (pass, group) in groups.iter().enumerate() {
         for stream in read(folder, recipe, group.as_ref(), (pass == 0).then_some(&mut losses))? {
@@ -158,7 +158,7 @@ fn judge(folder: &Folder, recipe: &Recipe, args: &DetectArgs) -> Result<(Vec<Str
 
 /// The streams of a group; rows that are lost are told once, however often files are read.
 fn read(
-    folder: &Folder,
+    folder: &StreamFolder,
     recipe: &Recipe,
     wanted: Option<&BTreeSet<String>>,
     mut losses: Option<&mut Losses>,
@@ -179,7 +179,7 @@ fn read(
 }
 
 /// Models in groups of few enough rows.
-fn groups(folder: &Folder, recipe: &Recipe, rows_max: u64) -> Result<Vec<BTreeSet<String>>> {
+fn groups(folder: &StreamFolder, recipe: &Recipe, rows_max: u64) -> Result<Vec<BTreeSet<String>>> {
     let mut rows: BTreeMap<String, u64> = BTreeMap::new();
     for step in folder.replay(recipe)? {
         if let Step::Batch(batch) = step? {

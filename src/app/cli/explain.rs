@@ -13,7 +13,7 @@ use crate::audit::recompute::{self, Source};
 use crate::audit::{self, Context, log};
 use crate::config::{self, Pipeline};
 use crate::error::{Error, Result};
-use crate::files::Inputs;
+use crate::files::InputFiles;
 use crate::replay::{self, Options};
 use crate::verdict::Decision;
 
@@ -116,7 +116,7 @@ fn again(args: &ExplainArgs, pipeline: &Pipeline, decision: &Decision) -> Result
     }
     same_policy(plan, decision)?;
     let said = args.commands.as_deref().map_or(Ok(Vec::new()), commands::read)?;
-    let given = Inputs::find(&args.files)?;
+    let given = InputFiles::find(&args.files)?;
     let files = replay::open(plan, given.paths(), &Options::default())?;
     recompute::from_files(plan, files, said, decision).map(Some)
 }

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::print;
 use crate::error::{Error, Result};
-use crate::files::Inputs;
+use crate::files::InputFiles;
 use crate::init::{self, Draft};
 
 /// How a topic is named among files.
@@ -67,7 +67,7 @@ pub fn run(args: &InitArgs, out: &mut dyn Write) -> Result<()> {
                 Error::user("--kafka says how to reach topics, and no topic is named").hint("drop it, or name topics")
             );
         }
-        0 => init::draft(Inputs::find(&args.files)?.paths())?,
+        0 => init::draft(InputFiles::find(&args.files)?.paths())?,
         n if n == args.files.len() => of_topics(args, &topics)?,
         _ => return Err(Error::user("files and topics cannot be mixed").hint("name files, or topics")),
     };

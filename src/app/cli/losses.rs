@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use crate::error::{Error, Result};
 use crate::output::Losses;
-use crate::replay::Progress;
+use crate::replay::ReplayProgress;
 
 /// What makes the exit code 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -16,7 +16,7 @@ pub enum FailOn {
 }
 
 /// Tells of losses on standard error; `of` says of what, where that is not clear.
-pub(super) fn warn(losses: &Losses, of: &str, progress: &Progress) {
+pub(super) fn warn(losses: &Losses, of: &str, progress: &ReplayProgress) {
     losses.sentences().iter().for_each(|sentence| progress.say(&format!("warning: {of}{sentence}")));
 }
 

@@ -16,10 +16,10 @@ use crate::batch::EventBatch;
 use crate::config;
 use crate::engine::{Effects, Engine};
 use crate::error::Result;
-use crate::files::Inputs;
+use crate::files::InputFiles;
 use crate::output::{DeadLetterWriter, DecisionWriter, Losses, ResultWriter, Summary, WindowWriter, count};
 use crate::plan::Plan;
-use crate::replay::{self, Options, Progress, Refused, Replay, Step};
+use crate::replay::{self, Options, Refused, Replay, ReplayProgress, Step};
 use crate::verdict::Scheduled;
 
 /// Replay files through a pipeline and show what would have been decided.
@@ -86,15 +86,15 @@ pub struct ReplayArgs {
 
 /// The files to replay.
 struct Given {
-    files: Inputs,
-    predictions: Inputs,
-    outcomes: Inputs,
+    files: InputFiles,
+    predictions: InputFiles,
+    outcomes: InputFiles,
 }
 
 impl Given {
     fn find(args: &ReplayArgs) -> Result<Self> {
         let [files, predictions, outcomes] =
-            [&args.files, &args.predictions, &args.outcomes].map(|files| Inputs::find(files));
+            [&args.files, &args.predictions, &args.outcomes].map(|files| InputFiles::find(files));
         Ok(Self { files: files?, predictions: predictions?, outcomes: outcomes? })
     }
 
@@ -113,7 +113,7 @@ pub fn run(args: &ReplayArgs, out: &mut dyn Write) -> Result<()> {
     let pipeline = config::load(&args.config)?;
     let plan = Arc::clone(&pipeline.plan);
     let files = given.open(&plan, args)?;
-    let progress = Progress::new(files.rows(), args.quiet);
+    let progress = ReplayProgress::new(files.rows(), args.quiet);
     let early = files.warnings().iter().filter(|_| !args.quiet);
     early.for_each(|warning| progress.say(&format!("warning: {warning}")));
     let mut sinks = Sinks::create(args, &plan)?;
@@ -148,7 +148,7 @@ fn drive(
     plan: &Plan,
     files: Replay,
     commands: Vec<Scheduled>,
-    (sinks, progress): (&mut Sinks, &Progress),
+    (sinks, progress): (&mut Sinks, &ReplayProgress),
 ) -> Result<()> {
     commands.into_iter().for_each(|command| engine.schedule(command));
     files.warnings().iter().for_each(|warning| sinks.losses.note(warning));

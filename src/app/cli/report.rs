@@ -10,7 +10,7 @@ use crate::config;
 use crate::decode::time::from_text;
 use crate::error::{Error, Result};
 use crate::event::Micros;
-use crate::files::Inputs;
+use crate::files::InputFiles;
 use crate::plan::Compat;
 use crate::report::model::{Outcome, Report};
 use crate::report::{self, Filter, Log, Request};
@@ -196,7 +196,7 @@ impl ReportArgs {
 
     fn compare(&self) -> Result<report::model::Comparison> {
         let [reference, current, outcomes] =
-            [&self.reference, &self.current, &self.outcomes].map(|files| Inputs::find(files));
+            [&self.reference, &self.current, &self.outcomes].map(|files| InputFiles::find(files));
         let (reference, current, outcomes) = (reference?, current?, outcomes?);
         let request = Request {
             reference: reference.paths().to_vec(),

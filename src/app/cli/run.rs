@@ -30,7 +30,7 @@ use crate::kafka::Connection;
 use crate::kafka::standalone::{self, Options};
 use crate::kafka::summary::Summary;
 use crate::kafka::watch::{Standing, Watch};
-use crate::kafka::{judging, reader::Portion, scanning};
+use crate::kafka::{judging, reader::ReadPortion, scanning};
 use crate::output::write_window_lines;
 use crate::scan::Counts;
 use crate::serve::{Access, Listener, Server, Shared};
@@ -271,7 +271,7 @@ impl Watch for Told {
         self.listener.judging(liveness);
     }
 
-    fn read(&self, portion: &Portion) {
+    fn read(&self, portion: &ReadPortion) {
         self.refusals.note(&portion.rejects);
         self.listener.read(portion);
     }
@@ -296,7 +296,7 @@ impl Watch for Told {
         self.store.as_ref().map_or(0, |store| store.counted_upto(source, lane))
     }
 
-    fn took(&self, portion: &Portion, fresh: &EventBatch, counts: (Counts, Counts)) {
+    fn took(&self, portion: &ReadPortion, fresh: &EventBatch, counts: (Counts, Counts)) {
         self.store.iter().for_each(|store| store.took(portion, fresh, counts));
     }
 

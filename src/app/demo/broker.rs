@@ -11,7 +11,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
 
-use super::traffic::{FAULT_AT, Message, OUTCOMES, PARTITIONS, PREDICTIONS, Traffic};
+use super::traffic::{DemoTraffic, FAULT_AT, Message, OUTCOMES, PARTITIONS, PREDICTIONS};
 use crate::error::{Error, Result};
 
 /// How long one event second lasts: ten minutes of traffic pass in nine seconds.
@@ -45,7 +45,7 @@ impl Broker {
 }
 
 /// Sends the traffic at its pace until it ends or `stop` hangs up. `at_fault` is called when the fault begins.
-pub(super) fn feed(address: &str, traffic: Traffic, stop: &Receiver<()>, mut at_fault: impl FnMut()) -> Result<()> {
+pub(super) fn feed(address: &str, traffic: DemoTraffic, stop: &Receiver<()>, mut at_fault: impl FnMut()) -> Result<()> {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", address)
         .set("enable.idempotence", "true")

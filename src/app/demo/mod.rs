@@ -19,7 +19,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use self::broker::Broker;
 use self::teller::{Run, Teller};
-use self::traffic::{LAST_WINDOW_END, Traffic};
+use self::traffic::{DemoTraffic, LAST_WINDOW_END};
 use crate::cli::run::stop_on_signal;
 use crate::config::{self, KafkaConfig, Power, Topics};
 use crate::error::{Error, Result};
@@ -95,7 +95,7 @@ impl Stage {
             let (stop, fault) = (&stop, &fault);
             let options = standalone::Options { alone: false, ..standalone::Options::default() };
             let service = scope.spawn(move || standalone::run(&self.plan, &self.settings, options, &listener, stop));
-            let traffic = Traffic::new(self.seed);
+            let traffic = DemoTraffic::new(self.seed);
             let at_fault = move || _ = fault.set(now());
             let feeder = scope.spawn(move || broker::feed(&self.settings.brokers, traffic, &stopped, at_fault));
             let mut show = Show { control, teller, begun, fault, told: 0 };

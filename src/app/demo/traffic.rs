@@ -69,7 +69,7 @@ pub struct Message {
 
 /// The traffic, second by second.
 #[derive(Debug)]
-pub struct Traffic {
+pub struct DemoTraffic {
     rng: Rng,
     now: Micros,
     sent: u64,
@@ -92,7 +92,7 @@ struct Request {
     fraud: bool,
 }
 
-impl Traffic {
+impl DemoTraffic {
     /// The traffic of a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
@@ -136,7 +136,7 @@ impl Traffic {
 }
 
 /// What there is to send in one second, in the order of time.
-impl Iterator for Traffic {
+impl Iterator for DemoTraffic {
     type Item = Vec<Message>;
 
     fn next(&mut self) -> Option<Vec<Message>> {
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     fn all(seed: u64) -> Vec<Message> {
-        Traffic::new(seed).flatten().collect()
+        DemoTraffic::new(seed).flatten().collect()
     }
 
     /// Valid predictions of one version in one half of the run.
@@ -232,9 +232,9 @@ mod tests {
 
     #[test]
     fn one_seed_gives_one_traffic() {
-        let first: Vec<_> = Traffic::new(7).take(20).flatten().collect();
-        let again: Vec<_> = Traffic::new(7).take(20).flatten().collect();
-        let other: Vec<_> = Traffic::new(8).take(20).flatten().collect();
+        let first: Vec<_> = DemoTraffic::new(7).take(20).flatten().collect();
+        let again: Vec<_> = DemoTraffic::new(7).take(20).flatten().collect();
+        let other: Vec<_> = DemoTraffic::new(8).take(20).flatten().collect();
         assert_eq!(first, again);
         assert_ne!(first, other);
     }

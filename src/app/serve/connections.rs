@@ -30,12 +30,12 @@ const HEADER_TIME: Duration = Duration::from_secs(10);
 /// The connections of one server.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
-    state: Mutex<State>,
+    state: Mutex<ConnectionState>,
     left: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ConnectionState {
     n_open: usize,
     /// Those that wait for a request, the longest first.
     waiting: BTreeMap<u64, Arc<Notify>>,
@@ -74,7 +74,7 @@ impl Connections {
     }
 
     /// A panic elsewhere leaves the table whole: it is changed by single calls only.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ConnectionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -30,7 +30,7 @@ pub enum Phase {
 
 /// How long one worker has been silent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Pulse {
+pub struct Silence {
     /// Name of the worker.
     pub worker: String,
     /// Milliseconds since its last tick.
@@ -135,20 +135,20 @@ impl Health {
 
     /// How long each worker has been silent, by name.
     #[must_use]
-    pub fn pulses(&self) -> Vec<Pulse> {
+    pub fn pulses(&self) -> Vec<Silence> {
         self.pulses_at(self.born.elapsed())
     }
 
     /// Whether every worker was heard of lately.
     #[must_use]
     pub fn all_alive(&self) -> bool {
-        self.pulses().iter().all(Pulse::alive)
+        self.pulses().iter().all(Silence::alive)
     }
 
     /// A worker that waits for Kafka is not dead: its silence counts from when Kafka was back.
-    fn pulses_at(&self, age: Duration) -> Vec<Pulse> {
+    fn pulses_at(&self, age: Duration) -> Vec<Silence> {
         let away_at = lock(&self.outages).away_at;
-        let pulse = |(worker, last): (&String, &Duration)| Pulse {
+        let pulse = |(worker, last): (&String, &Duration)| Silence {
             worker: worker.clone(),
             silent_ms: u64::try_from(age.saturating_sub(away_at.max(*last)).as_millis()).unwrap_or(u64::MAX),
         };
@@ -156,7 +156,7 @@ impl Health {
     }
 }
 
-impl Pulse {
+impl Silence {
     /// Whether the worker was heard of lately.
     #[must_use]
     pub fn alive(&self) -> bool {

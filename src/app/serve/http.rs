@@ -16,7 +16,7 @@ use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::health::{KAFKA, Phase, Pulse, SILENCE_MAX};
+use super::health::{KAFKA, Phase, SILENCE_MAX, Silence};
 use super::problem::Problem;
 use super::verdict::{Answer as Answered, Question};
 use super::view::DECISIONS_MAX;
@@ -134,7 +134,7 @@ async fn livez(State(shared): State<Arc<Shared>>) -> Answer {
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, dead.join(", "), hint))
 }
 
-fn describe(pulse: &Pulse) -> String {
+fn describe(pulse: &Silence) -> String {
     format!("worker {} has been silent for {} s", pulse.worker, pulse.silent_ms / 1000)
 }
 

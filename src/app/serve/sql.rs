@@ -18,7 +18,7 @@ const TRUNCATED: &str = "haldane-truncated";
 /// A query as JSON.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Body {
+struct SqlRequest {
     sql: String,
 }
 
@@ -44,7 +44,7 @@ fn query(headers: &HeaderMap, body: String) -> Result<String, Problem> {
     if !is_json {
         return Ok(body);
     }
-    let parsed: Body = serde_json::from_str(&body).map_err(|error| {
+    let parsed: SqlRequest = serde_json::from_str(&body).map_err(|error| {
         Problem::new(
             StatusCode::BAD_REQUEST,
             format!("no query: {error}"),

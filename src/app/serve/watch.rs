@@ -14,7 +14,7 @@ use crate::kafka::Connection;
 use crate::kafka::ask::ask;
 use crate::kafka::checkpoint::Stream;
 use crate::kafka::clock::wall_clock;
-use crate::kafka::reader::Portion;
+use crate::kafka::reader::ReadPortion;
 use crate::kafka::watch::{Standing, Watch};
 use crate::plan::Plan;
 use crate::scan::Counts;
@@ -111,7 +111,7 @@ impl Watch for Listener {
         self.shared.judging(liveness);
     }
 
-    fn read(&self, portion: &Portion) {
+    fn read(&self, portion: &ReadPortion) {
         let telemetry = self.shared.telemetry();
         telemetry.ingested(portion.batch.kind, portion.batch.len() as u64, portion.bytes);
         telemetry.rejected(&portion.rejects);

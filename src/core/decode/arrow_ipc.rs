@@ -13,7 +13,7 @@ use crate::event::{Poison, Reject};
 use crate::plan::Plan;
 
 use super::columnar::Columnar;
-use super::rows::Columns;
+use super::rows::ColumnBuilders;
 use super::{Decoded, Decoder, Record, concat};
 
 /// The most rows of one record: columns of nulls take no bytes in it, but would here.
@@ -81,8 +81,9 @@ impl Decoder for ArrowIpcDecoder {
     fn finish(&mut self) -> Decoded {
         self.n_pending = 0;
         let layout = &self.columnar.layout;
-        let none =
-            || Columns::nulls(layout, Int64Array::from(vec![0; 0]), Int64Array::from(vec![0; 0])).into_batch(layout);
+        let none = || {
+            ColumnBuilders::nulls(layout, Int64Array::from(vec![0; 0]), Int64Array::from(vec![0; 0])).into_batch(layout)
+        };
         let batch = concat::all(std::mem::take(&mut self.batches)).unwrap_or_else(none);
         Decoded { batch, rejects: std::mem::take(&mut self.rejects) }
     }

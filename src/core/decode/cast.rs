@@ -20,10 +20,10 @@ use crate::plan::TimeFormat;
 use super::binding::{LABEL, Slot, blank_is_missing, is_category};
 use super::cell::{self, Classes};
 use super::flaw::Flaw;
-use super::rows::{Columns, TextColumn};
+use super::rows::{ColumnBuilders, TextColumn};
 use super::scanner::{bounded, status};
 use super::time;
-use super::validate::{Finding, Findings};
+use super::validate::{Findings, Refusal};
 
 /// What scores of classes should be.
 const SCORES: &str = "an object of class to score, or a list of scores";
@@ -43,7 +43,7 @@ pub(super) struct Cast<'a> {
 
 impl Cast<'_> {
     /// Converts a column and puts it where it belongs.
-    pub(super) fn fill(&mut self, columns: &mut Columns, slot: Slot, array: &ArrayRef) -> Result<(), Mismatch> {
+    pub(super) fn fill(&mut self, columns: &mut ColumnBuilders, slot: Slot, array: &ArrayRef) -> Result<(), Mismatch> {
         match slot {
             Slot::Id => columns.id = self.ids(array)?,
             Slot::Entity => columns.entity = self.ids(array)?,
@@ -71,7 +71,7 @@ impl Cast<'_> {
 
     fn refuse(&mut self, row: usize, flaw: &Flaw) {
         let detail = format!("{}: {}", self.name, flaw.what());
-        self.findings.entry(row).or_insert(Finding { reason: flaw.reason(), detail });
+        self.findings.entry(row).or_insert(Refusal { reason: flaw.reason(), detail });
     }
 
     /// The value of a row, or none and a finding.

@@ -9,13 +9,13 @@ use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 
 /// A column of plain values under construction.
 #[derive(Debug, Default)]
-pub(super) struct Column<T> {
+pub(super) struct ColumnBuilder<T> {
     values: Vec<T>,
     /// Rows without a value, increasing; they hold the default.
     nulls: Vec<u32>,
 }
 
-impl<T: Copy + Default> Column<T> {
+impl<T: Copy + Default> ColumnBuilder<T> {
     /// Puts a value at a row that has none yet; rows skipped since the last value become null.
     #[inline]
     pub(super) fn put(&mut self, row: usize, value: T) {
@@ -60,7 +60,7 @@ impl<T: Copy + Default> Column<T> {
     }
 }
 
-impl Column<bool> {
+impl ColumnBuilder<bool> {
     /// The column as an Arrow array of `n` rows.
     pub(super) fn finish_booleans(&mut self, n: usize) -> BooleanArray {
         let (values, nulls) = self.finish(n);
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn rows_without_a_value_are_null_and_taken_back_rows_leave_nothing() {
-        let mut column = Column::default();
+        let mut column = ColumnBuilder::default();
         column.put(1, 10_i64);
         column.put(4, 40);
         column.truncate(4);
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_full_column_has_no_validity() {
-        let mut column = Column::default();
+        let mut column = ColumnBuilder::default();
         column.put(0, true);
         column.put(1, false);
         let array = column.finish_booleans(2);

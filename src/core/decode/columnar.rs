@@ -19,7 +19,7 @@ use crate::plan::{Plan, TimeFormat};
 use super::Decoded;
 use super::binding::{Binding, Layout, Slot};
 use super::cast::Cast;
-use super::rows::Columns;
+use super::rows::ColumnBuilders;
 use super::validate::{self, Findings};
 
 /// Column names that an error message lists.
@@ -38,13 +38,13 @@ pub struct Columnar {
 struct Resolution {
     schema: SchemaRef,
     /// One per binding.
-    places: Vec<Option<Place>>,
+    places: Vec<Option<FieldPlace>>,
     absent: Vec<String>,
 }
 
 /// Where one field is.
 #[derive(Debug, Clone, PartialEq)]
-struct Place {
+struct FieldPlace {
     /// Index of a column, then of fields of structs inside it.
     indexes: Vec<usize>,
     /// What it feeds; a column with a canonical name is in the canonical unit.
@@ -117,7 +117,7 @@ impl Columnar {
         assert_eq!(broker_time.len(), batch.num_rows(), "one broker time per row");
         self.resolve(&batch.schema())?;
         let resolution = self.resolution.as_ref().expect("just resolved");
-        let mut columns = Columns::nulls(&self.layout, offset, broker_time);
+        let mut columns = ColumnBuilders::nulls(&self.layout, offset, broker_time);
         let mut findings = Findings::new();
         for (binding, place) in self.layout.bindings.iter().zip(&resolution.places) {
             let Some(place) = place else { continue };
@@ -134,7 +134,7 @@ impl Columnar {
             return Ok(());
         }
         let bindings = &self.layout.bindings;
-        let places: Vec<_> = bindings.iter().map(|binding| Place::find(binding, schema)).collect();
+        let places: Vec<_> = bindings.iter().map(|binding| FieldPlace::find(binding, schema)).collect();
         let missing = || bindings.iter().zip(&places).filter(|(_, place)| place.is_none()).map(|(binding, _)| binding);
         if let Some(binding) = missing().find(|binding| binding.required) {
             return Err(no_column(binding, schema));
@@ -161,7 +161,7 @@ pub fn from_record_batch(
     Columnar::new(plan, source, lane).decode(batch, offset, broker_time)
 }
 
-impl Place {
+impl FieldPlace {
     fn find(binding: &Binding, schema: &SchemaRef) -> Option<Self> {
         let fields = schema.fields();
         let last = binding.path.last()?;

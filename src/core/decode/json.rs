@@ -10,8 +10,8 @@ use super::binding::{Binding, Layout};
 use super::cloudevents::{self, Mode};
 use super::cursor::Cursor;
 use super::flaw::Flaw;
-use super::rows::Rows;
-use super::scanner::Scan;
+use super::rows::RowBuilder;
+use super::scanner::RecordScan;
 use super::trie::{Target, Trie};
 use super::{Decoded, Decoder, Record, validate};
 
@@ -69,7 +69,7 @@ pub struct JsonDecoder {
     plain: Trie,
     /// Where they are in an event inside a structured envelope.
     structured: Trie,
-    rows: Rows,
+    rows: RowBuilder,
     rejects: Vec<Reject>,
     /// Number of records taken in all.
     serial: u64,
@@ -85,7 +85,7 @@ impl JsonDecoder {
             plan: Arc::clone(plan),
             plain: Trie::new(&layout.bindings, in_event),
             structured: Trie::new(&layout.bindings, in_envelope),
-            rows: Rows::new(&layout),
+            rows: RowBuilder::new(&layout),
             layout,
             rejects: Vec::new(),
             serial: 0,
@@ -105,7 +105,7 @@ impl JsonDecoder {
         let trie = if mode == Mode::Structured { &mut self.structured } else { &mut self.plain };
         let cursor = Cursor::new(payload, &mut self.scratch);
         let mut scan =
-            Scan { cursor, trie, rows: &mut self.rows, serial: self.serial, positive: &self.layout.positive };
+            RecordScan { cursor, trie, rows: &mut self.rows, serial: self.serial, positive: &self.layout.positive };
         scan.record().map_err(|flaw| (flaw, scan.cursor.at))?;
         if mode == Mode::Binary {
             self.read_attributes(record.headers).map_err(|flaw| (flaw, 0))?;
@@ -123,7 +123,7 @@ impl JsonDecoder {
             let text = str::from_utf8(value).map_err(|_| Flaw::new(Poison::InvalidUtf8, "not UTF-8").of(index))?;
             let quoted = serde_json::to_vec(text).expect("a text is always JSON");
             let cursor = Cursor::new(&quoted, &mut self.scratch);
-            let mut scan = Scan {
+            let mut scan = RecordScan {
                 cursor,
                 trie: &mut self.plain,
                 rows: &mut self.rows,

@@ -23,7 +23,7 @@ const EXPONENT_MAX: i32 = i32::MAX / 16;
 
 /// A number as it was written.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Number<'t> {
+pub(super) struct WrittenNumber<'t> {
     /// All of it.
     pub(super) token: &'t [u8],
     /// Its digits as one integer; meaningless unless `fits`.
@@ -37,7 +37,7 @@ pub(super) struct Number<'t> {
     plain: bool,
 }
 
-impl Number<'_> {
+impl WrittenNumber<'_> {
     /// The nearest `f64`; infinite beyond the largest.
     #[inline]
     pub(super) fn value(&self) -> f64 {
@@ -168,7 +168,7 @@ impl<'t> Cursor<'t> {
     }
 
     /// Reads a number as it was written; `what` tells people what was expected.
-    pub(super) fn number(&mut self, what: &'static str) -> Result<Number<'t>, Flaw> {
+    pub(super) fn number(&mut self, what: &'static str) -> Result<WrittenNumber<'t>, Flaw> {
         let start = self.at;
         let negative = self.eat(b'-');
         let mut mantissa = 0;
@@ -191,7 +191,7 @@ impl<'t> Cursor<'t> {
         let exponent = power - n_fraction as i32;
         let fits = n_whole + n_fraction <= DIGITS_MAX;
         let plain = n_fraction == 0 && !scaled;
-        Ok(Number { token: &self.text[start..self.at], mantissa, exponent, negative, fits, plain })
+        Ok(WrittenNumber { token: &self.text[start..self.at], mantissa, exponent, negative, fits, plain })
     }
 
     /// Passes digits and appends them to `mantissa`; returns how many.

@@ -9,13 +9,13 @@ use crate::event::Micros;
 
 use super::binding::{Best, EXPOSURE, LABEL, LABEL_CLASS, Layout, MODEL, NUMERIC, PREDICTED, SEGMENTS, VERSION};
 use super::cell;
-use super::column::Column;
+use super::column::ColumnBuilder;
 use super::dictionary::Dictionary;
 
 /// A text column under construction.
 #[derive(Debug, Default)]
 pub(super) struct TextColumn {
-    codes: Column<i32>,
+    codes: ColumnBuilder<i32>,
     texts: Dictionary,
 }
 
@@ -35,26 +35,26 @@ impl TextColumn {
 
 /// Rows under construction.
 #[derive(Debug, Default)]
-pub(super) struct Rows {
+pub(super) struct RowBuilder {
     offset: Vec<i64>,
     broker_time: Vec<Micros>,
-    pub(super) event_time: Column<Micros>,
-    pub(super) id: Column<u64>,
-    pub(super) entity: Column<u64>,
+    pub(super) event_time: ColumnBuilder<Micros>,
+    pub(super) id: ColumnBuilder<u64>,
+    pub(super) entity: ColumnBuilder<u64>,
     /// See [`Layout::n_texts`].
     texts: Vec<TextColumn>,
     /// See [`Layout::n_numbers`].
-    pub(super) numbers: Vec<Column<f64>>,
-    pub(super) status: Column<i16>,
-    pub(super) failed: Column<bool>,
+    pub(super) numbers: Vec<ColumnBuilder<f64>>,
+    pub(super) status: ColumnBuilder<i16>,
+    pub(super) failed: ColumnBuilder<bool>,
 }
 
-impl Rows {
+impl RowBuilder {
     /// No rows.
     pub(super) fn new(layout: &Layout) -> Self {
         Self {
             texts: (0..layout.n_texts()).map(|_| TextColumn::default()).collect(),
-            numbers: (0..layout.n_numbers()).map(|_| Column::default()).collect(),
+            numbers: (0..layout.n_numbers()).map(|_| ColumnBuilder::default()).collect(),
             ..Self::default()
         }
     }
@@ -99,9 +99,9 @@ impl Rows {
     }
 
     /// Hands over the rows as columns; nothing is left but room.
-    pub(super) fn finish(&mut self) -> Columns {
+    pub(super) fn finish(&mut self) -> ColumnBuilders {
         let n = self.len();
-        Columns {
+        ColumnBuilders {
             offset: take(&mut self.offset, n).into(),
             broker_time: take(&mut self.broker_time, n).into(),
             event_time: self.event_time.finish_array::<Int64Type>(n),
@@ -121,7 +121,7 @@ fn take(values: &mut Vec<i64>, n: usize) -> Vec<i64> {
 
 /// Whole columns by position, before they take their places in an [`EventBatch`].
 #[derive(Debug)]
-pub(super) struct Columns {
+pub(super) struct ColumnBuilders {
     pub(super) offset: Int64Array,
     pub(super) broker_time: Int64Array,
     pub(super) event_time: Int64Array,
@@ -135,7 +135,7 @@ pub(super) struct Columns {
     pub(super) failed: BooleanArray,
 }
 
-impl Columns {
+impl ColumnBuilders {
     /// Columns of nulls beside these offsets and times.
     pub(super) fn nulls(layout: &Layout, offset: Int64Array, broker_time: Int64Array) -> Self {
         let n = offset.values().len();

@@ -7,26 +7,26 @@ use crate::plan::TimeFormat;
 
 use super::binding::{LABEL, Slot, blank_is_missing, is_category};
 use super::cell::{self, Classes};
-use super::column::Column;
+use super::column::ColumnBuilder;
 use super::cursor::{Cursor, check_depth};
 use super::flaw::Flaw;
 use super::number::short_decimal;
-use super::rows::Rows;
+use super::rows::RowBuilder;
 use super::time;
 use super::trie::{HEAD, ROOT, Target, Trie};
 
 /// What is carried through one record.
-pub(super) struct Scan<'a> {
+pub(super) struct RecordScan<'a> {
     pub(super) cursor: Cursor<'a>,
     pub(super) trie: &'a mut Trie,
-    pub(super) rows: &'a mut Rows,
+    pub(super) rows: &'a mut RowBuilder,
     /// Different for every record, to tell a key met twice from one met in the record before.
     pub(super) serial: u64,
     /// The classes that are positive.
     pub(super) positive: &'a [String],
 }
 
-impl Scan<'_> {
+impl RecordScan<'_> {
     /// Reads the whole record into the open row.
     pub(super) fn record(&mut self) -> Result<(), Flaw> {
         self.cursor.space();
@@ -221,7 +221,7 @@ impl Scan<'_> {
     }
 
     /// The hash of an id; an empty text is none.
-    fn id(&mut self, column: impl Fn(&mut Rows) -> &mut Column<u64>) -> Result<(), Flaw> {
+    fn id(&mut self, column: impl Fn(&mut RowBuilder) -> &mut ColumnBuilder<u64>) -> Result<(), Flaw> {
         let text = if self.cursor.peek() == b'"' {
             Cow::Borrowed(cell::id(self.cursor.str_value("expected a text")?))
         } else {

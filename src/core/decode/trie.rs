@@ -38,7 +38,7 @@ pub(super) struct NumberTarget {
 
 /// One key of an object.
 #[derive(Debug, Default)]
-pub(super) struct Key {
+pub(super) struct TrieKey {
     pattern: Pattern,
     /// The key that followed this one last time.
     next: usize,
@@ -101,9 +101,9 @@ fn words(bytes: [u8; WORDS_BYTES]) -> [u64; 2] {
 
 /// One object of the record.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(super) struct TrieNode {
     /// [`HEAD`], the mapped keys, then unmapped ones that were met.
-    keys: Vec<Key>,
+    keys: Vec<TrieKey>,
     /// Names of the mapped keys; the code is the position in `keys` less one.
     names: Dictionary,
     n_mapped: usize,
@@ -111,14 +111,14 @@ pub(super) struct Node {
     n_extras: usize,
 }
 
-impl Node {
+impl TrieNode {
     fn new() -> Self {
-        Self { keys: vec![Key::default()], names: Dictionary::default(), n_mapped: 0, n_extras: 0 }
+        Self { keys: vec![TrieKey::default()], names: Dictionary::default(), n_mapped: 0, n_extras: 0 }
     }
 
     /// A key by position.
     #[inline]
-    pub(super) fn key(&self, key: usize) -> &Key {
+    pub(super) fn key(&self, key: usize) -> &TrieKey {
         &self.keys[key]
     }
 
@@ -173,7 +173,7 @@ impl Node {
         let key = first + self.n_extras % EXTRAS_MAX;
         self.n_extras += 1;
         if key == self.keys.len() {
-            self.keys.push(Key::default());
+            self.keys.push(TrieKey::default());
         }
         self.keys[key].pattern = pattern;
         key
@@ -184,7 +184,7 @@ impl Node {
         let key = self.names.intern(name.as_bytes()).cast_unsigned() as usize + 1;
         if key == self.keys.len() {
             self.keys[key - 1].next = key;
-            self.keys.push(Key { pattern: Pattern::new(name.as_bytes()), ..Key::default() });
+            self.keys.push(TrieKey { pattern: Pattern::new(name.as_bytes()), ..TrieKey::default() });
             self.n_mapped += 1;
         }
         key
@@ -194,13 +194,13 @@ impl Node {
 /// All objects that lead to a mapped path.
 #[derive(Debug)]
 pub(super) struct Trie {
-    pub(super) nodes: Vec<Node>,
+    pub(super) nodes: Vec<TrieNode>,
 }
 
 impl Trie {
     /// The tree of these bindings; `locate` gives the path of each in the record, or `None` when it is not in there.
     pub(super) fn new<'b>(bindings: &'b [Binding], locate: impl Fn(&'b Binding) -> Option<Vec<&'b str>>) -> Self {
-        let mut trie = Self { nodes: vec![Node::new()] };
+        let mut trie = Self { nodes: vec![TrieNode::new()] };
         for (binding, index) in bindings.iter().zip(0..) {
             if let Some(path) = locate(binding) {
                 trie.insert(&path, Target { slot: binding.slot, binding: index });
@@ -218,7 +218,7 @@ impl Trie {
             let child = *self.nodes[node].keys[key].child.get_or_insert(n_nodes);
             if child == n_nodes {
                 self.nodes[node].keys[key].number = None;
-                self.nodes.push(Node::new());
+                self.nodes.push(TrieNode::new());
             }
             node = child;
         }
@@ -236,8 +236,8 @@ impl Trie {
 mod tests {
     use super::*;
 
-    fn node(names: &[&str]) -> Node {
-        let mut node = Node::new();
+    fn node(names: &[&str]) -> TrieNode {
+        let mut node = TrieNode::new();
         for name in names {
             node.mapped(name);
         }

@@ -17,12 +17,12 @@ use super::binding::{Layout, Slot, task};
 
 /// Why one row is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Finding {
+pub(super) struct Refusal {
     pub(super) reason: Poison,
     pub(super) detail: String,
 }
 
-impl Finding {
+impl Refusal {
     /// The finding as a reject of a row of a record.
     pub(super) fn into_reject(self, offset: i64, row: u32) -> Reject {
         Reject { offset, row, reason: self.reason, detail: self.detail }
@@ -30,7 +30,7 @@ impl Finding {
 }
 
 /// Findings by row; the first one of a row counts.
-pub(super) type Findings = BTreeMap<usize, Finding>;
+pub(super) type Findings = BTreeMap<usize, Refusal>;
 
 /// The rows of a batch in which nothing is wrong, and what is wrong with the others. `findings`: what is known already.
 pub(super) fn sift(plan: &Plan, layout: &Layout, batch: EventBatch, findings: Findings) -> (EventBatch, Findings) {
@@ -149,7 +149,7 @@ impl Check<'_> {
         for row in 0..self.batch.len() {
             if let Some(detail) = detail(row) {
                 let detail = if detail.is_empty() { format!("{name}: missing") } else { format!("{name}: {detail}") };
-                self.findings.entry(row).or_insert(Finding { reason, detail });
+                self.findings.entry(row).or_insert(Refusal { reason, detail });
             }
         }
     }

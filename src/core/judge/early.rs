@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::event::Micros;
-use crate::judge::history::Before;
+use crate::judge::history::EarlierWindows;
 use crate::judge::measure::{Measure, Span};
-use crate::judge::store::Store;
+use crate::judge::store::PaneStore;
 use crate::metric::Metric;
 use crate::metric::row::WindowRow;
 use crate::metric::view::{self, Baselines};
@@ -24,7 +24,7 @@ pub struct Look {
     pub(super) plan: Arc<Plan>,
     pub(super) metrics: Vec<&'static dyn Metric>,
     pub(super) reference: Option<Arc<BTreeMap<String, Traffic>>>,
-    pub(super) before: Before,
+    pub(super) before: EarlierWindows,
     pub(super) span: Span,
     pub(super) groups: Groups<Traffic>,
 }
@@ -44,14 +44,14 @@ impl Look {
 /// The last look.
 #[derive(Debug, Default)]
 pub(crate) struct Early {
-    seen: Option<Seen>,
+    seen: Option<LookBasis>,
     /// What the complete panes of the window add up to, by group.
     complete: Vec<(GroupKey, Sealed<Traffic>)>,
 }
 
 /// What a look rested on.
 #[derive(Debug, PartialEq)]
-struct Seen {
+struct LookBasis {
     span: Span,
     /// State of the store.
     complete: u64,
@@ -64,14 +64,14 @@ impl Early {
     pub(crate) fn groups(
         &mut self,
         plan: &Plan,
-        store: &Store,
+        store: &PaneStore,
         span: Span,
         open: &[Open<'_>],
     ) -> Option<Groups<Traffic>> {
         let open = || open.iter().filter(|open| open.pane >= span.start);
         let mut stands: Vec<_> = open().map(|open| (open.lane, open.source, open.pane, open.changes)).collect();
         stands.dedup();
-        let now = Seen { span, complete: store.changes(), open: stands };
+        let now = LookBasis { span, complete: store.changes(), open: stands };
         if self.seen.as_ref() == Some(&now) {
             return None;
         }

@@ -108,7 +108,7 @@ impl History {
     }
 
     /// What a window's baselines that look back mean.
-    pub(crate) fn before(&self, plan: &Plan, span: Span) -> Before {
+    pub(crate) fn before(&self, plan: &Plan, span: Span) -> EarlierWindows {
         let of = |baseline: &Baseline| {
             let back = look_back(plan, baseline)?;
             let WindowKind::Sliding { size, slide } = plan.time.window else { return None };
@@ -116,7 +116,7 @@ impl History {
             let done = self.windows.get(&Span { start, end })?;
             Some(Earlier { baseline: baseline.clone(), views: Arc::clone(&done.views), opened: OnceCell::new() })
         };
-        Before(plan.baselines.iter().filter_map(of).collect())
+        EarlierWindows(plan.baselines.iter().filter_map(of).collect())
     }
 
     /// Forgets windows that ended by one time, and what is compared with those that began before another.
@@ -150,7 +150,7 @@ impl History {
 
 /// Earlier windows that a window is compared with, each opened at its first use.
 #[derive(Debug)]
-pub(crate) struct Before(Vec<Earlier>);
+pub(crate) struct EarlierWindows(Vec<Earlier>);
 
 #[derive(Debug)]
 struct Earlier {
@@ -159,7 +159,7 @@ struct Earlier {
     opened: OnceCell<Views<Traffic>>,
 }
 
-impl Before {
+impl EarlierWindows {
     /// The window that a baseline means, when it is still known.
     pub(crate) fn get(&self, plan: &Plan, baseline: &Baseline) -> Option<&Views<Traffic>> {
         let earlier = self.0.iter().find(|earlier| earlier.baseline == *baseline)?;

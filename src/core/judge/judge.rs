@@ -14,7 +14,7 @@ use crate::judge::history::{Done, History, look_back};
 use crate::judge::measure::{Measure, Span, coverages};
 use crate::judge::progress::Progress;
 use crate::judge::schedule::Schedule;
-use crate::judge::store::Store;
+use crate::judge::store::PaneStore;
 use crate::metric::row::WindowRow;
 use crate::metric::view::{self, Baselines, ViewKey, Views};
 use crate::metric::{self, Metric};
@@ -30,12 +30,12 @@ use crate::verdict::{Command, RolloutState, Scheduled, decision::Exposure};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Due {
     at: Micros,
-    what: What,
+    what: DueKind,
     span: Span,
 }
 
 /// What a judgement has found.
-struct Found<'a> {
+struct JudgedRows<'a> {
     rows: Vec<WindowRow>,
     seen: Vec<Seen>,
     newest: &'a Counts<'a>,
@@ -47,7 +47,7 @@ fn seen(of: &ViewKey, coverage: Option<f64>) -> Seen {
 
 /// What is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum What {
+enum DueKind {
     /// A pane that may complete an at-least-n window.
     Pane,
     /// A window's traffic.
@@ -65,7 +65,7 @@ pub struct Judge {
     metrics: Vec<&'static dyn Metric>,
     reference: Option<Arc<BTreeMap<String, Traffic>>>,
     progress: Progress,
-    store: Store,
+    store: PaneStore,
     due: BTreeSet<Due>,
     history: History,
     /// Start of the at-least-n window that is being filled.
@@ -98,7 +98,7 @@ impl Judge {
             metrics: plan.metrics.names.iter().filter_map(|name| metric::find(name)).collect(),
             reference,
             progress: Progress::default(),
-            store: Store::default(),
+            store: PaneStore::default(),
             due: BTreeSet::new(),
             history: History::default(),
             run_start: None,
@@ -165,7 +165,7 @@ impl Judge {
             }
             WindowKind::AtLeast { .. } if is_traffic && self.may_fill(pane) => {
                 let span = Span { start: pane, end: self.plan.time.pane_end(pane) };
-                self.due.insert(Due { at: span.end, what: What::Pane, span });
+                self.due.insert(Due { at: span.end, what: DueKind::Pane, span });
             }
             WindowKind::AtLeast { .. } => {}
         }
@@ -176,11 +176,11 @@ impl Judge {
         if self.history.get(span).is_some() {
             return;
         }
-        self.due.insert(Due { at: span.end, what: What::Traffic, span });
+        self.due.insert(Due { at: span.end, what: DueKind::Traffic, span });
         if let Some(quality) = &self.plan.quality {
             let in_time = span.end.saturating_add(quality.wait).saturating_add(1);
-            self.due.insert(Due { at: in_time, what: What::Quality, span });
-            self.due.insert(Due { at: self.late_quality_at(span), what: What::LateQuality, span });
+            self.due.insert(Due { at: in_time, what: DueKind::Quality, span });
+            self.due.insert(Due { at: self.late_quality_at(span), what: DueKind::LateQuality, span });
         }
     }
 
@@ -199,9 +199,9 @@ impl Judge {
     /// Late data for a window that was judged: it is judged again, as the next revision.
     fn revise(&mut self, pane: Micros, is_traffic: bool) {
         let again = |(&span, done): (&Span, &Done)| {
-            let late_quality = Due { at: self.late_quality_at(span), what: What::LateQuality, span };
+            let late_quality = Due { at: self.late_quality_at(span), what: DueKind::LateQuality, span };
             match is_traffic {
-                true if done.traffic_revisions > 0 => Some(Due { at: span.end, what: What::Traffic, span }),
+                true if done.traffic_revisions > 0 => Some(Due { at: span.end, what: DueKind::Traffic, span }),
                 false if done.quality_revisions > 0 && !self.due.contains(&late_quality) => Some(late_quality),
                 _ => None,
             }
@@ -240,10 +240,10 @@ impl Judge {
         while let Some(due) = self.due.first().copied().filter(|due| due.at <= clock) {
             self.due.remove(&due);
             match due.what {
-                What::Pane => self.fill_run(due.span, &mut effects),
-                What::Traffic => self.judge_traffic(due.span, &mut effects),
-                What::Quality => self.judge_quality(due, false, &mut effects),
-                What::LateQuality => self.judge_quality(due, true, &mut effects),
+                DueKind::Pane => self.fill_run(due.span, &mut effects),
+                DueKind::Traffic => self.judge_traffic(due.span, &mut effects),
+                DueKind::Quality => self.judge_quality(due, false, &mut effects),
+                DueKind::LateQuality => self.judge_quality(due, true, &mut effects),
             }
         }
         if self.progress.finished() {
@@ -275,7 +275,7 @@ impl Judge {
     fn judge_run(&mut self, span: Span, effects: &mut Effects) {
         self.run_start = None;
         self.plan_window(span);
-        self.due.remove(&Due { at: span.end, what: What::Traffic, span });
+        self.due.remove(&Due { at: span.end, what: DueKind::Traffic, span });
         self.judge_traffic(span, effects);
     }
 
@@ -285,7 +285,7 @@ impl Judge {
         let Some(last) = self.store.panes_from(start).last() else { return };
         self.judge_run(Span { start, end: self.plan.time.pane_end(last) }, effects);
         while let Some(due) = self.due.pop_first() {
-            self.judge_quality(due, due.what == What::LateQuality, effects);
+            self.judge_quality(due, due.what == DueKind::LateQuality, effects);
         }
     }
 
@@ -305,7 +305,7 @@ impl Judge {
             from => Some(view::roll_up(&self.plan, &self.store.traffic(&self.plan, from, span.end))),
         };
         let newest = Counts::Traffic(newest.as_ref().unwrap_or(&views));
-        self.settle(span, (span.end, Kind::Traffic), revision, Found { rows, seen, newest: &newest }, effects);
+        self.settle(span, (span.end, Kind::Traffic), revision, JudgedRows { rows, seen, newest: &newest }, effects);
     }
 
     /// Where the part of a window starts that no window before it held: evidence must not count an event twice.
@@ -342,12 +342,19 @@ impl Judge {
             from => view::roll_up(&self.plan, &self.store.quality(&self.plan, from, span.end, with_late)),
         };
         let newest = Counts::Quality(&newest);
-        self.settle(span, (due.at, Kind::Quality), revision, Found { rows, seen, newest: &newest }, effects);
+        self.settle(span, (due.at, Kind::Quality), revision, JudgedRows { rows, seen, newest: &newest }, effects);
     }
 
     /// Hands rows to the policy (first judgements only: a revision never decides) and out.
-    fn settle(&mut self, span: Span, order: (Micros, Kind), revision: u32, found: Found<'_>, effects: &mut Effects) {
-        let Found { rows, seen, newest } = found;
+    fn settle(
+        &mut self,
+        span: Span,
+        order: (Micros, Kind),
+        revision: u32,
+        found: JudgedRows<'_>,
+        effects: &mut Effects,
+    ) {
+        let JudgedRows { rows, seen, newest } = found;
         if span.start < self.emit_from {
             return;
         }
@@ -398,7 +405,7 @@ impl Judge {
         let open = self.open_from();
         // A pane that is not complete yet may have begun before what is revised.
         let keep = clock.saturating_sub(self.plan.time.revise_for).min(self.next_from());
-        let traffic_before = self.due.iter().filter(|due| due.what <= What::Traffic).map(|due| due.span.start).min();
+        let traffic_before = self.due.iter().filter(|due| due.what <= DueKind::Traffic).map(|due| due.span.start).min();
         let traffic_before = traffic_before.unwrap_or(keep).min(keep).min(self.run_start.unwrap_or(Micros::MAX));
         self.store.release(traffic_before, open.min(traffic_before));
         let back = self.look_back();
@@ -467,7 +474,7 @@ impl Judge {
         }
     }
 
-    /// Moves what is complete to disk, as [`Store::put_away`] does panes.
+    /// Moves what is complete to disk, as [`PaneStore::put_away`] does panes.
     pub(crate) fn put_away(&mut self, spill: &Arc<dyn Spill>, wanted: usize) -> usize {
         let gained = self.store.put_away(spill, wanted);
         gained + self.history.put_away(spill, wanted.saturating_sub(gained))

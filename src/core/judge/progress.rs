@@ -13,7 +13,7 @@ use crate::scan::{StreamState, Tick};
 /// What is known of each lane.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Progress {
-    lanes: BTreeMap<u32, Lane>,
+    lanes: BTreeMap<u32, LaneTick>,
     n_lanes: u32,
     broker_now: Micros,
     /// When the newest tick was written.
@@ -23,7 +23,7 @@ pub(crate) struct Progress {
 
 /// The latest tick of a lane.
 #[derive(Debug, Clone)]
-struct Lane {
+struct LaneTick {
     tick: Tick,
     /// When its owner said so.
     at: Micros,
@@ -31,7 +31,7 @@ struct Lane {
     passed: BTreeMap<u16, Micros>,
 }
 
-impl Lane {
+impl LaneTick {
     /// The streams that are silent, as the owner said: at the end of their logs, and the last record much older than
     /// the tick itself.
     fn idle<'a>(&'a self, plan: &Plan) -> impl Iterator<Item = &'a StreamState> {
@@ -65,7 +65,7 @@ impl Progress {
         self.broker_now = tick.streams.iter().map(|stream| stream.broker_time).fold(self.broker_now, Micros::max);
         let (lane, at) = (tick.lane, at.unwrap_or(self.broker_now));
         self.told_at = self.told_at.max(at);
-        self.lanes.insert(lane, Lane { tick, at, passed });
+        self.lanes.insert(lane, LaneTick { tick, at, passed });
         self.pass(plan, lane);
     }
 

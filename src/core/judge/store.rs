@@ -16,10 +16,10 @@ use crate::scan::{Body, GroupKey, Inputs, Partial};
 use crate::summary::{Quality, Seal, Sealed, Spill, Traffic};
 
 /// What identifies a partial within its pane. The order fixes the order of merging.
-type Slot = (Arc<GroupKey>, u32, u16, u8);
+type PartialKey = (Arc<GroupKey>, u32, u16, u8);
 
 /// The rough size of an entry of a map, besides what it points to: nodes are two thirds full on average.
-const ENTRY_BYTES: usize = 3 * size_of::<(Slot, Kept)>() / 2;
+const ENTRY_BYTES: usize = 3 * size_of::<(PartialKey, KeptPartial)>() / 2;
 
 impl Cell for Quality {
     fn new(plan: &Plan) -> Self {
@@ -33,15 +33,15 @@ impl Cell for Quality {
 
 /// A partial's counts, and how far into the log they were computed.
 #[derive(Debug, Clone)]
-struct Kept {
+struct KeptPartial {
     upto: i64,
     counted: Counted,
 }
 
 /// The panes that are still needed.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Store {
-    panes: BTreeMap<Micros, BTreeMap<Slot, Kept>>,
+pub(crate) struct PaneStore {
+    panes: BTreeMap<Micros, BTreeMap<PartialKey, KeptPartial>>,
     groups: BTreeSet<Arc<GroupKey>>,
     /// Of traffic, and of labels that came in time: of them first judgements are made.
     inputs: BTreeMap<Micros, BTreeMap<(u8, u16, u32), Inputs>>,
@@ -53,7 +53,7 @@ pub(crate) struct Store {
     changes: u64,
 }
 
-impl Store {
+impl PaneStore {
     /// From where on all is there that was ever taken of traffic, or of labels.
     pub(crate) fn whole_from(&self, of_traffic: bool) -> Micros {
         self.whole_from.map_or(Micros::MIN, |(traffic, quality)| if of_traffic { traffic } else { quality })
@@ -83,8 +83,8 @@ impl Store {
                 known.upto = upto;
                 return false;
             }
-            Some(known) => *known = Kept { upto, counted },
-            None => drop(slots.insert(slot, Kept { upto, counted })),
+            Some(known) => *known = KeptPartial { upto, counted },
+            None => drop(slots.insert(slot, KeptPartial { upto, counted })),
         }
         self.changes += u64::from(is_traffic);
         true
@@ -256,12 +256,12 @@ fn range_mut<K: Ord + Copy, V>(map: &mut BTreeMap<K, V>, start: K, end: K) -> im
 /// Adds up what several lanes counted of one part of each group.
 fn share_part<T: Cell + Seal>(
     plan: &Plan,
-    slots: &mut BTreeMap<Slot, Kept>,
+    slots: &mut BTreeMap<PartialKey, KeptPartial>,
     part: u8,
     as_counted: fn(Sealed<T>) -> Counted,
     of_part: fn(&Counted) -> Option<&Sealed<T>>,
 ) {
-    let mut of_group: BTreeMap<Arc<GroupKey>, Vec<Slot>> = BTreeMap::new();
+    let mut of_group: BTreeMap<Arc<GroupKey>, Vec<PartialKey>> = BTreeMap::new();
     for slot in slots.keys().filter(|slot| slot.3 == part) {
         of_group.entry(Arc::clone(&slot.0)).or_default().push(slot.clone());
     }
@@ -272,7 +272,7 @@ fn share_part<T: Cell + Seal>(
             upto = upto.max(kept.upto);
             of_part(&kept.counted).iter().for_each(|sealed| sealed.add_to(&mut all));
         }
-        slots.insert(of_lanes.swap_remove(0), Kept { upto, counted: as_counted(Sealed::new(&all)) });
+        slots.insert(of_lanes.swap_remove(0), KeptPartial { upto, counted: as_counted(Sealed::new(&all)) });
     }
 }
 
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn nothing_is_replaced_by_what_was_computed_from_less_of_the_log() {
-        let mut store = Store::default();
+        let mut store = PaneStore::default();
         assert!(store.put(declared(10, 0.1)));
         assert!(!store.put(declared(20, 0.1)), "it says the same");
         assert!(!store.put(declared(15, 0.5)), "it is older than what said the same");
@@ -317,7 +317,7 @@ mod tests {
 
     #[test]
     fn shares_declared_are_forgotten_once_later_ones_are_in_force() {
-        let mut store = Store::default();
+        let mut store = PaneStore::default();
         for pane in (0..1_000).step_by(10) {
             let share = DeclaredShare { at: pane + 1, share: 0.01 };
             assert!(store.put(partial(0, pane, Body::Exposure(share))));
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_judgement_names_what_it_used() {
-        let mut store = Store::default();
+        let mut store = PaneStore::default();
         let mut put = |source: u16, pane: Micros, body: Body, (first, last): (i64, i64)| {
             assert!(store.put(Partial { source, inputs: Inputs { first, last }, ..partial(0, pane, body) }));
         };
@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn the_same_again_is_no_change_and_earlier_ones_are_stale() {
         let body = || Body::Traffic(Traffic::new(&crate::plan::Columns::default()));
-        let mut store = Store::default();
+        let mut store = PaneStore::default();
         assert!(store.put(partial(0, 10, body())));
         assert!(!store.put(partial(0, 10, body())));
         let mut more = Traffic::new(&crate::plan::Columns::default());

@@ -4,7 +4,7 @@
 //! is the number of edges below `x`. NaN has no bin.
 
 pub use super::cell::Count;
-use super::cell::Table;
+use super::cell::EdgeTable;
 use crate::error::{Error, Result};
 
 /// The most edges one column may have.
@@ -14,7 +14,7 @@ pub const EDGES_MAX: usize = 8192;
 #[derive(Debug, Clone)]
 pub struct Edges {
     all: Vec<f64>,
-    table: Table,
+    table: EdgeTable,
     reach: Option<Reach>,
 }
 
@@ -53,7 +53,7 @@ impl Edges {
         if let Some((low, high)) = edges.iter().zip(edges.iter().skip(1)).find(|(low, high)| low >= high) {
             return Err(Error::user(format!("bin edges must increase strictly, found {low} before {high}")));
         }
-        let table = Table::new(&edges);
+        let table = EdgeTable::new(&edges);
         Ok(Self { all: edges, table, reach: None })
     }
 

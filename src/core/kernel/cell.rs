@@ -42,7 +42,7 @@ impl Count for u64 {
 
 /// The table of one list of edges.
 #[derive(Debug, Clone)]
-pub(super) struct Table {
+pub(super) struct EdgeTable {
     map: Map,
     /// Edges in the cells before this one; a power of two of them.
     before: Vec<u16>,
@@ -52,7 +52,7 @@ pub(super) struct Table {
     crowd: usize,
 }
 
-impl Table {
+impl EdgeTable {
     /// The table for strictly increasing finite edges.
     pub(super) fn new(edges: &[f64]) -> Self {
         let linear = SIZES.iter().map(|&size| (Map::Linear(Linear::over(edges, size)), size));
@@ -126,7 +126,7 @@ impl Table {
         }
     }
 
-    /// The edges before a cell, and the `n` at most [`Table::crowd`] ones that it may hold.
+    /// The edges before a cell, and the `n` at most [`EdgeTable::crowd`] ones that it may hold.
     #[inline]
     #[expect(unsafe_code, reason = "the check of edges that are always there takes a tenth of the time")]
     #[expect(clippy::cast_possible_truncation, reason = "the low bits are the cell")]

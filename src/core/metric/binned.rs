@@ -16,18 +16,18 @@ pub(super) struct Binned {
     /// Whether it is read over bins of equal mass.
     pub(super) equal_mass: bool,
     /// The formula over the bins that hold something.
-    pub(super) of: fn(&[Bin]) -> Option<f64>,
+    pub(super) of: fn(&[FilledBin]) -> Option<f64>,
     /// Its bounds for bins of equal mass, where it has some: from the least and the most that scores less labels of
     /// each bin add up to, and all rows.
-    pub(super) bounds: Option<Bounds>,
+    pub(super) bounds: Option<BoundsOf>,
 }
 
 /// See [`Binned::bounds`].
-type Bounds = fn(&[(f64, f64)], f64) -> (f64, f64);
+type BoundsOf = fn(&[(f64, f64)], f64) -> (f64, f64);
 
 /// One filled bin.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Bin {
+pub(super) struct FilledBin {
     /// Labelled predictions in it.
     pub(super) n: f64,
     /// Their share of all.
@@ -68,9 +68,9 @@ impl Metric for Binned {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-fn filled(bins: &[ReliabilityBin], n: u64) -> Vec<Bin> {
+fn filled(bins: &[ReliabilityBin], n: u64) -> Vec<FilledBin> {
     let filled = bins.iter().filter(|bin| bin.n > 0);
-    let bin = |bin: &ReliabilityBin| Bin {
+    let bin = |bin: &ReliabilityBin| FilledBin {
         n: bin.n as f64,
         weight: bin.n as f64 / n as f64,
         score: mean(bin.score.value(), bin.n),

@@ -12,7 +12,7 @@
 //! cut: the bounds allow for every row that may belong to the next bin.
 //! **Cost**: one pass over the bins.
 
-use crate::metric::binned::{Bin, Binned};
+use crate::metric::binned::{Binned, FilledBin};
 use crate::metric::spec::Spec;
 
 /// See the head of this file.
@@ -39,6 +39,6 @@ fn bounds(gaps: &[(f64, f64)], n: f64) -> (f64, f64) {
 }
 
 /// The error over filled bins.
-pub(super) fn ece(bins: &[Bin]) -> f64 {
+pub(super) fn ece(bins: &[FilledBin]) -> f64 {
     bins.iter().map(|bin| bin.weight * (bin.label - bin.score).abs()).sum()
 }

@@ -11,7 +11,7 @@
 //! cut.
 //! **Cost**: one pass over the bins.
 
-use crate::metric::binned::{Bin, Binned};
+use crate::metric::binned::{Binned, FilledBin};
 use crate::metric::spec::Spec;
 
 /// See the head of this file.
@@ -29,8 +29,8 @@ pub(super) static ECE_DEBIASED: Binned = Binned {
     of: |bins| Some(debiased(bins)),
 };
 
-fn debiased(bins: &[Bin]) -> f64 {
-    let square = |bin: &Bin| {
+fn debiased(bins: &[FilledBin]) -> f64 {
+    let square = |bin: &FilledBin| {
         let gap = bin.label - bin.score;
         bin.weight * (gap * gap - bin.label * (1.0 - bin.label) / (bin.n - 1.0))
     };

@@ -13,7 +13,7 @@
 
 use std::f64::consts::FRAC_2_PI;
 
-use crate::metric::binned::{Bin, Binned};
+use crate::metric::binned::{Binned, FilledBin};
 use crate::metric::ece::ece;
 use crate::metric::spec::Spec;
 
@@ -34,7 +34,7 @@ pub(super) static ECE_EXCESS: Binned = Binned {
 };
 
 /// What chance alone is expected to give.
-fn floor(bins: &[Bin]) -> f64 {
-    let gap = |bin: &Bin| bin.weight * (bin.score * (1.0 - bin.score) / bin.n).max(0.0).sqrt();
+fn floor(bins: &[FilledBin]) -> f64 {
+    let gap = |bin: &FilledBin| bin.weight * (bin.score * (1.0 - bin.score) / bin.n).max(0.0).sqrt();
     FRAC_2_PI.sqrt() * bins.iter().map(gap).sum::<f64>()
 }

@@ -18,14 +18,14 @@ pub struct Line<'a> {
 
 /// One side inside one bin: the share before and after it, and where the rows in between lie.
 #[derive(Debug, Clone, Copy)]
-struct Piece {
+struct LinePiece {
     low: f64,
     high: f64,
     from: f64,
     to: f64,
 }
 
-impl Piece {
+impl LinePiece {
     /// The straight line at `x`; where the piece is a jump, its upper end if `after`.
     fn at(self, x: f64, after: bool) -> f64 {
         if x > self.to || (after && x >= self.to) {
@@ -138,10 +138,10 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn piece(&self, bin: usize) -> Piece {
+    fn piece(&self, bin: usize) -> LinePiece {
         let lower = if bin == 0 { self.min } else { self.edges[bin - 1].max(self.min) };
         let upper = self.edges.get(bin).map_or(self.max, |edge| edge.min(self.max));
-        Piece { low: self.below[bin], high: self.below[bin + 1], from: lower, to: upper }
+        LinePiece { low: self.below[bin], high: self.below[bin + 1], from: lower, to: upper }
     }
 }
 

@@ -11,7 +11,7 @@
 //! **Error**: none.
 //! **Cost**: one pass over the bins.
 
-use crate::metric::binned::{Bin, Binned};
+use crate::metric::binned::{Binned, FilledBin};
 use crate::metric::spec::{Spec, Worse};
 
 const PART: Spec = Spec { source: "Murphy 1973", ..Spec::QUALITY };
@@ -65,10 +65,10 @@ pub(super) static UNCERTAINTY: Binned = Binned {
     of: |bins| Some(base_rate(bins) * (1.0 - base_rate(bins))),
 };
 
-fn base_rate(bins: &[Bin]) -> f64 {
+fn base_rate(bins: &[FilledBin]) -> f64 {
     weighed(bins, |bin| bin.label)
 }
 
-fn weighed(bins: &[Bin], term: impl Fn(&Bin) -> f64) -> f64 {
+fn weighed(bins: &[FilledBin], term: impl Fn(&FilledBin) -> f64) -> f64 {
     bins.iter().map(|bin| bin.weight * term(bin)).sum()
 }

@@ -59,7 +59,7 @@ const STEP_MIN: f64 = 1e-10;
 
 /// Rows of one bin: logit of the mean score, rows, positive rows.
 #[derive(Debug, Clone, Copy)]
-struct Point {
+struct LogitPoint {
     x: f64,
     n: f64,
     positive: f64,
@@ -67,18 +67,18 @@ struct Point {
 
 /// The fitted line.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Line {
+struct FittedLine {
     intercept: f64,
     slope: f64,
 }
 
-fn fit(quality: &Quality, plan: Option<&QualityPlan>) -> Option<Line> {
+fn fit(quality: &Quality, plan: Option<&QualityPlan>) -> Option<FittedLine> {
     if quality.positive == 0 || quality.positive == quality.n {
         return None;
     }
     let Refined { counts: [bins], .. } = Refined::of_labels(plan?, quality);
-    let points: Vec<Point> = bins.iter().filter(|bin| bin.n > 0).map(point).collect();
-    let mut line = Line { intercept: 0.0, slope: 1.0 };
+    let points: Vec<LogitPoint> = bins.iter().filter(|bin| bin.n > 0).map(point).collect();
+    let mut line = FittedLine { intercept: 0.0, slope: 1.0 };
     for _ in 0..STEPS_MAX {
         let step = shortened(&points, line, newton_step(&points, line)?)?;
         line = line.moved(step);
@@ -90,12 +90,12 @@ fn fit(quality: &Quality, plan: Option<&QualityPlan>) -> Option<Line> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-fn point(bin: &ReliabilityBin) -> Point {
+fn point(bin: &ReliabilityBin) -> LogitPoint {
     let score = mean(bin.score.value(), bin.n).clamp(SCORE_CLIP, 1.0 - SCORE_CLIP);
-    Point { x: libm::log(score / (1.0 - score)), n: bin.n as f64, positive: bin.positive as f64 }
+    LogitPoint { x: libm::log(score / (1.0 - score)), n: bin.n as f64, positive: bin.positive as f64 }
 }
 
-impl Line {
+impl FittedLine {
     fn moved(self, step: Self) -> Self {
         Self { intercept: self.intercept + step.intercept, slope: self.slope + step.slope }
     }
@@ -110,7 +110,7 @@ impl Line {
 }
 
 /// Solves the two equations of Newton's step; `None` when all points share one score.
-fn newton_step(points: &[Point], line: Line) -> Option<Line> {
+fn newton_step(points: &[LogitPoint], line: FittedLine) -> Option<FittedLine> {
     let (mut g0, mut g1, mut h00, mut h01, mut h11) = (0.0, 0.0, 0.0, 0.0, 0.0);
     for point in points {
         let p = 1.0 / (1.0 + libm::exp(-line.at(point.x)));
@@ -122,12 +122,13 @@ fn newton_step(points: &[Point], line: Line) -> Option<Line> {
         h11 += weight * point.x * point.x;
     }
     let determinant = h00 * h11 - h01 * h01;
-    let step = Line { intercept: (h11 * g0 - h01 * g1) / determinant, slope: (h00 * g1 - h01 * g0) / determinant };
+    let step =
+        FittedLine { intercept: (h11 * g0 - h01 * g1) / determinant, slope: (h00 * g1 - h01 * g0) / determinant };
     (determinant > 1e-12 * h00 * h11).then_some(step)
 }
 
 /// The step, halved until it does not lower the likelihood; `None` when no such step is found.
-fn shortened(points: &[Point], line: Line, step: Line) -> Option<Line> {
+fn shortened(points: &[LogitPoint], line: FittedLine, step: FittedLine) -> Option<FittedLine> {
     let now = log_likelihood(points, line);
     // Close to the top the likelihood is flat to the last bits.
     let slack = 1e-12 * now.abs();
@@ -135,8 +136,8 @@ fn shortened(points: &[Point], line: Line, step: Line) -> Option<Line> {
     steps.find(|&step| log_likelihood(points, line.moved(step)) >= now - slack)
 }
 
-fn log_likelihood(points: &[Point], line: Line) -> f64 {
-    let of_point = |point: &Point| {
+fn log_likelihood(points: &[LogitPoint], line: FittedLine) -> f64 {
+    let of_point = |point: &LogitPoint| {
         let eta = line.at(point.x);
         // ln(1 + e^eta), without overflow.
         let softplus = eta.max(0.0) + libm::log1p(libm::exp(-eta.abs()));

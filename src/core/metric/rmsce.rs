@@ -10,7 +10,7 @@
 //! **Error**: as [`super::ece`].
 //! **Cost**: one pass over the bins.
 
-use crate::metric::binned::{Bin, Binned};
+use crate::metric::binned::{Binned, FilledBin};
 use crate::metric::spec::Spec;
 
 /// See the head of this file.
@@ -28,7 +28,7 @@ pub(super) static RMSCE: Binned = Binned {
     of: |bins| Some(rmsce(bins)),
 };
 
-fn rmsce(bins: &[Bin]) -> f64 {
-    let gap = |bin: &Bin| bin.label - bin.score;
+fn rmsce(bins: &[FilledBin]) -> f64 {
+    let gap = |bin: &FilledBin| bin.label - bin.score;
     bins.iter().map(|bin| bin.weight * gap(bin) * gap(bin)).sum::<f64>().sqrt()
 }

@@ -32,7 +32,7 @@ pub(crate) struct Dropped {
 
 /// Rows one after another that fall into one pane.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Run {
+struct PaneRun {
     pane: Micros,
     rows: Range<u32>,
 }
@@ -45,9 +45,9 @@ impl TrafficStream {
     pub(crate) fn assign(&mut self, plan: &Plan, clock: &mut Clock, batch: &EventBatch) -> (Vec<CellRows>, Dropped) {
         let (runs, late) = in_time(&plan.time, clock, batch.event_time.values());
         let groups = groups_of(batch);
-        let mut cells = Cells::default();
+        let mut cells = RowsByCell::default();
         let mut repeats = Vec::new();
-        for Run { pane, rows } in runs {
+        for PaneRun { pane, rows } in runs {
             let offset = |row: u32| batch.offset.value(row as usize);
             let open = self.open(plan, pane, offset(rows.start), offset(rows.end - 1));
             for row in rows {
@@ -70,13 +70,13 @@ impl TrafficStream {
 }
 
 /// The rows that are not late, by pane, and how many are; moves the clock past all of them.
-fn in_time(plan: &TimePlan, clock: &mut Clock, times: &[Micros]) -> (Vec<Run>, u64) {
+fn in_time(plan: &TimePlan, clock: &mut Clock, times: &[Micros]) -> (Vec<PaneRun>, u64) {
     let is_over = |clock: &Clock, end: Micros| clock.watermark(plan).is_some_and(|mark| end <= mark);
     let mut after = clock.clone();
     after.observe_all(times, plan);
     let end_of = |time: Micros| plan.pane_end(plan.pane_of(time));
     let some_are_late = times.iter().min().is_some_and(|&first| is_over(&after, end_of(first)));
-    let (mut runs, mut late) = (Vec::<Run>::new(), 0);
+    let (mut runs, mut late) = (Vec::<PaneRun>::new(), 0);
     let (mut start, mut end) = (Micros::MIN, Micros::MIN);
     for (row, &time) in (0_u32..).zip(times) {
         if !(start..end).contains(&time) {
@@ -93,7 +93,7 @@ fn in_time(plan: &TimePlan, clock: &mut Clock, times: &[Micros]) -> (Vec<Run>, u
         }
         match runs.last_mut() {
             Some(run) if run.pane == start && run.rows.end == row => run.rows.end += 1,
-            _ => runs.push(Run { pane: start, rows: row..row + 1 }),
+            _ => runs.push(PaneRun { pane: start, rows: row..row + 1 }),
         }
     }
     *clock = after;
@@ -105,14 +105,14 @@ const RECENT: usize = 16;
 
 /// Rows by cell.
 #[derive(Default)]
-struct Cells {
+struct RowsByCell {
     places: BTreeMap<(Micros, u64), usize>,
     rows: Vec<Vec<u32>>,
     /// The cells seen last, by the low bits of their groups.
     recent: [Option<((Micros, u64), usize)>; RECENT],
 }
 
-impl Cells {
+impl RowsByCell {
     #[expect(clippy::cast_possible_truncation, reason = "only the low bits are kept")]
     fn push(&mut self, pane: Micros, group: u64, row: u32) {
         let cell = (pane, group);

@@ -9,19 +9,19 @@ use std::sync::Arc;
 use crate::event::Micros;
 use crate::plan::Plan;
 use crate::scan::frame::{Body, DeclaredShare, GroupKey, Inputs, Partial};
-use crate::scan::labels::Gathered;
+use crate::scan::labels::LabelledRows;
 use crate::scan::open::OpenTraffic;
 
 /// Partials that are complete, in their order; each is made when it is taken.
 #[derive(Debug)]
 pub struct Complete {
     plan: Arc<Plan>,
-    parts: VecDeque<Part>,
+    parts: VecDeque<PartialPart>,
 }
 
 /// What a partial is made of.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct PartialPart {
     pub(crate) lane: u32,
     pub(crate) source: u16,
     pub(crate) pane: Micros,
@@ -35,14 +35,14 @@ pub(crate) struct Part {
 #[derive(Debug)]
 pub(crate) enum Content {
     Traffic(Box<OpenTraffic>),
-    InTime(Gathered),
-    Late(Gathered),
+    InTime(LabelledRows),
+    Late(LabelledRows),
     Exposure(DeclaredShare),
 }
 
 impl Complete {
     /// So many parts, in their order.
-    pub(crate) fn new(plan: &Arc<Plan>, parts: VecDeque<Part>) -> Self {
+    pub(crate) fn new(plan: &Arc<Plan>, parts: VecDeque<PartialPart>) -> Self {
         Self { plan: Arc::clone(plan), parts }
     }
 
@@ -60,7 +60,7 @@ impl Complete {
     /// How many bytes it takes, about.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.parts.iter().map(|part| size_of::<Part>() + part.content.bytes()).sum()
+        self.parts.iter().map(|part| size_of::<PartialPart>() + part.content.bytes()).sum()
     }
 }
 
@@ -68,7 +68,7 @@ impl Iterator for Complete {
     type Item = Partial;
 
     fn next(&mut self) -> Option<Partial> {
-        let Part { lane, source, pane, group, upto, inputs, content } = self.parts.pop_front()?;
+        let PartialPart { lane, source, pane, group, upto, inputs, content } = self.parts.pop_front()?;
         let (group, body) = (Arc::unwrap_or_clone(group), content.into_body(&self.plan));
         Some(Partial { lane, source, pane, group, upto, body, inputs })
     }
@@ -76,7 +76,7 @@ impl Iterator for Complete {
 
 impl Content {
     fn into_body(self, plan: &Plan) -> Body {
-        let open = |gathered: &Gathered| gathered.open(plan.quality.as_ref().expect("labels imply a quality plan"));
+        let open = |gathered: &LabelledRows| gathered.open(plan.quality.as_ref().expect("labels imply a quality plan"));
         match self {
             Self::Traffic(traffic) => Body::Traffic(traffic.close()),
             Self::InTime(gathered) => Body::QualityInTime(open(&gathered)),

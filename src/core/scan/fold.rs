@@ -17,14 +17,14 @@ const MODELS_MAX: usize = 64;
 /// The groups that are kept, as a tree of bottom-k samples.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Fold {
-    models: Kept<Kept<Kept<()>>>,
+    models: KeptNames<KeptNames<KeptNames<()>>>,
 }
 
 /// Names by rank; the largest rank is the first to go.
 #[derive(Debug, Clone)]
-struct Kept<T>(BTreeMap<(u64, Vec<String>), T>);
+struct KeptNames<T>(BTreeMap<(u64, Vec<String>), T>);
 
-impl<T> Default for Kept<T> {
+impl<T> Default for KeptNames<T> {
     fn default() -> Self {
         Self(BTreeMap::new())
     }
@@ -37,7 +37,7 @@ enum Admitted {
     Replaced(Vec<String>),
 }
 
-impl<T: Default> Kept<T> {
+impl<T: Default> KeptNames<T> {
     fn admit(&mut self, rank: u64, name: &[String], max: usize) -> (Admitted, Option<&mut T>) {
         let key = (rank, name.to_vec());
         let mut outcome = Admitted::Kept;

@@ -46,7 +46,7 @@ impl Stub {
 
 /// A label.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Label {
+pub(crate) struct ArrivedLabel {
     pub(crate) broker_time: Micros,
     /// Watermark of the outcome stream just before this label.
     pub(crate) watermark: Micros,
@@ -96,9 +96,9 @@ pub(crate) enum Match {
 
 /// What a prediction found.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Found {
+pub(crate) enum FoundLabel {
     /// Its label waited for it.
-    Label(Label),
+    Label(ArrivedLabel),
     /// A label waited that is older than it by more than clocks may differ.
     Early,
     /// Nothing yet: it waits for its label.
@@ -111,7 +111,7 @@ pub(crate) enum Found {
 #[derive(Debug)]
 pub(crate) struct Join {
     stubs: Stubs,
-    labels: ById<Label>,
+    labels: ById<ArrivedLabel>,
     /// Labels with ids above this do not wait.
     limit: u64,
     n_max: usize,
@@ -124,7 +124,7 @@ impl Join {
         Self { stubs: Stubs::default(), labels: ById::default(), limit: u64::MAX, n_max, skew_max }
     }
 
-    fn is_early(&self, stub: &Stub, label: &Label) -> bool {
+    fn is_early(&self, stub: &Stub, label: &ArrivedLabel) -> bool {
         label.broker_time.saturating_add(self.skew_max) < stub.event_time
     }
 
@@ -139,21 +139,21 @@ impl Join {
     }
 
     /// Takes a prediction of a pane.
-    pub(crate) fn predict(&mut self, pane: usize, id: u64, mut stub: Stub) -> Found {
+    pub(crate) fn predict(&mut self, pane: usize, id: u64, mut stub: Stub) -> FoundLabel {
         if self.stubs.len() >= self.n_max {
-            return Found::NoRoom;
+            return FoundLabel::NoRoom;
         }
         let found = match self.labels.remove(&id) {
-            None => Found::Nothing,
-            Some(label) if self.is_early(&stub, &label) => Found::Early,
-            Some(label) => Found::Label(label),
+            None => FoundLabel::Nothing,
+            Some(label) if self.is_early(&stub, &label) => FoundLabel::Early,
+            Some(label) => FoundLabel::Label(label),
         };
-        stub.labelled = matches!(found, Found::Label(_));
-        if self.stubs.insert(pane, id, stub) { found } else { Found::NoRoom }
+        stub.labelled = matches!(found, FoundLabel::Label(_));
+        if self.stubs.insert(pane, id, stub) { found } else { FoundLabel::NoRoom }
     }
 
     /// Takes a label.
-    pub(crate) fn label(&mut self, id: u64, label: Label) -> Match {
+    pub(crate) fn label(&mut self, id: u64, label: ArrivedLabel) -> Match {
         if let Some(place) = self.stubs.find(id) {
             let stub = self.stubs.get(place);
             if stub.labelled {
@@ -216,7 +216,7 @@ impl Join {
     /// How many bytes are taken, about: of the places of a table an eighth stays free, and each has a byte of its own.
     pub(crate) fn bytes(&self) -> usize {
         let places = |capacity: usize, entry: usize| capacity / 7 * 8 * (entry + 1);
-        self.stubs.bytes() + places(self.labels.capacity(), size_of::<(u64, Label)>())
+        self.stubs.bytes() + places(self.labels.capacity(), size_of::<(u64, ArrivedLabel)>())
     }
 
     /// Forgets labels whose prediction cannot come any more, none being from before this time, which may make room for
@@ -240,11 +240,11 @@ mod tests {
         Stub::new(event_time, 0, 0.5, 1)
     }
 
-    fn label(broker_time: Micros) -> Label {
-        Label { broker_time, watermark: broker_time, value: 1.0, class: 0, offset: 0 }
+    fn label(broker_time: Micros) -> ArrivedLabel {
+        ArrivedLabel { broker_time, watermark: broker_time, value: 1.0, class: 0, offset: 0 }
     }
 
-    fn predict(join: &mut Join, pane: Micros, id: u64, stub: Stub) -> Found {
+    fn predict(join: &mut Join, pane: Micros, id: u64, stub: Stub) -> FoundLabel {
         let number = join.open(pane).expect("few panes");
         join.predict(number, id, stub)
     }
@@ -253,7 +253,7 @@ mod tests {
     fn either_side_may_come_first() {
         let mut join = Join::new(10, 0);
         assert_eq!(join.label(7, label(20)), Match::Waiting);
-        assert_eq!(predict(&mut join, 0, 7, stub(10)), Found::Label(label(20)));
+        assert_eq!(predict(&mut join, 0, 7, stub(10)), FoundLabel::Label(label(20)));
         predict(&mut join, 0, 8, stub(10));
         assert!(matches!(join.label(8, label(20)), Match::Joined(_)));
     }
@@ -270,11 +270,11 @@ mod tests {
     #[test]
     fn room_is_bounded_and_given_back() {
         let mut join = Join::new(2, 0);
-        assert_eq!(predict(&mut join, 0, 1, stub(10)), Found::Nothing);
-        assert_eq!(predict(&mut join, 0, 2, stub(10)), Found::Nothing);
-        assert_eq!(predict(&mut join, 0, 3, stub(10)), Found::NoRoom);
+        assert_eq!(predict(&mut join, 0, 1, stub(10)), FoundLabel::Nothing);
+        assert_eq!(predict(&mut join, 0, 2, stub(10)), FoundLabel::Nothing);
+        assert_eq!(predict(&mut join, 0, 3, stub(10)), FoundLabel::NoRoom);
         join.forget_predictions(10);
-        assert_eq!(predict(&mut join, 10, 4, stub(10)), Found::Nothing);
+        assert_eq!(predict(&mut join, 10, 4, stub(10)), FoundLabel::Nothing);
     }
 
     #[test]
@@ -297,7 +297,7 @@ mod tests {
     fn a_label_older_than_its_prediction_is_not_its_truth_and_is_told() {
         let mut join = Join::new(10, 3);
         join.label(7, label(6));
-        assert_eq!(predict(&mut join, 0, 7, stub(10)), Found::Early);
+        assert_eq!(predict(&mut join, 0, 7, stub(10)), FoundLabel::Early);
         assert_eq!(join.label(7, label(6)), Match::Early);
         assert!(matches!(join.label(7, label(20)), Match::Joined(_)), "a later one may be");
     }
@@ -307,7 +307,7 @@ mod tests {
         let mut join = Join::new(10, 3);
         join.label(7, label(7));
         assert_eq!(join.forget_labels(10), 0, "its prediction may still come");
-        assert_eq!(predict(&mut join, 0, 7, stub(10)), Found::Label(label(7)));
+        assert_eq!(predict(&mut join, 0, 7, stub(10)), FoundLabel::Label(label(7)));
         predict(&mut join, 0, 8, stub(10));
         assert!(matches!(join.label(8, label(7)), Match::Joined(_)));
     }

@@ -12,8 +12,8 @@ use crate::scan::assign::CellRows;
 use crate::scan::complete::Content;
 use crate::scan::frame::{GroupKey, Inputs};
 use crate::scan::groups::{Cell, Groups};
-use crate::scan::join::{Found, Join, Label, Match, Stub};
-use crate::scan::traffic::{Answer, Codes, outcome};
+use crate::scan::join::{ArrivedLabel, FoundLabel, Join, Match, Stub};
+use crate::scan::traffic::{Answer, PerEntry, outcome};
 use crate::summary::entity::bucket;
 use crate::summary::quality::Labelled;
 use crate::summary::{Quality, Sealed, Spill};
@@ -31,12 +31,12 @@ const BURST_PARTS: usize = 100;
 /// Labelled predictions of one group in one pane. A few wait as they came, the others are sealed: a pane is kept for as
 /// long as labels may come, and most of the time none does.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Gathered {
+pub(crate) struct LabelledRows {
     sealed: Option<Sealed<Quality>>,
     rows: Vec<Labelled>,
 }
 
-impl Gathered {
+impl LabelledRows {
     fn push(&mut self, plan: &QualityPlan, row: Labelled) {
         self.rows.push(row);
         if self.rows.len() >= ROWS_MAX {
@@ -90,8 +90,8 @@ impl Gathered {
 /// Labels of one group in one pane, by when they arrived.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct QualityCell {
-    in_time: Gathered,
-    late: Gathered,
+    in_time: LabelledRows,
+    late: LabelledRows,
 }
 
 impl Cell for QualityCell {
@@ -216,8 +216,8 @@ impl Labels {
     pub(crate) fn predict(&mut self, plan: &Plan, batch: &EventBatch, cell: &CellRows, labels_follow: bool) {
         let quality = plan.quality.as_ref().expect("checked by the caller");
         let scores = plan.columns.index_of(Role::Score).and_then(|column| batch.numeric.get(column));
-        let predicted = Codes::of(&batch.predicted, |name| class_of(quality.task, name));
-        let classes = Codes::of(&batch.label_class, class_hash);
+        let predicted = PerEntry::of(&batch.predicted, |name| class_of(quality.task, name));
+        let classes = PerEntry::of(&batch.label_class, class_hash);
         let id_limit = self.id_limit;
         let pane = self.panes.entry(cell.pane).or_insert_with(|| QualityPane::new(id_limit));
         let slot = u32::try_from(pane.groups.slot(&cell.key, plan)).expect("groups are bounded");
@@ -239,7 +239,7 @@ impl Labels {
             let own = batch.label.is_valid(row).then(|| batch.label.value(row)).map(|value| (value, 0));
             if let Some((value, class)) = own.or_else(|| classes.get(row).map(|class| (0.0, class))) {
                 let offset = batch.offset.value(row);
-                let label = Label { broker_time: event_time, watermark: event_time, value, class, offset };
+                let label = ArrivedLabel { broker_time: event_time, watermark: event_time, value, class, offset };
                 self.count(plan, None, stub, label);
             } else if labels_follow && batch.id.is_valid(row) && batch.id.value(row) <= self.id_limit {
                 match number.filter(|_| batch.id.value(row) <= limit) {
@@ -260,10 +260,10 @@ impl Labels {
         let Pane { start, number, limit } = pane;
         let quality = plan.quality.as_ref().expect("checked by the caller");
         match self.join.predict(number, id, stub) {
-            Found::Label(label) => self.count(plan, Some(id), stub, label),
-            Found::Early => self.counts.early += 1,
-            Found::Nothing => {}
-            Found::NoRoom => self.counts.refused += 1,
+            FoundLabel::Label(label) => self.count(plan, Some(id), stub, label),
+            FoundLabel::Early => self.counts.early += 1,
+            FoundLabel::Nothing => {}
+            FoundLabel::NoRoom => self.counts.refused += 1,
         }
         let room = quality.pending_of_pane(&plan.time).max(quality.pending_max / BURST_PARTS);
         if self.join.n_of(number) <= room { limit } else { self.sample(start, number, room) }
@@ -297,7 +297,7 @@ impl Labels {
     }
 
     /// Takes one outcome.
-    pub(crate) fn label(&mut self, plan: &Plan, id: u64, label: Label) {
+    pub(crate) fn label(&mut self, plan: &Plan, id: u64, label: ArrivedLabel) {
         if id > self.id_limit {
             return;
         }
@@ -312,7 +312,7 @@ impl Labels {
 
     /// Counts a labelled prediction. One of those that are followed up, whose id is given, counts for good only once no
     /// prediction can take its place.
-    fn count(&mut self, plan: &Plan, id: Option<u64>, stub: Stub, label: Label) {
+    fn count(&mut self, plan: &Plan, id: Option<u64>, stub: Stub, label: ArrivedLabel) {
         let quality = plan.quality.as_ref().expect("labels imply a quality plan");
         let start = plan.time.pane_of(stub.event_time);
         let Some(pane) = self.panes.get_mut(&start) else {
@@ -445,7 +445,7 @@ impl QualityPane {
         for (key, cell) in self.groups.iter_mut() {
             let in_time = Some(std::mem::take(&mut cell.in_time)).filter(|_| !self.in_time_sent);
             let late = is_complete.then(|| std::mem::take(&mut cell.late));
-            let some = |gathered: Option<Gathered>| gathered.filter(|gathered| !gathered.is_empty());
+            let some = |gathered: Option<LabelledRows>| gathered.filter(|gathered| !gathered.is_empty());
             let parts =
                 [some(in_time).map(Content::InTime), some(late).map(Content::Late)].into_iter().zip(self.inputs);
             let parts = parts.filter_map(|(content, inputs)| Some((start, Arc::clone(key), inputs, content?)));
@@ -472,7 +472,7 @@ fn class_of(task: Task, name: &str) -> u64 {
     }
 }
 
-fn labelled(task: Task, stub: Stub, label: Label) -> Labelled {
+fn labelled(task: Task, stub: Stub, label: ArrivedLabel) -> Labelled {
     let (score, entity) = (stub.score, stub.entity());
     match task {
         Task::Binary => Labelled { score, label: label.value, predicted: stub.predicted == 1, entity },

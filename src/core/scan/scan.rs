@@ -12,14 +12,14 @@ use crate::event::{EventKind, Micros, class_hash};
 use crate::format::Version;
 use crate::plan::{Plan, Task};
 use crate::scan::assign::Dropped;
-use crate::scan::complete::{Complete, Content, Part};
+use crate::scan::complete::{Complete, Content, PartialPart};
 use crate::scan::frame::{
     Checkpoint, CheckpointMeta, DeclaredShare, GroupKey, Inputs, StreamCheckpoint, StreamState, Tick,
 };
-use crate::scan::join::Label;
+use crate::scan::join::ArrivedLabel;
 use crate::scan::labels::{LabelCounts, Labels};
 use crate::scan::open::OpenTraffic;
-use crate::scan::traffic::{Codes, TrafficStream, text_at};
+use crate::scan::traffic::{PerEntry, TrafficStream, text_at};
 use crate::summary::Spill;
 use crate::time::Clock;
 
@@ -174,7 +174,7 @@ impl Scan {
         let plan = &self.plan;
         let stream = self.streams.get_mut(&batch.source).expect("a source of the plan");
         let task = plan.quality.as_ref().map(|quality| quality.task);
-        let classes = Codes::of(&batch.label_class, class_hash);
+        let classes = PerEntry::of(&batch.label_class, class_hash);
         let clock_before = stream.clock.clone();
         for row in 0..batch.len() {
             let broker_time = batch.broker_time.value(row);
@@ -186,11 +186,11 @@ impl Scan {
             let value = if task == Some(Task::Multiclass) { 0.0 } else { batch.label.value(row) };
             let class = classes.get(row).unwrap_or_default();
             let offset = batch.offset.value(row);
-            labels.label(plan, batch.id.value(row), Label { broker_time, watermark, value, class, offset });
+            labels.label(plan, batch.id.value(row), ArrivedLabel { broker_time, watermark, value, class, offset });
         }
     }
 
-    fn declare(&self, batch: &EventBatch) -> impl Iterator<Item = Part> {
+    fn declare(&self, batch: &EventBatch) -> impl Iterator<Item = PartialPart> {
         let declared = move |row: usize| {
             let at = batch.event_time.value(row);
             let text = |column| text_at(column, row).unwrap_or_default().to_owned();
@@ -203,7 +203,7 @@ impl Scan {
     }
 
     /// Lets go of what is complete.
-    fn seal(&mut self) -> VecDeque<Part> {
+    fn seal(&mut self) -> VecDeque<PartialPart> {
         let mut sealed = Vec::new();
         for (&source, stream) in &mut self.streams {
             let mark = stream.watermark(&self.plan);
@@ -214,12 +214,12 @@ impl Scan {
         let part = |(source, start, key, inputs, traffic)| {
             self.part(source, start, key, inputs, Content::Traffic(Box::new(traffic)))
         };
-        let mut parts: VecDeque<Part> = sealed.into_iter().map(part).collect();
+        let mut parts: VecDeque<PartialPart> = sealed.into_iter().map(part).collect();
         parts.extend(self.seal_labels());
         parts
     }
 
-    fn seal_labels(&mut self) -> Vec<Part> {
+    fn seal_labels(&mut self) -> Vec<PartialPart> {
         let predictions = self.kind_watermark(EventKind::Prediction);
         let outcomes = self.kind_watermark(EventKind::Outcome);
         let Some(mut labels) = self.labels.take() else { return Vec::new() };
@@ -318,9 +318,9 @@ impl Scan {
         self.counts
     }
 
-    fn part(&self, source: u16, pane: Micros, group: Arc<GroupKey>, inputs: Inputs, content: Content) -> Part {
+    fn part(&self, source: u16, pane: Micros, group: Arc<GroupKey>, inputs: Inputs, content: Content) -> PartialPart {
         let upto = self.streams.values().map(|stream| stream.next_offset).sum();
-        Part { lane: self.lane, source, pane, group, upto, inputs, content }
+        PartialPart { lane: self.lane, source, pane, group, upto, inputs, content }
     }
 
     /// The smallest watermark of the streams of one kind; the largest time when there are none.

@@ -24,7 +24,7 @@ const PLACES_MIN: usize = 16;
 
 /// A prediction as it waits.
 #[derive(Debug, Clone, Copy)]
-struct Row {
+struct WaitingRow {
     id: u64,
     event_time: Micros,
     score: f64,
@@ -39,15 +39,15 @@ const LABELLED: u8 = 2;
 
 /// Predictions of one pane.
 #[derive(Debug)]
-enum Waiting {
-    Here(Rows),
+enum WaitingPane {
+    Here(RowsInMemory),
     Away(Spilled),
 }
 
 /// Predictions in memory.
 #[derive(Debug, Default)]
-struct Rows {
-    rows: Vec<Row>,
+struct RowsInMemory {
+    rows: Vec<WaitingRow>,
     /// Hashes of the classes answered, one a row; none while every answer is 1 or 0.
     classes: Vec<u64>,
 }
@@ -65,7 +65,7 @@ const REST: usize = 8 + 8 + 8 + 4 + 1;
 
 /// Where a row is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct At {
+pub(crate) struct RowPlace {
     pane: usize,
     row: usize,
 }
@@ -73,7 +73,7 @@ pub(crate) struct At {
 /// The predictions that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Stubs {
-    panes: Vec<Waiting>,
+    panes: Vec<WaitingPane>,
     numbers: BTreeMap<Micros, usize>,
     /// Numbers of panes that are free again.
     free: Vec<usize>,
@@ -82,13 +82,13 @@ pub(crate) struct Stubs {
     n: usize,
 }
 
-impl Default for Waiting {
+impl Default for WaitingPane {
     fn default() -> Self {
-        Self::Here(Rows::default())
+        Self::Here(RowsInMemory::default())
     }
 }
 
-impl Waiting {
+impl WaitingPane {
     fn len(&self) -> usize {
         match self {
             Self::Here(here) => here.rows.len(),
@@ -119,7 +119,7 @@ impl Waiting {
 
     fn push(&mut self, id: u64, stub: Stub) {
         if let Self::Away(away) = self {
-            let mut here = Rows::default();
+            let mut here = RowsInMemory::default();
             (0..away.ids.len()).for_each(|row| here.push(away.ids[row], away.get(row)));
             *self = Self::Here(here);
         }
@@ -148,15 +148,15 @@ impl Waiting {
 
     fn bytes(&self) -> usize {
         match self {
-            Self::Here(Rows { rows, classes }) => {
-                rows.capacity() * size_of::<Row>() + classes.capacity() * size_of::<u64>()
+            Self::Here(RowsInMemory { rows, classes }) => {
+                rows.capacity() * size_of::<WaitingRow>() + classes.capacity() * size_of::<u64>()
             }
             Self::Away(Spilled { ids, marks, .. }) => size_of_val(&**ids) + marks.len(),
         }
     }
 }
 
-impl Rows {
+impl RowsInMemory {
     fn push(&mut self, id: u64, stub: Stub) {
         let Stub { event_time, score, predicted, slot, entity, labelled } = stub;
         if predicted > 1 && self.classes.is_empty() {
@@ -166,11 +166,11 @@ impl Rows {
             self.classes.push(predicted);
         }
         let marks = if predicted == 1 { POSITIVE } else { 0 } | if labelled { LABELLED } else { 0 };
-        self.rows.push(Row { id, event_time, score, slot, entity, marks });
+        self.rows.push(WaitingRow { id, event_time, score, slot, entity, marks });
     }
 
     fn get(&self, row: usize) -> Stub {
-        let Row { event_time, score, slot, entity, marks, .. } = self.rows[row];
+        let WaitingRow { event_time, score, slot, entity, marks, .. } = self.rows[row];
         let predicted = self.classes.get(row).copied().unwrap_or(u64::from(marks & POSITIVE));
         Stub { event_time, score, predicted, slot, entity, labelled: marks & LABELLED != 0 }
     }
@@ -211,7 +211,7 @@ impl Spilled {
     }
 }
 
-impl At {
+impl RowPlace {
     /// As it stands in the table, beside the low bits of an id; never 0.
     fn packed(self, id: u64) -> u64 {
         id << (PANE_BITS + ROW_BITS) | (self.pane as u64) << ROW_BITS | (self.row as u64 + 1)
@@ -237,7 +237,7 @@ impl Stubs {
         }
         self.panes[pane].push(id, stub);
         self.n += 1;
-        self.point_to(id, At { pane, row });
+        self.point_to(id, RowPlace { pane, row });
         true
     }
 
@@ -249,7 +249,7 @@ impl Stubs {
         let number = match self.free.pop() {
             Some(number) => number,
             None if self.panes.len() < PANES_MAX => {
-                self.panes.push(Waiting::default());
+                self.panes.push(WaitingPane::default());
                 self.panes.len() - 1
             }
             None => return None,
@@ -264,16 +264,16 @@ impl Stubs {
     }
 
     /// Where the prediction of an id is.
-    pub(crate) fn find(&self, id: u64) -> Option<At> {
+    pub(crate) fn find(&self, id: u64) -> Option<RowPlace> {
         let place = self.place_of(id)?;
-        (self.table[place] != 0).then(|| At::unpacked(self.table[place]))
+        (self.table[place] != 0).then(|| RowPlace::unpacked(self.table[place]))
     }
 
-    pub(crate) fn get(&self, at: At) -> Stub {
+    pub(crate) fn get(&self, at: RowPlace) -> Stub {
         self.panes[at.pane].get(at.row)
     }
 
-    pub(crate) fn set_labelled(&mut self, at: At) {
+    pub(crate) fn set_labelled(&mut self, at: RowPlace) {
         self.panes[at.pane].set_labelled(at.row);
     }
 
@@ -286,14 +286,14 @@ impl Stubs {
         // A row that a later prediction of its id has replaced goes as well.
         let stays = |row: &usize| {
             let id = self.panes[number].id(*row);
-            id <= limit && self.find(id) == Some(At { pane: number, row: *row })
+            id <= limit && self.find(id) == Some(RowPlace { pane: number, row: *row })
         };
         let kept: Vec<usize> = (0..self.panes[number].len()).filter(stays).collect();
         let all = self.take(number);
         for (row, from) in kept.into_iter().enumerate() {
             self.panes[number].push(all.id(from), all.get(from));
             self.n += 1;
-            self.point_to(all.id(from), At { pane: number, row });
+            self.point_to(all.id(from), RowPlace { pane: number, row });
         }
     }
 
@@ -327,10 +327,11 @@ impl Stubs {
     }
 
     /// Takes out the rows of a pane, and what leads to them.
-    fn take(&mut self, number: usize) -> Waiting {
+    fn take(&mut self, number: usize) -> WaitingPane {
         for row in 0..self.panes[number].len() {
             let id = self.panes[number].id(row);
-            let place = self.place_of(id).filter(|&place| self.table[place] == At { pane: number, row }.packed(id));
+            let place =
+                self.place_of(id).filter(|&place| self.table[place] == RowPlace { pane: number, row }.packed(id));
             place.into_iter().for_each(|place| self.vacate(place));
         }
         let taken = std::mem::take(&mut self.panes[number]);
@@ -340,14 +341,14 @@ impl Stubs {
 
     /// How many bytes are taken, about.
     pub(crate) fn bytes(&self) -> usize {
-        let rows = self.panes.iter().map(Waiting::bytes).sum::<usize>();
-        rows + size_of_val(&*self.table) + self.panes.capacity() * size_of::<Waiting>()
+        let rows = self.panes.iter().map(WaitingPane::bytes).sum::<usize>();
+        rows + size_of_val(&*self.table) + self.panes.capacity() * size_of::<WaitingPane>()
     }
 }
 
 /// The table.
 impl Stubs {
-    fn point_to(&mut self, id: u64, at: At) {
+    fn point_to(&mut self, id: u64, at: RowPlace) {
         if (self.n + 1) * 4 > self.table.len() * 3 {
             self.grow();
         }
@@ -373,7 +374,7 @@ impl Stubs {
     }
 
     fn id_at(&self, place: usize) -> u64 {
-        let At { pane, row } = At::unpacked(self.table[place]);
+        let RowPlace { pane, row } = RowPlace::unpacked(self.table[place]);
         self.panes[pane].id(row)
     }
 
@@ -409,7 +410,7 @@ impl Stubs {
         let longer = vec![0; (self.table.len() / 2 * 3).max(PLACES_MIN)];
         let old = std::mem::replace(&mut self.table, longer);
         for entry in old.into_iter().filter(|&entry| entry != 0) {
-            let At { pane, row } = At::unpacked(entry);
+            let RowPlace { pane, row } = RowPlace::unpacked(entry);
             let mut place = self.first_place(self.panes[pane].id(row));
             while self.table[place] != 0 {
                 place = self.after(place);

@@ -161,7 +161,7 @@ fn count_codes(array: &TextArray, rows: &[u32], counts: &mut Vec<u64>) {
 
 fn count_rates(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u32]) {
     let score = plan.columns.index_of(Role::Score).and_then(|column| batch.numeric.get(column));
-    let positive = Codes::of(&batch.predicted, |name| name == "1");
+    let positive = PerEntry::of(&batch.predicted, |name| name == "1");
     let latency = plan.columns.index_of(Role::Latency).and_then(|column| batch.numeric.get(column));
     let rates = &mut traffic.rates;
     rates.requests += rows.len() as u64;
@@ -252,12 +252,12 @@ pub(crate) fn outcome(batch: &EventBatch, row: usize) -> Answer {
 }
 
 /// What each dictionary entry of a text column stands for, looked up once per batch instead of once per row.
-pub(crate) struct Codes<'a, T> {
+pub(crate) struct PerEntry<'a, T> {
     array: &'a TextArray,
     meaning: Vec<T>,
 }
 
-impl<'a, T: Copy> Codes<'a, T> {
+impl<'a, T: Copy> PerEntry<'a, T> {
     pub(crate) fn of(array: &'a TextArray, meaning: impl Fn(&str) -> T) -> Self {
         let names = array.values().as_string::<i32>();
         Self { array, meaning: (0..names.len()).map(|code| meaning(names.value(code))).collect() }

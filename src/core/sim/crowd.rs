@@ -1,11 +1,11 @@
 //! Ten faults that overlap: some of the world, some of the candidate, and one that is none.
 
 use super::bug::Bug;
-use super::kind::{Effect, Scope};
+use super::kind::{RowEffect, Scope};
 
 /// One of many things that go wrong in one world.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Fault {
+pub struct CrowdFault {
     /// What is to be told: the metrics that show it.
     pub metrics: &'static [&'static str],
     /// The column that tells, or empty.
@@ -17,50 +17,54 @@ pub struct Fault {
     /// Hours of both versions after which it is over.
     pub until: u32,
     /// What it does.
-    pub effect: Effect,
+    pub effect: RowEffect,
 }
 
 /// Hours of both versions that the ten take.
 pub const CROWD_HOURS: u32 = 84;
 
-const NONE: Effect = Effect::NONE;
+const NONE: RowEffect = RowEffect::NONE;
 const MOVED: &[&str] = &["mean_shift", "std_ratio", "psi"];
 
 const fn fault(
     (scope, column, metrics): (Scope, &'static str, &'static [&'static str]),
     (from, until): (u32, u32),
-    effect: Effect,
-) -> Fault {
-    Fault { metrics, column, scope, from, until, effect }
+    effect: RowEffect,
+) -> CrowdFault {
+    CrowdFault { metrics, column, scope, from, until, effect }
 }
 
 /// The ten, by their beginning. The first is a true difference that harms nobody; it restricts the candidate from the
 /// start, and stays.
-pub const CROWD: &[Fault] = &[
-    fault((Scope::Candidate, "x1", MOVED), (0, CROWD_HOURS), Effect { mean: 0.4, ..NONE }),
-    fault((Scope::Candidate, "x1", &["missing_rate"]), (12, 30), Effect { missing: 0.1, ..NONE }),
-    fault((Scope::Both, "", &["error_rate"]), (18, 26), Effect { errors: 0.05, ..NONE }),
-    fault((Scope::Candidate, "x2", MOVED), (24, 46), Effect { bug: Some(Bug::Unit(1.61)), ..NONE }),
-    fault((Scope::Both, "", &["throughput"]), (32, 40), Effect { volume: 0.3, ..NONE }),
+pub const CROWD: &[CrowdFault] = &[
+    fault((Scope::Candidate, "x1", MOVED), (0, CROWD_HOURS), RowEffect { mean: 0.4, ..NONE }),
+    fault((Scope::Candidate, "x1", &["missing_rate"]), (12, 30), RowEffect { missing: 0.1, ..NONE }),
+    fault((Scope::Both, "", &["error_rate"]), (18, 26), RowEffect { errors: 0.05, ..NONE }),
+    fault((Scope::Candidate, "x2", MOVED), (24, 46), RowEffect { bug: Some(Bug::Unit(1.61)), ..NONE }),
+    fault((Scope::Both, "", &["throughput"]), (32, 40), RowEffect { volume: 0.3, ..NONE }),
     fault(
         (Scope::Candidate, "", &["latency_p50", "latency_p90", "latency_p99", "mean_shift", "std_ratio"]),
         (38, 56),
-        Effect { latency: 1.3, ..NONE },
+        RowEffect { latency: 1.3, ..NONE },
     ),
-    fault((Scope::Both, "c1", &["missing_rate", "unseen_rate", "psi"]), (46, 56), Effect { unseen: 0.1, ..NONE }),
-    fault((Scope::Candidate, "c1", &["total_variation", "psi"]), (54, 70), Effect { category: 0.15, ..NONE }),
-    fault((Scope::Both, "", &["latency_p50", "latency_p90", "latency_p99"]), (62, 72), Effect { latency: 1.6, ..NONE }),
-    fault((Scope::Candidate, "", &["error_rate"]), (70, CROWD_HOURS), Effect { errors: 0.04, ..NONE }),
+    fault((Scope::Both, "c1", &["missing_rate", "unseen_rate", "psi"]), (46, 56), RowEffect { unseen: 0.1, ..NONE }),
+    fault((Scope::Candidate, "c1", &["total_variation", "psi"]), (54, 70), RowEffect { category: 0.15, ..NONE }),
+    fault(
+        (Scope::Both, "", &["latency_p50", "latency_p90", "latency_p99"]),
+        (62, 72),
+        RowEffect { latency: 1.6, ..NONE },
+    ),
+    fault((Scope::Candidate, "", &["error_rate"]), (70, CROWD_HOURS), RowEffect { errors: 0.04, ..NONE }),
 ];
 
-impl Fault {
+impl CrowdFault {
     /// What it does so many hours after both versions began; nothing before and after.
-    pub(super) fn effect_at(&self, hour: i64) -> Option<Effect> {
+    pub(super) fn effect_at(&self, hour: i64) -> Option<RowEffect> {
         (i64::from(self.from)..i64::from(self.until)).contains(&hour).then_some(self.effect)
     }
 }
 
-impl Effect {
+impl RowEffect {
     /// Both at once.
     pub(super) fn and(&self, other: &Self) -> Self {
         Self {

@@ -5,7 +5,7 @@
 //! one before it (Lorden 1971, section 3). Where some change is tolerated, the window before it is the nearest one that
 //! is. Seasons and levels that wander take information away; what is said here is without them.
 
-use super::kind::{Effect, Scope};
+use super::kind::{RowEffect, Scope};
 use super::world::{CATEGORIES, LATENCY_SPREAD, Size};
 use crate::sim::Kind;
 
@@ -30,7 +30,7 @@ pub struct Tolerated {
 pub fn nats(kind: &Kind, size: Size, tolerated: Tolerated) -> Option<f64> {
     let effect = kind.change.filter(|change| change.scope == Scope::Both)?.effect;
     let n = f64::from(size.baseline_rate + size.candidate_rate);
-    let usual = Effect::NONE;
+    let usual = RowEffect::NONE;
     let each = [
         of_mean(effect.mean, tolerated.psi),
         of_scale(effect.scale, tolerated.psi),

@@ -52,12 +52,12 @@ pub struct Change {
     /// Grows evenly over this many hours to its full size; 0 = at once.
     pub hours_to_full: u32,
     /// What it does.
-    pub effect: Effect,
+    pub effect: RowEffect,
 }
 
 /// How rows differ from healthy ones. The default differs in nothing.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Effect {
+pub struct RowEffect {
     /// Added to `x1`.
     pub mean: f64,
     /// Factor of `x1`.
@@ -91,7 +91,7 @@ pub(super) const MISSING: f64 = 0.01;
 /// Share of failed requests in a healthy world.
 pub(super) const ERRORS: f64 = 0.005;
 
-impl Effect {
+impl RowEffect {
     /// No difference.
     pub const NONE: Self = Self {
         mean: 0.0,
@@ -117,36 +117,36 @@ const HEAVY: Climate = Climate { heavy: true, ..STILL };
 const GROWING: Climate = Climate { volume_ramp: true, ..STILL };
 const LATE: Climate = Climate { late_labels: true, ..STILL };
 const ALL: Climate = Climate { seasonal: true, wander: 0.08, volume_ramp: true, late_labels: true, heavy: false };
-const NONE: Effect = Effect::NONE;
+const NONE: RowEffect = RowEffect::NONE;
 
 const fn healthy(name: &'static str, climate: Climate) -> Kind {
     Kind { name, climate, change: None }
 }
 
-const fn worse(name: &'static str, climate: Climate, column: &'static str, effect: Effect) -> Kind {
+const fn worse(name: &'static str, climate: Climate, column: &'static str, effect: RowEffect) -> Kind {
     let change = Change { column, scope: Scope::Candidate, transient: false, hours_to_full: 0, effect };
     Kind { name, climate, change: Some(change) }
 }
 
-const fn slowly(name: &'static str, hours_to_full: u32, column: &'static str, effect: Effect) -> Kind {
+const fn slowly(name: &'static str, hours_to_full: u32, column: &'static str, effect: RowEffect) -> Kind {
     let change = Change { column, scope: Scope::Candidate, transient: false, hours_to_full, effect };
     Kind { name, climate: STILL, change: Some(change) }
 }
 
 const fn broken(name: &'static str, column: &'static str, bug: Bug) -> Kind {
-    worse(name, STILL, column, Effect { bug: Some(bug), ..NONE })
+    worse(name, STILL, column, RowEffect { bug: Some(bug), ..NONE })
 }
 
-const fn both(name: &'static str, column: &'static str, effect: Effect) -> Kind {
+const fn both(name: &'static str, column: &'static str, effect: RowEffect) -> Kind {
     both_in(name, STILL, column, effect)
 }
 
-const fn both_in(name: &'static str, climate: Climate, column: &'static str, effect: Effect) -> Kind {
+const fn both_in(name: &'static str, climate: Climate, column: &'static str, effect: RowEffect) -> Kind {
     let change = Change { column, scope: Scope::Both, transient: false, hours_to_full: 0, effect };
     Kind { name, climate, change: Some(change) }
 }
 
-const fn blip(name: &'static str, column: &'static str, effect: Effect) -> Kind {
+const fn blip(name: &'static str, column: &'static str, effect: RowEffect) -> Kind {
     let change = Change { column, scope: Scope::Candidate, transient: true, hours_to_full: 0, effect };
     Kind { name, climate: STILL, change: Some(change) }
 }
@@ -160,32 +160,32 @@ pub const KINDS: &[Kind] = &[
     healthy("aa_volume", GROWING),
     healthy("aa_late_labels", LATE),
     healthy("aa_everything", ALL),
-    worse("mean_0.25", STILL, "x1", Effect { mean: 0.25, ..NONE }),
-    worse("mean_0.50", STILL, "x1", Effect { mean: 0.5, ..NONE }),
-    worse("mean_0.25_season", SEASONAL, "x1", Effect { mean: 0.25, ..NONE }),
-    worse("mean_0.50_autocorr", WANDERING, "x1", Effect { mean: 0.5, ..NONE }),
-    worse("mean_1.00_heavy", HEAVY, "x1", Effect { mean: 1.0, ..NONE }),
-    worse("mean_0.50_volume", GROWING, "x1", Effect { mean: 0.5, ..NONE }),
-    slowly("mean_0.50_ramp", 10, "x1", Effect { mean: 0.5, ..NONE }),
-    worse("var_1.3", STILL, "x1", Effect { scale: 1.3, ..NONE }),
-    worse("var_0.7", STILL, "x1", Effect { scale: 0.7, ..NONE }),
-    worse("cat_tv_0.15", STILL, "c1", Effect { category: 0.15, ..NONE }),
-    worse("unseen_5pct", STILL, "c1", Effect { unseen: 0.05, ..NONE }),
-    worse("missing_5pct", STILL, "x1", Effect { missing: 0.05, ..NONE }),
-    worse("missing_20pct", STILL, "x1", Effect { missing: 0.2, ..NONE }),
-    worse("null_flood_90pct", STILL, "x1", Effect { missing: 0.9, ..NONE }),
-    worse("score_shift_0.5", STILL, "score", Effect { answers: 0.5, ..NONE }),
-    worse("calib_0.8", STILL, "score", Effect { calibration: 0.8, ..NONE }),
-    worse("calib_-0.8", STILL, "score", Effect { calibration: -0.8, ..NONE }),
-    worse("tilt_2.0", STILL, "score", Effect { tilt: 2.0, ..NONE }),
-    worse("tilt_0.5", STILL, "score", Effect { tilt: 0.5, ..NONE }),
-    worse("latency_x1.10", STILL, "latency_ms", Effect { latency: 1.1, ..NONE }),
-    worse("latency_x1.20", STILL, "latency_ms", Effect { latency: 1.2, ..NONE }),
-    worse("latency_p99", STILL, "latency_ms", Effect { tail: Some(0.03), ..NONE }),
-    worse("error_0.5_1", STILL, "status", Effect { errors: 0.01, ..NONE }),
-    worse("error_0.5_2", STILL, "status", Effect { errors: 0.02, ..NONE }),
-    worse("error_0.5_4", STILL, "status", Effect { errors: 0.04, ..NONE }),
-    slowly("error_0.5_4_ramp", 10, "status", Effect { errors: 0.04, ..NONE }),
+    worse("mean_0.25", STILL, "x1", RowEffect { mean: 0.25, ..NONE }),
+    worse("mean_0.50", STILL, "x1", RowEffect { mean: 0.5, ..NONE }),
+    worse("mean_0.25_season", SEASONAL, "x1", RowEffect { mean: 0.25, ..NONE }),
+    worse("mean_0.50_autocorr", WANDERING, "x1", RowEffect { mean: 0.5, ..NONE }),
+    worse("mean_1.00_heavy", HEAVY, "x1", RowEffect { mean: 1.0, ..NONE }),
+    worse("mean_0.50_volume", GROWING, "x1", RowEffect { mean: 0.5, ..NONE }),
+    slowly("mean_0.50_ramp", 10, "x1", RowEffect { mean: 0.5, ..NONE }),
+    worse("var_1.3", STILL, "x1", RowEffect { scale: 1.3, ..NONE }),
+    worse("var_0.7", STILL, "x1", RowEffect { scale: 0.7, ..NONE }),
+    worse("cat_tv_0.15", STILL, "c1", RowEffect { category: 0.15, ..NONE }),
+    worse("unseen_5pct", STILL, "c1", RowEffect { unseen: 0.05, ..NONE }),
+    worse("missing_5pct", STILL, "x1", RowEffect { missing: 0.05, ..NONE }),
+    worse("missing_20pct", STILL, "x1", RowEffect { missing: 0.2, ..NONE }),
+    worse("null_flood_90pct", STILL, "x1", RowEffect { missing: 0.9, ..NONE }),
+    worse("score_shift_0.5", STILL, "score", RowEffect { answers: 0.5, ..NONE }),
+    worse("calib_0.8", STILL, "score", RowEffect { calibration: 0.8, ..NONE }),
+    worse("calib_-0.8", STILL, "score", RowEffect { calibration: -0.8, ..NONE }),
+    worse("tilt_2.0", STILL, "score", RowEffect { tilt: 2.0, ..NONE }),
+    worse("tilt_0.5", STILL, "score", RowEffect { tilt: 0.5, ..NONE }),
+    worse("latency_x1.10", STILL, "latency_ms", RowEffect { latency: 1.1, ..NONE }),
+    worse("latency_x1.20", STILL, "latency_ms", RowEffect { latency: 1.2, ..NONE }),
+    worse("latency_p99", STILL, "latency_ms", RowEffect { tail: Some(0.03), ..NONE }),
+    worse("error_0.5_1", STILL, "status", RowEffect { errors: 0.01, ..NONE }),
+    worse("error_0.5_2", STILL, "status", RowEffect { errors: 0.02, ..NONE }),
+    worse("error_0.5_4", STILL, "status", RowEffect { errors: 0.04, ..NONE }),
+    slowly("error_0.5_4_ramp", 10, "status", RowEffect { errors: 0.04, ..NONE }),
     broken("renamed", "c1", Bug::Renamed),
     broken("unit_x1.61", "x2", Bug::Unit(1.61)),
     broken("unit_x1000", "x2", Bug::Unit(1000.0)),
@@ -199,31 +199,31 @@ pub const KINDS: &[Kind] = &[
     broken("collapsed", "score", Bug::Collapsed),
     broken("latency_floor", "latency_ms", Bug::Floor(22.0)),
     broken("timeouts_2pct", "status", Bug::TimesOut(0.02)),
-    worse("starved_30pct", STILL, "throughput", Effect { volume: 0.3, ..NONE }),
-    worse("starved_30pct_season", SEASONAL, "throughput", Effect { volume: 0.3, ..NONE }),
-    worse("silent", STILL, "throughput", Effect { volume: 0.0, ..NONE }),
-    worse("calib_0.8_late_labels", LATE, "score", Effect { calibration: 0.8, ..NONE }),
-    worse("error_0.5_4_everything", ALL, "status", Effect { errors: 0.04, ..NONE }),
-    both("both_mean_0.50", "x1", Effect { mean: 0.5, ..NONE }),
-    both("both_cat_tv_0.15", "c1", Effect { category: 0.15, ..NONE }),
-    both("both_missing_20pct", "x1", Effect { missing: 0.2, ..NONE }),
-    both("both_half_the_traffic", "throughput", Effect { volume: 0.5, ..NONE }),
-    both("both_silent", "throughput", Effect { volume: 0.0, ..NONE }),
-    both("both_calib_0.8", "score", Effect { calibration: 0.8, ..NONE }),
-    both("both_latency_x1.20", "latency_ms", Effect { latency: 1.2, ..NONE }),
-    both("both_error_0.5_4", "status", Effect { errors: 0.04, ..NONE }),
-    both("both_stuck", "x1", Effect { bug: Some(Bug::Stuck), ..NONE }),
-    both("both_timeouts_10pct", "status", Effect { bug: Some(Bug::TimesOut(0.1)), ..NONE }),
-    both_in("both_calib_late_labels", LATE, "score", Effect { calibration: 0.8, ..NONE }),
+    worse("starved_30pct", STILL, "throughput", RowEffect { volume: 0.3, ..NONE }),
+    worse("starved_30pct_season", SEASONAL, "throughput", RowEffect { volume: 0.3, ..NONE }),
+    worse("silent", STILL, "throughput", RowEffect { volume: 0.0, ..NONE }),
+    worse("calib_0.8_late_labels", LATE, "score", RowEffect { calibration: 0.8, ..NONE }),
+    worse("error_0.5_4_everything", ALL, "status", RowEffect { errors: 0.04, ..NONE }),
+    both("both_mean_0.50", "x1", RowEffect { mean: 0.5, ..NONE }),
+    both("both_cat_tv_0.15", "c1", RowEffect { category: 0.15, ..NONE }),
+    both("both_missing_20pct", "x1", RowEffect { missing: 0.2, ..NONE }),
+    both("both_half_the_traffic", "throughput", RowEffect { volume: 0.5, ..NONE }),
+    both("both_silent", "throughput", RowEffect { volume: 0.0, ..NONE }),
+    both("both_calib_0.8", "score", RowEffect { calibration: 0.8, ..NONE }),
+    both("both_latency_x1.20", "latency_ms", RowEffect { latency: 1.2, ..NONE }),
+    both("both_error_0.5_4", "status", RowEffect { errors: 0.04, ..NONE }),
+    both("both_stuck", "x1", RowEffect { bug: Some(Bug::Stuck), ..NONE }),
+    both("both_timeouts_10pct", "status", RowEffect { bug: Some(Bug::TimesOut(0.1)), ..NONE }),
+    both_in("both_calib_late_labels", LATE, "score", RowEffect { calibration: 0.8, ..NONE }),
     both_in(
         "both_everything",
         ALL,
         "x1",
-        Effect { mean: 0.5, category: 0.15, answers: 0.5, calibration: 0.5, latency: 1.3, errors: 0.04, ..NONE },
+        RowEffect { mean: 0.5, category: 0.15, answers: 0.5, calibration: 0.5, latency: 1.3, errors: 0.04, ..NONE },
     ),
-    blip("blip_mean_1.00", "x1", Effect { mean: 1.0, ..NONE }),
-    blip("blip_latency_x3", "latency_ms", Effect { latency: 3.0, ..NONE }),
-    blip("blip_error_30pct", "status", Effect { errors: 0.3, ..NONE }),
+    blip("blip_mean_1.00", "x1", RowEffect { mean: 1.0, ..NONE }),
+    blip("blip_latency_x3", "latency_ms", RowEffect { latency: 3.0, ..NONE }),
+    blip("blip_error_30pct", "status", RowEffect { errors: 0.3, ..NONE }),
 ];
 
 /// A change of the world in a climate that stands still, in one with seasons and in one that wanders.
@@ -239,15 +239,15 @@ macro_rules! in_three_climates {
 
 /// Kinds in which the world changes by more or less, beside those of [`KINDS`].
 pub const WORLD_KINDS: &[Kind] = in_three_climates! {
-    "world_mean_0.25", "x1", Effect { mean: 0.25, ..NONE };
-    "world_mean_0.50", "x1", Effect { mean: 0.5, ..NONE };
-    "world_var_1.3", "x1", Effect { scale: 1.3, ..NONE };
-    "world_cat_tv_0.10", "c1", Effect { category: 0.1, ..NONE };
-    "world_missing_5pct", "x1", Effect { missing: 0.05, ..NONE };
-    "world_error_x2", "status", Effect { errors: 2.0 * ERRORS, ..NONE };
-    "world_error_x10", "status", Effect { errors: 10.0 * ERRORS, ..NONE };
-    "world_latency_x1.20", "latency_ms", Effect { latency: 1.2, ..NONE };
-    "world_volume_30pct", "throughput", Effect { volume: 0.3, ..NONE };
+    "world_mean_0.25", "x1", RowEffect { mean: 0.25, ..NONE };
+    "world_mean_0.50", "x1", RowEffect { mean: 0.5, ..NONE };
+    "world_var_1.3", "x1", RowEffect { scale: 1.3, ..NONE };
+    "world_cat_tv_0.10", "c1", RowEffect { category: 0.1, ..NONE };
+    "world_missing_5pct", "x1", RowEffect { missing: 0.05, ..NONE };
+    "world_error_x2", "status", RowEffect { errors: 2.0 * ERRORS, ..NONE };
+    "world_error_x10", "status", RowEffect { errors: 10.0 * ERRORS, ..NONE };
+    "world_latency_x1.20", "latency_ms", RowEffect { latency: 1.2, ..NONE };
+    "world_volume_30pct", "throughput", RowEffect { volume: 0.3, ..NONE };
 };
 
 /// The kind of this name.
@@ -258,7 +258,7 @@ pub fn kind(name: &str) -> Option<&'static Kind> {
 
 impl Change {
     /// The effect so many hours after the change; `None` before it and, for a blip, after it.
-    pub(super) fn effect_after(&self, hours: i64) -> Option<Effect> {
+    pub(super) fn effect_after(&self, hours: i64) -> Option<RowEffect> {
         let over = hours < 0 || self.transient && hours > 0;
         let part = match self.hours_to_full {
             0 => 1.0,
@@ -268,7 +268,7 @@ impl Change {
     }
 }
 
-impl Effect {
+impl RowEffect {
     /// A part of the way from no difference to this one.
     fn scaled(&self, part: f64) -> Self {
         let between = |none: f64, full: f64| none + part * (full - none);
@@ -302,7 +302,7 @@ mod tests {
         assert_eq!(names.len(), KINDS.len());
         for kind in KINDS {
             assert_eq!(kind.change.is_none(), kind.name.starts_with("aa"), "{}", kind.name);
-            assert!(kind.change.is_none_or(|change| change.effect != Effect::NONE), "{}", kind.name);
+            assert!(kind.change.is_none_or(|change| change.effect != RowEffect::NONE), "{}", kind.name);
         }
     }
 

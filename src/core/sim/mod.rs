@@ -11,8 +11,8 @@ pub mod rng;
 mod world;
 
 pub use bug::Bug;
-pub use crowd::{CROWD, CROWD_HOURS, Fault};
+pub use crowd::{CROWD, CROWD_HOURS, CrowdFault};
 pub use information::{Tolerated, nats};
-pub use kind::{Change, Climate, Effect, KINDS, Kind, Scope, WORLD_KINDS, kind};
+pub use kind::{Change, Climate, KINDS, Kind, RowEffect, Scope, WORLD_KINDS, kind};
 pub use rng::Rng;
 pub use world::{Size, World};

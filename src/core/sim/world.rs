@@ -10,8 +10,8 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Float64Array, Int8Array, Int16Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
-use super::crowd::{CROWD, CROWD_HOURS, Fault};
-use super::kind::{Change, Effect, Kind, Scope, kind};
+use super::crowd::{CROWD, CROWD_HOURS, CrowdFault};
+use super::kind::{Change, Kind, RowEffect, Scope, kind};
 use super::rng::Rng;
 use crate::event::{Micros, SECOND, stable_hash};
 
@@ -68,7 +68,7 @@ pub struct World {
     /// Hours from the first of both versions to the change.
     pub change_window: Option<u32>,
     /// What else goes wrong, each for some hours.
-    pub faults: &'static [Fault],
+    pub faults: &'static [CrowdFault],
 }
 
 /// One request, its answer and its truth.
@@ -200,7 +200,7 @@ impl World {
         let since = self.change_window.map(|at| hour - i64::from(self.size.burn_windows) - i64::from(at));
         let touched = |change: &Change| change.scope == Scope::Both || version == "v2";
         let change = self.kind.change.filter(touched).zip(since);
-        let effect = change.and_then(|(change, since)| change.effect_after(since)).unwrap_or(Effect::NONE);
+        let effect = change.and_then(|(change, since)| change.effect_after(since)).unwrap_or(RowEffect::NONE);
         let both = hour - i64::from(self.size.burn_windows);
         let concerned = self.faults.iter().filter(|fault| fault.scope == Scope::Both || version == "v2");
         let faults = concerned.filter_map(|fault| fault.effect_at(both));
@@ -217,7 +217,7 @@ struct Weather {
     levels: [f64; N_LEVELS],
     heavy: bool,
     label_delay_s: f64,
-    effect: Effect,
+    effect: RowEffect,
 }
 
 impl Weather {

@@ -56,7 +56,7 @@ impl Seal for u64 {
 
 /// The values on one side of a cut.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Told<T>")]
+#[serde(try_from = "SentTail<T>")]
 pub struct Tail<T> {
     level: u32,
     /// Places, rising, and what lies there.
@@ -65,16 +65,16 @@ pub struct Tail<T> {
 
 /// A tail as it was sent.
 #[derive(Deserialize)]
-struct Told<T> {
+struct SentTail<T> {
     level: u32,
     cells: Vec<(u64, T)>,
 }
 
-impl<T> TryFrom<Told<T>> for Tail<T> {
+impl<T> TryFrom<SentTail<T>> for Tail<T> {
     type Error = &'static str;
 
-    fn try_from(told: Told<T>) -> Result<Self, Self::Error> {
-        let Told { level, cells } = told;
+    fn try_from(told: SentTail<T>) -> Result<Self, Self::Error> {
+        let SentTail { level, cells } = told;
         let rises = cells.is_sorted_by(|a, b| a.0 < b.0);
         let fits = level < u64::BITS && cells.last().is_none_or(|last| last.0 <= u64::MAX >> level);
         if rises && fits && cells.len() <= CELLS_MAX { Ok(Self { level, cells }) } else { Err("cells out of order") }

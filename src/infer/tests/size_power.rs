@@ -5,7 +5,7 @@
 
 use super::world::{Rng, median, tilted, zipf};
 use crate::binomial_limit::LimitProcess;
-use crate::final_look::Series;
+use crate::final_look::ContrastSeries;
 use crate::interval::{RateRatio, quantile};
 use crate::ks_tolerance::KsTest;
 use crate::log_space::float;
@@ -222,7 +222,7 @@ fn quantile_ratio_lies_in_its_interval() {
 fn last_look_keeps_its_level() {
     let fires = |rate: f64, runs: u64| {
         share(runs, |rng| {
-            let mut series = Series::default();
+            let mut series = ContrastSeries::default();
             for _ in 0..40 {
                 let arm = |n, x| Arm { n, x: float(x) };
                 let (candidate, baseline) = (arm(500, rng.binomial(500, rate)), arm(500, rng.binomial(500, 0.02)));

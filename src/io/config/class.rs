@@ -15,9 +15,9 @@ pub(crate) struct Class(pub(crate) String);
 
 impl<'de> Deserialize<'de> for Class {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Scalar;
+        struct ScalarVisitor;
 
-        impl Visitor<'_> for Scalar {
+        impl Visitor<'_> for ScalarVisitor {
             type Value = Class;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,7 +45,7 @@ impl<'de> Deserialize<'de> for Class {
             }
         }
 
-        deserializer.deserialize_any(Scalar)
+        deserializer.deserialize_any(ScalarVisitor)
     }
 }
 
@@ -69,9 +69,9 @@ pub(crate) struct ClassFields(pub(crate) Vec<(String, Dotted)>);
 
 impl<'de> Deserialize<'de> for ClassFields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
+        struct FieldsVisitor;
 
-        impl<'de> Visitor<'de> for Fields {
+        impl<'de> Visitor<'de> for FieldsVisitor {
             type Value = ClassFields;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -94,7 +94,7 @@ impl<'de> Deserialize<'de> for ClassFields {
             }
         }
 
-        deserializer.deserialize_map(Fields)
+        deserializer.deserialize_map(FieldsVisitor)
     }
 }
 

@@ -198,7 +198,7 @@ impl Mechanism {
 
 /// A file as far as it says how a cluster is reached.
 #[derive(Debug, Deserialize)]
-pub(super) struct Reach {
+pub(super) struct KafkaAccess {
     pub(super) kafka: KafkaSection,
 }
 

@@ -118,7 +118,7 @@ pub fn parse_reading(text: &str, origin: &str, base: &Path) -> Result<Pipeline> 
 /// # Errors
 /// As [`load`], and when it has no such section.
 pub fn cluster(text: &str, origin: &str, base: &Path) -> Result<KafkaConfig> {
-    let reach: kafka::Reach = read::document(text, origin)?;
+    let reach: kafka::KafkaAccess = read::document(text, origin)?;
     let mut problems = Problems::default();
     let cluster = reach.kafka.resolve("init", base, &mut problems);
     problems.into_result(origin, text).map(|()| cluster)

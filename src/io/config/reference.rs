@@ -59,7 +59,7 @@ pub fn save(profile: &Profile, path: &Path) -> Result<String> {
 #[must_use]
 pub fn encode(profile: &Profile) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Lines::default());
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, LineLayout::default());
     profile.serialize(&mut serializer).expect("a profile always encodes");
     bytes.push(b'\n');
     bytes
@@ -91,11 +91,11 @@ const DEPTH_MAX: usize = 2;
 
 /// A JSON layout between one line for all and one line per number.
 #[derive(Debug, Default)]
-struct Lines {
+struct LineLayout {
     depth: usize,
 }
 
-impl Lines {
+impl LineLayout {
     fn open<W: io::Write + ?Sized>(&mut self, writer: &mut W, bracket: &[u8]) -> io::Result<()> {
         self.depth += 1;
         writer.write_all(bracket)
@@ -125,7 +125,7 @@ impl Lines {
     }
 }
 
-impl serde_json::ser::Formatter for Lines {
+impl serde_json::ser::Formatter for LineLayout {
     fn begin_array<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
         self.open(writer, b"[")
     }

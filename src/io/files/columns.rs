@@ -8,12 +8,12 @@ use crate::event::Reject;
 
 /// The columns of a file that are read.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Wanted {
+pub(crate) struct WantedFields {
     /// Index of a column, then of fields of structs inside it; and whether it holds texts of few distinct values.
     pub(crate) places: Vec<(Vec<usize>, bool)>,
 }
 
-impl Wanted {
+impl WantedFields {
     /// The columns of the file that these are in, in its order.
     pub(crate) fn columns(&self) -> Vec<usize> {
         let mut columns: Vec<usize> = self.places.iter().filter_map(|(place, _)| place.first().copied()).collect();
@@ -42,7 +42,7 @@ impl fmt::Display for Place {
 }
 
 /// Some rows of a file.
-pub(crate) struct Chunk {
+pub(crate) struct RawChunk {
     /// The rows that could be read: the columns asked for, in the order of the file.
     pub(crate) batch: RecordBatch,
     /// Which row of the file each one is.
@@ -55,7 +55,7 @@ pub(crate) struct Chunk {
     pub(crate) next_row: i64,
 }
 
-impl Chunk {
+impl RawChunk {
     /// Where a row that could be read stands.
     pub(crate) fn place(&self, row: i64) -> Place {
         let line = self.row.binary_search(&row).ok().and_then(|at| self.line.get(at));

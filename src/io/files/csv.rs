@@ -9,7 +9,7 @@ use arrow::array::{RecordBatch, RecordBatchOptions, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use csv::{ByteRecord, ReaderBuilder};
 
-use super::columns::{Chunk, Place, Wanted};
+use super::columns::{Place, RawChunk, WantedFields};
 use super::stream::{unpacked, unreadable};
 use crate::error::{Error, Result};
 use crate::event::{Poison, Reject};
@@ -31,7 +31,7 @@ pub(crate) fn header(path: &Path, delimiter: u8) -> Result<(SchemaRef, u64)> {
     Ok((schema(&names), lines.saturating_sub(1)))
 }
 
-fn names(path: &Path, reader: &mut csv::Reader<Stream>) -> Result<Vec<String>> {
+fn names(path: &Path, reader: &mut csv::Reader<ByteStream>) -> Result<Vec<String>> {
     let header = reader.headers().map_err(|error| damaged(path, error))?;
     Ok(header.iter().map(|name| name.trim().to_owned()).collect())
 }
@@ -40,8 +40,8 @@ fn schema(names: &[String]) -> SchemaRef {
     Arc::new(Schema::new(names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Vec<_>>()))
 }
 
-fn reader(path: &Path, delimiter: u8) -> Result<csv::Reader<Stream>> {
-    let stream = Stream { bytes: unpacked(path)?, has_ended: false, last: 0 };
+fn reader(path: &Path, delimiter: u8) -> Result<csv::Reader<ByteStream>> {
+    let stream = ByteStream { bytes: unpacked(path)?, has_ended: false, last: 0 };
     Ok(ReaderBuilder::new().delimiter(delimiter).flexible(true).buffer_capacity(1 << 18).from_reader(stream))
 }
 
@@ -55,14 +55,14 @@ fn damaged(path: &Path, error: csv::Error) -> Error {
 }
 
 /// Bytes being read, which know whether they have ended and with what.
-struct Stream {
+struct ByteStream {
     bytes: Box<dyn Read + Send>,
     has_ended: bool,
     /// The last byte that is not blank.
     last: u8,
 }
 
-impl Read for Stream {
+impl Read for ByteStream {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let n = self.bytes.read(into)?;
         self.has_ended |= n == 0 && !into.is_empty();
@@ -76,7 +76,7 @@ impl Read for Stream {
 /// Rows of a file, some at a time.
 pub(crate) struct Rows {
     path: Arc<Path>,
-    reader: csv::Reader<Stream>,
+    reader: csv::Reader<ByteStream>,
     /// Cells that every row must have.
     width: usize,
     /// The columns that are read.
@@ -87,7 +87,7 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    pub(crate) fn open(path: &Arc<Path>, wanted: &Wanted, delimiter: u8, chunk_max: usize) -> Result<Self> {
+    pub(crate) fn open(path: &Arc<Path>, wanted: &WantedFields, delimiter: u8, chunk_max: usize) -> Result<Self> {
         let mut reader = reader(path, delimiter)?;
         let names = names(path, &mut reader)?;
         let columns = wanted.columns();
@@ -96,7 +96,7 @@ impl Rows {
         Ok(Self { path, reader, width: names.len(), columns, schema, next_row: 0, chunk_max })
     }
 
-    fn chunk(&mut self) -> Result<Option<Chunk>> {
+    fn chunk(&mut self) -> Result<Option<RawChunk>> {
         let mut cells: Vec<StringBuilder> = self.columns.iter().map(|_| StringBuilder::new()).collect();
         let (mut record, mut row, mut line, mut rejects) = (ByteRecord::new(), Vec::new(), Vec::new(), Vec::new());
         while row.len() + rejects.len() < self.chunk_max && self.read(&mut record)? {
@@ -126,7 +126,7 @@ impl Rows {
         let options = RecordBatchOptions::new().with_row_count(Some(row.len()));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
             .map_err(|error| Error::internal("columns of a CSV file disagree").because(error))?;
-        Ok(Some(Chunk { batch, row, line, rejects, next_row: self.next_row }))
+        Ok(Some(RawChunk { batch, row, line, rejects, next_row: self.next_row }))
     }
 
     /// Whether a record ends with the file inside of quotes: its last cell has line breaks, and no quote closes it.
@@ -157,7 +157,7 @@ impl Rows {
 }
 
 impl Iterator for Rows {
-    type Item = Result<Chunk>;
+    type Item = Result<RawChunk>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.chunk().transpose()

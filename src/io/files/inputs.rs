@@ -17,12 +17,12 @@ const ENDINGS: [&str; 8] = ["parquet", "pq", "csv", "tsv", "tab", "jsonl", "ndjs
 
 /// Files, found and at hand. Pipes are kept in a temporary folder for as long as this lives.
 #[derive(Debug, Default)]
-pub struct Inputs {
+pub struct InputFiles {
     paths: Vec<PathBuf>,
     kept: Option<TempDir>,
 }
 
-impl Inputs {
+impl InputFiles {
     /// Finds what was named: files; folders, which stand for the files in them; patterns such as `day-*.csv`; pipes,
     /// and `-` for standard input. Files of a folder or pattern come in the order of their names.
     ///
@@ -144,7 +144,7 @@ mod tests {
         {
             fs::write(at(name), "x").expect("a file");
         }
-        let found = |named: &str| Inputs::find(&[at(named)]).map(|inputs| inputs.paths().to_vec());
+        let found = |named: &str| InputFiles::find(&[at(named)]).map(|inputs| inputs.paths().to_vec());
         let names = |named: &str| found(named).expect("files");
         assert_eq!(names(""), [at("a.csv.gz"), at("b.csv"), at("day=2/c.parquet")]);
         assert_eq!(names("*.csv*"), [at("a.csv.gz"), at("b.csv")]);

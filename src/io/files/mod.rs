@@ -11,5 +11,5 @@ mod stream;
 
 pub use columns::Place;
 pub use format::{Format, recognise};
-pub use inputs::{Inputs, is_table};
+pub use inputs::{InputFiles, is_table};
 pub use stream::{opened, unpacked};

@@ -14,7 +14,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::errors::ParquetError;
 
-use super::columns::{Chunk, Wanted};
+use super::columns::{RawChunk, WantedFields};
 use super::stream::opened;
 use crate::error::Error;
 
@@ -40,7 +40,7 @@ impl Footer {
     }
 
     /// The file's schema, with the text columns that are read as dictionaries: repeated texts are then decoded once.
-    fn with_dictionaries(&self, wanted: &Wanted) -> Schema {
+    fn with_dictionaries(&self, wanted: &WantedFields) -> Schema {
         let repeats = wanted.places.iter().filter(|(place, repeats)| *repeats && place.len() == 1);
         let repeats: BTreeSet<usize> = repeats.map(|(place, _)| place[0]).collect();
         let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
@@ -54,7 +54,7 @@ impl Footer {
     }
 
     /// The leaf columns under the places wanted, by their index.
-    fn leaves(&self, wanted: &Wanted) -> Vec<usize> {
+    fn leaves(&self, wanted: &WantedFields) -> Vec<usize> {
         let starts = starts(self.schema().fields().iter().map(|field| field.data_type()), 0);
         let leaves = |(place, _): &(Vec<usize>, bool)| {
             let Some((&first, rest)) = place.split_first() else { return 0..0 };
@@ -105,7 +105,7 @@ impl Rows {
     pub(crate) fn open(
         path: &Arc<Path>,
         footer: &Footer,
-        wanted: &Wanted,
+        wanted: &WantedFields,
         batch_rows: usize,
     ) -> crate::error::Result<Self> {
         let file = opened(path)?;
@@ -120,17 +120,17 @@ impl Rows {
         Ok(Self { path: Arc::clone(path), reader, next_row: 0 })
     }
 
-    fn chunk(&mut self, batch: RecordBatch) -> Chunk {
+    fn chunk(&mut self, batch: RecordBatch) -> RawChunk {
         let rows = i64::try_from(batch.num_rows()).expect("a batch has few rows");
         let first = self.next_row;
         self.next_row += rows;
         let row = (first..self.next_row).collect();
-        Chunk { batch, row, line: Vec::new(), rejects: Vec::new(), next_row: self.next_row }
+        RawChunk { batch, row, line: Vec::new(), rejects: Vec::new(), next_row: self.next_row }
     }
 }
 
 impl Iterator for Rows {
-    type Item = crate::error::Result<Chunk>;
+    type Item = crate::error::Result<RawChunk>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let row = self.next_row;

@@ -95,19 +95,19 @@ impl Records {
             for &byte in part {
                 let is_empty = bytes.len() == from;
                 let step = values.step(byte, is_empty);
-                if step == Step::Before {
+                if step == ByteStep::Before {
                     is_whole = true;
                     break;
                 }
                 taken += 1;
-                if step != Step::Between {
+                if step != ByteStep::Between {
                     if is_empty {
                         self.line = self.next_line;
                     }
                     bytes.push(byte);
                 }
                 self.next_line += u64::from(byte == b'\n');
-                if step == Step::Last {
+                if step == ByteStep::Last {
                     is_whole = true;
                     break;
                 }
@@ -158,7 +158,7 @@ fn is_cut(line: &[u8]) -> bool {
 
 /// What a byte is to values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+enum ByteStep {
     /// Between two of them.
     Between,
     /// In one.
@@ -214,13 +214,13 @@ impl Default for Values {
 
 impl Values {
     /// What the next byte is; `is_first` says whether no byte of a value has come.
-    fn step(&mut self, byte: u8, is_first: bool) -> Step {
+    fn step(&mut self, byte: u8, is_first: bool) -> ByteStep {
         if !is_first && self.begins_another(byte) {
             self.forget();
-            return Step::Before;
+            return ByteStep::Before;
         }
         let step = if is_first { self.outside(byte) } else { self.inside(byte) };
-        if is_first && step == Step::Inside {
+        if is_first && step == ByteStep::Inside {
             self.column = self.indent;
         }
         self.indent = match byte {
@@ -241,27 +241,27 @@ impl Values {
         is_out_of_place || is_listed && self.column.is_some_and(|column| column > 0 && indent <= column)
     }
 
-    fn outside(&mut self, byte: u8) -> Step {
+    fn outside(&mut self, byte: u8) -> ByteStep {
         let begins = self.around == Around::Unknown && !is_blank(byte);
         if begins {
             self.around = if byte == b'[' { Around::List } else { Around::Nothing };
         }
         match byte {
-            b'[' if begins => return Step::Between,
+            b'[' if begins => return ByteStep::Between,
             b']' if self.around == Around::List => {
                 self.around = Around::Ended;
-                return Step::Between;
+                return ByteStep::Between;
             }
-            b',' => return Step::Between,
-            _ if is_blank(byte) => return Step::Between,
+            b',' => return ByteStep::Between,
+            _ if is_blank(byte) => return ByteStep::Between,
             b'{' | b'[' => self.depth = 1,
             b'"' => self.text = Text::Inside,
             _ => {}
         }
-        Step::Inside
+        ByteStep::Inside
     }
 
-    fn inside(&mut self, byte: u8) -> Step {
+    fn inside(&mut self, byte: u8) -> ByteStep {
         if self.text != Text::Outside {
             self.text = match (self.text, byte) {
                 // No text of JSON has a line break in it: a quote was left out.
@@ -269,19 +269,19 @@ impl Values {
                 (Text::Inside, b'\\') => Text::Escaped,
                 _ => Text::Inside,
             };
-            return Step::Inside;
+            return ByteStep::Inside;
         }
         match byte {
             b'"' => self.text = Text::Inside,
             b'{' | b'[' => self.depth += 1,
             b'}' | b']' => {
                 self.depth = self.depth.saturating_sub(1);
-                return if self.depth == 0 { Step::Last } else { Step::Inside };
+                return if self.depth == 0 { ByteStep::Last } else { ByteStep::Inside };
             }
-            b'\n' | b',' if self.depth == 0 => return Step::Last,
+            b'\n' | b',' if self.depth == 0 => return ByteStep::Last,
             _ => {}
         }
-        Step::Inside
+        ByteStep::Inside
     }
 
     /// Whether a list ends without its bracket.

@@ -125,15 +125,15 @@ fn unreadable(error: rdkafka::error::KafkaError) -> Error {
 }
 
 /// Why a record is no command.
-type Flaw = (Poison, String);
+type CommandFlaw = (Poison, String);
 
 /// Reads a record; `None` when it is meant for another rollout.
-fn read(message: &BorrowedMessage<'_>, rollout: &str) -> std::result::Result<Option<Command>, Flaw> {
+fn read(message: &BorrowedMessage<'_>, rollout: &str) -> std::result::Result<Option<Command>, CommandFlaw> {
     let key = message.key().unwrap_or_default();
     if !key.is_empty() && key != rollout.as_bytes() {
         return Ok(None);
     }
-    let letter = Letter {
+    let letter = CommandRecord {
         kind: attribute(message, "type"),
         id: attribute(message, "id")
             .unwrap_or_else(|| format!("{}/{}/{}", message.topic(), message.partition(), message.offset())),
@@ -146,7 +146,7 @@ fn read(message: &BorrowedMessage<'_>, rollout: &str) -> std::result::Result<Opt
 }
 
 /// A record of the topic.
-struct Letter<'a> {
+struct CommandRecord<'a> {
     kind: Option<String>,
     id: String,
     subject: String,
@@ -155,8 +155,8 @@ struct Letter<'a> {
     body: &'a [u8],
 }
 
-impl Letter<'_> {
-    fn open(&self) -> std::result::Result<Command, Flaw> {
+impl CommandRecord<'_> {
+    fn open(&self) -> std::result::Result<Command, CommandFlaw> {
         if self.body.is_empty() {
             return Err((Poison::Empty, "a command has a body".to_owned()));
         }
@@ -174,14 +174,14 @@ impl Letter<'_> {
     }
 
     /// What the body leaves out is said by the record.
-    fn command(&self, mut body: Map<String, Value>) -> std::result::Result<Command, Flaw> {
+    fn command(&self, mut body: Map<String, Value>) -> std::result::Result<Command, CommandFlaw> {
         body.insert("at".to_owned(), self.at.into());
         body.entry("id").or_insert_with(|| self.id.clone().into());
         body.entry("rollout").or_insert_with(|| self.rollout.clone().into());
         serde_json::from_value(body.into()).map_err(|error| flaw(&error))
     }
 
-    fn acknowledge(&self, body: Map<String, Value>) -> std::result::Result<Command, Flaw> {
+    fn acknowledge(&self, body: Map<String, Value>) -> std::result::Result<Command, CommandFlaw> {
         let ack: Ack = serde_json::from_value(body.into()).map_err(|error| flaw(&error))?;
         let (model, candidate) = self.subject.rsplit_once('/').unwrap_or_default();
         let or = |said: Option<String>, else_this: &str| said.unwrap_or_else(|| else_this.to_owned());
@@ -222,7 +222,7 @@ struct Ack {
     candidate: Option<String>,
 }
 
-fn flaw(error: &serde_json::Error) -> Flaw {
+fn flaw(error: &serde_json::Error) -> CommandFlaw {
     let text = error.to_string();
     let reason = match error.classify() {
         serde_json::error::Category::Data if text.starts_with("missing field") => Poison::MissingField,
@@ -233,7 +233,7 @@ fn flaw(error: &serde_json::Error) -> Flaw {
 }
 
 /// Names are kept in the rollout's state, which must stay small.
-fn check_names(command: &Command) -> std::result::Result<(), Flaw> {
+fn check_names(command: &Command) -> std::result::Result<(), CommandFlaw> {
     let names = [
         ("id", &command.id),
         ("rollout", &command.rollout),
@@ -272,8 +272,8 @@ mod tests {
 
     use super::*;
 
-    fn letter<'a>(kind: Option<&str>, body: &'a [u8]) -> Letter<'a> {
-        Letter {
+    fn letter<'a>(kind: Option<&str>, body: &'a [u8]) -> CommandRecord<'a> {
+        CommandRecord {
             kind: kind.map(ToOwned::to_owned),
             id: "t/0/7".to_owned(),
             subject: "org/fraud/v2".to_owned(),

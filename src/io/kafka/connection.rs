@@ -176,19 +176,19 @@ fn await_cluster(probe: &BaseConsumer<Errors>, settings: &KafkaConfig) -> Result
 }
 
 /// What the error callback said: a code, and the reason in words.
-type Said = (RDKafkaErrorCode, String);
+type BrokerSaid = (RDKafkaErrorCode, String);
 
 /// Whether trying again cannot help.
-fn is_final(said: &Said) -> bool {
+fn is_final(said: &BrokerSaid) -> bool {
     is_tls(said) || matches!(said.0, RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed)
 }
 
 /// A listener that hangs up during the handshake comes as a transport error; only the words tell.
-fn is_tls((code, reason): &Said) -> bool {
+fn is_tls((code, reason): &BrokerSaid) -> bool {
     *code == RDKafkaErrorCode::SSL || reason.contains("SSL handshake failed")
 }
 
-fn refusal(said: &Said, settings: &KafkaConfig) -> Error {
+fn refusal(said: &BrokerSaid, settings: &KafkaConfig) -> Error {
     let brokers = &settings.brokers;
     let reason = said.1.clone();
     if is_tls(said) {
@@ -202,7 +202,7 @@ fn refusal(said: &Said, settings: &KafkaConfig) -> Error {
         .hint("check `kafka.security`: username, mechanism, and the password in its variable or file")
 }
 
-fn unreachable(said: Option<Said>, settings: &KafkaConfig) -> Error {
+fn unreachable(said: Option<BrokerSaid>, settings: &KafkaConfig) -> Error {
     let seconds = CONNECT_TIMEOUT.as_secs();
     let error = Error::external(format!("no answer from Kafka at {} within {seconds} s", settings.brokers))
         .hint("check `kafka.brokers`, and that the brokers run and can be reached from here");
@@ -214,10 +214,10 @@ fn unreachable(said: Option<Said>, settings: &KafkaConfig) -> Error {
 
 /// What the error callback said: the last error, but none that is final is ever replaced.
 #[derive(Debug, Default)]
-pub struct Errors(Mutex<Option<Said>>);
+pub struct Errors(Mutex<Option<BrokerSaid>>);
 
 impl Errors {
-    fn worst(&self) -> Option<Said> {
+    fn worst(&self) -> Option<BrokerSaid> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

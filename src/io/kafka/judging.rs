@@ -57,7 +57,7 @@ pub fn run(
     let publisher = Publisher::open(&connection, Arc::clone(&producer))?;
     let dead_letters = DeadLetters { producer, topic: kafka.topics.dead_letter.clone() };
     let consumer = join(&connection)?;
-    let mut judging = Judging {
+    let mut judging = Membership {
         plan,
         connection: &connection,
         consumer,
@@ -105,7 +105,7 @@ struct Active {
 }
 
 /// This process's place in the group.
-struct Judging<'a> {
+struct Membership<'a> {
     plan: &'a Arc<Plan>,
     connection: &'a Connection,
     consumer: BaseConsumer<Member>,
@@ -117,7 +117,7 @@ struct Judging<'a> {
     summary: Summary,
 }
 
-impl Judging<'_> {
+impl Membership<'_> {
     fn serve(&mut self, options: Options, stop: &AtomicBool) -> Result<()> {
         let (mut beat_at, mut obey_at) = (now(), now());
         while !stop.load(Ordering::Relaxed) {

@@ -72,7 +72,7 @@ impl Producer {
 }
 
 #[derive(Debug, Default)]
-struct Standing {
+struct ProducerState {
     outstanding: u64,
     failure: Option<String>,
 }
@@ -80,12 +80,12 @@ struct Standing {
 /// Counts what is on its way, and keeps the first failure.
 #[derive(Debug, Default)]
 struct Deliveries {
-    standing: Mutex<Standing>,
+    standing: Mutex<ProducerState>,
     changed: Condvar,
 }
 
 impl Deliveries {
-    fn lock(&self) -> MutexGuard<'_, Standing> {
+    fn lock(&self) -> MutexGuard<'_, ProducerState> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

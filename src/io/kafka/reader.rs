@@ -41,7 +41,7 @@ const LOOK_MIN: Duration = Duration::from_secs(2);
 
 /// What one batch brought of one stream.
 #[derive(Debug)]
-pub struct Portion {
+pub struct ReadPortion {
     /// Index of the source in the plan.
     pub source: u16,
     /// Partition.
@@ -90,7 +90,7 @@ pub struct DeadLetters {
     pub topic: String,
 }
 
-struct Reading {
+struct ReaderState {
     stream: Stream,
     decoder: Box<dyn Decoder>,
     next_offset: i64,
@@ -102,7 +102,7 @@ struct Reading {
 /// One shard's consumer and what it reads.
 pub struct Reader {
     consumer: BaseConsumer<Member>,
-    readings: Vec<Reading>,
+    readings: Vec<ReaderState>,
     dead_letters: DeadLetters,
 }
 
@@ -136,7 +136,7 @@ impl Reader {
             }
         }
         self.consumer.assign(&assignment).map_err(unassignable)?;
-        let reading = |origin: &Origin| Reading {
+        let reading = |origin: &Origin| ReaderState {
             stream: origin.stream.clone(),
             decoder: decoder(&origin.stream),
             next_offset: origin.offset,
@@ -161,7 +161,7 @@ impl Reader {
 
     /// Reads and decodes one batch of at most so many records; empty when nothing came. Refused records are on their
     /// way when it returns.
-    pub fn read(&mut self, records_max: usize) -> Result<Vec<Portion>> {
+    pub fn read(&mut self, records_max: usize) -> Result<Vec<ReadPortion>> {
         let messages = gather(&self.consumer, records_max)?;
         let mut at = 0;
         for message in &messages {
@@ -193,7 +193,7 @@ impl Reader {
                 reading.next_offset = reading.next_offset.max(position);
             }
         }
-        let extent = |(reading, &end): (&Reading, &i64)| Extent {
+        let extent = |(reading, &end): (&ReaderState, &i64)| Extent {
             stream: reading.stream.clone(),
             next_offset: reading.next_offset,
             end,
@@ -222,7 +222,7 @@ impl Drop for Reader {
     }
 }
 
-impl Reading {
+impl ReaderState {
     fn take(&mut self, message: &BorrowedMessage<'_>) {
         let offset = message.offset();
         if self.limit.is_some_and(|limit| offset >= limit) {
@@ -234,9 +234,9 @@ impl Reading {
         self.bytes += message.payload_len() as u64;
     }
 
-    fn finish(&mut self) -> Portion {
+    fn finish(&mut self) -> ReadPortion {
         let decoded = self.decoder.finish();
-        Portion {
+        ReadPortion {
             source: self.stream.source,
             lane: self.stream.lane,
             batch: decoded.batch,
@@ -308,10 +308,10 @@ pub(super) fn endure(error: KafkaError) -> Result<()> {
 }
 
 /// Finds the reading that a record belongs to; records of one stream come in runs, so the last one is tried first.
-fn find(readings: &[Reading], last: usize, message: &BorrowedMessage<'_>) -> Option<usize> {
+fn find(readings: &[ReaderState], last: usize, message: &BorrowedMessage<'_>) -> Option<usize> {
     let (topic, partition) = (message.topic(), message.partition());
     let fits =
-        |reading: &Reading| i64::from(reading.stream.lane) == i64::from(partition) && reading.stream.topic == topic;
+        |reading: &ReaderState| i64::from(reading.stream.lane) == i64::from(partition) && reading.stream.topic == topic;
     if readings.get(last).is_some_and(fits) { Some(last) } else { readings.iter().position(fits) }
 }
 

@@ -18,7 +18,7 @@ use super::clock::{now, wall_clock};
 use super::connection::Connection;
 use super::partials::Partials;
 use super::producer::Producer;
-use super::reader::{DeadLetters, Extent, Member, Portion, Reader, Rebalance, patience};
+use super::reader::{DeadLetters, Extent, Member, ReadPortion, Reader, Rebalance, patience};
 use super::standalone::Options;
 use super::summary::Summary;
 use super::topics::{self, Own, Partitions};
@@ -97,13 +97,13 @@ fn check_lanes(plan: &Plan, partitions: &Partitions) -> Result<()> {
 }
 
 /// One source partition in this shard's hand.
-struct Lane {
+struct ShardLane {
     scan: Scan,
     /// What was counted of each source.
     tallies: BTreeMap<u16, Tally>,
 }
 
-impl Lane {
+impl ShardLane {
     /// Whether the judge may see it: what is counted again of panes that were complete before is not whole.
     fn is_whole(&self, partial: &Partial) -> bool {
         partial.pane >= self.scan.whole_from() || matches!(partial.body, Body::Exposure(_))
@@ -125,7 +125,7 @@ impl Lane {
     }
 
     /// All rows of a portion were taken.
-    fn pass(&mut self, portion: &Portion) -> Complete {
+    fn pass(&mut self, portion: &ReadPortion) -> Complete {
         let tally = self.tallies.entry(portion.source).or_default();
         for reject in portion.rejects.iter().filter(|reject| reject.offset >= tally.next_offset) {
             *tally.refused.entry(reject.reason).or_default() += 1;
@@ -142,7 +142,7 @@ struct Shard<'a> {
     reader: Reader,
     partials: Partials,
     on_gap: OnGap,
-    lanes: BTreeMap<u32, Lane>,
+    lanes: BTreeMap<u32, ShardLane>,
     streams: Vec<Stream>,
     standings: BTreeMap<(u16, u32), Standing>,
     /// Up to which offset of each stream it was told what was counted.
@@ -225,7 +225,7 @@ impl<'a> Shard<'a> {
         Ok(())
     }
 
-    fn lane(&self, lane: u32, origins: &[Origin]) -> Lane {
+    fn lane(&self, lane: u32, origins: &[Origin]) -> ShardLane {
         let mut scan = Scan::new(Arc::clone(self.plan), lane, topics::lanes(&self.partitions));
         let saved = checkpoint::restored(lane, origins);
         scan.restore(&saved);
@@ -236,7 +236,7 @@ impl<'a> Shard<'a> {
             }
         }
         let tally = |stream: StreamCheckpoint| Some((stream.source, stream.meta.tally?));
-        Lane { scan, tallies: saved.streams.into_iter().filter_map(tally).collect() }
+        ShardLane { scan, tallies: saved.streams.into_iter().filter_map(tally).collect() }
     }
 
     /// Commits and lets go of everything. A commit that comes too late is no loss: the next owner reads a little more
@@ -253,7 +253,7 @@ impl<'a> Shard<'a> {
         self.reader.unassign()
     }
 
-    fn take(&mut self, portion: &Portion) -> Result<()> {
+    fn take(&mut self, portion: &ReadPortion) -> Result<()> {
         self.summary.read(&self.plan.sources[usize::from(portion.source)].topic, portion);
         if let Some(standing) = self.standings.get_mut(&(portion.source, portion.lane)) {
             standing.note(portion);

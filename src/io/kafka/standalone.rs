@@ -25,7 +25,7 @@ use super::liveness::Pulse;
 use super::looks::Looks;
 use super::producer::Producer;
 use super::publish::Publisher;
-use super::reader::{BATCH_RECORDS_MAX, DeadLetters, Extent, Portion, patience};
+use super::reader::{BATCH_RECORDS_MAX, DeadLetters, Extent, ReadPortion, patience};
 use super::states;
 use super::summary::Summary;
 use super::topics::{self, Own, Partitions};
@@ -89,7 +89,7 @@ pub fn run(
     let connection = Connection::open(settings)?;
     let control = Own { name: &settings.topics.control, compacted: false };
     topics::create(&connection, &[control])?;
-    let place = Place { plan, connection: &connection, options, watch, stop };
+    let place = Workplace { plan, connection: &connection, options, watch, stop };
     let mut leadership = options.alone.then(|| Leadership::open(&connection)).transpose()?;
     let mut summary = Summary::default();
     loop {
@@ -123,7 +123,7 @@ enum End {
 }
 
 /// Where the work is done.
-struct Place<'a> {
+struct Workplace<'a> {
     plan: &'a Arc<Plan>,
     connection: &'a Connection,
     options: Options,
@@ -131,7 +131,7 @@ struct Place<'a> {
     stop: &'a AtomicBool,
 }
 
-impl Place<'_> {
+impl Workplace<'_> {
     /// Works from the last commit on.
     fn work(&self, leadership: &mut Option<Leadership>, summary: &mut Summary) -> Result<End> {
         let Self { plan, connection, options, watch, stop } = *self;
@@ -299,7 +299,7 @@ impl<'a> Drive<'a> {
         }
     }
 
-    fn take(&mut self, portion: &Portion) -> Result<()> {
+    fn take(&mut self, portion: &ReadPortion) -> Result<()> {
         self.queued.fetch_sub(portion.bytes, Ordering::Relaxed);
         self.summary.read(&self.plan.sources[usize::from(portion.source)].topic, portion);
         self.watch.read(portion);

@@ -1,6 +1,6 @@
 //! What a run did, for whoever started it.
 
-use super::reader::Portion;
+use super::reader::ReadPortion;
 use crate::output::Losses;
 
 /// What a run did.
@@ -29,7 +29,7 @@ impl Summary {
     }
 
     /// Takes in what was read of a stream.
-    pub(super) fn read(&mut self, topic: &str, portion: &Portion) {
+    pub(super) fn read(&mut self, topic: &str, portion: &ReadPortion) {
         self.events += portion.batch.len() as u64;
         self.rejects += portion.rejects.len() as u64;
         for reject in &portion.rejects {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::checkpoint::{Origin, Stream};
 use super::liveness::Behind;
-use super::reader::Portion;
+use super::reader::ReadPortion;
 use crate::batch::EventBatch;
 use crate::engine::{Effects, Memory};
 use crate::error::Result;
@@ -62,7 +62,7 @@ impl Standing {
     }
 
     /// Takes what was read.
-    pub fn note(&mut self, portion: &Portion) {
+    pub fn note(&mut self, portion: &ReadPortion) {
         let newest = portion.batch.broker_time.values().iter().copied().max();
         self.broker_time = self.broker_time.max(newest);
         self.event_time = self.event_time.max(portion.batch.event_time_max());
@@ -93,7 +93,7 @@ pub trait Watch: Sync {
     }
 
     /// One batch was decoded and given to the engine.
-    fn read(&self, portion: &Portion) {
+    fn read(&self, portion: &ReadPortion) {
         let _ = portion;
     }
 
@@ -124,7 +124,7 @@ pub trait Watch: Sync {
     }
 
     /// What the lane had counted before and after the engine took the rows of a portion beyond that offset.
-    fn took(&self, portion: &Portion, fresh: &EventBatch, counts: (Counts, Counts)) {
+    fn took(&self, portion: &ReadPortion, fresh: &EventBatch, counts: (Counts, Counts)) {
         let _ = (portion, fresh, counts);
     }
 

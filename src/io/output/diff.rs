@@ -96,7 +96,7 @@ enum FoundIn {
 
 /// One decision of either policy, or of both: the n-th time that it called for an action.
 #[derive(Debug, Serialize)]
-struct Pair<'a> {
+struct DecisionPair<'a> {
     model: &'a str,
     candidate: &'a str,
     action: Signal,
@@ -111,7 +111,7 @@ struct Pair<'a> {
 
 /// How many predictions of a candidate either policy would have kept away.
 #[derive(Debug, Default, PartialEq)]
-struct Kept {
+struct KeptAway {
     all: u64,
     by: [f64; 2],
     by_one_alone: [f64; 2],
@@ -137,7 +137,7 @@ impl<'a> Diff<'a> {
     }
 
     /// Decisions about one candidate, in the order in which they first fell.
-    fn pairs(&self, candidate: Candidate<'a>) -> Vec<Pair<'a>> {
+    fn pairs(&self, candidate: Candidate<'a>) -> Vec<DecisionPair<'a>> {
         let [a, b] = self.courses.map(|course| course.of(candidate));
         let actions: BTreeSet<Signal> = a.iter().chain(&b).map(|(_, decision)| decision.action).collect();
         let mut pairs = Vec::new();
@@ -155,13 +155,14 @@ impl<'a> Diff<'a> {
     }
 
     /// Traffic beyond the caps that were in force, by stretches in which no cap changed.
-    fn kept(&self, candidate: Candidate<'_>) -> Kept {
+    fn kept(&self, candidate: Candidate<'_>) -> KeptAway {
         let caps = self.courses.map(|course| caps(&course.of(candidate)));
         let mut edges: Vec<Micros> = caps.iter().flatten().map(|&(at, _)| at).collect();
         edges.sort_unstable();
         edges.dedup();
         edges.push(Micros::MAX);
-        let mut kept = Kept { all: self.tally.between(candidate, Micros::MIN, Micros::MAX).0, ..Kept::default() };
+        let mut kept =
+            KeptAway { all: self.tally.between(candidate, Micros::MIN, Micros::MAX).0, ..KeptAway::default() };
         for stretch in edges.windows(2) {
             let (own, all) = self.tally.between(candidate, stretch[0], stretch[1]);
             let beyond = caps.each_ref().map(|caps| {
@@ -185,7 +186,7 @@ impl<'a> Diff<'a> {
             let _ = write!(out, "\n{} {}\n", candidate.0, candidate.1);
             let pairs = self.pairs(candidate);
             let head = ["action", "A", "B", "", "why"].map(str::to_owned);
-            let rows: Vec<[String; 5]> = std::iter::once(head).chain(pairs.iter().map(Pair::row)).collect();
+            let rows: Vec<[String; 5]> = std::iter::once(head).chain(pairs.iter().map(DecisionPair::row)).collect();
             out += &aligned(&rows, 2);
             out += &told(&pairs, &self.kept(candidate), candidate.1);
         }
@@ -207,7 +208,7 @@ fn pair<'a>(
     action: Signal,
     a: Option<&'a (Micros, Decision)>,
     b: Option<&'a (Micros, Decision)>,
-) -> Pair<'a> {
+) -> DecisionPair<'a> {
     let found_in = match (a, b) {
         (Some(_), Some(_)) => FoundIn::Both,
         (Some(_), None) => FoundIn::A,
@@ -216,10 +217,10 @@ fn pair<'a>(
     let at = (a.map(|(at, _)| *at), b.map(|(at, _)| *at));
     let shift_us = at.0.zip(at.1).map(|(a, b)| b - a);
     let decision = |one: Option<&'a (Micros, Decision)>| one.map(|(_, decision)| decision);
-    Pair { model, candidate, action, found_in, shift_us, a: decision(a), b: decision(b), at }
+    DecisionPair { model, candidate, action, found_in, shift_us, a: decision(a), b: decision(b), at }
 }
 
-impl Pair<'_> {
+impl DecisionPair<'_> {
     fn row(&self) -> [String; 5] {
         let at = |at: Option<Micros>| at.map_or_else(|| "-".to_owned(), instant);
         let cap = |decision: Option<&Decision>| decision.and_then(|decision| decision.cap_pct);
@@ -256,7 +257,7 @@ fn caps(decisions: &[&(Micros, Decision)]) -> Vec<(Micros, Option<f64>)> {
     decisions.iter().filter_map(|(at, decision)| cap(decision).map(|cap| (*at, cap))).collect()
 }
 
-fn told(pairs: &[Pair<'_>], kept: &Kept, candidate: &str) -> String {
+fn told(pairs: &[DecisionPair<'_>], kept: &KeptAway, candidate: &str) -> String {
     let n = |found_in| pairs.iter().filter(|pair| pair.found_in == found_in).count();
     let shifted = pairs.iter().filter(|pair| pair.shift_us.is_some_and(|shift| shift != 0)).count();
     let share = |kept_away: f64| {
@@ -316,8 +317,11 @@ mod tests {
 
     #[test]
     fn decisions_of_one_side_are_named_so() {
-        let shifted =
-            |shift_us| Pair { found_in: FoundIn::Both, shift_us, ..super::pair(("m", "v"), Signal::Hold, None, None) };
+        let shifted = |shift_us| DecisionPair {
+            found_in: FoundIn::Both,
+            shift_us,
+            ..super::pair(("m", "v"), Signal::Hold, None, None)
+        };
         assert_eq!(shifted(Some(0)).remark(), "alike");
         assert_eq!(shifted(Some(-90 * MINUTE)).remark(), "B 1 h 30 min earlier");
         assert_eq!(shifted(Some(MINUTE)).remark(), "B 1 min later");

@@ -23,13 +23,13 @@ const EVIDENCE_SHOWN: usize = 3;
 /// Gathers effects and renders them at the end.
 #[derive(Debug, Default)]
 pub struct Summary {
-    versions: BTreeMap<(String, String), Version>,
+    versions: BTreeMap<(String, String), SeenVersion>,
     decisions: Vec<Decision>,
 }
 
 /// What was seen of one version of one model.
 #[derive(Debug, Default)]
-struct Version {
+struct SeenVersion {
     windows: BTreeSet<(Micros, Micros)>,
     drift: BTreeMap<DriftKey, Peak>,
 }
@@ -65,7 +65,7 @@ impl Summary {
         sections.collect::<Vec<_>>().join("\n")
     }
 
-    fn section(&self, model: &str, version: &str, seen: &Version, colour: bool) -> String {
+    fn section(&self, model: &str, version: &str, seen: &SeenVersion, colour: bool) -> String {
         let mut out = format!("{model} {version}: {}\n", seen.span());
         let decisions: Vec<&Decision> =
             self.decisions.iter().filter(|decision| decision.model == model && decision.candidate == version).collect();
@@ -81,7 +81,7 @@ impl Summary {
     }
 }
 
-impl Version {
+impl SeenVersion {
     fn add(&mut self, row: &WindowRow) {
         self.windows.insert((row.window_start, row.window_end));
         if row.metric != DRIFT_METRIC || row.status != Status::Ok || !row.segment.is_empty() {

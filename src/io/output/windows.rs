@@ -33,7 +33,7 @@ const FORMAT_KEY: &str = "haldane.windows.format";
 
 /// A line of a file of windows.
 #[derive(Serialize, Deserialize)]
-struct Line<Row> {
+struct RowLine<Row> {
     #[serde(default)]
     format: Version<FORMAT>,
     #[serde(flatten)]
@@ -120,7 +120,7 @@ fn write_chunks(
 /// Writes rows as lines of a file of windows.
 pub fn write_window_lines(out: &mut BufWriter<File>, rows: &[WindowRow]) -> std::io::Result<()> {
     for row in rows {
-        serde_json::to_writer(&mut *out, &Line { format: Version, row })?;
+        serde_json::to_writer(&mut *out, &RowLine { format: Version, row })?;
         out.write_all(b"\n")?;
     }
     Ok(())
@@ -144,7 +144,7 @@ pub fn read_windows(path: &Path, mut each: impl FnMut(WindowRow)) -> Result<()> 
         for line in BufReader::new(opened(path)?).lines() {
             let line = line.map_err(|error| Error::user(format!("cannot read {}", path.display())).because(error))?;
             if !line.trim().is_empty() {
-                each(serde_json::from_str::<Line<WindowRow>>(&line).map_err(|error| none(&error))?.row);
+                each(serde_json::from_str::<RowLine<WindowRow>>(&line).map_err(|error| none(&error))?.row);
             }
         }
         return Ok(());

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use crate::error::Result;
 
 use super::Step;
-use super::merge::Merge;
+use super::merge::FileMerge;
 
 /// Steps that wait for the engine, at most.
 const STEPS_MAX: usize = 4;
@@ -22,7 +22,7 @@ pub(super) struct Ahead {
 
 impl Ahead {
     /// Starts reading.
-    pub(super) fn start(mut merge: Merge) -> Self {
+    pub(super) fn start(mut merge: FileMerge) -> Self {
         let (sender, steps) = sync_channel(STEPS_MAX);
         let read = move || {
             while let Some(step) = merge.step().transpose() {

@@ -10,14 +10,14 @@ use crate::batch::EventBatch;
 use crate::decode::columnar::Columnar;
 use crate::error::{Error, Result};
 use crate::event::Reject;
-use crate::files::columns::{Chunk, Place, Wanted};
+use crate::files::columns::{Place, RawChunk, WantedFields};
 use crate::plan::{Plan, TimeFormat};
 use crate::table::cells;
 
-use super::{ARRIVAL_NAMES, ARRIVAL_UNKNOWN, Block, Blocks, Offsets, Refused};
+use super::{ARRIVAL_NAMES, ARRIVAL_UNKNOWN, Blocks, Offsets, ReadBlock, Refused};
 
 /// Finds the columns that a source of the plan reads, and the fields that have none.
-pub(super) fn find(plan: &Arc<Plan>, source: u16, schema: &SchemaRef) -> Result<(Wanted, Vec<String>)> {
+pub(super) fn find(plan: &Arc<Plan>, source: u16, schema: &SchemaRef) -> Result<(WantedFields, Vec<String>)> {
     let mut columnar = Columnar::new(plan, source, LANE);
     columnar.bind(schema)?;
     let mut places: Vec<(Vec<usize>, bool)> =
@@ -28,11 +28,11 @@ pub(super) fn find(plan: &Arc<Plan>, source: u16, schema: &SchemaRef) -> Result<
             .hint(format!("map `event_time` in the pipeline, or name a column {}", ARRIVAL_NAMES.join(" or "))));
     }
     places.extend(arrival.map(|at| (vec![at], false)));
-    Ok((Wanted { places }, columnar.absent().to_vec()))
+    Ok((WantedFields { places }, columnar.absent().to_vec()))
 }
 
 /// A table being read as the one partition of a source.
-pub(super) struct Table<R> {
+pub(super) struct OneLaneTable<R> {
     path: Arc<Path>,
     source: u16,
     rows: R,
@@ -44,12 +44,12 @@ pub(super) struct Table<R> {
 /// Partition of rows that do not name theirs.
 const LANE: u32 = 0;
 
-impl<R: Iterator<Item = Result<Chunk>>> Table<R> {
+impl<R: Iterator<Item = Result<RawChunk>>> OneLaneTable<R> {
     pub(super) fn new(plan: &Arc<Plan>, path: Arc<Path>, source: u16, rows: R) -> Self {
         Self { path, source, rows, columnar: Columnar::new(plan, source, LANE), first_offset: None }
     }
 
-    fn block(&mut self, chunk: &Chunk, first_offset: i64) -> Result<Block> {
+    fn block(&mut self, chunk: &RawChunk, first_offset: i64) -> Result<ReadBlock> {
         let offsets: Int64Array = chunk.row.iter().map(|row| first_offset + row).collect();
         let arrival = arrival_of(&chunk.batch);
         let decoded = self.columnar.decode(&chunk.batch, offsets, arrival).map_err(|error| self.named(&error))?;
@@ -60,7 +60,7 @@ impl<R: Iterator<Item = Result<Chunk>>> Table<R> {
         let unfit = unfit.map(|reject| self.refused(chunk.place(reject.offset - first_offset), reject));
         let mut refused: Vec<Refused> = unread.chain(unfit).collect();
         refused.sort_by_key(|refused| refused.reject.offset);
-        Ok(Block { batches: vec![with_arrival(decoded.batch)], refused })
+        Ok(ReadBlock { batches: vec![with_arrival(decoded.batch)], refused })
     }
 
     fn refused(&self, place: Place, reject: Reject) -> Refused {
@@ -73,8 +73,8 @@ impl<R: Iterator<Item = Result<Chunk>>> Table<R> {
     }
 }
 
-impl<R: Iterator<Item = Result<Chunk>>> Blocks for Table<R> {
-    fn next_block(&mut self, offsets: &mut Offsets) -> Result<Option<Block>> {
+impl<R: Iterator<Item = Result<RawChunk>>> Blocks for OneLaneTable<R> {
+    fn next_block(&mut self, offsets: &mut Offsets) -> Result<Option<ReadBlock>> {
         let Some(chunk) = self.rows.next().transpose()? else { return Ok(None) };
         let next = offsets.entry((self.source, LANE)).or_default();
         let first_offset = *self.first_offset.get_or_insert(*next);

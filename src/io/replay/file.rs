@@ -8,14 +8,14 @@ use arrow::datatypes::SchemaRef;
 
 use crate::error::{Error, Result};
 use crate::event::Micros;
-use crate::files::columns::Wanted;
+use crate::files::columns::WantedFields;
 use crate::files::parquet::Footer;
 use crate::files::{Format, csv, parquet, recognise};
 use crate::plan::Plan;
 
-use super::columnar::{self, Table};
-use super::jsonl::{self, Lines, Survey};
-use super::{Blocks, Stream, route};
+use super::columnar::{self, OneLaneTable};
+use super::jsonl::{self, LineBlocks, Survey};
+use super::{Blocks, StreamKey, route};
 
 /// A file that was looked into and can be read.
 #[derive(Debug, Clone)]
@@ -23,20 +23,20 @@ pub(super) struct Input {
     /// Where it is.
     pub(super) path: Arc<Path>,
     /// The streams it feeds.
-    pub(super) streams: BTreeSet<Stream>,
+    pub(super) streams: BTreeSet<StreamKey>,
     /// Its rows.
     pub(super) rows: u64,
     /// When its first rows arrived, where that matters.
     pub(super) begins: Micros,
     /// What is odd about it.
     pub(super) warnings: Vec<String>,
-    contents: Contents,
+    contents: FileContents,
 }
 
 #[derive(Debug, Clone)]
-enum Contents {
-    Csv { delimiter: u8, source: u16, wanted: Wanted },
-    Parquet { footer: Footer, source: u16, wanted: Wanted },
+enum FileContents {
+    Csv { delimiter: u8, source: u16, wanted: WantedFields },
+    Parquet { footer: Footer, source: u16, wanted: WantedFields },
     Json(Survey),
 }
 
@@ -47,13 +47,13 @@ pub(super) fn open(plan: &Arc<Plan>, path: &Path, explicit: Option<u16>) -> Resu
         Format::Csv { delimiter } => {
             let (schema, rows) = csv::header(path, delimiter)?;
             let (source, wanted, warnings) = columns(plan, path, &schema, explicit)?;
-            Ok(Input::new(path, [(source, 0)], rows, warnings, Contents::Csv { delimiter, source, wanted }))
+            Ok(Input::new(path, [(source, 0)], rows, warnings, FileContents::Csv { delimiter, source, wanted }))
         }
         Format::Parquet => {
             let footer = Footer::read(path)?;
             let (source, wanted, warnings) = columns(plan, path, footer.schema(), explicit)?;
             let rows = footer.rows();
-            Ok(Input::new(path, [(source, 0)], rows, warnings, Contents::Parquet { footer, source, wanted }))
+            Ok(Input::new(path, [(source, 0)], rows, warnings, FileContents::Parquet { footer, source, wanted }))
         }
     }
 }
@@ -61,10 +61,10 @@ pub(super) fn open(plan: &Arc<Plan>, path: &Path, explicit: Option<u16>) -> Resu
 impl Input {
     fn new<const N: usize>(
         path: &Path,
-        streams: [Stream; N],
+        streams: [StreamKey; N],
         rows: u64,
         warnings: Vec<String>,
-        contents: Contents,
+        contents: FileContents,
     ) -> Self {
         Self { path: path.into(), streams: streams.into(), rows, begins: Micros::MIN, warnings, contents }
     }
@@ -72,14 +72,14 @@ impl Input {
     /// Starts reading.
     pub(super) fn blocks(self, plan: &Arc<Plan>, batch_rows: usize) -> Result<Box<dyn Blocks + Send>> {
         match self.contents {
-            Contents::Json(survey) => Ok(Box::new(Lines::open(plan, self.path, survey)?)),
-            Contents::Csv { delimiter, source, wanted } => {
+            FileContents::Json(survey) => Ok(Box::new(LineBlocks::open(plan, self.path, survey)?)),
+            FileContents::Csv { delimiter, source, wanted } => {
                 let rows = csv::Rows::open(&self.path, &wanted, delimiter, batch_rows)?;
-                Ok(Box::new(Table::new(plan, self.path, source, rows)))
+                Ok(Box::new(OneLaneTable::new(plan, self.path, source, rows)))
             }
-            Contents::Parquet { footer, source, wanted } => {
+            FileContents::Parquet { footer, source, wanted } => {
                 let rows = parquet::Rows::open(&self.path, &footer, &wanted, batch_rows)?;
-                Ok(Box::new(Table::new(plan, self.path, source, rows)))
+                Ok(Box::new(OneLaneTable::new(plan, self.path, source, rows)))
             }
         }
     }
@@ -91,7 +91,7 @@ fn columns(
     path: &Path,
     schema: &SchemaRef,
     explicit: Option<u16>,
-) -> Result<(u16, Wanted, Vec<String>)> {
+) -> Result<(u16, WantedFields, Vec<String>)> {
     let names = route::names(schema);
     let has = |mapped: Option<&crate::plan::Path>, name: &str| route::is_among(&names, mapped, name);
     let source = explicit.or_else(|| route::by_fields(plan, has)).ok_or_else(|| {
@@ -118,7 +118,7 @@ fn json(plan: &Arc<Plan>, path: &Path, explicit: Option<u16>) -> Result<Input> {
     let mut survey = jsonl::survey(plan, path, explicit)?;
     let warnings = std::mem::take(&mut survey.warnings);
     let (streams, rows) = (survey.streams.clone(), survey.rows);
-    Ok(Input { path: path.into(), streams, rows, begins: Micros::MIN, warnings, contents: Contents::Json(survey) })
+    Ok(Input { path: path.into(), streams, rows, begins: Micros::MIN, warnings, contents: FileContents::Json(survey) })
 }
 
 /// Puts the file and the source it was taken for before an error about its columns.

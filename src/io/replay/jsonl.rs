@@ -20,7 +20,7 @@ use crate::files::records::Records;
 use crate::plan::{Plan, TimeFormat};
 
 use super::columnar::with_arrival;
-use super::{ARRIVAL_NAMES, ARRIVAL_UNKNOWN, Block, Blocks, LANES_MAX, Offsets, Refused, Stream, route};
+use super::{ARRIVAL_NAMES, ARRIVAL_UNKNOWN, Blocks, LANES_MAX, Offsets, ReadBlock, Refused, StreamKey, route};
 
 /// Lines that are decoded at once, over all streams of the file. Fixed, so that the order of rows depends on the file
 /// alone.
@@ -32,7 +32,7 @@ const FOREIGN_MAX: usize = 8;
 /// What a first reading of a file showed.
 #[derive(Debug, Clone)]
 pub(super) struct Survey {
-    pub(super) streams: BTreeSet<Stream>,
+    pub(super) streams: BTreeSet<StreamKey>,
     pub(super) rows: u64,
     pub(super) warnings: Vec<String>,
     router: Router,
@@ -45,13 +45,13 @@ struct Router {
     /// The source the file was named for.
     explicit: Option<u16>,
     /// Where lines go that do not say.
-    home: Option<Stream>,
+    home: Option<StreamKey>,
 }
 
 /// Where one line goes.
 enum Route<'a> {
     /// To a stream, with its arrival time and payload.
-    To(Stream, Micros, Option<&'a [u8]>),
+    To(StreamKey, Micros, Option<&'a [u8]>),
     /// Nowhere: its topic is no source of the plan.
     Foreign(String),
     /// It does not say.
@@ -164,15 +164,15 @@ fn homeless(path: &Path, plan: &Plan, foreign: &BTreeMap<String, u64>) -> Error 
 }
 
 /// A file being read in blocks.
-pub(super) struct Lines {
+pub(super) struct LineBlocks {
     path: Arc<Path>,
     router: Router,
     reader: Records,
-    decoders: BTreeMap<Stream, Box<dyn Decoder>>,
+    decoders: BTreeMap<StreamKey, Box<dyn Decoder>>,
 }
 
 /// One record: when it arrived, where its payload stands among the bytes of the block, and its line in the file.
-struct Line {
+struct RecordLine {
     arrival: Micros,
     payload: Option<Range<usize>>,
     at: u64,
@@ -180,14 +180,14 @@ struct Line {
 
 /// The lines of one stream in one block.
 #[derive(Default)]
-struct Run {
+struct StreamLines {
     first_offset: i64,
-    records: Vec<Line>,
+    records: Vec<RecordLine>,
 }
 
-impl Lines {
+impl LineBlocks {
     pub(super) fn open(plan: &Arc<Plan>, path: Arc<Path>, survey: Survey) -> Result<Self> {
-        let decoder = |&stream: &Stream| -> (Stream, Box<dyn Decoder>) {
+        let decoder = |&stream: &StreamKey| -> (StreamKey, Box<dyn Decoder>) {
             (stream, Box::new(json::JsonDecoder::new(plan, stream.0, stream.1)))
         };
         let decoders = survey.streams.iter().map(decoder).collect();
@@ -195,8 +195,8 @@ impl Lines {
     }
 
     /// Reads lines into `bytes` and sorts them by stream.
-    fn runs(&mut self, bytes: &mut Vec<u8>, offsets: &mut Offsets) -> Result<BTreeMap<Stream, Run>> {
-        let mut runs: BTreeMap<Stream, Run> = BTreeMap::new();
+    fn runs(&mut self, bytes: &mut Vec<u8>, offsets: &mut Offsets) -> Result<BTreeMap<StreamKey, StreamLines>> {
+        let mut runs: BTreeMap<StreamKey, StreamLines> = BTreeMap::new();
         for _ in 0..BLOCK_LINES {
             let from = bytes.len();
             if !self.reader.read(bytes)? {
@@ -210,15 +210,16 @@ impl Lines {
             };
             let Some((stream, arrival, payload)) = routed else { continue };
             let next = offsets.entry(stream).or_default();
-            let run = runs.entry(stream).or_insert_with(|| Run { first_offset: *next, ..Run::default() });
+            let run =
+                runs.entry(stream).or_insert_with(|| StreamLines { first_offset: *next, ..StreamLines::default() });
             let (payload, at) = (payload.map(|payload| place_in(bytes, payload)), self.reader.line());
-            run.records.push(Line { arrival, payload, at });
+            run.records.push(RecordLine { arrival, payload, at });
             *next += 1;
         }
         Ok(runs)
     }
 
-    fn decode(&mut self, stream: Stream, run: &Run, bytes: &[u8]) -> Block {
+    fn decode(&mut self, stream: StreamKey, run: &StreamLines, bytes: &[u8]) -> ReadBlock {
         let taker = self.decoders.get_mut(&stream).expect("the survey saw every stream");
         for (offset, line) in (run.first_offset..).zip(&run.records) {
             let payload = line.payload.clone().map(|range| &bytes[range]);
@@ -233,18 +234,18 @@ impl Lines {
             let place = Place::Line(line.map_or(0, |line| line.at));
             Refused { file: Arc::clone(&self.path), source: stream.0, lane: stream.1, place, reject, payload }
         });
-        Block { refused: refused.collect(), batches: vec![with_arrival(decoded.batch)] }
+        ReadBlock { refused: refused.collect(), batches: vec![with_arrival(decoded.batch)] }
     }
 }
 
-impl Blocks for Lines {
-    fn next_block(&mut self, offsets: &mut Offsets) -> Result<Option<Block>> {
+impl Blocks for LineBlocks {
+    fn next_block(&mut self, offsets: &mut Offsets) -> Result<Option<ReadBlock>> {
         let mut bytes = Vec::new();
         let runs = self.runs(&mut bytes, offsets)?;
         if bytes.is_empty() && runs.is_empty() {
             return Ok(None);
         }
-        let mut all = Block::default();
+        let mut all = ReadBlock::default();
         for (stream, run) in &runs {
             let block = self.decode(*stream, run, &bytes);
             all.batches.extend(block.batches);

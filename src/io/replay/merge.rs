@@ -14,10 +14,10 @@ use crate::event::Micros;
 use crate::plan::Plan;
 
 use super::file::Input;
-use super::{BATCH_ROWS, Block, Blocks, Offsets, Refused, Step, Stream};
+use super::{BATCH_ROWS, Blocks, Offsets, ReadBlock, Refused, Step, StreamKey};
 
 /// All files, merged.
-pub(super) struct Merge {
+pub(super) struct FileMerge {
     plan: Arc<Plan>,
     /// Files that are not open yet, the next one last.
     waiting: Vec<Input>,
@@ -31,7 +31,7 @@ pub(super) struct Merge {
 #[derive(Default)]
 struct Streams {
     /// Files of each that have not ended.
-    left: BTreeMap<Stream, usize>,
+    left: BTreeMap<StreamKey, usize>,
     /// The next offset of those that several files feed: their rows are numbered as they are handed on.
     shared: Offsets,
 }
@@ -39,19 +39,19 @@ struct Streams {
 /// One open file.
 struct Feed {
     blocks: Box<dyn Blocks + Send>,
-    streams: BTreeSet<Stream>,
+    streams: BTreeSet<StreamKey>,
     offsets: Offsets,
-    arrival_max: BTreeMap<Stream, Micros>,
+    arrival_max: BTreeMap<StreamKey, Micros>,
     heads: Vec<EventBatch>,
     ended: bool,
 }
 
 /// Where the next rows of a stream stand in the order.
-type Turn = (Micros, Stream);
+type Turn = (Micros, StreamKey);
 
-impl Merge {
+impl FileMerge {
     /// Merges files; the streams in `unfed` end at once.
-    pub(super) fn new(plan: &Arc<Plan>, mut inputs: Vec<Input>, unfed: Vec<Stream>, batch_rows: usize) -> Self {
+    pub(super) fn new(plan: &Arc<Plan>, mut inputs: Vec<Input>, unfed: Vec<StreamKey>, batch_rows: usize) -> Self {
         let ready = unfed.into_iter().map(|stream| end(stream, 0)).collect();
         let mut streams = Streams::default();
         inputs.iter().flat_map(|input| &input.streams).for_each(|&stream| streams.add(stream));
@@ -112,7 +112,7 @@ impl Merge {
     }
 }
 
-impl std::fmt::Debug for Merge {
+impl std::fmt::Debug for FileMerge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (waiting, open) = (self.waiting.len(), self.feeds.len());
         f.debug_struct("Merge").field("waiting", &waiting).field("open", &open).finish_non_exhaustive()
@@ -120,7 +120,7 @@ impl std::fmt::Debug for Merge {
 }
 
 impl Streams {
-    fn add(&mut self, stream: Stream) {
+    fn add(&mut self, stream: StreamKey) {
         let files = self.left.entry(stream).or_default();
         *files += 1;
         if *files > 1 {
@@ -149,7 +149,7 @@ impl Streams {
     }
 
     /// A file of a stream has ended, of which `next` rows were read; says so of the last.
-    fn ended(&mut self, stream: Stream, next: i64) -> Option<Step> {
+    fn ended(&mut self, stream: StreamKey, next: i64) -> Option<Step> {
         let left = self.left.get_mut(&stream)?;
         *left -= 1;
         (*left == 0).then(|| end(stream, self.shared.get(&stream).copied().unwrap_or(next)))
@@ -166,7 +166,7 @@ impl Feed {
     /// Reads on until there are rows, or the file has ended.
     fn fill(&mut self, streams: &mut Streams, ready: &mut VecDeque<Step>) -> Result<()> {
         while self.heads.is_empty() && !self.ended {
-            if let Some(Block { batches, mut refused }) = self.blocks.next_block(&mut self.offsets)? {
+            if let Some(ReadBlock { batches, mut refused }) = self.blocks.next_block(&mut self.offsets)? {
                 self.heads.extend(batches.into_iter().filter(|batch| !batch.is_empty()));
                 streams.renumber(&mut refused);
                 ready.extend((!refused.is_empty()).then_some(Step::Refused(refused)));
@@ -205,10 +205,10 @@ impl Feed {
     }
 }
 
-fn stream_of(batch: &EventBatch) -> Stream {
+fn stream_of(batch: &EventBatch) -> StreamKey {
     (batch.source, batch.lane)
 }
 
-fn end((source, lane): Stream, next_offset: i64) -> Step {
+fn end((source, lane): StreamKey, next_offset: i64) -> Step {
     Step::End { source, lane, next_offset }
 }

@@ -24,9 +24,9 @@ use crate::plan::Plan;
 
 use self::ahead::Ahead;
 use self::file::Input;
-use self::merge::Merge;
+use self::merge::FileMerge;
 
-pub use self::progress::Progress;
+pub use self::progress::ReplayProgress;
 
 /// Rows that are handed on at once, unless asked otherwise.
 pub const BATCH_ROWS: usize = 8192;
@@ -42,7 +42,7 @@ const ARRIVAL_UNKNOWN: Micros = 4_102_444_800_000_000;
 const ARRIVAL_NAMES: [&str; 4] = ["broker_time", "ingest_time", "arrival_time", "timestamp_us"];
 
 /// One stream: source of the plan and partition.
-type Stream = (u16, u32);
+type StreamKey = (u16, u32);
 
 /// What to read, and how.
 #[derive(Debug, Clone)]
@@ -118,11 +118,11 @@ pub fn open(plan: &Arc<Plan>, files: &[PathBuf], options: &Options) -> Result<Re
         }
         inputs.push(input);
     }
-    let streams: BTreeSet<Stream> = inputs.iter().flat_map(|input| input.streams.iter().copied()).collect();
+    let streams: BTreeSet<StreamKey> = inputs.iter().flat_map(|input| input.streams.iter().copied()).collect();
     let lanes = streams.iter().map(|&(_, lane)| lane + 1).max().unwrap_or(1);
     let rows = inputs.iter().map(|input| input.rows).sum();
     note_begins(plan, &mut inputs)?;
-    let merge = Merge::new(plan, inputs, unfed(plan, lanes, &streams), options.batch_rows.max(1));
+    let merge = FileMerge::new(plan, inputs, unfed(plan, lanes, &streams), options.batch_rows.max(1));
     Ok(Replay { steps: Ahead::start(merge), lanes, rows, warnings })
 }
 
@@ -174,7 +174,7 @@ fn listed<'a>(plan: &Plan, files: &'a [PathBuf], options: &'a Options) -> Result
 
 /// Notes when the files begin that share a stream with others, which decides about their order.
 fn note_begins(plan: &Arc<Plan>, inputs: &mut [Input]) -> Result<()> {
-    let mut files: BTreeMap<Stream, u32> = BTreeMap::new();
+    let mut files: BTreeMap<StreamKey, u32> = BTreeMap::new();
     inputs.iter().flat_map(|input| &input.streams).for_each(|stream| *files.entry(*stream).or_default() += 1);
     for input in inputs.iter_mut().filter(|input| input.streams.iter().any(|stream| files[stream] > 1)) {
         let first = input.clone().blocks(plan, BATCH_ROWS)?.next_block(&mut Offsets::new())?;
@@ -186,18 +186,18 @@ fn note_begins(plan: &Arc<Plan>, inputs: &mut [Input]) -> Result<()> {
 }
 
 /// The streams of the plan that no file feeds.
-fn unfed(plan: &Plan, lanes: u32, fed: &BTreeSet<Stream>) -> Vec<Stream> {
+fn unfed(plan: &Plan, lanes: u32, fed: &BTreeSet<StreamKey>) -> Vec<StreamKey> {
     let sources = 0..u16::try_from(plan.sources.len()).expect("a plan has few sources");
     let all = sources.flat_map(|source| (0..lanes).map(move |lane| (source, lane)));
     all.filter(|stream| !fed.contains(stream)).collect()
 }
 
 /// The next offset of each stream.
-type Offsets = BTreeMap<Stream, i64>;
+type Offsets = BTreeMap<StreamKey, i64>;
 
 /// What one read of a file gave.
 #[derive(Debug, Default)]
-struct Block {
+struct ReadBlock {
     batches: Vec<EventBatch>,
     refused: Vec<Refused>,
 }
@@ -205,5 +205,5 @@ struct Block {
 /// A file being read.
 trait Blocks {
     /// The next rows, or `None` at the end. Offsets are taken from `offsets`, and moved on there.
-    fn next_block(&mut self, offsets: &mut Offsets) -> Result<Option<Block>>;
+    fn next_block(&mut self, offsets: &mut Offsets) -> Result<Option<ReadBlock>>;
 }

@@ -4,11 +4,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// How far a replay has come.
 #[derive(Debug)]
-pub struct Progress {
+pub struct ReplayProgress {
     bar: ProgressBar,
 }
 
-impl Progress {
+impl ReplayProgress {
     /// Starts at zero of `rows`; with `quiet` nothing is drawn.
     #[must_use]
     pub fn new(rows: u64, quiet: bool) -> Self {

@@ -54,7 +54,7 @@ pub struct Compacted {
 }
 
 /// Files that were put together, by the paths of what they were made of.
-type Made = BTreeMap<Vec<String>, StoredFile>;
+type PutTogether = BTreeMap<Vec<String>, StoredFile>;
 
 /// Compacts the store at a directory or a URL.
 ///
@@ -74,7 +74,7 @@ pub fn compact_over(objects: Arc<dyn ObjectStore>, keep: &Keep) -> Result<Compac
 
 /// The same, at a place that is open already.
 pub(crate) fn compact_at(place: &Place, keep: &Keep) -> Result<Compacted> {
-    let mut made = Made::new();
+    let mut made = PutTogether::new();
     wait(async {
         loop {
             let mut contents = Contents::read(place).await?;
@@ -142,7 +142,7 @@ async fn merge(
     place: &Place,
     contents: &mut Contents,
     bytes_max: u64,
-    made: &mut Made,
+    made: &mut PutTogether,
     done: &mut Compacted,
 ) -> Result<()> {
     let mut bytes = 0;

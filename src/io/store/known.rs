@@ -39,14 +39,14 @@ impl Said {
 }
 
 /// Start and end of a window, and whether its judgement is about labels.
-pub(super) type Judged = (Micros, Micros, bool);
+pub(super) type JudgedSpan = (Micros, Micros, bool);
 
 /// What is known of one day.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "Listed", into = "Listed")]
-pub(super) struct Known {
+pub(super) struct KnownDay {
     /// Judgements whose rows are stored.
-    pub(super) judgements: BTreeMap<Judged, Said>,
+    pub(super) judgements: BTreeMap<JudgedSpan, Said>,
     /// Digests of single records: states, decisions, results of commands, exposures.
     pub(super) records: BTreeSet<u64>,
 }
@@ -56,23 +56,23 @@ pub(super) struct Known {
 struct Listed {
     #[serde(default)]
     format: Version<1>,
-    judgements: Vec<(Judged, Said)>,
+    judgements: Vec<(JudgedSpan, Said)>,
     records: BTreeSet<u64>,
 }
 
-impl From<Listed> for Known {
+impl From<Listed> for KnownDay {
     fn from(Listed { judgements, records, .. }: Listed) -> Self {
         Self { judgements: judgements.into_iter().collect(), records }
     }
 }
 
-impl From<Known> for Listed {
-    fn from(Known { judgements, records }: Known) -> Self {
+impl From<KnownDay> for Listed {
+    fn from(KnownDay { judgements, records }: KnownDay) -> Self {
         Self { format: Version, judgements: judgements.into_iter().collect(), records }
     }
 }
 
-impl Known {
+impl KnownDay {
     /// Takes in what was said later.
     pub(super) fn learn(&mut self, later: &Self) {
         self.judgements.extend(&later.judgements);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::known::Known;
+use super::known::KnownDay;
 use super::place::{Created, Place};
 use super::table::Table;
 use crate::error::{Error, Result};
@@ -75,7 +75,7 @@ pub(super) struct Manifest {
     pub(super) files: Vec<StoredFile>,
     /// What is in the files, by day.
     #[serde(default)]
-    pub(super) known: BTreeMap<String, Known>,
+    pub(super) known: BTreeMap<String, KnownDay>,
     /// Where that stands of closed days.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) closed: BTreeMap<String, String>,
@@ -129,7 +129,7 @@ pub(super) struct Contents {
     pub(super) pipeline: Option<String>,
     pub(super) files: Vec<StoredFile>,
     /// What is stored, by day: all of open days, and of closed ones what was read or said since.
-    pub(super) known: BTreeMap<String, Known>,
+    pub(super) known: BTreeMap<String, KnownDay>,
     /// Files of what is known of closed days.
     pub(super) closed: BTreeMap<String, String>,
     /// Closed days whose file has not been read.
@@ -201,7 +201,7 @@ impl Contents {
     /// Gets at hand all that is known of a day.
     pub(super) async fn recall(&mut self, place: &Place, day: &str) -> Result<()> {
         if let Some(path) = self.closed.get(day).filter(|_| !self.recalls(day)) {
-            let mut known = Known::get(place, path).await?;
+            let mut known = KnownDay::get(place, path).await?;
             let slot = self.known.entry(day.to_owned()).or_default();
             known.learn(slot);
             *slot = known;

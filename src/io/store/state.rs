@@ -26,7 +26,7 @@ pub(super) fn rest(partial: &Partial) -> Vec<u8> {
 }
 
 /// Which pane of which stream and group a row belongs to.
-type Key = (Micros, String, String, String, u32);
+type PaneKey = (Micros, String, String, String, u32);
 
 /// The partials of a file, and how many of them are not of this plan, or of a release that did not store them whole.
 pub(super) fn partials(plan: &Plan, batch: &RecordBatch) -> Result<(Vec<Partial>, u64)> {
@@ -34,15 +34,16 @@ pub(super) fn partials(plan: &Plan, batch: &RecordBatch) -> Result<(Vec<Partial>
     let (pane, lane, kind) = (cells.time("pane_start")?, cells.small("lane")?, cells.text("kind")?);
     let [version, segment, topic, column] =
         [cells.text("version")?, cells.text("segment")?, cells.text("topic")?, cells.text("column")?];
-    let key = |row| -> Key { (pane(row), version(row), segment(row), topic(row), lane(row)) };
+    let key = |row| -> PaneKey { (pane(row), version(row), segment(row), topic(row), lane(row)) };
     let [upto, first, last] = ["upto", "first_offset", "last_offset"].map(|name| cells.integer(name));
     let (upto, first, last) = (upto?, first?, last?);
     let place = |row: usize| plan.columns.numeric.iter().position(|one| one.name == column(row));
-    let mut bins: BTreeMap<Key, BTreeMap<usize, usize>> = BTreeMap::new();
+    let mut bins: BTreeMap<PaneKey, BTreeMap<usize, usize>> = BTreeMap::new();
     for row in (0..batch.num_rows()).filter(|&row| kind(row) == "numeric") {
         bins.entry(key(row)).or_default().extend(place(row).map(|place| (place, row)));
     }
-    let rows = Rows { plan, histograms: batch.column_by_name("histogram"), labels: batch.column_by_name("labels") };
+    let rows =
+        PaneColumns { plan, histograms: batch.column_by_name("histogram"), labels: batch.column_by_name("labels") };
     let (mut partials, mut unfit) = (Vec::new(), 0);
     for row in (0..batch.num_rows()).filter(|&row| ["answers", "labels", "exposure"].contains(&kind(row).as_str())) {
         let Some(state) = batch.column_by_name("state").and_then(|column| bytes(column, row)) else {
@@ -69,13 +70,13 @@ fn bytes(column: &ArrayRef, row: usize) -> Option<&[u8]> {
 }
 
 /// Columns that partials are filled from.
-struct Rows<'a> {
+struct PaneColumns<'a> {
     plan: &'a Plan,
     histograms: Option<&'a ArrayRef>,
     labels: Option<&'a ArrayRef>,
 }
 
-impl Rows<'_> {
+impl PaneColumns<'_> {
     /// Puts back what stands in columns; `None` when it is of another plan.
     fn fill(&self, body: &mut Body, row: usize, bins: Option<&BTreeMap<usize, usize>>) -> Option<()> {
         match body {

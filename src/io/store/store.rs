@@ -8,7 +8,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 
 use super::file;
-use super::known::Known;
+use super::known::KnownDay;
 use super::manifest::{Contents, StoredFile};
 use super::place::{Place, wait};
 use super::state;
@@ -127,7 +127,7 @@ impl Store {
         wait(async {
             let contents = Contents::read(&self.place).await?;
             for path in contents.closed.values() {
-                Known::get(&self.place, path).await?;
+                KnownDay::get(&self.place, path).await?;
             }
             for file in contents.files {
                 let rows = file::decode(&file.path, self.place.get(&file.path).await?)?.num_rows() as u64;

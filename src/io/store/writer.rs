@@ -68,7 +68,7 @@ pub struct Writer {
     pending: Option<Flush>,
     /// Rows by judgement.
     judged: Vec<Vec<WindowRow>>,
-    records: Records,
+    records: PendingRecords,
     panes: Vec<SealedPartial>,
     exposures: Vec<Partial>,
     /// What was read since the last flush, by stream.
@@ -88,13 +88,13 @@ struct Flush {
 
 /// Records that wait.
 #[derive(Debug, Default)]
-struct Records {
+struct PendingRecords {
     states: Vec<RolloutState>,
     decisions: Vec<Decision>,
     results: Vec<CommandResult>,
 }
 
-impl Records {
+impl PendingRecords {
     fn is_empty(&self) -> bool {
         self.states.is_empty() && self.decisions.is_empty() && self.results.is_empty()
     }
@@ -137,7 +137,7 @@ impl Writer {
             every,
             contents,
             judged: Vec::new(),
-            records: Records::default(),
+            records: PendingRecords::default(),
             panes: Vec::new(),
             exposures: Vec::new(),
             readings: BTreeMap::new(),
@@ -335,7 +335,7 @@ impl Writer {
 
     /// Everything that waits besides panes, by table, day and model.
     fn portions(&mut self, panes: &[SealedPartial]) -> Vec<Portion> {
-        let Records { states, decisions, results } = self.fresh_records();
+        let PendingRecords { states, decisions, results } = self.fresh_records();
         let windows = self.fresh_windows();
         let columns = self.fresh_columns(panes);
         let readings: Vec<QualityRow> = self.end_readings();
@@ -358,7 +358,7 @@ impl Writer {
 
     /// Gets at hand what is known of the days of what waits.
     async fn recall(&mut self) -> Result<()> {
-        let Records { states, decisions, results } = &self.records;
+        let PendingRecords { states, decisions, results } = &self.records;
         let times = (self.judged.iter().map(|rows| rows[0].window_start))
             .chain(self.exposures.iter().map(|partial| partial.pane))
             .chain(states.iter().map(|one| one.judged_upto.0))
@@ -399,7 +399,7 @@ impl Writer {
         fresh
     }
 
-    fn fresh_records(&mut self) -> Records {
+    fn fresh_records(&mut self) -> PendingRecords {
         let mut all = std::mem::take(&mut self.records);
         all.states.retain(|one| self.is_news(one.judged_upto.0, (Table::Verdicts, one)));
         all.decisions.retain(|one| self.is_news(one.time, (Table::Decisions, &one.id)));

@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, StringBuilder};
 use arrow::datatypes::{DataType, Field};
 use serde_json::{Map, Value};
 
-use super::{Chunk, Column, Contents, Table, example};
+use super::{Chunk, Column, Table, TableContents, example};
 use crate::decode::object::object;
 use crate::error::{Error, Result};
 use crate::files::columns::Place;
@@ -92,7 +92,7 @@ pub(super) fn survey(path: &Path, lines: Option<&Arc<[u8]>>) -> Result<Vec<Table
             .hint("each event must be an object, or an envelope with topic and value"));
     }
     let table = |(topic, fields): (Option<String>, Fields)| {
-        Table::of_part(path, topic, Contents::Json(lines.cloned()), fields.columns())
+        Table::of_part(path, topic, TableContents::Json(lines.cloned()), fields.columns())
     };
     Ok(topics.into_iter().map(table).collect())
 }

@@ -31,7 +31,7 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Their topic, when their records are envelopes that name one.
     pub topic: Option<String>,
-    parts: Vec<Part>,
+    parts: Vec<TableFile>,
 }
 
 /// A column of a table.
@@ -47,16 +47,16 @@ pub struct Column {
 
 /// One file of a table.
 #[derive(Debug, Clone)]
-struct Part {
+struct TableFile {
     path: Arc<Path>,
-    contents: Contents,
+    contents: TableContents,
     /// Where each of the table's columns is: indexes from the outside in, none for JSON.
     places: BTreeMap<String, Vec<usize>>,
     topic: Option<String>,
 }
 
 #[derive(Debug, Clone)]
-enum Contents {
+enum TableContents {
     Csv {
         delimiter: u8,
     },
@@ -91,7 +91,7 @@ pub struct Chunk {
 pub type Chunks = Box<dyn Iterator<Item = Result<Chunk>>>;
 
 /// A column that is asked of a file: its name, its path, and whether it holds texts that repeat.
-type Asked = (String, Vec<String>, bool);
+type AskedColumn = (String, Vec<String>, bool);
 
 impl Table {
     /// The table of a file; of several topics the one that comes first.
@@ -103,10 +103,10 @@ impl Table {
     pub fn open_all(path: &Path) -> Result<Vec<Self>> {
         let (schema, contents) = match recognise(path)? {
             Format::Json => return json::survey(path, None),
-            Format::Csv { delimiter } => (csv::header(path, delimiter)?.0, Contents::Csv { delimiter }),
+            Format::Csv { delimiter } => (csv::header(path, delimiter)?.0, TableContents::Csv { delimiter }),
             Format::Parquet => {
                 let footer = Footer::read(path)?;
-                (Arc::clone(footer.schema()), Contents::Parquet(footer))
+                (Arc::clone(footer.schema()), TableContents::Parquet(footer))
             }
         };
         let mut found = Vec::new();
@@ -158,12 +158,12 @@ impl Table {
     }
 
     /// The table of one file; columns of one name are told apart by numbers.
-    fn of_part(path: &Path, topic: Option<String>, contents: Contents, found: Vec<(Column, Vec<usize>)>) -> Self {
+    fn of_part(path: &Path, topic: Option<String>, contents: TableContents, found: Vec<(Column, Vec<usize>)>) -> Self {
         let (mut columns, places): (Vec<Column>, Vec<Vec<usize>>) = found.into_iter().unzip();
         tell_apart(&mut columns);
         let places = columns.iter().map(|column| column.name.clone()).zip(places).collect();
         let path: Arc<Path> = path.into();
-        let part = Part { path: Arc::clone(&path), contents, places, topic: topic.clone() };
+        let part = TableFile { path: Arc::clone(&path), contents, places, topic: topic.clone() };
         Self { path, columns, topic, parts: vec![part] }
     }
 
@@ -178,8 +178,9 @@ impl Table {
 
     /// Its rows, where they need no counting.
     pub fn rows(&self) -> Option<u64> {
-        let rows =
-            |part: &Part| if let Contents::Parquet(footer) = &part.contents { Some(footer.rows()) } else { None };
+        let rows = |part: &TableFile| {
+            if let TableContents::Parquet(footer) = &part.contents { Some(footer.rows()) } else { None }
+        };
         self.parts.iter().map(rows).sum()
     }
 
@@ -199,7 +200,7 @@ impl Table {
             let column = &self.columns[wanted.column];
             (column.name.clone(), column.path.clone(), wanted.repeats)
         };
-        let asked: Arc<[Asked]> = wanted.iter().map(asked).collect();
+        let asked: Arc<[AskedColumn]> = wanted.iter().map(asked).collect();
         let mut parts = self.parts.clone().into_iter();
         let first = parts.next().map(|part| part.chunks(&asked)).transpose()?;
         let others = parts.flat_map(move |part| match part.chunks(&asked) {
@@ -210,13 +211,13 @@ impl Table {
     }
 }
 
-impl Part {
+impl TableFile {
     /// The rows of the columns asked for; those that it does not have are missing.
-    fn chunks(&self, asked: &[Asked]) -> Result<Chunks> {
-        let here: Vec<Option<&Asked>> =
+    fn chunks(&self, asked: &[AskedColumn]) -> Result<Chunks> {
+        let here: Vec<Option<&AskedColumn>> =
             asked.iter().map(|asked| Some(asked).filter(|(name, ..)| self.places.contains_key(name))).collect();
-        let there: Vec<&Asked> = here.iter().copied().flatten().collect();
-        let chunks: Chunks = if let Contents::Json(lines) = &self.contents {
+        let there: Vec<&AskedColumn> = here.iter().copied().flatten().collect();
+        let chunks: Chunks = if let TableContents::Json(lines) = &self.contents {
             let paths = there.iter().map(|(_, path, _)| path.clone()).collect();
             Box::new(json::Rows::open(&self.path, lines.as_ref(), self.topic.clone(), paths)?)
         } else {
@@ -230,17 +231,17 @@ impl Part {
     }
 
     /// Columns of a file that has them.
-    fn columns(&self, asked: &[&Asked]) -> Result<Chunks> {
-        let place = |(name, _, repeats): &&Asked| (self.places[name].clone(), *repeats);
-        let wanted = columns::Wanted { places: asked.iter().map(place).collect() };
+    fn columns(&self, asked: &[&AskedColumn]) -> Result<Chunks> {
+        let place = |(name, _, repeats): &&AskedColumn| (self.places[name].clone(), *repeats);
+        let wanted = columns::WantedFields { places: asked.iter().map(place).collect() };
         let read = wanted.columns();
         let at = |(place, _): &(Vec<usize>, bool)| read.partition_point(|column| *column < place[0]);
         let outer: Vec<usize> = wanted.places.iter().map(at).collect();
         let paths: Vec<Vec<String>> = asked.iter().map(|(_, path, _)| path.clone()).collect();
-        let rows: Box<dyn Iterator<Item = Result<columns::Chunk>>> = match &self.contents {
-            Contents::Parquet(footer) => Box::new(parquet::Rows::open(&self.path, footer, &wanted, BATCH_ROWS)?),
-            Contents::Csv { delimiter } => Box::new(csv::Rows::open(&self.path, &wanted, *delimiter, BATCH_ROWS)?),
-            Contents::Json(_) => return Err(Error::internal("JSON has no columns of its own")),
+        let rows: Box<dyn Iterator<Item = Result<columns::RawChunk>>> = match &self.contents {
+            TableContents::Parquet(footer) => Box::new(parquet::Rows::open(&self.path, footer, &wanted, BATCH_ROWS)?),
+            TableContents::Csv { delimiter } => Box::new(csv::Rows::open(&self.path, &wanted, *delimiter, BATCH_ROWS)?),
+            TableContents::Json(_) => return Err(Error::internal("JSON has no columns of its own")),
         };
         let path = Arc::clone(&self.path);
         Ok(Box::new(rows.map(move |chunk| {

@@ -23,9 +23,9 @@ use crate::query::stop::{Stop, stoppable};
 
 /// Ballista's own, whose stages can be stopped.
 #[derive(Default)]
-pub(super) struct Engine(DefaultExecutionEngine);
+pub(super) struct StoppableEngine(DefaultExecutionEngine);
 
-impl ExecutionEngine for Engine {
+impl ExecutionEngine for StoppableEngine {
     fn create_query_stage_exec(
         &self,
         job_id: JobId,
@@ -40,21 +40,21 @@ impl ExecutionEngine for Engine {
         let plan = stoppable(plan, &stop)?;
         let outputs = global_output_partition_ids;
         let stage = self.0.create_query_stage_exec(job_id, stage_id, task_id, outputs, plan, work_dir, config)?;
-        Ok(Arc::new(Stage { stage, stop }))
+        Ok(Arc::new(TaskStage { stage, stop }))
     }
 }
 
 /// One task's part of a query.
 #[derive(Debug)]
-struct Stage {
+struct TaskStage {
     stage: Arc<dyn QueryStageExecutor>,
     stop: Stop,
 }
 
 /// Ends the work when nobody waits for it.
-struct Waiting(Stop, AbortHandle);
+struct AbortOnDrop(Stop, AbortHandle);
 
-impl Drop for Waiting {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.stop();
         self.1.abort();
@@ -62,7 +62,7 @@ impl Drop for Waiting {
 }
 
 #[async_trait]
-impl QueryStageExecutor for Stage {
+impl QueryStageExecutor for TaskStage {
     async fn execute_query_stage(
         &self,
         task_id: usize,
@@ -70,7 +70,7 @@ impl QueryStageExecutor for Stage {
     ) -> Result<Vec<ShuffleWritePartition>> {
         let (stage, runtime) = (Arc::clone(&self.stage), Handle::current());
         let (work, abort) = abortable(async move { stage.execute_query_stage(task_id, context).await });
-        let _waiting = Waiting(self.stop.clone(), abort);
+        let _waiting = AbortOnDrop(self.stop.clone(), abort);
         let done = tokio::task::spawn_blocking(move || runtime.block_on(work)).await;
         let failed = |error| Err(DataFusionError::External(error));
         match done {
@@ -97,7 +97,7 @@ impl QueryStageExecutor for Stage {
     }
 }
 
-impl fmt::Display for Stage {
+impl fmt::Display for TaskStage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.stage.fmt(f)
     }

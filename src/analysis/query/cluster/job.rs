@@ -15,9 +15,9 @@ use crate::error::{Error, Result};
 
 /// What a client has last asked a cluster for.
 #[derive(Debug, Default)]
-pub(in crate::query) struct Job(Mutex<Option<Arc<dyn ExecutionPlan>>>);
+pub(in crate::query) struct ClusterJob(Mutex<Option<Arc<dyn ExecutionPlan>>>);
 
-impl Job {
+impl ClusterJob {
     /// Notes the plan that is sent to the cluster.
     pub(in crate::query) fn begin(&self, plan: &Arc<dyn ExecutionPlan>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(plan));

@@ -26,7 +26,7 @@ mod job;
 mod node;
 mod objects;
 
-pub(super) use job::Job;
+pub(super) use job::ClusterJob;
 pub use node::{execute, schedule};
 
 use std::sync::Arc;

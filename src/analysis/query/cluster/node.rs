@@ -16,7 +16,7 @@ use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use tokio::net::TcpListener;
 
 use super::codec::Tables;
-use super::engine::Engine;
+use super::engine::StoppableEngine;
 use super::objects::Objects;
 use super::{knowing, state};
 use crate::error::{Error, Result};
@@ -85,7 +85,7 @@ pub async fn execute(
         override_config_producer: Some(Arc::new(|| knowing(SessionConfig::new()))),
         override_logical_codec: Some(Arc::new(Tables::default())),
         override_runtime_producer: Some(Arc::new(move |_| runtime.clone().build_arc())),
-        override_execution_engine: Some(Arc::new(Engine::default())),
+        override_execution_engine: Some(Arc::new(StoppableEngine::default())),
         ..ExecutorProcessConfig::default()
     };
     start_executor_process(Arc::new(config)).await.map_err(|error| {

@@ -82,7 +82,7 @@ pub(super) fn lines(pipeline: &Pipeline, assumed: Assumed) -> Vec<String> {
 
 /// How many predictions are followed up, where that is not all that could be.
 fn sampled(plan: &Plan, quality: &QualityPlan, assumed: Assumed) -> Option<String> {
-    let estimate = Estimate::of(plan, assumed);
+    let estimate = MemoryEstimate::of(plan, assumed);
     let (all, followed) = (share(estimate.of_pane, quality.sample), estimate.followed(quality));
     (followed < all).then(|| {
         format!(
@@ -150,13 +150,13 @@ fn megabytes(bytes: usize) -> String {
 /// What is kept when traffic is as assumed.
 #[must_use]
 pub fn expected(plan: &Plan, assumed: Assumed) -> Memory {
-    Estimate::of(plan, assumed).memory()
+    MemoryEstimate::of(plan, assumed).memory()
 }
 
 /// What of it stays in memory when all else is on disk.
 #[must_use]
 pub fn least(plan: &Plan, assumed: Assumed) -> Memory {
-    Estimate { is_bounded: true, ..Estimate::of(plan, assumed) }.memory()
+    MemoryEstimate { is_bounded: true, ..MemoryEstimate::of(plan, assumed) }.memory()
 }
 
 /// What is kept when every bound is reached.
@@ -166,10 +166,10 @@ pub fn largest(plan: &Plan, partitions: u64) -> Memory {
     let (versions, segments, ids) = (versions_max as u64, groups_max as u64, ids_max as u64);
     let groups = versions.saturating_mul(segments);
     let of_pane = ids.saturating_mul(partitions).max(groups.saturating_mul(EVENTS_MAX));
-    Estimate { plan, partitions, versions, groups, of_pane, is_bounded: false, reaches_beyond: true }.memory()
+    MemoryEstimate { plan, partitions, versions, groups, of_pane, is_bounded: false, reaches_beyond: true }.memory()
 }
 
-struct Estimate<'a> {
+struct MemoryEstimate<'a> {
     plan: &'a Plan,
     partitions: u64,
     versions: u64,
@@ -182,7 +182,7 @@ struct Estimate<'a> {
     reaches_beyond: bool,
 }
 
-impl<'a> Estimate<'a> {
+impl<'a> MemoryEstimate<'a> {
     fn of(plan: &'a Plan, assumed: Assumed) -> Self {
         let Assumed { rate, partitions, versions, segments } = assumed.of(plan);
         let groups = versions.saturating_mul(segments);

@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Fault, Result};
 use crate::output::{Course, Diff, Losses, Tally};
 use crate::plan::Plan;
-use crate::replay::{Progress, Replay, Step};
+use crate::replay::{Replay, ReplayProgress, Step};
 
 /// Reads the files once for each pipeline, since each may read other columns and cut time in its own way.
 pub(super) fn run(args: &ReplayArgs, given: &Given, other: &Path, out: &mut dyn Write) -> Result<()> {
@@ -21,7 +21,7 @@ pub(super) fn run(args: &ReplayArgs, given: &Given, other: &Path, out: &mut dyn 
     // Both are opened before either is read, so that files which do not fit are told at once.
     let open = |side: usize| given.open(&plans[side], args).map_err(|error| unfit(&error, paths[side]));
     let files = [open(0)?, open(1)?];
-    let progress = Progress::new(files.iter().map(Replay::rows).sum(), args.quiet);
+    let progress = ReplayProgress::new(files.iter().map(Replay::rows).sum(), args.quiet);
     let (mut courses, mut tally) = ([Course::default(), Course::default()], Tally::default());
     let mut losses = [Losses::default(), Losses::default()];
     for (side, files) in files.into_iter().enumerate() {
@@ -54,7 +54,7 @@ fn course(
     files: Replay,
     mut tally: Option<&mut Tally>,
     losses: &mut Losses,
-    progress: &Progress,
+    progress: &ReplayProgress,
 ) -> Result<Course> {
     files.warnings().iter().for_each(|warning| losses.note(warning));
     let mut engine = Engine::new(Arc::clone(plan), files.lanes());

@@ -15,7 +15,7 @@ use crate::engine::Effects;
 use crate::error::{Error, Fault, Result};
 use crate::event::Micros;
 use crate::kafka::clock::now;
-use crate::kafka::reader::Portion;
+use crate::kafka::reader::ReadPortion;
 use crate::plan::Plan;
 use crate::scan::{Counts, Tally};
 use crate::store::{Every, Read, Store, Writer};
@@ -85,8 +85,8 @@ impl Keeping {
     }
 
     /// Counts what was read.
-    pub(super) fn took(&self, portion: &Portion, fresh: &EventBatch, counts: (Counts, Counts)) {
-        let Portion { source, lane, next_offset, ref rejects, .. } = *portion;
+    pub(super) fn took(&self, portion: &ReadPortion, fresh: &EventBatch, counts: (Counts, Counts)) {
+        let ReadPortion { source, lane, next_offset, ref rejects, .. } = *portion;
         let writer = &mut self.lock().writer;
         writer.refuse(source, lane, rejects);
         writer.read(&Read { source, lane, batch: Some(fresh), counts, next_offset });

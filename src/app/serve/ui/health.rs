@@ -12,7 +12,7 @@ use super::card;
 use super::html::{Html, html};
 use super::page::{Page, Part, live};
 use super::words::{count, number, span, time, validity_sign};
-use crate::serve::health::{Phase, Pulse};
+use crate::serve::health::{Phase, Silence};
 use crate::serve::view::Judged;
 use crate::serve::{Shared, View};
 use crate::telemetry::{Family, Sample, family};
@@ -41,7 +41,7 @@ pub(super) async fn health(State(shared): State<Arc<Shared>>, headers: HeaderMap
     Page::new(Part::Health, "Health", live("health", "Health", &content)).answer(&shared, &headers)
 }
 
-fn headline(shared: &Shared, pulses: &[Pulse], states: &[RolloutState]) -> String {
+fn headline(shared: &Shared, pulses: &[Silence], states: &[RolloutState]) -> String {
     let dead: Vec<_> = pulses.iter().filter(|pulse| !pulse.alive()).map(|pulse| pulse.worker.as_str()).collect();
     let blind = states.iter().filter(|state| state.state.is_live() && state.validity == Validity::Blind).count();
     match shared.health().phase() {
@@ -172,8 +172,8 @@ fn memory(samples: &Samples) -> Html {
     html!("{}{}", table("Memory", &["Taken by", "About"], &lines.chain([all]).collect()), skipped)
 }
 
-fn workers(pulses: &[Pulse], age: Duration) -> Html {
-    let line = |pulse: &Pulse| {
+fn workers(pulses: &[Silence], age: Duration) -> Html {
+    let line = |pulse: &Silence| {
         let state = if pulse.alive() { "✓ alive" } else { "✕ silent" };
         row(&html!("{}", pulse.worker), &[state.to_owned(), span(Duration::from_millis(pulse.silent_ms))])
     };

@@ -34,7 +34,7 @@ const COPIES: usize = 5;
 
 /// The first value whose bin is not the one a binary search finds, and both bins.
 fn mistake(edges: &[f64], values: &[f64]) -> Option<(f64, Option<usize>, usize)> {
-    let table = Table::new(edges);
+    let table = EdgeTable::new(edges);
     let mut counts = vec![0_u64; edges.len() + 1];
     values.iter().find_map(|&value| {
         let truth = edges.partition_point(|&edge| edge < value);
@@ -80,7 +80,7 @@ fn real_columns_need_few_comparisons() {
             quantiles(n, |z| 5.0 + (2.5 * z).sinh()),
         ];
         for edges in columns {
-            assert!(Table::new(&edges).crowd <= 4, "{n} edges from {} to {}", edges[0], edges[edges.len() - 1]);
+            assert!(EdgeTable::new(&edges).crowd <= 4, "{n} edges from {} to {}", edges[0], edges[edges.len() - 1]);
         }
     }
 }

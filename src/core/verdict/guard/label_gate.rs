@@ -12,7 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::infer::contrast::{Split, log_e_rate};
+use crate::infer::contrast::{VersionSplit, log_e_rate};
 use crate::metric::view::Views;
 use crate::summary::Quality;
 use crate::verdict::finding::{Validity, Verdict};
@@ -55,7 +55,7 @@ impl Gate {
             self.asked[side] += self.newest[side];
             self.arrived[side] += arrived[side];
         }
-        let split = |of: [u64; 2]| Split { candidate: of[0], baseline: of[1] };
+        let split = |of: [u64; 2]| VersionSplit { candidate: of[0], baseline: of[1] };
         let missing = [0, 1].map(|side: usize| self.newest[side].saturating_sub(arrived[side]));
         let log_es = log_e_rate(split(arrived), split(missing), &OTHER);
         self.log_es.iter_mut().zip(log_es).for_each(|(sum, log_e)| *sum += log_e);

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::kafka::checkpoint::Origin;
 use crate::kafka::clock::now;
 use crate::kafka::connection::Connection;
-use crate::kafka::reader::{DeadLetters, Extent, Member, Portion, Reader};
+use crate::kafka::reader::{DeadLetters, Extent, Member, ReadPortion, Reader};
 use crate::kafka::topics::{self, Partitions};
 use crate::plan::Plan;
 
@@ -22,7 +22,7 @@ const MORE_EVERY: Duration = Duration::from_secs(5);
 
 /// What shards tell the engine's thread.
 pub(super) enum News {
-    Portion(Box<Portion>),
+    Portion(Box<ReadPortion>),
     /// Where the logs end, and when that was asked for.
     Extents(Vec<Extent>, Instant),
     /// There are partitions that nobody reads yet, and all input topics have them alike.

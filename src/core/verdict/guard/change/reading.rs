@@ -10,7 +10,7 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use crate::infer::contrast::{Split, difference, log_e_rate, log_e_tilt, normal_scores, squared};
+use crate::infer::contrast::{VersionSplit, difference, log_e_rate, log_e_tilt, normal_scores, squared};
 use crate::metric::alike::settled;
 use crate::plan::{GuardPlan, Role};
 use crate::summary::histogram::Cut;
@@ -60,8 +60,8 @@ pub(crate) struct Reading {
 
 /// Values of one column by normal score: where they lie, and how far from the middle.
 struct Scored {
-    location: Vec<(Split, f64)>,
-    spread: Vec<(Split, f64)>,
+    location: Vec<(VersionSplit, f64)>,
+    spread: Vec<(VersionSplit, f64)>,
     n: (u64, u64),
 }
 
@@ -149,7 +149,7 @@ impl<'a> Sight<'a> {
         &self,
         index: usize,
         role: Role,
-        of: fn(&Scored) -> &Vec<(Split, f64)>,
+        of: fn(&Scored) -> &Vec<(VersionSplit, f64)>,
         thetas: &[f64],
         tolerated: [f64; 2],
     ) -> Option<Reading> {
@@ -181,8 +181,8 @@ impl Look {
 
 /// A reading of (marked, all) on both sides.
 fn rate((x_c, n_c): (u64, u64), (x_b, n_b): (u64, u64), thetas: &[f64]) -> Option<Reading> {
-    let marked = Split { candidate: x_c, baseline: x_b };
-    let other = Split { candidate: n_c - x_c, baseline: n_b - x_b };
+    let marked = VersionSplit { candidate: x_c, baseline: x_b };
+    let other = VersionSplit { candidate: n_c - x_c, baseline: n_b - x_b };
     (n_c > 0 && n_b > 0).then(|| Reading {
         log_es: log_e_rate(marked, other, thetas),
         difference: float(x_c) / float(n_c) - float(x_b) / float(n_b),

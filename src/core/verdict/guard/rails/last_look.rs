@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::infer::final_look::Series;
+use crate::infer::final_look::ContrastSeries;
 use crate::infer::two_sample::{Arm, standardised};
 use crate::plan::GuardPlan;
 use crate::summary::Traffic;
@@ -23,7 +23,7 @@ const ASKED: [Asked; 2] = [Asked::Margin, Asked::NoMargin];
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct LastLook {
     /// Failures and latency; worse than the margin, and worse at all.
-    series: [[Series; 2]; 2],
+    series: [[ContrastSeries; 2]; 2],
     windows: u32,
     /// The level over the p-value, of both questions, once it was taken.
     taken: Option<[f64; 2]>,
