@@ -292,13 +292,27 @@ fn decisions_commands_and_results_are_read() {
     }
 }
 
+/// A frame but for the offsets of labels, which earlier releases did not know.
+fn counts(frame: &Frame) -> Frame {
+    let mut frame = frame.clone();
+    if let Frame::Partial(partial) = &mut frame
+        && matches!(partial.body, Body::QualityInTime(_) | Body::QualityLate(_))
+    {
+        partial.inputs = Inputs { first: 0, last: 0 };
+    }
+    frame
+}
+
 #[test]
 fn frames_and_metadata_of_commits_are_read() {
-    let today: Vec<Vec<u8>> = few(frames()).iter().map(Frame::encode).collect();
+    let today = few(frames());
+    let (today, newest) = (today.iter().map(counts).collect::<Vec<_>>(), (today, folders().pop()));
     for folder in folders() {
         let told = frames_of(&folder);
-        let again: Vec<Vec<u8>> = told.iter().map(|bytes| Frame::decode(bytes).unwrap().encode()).collect();
-        assert!(again == told && told == today, "{folder:?}: the same log gives the same frames");
+        let frames: Vec<Frame> = told.iter().map(|bytes| Frame::decode(bytes).unwrap()).collect();
+        assert!(told.iter().eq(frames.iter().map(Frame::encode).collect::<Vec<_>>().iter()), "{folder:?}");
+        assert!(frames.iter().map(counts).eq(today.iter().cloned()), "{folder:?}: the same log gives the same counts");
+        assert!(newest.1.as_ref() != Some(&folder) || newest.0 == frames, "{folder:?}: and the same frames");
         let metas: Vec<CheckpointMeta> = read(&folder, "checkpoints.jsonl");
         assert_eq!((metas[1].tally.as_ref(), metas[0].plan.as_str()), (Some(&tally()), "b3:0123456789abc"));
         let profile = reference::load(&folder.join("profile.json")).unwrap();
