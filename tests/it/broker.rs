@@ -13,8 +13,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures_executor::block_on;
 use haldane::kafka::clock::now;
-use haldane::kafka::wait;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -80,8 +80,9 @@ impl Broker {
             topic = topic.set(key, value);
         }
         let admin: AdminClient<DefaultClientContext> = self.client().create().expect("admin client");
-        let results = wait(admin.create_topics([&topic], &AdminOptions::new())).expect("create topic");
+        let results = block_on(admin.create_topics([&topic], &AdminOptions::new())).expect("create topic");
         assert!(results.iter().all(Result::is_ok), "{results:?}");
+        await_topic(&admin, &name, partitions);
         name
     }
 
@@ -90,14 +91,14 @@ impl Broker {
         let admin: AdminClient<DefaultClientContext> = self.client().create().expect("admin client");
         let mut before = TopicPartitionList::new();
         before.add_partition_offset(topic, 0, Offset::Offset(first)).expect("an offset");
-        wait(admin.delete_records(&before, &AdminOptions::new())).expect("delete records");
+        block_on(admin.delete_records(&before, &AdminOptions::new())).expect("delete records");
     }
 
     /// Gives a topic so many partitions.
     pub(crate) fn grow(&self, topic: &str, partitions: usize) {
         let admin: AdminClient<DefaultClientContext> = self.client().create().expect("admin client");
         let wanted = NewPartitions::new(topic, partitions);
-        let results = wait(admin.create_partitions([&wanted], &AdminOptions::new())).expect("create partitions");
+        let results = block_on(admin.create_partitions([&wanted], &AdminOptions::new())).expect("create partitions");
         assert!(results.iter().all(Result::is_ok), "{results:?}");
     }
 
@@ -246,6 +247,19 @@ fn settings(home: &Path, [open, login, controller]: [u16; 3]) -> String {
 }
 
 /// Waits until the cluster names its brokers: a port that answers is not yet a broker that serves.
+/// A topic that was made is known to all a moment later.
+fn await_topic(admin: &AdminClient<DefaultClientContext>, name: &str, partitions: i32) {
+    let deadline = now() + START_TIMEOUT;
+    let known = || {
+        let metadata = admin.inner().fetch_metadata(Some(name), Duration::from_secs(5)).ok()?;
+        let topic = metadata.topics().first().filter(|topic| topic.error().is_none())?;
+        i32::try_from(topic.partitions().len()).ok()
+    };
+    while known() != Some(partitions) {
+        assert!(now() < deadline, "topic {name} is not known");
+    }
+}
+
 fn await_metadata(bootstrap: &str) -> Result<(), String> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", bootstrap).set("reconnect.backoff.max.ms", "200").set("log_level", "0");

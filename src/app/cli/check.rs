@@ -229,7 +229,7 @@ fn percent(share: f64) -> String {
 }
 
 /// A span of time in its largest whole unit.
-fn span(micros: Micros) -> String {
+pub(super) fn span(micros: Micros) -> String {
     let units = [("d", 86_400 * SECOND), ("h", 3_600 * SECOND), ("min", 60 * SECOND), ("s", SECOND), ("ms", 1_000)];
     let unit = units.into_iter().find(|(_, length)| micros > 0 && micros % length == 0);
     let (unit, length) = unit.unwrap_or(if micros == 0 { ("s", SECOND) } else { ("us", 1) });

@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod command;
 pub mod demo;
 pub mod detect;
+pub mod doctor;
 pub mod explain;
 pub mod gate;
 pub mod generate;
@@ -87,6 +88,8 @@ pub enum Command {
     Report(report::ReportArgs),
     /// Check a pipeline file and say in words what it does.
     Check(check::CheckArgs),
+    /// Examine what a pipeline needs: topics, retention, clocks, lag, a sample of events, the store.
+    Doctor(doctor::DoctorArgs),
     /// Show how many windows and events the guards need to see a regression.
     Power(power::PowerArgs),
     /// Ask in SQL: the tables of a store, and files.
@@ -129,6 +132,7 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         Command::Init(args) => init::run(args, out),
         Command::Report(args) => report::run(args, out),
         Command::Check(args) => check::run(args, out),
+        Command::Doctor(args) => doctor::run(args, out),
         Command::Power(args) => power::run(args, out),
         #[cfg(feature = "query")]
         Command::Sql(args) => sql::run(args, out),

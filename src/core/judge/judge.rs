@@ -371,11 +371,6 @@ impl Judge {
                 declared_pct: store.declared_share(model, version, span.end).map(|share| share * 100.0),
                 observed_pct: history.get(span).map_or(0.0, |done| done.share_pct(model, version)),
             };
-            let topic = |source: u16| plan.sources[usize::from(source)].topic.clone();
-            let with_labels = order.1 == Kind::Quality;
-            let inputs = store.inputs(span.start, span.end, with_labels).into_iter();
-            let offsets =
-                inputs.map(|((source, lane), range)| (topic(source), lane, range.first, range.last)).collect();
             let judged = Judged {
                 start: span.start,
                 end: span.end,
@@ -386,7 +381,7 @@ impl Judge {
                 newest,
                 exposure: &exposure,
                 baselines,
-                offsets,
+                offsets: store.offsets(plan, span.start, span.end, order.1 == Kind::Quality),
             };
             let Outgoing { decisions, states, ledgers } = policy.judge(&judged);
             effects.decisions.extend(decisions);

@@ -149,9 +149,15 @@ impl PaneStore {
         })
     }
 
-    /// Offsets of what a first judgement of the panes in `[start, end)` used, by source and lane: traffic, the shares in
-    /// force and, where `with_labels`, labels that came in time.
-    pub(crate) fn inputs(&self, start: Micros, end: Micros, with_labels: bool) -> BTreeMap<(u16, u32), Inputs> {
+    /// What a first judgement of the panes in `[start, end)` used: topic, lane, first and last offset of traffic, of
+    /// the shares in force and, where `with_labels`, of labels that came in time.
+    pub(crate) fn offsets(
+        &self,
+        plan: &Plan,
+        start: Micros,
+        end: Micros,
+        with_labels: bool,
+    ) -> Vec<(String, u32, i64, i64)> {
         let counted = self.inputs.range(start..end).flat_map(|(_, inputs)| inputs);
         let counted = counted.filter(|((part, ..), _)| with_labels || *part == TRAFFIC);
         let counted = counted.map(|(&(_, source, lane), &inputs)| (source, lane, inputs));
@@ -160,13 +166,14 @@ impl PaneStore {
             let last = in_force.entry(key).or_insert((declared.at, inputs));
             *last = (*last).max((declared.at, inputs));
         }
-        let mut all = BTreeMap::new();
+        let mut all: BTreeMap<(u16, u32), Inputs> = BTreeMap::new();
         for (source, lane, inputs) in counted.chain(in_force.into_values().map(|(_, inputs)| inputs)) {
             let range = all.entry((source, lane)).or_insert(Inputs::NONE);
             *range = range.and(inputs);
         }
-        all.retain(|_, range| !range.is_empty());
-        all
+        let topic = |source: u16| plan.sources[usize::from(source)].topic.clone();
+        let some = all.into_iter().filter(|(_, range)| !range.is_empty());
+        some.map(|((source, lane), range)| (topic(source), lane, range.first, range.last)).collect()
     }
 
     /// Starts of the panes from `start` on.
@@ -291,6 +298,8 @@ fn merge<'a, T: Cell + Seal + 'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::EventKind;
+    use crate::plan::{Format, Mapping, SourcePlan};
     use crate::scan::frame::DeclaredShare;
 
     fn declared(upto: i64, share: f64) -> Partial {
@@ -343,12 +352,18 @@ mod tests {
         put(1, 10, Body::QualityInTime(Quality::default()), (2, 3));
         put(1, 10, Body::QualityLate(Quality::default()), (7, 8));
         [(0, 4), (10, 6), (30, 8)].into_iter().for_each(|(at, offset)| put(2, at, share(at + 1), (offset, offset)));
-        let used = |with_labels| -> Vec<(u16, i64, i64)> {
-            let inputs = store.inputs(10, 20, with_labels).into_iter();
-            inputs.map(|((source, _), inputs)| (source, inputs.first, inputs.last)).collect()
+        let plan = crate::verdict::rollout::tests::plan("AUTO", crate::plan::RolloutPlan::default());
+        let source = |topic: &str| SourcePlan {
+            kind: EventKind::Prediction,
+            topic: topic.to_owned(),
+            format: Format::Json,
+            mapping: Mapping::default(),
         };
-        assert_eq!(used(false), [(0, 5, 9), (2, 6, 6)], "traffic, and the share in force");
-        assert_eq!(used(true), [(0, 5, 9), (1, 2, 3), (2, 6, 6)], "labels that came in time, too");
+        let plan = Plan { sources: ["p", "o", "e"].map(source).to_vec(), ..plan };
+        let used = |with_labels| store.offsets(&plan, 10, 20, with_labels);
+        let at = |topic: &str, first, last| (topic.to_owned(), 0, first, last);
+        assert_eq!(used(false), [at("p", 5, 9), at("e", 6, 6)], "traffic, and the share in force");
+        assert_eq!(used(true), [at("p", 5, 9), at("o", 2, 3), at("e", 6, 6)], "labels that came in time, too");
     }
 
     #[test]

@@ -25,11 +25,9 @@ pub mod standalone;
 pub mod states;
 pub mod summary;
 pub mod topics;
-pub mod wait;
 pub mod watch;
 pub mod whole_topic;
 
 pub use connection::Connection;
 
-pub use wait::wait;
 pub use watch::Watch;

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use futures_executor::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{Client, ClientContext, DefaultClientContext};
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::connection::{Connection, REQUEST_TIMEOUT};
-use super::wait::wait;
 use crate::error::{Error, Result};
 use crate::event::EventKind;
 use crate::plan::{Plan, SourcePlan};
@@ -118,7 +118,7 @@ pub fn create(connection: &Connection, topics: &[Own<'_>]) -> Result<()> {
         return Ok(());
     }
     let options = AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT));
-    let results = wait(admin.create_topics(&missing, &options))
+    let results = block_on(admin.create_topics(&missing, &options))
         .map_err(|error| Error::external("cannot create haldane's topics").because(error))?;
     results.into_iter().try_for_each(|result| match result {
         // Another instance was faster.

@@ -18,8 +18,18 @@ use crate::error::{Error, Result};
 const STALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Calls `take` with every record; those of one partition come in their order.
-pub fn read(connection: &Connection, topic: &str, mut take: impl FnMut(&BorrowedMessage<'_>)) -> Result<()> {
-    let (consumer, mut left) = assigned(connection, topic)?;
+pub fn read(connection: &Connection, topic: &str, take: impl FnMut(&BorrowedMessage<'_>)) -> Result<()> {
+    read_from(connection, topic, Offset::Beginning, take)
+}
+
+/// Calls `take` with every record of each partition from a place on; those of one partition come in their order.
+pub fn read_from(
+    connection: &Connection,
+    topic: &str,
+    from: Offset,
+    mut take: impl FnMut(&BorrowedMessage<'_>),
+) -> Result<()> {
+    let (consumer, mut left) = assigned_from(connection, topic, from)?;
     let mut deadline = now() + STALL_TIMEOUT;
     while !left.is_empty() {
         match consumer.poll(Duration::from_millis(50)) {
@@ -68,13 +78,17 @@ pub fn follow<S, T>(
 
 /// A reader at the beginning of every partition, and the partitions.
 pub fn assigned(connection: &Connection, topic: &str) -> Result<(BaseConsumer<Errors>, BTreeSet<i32>)> {
+    assigned_from(connection, topic, Offset::Beginning)
+}
+
+fn assigned_from(connection: &Connection, topic: &str, from: Offset) -> Result<(BaseConsumer<Errors>, BTreeSet<i32>)> {
     let consumer: BaseConsumer<Errors> = connection.reader(topic)?;
     let count = topics::partitions(consumer.client(), topic)?
         .ok_or_else(|| Error::external(format!("topic `{topic}` does not exist")))?;
     let partitions: BTreeSet<i32> = (0..).take(count as usize).collect();
     let mut whole = TopicPartitionList::new();
     for &partition in &partitions {
-        whole.add_partition_offset(topic, partition, Offset::Beginning).map_err(|error| failed(topic, error))?;
+        whole.add_partition_offset(topic, partition, from).map_err(|error| failed(topic, error))?;
     }
     consumer.assign(&whole).map_err(|error| failed(topic, error))?;
     Ok((consumer, partitions))

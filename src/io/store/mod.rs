@@ -30,7 +30,7 @@ pub use compact::{Compacted, Keep, compact, compact_over};
 pub use histogram::{Counted, counted, histogram_type, histograms, lists};
 pub use latency::{Latencies, latencies, latency_in, latency_type};
 pub use manifest::StoredFile;
-pub use place::Place;
+pub use place::{Place, probe};
 pub use quality::Read;
 pub use store::{PaneDay, Selection, Store, sizes};
 pub use table::Table;

@@ -247,6 +247,21 @@ fn bucket(url: &str) -> Result<Place> {
         .hint("build it with `--features s3`, or give a directory"))
 }
 
+/// Whether a store may be written at a place: makes an object there, reads it and deletes it.
+///
+/// # Errors
+/// When any of that fails, with what to do.
+pub fn probe(url: &str) -> Result<()> {
+    const NAME: &str = "_probe";
+    let place = Place::create(url)?;
+    wait(async {
+        place.put(NAME, Bytes::from_static(b"haldane")).await?;
+        place.get(NAME).await?;
+        place.list("").await?;
+        place.delete(NAME).await
+    })
+}
+
 /// Waits for an object store on a small runtime of the calling thread, which must not be a runtime's own.
 pub(crate) fn wait<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
