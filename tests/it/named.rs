@@ -8,6 +8,7 @@ use haldane::config;
 use haldane::engine::Engine;
 use haldane::judge::WindowRow;
 use haldane::replay::{self, Options, Step};
+use haldane::verdict::decision::Test;
 use haldane::verdict::{Decision, Evidence};
 
 fn repository(path: &str) -> PathBuf {
@@ -54,7 +55,9 @@ fn a_number_of_one_window_stands_in_the_windows_table() {
         let (decisions, windows) = judged(pipeline, files);
         for one in &decisions {
             let of_the_window = one.evidence.iter().filter(|proof| one.inputs.window == Some(proof.window));
-            let own = |proof: &&Evidence| ["contrast", "hx", "shiryaev_roberts"].contains(&proof.test.as_str());
+            let own = |proof: &&Evidence| {
+                [Test::Contrast, Test::Hx, Test::ShiryaevRoberts].iter().any(|test| proof.test == *test)
+            };
             for proof in of_the_window.filter(own) {
                 let rows = rows(&windows, one, proof);
                 let usual = proof.baseline_kind == "usual";

@@ -72,7 +72,7 @@ fn evidence(decision: &Decision) -> String {
         ["BY", "METRIC", "AGAINST", "ESTIMATE", "HELD AGAINST", "EVIDENCE", "OVER", "ROWS", "BASELINE ROWS", "REMARKS"];
     let rows = decision.evidence.iter().map(|evidence| {
         [
-            evidence.rule.clone(),
+            evidence.rule.to_string(),
             subject(evidence),
             evidence.baseline_kind.clone(),
             interval(evidence),

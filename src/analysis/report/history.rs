@@ -348,7 +348,7 @@ fn note(decision: &Decision) -> DecisionNote {
         rollout: decision.rollout.clone(),
         candidate: decision.candidate.clone(),
         reason: decision.reason.text.clone(),
-        code: decision.reason.code.clone(),
+        code: decision.reason.code.to_string(),
         evidence: evidence.collect(),
     }
 }

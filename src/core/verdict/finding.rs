@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::name::NameOf;
 use crate::plan::Action;
 use crate::verdict::decision::{Evidence, Reason};
+use crate::verdict::guard::GuardName;
 
 /// Whether the data of a window can be trusted to say anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -18,11 +20,13 @@ pub enum Validity {
     Blind,
 }
 
+/// Who found something: a guard, or a rule of the pipeline by the name that it has there.
+pub type Source = NameOf<GuardName>;
+
 /// One thing that evidence calls for.
 #[derive(Debug, Clone)]
 pub(crate) struct Finding {
-    /// Rule or guard.
-    pub(crate) source: String,
+    pub(crate) source: Source,
     pub(crate) action: Action,
     pub(crate) cap_pct: Option<f64>,
     /// Acts at once, without a window of confirmation.
@@ -150,16 +154,16 @@ impl Account {
 
     /// The source of the findings that it leads to; `None` where it leads to a pass.
     #[must_use]
-    pub fn source(&self) -> Option<&'static str> {
+    pub fn source(&self) -> Option<GuardName> {
         match self {
-            Self::Rollback | Self::Contain | Self::RollbackAtEnd | Self::ContainAtEnd => Some("guardrails"),
-            Self::Drift => Some("drift"),
-            Self::DriftInSegments => Some("segments"),
-            Self::Calibration => Some("calibration"),
-            Self::Share => Some("share"),
-            Self::Volume => Some("volume"),
-            Self::World => Some("world"),
-            Self::Limit(_) => Some("slo"),
+            Self::Rollback | Self::Contain | Self::RollbackAtEnd | Self::ContainAtEnd => Some(GuardName::Guardrails),
+            Self::Drift => Some(GuardName::Drift),
+            Self::DriftInSegments => Some(GuardName::Segments),
+            Self::Calibration => Some(GuardName::Calibration),
+            Self::Share => Some(GuardName::Share),
+            Self::Volume => Some(GuardName::Volume),
+            Self::World => Some(GuardName::World),
+            Self::Limit(_) => Some(GuardName::Limits),
             Self::Safe | Self::Success(_) => None,
         }
     }

@@ -18,8 +18,8 @@ mod rules;
 
 pub use command::{AckStatus, Command, CommandKind, CommandResult, Outcome, Position, Scheduled};
 pub use decision::{Decision, Evidence};
-pub use finding::{Ledger, Validity};
-pub use guard::Memory;
+pub use finding::{Ledger, Source, Validity};
+pub use guard::{GuardName, Memory};
 pub use liveness::{Freshness, Liveness};
 pub use permission::{Permission, Word, permission};
 pub use rollout::{Ended, Episode, RolloutState, State, with_ended};

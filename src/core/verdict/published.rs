@@ -28,8 +28,7 @@ impl<'a> Named<'a, '_> {
     /// Puts the published number in the place of a guard's own.
     pub(crate) fn publish(self, evidence: &mut Evidence) {
         let of_the_window = (self.judged.newest_from, self.judged.end) == evidence.window;
-        let by_guard =
-            [Test::Contrast, Test::ShiryaevRoberts, Test::Hx].iter().any(|test| evidence.test == test.name());
+        let by_guard = [Test::Contrast, Test::ShiryaevRoberts, Test::Hx].iter().any(|test| evidence.test == *test);
         let Some(metric) = metric::find(&evidence.metric).filter(|_| of_the_window && by_guard) else { return };
         if evidence.baseline_kind == "usual" || evidence.metric == "throughput" {
             return;
@@ -47,7 +46,7 @@ impl<'a> Named<'a, '_> {
         }
         // Of a metric of one version the other's number is what it is held against.
         if let Some((Value::Number(other), n)) = baseline.map(|baseline| (baseline.value, baseline.n)) {
-            let factor = if evidence.test == Test::Hx.name() { 1.0 } else { 0.0 };
+            let factor = if evidence.test == Test::Hx { 1.0 } else { 0.0 };
             let margin = evidence.margin.map_or(0.0, |margin| margin - factor);
             (evidence.n_baseline, evidence.bound) = (n, bound(metric, other, margin));
         }

@@ -12,7 +12,7 @@ const SO_FAR: [&str; 3] = ["all_windows", "ratio", "difference"];
 #[must_use]
 pub fn estimate(evidence: &Evidence) -> String {
     let value = number(evidence.estimate);
-    match (Test::of(&evidence.test), evidence.convention.as_str()) {
+    match (evidence.test.known(), evidence.convention.as_str()) {
         // Values are compared by their ranks, so that no unit and no outlier matters.
         (Some(Test::Contrast), "difference") if ["mean_shift", "std_ratio"].contains(&evidence.metric.as_str()) => {
             format!("difference of normal scores {value}")
@@ -28,7 +28,7 @@ pub fn estimate(evidence: &Evidence) -> String {
 #[must_use]
 pub fn bound(evidence: &Evidence) -> Option<String> {
     let bound = number(evidence.bound);
-    match (Test::of(&evidence.test)?, evidence.convention.as_str()) {
+    match (evidence.test.known()?, evidence.convention.as_str()) {
         (Test::Limit, _) => Some(format!("limit {bound}")),
         (Test::ShiryaevRoberts, "share") => Some(format!("expected {bound}")),
         (Test::ShiryaevRoberts, _) => Some(format!("tolerated {bound}")),
@@ -51,7 +51,7 @@ pub fn gathered(evidence: &Evidence) -> Option<String> {
 #[must_use]
 pub fn over(evidence: &Evidence) -> String {
     let (beyond, looked_at) = evidence.breaches;
-    match Test::of(&evidence.test) {
+    match evidence.test.known() {
         Some(Test::Bound) if looked_at > 0 => format!("last window; beyond in {beyond} of the last {looked_at}"),
         Some(Test::Bound | Test::Contrast | Test::ShiryaevRoberts) => "last window".to_owned(),
         Some(Test::Hx) if !SO_FAR.contains(&evidence.convention.as_str()) => "last window".to_owned(),
@@ -64,10 +64,11 @@ pub fn over(evidence: &Evidence) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::name::Name;
 
     fn evidence(test: Test, metric: &str, convention: &str) -> Evidence {
         Evidence {
-            rule: "r".to_owned(),
+            rule: "r".into(),
             metric: metric.to_owned(),
             column: "score".to_owned(),
             segment: String::new(),
@@ -77,7 +78,7 @@ mod tests {
             lo: None,
             hi: None,
             bound: 0.1,
-            test: test.name().to_owned(),
+            test: test.into(),
             e_value: Some(50.0),
             alpha: Some(0.01),
             margin: Some(1.2),
@@ -120,7 +121,7 @@ mod tests {
         let rail = Evidence { breaches: (37, 37), ..evidence(Test::Hx, "error_rate", "ratio") };
         assert_eq!(over(&rail), "all 37 windows so far");
         assert_eq!(gathered(&rail).as_deref(), Some("50 of 100"));
-        for test in Test::ALL {
+        for &test in Test::ALL {
             assert!(!over(&evidence(test, "psi", "")).contains("0 of"), "{test:?}");
         }
     }

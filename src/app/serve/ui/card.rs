@@ -16,7 +16,7 @@ use crate::serve::verdict::Terms;
 use crate::serve::view::Known;
 use crate::verdict::decision::{Account, LedgerEntry};
 use crate::verdict::rollout::Mute;
-use crate::verdict::{Permission, RolloutState, Word};
+use crate::verdict::{GuardName, Permission, RolloutState, Word};
 
 /// What cards are read against.
 pub(super) struct Glance {
@@ -143,9 +143,9 @@ fn e_value(value: f64) -> String {
 }
 
 /// The guards that call for a restriction of a candidate that is judged.
-fn acting(state: &RolloutState) -> BTreeSet<&str> {
+fn acting(state: &RolloutState) -> Vec<GuardName> {
     let acts = state.standing.iter().filter(|one| state.state.is_live() && one.action >= Action::Hold);
-    acts.map(|one| one.source.as_str()).collect()
+    acts.filter_map(|one| one.source.known()).collect()
 }
 
 /// Whether there is anything to weigh: a guard that has nothing to look at, such as drift without a reference, has no
@@ -156,20 +156,20 @@ fn is_weighed(entry: &LedgerEntry) -> bool {
 
 /// What has become of evidence that is enough: it acts where its guard has found something, and nothing acts on what is
 /// judged no more, lacks windows or is refuted.
-fn outcome(entry: &LedgerEntry, acting: &BTreeSet<&str>) -> Html {
+fn outcome(entry: &LedgerEntry, acting: &[GuardName]) -> Html {
     if entry.e_value < entry.threshold {
         return Html::default();
     }
     match Account::of(&entry.name).map(|account| account.source()) {
         Some(None) => html!(" <b>shown</b>"),
-        Some(Some(source)) if acting.contains(source) => html!(" <b>acts</b>"),
+        Some(Some(source)) if acting.contains(&source) => html!(" <b>acts</b>"),
         _ => html!(" <small>enough, but nothing acts on it</small>"),
     }
 }
 
 /// How much evidence stands, against what acts; on a logarithmic scale, as evidence multiplies. `acting` are the guards
 /// that call for a restriction.
-pub(super) fn evidence(ledger: &[LedgerEntry], acting: &BTreeSet<&str>) -> Html {
+pub(super) fn evidence(ledger: &[LedgerEntry], acting: &[GuardName]) -> Html {
     let weighed: Vec<&LedgerEntry> = ledger.iter().filter(|entry| is_weighed(entry)).collect();
     if weighed.is_empty() {
         return Html::default();
@@ -239,19 +239,19 @@ mod tests {
         LedgerEntry { name: account.name(), alpha: 0.01, e_value, threshold: 100.0 }
     }
 
-    fn told(account: &Account, e_value: f64, acting: &[&str]) -> String {
-        evidence(&[entry(account, e_value)], &acting.iter().copied().collect()).into_string()
+    fn told(account: &Account, e_value: f64, acting: &[GuardName]) -> String {
+        evidence(&[entry(account, e_value)], acting).into_string()
     }
 
     #[test]
     fn evidence_acts_only_where_its_guard_calls_for_something() {
         let acts = "<b>acts</b>";
-        assert!(told(&Account::Calibration, 1e23, &["calibration"]).contains(acts));
-        let idle = told(&Account::Calibration, 1e23, &["drift"]);
+        assert!(told(&Account::Calibration, 1e23, &[GuardName::Calibration]).contains(acts));
+        let idle = told(&Account::Calibration, 1e23, &[GuardName::Drift]);
         assert!(idle.contains("10^23 of 100") && idle.contains("nothing acts on it") && !idle.contains(acts), "{idle}");
         assert!(told(&Account::Safe, 1e3, &[]).contains("<b>shown</b>"));
-        assert!(!told(&Account::Contain, 99.0, &["guardrails"]).contains(acts));
-        assert!(told(&Account::Contain, 100.0, &["guardrails"]).contains(acts));
+        assert!(!told(&Account::Contain, 99.0, &[GuardName::Guardrails]).contains(acts));
+        assert!(told(&Account::Contain, 100.0, &[GuardName::Guardrails]).contains(acts));
     }
 
     #[test]

@@ -14,14 +14,15 @@ use serde::{Deserialize, Serialize};
 use crate::event::Micros;
 use crate::infer::reliability::{Bin, log_e_calibration};
 use crate::plan::Action;
+use crate::reason::ReasonCode;
 use crate::summary::{Fixed, Quality};
 use crate::verdict::decision::{Evidence, Test};
 use crate::verdict::finding::{Account, Finding, Verdict};
-use crate::verdict::guard::Pair;
 use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::scene::{Scene, reason};
+use crate::verdict::guard::{GuardName, Pair};
 
-const SOURCE: &str = "calibration";
+const SOURCE: GuardName = GuardName::Calibration;
 
 /// What is known of both versions; the candidate's first.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -110,7 +111,7 @@ impl Calibration {
             window: (self.since.unwrap_or(scene.judged.start), scene.judged.end),
             ..scene.evidence(SOURCE, Test::Reliability)
         };
-        let reason = reason("CALIBRATION_REGRESSION", text);
+        let reason = reason(ReasonCode::CalibrationRegression, text);
         verdict.findings.push(Finding { world, ..scene.finding(SOURCE, action, reason, vec![evidence]) });
     }
 }

@@ -33,12 +33,13 @@ use crate::plan::{Action, Baseline, GuardPlan, Plan};
 use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
 use crate::verdict::finding::{Account, Finding, Verdict};
+use crate::verdict::guard::GuardName;
 use crate::verdict::guard::column::{Column, columns};
 use crate::verdict::guard::number::{e_value, float};
 use crate::verdict::guard::scene::{Scene, reason};
 use crate::verdict::judged::Judged;
 
-const SOURCE: &str = "drift";
+const SOURCE: GuardName = GuardName::Drift;
 /// Evidence below this power of `A` is no longer evidence: detectors must fall that low before a restriction is lifted.
 /// Origin: choice; so far below that noise does not lift and renew a restriction in turn.
 pub(crate) const CLEAR: f64 = 0.5;
@@ -285,6 +286,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::plan::Columns;
+    use crate::reason::ReasonCode;
     use crate::summary::Category;
     use crate::verdict::guard::column::Place;
     use crate::verdict::guard::tests::{key, with_reference};
@@ -303,7 +305,7 @@ pub(crate) mod tests {
 
     /// With places for so many segments.
     pub(crate) fn drift_over(places: u32) -> Drift {
-        let (name, code) = ("carrier".to_owned(), "FEATURE_DRIFT");
+        let (name, code) = ("carrier".to_owned(), ReasonCode::FeatureDrift);
         let column = Column { name, code, calendar: false, place: Place::Categorical(0) };
         let guard = GuardPlan { design_effect: 1.0, ..GuardPlan::default() };
         Drift { columns: [column].into(), references: [Baseline::Reference].into(), guard, places }

@@ -37,6 +37,7 @@ use self::starved::Starved;
 use self::success::Proof;
 use self::world::{Now, Usual, World};
 use crate::metric::view::{ViewKey, Views};
+use crate::name::named;
 use crate::plan::{Action, Baseline, GuardPlan, Plan};
 use crate::summary::{Quality, Traffic};
 use crate::verdict::finding::{Validity, Verdict};
@@ -57,6 +58,32 @@ pub(crate) fn traffic_of<'v>(
     }
     let days = baseline_kind.strip_suffix("d_ago")?.parse().ok()?;
     (judged.baselines.earlier)(&Baseline::DaysAgo(days))?.get(main)
+}
+
+named! {
+    /// A guard, as findings and evidence name it.
+    pub enum GuardName {
+        /// worse than a margin, or worse at all
+        Guardrails = "guardrails",
+        /// shown to achieve what it is to achieve
+        Success = "success",
+        /// unlike the baseline version in anything that is looked at
+        Change = "change",
+        /// beyond a limit
+        Limits = "slo",
+        /// moved away from a reference
+        Drift = "drift",
+        /// unlike the baseline version within a segment
+        Segments = "segments",
+        /// scores fit outcomes no more
+        Calibration = "calibration",
+        /// traffic is not split as declared
+        Share = "share",
+        /// gets less traffic than it used to
+        Volume = "volume",
+        /// the version that serves the world is not as it used to be
+        World = "world",
+    }
 }
 
 /// Two versions in one window.

@@ -24,16 +24,18 @@ use crate::infer::multiplicity::e_d_bh;
 use crate::infer::shiryaev::Alarm;
 use crate::metric::view::ViewKey;
 use crate::plan::{Action, Baseline};
+use crate::reason::ReasonCode;
 use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
 use crate::verdict::finding::{Account, Finding, Verdict};
+use crate::verdict::guard::GuardName;
 use crate::verdict::guard::drift::{CLEAR, Drift, NAMED_MAX, Watch, find};
 use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::rails::watch::Both;
 use crate::verdict::guard::scene::{Scene, reason};
 use crate::verdict::judged::Judged;
 
-const SOURCE: &str = "segments";
+const SOURCE: GuardName = GuardName::Segments;
 
 /// What is known of one segment.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -146,7 +148,7 @@ impl Drift {
             let text = format!("the candidate differs from the baseline version in {}", texts.join("; "));
             let mut evidence: Vec<Evidence> = named.iter().map(|one| self.evidence_of(*one, scene)).collect();
             let beside = evidence.split_off(named.len().min(NAMED_MAX));
-            let code = first.apart.first().map_or("", |&(column, _)| self.columns[column].code);
+            let code = first.apart.first().map_or(ReasonCode::FeatureDrift, |&(column, _)| self.columns[column].code);
             let finding = scene.finding(SOURCE, Action::Contain, reason(code, text), evidence);
             verdict.findings.push(Finding { beside, ..finding });
         }
@@ -188,8 +190,9 @@ impl Drift {
         let most = locals.iter().find(|(_, local)| local.distance() > total / 2.0 && stands_out(local));
         let Some((segment, local)) = most.filter(|_| locals.len() > 1) else { return };
         let text = format!("; most of it in {}", self.describe((segment, local)));
-        let of_columns = |code: &str| ["FEATURE_DRIFT", "SCORE_DRIFT", "DATA_QUALITY"].contains(&code);
-        let findings = verdict.findings.iter_mut().filter(|finding| of_columns(&finding.reason.code));
+        let of_columns = [ReasonCode::FeatureDrift, ReasonCode::ScoreDrift, ReasonCode::DataQuality];
+        let findings =
+            verdict.findings.iter_mut().filter(|finding| of_columns.iter().any(|code| finding.reason.code == *code));
         findings
             .filter(|finding| finding.evidence.iter().all(|evidence| evidence.segment.is_empty()))
             .for_each(|finding| finding.reason.text += &text);
@@ -228,7 +231,12 @@ mod tests {
             }
             let scene = Scene { judged, guard: &drift.guard, model: "m", version: "v2", baseline: "v1" };
             drift.rule_segments(&locals, scene, &mut verdict);
-            let about_all = scene.finding("change", Action::Warn, reason("FEATURE_DRIFT", "it".to_owned()), Vec::new());
+            let about_all = scene.finding(
+                GuardName::Change,
+                Action::Warn,
+                reason(ReasonCode::FeatureDrift, "it".to_owned()),
+                Vec::new(),
+            );
             verdict.findings.push(about_all);
             drift.locate(&locals, &mut verdict);
         });

@@ -16,14 +16,16 @@ use crate::infer::two_sample::Arm;
 use crate::metric::row::ALL_VERSIONS;
 use crate::metric::view::ViewKey;
 use crate::plan::Action;
+use crate::reason::ReasonCode;
 use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
 use crate::verdict::finding::{Account, Validity, Verdict};
+use crate::verdict::guard::GuardName;
 use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::rails::watch::Both;
 use crate::verdict::guard::scene::{Scene, reason};
 
-const SOURCE: &str = "share";
+const SOURCE: GuardName = GuardName::Share;
 /// Chance to call a share that is right wrong.
 /// Origin: choice; a hundred times as strict as a guard, since routing is checked in every window.
 const ALPHA: f64 = 1e-4;
@@ -108,6 +110,11 @@ impl Share {
             window: (self.since.unwrap_or(scene.judged.start), scene.judged.end),
             ..scene.evidence(SOURCE, Test::SampleRatio)
         };
-        verdict.findings.push(scene.finding(SOURCE, Action::Hold, reason("TRAFFIC_MISMATCH", text), vec![evidence]));
+        verdict.findings.push(scene.finding(
+            SOURCE,
+            Action::Hold,
+            reason(ReasonCode::TrafficMismatch, text),
+            vec![evidence],
+        ));
     }
 }

@@ -17,14 +17,15 @@ use crate::event::Micros;
 use crate::infer::binomial_limit::LimitProcess;
 use crate::infer::two_sample::Arm;
 use crate::plan::{Action, Plan, Role, SloPlan};
+use crate::reason::ReasonCode;
 use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
 use crate::verdict::finding::{Account, Finding, Verdict};
-use crate::verdict::guard::Pair;
 use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::scene::{Scene, reason};
+use crate::verdict::guard::{GuardName, Pair};
 
-const SOURCE: &str = "slo";
+const SOURCE: GuardName = GuardName::Limits;
 /// Windows that burn is taken over.
 /// Origin: choice; an hour of windows of five minutes.
 const BURN_WINDOWS: usize = 12;
@@ -106,12 +107,12 @@ impl Limit {
     }
 
     /// The metric that shows it, and the reason code.
-    fn metric(self) -> (String, &'static str) {
+    fn metric(self) -> (String, ReasonCode) {
         match self.what {
-            What::Failed => ("error_rate".to_owned(), "SLO_BURN"),
-            What::Rejected => ("rejected_rate".to_owned(), "SCHEMA_BREAK"),
-            What::Missing(_) => ("missing_rate".to_owned(), "DATA_QUALITY"),
-            What::Slow(_) => (quantile_name(1.0 - self.share), "SLO_BURN"),
+            What::Failed => ("error_rate".to_owned(), ReasonCode::SloBurn),
+            What::Rejected => ("rejected_rate".to_owned(), ReasonCode::SchemaBreak),
+            What::Missing(_) => ("missing_rate".to_owned(), ReasonCode::DataQuality),
+            What::Slow(_) => (quantile_name(1.0 - self.share), ReasonCode::SloBurn),
         }
     }
 }
@@ -240,7 +241,7 @@ mod tests {
         let verdict = after(1, (500, 50), (500, 2));
         assert_eq!((actions(&verdict), verdict.cleared), (vec![Action::Rollback], false));
         assert!(verdict.ledger[0].e_value >= verdict.ledger[0].threshold);
-        assert_eq!(verdict.findings[0].reason.code, "SLO_BURN");
+        assert_eq!(verdict.findings[0].reason.code, ReasonCode::SloBurn);
     }
 
     #[test]

@@ -19,14 +19,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::infer::pool::{Alarm, Pool};
 use crate::plan::{Action, GuardPlan};
+use crate::reason::ReasonCode;
 use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
 use crate::verdict::finding::{Account, Validity, Verdict};
-use crate::verdict::guard::Pair;
 use crate::verdict::guard::number::{count, e_value, float};
 use crate::verdict::guard::scene::{Scene, reason};
+use crate::verdict::guard::{GuardName, Pair};
 
-const SOURCE: &str = "volume";
+const SOURCE: GuardName = GuardName::Volume;
 /// The part of what is usual that must go on coming.
 /// Origin: choice; a loss of a third is to be noticed, the ups and downs of an hour are not.
 const KEPT: f64 = 0.7;
@@ -113,7 +114,12 @@ impl Starved {
             flags: vec!["verdict_void".to_owned()],
             ..scene.evidence(SOURCE, Test::ShiryaevRoberts)
         };
-        verdict.findings.push(scene.finding(SOURCE, Action::Hold, reason("TRAFFIC_MISMATCH", text), vec![evidence]));
+        verdict.findings.push(scene.finding(
+            SOURCE,
+            Action::Hold,
+            reason(ReasonCode::TrafficMismatch, text),
+            vec![evidence],
+        ));
     }
 }
 
@@ -224,7 +230,12 @@ mod tests {
         (0..10).for_each(|_| starved.update(Pair { candidate: &candidate, baseline: &baseline }, &guard, None));
         judged(|judged| {
             let scene = Scene { judged, guard: &guard, model: "m", version: "v2", baseline: "v1" };
-            let other = scene.finding("change", Action::Contain, reason("FEATURE_DRIFT", String::new()), Vec::new());
+            let other = scene.finding(
+                GuardName::Change,
+                Action::Contain,
+                reason(ReasonCode::FeatureDrift, String::new()),
+                Vec::new(),
+            );
             verdict.findings.push(other);
             starved.rule(scene, &mut verdict);
         });

@@ -23,12 +23,12 @@ use crate::plan::{Achievement, GuardPlan, Success};
 use crate::summary::Quality;
 use crate::verdict::decision::{Evidence, Test};
 use crate::verdict::finding::{Account, Verdict};
-use crate::verdict::guard::Pair;
 use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::rails::record::Tally;
 use crate::verdict::guard::scene::Scene;
+use crate::verdict::guard::{GuardName, Pair};
 
-const SOURCE: &str = "success";
+const SOURCE: GuardName = GuardName::Success;
 
 /// What is known about one success metric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -39,14 +39,16 @@ use crate::infer::two_sample::Arm;
 use crate::metric::row::ALL_VERSIONS;
 use crate::metric::view::{ViewKey, Views};
 use crate::plan::{Action, GuardPlan, Plan};
+use crate::reason::ReasonCode;
 use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
 use crate::verdict::finding::{Account, Verdict};
+use crate::verdict::guard::GuardName;
 use crate::verdict::guard::change::sensor::Place;
 use crate::verdict::guard::number::{count, e_value, float};
 use crate::verdict::guard::scene::{Scene, reason};
 
-const SOURCE: &str = "world";
+const SOURCE: GuardName = GuardName::World;
 /// How many times its level a share may be.
 /// Origin: choice; seasons and incidents of an hour move shares by less.
 const SHARE_KEPT: f64 = 1.5;
@@ -430,12 +432,12 @@ impl Look {
         }
     }
 
-    fn code(self) -> &'static str {
+    fn code(self) -> ReasonCode {
         match self {
-            Self::Failed | Self::Rejected => "ERROR_RATE",
-            Self::Missing(_) | Self::Unseen(_) => "DATA_QUALITY",
-            Self::Slow(_) => "LATENCY_QUANTILE",
-            Self::Volume => "TRAFFIC_MISMATCH",
+            Self::Failed | Self::Rejected => ReasonCode::ErrorRate,
+            Self::Missing(_) | Self::Unseen(_) => ReasonCode::DataQuality,
+            Self::Slow(_) => ReasonCode::LatencyQuantile,
+            Self::Volume => ReasonCode::TrafficMismatch,
         }
     }
 }

@@ -241,6 +241,7 @@ impl Detector {
 mod tests {
     use super::*;
     use crate::plan::Action;
+    use crate::reason::ReasonCode;
     use crate::verdict::guard::change::sensor::Look;
     use crate::verdict::guard::tests::{judged, traffic};
 
@@ -250,7 +251,7 @@ mod tests {
         let failures = Sensor {
             metric: "error_rate",
             column: String::new(),
-            code: "ERROR_RATE",
+            code: ReasonCode::ErrorRate,
             weight: 1.0,
             first_part: 0,
             look: Look::Failures,

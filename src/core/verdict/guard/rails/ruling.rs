@@ -16,12 +16,13 @@ use crate::infer::multiplicity::closed_e_bh;
 use crate::plan::Action;
 use crate::verdict::decision::{Evidence, Test};
 use crate::verdict::finding::{Account, Finding, Verdict};
+use crate::verdict::guard::GuardName;
 use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::rails::rail::Asked;
 use crate::verdict::guard::rails::watch::{Rails, Watch, Watched};
 use crate::verdict::guard::scene::{Scene, reason};
 
-const SOURCE: &str = "guardrails";
+const SOURCE: GuardName = GuardName::Guardrails;
 /// Evidence this many times weaker than what acts is worth suspicion.
 /// Origin: choice; one false suspicion for ten that a true change raises sooner.
 const SUSPICION: f64 = 0.1;
