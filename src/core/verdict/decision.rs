@@ -11,8 +11,9 @@ use crate::format::Kept;
 use crate::name::{NameOf, named};
 use crate::plan::{Authority, Signal};
 use crate::reason::ReasonCode;
+pub use crate::verdict::finding::LedgerEntry;
 use crate::verdict::finding::Source;
-pub use crate::verdict::finding::{Account, LedgerEntry};
+pub use crate::verdict::guard::account::Account;
 
 /// One decision, as it stands in the body of the event on the control topic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -15,6 +15,7 @@ mod published;
 mod reason;
 pub mod rollout;
 mod rules;
+pub mod words;
 
 pub use command::{AckStatus, Command, CommandKind, CommandResult, Outcome, Position, Scheduled};
 pub use decision::{Decision, Evidence};

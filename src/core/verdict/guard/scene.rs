@@ -3,8 +3,9 @@
 use crate::plan::{Action, GuardPlan};
 use crate::reason::ReasonCode;
 use crate::verdict::decision::{Evidence, Reason, Test};
-use crate::verdict::finding::{Account, Finding, LedgerEntry, Verdict};
+use crate::verdict::finding::{Finding, LedgerEntry, Verdict};
 use crate::verdict::guard::GuardName;
+use crate::verdict::guard::account::Account;
 use crate::verdict::judged::Judged;
 
 /// One candidate in one window.
@@ -70,13 +71,14 @@ pub(crate) fn reason(code: ReasonCode, text: String) -> Reason {
 }
 
 impl Verdict {
-    /// Writes a line of the error budget, which acts at `1 / alpha`.
-    pub(crate) fn spend(&mut self, account: &Account, alpha: f64, e_value: f64) {
-        self.account(account, alpha, e_value, 1.0 / alpha);
+    /// Writes a line of the error budget, which acts at `1 / alpha`. What it is `about` is empty where an account has
+    /// one line only.
+    pub(crate) fn spend(&mut self, account: Account, about: &str, alpha: f64, e_value: f64) {
+        self.ledger.push(LedgerEntry { name: account.line(about), alpha, e_value, threshold: 1.0 / alpha });
     }
 
-    /// Writes a line of the error budget.
-    pub(crate) fn account(&mut self, account: &Account, alpha: f64, e_value: f64, threshold: f64) {
-        self.ledger.push(LedgerEntry { name: account.name(), alpha, e_value, threshold });
+    /// Writes the line of an account that acts at a threshold.
+    pub(crate) fn account(&mut self, account: Account, alpha: f64, e_value: f64, threshold: f64) {
+        self.ledger.push(LedgerEntry { name: account.line(""), alpha, e_value, threshold });
     }
 }

@@ -18,14 +18,18 @@
 use serde::{Deserialize, Serialize};
 
 use crate::infer::pool::{Alarm, Pool};
-use crate::plan::{Action, GuardPlan};
+use crate::plan::{Action, GuardPlan, Plan};
 use crate::reason::ReasonCode;
 use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
-use crate::verdict::finding::{Account, Validity, Verdict};
+use crate::verdict::finding::{Validity, Verdict};
+use crate::verdict::guard::Guard;
+use crate::verdict::guard::GuardName;
+use crate::verdict::guard::account::Account;
 use crate::verdict::guard::number::{count, e_value, float};
 use crate::verdict::guard::scene::{Scene, reason};
-use crate::verdict::guard::{GuardName, Pair};
+use crate::verdict::guard::window::Pair;
+use crate::verdict::guard::window::Shown;
 
 const SOURCE: GuardName = GuardName::Volume;
 /// The part of what is usual that must go on coming.
@@ -44,6 +48,12 @@ const LEARNT: u32 = 6;
 /// Origin: choice; as in `drift`.
 const CLEAR: f64 = 0.5;
 
+const VOLUME: Account = Account::against("volume", "gets less traffic than it used to");
+
+/// The guard.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Volume;
+
 /// What is known of a candidate's requests.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Starved {
@@ -61,9 +71,27 @@ struct Usual {
     requests: f64,
 }
 
+impl Guard for Volume {
+    type Memory = Starved;
+    const ACCOUNTS: &'static [Account] = &[VOLUME];
+
+    fn new(_: &Plan, _: &GuardPlan) -> Self {
+        Self
+    }
+
+    fn traffic(&self, starved: &mut Starved, shown: &Shown<'_, '_, Traffic>) {
+        let Scene { judged, model, version, guard, .. } = shown.scene;
+        starved.update(shown.pair, guard, (judged.exposure)(model, version).declared_pct);
+    }
+
+    fn rule(&self, starved: &mut Starved, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+        starved.rule(scene, verdict);
+    }
+}
+
 impl Starved {
     /// Takes one window, unless a share is declared.
-    pub(crate) fn update(&mut self, pair: Pair<'_, Traffic>, guard: &GuardPlan, declared_pct: Option<f64>) {
+    fn update(&mut self, pair: Pair<'_, Traffic>, guard: &GuardPlan, declared_pct: Option<f64>) {
         if declared_pct.is_some() {
             *self = Self::default();
             return;
@@ -81,12 +109,12 @@ impl Starved {
     }
 
     /// Adds what starvation calls for.
-    pub(crate) fn rule(&mut self, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+    fn rule(&mut self, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         if verdict.findings.iter().any(|finding| finding.action >= Action::Hold) {
             *self = Self::default();
         }
         let (log_r, threshold) = (self.log_r(), alarm(scene.guard).threshold());
-        verdict.account(&Account::Volume, scene.guard.alpha, e_value(log_r), libm::exp(threshold));
+        verdict.account(VOLUME, scene.guard.alpha, e_value(log_r), libm::exp(threshold));
         verdict.cleared &= log_r < CLEAR * threshold;
         if log_r < threshold {
             return;

@@ -15,8 +15,8 @@ use crate::plan::{GuardPlan, Plan, QualityPlan, Role, Task};
 use crate::reason::ReasonCode;
 use crate::summary::magnitude::steps_of_ratio;
 use crate::summary::{Quality, Traffic};
-use crate::verdict::guard::Pair;
 use crate::verdict::guard::number::{count, float, floor};
+use crate::verdict::guard::window::Pair;
 
 /// Quantiles whose exceedances are compared: latency, and absolute errors.
 /// Origin: choice; the usual, the slow and the slowest requests.
