@@ -1,30 +1,26 @@
 //! Which reason code a breach of a rule has, and the sentence for people.
 
-use crate::metric::{Reads, Spec};
+use crate::metric::{Spec, Subject};
 use crate::plan::{Against, Bound, Plan, Role, Rule};
 use crate::reason::ReasonCode;
 use crate::verdict::decision::Evidence;
 
 /// The reason code of a breach.
 pub(crate) fn code(plan: &Plan, spec: &Spec, column: &str) -> ReasonCode {
-    match spec.reads {
-        Reads::Latency => ReasonCode::LatencyQuantile,
-        Reads::Rates if spec.name == "throughput" => ReasonCode::TrafficMismatch,
-        Reads::Rates if spec.name == "positive_rate" => ReasonCode::ScoreDrift,
-        Reads::Rates => ReasonCode::ErrorRate,
-        Reads::Binary | Reads::Classification if is_calibration(spec.name) => ReasonCode::CalibrationRegression,
-        Reads::Binary | Reads::Classification | Reads::Regression => ReasonCode::OutcomeRegression,
-        Reads::Numeric | Reads::Categorical | Reads::Column if spec.name.ends_with("_rate") => ReasonCode::DataQuality,
-        Reads::Numeric | Reads::Categorical | Reads::Column => match role(plan, column) {
+    match spec.subject {
+        Subject::Values => match role(plan, column) {
             Role::Feature => ReasonCode::FeatureDrift,
             Role::Score => ReasonCode::ScoreDrift,
             Role::Latency => ReasonCode::LatencyShape,
         },
+        Subject::Defects => ReasonCode::DataQuality,
+        Subject::Failures => ReasonCode::ErrorRate,
+        Subject::Latency => ReasonCode::LatencyQuantile,
+        Subject::Traffic => ReasonCode::TrafficMismatch,
+        Subject::Answers => ReasonCode::ScoreDrift,
+        Subject::Outcomes => ReasonCode::OutcomeRegression,
+        Subject::Calibration => ReasonCode::CalibrationRegression,
     }
-}
-
-fn is_calibration(name: &str) -> bool {
-    ["ece", "mce", "calibration", "brier", "spiegelhalter"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn role(plan: &Plan, column: &str) -> Role {

@@ -2,6 +2,7 @@
 //! number and a bound are shown beside each other only where they are of one kind.
 
 use super::text::number;
+use crate::metric;
 use crate::verdict::Evidence;
 use crate::verdict::decision::Test;
 
@@ -14,7 +15,7 @@ pub fn estimate(evidence: &Evidence) -> String {
     let value = number(evidence.estimate);
     match (evidence.test.known(), evidence.convention.as_str()) {
         // Values are compared by their ranks, so that no unit and no outlier matters.
-        (Some(Test::Contrast), "difference") if ["mean_shift", "std_ratio"].contains(&evidence.metric.as_str()) => {
+        (Some(Test::Contrast), "difference") if is_moment(&evidence.metric) => {
             format!("difference of normal scores {value}")
         }
         (Some(Test::Contrast | Test::Hx), "difference") => format!("difference {value}"),
@@ -22,6 +23,10 @@ pub fn estimate(evidence: &Evidence) -> String {
         (Some(Test::Reliability), _) => format!("scores less outcomes {value}"),
         _ => value,
     }
+}
+
+fn is_moment(metric: &str) -> bool {
+    metric::find(metric).is_some_and(|metric| metric.spec().moment.is_some())
 }
 
 /// What the number was held against; `None` where the evidence that was gathered counts, and not the number.

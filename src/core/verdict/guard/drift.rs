@@ -28,7 +28,7 @@ use crate::infer::likeness::Likeness;
 use crate::infer::multiplicity::e_d_bh;
 use crate::infer::psi_tolerance::{PsiTest, tolerance_for};
 use crate::infer::shiryaev::{Alarm, Monitor};
-use crate::metric::view::ViewKey;
+use crate::metric::{self, view::ViewKey};
 use crate::plan::{Action, Baseline, GuardPlan, Plan};
 use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
@@ -301,7 +301,7 @@ impl Drift {
         let evidence = |&column: &usize| {
             let one = &watches[column];
             Evidence {
-                metric: "psi".to_owned(),
+                metric: metric::DRIFT.spec().name.to_owned(),
                 column: self.columns[column].name.clone(),
                 baseline_kind: reference.name(),
                 convention: "debiased".to_owned(),

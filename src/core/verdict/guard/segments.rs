@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::infer::multiplicity::e_d_bh;
 use crate::infer::shiryaev::Alarm;
-use crate::metric::view::ViewKey;
+use crate::metric::{self, view::ViewKey};
 use crate::plan::{Action, Baseline, GuardPlan, Plan};
 use crate::reason::ReasonCode;
 use crate::summary::Traffic;
@@ -183,7 +183,7 @@ impl Drift {
     fn evidence_of(&self, (segment, local): (&str, &Local), scene: Scene<'_, '_>) -> Evidence {
         let watch = &local.concurrent;
         Evidence {
-            metric: "psi".to_owned(),
+            metric: metric::DRIFT.spec().name.to_owned(),
             column: local.apart.first().map(|&(column, _)| self.columns[column].name.clone()).unwrap_or_default(),
             segment: segment.to_owned(),
             convention: "debiased".to_owned(),

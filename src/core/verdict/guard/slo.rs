@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::Micros;
 use crate::infer::binomial_limit::LimitProcess;
 use crate::infer::two_sample::Arm;
+use crate::metric;
 use crate::plan::{Action, GuardPlan, Plan, Role, SloPlan};
 use crate::reason::ReasonCode;
 use crate::summary::Traffic;
@@ -163,16 +164,9 @@ impl Limit {
             What::Failed => ("error_rate".to_owned(), ReasonCode::SloBurn),
             What::Rejected => ("rejected_rate".to_owned(), ReasonCode::SchemaBreak),
             What::Missing(_) => ("missing_rate".to_owned(), ReasonCode::DataQuality),
-            What::Slow(_) => (quantile_name(1.0 - self.share), ReasonCode::SloBurn),
+            What::Slow(_) => (metric::latency_quantile(1.0 - self.share), ReasonCode::SloBurn),
         }
     }
-}
-
-/// The metric of a quantile of latency: `latency_p95`, `latency_p999`.
-fn quantile_name(quantile: f64) -> String {
-    let percent = format!("{:.3}", quantile * 100.0);
-    let digits = percent.trim_end_matches('0').replace('.', "");
-    format!("latency_p{digits:0<2}")
 }
 
 impl Kept {
@@ -283,7 +277,6 @@ mod tests {
             assert_eq!(limit.metric().0, name);
             assert!(crate::metric::find(name).is_some());
         }
-        assert_eq!([quantile_name(0.999), quantile_name(0.925)], ["latency_p999", "latency_p925"]);
     }
 
     #[test]

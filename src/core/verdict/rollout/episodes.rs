@@ -16,7 +16,7 @@
 use super::step::{Heard, Window};
 use super::{Draft, Episode, RolloutState};
 use crate::event::{Micros, SECOND};
-use crate::metric;
+use crate::metric::{self, Subject};
 use crate::name::NameOf;
 use crate::plan::{Plan, Role, Signal};
 use crate::reason::ReasonCode;
@@ -340,23 +340,20 @@ impl Episode {
             return within && self.source == other.source;
         }
         let place = self.segment == other.segment || self.segment.is_empty();
-        let whole = other.metric == "psi" && self.column == other.column && place;
+        let whole = other.metric == metric::DRIFT.spec().name && self.column == other.column && place;
         let began = other.since.saturating_sub(self.since) <= attached;
         let cause = began && self.cause(latency) == other.cause(latency) && place;
         (same && place) || whole || cause
     }
 
-    /// What a number tells of: values that are missing, values of a column, or what users feel.
-    fn cause(&self, latency: Option<&str>) -> (&str, &str) {
-        let starts = |start: &str| self.metric.starts_with(start);
-        match self.column.as_str() {
-            column if latency == Some(column) => ("latency", ""),
-            "" if starts("latency") => ("latency", ""),
-            "" if ["error_rate", "rejected_rate"].contains(&self.metric.as_str()) => ("failures", ""),
-            "" if starts("throughput") => ("traffic", ""),
-            "" => ("labels", ""),
-            column if self.metric.ends_with("_rate") => (&self.metric, column),
-            column => ("values", column),
+    /// What a number tells of; of columns which, and of their defects which kind.
+    fn cause(&self, latency: Option<&str>) -> (Subject, &str, &str) {
+        match (self.column.as_str(), metric::subject(&self.metric)) {
+            (column, _) if latency == Some(column) => (Subject::Latency, "", ""),
+            ("", Some(felt @ (Subject::Latency | Subject::Failures | Subject::Traffic))) => (felt, "", ""),
+            ("", _) => (Subject::Outcomes, "", ""),
+            (column, Some(Subject::Defects)) => (Subject::Defects, column, &self.metric),
+            (column, _) => (Subject::Values, column, ""),
         }
     }
 }
