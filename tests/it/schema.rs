@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use haldane::verdict::decision::{Approval, Test};
 use haldane::verdict::{
-    AckStatus, Command, CommandKind, CommandResult, Decision, GuardName, Liveness, Memory, Outcome, RolloutState,
-    State, Validity,
+    AckStatus, Command, CommandKind, CommandName, CommandResult, Decision, GuardName, Liveness, Memory, Outcome,
+    RolloutState, State, Validity,
 };
 
 use crate::sample::{decision, episode, full, living, row, state};
@@ -200,9 +200,14 @@ fn command(kind: CommandKind) -> Command {
 fn commands_and_results_are_as_the_schemas_say() {
     let commands = jsonschema::validator_for(&parse(COMMAND)).unwrap();
     let results = jsonschema::validator_for(&parse(RESULT)).unwrap();
+    let names: Vec<CommandName> = kinds().iter().map(CommandKind::which).collect();
+    assert!(CommandName::ALL.iter().all(|name| names.contains(name)), "{names:?}");
     for kind in kinds() {
+        let name = kind.name();
         let command = command(kind);
         let value = json!(command);
+        let tag = value["kind"].as_str().or_else(|| Some(value["kind"].as_object()?.keys().next()?.as_str()));
+        assert_eq!(tag, Some(name));
         let errors: Vec<_> = commands.iter_errors(&value).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{errors:?} in {value}");
         assert_eq!(serde_json::from_value::<Command>(value.clone()).unwrap(), command);

@@ -17,7 +17,7 @@ pub mod rollout;
 mod rules;
 pub mod words;
 
-pub use command::{AckStatus, Command, CommandKind, CommandResult, Outcome, Position, Scheduled};
+pub use command::{AckStatus, Command, CommandKind, CommandName, CommandResult, Outcome, Position, Scheduled};
 pub use decision::{Decision, Evidence};
 pub use finding::{Ledger, Source, Validity};
 pub use guard::{GuardName, Memory};
