@@ -76,7 +76,7 @@ fn delay(fault: &CrowdFault, world: &World, said: &[&Decision]) -> Option<i64> {
 fn repeats(said: &[&Decision]) -> usize {
     let notes: Vec<&&Decision> = said.iter().filter(|one| matches!(one.action, Signal::Warn)).collect();
     let name = |one: &Decision, proof: &Evidence| {
-        [&one.candidate, &proof.rule, &proof.metric, &proof.column, &proof.segment].map(String::clone)
+        [one.candidate.as_str(), proof.rule.as_str(), &proof.metric, &proof.column, &proof.segment].map(str::to_owned)
     };
     let again = |place: usize, proof: &Evidence| {
         let (one, earlier) = (notes[place], &notes[..place]);

@@ -8,6 +8,7 @@ pub mod query;
 pub mod report;
 
 use haldane_core::{
-    baseline, batch, decode, engine, error, event, infer, judge, kernel, metric, plan, scan, sim, summary, verdict,
+    baseline, batch, decode, engine, error, event, infer, judge, kernel, metric, name, plan, reason, scan, sim,
+    summary, verdict,
 };
 use haldane_io::{config, files, kafka, output, replay, store, table};

@@ -8,5 +8,7 @@ pub mod telemetry;
 #[cfg(feature = "query")]
 use haldane_analysis::query;
 use haldane_analysis::{audit, detect, init, report};
-use haldane_core::{baseline, batch, decode, engine, error, event, judge, metric, plan, scan, sim, summary, verdict};
+use haldane_core::{
+    baseline, batch, decode, engine, error, event, judge, metric, name, plan, scan, sim, summary, verdict,
+};
 use haldane_io::{config, disk, files, kafka, output, replay, store};

@@ -29,8 +29,9 @@ use crate::error::{Error, Result};
 use crate::event::{EventKind, Micros, Poison, Reject};
 use crate::judge::Status;
 use crate::judge::WindowRow;
+use crate::name::Name;
 use crate::scan::Counts;
-use crate::verdict::{CommandKind, CommandResult, Decision, Outcome, RolloutState};
+use crate::verdict::{CommandName, CommandResult, Decision, Outcome, RolloutState};
 
 /// The most series of `haldane_metric_value`: 50 columns times 10 metrics of 10 versions, an ordinary Prometheus's
 /// fill.
@@ -189,7 +190,7 @@ impl Telemetry {
             self.rows.with_label_values(&[status_name(status)]).inc_by(0);
         }
         for (kind, outcome) in
-            CommandKind::NAMES.into_iter().flat_map(|kind| Outcome::ALL.map(|outcome| (kind, outcome)))
+            CommandName::ALL.iter().flat_map(|kind| Outcome::ALL.map(|outcome| (kind.name(), outcome)))
         {
             self.commands.with_label_values(&[kind, outcome.name()]).inc_by(0);
         }

@@ -12,3 +12,5 @@ pub mod table;
 use haldane_core::{
     baseline, batch, decode, engine, error, event, format, judge, kernel, metric, plan, scan, summary, time, verdict,
 };
+#[cfg(test)]
+use haldane_core::{name, reason};

@@ -81,7 +81,7 @@ fn a_rollback_is_explained_and_its_events_give_it_again() {
         "matches: the same decision",
         &decision.reason.text,
         &decision.inputs.policy,
-        &decision.evidence[0].rule,
+        decision.evidence[0].rule.as_str(),
     ] {
         assert!(said.contains(part), "{part} is not in {said}");
     }

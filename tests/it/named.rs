@@ -11,6 +11,7 @@ use haldane::event::EventKind;
 use haldane::judge::WindowRow;
 use haldane::plan::Plan;
 use haldane::replay::{self, Options, Step};
+use haldane::verdict::decision::Test;
 use haldane::verdict::{Decision, Evidence};
 
 fn repository(path: &str) -> PathBuf {
@@ -57,7 +58,9 @@ fn a_number_of_one_window_stands_in_the_windows_table() {
         let (decisions, windows) = judged(pipeline, files);
         for one in &decisions {
             let of_the_window = one.evidence.iter().filter(|proof| one.inputs.window == Some(proof.window));
-            let own = |proof: &&Evidence| ["contrast", "hx", "shiryaev_roberts"].contains(&proof.test.as_str());
+            let own = |proof: &&Evidence| {
+                [Test::Contrast, Test::Hx, Test::ShiryaevRoberts].iter().any(|test| proof.test == *test)
+            };
             for proof in of_the_window.filter(own) {
                 let rows = rows(&windows, one, proof);
                 let usual = proof.baseline_kind == "usual";

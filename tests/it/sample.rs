@@ -4,10 +4,11 @@ use haldane::event::Micros;
 use haldane::format::Kept;
 use haldane::judge::{Status, WindowRow};
 use haldane::plan::{Action, Authority, Signal};
-use haldane::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason, Severity};
+use haldane::reason::ReasonCode;
+use haldane::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason, Severity, Test};
 use haldane::verdict::liveness::FORMAT;
 use haldane::verdict::rollout::{Effect, Mute, Pending, People, RuleHistory, Standing};
-use haldane::verdict::{Decision, Episode, Evidence, Liveness, RolloutState, State, Validity};
+use haldane::verdict::{Decision, Episode, Evidence, GuardName, Liveness, RolloutState, State, Validity};
 
 /// PSI of one column of fraud v2 in the window that ends then.
 pub(crate) fn row(column: &str, window_end: Micros, value: Option<f64>) -> WindowRow {
@@ -60,9 +61,9 @@ pub(crate) fn decision(action: Signal) -> Decision {
         approval: None,
         severity: Severity::of(action),
         causation: None,
-        reason: Reason { code: "ERROR_RATE".to_owned(), text: "too many errors".to_owned() },
+        reason: Reason { code: ReasonCode::ErrorRate.into(), text: "too many errors".to_owned() },
         evidence: vec![Evidence {
-            rule: "errors".to_owned(),
+            rule: "errors".into(),
             metric: "error_rate".to_owned(),
             column: String::new(),
             segment: "country=DE".to_owned(),
@@ -72,7 +73,7 @@ pub(crate) fn decision(action: Signal) -> Decision {
             lo: None,
             hi: Some(0.1),
             bound: 0.02,
-            test: "bound".to_owned(),
+            test: Test::Bound.into(),
             e_value: None,
             alpha: None,
             margin: None,
@@ -105,7 +106,7 @@ pub(crate) fn state(candidate: &str, state: State, validity: Validity) -> Rollou
         validity,
         sequence: 1,
         judged_upto: (10, 0),
-        history: vec![RuleHistory { rule: "errors".to_owned(), scope: "@".to_owned(), breached: vec![true, false] }],
+        history: vec![RuleHistory { rule: "errors".into(), scope: "@".to_owned(), breached: vec![true, false] }],
         ..RolloutState::new("fraud", "fraud", candidate, "v1")
     }
 }
@@ -128,12 +129,12 @@ pub(crate) fn full() -> RolloutState {
     let id = format!("b3:{}", "2".repeat(64));
     RolloutState {
         step: 2,
-        cause: "ERROR_RATE".to_owned(),
+        cause: ReasonCode::ErrorRate.into(),
         cap_pct: Some(5.0),
         in_force: vec![id.clone()],
         episode: id.clone(),
         declared_pct: Some(10.0),
-        standing: vec![Standing { source: "errors".to_owned(), kind: 0, action: Action::Contain, windows: 2 }],
+        standing: vec![Standing { source: "errors".into(), kind: 0, action: Action::Contain, windows: 2 }],
         waits_for: vec!["labels".to_owned()],
         effect: Some(Effect {
             decision: id.clone(),
@@ -161,7 +162,7 @@ pub(crate) fn full() -> RolloutState {
         people: People {
             frozen_until: Some(40),
             mutes: vec![Mute { metric: "psi".to_owned(), column: None, segment: None, until: 50 }],
-            overruled: vec![("errors".to_owned(), Action::Hold)],
+            overruled: vec![("errors".into(), Action::Hold)],
             commands: vec!["command-7".to_owned()],
             ..People::default()
         },
@@ -172,7 +173,7 @@ pub(crate) fn full() -> RolloutState {
 /// An episode in which everything is told.
 pub(crate) fn episode() -> Episode {
     Episode {
-        source: "change".to_owned(),
+        source: GuardName::Change.into(),
         metric: "missing_rate".to_owned(),
         column: "amount".to_owned(),
         segment: "country=DE".to_owned(),

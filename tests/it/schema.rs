@@ -2,15 +2,18 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use haldane::kafka::cloud_event::Letter;
+use haldane::name::Name;
 use haldane::plan::Signal;
+use haldane::reason::ReasonCode;
 use jsonschema::Validator;
 use rdkafka::message::Headers as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use haldane::verdict::decision::Approval;
+use haldane::verdict::decision::{Approval, Test};
 use haldane::verdict::{
-    AckStatus, Command, CommandKind, CommandResult, Decision, Liveness, Memory, Outcome, RolloutState, State, Validity,
+    AckStatus, Command, CommandKind, CommandName, CommandResult, Decision, GuardName, Liveness, Memory, Outcome,
+    RolloutState, State, Validity,
 };
 
 use crate::sample::{decision, episode, full, living, row, state};
@@ -90,6 +93,26 @@ fn decisions_of_every_kind_are_as_the_schema_says() {
     }
     contain.cap_pct = Some(5.0);
     check(DECISION, &contain);
+}
+
+/// Checks that a schema lists all names of a table, in its order, and says what each means.
+fn lists<T: Name>(schema: &str, at: &str) {
+    let schema = parse(schema);
+    let part = schema.pointer(at).expect("a part of the schema");
+    let names: Vec<&str> = T::ALL.iter().map(|one| one.name()).collect();
+    assert_eq!(part["enum"], json!(names), "{at}");
+    let meanings: Vec<String> = T::ALL.iter().map(|one| format!("{}: {}", one.name(), one.meaning())).collect();
+    let said = part["description"].as_str().expect("a description");
+    assert!(said.ends_with(&format!("{}.", meanings.join("; "))), "{at} does not say: {}", meanings.join("; "));
+}
+
+#[test]
+fn the_names_in_decisions_and_states_are_listed() {
+    lists::<ReasonCode>(DECISION, "/$defs/reason/properties/code");
+    lists::<GuardName>(DECISION, "/$defs/evidence/properties/rule/anyOf/0");
+    lists::<Test>(DECISION, "/$defs/evidence/properties/test");
+    let causes: Vec<&str> = std::iter::once("").chain(ReasonCode::ALL.iter().map(|code| code.name())).collect();
+    assert_eq!(parse(STATE)["properties"]["cause"]["enum"], json!(causes));
 }
 
 #[test]
@@ -177,9 +200,14 @@ fn command(kind: CommandKind) -> Command {
 fn commands_and_results_are_as_the_schemas_say() {
     let commands = jsonschema::validator_for(&parse(COMMAND)).unwrap();
     let results = jsonschema::validator_for(&parse(RESULT)).unwrap();
+    let names: Vec<CommandName> = kinds().iter().map(CommandKind::which).collect();
+    assert!(CommandName::ALL.iter().all(|name| names.contains(name)), "{names:?}");
     for kind in kinds() {
+        let name = kind.name();
         let command = command(kind);
         let value = json!(command);
+        let tag = value["kind"].as_str().or_else(|| Some(value["kind"].as_object()?.keys().next()?.as_str()));
+        assert_eq!(tag, Some(name));
         let errors: Vec<_> = commands.iter_errors(&value).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{errors:?} in {value}");
         assert_eq!(serde_json::from_value::<Command>(value.clone()).unwrap(), command);

@@ -6,11 +6,12 @@ use std::time::Duration;
 use haldane::engine::Memory;
 use haldane::event::{EventKind, Poison, Reject};
 use haldane::judge::WindowRow;
+use haldane::name::Name;
 use haldane::plan::Signal;
 use haldane::scan::{Counts, LabelCounts};
 use haldane::telemetry::{FAMILIES, Lag, METRIC_SERIES_MAX, Telemetry};
 use haldane::verdict::decision::Severity;
-use haldane::verdict::{CommandKind, Decision, Outcome, RolloutState, State, Validity};
+use haldane::verdict::{CommandName, Decision, Outcome, RolloutState, State, Validity};
 
 use crate::sample::{decision, full, row, state};
 
@@ -149,7 +150,7 @@ fn decisions_that_call_people_are_counted_and_commands_by_what_became_of_them() 
     [Signal::Rollback, Signal::Heartbeat, Signal::Hold].map(fatal).iter().for_each(|one| telemetry.decided(one));
     let shown = page(&telemetry);
     assert!(shown.contains("haldane_escalations_total{model=\"fraud\",rollout=\"fraud\"} 2\n"), "{shown}");
-    for (kind, outcome) in CommandKind::NAMES.into_iter().flat_map(|kind| Outcome::ALL.map(|outcome| (kind, outcome))) {
+    for (kind, outcome) in CommandName::ALL.iter().flat_map(|kind| Outcome::ALL.map(|outcome| (kind.name(), outcome))) {
         let name = outcome.name();
         let line = format!("haldane_commands_total{{kind=\"{kind}\",outcome=\"{name}\"}} 0\n");
         assert!(shown.contains(&line), "{line} is missing in\n{shown}");

@@ -4,6 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use constants::{Constant, constants};
+use haldane::metric::METRICS;
+use haldane::name::Name;
+use haldane::reason::ReasonCode;
+use haldane::verdict::{GuardName, State};
 
 #[path = "../../benches/common/constants.rs"]
 mod constants;
@@ -11,7 +15,7 @@ mod constants;
 /// Layers of the engine (`src/core`), lowest first: a module may use its own layer and those before it. What stands
 /// above the engine it cannot name at all: those are crates that depend on it.
 const LAYERS: [&[&str]; 9] = [
-    &["error", "event", "format", "batch", "plan", "kernel", "summary"],
+    &["error", "event", "format", "name", "reason", "batch", "plan", "kernel", "summary"],
     &["time"],
     &["scan"],
     &["metric"],
@@ -312,4 +316,50 @@ fn a_page_lists_every_metric() {
         fs::write(&path, &fresh).expect("a writable page");
     }
     assert_eq!(page, fresh, "run the tests with UPDATE=1 to rewrite the table");
+}
+
+/// Lines of code that hold any of these, as `file: what`.
+fn lines_with(under: &str, wanted: &[String], but: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (path, text) in sources(under).iter().filter(|(path, _)| !is_test(path) && !path.ends_with(but)) {
+        let lines = code(text).lines().filter(|line| !line.trim_start().starts_with("//"));
+        for line in lines {
+            let hits = wanted.iter().filter(|wanted| line.contains(wanted.as_str()));
+            found.extend(hits.map(|wanted| format!("{}: {wanted}", path.display())));
+        }
+    }
+    found
+}
+
+#[test]
+fn reason_codes_are_spelt_in_their_table_only() {
+    let is_state = |name: &str| State::ALL.iter().any(|state| state.name() == name);
+    let names = ReasonCode::ALL.iter().map(|code| code.name()).filter(|name| !is_state(name));
+    let literals: Vec<String> = names.map(|name| format!("\"{name}\"")).collect();
+    assert!(literals.len() > 20, "{literals:?}");
+    report(&lines_with("src", &literals, "src/core/reason.rs"));
+}
+
+#[test]
+fn every_guard_is_in_the_list() {
+    let listed = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/core/verdict/guard/list.rs"));
+    let (_, listed) = listed.as_ref().expect("a list of guards").split_once("\nguards! {").expect("a list");
+    let mut n = 0;
+    for (path, text) in sources("src/core/verdict/guard") {
+        for guard in text.lines().filter_map(|line| line.strip_prefix("impl Guard for ")?.strip_suffix(" {")) {
+            n += 1;
+            assert_eq!(listed.matches(&format!(": {guard};\n")).count(), 1, "{guard} of {}", path.display());
+        }
+    }
+    assert_eq!(n, GuardName::ALL.len());
+}
+
+#[test]
+fn nothing_in_the_engine_or_its_output_is_chosen_by_the_name_of_a_metric() {
+    let names = METRICS.iter().map(|metric| metric.spec().name);
+    let wanted: Vec<String> = names
+        .flat_map(|name| [format!("== \"{name}\""), format!("!= \"{name}\""), format!("\"{name}\" =>")])
+        .chain(["ends_with(\"_rate", "starts_with(\"latency", "starts_with(\"throughput"].map(str::to_owned))
+        .collect();
+    report(&["src/core", "src/io"].map(|under| lines_with(under, &wanted, "none")).concat());
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::recompute::{Recomputed, Source};
 use crate::judge::{Status, WindowRow};
+use crate::metric::DRIFT;
 use crate::output::evidence as told_as;
 use crate::output::text::{aligned, count, instant, number};
 use crate::verdict::{Decision, Evidence};
@@ -72,7 +73,7 @@ fn evidence(decision: &Decision) -> String {
         ["BY", "METRIC", "AGAINST", "ESTIMATE", "HELD AGAINST", "EVIDENCE", "OVER", "ROWS", "BASELINE ROWS", "REMARKS"];
     let rows = decision.evidence.iter().map(|evidence| {
         [
-            evidence.rule.clone(),
+            evidence.rule.to_string(),
             subject(evidence),
             evidence.baseline_kind.clone(),
             interval(evidence),
@@ -186,7 +187,7 @@ fn course(decision: &Decision, log: &[Decision]) -> String {
 fn differed(rows: &[WindowRow]) -> String {
     let mut drifted: Vec<(&WindowRow, f64)> = rows
         .iter()
-        .filter(|row| row.metric == "psi" && row.status == Status::Ok && !row.baseline.is_empty())
+        .filter(|row| row.metric == DRIFT.spec().name && row.status == Status::Ok && !row.baseline.is_empty())
         .filter_map(|row| Some((row, row.value?)))
         .collect();
     drifted.sort_by(|(left, a), (right, b)| {

@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use crate::event::Micros;
+use crate::name::NameOf;
 use crate::plan::Signal;
+use crate::reason::ReasonCode;
 use crate::verdict::Decision;
 
 /// The scope of a decision that blames no version.
@@ -21,7 +23,7 @@ pub struct Alarm {
     /// What is called for.
     pub action: &'static str,
     /// The reason code.
-    pub reason: String,
+    pub reason: NameOf<ReasonCode>,
 }
 
 impl Alarm {

@@ -217,6 +217,7 @@ fn line(f: &mut fmt::Formatter<'_>, name: &str, outcome: &Outcome) -> fmt::Resul
 mod tests {
     use super::super::alarm::WORLD;
     use super::*;
+    use crate::reason::ReasonCode;
 
     const WINDOW: Micros = 10;
 
@@ -234,7 +235,7 @@ mod tests {
     }
 
     fn alarm(time: Micros, scope: &str, action: &'static str) -> Alarm {
-        Alarm { stream: "s".into(), time, scope: scope.into(), action, reason: "ERROR_RATE".into() }
+        Alarm { stream: "s".into(), time, scope: scope.into(), action, reason: ReasonCode::ErrorRate.into() }
     }
 
     fn outcome(label: &Label, alarms: &[Alarm]) -> Outcome {

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::files::opened;
 use crate::metric::row::{ALL_VERSIONS, WindowRow};
+use crate::metric::{DRIFT, Place, shown};
 use crate::output::evidence as told_as;
 use crate::output::read_windows;
 use crate::output::text::{number, plural};
@@ -20,31 +21,6 @@ use crate::verdict::{Decision, Evidence};
 const SERIES_MAX: usize = 18;
 /// Columns whose drift is shown though no decision names them.
 const COLUMNS_MAX: usize = 6;
-/// Metrics that are always shown, where there are any.
-const USUAL: [&str; 8] = [
-    "error_rate",
-    "latency_p50",
-    "latency_p99",
-    "brier",
-    "calibration_in_the_large",
-    "mae",
-    "positive_rate",
-    "throughput",
-];
-/// Metrics of a candidate that stand beside the baseline's in a summary: means over rows, which windows add up to. A
-/// mean of quantiles, or of areas under curves, is none.
-const BESIDE: [&str; 9] = [
-    "error_rate",
-    "rejected_rate",
-    "positive_rate",
-    "latency_mean",
-    "brier",
-    "calibration_in_the_large",
-    "accuracy",
-    "base_rate",
-    "mae",
-];
-
 /// Said beside what was decided: a log is no answer to what holds now.
 pub(super) const WHAT_COUNTS_NOW: &str =
     "This is what was decided. What a candidate may have now is told by haldane gate and GET /v1/verdict.";
@@ -251,11 +227,13 @@ fn chosen(windows: &Windows, decisions: &[Decision]) -> Vec<Chosen> {
         };
         [of(&evidence.baseline_kind), of("")]
     });
-    let usual = USUAL.iter().map(|metric| ((*metric).to_owned(), String::new(), String::new(), String::new()));
+    let usual = shown(Place::History).map(|metric| (metric.to_owned(), String::new(), String::new(), String::new()));
     let mut moved: Vec<(&Key, f64)> = windows
         .lines
         .iter()
-        .filter(|(key, _)| key.metric == "psi" && key.segment.is_empty() && key.baseline.starts_with("concurrent"))
+        .filter(|(key, _)| {
+            key.metric == DRIFT.spec().name && key.segment.is_empty() && key.baseline.starts_with("concurrent")
+        })
         .map(|(key, (_, line))| (key, line.values().map(|number| number.value).fold(0.0, f64::max)))
         .collect();
     moved.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -348,7 +326,7 @@ fn note(decision: &Decision) -> DecisionNote {
         rollout: decision.rollout.clone(),
         candidate: decision.candidate.clone(),
         reason: decision.reason.text.clone(),
-        code: decision.reason.code.clone(),
+        code: decision.reason.code.to_string(),
         evidence: evidence.collect(),
     }
 }
@@ -432,19 +410,19 @@ fn beside(windows: &Windows, candidate: &str, baseline: &str) -> Vec<Beside> {
         };
         windows.lines.get(&key).map(|(_, line)| line)
     };
-    let one = |metric: &&str| {
+    let one = |metric: &str| {
         let (mine, theirs) = (line(metric, candidate)?, line(metric, baseline)?);
         let both = mine.iter().filter_map(|(start, number)| Some((number, theirs.get(start)?)));
         let (mine, theirs): (Vec<&Number>, Vec<&Number>) = both.unzip();
         Some(Beside {
-            metric: (*metric).to_owned(),
+            metric: metric.to_owned(),
             column: String::new(),
             candidate: pooled(&mine)?,
             baseline: pooled(&theirs)?,
             n: mine.iter().map(|number| number.n).sum(),
         })
     };
-    BESIDE.iter().filter_map(one).collect()
+    shown(Place::Summary).filter_map(one).collect()
 }
 
 /// Numbers of windows put together, each weighted by its rows; `None` without any.

@@ -61,93 +61,82 @@ pub struct Missing {
     words: Vec<std::ffi::OsString>,
 }
 
-/// What haldane can do.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Show a whole rollout on this machine: generated traffic, an injected regression, decisions as they fall.
-    Demo(demo::DemoArgs),
-    /// Run the service: read Kafka, judge windows, publish decisions.
-    Run(run::RunArgs),
-    /// Show where every candidate stands.
-    Rollouts(rollouts::RolloutsArgs),
-    /// Steer a rollout.
-    #[command(flatten)]
-    Steer(command::Request),
-    /// Ask whether a candidate has passed, as an exit code.
-    Gate(gate::GateArgs),
-    /// Replay files through a pipeline and show what would have been decided.
-    Replay(replay::ReplayArgs),
-    /// Judge every stream of a folder, and score the alarms when it is known what changed.
-    Detect(detect::DetectArgs),
-    /// Build or show a reference profile.
-    #[command(subcommand)]
-    Baseline(baseline::BaselineCommand),
-    /// Write a pipeline file from a sample of your own data.
-    Init(init::InitArgs),
-    /// Compare two files, or tell what a replay saw and decided: HTML, Markdown, JSON or `JUnit`.
-    Report(report::ReportArgs),
-    /// Check a pipeline file and say in words what it does.
-    Check(check::CheckArgs),
-    /// Examine what a pipeline needs: topics, retention, clocks, lag, a sample of events, the store.
-    Doctor(doctor::DoctorArgs),
-    /// Show how many windows and events the guards need to see a regression.
-    Power(power::PowerArgs),
-    /// Ask in SQL: the tables of a store, and files.
-    #[cfg(feature = "query")]
-    Sql(sql::SqlArgs),
-    /// Ask in SQL; this build cannot, it needs the feature `query`.
-    #[cfg(not(feature = "query"))]
-    Sql(Missing),
-    /// Look after a store of results.
-    #[command(subcommand)]
-    Store(store::StoreCommand),
-    /// Carry out queries on many machines.
-    #[cfg(feature = "ballista")]
-    #[command(subcommand)]
-    Cluster(cluster::ClusterCommand),
-    /// Say why a decision was made, and recompute it from its events.
-    Explain(explain::ExplainArgs),
-    /// Check logs of decisions.
-    #[command(subcommand)]
-    Audit(audit::AuditCommand),
-    /// Print JSON Schemas: of pipeline files and of everything haldane writes.
-    Schema(schema::SchemaArgs),
-    /// Print a script that completes haldane's commands and options.
-    Completions(generate::CompletionsArgs),
-    /// Write man pages, one for haldane and one for each command.
-    Man(generate::ManArgs),
+/// Makes of the list of commands what the command line is read into, and calls of them.
+macro_rules! commands {
+    ($($(#[$($about:tt)*])* $name:ident($args:ty) => $run:path $([$($when:tt)*])?;)+) => {
+        /// What haldane can do.
+        #[derive(Debug, Subcommand)]
+        pub enum Command {
+            $($(#[$($about)*])* $(#[cfg($($when)*)])? $name($args),)+
+        }
+
+        /// Does what the command line says; results go to `out`, progress and warnings to standard error.
+        pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
+            match &cli.command {
+                $($(#[cfg($($when)*)])? Command::$name(args) => $run(args, out),)+
+            }
+        }
+    };
 }
 
-/// Does what the command line says; results go to `out`, progress and warnings to standard error.
-pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
-    match &cli.command {
-        Command::Demo(args) => demo::run(args, out),
-        Command::Run(args) => run::run(args, out),
-        Command::Rollouts(args) => rollouts::run(args, out),
-        Command::Steer(request) => command::run(request, out),
-        Command::Gate(args) => gate::run(args, out),
-        Command::Replay(args) => replay::run(args, out),
-        Command::Detect(args) => detect::run(args, out),
-        Command::Baseline(command) => baseline::run(command, out),
-        Command::Init(args) => init::run(args, out),
-        Command::Report(args) => report::run(args, out),
-        Command::Check(args) => check::run(args, out),
-        Command::Doctor(args) => doctor::run(args, out),
-        Command::Power(args) => power::run(args, out),
-        #[cfg(feature = "query")]
-        Command::Sql(args) => sql::run(args, out),
-        #[cfg(not(feature = "query"))]
-        Command::Sql(_) => Err(Error::user("this build answers no SQL")
-            .hint("build it with the feature that does: `cargo build --features query`")),
-        Command::Store(command) => store::run(command, out),
-        #[cfg(feature = "ballista")]
-        Command::Cluster(command) => cluster::run(command, out),
-        Command::Explain(args) => explain::run(args, out),
-        Command::Audit(command) => audit::run(command, out),
-        Command::Schema(args) => schema::run(args, out),
-        Command::Completions(args) => generate::completions(args, out),
-        Command::Man(args) => generate::man(args, out),
-    }
+// A command is a line here: what `--help` says of it, its arguments, the function that carries it out, and the feature
+// without which a build does not have it.
+commands! {
+    /// Show a whole rollout on this machine: generated traffic, an injected regression, decisions as they fall.
+    Demo(demo::DemoArgs) => demo::run;
+    /// Run the service: read Kafka, judge windows, publish decisions.
+    Run(run::RunArgs) => run::run;
+    /// Show where every candidate stands.
+    Rollouts(rollouts::RolloutsArgs) => rollouts::run;
+    /// Steer a rollout.
+    #[command(flatten)]
+    Steer(command::Request) => command::run;
+    /// Ask whether a candidate has passed, as an exit code.
+    Gate(gate::GateArgs) => gate::run;
+    /// Replay files through a pipeline and show what would have been decided.
+    Replay(replay::ReplayArgs) => replay::run;
+    /// Judge every stream of a folder, and score the alarms when it is known what changed.
+    Detect(detect::DetectArgs) => detect::run;
+    /// Build or show a reference profile.
+    #[command(subcommand)]
+    Baseline(baseline::BaselineCommand) => baseline::run;
+    /// Write a pipeline file from a sample of your own data.
+    Init(init::InitArgs) => init::run;
+    /// Compare two files, or tell what a replay saw and decided: HTML, Markdown, JSON or `JUnit`.
+    Report(report::ReportArgs) => report::run;
+    /// Check a pipeline file and say in words what it does.
+    Check(check::CheckArgs) => check::run;
+    /// Examine what a pipeline needs: topics, retention, clocks, lag, a sample of events, the store.
+    Doctor(doctor::DoctorArgs) => doctor::run;
+    /// Show how many windows and events the guards need to see a regression.
+    Power(power::PowerArgs) => power::run;
+    /// Ask in SQL: the tables of a store, and files.
+    Sql(sql::SqlArgs) => sql::run [feature = "query"];
+    /// Ask in SQL; this build cannot, it needs the feature `query`.
+    Sql(Missing) => no_sql [not(feature = "query")];
+    /// Look after a store of results.
+    #[command(subcommand)]
+    Store(store::StoreCommand) => store::run;
+    /// Carry out queries on many machines.
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand) => cluster::run [feature = "ballista"];
+    /// Say why a decision was made, and recompute it from its events.
+    Explain(explain::ExplainArgs) => explain::run;
+    /// Check logs of decisions.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand) => audit::run;
+    /// Print JSON Schemas: of pipeline files and of everything haldane writes.
+    Schema(schema::SchemaArgs) => schema::run;
+    /// Print a script that completes haldane's commands and options.
+    Completions(generate::CompletionsArgs) => generate::completions;
+    /// Write man pages, one for haldane and one for each command.
+    Man(generate::ManArgs) => generate::man;
+}
+
+#[cfg(not(feature = "query"))]
+fn no_sql(_: &Missing, _: &mut dyn Write) -> Result<()> {
+    Err(Error::user("this build answers no SQL")
+        .hint("build it with the feature that does: `cargo build --features query`"))
 }
 
 /// Writes a result. A reader that went away, as `head` does, is no failure.

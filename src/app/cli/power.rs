@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::output::{aligned, count};
 use crate::plan::{GuardPlan, Plan, Role};
 use crate::verdict::power::{Load, Regression, Rehearsal};
+use crate::verdict::words::percent;
 
 /// Shares of traffic that are looked at unless others are named.
 const SHARES: [f64; 3] = [0.01, 0.05, 0.25];
@@ -282,12 +283,6 @@ fn cells(odds: &Odds, load: Load) -> [String; 3] {
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
 fn share_of(load: Load) -> String {
     percent(load.candidate as f64 / (load.candidate + load.baseline) as f64)
-}
-
-/// A share in percent, to three digits.
-pub(crate) fn percent(share: f64) -> String {
-    let rounded = (share * 1e5).round() / 1e3;
-    format!("{rounded} %")
 }
 
 /// `2x`, or `+20 %` below that.

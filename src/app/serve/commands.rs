@@ -22,7 +22,8 @@ use super::problem::Problem;
 use super::{Shared, ui};
 use crate::error::Result;
 use crate::event::Micros;
-use crate::verdict::{Command, CommandKind, CommandResult, Outcome};
+use crate::name::NameOf;
+use crate::verdict::{Command, CommandKind, CommandName, CommandResult, Outcome};
 
 /// How long an answer is waited for.
 const WAIT: Duration = Duration::from_secs(10);
@@ -64,7 +65,7 @@ struct FormAsked {
     rollout: String,
     model: String,
     candidate: String,
-    kind: String,
+    kind: NameOf<CommandName>,
     #[serde(default)]
     decision: String,
     #[serde(default)]
@@ -78,15 +79,15 @@ impl FormAsked {
     fn read(self) -> std::result::Result<Asked, Problem> {
         let bad = |error: String| Problem::new(StatusCode::BAD_REQUEST, error, "go back and correct it");
         let decision = self.decision;
-        let kind = match self.kind.as_str() {
-            "approve" => CommandKind::Approve { decision },
-            "reject" => CommandKind::Reject { decision },
-            "hold" => CommandKind::Hold,
-            "resume" => CommandKind::Resume { cap_pct: percent(&self.cap_pct).map_err(bad)? },
-            "force_rollback" => CommandKind::ForceRollback,
-            "unfreeze" => CommandKind::Unfreeze,
-            "clear_denial" => CommandKind::ClearDenial,
-            other => return Err(bad(format!("no button asks for `{other}`"))),
+        let kind = match self.kind.known() {
+            Some(CommandName::Approve) => CommandKind::Approve { decision },
+            Some(CommandName::Reject) => CommandKind::Reject { decision },
+            Some(CommandName::Hold) => CommandKind::Hold,
+            Some(CommandName::Resume) => CommandKind::Resume { cap_pct: percent(&self.cap_pct).map_err(bad)? },
+            Some(CommandName::ForceRollback) => CommandKind::ForceRollback,
+            Some(CommandName::Unfreeze) => CommandKind::Unfreeze,
+            Some(CommandName::ClearDenial) => CommandKind::ClearDenial,
+            _ => return Err(bad(format!("no button asks for `{}`", self.kind))),
         };
         Ok(Asked {
             id: Some(self.id).filter(|id| !id.is_empty()),
@@ -174,7 +175,7 @@ fn status(outcome: Outcome) -> StatusCode {
 }
 
 /// Who asks, if it is theirs to ask for this.
-fn actor(shared: &Shared, headers: &HeaderMap, kind: &CommandKind) -> std::result::Result<String, Problem> {
+fn actor(shared: &Shared, headers: &HeaderMap, command: CommandName) -> std::result::Result<String, Problem> {
     let login = "log in at /ui/login, or send `authorization: Bearer` and your token";
     let who = shared.access().and_then(|access| access.who(headers));
     let Some((person, proof)) = who else {
@@ -186,8 +187,8 @@ fn actor(shared: &Shared, headers: &HeaderMap, kind: &CommandKind) -> std::resul
         let hint = "use the dashboard's own buttons; a proxy in front must pass the Host header on";
         return Err(Problem::new(StatusCode::FORBIDDEN, "this does not come from a page of this server", hint));
     }
-    if !person.may(kind) {
-        let error = format!("{} may not {} ({})", person.name, kind.name().replace('_', " "), person.powers());
+    if !person.may(command) {
+        let error = format!("{} may not {} ({})", person.name, command.words(), person.powers());
         return Err(Problem::new(StatusCode::FORBIDDEN, error, "`serve.approvers` says who may do what"));
     }
     Ok(person.name.clone())
@@ -199,7 +200,7 @@ async fn steer(
     headers: &HeaderMap,
     asked: Asked,
 ) -> std::result::Result<(Command, Option<CommandResult>), Problem> {
-    let actor = actor(shared, headers, &asked.kind)?;
+    let actor = actor(shared, headers, asked.kind.which())?;
     check_reason(&asked)?;
     if shared.desk.get().is_none() {
         let hint = "commands go to a process with the role `judge` or `all`";

@@ -10,7 +10,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, share};
-use crate::metric::spec::{Spec, Worse};
+use crate::metric::spec::{Place, Spec, Worse};
 use crate::plan::Task;
 use crate::summary::Quality;
 
@@ -24,6 +24,7 @@ pub(super) static ACCURACY: OneSided<Quality> = OneSided {
         formula: "right / n",
         source: "definition",
         needs_score: false,
+        shown: &[Place::Summary, Place::Figures],
         ..Spec::QUALITY
     },
     convention: "exact",

@@ -14,7 +14,7 @@
 use crate::metric::ks::is_one_number;
 use crate::metric::one_sided::OneSided;
 use crate::metric::reading::Measured;
-use crate::metric::spec::{Spec, Worse};
+use crate::metric::spec::{Place, Spec, Worse};
 use crate::plan::QualityPlan;
 use crate::summary::{Quality, Refined};
 
@@ -26,6 +26,7 @@ pub(super) static AUC: OneSided<Quality> = OneSided {
         worse: Worse::Down,
         formula: "(pairs won + ties / 2) / pairs",
         source: "Hanley and McNeil 1982",
+        shown: &[Place::Figures],
         ..Spec::QUALITY
     },
     convention: "fine_bins",

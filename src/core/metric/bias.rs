@@ -10,7 +10,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, mean};
-use crate::metric::spec::{LINE, Reads, Spec, Worse};
+use crate::metric::spec::{LINE, Place, Reads, Spec, Worse};
 use crate::summary::Quality;
 
 /// See the head of this file.
@@ -24,6 +24,7 @@ pub(super) static BIAS: OneSided<Quality> = OneSided {
         worse: Worse::Away,
         formula: "mean (s - y)",
         source: "definition",
+        shown: &[Place::Figures],
         ..Spec::QUALITY
     },
     convention: "exact_sum",

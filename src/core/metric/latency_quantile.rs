@@ -13,11 +13,13 @@
 
 use crate::metric::one_sided::OneSided;
 use crate::metric::reading::Measured;
-use crate::metric::spec::{Reads, Spec, UPWARDS};
+use crate::metric::spec::{Margin, Place, Reads, Spec, Subject, UPWARDS};
 use crate::summary::Latency;
 
 const QUANTILE: Spec = Spec {
     reads: Reads::Latency,
+    subject: Subject::Latency,
+    margin: Margin::Part,
     unit: "ms",
     range: UPWARDS,
     formula: "x_(ceil(q n))",
@@ -32,6 +34,21 @@ const HDR: OneSided<Latency> = OneSided {
     of: |latency, _| quantile(latency, 0.5),
 };
 
+/// What names of quantiles begin with.
+const PREFIX: &str = "latency_p";
+
+/// The name of a quantile, whether it is a metric or not: `latency_p95`, `latency_p925`.
+pub(super) fn name(quantile: f64) -> String {
+    let percent = format!("{:.3}", quantile * 100.0);
+    let digits = percent.trim_end_matches('0').replace('.', "");
+    format!("{PREFIX}{digits:0<2}")
+}
+
+/// Whether a name is one of those.
+pub(super) fn is_name(name: &str) -> bool {
+    name.strip_prefix(PREFIX).is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()))
+}
+
 /// Width of a bucket as a share of its latency: 1024 buckets at least per doubling.
 const BUCKET: f64 = 1.0 / 1024.0;
 /// Rounding to whole microseconds, in milliseconds.
@@ -45,7 +62,7 @@ fn quantile(latency: &Latency, q: f64) -> Measured {
 
 /// Quantile 0.5.
 pub(super) static P50: OneSided<Latency> = OneSided {
-    spec: Spec { name: "latency_p50", help: "Median latency.", ..QUANTILE },
+    spec: Spec { name: "latency_p50", help: "Median latency.", shown: &[Place::History], ..QUANTILE },
     of: |latency, _| quantile(latency, 0.5),
     ..HDR
 };
@@ -59,14 +76,24 @@ pub(super) static P90: OneSided<Latency> = OneSided {
 
 /// Quantile 0.95.
 pub(super) static P95: OneSided<Latency> = OneSided {
-    spec: Spec { name: "latency_p95", help: "95 % of answers are at least this quick.", ..QUANTILE },
+    spec: Spec {
+        name: "latency_p95",
+        help: "95 % of answers are at least this quick.",
+        shown: &[Place::Dashboard],
+        ..QUANTILE
+    },
     of: |latency, _| quantile(latency, 0.95),
     ..HDR
 };
 
 /// Quantile 0.99.
 pub(super) static P99: OneSided<Latency> = OneSided {
-    spec: Spec { name: "latency_p99", help: "99 % of answers are at least this quick.", ..QUANTILE },
+    spec: Spec {
+        name: "latency_p99",
+        help: "99 % of answers are at least this quick.",
+        shown: &[Place::History],
+        ..QUANTILE
+    },
     of: |latency, _| quantile(latency, 0.99),
     ..HDR
 };
@@ -77,3 +104,16 @@ pub(super) static P999: OneSided<Latency> = OneSided {
     of: |latency, _| quantile(latency, 0.999),
     ..HDR
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_named_by_their_digits() {
+        let names = [0.5, 0.9, 0.95, 0.99, 0.999, 0.925].map(name);
+        let wanted = ["latency_p50", "latency_p90", "latency_p95", "latency_p99", "latency_p999", "latency_p925"];
+        assert_eq!(names, wanted);
+        assert!(names.iter().all(|name| is_name(name)) && !is_name("latency_mean"));
+    }
+}

@@ -12,7 +12,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, mean};
-use crate::metric::spec::{Spec, UPWARDS};
+use crate::metric::spec::{Place, Spec, UPWARDS};
 use crate::summary::Quality;
 
 /// See the head of this file.
@@ -24,6 +24,7 @@ pub(super) static LOG_LOSS: OneSided<Quality> = OneSided {
         range: UPWARDS,
         formula: "-mean ln(s if y = 1, else 1 - s)",
         source: "Good 1952",
+        shown: &[Place::Figures],
         ..Spec::QUALITY
     },
     convention: "clipped_1e-15",

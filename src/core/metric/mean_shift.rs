@@ -12,7 +12,7 @@
 
 use crate::metric::contrast::Contrast;
 use crate::metric::mean::mean;
-use crate::metric::spec::{LINE, Reads, Spec, Worse};
+use crate::metric::spec::{LINE, Moment, Reads, Spec, Worse};
 use crate::metric::std_dev::std_dev;
 use crate::summary::Histogram;
 use crate::summary::histogram::Cut;
@@ -30,6 +30,7 @@ pub(super) static MEAN_SHIFT: Contrast = Contrast {
         n_min: 2,
         formula: "(mean(current) - mean(baseline)) / sd(baseline)",
         source: "Glass 1976",
+        moment: Some(Moment::Location),
         ..Spec::DISTANCE
     },
     variants: &[(None, "sample_sd", |current, baseline, cut| shift(current, baseline, cut).into())],

@@ -10,7 +10,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::share;
-use crate::metric::spec::Reads;
+use crate::metric::spec::{Reads, Subject};
 use crate::metric::{Context, Metric, Reading, Side, Spec};
 
 /// See the head of this file.
@@ -25,6 +25,7 @@ const SPEC: Spec = Spec {
     reads: Reads::Column,
     formula: "nulls / rows",
     source: "definition",
+    subject: Subject::Defects,
     ..Spec::RATE
 };
 

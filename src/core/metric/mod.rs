@@ -72,7 +72,7 @@ mod welch_t;
 pub use markdown::table;
 pub use reading::{Reading, Value};
 pub use side::{Context, Quantiles, Side};
-pub use spec::{Reads, Spec, Worse};
+pub use spec::{Margin, Moment, Place, Reads, Spec, Subject, Worse};
 
 /// A metric. `baseline` is `Some` exactly when the spec needs one.
 pub trait Metric: Sync {
@@ -145,8 +145,28 @@ pub static METRICS: &[&dyn Metric] = &[
     &bias::BIAS,
 ];
 
+/// The distance by which columns are watched and ranked: numeric and categorical ones have it.
+pub static DRIFT: &dyn Metric = &psi::PSI;
+
 /// The metric with this name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static dyn Metric> {
     METRICS.iter().copied().find(|metric| metric.spec().name == name)
+}
+
+/// The name of a quantile of latency, whether it is a metric or not.
+pub(crate) fn latency_quantile(quantile: f64) -> String {
+    latency_quantile::name(quantile)
+}
+
+/// What a number of this name tells of: a metric, or a quantile of latency that is none. `None` of other names.
+#[must_use]
+pub fn subject(name: &str) -> Option<Subject> {
+    let quantile = || latency_quantile::is_name(name).then_some(Subject::Latency);
+    find(name).map(|metric| metric.spec().subject).or_else(quantile)
+}
+
+/// The metrics that are shown in a place unasked, in their order.
+pub fn shown(place: Place) -> impl Iterator<Item = &'static str> {
+    METRICS.iter().map(|metric| metric.spec()).filter(move |spec| spec.is_shown(place)).map(|spec| spec.name)
 }

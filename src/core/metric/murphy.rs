@@ -12,9 +12,9 @@
 //! **Cost**: one pass over the bins.
 
 use crate::metric::binned::{Binned, FilledBin};
-use crate::metric::spec::{Spec, Worse};
+use crate::metric::spec::{Spec, Subject, Worse};
 
-const PART: Spec = Spec { source: "Murphy 1973", ..Spec::QUALITY };
+const PART: Spec = Spec { subject: Subject::Calibration, source: "Murphy 1973", ..Spec::QUALITY };
 
 /// What miscalibration costs.
 pub(super) static RELIABILITY: Binned = Binned {

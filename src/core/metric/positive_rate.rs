@@ -10,7 +10,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, share};
-use crate::metric::spec::{Reads, Spec, Worse};
+use crate::metric::spec::{Place, Reads, Spec, Subject, Worse};
 use crate::summary::Rates;
 
 /// See the head of this file.
@@ -22,6 +22,8 @@ pub(super) static POSITIVE_RATE: OneSided<Rates> = OneSided {
         worse: Worse::Neither,
         formula: "positive / predicted",
         source: "definition",
+        subject: Subject::Answers,
+        shown: &[Place::Summary, Place::History],
         ..Spec::RATE
     },
     convention: "exact",

@@ -14,12 +14,12 @@
 //! **Cost**: some ten Newton steps over the filled fine bins.
 
 use crate::metric::one_sided::{OneSided, mean};
-use crate::metric::spec::{LINE, Spec, Worse};
+use crate::metric::spec::{LINE, Place, Spec, Subject, Worse};
 use crate::plan::QualityPlan;
 use crate::summary::quality::ReliabilityBin;
 use crate::summary::{Quality, Refined};
 
-const FIT: Spec = Spec { range: LINE, n_min: 21, source: "Cox 1958", ..Spec::QUALITY };
+const FIT: Spec = Spec { subject: Subject::Calibration, range: LINE, n_min: 21, source: "Cox 1958", ..Spec::QUALITY };
 const FIT_FORMULA: &str = "logit P(y = 1) = intercept + slope logit(s), maximum likelihood";
 
 /// The slope.
@@ -29,6 +29,7 @@ pub(super) static SLOPE: OneSided<Quality> = OneSided {
         help: "Slope of the logistic recalibration; below 1 the scores are overconfident.",
         worse: Worse::Down,
         formula: FIT_FORMULA,
+        shown: &[Place::Figures],
         ..FIT
     },
     convention: "fine_bins",

@@ -10,7 +10,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, share};
-use crate::metric::spec::{Reads, Spec, Worse};
+use crate::metric::spec::{Place, Reads, Spec, Worse};
 use crate::summary::Quality;
 
 /// See the head of this file.
@@ -24,6 +24,7 @@ pub(super) static RECALL: OneSided<Quality> = OneSided {
         formula: "TP / (TP + FN)",
         source: "definition",
         needs_score: false,
+        shown: &[Place::Figures],
         ..Spec::QUALITY
     },
     convention: "exact",

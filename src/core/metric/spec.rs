@@ -79,6 +79,59 @@ impl Worse {
     }
 }
 
+/// What a metric tells of: why a breach is decided upon, and which numbers have one cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// Values of a column.
+    Values,
+    /// Values of a column that are missing or strange.
+    Defects,
+    /// Requests that fail or are refused.
+    Failures,
+    /// How long answers take.
+    Latency,
+    /// How many requests there are.
+    Traffic,
+    /// What is answered.
+    Answers,
+    /// How well answers fit outcomes.
+    Outcomes,
+    /// How well scores fit outcomes.
+    Calibration,
+}
+
+/// Which moment of a column a metric of two sides compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Where values lie.
+    Location,
+    /// How far they spread.
+    Spread,
+}
+
+/// What a margin of a guard is: by how much one version may be worse than the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Margin {
+    /// A difference of their numbers.
+    Difference,
+    /// A part of the other's number, as of latencies and losses.
+    Part,
+}
+
+/// Where a metric is shown before anybody asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Among the charts of a rollout on the dashboard.
+    Dashboard,
+    /// Among the series of a report on a log.
+    History,
+    /// Beside the baseline version's number in the summary of such a report: means over rows only, since windows must
+    /// add up.
+    Summary,
+    /// Among the first figures of a report on labelled files.
+    Figures,
+}
+
 /// What a metric is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spec {
@@ -88,6 +141,14 @@ pub struct Spec {
     pub help: &'static str,
     /// What it reads.
     pub reads: Reads,
+    /// What it tells of.
+    pub subject: Subject,
+    /// Which moment of a column it compares, if it is one.
+    pub moment: Option<Moment>,
+    /// What a margin of a guard is.
+    pub margin: Margin,
+    /// Where it is shown unasked.
+    pub shown: &'static [Place],
     /// Whether it needs the scores of predictions, not only their classes.
     pub needs_score: bool,
     /// Whether it compares with a baseline (a drift metric) or describes one side (a quality metric).
@@ -119,6 +180,10 @@ impl Spec {
         name: "",
         help: "",
         reads: Reads::Column,
+        subject: Subject::Values,
+        moment: None,
+        margin: Margin::Difference,
+        shown: &[],
         needs_score: false,
         needs_baseline: true,
         symmetric: true,
@@ -135,7 +200,14 @@ impl Spec {
         Self { reads: Reads::Rates, needs_baseline: false, symmetric: false, unit: "ratio", ..Self::DISTANCE };
 
     /// What most metrics of labelled predictions share.
-    pub(super) const QUALITY: Self = Self { reads: Reads::Classification, needs_score: true, unit: "1", ..Self::RATE };
+    pub(super) const QUALITY: Self =
+        Self { reads: Reads::Classification, subject: Subject::Outcomes, needs_score: true, unit: "1", ..Self::RATE };
+
+    /// Whether it is shown in a place unasked.
+    #[must_use]
+    pub fn is_shown(&self, place: Place) -> bool {
+        self.shown.contains(&place)
+    }
 
     /// Whether it can be read in a pipeline: labels are those of its task, and scores are there where it needs them.
     pub(super) fn admits(&self, context: &Context<'_>) -> bool {

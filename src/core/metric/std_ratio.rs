@@ -10,7 +10,7 @@
 //! **Cost**: constant.
 
 use crate::metric::contrast::Contrast;
-use crate::metric::spec::{Reads, Spec, UPWARDS, Worse};
+use crate::metric::spec::{Moment, Reads, Spec, UPWARDS, Worse};
 use crate::metric::std_dev::std_dev;
 
 /// See the head of this file.
@@ -26,6 +26,7 @@ pub(super) static STD_RATIO: Contrast = Contrast {
         n_min: 2,
         formula: "sd(current) / sd(baseline)",
         source: "Fisher 1925, section 41",
+        moment: Some(Moment::Spread),
         ..Spec::DISTANCE
     },
     variants: &[(None, "sample_sd", |current, baseline, cut| {

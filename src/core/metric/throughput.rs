@@ -11,7 +11,7 @@
 
 use crate::event::{Micros, SECOND};
 use crate::metric::one_sided::OneSided;
-use crate::metric::spec::{Reads, Spec, UPWARDS, Worse};
+use crate::metric::spec::{Place, Reads, Spec, Subject, UPWARDS, Worse};
 use crate::summary::Rates;
 
 /// See the head of this file.
@@ -25,6 +25,8 @@ pub(super) static THROUGHPUT: OneSided<Rates> = OneSided {
         worse: Worse::Neither,
         formula: "requests / seconds of the window",
         source: "definition",
+        subject: Subject::Traffic,
+        shown: &[Place::History],
         ..Spec::RATE
     },
     convention: "exact",

@@ -99,6 +99,14 @@ pub struct SloPlan {
     pub latency_quantile: f64,
 }
 
+impl SloPlan {
+    /// Whether anything is limited.
+    #[must_use]
+    pub fn has_limits(&self) -> bool {
+        [self.error_rate, self.rejected_rate, self.missing_rate, self.latency_ms].iter().any(Option::is_some)
+    }
+}
+
 impl GuardPlan {
     /// Mean windows between false containments, `A`: then the chance of one in `planned` windows is at most `alpha`
     /// (Doob's inequality for the submartingale `R`, whose mean grows by one a window).

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::Micros;
+use crate::name::{Name, named};
 use crate::verdict::rollout::State;
 
 /// A place in the order of judgements: when one fell due (event time) and of which kind it was (0 traffic, 1 quality).
@@ -120,41 +121,76 @@ pub enum CommandKind {
     },
 }
 
-impl CommandKind {
-    /// The name of every kind, as it stands in commands.
-    pub const NAMES: [&'static str; 13] = [
-        "approve",
-        "reject",
-        "hold",
-        "resume",
-        "force_rollback",
-        "force_promote",
-        "freeze",
-        "unfreeze",
-        "mute",
-        "extend_bake",
-        "set_baseline",
-        "clear_denial",
-        "ack",
-    ];
+named! {
+    /// The kinds of commands.
+    pub enum CommandName {
+        /// carry out a decision that waits for approval
+        Approve = "approve",
+        /// do not carry it out
+        Reject = "reject",
+        /// do not raise exposure until somebody resumes
+        Hold = "hold",
+        /// lift what is in force
+        Resume = "resume",
+        /// all traffic back to the baseline version
+        ForceRollback = "force_rollback",
+        /// all traffic to the candidate, whatever the evidence says
+        ForcePromote = "force_promote",
+        /// carry out nothing, neither up nor down
+        Freeze = "freeze",
+        /// end a freeze
+        Unfreeze = "unfreeze",
+        /// show findings of one metric, and do not let them act
+        Mute = "mute",
+        /// watch a version that serves everybody for longer
+        ExtendBake = "extend_bake",
+        /// name another version to go back to
+        SetBaseline = "set_baseline",
+        /// let a version that was rolled back be tried again
+        ClearDenial = "clear_denial",
+        /// say what became of a decision, as an actuator does
+        Ack = "ack",
+    }
+}
 
+impl CommandName {
+    /// Whether it answers a decision that waits for approval.
+    #[must_use]
+    pub fn answers(self) -> bool {
+        matches!(self, Self::Approve | Self::Reject)
+    }
+
+    /// Its name for people.
+    #[must_use]
+    pub fn words(self) -> String {
+        self.name().replace('_', " ")
+    }
+}
+
+impl CommandKind {
     /// Its name, as it stands in commands.
     #[must_use]
     pub fn name(&self) -> &'static str {
+        self.which().name()
+    }
+
+    /// Its kind, without what is said beside.
+    #[must_use]
+    pub fn which(&self) -> CommandName {
         match self {
-            Self::Approve { .. } => "approve",
-            Self::Reject { .. } => "reject",
-            Self::Hold => "hold",
-            Self::Resume { .. } => "resume",
-            Self::ForceRollback => "force_rollback",
-            Self::ForcePromote => "force_promote",
-            Self::Freeze { .. } => "freeze",
-            Self::Unfreeze => "unfreeze",
-            Self::Mute { .. } => "mute",
-            Self::ExtendBake { .. } => "extend_bake",
-            Self::SetBaseline { .. } => "set_baseline",
-            Self::ClearDenial => "clear_denial",
-            Self::Ack { .. } => "ack",
+            Self::Approve { .. } => CommandName::Approve,
+            Self::Reject { .. } => CommandName::Reject,
+            Self::Hold => CommandName::Hold,
+            Self::Resume { .. } => CommandName::Resume,
+            Self::ForceRollback => CommandName::ForceRollback,
+            Self::ForcePromote => CommandName::ForcePromote,
+            Self::Freeze { .. } => CommandName::Freeze,
+            Self::Unfreeze => CommandName::Unfreeze,
+            Self::Mute { .. } => CommandName::Mute,
+            Self::ExtendBake { .. } => CommandName::ExtendBake,
+            Self::SetBaseline { .. } => CommandName::SetBaseline,
+            Self::ClearDenial => CommandName::ClearDenial,
+            Self::Ack { .. } => CommandName::Ack,
         }
     }
 }

@@ -8,8 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Micros;
 use crate::format::Kept;
+use crate::name::{NameOf, named};
 use crate::plan::{Authority, Signal};
-pub use crate::verdict::finding::{Account, LedgerEntry};
+use crate::reason::ReasonCode;
+pub use crate::verdict::finding::LedgerEntry;
+use crate::verdict::finding::Source;
+pub use crate::verdict::guard::account::Account;
 
 /// One decision, as it stands in the body of the event on the control topic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -176,69 +180,37 @@ pub struct Precondition {
 /// Why, for machines and for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
-    /// One of the versioned reason codes, such as `ERROR_RATE`.
-    pub code: String,
+    /// What programs act on.
+    pub code: NameOf<ReasonCode>,
     /// One sentence.
     pub text: String,
 }
 
-/// What made a number into evidence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Test {
-    /// A rule's bound on numbers of windows.
-    Bound,
-    /// A limit on a share, tested by betting.
-    Limit,
-    /// A change in time, by Shiryaev and Roberts.
-    ShiryaevRoberts,
-    /// Two shares, by a hypergeometric e-process.
-    Hx,
-    /// Versions within the same windows, by contrasts.
-    Contrast,
-    /// Scores against outcomes.
-    Reliability,
-    /// The split of traffic against what was declared.
-    SampleRatio,
-}
-
-impl Test {
-    /// Every test.
-    pub const ALL: [Self; 7] = [
-        Self::Bound,
-        Self::Limit,
-        Self::ShiryaevRoberts,
-        Self::Hx,
-        Self::Contrast,
-        Self::Reliability,
-        Self::SampleRatio,
-    ];
-
-    /// The name in decisions.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Bound => "bound",
-            Self::Limit => "limit",
-            Self::ShiryaevRoberts => "shiryaev_roberts",
-            Self::Hx => "hx",
-            Self::Contrast => "contrast",
-            Self::Reliability => "reliability",
-            Self::SampleRatio => "sample_ratio",
-        }
-    }
-
-    /// The test of a name; `None` for one of another build.
-    #[must_use]
-    pub fn of(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|test| test.name() == name)
+named! {
+    /// What made a number into evidence.
+    pub enum Test {
+        /// a rule's bound on numbers of windows
+        Bound = "bound",
+        /// a limit on a share, tested by betting
+        Limit = "limit",
+        /// a change in time, by Shiryaev and Roberts
+        ShiryaevRoberts = "shiryaev_roberts",
+        /// two shares, by a hypergeometric e-process
+        Hx = "hx",
+        /// versions within the same windows, by contrasts
+        Contrast = "contrast",
+        /// scores against outcomes
+        Reliability = "reliability",
+        /// the split of traffic against what was declared
+        SampleRatio = "sample_ratio",
     }
 }
 
 /// One number behind a decision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// Rule that it breaches.
-    pub rule: String,
+    /// Who found it.
+    pub rule: Source,
     /// Metric.
     pub metric: String,
     /// Column, or empty.
@@ -257,8 +229,8 @@ pub struct Evidence {
     pub hi: Option<f64>,
     /// The bound.
     pub bound: f64,
-    /// What made a number into evidence: the name of a [`Test`].
-    pub test: String,
+    /// What made a number into evidence.
+    pub test: NameOf<Test>,
     /// Evidence of the test so far; at `1 / alpha` it acts.
     pub e_value: Option<f64>,
     /// Chance of a mistake that the test was given.

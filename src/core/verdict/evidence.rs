@@ -75,7 +75,7 @@ pub(crate) fn evidence(
 ) -> Evidence {
     let (Bound::Above(bound) | Bound::Below(bound)) = rule.bound;
     Evidence {
-        rule: rule.name.clone(),
+        rule: rule.name.as_str().into(),
         metric: row.metric.clone(),
         column: row.column.clone(),
         segment: row.segment.clone(),
@@ -85,7 +85,7 @@ pub(crate) fn evidence(
         lo: bounds.map(|(low, _)| low),
         hi: bounds.map(|(_, high)| high),
         bound,
-        test: Test::Bound.name().to_owned(),
+        test: Test::Bound.into(),
         e_value: None,
         alpha: None,
         margin: None,

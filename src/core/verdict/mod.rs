@@ -15,11 +15,12 @@ mod published;
 mod reason;
 pub mod rollout;
 mod rules;
+pub mod words;
 
-pub use command::{AckStatus, Command, CommandKind, CommandResult, Outcome, Position, Scheduled};
+pub use command::{AckStatus, Command, CommandKind, CommandName, CommandResult, Outcome, Position, Scheduled};
 pub use decision::{Decision, Evidence};
-pub use finding::{Ledger, Validity};
-pub use guard::Memory;
+pub use finding::{Ledger, Source, Validity};
+pub use guard::{GuardName, Memory};
 pub use liveness::{Freshness, Liveness};
 pub use permission::{Permission, Word, permission};
 pub use rollout::{Ended, Episode, RolloutState, State, with_ended};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::event::Micros;
 use crate::metric::row::ALL_VERSIONS;
 use crate::plan::{CANDIDATES_MAX, Plan};
+use crate::reason::ReasonCode;
 use crate::scan::frame::OTHER;
 use crate::verdict::command::{Command, CommandKind, CommandResult, Outcome};
 use crate::verdict::decision::Decision;
@@ -13,7 +14,7 @@ use crate::verdict::finding::{Ledger, LedgerEntry, Verdict};
 use crate::verdict::guard::{Guards, Memory};
 use crate::verdict::judged::{Judged, Kind, Seen};
 use crate::verdict::published::{self, Named};
-use crate::verdict::rollout::{Draft, NO_ANSWER, Occasion, RolloutState, State, Window, obey, step, succession};
+use crate::verdict::rollout::{Draft, Occasion, RolloutState, State, Window, obey, step, succession};
 use crate::verdict::rules;
 
 /// Model and candidate.
@@ -289,7 +290,7 @@ impl Policy {
 /// taken back.
 fn assert_cap(before: Option<f64>, state: &RolloutState, decisions: &[Decision]) {
     let (before, after) = (before.unwrap_or(100.0), state.cap_pct.unwrap_or(100.0));
-    let said = |one: &Decision| one.action.permits() || one.reason.code == NO_ANSWER;
+    let said = |one: &Decision| one.action.permits() || one.reason.code == ReasonCode::ApprovalTimeout;
     assert!((0.0..=100.0).contains(&after), "a cap of {after} % of traffic");
     assert!(
         after <= before || decisions.iter().any(said),

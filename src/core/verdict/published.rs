@@ -7,7 +7,7 @@
 //! gathered over many windows keeps the number of all of them.
 
 use crate::metric::view::{ViewKey, Views};
-use crate::metric::{self, Context, Metric, Quantiles, Reading, Reads, Side, Value};
+use crate::metric::{self, Context, Margin, Metric, Moment, Quantiles, Reading, Reads, Side, Subject, Value};
 use crate::plan::{Baseline, Plan};
 use crate::summary::{Quality, Traffic};
 use crate::verdict::decision::{Evidence, Test};
@@ -28,10 +28,9 @@ impl<'a> Named<'a, '_> {
     /// Puts the published number in the place of a guard's own.
     pub(crate) fn publish(self, evidence: &mut Evidence) {
         let of_the_window = (self.judged.newest_from, self.judged.end) == evidence.window;
-        let by_guard =
-            [Test::Contrast, Test::ShiryaevRoberts, Test::Hx].iter().any(|test| evidence.test == test.name());
+        let by_guard = [Test::Contrast, Test::ShiryaevRoberts, Test::Hx].iter().any(|test| evidence.test == *test);
         let Some(metric) = metric::find(&evidence.metric).filter(|_| of_the_window && by_guard) else { return };
-        if evidence.baseline_kind == "usual" || evidence.metric == "throughput" {
+        if evidence.baseline_kind == "usual" || metric.spec().subject == Subject::Traffic {
             return;
         }
         let (Some(candidate), baseline) = self.read(metric, evidence) else { return };
@@ -47,7 +46,7 @@ impl<'a> Named<'a, '_> {
         }
         // Of a metric of one version the other's number is what it is held against.
         if let Some((Value::Number(other), n)) = baseline.map(|baseline| (baseline.value, baseline.n)) {
-            let factor = if evidence.test == Test::Hx.name() { 1.0 } else { 0.0 };
+            let factor = if evidence.test == Test::Hx { 1.0 } else { 0.0 };
             let margin = evidence.margin.map_or(0.0, |margin| margin - factor);
             (evidence.n_baseline, evidence.bound) = (n, bound(metric, other, margin));
         }
@@ -150,20 +149,19 @@ fn first(readings: Vec<Reading>) -> Option<Reading> {
 /// `(s + 1 / s) / 2 - 1` for index.
 fn tolerated(metric: &dyn Metric, evidence: &Evidence) -> f64 {
     let index = evidence.margin.unwrap_or(0.0);
-    match metric.spec().name {
-        "mean_shift" => index.sqrt(),
-        "std_ratio" => (1.0 + index + (index * (index + 2.0)).sqrt()).sqrt(),
-        _ => evidence.bound,
+    match metric.spec().moment {
+        Some(Moment::Location) => index.sqrt(),
+        Some(Moment::Spread) => (1.0 + index + (index * (index + 2.0)).sqrt()).sqrt(),
+        None => evidence.bound,
     }
 }
 
 /// What a version may have where the other has this number: a margin is a part of latencies and losses, and a
 /// difference of everything else.
 fn bound(metric: &dyn Metric, other: f64, margin: f64) -> f64 {
-    match metric.spec().reads {
-        Reads::Latency => other * (1.0 + margin),
-        _ if ["brier", "mae"].contains(&metric.spec().name) => other * (1.0 + margin),
-        _ => other + margin,
+    match metric.spec().margin {
+        Margin::Part => other * (1.0 + margin),
+        Margin::Difference => other + margin,
     }
 }
 

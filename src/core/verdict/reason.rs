@@ -1,29 +1,26 @@
-//! Reason codes for machines and sentences for people.
+//! Which reason code a breach of a rule has, and the sentence for people.
 
-use crate::metric::{Reads, Spec};
+use crate::metric::{Spec, Subject};
 use crate::plan::{Against, Bound, Plan, Role, Rule};
+use crate::reason::ReasonCode;
 use crate::verdict::decision::Evidence;
 
-/// The versioned reason code of a breach.
-pub(crate) fn code(plan: &Plan, spec: &Spec, column: &str) -> &'static str {
-    match spec.reads {
-        Reads::Latency => "LATENCY_QUANTILE",
-        Reads::Rates if spec.name == "throughput" => "TRAFFIC_MISMATCH",
-        Reads::Rates if spec.name == "positive_rate" => "SCORE_DRIFT",
-        Reads::Rates => "ERROR_RATE",
-        Reads::Binary | Reads::Classification if is_calibration(spec.name) => "CALIBRATION_REGRESSION",
-        Reads::Binary | Reads::Classification | Reads::Regression => "OUTCOME_REGRESSION",
-        Reads::Numeric | Reads::Categorical | Reads::Column if spec.name.ends_with("_rate") => "DATA_QUALITY",
-        Reads::Numeric | Reads::Categorical | Reads::Column => match role(plan, column) {
-            Role::Feature => "FEATURE_DRIFT",
-            Role::Score => "SCORE_DRIFT",
-            Role::Latency => "LATENCY_SHAPE",
+/// The reason code of a breach.
+pub(crate) fn code(plan: &Plan, spec: &Spec, column: &str) -> ReasonCode {
+    match spec.subject {
+        Subject::Values => match role(plan, column) {
+            Role::Feature => ReasonCode::FeatureDrift,
+            Role::Score => ReasonCode::ScoreDrift,
+            Role::Latency => ReasonCode::LatencyShape,
         },
+        Subject::Defects => ReasonCode::DataQuality,
+        Subject::Failures => ReasonCode::ErrorRate,
+        Subject::Latency => ReasonCode::LatencyQuantile,
+        Subject::Traffic => ReasonCode::TrafficMismatch,
+        Subject::Answers => ReasonCode::ScoreDrift,
+        Subject::Outcomes => ReasonCode::OutcomeRegression,
+        Subject::Calibration => ReasonCode::CalibrationRegression,
     }
-}
-
-fn is_calibration(name: &str) -> bool {
-    ["ece", "mce", "calibration", "brier", "spiegelhalter"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn role(plan: &Plan, column: &str) -> Role {

@@ -2,6 +2,7 @@
 
 use crate::metric;
 use crate::plan::{Plan, Rule};
+use crate::reason::ReasonCode;
 use crate::verdict::decision::{Evidence, Reason};
 use crate::verdict::evidence::{Measured, evidence, measure};
 use crate::verdict::finding::Finding;
@@ -30,7 +31,7 @@ fn fire(plan: &Plan, rule: &Rule, state: &mut RolloutState, judged: &Judged<'_>)
         }
     }
     (!proof.is_empty()).then(|| Finding {
-        source: rule.name.clone(),
+        source: rule.name.as_str().into(),
         action: rule.action,
         cap_pct: rule.cap_pct,
         hard: true,
@@ -67,6 +68,6 @@ fn history_of<'a>(state: &'a mut RolloutState, rule: &str, scope: &str) -> &'a m
 
 fn reason_of(plan: &Plan, rule: &Rule, first: &Evidence) -> Reason {
     let code = metric::find(rule.metric)
-        .map_or("OUTCOME_REGRESSION", |metric| reason::code(plan, metric.spec(), &first.column));
-    Reason { code: code.to_owned(), text: reason::text(rule, first) }
+        .map_or(ReasonCode::OutcomeRegression, |metric| reason::code(plan, metric.spec(), &first.column));
+    Reason { code: code.into(), text: reason::text(rule, first) }
 }

@@ -2,6 +2,7 @@
 //! number and a bound are shown beside each other only where they are of one kind.
 
 use super::text::number;
+use crate::metric;
 use crate::verdict::Evidence;
 use crate::verdict::decision::Test;
 
@@ -12,9 +13,9 @@ const SO_FAR: [&str; 3] = ["all_windows", "ratio", "difference"];
 #[must_use]
 pub fn estimate(evidence: &Evidence) -> String {
     let value = number(evidence.estimate);
-    match (Test::of(&evidence.test), evidence.convention.as_str()) {
+    match (evidence.test.known(), evidence.convention.as_str()) {
         // Values are compared by their ranks, so that no unit and no outlier matters.
-        (Some(Test::Contrast), "difference") if ["mean_shift", "std_ratio"].contains(&evidence.metric.as_str()) => {
+        (Some(Test::Contrast), "difference") if is_moment(&evidence.metric) => {
             format!("difference of normal scores {value}")
         }
         (Some(Test::Contrast | Test::Hx), "difference") => format!("difference {value}"),
@@ -24,11 +25,15 @@ pub fn estimate(evidence: &Evidence) -> String {
     }
 }
 
+fn is_moment(metric: &str) -> bool {
+    metric::find(metric).is_some_and(|metric| metric.spec().moment.is_some())
+}
+
 /// What the number was held against; `None` where the evidence that was gathered counts, and not the number.
 #[must_use]
 pub fn bound(evidence: &Evidence) -> Option<String> {
     let bound = number(evidence.bound);
-    match (Test::of(&evidence.test)?, evidence.convention.as_str()) {
+    match (evidence.test.known()?, evidence.convention.as_str()) {
         (Test::Limit, _) => Some(format!("limit {bound}")),
         (Test::ShiryaevRoberts, "share") => Some(format!("expected {bound}")),
         (Test::ShiryaevRoberts, _) => Some(format!("tolerated {bound}")),
@@ -51,7 +56,7 @@ pub fn gathered(evidence: &Evidence) -> Option<String> {
 #[must_use]
 pub fn over(evidence: &Evidence) -> String {
     let (beyond, looked_at) = evidence.breaches;
-    match Test::of(&evidence.test) {
+    match evidence.test.known() {
         Some(Test::Bound) if looked_at > 0 => format!("last window; beyond in {beyond} of the last {looked_at}"),
         Some(Test::Bound | Test::Contrast | Test::ShiryaevRoberts) => "last window".to_owned(),
         Some(Test::Hx) if !SO_FAR.contains(&evidence.convention.as_str()) => "last window".to_owned(),
@@ -64,10 +69,11 @@ pub fn over(evidence: &Evidence) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::name::Name;
 
     fn evidence(test: Test, metric: &str, convention: &str) -> Evidence {
         Evidence {
-            rule: "r".to_owned(),
+            rule: "r".into(),
             metric: metric.to_owned(),
             column: "score".to_owned(),
             segment: String::new(),
@@ -77,7 +83,7 @@ mod tests {
             lo: None,
             hi: None,
             bound: 0.1,
-            test: test.name().to_owned(),
+            test: test.into(),
             e_value: Some(50.0),
             alpha: Some(0.01),
             margin: Some(1.2),
@@ -120,7 +126,7 @@ mod tests {
         let rail = Evidence { breaches: (37, 37), ..evidence(Test::Hx, "error_rate", "ratio") };
         assert_eq!(over(&rail), "all 37 windows so far");
         assert_eq!(gathered(&rail).as_deref(), Some("50 of 100"));
-        for test in Test::ALL {
+        for &test in Test::ALL {
             assert!(!over(&evidence(test, "psi", "")).contains("0 of"), "{test:?}");
         }
     }

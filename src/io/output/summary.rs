@@ -7,14 +7,13 @@ use std::fmt::Write as _;
 use crate::engine::Effects;
 use crate::event::Micros;
 use crate::judge::{Status, WindowRow};
+use crate::metric::DRIFT;
 use crate::plan::Signal;
 use crate::verdict::{Decision, Evidence};
 
 use super::evidence as told_as;
 use super::text::{aligned, count, instant, number, plural};
 
-/// The metric by which columns are ranked: every numeric and categorical column has it.
-const DRIFT_METRIC: &str = "psi";
 /// How many drifting columns are shown per version.
 const COLUMNS_SHOWN: usize = 5;
 /// How many numbers are shown per decision.
@@ -84,7 +83,7 @@ impl Summary {
 impl SeenVersion {
     fn add(&mut self, row: &WindowRow) {
         self.windows.insert((row.window_start, row.window_end));
-        if row.metric != DRIFT_METRIC || row.status != Status::Ok || !row.segment.is_empty() {
+        if row.metric != DRIFT.spec().name || row.status != Status::Ok || !row.segment.is_empty() {
             return;
         }
         let Some(value) = row.value else { return };
@@ -112,7 +111,7 @@ impl SeenVersion {
         };
         let mut peaks: Vec<(&DriftKey, &Peak)> = self.drift.iter().filter(|((_, other), _)| other == against).collect();
         peaks.sort_by(|a, b| b.1.value.total_cmp(&a.1.value).then_with(|| a.0.cmp(b.0)));
-        let mut rows = vec![["column", DRIFT_METRIC, "n", "window"].map(str::to_owned)];
+        let mut rows = vec![["column", DRIFT.spec().name, "n", "window"].map(str::to_owned)];
         rows.extend(peaks.into_iter().take(COLUMNS_SHOWN).map(|((column, _), peak)| {
             [column.clone(), number(peak.value), count(peak.n), instant(peak.window_start)]
         }));

@@ -52,15 +52,13 @@ pub fn names() -> [(&'static str, Vec<String>); 3] {
     ]
 }
 
-/// Metrics that need more of a histogram than its counts.
-const OF_MOMENTS: [&str; 2] = ["mean_shift", "std_ratio"];
-
 fn drifting() -> impl Iterator<Item = &'static dyn Metric> {
     METRICS.iter().copied().filter(|metric| metric.spec().needs_baseline)
 }
 
+/// Moments need more of a histogram than its counts.
 fn compared() -> impl Iterator<Item = &'static dyn Metric> {
-    drifting().filter(|metric| !OF_MOMENTS.contains(&metric.spec().name))
+    drifting().filter(|metric| metric.spec().moment.is_none())
 }
 
 fn labelled() -> impl Iterator<Item = &'static dyn Metric> {

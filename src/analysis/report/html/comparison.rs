@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::chart::{self, OverTime, Trace};
 use super::{Cell, Grid, Section, escape};
+use crate::metric::{self, Place};
 use crate::output::count;
 use crate::output::text::number;
 use crate::output::text::percent;
@@ -225,24 +226,7 @@ fn quality(quality: &QualityReport) -> String {
 /// Whether a figure is among those that are shown at first.
 fn is_main(figure: &Figure) -> bool {
     let is_first = matches!(figure.convention.as_str(), "equal_width_10") || !figure.convention.starts_with("equal_");
-    let names = [
-        "ece",
-        "ece_debiased",
-        "brier",
-        "log_loss",
-        "auc",
-        "accuracy",
-        "precision",
-        "recall",
-        "f1",
-        "base_rate",
-        "mae",
-        "calibration_in_the_large",
-        "calibration_slope",
-        "rmse",
-        "bias",
-    ];
-    is_first && names.contains(&figure.metric.as_str())
+    is_first && metric::find(&figure.metric).is_some_and(|metric| metric.spec().is_shown(Place::Figures))
 }
 
 fn answers(comparison: &Comparison) -> String {

@@ -2,12 +2,13 @@
 //! what cannot be tested at all.
 
 use crate::cli::power::forecast::{Forecast, Odds, forecast};
-use crate::cli::power::{assumed_design_effect, load, percent};
+use crate::cli::power::{assumed_design_effect, load};
 use crate::event::Micros;
 use crate::output::count;
 use crate::output::text::number;
-use crate::plan::{Achievement, GuardPlan, Plan, QualityPlan, Role, SloPlan, SourcePlan, Success, Task, WindowKind};
+use crate::plan::{Plan, Role, SourcePlan, WindowKind};
 use crate::verdict::power::{Regression, Rehearsal};
+use crate::verdict::words::{self, percent, tells_failures};
 
 use super::span;
 
@@ -19,111 +20,7 @@ const SPREAD: f64 = 0.5;
 
 /// What is done on which evidence.
 pub(super) fn guards(plan: &Plan) -> Vec<String> {
-    let Some(guard) = &plan.policy.guards else { return Vec::new() };
-    let version = &plan.policy.baseline_version;
-    let margins = margins(plan, guard);
-    let mut lines = Vec::new();
-    if !margins.is_empty() {
-        lines.push(format!("roll back when, compared with {version}, {}", margins.join(", or ")));
-        lines.push(format!(
-            "let pass when all of this is shown not to be so, with a chance of {} to be wrong",
-            percent(guard.beta)
-        ));
-    }
-    lines.extend(guard.success.iter().map(|success| success_in_words(*success, version)));
-    lines.push(format!(
-        "contain to {} % when anything else that can be tested has changed, and hold at a tenth of that evidence: {}",
-        guard.contain_to_pct,
-        looked_at(plan, guard).join(", ")
-    ));
-    lines.extend(limits(&guard.slo));
-    if plan.reference.is_some() {
-        lines.push(format!("drift: a column or score is further from the reference than a PSI of {}", guard.drift));
-        lines.extend(never_drift(plan, guard));
-    }
-    if !plan.segments.is_empty() {
-        lines.push(format!("the {} busiest segments are watched one by one", guard.segments_max));
-    }
-    lines
-}
-
-/// Columns that are not held against the reference.
-fn never_drift(plan: &Plan, guard: &GuardPlan) -> Option<String> {
-    let columns = &plan.columns;
-    let numeric = columns.numeric.iter().map(|column| column.name.as_str());
-    let names = numeric.chain(columns.categorical.iter().map(|column| column.name.as_str()));
-    let excepted = |name: &&str| guard.drift_except.iter().any(|one| one == name);
-    let why = |name: &str| match (excepted(&name), plan.time.is_within_a_cycle(name)) {
-        (true, _) => Some(format!("{name} (`drift_except`)")),
-        (false, true) => Some(format!("{name} (it tells the time, and a window holds no whole cycle)")),
-        _ => None,
-    };
-    let left_out: Vec<String> = names.filter_map(why).collect();
-    (!left_out.is_empty()).then(|| format!("never drift: {}", left_out.join(", ")))
-}
-
-fn margins(plan: &Plan, guard: &GuardPlan) -> Vec<String> {
-    let mut margins = Vec::new();
-    if tells_failures(plan) {
-        let GuardPlan { errors, negligible, .. } = guard;
-        margins.push(format!(
-            "it fails more than {errors} times as often and in more than {} of answers",
-            percent(*negligible)
-        ));
-    }
-    if plan.columns.index_of(Role::Latency).is_some() {
-        margins.push(format!(
-            "it is slower by more than {} at its median, 90th or 99th percentile",
-            percent(guard.latency)
-        ));
-    }
-    if let Some(quality) = &plan.quality {
-        let on_top = percent(guard.loss - 1.0);
-        margins.push(format!("its {} is larger by more than {on_top}, once labels are in", loss(quality)));
-    }
-    margins
-}
-
-fn success_in_words(success: Success, version: &str) -> String {
-    let shown = match (success.achievement, success.margin) {
-        (Achievement::BaseRate, None) => format!("have more positive outcomes than {version}"),
-        (Achievement::BaseRate, Some(margin)) => format!("have at least 1/{margin} of {version}'s positive outcomes"),
-        (Achievement::Accuracy, None) => format!("give fewer wrong answers than {version}"),
-        (Achievement::Accuracy, Some(margin)) => {
-            format!("give at most {margin} times as many wrong answers as {version}")
-        }
-    };
-    format!("let pass only when it is shown to {shown}, too")
-}
-
-fn loss(quality: &QualityPlan) -> &'static str {
-    if quality.task == Task::Regression { "mean absolute error" } else { "Brier score" }
-}
-
-fn looked_at(plan: &Plan, guard: &GuardPlan) -> Vec<String> {
-    let some = |n: usize, what: &str| (n > 0).then(|| format!("{n} {what}"));
-    let features = plan.columns.numeric.iter().filter(|column| column.role == Role::Feature).count();
-    let answers = plan.columns.index_of(Role::Score).map(|_| format!("answers (beyond a PSI of {})", guard.answers));
-    let errors = tells_failures(plan).then(|| "errors".to_owned());
-    let latency = plan.columns.index_of(Role::Latency).map(|_| "latency".to_owned());
-    let columns = [some(features, "numeric features"), some(plan.columns.categorical.len(), "categorical features")];
-    let calibration = plan.quality.as_ref().filter(|quality| quality.has_scores()).map(|_| "calibration".to_owned());
-    [errors, latency, answers].into_iter().chain(columns).chain([calibration]).flatten().collect()
-}
-
-fn limits(slo: &SloPlan) -> Vec<String> {
-    let share = |limit: Option<f64>, what: &str| limit.map(|limit| format!("more than {} {what}", percent(limit)));
-    let latency = slo.latency_ms.map(|ms| {
-        let slower = percent(1.0 - slo.latency_quantile);
-        format!("more than {slower} of its answers take longer than {ms} ms")
-    });
-    let limits = [
-        share(slo.error_rate, "of its answers fail"),
-        share(slo.rejected_rate, "of requests to it are refused"),
-        share(slo.missing_rate, "of its answers have no score"),
-        latency,
-    ];
-    limits.into_iter().flatten().map(|limit| format!("roll back at once when {limit}, whatever others do")).collect()
+    plan.policy.guards.as_ref().map(|guard| words::guards(plan, guard)).unwrap_or_default()
 }
 
 /// The budget of mistakes.
@@ -140,7 +37,7 @@ pub(super) fn ledger(plan: &Plan) -> Vec<String> {
         ),
         format!("{} chance that one which is worse than a margin passes", percent(guard.beta)),
     ];
-    if !limits(&guard.slo).is_empty() {
+    if guard.slo.has_limits() {
         lines.push(format!(
             "{} chance per limit that one which keeps it is rolled back for it",
             percent(guard.slo.alpha)
@@ -201,10 +98,6 @@ pub(super) fn blind_spots(plan: &Plan) -> Vec<String> {
         }),
     ];
     spots.into_iter().flatten().collect()
-}
-
-fn tells_failures(plan: &Plan) -> bool {
-    plan.sources.iter().any(|source| source.mapping.status.is_some() || source.mapping.failed.is_some())
 }
 
 /// How soon typical regressions would be seen at some traffic, by rehearsed rollouts.

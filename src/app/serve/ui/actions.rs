@@ -4,21 +4,22 @@ use axum::http::HeaderMap;
 
 use super::html::{Html, html};
 use super::words::count;
+use crate::name::Name;
 use crate::plan::Action;
 use crate::serve::Shared;
 use crate::serve::access::Person;
 use crate::serve::commands::new_id;
-use crate::verdict::{CommandKind, CommandResult, Outcome, RolloutState, State};
+use crate::verdict::{CommandName, CommandResult, Outcome, RolloutState, State};
 
 /// A button.
 struct Button {
-    kind: &'static str,
+    command: CommandName,
     text: String,
     tone: &'static str,
 }
 
-fn button(kind: &'static str, text: impl Into<String>, tone: &'static str) -> Button {
-    Button { kind, text: text.into(), tone }
+fn button(command: CommandName, text: impl Into<String>, tone: &'static str) -> Button {
+    Button { command, text: text.into(), tone }
 }
 
 /// The buttons of whoever asks; a word where there are none.
@@ -34,7 +35,7 @@ pub(super) fn actions(shared: &Shared, headers: &HeaderMap, state: &RolloutState
 }
 
 fn form(person: &Person, state: &RolloutState) -> Html {
-    let buttons: Vec<Button> = buttons(state).into_iter().filter(|button| may(person, button.kind)).collect();
+    let buttons: Vec<Button> = buttons(state).into_iter().filter(|button| person.may(button.command)).collect();
     if buttons.is_empty() {
         return html!("<p class=\"hint\">There is nothing for {} to do here now.</p>", person.name);
     }
@@ -49,15 +50,20 @@ fn form(person: &Person, state: &RolloutState) -> Html {
     ];
     let field = |(name, value): &(&str, String)| html!("<input type=\"hidden\" name=\"{}\" value=\"{}\">", name, value);
     let shown = |button: &Button| {
-        html!("<button name=\"kind\" value=\"{}\" class=\"{}\">{}</button> ", button.kind, button.tone, button.text)
+        html!(
+            "<button name=\"kind\" value=\"{}\" class=\"{}\">{}</button> ",
+            button.command.name(),
+            button.tone,
+            button.text
+        )
     };
-    let asks = state.pending.is_some() && !may(person, "approve");
+    let asks = state.pending.is_some() && !person.may(CommandName::Approve);
     let asks = if asks {
         html!("<p class=\"hint\">Approving and rejecting is for the role approver.</p>")
     } else {
         Html::default()
     };
-    let resumes = buttons.iter().any(|button| button.kind == "resume");
+    let resumes = buttons.iter().any(|button| button.command == CommandName::Resume);
     html!(
         "<form class=\"act\" method=\"post\" action=\"/v1/commands\">{}<label for=\"reason\">Reason, as it will stand in the "
         "decision</label><textarea id=\"reason\" name=\"reason\" rows=\"2\" maxlength=\"1000\" required></textarea>{}"
@@ -89,40 +95,27 @@ fn buttons(state: &RolloutState) -> Vec<Button> {
     let mut buttons = Vec::new();
     if let Some(pending) = &state.pending {
         let what = pending.signal.name();
-        buttons.push(button("approve", format!("✓ Approve {what}"), "strong"));
-        buttons.push(button("reject", format!("✕ Reject {what}"), ""));
+        buttons.push(button(CommandName::Approve, format!("✓ Approve {what}"), "strong"));
+        buttons.push(button(CommandName::Reject, format!("✕ Reject {what}"), ""));
     }
     let severity = state.state.severity();
     let live = state.state.is_live();
     if live && severity < Action::Hold {
-        buttons.push(button("hold", "■ Hold", ""));
+        buttons.push(button(CommandName::Hold, "■ Hold", ""));
     }
     if live && severity >= Action::Warn {
-        buttons.push(button("resume", "▶ Resume", ""));
+        buttons.push(button(CommandName::Resume, "▶ Resume", ""));
     }
     if live && state.state != State::RollingBack {
-        buttons.push(button("force_rollback", format!("◀ Force rollback to {}", state.baseline), "danger"));
+        buttons.push(button(CommandName::ForceRollback, format!("◀ Force rollback to {}", state.baseline), "danger"));
     }
     if severity == Action::Rollback {
-        buttons.push(button("clear_denial", "↺ Clear the denial", ""));
+        buttons.push(button(CommandName::ClearDenial, "↺ Clear the denial", ""));
     }
     if state.people.frozen_until.is_some() {
-        buttons.push(button("unfreeze", "● Unfreeze", ""));
+        buttons.push(button(CommandName::Unfreeze, "● Unfreeze", ""));
     }
     buttons
-}
-
-fn may(person: &Person, kind: &str) -> bool {
-    let decision = String::new();
-    person.may(&match kind {
-        "approve" => CommandKind::Approve { decision },
-        "reject" => CommandKind::Reject { decision },
-        "hold" => CommandKind::Hold,
-        "resume" => CommandKind::Resume { cap_pct: None },
-        "clear_denial" => CommandKind::ClearDenial,
-        "unfreeze" => CommandKind::Unfreeze,
-        _ => CommandKind::ForceRollback,
-    })
 }
 
 /// What became of a command that this page sent.
@@ -139,7 +132,7 @@ pub(super) fn outcome(id: &str, result: Option<&CommandResult>) -> Html {
         "<p class=\"outcome {}\" role=\"status\">{} {} of {}: <b>{}</b>, {}.</p>",
         tone,
         icon,
-        result.command.kind.name().replace('_', " "),
+        result.command.kind.which().words(),
         result.command.actor,
         result.outcome.name(),
         result.text
@@ -155,7 +148,7 @@ pub(super) fn asked(results: &[CommandResult]) -> Html {
         let command = &result.command;
         html!(
             "<li>{} by {}: {}, {}{}</li>",
-            command.kind.name().replace('_', " "),
+            command.kind.which().words(),
             command.actor,
             result.outcome.name(),
             result.text,

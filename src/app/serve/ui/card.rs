@@ -16,7 +16,7 @@ use crate::serve::verdict::Terms;
 use crate::serve::view::Known;
 use crate::verdict::decision::{Account, LedgerEntry};
 use crate::verdict::rollout::Mute;
-use crate::verdict::{Permission, RolloutState, Word};
+use crate::verdict::{GuardName, Permission, RolloutState, Word};
 
 /// What cards are read against.
 pub(super) struct Glance {
@@ -112,25 +112,6 @@ fn exposure(state: &RolloutState, cap_pct: Option<f64>) -> Html {
     html!("<b>{}</b> seen, {}, {}", percent(state.observed_pct), declared, cap)
 }
 
-/// What each line of the budget weighs, in words.
-fn weighs(account: &Account) -> (&'static str, &'static str) {
-    match account {
-        Account::Rollback => ("against", "worse than its margins"),
-        Account::RollbackAtEnd => ("against", "worse than its margins, after the planned windows"),
-        Account::Contain => ("against", "worse than the baseline"),
-        Account::ContainAtEnd => ("against", "worse than the baseline, after the planned windows"),
-        Account::Safe => ("for", "no worse than its margins"),
-        Account::Success(_) => ("for", "achieves what it is to achieve"),
-        Account::Drift => ("against", "moved away from what was learned"),
-        Account::DriftInSegments => ("against", "differs from the baseline within a segment"),
-        Account::Calibration => ("against", "scores fit the truth no more"),
-        Account::Limit(_) => ("against", "beyond its limit"),
-        Account::Share => ("against", "traffic not split as declared"),
-        Account::Volume => ("against", "gets less traffic than it used to"),
-        Account::World => ("against", "not as it used to be"),
-    }
-}
-
 /// An e-value for people: below one it says nothing, far above what acts only its size matters.
 fn e_value(value: f64) -> String {
     if value < 1.0 {
@@ -143,39 +124,41 @@ fn e_value(value: f64) -> String {
 }
 
 /// The guards that call for a restriction of a candidate that is judged.
-fn acting(state: &RolloutState) -> BTreeSet<&str> {
+fn acting(state: &RolloutState) -> Vec<GuardName> {
     let acts = state.standing.iter().filter(|one| state.state.is_live() && one.action >= Action::Hold);
-    acts.map(|one| one.source.as_str()).collect()
+    acts.filter_map(|one| one.source.known()).collect()
 }
 
 /// Whether there is anything to weigh: a guard that has nothing to look at, such as drift without a reference, has no
 /// line.
 fn is_weighed(entry: &LedgerEntry) -> bool {
-    entry.e_value > 0.0 || Account::of(&entry.name) == Some(Account::Safe)
+    entry.e_value > 0.0 || Account::of(&entry.name).is_some_and(|(_, account)| account.speaks_for)
 }
 
 /// What has become of evidence that is enough: it acts where its guard has found something, and nothing acts on what is
 /// judged no more, lacks windows or is refuted.
-fn outcome(entry: &LedgerEntry, acting: &BTreeSet<&str>) -> Html {
+fn outcome(entry: &LedgerEntry, acting: &[GuardName]) -> Html {
     if entry.e_value < entry.threshold {
         return Html::default();
     }
-    match Account::of(&entry.name).map(|account| account.source()) {
-        Some(None) => html!(" <b>shown</b>"),
-        Some(Some(source)) if acting.contains(source) => html!(" <b>acts</b>"),
+    match Account::of(&entry.name) {
+        Some((_, account)) if account.speaks_for => html!(" <b>shown</b>"),
+        Some((guard, _)) if acting.contains(&guard) => html!(" <b>acts</b>"),
         _ => html!(" <small>enough, but nothing acts on it</small>"),
     }
 }
 
 /// How much evidence stands, against what acts; on a logarithmic scale, as evidence multiplies. `acting` are the guards
 /// that call for a restriction.
-pub(super) fn evidence(ledger: &[LedgerEntry], acting: &BTreeSet<&str>) -> Html {
+pub(super) fn evidence(ledger: &[LedgerEntry], acting: &[GuardName]) -> Html {
     let weighed: Vec<&LedgerEntry> = ledger.iter().filter(|entry| is_weighed(entry)).collect();
     if weighed.is_empty() {
         return Html::default();
     }
     let line = |entry: &&LedgerEntry| {
-        let (side, what) = Account::of(&entry.name).as_ref().map_or(("against", "a guard of another build"), weighs);
+        let account = Account::of(&entry.name).map(|(_, account)| account);
+        let side = if account.is_some_and(|account| account.speaks_for) { "for" } else { "against" };
+        let what = account.map_or("a guard of another build", |account| account.shows);
         let share = libm::log(entry.e_value.max(1.0)) / libm::log(entry.threshold.max(1.1));
         html!(
             "<tr><th scope=\"row\">{} <small>{}: {}</small></th>"
@@ -235,30 +218,30 @@ fn standing(state: &RolloutState) -> String {
 mod tests {
     use super::*;
 
-    fn entry(account: &Account, e_value: f64) -> LedgerEntry {
-        LedgerEntry { name: account.name(), alpha: 0.01, e_value, threshold: 100.0 }
+    fn entry(account: &str, e_value: f64) -> LedgerEntry {
+        LedgerEntry { name: account.to_owned(), alpha: 0.01, e_value, threshold: 100.0 }
     }
 
-    fn told(account: &Account, e_value: f64, acting: &[&str]) -> String {
-        evidence(&[entry(account, e_value)], &acting.iter().copied().collect()).into_string()
+    fn told(account: &str, e_value: f64, acting: &[GuardName]) -> String {
+        evidence(&[entry(account, e_value)], acting).into_string()
     }
 
     #[test]
     fn evidence_acts_only_where_its_guard_calls_for_something() {
         let acts = "<b>acts</b>";
-        assert!(told(&Account::Calibration, 1e23, &["calibration"]).contains(acts));
-        let idle = told(&Account::Calibration, 1e23, &["drift"]);
+        assert!(told("calibration", 1e23, &[GuardName::Calibration]).contains(acts));
+        let idle = told("calibration", 1e23, &[GuardName::Drift]);
         assert!(idle.contains("10^23 of 100") && idle.contains("nothing acts on it") && !idle.contains(acts), "{idle}");
-        assert!(told(&Account::Safe, 1e3, &[]).contains("<b>shown</b>"));
-        assert!(!told(&Account::Contain, 99.0, &["guardrails"]).contains(acts));
-        assert!(told(&Account::Contain, 100.0, &["guardrails"]).contains(acts));
+        assert!(told("safe", 1e3, &[]).contains("<b>shown</b>"));
+        assert!(!told("contain", 99.0, &[GuardName::Guardrails]).contains(acts));
+        assert!(told("contain", 100.0, &[GuardName::Guardrails]).contains(acts));
     }
 
     #[test]
     fn what_looks_at_nothing_has_no_bar() {
-        for account in [Account::Drift, Account::DriftInSegments, Account::Volume] {
-            assert_eq!(told(&account, 0.0, &[]), "");
+        for account in ["drift", "drift in segments", "volume"] {
+            assert_eq!(told(account, 0.0, &[]), "");
         }
-        assert!(told(&Account::Safe, 0.0, &[]).contains("below 1 of 100"));
+        assert!(told("safe", 0.0, &[]).contains("below 1 of 100"));
     }
 }

@@ -1,6 +1,5 @@
 //! Decisions: in lists, and each on a page of its own with everything that is behind it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -18,7 +17,7 @@ use crate::serve::Shared;
 use crate::serve::problem::Problem;
 use crate::serve::view::DECISIONS_MAX;
 use crate::verdict::decision::Severity;
-use crate::verdict::{Decision, Evidence};
+use crate::verdict::{Decision, Evidence, GuardName};
 
 /// The most decisions on the page of all.
 const LISTED_MAX: usize = 200;
@@ -92,9 +91,9 @@ fn whole(decision: &Decision) -> Html {
 }
 
 /// The guards whose evidence acts in a decision.
-fn acting(decision: &Decision) -> BTreeSet<&str> {
+fn acting(decision: &Decision) -> Vec<GuardName> {
     let acts = decision.severity > Severity::Info && decision.action != Signal::Warn;
-    decision.evidence.iter().filter(|_| acts).map(|one| one.rule.as_str()).collect()
+    decision.evidence.iter().filter(|_| acts).filter_map(|one| one.rule.known()).collect()
 }
 
 /// The numbers behind a decision.

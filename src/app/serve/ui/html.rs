@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::name::{Name, NameOf};
+
 /// Markup.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Html(String);
@@ -79,6 +81,12 @@ impl Piece for str {
 }
 
 impl Piece for String {
+    fn show(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().show(out)
+    }
+}
+
+impl<T: Name> Piece for NameOf<T> {
     fn show(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.as_str().show(out)
     }

@@ -5,15 +5,13 @@ use std::collections::BTreeSet;
 use super::chart::Chart;
 use super::words::{action_name, metric_of};
 use crate::event::Micros;
+use crate::metric::{DRIFT, Place, shown};
 use crate::plan::{Against, Bound, PolicyPlan, Rule};
 use crate::serve::history::{History, Number, Point};
 use crate::verdict::RolloutState;
 
 /// Charts that are drawn unasked.
 const CHARTS_MAX: usize = 8;
-
-/// Numbers that matter in every rollout.
-const ALWAYS: [&str; 4] = ["error_rate", "latency_p95", "ece", "brier"];
 
 /// A number that can be drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +47,8 @@ pub(super) fn usual(choices: &[Choice], policy: Option<&PolicyPlan>, drifted: &[
         let whole = rule.columns.is_empty().then_some("");
         whole.into_iter().chain(rule.columns.iter().map(String::as_str)).map(|column| (rule.metric, column))
     });
-    let always = ALWAYS.iter().map(|metric| (*metric, ""));
-    let moved = drifted.iter().take(2).map(|column| ("psi", *column));
+    let always = shown(Place::Dashboard).map(|metric| (metric, ""));
+    let moved = drifted.iter().take(2).map(|column| (DRIFT.spec().name, *column));
     let mut usual: Vec<Choice> = Vec::new();
     for (metric, column) in always.chain(of_rules).chain(moved) {
         let found = choices.iter().find(|choice| choice.is(metric, column) && !usual.contains(choice));

@@ -13,19 +13,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Micros;
 use crate::infer::reliability::{Bin, log_e_calibration};
-use crate::plan::Action;
+use crate::plan::{Action, GuardPlan, Plan};
+use crate::reason::ReasonCode;
 use crate::summary::{Fixed, Quality};
 use crate::verdict::decision::{Evidence, Test};
-use crate::verdict::finding::{Account, Finding, Verdict};
-use crate::verdict::guard::Pair;
+use crate::verdict::finding::{Finding, Verdict};
+use crate::verdict::guard::Guard;
+use crate::verdict::guard::GuardName;
+use crate::verdict::guard::account::Account;
 use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::scene::{Scene, reason};
+use crate::verdict::guard::window::Pair;
+use crate::verdict::guard::window::Shown;
 
-const SOURCE: &str = "calibration";
+const SOURCE: GuardName = GuardName::Calibration;
+
+const CALIBRATION: Account = Account::against("calibration", "scores fit the truth no more");
+
+/// The guard.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Calibration;
 
 /// What is known of both versions; the candidate's first.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Calibration {
+pub(crate) struct Calibrated {
     bins: [Vec<Counted>; 2],
     log_es: [f64; 2],
     /// Windows in a row in which evidence stood.
@@ -43,14 +54,27 @@ struct Counted {
     positive: u64,
 }
 
-impl Calibration {
-    /// Notes when the first window began.
-    pub(crate) fn begin(&mut self, start: Micros) {
-        self.since.get_or_insert(start);
+impl Guard for Calibration {
+    type Memory = Calibrated;
+    const ACCOUNTS: &'static [Account] = &[CALIBRATION];
+
+    fn new(_: &Plan, _: &GuardPlan) -> Self {
+        Self
     }
 
+    fn labels(&self, calibrated: &mut Calibrated, shown: &Shown<'_, '_, Quality>) {
+        calibrated.since.get_or_insert(shown.scene.judged.start);
+        calibrated.update(shown.pair, shown.learnt.effect, shown.scene.guard.alpha);
+    }
+
+    fn rule(&self, calibrated: &mut Calibrated, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+        calibrated.rule(scene, verdict);
+    }
+}
+
+impl Calibrated {
     /// Takes the labels of a window.
-    pub(crate) fn update(&mut self, pair: Pair<'_, Quality>, deff: f64, alpha: f64) {
+    fn update(&mut self, pair: Pair<'_, Quality>, deff: f64, alpha: f64) {
         for (side, quality) in [pair.candidate, pair.baseline].into_iter().enumerate() {
             let Some(table) = quality.width.first() else { continue };
             let bins = &mut self.bins[side];
@@ -76,13 +100,13 @@ impl Calibration {
     }
 
     /// Adds what miscalibration calls for.
-    pub(crate) fn rule(&self, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+    fn rule(&self, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         let alpha = scene.guard.alpha;
         if self.bins[0].is_empty() {
             return;
         }
         let e = e_value(self.log_es[0]);
-        verdict.spend(&Account::Calibration, alpha, e);
+        verdict.spend(CALIBRATION, "", alpha, e);
         if self.standing[0] < scene.guard.windows_min {
             return;
         }
@@ -110,7 +134,7 @@ impl Calibration {
             window: (self.since.unwrap_or(scene.judged.start), scene.judged.end),
             ..scene.evidence(SOURCE, Test::Reliability)
         };
-        let reason = reason("CALIBRATION_REGRESSION", text);
+        let reason = reason(ReasonCode::CalibrationRegression, text);
         verdict.findings.push(Finding { world, ..scene.finding(SOURCE, action, reason, vec![evidence]) });
     }
 }
@@ -118,7 +142,6 @@ impl Calibration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::GuardPlan;
     use crate::summary::quality::ReliabilityBin;
     use crate::verdict::guard::tests::judged;
 
@@ -134,7 +157,7 @@ mod tests {
     }
 
     fn actions(candidate: i64, baseline: i64, windows: u32) -> Vec<Action> {
-        let (guard, mut calibration, mut verdict) = (GuardPlan::default(), Calibration::default(), Verdict::default());
+        let (guard, mut calibration, mut verdict) = (GuardPlan::default(), Calibrated::default(), Verdict::default());
         let (candidate, baseline) = (quality(candidate), quality(baseline));
         let pair = Pair { candidate: &candidate, baseline: &baseline };
         (0..windows).for_each(|_| calibration.update(pair, 1.0, guard.alpha));

@@ -8,11 +8,10 @@ use crate::infer::normal::normal_sf;
 use crate::metric::alike::settled;
 use crate::metric::paired::cells_of_both;
 use crate::plan::{Plan, Role};
+use crate::reason::ReasonCode;
 use crate::summary::histogram::Cut;
 use crate::summary::{Category, Refined, Traffic};
 
-const FEATURE_DRIFT: &str = "FEATURE_DRIFT";
-const SCORE_DRIFT: &str = "SCORE_DRIFT";
 /// Cells of a categorical column without a reference.
 /// Origin: choice; a bound on state: rarer categories share a cell.
 const SLOTS: u64 = 16;
@@ -21,7 +20,7 @@ const SLOTS: u64 = 16;
 #[derive(Debug, Clone)]
 pub(crate) struct Column {
     pub name: String,
-    pub(crate) code: &'static str,
+    pub(crate) code: ReasonCode,
     /// Whether it tells the time, and windows are shorter than its cycle: no fixed reference can be like one of them.
     pub(crate) calendar: bool,
     pub(super) place: Place,
@@ -38,8 +37,8 @@ pub(super) fn columns(plan: &Plan) -> impl Iterator<Item = Column> {
     let calendar = move |column: &str| plan.time.is_within_a_cycle(column);
     let numeric = plan.columns.numeric.iter().enumerate().filter_map(move |(index, column)| {
         let code = match column.role {
-            Role::Feature => FEATURE_DRIFT,
-            Role::Score => SCORE_DRIFT,
+            Role::Feature => ReasonCode::FeatureDrift,
+            Role::Score => ReasonCode::ScoreDrift,
             Role::Latency => return None,
         };
         Some(Column {
@@ -51,7 +50,7 @@ pub(super) fn columns(plan: &Plan) -> impl Iterator<Item = Column> {
     });
     let categorical = plan.columns.categorical.iter().enumerate().map(move |(index, column)| Column {
         name: column.name.clone(),
-        code: FEATURE_DRIFT,
+        code: ReasonCode::FeatureDrift,
         calendar: calendar(&column.name),
         place: Place::Categorical(index),
     });
@@ -63,7 +62,7 @@ impl Column {
     /// distributions a tolerated index `d^2` is a shift by `d`, and that is a distance of `2 Phi(d / 2) - 1`.
     pub(super) fn ks_p(&self, current: &Traffic, reference: &Traffic, tolerated: f64, deff: f64) -> Option<f64> {
         let Place::Numeric(index, cut) = &self.place else { return None };
-        if self.code != SCORE_DRIFT {
+        if self.code != ReasonCode::ScoreDrift {
             return None;
         }
         let bins = Refined::of(cut, [&current.numeric[*index], &reference.numeric[*index]]);

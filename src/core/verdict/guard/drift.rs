@@ -28,23 +28,30 @@ use crate::infer::likeness::Likeness;
 use crate::infer::multiplicity::e_d_bh;
 use crate::infer::psi_tolerance::{PsiTest, tolerance_for};
 use crate::infer::shiryaev::{Alarm, Monitor};
-use crate::metric::view::ViewKey;
+use crate::metric::{self, view::ViewKey};
 use crate::plan::{Action, Baseline, GuardPlan, Plan};
 use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
-use crate::verdict::finding::{Account, Finding, Verdict};
+use crate::verdict::finding::{Finding, Verdict};
+use crate::verdict::guard::Guard;
+use crate::verdict::guard::GuardName;
+use crate::verdict::guard::account::Account;
 use crate::verdict::guard::column::{Column, columns};
 use crate::verdict::guard::number::{e_value, float};
 use crate::verdict::guard::scene::{Scene, reason};
+use crate::verdict::guard::window::Shown;
+use crate::verdict::guard::world::Now;
 use crate::verdict::judged::Judged;
 
-const SOURCE: &str = "drift";
+const SOURCE: GuardName = GuardName::Drift;
 /// Evidence below this power of `A` is no longer evidence: detectors must fall that low before a restriction is lifted.
 /// Origin: choice; so far below that noise does not lift and renew a restriction in turn.
 pub(crate) const CLEAR: f64 = 0.5;
 /// Columns that are named at most.
 /// Origin: choice; more are not read at night.
 pub(crate) const NAMED_MAX: usize = 5;
+
+const DRIFT: Account = Account::against("drift", "moved away from what was learned");
 
 /// What is watched.
 #[derive(Debug, Clone)]
@@ -106,15 +113,18 @@ impl Watch {
 
 /// The versions of a window that are compared.
 #[derive(Clone, Copy)]
-pub(crate) struct Versions<'a> {
-    pub(crate) key: &'a ViewKey,
-    pub(crate) version: &'a Traffic,
+struct Versions<'a> {
+    key: &'a ViewKey,
+    version: &'a Traffic,
     /// The baseline version, unless it is the one that is judged.
-    pub(crate) baseline: Option<(&'a ViewKey, &'a Traffic)>,
+    baseline: Option<(&'a ViewKey, &'a Traffic)>,
 }
 
-impl Drift {
-    pub(crate) fn new(plan: &Plan, guard: &GuardPlan) -> Self {
+impl Guard for Drift {
+    type Memory = Drifted;
+    const ACCOUNTS: &'static [Account] = &[DRIFT];
+
+    fn new(plan: &Plan, guard: &GuardPlan) -> Self {
         let is_watched = |column: &Column| !guard.drift_except.contains(&column.name);
         let days_ago = plan.baselines.iter().filter(|baseline| matches!(baseline, Baseline::DaysAgo(_))).cloned();
         let reference = plan.reference.iter().map(|_| Baseline::Reference);
@@ -126,8 +136,50 @@ impl Drift {
         }
     }
 
+    fn words(plan: &Plan, guard: &GuardPlan) -> Vec<String> {
+        if plan.reference.is_none() {
+            return Vec::new();
+        }
+        let tolerated = format!("drift: a column or score is further from the reference than a PSI of {}", guard.drift);
+        std::iter::once(tolerated).chain(never(plan, guard)).collect()
+    }
+
+    fn traffic(&self, drifted: &mut Drifted, shown: &Shown<'_, '_, Traffic>) {
+        let (version, baseline) = (shown.pair.candidate, Some((shown.both.baseline, shown.pair.baseline)));
+        self.update(drifted, Versions { key: shown.both.candidate, version, baseline }, shown.scene.judged);
+    }
+
+    fn world(&self, drifted: &mut Drifted, now: Now<'_>, scene: Scene<'_, '_>) {
+        self.update(drifted, Versions { key: now.key, version: now.traffic, baseline: None }, scene.judged);
+    }
+
+    fn rule(&self, drifted: &mut Drifted, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+        self.blame(drifted, scene, verdict);
+    }
+
+    fn rule_world(&self, drifted: &Drifted, _: Option<Now<'_>>, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+        self.tell_world(drifted, scene, verdict);
+    }
+}
+
+/// Columns that are not held against the reference, in words.
+fn never(plan: &Plan, guard: &GuardPlan) -> Option<String> {
+    let columns = &plan.columns;
+    let numeric = columns.numeric.iter().map(|column| column.name.as_str());
+    let names = numeric.chain(columns.categorical.iter().map(|column| column.name.as_str()));
+    let excepted = |name: &&str| guard.drift_except.iter().any(|one| one == name);
+    let why = |name: &str| match (excepted(&name), plan.time.is_within_a_cycle(name)) {
+        (true, _) => Some(format!("{name} (`drift_except`)")),
+        (false, true) => Some(format!("{name} (it tells the time, and a window holds no whole cycle)")),
+        _ => None,
+    };
+    let left_out: Vec<String> = names.filter_map(why).collect();
+    (!left_out.is_empty()).then(|| format!("never drift: {}", left_out.join(", ")))
+}
+
+impl Drift {
     /// Takes one window.
-    pub(crate) fn update(&self, drifted: &mut Drifted, versions: Versions<'_>, judged: &Judged<'_>) {
+    fn update(&self, drifted: &mut Drifted, versions: Versions<'_>, judged: &Judged<'_>) {
         drifted.references.resize_with(self.references.len(), Against::default);
         for (against, reference) in drifted.references.iter_mut().zip(self.references.iter()) {
             let fixed = *reference == Baseline::Reference;
@@ -189,7 +241,7 @@ impl Drift {
     }
 
     /// Adds what drift of a candidate calls for.
-    pub(crate) fn rule(&self, drifted: &Drifted, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+    fn blame(&self, drifted: &Drifted, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         let (patience, bound) = (self.patience(), CLEAR * libm::log(self.patience()));
         let concurrent = self.listed(&drifted.concurrent);
         let mut most: f64 = 0.0;
@@ -215,11 +267,11 @@ impl Drift {
             }
         }
         let alpha = self.guard.alpha * self.guard.patience() / self.patience();
-        verdict.account(&Account::Drift, alpha, most, libm::exp(self.alarm().threshold()));
+        verdict.account(DRIFT, alpha, most, libm::exp(self.alarm().threshold()));
     }
 
     /// Adds what drift of the version that serves the world calls for.
-    pub(crate) fn rule_world(&self, drifted: &Drifted, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+    fn tell_world(&self, drifted: &Drifted, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         for (against, reference) in drifted.references.iter().zip(self.references.iter()) {
             let named = self.listed(&against.version);
             if !named.is_empty() {
@@ -249,7 +301,7 @@ impl Drift {
         let evidence = |&column: &usize| {
             let one = &watches[column];
             Evidence {
-                metric: "psi".to_owned(),
+                metric: metric::DRIFT.spec().name.to_owned(),
                 column: self.columns[column].name.clone(),
                 baseline_kind: reference.name(),
                 convention: "debiased".to_owned(),
@@ -285,6 +337,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::plan::Columns;
+    use crate::reason::ReasonCode;
     use crate::summary::Category;
     use crate::verdict::guard::column::Place;
     use crate::verdict::guard::tests::{key, with_reference};
@@ -303,7 +356,7 @@ pub(crate) mod tests {
 
     /// With places for so many segments.
     pub(crate) fn drift_over(places: u32) -> Drift {
-        let (name, code) = ("carrier".to_owned(), "FEATURE_DRIFT");
+        let (name, code) = ("carrier".to_owned(), ReasonCode::FeatureDrift);
         let column = Column { name, code, calendar: false, place: Place::Categorical(0) };
         let guard = GuardPlan { design_effect: 1.0, ..GuardPlan::default() };
         Drift { columns: [column].into(), references: [Baseline::Reference].into(), guard, places }
@@ -327,8 +380,8 @@ pub(crate) mod tests {
             }
             let scene = Scene { judged, guard: &drift.guard, model: "m", version: "v2", baseline: "v1" };
             match baseline {
-                Some(_) => drift.rule(&drifted, scene, &mut verdict),
-                None => drift.rule_world(&drifted, scene, &mut verdict),
+                Some(_) => drift.blame(&drifted, scene, &mut verdict),
+                None => drift.tell_world(&drifted, scene, &mut verdict),
             }
         });
         let text = serde_json::to_string(&drifted).expect("a finite state");

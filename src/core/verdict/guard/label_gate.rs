@@ -17,8 +17,8 @@ use crate::metric::view::Views;
 use crate::summary::Quality;
 use crate::verdict::finding::{Validity, Verdict};
 use crate::verdict::guard::number::{count, e_value, float, rounded};
-use crate::verdict::guard::rails::watch::Both;
 use crate::verdict::guard::scene::Scene;
+use crate::verdict::guard::window::Both;
 
 /// How much smaller one version's coverage may be than the other's.
 /// Origin: choice; labels of nine in ten are compared as if they were all.

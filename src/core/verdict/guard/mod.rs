@@ -2,12 +2,16 @@
 //!
 //! A guard sees each window once, in order, and keeps a few numbers per thing that it looks at; nothing is ever
 //! recomputed from later knowledge, so that the guarantees hold under constant watching.
+//!
+//! A guard is a file with an implementation of [`Guard`], and a line in `list`.
 
+pub(crate) mod account;
 mod calibration;
 mod change;
 mod column;
 mod drift;
 mod label_gate;
+mod list;
 mod number;
 mod rails;
 mod scene;
@@ -18,29 +22,55 @@ mod starved;
 mod success;
 #[cfg(test)]
 pub(crate) mod tests;
+mod window;
 mod world;
 
-use serde::{Deserialize, Serialize};
-
-use self::calibration::Calibration;
-use self::change::detector::{Detector, Gathered};
-use self::drift::{Drift, Drifted, Versions};
-use self::label_gate::Gate;
-use self::rails::noise::History;
-use self::rails::rail::Rail;
-use self::rails::watch::{Both, Rails, Watched};
+use self::account::Account;
+pub(crate) use self::list::Guards;
+pub use self::list::{GuardName, Memory, words};
 use self::scene::Scene;
-use self::segments::Locals;
-use self::share::Share;
-use self::slo::{Kept, Limit, limits};
-use self::starved::Starved;
-use self::success::Proof;
-use self::world::{Now, Usual, World};
+use self::window::{Both, Shown};
+use self::world::Now;
 use crate::metric::view::{ViewKey, Views};
 use crate::plan::{Action, Baseline, GuardPlan, Plan};
 use crate::summary::{Quality, Traffic};
 use crate::verdict::finding::{Validity, Verdict};
 use crate::verdict::judged::{Counts, Judged};
+
+/// A test over all windows so far. What it knows beside its own memory is what it is shown, and what guards before it
+/// in the list have found.
+pub(crate) trait Guard: Sized {
+    /// What it remembers of one candidate: a part of the rollout's state.
+    type Memory;
+
+    /// The lines of the error budget that it writes.
+    const ACCOUNTS: &'static [Account];
+
+    /// The guard of a plan.
+    fn new(plan: &Plan, guard: &GuardPlan) -> Self;
+
+    /// When it acts, in words; nothing where it has nothing to look at.
+    fn words(_plan: &Plan, _guard: &GuardPlan) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Takes the traffic of both versions in a window.
+    fn traffic(&self, _memory: &mut Self::Memory, _shown: &Shown<'_, '_, Traffic>) {}
+
+    /// Takes the labels of both versions in a window.
+    fn labels(&self, _memory: &mut Self::Memory, _shown: &Shown<'_, '_, Quality>) {}
+
+    /// Takes the traffic of the version that serves the world, for its own sake.
+    fn world(&self, _memory: &mut Self::Memory, _now: Now<'_>, _scene: Scene<'_, '_>) {}
+
+    /// Adds what all evidence about a candidate calls for.
+    fn rule(&self, _memory: &mut Self::Memory, _scene: Scene<'_, '_>, _verdict: &mut Verdict) {}
+
+    /// Adds what all evidence about the version that serves the world calls for: to be told. `now` is the newest window
+    /// if it was just taken.
+    fn rule_world(&self, _memory: &Self::Memory, _now: Option<Now<'_>>, _scene: Scene<'_, '_>, _verdict: &mut Verdict) {
+    }
+}
 
 /// The traffic that evidence was held against, by the name of what it was compared with.
 pub(crate) fn traffic_of<'v>(
@@ -59,58 +89,6 @@ pub(crate) fn traffic_of<'v>(
     (judged.baselines.earlier)(&Baseline::DaysAgo(days))?.get(main)
 }
 
-/// Two versions in one window.
-#[derive(Debug)]
-pub(crate) struct Pair<'a, T> {
-    pub(crate) candidate: &'a T,
-    pub(crate) baseline: &'a T,
-}
-
-impl<T> Clone for Pair<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Pair<'_, T> {}
-
-/// The guards of a plan, the same for every candidate.
-#[derive(Debug, Clone)]
-pub(crate) struct Guards {
-    baseline_version: String,
-    guard: GuardPlan,
-    detector: Detector,
-    rails: Rails,
-    limits: Vec<Limit>,
-    drift: Drift,
-    world: World,
-}
-
-/// What is known about one candidate so far.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Memory {
-    change: Gathered,
-    rails: Watched,
-    limits: Vec<Kept>,
-    share: Share,
-    #[serde(default)]
-    starved: Starved,
-    gate: Gate,
-    drift: Drifted,
-    #[serde(default)]
-    segments: Locals,
-    calibration: Calibration,
-    #[serde(default)]
-    success: Vec<Proof>,
-    /// Of the baseline version: how its latency wandered before the candidate came.
-    history: History,
-    /// Of the baseline version: how it usually is.
-    #[serde(default)]
-    usual: Usual,
-    /// Of the newest traffic.
-    validity: Validity,
-}
-
 impl Memory {
     /// Of a candidate that is met now, given what is known of the version that serves the world.
     pub(crate) fn after(world: Option<&Self>) -> Self {
@@ -119,18 +97,6 @@ impl Memory {
 }
 
 impl Guards {
-    pub(crate) fn new(plan: &Plan, guard: &GuardPlan) -> Self {
-        Self {
-            baseline_version: plan.policy.baseline_version.clone(),
-            guard: guard.clone(),
-            detector: Detector::new(plan, guard),
-            rails: Rails::new(plan, guard),
-            limits: limits(plan, &guard.slo),
-            drift: Drift::new(plan, guard),
-            world: World::new(plan, guard),
-        }
-    }
-
     /// Takes a judged window in, and says what all evidence so far calls for.
     pub(crate) fn judge(&self, memory: &mut Memory, model: &str, candidate: &str, judged: &Judged<'_>) -> Verdict {
         let key =
@@ -160,17 +126,14 @@ impl Guards {
                     memory.validity = Validity::Valid;
                     memory.history.update(traffic);
                     let window = Now { views, key: &key, traffic, end: judged.end };
-                    self.world.update(&mut memory.usual, window);
+                    self.show_world(memory, window, scene);
                     now = Some(window);
-                    let versions = Versions { key: &key, version: traffic, baseline: None };
-                    self.drift.update(&mut memory.drift, versions, judged);
                 }
                 None => memory.validity = Validity::Blind,
             }
         }
         let mut verdict = Verdict { validity: memory.validity, cleared: true, ..Verdict::default() };
-        self.drift.rule_world(&memory.drift, scene, &mut verdict);
-        self.world.rule(&memory.usual, now, scene, &mut verdict);
+        self.ask_of_world(memory, now, scene, &mut verdict);
         verdict
     }
 
@@ -181,56 +144,25 @@ impl Guards {
         };
         let least = pair.candidate.rates.requests.min(pair.baseline.rates.requests);
         memory.validity = if least < self.guard.n_min { Validity::Degraded } else { Validity::Valid };
-        let effect = memory.rails.alike.effects(&self.guard)(Rail::Failed);
-        let inflation = memory.rails.inflation(pair, &memory.history);
-        self.detector.traffic(&mut memory.change, pair, inflation, &memory.history);
-        self.rails.traffic(&mut memory.rails, both, &memory.history);
-        memory.rails.begin(scene.judged.start);
-        memory.limits.resize_with(self.limits.len(), Kept::default);
-        memory
-            .limits
-            .iter_mut()
-            .zip(&self.limits)
-            .for_each(|(kept, &limit)| kept.update(limit, pair, self.guard.planned, effect));
-        memory.limits.iter_mut().for_each(|kept| kept.begin(scene.judged.start));
-        memory.share.update(both, scene);
-        let declared = (scene.judged.exposure)(scene.model, scene.version).declared_pct;
-        memory.starved.update(pair, &self.guard, declared);
-        let (version, baseline) = (pair.candidate, Some((both.baseline, pair.baseline)));
-        self.drift.update(&mut memory.drift, Versions { key: both.candidate, version, baseline }, scene.judged);
-        self.drift.update_segments(&mut memory.segments, memory.rails.segments(), both, scene.judged);
+        let learnt = &self.rails.learn_traffic(&mut memory.rails, both, pair, &memory.history);
+        let history = std::mem::take(&mut memory.history);
+        self.show_traffic(memory, &Shown { both, pair, scene, history: &history, learnt });
+        memory.history = history;
     }
 
     fn labels(&self, memory: &mut Memory, both: &Both<'_, Quality>, scene: Scene<'_, '_>) {
         let may_speak = memory.gate.update(both, scene);
         let Some(pair) = both.pair("").filter(|_| may_speak) else { return };
-        self.detector.labels(&mut memory.change, pair, memory.rails.alike.measured());
-        self.rails.labels(&mut memory.rails, both);
-        let effect = memory.rails.alike.effects(&self.guard)(Rail::Loss);
-        memory.calibration.begin(scene.judged.start);
-        memory.calibration.update(pair, effect, self.guard.alpha);
-        success::update(&mut memory.success, &self.guard, pair, effect);
+        let learnt = &self.rails.learn_labels(&mut memory.rails, pair);
+        let history = std::mem::take(&mut memory.history);
+        self.show_labels(memory, &Shown { both, pair, scene, history: &history, learnt });
+        memory.history = history;
     }
 
     fn rule(&self, memory: &mut Memory, scene: Scene<'_, '_>) -> Verdict {
         let mut verdict = Verdict { validity: memory.validity, cleared: true, ..Verdict::default() };
-        self.rails.rule(&mut memory.rails, scene, &mut verdict);
-        success::rule(&memory.success, scene, &mut verdict);
-        let change = self.detector.finding(&mut memory.change, scene.judged, &self.baseline_version);
-        verdict.findings.extend(change);
-        let suspects = self.detector.suspects(&memory.change);
-        verdict.suspicious |= suspects;
-        verdict.cleared &= !suspects;
-        for (kept, &limit) in memory.limits.iter().zip(&self.limits) {
-            kept.rule(limit, scene, &mut verdict);
-        }
-        self.drift.rule(&memory.drift, scene, &mut verdict);
-        self.drift.rule_segments(&memory.segments, scene, &mut verdict);
-        self.drift.locate(&memory.segments, &mut verdict);
-        memory.calibration.rule(scene, &mut verdict);
+        self.ask(memory, scene, &mut verdict);
         memory.gate.rule(scene, &mut verdict);
-        memory.share.rule(scene, &mut verdict);
-        memory.starved.rule(scene, &mut verdict);
         verdict.safe &= !verdict.suspicious && !verdict.findings.iter().any(|finding| finding.action >= Action::Hold);
         verdict
     }

@@ -1,8 +1,11 @@
 //! What is being judged: the frame that every guard's findings and evidence share.
 
 use crate::plan::{Action, GuardPlan};
+use crate::reason::ReasonCode;
 use crate::verdict::decision::{Evidence, Reason, Test};
-use crate::verdict::finding::{Account, Finding, LedgerEntry, Verdict};
+use crate::verdict::finding::{Finding, LedgerEntry, Verdict};
+use crate::verdict::guard::GuardName;
+use crate::verdict::guard::account::Account;
 use crate::verdict::judged::Judged;
 
 /// One candidate in one window.
@@ -23,9 +26,9 @@ impl Scene<'_, '_> {
     }
 
     /// Evidence of a guard against the baseline version, its numbers yet to be filled in.
-    pub(crate) fn evidence(&self, rule: &str, test: Test) -> Evidence {
+    pub(crate) fn evidence(&self, rule: GuardName, test: Test) -> Evidence {
         Evidence {
-            rule: rule.to_owned(),
+            rule: rule.into(),
             metric: String::new(),
             column: String::new(),
             segment: String::new(),
@@ -35,7 +38,7 @@ impl Scene<'_, '_> {
             lo: None,
             hi: None,
             bound: 0.0,
-            test: test.name().to_owned(),
+            test: test.into(),
             e_value: None,
             alpha: None,
             margin: None,
@@ -49,26 +52,33 @@ impl Scene<'_, '_> {
     }
 
     /// A finding that gathered evidence calls for; it needs no confirmation.
-    pub(crate) fn finding(&self, source: &str, action: Action, reason: Reason, evidence: Vec<Evidence>) -> Finding {
+    pub(crate) fn finding(
+        &self,
+        source: GuardName,
+        action: Action,
+        reason: Reason,
+        evidence: Vec<Evidence>,
+    ) -> Finding {
         let cap_pct = (action == Action::Contain).then_some(self.guard.contain_to_pct);
-        let (source, beside) = (source.to_owned(), Vec::new());
+        let (source, beside) = (source.into(), Vec::new());
         Finding { source, action, cap_pct, hard: true, reason, evidence, beside, world: self.is_world() }
     }
 }
 
 /// A reason by its code.
-pub(crate) fn reason(code: &str, text: String) -> Reason {
-    Reason { code: code.to_owned(), text }
+pub(crate) fn reason(code: ReasonCode, text: String) -> Reason {
+    Reason { code: code.into(), text }
 }
 
 impl Verdict {
-    /// Writes a line of the error budget, which acts at `1 / alpha`.
-    pub(crate) fn spend(&mut self, account: &Account, alpha: f64, e_value: f64) {
-        self.account(account, alpha, e_value, 1.0 / alpha);
+    /// Writes a line of the error budget, which acts at `1 / alpha`. What it is `about` is empty where an account has
+    /// one line only.
+    pub(crate) fn spend(&mut self, account: Account, about: &str, alpha: f64, e_value: f64) {
+        self.ledger.push(LedgerEntry { name: account.line(about), alpha, e_value, threshold: 1.0 / alpha });
     }
 
-    /// Writes a line of the error budget.
-    pub(crate) fn account(&mut self, account: &Account, alpha: f64, e_value: f64, threshold: f64) {
-        self.ledger.push(LedgerEntry { name: account.name(), alpha, e_value, threshold });
+    /// Writes the line of an account that acts at a threshold.
+    pub(crate) fn account(&mut self, account: Account, alpha: f64, e_value: f64, threshold: f64) {
+        self.ledger.push(LedgerEntry { name: account.line(""), alpha, e_value, threshold });
     }
 }

@@ -22,18 +22,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::infer::multiplicity::e_d_bh;
 use crate::infer::shiryaev::Alarm;
-use crate::metric::view::ViewKey;
-use crate::plan::{Action, Baseline};
+use crate::metric::{self, view::ViewKey};
+use crate::plan::{Action, Baseline, GuardPlan, Plan};
+use crate::reason::ReasonCode;
 use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
-use crate::verdict::finding::{Account, Finding, Verdict};
+use crate::verdict::finding::{Finding, Verdict};
+use crate::verdict::guard::Guard;
+use crate::verdict::guard::GuardName;
+use crate::verdict::guard::account::Account;
 use crate::verdict::guard::drift::{CLEAR, Drift, NAMED_MAX, Watch, find};
 use crate::verdict::guard::number::{count, e_value};
-use crate::verdict::guard::rails::watch::Both;
 use crate::verdict::guard::scene::{Scene, reason};
+use crate::verdict::guard::window::Both;
+use crate::verdict::guard::window::Shown;
 use crate::verdict::judged::Judged;
 
-const SOURCE: &str = "segments";
+const SOURCE: GuardName = GuardName::Segments;
+
+const IN_SEGMENTS: Account = Account::against("drift in segments", "differs from the baseline within a segment");
+
+/// The guard: what drift looks at, in segments.
+#[derive(Debug, Clone)]
+pub(crate) struct Segments(Drift);
 
 /// What is known of one segment.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -48,6 +59,29 @@ pub(crate) struct Local {
 
 /// What is known of the segments that are watched.
 pub(crate) type Locals = BTreeMap<String, Local>;
+
+impl Guard for Segments {
+    type Memory = Locals;
+    const ACCOUNTS: &'static [Account] = &[IN_SEGMENTS];
+
+    fn new(plan: &Plan, guard: &GuardPlan) -> Self {
+        Self(Drift::new(plan, guard))
+    }
+
+    fn words(plan: &Plan, guard: &GuardPlan) -> Vec<String> {
+        let watched = || format!("the {} busiest segments are watched one by one", guard.segments_max);
+        (!plan.segments.is_empty()).then(watched).into_iter().collect()
+    }
+
+    fn traffic(&self, locals: &mut Locals, shown: &Shown<'_, '_, Traffic>) {
+        self.0.update_segments(locals, &shown.learnt.segments, shown.both, shown.scene.judged);
+    }
+
+    fn rule(&self, locals: &mut Locals, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+        self.0.rule_segments(locals, scene, verdict);
+        self.0.locate(locals, verdict);
+    }
+}
 
 impl Local {
     /// What there is of evidence that the candidate alone moved; `quiet` bounds that of a baseline version that did
@@ -70,23 +104,17 @@ impl Local {
 
 impl Drift {
     /// Takes one window of the segments that are watched.
-    pub(crate) fn update_segments<'a>(
-        &self,
-        locals: &mut Locals,
-        segments: impl Iterator<Item = &'a str>,
-        both: &Both<'_, Traffic>,
-        judged: &Judged<'_>,
-    ) {
+    fn update_segments(&self, locals: &mut Locals, segments: &[String], both: &Both<'_, Traffic>, judged: &Judged<'_>) {
         for segment in segments {
             let Some(pair) = both.pair(segment) else { continue };
-            let local = locals.entry(segment.to_owned()).or_default();
+            let local = locals.entry(segment.clone()).or_default();
             let indices = self.watch(&mut local.concurrent, pair.candidate, (pair.baseline, false));
             if indices.is_empty() {
                 continue;
             }
             local.apart = indices;
             local.references.resize_with(self.references.len(), Default::default);
-            let key = |of: &ViewKey| ViewKey { segment: segment.to_owned(), ..of.clone() };
+            let key = |of: &ViewKey| ViewKey { segment: segment.clone(), ..of.clone() };
             let sides = [(key(both.candidate), pair.candidate), (key(both.baseline), pair.baseline)];
             for (watches, reference) in local.references.iter_mut().zip(self.references.iter()) {
                 let fixed = *reference == Baseline::Reference;
@@ -124,7 +152,7 @@ impl Drift {
     }
 
     /// Adds what drift of the candidate within segments calls for.
-    pub(crate) fn rule_segments(&self, locals: &Locals, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+    fn rule_segments(&self, locals: &Locals, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         if self.places == 0 {
             return;
         }
@@ -133,7 +161,7 @@ impl Drift {
         let all: Vec<(&str, &Local)> = locals.iter().map(|(segment, local)| (segment.as_str(), local)).collect();
         let mut log_r: Vec<f64> = all.iter().map(|(_, local)| local.log_r(quiet)).collect();
         let strongest = log_r.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        verdict.account(&Account::DriftInSegments, self.guard.alpha / 2.0, e_value(strongest), libm::exp(threshold));
+        verdict.account(IN_SEGMENTS, self.guard.alpha / 2.0, e_value(strongest), libm::exp(threshold));
         verdict.cleared &= strongest < quiet;
         verdict.suspicious |= strongest >= f64::midpoint(quiet, threshold);
         let places = usize::try_from(self.places).unwrap_or(usize::MAX);
@@ -146,7 +174,7 @@ impl Drift {
             let text = format!("the candidate differs from the baseline version in {}", texts.join("; "));
             let mut evidence: Vec<Evidence> = named.iter().map(|one| self.evidence_of(*one, scene)).collect();
             let beside = evidence.split_off(named.len().min(NAMED_MAX));
-            let code = first.apart.first().map_or("", |&(column, _)| self.columns[column].code);
+            let code = first.apart.first().map_or(ReasonCode::FeatureDrift, |&(column, _)| self.columns[column].code);
             let finding = scene.finding(SOURCE, Action::Contain, reason(code, text), evidence);
             verdict.findings.push(Finding { beside, ..finding });
         }
@@ -155,7 +183,7 @@ impl Drift {
     fn evidence_of(&self, (segment, local): (&str, &Local), scene: Scene<'_, '_>) -> Evidence {
         let watch = &local.concurrent;
         Evidence {
-            metric: "psi".to_owned(),
+            metric: metric::DRIFT.spec().name.to_owned(),
             column: local.apart.first().map(|&(column, _)| self.columns[column].name.clone()).unwrap_or_default(),
             segment: segment.to_owned(),
             convention: "debiased".to_owned(),
@@ -182,14 +210,15 @@ impl Drift {
     }
 
     /// Says in findings about all traffic which segment explains most of them, if one does.
-    pub(crate) fn locate(&self, locals: &Locals, verdict: &mut Verdict) {
+    fn locate(&self, locals: &Locals, verdict: &mut Verdict) {
         let total: f64 = locals.values().map(Local::distance).sum();
         let stands_out = |local: &Local| local.concurrent.log_r() >= CLEAR * self.alarm_of_segment().threshold();
         let most = locals.iter().find(|(_, local)| local.distance() > total / 2.0 && stands_out(local));
         let Some((segment, local)) = most.filter(|_| locals.len() > 1) else { return };
         let text = format!("; most of it in {}", self.describe((segment, local)));
-        let of_columns = |code: &str| ["FEATURE_DRIFT", "SCORE_DRIFT", "DATA_QUALITY"].contains(&code);
-        let findings = verdict.findings.iter_mut().filter(|finding| of_columns(&finding.reason.code));
+        let of_columns = [ReasonCode::FeatureDrift, ReasonCode::ScoreDrift, ReasonCode::DataQuality];
+        let findings =
+            verdict.findings.iter_mut().filter(|finding| of_columns.iter().any(|code| finding.reason.code == *code));
         findings
             .filter(|finding| finding.evidence.iter().all(|evidence| evidence.segment.is_empty()))
             .for_each(|finding| finding.reason.text += &text);
@@ -224,11 +253,16 @@ mod tests {
         let both = Both { views: &views, candidate: &key("v2"), baseline: &key("v1") };
         with_reference(&reference, |judged| {
             for _ in 0..windows {
-                drift.update_segments(&mut locals, [DE, FR].into_iter(), &both, judged);
+                drift.update_segments(&mut locals, &[DE, FR].map(str::to_owned), &both, judged);
             }
             let scene = Scene { judged, guard: &drift.guard, model: "m", version: "v2", baseline: "v1" };
             drift.rule_segments(&locals, scene, &mut verdict);
-            let about_all = scene.finding("change", Action::Warn, reason("FEATURE_DRIFT", "it".to_owned()), Vec::new());
+            let about_all = scene.finding(
+                GuardName::Change,
+                Action::Warn,
+                reason(ReasonCode::FeatureDrift, "it".to_owned()),
+                Vec::new(),
+            );
             verdict.findings.push(about_all);
             drift.locate(&locals, &mut verdict);
         });

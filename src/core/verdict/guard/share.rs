@@ -15,22 +15,33 @@ use crate::infer::sample_ratio::{SampleRatio, TOLERATED};
 use crate::infer::two_sample::Arm;
 use crate::metric::row::ALL_VERSIONS;
 use crate::metric::view::ViewKey;
-use crate::plan::Action;
+use crate::plan::{Action, GuardPlan, Plan};
+use crate::reason::ReasonCode;
 use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
-use crate::verdict::finding::{Account, Validity, Verdict};
+use crate::verdict::finding::{Validity, Verdict};
+use crate::verdict::guard::Guard;
+use crate::verdict::guard::GuardName;
+use crate::verdict::guard::account::Account;
 use crate::verdict::guard::number::{count, e_value};
-use crate::verdict::guard::rails::watch::Both;
 use crate::verdict::guard::scene::{Scene, reason};
+use crate::verdict::guard::window::Both;
+use crate::verdict::guard::window::Shown;
 
-const SOURCE: &str = "share";
+const SOURCE: GuardName = GuardName::Share;
 /// Chance to call a share that is right wrong.
 /// Origin: choice; a hundred times as strict as a guard, since routing is checked in every window.
 const ALPHA: f64 = 1e-4;
 
+const SHARE: Account = Account::against("share", "traffic not split as declared");
+
+/// The guard.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Share;
+
 /// What is known about the candidate's share.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Share {
+pub(crate) struct Routed {
     declared: Option<f64>,
     ratio: SampleRatio,
     /// Requests of both versions by entity, and those of the candidate.
@@ -42,7 +53,24 @@ pub(crate) struct Share {
     since: Option<Micros>,
 }
 
-impl Share {
+impl Guard for Share {
+    type Memory = Routed;
+    const ACCOUNTS: &'static [Account] = &[SHARE];
+
+    fn new(_: &Plan, _: &GuardPlan) -> Self {
+        Self
+    }
+
+    fn traffic(&self, routed: &mut Routed, shown: &Shown<'_, '_, Traffic>) {
+        routed.update(shown.both, shown.scene);
+    }
+
+    fn rule(&self, routed: &mut Routed, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+        routed.rule(scene, verdict);
+    }
+}
+
+impl Routed {
     /// Takes one window.
     pub(crate) fn update(&mut self, both: &Both<'_, Traffic>, scene: Scene<'_, '_>) {
         let declared = (scene.judged.exposure)(scene.model, scene.version).declared_pct.map(|pct| pct / 100.0);
@@ -81,7 +109,7 @@ impl Share {
         let Some(declared) = self.declared else { return };
         let deff = self.design_effect(scene);
         let e = e_value(self.ratio.log_e(deff));
-        verdict.spend(&Account::Share, ALPHA, e);
+        verdict.spend(SHARE, "", ALPHA, e);
         if e < 1.0 / ALPHA {
             return;
         }
@@ -108,6 +136,11 @@ impl Share {
             window: (self.since.unwrap_or(scene.judged.start), scene.judged.end),
             ..scene.evidence(SOURCE, Test::SampleRatio)
         };
-        verdict.findings.push(scene.finding(SOURCE, Action::Hold, reason("TRAFFIC_MISMATCH", text), vec![evidence]));
+        verdict.findings.push(scene.finding(
+            SOURCE,
+            Action::Hold,
+            reason(ReasonCode::TrafficMismatch, text),
+            vec![evidence],
+        ));
     }
 }

@@ -16,18 +16,31 @@ use serde::{Deserialize, Serialize};
 use crate::event::Micros;
 use crate::infer::binomial_limit::LimitProcess;
 use crate::infer::two_sample::Arm;
-use crate::plan::{Action, Plan, Role, SloPlan};
+use crate::metric;
+use crate::plan::{Action, GuardPlan, Plan, Role, SloPlan};
+use crate::reason::ReasonCode;
 use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
-use crate::verdict::finding::{Account, Finding, Verdict};
-use crate::verdict::guard::Pair;
+use crate::verdict::finding::{Finding, Verdict};
+use crate::verdict::guard::Guard;
+use crate::verdict::guard::GuardName;
+use crate::verdict::guard::account::Account;
 use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::scene::{Scene, reason};
+use crate::verdict::guard::window::Pair;
+use crate::verdict::guard::window::Shown;
+use crate::verdict::words::percent;
 
-const SOURCE: &str = "slo";
+const SOURCE: GuardName = GuardName::Limits;
 /// Windows that burn is taken over.
 /// Origin: choice; an hour of windows of five minutes.
 const BURN_WINDOWS: usize = 12;
+
+const LIMIT: Account = Account::against("slo:", "beyond its limit");
+
+/// The limits of a plan.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits(Vec<Limit>);
 
 /// One limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -72,8 +85,48 @@ pub(crate) struct Kept {
     since: Option<Micros>,
 }
 
-/// The limits of a plan.
-pub(crate) fn limits(plan: &Plan, slo: &SloPlan) -> Vec<Limit> {
+impl Guard for Limits {
+    type Memory = Vec<Kept>;
+    const ACCOUNTS: &'static [Account] = &[LIMIT];
+
+    fn new(plan: &Plan, guard: &GuardPlan) -> Self {
+        Self(limits(plan, &guard.slo))
+    }
+
+    fn words(_: &Plan, guard: &GuardPlan) -> Vec<String> {
+        let at_once = |limit| format!("roll back at once when {limit}, whatever others do");
+        in_words(&guard.slo).map(at_once).collect()
+    }
+
+    fn traffic(&self, all: &mut Vec<Kept>, shown: &Shown<'_, '_, Traffic>) {
+        all.resize_with(self.0.len(), Kept::default);
+        for (kept, &limit) in all.iter_mut().zip(&self.0) {
+            kept.update(limit, shown.pair, shown.scene.guard.planned, shown.learnt.effect);
+            kept.begin(shown.scene.judged.start);
+        }
+    }
+
+    fn rule(&self, all: &mut Vec<Kept>, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+        all.iter().zip(&self.0).for_each(|(kept, &limit)| kept.rule(limit, scene, verdict));
+    }
+}
+
+fn in_words(slo: &SloPlan) -> impl Iterator<Item = String> {
+    let share = |limit: Option<f64>, what: &str| limit.map(|limit| format!("more than {} {what}", percent(limit)));
+    let latency = slo.latency_ms.map(|ms| {
+        let slower = percent(1.0 - slo.latency_quantile);
+        format!("more than {slower} of its answers take longer than {ms} ms")
+    });
+    let limits = [
+        share(slo.error_rate, "of its answers fail"),
+        share(slo.rejected_rate, "of requests to it are refused"),
+        share(slo.missing_rate, "of its answers have no score"),
+        latency,
+    ];
+    limits.into_iter().flatten()
+}
+
+fn limits(plan: &Plan, slo: &SloPlan) -> Vec<Limit> {
     let of = |what: What, share: Option<f64>| share.map(|share| Limit { what, share });
     let score = plan.columns.index_of(Role::Score);
     let slow = slo.latency_ms.and_then(|ms| of(What::Slow(ms), Some(1.0 - slo.latency_quantile)));
@@ -106,31 +159,24 @@ impl Limit {
     }
 
     /// The metric that shows it, and the reason code.
-    fn metric(self) -> (String, &'static str) {
+    fn metric(self) -> (String, ReasonCode) {
         match self.what {
-            What::Failed => ("error_rate".to_owned(), "SLO_BURN"),
-            What::Rejected => ("rejected_rate".to_owned(), "SCHEMA_BREAK"),
-            What::Missing(_) => ("missing_rate".to_owned(), "DATA_QUALITY"),
-            What::Slow(_) => (quantile_name(1.0 - self.share), "SLO_BURN"),
+            What::Failed => ("error_rate".to_owned(), ReasonCode::SloBurn),
+            What::Rejected => ("rejected_rate".to_owned(), ReasonCode::SchemaBreak),
+            What::Missing(_) => ("missing_rate".to_owned(), ReasonCode::DataQuality),
+            What::Slow(_) => (metric::latency_quantile(1.0 - self.share), ReasonCode::SloBurn),
         }
     }
 }
 
-/// The metric of a quantile of latency: `latency_p95`, `latency_p999`.
-fn quantile_name(quantile: f64) -> String {
-    let percent = format!("{:.3}", quantile * 100.0);
-    let digits = percent.trim_end_matches('0').replace('.', "");
-    format!("latency_p{digits:0<2}")
-}
-
 impl Kept {
     /// Notes when the first window began.
-    pub(crate) fn begin(&mut self, start: Micros) {
+    fn begin(&mut self, start: Micros) {
         self.since.get_or_insert(start);
     }
 
     /// Takes one window; the design effect is the one known before it.
-    pub(crate) fn update(&mut self, limit: Limit, pair: Pair<'_, Traffic>, planned: u32, deff: f64) {
+    fn update(&mut self, limit: Limit, pair: Pair<'_, Traffic>, planned: u32, deff: f64) {
         for (side, traffic) in [pair.candidate, pair.baseline].into_iter().enumerate() {
             let arm = limit.count(traffic);
             self.beyond[side].update(arm, limit.share, planned, deff);
@@ -151,11 +197,11 @@ impl Kept {
     }
 
     /// Adds what the limit calls for.
-    pub(crate) fn rule(&self, limit: Limit, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+    fn rule(&self, limit: Limit, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         let (alpha, n_min) = (scene.guard.slo.alpha, scene.guard.slo.n_min);
         let (metric, code) = limit.metric();
         let e = [0, 1].map(|side: usize| e_value(self.beyond[side].log_e(scene.guard.planned)));
-        verdict.spend(&Account::Limit(metric.clone()), alpha, e[0]);
+        verdict.spend(LIMIT, &metric, alpha, e[0]);
         let broken = e.map(|e| e >= 1.0 / alpha);
         let burn = self.burn(limit);
         let action = match broken {
@@ -198,16 +244,15 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::GuardPlan;
     use crate::verdict::guard::tests::{judged, traffic};
 
-    const LIMIT: Limit = Limit { what: What::Failed, share: 0.02 };
+    const FAILURES: Limit = Limit { what: What::Failed, share: 0.02 };
 
     fn rule(kept: &Kept) -> Verdict {
         let (guard, mut verdict) = (GuardPlan::default(), Verdict { cleared: true, ..Verdict::default() });
         judged(|judged| {
             let scene = Scene { judged, guard: &guard, model: "m", version: "v2", baseline: "v1" };
-            kept.rule(LIMIT, scene, &mut verdict);
+            kept.rule(FAILURES, scene, &mut verdict);
         });
         verdict
     }
@@ -215,7 +260,7 @@ mod tests {
     fn after(windows: u32, candidate: (u64, u64), baseline: (u64, u64)) -> Verdict {
         let mut kept = Kept::default();
         let (candidate, baseline) = (traffic(candidate.0, candidate.1), traffic(baseline.0, baseline.1));
-        (0..windows).for_each(|_| kept.update(LIMIT, Pair { candidate: &candidate, baseline: &baseline }, 288, 1.0));
+        (0..windows).for_each(|_| kept.update(FAILURES, Pair { candidate: &candidate, baseline: &baseline }, 288, 1.0));
         rule(&kept)
     }
 
@@ -232,7 +277,6 @@ mod tests {
             assert_eq!(limit.metric().0, name);
             assert!(crate::metric::find(name).is_some());
         }
-        assert_eq!([quantile_name(0.999), quantile_name(0.925)], ["latency_p999", "latency_p925"]);
     }
 
     #[test]
@@ -240,7 +284,7 @@ mod tests {
         let verdict = after(1, (500, 50), (500, 2));
         assert_eq!((actions(&verdict), verdict.cleared), (vec![Action::Rollback], false));
         assert!(verdict.ledger[0].e_value >= verdict.ledger[0].threshold);
-        assert_eq!(verdict.findings[0].reason.code, "SLO_BURN");
+        assert_eq!(verdict.findings[0].reason.code, ReasonCode::SloBurn);
     }
 
     #[test]

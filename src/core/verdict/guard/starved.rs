@@ -18,15 +18,20 @@
 use serde::{Deserialize, Serialize};
 
 use crate::infer::pool::{Alarm, Pool};
-use crate::plan::{Action, GuardPlan};
+use crate::plan::{Action, GuardPlan, Plan};
+use crate::reason::ReasonCode;
 use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
-use crate::verdict::finding::{Account, Validity, Verdict};
-use crate::verdict::guard::Pair;
+use crate::verdict::finding::{Validity, Verdict};
+use crate::verdict::guard::Guard;
+use crate::verdict::guard::GuardName;
+use crate::verdict::guard::account::Account;
 use crate::verdict::guard::number::{count, e_value, float};
 use crate::verdict::guard::scene::{Scene, reason};
+use crate::verdict::guard::window::Pair;
+use crate::verdict::guard::window::Shown;
 
-const SOURCE: &str = "volume";
+const SOURCE: GuardName = GuardName::Volume;
 /// The part of what is usual that must go on coming.
 /// Origin: choice; a loss of a third is to be noticed, the ups and downs of an hour are not.
 const KEPT: f64 = 0.7;
@@ -42,6 +47,12 @@ const LEARNT: u32 = 6;
 /// Evidence below this power of what acts clears.
 /// Origin: choice; as in `drift`.
 const CLEAR: f64 = 0.5;
+
+const VOLUME: Account = Account::against("volume", "gets less traffic than it used to");
+
+/// The guard.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Volume;
 
 /// What is known of a candidate's requests.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -60,9 +71,27 @@ struct Usual {
     requests: f64,
 }
 
+impl Guard for Volume {
+    type Memory = Starved;
+    const ACCOUNTS: &'static [Account] = &[VOLUME];
+
+    fn new(_: &Plan, _: &GuardPlan) -> Self {
+        Self
+    }
+
+    fn traffic(&self, starved: &mut Starved, shown: &Shown<'_, '_, Traffic>) {
+        let Scene { judged, model, version, guard, .. } = shown.scene;
+        starved.update(shown.pair, guard, (judged.exposure)(model, version).declared_pct);
+    }
+
+    fn rule(&self, starved: &mut Starved, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+        starved.rule(scene, verdict);
+    }
+}
+
 impl Starved {
     /// Takes one window, unless a share is declared.
-    pub(crate) fn update(&mut self, pair: Pair<'_, Traffic>, guard: &GuardPlan, declared_pct: Option<f64>) {
+    fn update(&mut self, pair: Pair<'_, Traffic>, guard: &GuardPlan, declared_pct: Option<f64>) {
         if declared_pct.is_some() {
             *self = Self::default();
             return;
@@ -80,12 +109,12 @@ impl Starved {
     }
 
     /// Adds what starvation calls for.
-    pub(crate) fn rule(&mut self, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+    fn rule(&mut self, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         if verdict.findings.iter().any(|finding| finding.action >= Action::Hold) {
             *self = Self::default();
         }
         let (log_r, threshold) = (self.log_r(), alarm(scene.guard).threshold());
-        verdict.account(&Account::Volume, scene.guard.alpha, e_value(log_r), libm::exp(threshold));
+        verdict.account(VOLUME, scene.guard.alpha, e_value(log_r), libm::exp(threshold));
         verdict.cleared &= log_r < CLEAR * threshold;
         if log_r < threshold {
             return;
@@ -113,7 +142,12 @@ impl Starved {
             flags: vec!["verdict_void".to_owned()],
             ..scene.evidence(SOURCE, Test::ShiryaevRoberts)
         };
-        verdict.findings.push(scene.finding(SOURCE, Action::Hold, reason("TRAFFIC_MISMATCH", text), vec![evidence]));
+        verdict.findings.push(scene.finding(
+            SOURCE,
+            Action::Hold,
+            reason(ReasonCode::TrafficMismatch, text),
+            vec![evidence],
+        ));
     }
 }
 
@@ -224,7 +258,12 @@ mod tests {
         (0..10).for_each(|_| starved.update(Pair { candidate: &candidate, baseline: &baseline }, &guard, None));
         judged(|judged| {
             let scene = Scene { judged, guard: &guard, model: "m", version: "v2", baseline: "v1" };
-            let other = scene.finding("change", Action::Contain, reason("FEATURE_DRIFT", String::new()), Vec::new());
+            let other = scene.finding(
+                GuardName::Change,
+                Action::Contain,
+                reason(ReasonCode::FeatureDrift, String::new()),
+                Vec::new(),
+            );
             verdict.findings.push(other);
             starved.rule(scene, &mut verdict);
         });

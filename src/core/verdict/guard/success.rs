@@ -19,22 +19,53 @@ use serde::{Deserialize, Serialize};
 
 use crate::infer::hx::{Direction, Hx, HxPlan};
 use crate::infer::two_sample::Arm;
-use crate::plan::{Achievement, GuardPlan, Success};
+use crate::plan::{Achievement, GuardPlan, Plan, Success};
 use crate::summary::Quality;
 use crate::verdict::decision::{Evidence, Test};
-use crate::verdict::finding::{Account, Verdict};
-use crate::verdict::guard::Pair;
+use crate::verdict::finding::Verdict;
+use crate::verdict::guard::Guard;
+use crate::verdict::guard::GuardName;
+use crate::verdict::guard::account::Account;
 use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::rails::record::Tally;
 use crate::verdict::guard::scene::Scene;
+use crate::verdict::guard::window::Pair;
+use crate::verdict::guard::window::Shown;
 
-const SOURCE: &str = "success";
+const SOURCE: GuardName = GuardName::Success;
+
+const SUCCESS: Account = Account::speaking_for("success: ", "achieves what it is to achieve");
+
+/// The guard.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Successes;
 
 /// What is known about one success metric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Proof {
     hx: Hx,
     tally: Tally,
+}
+
+impl Guard for Successes {
+    type Memory = Vec<Proof>;
+    const ACCOUNTS: &'static [Account] = &[SUCCESS];
+
+    fn new(_: &Plan, _: &GuardPlan) -> Self {
+        Self
+    }
+
+    fn words(plan: &Plan, guard: &GuardPlan) -> Vec<String> {
+        guard.success.iter().map(|success| success.in_words(&plan.policy.baseline_version)).collect()
+    }
+
+    fn labels(&self, proofs: &mut Vec<Proof>, shown: &Shown<'_, '_, Quality>) {
+        update(proofs, shown.scene.guard, shown.pair, shown.learnt.effect);
+    }
+
+    fn rule(&self, proofs: &mut Vec<Proof>, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+        rule(proofs, scene, verdict);
+    }
 }
 
 impl Success {
@@ -54,15 +85,29 @@ impl Success {
         Arm { n: quality.n, x: count(x) }
     }
 
-    /// What must be shown, in words.
-    pub(crate) fn describe(self) -> String {
+    fn in_words(self, version: &str) -> String {
+        let shown = match (self.achievement, self.margin) {
+            (Achievement::BaseRate, None) => format!("have more positive outcomes than {version}"),
+            (Achievement::BaseRate, Some(margin)) => {
+                format!("have at least 1/{margin} of {version}'s positive outcomes")
+            }
+            (Achievement::Accuracy, None) => format!("give fewer wrong answers than {version}"),
+            (Achievement::Accuracy, Some(margin)) => {
+                format!("give at most {margin} times as many wrong answers as {version}")
+            }
+        };
+        format!("let pass only when it is shown to {shown}, too")
+    }
+
+    /// What must be shown, as the error budget names it.
+    fn describe(self) -> String {
         let worse = self.margin.map(|margin| format!("no worse than x{margin}"));
         format!("{} {}", self.achievement.metric(), worse.as_deref().unwrap_or("better"))
     }
 }
 
 /// Takes the labels of a window; `deff` is the design effect of losses.
-pub(crate) fn update(proofs: &mut Vec<Proof>, guard: &GuardPlan, pair: Pair<'_, Quality>, deff: f64) {
+fn update(proofs: &mut Vec<Proof>, guard: &GuardPlan, pair: Pair<'_, Quality>, deff: f64) {
     for (index, success) in guard.success.iter().enumerate() {
         let plan = success.plan(guard);
         if proofs.len() == index {
@@ -79,11 +124,11 @@ pub(crate) fn update(proofs: &mut Vec<Proof>, guard: &GuardPlan, pair: Pair<'_, 
 }
 
 /// Lets nothing pass that is not shown, and says what is.
-pub(crate) fn rule(proofs: &[Proof], scene: Scene<'_, '_>, verdict: &mut Verdict) {
+fn rule(proofs: &[Proof], scene: Scene<'_, '_>, verdict: &mut Verdict) {
     for (index, &success) in scene.guard.success.iter().enumerate() {
         let log_e = proofs.get(index).map_or(0.0, |proof| proof.hx.log_e(&success.plan(scene.guard)));
         let tally = proofs.get(index).map(|proof| proof.tally).unwrap_or_default();
-        verdict.spend(&Account::Success(success.describe()), scene.guard.beta, e_value(log_e));
+        verdict.spend(SUCCESS, &success.describe(), scene.guard.beta, e_value(log_e));
         if log_e >= success.plan(scene.guard).threshold() {
             verdict.proofs.push(evidence(success, &tally, log_e, scene));
         } else {

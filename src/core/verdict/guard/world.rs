@@ -39,14 +39,18 @@ use crate::infer::two_sample::Arm;
 use crate::metric::row::ALL_VERSIONS;
 use crate::metric::view::{ViewKey, Views};
 use crate::plan::{Action, GuardPlan, Plan};
+use crate::reason::ReasonCode;
 use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
-use crate::verdict::finding::{Account, Verdict};
+use crate::verdict::finding::Verdict;
+use crate::verdict::guard::Guard;
+use crate::verdict::guard::GuardName;
+use crate::verdict::guard::account::Account;
 use crate::verdict::guard::change::sensor::Place;
 use crate::verdict::guard::number::{count, e_value, float};
 use crate::verdict::guard::scene::{Scene, reason};
 
-const SOURCE: &str = "world";
+const SOURCE: GuardName = GuardName::World;
 /// How many times its level a share may be.
 /// Origin: choice; seasons and incidents of an hour move shares by less.
 const SHARE_KEPT: f64 = 1.5;
@@ -95,6 +99,8 @@ const HOUR: Micros = 3600 * SECOND;
 const WEEK: usize = 168;
 /// Origin: derived; the calendar.
 const DAY_HOURS: usize = 24;
+
+const WORLD: Account = Account::against("world", "not as it used to be");
 
 /// What is watched.
 #[derive(Debug, Clone)]
@@ -164,8 +170,11 @@ pub(crate) struct Now<'a> {
     pub(crate) end: Micros,
 }
 
-impl World {
-    pub(crate) fn new(plan: &Plan, guard: &GuardPlan) -> Self {
+impl Guard for World {
+    type Memory = Usual;
+    const ACCOUNTS: &'static [Account] = &[WORLD];
+
+    fn new(plan: &Plan, guard: &GuardPlan) -> Self {
         let mut looks = vec![(Look::Failed, String::new()), (Look::Rejected, String::new())];
         looks.extend((0..QUANTILES.len()).map(|q| (Look::Slow(q), String::new())));
         looks.push((Look::Volume, String::new()));
@@ -180,6 +189,16 @@ impl World {
         Self { looks: looks.into(), guard: guard.clone(), every: plan.time.every() }
     }
 
+    fn world(&self, usual: &mut Usual, now: Now<'_>, _: Scene<'_, '_>) {
+        self.update(usual, now);
+    }
+
+    fn rule_world(&self, usual: &Usual, now: Option<Now<'_>>, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+        self.tell(usual, now, scene, verdict);
+    }
+}
+
+impl World {
     fn alarm(&self) -> Alarm {
         Alarm { patience: self.guard.patience(), windows_min: self.guard.windows_min }
     }
@@ -189,7 +208,7 @@ impl World {
     }
 
     /// Takes one window.
-    pub(crate) fn update(&self, usual: &mut Usual, now: Now<'_>) {
+    fn update(&self, usual: &mut Usual, now: Now<'_>) {
         usual.levels.resize(self.looks.len(), Level::default());
         usual.rhythms.resize(self.looks.iter().filter(|(look, _)| look.has_rhythm()).count(), Rhythm::default());
         for (place, (look, _)) in self.looks.iter().enumerate() {
@@ -265,14 +284,14 @@ impl World {
     }
 
     /// Adds what the world calls for: to be told.
-    pub(crate) fn rule(&self, usual: &Usual, now: Option<Now<'_>>, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+    fn tell(&self, usual: &Usual, now: Option<Now<'_>>, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         if usual.levels.len() != self.looks.len() {
             return;
         }
         let log_r: Vec<f64> = (0..self.looks.len()).map(|place| log_r(usual, place)).collect();
         let strongest = log_r.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let threshold = self.guard.patience() * float(self.looks.len());
-        verdict.account(&Account::World, self.guard.alpha, e_value(strongest), threshold);
+        verdict.account(WORLD, self.guard.alpha, e_value(strongest), threshold);
         let mut listed = e_d_bh(&log_r, &vec![1.0; log_r.len()], self.guard.patience());
         listed.sort_by(|&a, &b| log_r[b].total_cmp(&log_r[a]));
         let Some(&first) = listed.first() else { return };
@@ -430,12 +449,12 @@ impl Look {
         }
     }
 
-    fn code(self) -> &'static str {
+    fn code(self) -> ReasonCode {
         match self {
-            Self::Failed | Self::Rejected => "ERROR_RATE",
-            Self::Missing(_) | Self::Unseen(_) => "DATA_QUALITY",
-            Self::Slow(_) => "LATENCY_QUANTILE",
-            Self::Volume => "TRAFFIC_MISMATCH",
+            Self::Failed | Self::Rejected => ReasonCode::ErrorRate,
+            Self::Missing(_) | Self::Unseen(_) => ReasonCode::DataQuality,
+            Self::Slow(_) => ReasonCode::LatencyQuantile,
+            Self::Volume => ReasonCode::TrafficMismatch,
         }
     }
 }
@@ -475,7 +494,7 @@ mod tests {
             let mut verdict = Verdict::default();
             judged(|judged| {
                 let scene = Scene { judged, guard: &world.guard, model: "m", version: "v1", baseline: "v1" };
-                world.rule(&usual, Some(now), scene, &mut verdict);
+                world.tell(&usual, Some(now), scene, &mut verdict);
             });
             let evidence = verdict.findings.iter().flat_map(|finding| &finding.evidence);
             all.push(evidence.map(|evidence| evidence.metric.clone()).collect());

@@ -4,6 +4,7 @@ use super::*;
 use crate::event::SECOND;
 use crate::metric::view::{Baselines, ViewKey, Views};
 use crate::plan::{ENDED_KEPT, ENDED_MAX, Signal};
+use crate::reason::ReasonCode;
 use crate::verdict::decision::Exposure;
 use crate::verdict::guard::tests::traffic;
 use crate::verdict::judged::{Counts, Seen};
@@ -119,7 +120,7 @@ fn a_version_stays_denied_when_its_record_is_gone() {
     assert_eq!((ended.state, ended.is_denied(), ended.sequence, &ended.seal), (State::Retired, true, sequence, &seal));
     world.window(&[("v1", 80.0), ("v2", 20.0)]);
     let said = world.decisions.last().expect("a decision");
-    assert_eq!((said.action, said.reason.code.as_str()), (Signal::Rollback, "DENIED_VERSION"));
+    assert_eq!((said.action, said.reason.code.clone()), (Signal::Rollback, ReasonCode::DeniedVersion.into()));
     assert_eq!((said.sequence, &said.previous), (sequence + 1, &seal), "the chain goes on");
     assert_eq!(said.denied_versions, ["v2"]);
 }
@@ -158,7 +159,7 @@ fn candidates_do_not_grow_without_bound_and_none_that_has_traffic_is_let_go() {
     world.windows(stages().horizon_windows + 2, &[("v1", 95.0), ("v2", 5.0)]);
     world.window(&[("v1", 90.0), ("c0003", 5.0), ("v2", 5.0)]);
     let said = world.decisions.last().expect("a decision");
-    assert_eq!((said.candidate.as_str(), said.reason.code.as_str()), ("c0003", "DENIED_VERSION"));
+    assert_eq!((said.candidate.as_str(), said.reason.code.clone()), ("c0003", ReasonCode::DeniedVersion.into()));
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Up the ladder: a step is passed when the candidate is shown to be safe and has stayed long enough. Not significant
 //! is not safe, and without data nothing is.
 
-use super::relax::{NO_DATA, ask};
+use super::relax::ask;
 use super::step::{Heard, Window};
 use super::{Draft, RolloutState, State};
 use crate::plan::{RolloutPlan, Signal};
+use crate::reason::ReasonCode;
 
 /// Notes the step that exposure is at; another one counts when it has been seen for a few windows.
 pub(crate) fn find_step(state: &mut RolloutState, plan: &RolloutPlan) {
@@ -48,7 +49,7 @@ fn observe(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan) -> Optio
         return None;
     }
     let missing = if state.waits_for.is_empty() { String::new() } else { format!("; {}", state.waits_for.join("; ")) };
-    ask(state, "STAGE_BUDGET", format!("not shown to be safe in {n} windows at this step{missing}"))
+    ask(state, ReasonCode::StageBudget, format!("not shown to be safe in {n} windows at this step{missing}"))
 }
 
 fn may_rise(state: &RolloutState, heard: &Heard) -> bool {
@@ -61,7 +62,7 @@ fn permit(state: &RolloutState, heard: &Heard, plan: &RolloutPlan) -> Draft {
     let cap = state.cap_pct.map_or(step, |cap| plan.above(cap).min(step));
     let successes = if heard.proofs.is_empty() { "" } else { ", and every success metric is shown" };
     let text = format!("no worse than its margins in {} windows at this step{successes}", state.counts.at_step);
-    let draft = Draft::new(state, Signal::PromoteOk, "NON_INFERIOR", text).capped(cap);
+    let draft = Draft::new(state, Signal::PromoteOk, ReasonCode::NonInferior, text).capped(cap);
     Draft { evidence: heard.proofs.clone(), ..draft }
 }
 
@@ -79,8 +80,12 @@ fn passed(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan) -> Option
     if may_rise(state, heard) {
         return Some(permit(state, heard, plan));
     }
-    let draft =
-        Draft::new(state, Signal::Retract, "LAPSED", "the permission was not used, and safety is not shown now");
+    let draft = Draft::new(
+        state,
+        Signal::Retract,
+        ReasonCode::Lapsed,
+        "the permission was not used, and safety is not shown now",
+    );
     state.enter(State::Observing);
     Some(draft)
 }
@@ -100,10 +105,10 @@ fn bake(state: &mut RolloutState, window: &Window, heard: &Heard, plan: &Rollout
     }
     if !shown && !state.people.passed {
         let text = format!("serves everybody for {windows} windows, but was never passed");
-        return ask(state, "STAGE_BUDGET", text);
+        return ask(state, ReasonCode::StageBudget, text);
     }
     let text = format!("nothing spoke against it in {windows} windows at 100 %");
-    let draft = Draft::new(state, Signal::Observe, "STABLE", text);
+    let draft = Draft::new(state, Signal::Observe, ReasonCode::Stable, text);
     state.enter(State::Stable);
     state.counts.stable = 1;
     Some(draft)
@@ -116,8 +121,8 @@ fn blind(state: &mut RolloutState, plan: &RolloutPlan) -> Option<Draft> {
         return None;
     }
     let text = format!("no data of the candidate or the baseline in {} windows", state.counts.blind);
-    let draft = Draft::new(state, Signal::Hold, NO_DATA, text);
+    let draft = Draft::new(state, Signal::Hold, ReasonCode::NoData, text);
     state.enter(State::Held);
-    NO_DATA.clone_into(&mut state.cause);
+    state.cause = ReasonCode::NoData.into();
     Some(draft)
 }

@@ -1,7 +1,9 @@
 //! A decision before it has its place in the sequence.
 
 use super::{RolloutState, State};
+use crate::name::NameOf;
 use crate::plan::Signal;
+use crate::reason::ReasonCode;
 use crate::verdict::decision::{Evidence, Reason, Severity};
 
 /// What is decided, and why.
@@ -30,11 +32,16 @@ pub(crate) struct Draft {
 
 impl Draft {
     /// A draft from the state as it is now.
-    pub(crate) fn new(state: &RolloutState, signal: Signal, code: &str, text: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        state: &RolloutState,
+        signal: Signal,
+        code: impl Into<NameOf<ReasonCode>>,
+        text: impl Into<String>,
+    ) -> Self {
         Self {
             signal,
             cap_pct: None,
-            reason: Reason { code: code.to_owned(), text: text.into() },
+            reason: Reason { code: code.into(), text: text.into() },
             evidence: Vec::new(),
             severity: Severity::of(signal),
             causation: None,
@@ -48,7 +55,7 @@ impl Draft {
     }
 
     /// A word to people that changes nothing.
-    pub(crate) fn note(state: &RolloutState, code: &str, text: impl Into<String>) -> Self {
+    pub(crate) fn note(state: &RolloutState, code: impl Into<NameOf<ReasonCode>>, text: impl Into<String>) -> Self {
         Self { note: true, ..Self::new(state, Signal::Warn, code, text) }
     }
 

@@ -7,6 +7,7 @@
 use super::step::Window;
 use super::{Draft, Effect, RolloutState, State};
 use crate::plan::{RolloutPlan, Signal};
+use crate::reason::ReasonCode;
 use crate::verdict::decision::Severity;
 
 /// Looks at the candidate's share of a window's traffic.
@@ -53,7 +54,7 @@ fn enough(limit_pct: f64) -> u64 {
 /// The rollback has happened. The denial of the version stays in force.
 fn close(state: &mut RolloutState) -> Draft {
     let text = format!("{} gets no traffic any more", state.candidate);
-    let draft = heartbeat(state, "ROLLED_BACK", text, Severity::Info);
+    let draft = heartbeat(state, ReasonCode::RolledBack, text, Severity::Info);
     state.enter(State::RolledBack);
     draft
 }
@@ -65,7 +66,7 @@ fn reopen(state: &mut RolloutState, plan: &RolloutPlan) -> Option<Draft> {
     }
     let text = format!("{} was rolled back and gets {:.1} % of traffic", state.candidate, state.observed_pct);
     let causation = state.effect.as_ref().map(|effect| effect.decision.clone());
-    let draft = Draft { causation, ..Draft::new(state, Signal::Rollback, "DENIED_VERSION", text).capped(0.0) };
+    let draft = Draft { causation, ..Draft::new(state, Signal::Rollback, ReasonCode::DeniedVersion, text).capped(0.0) };
     state.enter(State::RollingBack);
     (state.cap_pct, state.denied, state.ended_at) = (Some(0.0), false, None);
     Some(draft)
@@ -85,11 +86,11 @@ fn reassert(state: &mut RolloutState, low: bool, plan: &RolloutPlan) -> Option<D
         format!("{observed:.1} % of traffic, above the cap of {cap} %, for {windows} windows")
     };
     let severity = if fatal { Severity::Fatal } else { Severity::Warn };
-    Some(heartbeat(state, "NO_EFFECT", text, severity))
+    Some(heartbeat(state, ReasonCode::NoEffect, text, severity))
 }
 
 /// What is in force, once more.
-fn heartbeat(state: &RolloutState, code: &str, text: String, severity: Severity) -> Draft {
+fn heartbeat(state: &RolloutState, code: ReasonCode, text: String, severity: Severity) -> Draft {
     let causation = state.effect.as_ref().map(|effect| effect.decision.clone());
     Draft { severity, causation, cap_pct: state.cap_pct, ..Draft::new(state, Signal::Heartbeat, code, text) }
 }

@@ -16,8 +16,10 @@
 use super::step::{Heard, Window};
 use super::{Draft, Episode, RolloutState};
 use crate::event::{Micros, SECOND};
-use crate::metric;
+use crate::metric::{self, Subject};
+use crate::name::NameOf;
 use crate::plan::{Plan, Role, Signal};
+use crate::reason::ReasonCode;
 use crate::verdict::decision::{Evidence, Reason, Severity, Test};
 use crate::verdict::finding::Finding;
 use crate::verdict::reason;
@@ -138,8 +140,8 @@ pub(crate) fn note(state: &mut RolloutState, news: &News, heard: &Heard, now: Mi
     let mut texts = sentences(&opened);
     texts.extend(changed.iter().map(|sign| format!("no longer as it was told: {}", sign.describe())));
     let first = opened.first().or(changed.first());
-    let code = first.map_or_else(|| "EPISODE_OVER".to_owned(), |sign| sign.code(plan));
-    let mut draft = Draft::note(state, &code, "");
+    let code = first.map_or_else(|| ReasonCode::EpisodeOver.into(), |sign| sign.code(plan));
+    let mut draft = Draft::note(state, code, "");
     draft.evidence = opened.iter().chain(&changed).map(|sign| sign.evidence.clone()).collect();
     if first.is_none() {
         (draft.signal, draft.severity) = (Signal::Observe, Severity::Info);
@@ -226,12 +228,11 @@ impl Sign<'_> {
         format!("{what} is {estimate:.4}{against} (n {n_candidate}, {n_baseline})")
     }
 
-    fn code(self, plan: &Plan) -> String {
+    fn code(self, plan: &Plan) -> NameOf<ReasonCode> {
         let Reason { code, .. } = &self.finding.reason;
         let named = self.finding.evidence.first().is_some_and(|first| std::ptr::eq(first, self.evidence));
         let of_metric = metric::find(&self.evidence.metric).filter(|_| !named);
-        of_metric
-            .map_or_else(|| code.clone(), |metric| reason::code(plan, metric.spec(), &self.evidence.column).to_owned())
+        of_metric.map_or_else(|| code.clone(), |metric| reason::code(plan, metric.spec(), &self.evidence.column).into())
     }
 }
 
@@ -245,7 +246,7 @@ impl Episode {
             segment: segment.clone(),
             kind: window.kind as u8,
             world: sign.finding.world,
-            bound: test == Test::Bound.name(),
+            bound: *test == Test::Bound,
             muted: false,
             since: window.end,
             windows: 0,
@@ -323,7 +324,8 @@ impl Episode {
     /// Says that it is over.
     fn tell_end(&mut self, now: Micros) -> String {
         (self.told_over, self.told_at) = (true, Some(now));
-        let what = if self.is_of_all() { self.source.clone() } else { what(&self.metric, &self.column, &self.segment) };
+        let what =
+            if self.is_of_all() { self.source.to_string() } else { what(&self.metric, &self.column, &self.segment) };
         format!("over: {what}, which stood in {} windows", self.windows)
     }
 
@@ -338,23 +340,20 @@ impl Episode {
             return within && self.source == other.source;
         }
         let place = self.segment == other.segment || self.segment.is_empty();
-        let whole = other.metric == "psi" && self.column == other.column && place;
+        let whole = other.metric == metric::DRIFT.spec().name && self.column == other.column && place;
         let began = other.since.saturating_sub(self.since) <= attached;
         let cause = began && self.cause(latency) == other.cause(latency) && place;
         (same && place) || whole || cause
     }
 
-    /// What a number tells of: values that are missing, values of a column, or what users feel.
-    fn cause(&self, latency: Option<&str>) -> (&str, &str) {
-        let starts = |start: &str| self.metric.starts_with(start);
-        match self.column.as_str() {
-            column if latency == Some(column) => ("latency", ""),
-            "" if starts("latency") => ("latency", ""),
-            "" if ["error_rate", "rejected_rate"].contains(&self.metric.as_str()) => ("failures", ""),
-            "" if starts("throughput") => ("traffic", ""),
-            "" => ("labels", ""),
-            column if self.metric.ends_with("_rate") => (&self.metric, column),
-            column => ("values", column),
+    /// What a number tells of; of columns which, and of their defects which kind.
+    fn cause(&self, latency: Option<&str>) -> (Subject, &str, &str) {
+        match (self.column.as_str(), metric::subject(&self.metric)) {
+            (column, _) if latency == Some(column) => (Subject::Latency, "", ""),
+            ("", Some(felt @ (Subject::Latency | Subject::Failures | Subject::Traffic))) => (felt, "", ""),
+            ("", _) => (Subject::Outcomes, "", ""),
+            (column, Some(Subject::Defects)) => (Subject::Defects, column, &self.metric),
+            (column, _) => (Subject::Values, column, ""),
         }
     }
 }

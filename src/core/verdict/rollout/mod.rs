@@ -29,6 +29,5 @@ pub use ended::with_ended;
 pub(crate) use people::obey;
 pub(crate) use publish::Occasion;
 pub use record::{Counts, Effect, Ended, Episode, Mute, Pending, People, RolloutState, RuleHistory, Standing};
-pub(crate) use relax::NO_ANSWER;
 pub use state::State;
 pub(crate) use step::{Window, step};

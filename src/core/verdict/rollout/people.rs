@@ -1,9 +1,10 @@
 //! People in the loop: commands, approvals, freezes and mutes. Automation never undoes what a person has said.
 
-use super::relax::{NO_ANSWER, next_cap};
+use super::relax::next_cap;
 use super::{Draft, Mute, People, RolloutState, State};
 use crate::event::Micros;
 use crate::plan::{Action, RolloutPlan, Signal};
+use crate::reason::ReasonCode;
 use crate::verdict::command::{AckStatus, Command, CommandKind, Outcome};
 use crate::verdict::decision::{Evidence, Severity};
 use crate::verdict::finding::Finding;
@@ -14,8 +15,6 @@ const COMMANDS_MAX: usize = 64;
 /// Mutes that are remembered per candidate.
 /// Origin: choice; a bound on state.
 const MUTES_MAX: usize = 32;
-/// Reason code of what people ask for.
-const MANUAL: &str = "MANUAL";
 
 /// What became of a command: the outcome, a sentence, and what to publish.
 pub(crate) type Answer = (Outcome, String, Vec<Draft>);
@@ -90,7 +89,7 @@ fn draft(state: &RolloutState, signal: Signal, command: &Command) -> Draft {
     let why = if command.reason.is_empty() { String::new() } else { format!(": {}", command.reason) };
     let ticket = command.ticket.as_ref().map_or_else(String::new, |ticket| format!(" ({ticket})"));
     let text = format!("{} asked for it{why}{ticket}", command.actor);
-    Draft { by_person: true, ..Draft::new(state, signal, MANUAL, text) }
+    Draft { by_person: true, ..Draft::new(state, signal, ReasonCode::Manual, text) }
 }
 
 fn approve(state: &mut RolloutState, decision: &str, command: &Command, plan: &RolloutPlan) -> Answer {
@@ -155,7 +154,7 @@ fn hold(state: &mut RolloutState, command: &Command) -> Answer {
 
 fn restrict_by_hand(state: &mut RolloutState, to: State) {
     state.enter(to);
-    MANUAL.clone_into(&mut state.cause);
+    state.cause = ReasonCode::Manual.into();
     (state.people.pinned, state.people.forced) = (true, false);
 }
 
@@ -237,7 +236,7 @@ fn thaw(state: &mut RolloutState) -> Option<Draft> {
     state.people.unissued = false;
     let text = "decided while the rollout was frozen, and still called for";
     let cap_pct = state.cap_pct.filter(|_| signal != Signal::Hold);
-    Some(Draft { causation: said, cap_pct, ..Draft::new(state, signal, &state.cause, text) })
+    Some(Draft { causation: said, cap_pct, ..Draft::new(state, signal, state.cause.clone(), text) })
 }
 
 fn clear_denial(state: &mut RolloutState, command: &Command) -> Answer {
@@ -277,7 +276,7 @@ pub(crate) fn expire(state: &mut RolloutState, end: Micros) -> Vec<Draft> {
     state.people.mutes.retain(|mute| end < mute.until);
     state.people.bake_until = state.people.bake_until.filter(|until| end < *until);
     if state.people.frozen_until.is_some_and(|until| end >= until) {
-        drafts.push(Draft::new(state, Signal::Unfreeze, "FREEZE_EXPIRED", "the freeze is over"));
+        drafts.push(Draft::new(state, Signal::Unfreeze, ReasonCode::FreezeExpired, "the freeze is over"));
         drafts.extend(thaw(state));
     }
     if let Some(pending) = state.pending.take_if(|pending| end >= pending.deadline) {
@@ -293,17 +292,23 @@ fn unanswered(state: &mut RolloutState, pending: &super::Pending) -> Draft {
     let causation = Some(pending.decision.clone());
     if pending.signal == Signal::Resume {
         state.counts.in_state = 0;
-        return Draft { severity, causation, ..Draft::note(state, NO_ANSWER, text) };
+        return Draft { severity, causation, ..Draft::note(state, ReasonCode::ApprovalTimeout, text) };
     }
     let milder = pending.before.asks_for().is_some_and(|signal| signal < pending.signal);
     let before = if milder { pending.before } else { State::Held };
     let signal = before.asks_for().unwrap_or(Signal::Hold);
     let cap_pct = pending.cap_before.filter(|_| signal == Signal::Contain);
-    let draft = Draft { severity, causation, cap_pct, unasked: true, ..Draft::new(state, signal, NO_ANSWER, text) };
+    let draft = Draft {
+        severity,
+        causation,
+        cap_pct,
+        unasked: true,
+        ..Draft::new(state, signal, ReasonCode::ApprovalTimeout, text)
+    };
     if pending.signal.restricts() {
         overrule(state);
     } else {
-        NO_ANSWER.clone_into(&mut state.cause);
+        state.cause = ReasonCode::ApprovalTimeout.into();
     }
     (state.cap_pct, state.effect) = (pending.cap_before, None);
     state.enter(before);

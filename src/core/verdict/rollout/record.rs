@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::State;
 use crate::event::Micros;
 use crate::format::Version;
+use crate::name::NameOf;
 use crate::plan::{Action, RolloutPlan, Signal};
+use crate::reason::ReasonCode;
 use crate::verdict::command::Position;
-use crate::verdict::finding::Validity;
+use crate::verdict::finding::{Source, Validity};
 use crate::verdict::guard::Memory;
 
 /// Where a rollout stands, keyed by rollout, model and candidate.
@@ -37,8 +39,8 @@ pub struct RolloutState {
     pub decided_at: Option<Micros>,
     /// Seal of the last decision, which the next one names; empty before the first.
     pub seal: String,
-    /// Reason code of the restriction in force, or of the last one.
-    pub cause: String,
+    /// Why the restriction in force was made, or the last one; an empty name before the first.
+    pub cause: NameOf<ReasonCode>,
     /// Cap in force, percent.
     pub cap_pct: Option<f64>,
     /// Ids of decisions in force.
@@ -129,8 +131,8 @@ pub struct Counts {
 /// A finding that stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
-    /// Rule or guard.
-    pub source: String,
+    /// Who found it.
+    pub source: Source,
     /// Kind of judgement that it comes from (0 traffic, 1 quality).
     pub kind: u8,
     /// What it calls for.
@@ -143,8 +145,8 @@ pub struct Standing {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is said on its own and any may go with any")]
 pub struct Episode {
-    /// Rule or guard.
-    pub source: String,
+    /// Who found it.
+    pub source: Source,
     /// Metric; empty where it stands for all that the source finds beyond the bound on episodes.
     pub metric: String,
     /// Column, or empty.
@@ -249,7 +251,7 @@ pub struct People {
     /// What is shown but does not act.
     pub mutes: Vec<Mute>,
     /// Findings (source and severity) that a person has seen and overruled, while they stand.
-    pub overruled: Vec<(String, Action)>,
+    pub overruled: Vec<(Source, Action)>,
     /// Ids of the last commands.
     pub commands: Vec<String>,
 }
@@ -294,7 +296,7 @@ impl RolloutState {
             sequence: 0,
             decided_at: None,
             seal: String::new(),
-            cause: String::new(),
+            cause: NameOf::default(),
             cap_pct: None,
             in_force: Vec::new(),
             episode: String::new(),

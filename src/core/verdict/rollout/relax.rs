@@ -2,12 +2,9 @@
 
 use super::{Draft, RolloutState, State};
 use crate::plan::{RolloutPlan, Signal};
+use crate::reason::ReasonCode;
 use crate::verdict::finding::Validity;
 use crate::verdict::rollout::step::Heard;
-
-/// Restrictions that no evidence called for, so that none has to be refuted.
-pub(crate) const NO_DATA: &str = "NO_DATA";
-pub(crate) const NO_ANSWER: &str = "APPROVAL_TIMEOUT";
 
 /// Lifts what may be lifted.
 pub(crate) fn relax(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan) -> Option<Draft> {
@@ -19,7 +16,12 @@ pub(crate) fn relax(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan)
             None
         }
         State::Suspect if heard.calm && state.counts.clear >= plan.clear_windows => {
-            let draft = Draft::new(state, Signal::Observe, "CLEARED", "nothing speaks against the candidate any more");
+            let draft = Draft::new(
+                state,
+                Signal::Observe,
+                ReasonCode::Cleared,
+                "nothing speaks against the candidate any more",
+            );
             state.enter(state.unrestricted(plan));
             Some(draft)
         }
@@ -28,8 +30,9 @@ pub(crate) fn relax(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan)
     }
 }
 
+/// Where no evidence called for a restriction, none has to be refuted.
 fn lift(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan) -> Option<Draft> {
-    let by_evidence = state.cause != NO_DATA && state.cause != NO_ANSWER;
+    let by_evidence = state.cause != ReasonCode::NoData && state.cause != ReasonCode::ApprovalTimeout;
     let clear = if by_evidence { heard.cleared } else { heard.calm && state.validity == Validity::Valid };
     let long_enough = state.counts.clear >= plan.clear_windows && state.counts.in_state >= plan.dwell_windows;
     if !clear || !long_enough || !state.sighted() || state.waits() {
@@ -37,11 +40,18 @@ fn lift(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan) -> Option<D
     }
     if by_evidence && state.counts.relaxations >= plan.flap_budget {
         let n = state.counts.relaxations;
-        return ask(state, "FLAP_BUDGET", format!("lifted {n} times in this episode: only a person lifts it now"));
+        return ask(
+            state,
+            ReasonCode::FlapBudget,
+            format!("lifted {n} times in this episode: only a person lifts it now"),
+        );
     }
     state.counts.relaxations = state.counts.relaxations.saturating_add(u32::from(by_evidence));
     let cap = next_cap(state, plan);
-    Some(Draft::new(state, Signal::Resume, "CLEARED", "what called for the restriction is refuted").capped(cap))
+    Some(
+        Draft::new(state, Signal::Resume, ReasonCode::Cleared, "what called for the restriction is refuted")
+            .capped(cap),
+    )
 }
 
 /// How far exposure may rise when a restriction is lifted: one step above the cap, else the step it is at.
@@ -50,7 +60,7 @@ pub(crate) fn next_cap(state: &RolloutState, plan: &RolloutPlan) -> f64 {
 }
 
 /// Asks people what to do, once.
-pub(crate) fn ask(state: &mut RolloutState, code: &str, text: impl Into<String>) -> Option<Draft> {
+pub(crate) fn ask(state: &mut RolloutState, code: ReasonCode, text: impl Into<String>) -> Option<Draft> {
     let asked = std::mem::replace(&mut state.counts.asked, true);
     (!asked).then(|| Draft::note(state, code, text))
 }

@@ -6,7 +6,9 @@
 
 use super::step::Heard;
 use super::{Draft, RolloutState, State};
+use crate::name::NameOf;
 use crate::plan::{Action, RolloutPlan, Signal};
+use crate::reason::ReasonCode;
 use crate::verdict::decision::{Evidence, Severity};
 use crate::verdict::finding::Finding;
 
@@ -31,7 +33,7 @@ pub(crate) fn restrict(state: &mut RolloutState, heard: &Heard, plan: &RolloutPl
         };
         let (first, _) = acting.iter().find(|(_, action)| *action == worst)?;
         let pages = acting.iter().any(|(finding, action)| finding.action > *action && *action >= Action::Hold);
-        let mut draft = draft(state, worst, &first.reason.code, &first.reason.text, evidence(heard));
+        let mut draft = draft(state, worst, first.reason.code.clone(), &first.reason.text, evidence(heard));
         draft.cap_pct = cap;
         if pages {
             draft.severity = Severity::Fatal;
@@ -49,10 +51,10 @@ fn suspect(state: &mut RolloutState, heard: &Heard) -> Option<Draft> {
         return None;
     }
     let draft = match soft {
-        Some(finding) => draft(state, Action::Warn, &finding.reason.code, &finding.reason.text, evidence(heard)),
+        Some(finding) => draft(state, Action::Warn, finding.reason.code.clone(), &finding.reason.text, evidence(heard)),
         None if heard.suspicious => {
             let text = "evidence against the candidate is above the bound for warnings";
-            draft(state, Action::Warn, "SUSPICION", text, evidence(heard))
+            draft(state, Action::Warn, ReasonCode::Suspicion, text, evidence(heard))
         }
         None => return None,
     };
@@ -60,13 +62,19 @@ fn suspect(state: &mut RolloutState, heard: &Heard) -> Option<Draft> {
     Some(draft)
 }
 
-fn draft(state: &RolloutState, action: Action, code: &str, text: &str, evidence: Vec<Evidence>) -> Draft {
+fn draft(
+    state: &RolloutState,
+    action: Action,
+    code: impl Into<NameOf<ReasonCode>>,
+    text: &str,
+    evidence: Vec<Evidence>,
+) -> Draft {
     Draft { evidence, ..Draft::new(state, Signal::from(action), code, text) }
 }
 
-fn go(state: &mut RolloutState, action: Action, cap_pct: Option<f64>, cause: &str) {
+fn go(state: &mut RolloutState, action: Action, cap_pct: Option<f64>, cause: &NameOf<ReasonCode>) {
     state.enter(State::under(action));
-    cause.clone_into(&mut state.cause);
+    state.cause.clone_from(cause);
     state.cap_pct = cap_pct.or(state.cap_pct);
     state.counts.clear = 0;
 }

@@ -3,6 +3,7 @@
 use super::{Draft, RolloutState, State};
 use crate::event::Micros;
 use crate::plan::{RolloutPlan, Signal};
+use crate::reason::ReasonCode;
 
 /// The newer candidate that has taken a candidate's place, if any.
 pub(crate) fn successor<'a>(
@@ -26,7 +27,7 @@ pub(crate) fn successor<'a>(
 /// Retracts what was decided about a candidate that another one has replaced.
 pub(crate) fn supersede(state: &mut RolloutState, by: &str) -> Draft {
     let text = format!("{} gets no traffic any more and {by} does", state.candidate);
-    let draft = Draft::new(state, Signal::Retract, "SUPERSEDED", text);
+    let draft = Draft::new(state, Signal::Retract, ReasonCode::Superseded, text);
     state.enter(State::Superseded);
     state.cap_pct = None;
     (state.counts.stable, state.people.pinned, state.people.forced) = (0, false, false);

@@ -2,7 +2,8 @@
 
 use crate::format::Kept;
 use crate::plan::Authority;
-use crate::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason, Severity};
+use crate::reason::ReasonCode;
+use crate::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason, Severity, Test};
 
 use super::*;
 
@@ -46,7 +47,7 @@ fn decision() -> Decision {
         lo: None,
         hi: None,
         bound: 0.02,
-        test: "bound".to_owned(),
+        test: Test::Bound.into(),
         e_value: None,
         alpha: None,
         margin: None,
@@ -76,7 +77,7 @@ fn decision() -> Decision {
         approval: None,
         severity: Severity::Error,
         causation: None,
-        reason: Reason { code: "ERROR_RATE".into(), text: "v2 fails more often than v1".into() },
+        reason: Reason { code: ReasonCode::ErrorRate.into(), text: "v2 fails more often than v1".into() },
         evidence: vec![evidence; 5],
         exposure: Exposure { declared_pct: None, observed_pct: 23.9 },
         inputs: DecisionInputs {

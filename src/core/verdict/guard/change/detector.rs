@@ -29,9 +29,9 @@ use crate::infer::shiryaev::Shiryaev;
 use crate::plan::{GuardPlan, Plan, QualityPlan};
 use crate::summary::histogram::Cut;
 use crate::summary::{Quality, Traffic};
-use crate::verdict::guard::Pair;
 use crate::verdict::guard::rails::entities::Inflation;
 use crate::verdict::guard::rails::noise::History;
+use crate::verdict::guard::window::Pair;
 
 /// How quickly latency thresholds follow the baseline version.
 /// Origin: choice; a half-life of three windows.
@@ -149,7 +149,7 @@ impl Contribution<'_> {
 }
 
 impl Detector {
-    pub(crate) fn new(plan: &Plan, guard: &GuardPlan) -> Self {
+    pub(super) fn of_plan(plan: &Plan, guard: &GuardPlan) -> Self {
         Self {
             plan: guard.clone(),
             sensors: sensors(&plan.columns, plan.quality.as_ref().is_some_and(QualityPlan::has_scores)).into(),
@@ -188,7 +188,13 @@ impl Detector {
 
     /// Takes the traffic of one window; `by` deflates its evidence, as earlier windows and the baseline version's
     /// `history` say.
-    pub(crate) fn traffic(&self, gathered: &mut Gathered, pair: Pair<'_, Traffic>, by: Inflation, history: &History) {
+    pub(crate) fn take_traffic(
+        &self,
+        gathered: &mut Gathered,
+        pair: Pair<'_, Traffic>,
+        by: Inflation,
+        history: &History,
+    ) {
         gathered.iid_assumed = pair.candidate.entities.is_empty() || pair.baseline.entities.is_empty();
         let sight = Sight::new(&self.plan, &self.cuts, pair, history);
         self.look(gathered, by, |sensor, before| sight.read(sensor.look, before));
@@ -201,7 +207,7 @@ impl Detector {
     }
 
     /// Takes the labels of one window.
-    pub(crate) fn labels(&self, gathered: &mut Gathered, pair: Pair<'_, Quality>, by: Inflation) {
+    pub(crate) fn take_labels(&self, gathered: &mut Gathered, pair: Pair<'_, Quality>, by: Inflation) {
         self.look(gathered, by, |sensor, _| sensor.look.labels(&self.plan, pair));
     }
 
@@ -241,6 +247,7 @@ impl Detector {
 mod tests {
     use super::*;
     use crate::plan::Action;
+    use crate::reason::ReasonCode;
     use crate::verdict::guard::change::sensor::Look;
     use crate::verdict::guard::tests::{judged, traffic};
 
@@ -250,7 +257,7 @@ mod tests {
         let failures = Sensor {
             metric: "error_rate",
             column: String::new(),
-            code: "ERROR_RATE",
+            code: ReasonCode::ErrorRate,
             weight: 1.0,
             first_part: 0,
             look: Look::Failures,
@@ -262,7 +269,7 @@ mod tests {
     fn feed(detector: &Detector, gathered: &mut Gathered, failures: u64) -> Option<Action> {
         let (candidate, baseline) = (traffic(500, failures), traffic(500, 5));
         let pair = Pair { candidate: &candidate, baseline: &baseline };
-        detector.traffic(gathered, pair, PLAIN, &History::default());
+        detector.take_traffic(gathered, pair, PLAIN, &History::default());
         let mut action = None;
         judged(|judged| action = detector.finding(gathered, judged, "v1").map(|finding| finding.action));
         action

@@ -8,8 +8,8 @@
 use crate::plan::GuardPlan;
 use crate::summary::Quality;
 use crate::summary::quality::ReliabilityBin;
-use crate::verdict::guard::Pair;
 use crate::verdict::guard::change::reading::Reading;
+use crate::verdict::guard::window::Pair;
 
 /// Alternatives: differences beyond the tolerated one, in standard deviations of one prediction, on either side.
 /// Origin: choice; from the least difference that a day of labels can show to half a deviation.

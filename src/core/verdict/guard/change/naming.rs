@@ -14,11 +14,11 @@ use crate::infer::multiplicity::e_d_bh;
 use crate::plan::Action;
 use crate::verdict::decision::{Evidence, Reason, Test};
 use crate::verdict::finding::Finding;
+use crate::verdict::guard::GuardName;
 use crate::verdict::guard::number::float;
 use crate::verdict::judged::Judged;
 
-/// The name of this guard in findings and evidence.
-const SOURCE: &str = "change";
+const SOURCE: GuardName = GuardName::Change;
 /// Holds come this many times as often as containments, if nothing is wrong.
 /// Origin: choice; a hold costs a wait, a containment costs traffic.
 const HOLDS_PER_CONTAINMENT: f64 = 10.0;
@@ -81,7 +81,7 @@ impl Detector {
     ) -> Finding {
         let guard = self.guard();
         let evidence = |one: &Contribution<'_>| Evidence {
-            rule: SOURCE.to_owned(),
+            rule: SOURCE.into(),
             metric: one.sensor.metric.to_owned(),
             column: one.sensor.column.clone(),
             segment: String::new(),
@@ -91,7 +91,7 @@ impl Detector {
             lo: None,
             hi: None,
             bound: one.sensor.look.margin(guard),
-            test: Test::Contrast.name().to_owned(),
+            test: Test::Contrast.into(),
             e_value: Some(one.r.min(R_MAX)),
             alpha: Some(1.0 / guard.patience()),
             margin: Some(one.sensor.look.margin(guard)),
@@ -104,14 +104,11 @@ impl Detector {
         };
         let (named, more) = named.split_at(named.len().min(NAMED_MAX));
         Finding {
-            source: SOURCE.to_owned(),
+            source: SOURCE.into(),
             action,
             cap_pct: (action == Action::Contain).then_some(guard.contain_to_pct),
             hard: true,
-            reason: Reason {
-                code: named[0].sensor.code.to_owned(),
-                text: text(action, named, value, guard.patience()),
-            },
+            reason: Reason { code: named[0].sensor.code.into(), text: text(action, named, value, guard.patience()) },
             evidence: named.iter().map(evidence).collect(),
             beside: more.iter().map(evidence).collect(),
             world: false,
@@ -156,9 +153,10 @@ mod tests {
     use super::super::detector::Seen;
     use super::super::sensor::{Look, Sensor};
     use super::*;
+    use crate::reason::ReasonCode;
 
     fn sensor(column: &str) -> Sensor {
-        let (metric, code) = ("mean_shift", "FEATURE_DRIFT");
+        let (metric, code) = ("mean_shift", ReasonCode::FeatureDrift);
         Sensor { metric, column: column.to_owned(), code, weight: 0.25, first_part: 0, look: Look::Failures }
     }
 

@@ -15,11 +15,11 @@ use crate::metric::alike::settled;
 use crate::plan::{GuardPlan, Role};
 use crate::summary::histogram::Cut;
 use crate::summary::{Category, Quality, Refined, Traffic};
-use crate::verdict::guard::Pair;
 use crate::verdict::guard::change::detector::Before;
 use crate::verdict::guard::change::labels;
 use crate::verdict::guard::change::sensor::{Look, OF_LATENCY, Place};
 use crate::verdict::guard::rails::noise::History;
+use crate::verdict::guard::window::Pair;
 
 /// Log odds ratios of a rate that must not rise.
 /// Origin: choice; odds from a third more to tenfold.

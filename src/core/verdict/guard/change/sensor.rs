@@ -1,6 +1,7 @@
 //! What a guard looks at: one thing that two versions should have in common, and how it is looked at.
 
 use crate::plan::{Columns, GuardPlan, Role};
+use crate::reason::ReasonCode;
 use crate::verdict::guard::change::reading::{BEYOND, OTHER_SHARE, SHIFTS, SLOTS, SLOWER, SPREADS, WORSE};
 use crate::verdict::guard::change::{labels, moved};
 use crate::verdict::guard::number::float;
@@ -20,8 +21,8 @@ pub(crate) struct Sensor {
     pub(crate) metric: &'static str,
     /// Column, or empty.
     pub(crate) column: String,
-    /// The versioned reason code of a change.
-    pub(crate) code: &'static str,
+    /// The reason code of a change.
+    pub(crate) code: ReasonCode,
     /// Its share of the family.
     pub(crate) weight: f64,
     /// Position of its first part in the pool.
@@ -58,12 +59,12 @@ pub(crate) enum Place {
 }
 
 /// Sensors in the making: metric, column, reason code, weight within their family, and look.
-type Family = Vec<(&'static str, String, &'static str, f64, Look)>;
+type Family = Vec<(&'static str, String, ReasonCode, f64, Look)>;
 
 /// The sensors for these columns. Half of the weight is for columns, half for what users feel, and of that as much for
 /// failures as for latency and for labels.
 pub(crate) fn sensors(looked_at: &Columns, has_labels: bool) -> Vec<Sensor> {
-    let failures = vec![("error_rate", String::new(), "ERROR_RATE", 1.0, Look::Failures)];
+    let failures = vec![("error_rate", String::new(), ReasonCode::ErrorRate, 1.0, Look::Failures)];
     let (mut latency, mut labels, mut columns): (Family, Family, Family) = (Vec::new(), Vec::new(), Vec::new());
     for (index, column) in looked_at.numeric.iter().enumerate() {
         match column.role {
@@ -73,12 +74,18 @@ pub(crate) fn sensors(looked_at: &Columns, has_labels: bool) -> Vec<Sensor> {
     }
     for (index, column) in looked_at.categorical.iter().enumerate() {
         let name = || column.name.clone();
-        columns.push(("total_variation", name(), "FEATURE_DRIFT", 0.75, Look::Categories(index)));
-        columns.push(("missing_rate", name(), "DATA_QUALITY", 0.25, Look::Missing(Place::Categorical(index))));
+        columns.push(("total_variation", name(), ReasonCode::FeatureDrift, 0.75, Look::Categories(index)));
+        columns.push(("missing_rate", name(), ReasonCode::DataQuality, 0.25, Look::Missing(Place::Categorical(index))));
     }
     if has_labels {
-        labels.push(("calibration_in_the_large", String::new(), "CALIBRATION_REGRESSION", 1.0, Look::Residual));
-        labels.push(("brier", String::new(), "OUTCOME_REGRESSION", 1.0, Look::Loss));
+        labels.push((
+            "calibration_in_the_large",
+            String::new(),
+            ReasonCode::CalibrationRegression,
+            1.0,
+            Look::Residual,
+        ));
+        labels.push(("brier", String::new(), ReasonCode::OutcomeRegression, 1.0, Look::Loss));
     }
     let mut families = vec![failures, latency, labels];
     families.retain(|family| !family.is_empty());
@@ -97,20 +104,21 @@ pub(crate) fn sensors(looked_at: &Columns, has_labels: bool) -> Vec<Sensor> {
 
 fn of_latency(name: &str, index: usize) -> Family {
     let quantiles = ["latency_p50", "latency_p90", "latency_p99"].into_iter().enumerate();
-    let slower = quantiles.map(|(q, metric)| (metric, String::new(), "LATENCY_QUANTILE", 1.0, Look::Slower(q)));
+    let slower =
+        quantiles.map(|(q, metric)| (metric, String::new(), ReasonCode::LatencyQuantile, 1.0, Look::Slower(q)));
     let moved = ["mean_shift", "std_ratio"].into_iter().enumerate();
     let moved = moved.map(|(moment, metric)| {
-        (metric, name.to_owned(), "LATENCY_SHAPE", 0.5, Look::Moved(index, moment, OF_LATENCY))
+        (metric, name.to_owned(), ReasonCode::LatencyShape, 0.5, Look::Moved(index, moment, OF_LATENCY))
     });
     slower.chain(moved).collect()
 }
 
 fn of_numbers(name: &str, index: usize, role: Role) -> Family {
-    let code = if role == Role::Score { "SCORE_DRIFT" } else { "FEATURE_DRIFT" };
+    let code = if role == Role::Score { ReasonCode::ScoreDrift } else { ReasonCode::FeatureDrift };
     let mut family = vec![
         ("mean_shift", name.to_owned(), code, 0.4, Look::Location(index, role)),
         ("std_ratio", name.to_owned(), code, 0.35, Look::Spread(index, role)),
-        ("missing_rate", name.to_owned(), "DATA_QUALITY", 0.25, Look::Missing(Place::Numeric(index))),
+        ("missing_rate", name.to_owned(), ReasonCode::DataQuality, 0.25, Look::Missing(Place::Numeric(index))),
     ];
     if role == Role::Score {
         let moved = ["mean_shift", "std_ratio"].into_iter().enumerate();
@@ -197,9 +205,9 @@ mod tests {
         let mut shares = [0.0; 4];
         for sensor in sensors(&columns, has_labels) {
             let family = match sensor.code {
-                "ERROR_RATE" => 0,
-                "LATENCY_QUANTILE" | "LATENCY_SHAPE" => 1,
-                "CALIBRATION_REGRESSION" | "OUTCOME_REGRESSION" => 2,
+                ReasonCode::ErrorRate => 0,
+                ReasonCode::LatencyQuantile | ReasonCode::LatencyShape => 1,
+                ReasonCode::CalibrationRegression | ReasonCode::OutcomeRegression => 2,
                 _ => 3,
             };
             shares[family] += sensor.weight;

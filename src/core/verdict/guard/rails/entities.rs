@@ -10,9 +10,9 @@ use crate::infer::deff::{Buckets, design_effect, design_effect_of_means};
 use crate::plan::GuardPlan;
 use crate::summary::entity::{Answered, Asked};
 use crate::summary::{Quality, Traffic};
-use crate::verdict::guard::Pair;
 use crate::verdict::guard::number::{count, rounded};
 use crate::verdict::guard::rails::rail::Rail;
+use crate::verdict::guard::window::Pair;
 
 /// Losses are counted in millionths when entities are compared.
 /// Origin: numerics; sums of millionths fit into a word.

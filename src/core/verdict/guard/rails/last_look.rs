@@ -8,13 +8,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{CONTAIN_AT_END, ROLLBACK_AT_END};
 use crate::infer::final_look::ContrastSeries;
 use crate::infer::two_sample::{Arm, standardised};
 use crate::plan::GuardPlan;
 use crate::summary::Traffic;
-use crate::verdict::finding::{Account, Verdict};
-use crate::verdict::guard::Pair;
+use crate::verdict::finding::Verdict;
 use crate::verdict::guard::rails::rail::{Asked, Rail, SLOW, Thresholds};
+use crate::verdict::guard::window::Pair;
 
 /// What is asked, in the order of the series.
 const ASKED: [Asked; 2] = [Asked::Margin, Asked::NoMargin];
@@ -83,7 +84,7 @@ impl LastLook {
             return;
         }
         let (alpha, taken) = (guard.alpha_last(), self.taken.unwrap_or_default());
-        for (account, strength) in [Account::RollbackAtEnd, Account::ContainAtEnd].iter().zip(taken) {
+        for (account, strength) in [ROLLBACK_AT_END, CONTAIN_AT_END].into_iter().zip(taken) {
             verdict.account(account, alpha, (strength / alpha).min(f64::MAX), 1.0 / alpha);
         }
     }

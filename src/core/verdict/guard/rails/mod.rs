@@ -11,3 +11,81 @@ pub(crate) mod rail;
 pub(crate) mod record;
 mod ruling;
 pub(crate) mod watch;
+
+use crate::plan::{GuardPlan, Plan, Role, Task};
+use crate::summary::{Quality, Traffic};
+use crate::verdict::finding::Verdict;
+use crate::verdict::guard::Guard;
+use crate::verdict::guard::account::Account;
+use crate::verdict::guard::rails::watch::{Rails, Watched};
+use crate::verdict::guard::scene::Scene;
+use crate::verdict::guard::window::Shown;
+use crate::verdict::words::{percent, tells_failures};
+
+const ROLLBACK: Account = Account::against("rollback", "worse than its margins");
+const CONTAIN: Account = Account::against("contain", "worse than the baseline");
+const ROLLBACK_AT_END: Account =
+    Account::against("rollback: last look", "worse than its margins, after the planned windows");
+const CONTAIN_AT_END: Account =
+    Account::against("contain: last look", "worse than the baseline, after the planned windows");
+const SAFE: Account = Account::speaking_for("safe", "no worse than its margins");
+
+impl Guard for Rails {
+    type Memory = Watched;
+    const ACCOUNTS: &'static [Account] = &[ROLLBACK, CONTAIN, ROLLBACK_AT_END, CONTAIN_AT_END, SAFE];
+
+    fn new(plan: &Plan, guard: &GuardPlan) -> Self {
+        Self::of_plan(plan, guard)
+    }
+
+    fn words(plan: &Plan, guard: &GuardPlan) -> Vec<String> {
+        let margins = margins(plan, guard);
+        if margins.is_empty() {
+            return Vec::new();
+        }
+        let version = &plan.policy.baseline_version;
+        vec![
+            format!("roll back when, compared with {version}, {}", margins.join(", or ")),
+            format!(
+                "let pass when all of this is shown not to be so, with a chance of {} to be wrong",
+                percent(guard.beta)
+            ),
+        ]
+    }
+
+    fn traffic(&self, watched: &mut Watched, shown: &Shown<'_, '_, Traffic>) {
+        self.take_traffic(watched, shown);
+    }
+
+    fn labels(&self, watched: &mut Watched, shown: &Shown<'_, '_, Quality>) {
+        self.take_labels(watched, shown.both);
+    }
+
+    fn rule(&self, watched: &mut Watched, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+        self.weigh(watched, scene, verdict);
+    }
+}
+
+/// What a candidate must not be, in words.
+fn margins(plan: &Plan, guard: &GuardPlan) -> Vec<String> {
+    let mut margins = Vec::new();
+    if tells_failures(plan) {
+        let GuardPlan { errors, negligible, .. } = guard;
+        margins.push(format!(
+            "it fails more than {errors} times as often and in more than {} of answers",
+            percent(*negligible)
+        ));
+    }
+    if plan.columns.index_of(Role::Latency).is_some() {
+        margins.push(format!(
+            "it is slower by more than {} at its median, 90th or 99th percentile",
+            percent(guard.latency)
+        ));
+    }
+    if let Some(quality) = &plan.quality {
+        let loss = if quality.task == Task::Regression { "mean absolute error" } else { "Brier score" };
+        let on_top = percent(guard.loss - 1.0);
+        margins.push(format!("its {loss} is larger by more than {on_top}, once labels are in"));
+    }
+    margins
+}

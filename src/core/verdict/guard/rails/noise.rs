@@ -14,9 +14,9 @@ use crate::infer::overdispersion::{Contrast, Overdispersion};
 use crate::infer::two_sample::Arm;
 use crate::plan::GuardPlan;
 use crate::summary::Traffic;
-use crate::verdict::guard::Pair;
 use crate::verdict::guard::number::count;
 use crate::verdict::guard::rails::rail::{Asked, Rail, SLOW, Thresholds};
+use crate::verdict::guard::window::Pair;
 
 /// How quickly a history's thresholds follow the version.
 /// Origin: choice; a half-life of 34 windows.

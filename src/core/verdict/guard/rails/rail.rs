@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::infer::two_sample::Arm;
 use crate::plan::{GuardPlan, Plan, QualityPlan, Role, Task};
+use crate::reason::ReasonCode;
 use crate::summary::magnitude::steps_of_ratio;
 use crate::summary::{Quality, Traffic};
-use crate::verdict::guard::Pair;
 use crate::verdict::guard::number::{count, float, floor};
+use crate::verdict::guard::window::Pair;
 
 /// Quantiles whose exceedances are compared: latency, and absolute errors.
 /// Origin: choice; the usual, the slow and the slowest requests.
@@ -97,12 +98,12 @@ impl Rail {
         }
     }
 
-    /// The versioned reason code.
-    pub(crate) fn code(self) -> &'static str {
+    /// The reason code.
+    pub(crate) fn code(self) -> ReasonCode {
         match self {
-            Self::Failed | Self::Rejected => "ERROR_RATE",
-            Self::Slow(_) => "LATENCY_QUANTILE",
-            Self::Off(_) | Self::Loss => "OUTCOME_REGRESSION",
+            Self::Failed | Self::Rejected => ReasonCode::ErrorRate,
+            Self::Slow(_) => ReasonCode::LatencyQuantile,
+            Self::Off(_) | Self::Loss => ReasonCode::OutcomeRegression,
         }
     }
 

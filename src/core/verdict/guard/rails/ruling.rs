@@ -12,16 +12,18 @@
 //! As many guardrails are named as the closed e-BH rule lists at 10 % (`infer::multiplicity`), and one always: those
 //! that contribute most.
 
+use super::{CONTAIN, ROLLBACK, SAFE};
 use crate::infer::multiplicity::closed_e_bh;
 use crate::plan::Action;
 use crate::verdict::decision::{Evidence, Test};
-use crate::verdict::finding::{Account, Finding, Verdict};
+use crate::verdict::finding::{Finding, Verdict};
+use crate::verdict::guard::GuardName;
 use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::rails::rail::Asked;
 use crate::verdict::guard::rails::watch::{Rails, Watch, Watched};
 use crate::verdict::guard::scene::{Scene, reason};
 
-const SOURCE: &str = "guardrails";
+const SOURCE: GuardName = GuardName::Guardrails;
 /// Evidence this many times weaker than what acts is worth suspicion.
 /// Origin: choice; one false suspicion for ten that a true change raises sooner.
 const SUSPICION: f64 = 0.1;
@@ -37,11 +39,11 @@ const RARE_MIN: f64 = 20.0;
 
 impl Rails {
     /// Adds what all evidence so far calls for.
-    pub(crate) fn rule(&self, watched: &mut Watched, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+    pub(super) fn weigh(&self, watched: &mut Watched, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         let (alpha, enough) = (self.guard.alpha_always(), 1.0 / self.guard.alpha_always());
         let [harm, worse] = [Asked::Margin, Asked::NoMargin].map(|asked| self.total(watched, asked));
-        verdict.spend(&Account::Rollback, alpha, harm);
-        verdict.spend(&Account::Contain, alpha, worse);
+        verdict.spend(ROLLBACK, "", alpha, harm);
+        verdict.spend(CONTAIN, "", alpha, worse);
         watched.last_look.account(&self.guard, verdict);
         let harmful = harm >= enough || watched.last_look.found(Asked::Margin);
         let worsened = worse >= enough || watched.last_look.found(Asked::NoMargin);
@@ -69,7 +71,7 @@ impl Rails {
         let enough = 1.0 / self.guard.beta;
         let least = self.required(watched).map(|watch| watch.record.safe(watch.terms)).fold(f64::INFINITY, f64::min);
         let complete = self.is_complete(watched);
-        verdict.spend(&Account::Safe, self.guard.beta, if complete { least.min(f64::MAX) } else { 0.0 });
+        verdict.spend(SAFE, "", self.guard.beta, if complete { least.min(f64::MAX) } else { 0.0 });
         verdict.safe = complete && least >= enough;
         let open = self.required(watched).filter(|watch| watch.record.safe(watch.terms) < enough);
         verdict.waits_for.extend(open.map(|watch| watch.lacks()));

@@ -18,16 +18,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Micros;
-use crate::metric::view::{ViewKey, Views};
 use crate::plan::{GuardPlan, Plan};
 use crate::summary::{Quality, Traffic};
-use crate::verdict::guard::Pair;
 use crate::verdict::guard::number::e_value;
-use crate::verdict::guard::rails::entities::{Alike, Inflation};
+use crate::verdict::guard::rails::entities::Alike;
 use crate::verdict::guard::rails::last_look::LastLook;
 use crate::verdict::guard::rails::noise::{History, Noise};
 use crate::verdict::guard::rails::rail::{Asked, Rail, Thresholds, rails};
 use crate::verdict::guard::rails::record::{Arms, Record, Terms};
+use crate::verdict::guard::window::{Both, Learnt, Pair, Shown};
 
 /// Segments that wait for a place: a bound on state only.
 /// Origin: choice; a bound on state.
@@ -53,22 +52,12 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    /// The segments that have a place.
-    pub(crate) fn segments(&self) -> impl Iterator<Item = &str> {
-        self.segments.keys().map(String::as_str)
-    }
-
     /// Notes when the first window of every view began.
-    pub(crate) fn begin(&mut self, start: Micros) {
+    fn begin(&mut self, start: Micros) {
         let views = std::iter::once(&mut self.all).chain(self.segments.values_mut());
         for view in views.filter(|view| !view.records.is_empty()) {
             view.since.get_or_insert(start);
         }
-    }
-
-    /// What evidence of a change in the next window is deflated by, as earlier windows say.
-    pub(crate) fn inflation(&self, pair: Pair<'_, Traffic>, history: &History) -> Inflation {
-        self.alike.measured().with_noise(|rail| self.all.noise.factor(rail, pair, history))
     }
 }
 
@@ -94,30 +83,8 @@ pub(crate) struct Watch<'a> {
     pub(crate) since: Option<Micros>,
 }
 
-/// Both versions' views of a window.
-pub(crate) struct Both<'a, T> {
-    pub(crate) views: &'a Views<T>,
-    pub(crate) candidate: &'a ViewKey,
-    pub(crate) baseline: &'a ViewKey,
-}
-
-impl<'a, T> Both<'a, T> {
-    /// Both versions of one segment.
-    pub(crate) fn pair(&self, segment: &str) -> Option<Pair<'a, T>> {
-        let of = |key: &ViewKey| self.views.get(&ViewKey { segment: segment.to_owned(), ..key.clone() });
-        of(self.candidate).zip(of(self.baseline)).map(|(candidate, baseline)| Pair { candidate, baseline })
-    }
-
-    /// The candidate's segments.
-    fn segments(&self) -> impl Iterator<Item = (&'a str, &'a T)> {
-        let (model, version) = (self.candidate.model.clone(), self.candidate.version.clone());
-        let mine = move |key: &ViewKey| key.model == model && key.version == version && !key.segment.is_empty();
-        self.views.iter().filter(move |(key, _)| mine(key)).map(|(key, view)| (key.segment.as_str(), view))
-    }
-}
-
 impl Rails {
-    pub(crate) fn new(plan: &Plan, guard: &GuardPlan) -> Self {
+    pub(super) fn of_plan(plan: &Plan, guard: &GuardPlan) -> Self {
         let places = if plan.segments.is_empty() { 0 } else { guard.segments_max };
         Self { guard: guard.clone(), of: rails(plan), places }
     }
@@ -131,11 +98,31 @@ impl Rails {
         Terms { guard: &self.guard, rail, weight, windows_min: windows }
     }
 
-    /// Takes the traffic of a window.
-    pub(crate) fn traffic(&self, watched: &mut Watched, both: &Both<'_, Traffic>, history: &History) {
-        let Some(pair) = both.pair("") else { return };
+    /// Learns from the traffic of a window what all guards are shown with it.
+    pub(crate) fn learn_traffic(
+        &self,
+        watched: &mut Watched,
+        both: &Both<'_, Traffic>,
+        pair: Pair<'_, Traffic>,
+        history: &History,
+    ) -> Learnt {
+        let inflation = watched.alike.measured().with_noise(|rail| watched.all.noise.factor(rail, pair, history));
+        let effect = watched.alike.effects(&self.guard)(Rail::Failed);
         watched.alike.traffic(pair);
         self.admit(watched, both);
+        Learnt { inflation, effect, segments: watched.segments.keys().cloned().collect() }
+    }
+
+    /// Learns from the labels of a window what all guards are shown with them.
+    pub(crate) fn learn_labels(&self, watched: &mut Watched, pair: Pair<'_, Quality>) -> Learnt {
+        let inflation = watched.alike.measured();
+        watched.alike.labels(pair);
+        Learnt { inflation, effect: watched.alike.effects(&self.guard)(Rail::Loss), segments: Vec::new() }
+    }
+
+    /// Takes the traffic of a window.
+    pub(super) fn take_traffic(&self, watched: &mut Watched, shown: &Shown<'_, '_, Traffic>) {
+        let (both, pair, history) = (shown.both, shown.pair, shown.history);
         let effect = watched.alike.effects(&self.guard);
         let guard = &self.guard;
         watched.last_look.update(&self.of, guard, pair, &watched.all.thresholds, &effect);
@@ -146,12 +133,11 @@ impl Rails {
             view.noise.update(guard, pair, &thresholds);
             view.thresholds.follow_traffic(pair.baseline);
         });
+        watched.begin(shown.scene.judged.start);
     }
 
     /// Takes the labels of a window.
-    pub(crate) fn labels(&self, watched: &mut Watched, both: &Both<'_, Quality>) {
-        let Some(pair) = both.pair("") else { return };
-        watched.alike.labels(pair);
+    pub(in crate::verdict::guard) fn take_labels(&self, watched: &mut Watched, both: &Both<'_, Quality>) {
         let effect = watched.alike.effects(&self.guard);
         let guard = &self.guard;
         each_view(watched, both, |segment, view, pair| {

@@ -7,11 +7,13 @@ use crate::plan::{Action, GuardPlan};
 use crate::sim::Rng;
 use crate::summary::{Quality, Traffic};
 use crate::verdict::finding::{Validity, Verdict};
+use crate::verdict::guard::Guard;
 use crate::verdict::guard::rails::noise::History;
 use crate::verdict::guard::rails::rail::Rail;
-use crate::verdict::guard::rails::watch::{Both, Rails, Watched};
+use crate::verdict::guard::rails::watch::{Rails, Watched};
 use crate::verdict::guard::scene::Scene;
-use crate::verdict::guard::share::Share;
+use crate::verdict::guard::share::Routed;
+use crate::verdict::guard::window::{Both, Shown};
 use crate::verdict::judged::Counts;
 
 const SEGMENTS: usize = 16;
@@ -44,13 +46,22 @@ fn rule(rails: &Rails, watched: &mut Watched) -> Verdict {
 }
 
 fn feed(rails: &Rails, watched: &mut Watched, views: &Views<Traffic>) -> Verdict {
-    let both = Both { views, candidate: &key("v2"), baseline: &key("v1") };
-    rails.traffic(watched, &both, &History::default());
+    let (candidate, baseline) = (key("v2"), key("v1"));
+    let both = &Both { views, candidate: &candidate, baseline: &baseline };
+    let (pair, history) = (both.pair("").expect("both versions"), &History::default());
+    let learnt = &rails.learn_traffic(watched, both, pair, history);
+    judged(|judged| {
+        let scene = Scene { judged, guard: &rails.guard, model: "m", version: "v2", baseline: "v1" };
+        rails.traffic(watched, &Shown { both, pair, scene, history, learnt });
+    });
     rule(rails, watched)
 }
 
 fn feed_labels(rails: &Rails, watched: &mut Watched, views: &Views<Quality>) -> Verdict {
-    rails.labels(watched, &Both { views, candidate: &key("v2"), baseline: &key("v1") });
+    let (candidate, baseline) = (key("v2"), key("v1"));
+    let both = Both { views, candidate: &candidate, baseline: &baseline };
+    rails.learn_labels(watched, both.pair("").expect("both versions"));
+    rails.take_labels(watched, &both);
     rule(rails, watched)
 }
 
@@ -200,7 +211,7 @@ fn a_wrong_share_voids_the_verdict() {
     let verdict_at = |declared: f64, windows: u32| {
         let guard = guard();
         let mut verdict = Verdict { cleared: true, safe: true, ..Verdict::default() };
-        let mut share = Share::default();
+        let mut share = Routed::default();
         let mut views = window((100, 1), (900, 9));
         views.insert(key(ALL_VERSIONS), traffic(1000, 10));
         for _ in 0..windows {

@@ -43,7 +43,7 @@ proptest! {
                 prop_assert_eq!(signals.last(), Some(&Signal::Resume));
                 prop_assert!(before.counts.in_state + 1 >= stages().dwell_windows);
                 // A hold for want of data is over when data is back: no evidence flaps.
-                prop_assert!(before.counts.relaxations < stages().flap_budget || before.cause == crate::verdict::rollout::relax::NO_DATA);
+                prop_assert!(before.counts.relaxations < stages().flap_budget || before.cause == crate::reason::ReasonCode::NoData);
             } else {
                 prop_assert_eq!(&signals, &[Signal::Observe]);
             }

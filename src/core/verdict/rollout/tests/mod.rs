@@ -13,6 +13,7 @@ use crate::plan::{
     Action, Authority, Bounds, Columns, MetricsPlan, Plan, PolicyPlan, RolloutPlan, Signal, TimePlan, WallClock,
     WindowKind,
 };
+use crate::reason::ReasonCode;
 use crate::verdict::command::{Command, CommandKind, Outcome};
 use crate::verdict::decision::{Decision, Evidence, Exposure, Reason};
 use crate::verdict::finding::{Finding, Validity, Verdict};
@@ -104,11 +105,11 @@ fn blind() -> Seen {
 
 fn finding(source: &str, action: Action, hard: bool) -> Finding {
     Finding {
-        source: source.to_owned(),
+        source: source.into(),
         action,
         cap_pct: (action == Action::Contain).then_some(5.0),
         hard,
-        reason: Reason { code: "ERROR_RATE".into(), text: format!("{source} calls for {}", action.name()) },
+        reason: Reason { code: ReasonCode::ErrorRate.into(), text: format!("{source} calls for {}", action.name()) },
         evidence: vec![proof(source)],
         beside: Vec::new(),
         world: false,
@@ -117,7 +118,7 @@ fn finding(source: &str, action: Action, hard: bool) -> Finding {
 
 fn proof(metric: &str) -> Evidence {
     Evidence {
-        rule: metric.to_owned(),
+        rule: metric.into(),
         metric: metric.to_owned(),
         column: String::new(),
         segment: String::new(),

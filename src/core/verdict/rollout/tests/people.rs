@@ -1,6 +1,7 @@
 //! What people can do, and what automation may do after them.
 
 use super::*;
+use crate::reason::ReasonCode;
 use crate::verdict::decision::Severity;
 
 fn approval(quorum: u32) -> Bench {
@@ -102,7 +103,7 @@ fn a_promotion_that_is_turned_down_or_not_answered_is_held() {
 fn a_hold_by_hand_is_lifted_by_hand() {
     let mut bench = Bench::observing();
     assert_eq!(bench.command(CommandKind::Hold), (Outcome::Accepted, vec![Signal::Hold]));
-    assert_eq!(bench.last().reason.code, "MANUAL");
+    assert_eq!(bench.last().reason.code, ReasonCode::Manual);
     assert_eq!(bench.windows(30, &good()), []);
     bench.is(State::Held);
     let resume = CommandKind::Resume { cap_pct: Some(5.0) };

@@ -1,6 +1,7 @@
 //! Every transition, by hand.
 
 use super::*;
+use crate::reason::ReasonCode;
 use crate::verdict::decision::Severity;
 
 /// A state, windows, and the state and signals after them.
@@ -158,7 +159,7 @@ fn the_flap_budget_leaves_the_third_lift_to_a_person() {
         assert_eq!(bench.window(&bad(Action::Hold, true).at(5.0)), [Signal::Hold]);
     }
     assert_eq!(bench.windows(9, &good()), [Signal::Warn], "people are asked once");
-    assert_eq!((bench.state.state, bench.last().reason.code.as_str()), (State::Held, "FLAP_BUDGET"));
+    assert_eq!((bench.state.state, bench.last().reason.code.clone()), (State::Held, ReasonCode::FlapBudget.into()));
     assert_eq!(bench.command(CommandKind::Resume { cap_pct: None }), (Outcome::Accepted, vec![Signal::Resume]));
     bench.is(State::Observing);
 }
@@ -216,7 +217,10 @@ fn a_step_is_passed_when_it_is_safe_and_long_enough() {
 fn a_person_is_asked_when_a_step_takes_too_long() {
     let mut bench = Bench::observing();
     assert_eq!(bench.windows(80, &quiet()), [Signal::Warn]);
-    assert_eq!((bench.last().reason.code.as_str(), bench.state.state), ("STAGE_BUDGET", State::Observing));
+    assert_eq!(
+        (bench.last().reason.code.clone(), bench.state.state),
+        (ReasonCode::StageBudget.into(), State::Observing)
+    );
 }
 
 #[test]
@@ -407,7 +411,10 @@ fn a_candidate_that_was_rolled_back_ends_and_stays_denied_until_a_person_clears_
     let sequence = bench.state.sequence;
     // Traffic does not bring it back to life.
     assert_eq!(bench.window(&good().at(20.0)), [Signal::Rollback]);
-    assert_eq!((bench.last().reason.code.as_str(), bench.last().sequence), ("DENIED_VERSION", sequence + 1));
+    assert_eq!(
+        (bench.last().reason.code.clone(), bench.last().sequence),
+        (ReasonCode::DeniedVersion.into(), sequence + 1)
+    );
     assert_eq!(bench.last().denied_versions, ["v2"]);
     bench.is(State::RollingBack);
     bench.window(&quiet().at(0.0));
