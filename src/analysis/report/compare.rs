@@ -7,7 +7,7 @@ use super::column::{ALPHA, BINS, FALSE_DISCOVERIES, Pair, Part};
 use super::count::{Counted, FINE_BINS, Task};
 use super::figures::{latencies, quality, rates, timeline};
 use super::layout::{self, Layout, Place};
-use super::model::{ColumnReport, Comparison, Method, Problem, RoleNote, Source, Stand, Untested};
+use super::model::{ColumnReport, Comparison, Method, Problem, QualityReport, RoleNote, Source, Stand, Untested};
 use super::moved::{KS_TOLERATED, Moved, PSI_TOLERATED};
 use super::problems::{self, RATE_PSI_TOLERATED};
 use super::rows::{Filter, Reader, Rows, SegmentNames};
@@ -111,6 +111,7 @@ impl Job<'_> {
         let features: Vec<&Pair<'_>> =
             tested.iter().copied().filter(|pair| pair.watched.numeric != Some(Role::Latency)).collect();
         let in_part = |field: usize, value: usize| part_rows(&pairs, field, value);
+        let quality = quality_plan.as_ref().and_then(|plan| quality(plan, &answers));
         Ok(Comparison {
             reference: self.source(0, &split.rows[0]),
             current: self.source(1, &split.rows[1]),
@@ -121,10 +122,10 @@ impl Job<'_> {
             untested: self.untested(&untested),
             answers: rates(&answers),
             latency: latencies(&counted),
-            quality: quality_plan.as_ref().and_then(|plan| quality(plan, &answers)),
             segments: segments::of(&features, &split.fields, &split.names, in_part),
             timeline: split.periods.map(|periods| timeline(periods, &split.rows[1], answers[1].as_ref())),
-            trust: trust(&split),
+            trust: trust(&split).into_iter().chain(quality.as_ref().and_then(without_all_classes)).collect(),
+            quality,
             roles: self.layout.roles.iter().map(|(column, role, why)| note(column, role, why)).collect(),
         })
     }
@@ -299,6 +300,14 @@ fn method(counted: &[Counted], tested: usize, (named_bh, named_e_bh): (usize, us
         bins: BINS,
         notes,
     }
+}
+
+/// Why predictions of several classes have no log loss, where they have none.
+fn without_all_classes(quality: &QualityReport) -> Option<String> {
+    let log_loss = quality.figures.iter().find(|figure| figure.metric == "log_loss")?;
+    let is_lost = quality.task == "multiclass" && log_loss.n > 0 && log_loss.value.is_none();
+    let why = "log loss is left out: it is that of the true class, and the files do not hold the probabilities of all";
+    is_lost.then(|| why.to_owned())
 }
 
 /// What limits how far the numbers can be trusted.

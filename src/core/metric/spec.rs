@@ -90,6 +90,9 @@ pub struct Spec {
     pub reads: Reads,
     /// Whether it needs the scores of predictions, not only their classes.
     pub needs_score: bool,
+    /// Whether it reads the probability of the true class: of several classes a running pipeline keeps that of the
+    /// answer alone.
+    pub of_true_class: bool,
     /// Whether it compares with a baseline (a drift metric) or describes one side (a quality metric).
     pub needs_baseline: bool,
     /// Whether its own number stays the same when the two sides change places.
@@ -120,6 +123,7 @@ impl Spec {
         help: "",
         reads: Reads::Column,
         needs_score: false,
+        of_true_class: false,
         needs_baseline: true,
         symmetric: true,
         unit: "1",
