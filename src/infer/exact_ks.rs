@@ -6,10 +6,10 @@
 //! point, `u = 1` there and elsewhere `u(i, j) = (i u(i - 1, j) + j u(i, j - 1)) / (i + j)`. Rows of equal value have
 //! no order, so paths are looked at behind the last of them only: the p-value is that of the ties as they are.
 //!
-//! **Source**: Hodges, The significance probability of the Smirnov two-sample test, Arkiv för Matematik 3, 1958, section
-//! 3 (paths); Schröer and Trenkler, Exact and randomization distributions of Kolmogorov-Smirnov tests two or three
-//! samples, Comput. Stat. Data Anal. 20, 1995 (ties); Smirnov 1948 (limit law beyond `cells_max`). `SciPy` takes no
-//! account of ties; with some its p-value is larger.
+//! **Source**: Hodges, The significance probability of the Smirnov two-sample test, Arkiv för Matematik 3, 1958,
+//! section 3 (paths); Schröer and Trenkler, Exact and randomization distributions of Kolmogorov-Smirnov tests two or
+//! three samples, Comput. Stat. Data Anal. 20, 1995 (ties); Smirnov 1948 (limit law beyond `cells_max`). `SciPy` takes
+//! no account of ties; with some its p-value is larger.
 //! **Returns**: `D` and `p` in [0, 1]; nothing with an empty side.
 //! **Assumes**: independent rows.
 //! **Error**: the recursion only adds numbers of one sign, so about 1e-16 times the rows, relative, where it is exact.

@@ -3,10 +3,11 @@
 //! With both rates equal and the margins given, `x_c` successes of `n_c` are hypergeometric. Two-sided,
 //! `p = sum of P(table) over tables with P(table) <= P(the one seen)`.
 //!
-//! **Source**: Fisher, Statistical Methods for Research Workers, fifth edition, 1934, section 21.02; the two-sided sum is
-//! that of Freeman and Halton, Biometrika 38, 1951, as R and `SciPy` have it.
+//! **Source**: Fisher, Statistical Methods for Research Workers, fifth edition, 1934, section 21.02; the two-sided sum
+//! is that of Freeman and Halton, Biometrika 38, 1951, as R and `SciPy` have it.
 //! **Shapes**: successes and events of each side, successes no more than events.
-//! **Returns**: `p` in (0, 1]; 0 where tables are less likely than 1e-300. Nothing with an empty side or more successes than events.
+//! **Returns**: `p` in (0, 1]; 0 where tables are less likely than 1e-300. Nothing with an empty side or more successes
+//! than events.
 //! **Assumes**: independent events.
 //! **Error**: about 1e-16 times the standard deviation of `x_c`, relative, since tables follow from their neighbours by
 //! ratios; tables within 1e-7 of the likelihood of the one seen count as equally likely, as in R. Where the deviation

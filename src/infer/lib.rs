@@ -15,7 +15,8 @@
 //!   no entity is named, [`autocorrelation`] for windows that resemble each other, [`overdispersion`] for noise that
 //!   one version has for itself;
 //! * what is shown beside them: [`interval`], [`newcombe`] for a difference of rates, and the tests that people know,
-//!   of no difference at all: [`exact_ks`], [`mann_whitney`], [`welch`] over rows, [`fisher`], [`pooled_z`] over counts;
+//!   of no difference at all: [`exact_ks`], [`mann_whitney`], [`welch`] over rows, [`fisher`], [`pooled_z`] over
+//!   counts;
 //! * how rows are read for these: [`runs`], [`linear_quantile`];
 //! * the laws beneath: [`normal`], [`noncentral`], [`special`].
 //!

@@ -2,8 +2,8 @@
 //!
 //! `Q(q) = x_k + (h - k) (x_(k+1) - x_k)` over sorted rows counted from 0, `h = (n - 1) q`, `k = floor(h)`.
 //!
-//! **Source**: Hyndman and Fan, Sample quantiles in statistical packages, Am. Stat. 50, 1996, definition 7: what `NumPy`,
-//! pandas, R and Excel give unless asked otherwise.
+//! **Source**: Hyndman and Fan, Sample quantiles in statistical packages, Am. Stat. 50, 1996, definition 7: what
+//! `NumPy`, pandas, R and Excel give unless asked otherwise.
 //! **Shapes**: finite rows that rise, `q` in [0, 1].
 //! **Returns**: a number between the smallest and the largest row; nothing of no rows or another `q`.
 //! **Error**: rounding. **Cost**: constant.

@@ -1,12 +1,12 @@
 //! The z-test of two rates, with the rate of both sides together in the standard error.
 //!
-//! `z = (p_c - p_b) / sqrt(q (1 - q) (1 / n_c + 1 / n_b))`, `q = (x_c + x_b) / (n_c + n_b)`; two-sided against the normal
-//! law. Its square is Pearson's chi-square of the table.
+//! `z = (p_c - p_b) / sqrt(q (1 - q) (1 / n_c + 1 / n_b))`, `q = (x_c + x_b) / (n_c + n_b)`; two-sided against the
+//! normal law. Its square is Pearson's chi-square of the table.
 //!
-//! **Source**: Pearson, On the criterion, Phil. Mag. 50, 1900; Fleiss, Levin and Paik, Statistical Methods for Rates and
-//! Proportions, 2003, section 3.1.
-//! **Returns**: `z` of any sign and `p` in [0, 1]; 0 and 1 where nothing or everything is a success, since the rates are
-//! equal then. Nothing with an empty side.
+//! **Source**: Pearson, On the criterion, Phil. Mag. 50, 1900; Fleiss, Levin and Paik, Statistical Methods for Rates
+//! and Proportions, 2003, section 3.1.
+//! **Returns**: `z` of any sign and `p` in [0, 1]; 0 and 1 where nothing or everything is a success, since the rates
+//! are equal then. Nothing with an empty side.
 //! **Assumes**: independent events, some five successes and failures a side.
 //! **Error**: that of the normal law; [`super::fisher`] has none. **Cost**: constant.
 
