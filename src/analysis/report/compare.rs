@@ -205,6 +205,7 @@ impl Job<'_> {
             rows: [&split.rows[0], &split.rows[1]],
             n_periods: split.periods.map_or(0, |(.., n)| n),
             n_values: split.names.iter().map(Vec::len).collect(),
+            n_columns: self.layout.columns.len(),
         };
         task.run(&self.layout.columns)
     }
@@ -280,6 +281,10 @@ fn method(counted: &[Counted], tested: usize, (named_bh, named_e_bh): (usize, us
         ),
         "Shares have half a count added to each cell (Jeffreys); for the test, cells with fewer than five expected values \
          are put together. Missing values and NaN are left out of distances and reported as problems of their own."
+            .to_owned(),
+        "Beside the verdict stand the tests of no difference at all that people know, which find any difference once there are \
+         rows enough: Kolmogorov-Smirnov (exact where rows are few, else the limit law), Mann-Whitney, Welch and, of \
+         categories, chi-square; of rates Fisher's exact test and the pooled z, with Newcombe's interval of the difference."
             .to_owned(),
         "Rows are taken to be independent; rows of one user or device are not, and then p-values are too small.".to_owned(),
         format!("Numeric columns are counted in up to {FINE_BINS} fine bins of the reference, and more beyond its range."),
