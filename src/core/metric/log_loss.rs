@@ -13,7 +13,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, mean};
-use crate::metric::spec::{Spec, UPWARDS};
+use crate::metric::spec::{Scores, Spec, UPWARDS};
 use crate::summary::Quality;
 
 /// See the head of this file.
@@ -23,7 +23,7 @@ pub(super) static LOG_LOSS: OneSided<Quality> = OneSided {
         help: "Mean negative log-likelihood of the truth.",
         unit: "nats",
         range: UPWARDS,
-        of_true_class: true,
+        scores: Scores::OfTruth,
         formula: "-mean ln(s if y = 1, else 1 - s); of several classes -mean ln p(truth)",
         source: "Good 1952",
         ..Spec::QUALITY

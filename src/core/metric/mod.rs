@@ -72,7 +72,7 @@ mod welch_t;
 pub use markdown::table;
 pub use reading::{Reading, Value};
 pub use side::{Context, Quantiles, Side};
-pub use spec::{Reads, Spec, Worse};
+pub use spec::{Reads, Scores, Spec, Worse};
 
 /// A metric. `baseline` is `Some` exactly when the spec needs one.
 pub trait Metric: Sync {

@@ -79,6 +79,17 @@ impl Worse {
     }
 }
 
+/// Which scores of predictions a metric reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scores {
+    /// None: their classes are enough.
+    Unread,
+    /// Those of the answers.
+    OfAnswer,
+    /// Those of the true classes: of several classes a running pipeline keeps that of the answer alone.
+    OfTruth,
+}
+
 /// What a metric is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spec {
@@ -88,11 +99,8 @@ pub struct Spec {
     pub help: &'static str,
     /// What it reads.
     pub reads: Reads,
-    /// Whether it needs the scores of predictions, not only their classes.
-    pub needs_score: bool,
-    /// Whether it reads the probability of the true class: of several classes a running pipeline keeps that of the
-    /// answer alone.
-    pub of_true_class: bool,
+    /// Which scores of predictions it reads.
+    pub scores: Scores,
     /// Whether it compares with a baseline (a drift metric) or describes one side (a quality metric).
     pub needs_baseline: bool,
     /// Whether its own number stays the same when the two sides change places.
@@ -122,8 +130,7 @@ impl Spec {
         name: "",
         help: "",
         reads: Reads::Column,
-        needs_score: false,
-        of_true_class: false,
+        scores: Scores::Unread,
         needs_baseline: true,
         symmetric: true,
         unit: "1",
@@ -139,11 +146,12 @@ impl Spec {
         Self { reads: Reads::Rates, needs_baseline: false, symmetric: false, unit: "ratio", ..Self::DISTANCE };
 
     /// What most metrics of labelled predictions share.
-    pub(super) const QUALITY: Self = Self { reads: Reads::Classification, needs_score: true, unit: "1", ..Self::RATE };
+    pub(super) const QUALITY: Self =
+        Self { reads: Reads::Classification, scores: Scores::OfAnswer, unit: "1", ..Self::RATE };
 
     /// Whether it can be read in a pipeline: labels are those of its task, and scores are there where it needs them.
     pub(super) fn admits(&self, context: &Context<'_>) -> bool {
         let has_scores = context.quality.is_none_or(QualityPlan::has_scores);
-        self.reads.admits(context) && (has_scores || !self.needs_score)
+        self.reads.admits(context) && (has_scores || self.scores == Scores::Unread)
     }
 }

@@ -5,7 +5,7 @@ use crate::config::names::Names;
 use crate::config::problem::{Problems, suggestion};
 use crate::config::value::{At, BaselineName};
 use crate::event::{Micros, SECOND};
-use crate::metric::{Reads, Spec};
+use crate::metric::{Reads, Scores, Spec};
 use crate::plan::{Baseline, Columns, MetricsPlan, QualityPlan, Role, Task, TimePlan, WindowKind};
 
 /// The baselines, checked.
@@ -92,11 +92,11 @@ impl Readable<'_> {
             Reads::Binary => (task == Some(Task::Binary), "labels of a binary task"),
             Reads::Regression => (task == Some(Task::Regression), "labels of a regression task"),
         };
-        let has_scores = !spec.needs_score || self.quality.is_none_or(QualityPlan::has_scores);
+        let has_scores = spec.scores == Scores::Unread || self.quality.is_none_or(QualityPlan::has_scores);
         if has_what_it_reads && !has_scores {
             return Some("`score` in `predictions`");
         }
-        if has_what_it_reads && spec.of_true_class && task == Some(Task::Multiclass) {
+        if has_what_it_reads && spec.scores == Scores::OfTruth && task == Some(Task::Multiclass) {
             return Some(OF_ALL_CLASSES);
         }
         let has_baseline = self.has_baselines || !spec.needs_baseline;
