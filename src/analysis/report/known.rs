@@ -68,7 +68,7 @@ pub(super) fn of_figures(figures: &[Figure]) -> Vec<KnownTest> {
     };
     let same = |_: &Figure, value: f64| value;
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-    let pairs = |figure: &Figure, delta: f64| (1.0 + delta) / 2.0 * figure.n as f64 * figure.n_reference as f64;
+    let pairs = |figure: &Figure, delta: f64| f64::midpoint(1.0, delta) * figure.n as f64 * figure.n_reference as f64;
     let is_numeric = figures.iter().any(|figure| figure.metric == "ks");
     let all = [
         of("ks", "kolmogorov_smirnov", "limit_law,fine_bins", &same),
