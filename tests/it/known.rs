@@ -32,17 +32,17 @@ fn columns_carry_the_tests_that_scipy_has() {
         seen += 1;
         let comparison = compared(&text("baseline"), &text("current"), "csv", &[]);
         let column = &comparison.columns[0];
-        let test = |name: &str| column.tests.iter().find(|test| test.test == name).unwrap();
-        let ks = test("kolmogorov_smirnov");
+        let of = |name: &str| column.tests.iter().find(|test| test.test == name).unwrap();
+        let ks = of("kolmogorov_smirnov");
         close(ks.statistic, &case["ks_d"], "D");
         assert_eq!(ks.method, "exact");
         if case["tied"] == false {
             close(ks.p_value, &case["ks_p"], "KS");
         }
-        close(test("mann_whitney").statistic, &case["mann_whitney_u"], "U");
-        close(test("mann_whitney").p_value, &case["mann_whitney_p"], "Mann-Whitney");
-        close(test("welch").statistic, &case["welch_t"], "t");
-        close(test("welch").p_value, &case["welch_p"], "Welch");
+        close(of("mann_whitney").statistic, &case["mann_whitney_u"], "U");
+        close(of("mann_whitney").p_value, &case["mann_whitney_p"], "Mann-Whitney");
+        close(of("welch").statistic, &case["welch_t"], "t");
+        close(of("welch").p_value, &case["welch_p"], "Welch");
         let mut sorted: Vec<f64> = rows("current").iter().filter_map(Value::as_f64).collect();
         sorted.sort_by(f64::total_cmp);
         let middle = f64::midpoint(sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
