@@ -14,7 +14,10 @@
 //! * what they are corrected for: [`deff`] for entities that come back, [`likeness`] for requests that are alike where
 //!   no entity is named, [`autocorrelation`] for windows that resemble each other, [`overdispersion`] for noise that
 //!   one version has for itself;
-//! * what is shown beside them: [`interval`];
+//! * what is shown beside them: [`interval`], [`newcombe`] for a difference of rates, and the tests that people know,
+//!   of no difference at all: [`exact_ks`], [`mann_whitney`], [`welch`] over rows, [`fisher`], [`pooled_z`] over
+//!   counts;
+//! * how rows are read for these: [`runs`], [`linear_quantile`];
 //! * the laws beneath: [`normal`], [`noncentral`], [`special`].
 //!
 //! Everything is a function of numbers and slices. States are a few floats, updated in the order of windows.
@@ -25,24 +28,32 @@ mod block;
 pub mod calibrator;
 pub mod contrast;
 pub mod deff;
+pub mod exact_ks;
 pub mod final_look;
+pub mod fisher;
 pub mod hx;
 pub mod interval;
 pub mod ks_tolerance;
 pub mod likeness;
+pub mod linear_quantile;
 mod log_space;
+pub mod mann_whitney;
 pub mod multiplicity;
+pub mod newcombe;
 pub mod noncentral;
 pub mod normal;
 pub mod overdispersion;
 pub mod pool;
+pub mod pooled_z;
 pub mod psi_tolerance;
 pub mod reliability;
+pub mod runs;
 pub mod sample_ratio;
 pub mod shiryaev;
 pub mod special;
 #[cfg(test)]
 mod tests;
 pub mod two_sample;
+pub mod welch;
 
 pub use special::{chi_square_sf, kolmogorov_sf, student_t_sf};

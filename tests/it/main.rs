@@ -48,6 +48,7 @@ mod grafana;
 mod init;
 mod init_laws;
 mod kafka;
+mod known;
 mod live;
 mod live_store;
 mod losses;

@@ -493,3 +493,89 @@ fn categories_are_compared_by_their_value() {
     let sql = format!("SELECT drift_psi(c, side = 1) FROM ({rows}) AS t(c, side)");
     assert!(number(&sql).abs() < 1e-12);
 }
+
+/// Rows and counts with the numbers that `SciPy`, statsmodels and `NumPy` have for them.
+fn known(kind: &str) -> Vec<Value> {
+    let all: Value = serde_json::from_str(include_str!("../data/reference/known_tests.json")).unwrap();
+    all[kind].as_array().unwrap().clone()
+}
+
+fn close(found: &Value, expected: &Value, what: &str) {
+    let agree = match (found.as_f64(), expected.as_f64()) {
+        (Some(found), Some(expected)) => (found - expected).abs() <= 1e-9 * expected.abs() + 1e-14,
+        (found, expected) => found.is_none() && expected.is_none(),
+    };
+    assert!(agree, "{what} is {expected}, but {found}");
+}
+
+#[test]
+fn tests_over_rows_are_those_of_scipy() {
+    for case in known("samples") {
+        let values = |side: &str, is_current: bool| {
+            let numbers = case[side].as_array().unwrap().iter();
+            numbers.map(move |number| format!("({number}, {is_current})")).collect::<Vec<_>>()
+        };
+        let values = [values("current", true), values("baseline", false)].concat().join(", ");
+        let found = &rows(&format!(
+            "SELECT drift_ks_p(x, c) AS ks, drift_mann_whitney_p(x, c) AS mann_whitney, drift_welch_p(x, c) AS welch
+             FROM (VALUES {values}, (NULL, true), ('nan'::double, false), (7, NULL)) AS t(x, c)"
+        ))[0];
+        let name = &case["name"];
+        if case["tied"] == false {
+            close(&found["ks"], &case["ks_p"], &format!("KS of {name}"));
+        }
+        close(&found["mann_whitney"], &case["mann_whitney_p"], &format!("Mann-Whitney of {name}"));
+        if name != "all equal" {
+            close(&found["welch"], &case["welch_p"], &format!("Welch of {name}"));
+        }
+    }
+    let none = &rows("SELECT drift_ks_p(x, x > 5) AS p FROM (VALUES (1.0), (2.0)) AS t(x)")[0];
+    assert_eq!(none["p"], Value::Null);
+    let error = ask("SELECT drift_ks_p(x, true) FROM (VALUES ('a')) AS t(x)").unwrap_err().to_string();
+    assert!(error.contains("drift_ks_p(value, is_current) takes a number and a condition"), "{error}");
+}
+
+#[test]
+fn rates_and_quantiles_are_those_of_statsmodels_and_numpy() {
+    for case in known("rates") {
+        let counts = ["x", "n", "x_baseline", "n_baseline"].map(|key| case[key].to_string()).join(", ");
+        let one = format!("{}, {}", case["x"], case["n"]);
+        let found = &rows(&format!(
+            "SELECT fisher_p({counts}) AS fisher, rates_z({counts}) AS z, rates_z_p({counts}) AS z_p,
+             newcombe_low({counts}) AS low, newcombe_high({counts}, 0.9) AS high_90, wilson_high({one}) AS wilson"
+        ))[0];
+        close(&found["fisher"], &case["fisher_p"], &format!("Fisher of {counts}"));
+        if case["z"].is_number() {
+            close(&found["z"], &case["z"], &format!("z of {counts}"));
+            close(&found["z_p"], &case["z_p"], &format!("p of z of {counts}"));
+        }
+        close(&found["low"], &case["newcombe"][0], &format!("Newcombe of {counts}"));
+        close(&found["high_90"], &case["newcombe_90"][1], &format!("Newcombe of {counts}"));
+        close(&found["wilson"], &case["wilson"][1], &format!("Wilson of {counts}"));
+    }
+    for case in known("quantiles") {
+        let values = case["rows"].as_array().unwrap().iter().map(|row| format!("({row}::double)")).collect::<Vec<_>>();
+        for (q, expected) in case["q"].as_array().unwrap().iter().zip(case["expect"].as_array().unwrap()) {
+            let from = format!("FROM (VALUES {}) AS t(x)", values.join(", "));
+            let found = number(&format!("SELECT percentile_cont({q}) WITHIN GROUP (ORDER BY x) {from}"));
+            // Right to a millionth of the gap between neighbours.
+            assert!((found - expected.as_f64().unwrap()).abs() < 4.1e-6, "{q} of {}: {found}", case["rows"]);
+        }
+    }
+    assert_eq!(rows("SELECT fisher_p(0, 0, 1, 2) AS a, wilson_low(NULL, 3) AS b")[0], json!({"a": null, "b": null}));
+    for (wrong, says) in [
+        ("fisher_p(3, 2, 1, 5)", "3 of 2 events"),
+        ("rates_z(1.5, 2, 1, 5)", "1.5 is no count"),
+        ("newcombe_low(1, 2, 1, 5, 95)", "a confidence is between 0 and 1"),
+        ("fisher_p('a', 2, 1, 5)", "takes counts"),
+    ] {
+        let error = ask(&format!("SELECT {wrong}")).unwrap_err().to_string();
+        assert!(error.contains(says), "{wrong}: {error}");
+    }
+    let of_panes = number(
+        "SELECT newcombe_high(sum(errors) FILTER (WHERE version <> '2024.1'),
+         sum(requests) FILTER (WHERE version <> '2024.1'), sum(errors) FILTER (WHERE version = '2024.1'),
+         sum(requests) FILTER (WHERE version = '2024.1')) FROM panes",
+    );
+    assert!((-1.0..1.0).contains(&of_panes), "{of_panes}");
+}

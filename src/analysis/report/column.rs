@@ -3,6 +3,7 @@
 use super::apart;
 use super::count::{Counted, NAMES_MAX, Tallies};
 use super::distribution;
+use super::known;
 use super::layout::Watched;
 use super::model::{ColumnReport, Figure, KsEffect, PeriodPsi, PsiEffect, Shape, Stand};
 use super::moved::{self, KS_TOLERATED, Moved};
@@ -64,11 +65,7 @@ impl Pair<'_> {
 
     /// Rows of the reference and the current side.
     pub(crate) fn rows(&self) -> [u64; 2] {
-        self.sides(Part::All).map(|side| match side {
-            Side::Numeric(side) => side.rows(),
-            Side::Categorical(side) => side.rows(),
-            _ => 0,
-        })
+        self.sides(Part::All).map(|side| missing(side).1)
     }
 
     /// Values that are there, on both sides.
@@ -169,6 +166,11 @@ impl Pair<'_> {
                 ("categorical", distribution::categorical(column, [&sides[0].all, &sides[1].all]))
             }
         };
+        let figures = self.figures(compat);
+        let known = match self.counted {
+            Counted::Numeric { of_rows: Some(of_rows), .. } => of_rows.tests.clone(),
+            _ => known::of_figures(&figures),
+        };
         ColumnReport {
             column: self.name().to_owned(),
             kind: kind.to_owned(),
@@ -187,7 +189,9 @@ impl Pair<'_> {
             n_reference,
             reference,
             current,
-            figures: self.figures(compat),
+            figures,
+            tests: known,
+            missing: known::rates_apart(self.sides(Part::All).map(missing)),
             distribution,
             periods: self.periods(),
         }
@@ -209,7 +213,7 @@ impl Pair<'_> {
 
     fn shapes(&self) -> [Shape; 2] {
         [0, 1].map(|side| match self.counted {
-            Counted::Numeric { column, sides, infinite, .. } => {
+            Counted::Numeric { column, sides, infinite, of_rows, .. } => {
                 let (all, grid) = (&sides[side].all, column.cut.grid);
                 Shape {
                     rows: all.rows(),
@@ -218,6 +222,7 @@ impl Pair<'_> {
                     std_dev: all.std_dev(grid),
                     min: all.min,
                     max: all.max,
+                    quantiles: of_rows.as_ref().map(|rows| rows.quantiles[side].clone()).unwrap_or_default(),
                     categories: None,
                     notes: apart::notes(column, all, infinite[side]),
                 }
@@ -234,6 +239,7 @@ impl Pair<'_> {
                     std_dev: None,
                     min: None,
                     max: None,
+                    quantiles: Vec::new(),
                     categories: Some((known + all.unseen.len()) as u64 + rare),
                     notes: Vec::new(),
                 }
@@ -258,6 +264,15 @@ impl Pair<'_> {
             }));
         }
         figures
+    }
+}
+
+/// Missing values of a side, and its rows.
+fn missing(side: Side<'_>) -> (u64, u64) {
+    match side {
+        Side::Numeric(side) => (side.missing, side.rows()),
+        Side::Categorical(side) => (side.missing, side.rows()),
+        _ => (0, 0),
     }
 }
 

@@ -7,7 +7,7 @@ use super::column::{ALPHA, BINS, FALSE_DISCOVERIES, Pair, Part};
 use super::count::{Counted, FINE_BINS, Task};
 use super::figures::{latencies, quality, rates, timeline};
 use super::layout::{self, Layout, Place};
-use super::model::{ColumnReport, Comparison, Method, Problem, RoleNote, Source, Stand, Untested};
+use super::model::{ColumnReport, Comparison, Method, Problem, QualityReport, RoleNote, Source, Stand, Untested};
 use super::moved::{KS_TOLERATED, Moved, PSI_TOLERATED};
 use super::problems::{self, RATE_PSI_TOLERATED};
 use super::rows::{Filter, Reader, Rows, SegmentNames};
@@ -111,6 +111,7 @@ impl Job<'_> {
         let features: Vec<&Pair<'_>> =
             tested.iter().copied().filter(|pair| pair.watched.numeric != Some(Role::Latency)).collect();
         let in_part = |field: usize, value: usize| part_rows(&pairs, field, value);
+        let quality = quality_plan.as_ref().and_then(|plan| quality(plan, &answers));
         Ok(Comparison {
             reference: self.source(0, &split.rows[0]),
             current: self.source(1, &split.rows[1]),
@@ -121,10 +122,10 @@ impl Job<'_> {
             untested: self.untested(&untested),
             answers: rates(&answers),
             latency: latencies(&counted),
-            quality: quality_plan.as_ref().and_then(|plan| quality(plan, &answers)),
             segments: segments::of(&features, &split.fields, &split.names, in_part),
             timeline: split.periods.map(|periods| timeline(periods, &split.rows[1], answers[1].as_ref())),
-            trust: trust(&split),
+            trust: trust(&split).into_iter().chain(quality.as_ref().and_then(without_all_classes)).collect(),
+            quality,
             roles: self.layout.roles.iter().map(|(column, role, why)| note(column, role, why)).collect(),
         })
     }
@@ -204,6 +205,7 @@ impl Job<'_> {
             rows: [&split.rows[0], &split.rows[1]],
             n_periods: split.periods.map_or(0, |(.., n)| n),
             n_values: split.names.iter().map(Vec::len).collect(),
+            n_columns: self.layout.columns.len(),
         };
         task.run(&self.layout.columns)
     }
@@ -280,6 +282,10 @@ fn method(counted: &[Counted], tested: usize, (named_bh, named_e_bh): (usize, us
         "Shares have half a count added to each cell (Jeffreys); for the test, cells with fewer than five expected values \
          are put together. Missing values and NaN are left out of distances and reported as problems of their own."
             .to_owned(),
+        "Beside the verdict stand the tests of no difference at all that people know, which find any difference once there are \
+         rows enough: Kolmogorov-Smirnov (exact where rows are few, else the limit law), Mann-Whitney, Welch and, of \
+         categories, chi-square; of rates Fisher's exact test and the pooled z, with Newcombe's interval of the difference."
+            .to_owned(),
         "Rows are taken to be independent; rows of one user or device are not, and then p-values are too small.".to_owned(),
         format!("Numeric columns are counted in up to {FINE_BINS} fine bins of the reference, and more beyond its range."),
     ];
@@ -299,6 +305,14 @@ fn method(counted: &[Counted], tested: usize, (named_bh, named_e_bh): (usize, us
         bins: BINS,
         notes,
     }
+}
+
+/// Why predictions of several classes have no log loss, where they have none.
+fn without_all_classes(quality: &QualityReport) -> Option<String> {
+    let log_loss = quality.figures.iter().find(|figure| figure.metric == "log_loss")?;
+    let is_lost = quality.task == "multiclass" && log_loss.n > 0 && log_loss.value.is_none();
+    let why = "log loss is left out: it is that of the true class, and the files do not hold the probabilities of all";
+    is_lost.then(|| why.to_owned())
 }
 
 /// What limits how far the numbers can be trusted.

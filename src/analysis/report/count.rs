@@ -3,7 +3,8 @@
 //!
 //! Columns of Parquet files are read a few at a time, as many as make up [`GROUP_VALUES`], by two threads; other
 //! formats give all columns at once, and the two files are then read side by side. **State**: the reference's values of
-//! the columns in hand, at most [`VALUES_MAX`] of them (of a longer column every k-th row teaches), and the summaries.
+//! the columns in hand, at most [`VALUES_MAX`] of them (of a longer column every k-th row teaches), the summaries, and
+//! again as many values of short columns until both sides are counted.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, Float64Array};
 
+use super::known::{OfRows, ROWS_MAX};
 use super::layout::Watched;
 use super::rows::{Reader, Rows, by_group};
 use crate::baseline::builder::of_names;
@@ -53,6 +55,8 @@ pub(crate) enum Counted {
         infinite: [u64; 2],
         /// Every so many rows of the reference taught where to cut.
         stride: usize,
+        /// What the rows themselves say, where they are few enough to be kept.
+        of_rows: Option<Box<OfRows>>,
     },
     /// Texts.
     Categorical {
@@ -80,6 +84,8 @@ pub(crate) struct Task<'a> {
     pub(crate) n_periods: usize,
     /// Values of each field that traffic is split by.
     pub(crate) n_values: Vec<usize>,
+    /// Columns in all.
+    pub(crate) n_columns: usize,
 }
 
 impl Task<'_> {
@@ -130,7 +136,14 @@ impl Task<'_> {
             [count(0), count(1)]
         };
         let sides = reference?.into_iter().zip(current?);
-        Ok(learned.into_iter().zip(sides).map(|(learned, (a, b))| learned.joined(a, b)).collect())
+        Ok(learned.into_iter().zip(sides).map(|(learned, (a, b))| learned.joined(a, b, self.n_columns)).collect())
+    }
+
+    /// Whether the values of so many columns are kept until both sides are counted.
+    fn keeps_rows(&self, columns: usize) -> bool {
+        let rows = self.rows.map(Rows::n);
+        let values = usize::try_from(rows[0] + rows[1]).unwrap_or(usize::MAX).saturating_mul(columns);
+        rows.into_iter().all(|rows| rows <= ROWS_MAX) && values <= VALUES_MAX
     }
 
     /// Learns where to cut, and which categories there are.
@@ -149,7 +162,9 @@ impl Task<'_> {
     fn count(&self, columns: &[Watched], learned: &[Learned], side: usize) -> Result<Vec<Tally>> {
         let (reader, rows) = (&self.readers[side], self.rows[side]);
         let periods = if rows.periods.is_empty() { 0 } else { self.n_periods };
-        let mut tallies: Vec<Tally> = learned.iter().map(|learned| learned.tally(periods, &self.n_values)).collect();
+        let keeps_rows = self.keeps_rows(columns.len());
+        let tally = |learned: &Learned| learned.tally(periods, &self.n_values, keeps_rows);
+        let mut tallies: Vec<Tally> = learned.iter().map(tally).collect();
         let mut groups = Vec::new();
         read(reader, rows, columns, |column, array, selected, from| {
             let codes = Codes { rows, from, n_periods: periods, n_values: &self.n_values };
@@ -270,13 +285,14 @@ enum Learned {
 }
 
 impl Learned {
-    fn tally(&self, n_periods: usize, n_values: &[usize]) -> Tally {
+    fn tally(&self, n_periods: usize, n_values: &[usize], keeps_rows: bool) -> Tally {
         match self {
             Self::Numeric(column, _) => Tally::Numeric {
                 counts: Tallies::new(&Histogram::new(&column.cut), n_periods, n_values),
                 latency: (column.role == Role::Latency).then(Latency::default),
                 mistyped: 0,
                 infinite: 0,
+                values: keeps_rows.then(Vec::new),
             },
             Self::Categorical(column, _) => {
                 Tally::Categorical(Tallies::new(&Category::new(column.n_cells()), n_periods, n_values))
@@ -284,12 +300,12 @@ impl Learned {
         }
     }
 
-    fn joined(self, reference: Tally, current: Tally) -> Counted {
+    fn joined(self, reference: Tally, current: Tally, n_columns: usize) -> Counted {
         match (self, reference, current) {
             (
                 Self::Numeric(column, stride),
-                Tally::Numeric { counts: a, latency: of_a, mistyped: odd_a, infinite: far_a },
-                Tally::Numeric { counts: b, latency: of_b, mistyped: odd_b, infinite: far_b },
+                Tally::Numeric { counts: a, latency: of_a, mistyped: odd_a, infinite: far_a, values: of_reference },
+                Tally::Numeric { counts: b, latency: of_b, mistyped: odd_b, infinite: far_b, values: of_current },
             ) => Counted::Numeric {
                 column,
                 sides: [a, b],
@@ -297,6 +313,7 @@ impl Learned {
                 mistyped: [odd_a, odd_b],
                 infinite: [far_a, far_b],
                 stride,
+                of_rows: of_reference.zip(of_current).map(|(a, b)| Box::new(OfRows::of(a, b, n_columns))),
             },
             (Self::Categorical(column, distinct), Tally::Categorical(a), Tally::Categorical(b)) => {
                 Counted::Categorical { column, sides: [a, b], distinct }
@@ -309,7 +326,14 @@ impl Learned {
 /// One column on one side while it is counted.
 #[expect(clippy::large_enum_variant, reason = "one a column")]
 enum Tally {
-    Numeric { counts: Tallies<Histogram>, latency: Option<Latency>, mistyped: u64, infinite: u64 },
+    Numeric {
+        counts: Tallies<Histogram>,
+        latency: Option<Latency>,
+        mistyped: u64,
+        infinite: u64,
+        /// The values themselves, where they are kept.
+        values: Option<Vec<f64>>,
+    },
     Categorical(Tallies<Category>),
 }
 
@@ -371,13 +395,17 @@ impl Tally {
         groups: &mut Vec<Vec<u32>>,
     ) {
         match (self, learned) {
-            (Self::Numeric { counts, latency, mistyped, infinite }, Learned::Numeric(column, _)) => {
+            (Self::Numeric { counts, latency, mistyped, infinite, values }, Learned::Numeric(column, _)) => {
                 let (numbers, odd) = scaled(array, watched.factor);
                 *mistyped += odd;
                 let (numbers, far) = finite(numbers, rows);
                 *infinite += far;
                 let usable = latency.is_some().then(|| not_negative(&numbers));
                 let numbers = usable.as_ref().unwrap_or(&numbers);
+                if let Some(values) = values {
+                    let present = rows.iter().map(|&row| row as usize).filter(|&row| numbers.is_valid(row));
+                    values.extend(present.map(|row| numbers.value(row)).filter(|value| value.is_finite()));
+                }
                 count_numeric(&mut counts.all, latency.as_mut(), column, numbers, &select::Rows::new(rows));
                 codes.each(rows, array.len(), groups, |part, rows| {
                     count_numeric(counts.part(part), None, column, numbers, &select::Rows::new(rows));

@@ -4,6 +4,7 @@ use super::answers::Answers;
 use super::column::{ALPHA, BINS, figure, number};
 use super::count::Counted;
 use super::distribution::share;
+use super::known;
 use super::model::{CurvePoint, Estimate, Figure, LatencyFigure, Period, QualityReport, Rate, Timeline};
 use super::rows::Rows;
 use crate::event::Micros;
@@ -14,7 +15,7 @@ use crate::plan::{QualityPlan, Task};
 use crate::summary::quality::ReliabilityBin;
 use crate::summary::{Latency, Quality, Rates};
 
-/// Shares of requests, with Wilson's intervals.
+/// Shares of requests, with Wilson's intervals, and Newcombe's of their difference.
 pub(super) fn rates(answers: &[Option<Answers>; 2]) -> Vec<Rate> {
     type Of = fn(&Rates) -> (u64, u64);
     let all: [(&str, Of); 3] = [
@@ -28,7 +29,8 @@ pub(super) fn rates(answers: &[Option<Answers>; 2]) -> Vec<Rate> {
     let rate = |(metric, of): (&str, Of)| {
         let counts = [0, 1].map(|side| answers[side].as_ref().map_or((0, 0), |answers| of(&answers.rates)));
         let [reference, current] = counts.map(|(x, n)| interval::wilson(x, n, ALPHA).map(estimate));
-        Rate { metric: metric.to_owned(), reference, current, n_reference: counts[0].1, n: counts[1].1 }
+        let apart = known::rates_apart(counts);
+        Rate { metric: metric.to_owned(), reference, current, apart, n_reference: counts[0].1, n: counts[1].1 }
     };
     all.into_iter().map(rate).filter(|rate| rate.n + rate.n_reference > 0).collect()
 }

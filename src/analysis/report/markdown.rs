@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::compare::instant;
 use super::history::WHAT_COUNTS_NOW;
-use super::model::{Comparison, History, Method, Report, Source, Stand};
+use super::known::{p_value, points};
+use super::model::{Comparison, History, Method, RatesApart, Report, Source, Stand};
 use crate::output::count;
 use crate::output::text::number;
 use crate::output::text::percent;
@@ -83,6 +84,7 @@ fn comparison(comparison: &Comparison, text: &mut String) {
     let Method { psi_tolerated, ks_tolerated, .. } = comparison.method;
     let title = format!("Columns (tolerated: PSI {psi_tolerated}, KS {ks_tolerated})");
     table(text, &title, ["column", "verdict", "PSI", "90 % interval", "KS", "missing", "n"], columns);
+    tests(comparison, text);
     let apart = comparison.columns.iter().flat_map(|column| {
         let sides = [("reference", &column.reference), ("current", &column.current)];
         let notes = sides.into_iter().flat_map(|(side, shape)| shape.notes.iter().map(move |note| (side, note)));
@@ -124,6 +126,26 @@ fn comparison(comparison: &Comparison, text: &mut String) {
     let _ = writeln!(text, "\nReference {}", comparison.reference_id);
 }
 
+/// P-values of no difference at all, and how missing values differ.
+fn tests(comparison: &Comparison, text: &mut String) {
+    let rows = comparison.columns.iter().take(COLUMNS_MAX).map(|column| {
+        let p = |name: &str| {
+            let found = column.tests.iter().find(|test| test.test == name);
+            found.map_or_else(|| "–".to_owned(), |test| p_value(test.p_value))
+        };
+        let [ks, ranks, means, cells] = ["kolmogorov_smirnov", "mann_whitney", "welch", "chi_square"].map(p);
+        let missing = column.missing.map_or_else(|| "–".to_owned(), |missing| difference(&missing));
+        [column.column.clone(), ks, ranks, means, cells, missing]
+    });
+    let heads = ["column", "KS", "Mann-Whitney", "Welch", "chi-square", "missing, more than before"];
+    table(text, "Tests of no difference at all (p-values)", heads, rows);
+}
+
+/// A difference of rates with its interval.
+fn difference(apart: &RatesApart) -> String {
+    format!("{} ({} – {})", points(apart.difference), points(apart.low), points(apart.high))
+}
+
 fn answers(comparison: &Comparison, text: &mut String) {
     let latency = comparison.latency.iter().map(|figure| {
         let ratio = figure.ratio.map_or_else(
@@ -136,9 +158,10 @@ fn answers(comparison: &Comparison, text: &mut String) {
     let answers = comparison.answers.iter().map(|rate| {
         let share =
             |side: Option<super::model::Estimate>| side.map_or_else(|| "–".to_owned(), |side| percent(side.value));
-        [rate.metric.clone(), share(rate.reference), share(rate.current), count(rate.n)]
+        let apart = rate.apart.as_ref().map_or_else(|| "–".to_owned(), difference);
+        [rate.metric.clone(), share(rate.reference), share(rate.current), apart, count(rate.n)]
     });
-    table(text, "Answers", ["", "reference", "current", "n"], answers);
+    table(text, "Answers", ["", "reference", "current", "difference", "n"], answers);
 }
 
 fn history(history: &History, text: &mut String) {

@@ -14,6 +14,7 @@ mod figures;
 mod history;
 mod html;
 mod junit;
+mod known;
 mod layout;
 mod markdown;
 pub mod model;

@@ -1,11 +1,13 @@
 //! What a report says, whatever it is written as: the JSON form is this, and the others are drawn from it.
 
 mod history;
+mod known;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use history::{Beside, DecisionNote, History, Point, Rollout, Series, SeriesLine};
+pub use known::{KnownTest, Quantile, RatesApart};
 
 use crate::event::Micros;
 
@@ -168,6 +170,11 @@ pub struct ColumnReport {
     pub current: Shape,
     /// Every metric of it.
     pub figures: Vec<Figure>,
+    /// The tests that people know, of no difference at all. No verdict reads them: with many rows they find what does
+    /// not matter.
+    pub tests: Vec<KnownTest>,
+    /// How much more often a value is missing than in the reference.
+    pub missing: Option<RatesApart>,
     /// Both sides' shares, for drawing.
     pub distribution: Distribution,
     /// The index in each period of the timeline.
@@ -232,6 +239,8 @@ pub struct Shape {
     pub min: Option<f64>,
     /// Largest.
     pub max: Option<f64>,
+    /// Quantiles, where the rows were few enough to be kept.
+    pub quantiles: Vec<Quantile>,
     /// Different texts.
     pub categories: Option<u64>,
     /// Values that stand apart (NaN, infinite, far from the rest), and why a number is not known.
@@ -333,6 +342,8 @@ pub struct Rate {
     pub reference: Option<Estimate>,
     /// Of the current side.
     pub current: Option<Estimate>,
+    /// How far they are apart.
+    pub apart: Option<RatesApart>,
     /// Requests of the reference.
     pub n_reference: u64,
     /// Requests of the current side.

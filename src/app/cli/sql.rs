@@ -33,6 +33,12 @@ Functions are the engine's own metrics. Two histograms are compared by the metri
   SELECT version, latency_quantile(hist_merge(latency), 0.99) FROM panes GROUP BY 1
 Raw columns are compared by drift_…(value, is_current): rows of the current side against the others:
   SELECT drift_psi(amount, version = 'v2'), drift_ks(amount, version = 'v2') FROM 'events.parquet'
+P-values of no difference at all are drift_ks_p, drift_mann_whitney_p and drift_welch_p; of two rates fisher_p, rates_z and \
+rates_z_p over counts, with intervals newcombe_low and _high (of the difference), wilson_low and _high (of one rate):
+  SELECT newcombe_low(sum(errors) FILTER (WHERE version = 'v2'), sum(requests) FILTER (WHERE version = 'v2'),
+                      sum(errors) FILTER (WHERE version = 'v1'), sum(requests) FILTER (WHERE version = 'v1')) FROM panes
+Quantiles between rows, as NumPy and pandas have them (to a millionth of the gap between two rows), are DataFusion's own:
+  SELECT percentile_cont(0.95) WITHIN GROUP (ORDER BY amount) FROM 'events.parquet'
 Labelled predictions are judged by ece, brier, auc, log_loss, mae, … (score, label):
   SELECT version, ece(score, label), auc(score, label) FROM 'events.parquet' GROUP BY 1"
 )]

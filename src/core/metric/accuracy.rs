@@ -10,7 +10,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, share};
-use crate::metric::spec::{Place, Spec, Worse};
+use crate::metric::spec::{Place, Scores, Spec, Worse};
 use crate::plan::Task;
 use crate::summary::Quality;
 
@@ -23,7 +23,7 @@ pub(super) static ACCURACY: OneSided<Quality> = OneSided {
         worse: Worse::Down,
         formula: "right / n",
         source: "definition",
-        needs_score: false,
+        scores: Scores::Unread,
         shown: &[Place::Summary, Place::Figures],
         ..Spec::QUALITY
     },

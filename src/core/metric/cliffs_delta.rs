@@ -13,7 +13,7 @@
 //! **Error**: within the bounds; the p-value takes rows of one bin for ties, which makes it a little smaller.
 //! **Cost**: one pass over the fine bins, in integers.
 
-use crate::infer::normal::normal_sf;
+use crate::infer::mann_whitney::mann_whitney;
 use crate::metric::contrast::Contrast;
 use crate::metric::ks::is_one_number;
 use crate::metric::reading::Measured;
@@ -39,24 +39,16 @@ pub(super) static CLIFFS_DELTA: Contrast = Contrast {
 
 #[expect(clippy::cast_precision_loss, reason = "rounded once, at the end")]
 fn delta(current: &Histogram, baseline: &Histogram, cut: &Cut) -> Measured {
-    let (n, m) = (i128::from(current.n()), i128::from(baseline.n()));
     let Refined { edges, counts: [current, baseline] } = Refined::of(cut, [current, baseline]);
-    let (mut baseline_below, mut current_below, mut ahead, mut open, mut ties) = (0, 0, 0, 0, 0);
-    for (bin, (&c, &b)) in current.iter().zip(&*baseline).enumerate() {
-        let (c, b) = (i128::from(c), i128::from(b));
-        ahead += c * baseline_below - b * current_below;
-        open += if is_one_number(&edges, bin) { 0 } else { c * b };
-        ties += (c + b).pow(3) - (c + b);
-        baseline_below += b;
-        current_below += c;
-    }
-    let of_pairs = |pairs: i128| pairs as f64 / (n * m) as f64;
-    let total = (n + m) as f64;
-    let variance = (n * m) as f64 / 12.0 * (total + 1.0 - ties as f64 / (total * (total - 1.0)));
-    let gap = ahead.abs() as f64 / 2.0;
-    let p: f64 = if variance > 0.0 { 2.0 * normal_sf((gap - 0.5) / variance.sqrt()) } else { 1.0 };
-    Measured::from(of_pairs(ahead))
-        .within(of_pairs(ahead - open), of_pairs(ahead + open))
-        .with_p(p.min(1.0))
+    let bins = current.iter().zip(&*baseline).map(|(&current, &baseline)| [current, baseline]);
+    let Some(test) = mann_whitney(bins.clone()) else { return None.into() };
+    let of_order = |(bin, [current, baseline]): (usize, [u64; 2])| {
+        if is_one_number(&edges, bin) { 0 } else { i128::from(current) * i128::from(baseline) }
+    };
+    let open: i128 = bins.enumerate().map(of_order).sum();
+    let of_pairs = |ahead: i128| ahead as f64 / test.pairs as f64;
+    Measured::from(of_pairs(test.ahead))
+        .within(of_pairs(test.ahead - open), of_pairs(test.ahead + open))
+        .with_p(test.p)
         .over(current.len())
 }

@@ -1,8 +1,9 @@
 //! Log loss: mean negative log-likelihood of the truth.
 //!
-//! `L = -mean of ln(s if y = 1, else 1 - s)`, scores held within `[1e-15, 1 - 1e-15]`. Of several classes `s` is the
-//! confidence in the one that was answered and `y` whether it was right; reports that know the probabilities of all
-//! classes take that of the true one, `L = -mean of ln p(truth)`.
+//! `L = -mean of ln(s if y = 1, else 1 - s)`, scores held within `[1e-15, 1 - 1e-15]`. Of several classes it is
+//! `-mean of ln p(truth)`, and not defined unless the probabilities of all classes were read: what the true one was
+//! given cannot be told from the score of another. Reports read them. A running pipeline keeps the largest alone until
+//! the label comes, and leaves this metric out.
 //!
 //! **Source**: Good, Rational decisions, J. R. Stat. Soc. B 14, 1952.
 //! **Reads**: labelled predictions of a classification task.
@@ -12,7 +13,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, mean};
-use crate::metric::spec::{Place, Spec, UPWARDS};
+use crate::metric::spec::{Place, Scores, Spec, UPWARDS};
 use crate::summary::Quality;
 
 /// See the head of this file.
@@ -22,7 +23,8 @@ pub(super) static LOG_LOSS: OneSided<Quality> = OneSided {
         help: "Mean negative log-likelihood of the truth.",
         unit: "nats",
         range: UPWARDS,
-        formula: "-mean ln(s if y = 1, else 1 - s)",
+        scores: Scores::OfTruth,
+        formula: "-mean ln(s if y = 1, else 1 - s); of several classes -mean ln p(truth)",
         source: "Good 1952",
         shown: &[Place::Figures],
         ..Spec::QUALITY

@@ -10,7 +10,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, share};
-use crate::metric::spec::{Place, Reads, Spec, Worse};
+use crate::metric::spec::{Place, Reads, Scores, Spec, Worse};
 use crate::summary::Quality;
 
 /// See the head of this file.
@@ -23,7 +23,7 @@ pub(super) static PRECISION: OneSided<Quality> = OneSided {
         worse: Worse::Down,
         formula: "TP / (TP + FP)",
         source: "definition",
-        needs_score: false,
+        scores: Scores::Unread,
         shown: &[Place::Figures],
         ..Spec::QUALITY
     },

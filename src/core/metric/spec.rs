@@ -132,6 +132,17 @@ pub enum Place {
     Figures,
 }
 
+/// Which scores of predictions a metric reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scores {
+    /// None: their classes are enough.
+    Unread,
+    /// Those of the answers.
+    OfAnswer,
+    /// Those of the true classes: of several classes a running pipeline keeps that of the answer alone.
+    OfTruth,
+}
+
 /// What a metric is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spec {
@@ -149,8 +160,8 @@ pub struct Spec {
     pub margin: Margin,
     /// Where it is shown unasked.
     pub shown: &'static [Place],
-    /// Whether it needs the scores of predictions, not only their classes.
-    pub needs_score: bool,
+    /// Which scores of predictions it reads.
+    pub scores: Scores,
     /// Whether it compares with a baseline (a drift metric) or describes one side (a quality metric).
     pub needs_baseline: bool,
     /// Whether its own number stays the same when the two sides change places.
@@ -184,7 +195,7 @@ impl Spec {
         moment: None,
         margin: Margin::Difference,
         shown: &[],
-        needs_score: false,
+        scores: Scores::Unread,
         needs_baseline: true,
         symmetric: true,
         unit: "1",
@@ -200,8 +211,13 @@ impl Spec {
         Self { reads: Reads::Rates, needs_baseline: false, symmetric: false, unit: "ratio", ..Self::DISTANCE };
 
     /// What most metrics of labelled predictions share.
-    pub(super) const QUALITY: Self =
-        Self { reads: Reads::Classification, subject: Subject::Outcomes, needs_score: true, unit: "1", ..Self::RATE };
+    pub(super) const QUALITY: Self = Self {
+        reads: Reads::Classification,
+        subject: Subject::Outcomes,
+        scores: Scores::OfAnswer,
+        unit: "1",
+        ..Self::RATE
+    };
 
     /// Whether it is shown in a place unasked.
     #[must_use]
@@ -212,6 +228,6 @@ impl Spec {
     /// Whether it can be read in a pipeline: labels are those of its task, and scores are there where it needs them.
     pub(super) fn admits(&self, context: &Context<'_>) -> bool {
         let has_scores = context.quality.is_none_or(QualityPlan::has_scores);
-        self.reads.admits(context) && (has_scores || !self.needs_score)
+        self.reads.admits(context) && (has_scores || self.scores == Scores::Unread)
     }
 }

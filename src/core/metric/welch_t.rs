@@ -11,7 +11,7 @@
 //! **Error**: as [`super::mean`].
 //! **Cost**: constant.
 
-use crate::infer::student_t_sf;
+use crate::infer::welch::{Sample, welch};
 use crate::metric::contrast::Contrast;
 use crate::metric::mean::mean;
 use crate::metric::reading::Measured;
@@ -36,24 +36,13 @@ pub(super) static WELCH_T: Contrast = Contrast {
         ..Spec::DISTANCE
     },
     variants: &[(None, "unequal_variances", |current, baseline, cut| {
-        welch(current, baseline, cut).map_or(None.into(), |(t, p)| Measured::from(t).with_p(p))
+        let sides = sample(current, cut).zip(sample(baseline, cut));
+        let test = sides.and_then(|(current, baseline)| welch(current, baseline));
+        test.map_or(None.into(), |(t, p)| Measured::from(t).with_p(p))
     })],
 };
 
-/// The statistic and its p-value.
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-fn welch(current: &Histogram, baseline: &Histogram, cut: &Cut) -> Option<(f64, f64)> {
-    let moved = mean(current, cut)? - mean(baseline, cut)?;
-    let part = |side: &Histogram| {
-        let n = side.n() as f64;
-        std_dev(side, cut).map(|sd| (sd * sd / n, n - 1.0))
-    };
-    let ((a, a_dof), (b, b_dof)) = (part(current)?, part(baseline)?);
-    if a + b <= 0.0 {
-        return (moved == 0.0).then_some((0.0, 1.0));
-    }
-    let t = moved / (a + b).sqrt();
-    let dof = (a + b) * (a + b) / (a * a / a_dof + b * b / b_dof);
-    // Variances beyond the range of floats leave nothing to test.
-    (t.is_finite() && dof.is_finite()).then(|| (t, 2.0 * student_t_sf(t.abs(), dof)))
+fn sample(side: &Histogram, cut: &Cut) -> Option<Sample> {
+    Some(Sample { n: side.n() as f64, mean: mean(side, cut)?, std_dev: std_dev(side, cut)? })
 }

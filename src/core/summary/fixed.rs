@@ -33,6 +33,11 @@ impl Fixed {
         self.0 = self.0.checked_add(other.0).filter(|_| known).unwrap_or(BEYOND);
     }
 
+    /// A term that nobody knows: neither is the sum from here on.
+    pub fn forget(&mut self) {
+        self.0 = BEYOND;
+    }
+
     /// The sum as a float; not a number when it is no longer known.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "the sum is rounded once, here")]

@@ -62,7 +62,7 @@ pub struct Quality {
     pub sizes: Magnitudes,
     /// Sum of `score - label`.
     pub signed: Fixed,
-    /// Sum of log losses.
+    /// Sum of log losses; not known once the probability of a true class was not.
     pub log_loss: Fixed,
     /// Spiegelhalter: sum of `(y - s)(1 - 2s)`.
     pub spiegelhalter_num: Fixed,
@@ -91,18 +91,20 @@ impl Quality {
         Self { width, fine: vec![ReliabilityBin::default(); n_fine], ..Self::default() }
     }
 
-    /// Adds one labelled prediction.
+    /// Adds one labelled prediction. Of several classes the score is that of the answer, and how likely the true one
+    /// was is not known where that was wrong.
     pub fn update(&mut self, plan: &QualityPlan, row: Labelled) {
         let held = row.score.clamp(LOG_LOSS_CLIP, 1.0 - LOG_LOSS_CLIP);
-        self.add(plan, row, if row.label > 0.5 { held } else { 1.0 - held });
+        let truth = if row.label > 0.5 { held } else { 1.0 - held };
+        self.add(plan, row, (plan.task != Task::Multiclass).then_some(truth));
     }
 
     /// Adds one labelled prediction that gave this probability to the true class.
     pub fn update_knowing(&mut self, plan: &QualityPlan, row: Labelled, truth: f64) {
-        self.add(plan, row, truth.clamp(LOG_LOSS_CLIP, 1.0 - LOG_LOSS_CLIP));
+        self.add(plan, row, Some(truth.clamp(LOG_LOSS_CLIP, 1.0 - LOG_LOSS_CLIP)));
     }
 
-    fn add(&mut self, plan: &QualityPlan, row: Labelled, truth: f64) {
+    fn add(&mut self, plan: &QualityPlan, row: Labelled, truth: Option<f64>) {
         let error = row.score - row.label;
         self.n += 1;
         self.score.add(row.score);
@@ -124,7 +126,7 @@ impl Quality {
         }
     }
 
-    fn update_classified(&mut self, plan: &QualityPlan, row: Labelled, truth: f64) {
+    fn update_classified(&mut self, plan: &QualityPlan, row: Labelled, truth: Option<f64>) {
         let Labelled { score, label, predicted, .. } = row;
         let positive = label > 0.5;
         self.positive += u64::from(positive);
@@ -139,7 +141,10 @@ impl Quality {
             self.tails.add(reach, score, &one);
         }
         self.confusion[usize::from(!predicted) * 2 + usize::from(!positive)] += 1;
-        self.log_loss.add(-libm::log(truth));
+        match truth {
+            Some(truth) => self.log_loss.add(-libm::log(truth)),
+            None => self.log_loss.forget(),
+        }
         let tilt = 1.0 - 2.0 * score;
         self.spiegelhalter_num.add((label - score) * tilt);
         self.spiegelhalter_var.add(tilt * tilt * score * (1.0 - score));

@@ -360,6 +360,9 @@ fn sources_must_fit_together() {
         ": a multiclass score says nothing without its class",
         "add `predicted_label: …`, or `class_scores: …` instead of `score`",
     );
+    let several = "pipeline: p\ntask: multiclass\nsources:\n  predictions: { topic: t, version: v, class_scores: all, label: y }\nmetrics: { names: [accuracy, log_loss] }\n";
+    let error = parse(several, "p.yaml", Path::new("")).unwrap_err();
+    assert!(error.to_string().contains("metric `log_loss` needs the probabilities of all classes"), "{error}");
     check(
         "    segments: { a: a, b: b, c: c, d: d, e: e }\n",
         ": 5 segment fields, at most 4 are allowed",

@@ -117,7 +117,9 @@ fn of_traffic(plan: &Plan, row: &PaneRow, traffic: &Traffic, rest: Vec<u8>) -> V
 /// Rows as columns.
 pub(super) fn panes(rows: &[PaneRow]) -> RecordBatch {
     let answered = |of: fn(&Rates) -> u64| move |row: &PaneRow| row.answers.as_ref().map(of);
-    let labelled = |of: fn(&Quality) -> Fixed| move |row: &PaneRow| row.labels.as_ref().map(|all| of(all).value());
+    let labelled = |of: fn(&Quality) -> Fixed| {
+        move |row: &PaneRow| row.labels.as_ref().map(|all| of(all).value()).filter(|sum| sum.is_finite())
+    };
     let bytes = |all: Vec<Option<Vec<u8>>>| Arc::new(all.iter().map(Option::as_deref).collect::<BinaryArray>());
     Columns::of(rows)
         .time("pane_start", |row| row.start)

@@ -2,7 +2,7 @@
 //!
 //! The baseline's rows are cut as a reference is (fine bins and quantiles of its values, or its categories), the
 //! current ones are counted with these cuts, and the engine's metric says how far they are apart. All values are kept
-//! until then, within the memory that queries have.
+//! until then, within the memory that queries have. `drift_ks_p` and its like hand the rows themselves to a test.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Signature, Volatility};
 use serde::{Deserialize, Serialize};
 
+use super::known::{self, OfRows};
 use super::{Aggregate, STATE, number, unfit, wrong};
 use crate::baseline::builder::CATEGORIES_MAX;
 use crate::baseline::cut;
@@ -29,15 +30,44 @@ const FINE_BINS: u16 = 1040;
 
 /// The function of a metric.
 pub(super) fn function(metric: &'static dyn Metric) -> Aggregate {
-    let name = metric.spec().name;
-    let signature = Signature::any(2, Volatility::Immutable);
-    Aggregate::from(Drift { name: format!("drift_{name}"), metric: name, signature })
+    named(format!("drift_{}", metric.spec().name), Asked::Metric(metric.spec().name))
+}
+
+/// The function of a test over rows.
+pub(super) fn test(&(name, _): &(&'static str, OfRows)) -> Aggregate {
+    named(name.to_owned(), Asked::Test(name))
+}
+
+fn named(name: String, asked: Asked) -> Aggregate {
+    Aggregate::from(Drift { name, asked, signature: Signature::any(2, Volatility::Immutable) })
+}
+
+/// What is asked of the two sides, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Asked {
+    Metric(&'static str),
+    Test(&'static str),
+}
+
+impl Asked {
+    fn metric(self) -> Option<&'static dyn Metric> {
+        if let Self::Metric(name) = self { metric::find(name) } else { None }
+    }
+
+    fn test(self) -> Option<OfRows> {
+        if let Self::Test(name) = self { known::of_rows(name) } else { None }
+    }
+
+    /// Whether names can be compared, too.
+    fn takes_text(self) -> bool {
+        self.metric().is_some_and(|metric| metric.spec().reads == Reads::Column)
+    }
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Drift {
     name: String,
-    metric: &'static str,
+    asked: Asked,
     signature: Signature,
 }
 
@@ -51,13 +81,11 @@ impl AggregateUDFImpl for Drift {
     }
 
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        let metric = metric::find(self.metric).expect("functions are made of metrics");
-        let is_text = is_text(&arguments[0]);
-        let fits = arguments[0].is_numeric() || (is_text && metric.spec().reads == Reads::Column);
+        let fits = arguments[0].is_numeric() || (is_text(&arguments[0]) && self.asked.takes_text());
         if fits && matches!(arguments[1], DataType::Boolean) {
             return Ok(DataType::Float64);
         }
-        let kinds = if metric.spec().reads == Reads::Column { "a number or a text" } else { "a number" };
+        let kinds = if self.asked.takes_text() { "a number or a text" } else { "a number" };
         let name = &self.name;
         Err(wrong(format!(
             "{name}(value, is_current) takes {kinds} and a condition, such as {name}(amount, version = 'v2')"
@@ -65,11 +93,10 @@ impl AggregateUDFImpl for Drift {
     }
 
     fn accumulator(&self, arguments: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        let metric = metric::find(self.metric).expect("functions are made of metrics");
         let is_text = arguments.expr_fields.first().is_some_and(|field| is_text(field.data_type()));
         let (no_names, no_numbers) = ([const { BTreeMap::new() }; 2], [const { Vec::new() }; 2]);
         let sides = if is_text { Sides::Names(no_names) } else { Sides::Numbers(no_numbers) };
-        Ok(Box::new(Comparing { metric, sides }))
+        Ok(Box::new(Comparing { asked: self.asked, sides }))
     }
 
     fn state_fields(&self, _: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
@@ -93,7 +120,7 @@ enum Sides {
 
 #[derive(Debug)]
 struct Comparing {
-    metric: &'static dyn Metric,
+    asked: Asked,
     sides: Sides,
 }
 
@@ -141,9 +168,14 @@ impl Accumulator for Comparing {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let apart = match &mut self.sides {
-            Sides::Numbers([baseline, current]) => numbers_apart(self.metric, baseline, current),
-            Sides::Names([baseline, current]) => names_apart(self.metric, baseline, current),
+        let apart = match (&mut self.sides, self.asked.metric(), self.asked.test()) {
+            (Sides::Numbers([baseline, current]), Some(metric), _) => numbers_apart(metric, baseline, current),
+            (Sides::Numbers([baseline, current]), _, Some(test)) => {
+                [&mut *baseline, &mut *current].into_iter().for_each(|rows| rows.sort_unstable_by(f64::total_cmp));
+                test(current, baseline)
+            }
+            (Sides::Names([baseline, current]), Some(metric), _) => names_apart(metric, baseline, current),
+            _ => None,
         };
         Ok(ScalarValue::Float64(apart))
     }

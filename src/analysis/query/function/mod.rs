@@ -6,14 +6,18 @@
 //!   argument is true are held against the others, which are cut as a reference is.
 //! - `ece(score, label)` and every other metric of labelled predictions, an aggregate over raw rows; `ece(labels)` over
 //!   panes.
+//! - `drift_ks_p(value, is_current)`, `drift_mann_whitney_p` and `drift_welch_p`: p-values of tests over raw rows.
+//! - `fisher_p(x, n, x_baseline, n_baseline)` and others over counts of two rates.
 //! - `hist_merge(histogram)`, an aggregate; `latency_quantile(latency, q)`.
 
 mod compare;
 mod drift;
 mod field;
+mod known;
 mod labels;
 mod latency;
 mod merge;
+mod rates;
 
 use std::sync::Arc;
 
@@ -33,21 +37,24 @@ pub(super) fn register(context: &mut SessionContext) {
     UNBOUNDED.into_iter().for_each(|name| context.deregister_udf(name));
     let planner = datafusion::execution::FunctionRegistry::register_expr_planner(context, Arc::new(field::FieldAccess));
     planner.expect("a session takes any planner");
-    let scalars = compared().map(compare::function).chain([latency::function()]);
+    let scalars = compared().map(compare::function).chain([latency::function()]).chain(rates::functions());
     scalars.for_each(|function| context.register_udf(function));
-    let aggregates = drifting().map(drift::function).chain(labelled().map(labels::function)).chain([merge::function()]);
+    let aggregates = drifting().map(drift::function).chain(known::OF_ROWS.iter().map(drift::test));
+    let aggregates = aggregates.chain(labelled().map(labels::function)).chain([merge::function()]);
     aggregates.for_each(|function| context.register_udaf(function));
 }
 
 /// Names of the functions, for help.
 #[must_use]
-pub fn names() -> [(&'static str, Vec<String>); 3] {
+pub fn names() -> [(&'static str, Vec<String>); 5] {
     let of = |metrics: Vec<&'static dyn Metric>, prefix: &str| {
         metrics.iter().map(|metric| format!("{prefix}{}", metric.spec().name)).collect()
     };
     [
         ("over two histograms (current, baseline)", of(compared().collect(), "")),
         ("aggregates over rows (value, is_current)", of(drifting().collect(), "drift_")),
+        ("p-values over rows (value, is_current)", known::OF_ROWS.map(|(name, _)| name.to_owned()).to_vec()),
+        ("over counts (x, n, x_baseline, n_baseline)", rates::names().map(str::to_owned).collect()),
         ("aggregates over rows (score, label), or (labels) of panes", of(labelled().collect(), "")),
     ]
 }

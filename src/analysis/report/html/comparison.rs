@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::chart::{self, OverTime, Trace};
-use super::{Cell, Grid, Section, escape};
+use super::{Cell, Grid, Section, escape, known};
 use crate::metric::{self, Place};
 use crate::output::count;
 use crate::output::text::number;
@@ -248,7 +248,7 @@ fn answers(comparison: &Comparison) -> String {
             Cell::text(&rate.metric),
             Cell::shown(shown(rate.reference), 0.0),
             Cell::shown(shown(rate.current), 0.0),
-            Cell::text(""),
+            Cell::html(rate.apart.as_ref().map_or_else(String::new, known::apart), 0.0),
             Cell::shown(count(rate.n_reference), 0.0),
             Cell::shown(count(rate.n), 0.0),
         ]
@@ -274,9 +274,15 @@ fn answers(comparison: &Comparison) -> String {
         ]
     });
     let rows = comparison.answers.iter().map(rate).chain(latency).collect();
-    let heads =
-        vec![("", false), ("reference", true), ("current", true), ("ratio", false), ("n reference", true), ("n", true)];
-    "<p class=\"note\">Shares with Wilson's 90 % intervals; latencies by nearest rank, ratios of quantiles with 90 % intervals.</p>".to_owned()
+    let heads = vec![
+        ("", false),
+        ("reference", true),
+        ("current", true),
+        ("ratio or difference", false),
+        ("n reference", true),
+        ("n", true),
+    ];
+    "<p class=\"note\">Shares with Wilson's 90 % intervals, differences in percentage points with Newcombe's; latencies by nearest rank, ratios of quantiles with 90 % intervals.</p>".to_owned()
         + &Grid { heads, rows }.draw(false)
 }
 
@@ -375,6 +381,9 @@ fn shape(reference: &Shape, current: &Shape) -> String {
         ("largest", reference.max, current.max),
         ("categories", reference.categories.map(float), current.categories.map(float)),
     ]);
+    let at = |side: &Shape, q: f64| side.quantiles.iter().find(|known| known.q >= q).map(|known| known.value);
+    let quantiles = [("quantile 0.05", 0.05), ("median", 0.5), ("quantile 0.95", 0.95)];
+    rows.extend(quantiles.map(|(name, q)| (name, at(reference, q), at(current, q))));
     let rows = rows.into_iter().filter(|(_, a, b)| a.is_some() || b.is_some());
     let rows = rows.map(|(name, a, b)| vec![Cell::text(name), Cell::number(a), Cell::number(b)]).collect();
     let notes = [("reference", reference), ("current", current)];
@@ -415,13 +424,14 @@ fn details(comparison: &Comparison) -> String {
             body,
             "<details id=\"c{at}\"><summary><b>{name}</b> {tag} <span class=\"note\">PSI {} ({} – {}){ks}</span></summary><div class=\"in\"><div class=\"grid\">\
              <div class=\"card\"><h3><span class=\"key r\"></span>reference <span class=\"key c\"></span>current</h3>{}{beyond}</div>{}\
-             <div class=\"card\">{}</div></div><details><summary><span class=\"note\">every metric of {name}</span></summary><div class=\"in\">{}</div></details></div></details>",
+             <div class=\"card\">{}{}</div></div><details><summary><span class=\"note\">every metric of {name}</span></summary><div class=\"in\">{}</div></details></div></details>",
             number(column.psi.debiased),
             number(column.psi.low),
             number(column.psi.high),
             chart::overlay(&column.distribution, &format!("Distribution of {} on both sides", column.column)),
             over_time.unwrap_or_default(),
             shape(&column.reference, &column.current),
+            known::tests(column),
             figures(&column.figures),
         );
     }

@@ -3,6 +3,7 @@
 mod chart;
 mod comparison;
 mod history;
+mod known;
 
 use std::fmt::Write as _;
 

@@ -5,7 +5,7 @@ use crate::config::names::Names;
 use crate::config::problem::{Problems, suggestion};
 use crate::config::value::{At, BaselineName};
 use crate::event::{Micros, SECOND};
-use crate::metric::{Reads, Spec};
+use crate::metric::{Reads, Scores, Spec};
 use crate::plan::{Baseline, Columns, MetricsPlan, QualityPlan, Role, Task, TimePlan, WindowKind};
 
 /// The baselines, checked.
@@ -58,6 +58,9 @@ fn step_of(window: WindowKind) -> Option<Micros> {
     }
 }
 
+/// What no pipeline has: a prediction waits for its label with its answer and the score of that alone.
+const OF_ALL_CLASSES: &str = "the probabilities of all classes, of which a pipeline keeps the largest";
+
 /// What there is for metrics to read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Readable<'a> {
@@ -89,9 +92,12 @@ impl Readable<'_> {
             Reads::Binary => (task == Some(Task::Binary), "labels of a binary task"),
             Reads::Regression => (task == Some(Task::Regression), "labels of a regression task"),
         };
-        let has_scores = !spec.needs_score || self.quality.is_none_or(QualityPlan::has_scores);
+        let has_scores = spec.scores == Scores::Unread || self.quality.is_none_or(QualityPlan::has_scores);
         if has_what_it_reads && !has_scores {
             return Some("`score` in `predictions`");
+        }
+        if has_what_it_reads && spec.scores == Scores::OfTruth && task == Some(Task::Multiclass) {
+            return Some(OF_ALL_CLASSES);
         }
         let has_baseline = self.has_baselines || !spec.needs_baseline;
         match (has_what_it_reads, has_baseline) {
@@ -137,9 +143,13 @@ fn check_metric(name: &At<String>, specs: &[&'static Spec], readable: Readable<'
         None => unknown_metric(name, specs, problems),
         Some(spec) => {
             if let Some(lack) = readable.lack(spec) {
-                problems
-                    .add(name.spot, format!("metric `{}` needs {lack}", name.value))
-                    .help("add it, or drop the metric");
+                problems.add(name.spot, format!("metric `{}` needs {lack}", name.value)).help(
+                    if lack == OF_ALL_CLASSES {
+                        "drop the metric; `haldane report` reads them, and has it"
+                    } else {
+                        "add it, or drop the metric"
+                    },
+                );
             }
         }
     }
