@@ -13,7 +13,7 @@ use haldane::engine::Effects;
 use haldane::event::{Micros, SECOND};
 use haldane::judge::{Status, WindowRow};
 use haldane::plan::Plan;
-use haldane::query::{Desk, Limits, Session};
+use haldane::query::{Desk, QueryLimits, Session};
 use haldane::store::{Every, Keep, Store, Writer, compact};
 
 const HOUR: Micros = 3_600 * SECOND;
@@ -32,7 +32,7 @@ fn main() {
     let files = store.files().expect("files");
     let rows: u64 = files.iter().map(|file| file.rows).sum();
     println!("{rows} rows in {} files, written in {took:.1} s", files.len());
-    let session = Session::new(Limits { rows: 100_000, ..Limits::default() }).expect("a session").with_store(store);
+    let session = Session::new(QueryLimits { rows: 100_000, ..QueryLimits::default() }).expect("a session").with_store(store);
     let desk = Desk::open(session).expect("threads");
     let day = "date = '2024-01-02' AND model = 'model-01'";
     for (name, sql) in [

@@ -10,7 +10,7 @@ use haldane::engine::Effects;
 use haldane::event::{EventKind, Micros, Poison, Reject, SECOND};
 use haldane::kafka::checkpoint::Stream;
 use haldane::kafka::liveness::Behind;
-use haldane::kafka::watch::{Standing, Watch as _};
+use haldane::kafka::watch::{StreamStanding, Watch as _};
 use haldane::plan::{Plan, Signal, WindowKind};
 use haldane::scan::Counts;
 use haldane::serve::{Listener, Shared};
@@ -31,7 +31,7 @@ const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus-rule
 struct Process {
     shared: Arc<Shared>,
     listener: Listener,
-    standing: Standing,
+    standing: StreamStanding,
     refused: u64,
     late: u64,
     commits: bool,
@@ -45,7 +45,7 @@ impl Process {
         let shared = Arc::new(Shared::new());
         let listener = Listener::new(Arc::clone(&shared), &plan);
         listener.started(states);
-        let standing = Standing {
+        let standing = StreamStanding {
             stream: Stream { source: 0, lane: 0, topic: format!("{pipeline}.predictions") },
             next_offset: 0,
             end: 0,

@@ -9,7 +9,7 @@ use arrow::datatypes::Float64Type;
 use haldane::baseline::cut;
 use haldane::cli::baseline::{self, BaselineCommand, BuildArgs};
 use haldane::cli::check;
-use haldane::cli::losses::FailOn;
+use haldane::cli::losses::FailOnLosses;
 use haldane::config::{self, reference};
 use haldane::plan::Baseline;
 use haldane::summary::Histogram;
@@ -37,7 +37,7 @@ fn build(config: &Path) -> String {
         output: None,
         origin: Some("a sample".to_owned()),
         files: vec![root().join("tests/data/sample.jsonl")],
-        fail_on: FailOn::Never,
+        fail_on: FailOnLosses::Never,
     };
     let mut out = Vec::new();
     baseline::run(&BaselineCommand::Build(args), &mut out).unwrap_or_else(|error| panic!("{error}"));

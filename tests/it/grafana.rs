@@ -12,7 +12,7 @@ use haldane::event::{EventKind, SECOND};
 use haldane::kafka::checkpoint::Stream;
 use haldane::kafka::clock::{now, wall_clock};
 use haldane::kafka::liveness::Behind;
-use haldane::kafka::watch::Standing;
+use haldane::kafka::watch::StreamStanding;
 use haldane::plan::{Plan, WindowKind};
 use haldane::serve::Listener;
 use haldane::verdict::State;
@@ -118,8 +118,8 @@ fn may_be_empty(query: &str) -> bool {
 }
 
 /// A stream that is read beside the engine of the stage.
-fn standing(offset: i64) -> Standing {
-    Standing {
+fn standing(offset: i64) -> StreamStanding {
+    StreamStanding {
         stream: Stream { source: 0, lane: 0, topic: "predictions".to_owned() },
         next_offset: offset,
         end: offset + 3,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haldane::config::Power;
-use haldane::query::{Desk, Limits, Session};
+use haldane::query::{Desk, QueryLimits, Session};
 use haldane::serve::postgres::Host;
 use haldane::serve::{Access, Shared};
 use haldane::store::Store;
@@ -16,11 +16,11 @@ use haldane::store::Store;
 use crate::sql;
 
 /// A server over the store of frauds.
-fn host(limits: Limits, access: Option<Access>) -> Host {
+fn host(limits: QueryLimits, access: Option<Access>) -> Host {
     host_over(sql::fraud(), limits, access)
 }
 
-fn host_over(store: &Path, limits: Limits, access: Option<Access>) -> Host {
+fn host_over(store: &Path, limits: QueryLimits, access: Option<Access>) -> Host {
     let shared = Arc::new(Shared::new());
     let store = Store::open(store.to_str().unwrap()).unwrap();
     shared.answer_queries(Desk::open(Session::new(limits).unwrap().with_store(store)).unwrap());
@@ -61,7 +61,7 @@ fn complaint(host: &Host, command: &str) -> String {
 
 #[test]
 fn psql_looks_around_and_reads() {
-    let host = host(Limits::default(), None);
+    let host = host(QueryLimits::default(), None);
     let tables = psql(&host, &["\\d"]);
     for table in ["windows", "verdicts", "decisions", "commands", "panes", "columns", "quality"] {
         assert!(tables.contains(&format!("public|{table}|table|")), "{table} in\n{tables}");
@@ -79,7 +79,7 @@ fn psql_looks_around_and_reads() {
 
 #[test]
 fn metrics_are_the_same_numbers_over_the_wire() {
-    let host = host(Limits::default(), None);
+    let host = host(QueryLimits::default(), None);
     let side = |is: &str| format!("hist_merge(histogram) FILTER (WHERE version {is} '2024.1')");
     for metric in ["psi", "ks", "hellinger"] {
         let query = format!(
@@ -119,7 +119,7 @@ with psycopg.connect(host="127.0.0.1", port=sys.argv[1], user="ana", password="t
 #[test]
 fn programs_log_in_and_ask_with_parameters() {
     let access = Access::default().with("ana", &[Power::Viewer], "token-of-ana-token").unwrap();
-    let host = host(Limits::default(), Some(access));
+    let host = host(QueryLimits::default(), Some(access));
     let python = sql::python().unwrap_or_else(|reason| panic!("no Python to test with: {reason}"));
     let port = host.address().port().to_string();
     let output = Command::new(python).args(["-c", PARAMETERS, &port]).output().unwrap();
@@ -147,7 +147,7 @@ fn only_people_with_a_token_of_their_own_are_let_in() {
     let access = people.into_iter().fold(Access::default(), |access, name| {
         access.with(name, &[Power::Viewer], &format!("token-of-{name}-token")).unwrap()
     });
-    let host = host(Limits::default(), Some(access));
+    let host = host(QueryLimits::default(), Some(access));
     let login = |user, password| psql_as(host.address(), user, password, &["SELECT 'in'"]);
     assert_eq!(text(&login("ana", "token-of-ana-token").stdout), "in\n");
     for (user, password) in
@@ -162,7 +162,7 @@ fn only_people_with_a_token_of_their_own_are_let_in() {
 
 #[test]
 fn clients_only_read() {
-    let host = host(Limits::default(), None);
+    let host = host(QueryLimits::default(), None);
     for (sql, word) in [
         ("DROP TABLE windows", "DROP"),
         ("CREATE TABLE t AS SELECT 1", "CREATE"),
@@ -190,7 +190,7 @@ fn clients_only_read() {
 
 #[test]
 fn mistakes_and_harm_end_and_the_next_question_is_answered() {
-    let limits = Limits { memory: 64 << 20, rows: 100, ..Limits::default() };
+    let limits = QueryLimits { memory: 64 << 20, rows: 100, ..QueryLimits::default() };
     let patient = host(limits, None);
     for (sql, says) in [
         ("SELEKT 1", "this is not a query"),
@@ -205,7 +205,7 @@ fn mistakes_and_harm_end_and_the_next_question_is_answered() {
     let nested = format!("SELECT {}1{}", "(".repeat(3_000), ")".repeat(3_000));
     assert!(complaint(&patient, &nested).contains("this is not a query"));
     assert!(complaint(&patient, &format!("SELECT {}1", "1 + ".repeat(20_000))).contains("the query is too large"));
-    let hurried = host(Limits { time: Duration::from_millis(500), ..limits }, None);
+    let hurried = host(QueryLimits { time: Duration::from_millis(500), ..limits }, None);
     let endless = "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t";
     assert!(complaint(&hurried, endless).contains("0.5 s and was stopped"));
 }
@@ -214,7 +214,7 @@ fn mistakes_and_harm_end_and_the_next_question_is_answered() {
 fn a_taken_port_and_a_store_out_of_reach_are_told() {
     let scratch = tempfile::tempdir().unwrap();
     crate::store::replay_fraud(scratch.path(), &[]);
-    let host = host_over(scratch.path(), Limits::default(), None);
+    let host = host_over(scratch.path(), QueryLimits::default(), None);
     let taken = Host::start(host.address(), Arc::new(Shared::new())).unwrap_err();
     assert!(taken.to_string().starts_with("cannot listen on 127.0.0.1:"), "{taken}");
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use haldane::error::{Error, Result};
-use haldane::query::{Answer, Desk, Format, Limits, Session};
+use haldane::query::{Answer, Desk, Format, QueryLimits, Session};
 use haldane::serve::{Server, Shared};
 use haldane::store::Store;
 use serde_json::{Value, json};
@@ -30,13 +30,13 @@ fn url() -> &'static str {
     fraud().to_str().unwrap()
 }
 
-fn desk(limits: Limits) -> Desk {
+fn desk(limits: QueryLimits) -> Desk {
     Desk::open(Session::new(limits).unwrap().with_store(Store::open(url()).unwrap()).with_paths()).unwrap()
 }
 
 fn ask(sql: &str) -> Result<Answer> {
     static DESK: OnceLock<Desk> = OnceLock::new();
-    DESK.get_or_init(|| desk(Limits::default())).ask(sql)
+    DESK.get_or_init(|| desk(QueryLimits::default())).ask(sql)
 }
 
 pub fn rows(sql: &str) -> Vec<Value> {
@@ -259,7 +259,7 @@ fn deep_and_endless_queries_end() {
     assert_eq!(ask(&many).unwrap().rows(), 1);
 
     // Long beside what `SELECT 1` takes on a busy machine.
-    let hurried = desk(Limits { time: Duration::from_secs(3), memory: 64 << 20, ..Limits::default() });
+    let hurried = desk(QueryLimits { time: Duration::from_secs(3), memory: 64 << 20, ..QueryLimits::default() });
     let slow = |sql: &str| -> Error { hurried.ask(sql).map(|answer| answer.rows()).unwrap_err() };
     for sql in [
         "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t",
@@ -293,7 +293,7 @@ fn series_are_made_within_the_bounds() {
 
 #[test]
 fn endless_joins_are_stopped_and_free_their_only_thread() {
-    let limits = Limits { time: Duration::from_secs(1), memory: 64 << 20, threads: 1, ..Limits::default() };
+    let limits = QueryLimits { time: Duration::from_secs(1), memory: 64 << 20, threads: 1, ..QueryLimits::default() };
     let hurried = desk(limits);
     let (many, endless) = ("generate_series(1, 2000000)", "generate_series(1, 1e13::bigint)");
     for (sql, says) in [
@@ -312,7 +312,7 @@ fn endless_joins_are_stopped_and_free_their_only_thread() {
         assert_eq!(hurried.ask("SELECT 1").unwrap().rows(), 1, "after {sql}");
     }
     // What takes memory is refused long before this time is up.
-    let patient = desk(Limits { time: Duration::from_mins(2), ..limits });
+    let patient = desk(QueryLimits { time: Duration::from_mins(2), ..limits });
     for sql in [
         format!("SELECT count(*) FROM {endless} a, {endless} b WHERE a.value + b.value < 0"),
         format!("SELECT value FROM {endless} ORDER BY -value"),
@@ -325,7 +325,7 @@ fn endless_joins_are_stopped_and_free_their_only_thread() {
 
 #[test]
 fn memory_and_rows_are_bounded() {
-    let small = desk(Limits { memory: 2 << 20, rows: 100, ..Limits::default() });
+    let small = desk(QueryLimits { memory: 2 << 20, rows: 100, ..QueryLimits::default() });
     let error =
         small.ask("SELECT a.*, b.* FROM windows a JOIN windows b ON a.metric = b.metric ORDER BY a.value, b.value");
     let error = error.map(|answer| answer.rows()).unwrap_err().to_string();
@@ -359,7 +359,7 @@ fn http_answers_in_three_formats_and_survives_harm() {
     let (status, _, body) = post(address, "*/*", "SELECT 1");
     assert_eq!(status, 404, "{}", String::from_utf8_lossy(&body));
 
-    let limits = Limits { time: Duration::from_secs(5), rows: 50, ..Limits::default() };
+    let limits = QueryLimits { time: Duration::from_secs(5), rows: 50, ..QueryLimits::default() };
     let session = Session::new(limits).unwrap().with_store(Store::open(url()).unwrap());
     shared.answer_queries(Desk::open(session).unwrap());
     let sql = "SELECT metric, n FROM windows ORDER BY metric, n LIMIT 3";

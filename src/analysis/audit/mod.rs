@@ -5,4 +5,4 @@ pub mod recompute;
 mod story;
 pub mod topics;
 
-pub use story::{Context, tell};
+pub use story::{StoryContext, tell};

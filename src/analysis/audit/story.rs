@@ -15,7 +15,7 @@ const COLUMNS_SHOWN: usize = 5;
 
 /// What is known besides the decision itself.
 #[derive(Debug)]
-pub struct Context<'a> {
+pub struct StoryContext<'a> {
     /// The whole log that it stands in.
     pub log: &'a [Decision],
     /// What the events gave when they were judged again.
@@ -24,7 +24,7 @@ pub struct Context<'a> {
 
 /// The whole story.
 #[must_use]
-pub fn tell(decision: &Decision, context: &Context<'_>) -> String {
+pub fn tell(decision: &Decision, context: &StoryContext<'_>) -> String {
     let mut out = head(decision);
     section(&mut out, "What spoke", &evidence(decision));
     section(&mut out, "What would have changed it", &counterfactual(decision));

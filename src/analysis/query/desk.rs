@@ -112,11 +112,11 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::query::Limits;
+    use crate::query::QueryLimits;
 
     #[test]
     fn work_that_nobody_waits_for_is_stopped() {
-        let desk = Desk::open(Session::new(Limits::default()).expect("a session")).expect("threads");
+        let desk = Desk::open(Session::new(QueryLimits::default()).expect("a session")).expect("threads");
         let (held, gone) = mpsc::channel::<()>();
         desk.runtime().block_on(async {
             let endless = desk.within_limit(|_| async move {

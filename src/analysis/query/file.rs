@@ -210,7 +210,7 @@ impl TableProvider for Files {
         let all: Vec<usize> = (0..self.nodes.len()).collect();
         let projection = projection.unwrap_or(&all);
         let schema = Arc::new(self.schema.project(projection)?);
-        let scan = Scan {
+        let scan = FileScan {
             table: Arc::clone(&self.table),
             kinds: Arc::clone(&self.kinds),
             nodes: projection.iter().map(|&at| self.nodes[at].clone()).collect(),
@@ -222,14 +222,14 @@ impl TableProvider for Files {
 
 /// The columns of files that one query needs.
 #[derive(Debug, Clone)]
-struct Scan {
+struct FileScan {
     table: Arc<Table>,
     kinds: Arc<[Kind]>,
     nodes: Vec<Node>,
     schema: SchemaRef,
 }
 
-impl Scan {
+impl FileScan {
     /// The rows of a chunk of the columns `needed`.
     fn batch(&self, chunk: &Chunk, needed: &[usize]) -> Answered<RecordBatch> {
         let mut arrays = needed.iter().zip(&chunk.arrays).map(|(&column, array)| self.kinds[column].of(array));
@@ -256,7 +256,7 @@ impl Scan {
     }
 }
 
-impl PartitionStream for Scan {
+impl PartitionStream for FileScan {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }

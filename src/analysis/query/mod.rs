@@ -1,6 +1,6 @@
 //! SQL over the tables of a store, and over files that the user names.
 //!
-//! Queries only read, and each is held within bounds of time, memory and rows ([`Limits`]). They run on threads of
+//! Queries only read, and each is held within bounds of time, memory and rows ([`QueryLimits`]). They run on threads of
 //! their own ([`Desk`]), so that none of them holds up the engine. The numbers come from the engine's own metrics
 //! ([`function`]).
 
@@ -22,4 +22,4 @@ pub use answer::{Answer, Format};
 pub use desk::Desk;
 #[cfg(feature = "pg")]
 pub use postgres::{Prepared, SERVER_VERSION, Statement, Visit};
-pub use session::{Limits, Session};
+pub use session::{QueryLimits, Session};

@@ -36,7 +36,7 @@ const STORE_URL: &str = "store://haldane";
 
 /// Within which bounds a query runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct QueryLimits {
     /// Bytes that all queries together may hold.
     pub memory: usize,
     /// How long one may take.
@@ -47,7 +47,7 @@ pub struct Limits {
     pub threads: usize,
 }
 
-impl Default for Limits {
+impl Default for QueryLimits {
     fn default() -> Self {
         Self { memory: 512 << 20, time: Duration::from_secs(30), rows: 10_000, threads: 2 }
     }
@@ -56,7 +56,7 @@ impl Default for Limits {
 /// What queries may read.
 #[derive(Debug)]
 pub struct Session {
-    limits: Limits,
+    limits: QueryLimits,
     runtime: Arc<RuntimeEnv>,
     store: Option<Store>,
     /// Files with names of their own.
@@ -76,7 +76,7 @@ impl Session {
     ///
     /// # Errors
     /// When the memory cannot be set apart.
-    pub fn new(limits: Limits) -> Result<Self> {
+    pub fn new(limits: QueryLimits) -> Result<Self> {
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(GreedyMemoryPool::new(limits.memory)))
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
@@ -134,7 +134,7 @@ impl Session {
 
     /// The bounds.
     #[must_use]
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> QueryLimits {
         self.limits
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::answers::{self, Answers, Labels, Outcomes, Pass};
 use super::column::{ALPHA, BINS, FALSE_DISCOVERIES, Pair, Part};
-use super::count::{Counted, FINE_BINS, Task};
+use super::count::{CountTask, Counted, FINE_BINS};
 use super::figures::{latencies, quality, rates, timeline};
 use super::layout::{self, Layout, Place};
 use super::model::{ColumnReport, Comparison, Method, Problem, QualityReport, RoleNote, Source, Stand, Untested};
@@ -200,7 +200,7 @@ impl Job<'_> {
     }
 
     fn count(&self, all: &[Vec<usize>; 2], split: &Split) -> Result<Vec<Counted>> {
-        let task = Task {
+        let task = CountTask {
             readers: [0, 1].map(|side| self.reader(all, side, &split.fields)),
             rows: [&split.rows[0], &split.rows[1]],
             n_periods: split.periods.map_or(0, |(.., n)| n),

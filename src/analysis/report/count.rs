@@ -78,7 +78,7 @@ pub(crate) struct Tallies<T> {
 }
 
 /// What is counted, and where.
-pub(crate) struct Task<'a> {
+pub(crate) struct CountTask<'a> {
     pub(crate) readers: [Reader<'a>; 2],
     pub(crate) rows: [&'a Rows; 2],
     pub(crate) n_periods: usize,
@@ -88,7 +88,7 @@ pub(crate) struct Task<'a> {
     pub(crate) n_columns: usize,
 }
 
-impl Task<'_> {
+impl CountTask<'_> {
     /// Counts columns.
     pub(crate) fn run(&self, columns: &[Watched]) -> Result<Vec<Counted>> {
         if !self.readers.iter().all(|reader| reader.table.is_columnar()) {

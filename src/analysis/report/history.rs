@@ -62,7 +62,7 @@ impl Log {
 }
 
 /// One number of a window, as far as a report needs it.
-struct Number {
+struct WindowNumber {
     start: Micros,
     end: Micros,
     revision: u32,
@@ -83,7 +83,7 @@ struct Key {
 /// The newest number of each window and line, each line in the first convention it came in.
 #[derive(Default)]
 struct Windows {
-    lines: BTreeMap<Key, (String, BTreeMap<Micros, Number>)>,
+    lines: BTreeMap<Key, (String, BTreeMap<Micros, WindowNumber>)>,
     spans: BTreeSet<(Micros, Micros)>,
     references: BTreeSet<String>,
 }
@@ -190,7 +190,8 @@ impl Windows {
         if *convention != row.convention {
             return;
         }
-        let found = Number { start: row.window_start, end: row.window_end, revision: row.revision, value, n: row.n };
+        let found =
+            WindowNumber { start: row.window_start, end: row.window_end, revision: row.revision, value, n: row.n };
         match line.get_mut(&row.window_start) {
             Some(known) if known.revision <= found.revision => *known = found,
             Some(_) => {}
@@ -261,7 +262,8 @@ fn series(windows: &Windows, decisions: &[Decision], wanted: impl Fn(&str) -> bo
                 && wanted(&key.version)
         };
         let lines: Vec<_> = windows.lines.iter().filter(|(key, _)| fits(key)).collect();
-        let point = |number: &Number| Point { start: number.start, end: number.end, value: number.value, n: number.n };
+        let point =
+            |number: &WindowNumber| Point { start: number.start, end: number.end, value: number.value, n: number.n };
         let bounds: BTreeSet<u64> = decisions
             .iter()
             .flat_map(|decision| &decision.evidence)
@@ -291,7 +293,7 @@ fn series(windows: &Windows, decisions: &[Decision], wanted: impl Fn(&str) -> bo
 }
 
 /// Whether the number that was held against the bound is one of the line's, and not a difference or a ratio of two.
-fn shows(line: &BTreeMap<Micros, Number>, evidence: &Evidence) -> bool {
+fn shows(line: &BTreeMap<Micros, WindowNumber>, evidence: &Evidence) -> bool {
     let near = |value: f64| (value - evidence.estimate).abs() <= 1e-9 * evidence.estimate.abs();
     line.values().any(|number| number.end == evidence.window.1 && near(number.value))
 }
@@ -413,7 +415,7 @@ fn beside(windows: &Windows, candidate: &str, baseline: &str) -> Vec<Beside> {
     let one = |metric: &str| {
         let (mine, theirs) = (line(metric, candidate)?, line(metric, baseline)?);
         let both = mine.iter().filter_map(|(start, number)| Some((number, theirs.get(start)?)));
-        let (mine, theirs): (Vec<&Number>, Vec<&Number>) = both.unzip();
+        let (mine, theirs): (Vec<&WindowNumber>, Vec<&WindowNumber>) = both.unzip();
         Some(Beside {
             metric: metric.to_owned(),
             column: String::new(),
@@ -427,7 +429,7 @@ fn beside(windows: &Windows, candidate: &str, baseline: &str) -> Vec<Beside> {
 
 /// Numbers of windows put together, each weighted by its rows; `None` without any.
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-fn pooled(numbers: &[&Number]) -> Option<f64> {
+fn pooled(numbers: &[&WindowNumber]) -> Option<f64> {
     let n: u64 = numbers.iter().map(|number| number.n).sum();
     (n > 0).then(|| numbers.iter().map(|number| number.value * number.n as f64).sum::<f64>() / n as f64)
 }

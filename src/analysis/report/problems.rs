@@ -17,7 +17,7 @@ use crate::output::text::percent;
 pub(crate) const RATE_PSI_TOLERATED: f64 = 0.02;
 
 /// A share on both sides: how many of how many.
-struct Share {
+struct ShareOfBoth {
     what: &'static str,
     words: &'static str,
     reference: (u64, u64),
@@ -31,7 +31,7 @@ pub(crate) fn of(pairs: &[Pair<'_>]) -> Vec<Problem> {
     let tested: Vec<_> = shares.filter_map(|(pair, share)| Some((pair, test(&share)?, share))).collect();
     let p: Vec<f64> = tested.iter().map(|(_, test, _)| test.p()).collect();
     let named = bh(&p, FALSE_DISCOVERIES);
-    let mut moved: Vec<&(&Pair<'_>, PsiTest, Share)> = named.into_iter().map(|at| &tested[at]).collect();
+    let mut moved: Vec<&(&Pair<'_>, PsiTest, ShareOfBoth)> = named.into_iter().map(|at| &tested[at]).collect();
     moved.sort_by(|a, b| b.1.debiased().total_cmp(&a.1.debiased()));
     problems.extend(moved.into_iter().map(|(pair, test, share)| problem(pair, test, share)));
     problems.extend(pairs.iter().filter_map(no_longer_constant));
@@ -117,7 +117,7 @@ fn lost_of(column: &str, what: &str, text: String, side: usize, (lost, all): (u6
 }
 
 /// The test of a share that rose; nothing for one that fell.
-fn test(share: &Share) -> Option<PsiTest> {
+fn test(share: &ShareOfBoth) -> Option<PsiTest> {
     let ((x, m), (y, n)) = (share.reference, share.current);
     let rose = self::share(y, n) > self::share(x, m);
     PsiTest::of(&[x, m - x], &[y, n - y], RATE_PSI_TOLERATED, 1.0).filter(|_| rose)
@@ -142,13 +142,17 @@ fn absent(pair: &Pair<'_>) -> Option<Problem> {
     })
 }
 
-fn shares(pair: &Pair<'_>) -> Vec<Share> {
+fn shares(pair: &Pair<'_>) -> Vec<ShareOfBoth> {
     if pair.watched.place.at.contains(&None) {
         return Vec::new();
     }
     let [m, n] = pair.rows();
-    let of =
-        |what, words, x: u64, y: u64, (m, n): (u64, u64)| Share { what, words, reference: (x, m), current: (y, n) };
+    let of = |what, words, x: u64, y: u64, (m, n): (u64, u64)| ShareOfBoth {
+        what,
+        words,
+        reference: (x, m),
+        current: (y, n),
+    };
     match (pair.counted, pair.sides(Part::All)) {
         (Counted::Numeric { column, mistyped, infinite, .. }, [Side::Numeric(a), Side::Numeric(b)]) => {
             let odd = [mistyped[0].min(m), mistyped[1].min(n)];
@@ -170,7 +174,7 @@ fn shares(pair: &Pair<'_>) -> Vec<Share> {
     }
 }
 
-fn problem(pair: &Pair<'_>, test: &PsiTest, share: &Share) -> Problem {
+fn problem(pair: &Pair<'_>, test: &PsiTest, share: &ShareOfBoth) -> Problem {
     let ((x, m), (y, n)) = (share.reference, share.current);
     let (before, after) = (self::share(x, m), self::share(y, n));
     let (low, _) = test.interval(ALPHA);

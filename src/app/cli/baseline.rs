@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::losses::{FailOn, gate};
+use super::losses::{FailOnLosses, gate};
 use super::print;
 use crate::baseline::ProfileBuilder;
 use crate::batch::EventBatch;
@@ -47,8 +47,8 @@ pub struct BuildArgs {
     #[arg(required = true, value_name = "FILES")]
     pub files: Vec<PathBuf>,
     /// What makes the exit code 1; the profile is written all the same.
-    #[arg(long, value_enum, default_value_t = FailOn::Never)]
-    pub fail_on: FailOn,
+    #[arg(long, value_enum, default_value_t = FailOnLosses::Never)]
+    pub fail_on: FailOnLosses,
 }
 
 /// Show what a profile holds.

@@ -137,7 +137,7 @@ pub enum Request {
         decision: String,
         /// What became of it.
         #[arg(long, value_enum)]
-        status: Status,
+        status: DecisionStatus,
         /// Share of traffic that the candidate has now, percent.
         #[arg(long, value_name = "PERCENT")]
         observed_cap: Option<f64>,
@@ -149,7 +149,7 @@ pub enum Request {
 
 /// What became of a decision.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Status {
+pub enum DecisionStatus {
     /// It will be carried out.
     Accepted,
     /// It has been carried out.
@@ -346,7 +346,7 @@ impl Common {
     }
 }
 
-impl Status {
+impl DecisionStatus {
     fn told(self) -> AckStatus {
         match self {
             Self::Accepted => AckStatus::Accepted,

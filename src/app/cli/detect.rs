@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::losses::{FailOn, gate};
+use super::losses::{FailOnLosses, gate};
 use super::print;
 use crate::detect::{Alarm, Label, Layout, Parts, Recipe, Scores, Stream};
 use crate::error::{Error, Result};
@@ -53,8 +53,8 @@ pub struct DetectArgs {
     #[arg(long, value_name = "N", default_value_t = ROWS_MAX)]
     pub rows_max: u64,
     /// What makes the exit code 1.
-    #[arg(long, value_enum, default_value_t = FailOn::Never)]
-    pub fail_on: FailOn,
+    #[arg(long, value_enum, default_value_t = FailOnLosses::Never)]
+    pub fail_on: FailOnLosses,
     /// Show no progress.
     #[arg(short, long)]
     pub quiet: bool,

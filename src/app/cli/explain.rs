@@ -10,7 +10,7 @@ use serde_json::json;
 use super::print;
 use super::replay::commands;
 use crate::audit::recompute::{self, Source};
-use crate::audit::{self, Context, log};
+use crate::audit::{self, StoryContext, log};
 use crate::config::{self, Pipeline};
 use crate::error::{Error, Result};
 use crate::files::InputFiles;
@@ -70,7 +70,7 @@ pub fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<()> {
         let value = json!({ "decision": decision, "matches": matches, "differences": differences.clone().flatten() });
         format!("{value:#}\n")
     } else {
-        audit::tell(decision, &Context { log: &decisions, recomputed: recomputed.as_ref() })
+        audit::tell(decision, &StoryContext { log: &decisions, recomputed: recomputed.as_ref() })
     };
     print(out, &text)?;
     let (what, hint) = match recomputed.map(|recomputed| recomputed.source) {

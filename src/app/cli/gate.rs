@@ -92,8 +92,11 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// Runs the command; a candidate that has not passed is an error.
 pub fn run(args: &GateArgs, out: &mut dyn Write) -> Result<()> {
     let pipeline = config::load(&args.config)?;
-    let gate =
-        Gate { args, plan: &pipeline.plan, rollout: args.rollout.as_ref().unwrap_or(&pipeline.plan.policy.rollout) };
+    let gate = GateQuestion {
+        args,
+        plan: &pipeline.plan,
+        rollout: args.rollout.as_ref().unwrap_or(&pipeline.plan.policy.rollout),
+    };
     let told = match (&args.states, &pipeline.kafka) {
         (Some(file), _) => Ok(gate.of_file(file)?),
         (None, Some(kafka)) => gate.follow(kafka),
@@ -156,13 +159,13 @@ impl Dump {
     }
 }
 
-struct Gate<'a> {
+struct GateQuestion<'a> {
     args: &'a GateArgs,
     plan: &'a Plan,
     rollout: &'a str,
 }
 
-impl Gate<'_> {
+impl GateQuestion<'_> {
     fn of_file(&self, file: &Path) -> Result<Permission> {
         let dump = Dump::read(file)?;
         let at = self.args.at.unwrap_or_else(wall_clock);

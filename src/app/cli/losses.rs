@@ -8,7 +8,7 @@ use crate::replay::ReplayProgress;
 
 /// What makes the exit code 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FailOn {
+pub enum FailOnLosses {
     /// Nothing.
     Never,
     /// Rows, labels or columns that do not count.
@@ -21,9 +21,9 @@ pub(super) fn warn(losses: &Losses, of: &str, progress: &ReplayProgress) {
 }
 
 /// Fails where something is lost, when that was asked for.
-pub(super) fn gate(losses: &Losses, fail_on: FailOn) -> Result<()> {
+pub(super) fn gate(losses: &Losses, fail_on: FailOnLosses) -> Result<()> {
     match losses.sentences().first() {
-        Some(first) if fail_on == FailOn::Quality => {
+        Some(first) if fail_on == FailOnLosses::Quality => {
             Err(Error::candidate(first.clone())
                 .hint("the summary tells of every loss; --fail-on says what may be lost"))
         }

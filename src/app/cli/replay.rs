@@ -10,7 +10,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::check::memory;
-use super::losses::{FailOn, gate, warn};
+use super::losses::{FailOnLosses, gate, warn};
 use super::print;
 use crate::batch::EventBatch;
 use crate::config;
@@ -77,8 +77,8 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "N", default_value_t = replay::BATCH_ROWS)]
     pub batch_rows: usize,
     /// What makes the exit code 1.
-    #[arg(long, value_enum, default_value_t = FailOn::Never)]
-    pub fail_on: FailOn,
+    #[arg(long, value_enum, default_value_t = FailOnLosses::Never)]
+    pub fail_on: FailOnLosses,
     /// Show neither progress nor summary, only warnings and what was lost.
     #[arg(short, long)]
     pub quiet: bool,

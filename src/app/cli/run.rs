@@ -20,7 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use self::probe::Probe;
 use self::refusals::Refusals;
 use super::check::memory;
-use super::losses::{FailOn, gate};
+use super::losses::{FailOnLosses, gate};
 use super::print;
 use crate::config::{self, KafkaConfig, Pipeline, Role};
 use crate::engine::{Effects, Memory};
@@ -29,7 +29,7 @@ use crate::judge::WindowRow;
 use crate::kafka::Connection;
 use crate::kafka::standalone::{self, Options};
 use crate::kafka::summary::Summary;
-use crate::kafka::watch::{Standing, Watch};
+use crate::kafka::watch::{StreamStanding, Watch};
 use crate::kafka::{judging, reader::ReadPortion, scanning};
 use crate::output::write_window_lines;
 use crate::scan::Counts;
@@ -64,8 +64,8 @@ pub struct RunArgs {
     #[arg(long)]
     pub until_end: bool,
     /// What makes the exit code 1 at the end.
-    #[arg(long, value_enum, default_value_t = FailOn::Never, requires = "until_end")]
-    pub fail_on: FailOn,
+    #[arg(long, value_enum, default_value_t = FailOnLosses::Never, requires = "until_end")]
+    pub fail_on: FailOnLosses,
     /// Append judged windows to this file, one JSON object per line.
     #[arg(long, value_name = "FILE")]
     pub windows: Option<PathBuf>,
@@ -183,7 +183,7 @@ fn patiently<T>(patient: bool, stop: &AtomicBool, mut attempt: impl FnMut() -> R
     Ok(None)
 }
 
-fn report(out: &mut dyn Write, summary: &Summary, fail_on: FailOn) -> Result<()> {
+fn report(out: &mut dyn Write, summary: &Summary, fail_on: FailOnLosses) -> Result<()> {
     let Summary { events, rejects, rows, decisions, losses } = summary;
     let lost = losses.render();
     print(out, &format!("{events} events read, {rejects} refused; {rows} results, {decisions} decisions\n{lost}"))?;
@@ -337,7 +337,7 @@ impl Watch for Told {
         self.listener.remembered(thread, memory, queued);
     }
 
-    fn standing(&self, thread: &str, standings: &[Standing]) {
+    fn standing(&self, thread: &str, standings: &[StreamStanding]) {
         self.listener.standing(thread, standings);
     }
 

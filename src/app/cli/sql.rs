@@ -10,7 +10,7 @@ use clap::Args;
 use crate::config::span;
 use crate::error::{Error, Result};
 use crate::event::Micros;
-use crate::query::{Desk, Format, Limits, Session};
+use crate::query::{Desk, Format, QueryLimits, Session};
 use crate::store::Store;
 
 /// Ask in SQL: the tables of a store, and Parquet, CSV and JSON-lines files.
@@ -90,7 +90,7 @@ pub fn run(args: &SqlArgs, out: &mut dyn Write) -> Result<()> {
 fn session(args: &SqlArgs) -> Result<Session> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let time = Duration::from_micros(u64::try_from(args.time).unwrap_or_default());
-    let limits = Limits { memory: args.memory << 20, time, rows: args.rows, threads };
+    let limits = QueryLimits { memory: args.memory << 20, time, rows: args.rows, threads };
     let mut session = Session::new(limits)?;
     if let Some(url) = &args.store {
         session = session.with_store(Store::open(url)?);

@@ -66,7 +66,7 @@ pub struct Access {
 
 /// How somebody proved who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Proof {
+pub(super) enum ProofOfIdentity {
     /// The token itself, which nobody sends unawares.
     Token,
     /// A cookie, which a browser sends by itself.
@@ -114,21 +114,21 @@ impl Access {
     }
 
     /// Who sent a request, and how they proved it.
-    pub(super) fn who(&self, headers: &HeaderMap) -> Option<(&Person, Proof)> {
+    pub(super) fn who(&self, headers: &HeaderMap) -> Option<(&Person, ProofOfIdentity)> {
         self.who_at(headers, now_s())
     }
 
-    fn who_at(&self, headers: &HeaderMap, now_s: u64) -> Option<(&Person, Proof)> {
+    fn who_at(&self, headers: &HeaderMap, now_s: u64) -> Option<(&Person, ProofOfIdentity)> {
         let text = |name| headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
         if let Some(bearer) = text(header::AUTHORIZATION) {
             let token = bearer.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))?.1;
-            return self.by_token(token.trim()).map(|person| (person, Proof::Token));
+            return self.by_token(token.trim()).map(|person| (person, ProofOfIdentity::Token));
         }
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut sessions = cookies
             .flat_map(|line| line.split(';'))
             .filter_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='));
-        sessions.find_map(|session| self.by_session(session, now_s)).map(|person| (person, Proof::Cookie))
+        sessions.find_map(|session| self.by_session(session, now_s)).map(|person| (person, ProofOfIdentity::Cookie))
     }
 
     fn by_session(&self, session: &str, now_s: u64) -> Option<&Person> {
@@ -204,7 +204,7 @@ mod tests {
         for scheme in ["Bearer", "bearer"] {
             let headers = headers(&[(header::AUTHORIZATION, format!("{scheme} token-of-oli-token"))]);
             let (person, proof) = access.who(&headers).expect("known");
-            assert_eq!((person.name.as_str(), proof), ("oli", Proof::Token));
+            assert_eq!((person.name.as_str(), proof), ("oli", ProofOfIdentity::Token));
         }
         for wrong in ["Bearer token-of-eve-token", "Basic token-of-oli-token", "token-of-oli-token", "Bearer "] {
             assert!(access.who(&headers(&[(header::AUTHORIZATION, wrong.to_owned())])).is_none(), "{wrong}");

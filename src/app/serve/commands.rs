@@ -17,7 +17,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::access::{self, Proof};
+use super::access::{self, ProofOfIdentity};
 use super::problem::Problem;
 use super::{Shared, ui};
 use crate::error::Result;
@@ -183,7 +183,7 @@ fn actor(shared: &Shared, headers: &HeaderMap, command: CommandName) -> std::res
             if shared.access().is_some() { login } else { "nobody may: the pipeline names no `serve.approvers`" };
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "it is not known who asks", hint));
     };
-    if proof == Proof::Cookie && !access::is_of_our_page(headers) {
+    if proof == ProofOfIdentity::Cookie && !access::is_of_our_page(headers) {
         let hint = "use the dashboard's own buttons; a proxy in front must pass the Host header on";
         return Err(Problem::new(StatusCode::FORBIDDEN, "this does not come from a page of this server", hint));
     }

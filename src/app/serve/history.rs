@@ -51,7 +51,7 @@ impl Number {
 
 /// A number in one window.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Point {
+pub struct ShownPoint {
     /// End of the window, event time.
     pub end: Micros,
     /// The number.
@@ -64,7 +64,7 @@ pub struct Point {
     pub n_baseline: u32,
 }
 
-impl Point {
+impl ShownPoint {
     fn of(row: &WindowRow) -> Option<Self> {
         #[expect(clippy::cast_possible_truncation, reason = "a chart shows no more digits")]
         let bounds = row.low.zip(row.high).map(|(low, high)| (low as f32, high as f32));
@@ -77,14 +77,14 @@ impl Point {
 /// Numbers over the last windows.
 #[derive(Debug, Default)]
 pub struct History {
-    series: BTreeMap<Number, VecDeque<Point>>,
+    series: BTreeMap<Number, VecDeque<ShownPoint>>,
 }
 
 impl History {
     /// Takes the rows of judged windows in. A revision takes the place of what it revises.
     pub(super) fn take(&mut self, rows: &[WindowRow]) {
         for row in rows.iter().filter(|row| row.segment.is_empty()) {
-            if let Some(point) = Point::of(row) {
+            if let Some(point) = ShownPoint::of(row) {
                 insert(self.series.entry(Number::of(row)).or_default(), point);
             }
         }
@@ -95,7 +95,7 @@ impl History {
     }
 
     fn drop_oldest(&mut self, surplus: usize) {
-        let last = |points: &VecDeque<Point>| points.back().map_or(Micros::MIN, |point| point.end);
+        let last = |points: &VecDeque<ShownPoint>| points.back().map_or(Micros::MIN, |point| point.end);
         let mut ages: Vec<(Micros, Number)> =
             self.series.iter().map(|(number, points)| (last(points), number.clone())).collect();
         ages.sort();
@@ -103,7 +103,7 @@ impl History {
     }
 
     /// One number over time, oldest window first.
-    pub fn points(&self, number: &Number) -> impl Iterator<Item = &Point> {
+    pub fn points(&self, number: &Number) -> impl Iterator<Item = &ShownPoint> {
         self.series.get(number).into_iter().flatten()
     }
 
@@ -114,7 +114,7 @@ impl History {
 }
 
 /// Keeps points in the order of their windows.
-fn insert(points: &mut VecDeque<Point>, point: Point) {
+fn insert(points: &mut VecDeque<ShownPoint>, point: ShownPoint) {
     let at = points.partition_point(|kept| kept.end < point.end);
     match points.get_mut(at) {
         Some(kept) if kept.end == point.end => *kept = point,

@@ -30,8 +30,8 @@ pub use commands::{Ask, new_id};
 pub use health::{Health, Phase};
 use news::News;
 pub use server::Server;
-use verdict::{Question, Terms};
-pub use view::{Judged, View};
+use verdict::{AnswerTerms, Question};
+pub use view::{JudgedUpto, View};
 pub use watch::Listener;
 
 use crate::engine::Effects;
@@ -148,10 +148,10 @@ impl Shared {
     }
 
     /// What answers rest on now; `None` before a pipeline is run.
-    fn terms(&self) -> Option<Terms> {
+    fn terms(&self) -> Option<AnswerTerms> {
         let plan = Arc::clone(self.plan.get()?);
         let liveness = self.liveness.read().unwrap_or_else(PoisonError::into_inner).clone();
-        Some(Terms { plan, liveness: liveness.filter(|_| self.health.all_alive()), at: wall_clock() })
+        Some(AnswerTerms { plan, liveness: liveness.filter(|_| self.health.all_alive()), at: wall_clock() })
     }
 
     fn access(&self) -> Option<&Access> {
@@ -171,7 +171,7 @@ impl Shared {
 
     /// How far windows have been judged.
     #[must_use]
-    pub fn judged(&self) -> Judged {
+    pub fn judged(&self) -> JudgedUpto {
         self.read().progress()
     }
 

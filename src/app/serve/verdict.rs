@@ -50,7 +50,7 @@ impl Answer {
 
 /// What answers rest on beside the state of a candidate.
 #[derive(Debug, Clone)]
-pub(super) struct Terms {
+pub(super) struct AnswerTerms {
     pub(super) plan: Arc<Plan>,
     /// The last sign of life of whoever judges, while all its workers are alive.
     pub(super) liveness: Option<Liveness>,
@@ -58,7 +58,7 @@ pub(super) struct Terms {
     pub(super) at: Micros,
 }
 
-impl Terms {
+impl AnswerTerms {
     /// What a candidate may have, where somebody wants to give it a share of traffic, percent, or any step up.
     pub(super) fn permission(&self, state: &RolloutState, asked_pct: Option<f64>) -> Permission {
         let freshness = Freshness::of(state, &self.plan, self.liveness.as_ref(), self.at);
@@ -102,7 +102,7 @@ impl Question {
 }
 
 /// Answers from what is shown.
-pub(super) fn answer(view: &View, terms: Option<&Terms>, question: &Question) -> Answer {
+pub(super) fn answer(view: &View, terms: Option<&AnswerTerms>, question: &Question) -> Answer {
     let Some(terms) = terms else { return Answer::wait("no pipeline runs here yet") };
     let found: Vec<_> = view.states().filter(|state| question.means(state)).collect();
     let state = match found.as_slice() {

@@ -29,7 +29,7 @@ pub type Key = [String; 3];
 
 /// How far windows have been judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Judged {
+pub struct JudgedUpto {
     /// Windows since the start of the process.
     pub windows: u64,
     /// End of the last one, event time.
@@ -51,7 +51,7 @@ pub struct View {
     windows: Latest<Number, WindowRow>,
     provisional: Vec<WindowRow>,
     rows_dropped: u64,
-    judged: Judged,
+    judged: JudgedUpto,
     rollouts: BTreeMap<Key, Known>,
     decisions: VecDeque<Decision>,
     /// Decisions since the start of the process.
@@ -66,7 +66,7 @@ impl Default for View {
             windows: Latest::new(WINDOW_ROWS_MAX),
             provisional: Vec::new(),
             rows_dropped: 0,
-            judged: Judged::default(),
+            judged: JudgedUpto::default(),
             rollouts: BTreeMap::new(),
             decisions: VecDeque::new(),
             decided: 0,
@@ -93,7 +93,7 @@ impl View {
         self.history.take(rows);
         for row in rows {
             if row.window_end > self.judged.upto {
-                self.judged = Judged { windows: self.judged.windows + 1, upto: row.window_end };
+                self.judged = JudgedUpto { windows: self.judged.windows + 1, upto: row.window_end };
             }
             let kept = self.windows.put(Number::of(row), row.window_end, row.clone());
             self.rows_dropped += u64::from(!kept);
@@ -163,7 +163,7 @@ impl View {
 
     /// How far windows have been judged.
     #[must_use]
-    pub fn progress(&self) -> Judged {
+    pub fn progress(&self) -> JudgedUpto {
         self.judged
     }
 

@@ -15,7 +15,7 @@ use crate::kafka::ask::ask;
 use crate::kafka::checkpoint::Stream;
 use crate::kafka::clock::wall_clock;
 use crate::kafka::reader::ReadPortion;
-use crate::kafka::watch::{Standing, Watch};
+use crate::kafka::watch::{StreamStanding, Watch};
 use crate::plan::Plan;
 use crate::scan::Counts;
 use crate::telemetry::Lag;
@@ -44,8 +44,8 @@ impl Listener {
     }
 
     /// Takes away what a thread showed before and nobody shows any more: it went to another process.
-    fn forget(&self, thread: &str, standings: &[Standing]) {
-        let partition = |standing: &Standing| (standing.stream.topic.clone(), partition(&standing.stream));
+    fn forget(&self, thread: &str, standings: &[StreamStanding]) {
+        let partition = |standing: &StreamStanding| (standing.stream.topic.clone(), partition(&standing.stream));
         let mut shown = lock(&self.shown);
         let before = shown.insert(thread.to_owned(), standings.iter().map(partition).collect()).unwrap_or_default();
         for (topic, partition) in before.iter().filter(|one| !shown.values().any(|now| now.contains(*one))) {
@@ -54,7 +54,7 @@ impl Listener {
     }
 
     /// Shows how far the streams are at a time.
-    pub fn show(&self, standings: &[Standing], now: Micros) {
+    pub fn show(&self, standings: &[StreamStanding], now: Micros) {
         let telemetry = self.shared.telemetry();
         for standing in standings {
             let stream = &standing.stream;
@@ -77,7 +77,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// How far a stream is behind. One that is read to its end is not behind, however old its last record, and holds up no
 /// window.
-fn lag(standing: &Standing, now: Micros) -> Lag {
+fn lag(standing: &StreamStanding, now: Micros) -> Lag {
     let records = (standing.end - standing.next_offset).max(0);
     let behind = |read: Option<Micros>| read.filter(|_| records > 0).map_or(0, |time| (now - time).max(0));
     Lag {
@@ -149,7 +149,7 @@ impl Watch for Listener {
         self.shared.telemetry().remembered(thread, memory, queued);
     }
 
-    fn standing(&self, thread: &str, standings: &[Standing]) {
+    fn standing(&self, thread: &str, standings: &[StreamStanding]) {
         self.forget(thread, standings);
         self.show(standings, wall_clock());
     }
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn a_stream_read_to_its_end_is_not_behind() {
         let stream = Stream { source: 0, lane: 0, topic: "fraud.predictions".to_owned() };
-        let standing = Standing {
+        let standing = StreamStanding {
             stream,
             next_offset: 90,
             end: 100,
@@ -189,9 +189,9 @@ mod tests {
             behind: Behind::default(),
         };
         assert_eq!(lag(&standing, 10_000), Lag { records: 10, time: 3_000, watermark: 4_000, replay_debt: 50 });
-        let at_end = Standing { next_offset: 100, ..standing.clone() };
+        let at_end = StreamStanding { next_offset: 100, ..standing.clone() };
         assert_eq!(lag(&at_end, 10_000), Lag { records: 0, time: 0, watermark: 0, replay_debt: 60 });
-        let unread = Standing { low_water: None, broker_time: None, event_time: None, ..standing };
+        let unread = StreamStanding { low_water: None, broker_time: None, event_time: None, ..standing };
         assert_eq!(lag(&unread, 10_000), Lag { records: 10, time: 0, watermark: 0, replay_debt: 0 });
     }
 
@@ -199,7 +199,7 @@ mod tests {
     fn what_went_elsewhere_is_not_shown_any_more() {
         let shared = Arc::new(Shared::new());
         let listener = Listener { shared: Arc::clone(&shared), shown: Mutex::default(), counted: Mutex::default() };
-        let standing = |lane| Standing {
+        let standing = |lane| StreamStanding {
             stream: Stream { source: 0, lane, topic: "p".to_owned() },
             next_offset: 0,
             end: 0,

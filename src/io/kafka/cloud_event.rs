@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::dead_letter::readable_headers;
 use super::liveness;
-use super::producer::Outgoing;
+use super::producer::OutgoingRecord;
 use crate::event::Micros;
 use crate::judge::WindowRow;
 use crate::verdict::{Command, CommandResult, Decision, Liveness, RolloutState};
@@ -151,7 +151,7 @@ impl Letter {
 
     /// The record for one topic.
     #[must_use]
-    pub fn to<'a>(&'a self, topic: &'a str) -> Outgoing<'a> {
+    pub fn to<'a>(&'a self, topic: &'a str) -> OutgoingRecord<'a> {
         let mut record =
             BaseRecord::to(topic).key(self.key.as_bytes()).headers(self.headers.clone()).timestamp(self.time / 1_000);
         record.payload = self.body.as_deref();

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// A record that leaves. Bytes are copied when it is handed over.
-pub type Outgoing<'a> = BaseRecord<'a, [u8], [u8]>;
+pub type OutgoingRecord<'a> = BaseRecord<'a, [u8], [u8]>;
 
 /// An idempotent producer that knows what is not acknowledged yet.
 pub struct Producer {
@@ -38,7 +38,7 @@ impl Producer {
     }
 
     /// Hands a record over; waits only while the client's queue is full.
-    pub fn send(&self, record: Outgoing<'_>) -> Result<()> {
+    pub fn send(&self, record: OutgoingRecord<'_>) -> Result<()> {
         let deliveries = self.deliveries();
         deliveries.lock().outstanding += 1;
         let mut record = record;

@@ -22,7 +22,7 @@ use super::reader::{DeadLetters, Extent, Member, ReadPortion, Reader, Rebalance,
 use super::standalone::Options;
 use super::summary::Summary;
 use super::topics::{self, Own, Partitions};
-use super::watch::{Standing, Watch};
+use super::watch::{StreamStanding, Watch};
 use crate::batch::EventBatch;
 use crate::config::{KafkaConfig, OnGap};
 use crate::decode;
@@ -144,7 +144,7 @@ struct Shard<'a> {
     on_gap: OnGap,
     lanes: BTreeMap<u32, ShardLane>,
     streams: Vec<Stream>,
-    standings: BTreeMap<(u16, u32), Standing>,
+    standings: BTreeMap<(u16, u32), StreamStanding>,
     /// Up to which offset of each stream it was told what was counted.
     told: BTreeMap<(u16, u32), i64>,
     /// When the ends of the logs were asked for, which the lanes' last word about them rests on.
@@ -217,7 +217,7 @@ impl<'a> Shard<'a> {
         self.lanes = streams.iter().map(|stream| (stream.lane, self.lane(stream.lane, &origins))).collect();
         watch.unread(unread);
         let standing =
-            |origin: &Origin| ((origin.stream.source, origin.stream.lane), Standing::new(origin, wall_clock()));
+            |origin: &Origin| ((origin.stream.source, origin.stream.lane), StreamStanding::new(origin, wall_clock()));
         self.standings = origins.iter().map(standing).collect();
         self.streams = streams;
         self.begun = true;
@@ -316,7 +316,7 @@ impl<'a> Shard<'a> {
     /// The last member that has come near the ends of its logs says so for all.
     fn tell_when_near(&mut self, watch: &dyn Watch) {
         let at = wall_clock();
-        let is_near = |standing: &Standing| standing.behind.lag(at).is_some_and(|lag| lag <= LAG_MAX);
+        let is_near = |standing: &StreamStanding| standing.behind.lag(at).is_some_and(|lag| lag <= LAG_MAX);
         if !self.begun || !self.standings.values().all(is_near) {
             return;
         }

@@ -29,7 +29,7 @@ use super::reader::{BATCH_RECORDS_MAX, DeadLetters, Extent, ReadPortion, patienc
 use super::states;
 use super::summary::Summary;
 use super::topics::{self, Own, Partitions};
-use super::watch::{Standing, Watch};
+use super::watch::{StreamStanding, Watch};
 use crate::config::KafkaConfig;
 use crate::engine::{Effects, Engine};
 use crate::error::{Fault, Result};
@@ -200,7 +200,7 @@ struct Drive<'a> {
     watch: &'a dyn Watch,
     outlets: Outlets,
     streams: Vec<Stream>,
-    standings: BTreeMap<(u16, u32), Standing>,
+    standings: BTreeMap<(u16, u32), StreamStanding>,
     committed: Vec<Checkpoint>,
     summary: Summary,
     looks: Looks,
@@ -244,7 +244,7 @@ impl<'a> Drive<'a> {
             }
         }
         self.streams = origins.iter().map(|origin| origin.stream.clone()).collect();
-        let standing = |origin: &Origin| Standing::new(origin, wall_clock());
+        let standing = |origin: &Origin| StreamStanding::new(origin, wall_clock());
         self.standings =
             origins.iter().map(|origin| ((origin.stream.source, origin.stream.lane), standing(origin))).collect();
         tracing::info!(partitions = origins.len(), rollouts = rollouts.len(), "restored; reading begins");
@@ -368,7 +368,7 @@ impl<'a> Drive<'a> {
         }
         self.commit(false)?;
         self.live()?;
-        let standings: Vec<Standing> = self.standings.values().cloned().collect();
+        let standings: Vec<StreamStanding> = self.standings.values().cloned().collect();
         self.watch.standing("engine", &standings);
         self.watch.counted("engine", &self.engine.counts());
         if now() >= self.memory_at {
@@ -381,7 +381,7 @@ impl<'a> Drive<'a> {
     /// Says that this process judges, and how far the slowest stream is behind.
     fn live(&mut self) -> Result<()> {
         let at = wall_clock();
-        let slowest = |lag: Micros, standing: &Standing| standing.behind.lag(at).map(|other| lag.max(other));
+        let slowest = |lag: Micros, standing: &StreamStanding| standing.behind.lag(at).map(|other| lag.max(other));
         let lag = self.standings.values().try_fold(0, slowest);
         self.pulse.beat(lag, &self.outlets.publisher, self.watch)
     }

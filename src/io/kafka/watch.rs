@@ -18,7 +18,7 @@ use crate::verdict::{Liveness, RolloutState};
 
 /// How far one stream was read and committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct StreamStanding {
     /// The stream.
     pub stream: Stream,
     /// The next offset to read.
@@ -37,7 +37,7 @@ pub struct Standing {
     pub behind: Behind,
 }
 
-impl Standing {
+impl StreamStanding {
     /// Nothing read yet, at this wall-clock time.
     #[must_use]
     pub fn new(origin: &Origin, now: Micros) -> Self {
@@ -171,7 +171,7 @@ pub trait Watch: Sync {
     }
 
     /// How far the streams of a thread are, about once a second. What it does not name any more went elsewhere.
-    fn standing(&self, thread: &str, standings: &[Standing]) {
+    fn standing(&self, thread: &str, standings: &[StreamStanding]) {
         let _ = (thread, standings);
     }
 

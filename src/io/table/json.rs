@@ -33,9 +33,9 @@ fn event(record: &[u8]) -> Option<(Option<String>, Map<String, Value>)> {
 
 /// The columns of one topic, by their path: in which order they came, and whether any value is no list.
 #[derive(Default)]
-struct Fields(BTreeMap<Vec<String>, (usize, bool)>);
+struct TopicFields(BTreeMap<Vec<String>, (usize, bool)>);
 
-impl Fields {
+impl TopicFields {
     /// Takes in the fields of an object.
     fn note(&mut self, fields: &Map<String, Value>, path: &[String]) {
         for (name, value) in fields {
@@ -74,12 +74,12 @@ impl Fields {
 /// at: a field may come late.
 pub(super) fn survey(path: &Path, lines: Option<&Arc<[u8]>>) -> Result<Vec<Table>> {
     let mut records = records(path, lines)?;
-    let mut topics: Vec<(Option<String>, Fields)> = Vec::new();
+    let mut topics: Vec<(Option<String>, TopicFields)> = Vec::new();
     let mut record = Vec::new();
     while records.read(&mut record)? {
         if let Some((topic, fields)) = event(&record) {
             let known = topics.iter().position(|(known, _)| *known == topic).unwrap_or_else(|| {
-                topics.push((topic, Fields::default()));
+                topics.push((topic, TopicFields::default()));
                 topics.len() - 1
             });
             topics[known].1.note(&fields, &[]);
@@ -91,7 +91,7 @@ pub(super) fn survey(path: &Path, lines: Option<&Arc<[u8]>>) -> Result<Vec<Table
         return Err(Error::user(format!("{} holds no JSON object", path.display()))
             .hint("each event must be an object, or an envelope with topic and value"));
     }
-    let table = |(topic, fields): (Option<String>, Fields)| {
+    let table = |(topic, fields): (Option<String>, TopicFields)| {
         Table::of_part(path, topic, TableContents::Json(lines.cloned()), fields.columns())
     };
     Ok(topics.into_iter().map(table).collect())

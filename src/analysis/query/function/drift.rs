@@ -16,7 +16,7 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Signature, Volatility};
 use serde::{Deserialize, Serialize};
 
-use super::known::{self, OfRows};
+use super::known::{self, RowTest};
 use super::{Aggregate, STATE, number, unfit, wrong};
 use crate::baseline::builder::CATEGORIES_MAX;
 use crate::baseline::cut;
@@ -34,12 +34,12 @@ pub(super) fn function(metric: &'static dyn Metric) -> Aggregate {
 }
 
 /// The function of a test over rows.
-pub(super) fn test(&(name, _): &(&'static str, OfRows)) -> Aggregate {
+pub(super) fn test(&(name, _): &(&'static str, RowTest)) -> Aggregate {
     named(name.to_owned(), Asked::Test(name))
 }
 
 fn named(name: String, asked: Asked) -> Aggregate {
-    Aggregate::from(Drift { name, asked, signature: Signature::any(2, Volatility::Immutable) })
+    Aggregate::from(DriftFunction { name, asked, signature: Signature::any(2, Volatility::Immutable) })
 }
 
 /// What is asked of the two sides, by its name.
@@ -54,7 +54,7 @@ impl Asked {
         if let Self::Metric(name) = self { metric::find(name) } else { None }
     }
 
-    fn test(self) -> Option<OfRows> {
+    fn test(self) -> Option<RowTest> {
         if let Self::Test(name) = self { known::of_rows(name) } else { None }
     }
 
@@ -65,13 +65,13 @@ impl Asked {
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Drift {
+struct DriftFunction {
     name: String,
     asked: Asked,
     signature: Signature,
 }
 
-impl AggregateUDFImpl for Drift {
+impl AggregateUDFImpl for DriftFunction {
     fn name(&self) -> &str {
         &self.name
     }

@@ -6,16 +6,16 @@ use crate::infer::runs::runs;
 use crate::infer::welch::{Sample, welch};
 
 /// A p-value of the current rows against the baseline's, both sorted.
-pub(super) type OfRows = fn(&[f64], &[f64]) -> Option<f64>;
+pub(super) type RowTest = fn(&[f64], &[f64]) -> Option<f64>;
 
 /// Functions with their tests.
-pub(super) const OF_ROWS: [(&str, OfRows); 3] = [
+pub(super) const OF_ROWS: [(&str, RowTest); 3] = [
     ("drift_ks_p", |current, baseline| kolmogorov_smirnov(runs(current, baseline), CELLS_MAX).map(|test| test.p)),
     ("drift_mann_whitney_p", |current, baseline| mann_whitney(runs(current, baseline)).map(|test| test.p)),
     ("drift_welch_p", |current, baseline| welch(Sample::of(current)?, Sample::of(baseline)?).map(|(_, p)| p)),
 ];
 
 /// The test of a function.
-pub(super) fn of_rows(function: &str) -> Option<OfRows> {
+pub(super) fn of_rows(function: &str) -> Option<RowTest> {
     OF_ROWS.iter().find(|(name, _)| *name == function).map(|(_, test)| *test)
 }

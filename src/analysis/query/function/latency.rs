@@ -13,15 +13,15 @@ use crate::summary::Latency;
 
 /// The function.
 pub(super) fn function() -> Scalar {
-    Scalar::from(Quantile { signature: Signature::any(2, Volatility::Immutable) })
+    Scalar::from(QuantileFunction { signature: Signature::any(2, Volatility::Immutable) })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Quantile {
+struct QuantileFunction {
     signature: Signature,
 }
 
-impl ScalarUDFImpl for Quantile {
+impl ScalarUDFImpl for QuantileFunction {
     fn name(&self) -> &'static str {
         "latency_quantile"
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::chart::{self, OverTime, Trace};
-use super::{Cell, Grid, Section, escape, known};
+use super::{GridCell, HtmlGrid, Section, escape, known};
 use crate::metric::{self, Place};
 use crate::output::count;
 use crate::output::text::number;
@@ -89,21 +89,21 @@ fn columns(comparison: &Comparison) -> String {
         let name = escape(&column.column);
         let sub = if column.role == "feature" { &column.kind } else { &column.role };
         vec![
-            Cell {
+            GridCell {
                 key: name.clone(),
-                ..Cell::html(format!("<a href=\"#c{at}\">{name}</a> <span class=\"sub\">{sub}</span>"), 0.0)
+                ..GridCell::html(format!("<a href=\"#c{at}\">{name}</a> <span class=\"sub\">{sub}</span>"), 0.0)
             },
-            Cell::html(tag.to_owned(), order),
-            Cell::shown(format!("{:.4}", column.psi.debiased), column.psi.debiased),
-            Cell::html(chart::miniature(&column.distribution, &title), column.psi.debiased),
-            Cell::html(chart::forest(&column.psi, most), column.psi.debiased),
-            Cell::shown(ks.map_or_else(|| "–".to_owned(), |ks| number(ks.low)), ks.map_or(-1.0, |ks| ks.low)),
-            Cell::shown(p_value(column.p_value), column.p_value),
-            Cell::shown(missing, column.current.missing),
-            Cell::shown(count(column.n), float(column.n)),
+            GridCell::html(tag.to_owned(), order),
+            GridCell::shown(format!("{:.4}", column.psi.debiased), column.psi.debiased),
+            GridCell::html(chart::miniature(&column.distribution, &title), column.psi.debiased),
+            GridCell::html(chart::forest(&column.psi, most), column.psi.debiased),
+            GridCell::shown(ks.map_or_else(|| "–".to_owned(), |ks| number(ks.low)), ks.map_or(-1.0, |ks| ks.low)),
+            GridCell::shown(p_value(column.p_value), column.p_value),
+            GridCell::shown(missing, column.current.missing),
+            GridCell::shown(count(column.n), float(column.n)),
         ]
     };
-    let grid = Grid {
+    let grid = HtmlGrid {
         heads: vec![
             ("column", false),
             ("verdict", false),
@@ -148,14 +148,14 @@ fn problems(comparison: &Comparison) -> String {
     }
     let rows = comparison.problems.iter().map(|problem| {
         let share =
-            |share: Option<f64>| Cell::shown(share.map_or_else(|| "–".to_owned(), percent), share.unwrap_or(-1.0));
+            |share: Option<f64>| GridCell::shown(share.map_or_else(|| "–".to_owned(), percent), share.unwrap_or(-1.0));
         vec![
-            Cell::text(&problem.column),
-            Cell::html(format!("<span class=\"tag warn\">{}</span>", problem.what.replace('_', " ")), 0.0),
-            Cell::text(&problem.text),
+            GridCell::text(&problem.column),
+            GridCell::html(format!("<span class=\"tag warn\">{}</span>", problem.what.replace('_', " ")), 0.0),
+            GridCell::text(&problem.text),
             share(problem.reference),
             share(problem.current),
-            Cell::shown(count(problem.n), float(problem.n)),
+            GridCell::shown(count(problem.n), float(problem.n)),
         ]
     });
     let heads = vec![
@@ -166,7 +166,7 @@ fn problems(comparison: &Comparison) -> String {
         ("now", true),
         ("n", true),
     ];
-    Grid { heads, rows: rows.collect() }.draw(false) + &trust
+    HtmlGrid { heads, rows: rows.collect() }.draw(false) + &trust
 }
 
 fn figures(figures: &[Figure]) -> String {
@@ -174,12 +174,12 @@ fn figures(figures: &[Figure]) -> String {
         let bounds = figure.low.zip(figure.high);
         let bounds = bounds.map_or_else(String::new, |(low, high)| format!("{} – {}", number(low), number(high)));
         vec![
-            Cell::text(&figure.metric),
-            Cell::html(format!("<span class=\"sub\">{}</span>", escape(&figure.convention)), 0.0),
-            Cell::number(figure.reference),
-            Cell::number(figure.value),
-            Cell::shown(bounds, 0.0),
-            Cell::shown(count(figure.n), 0.0),
+            GridCell::text(&figure.metric),
+            GridCell::html(format!("<span class=\"sub\">{}</span>", escape(&figure.convention)), 0.0),
+            GridCell::number(figure.reference),
+            GridCell::number(figure.value),
+            GridCell::shown(bounds, 0.0),
+            GridCell::shown(count(figure.n), 0.0),
         ]
     });
     let heads = vec![
@@ -190,7 +190,7 @@ fn figures(figures: &[Figure]) -> String {
         ("certified", true),
         ("n", true),
     ];
-    Grid { heads, rows: rows.collect() }.draw(false)
+    HtmlGrid { heads, rows: rows.collect() }.draw(false)
 }
 
 fn quality(quality: &QualityReport) -> String {
@@ -245,12 +245,12 @@ fn answers(comparison: &Comparison) -> String {
             )
         };
         vec![
-            Cell::text(&rate.metric),
-            Cell::shown(shown(rate.reference), 0.0),
-            Cell::shown(shown(rate.current), 0.0),
-            Cell::html(rate.apart.as_ref().map_or_else(String::new, known::apart), 0.0),
-            Cell::shown(count(rate.n_reference), 0.0),
-            Cell::shown(count(rate.n), 0.0),
+            GridCell::text(&rate.metric),
+            GridCell::shown(shown(rate.reference), 0.0),
+            GridCell::shown(shown(rate.current), 0.0),
+            GridCell::html(rate.apart.as_ref().map_or_else(String::new, known::apart), 0.0),
+            GridCell::shown(count(rate.n_reference), 0.0),
+            GridCell::shown(count(rate.n), 0.0),
         ]
     };
     let latency = comparison.latency.iter().map(|figure| {
@@ -262,15 +262,15 @@ fn answers(comparison: &Comparison) -> String {
             )
         });
         let ms = |value: Option<f64>| {
-            Cell::shown(value.map_or_else(|| "–".to_owned(), |value| format!("{} ms", number(value))), 0.0)
+            GridCell::shown(value.map_or_else(|| "–".to_owned(), |value| format!("{} ms", number(value))), 0.0)
         };
         vec![
-            Cell::text(&figure.metric),
+            GridCell::text(&figure.metric),
             ms(figure.reference),
             ms(figure.current),
-            Cell::html(ratio, 0.0),
-            Cell::shown(count(figure.n_reference), 0.0),
-            Cell::shown(count(figure.n), 0.0),
+            GridCell::html(ratio, 0.0),
+            GridCell::shown(count(figure.n_reference), 0.0),
+            GridCell::shown(count(figure.n), 0.0),
         ]
     });
     let rows = comparison.answers.iter().map(rate).chain(latency).collect();
@@ -283,7 +283,7 @@ fn answers(comparison: &Comparison) -> String {
         ("n", true),
     ];
     "<p class=\"note\">Shares with Wilson's 90 % intervals, differences in percentage points with Newcombe's; latencies by nearest rank, ratios of quantiles with 90 % intervals.</p>".to_owned()
-        + &Grid { heads, rows }.draw(false)
+        + &HtmlGrid { heads, rows }.draw(false)
 }
 
 fn column_over_time(column: &ColumnReport, timeline: &Timeline) -> String {
@@ -347,14 +347,17 @@ fn segments(comparison: &Comparison) -> String {
     let rows = comparison.segments.iter().map(|segment| {
         let drifted = if segment.drifted.is_empty() { "none".to_owned() } else { segment.drifted.join(", ") };
         vec![
-            Cell::text(&format!("{} = {}", segment.field, segment.value)),
-            Cell::shown(format!("{} / {}", segment.drifted.len(), segment.tested), float(segment.drifted.len() as u64)),
-            Cell::text(&drifted),
-            Cell::text(segment.worst.as_deref().unwrap_or("–")),
-            Cell::number(segment.psi),
-            Cell::number(segment.psi_all),
-            Cell::shown(count(segment.n_reference), float(segment.n_reference)),
-            Cell::shown(count(segment.n), float(segment.n)),
+            GridCell::text(&format!("{} = {}", segment.field, segment.value)),
+            GridCell::shown(
+                format!("{} / {}", segment.drifted.len(), segment.tested),
+                float(segment.drifted.len() as u64),
+            ),
+            GridCell::text(&drifted),
+            GridCell::text(segment.worst.as_deref().unwrap_or("–")),
+            GridCell::number(segment.psi),
+            GridCell::number(segment.psi_all),
+            GridCell::shown(count(segment.n_reference), float(segment.n_reference)),
+            GridCell::shown(count(segment.n), float(segment.n)),
         ]
     });
     let heads = vec![
@@ -368,7 +371,7 @@ fn segments(comparison: &Comparison) -> String {
         ("n", true),
     ];
     "<p class=\"note\">Each segment against the same segment of the reference; Benjamini and Hochberg's rule over all of them together. PSI less what chance adds.</p>".to_owned()
-        + &Grid { heads, rows: rows.collect() }.draw(true)
+        + &HtmlGrid { heads, rows: rows.collect() }.draw(true)
 }
 
 fn shape(reference: &Shape, current: &Shape) -> String {
@@ -385,12 +388,12 @@ fn shape(reference: &Shape, current: &Shape) -> String {
     let quantiles = [("quantile 0.05", 0.05), ("median", 0.5), ("quantile 0.95", 0.95)];
     rows.extend(quantiles.map(|(name, q)| (name, at(reference, q), at(current, q))));
     let rows = rows.into_iter().filter(|(_, a, b)| a.is_some() || b.is_some());
-    let rows = rows.map(|(name, a, b)| vec![Cell::text(name), Cell::number(a), Cell::number(b)]).collect();
+    let rows = rows.map(|(name, a, b)| vec![GridCell::text(name), GridCell::number(a), GridCell::number(b)]).collect();
     let notes = [("reference", reference), ("current", current)];
     let notes = notes.iter().flat_map(|(side, shape)| shape.notes.iter().map(move |note| (side, note)));
     let notes = notes.map(|(side, note)| format!("<li>{side}: {}</li>", escape(note))).collect::<Vec<_>>().concat();
     let notes = if notes.is_empty() { notes } else { format!("<ul class=\"plain note\">{notes}</ul>") };
-    Grid { heads: vec![("", false), ("reference", true), ("current", true)], rows }.draw(false) + &notes
+    HtmlGrid { heads: vec![("", false), ("reference", true), ("current", true)], rows }.draw(false) + &notes
 }
 
 fn details(comparison: &Comparison) -> String {
@@ -442,9 +445,12 @@ fn untested(comparison: &Comparison) -> String {
     if comparison.untested.is_empty() {
         return "<p class=\"note\">Every column was tested.</p>".to_owned();
     }
-    let rows =
-        comparison.untested.iter().map(|column| vec![Cell::text(&column.column), Cell::text(&column.why)]).collect();
-    Grid { heads: vec![("column", false), ("why not", false)], rows }.draw(false)
+    let rows = comparison
+        .untested
+        .iter()
+        .map(|column| vec![GridCell::text(&column.column), GridCell::text(&column.why)])
+        .collect();
+    HtmlGrid { heads: vec![("column", false), ("why not", false)], rows }.draw(false)
 }
 
 fn how(comparison: &Comparison) -> String {
@@ -455,10 +461,11 @@ fn how(comparison: &Comparison) -> String {
         let rows = comparison
             .roles
             .iter()
-            .map(|role| vec![Cell::text(&role.column), Cell::text(&role.role), Cell::text(&role.why)])
+            .map(|role| vec![GridCell::text(&role.column), GridCell::text(&role.role), GridCell::text(&role.why)])
             .collect();
         body += "<h3>What columns were taken for</h3>";
-        body += &Grid { heads: vec![("column", false), ("taken for", false), ("because", false)], rows }.draw(false);
+        body +=
+            &HtmlGrid { heads: vec![("column", false), ("taken for", false), ("because", false)], rows }.draw(false);
     }
     body
 }

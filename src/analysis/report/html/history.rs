@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::chart::{OverTime, Trace};
-use super::{Cell, Grid, Section, escape};
+use super::{GridCell, HtmlGrid, Section, escape};
 use crate::event::Micros;
 use crate::output::count;
 use crate::output::text::{instant, number};
@@ -48,11 +48,11 @@ fn rollout(rollout: &Rollout) -> String {
         rollout.actions.iter().map(|(action, n)| format!("{} ×{n} ", tag(action, None))).collect::<Vec<_>>().concat();
     let rows = rollout.compared.iter().map(|beside| {
         vec![
-            Cell::text(&beside.metric),
-            Cell::number(Some(beside.candidate)),
-            Cell::number(Some(beside.baseline)),
-            Cell::shown(number(beside.candidate - beside.baseline), 0.0),
-            Cell::shown(count(beside.n), 0.0),
+            GridCell::text(&beside.metric),
+            GridCell::number(Some(beside.candidate)),
+            GridCell::number(Some(beside.baseline)),
+            GridCell::shown(number(beside.candidate - beside.baseline), 0.0),
+            GridCell::shown(count(beside.n), 0.0),
         ]
     });
     let heads = vec![("metric", false), ("candidate", true), ("baseline", true), ("difference", true), ("n", true)];
@@ -60,7 +60,7 @@ fn rollout(rollout: &Rollout) -> String {
         String::new()
     } else {
         "<p class=\"note\">Over all windows that have both, weighted by the candidate's rows; quantiles are means of the windows' own.</p>".to_owned()
-            + &Grid { heads, rows: rows.collect() }.draw(false)
+            + &HtmlGrid { heads, rows: rows.collect() }.draw(false)
     };
     format!(
         "<div class=\"card\" style=\"margin-bottom:12px\"><h3>{} <span class=\"note\">beside {}, rollout {}, {} to {}</span></h3><p>{}</p><p>{actions}</p>{table}</div>",

@@ -1,6 +1,6 @@
 //! The tests that people know, in the details of a column.
 
-use super::{Cell, Grid};
+use super::{GridCell, HtmlGrid};
 use crate::output::text::number;
 use crate::report::known::{p_value, points};
 use crate::report::model::{ColumnReport, RatesApart};
@@ -9,10 +9,10 @@ use crate::report::model::{ColumnReport, RatesApart};
 pub(super) fn tests(column: &ColumnReport) -> String {
     let row = |name: &str, statistic: String, p: f64, method: &str| {
         vec![
-            Cell::text(name),
-            Cell::shown(statistic, 0.0),
-            Cell::shown(p_value(p), p),
-            Cell::html(format!("<span class=\"sub\">{}</span>", method.replace('_', " ")), 0.0),
+            GridCell::text(name),
+            GridCell::shown(statistic, 0.0),
+            GridCell::shown(p_value(p), p),
+            GridCell::html(format!("<span class=\"sub\">{}</span>", method.replace('_', " ")), 0.0),
         ]
     };
     let tests = column
@@ -26,7 +26,7 @@ pub(super) fn tests(column: &ColumnReport) -> String {
         return String::new();
     }
     let heads = vec![("test of no difference", false), ("statistic", true), ("p", true), ("method", false)];
-    Grid { heads, rows }.draw(false)
+    HtmlGrid { heads, rows }.draw(false)
 }
 
 /// A difference of rates with its interval.

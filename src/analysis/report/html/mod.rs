@@ -108,20 +108,20 @@ fn verdict(verdict: &Verdict) -> String {
     format!("<div class=\"verdict {class}\">{tag}<h1>{}</h1><ul>{sentences}</ul></div>", escape(&verdict.headline))
 }
 
-/// A table; columns of numbers are right-aligned, and all can be sorted by the values of [`Cell`]s.
-struct Grid {
+/// A table; columns of numbers are right-aligned, and all can be sorted by the values of [`GridCell`]s.
+struct HtmlGrid {
     heads: Vec<(&'static str, bool)>,
-    rows: Vec<Vec<Cell>>,
+    rows: Vec<Vec<GridCell>>,
 }
 
 /// One cell: what is shown, and what it is sorted by.
-struct Cell {
+struct GridCell {
     html: String,
     key: String,
     is_number: bool,
 }
 
-impl Cell {
+impl GridCell {
     fn text(text: &str) -> Self {
         Self { html: escape(text), key: escape(text), is_number: false }
     }
@@ -141,7 +141,7 @@ impl Cell {
     }
 }
 
-impl Grid {
+impl HtmlGrid {
     fn draw(&self, sorts: bool) -> String {
         let heads = self
             .heads
@@ -154,7 +154,7 @@ impl Grid {
             })
             .collect::<Vec<_>>()
             .concat();
-        let cell = |cell: &Cell| {
+        let cell = |cell: &GridCell| {
             let class = if cell.is_number { " class=\"n\"" } else { "" };
             let key = if sorts { format!(" data-v=\"{}\"", cell.key) } else { String::new() };
             format!("<td{class}{key}>{}</td>", cell.html)

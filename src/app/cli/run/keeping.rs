@@ -49,10 +49,10 @@ impl Keeping {
     /// Lets the HTTP server answer SQL over it.
     #[cfg(feature = "query")]
     pub(super) fn answer_queries(&self, shared: &crate::serve::Shared) -> Result<()> {
-        use crate::query::{Desk, Limits, Session};
+        use crate::query::{Desk, QueryLimits, Session};
 
         let store = Store::reach(&self.lock().url)?;
-        shared.answer_queries(Desk::open(Session::new(Limits::default())?.with_store(store))?);
+        shared.answer_queries(Desk::open(Session::new(QueryLimits::default())?.with_store(store))?);
         Ok(())
     }
 

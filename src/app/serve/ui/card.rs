@@ -12,7 +12,7 @@ use super::words::{
 use crate::event::stable_hash;
 use crate::plan::Action;
 use crate::serve::Shared;
-use crate::serve::verdict::Terms;
+use crate::serve::verdict::AnswerTerms;
 use crate::serve::view::Known;
 use crate::verdict::decision::{Account, LedgerEntry};
 use crate::verdict::rollout::Mute;
@@ -20,7 +20,7 @@ use crate::verdict::{GuardName, Permission, RolloutState, Word};
 
 /// What cards are read against.
 pub(super) struct Glance {
-    pub(super) terms: Option<Terms>,
+    pub(super) terms: Option<AnswerTerms>,
 }
 
 impl Glance {

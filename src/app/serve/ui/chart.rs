@@ -9,7 +9,7 @@ use super::html::{Html, html};
 use super::link::decision_url;
 use super::words::{clock, time_of_day, value};
 use crate::event::{Micros, stable_hash};
-use crate::serve::history::Point;
+use crate::serve::history::ShownPoint;
 
 /// The plot's own measure, in which lines are drawn.
 const WIDTH: f64 = 1_000.0;
@@ -23,7 +23,7 @@ const TABLE_MAX: usize = 12;
 
 /// A decision on the time line.
 #[derive(Debug, Clone)]
-pub(super) struct Mark {
+pub(super) struct DecisionMark {
     pub(super) time: Micros,
     pub(super) id: String,
     pub(super) sequence: u64,
@@ -36,12 +36,12 @@ pub(super) struct Chart {
     pub(super) title: String,
     pub(super) metric: String,
     pub(super) candidate: String,
-    pub(super) points: Vec<Point>,
+    pub(super) points: Vec<ShownPoint>,
     pub(super) baseline: String,
-    pub(super) baseline_points: Vec<Point>,
+    pub(super) baseline_points: Vec<ShownPoint>,
     /// Bounds of rules, each with its name.
     pub(super) bounds: Vec<(String, Vec<(Micros, f64)>)>,
-    pub(super) marks: Vec<Mark>,
+    pub(super) marks: Vec<DecisionMark>,
 }
 
 /// From time and value to the plot.
@@ -108,12 +108,12 @@ impl Chart {
     }
 
     /// The last number of a line, in words.
-    fn last(&self, points: &[Point]) -> Option<String> {
+    fn last(&self, points: &[ShownPoint]) -> Option<String> {
         points.last().map(|point| value(&self.metric, point.value))
     }
 
     fn words(&self) -> String {
-        let side = |name: &str, points: &[Point]| self.last(points).map(|last| format!("{name} {last}"));
+        let side = |name: &str, points: &[ShownPoint]| self.last(points).map(|last| format!("{name} {last}"));
         let sides = [side(&self.candidate, &self.points), side(&self.baseline, &self.baseline_points)];
         format!("{}, last window: {}", self.title, sides.into_iter().flatten().collect::<Vec<_>>().join(", "))
     }
@@ -170,7 +170,7 @@ impl Chart {
         let mut inside: Vec<_> =
             self.marks.iter().filter(|mark| (scale.times.0..=scale.times.1).contains(&mark.time)).collect();
         inside.sort_by_key(|mark| (mark.time, mark.sequence));
-        let drawn = |mark: &&Mark| {
+        let drawn = |mark: &&DecisionMark| {
             let x = share(scale.x(mark.time));
             html!(
                 "<a href=\"{}\" tabindex=\"-1\"><title>{}</title>"
@@ -181,8 +181,8 @@ impl Chart {
                 x
             )
         };
-        let near = |a: &&Mark, b: &&Mark| scale.x(b.time) - scale.x(a.time) < NEAR;
-        let label = |group: &[&Mark]| {
+        let near = |a: &&DecisionMark, b: &&DecisionMark| scale.x(b.time) - scale.x(a.time) < NEAR;
+        let label = |group: &[&DecisionMark]| {
             let middle = group.iter().map(|mark| scale.x(mark.time)).sum::<f64>()
                 / f64::from(u32::try_from(group.len()).unwrap_or(1));
             let numbers: Vec<String> = group.iter().map(|mark| mark.sequence.to_string()).collect();
@@ -195,7 +195,7 @@ impl Chart {
 
     fn table(&self) -> Html {
         let of_baseline = |end: Micros| self.baseline_points.iter().find(|point| point.end == end);
-        let row = |point: &Point| {
+        let row = |point: &ShownPoint| {
             let baseline = of_baseline(point.end).map_or(String::new(), |point| value(&self.metric, point.value));
             html!(
                 "<tr><th scope=\"row\">{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
@@ -219,7 +219,7 @@ impl Chart {
 
 /// The points without those at the beginning that come from less than half of the usual number of rows: the first
 /// windows after a start hold a part of their events, and what they say by chance would leave no room for all others.
-fn whole(points: &[Point]) -> &[Point] {
+fn whole(points: &[ShownPoint]) -> &[ShownPoint] {
     let mut rows: Vec<u32> = points.iter().map(|point| point.n).collect();
     rows.sort_unstable();
     let usual = rows.get(rows.len() / 2).copied().unwrap_or_default();
@@ -232,7 +232,7 @@ fn share(x: f64) -> String {
     format!("{:.2}%", x / WIDTH * 100.0)
 }
 
-fn line(class: &str, scale: &Scale, points: &[Point]) -> Html {
+fn line(class: &str, scale: &Scale, points: &[ShownPoint]) -> Html {
     let points = scale.line(points.iter().map(|point| (point.end, point.value)));
     if points.is_empty() { Html::default() } else { html!("<polyline class=\"{}\" points=\"{}\"/>", class, points) }
 }
@@ -242,8 +242,10 @@ mod tests {
     use super::*;
 
     fn chart(values: &[f64]) -> Chart {
-        let points =
-            (0..).zip(values).map(|(end, &value)| Point { end, value, bounds: None, n: 1, n_baseline: 1 }).collect();
+        let points = (0..)
+            .zip(values)
+            .map(|(end, &value)| ShownPoint { end, value, bounds: None, n: 1, n_baseline: 1 })
+            .collect();
         Chart {
             title: "<b>".to_owned(),
             metric: "psi".to_owned(),
@@ -285,7 +287,7 @@ mod tests {
 
     #[test]
     fn decisions_outside_the_picture_are_left_out() {
-        let mark = |time| Mark { time, id: "b3:1".to_owned(), sequence: 7, text: String::new() };
+        let mark = |time| DecisionMark { time, id: "b3:1".to_owned(), sequence: 7, text: String::new() };
         let html = Chart { marks: vec![mark(1), mark(9)], ..chart(&[1.0, 2.0, 3.0]) }.html().into_string();
         assert_eq!(html.matches("class=\"mark\" x1").count(), 1);
         assert!(html.contains("x1=\"50.00%\""));

@@ -13,7 +13,7 @@ use super::html::{Html, html};
 use super::page::{Page, Part, live};
 use super::words::{count, number, span, time, validity_sign};
 use crate::serve::health::{Phase, Silence};
-use crate::serve::view::Judged;
+use crate::serve::view::JudgedUpto;
 use crate::serve::{Shared, View};
 use crate::telemetry::{Family, Sample, family};
 use crate::verdict::{RolloutState, Validity};
@@ -185,7 +185,7 @@ fn workers(pulses: &[Silence], age: Duration) -> Html {
     )
 }
 
-fn kept(judged: Judged, dropped: u64) -> Html {
+fn kept(judged: JudgedUpto, dropped: u64) -> Html {
     let dropped = match dropped {
         0 => String::new(),
         rows => format!(" {} rows of windows found no room and are not shown.", count(rows)),

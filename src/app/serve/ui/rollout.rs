@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::actions::{actions, asked, outcome};
 use super::card::{self, Glance};
-use super::chart::{Chart, Mark};
+use super::chart::{Chart, DecisionMark};
 use super::decision;
 use super::html::{Html, html};
 use super::link::rollout_url;
@@ -123,7 +123,8 @@ impl Shown {
         let drifted: Vec<&str> = features.iter().map(|feature| feature.psi.column.as_str()).collect();
         let usual = usual(&choices, policy, &drifted);
         let others = usual.into_iter().filter(|choice| Some(choice) != wished.as_ref()).collect::<Vec<_>>();
-        let marks: Vec<Mark> = decisions.iter().filter(|one| one.action != Signal::Heartbeat).map(mark).collect();
+        let marks: Vec<DecisionMark> =
+            decisions.iter().filter(|one| one.action != Signal::Heartbeat).map(mark).collect();
         let charts = wished
             .iter()
             .chain(&others)
@@ -250,9 +251,9 @@ fn select(name: &str, nothing: &str, chosen: &str, names: &BTreeSet<&str>) -> Ht
     html!("<select name=\"{}\">{}</select>", name, names.iter().map(option).collect::<Html>())
 }
 
-fn mark(decision: &Decision) -> Mark {
+fn mark(decision: &Decision) -> DecisionMark {
     let text = format!("decision {}: {}, {}", decision.sequence, deed(decision), decision.reason.text);
-    Mark { time: decision.time, id: decision.id.clone(), sequence: decision.sequence, text }
+    DecisionMark { time: decision.time, id: decision.id.clone(), sequence: decision.sequence, text }
 }
 
 /// What a column is best compared with: the baseline version, else what it was trained on, else earlier windows.

@@ -12,7 +12,7 @@ use super::html::{Html, html};
 use super::page::{Page, Part, live};
 use super::words::{NEEDS_SOMEBODY, count, need, state_sign, time, validity_sign};
 use crate::serve::Shared;
-use crate::serve::view::{Judged, Known};
+use crate::serve::view::{JudgedUpto, Known};
 use crate::verdict::Decision;
 
 /// The most rollouts on the page, and the most of the last decisions.
@@ -49,7 +49,7 @@ pub(super) async fn rollouts(State(shared): State<Arc<Shared>>, headers: HeaderM
 }
 
 /// The most important thing first.
-fn headline(urgent: usize, candidates: usize, judged: Judged) -> Html {
+fn headline(urgent: usize, candidates: usize, judged: JudgedUpto) -> Html {
     match (urgent, candidates) {
         (_, 0) if judged.windows == 0 => html!("No window has been judged yet"),
         (_, 0) => html!("No candidate is being rolled out"),

@@ -7,7 +7,7 @@ use super::words::{action_name, metric_of};
 use crate::event::Micros;
 use crate::metric::{DRIFT, Place, shown};
 use crate::plan::{Against, Bound, PolicyPlan, Rule};
-use crate::serve::history::{History, Number, Point};
+use crate::serve::history::{History, Number, ShownPoint};
 use crate::verdict::RolloutState;
 
 /// Charts that are drawn unasked.
@@ -63,10 +63,10 @@ pub(super) fn usual(choices: &[Choice], policy: Option<&PolicyPlan>, drifted: &[
 pub(super) fn chart(history: &History, state: &RolloutState, choice: &Choice, policy: Option<&PolicyPlan>) -> Chart {
     let number = &choice.number;
     let of_baseline = Number { version: state.baseline.clone(), ..number.clone() };
-    let points: Vec<Point> = history.points(number).copied().collect();
+    let points: Vec<ShownPoint> = history.points(number).copied().collect();
     let first = points.first().map_or(Micros::MAX, |point| point.end);
-    let beside = |point: &&Point| point.end >= first && !state.is_world();
-    let baseline_points: Vec<Point> = history.points(&of_baseline).filter(beside).copied().collect();
+    let beside = |point: &&ShownPoint| point.end >= first && !state.is_world();
+    let baseline_points: Vec<ShownPoint> = history.points(&of_baseline).filter(beside).copied().collect();
     let watching = policy.into_iter().flat_map(|policy| &policy.rules).filter(|rule| watches(rule, number));
     let bounds = watching.map(|rule| (rule_name(rule), bound(rule, &points, &baseline_points))).collect();
     Chart {
@@ -92,7 +92,7 @@ fn rule_name(rule: &Rule) -> String {
 }
 
 /// The bound as a line: fixed, or beside the baseline version's own.
-fn bound(rule: &Rule, points: &[Point], baseline: &[Point]) -> Vec<(Micros, f64)> {
+fn bound(rule: &Rule, points: &[ShownPoint], baseline: &[ShownPoint]) -> Vec<(Micros, f64)> {
     let (Bound::Above(bound) | Bound::Below(bound)) = rule.bound;
     let beside = |at: fn(f64, f64) -> f64| baseline.iter().map(|point| (point.end, at(point.value, bound))).collect();
     match rule.against {

@@ -14,23 +14,23 @@ const ID_SHOWN: usize = 15;
 
 /// A word with a sign before it; its tone is a colour class, and never says anything that sign and word do not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sign {
+pub(super) struct SignedWord {
     pub(super) icon: &'static str,
     pub(super) word: &'static str,
     pub(super) tone: &'static str,
 }
 
-const fn sign(icon: &'static str, word: &'static str, tone: &'static str) -> Sign {
-    Sign { icon, word, tone }
+const fn sign(icon: &'static str, word: &'static str, tone: &'static str) -> SignedWord {
+    SignedWord { icon, word, tone }
 }
 
-impl Sign {
+impl SignedWord {
     pub(super) fn html(self) -> Html {
         html!("<span class=\"sign {}\"><span aria-hidden=\"true\">{}</span> {}</span>", self.tone, self.icon, self.word)
     }
 }
 
-pub(super) fn state_sign(state: State) -> Sign {
+pub(super) fn state_sign(state: State) -> SignedWord {
     match state {
         State::Registered => sign("○", "REGISTERED", "off"),
         State::Warming => sign("◔", "WARMING", "calm"),
@@ -48,7 +48,7 @@ pub(super) fn state_sign(state: State) -> Sign {
     }
 }
 
-pub(super) fn word_sign(word: Word) -> Sign {
+pub(super) fn word_sign(word: Word) -> SignedWord {
     match word {
         Word::Pass => sign("✓", "PASS", "good"),
         Word::Fail => sign("✕", "FAIL", "bad"),
@@ -57,7 +57,7 @@ pub(super) fn word_sign(word: Word) -> Sign {
     }
 }
 
-pub(super) fn validity_sign(validity: Validity) -> Sign {
+pub(super) fn validity_sign(validity: Validity) -> SignedWord {
     match validity {
         Validity::Valid => sign("✓", "VALID", "good"),
         Validity::Degraded => sign("◐", "DEGRADED", "watch"),
@@ -65,7 +65,7 @@ pub(super) fn validity_sign(validity: Validity) -> Sign {
     }
 }
 
-pub(super) fn signal_sign(signal: Signal) -> Sign {
+pub(super) fn signal_sign(signal: Signal) -> SignedWord {
     match signal {
         Signal::Observe => sign("●", "observe", "calm"),
         Signal::Warn => sign("▲", "warn", "watch"),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::fields::{Declared, Fields};
+use super::fields::{Declared, PlanFields};
 use crate::baseline::cut::{self, FINE_BINS_MAX};
 use crate::config::document::Document;
 use crate::config::problem::Problems;
@@ -33,7 +33,7 @@ pub(crate) fn fine_bins(document: &Document, problems: &mut Problems) -> u16 {
 }
 
 /// The plan's columns.
-pub(crate) fn columns(fields: &Fields<'_>, cutting: Cutting<'_>, problems: &mut Problems) -> Columns {
+pub(crate) fn columns(fields: &PlanFields<'_>, cutting: Cutting<'_>, problems: &mut Problems) -> Columns {
     let numeric = fields.numeric.iter().map(|column| NumericColumn {
         name: column.name.to_owned(),
         role: column.role,
@@ -105,7 +105,7 @@ fn by_role(column: &Declared<'_>, cutting: Cutting<'_>, problems: &mut Problems)
 }
 
 /// The profile with exactly the plan's columns in the plan's order, or what is wrong with it.
-pub(crate) fn project(profile: Profile, fields: &Fields<'_>) -> Result<Profile, String> {
+pub(crate) fn project(profile: Profile, fields: &PlanFields<'_>) -> Result<Profile, String> {
     let numeric_names: Vec<&str> = profile.numeric.iter().map(|column| column.name.as_str()).collect();
     let categorical_names: Vec<&str> = profile.categorical.iter().map(|column| column.name.as_str()).collect();
     let numeric = places(&fields.numeric_names(), &numeric_names);

@@ -21,13 +21,13 @@ pub(crate) struct Declared<'a> {
 
 /// All columns and segment fields, in the order of the plan.
 #[derive(Debug, Default)]
-pub(crate) struct Fields<'a> {
+pub(crate) struct PlanFields<'a> {
     pub(crate) numeric: Vec<Declared<'a>>,
     pub(crate) categorical: Vec<(&'a str, Spot)>,
     pub(crate) segments: Vec<&'a str>,
 }
 
-impl Fields<'_> {
+impl PlanFields<'_> {
     /// Names of the numeric columns.
     pub(crate) fn numeric_names(&self) -> Vec<&str> {
         self.numeric.iter().map(|column| column.name).collect()
@@ -40,9 +40,9 @@ impl Fields<'_> {
 }
 
 /// Gathers what the sources name.
-pub(crate) fn gather<'a>(document: &'a Document, problems: &mut Problems) -> Fields<'a> {
+pub(crate) fn gather<'a>(document: &'a Document, problems: &mut Problems) -> PlanFields<'a> {
     let sources: &Sources = &document.sources;
-    let mut fields = Fields::default();
+    let mut fields = PlanFields::default();
     for features in feature_sections(sources) {
         add_features(&mut fields, features, problems);
     }
@@ -56,7 +56,7 @@ fn feature_sections(sources: &Sources) -> impl Iterator<Item = &Features> {
     of_predictions.into_iter().chain(sources.features.as_ref().map(|source| &source.features))
 }
 
-fn add_features<'a>(fields: &mut Fields<'a>, features: &'a Features, problems: &mut Problems) {
+fn add_features<'a>(fields: &mut PlanFields<'a>, features: &'a Features, problems: &mut Problems) {
     for (name, place) in &features.numeric.0 {
         let (range, edges) = bins_of(place);
         let column = Declared { name, role: Role::Feature, range, edges, spot: place.spot };
@@ -93,7 +93,7 @@ fn check_name(name: &str, spot: Spot, other_kind: &[&str], problems: &mut Proble
     }
 }
 
-fn add_answers<'a>(fields: &mut Fields<'a>, sources: &'a Sources) {
+fn add_answers<'a>(fields: &mut PlanFields<'a>, sources: &'a Sources) {
     let Some(predictions) = &sources.predictions else { return };
     let answer = |name, role, spot| Declared { name, role, range: None, edges: None, spot };
     if let Some(score) = &predictions.score {

@@ -18,7 +18,7 @@ use super::{MemoryConfig, Pipeline, reference};
 use crate::metric::Spec;
 use crate::plan::{Bounds, MetricsPlan, Plan, PolicyPlan, Reference};
 use columns::Cutting;
-use fields::Fields;
+use fields::PlanFields;
 use judging::Readable;
 use mapping::Layout;
 
@@ -132,7 +132,7 @@ fn judge(plan: &mut Plan, document: &Document, around: Surroundings<'_>, problem
 
 fn load_reference(
     document: &Document,
-    fields: &Fields<'_>,
+    fields: &PlanFields<'_>,
     around: Surroundings<'_>,
     problems: &mut Problems,
 ) -> Option<Reference> {

@@ -59,13 +59,14 @@ pub(crate) enum Place {
 }
 
 /// Sensors in the making: metric, column, reason code, weight within their family, and look.
-type Family = Vec<(&'static str, String, ReasonCode, f64, Look)>;
+type SensorParts = Vec<(&'static str, String, ReasonCode, f64, Look)>;
 
 /// The sensors for these columns. Half of the weight is for columns, half for what users feel, and of that as much for
 /// failures as for latency and for labels.
 pub(crate) fn sensors(looked_at: &Columns, has_labels: bool) -> Vec<Sensor> {
     let failures = vec![("error_rate", String::new(), ReasonCode::ErrorRate, 1.0, Look::Failures)];
-    let (mut latency, mut labels, mut columns): (Family, Family, Family) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut latency, mut labels, mut columns): (SensorParts, SensorParts, SensorParts) =
+        (Vec::new(), Vec::new(), Vec::new());
     for (index, column) in looked_at.numeric.iter().enumerate() {
         match column.role {
             Role::Latency => latency.extend(of_latency(&column.name, index)),
@@ -102,7 +103,7 @@ pub(crate) fn sensors(looked_at: &Columns, has_labels: bool) -> Vec<Sensor> {
     all
 }
 
-fn of_latency(name: &str, index: usize) -> Family {
+fn of_latency(name: &str, index: usize) -> SensorParts {
     let quantiles = ["latency_p50", "latency_p90", "latency_p99"].into_iter().enumerate();
     let slower =
         quantiles.map(|(q, metric)| (metric, String::new(), ReasonCode::LatencyQuantile, 1.0, Look::Slower(q)));
@@ -113,7 +114,7 @@ fn of_latency(name: &str, index: usize) -> Family {
     slower.chain(moved).collect()
 }
 
-fn of_numbers(name: &str, index: usize, role: Role) -> Family {
+fn of_numbers(name: &str, index: usize, role: Role) -> SensorParts {
     let code = if role == Role::Score { ReasonCode::ScoreDrift } else { ReasonCode::FeatureDrift };
     let mut family = vec![
         ("mean_shift", name.to_owned(), code, 0.4, Look::Location(index, role)),
