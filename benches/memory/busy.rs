@@ -60,7 +60,9 @@ pub(crate) fn run(hours: i64, rate: u64) {
     super::show(hours, &engine.memory());
     let lanes = u64::from(LANES);
     let assumed = Assumed { rate: rate * 300, partitions: lanes, versions: 2, segments: SEGMENTS };
-    super::foresee(&plan, assumed, &engine, hours > 0);
+    // What labels take grows until their horizon is reached.
+    let horizon = plan.quality.as_ref().map_or(0, |quality| quality.horizon);
+    super::foresee(&plan, assumed, &engine, hours * super::HOUR > horizon);
     let counts = engine.counts_of(0);
     let (rows, labels) = (counts.rows, counts.labels);
     println!("of lane 0: {rows} predictions, {} labels joined, {} not waited for", labels.joined, labels.refused);
