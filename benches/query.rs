@@ -32,7 +32,8 @@ fn main() {
     let files = store.files().expect("files");
     let rows: u64 = files.iter().map(|file| file.rows).sum();
     println!("{rows} rows in {} files, written in {took:.1} s", files.len());
-    let session = Session::new(QueryLimits { rows: 100_000, ..QueryLimits::default() }).expect("a session").with_store(store);
+    let session =
+        Session::new(QueryLimits { rows: 100_000, ..QueryLimits::default() }).expect("a session").with_store(store);
     let desk = Desk::open(session).expect("threads");
     let day = "date = '2024-01-02' AND model = 'model-01'";
     for (name, sql) in [

@@ -1,5 +1,6 @@
 //! JSON records as a table: values under their paths, as texts. Records may be envelopes with a topic and a value.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use arrow::array::{ArrayRef, StringBuilder};
 use arrow::datatypes::{DataType, Field};
 use serde_json::{Map, Value};
 
+use super::kept::{Keeper, RefusedSoFar};
 use super::{Chunk, Column, Table, TableContents, example};
 use crate::decode::object::object;
 use crate::error::{Error, Result};
@@ -31,33 +33,58 @@ fn event(record: &[u8]) -> Option<(Option<String>, Map<String, Value>)> {
     }
 }
 
-/// The columns of one topic, by their path: in which order they came, and whether any value is no list.
+/// A file with no more bytes than this is read once, and its cells are kept.
+const KEPT_BYTES: usize = 32 << 20;
+
+/// What one topic holds.
 #[derive(Default)]
-struct TopicFields(BTreeMap<Vec<String>, (usize, bool)>);
+struct TopicFields {
+    /// By their path: in which order fields came, and whether any value is no list.
+    fields: BTreeMap<Vec<String>, (usize, bool)>,
+    /// Of a small file.
+    kept: Option<Keeper>,
+}
 
 impl TopicFields {
+    /// Takes in an event.
+    fn take(&mut self, event: &Map<String, Value>) {
+        self.note(event, &[]);
+        self.kept.iter_mut().for_each(Keeper::end_row);
+    }
+
     /// Takes in the fields of an object.
-    fn note(&mut self, fields: &Map<String, Value>, path: &[String]) {
+    fn note(&mut self, fields: &Map<String, Value>, above: &[String]) {
         for (name, value) in fields {
-            let path = [path, std::slice::from_ref(name)].concat();
             match value {
-                Value::Object(inner) if path.len() < DEPTH_MAX => self.note(inner, &path),
+                Value::Object(inner) if above.len() + 1 < DEPTH_MAX => {
+                    self.note(inner, &[above, std::slice::from_ref(name)].concat());
+                }
                 Value::Null => {}
-                Value::Array(_) | Value::Object(_) => self.add(path, false),
-                Value::Bool(_) | Value::Number(_) | Value::String(_) => self.add(path, true),
+                Value::Array(_) | Value::Object(_) => self.add((above, name), value, false),
+                Value::Bool(_) | Value::Number(_) | Value::String(_) => self.add((above, name), value, true),
             }
         }
     }
 
-    fn add(&mut self, path: Vec<String>, is_plain: bool) {
-        let n = self.0.len();
-        self.0.entry(path).or_insert((n, false)).1 |= is_plain;
+    fn add(&mut self, (above, name): (&[String], &String), value: &Value, is_plain: bool) {
+        let n = self.fields.len();
+        let known = if above.is_empty() { self.fields.get_mut(std::slice::from_ref(name)) } else { None };
+        match known {
+            Some(known) => known.1 |= is_plain,
+            None => {
+                let path = [above, std::slice::from_ref(name)].concat();
+                self.fields.entry(path).or_insert((n, false)).1 |= is_plain;
+            }
+        }
+        if let Some((kept, text)) = self.kept.as_mut().zip(cell(value)) {
+            kept.cell(above, name, &text);
+        }
     }
 
     /// The columns as they came; those that hold nothing but lists are said to be lists.
     fn columns(self) -> Vec<(Column, Vec<usize>)> {
         let mut columns: Vec<(usize, Column)> = self
-            .0
+            .fields
             .into_iter()
             .map(|(path, (at, is_plain))| {
                 let list = || DataType::List(Arc::new(Field::new("item", DataType::Null, true)));
@@ -75,26 +102,40 @@ impl TopicFields {
 pub(super) fn survey(path: &Path, lines: Option<&Arc<[u8]>>) -> Result<Vec<Table>> {
     let mut records = records(path, lines)?;
     let mut topics: Vec<(Option<String>, TopicFields)> = Vec::new();
-    let mut record = Vec::new();
+    let (mut record, mut bytes, mut refused) = (Vec::new(), 0, RefusedSoFar::default());
     while records.read(&mut record)? {
-        if let Some((topic, fields)) = event(&record) {
+        bytes += record.len();
+        if bytes > KEPT_BYTES {
+            topics.iter_mut().for_each(|(_, fields)| fields.kept = None);
+        }
+        if let Some((topic, event)) = event(&record) {
             let known = topics.iter().position(|(known, _)| *known == topic).unwrap_or_else(|| {
-                topics.push((topic, TopicFields::default()));
+                let kept = (bytes <= KEPT_BYTES).then(|| Keeper::after(refused.clone()));
+                topics.push((topic, TopicFields { kept, ..TopicFields::default() }));
                 topics.len() - 1
             });
-            topics[known].1.note(&fields, &[]);
+            topics[known].1.take(&event);
+        } else {
+            let example = no_object(path, &records);
+            refused.add(&example);
+            topics.iter_mut().filter_map(|(_, fields)| fields.kept.as_mut()).for_each(|kept| kept.refuse(&example));
         }
         record.clear();
     }
-    topics.retain(|(_, fields)| !fields.0.is_empty());
+    topics.retain(|(_, fields)| !fields.fields.is_empty());
     if topics.is_empty() {
         return Err(Error::user(format!("{} holds no JSON object", path.display()))
             .hint("each event must be an object, or an envelope with topic and value"));
     }
-    let table = |(topic, fields): (Option<String>, TopicFields)| {
-        Table::of_part(path, topic, TableContents::Json(lines.cloned()), fields.columns())
+    let table = |(topic, mut fields): (Option<String>, TopicFields)| {
+        let kept = fields.kept.take().map(|kept| kept.finish().into());
+        Table::of_part(path, topic, TableContents::Json { lines: lines.cloned(), kept }, fields.columns())
     };
     Ok(topics.into_iter().map(table).collect())
+}
+
+fn no_object(path: &Path, records: &Records) -> String {
+    example(path, Place::Line(records.line()), "no JSON object")
 }
 
 fn records(path: &Path, lines: Option<&Arc<[u8]>>) -> Result<Records> {
@@ -130,8 +171,7 @@ impl Rows {
             match event(&record) {
                 None => {
                     refused += 1;
-                    let place = Place::Line(self.records.line());
-                    first.get_or_insert_with(|| example(&self.path, place, "no JSON object"));
+                    first.get_or_insert_with(|| no_object(&self.path, &self.records));
                 }
                 Some((topic, _)) if topic != self.topic => {}
                 Some((_, fields)) => {
@@ -158,9 +198,72 @@ impl Iterator for Rows {
 fn text(fields: &Map<String, Value>, path: &[String]) -> Option<String> {
     let (last, above) = path.split_last()?;
     let inner = above.iter().try_fold(fields, |fields, name| fields.get(name)?.as_object())?;
-    match inner.get(last)? {
-        Value::String(text) => Some(text.clone()),
-        value @ (Value::Bool(_) | Value::Number(_) | Value::Array(_)) => Some(value.to_string()),
+    cell(inner.get(last)?).map(Cow::into_owned)
+}
+
+fn cell(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) => Some(Cow::Owned(value.to_string())),
         Value::Null | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    /// Two topics, late and nested fields, lists, nulls and lines that are none, over several chunks.
+    fn lines() -> Arc<[u8]> {
+        let mut text = "no object\n".to_owned();
+        for row in 0..3 * BATCH_ROWS {
+            let value = match row % 5 {
+                0 => format!(r#"{{"n": {row}, "in": {{"x": {row}.50, "deep": {{"y": true}}}}}}"#),
+                1 => r#"{"n": null, "list": [1, {"a": 2}], "in": 3}"#.to_owned(),
+                2 => "{}".to_owned(),
+                3 => format!(r#"{{"late {}": "text", "n": NaN, "n": 1}}"#, row / BATCH_ROWS),
+                _ => "[7]".to_owned(),
+            };
+            let _ = match row % 7 {
+                6 => writeln!(text, r#"{{"topic": "other", "value": {value}}}"#),
+                _ => writeln!(text, "{value}"),
+            };
+        }
+        text.into_bytes().into()
+    }
+
+    #[test]
+    fn cells_that_are_kept_are_those_that_would_be_read_again() {
+        let (path, lines): (Arc<Path>, _) = (Path::new("lines.jsonl").into(), lines());
+        let tables = survey(&path, Some(&lines)).expect("objects");
+        assert_eq!(tables.len(), 2);
+        for table in tables {
+            let TableContents::Json { kept: Some(kept), .. } = &table.parts[0].contents else {
+                panic!("few lines are kept");
+            };
+            let paths: Vec<Vec<String>> = table.columns.iter().map(|column| column.path.clone()).collect();
+            let again = Rows::open(&path, Some(&lines), table.topic.clone(), paths.clone()).expect("the same lines");
+            let again: Vec<Chunk> = again.collect::<Result<_>>().expect("readable");
+            assert_eq!(kept.len(), again.len());
+            let mut refused = 0;
+            for (kept, again) in kept.iter().map(|kept| kept.chunk(&paths)).zip(again) {
+                assert_eq!((kept.rows, kept.refused, kept.example), (again.rows, again.refused, again.example));
+                assert_eq!(kept.arrays, again.arrays);
+                refused += kept.refused;
+            }
+            assert!(refused > 1);
+        }
+    }
+
+    #[test]
+    fn a_large_file_is_read_again() {
+        let row = format!(r#"{{"text": "{}"}}"#, "x".repeat(1 << 20));
+        let lines: Arc<[u8]> = [row.as_str(); 34].join("\n").into_bytes().into();
+        let table = survey(Path::new("large.jsonl"), Some(&lines)).expect("objects").swap_remove(0);
+        assert!(matches!(table.parts[0].contents, TableContents::Json { kept: None, .. }));
+        let chunks = table.chunks(&[crate::table::Wanted { column: 0, repeats: false }]).expect("a column");
+        assert_eq!(chunks.map(|chunk| chunk.expect("readable").rows).sum::<usize>(), 34);
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod cells;
 mod json;
+mod kept;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use arrow::array::{Array as _, ArrayRef, AsArray as _, StringArray};
 use arrow::datatypes::{DataType, Fields};
 
+use self::kept::KeptChunk;
 use crate::error::{Error, Result};
 use crate::files::columns::{self, Place};
 use crate::files::csv;
@@ -61,8 +63,11 @@ enum TableContents {
         delimiter: u8,
     },
     Parquet(Footer),
-    /// JSON, in memory where it is in no file.
-    Json(Option<Arc<[u8]>>),
+    /// JSON, in memory where it is in no file; the cells of a small file.
+    Json {
+        lines: Option<Arc<[u8]>>,
+        kept: Option<Arc<[KeptChunk]>>,
+    },
 }
 
 /// A column to read.
@@ -217,11 +222,16 @@ impl TableFile {
         let here: Vec<Option<&AskedColumn>> =
             asked.iter().map(|asked| Some(asked).filter(|(name, ..)| self.places.contains_key(name))).collect();
         let there: Vec<&AskedColumn> = here.iter().copied().flatten().collect();
-        let chunks: Chunks = if let TableContents::Json(lines) = &self.contents {
-            let paths = there.iter().map(|(_, path, _)| path.clone()).collect();
-            Box::new(json::Rows::open(&self.path, lines.as_ref(), self.topic.clone(), paths)?)
-        } else {
-            self.columns(&there)?
+        let paths = || there.iter().map(|(_, path, _)| path.clone()).collect::<Vec<_>>();
+        let chunks: Chunks = match &self.contents {
+            TableContents::Json { kept: Some(kept), .. } => {
+                let (kept, paths) = (Arc::clone(kept), paths());
+                Box::new((0..kept.len()).map(move |at| Ok(kept[at].chunk(&paths))))
+            }
+            TableContents::Json { lines, kept: None } => {
+                Box::new(json::Rows::open(&self.path, lines.as_ref(), self.topic.clone(), paths())?)
+            }
+            _ => self.columns(&there)?,
         };
         if there.len() == asked.len() {
             return Ok(chunks);
@@ -241,7 +251,7 @@ impl TableFile {
         let rows: Box<dyn Iterator<Item = Result<columns::RawChunk>>> = match &self.contents {
             TableContents::Parquet(footer) => Box::new(parquet::Rows::open(&self.path, footer, &wanted, BATCH_ROWS)?),
             TableContents::Csv { delimiter } => Box::new(csv::Rows::open(&self.path, &wanted, *delimiter, BATCH_ROWS)?),
-            TableContents::Json(_) => return Err(Error::internal("JSON has no columns of its own")),
+            TableContents::Json { .. } => return Err(Error::internal("JSON has no columns of its own")),
         };
         let path = Arc::clone(&self.path);
         Ok(Box::new(rows.map(move |chunk| {

@@ -1,0 +1,101 @@
+//! The cells of a file of JSON that is small: it is read once for what fields it has, and would be read again for every
+//! question about its rows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayBuilder as _, ArrayRef, StringArray, StringBuilder};
+
+use super::Chunk;
+use crate::replay::BATCH_ROWS;
+
+/// Some rows, with every field that they have.
+#[derive(Debug)]
+pub(super) struct KeptChunk {
+    columns: BTreeMap<Vec<String>, ArrayRef>,
+    rows: usize,
+    refused: RefusedSoFar,
+}
+
+/// Records that could not be read: how many, and what is wrong with the first of them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RefusedSoFar {
+    n: u64,
+    example: Option<String>,
+}
+
+impl RefusedSoFar {
+    pub(super) fn add(&mut self, example: &str) {
+        self.n += 1;
+        self.example.get_or_insert_with(|| example.to_owned());
+    }
+}
+
+impl KeptChunk {
+    /// The columns asked for, by their paths.
+    pub(super) fn chunk(&self, paths: &[Vec<String>]) -> Chunk {
+        let absent: ArrayRef = Arc::new(StringArray::new_null(self.rows));
+        let array = |path: &Vec<String>| Arc::clone(self.columns.get(path).unwrap_or(&absent));
+        let RefusedSoFar { n, example } = self.refused.clone();
+        Chunk { arrays: paths.iter().map(array).collect(), rows: self.rows, refused: n, example }
+    }
+}
+
+/// Keeps cells, as many rows to a chunk as are handed out at once.
+#[derive(Debug, Default)]
+pub(super) struct Keeper {
+    cells: BTreeMap<Vec<String>, StringBuilder>,
+    rows: usize,
+    refused: RefusedSoFar,
+    chunks: Vec<KeptChunk>,
+}
+
+impl Keeper {
+    /// After so many records that could not be read.
+    pub(super) fn after(refused: RefusedSoFar) -> Self {
+        Self { refused, ..Self::default() }
+    }
+
+    /// A cell of the row that is being read.
+    pub(super) fn cell(&mut self, above: &[String], name: &String, text: &str) {
+        let name = std::slice::from_ref(name);
+        if !above.is_empty() || !self.cells.contains_key(name) {
+            self.cells.entry([above, name].concat()).or_default();
+        }
+        let known =
+            if above.is_empty() { self.cells.get_mut(name) } else { self.cells.get_mut(&[above, name].concat()) };
+        let cells = known.expect("made above");
+        cells.append_nulls(self.rows - cells.len());
+        cells.append_value(text);
+    }
+
+    /// The row has ended.
+    pub(super) fn end_row(&mut self) {
+        self.rows += 1;
+        if self.rows == BATCH_ROWS {
+            self.close();
+        }
+    }
+
+    pub(super) fn refuse(&mut self, example: &str) {
+        self.refused.add(example);
+    }
+
+    fn close(&mut self) {
+        let (rows, refused) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.refused));
+        let full = |mut cells: StringBuilder| {
+            cells.append_nulls(rows - cells.len());
+            Arc::new(cells.finish()) as ArrayRef
+        };
+        let columns = std::mem::take(&mut self.cells).into_iter().map(|(path, cells)| (path, full(cells))).collect();
+        self.chunks.push(KeptChunk { columns, rows, refused });
+    }
+
+    /// All that was kept.
+    pub(super) fn finish(mut self) -> Vec<KeptChunk> {
+        if self.rows > 0 || self.refused.n > 0 {
+            self.close();
+        }
+        self.chunks
+    }
+}
