@@ -69,12 +69,11 @@ impl TopicFields {
     fn add(&mut self, (above, name): (&[String], &String), value: &Value, is_plain: bool) {
         let n = self.fields.len();
         let known = if above.is_empty() { self.fields.get_mut(std::slice::from_ref(name)) } else { None };
-        match known {
-            Some(known) => known.1 |= is_plain,
-            None => {
-                let path = [above, std::slice::from_ref(name)].concat();
-                self.fields.entry(path).or_insert((n, false)).1 |= is_plain;
-            }
+        if let Some(known) = known {
+            known.1 |= is_plain;
+        } else {
+            let path = [above, std::slice::from_ref(name)].concat();
+            self.fields.entry(path).or_insert((n, false)).1 |= is_plain;
         }
         if let Some((kept, text)) = self.kept.as_mut().zip(cell(value)) {
             kept.cell(above, name, &text);

@@ -44,21 +44,6 @@ pub(super) fn register(context: &mut SessionContext) {
     aggregates.for_each(|function| context.register_udaf(function));
 }
 
-/// Names of the functions, for help.
-#[must_use]
-pub fn names() -> [(&'static str, Vec<String>); 5] {
-    let of = |metrics: Vec<&'static dyn Metric>, prefix: &str| {
-        metrics.iter().map(|metric| format!("{prefix}{}", metric.spec().name)).collect()
-    };
-    [
-        ("over two histograms (current, baseline)", of(compared().collect(), "")),
-        ("aggregates over rows (value, is_current)", of(drifting().collect(), "drift_")),
-        ("p-values over rows (value, is_current)", known::OF_ROWS.map(|(name, _)| name.to_owned()).to_vec()),
-        ("over counts (x, n, x_baseline, n_baseline)", rates::names().map(str::to_owned).collect()),
-        ("aggregates over rows (score, label), or (labels) of panes", of(labelled().collect(), "")),
-    ]
-}
-
 fn drifting() -> impl Iterator<Item = &'static dyn Metric> {
     METRICS.iter().copied().filter(|metric| metric.spec().needs_baseline)
 }

@@ -43,11 +43,6 @@ fn z([x, n, other, m]: [u64; 4]) -> Option<(f64, f64)> {
     pooled_z(Arm { n, x: x as f64 }, Arm { n: m, x: other as f64 })
 }
 
-/// Their names.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    OF_COUNTS.iter().map(|(name, ..)| *name)
-}
-
 /// The functions.
 pub(super) fn functions() -> impl Iterator<Item = Scalar> {
     (0..).zip(&OF_COUNTS).map(|(at, &(_, counts, has_confidence, _))| {
