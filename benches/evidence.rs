@@ -9,7 +9,7 @@ mod common;
 use std::hint::black_box;
 
 use common::{Seeded, is_measuring, median, wall_s};
-use haldane::infer::contrast::{Split, log_e_rate, log_e_tilt, normal_scores};
+use haldane::infer::contrast::{VersionSplit, log_e_rate, log_e_tilt, normal_scores};
 use haldane::infer::hx::{Direction, Hx, HxPlan};
 use haldane::infer::pool::{Alarm, Pool};
 use haldane::infer::two_sample::Arm;
@@ -34,7 +34,8 @@ fn main() {
     });
     let mut pool = Pool::default();
     report("SR of a rate: 4 alternatives, 2 of 100 against 3 of 400", 5.0, &mut || {
-        let (marked, other) = (Split { candidate: 2, baseline: 3 }, Split { candidate: 98, baseline: 397 });
+        let (marked, other) =
+            (VersionSplit { candidate: 2, baseline: 3 }, VersionSplit { candidate: 98, baseline: 397 });
         add(&mut pool, &log_e_rate(black_box(marked), other, &[0.3, 0.7, 1.4, 2.3]));
     });
     let (candidate, baseline) = (histogram(100), histogram(400));

@@ -139,19 +139,19 @@ fn a_decision_names_the_records_that_it_was_made_from() {
         };
         let mut expected = BTreeMap::new();
         expected.insert(topic(EventKind::Prediction), range(predictions.map(|record| record.offset)));
-        let named: BTreeMap<_, _> =
+        let told: BTreeMap<_, _> =
             one.inputs.offsets.iter().map(|(topic, _, first, last)| (topic, Some((*first, *last)))).collect();
-        if named.len() > 1 {
+        if told.len() > 1 {
             by_labels += 1;
             expected.insert(
                 topic(EventKind::Outcome),
                 range(records.iter().filter(is_in_time).map(|record| record.offset)),
             );
         }
-        assert_eq!(named, expected, "decision {}: {}", one.sequence, one.reason.text);
+        assert_eq!(told, expected, "decision {}: {}", one.sequence, one.reason.text);
         let speaks_of_labels =
             one.evidence.iter().any(|proof| ["brier", "accuracy", "ece"].contains(&proof.metric.as_str()));
-        assert!(!speaks_of_labels || named.len() > 1, "{one:?}");
+        assert!(!speaks_of_labels || told.len() > 1, "{one:?}");
     }
     assert!(by_labels > 0, "no decision was made by labels");
 }

@@ -141,6 +141,6 @@ mod tests {
         assert_eq!(least(of_mean, 1.0), Some(224), "the root of 0.05");
         let scale = |by: f64, psi| of_scale(1.0 + by, psi);
         let edge = 1.0 + f64::from(least(scale, 1.0).unwrap()) / 1e3;
-        assert!(((edge.powi(2) + edge.powi(-2)) / 2.0 - 1.0 - psi).abs() < 1e-3, "{edge}");
+        assert!((f64::midpoint(edge.powi(2), edge.powi(-2)) - 1.0 - psi).abs() < 1e-3, "{edge}");
     }
 }

@@ -234,12 +234,13 @@ fn lag(plan: &Plan, connection: &Connection, partitions: &Partitions) -> Result<
     let behind: i64 = origins.iter().map(|origin| origin.end - origin.offset).sum();
     let is_new = origins.iter().all(|origin| origin.meta.is_none());
     let group = &connection.settings().group;
-    Ok(match is_new {
-        true => format!("group `{group}` has committed nothing; {} records wait", count(behind.unsigned_abs())),
-        false => format!(
-            "{} records are read again when group `{group}` starts: those of windows that are open, and those to come",
-            count(behind.unsigned_abs())
-        ),
+    let n = count(behind.unsigned_abs());
+    Ok(if is_new {
+        format!("group `{group}` has committed nothing; {n} records wait")
+    } else {
+        format!(
+            "{n} records are read again when group `{group}` starts: those of windows that are open, and those to come"
+        )
     })
 }
 
