@@ -360,7 +360,7 @@ fn sources_must_fit_together() {
         ": a multiclass score says nothing without its class",
         "add `predicted_label: …`, or `class_scores: …` instead of `score`",
     );
-    let several = "pipeline: p\ntask: multiclass\nsources:\n  predictions: { topic: t, version: v, class_scores: all, label: y }\nmetrics: { names: [accuracy, log_loss] }\n";
+    let several = "pipeline: p\ntask: multiclass\nsources:\n  predictions: { topic: t, id: i, version: v, class_scores: all, label: y }\nrollout: { baseline: v1 }\nmetrics: { names: [accuracy, log_loss] }\n";
     let error = parse(several, "p.yaml", Path::new("")).unwrap_err();
     assert!(error.to_string().contains("metric `log_loss` needs the probabilities of all classes"), "{error}");
     check(
