@@ -17,8 +17,6 @@ use haldane::sim::{self, KINDS, Kind, Size, Tolerated, WORLD_KINDS, World};
 
 const FULL: Size = Size { burn_windows: 72, test_windows: 48, baseline_rate: 400, candidate_rate: 100 };
 const BUSY: Size = Size { baseline_rate: 4_000, candidate_rate: 1_000, ..FULL };
-/// What a made pipeline tolerates: the defaults of its guards.
-const TOLERATED: Tolerated = Tolerated { psi: 0.1, failures: 1.25, missing: 1.5, latency: 1.1, volume: 0.5 };
 /// Windows between two false alarms that people put up with: 0.5 in a thousand.
 const BETWEEN_FALSE_ALARMS: f64 = 2_000.0;
 /// So many windows after a change it should have been told.
@@ -91,7 +89,7 @@ fn print_reasons(labels: &[Label], alarms: &[Alarm]) {
 /// time.
 fn print_reach(kinds: &[&'static Kind], labels: &[Label], alarms: &[Alarm], (size, window): (Size, Micros)) {
     let (mut in_time, mut streams) = (0, 0);
-    for (kind, nats) in kinds.iter().filter_map(|kind| Some((kind, sim::nats(kind, size, TOLERATED)?))) {
+    for (kind, nats) in kinds.iter().filter_map(|kind| Some((kind, sim::nats(kind, size, Tolerated::BY_DEFAULT)?))) {
         let at_best = BETWEEN_FALSE_ALARMS.ln() / nats;
         if !kind.name.starts_with("world_") || at_best > TOLD_WITHIN {
             continue;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::EventKind;
+use crate::event::{EventKind, Micros, SECOND};
 use crate::summary::histogram::Cut;
 use crate::summary::{Profile, Rare};
 
@@ -55,6 +55,25 @@ pub struct Plan {
     pub policy: PolicyPlan,
     /// Bounds on state.
     pub bounds: Bounds,
+}
+
+impl Plan {
+    /// How far back the window lies that a baseline means; `None` where it is no earlier window.
+    #[must_use]
+    pub fn back(&self, baseline: &Baseline) -> Option<Micros> {
+        const DAY: Micros = 86_400 * SECOND;
+        match (baseline, self.time.window) {
+            (Baseline::Previous, WindowKind::Sliding { size, .. }) => Some(size),
+            (Baseline::DaysAgo(days), WindowKind::Sliding { .. }) => Some(Micros::from(*days) * DAY),
+            _ => None,
+        }
+    }
+
+    /// How far back the furthest of its baselines lies, if any is an earlier window.
+    #[must_use]
+    pub fn furthest_back(&self) -> Option<Micros> {
+        self.baselines.iter().filter_map(|baseline| self.back(baseline)).max()
+    }
 }
 
 /// A loaded reference profile with its content address.

@@ -107,7 +107,7 @@ fn a_sound_cluster_is_called_so_and_left_as_it_was() {
         "keeps 7 d; a restart may read back",
         "is not there, and will be made",
         "500 bytes of it",
-        "has committed nothing; 301 records wait",
+        "begins with what the topics hold: 301 records",
         "its newest 200 records can be read",
         "can be written, read and deleted",
     ] {
@@ -121,6 +121,7 @@ fn a_sound_cluster_is_called_so_and_left_as_it_was() {
 fn what_is_wrong_is_named_with_what_to_do() {
     let broker = Broker::shared();
     let mut kafka = cluster(broker);
+    kafka.topics.partials = broker.topic("partials", 3);
     kafka.topics.control = broker.topic("control", 3);
     kafka.topics.state = broker.topic("state", 1);
     let predictions = broker.topic_with("predictions", 1, &[("retention.ms", "3600000")]);
@@ -128,8 +129,10 @@ fn what_is_wrong_is_named_with_what_to_do() {
     send(&kafka, &predictions, &[prediction(wall_clock()), "{\"at\": 1}".to_owned()]);
     let (told, ended) = examined(&kafka, [&predictions, &outcomes]);
     assert_eq!(ended.unwrap_err().exit_code(), 1);
+    let control = told.lines().find(|line| line.contains(&kafka.topics.control)).unwrap();
+    assert!(control.starts_with("ok "), "keys keep its order: {control}");
     for (subject, said, advice) in [
-        (&kafka.topics.control, "has 3 partitions", "with one partition"),
+        (&kafka.topics.partials, "has 3 partitions", "with one partition"),
         (&kafka.topics.state, "is not compacted", "set cleanup.policy=compact"),
         (&predictions, "keeps 1 h, and a restart may read back", "set retention.ms"),
         (&predictions, "1 of the newest 2 records are refused; offset 1", "correct the fields"),

@@ -48,8 +48,11 @@ struct Scene {
 
 impl Scene {
     fn set(partitions: u32) -> Self {
-        let broker = Broker::shared();
-        let (kafka, folder) = (settings(broker), tempfile::tempdir().unwrap());
+        Self::of(settings(Broker::shared()), partitions)
+    }
+
+    fn of(kafka: KafkaConfig, partitions: u32) -> Self {
+        let (broker, folder) = (Broker::shared(), tempfile::tempdir().unwrap());
         let topic = broker.topic("predictions", i32::try_from(partitions).unwrap());
         let path = pipeline(folder.path(), &topic, &kafka, "");
         Self { kafka, topic, partitions, path, _folder: folder }
@@ -109,7 +112,10 @@ impl Scene {
 
 #[test]
 fn two_services_of_one_group_never_do_the_work_twice() {
-    let scene = Scene::set(1);
+    let mut kafka = settings(Broker::shared());
+    // Made beforehand, with more partitions than there are processes.
+    kafka.topics.control = Broker::shared().topic("control", 3);
+    let scene = Scene::of(kafka, 1);
     let mut active = scene.start("all");
     active.says("reading begins");
     let standby = scene.start("all");

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 use haldane::cli::Cli;
+use haldane::name::Name as _;
 use haldane::plan::GuardPlan;
+use haldane::verdict::CommandName;
 use serde_json::Value;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -228,6 +230,15 @@ fn check_says_what_the_last_look_may_err() {
         assert!(said.contains(&format!("{kept} % each are kept for one last look after 288 windows")), "{said}");
     }
     assert!(!checked("{ alpha: 1% }").contains("last look"));
+}
+
+#[test]
+fn the_readme_lists_every_command() {
+    let readme = fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
+    let steering: BTreeSet<String> = CommandName::ALL.iter().map(|name| name.name().replace('_', "-")).collect();
+    for command in Cli::command().get_subcommands().filter(|command| !steering.contains(command.get_name())) {
+        assert!(readme.contains(&format!("`{}", command.get_name())), "{} is not in the README", command.get_name());
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::event::{Micros, SECOND};
+use crate::event::Micros;
 use crate::judge::measure::Span;
 use crate::metric::row::ALL_VERSIONS;
 use crate::metric::view::{ViewKey, Views};
@@ -14,7 +14,6 @@ use crate::scan::groups::Cell;
 use crate::summary::{Sealed, Spill, Traffic};
 
 /// One day.
-const DAY: Micros = 86_400 * SECOND;
 
 /// Events of one view.
 #[derive(Debug, Clone, Copy)]
@@ -87,7 +86,7 @@ impl History {
 
     /// Notes that a window's traffic was judged.
     pub(crate) fn judged(&mut self, plan: &Plan, span: Span, views: &Views<Traffic>) {
-        let looks_back = plan.baselines.iter().any(|baseline| look_back(plan, baseline).is_some());
+        let looks_back = plan.furthest_back().is_some();
         let keys: Vec<Arc<ViewKey>> = views.keys().map(|key| self.interned(key)).collect();
         let of = |traffic: &Traffic| Events { scored: traffic.rates.scored, requests: traffic.rates.requests };
         let done = self.windows.entry(span).or_default();
@@ -110,7 +109,7 @@ impl History {
     /// What a window's baselines that look back mean.
     pub(crate) fn before(&self, plan: &Plan, span: Span) -> EarlierWindows {
         let of = |baseline: &Baseline| {
-            let back = look_back(plan, baseline)?;
+            let back = plan.back(baseline)?;
             let WindowKind::Sliding { size, slide } = plan.time.window else { return None };
             let (start, end) = plan.time.window_before(span.end, size, slide, back);
             let done = self.windows.get(&Span { start, end })?;
@@ -171,14 +170,5 @@ impl EarlierWindows {
             };
             earlier.views.iter().map(open).collect()
         }))
-    }
-}
-
-/// How far back a baseline lies.
-pub(crate) fn look_back(plan: &Plan, baseline: &Baseline) -> Option<Micros> {
-    match (baseline, plan.time.window) {
-        (Baseline::Previous, WindowKind::Sliding { size, .. }) => Some(size),
-        (Baseline::DaysAgo(days), WindowKind::Sliding { .. }) => Some(Micros::from(*days) * DAY),
-        _ => None,
     }
 }

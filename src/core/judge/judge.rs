@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::event::Micros;
 use crate::judge::early::{Early, Look};
 use crate::judge::effects::Effects;
-use crate::judge::history::{Done, History, look_back};
+use crate::judge::history::{Done, History};
 use crate::judge::measure::{Measure, Span, coverages};
 use crate::judge::progress::Progress;
 use crate::judge::schedule::Schedule;
@@ -403,7 +403,7 @@ impl Judge {
         let traffic_before = self.due.iter().filter(|due| due.what <= DueKind::Traffic).map(|due| due.span.start).min();
         let traffic_before = traffic_before.unwrap_or(keep).min(keep).min(self.run_start.unwrap_or(Micros::MAX));
         self.store.release(traffic_before, open.min(traffic_before));
-        let back = self.look_back();
+        let back = self.plan.furthest_back().unwrap_or(0);
         let before = |time: Micros| self.plan.time.earlier(time, back);
         self.history.release(before(open.min(keep)), before(traffic_before));
         if self.said_once {
@@ -429,15 +429,11 @@ impl Judge {
         self.plan.time.earlier(self.plan.time.pane_of(clock), overlap)
     }
 
-    fn look_back(&self) -> Micros {
-        self.plan.baselines.iter().filter_map(|baseline| look_back(&self.plan, baseline)).max().unwrap_or(0)
-    }
-
     /// What a restart needs: panes from the first time on, to judge windows that start from the second time on.
     #[must_use]
     pub fn needed_from(&self) -> (Micros, Micros) {
         let emit_from = self.open_from().max(self.emit_from);
-        (self.plan.time.earlier(emit_from, self.look_back()), emit_from)
+        (self.plan.time.earlier(emit_from, self.plan.furthest_back().unwrap_or(0)), emit_from)
     }
 
     /// The window that is open now, as it stands, if that has changed. `open` are the scans' open panes.

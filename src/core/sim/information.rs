@@ -24,6 +24,11 @@ pub struct Tolerated {
     pub volume: f64,
 }
 
+impl Tolerated {
+    /// As guards do unless a pipeline says otherwise.
+    pub const BY_DEFAULT: Self = Self { psi: 0.1, failures: 1.25, missing: 1.5, latency: 1.1, volume: 0.5 };
+}
+
 /// Nats that one window says of a kind's change of the world; none where nothing changes for both versions. A change
 /// within what is tolerated says nothing.
 #[must_use]
@@ -99,7 +104,7 @@ mod tests {
     use crate::sim::{WORLD_KINDS, kind};
 
     const NOTHING: Tolerated = Tolerated { psi: 0.0, failures: 1.0, missing: 1.0, latency: 1.0, volume: 1.0 };
-    const SOME: Tolerated = Tolerated { psi: 0.1, failures: 1.25, missing: 1.5, latency: 1.1, volume: 0.5 };
+    const SOME: Tolerated = Tolerated::BY_DEFAULT;
     const ONE: Size = Size { burn_windows: 1, test_windows: 1, baseline_rate: 1, candidate_rate: 0 };
 
     fn each(name: &str, tolerated: Tolerated) -> f64 {

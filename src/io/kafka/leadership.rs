@@ -1,8 +1,8 @@
 //! The one place at the work of a pipeline: of the processes that run all of it, one works and the others stand by.
 //!
-//! It is membership of a consumer group that shares a topic of one partition, so the brokers decide who has it, and
-//! miss whoever was killed. Nothing is read by it. Members stand in the order in which they came, so the one at work
-//! keeps its place when another one joins.
+//! It is membership of a consumer group that shares the control topic: the place is its first partition, whatever others
+//! it has, so the brokers decide who has it, and miss whoever was killed. Nothing is read by it. Members stand in the
+//! order in which they came, so the one at work keeps its place when another one joins.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -24,6 +24,9 @@ pub(super) const UNSURE: Duration = Duration::from_secs(4);
 
 /// A run that ends by itself waits for its place for so long: twice what it takes to miss a member that was killed.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The partition that is the place.
+const PLACE: u32 = 0;
 
 /// Membership of the group that decides who works.
 pub struct Leadership {
@@ -115,7 +118,7 @@ impl Leadership {
     fn obey(&mut self, change: &Rebalance) -> Result<()> {
         let answer = match change {
             Rebalance::Assigned(own) => {
-                (self.held, self.changing) = (!own.is_empty(), false);
+                (self.held, self.changing) = (own.iter().any(|(_, partition)| *partition == PLACE), false);
                 self.consumer.assign(&TopicPartitionList::new())
             }
             Rebalance::Revoked => {

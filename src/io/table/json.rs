@@ -9,7 +9,7 @@ use arrow::array::{ArrayRef, StringBuilder};
 use arrow::datatypes::{DataType, Field};
 use serde_json::{Map, Value};
 
-use super::kept::{Keeper, RefusedSoFar};
+use super::kept::{KEPT_BYTES, Keeper, RefusedSoFar};
 use super::{Chunk, Column, Table, TableContents, example};
 use crate::decode::object::object;
 use crate::error::{Error, Result};
@@ -32,9 +32,6 @@ fn event(record: &[u8]) -> Option<(Option<String>, Map<String, Value>)> {
         _ => Some((None, fields)),
     }
 }
-
-/// A file with no more bytes than this is read once, and its cells are kept.
-const KEPT_BYTES: usize = 32 << 20;
 
 /// What one topic holds.
 #[derive(Default)]
@@ -101,19 +98,19 @@ impl TopicFields {
 pub(super) fn survey(path: &Path, lines: Option<&Arc<[u8]>>) -> Result<Vec<Table>> {
     let mut records = records(path, lines)?;
     let mut topics: Vec<(Option<String>, TopicFields)> = Vec::new();
-    let (mut record, mut bytes, mut refused) = (Vec::new(), 0, RefusedSoFar::default());
+    let (mut record, mut refused) = (Vec::new(), RefusedSoFar::default());
     while records.read(&mut record)? {
-        bytes += record.len();
-        if bytes > KEPT_BYTES {
-            topics.iter_mut().for_each(|(_, fields)| fields.kept = None);
-        }
         if let Some((topic, event)) = event(&record) {
             let known = topics.iter().position(|(known, _)| *known == topic).unwrap_or_else(|| {
-                let kept = (bytes <= KEPT_BYTES).then(|| Keeper::after(refused.clone()));
-                topics.push((topic, TopicFields { kept, ..TopicFields::default() }));
+                let kept = Keeper::after(refused.clone());
+                topics.push((topic, TopicFields { kept: Some(kept), ..TopicFields::default() }));
                 topics.len() - 1
             });
             topics[known].1.take(&event);
+            let kept = topics.iter().filter_map(|(_, fields)| fields.kept.as_ref());
+            if kept.map(Keeper::bytes).sum::<usize>() > KEPT_BYTES {
+                topics.iter_mut().for_each(|(_, fields)| fields.kept = None);
+            }
         } else {
             let example = no_object(path, &records);
             refused.add(&example);
@@ -127,7 +124,7 @@ pub(super) fn survey(path: &Path, lines: Option<&Arc<[u8]>>) -> Result<Vec<Table
             .hint("each event must be an object, or an envelope with topic and value"));
     }
     let table = |(topic, mut fields): (Option<String>, TopicFields)| {
-        let kept = fields.kept.take().map(|kept| kept.finish().into());
+        let kept = fields.kept.take().map(Keeper::finish);
         Table::of_part(path, topic, TableContents::Json { lines: lines.cloned(), kept }, fields.columns())
     };
     Ok(topics.into_iter().map(table).collect())
@@ -245,9 +242,9 @@ mod tests {
             let paths: Vec<Vec<String>> = table.columns.iter().map(|column| column.path.clone()).collect();
             let again = Rows::open(&path, Some(&lines), table.topic.clone(), paths.clone()).expect("the same lines");
             let again: Vec<Chunk> = again.collect::<Result<_>>().expect("readable");
-            assert_eq!(kept.len(), again.len());
+            assert_eq!(kept.chunks.len(), again.len());
             let mut refused = 0;
-            for (kept, again) in kept.iter().map(|kept| kept.chunk(&paths)).zip(again) {
+            for (kept, again) in kept.chunks.iter().map(|kept| kept.chunk(&paths)).zip(again) {
                 assert_eq!((kept.rows, kept.refused, kept.example), (again.rows, again.refused, again.example));
                 assert_eq!(kept.arrays, again.arrays);
                 refused += kept.refused;
@@ -256,13 +253,27 @@ mod tests {
         }
     }
 
+    fn is_kept(table: &Table) -> bool {
+        table.parts.iter().all(|part| matches!(part.contents, TableContents::Json { kept: Some(_), .. }))
+    }
+
+    fn table(lines: &[String]) -> Table {
+        let lines: Arc<[u8]> = lines.join("\n").into_bytes().into();
+        survey(Path::new("lines.jsonl"), Some(&lines)).expect("objects").swap_remove(0)
+    }
+
     #[test]
-    fn a_large_file_is_read_again() {
+    fn large_files_are_read_again() {
         let row = format!(r#"{{"text": "{}"}}"#, "x".repeat(1 << 20));
-        let lines: Arc<[u8]> = [row.as_str(); 34].join("\n").into_bytes().into();
-        let table = survey(Path::new("large.jsonl"), Some(&lines)).expect("objects").swap_remove(0);
-        assert!(matches!(table.parts[0].contents, TableContents::Json { kept: None, .. }));
-        let chunks = table.chunks(&[crate::table::Wanted { column: 0, repeats: false }]).expect("a column");
-        assert_eq!(chunks.map(|chunk| chunk.expect("readable").rows).sum::<usize>(), 34);
+        let (small, large) = (vec![row.clone(); 34], vec![row; 66]);
+        let mut together = table(&small);
+        assert!(is_kept(&together));
+        together.append(table(&small));
+        let rare: Vec<String> = (0..8_000).map(|row| format!(r#"{{"{row}": 1}}"#)).collect();
+        for (table, rows) in [(together, 68), (table(&large), 66), (table(&rare), 8_000)] {
+            assert!(!is_kept(&table));
+            let chunks = table.chunks(&[crate::table::Wanted { column: 0, repeats: false }]).expect("a column");
+            assert_eq!(chunks.map(|chunk| chunk.expect("readable").rows).sum::<usize>(), rows);
+        }
     }
 }

@@ -9,12 +9,22 @@ use arrow::array::{ArrayBuilder as _, ArrayRef, StringArray, StringBuilder};
 use super::Chunk;
 use crate::replay::BATCH_ROWS;
 
+/// The files of a table are read once, and their cells kept, while all of them take no more than this.
+pub(super) const KEPT_BYTES: usize = 64 << 20;
+
 /// Some rows, with every field that they have.
 #[derive(Debug)]
 pub(super) struct KeptChunk {
     columns: BTreeMap<Vec<String>, ArrayRef>,
     rows: usize,
     refused: RefusedSoFar,
+}
+
+/// All rows of one topic of a file.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    pub(super) bytes: usize,
+    pub(super) chunks: Arc<[KeptChunk]>,
 }
 
 /// Records that could not be read: how many, and what is wrong with the first of them.
@@ -44,6 +54,8 @@ impl KeptChunk {
 /// Keeps cells, as many rows to a chunk as are handed out at once.
 #[derive(Debug, Default)]
 pub(super) struct Keeper {
+    /// What all cells take, about.
+    bytes: usize,
     cells: BTreeMap<Vec<String>, StringBuilder>,
     rows: usize,
     refused: RefusedSoFar,
@@ -58,20 +70,25 @@ impl Keeper {
 
     /// A cell of the row that is being read.
     pub(super) fn cell(&mut self, above: &[String], name: &String, text: &str) {
-        let name = std::slice::from_ref(name);
-        if !above.is_empty() || !self.cells.contains_key(name) {
-            self.cells.entry([above, name].concat()).or_default();
+        self.bytes += text.len();
+        let (rows, name) = (self.rows, std::slice::from_ref(name));
+        let add = |cells: &mut StringBuilder| {
+            cells.append_nulls(rows - cells.len());
+            cells.append_value(text);
+        };
+        // Most fields stand in no other: their path is not put together for every row.
+        let known = if above.is_empty() { self.cells.get_mut(name) } else { None };
+        if let Some(cells) = known {
+            add(cells);
+        } else {
+            add(self.cells.entry([above, name].concat()).or_insert_with(|| StringBuilder::with_capacity(0, 0)));
         }
-        let known =
-            if above.is_empty() { self.cells.get_mut(name) } else { self.cells.get_mut(&[above, name].concat()) };
-        let cells = known.expect("made above");
-        cells.append_nulls(self.rows - cells.len());
-        cells.append_value(text);
     }
 
-    /// The row has ended.
+    /// The row has ended. Every field takes room in every row, so that few bytes of rare fields may take much.
     pub(super) fn end_row(&mut self) {
         self.rows += 1;
+        self.bytes += self.cells.len() * size_of::<i32>();
         if self.rows == BATCH_ROWS {
             self.close();
         }
@@ -79,6 +96,10 @@ impl Keeper {
 
     pub(super) fn refuse(&mut self, example: &str) {
         self.refused.add(example);
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     fn close(&mut self) {
@@ -92,10 +113,10 @@ impl Keeper {
     }
 
     /// All that was kept.
-    pub(super) fn finish(mut self) -> Vec<KeptChunk> {
+    pub(super) fn finish(mut self) -> Kept {
         if self.rows > 0 || self.refused.n > 0 {
             self.close();
         }
-        self.chunks
+        Kept { bytes: self.bytes, chunks: self.chunks.into() }
     }
 }

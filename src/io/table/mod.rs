@@ -16,7 +16,7 @@ use std::sync::Arc;
 use arrow::array::{Array as _, ArrayRef, AsArray as _, StringArray};
 use arrow::datatypes::{DataType, Fields};
 
-use self::kept::KeptChunk;
+use self::kept::{KEPT_BYTES, Kept};
 use crate::error::{Error, Result};
 use crate::files::columns::{self, Place};
 use crate::files::csv;
@@ -66,7 +66,7 @@ enum TableContents {
     /// JSON, in memory where it is in no file; the cells of a small file.
     Json {
         lines: Option<Arc<[u8]>>,
-        kept: Option<Arc<[KeptChunk]>>,
+        kept: Option<Kept>,
     },
 }
 
@@ -177,6 +177,9 @@ impl Table {
         let known: BTreeSet<String> = self.columns.iter().map(|column| column.name.clone()).collect();
         self.columns.extend(other.columns.into_iter().filter(|column| !known.contains(&column.name)));
         self.parts.extend(other.parts);
+        if self.parts.iter().map(TableFile::kept_bytes).sum::<usize>() > KEPT_BYTES {
+            self.parts.iter_mut().for_each(TableFile::let_go);
+        }
         let more = self.parts.len() - 1;
         self.path = PathBuf::from(format!("{} and {more} more", self.parts[0].path.display())).into();
     }
@@ -217,6 +220,17 @@ impl Table {
 }
 
 impl TableFile {
+    fn kept_bytes(&self) -> usize {
+        if let TableContents::Json { kept: Some(kept), .. } = &self.contents { kept.bytes } else { 0 }
+    }
+
+    /// Keeps no cells.
+    fn let_go(&mut self) {
+        if let TableContents::Json { kept, .. } = &mut self.contents {
+            *kept = None;
+        }
+    }
+
     /// The rows of the columns asked for; those that it does not have are missing.
     fn chunks(&self, asked: &[AskedColumn]) -> Result<Chunks> {
         let here: Vec<Option<&AskedColumn>> =
@@ -225,8 +239,8 @@ impl TableFile {
         let paths = || there.iter().map(|(_, path, _)| path.clone()).collect::<Vec<_>>();
         let chunks: Chunks = match &self.contents {
             TableContents::Json { kept: Some(kept), .. } => {
-                let (kept, paths) = (Arc::clone(kept), paths());
-                Box::new((0..kept.len()).map(move |at| Ok(kept[at].chunk(&paths))))
+                let (chunks, paths) = (Arc::clone(&kept.chunks), paths());
+                Box::new((0..chunks.len()).map(move |at| Ok(chunks[at].chunk(&paths))))
             }
             TableContents::Json { lines, kept: None } => {
                 Box::new(json::Rows::open(&self.path, lines.as_ref(), self.topic.clone(), paths())?)

@@ -10,8 +10,8 @@ use crate::config::{MemoryConfig, Pipeline};
 use crate::disk::Disk;
 use crate::engine::Memory;
 use crate::error::{Error, Result};
-use crate::event::{EventKind, Micros, SECOND};
-use crate::plan::{Baseline, Bounds, Columns, Plan, QualityPlan, Task, TimePlan, WindowKind};
+use crate::event::{EventKind, Micros};
+use crate::plan::{Bounds, Columns, Plan, QualityPlan, Task, TimePlan, WindowKind};
 use crate::scan::open::OpenTraffic;
 use crate::summary::quality::{Labelled, ReliabilityBin};
 use crate::summary::tail::{CELLS_MAX, Tails, Tally};
@@ -31,8 +31,6 @@ const WAITING_AWAY: u64 = 25;
 const AWAY: usize = 40;
 /// An id, in a table that is at least half full.
 const ID: u64 = 16;
-/// One day.
-const DAY: Micros = 86_400 * SECOND;
 /// What stands beside each summary that is kept: its place in maps.
 const PLACE: usize = 100;
 
@@ -243,12 +241,7 @@ impl<'a> MemoryEstimate<'a> {
     /// Windows that later ones are compared with.
     fn earlier(&self) -> usize {
         let WindowKind::Sliding { size, slide } = self.plan.time.window else { return 0 };
-        let back = |baseline: &Baseline| match baseline {
-            Baseline::Previous => Some(size),
-            Baseline::DaysAgo(days) => Some(Micros::from(*days) * DAY),
-            Baseline::Concurrent | Baseline::Reference => None,
-        };
-        let Some(back) = self.plan.baselines.iter().filter_map(back).max() else { return 0 };
+        let Some(back) = self.plan.furthest_back() else { return 0 };
         let windows = panes(back.saturating_add(self.plan.time.revise_for), slide);
         let views = self.groups + self.versions + 1;
         self.sealed_traffic(views, per(self.of_pane, size, self.plan.time.pane).saturating_mul(3), windows)

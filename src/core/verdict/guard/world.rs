@@ -473,8 +473,20 @@ fn log_r(usual: &Usual, place: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::Rng;
+    use crate::sim::{Rng, Tolerated};
     use crate::verdict::guard::tests::{judged, key, traffic};
+
+    #[test]
+    fn what_made_up_worlds_call_tolerated_is_tolerated() {
+        let kept = Tolerated {
+            psi: GuardPlan::default().drift,
+            failures: FAILED_KEPT,
+            missing: SHARE_KEPT,
+            latency: SLOWER_KNOWN,
+            volume: VOLUME_KEPT,
+        };
+        assert_eq!(kept, Tolerated::BY_DEFAULT);
+    }
 
     fn world() -> World {
         let looks = [(Look::Failed, String::new()), (Look::Slow(0), String::new()), (Look::Volume, String::new())];
