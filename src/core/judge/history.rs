@@ -13,8 +13,6 @@ use crate::plan::{Baseline, Plan, WindowKind};
 use crate::scan::groups::Cell;
 use crate::summary::{Sealed, Spill, Traffic};
 
-/// One day.
-
 /// Events of one view.
 #[derive(Debug, Clone, Copy)]
 struct Events {
