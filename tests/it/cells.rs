@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::*;
+use arrow::ipc::writer::FileWriter;
 use haldane::decode::columnar::from_record_batch;
 use haldane::decode::object::object;
 use haldane::decode::{Decoded, Record, decoder, json};
@@ -120,19 +121,22 @@ fn line_has_id(plan: &Plan) -> bool {
     plan.sources[0].mapping.id != Some(path("cell"))
 }
 
-/// What a replay makes of the row in a Parquet file.
-fn in_parquet(plan: &Arc<Plan>, table: &RecordBatch, show: fn(&Row) -> String) -> String {
+/// What replays make of the row in a Parquet file and in an Arrow file.
+fn in_typed_files(plan: &Arc<Plan>, table: &RecordBatch, show: fn(&Row) -> String) -> [String; 2] {
     let folder = tempfile::tempdir().unwrap();
     let arrived: ArrayRef = Arc::new(Int64Array::from(vec![BROKER_TIME]));
     let schema = table.schema();
     let names = schema.fields().iter().map(|field| field.name().clone()).chain(["broker_time".to_owned()]);
     let columns = table.columns().iter().cloned().chain([arrived]);
     let table = RecordBatch::try_from_iter(names.zip(columns)).unwrap();
-    let path = folder.path().join("a.parquet");
-    let mut writer = ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), table.schema(), None).unwrap();
+    let (parquet, arrow) = (folder.path().join("a.parquet"), folder.path().join("a.arrow"));
+    let mut writer = ArrowWriter::try_new(std::fs::File::create(&parquet).unwrap(), table.schema(), None).unwrap();
     writer.write(&table).unwrap();
     writer.close().unwrap();
-    replayed(plan, &path, show)
+    let mut writer = FileWriter::try_new(std::fs::File::create(&arrow).unwrap(), &table.schema()).unwrap();
+    writer.write(&table).unwrap();
+    writer.finish().unwrap();
+    [parquet, arrow].map(|path| replayed(plan, &path, show))
 }
 
 /// What every format makes of a cell.
@@ -154,7 +158,8 @@ fn readings(plan: &Arc<Plan>, cell: &str, show: fn(&Row) -> String) -> Vec<(Stri
         let one = |value: i64| Int64Array::from(vec![value]);
         let read = from_record_batch(plan, 0, 0, &table, one(0), one(BROKER_TIME)).unwrap();
         all.push((kind.clone(), shown(&read, show)));
-        all.push((format!("{kind} in Parquet"), in_parquet(plan, &table, show)));
+        let read = in_typed_files(plan, &table, show);
+        all.extend(["Parquet", "an Arrow file"].map(|format| format!("{kind} in {format}")).into_iter().zip(read));
         let mut plan = (**plan).clone();
         plan.sources[0].format = Format::ArrowIpc;
         let mut tables = decoder(&Arc::new(plan), 0, 0);

@@ -4,8 +4,10 @@
 use std::sync::Arc;
 
 use arrow::array::*;
+use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field as Column, Fields, Int8Type, Schema, TimeUnit};
-use arrow::ipc::writer::StreamWriter;
+use arrow::ipc::CompressionType;
+use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use haldane::decode::columnar::{Columnar, from_record_batch};
 use haldane::decode::{Decoded, Record, decoder};
 use haldane::error::Fault;
@@ -311,6 +313,25 @@ fn an_ipc_record_cannot_claim_more_rows_than_are_allowed() {
     let schema = Arc::new(Schema::new(vec![Column::new("version", DataType::Null, true)]));
     let nulls = RecordBatch::try_new(schema, vec![Arc::new(NullArray::new(usize::MAX >> 2))]).unwrap();
     assert_eq!(decode_ipc(&[&ipc(&[nulls])]).rejects[0].reason, Poison::Malformed);
+}
+
+#[test]
+fn a_packed_ipc_record_cannot_claim_more_memory_than_is_allowed() {
+    let one = table(least());
+    let many = concat_batches(&one.schema(), &vec![one; 1000]).unwrap();
+    let packed = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME)).unwrap();
+    let mut writer = StreamWriter::try_new_with_options(Vec::new(), &many.schema(), packed).unwrap();
+    writer.write(&many).unwrap();
+    let good = writer.into_inner().unwrap();
+    assert_eq!(decode_ipc(&[&good]).batch.len(), 3000);
+    let times = 24_000_u64.to_le_bytes();
+    let at = good.windows(8).position(|bytes| bytes == times).unwrap();
+    for claimed in [1_u64 << 40, 1 << 60, i64::MAX as u64] {
+        let mut bad = good.clone();
+        bad[at..at + 8].copy_from_slice(&claimed.to_le_bytes());
+        let decoded = decode_ipc(&[&bad, &good]);
+        assert_eq!((decoded.rejects[0].reason, decoded.batch.len()), (Poison::Malformed, 3000), "{claimed}");
+    }
 }
 
 #[test]

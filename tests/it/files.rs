@@ -4,10 +4,16 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::ipc::CompressionType;
+use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
 
 use haldane::report::model::Comparison;
 use haldane::report::{self, Request};
 
+use crate::decode_columnar::ipc;
 use crate::store::haldane;
 
 /// Rows of a number, a word and an id, in three formats.
@@ -30,9 +36,28 @@ fn lines(rows: &[[String; 3]]) -> String {
     json(rows).iter().map(|row| format!("{row}\n")).collect()
 }
 
-fn gzip(text: &str) -> Vec<u8> {
+fn table(rows: &[[String; 3]]) -> RecordBatch {
+    let column = |at: usize| rows.iter().map(|row| Some(row[at].as_str())).collect::<StringArray>();
+    let numbers: Int64Array = rows.iter().map(|[_, x, _]| x.parse::<i64>().unwrap()).collect();
+    let columns: [(&str, ArrayRef); 3] =
+        [("id", Arc::new(column(0))), ("x", Arc::new(numbers)), ("k", Arc::new(column(2)))];
+    RecordBatch::try_from_iter(columns).unwrap()
+}
+
+/// A file as Feather is by default: its columns packed, its rows in parts.
+fn feather(rows: &[[String; 3]]) -> Vec<u8> {
+    let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME)).unwrap();
+    let table = table(rows);
+    let mut writer = FileWriter::try_new_with_options(Vec::new(), &table.schema(), options).unwrap();
+    for from in (0..rows.len()).step_by(70) {
+        writer.write(&table.slice(from, 70.min(rows.len() - from))).unwrap();
+    }
+    writer.into_inner().unwrap()
+}
+
+fn gzip(bytes: impl AsRef<[u8]>) -> Vec<u8> {
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    packer.write_all(text.as_bytes()).unwrap();
+    packer.write_all(bytes.as_ref()).unwrap();
     packer.finish().unwrap()
 }
 
@@ -53,6 +78,10 @@ fn spellings() -> Vec<(&'static str, Vec<u8>)> {
     let list = serde_json::Value::Array(json(&rows));
     let objects = json(&rows).iter().map(|row| format!("{row:#}\n")).collect::<String>();
     vec![
+        ("a.feather", feather(&rows)),
+        ("a.arrows", ipc(&[table(&rows)])),
+        ("a.arrows.gz", gzip(ipc(&[table(&rows[..100]), table(&rows[100..])]))),
+        ("arrow-no-ending", feather(&rows)),
         ("a.csv.gz", gzip(&csv)),
         ("b.csv.zst", zstandard(&csv)),
         ("c.jsonl.gz", gzip(&lines)),
@@ -131,7 +160,7 @@ fn folders_patterns_and_standard_input_are_read_by_every_command() {
         let row = |at: i64| format!("{},{}\n", 1_700_000_000_000_000 + at * 60_000_000, at % 10);
         "at,x\n".to_owned() + &(from..from + 200).map(row).collect::<String>()
     };
-    std::fs::write(at("days/2.csv.gz"), gzip(&day(200))).unwrap();
+    std::fs::write(at("days/2.csv.gz"), gzip(day(200))).unwrap();
     std::fs::write(at("days/1.csv"), day(0)).unwrap();
     let (config, profile) = (at("p.yaml"), at("profile.json"));
     for files in [at("days"), at("days/*"), at("days/?.csv*")] {
@@ -163,8 +192,12 @@ fn what_cannot_be_read_is_said_and_never_an_internal_error() {
     let folder = tempfile::tempdir().unwrap();
     let good = folder.path().join("good.csv");
     std::fs::write(&good, csv(&rows(0, 300), ",")).unwrap();
-    let whole = gzip(&csv(&rows(0, 300), ","));
-    let cases: [(&str, &[u8], &str); 6] = [
+    let whole = gzip(csv(&rows(0, 300), ","));
+    let arrow = feather(&rows(0, 300));
+    let cases: [(&str, &[u8], &str); 9] = [
+        ("cut.arrow", &arrow[..arrow.len() / 2], "it may have been cut off"),
+        ("text.feather", b"id,x\n1,2\n", "the extension of its real format"),
+        ("old.feather", b"FEA1\0\0\0\0rest", "version 2"),
         ("cut.csv.gz", &whole[..whole.len() / 2], "it may have been cut off"),
         ("a.csv.bz2", b"BZh91AY&SY", "bunzip2"),
         ("a.zip", b"PK\x03\x04rest", "unzip"),

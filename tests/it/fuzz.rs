@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use arrow::array::*;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type, TimeUnit};
+use arrow::ipc::CompressionType;
+use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
 use haldane::config;
 use haldane::decode::{Record, decoder};
 use haldane::engine::Engine;
@@ -338,16 +340,40 @@ fn table(rng: &mut Rng, rows: &[Vec<String>]) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length")
 }
 
+fn parquet(_: &mut Rng, table: &RecordBatch) -> Vec<u8> {
+    let mut writer = ArrowWriter::try_new(Vec::new(), table.schema(), None).expect("a writer");
+    writer.write(table).expect("a table");
+    writer.into_inner().expect("a file")
+}
+
+fn arrow(rng: &mut Rng, table: &RecordBatch) -> Vec<u8> {
+    let packed = [None, Some(CompressionType::LZ4_FRAME), Some(CompressionType::ZSTD)][below(rng, 3)];
+    let options = IpcWriteOptions::default().try_with_compression(packed).expect("a way to pack");
+    let mut writer = FileWriter::try_new_with_options(Vec::new(), &table.schema(), options).expect("a writer");
+    let cut = below(rng, table.num_rows() + 1);
+    for part in [table.slice(0, cut), table.slice(cut, table.num_rows() - cut)] {
+        writer.write(&part).expect("a table");
+    }
+    writer.into_inner().expect("a file")
+}
+
 #[test]
 fn parquet_of_any_types_is_counted_or_refused() {
+    damaged_columns_are_counted_or_refused("a.parquet", parquet);
+}
+
+#[test]
+fn arrow_files_of_any_types_are_counted_or_refused() {
+    damaged_columns_are_counted_or_refused("a.arrow", arrow);
+}
+
+fn damaged_columns_are_counted_or_refused(name: &str, write: fn(&mut Rng, &RecordBatch) -> Vec<u8>) {
     let folder = tempfile::tempdir().expect("a folder");
     let good = good(folder.path());
-    each_seed("Parquet", |rng| {
+    each_seed(name, |rng| {
         let rows = rows(rng);
         let table = table(rng, &rows);
-        let mut writer = ArrowWriter::try_new(Vec::new(), table.schema(), None).expect("a writer");
-        writer.write(&table).expect("a table");
-        let whole = writer.into_inner().expect("a file");
+        let whole = write(rng, &table);
         let mut bytes = whole.clone();
         match below(rng, 3) {
             0 => bytes.truncate(below(rng, bytes.len())),
@@ -357,11 +383,13 @@ fn parquet_of_any_types_is_counted_or_refused() {
             }),
             _ => {}
         }
-        let path = folder.path().join("a.parquet");
+        let path = folder.path().join(name);
         std::fs::write(&path, &bytes).expect("a file");
         for read in [replayed(&path), compared(&good, &path)].into_iter().flatten() {
-            assert!(bytes.len() == whole.len(), "a file that is cut off is an error");
-            assert!(bytes != whole || sum(read) == rows.len() as u64, "every row");
+            assert!(
+                bytes.len() == whole.len() && bytes != whole || sum(read) == rows.len() as u64,
+                "every row, unless a count of rows was damaged; a file that lacks some is an error"
+            );
         }
     });
 }

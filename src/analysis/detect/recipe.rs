@@ -131,7 +131,7 @@ fn schema(paths: &[PathBuf]) -> Result<Schema> {
     let facts = Facts::of(&table)?;
     let field = |(column, facts): (&Column, &Facts)| {
         let data_type = match facts.kind() {
-            _ if column.data_type != DataType::Utf8 || table.is_columnar() => column.data_type.clone(),
+            _ if column.data_type != DataType::Utf8 || table.is_typed() => column.data_type.clone(),
             FactKind::Numeric => DataType::Float64,
             FactKind::Boolean => DataType::Boolean,
             FactKind::Categorical => DataType::Utf8,

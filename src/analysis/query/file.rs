@@ -1,5 +1,5 @@
-//! Files that a query names, read as every command reads them: Parquet, CSV and JSON, packed or not, one by one, as
-//! folders, patterns or pipes. What one cell means is decided by all cells of its column ([`kind`](super::kind)), so
+//! Files that a query names, read as every command reads them: Parquet, Arrow, CSV and JSON, packed or not, one by one,
+//! as folders, patterns or pipes. What one cell means is decided by all cells of its column ([`kind`](super::kind)), so
 //! they are looked at before the first query is answered.
 
 use std::path::{Path, PathBuf};
@@ -146,7 +146,7 @@ impl Files {
     fn survey(inputs: InputFiles, topic: Option<&str>) -> Result<Self> {
         let table = one_of(Table::open_together(inputs.paths())?, topic)?;
         let wanted: Vec<Wanted> = (0..table.columns.len()).map(|column| Wanted { column, repeats: false }).collect();
-        let mut seen = vec![Seen::new(table.is_columnar()); wanted.len()];
+        let mut seen = vec![Seen::new(table.is_typed()); wanted.len()];
         let (mut refused, mut example) = (0, None);
         for chunk in table.chunks(&wanted)? {
             let chunk = chunk?;

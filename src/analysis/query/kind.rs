@@ -1,5 +1,5 @@
-//! What the cells of a column are to a query. Parquet says so. CSV and JSON give texts: a column is of the first kind
-//! below that all its cells are of, as [`cell`] reads them, so no value is lost by it.
+//! What the cells of a column are to a query. Parquet and Arrow say so. CSV and JSON give texts: a column is of the
+//! first kind below that all its cells are of, as [`cell`] reads them, so no value is lost by it.
 
 use std::sync::Arc;
 

@@ -43,7 +43,7 @@ pub struct BuildArgs {
     /// Where the data came from, for people; default: the names of the files.
     #[arg(long, value_name = "TEXT")]
     pub origin: Option<String>,
-    /// Parquet, JSON or CSV files, packed by gzip or zstd or not; folders, patterns and pipes of them.
+    /// Parquet, Arrow, JSON or CSV files, packed by gzip or zstd or not; folders, patterns and pipes of them.
     #[arg(required = true, value_name = "FILES")]
     pub files: Vec<PathBuf>,
     /// What makes the exit code 1; the profile is written all the same.

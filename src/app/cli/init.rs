@@ -31,9 +31,9 @@ login.yaml, or any pipeline of that cluster; the result says the same, but no pa
     security: { protocol: sasl_ssl, mechanism: SCRAM-SHA-512, username: haldane, password_env: KAFKA_PASSWORD }"
 )]
 pub struct InitArgs {
-    /// Parquet, CSV or JSON files of predictions and, if there are any, of labels; folders, patterns and pipes of them,
-    /// packed by gzip or zstd or not; or topics of JSON,
-    /// `CloudEvents` or Arrow IPC streams, as `kafka://HOST:PORT,HOST:PORT/TOPIC`.
+    /// Parquet, Arrow, CSV or JSON files of predictions and, if there are any, of labels; folders, patterns and pipes
+    /// of them, packed by gzip or zstd or not; or topics of JSON, `CloudEvents` or Arrow IPC streams, as
+    /// `kafka://HOST:PORT,HOST:PORT/TOPIC`.
     #[arg(required = true, value_name = "FILES")]
     pub files: Vec<PathBuf>,
     /// A file whose `kafka` section says how to log in: encryption, names and where the password is.

@@ -40,8 +40,8 @@ pub struct ReplayArgs {
     /// Pipeline file.
     #[arg(short, long, value_name = "FILE")]
     pub config: PathBuf,
-    /// Parquet, JSON or CSV files, packed by gzip or zstd or not; folders, patterns and pipes of them, `-` for standard
-    /// input. What each one holds is told by its columns; files of one source are put in order of time.
+    /// Parquet, Arrow, JSON or CSV files, packed by gzip or zstd or not; folders, patterns and pipes of them, `-` for
+    /// standard input. What each one holds is told by its columns; files of one source are put in order of time.
     #[arg(value_name = "FILES")]
     pub files: Vec<PathBuf>,
     /// A file that holds predictions, whatever its columns look like; may be repeated.

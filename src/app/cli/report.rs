@@ -29,7 +29,7 @@ Examples:
 
 Exit codes: 0 done; 1 what --fail-on names was found; 2 mistake in the arguments or the files.")]
 pub struct ReportArgs {
-    /// What things should be like: Parquet, CSV or JSON, packed by gzip or zstd or not; several files, folders,
+    /// What things should be like: Parquet, Arrow, CSV or JSON, packed by gzip or zstd or not; several files, folders,
     /// patterns and pipes count as one, `-` is standard input.
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "current")]
     pub reference: Vec<PathBuf>,

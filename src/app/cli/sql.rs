@@ -13,7 +13,7 @@ use crate::event::Micros;
 use crate::query::{Desk, Format, QueryLimits, Session};
 use crate::store::Store;
 
-/// Ask in SQL: the tables of a store, and Parquet, CSV and JSON-lines files.
+/// Ask in SQL: the tables of a store, and Parquet, Arrow, CSV and JSON files.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Tables of a store: windows, verdicts, decisions, commands, panes, columns; every one has a `date`.

@@ -12,12 +12,15 @@ use crate::batch::EventBatch;
 use crate::event::{Poison, Reject};
 use crate::plan::Plan;
 
+use super::arrow_message::split;
 use super::columnar::Columnar;
 use super::rows::ColumnBuilders;
 use super::{Decoded, Decoder, Record, concat};
 
 /// The most rows of one record: columns of nulls take no bytes in it, but would here.
 const ROWS_MAX: usize = 1 << 20;
+/// The most bytes that the packed columns of one record may hold.
+const UNPACKED_MAX: u64 = 1 << 28;
 
 /// Decodes the Arrow IPC records of one partition.
 #[derive(Debug)]
@@ -100,8 +103,12 @@ pub fn tables(payload: &[u8]) -> Result<Vec<RecordBatch>, String> {
     }
 }
 
-/// Nothing is allocated on the word of a length in the payload: the decoder waits for bytes that never come.
+/// Nothing is allocated on the word of a length in the payload: the decoder waits for bytes that never come, and what
+/// packed columns claim to hold is looked at before they are unpacked.
 fn stream(payload: &[u8]) -> Result<Vec<RecordBatch>, ArrowError> {
+    if claimed(payload).map_err(ArrowError::IpcError)? > UNPACKED_MAX {
+        return Err(ArrowError::IpcError(format!("more than {UNPACKED_MAX} bytes when unpacked")));
+    }
     let mut decoder = StreamDecoder::new();
     let mut rest = Buffer::from(payload);
     let mut tables = Vec::new();
@@ -115,4 +122,13 @@ fn stream(payload: &[u8]) -> Result<Vec<RecordBatch>, ArrowError> {
         Some(_) => Err(ArrowError::IpcError(format!("more than {ROWS_MAX} rows"))),
         None => Err(ArrowError::IpcError("no schema".to_owned())),
     }
+}
+
+/// What the packed columns of a stream claim to hold, in bytes.
+fn claimed(mut payload: &[u8]) -> Result<u64, String> {
+    let mut bytes = 0_u64;
+    while let Some((message, body)) = split(&mut payload)? {
+        bytes = bytes.saturating_add(message.unpacked_bytes(body));
+    }
+    Ok(bytes)
 }

@@ -1,4 +1,4 @@
-//! Tables to events: Arrow record batches, as they come from Arrow IPC payloads and from Parquet and CSV files.
+//! Tables to events: Arrow record batches, as they come from Arrow IPC payloads and from files of columns.
 //!
 //! A field is looked for under its mapped path as a column name, then as a path into struct columns, then under the
 //! path's last part, then under its canonical name. Where it was found is remembered as long as the schema stays the

@@ -1,6 +1,7 @@
 //! Records to columns: one decoder per format, one row or one reject per event, bad neighbours do no harm.
 
 pub mod arrow_ipc;
+pub mod arrow_message;
 pub mod binding;
 mod cast;
 pub mod cell;

@@ -9,14 +9,52 @@ use arrow::array::{RecordBatch, RecordBatchOptions, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use csv::{ByteRecord, ReaderBuilder};
 
-use super::columns::{Place, RawChunk, WantedFields};
+use super::columns::{ColumnFile, Place, RawChunk, RawChunks, WantedFields};
 use super::stream::{unpacked, unreadable};
 use crate::error::{Error, Result};
 use crate::event::{Poison, Reject};
 
-/// The header's names, and the number of rows (line breaks inside quotes count as rows).
-pub(crate) fn header(path: &Path, delimiter: u8) -> Result<(SchemaRef, u64)> {
-    let names = names(path, &mut reader(path, delimiter)?)?;
+/// A file and what its header names.
+#[derive(Debug)]
+pub(crate) struct CsvFile {
+    path: Arc<Path>,
+    delimiter: u8,
+    schema: SchemaRef,
+    rows: u64,
+}
+
+impl ColumnFile for CsvFile {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    fn is_typed(&self) -> bool {
+        false
+    }
+
+    fn read(&self, wanted: &WantedFields, chunk_max: usize) -> Result<RawChunks> {
+        let mut reader = reader(&self.path, self.delimiter)?;
+        let names = names(&self.path, &mut reader)?;
+        let columns = wanted.columns();
+        let read: Vec<String> = columns.iter().map(|&at| names[at].clone()).collect();
+        let (path, schema) = (Arc::clone(&self.path), schema(&read));
+        Ok(Box::new(CsvRows { path, reader, width: names.len(), columns, schema, next_row: 0, chunk_max }))
+    }
+}
+
+impl CsvFile {
+    pub(crate) fn open(path: &Path, delimiter: u8) -> Result<Self> {
+        let names = names(path, &mut reader(path, delimiter)?)?;
+        Ok(Self { path: path.into(), delimiter, schema: schema(&names), rows: rows(path)? })
+    }
+}
+
+/// Lines after the first one; line breaks inside quotes count, too.
+fn rows(path: &Path) -> Result<u64> {
     let mut file = BufReader::with_capacity(1 << 18, unpacked(path)?);
     let (mut breaks, mut last) = (0_u64, b'\n');
     loop {
@@ -28,7 +66,7 @@ pub(crate) fn header(path: &Path, delimiter: u8) -> Result<(SchemaRef, u64)> {
         file.consume(taken);
     }
     let lines = breaks + u64::from(last != b'\n');
-    Ok((schema(&names), lines.saturating_sub(1)))
+    Ok(lines.saturating_sub(1))
 }
 
 fn names(path: &Path, reader: &mut csv::Reader<ByteStream>) -> Result<Vec<String>> {
@@ -74,7 +112,7 @@ impl Read for ByteStream {
 }
 
 /// Rows of a file, some at a time.
-pub(crate) struct Rows {
+struct CsvRows {
     path: Arc<Path>,
     reader: csv::Reader<ByteStream>,
     /// Cells that every row must have.
@@ -86,16 +124,7 @@ pub(crate) struct Rows {
     chunk_max: usize,
 }
 
-impl Rows {
-    pub(crate) fn open(path: &Arc<Path>, wanted: &WantedFields, delimiter: u8, chunk_max: usize) -> Result<Self> {
-        let mut reader = reader(path, delimiter)?;
-        let names = names(path, &mut reader)?;
-        let columns = wanted.columns();
-        let read: Vec<String> = columns.iter().map(|&at| names[at].clone()).collect();
-        let (path, schema) = (Arc::clone(path), schema(&read));
-        Ok(Self { path, reader, width: names.len(), columns, schema, next_row: 0, chunk_max })
-    }
-
+impl CsvRows {
     fn chunk(&mut self) -> Result<Option<RawChunk>> {
         let mut cells: Vec<StringBuilder> = self.columns.iter().map(|_| StringBuilder::new()).collect();
         let (mut record, mut row, mut line, mut rejects) = (ByteRecord::new(), Vec::new(), Vec::new(), Vec::new());
@@ -156,7 +185,7 @@ impl Rows {
     }
 }
 
-impl Iterator for Rows {
+impl Iterator for CsvRows {
     type Item = Result<RawChunk>;
 
     fn next(&mut self) -> Option<Self::Item> {

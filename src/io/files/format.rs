@@ -1,8 +1,14 @@
 //! Which format a file has.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use super::arrow_ipc::{ArrowFile, FILE_MAGIC};
+use super::columns::ColumnFile;
+use super::csv::CsvFile;
+use super::parquet::ParquetFile;
 use super::stream::{Packing, head, packing, unreadable};
+use crate::decode::arrow_message::CONTINUATION;
 use crate::error::{Error, Result};
 
 /// How a file is written.
@@ -10,6 +16,8 @@ use crate::error::{Error, Result};
 pub enum Format {
     /// Parquet.
     Parquet,
+    /// Arrow IPC: a file, which Feather version 2 is, too, or a stream.
+    Arrow,
     /// Separated values.
     Csv {
         /// What separates them.
@@ -91,6 +99,13 @@ pub fn recognise(path: &Path) -> Result<Format> {
             Err(Error::user(format!("{} is not a Parquet file: it does not start with PAR1", path.display()))
                 .hint("write or copy it again, or give it the extension of its real format"))
         }
+        (head, _) if head.starts_with(FILE_MAGIC) || head.starts_with(&CONTINUATION) => Ok(Format::Arrow),
+        ([b'F', b'E', b'A', b'1', ..], _) => Err(Error::user(format!("{} is Feather version 1", path.display()))
+            .hint("write it again as version 2, which any pyarrow since 0.17 and pandas since 1.1 do")),
+        (_, "arrow" | "arrows" | "feather" | "ipc") => {
+            Err(Error::user(format!("{} is not an Arrow file: it does not start with ARROW1", path.display()))
+                .hint("write or copy it again, or give it the extension of its real format"))
+        }
         ([0xff, 0xfe, ..] | [0xfe, 0xff, ..], _) => Err(Error::user(format!("{} is in UTF-16", path.display()))
             .hint("save it in UTF-8, with iconv -f UTF-16 -t UTF-8")),
         (_, "csv") => csv(b','),
@@ -100,9 +115,19 @@ pub fn recognise(path: &Path) -> Result<Format> {
         (_, "txt" | "dat" | "data" | "psv") if delimiter(text).is_some() => csv(b','),
         _ => separates(text).map(|delimiter| Format::Csv { delimiter }).ok_or_else(|| {
             Error::user(format!("cannot tell the format of {}", path.display()))
-                .hint("Parquet, JSON and CSV are read; let its name end in .parquet, .jsonl or .csv")
+                .hint("Parquet, Arrow, JSON and CSV are read; let its name end in .parquet, .arrow, .jsonl or .csv")
         }),
     }
+}
+
+/// Looks into a file of columns; none if it is of objects.
+pub(crate) fn open_columns(path: &Path) -> Result<Option<Arc<dyn ColumnFile>>> {
+    Ok(Some(match recognise(path)? {
+        Format::Json => return Ok(None),
+        Format::Csv { delimiter } => Arc::new(CsvFile::open(path, delimiter)?),
+        Format::Parquet => Arc::new(ParquetFile::open(path)?),
+        Format::Arrow => Arc::new(ArrowFile::open(path)?),
+    }))
 }
 
 #[cfg(test)]

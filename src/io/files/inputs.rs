@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 /// How standard input is named.
 const STANDARD_INPUT: &str = "-";
 /// Endings of files that are taken out of folders.
-const ENDINGS: [&str; 8] = ["parquet", "pq", "csv", "tsv", "tab", "jsonl", "ndjson", "json"];
+const ENDINGS: [&str; 12] =
+    ["parquet", "pq", "arrow", "arrows", "feather", "ipc", "csv", "tsv", "tab", "jsonl", "ndjson", "json"];
 
 /// Files, found and at hand. Pipes are kept in a temporary folder for as long as this lives.
 #[derive(Debug, Default)]

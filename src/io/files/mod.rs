@@ -1,15 +1,17 @@
 //! Files as people have them: named one by one, as folders, patterns or pipes; packed or not; told apart by what they
 //! begin with.
 
+mod arrow_ipc;
 pub(crate) mod columns;
-pub(crate) mod csv;
+mod csv;
 pub mod format;
 mod inputs;
-pub(crate) mod parquet;
+mod parquet;
 pub(crate) mod records;
 mod stream;
 
 pub use columns::Place;
+pub(crate) use format::open_columns;
 pub use format::{Format, recognise};
 pub use inputs::{InputFiles, is_table};
 pub use stream::{opened, unpacked};

@@ -2,11 +2,9 @@
 //! columns are asked for one after another.
 
 use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -14,29 +12,50 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::errors::ParquetError;
 
-use super::columns::{RawChunk, WantedFields};
+use super::columns::{ColumnFile, RawChunk, RawChunks, WantedFields, damaged, guarded};
 use super::stream::opened;
 use crate::error::Error;
 
-/// What a file's footer tells.
-#[derive(Debug, Clone)]
-pub(crate) struct Footer(ArrowReaderMetadata);
+/// A file and what its footer tells.
+#[derive(Debug)]
+pub(crate) struct ParquetFile {
+    path: Arc<Path>,
+    footer: ArrowReaderMetadata,
+}
 
-impl Footer {
-    pub(crate) fn read(path: &Path) -> crate::error::Result<Self> {
+impl ColumnFile for ParquetFile {
+    fn schema(&self) -> &SchemaRef {
+        self.footer.schema()
+    }
+
+    fn rows(&self) -> u64 {
+        u64::try_from(self.footer.metadata().file_metadata().num_rows()).unwrap_or(0)
+    }
+
+    fn is_columnar(&self) -> bool {
+        true
+    }
+
+    fn read(&self, wanted: &WantedFields, batch_rows: usize) -> crate::error::Result<RawChunks> {
+        let file = opened(&self.path)?;
+        let build = || {
+            let options = ArrowReaderOptions::new().with_schema(Arc::new(self.with_dictionaries(wanted)));
+            let metadata = ArrowReaderMetadata::try_new(Arc::clone(self.footer.metadata()), options)?;
+            let mask = ProjectionMask::leaves(metadata.parquet_schema(), self.leaves(wanted));
+            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
+            builder.with_projection(mask).with_batch_size(batch_rows).build()
+        };
+        let reader = guarded(build, unread()).map_err(|error| broken(&self.path, error))?;
+        Ok(Box::new(ParquetRows { path: Arc::clone(&self.path), reader, next_row: 0 }))
+    }
+}
+
+impl ParquetFile {
+    pub(crate) fn open(path: &Path) -> crate::error::Result<Self> {
         let file = opened(path)?;
         let load = || ArrowReaderMetadata::load(&file, ArrowReaderOptions::new());
-        guarded(load).map(Self).map_err(|error| broken(path, error))
-    }
-
-    /// The columns.
-    pub(crate) fn schema(&self) -> &SchemaRef {
-        self.0.schema()
-    }
-
-    /// How many rows there are.
-    pub(crate) fn rows(&self) -> u64 {
-        u64::try_from(self.0.metadata().file_metadata().num_rows()).unwrap_or(0)
+        let footer = guarded(load, unread()).map_err(|error| broken(path, error))?;
+        Ok(Self { path: path.into(), footer })
     }
 
     /// The file's schema, with the text columns that are read as dictionaries: repeated texts are then decoded once.
@@ -95,59 +114,26 @@ fn n_leaves(kind: &DataType) -> usize {
 }
 
 /// Rows of a file, some at a time.
-pub(crate) struct Rows {
+struct ParquetRows {
     path: Arc<Path>,
     reader: ParquetRecordBatchReader,
     next_row: i64,
 }
 
-impl Rows {
-    pub(crate) fn open(
-        path: &Arc<Path>,
-        footer: &Footer,
-        wanted: &WantedFields,
-        batch_rows: usize,
-    ) -> crate::error::Result<Self> {
-        let file = opened(path)?;
-        let build = || {
-            let options = ArrowReaderOptions::new().with_schema(Arc::new(footer.with_dictionaries(wanted)));
-            let metadata = ArrowReaderMetadata::try_new(Arc::clone(footer.0.metadata()), options)?;
-            let mask = ProjectionMask::leaves(metadata.parquet_schema(), footer.leaves(wanted));
-            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
-            builder.with_projection(mask).with_batch_size(batch_rows).build()
-        };
-        let reader = guarded(build).map_err(|error| broken(path, error))?;
-        Ok(Self { path: Arc::clone(path), reader, next_row: 0 })
-    }
-
-    fn chunk(&mut self, batch: RecordBatch) -> RawChunk {
-        let rows = i64::try_from(batch.num_rows()).expect("a batch has few rows");
-        let first = self.next_row;
-        self.next_row += rows;
-        let row = (first..self.next_row).collect();
-        RawChunk { batch, row, line: Vec::new(), rejects: Vec::new(), next_row: self.next_row }
-    }
-}
-
-impl Iterator for Rows {
+impl Iterator for ParquetRows {
     type Item = crate::error::Result<RawChunk>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let row = self.next_row;
-        let batch = guarded(|| Ok(self.reader.next().transpose()?)).transpose()?;
-        Some(batch.map(|batch| self.chunk(batch)).map_err(|error| {
-            Error::user(format!("{} is damaged after row {row}", self.path.display()))
-                .because(error)
-                .hint("write or copy the file again")
-        }))
+        let batch = guarded(|| Ok(self.reader.next().transpose()?), unread()).transpose()?;
+        let chunk = batch.map(|batch| RawChunk::of_table(batch, row)).map_err(|error| damaged(&self.path, row, error));
+        self.next_row = chunk.as_ref().map_or(row, |chunk| chunk.next_row);
+        Some(chunk)
     }
 }
 
-/// What the library makes of a file. It checks much, but panics on some lengths and types that make no sense; a damaged
-/// file must not end the process, so that is caught. Nothing of it is read after a panic.
-fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
-    let unread = |_| Err(ParquetError::General("lengths or types make no sense".to_owned()));
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(unread)
+fn unread() -> ParquetError {
+    ParquetError::General("lengths or types make no sense".to_owned())
 }
 
 fn broken(path: &Path, error: ParquetError) -> Error {

@@ -1,8 +1,8 @@
 //! The one place at the work of a pipeline: of the processes that run all of it, one works and the others stand by.
 //!
-//! It is membership of a consumer group that shares the control topic: the place is its first partition, whatever others
-//! it has, so the brokers decide who has it, and miss whoever was killed. Nothing is read by it. Members stand in the
-//! order in which they came, so the one at work keeps its place when another one joins.
+//! It is membership of a consumer group that shares the control topic: the place is its first partition, whatever
+//! others it has, so the brokers decide who has it, and miss whoever was killed. Nothing is read by it. Members stand
+//! in the order in which they came, so the one at work keeps its place when another one joins.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

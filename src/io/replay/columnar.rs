@@ -1,4 +1,4 @@
-//! Tables to events: what Parquet and CSV files have in common.
+//! Tables to events: what files of columns have in common.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::batch::EventBatch;
 use crate::decode::columnar::Columnar;
 use crate::error::{Error, Result};
 use crate::event::Reject;
-use crate::files::columns::{Place, RawChunk, WantedFields};
+use crate::files::columns::{Place, RawChunk, RawChunks, WantedFields};
 use crate::plan::{Plan, TimeFormat};
 use crate::table::cells;
 
@@ -32,10 +32,10 @@ pub(super) fn find(plan: &Arc<Plan>, source: u16, schema: &SchemaRef) -> Result<
 }
 
 /// A table being read as the one partition of a source.
-pub(super) struct OneLaneTable<R> {
+pub(super) struct OneLaneTable {
     path: Arc<Path>,
     source: u16,
-    rows: R,
+    rows: RawChunks,
     columnar: Columnar,
     /// Offset of the file's first row, once known.
     first_offset: Option<i64>,
@@ -44,8 +44,8 @@ pub(super) struct OneLaneTable<R> {
 /// Partition of rows that do not name theirs.
 const LANE: u32 = 0;
 
-impl<R: Iterator<Item = Result<RawChunk>>> OneLaneTable<R> {
-    pub(super) fn new(plan: &Arc<Plan>, path: Arc<Path>, source: u16, rows: R) -> Self {
+impl OneLaneTable {
+    pub(super) fn new(plan: &Arc<Plan>, path: Arc<Path>, source: u16, rows: RawChunks) -> Self {
         Self { path, source, rows, columnar: Columnar::new(plan, source, LANE), first_offset: None }
     }
 
@@ -73,7 +73,7 @@ impl<R: Iterator<Item = Result<RawChunk>>> OneLaneTable<R> {
     }
 }
 
-impl<R: Iterator<Item = Result<RawChunk>>> Blocks for OneLaneTable<R> {
+impl Blocks for OneLaneTable {
     fn next_block(&mut self, offsets: &mut Offsets) -> Result<Option<ReadBlock>> {
         let Some(chunk) = self.rows.next().transpose()? else { return Ok(None) };
         let next = offsets.entry((self.source, LANE)).or_default();

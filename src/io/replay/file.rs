@@ -8,9 +8,8 @@ use arrow::datatypes::SchemaRef;
 
 use crate::error::{Error, Result};
 use crate::event::Micros;
-use crate::files::columns::WantedFields;
-use crate::files::parquet::Footer;
-use crate::files::{Format, csv, parquet, recognise};
+use crate::files::columns::{ColumnFile, WantedFields};
+use crate::files::open_columns;
 use crate::plan::Plan;
 
 use super::columnar::{self, OneLaneTable};
@@ -35,50 +34,31 @@ pub(super) struct Input {
 
 #[derive(Debug, Clone)]
 enum FileContents {
-    Csv { delimiter: u8, source: u16, wanted: WantedFields },
-    Parquet { footer: Footer, source: u16, wanted: WantedFields },
+    Columns { file: Arc<dyn ColumnFile>, source: u16, wanted: WantedFields },
     Json(Survey),
 }
 
 /// Looks into a file. `explicit` is the source it was named for, if any.
 pub(super) fn open(plan: &Arc<Plan>, path: &Path, explicit: Option<u16>) -> Result<Input> {
-    match recognise(path)? {
-        Format::Json => json(plan, path, explicit),
-        Format::Csv { delimiter } => {
-            let (schema, rows) = csv::header(path, delimiter)?;
-            let (source, wanted, warnings) = columns(plan, path, &schema, explicit)?;
-            Ok(Input::new(path, [(source, 0)], rows, warnings, FileContents::Csv { delimiter, source, wanted }))
-        }
-        Format::Parquet => {
-            let footer = Footer::read(path)?;
-            let (source, wanted, warnings) = columns(plan, path, footer.schema(), explicit)?;
-            let rows = footer.rows();
-            Ok(Input::new(path, [(source, 0)], rows, warnings, FileContents::Parquet { footer, source, wanted }))
-        }
-    }
+    let Some(file) = open_columns(path)? else { return json(plan, path, explicit) };
+    let (source, wanted, warnings) = columns(plan, path, file.schema(), explicit)?;
+    Ok(Input {
+        path: path.into(),
+        streams: BTreeSet::from([(source, 0)]),
+        rows: file.rows(),
+        begins: Micros::MIN,
+        warnings,
+        contents: FileContents::Columns { file, source, wanted },
+    })
 }
 
 impl Input {
-    fn new<const N: usize>(
-        path: &Path,
-        streams: [StreamKey; N],
-        rows: u64,
-        warnings: Vec<String>,
-        contents: FileContents,
-    ) -> Self {
-        Self { path: path.into(), streams: streams.into(), rows, begins: Micros::MIN, warnings, contents }
-    }
-
     /// Starts reading.
     pub(super) fn blocks(self, plan: &Arc<Plan>, batch_rows: usize) -> Result<Box<dyn Blocks + Send>> {
         match self.contents {
             FileContents::Json(survey) => Ok(Box::new(LineBlocks::open(plan, self.path, survey)?)),
-            FileContents::Csv { delimiter, source, wanted } => {
-                let rows = csv::Rows::open(&self.path, &wanted, delimiter, batch_rows)?;
-                Ok(Box::new(OneLaneTable::new(plan, self.path, source, rows)))
-            }
-            FileContents::Parquet { footer, source, wanted } => {
-                let rows = parquet::Rows::open(&self.path, &footer, &wanted, batch_rows)?;
+            FileContents::Columns { file, source, wanted } => {
+                let rows = file.read(&wanted, batch_rows)?;
                 Ok(Box::new(OneLaneTable::new(plan, self.path, source, rows)))
             }
         }

@@ -1,4 +1,4 @@
-//! Files instead of a broker: Parquet, JSON lines and CSV, read as the streams they once were.
+//! Files instead of a broker: Parquet, Arrow, JSON lines and CSV, read as the streams they once were.
 //!
 //! A file feeds one source of the plan, or, when its lines are envelopes with a topic and a partition, several. All
 //! files are merged by arrival time, those too that share a stream. The order of rows depends on the files alone, never
@@ -167,7 +167,7 @@ fn listed<'a>(plan: &Plan, files: &'a [PathBuf], options: &'a Options) -> Result
         all.extend(paths.iter().map(|path| (path.as_path(), Some(source))));
     }
     if all.is_empty() {
-        return Err(Error::user("no files to replay").hint("name Parquet, JSON-lines or CSV files"));
+        return Err(Error::user("no files to replay").hint("name Parquet, Arrow, JSON or CSV files"));
     }
     Ok(all)
 }

@@ -1,9 +1,9 @@
 //! Files as a table: columns by name, and some of them at a time, whatever the format, and however many files there
 //! are.
 //!
-//! Parquet files give typed columns, and only those asked for are read. CSV and JSON give texts; what they stand for
-//! ([`cells`]) is decided by whoever asks. A row that cannot be read is counted and left out, a cell that cannot is
-//! missing, and so is a column that one of several files does not have.
+//! Parquet and Arrow files give typed columns, and of Parquet only those asked for are read. CSV and JSON give texts;
+//! what they stand for ([`cells`]) is decided by whoever asks. A row that cannot be read is counted and left out, a
+//! cell that cannot is missing, and so is a column that one of several files does not have.
 
 pub mod cells;
 mod json;
@@ -18,10 +18,8 @@ use arrow::datatypes::{DataType, Fields};
 
 use self::kept::{KEPT_BYTES, Kept};
 use crate::error::{Error, Result};
-use crate::files::columns::{self, Place};
-use crate::files::csv;
-use crate::files::parquet::{self, Footer};
-use crate::files::{Format, recognise};
+use crate::files::columns::{self, ColumnFile, Place};
+use crate::files::open_columns;
 use crate::replay::BATCH_ROWS;
 
 /// Files of the same kind, and where their columns are.
@@ -59,10 +57,7 @@ struct TableFile {
 
 #[derive(Debug, Clone)]
 enum TableContents {
-    Csv {
-        delimiter: u8,
-    },
-    Parquet(Footer),
+    Columns(Arc<dyn ColumnFile>),
     /// JSON, in memory where it is in no file; the cells of a small file.
     Json {
         lines: Option<Arc<[u8]>>,
@@ -106,20 +101,13 @@ impl Table {
 
     /// The tables of a file: one, or one per topic. There is at least one, and each has columns.
     pub fn open_all(path: &Path) -> Result<Vec<Self>> {
-        let (schema, contents) = match recognise(path)? {
-            Format::Json => return json::survey(path, None),
-            Format::Csv { delimiter } => (csv::header(path, delimiter)?.0, TableContents::Csv { delimiter }),
-            Format::Parquet => {
-                let footer = Footer::read(path)?;
-                (Arc::clone(footer.schema()), TableContents::Parquet(footer))
-            }
-        };
+        let Some(file) = open_columns(path)? else { return json::survey(path, None) };
         let mut found = Vec::new();
-        leaves(schema.fields(), &[], &[], &mut found);
+        leaves(file.schema().fields(), &[], &[], &mut found);
         if found.is_empty() {
             return Err(Error::user(format!("{} has no columns", path.display())).hint("write or copy it again"));
         }
-        Ok(vec![Self::of_part(path, None, contents, found)])
+        Ok(vec![Self::of_part(path, None, TableContents::Columns(file), found)])
     }
 
     /// The tables of files that belong together, one per topic: rows file by file, columns by name.
@@ -184,17 +172,25 @@ impl Table {
         self.path = PathBuf::from(format!("{} and {more} more", self.parts[0].path.display())).into();
     }
 
-    /// Its rows, where they need no counting.
+    /// Its files, where all are of columns.
+    fn column_files(&self) -> Option<Vec<&Arc<dyn ColumnFile>>> {
+        self.parts.iter().map(TableFile::column_file).collect()
+    }
+
+    /// Its rows, where they need no counting because columns can be read one by one without reading the others.
     pub fn rows(&self) -> Option<u64> {
-        let rows = |part: &TableFile| {
-            if let TableContents::Parquet(footer) = &part.contents { Some(footer.rows()) } else { None }
-        };
-        self.parts.iter().map(rows).sum()
+        let files = self.column_files().filter(|files| files.iter().all(|file| file.is_columnar()))?;
+        Some(files.iter().map(|file| file.rows()).sum())
     }
 
     /// Whether columns can be read one by one without reading the others.
     pub fn is_columnar(&self) -> bool {
         self.rows().is_some()
+    }
+
+    /// Whether its files say of which types their values are.
+    pub fn is_typed(&self) -> bool {
+        self.column_files().is_some_and(|files| files.iter().all(|file| file.is_typed()))
     }
 
     /// The column with this name.
@@ -220,6 +216,10 @@ impl Table {
 }
 
 impl TableFile {
+    fn column_file(&self) -> Option<&Arc<dyn ColumnFile>> {
+        if let TableContents::Columns(file) = &self.contents { Some(file) } else { None }
+    }
+
     fn kept_bytes(&self) -> usize {
         if let TableContents::Json { kept: Some(kept), .. } = &self.contents { kept.bytes } else { 0 }
     }
@@ -245,7 +245,7 @@ impl TableFile {
             TableContents::Json { lines, kept: None } => {
                 Box::new(json::Rows::open(&self.path, lines.as_ref(), self.topic.clone(), paths())?)
             }
-            _ => self.columns(&there)?,
+            TableContents::Columns(file) => self.columns(file.as_ref(), &there)?,
         };
         if there.len() == asked.len() {
             return Ok(chunks);
@@ -255,18 +255,14 @@ impl TableFile {
     }
 
     /// Columns of a file that has them.
-    fn columns(&self, asked: &[&AskedColumn]) -> Result<Chunks> {
+    fn columns(&self, file: &dyn ColumnFile, asked: &[&AskedColumn]) -> Result<Chunks> {
         let place = |(name, _, repeats): &&AskedColumn| (self.places[name].clone(), *repeats);
         let wanted = columns::WantedFields { places: asked.iter().map(place).collect() };
         let read = wanted.columns();
         let at = |(place, _): &(Vec<usize>, bool)| read.partition_point(|column| *column < place[0]);
         let outer: Vec<usize> = wanted.places.iter().map(at).collect();
         let paths: Vec<Vec<String>> = asked.iter().map(|(_, path, _)| path.clone()).collect();
-        let rows: Box<dyn Iterator<Item = Result<columns::RawChunk>>> = match &self.contents {
-            TableContents::Parquet(footer) => Box::new(parquet::Rows::open(&self.path, footer, &wanted, BATCH_ROWS)?),
-            TableContents::Csv { delimiter } => Box::new(csv::Rows::open(&self.path, &wanted, *delimiter, BATCH_ROWS)?),
-            TableContents::Json { .. } => return Err(Error::internal("JSON has no columns of its own")),
-        };
+        let rows = file.read(&wanted, BATCH_ROWS)?;
         let path = Arc::clone(&self.path);
         Ok(Box::new(rows.map(move |chunk| {
             let chunk = chunk?;
