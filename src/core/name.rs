@@ -71,6 +71,12 @@ impl<T: Name> From<&str> for NameOf<T> {
     }
 }
 
+impl<T: Name> From<String> for NameOf<T> {
+    fn from(name: String) -> Self {
+        Self::from(name.as_str())
+    }
+}
+
 impl<T: Name> fmt::Display for NameOf<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
@@ -118,7 +124,7 @@ impl<T: Name> Serialize for NameOf<T> {
 
 impl<'de, T: Name> Deserialize<'de> for NameOf<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|name| Self::from(name.as_str()))
+        String::deserialize(deserializer).map(Self::from)
     }
 }
 

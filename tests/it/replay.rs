@@ -334,7 +334,7 @@ fn every_unusable_file_is_explained() {
         ("text.parquet", "{} is not a Parquet file: it does not start with PAR1", "write or copy it again"),
         ("short.parquet", "{} is not a whole Parquet file: ", "it may have been cut off"),
         ("events.jsonl.gz", "cannot read {}: ", "it may have been cut off"),
-        ("notes.txt", "cannot tell the format of {}", "Parquet, JSON and CSV are read"),
+        ("notes.txt", "cannot tell the format of {}", "Parquet, Arrow, JSON and CSV are read"),
         ("words.jsonl", "{} holds no JSON object that fits a source of pipeline world", "each line must be one event"),
         (
             "foreign.jsonl",

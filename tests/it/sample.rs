@@ -82,7 +82,7 @@ pub(crate) fn decision(action: Signal) -> Decision {
             breaches: (2, 3),
             window: (0, 10),
             reference: String::new(),
-            flags: vec!["labels_72pct".to_owned()],
+            flags: vec!["labels_72pct".into()],
         }],
         exposure: Exposure { declared_pct: None, observed_pct: 20.0 },
         inputs: DecisionInputs {

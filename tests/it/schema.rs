@@ -10,7 +10,7 @@ use rdkafka::message::Headers as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use haldane::verdict::decision::{Approval, Test};
+use haldane::verdict::decision::{Approval, Remark, Test};
 use haldane::verdict::{
     AckStatus, Command, CommandKind, CommandName, CommandResult, Decision, GuardName, Liveness, Memory, Outcome,
     RolloutState, State, Validity,
@@ -111,6 +111,7 @@ fn the_names_in_decisions_and_states_are_listed() {
     lists::<ReasonCode>(DECISION, "/$defs/reason/properties/code");
     lists::<GuardName>(DECISION, "/$defs/evidence/properties/rule/anyOf/0");
     lists::<Test>(DECISION, "/$defs/evidence/properties/test");
+    lists::<Remark>(DECISION, "/$defs/evidence/properties/flags/items/anyOf/0");
     let causes: Vec<&str> = std::iter::once("").chain(ReasonCode::ALL.iter().map(|code| code.name())).collect();
     assert_eq!(parse(STATE)["properties"]["cause"]["enum"], json!(causes));
 }

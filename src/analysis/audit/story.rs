@@ -82,7 +82,7 @@ fn evidence(decision: &Decision) -> String {
             told_as::over(evidence),
             count(evidence.n_candidate),
             count(evidence.n_baseline),
-            evidence.flags.join(" "),
+            evidence.remarks().join(" "),
         ]
     });
     aligned(&std::iter::once(heads.map(str::to_owned)).chain(rows).collect::<Vec<_>>(), 2)

@@ -8,12 +8,12 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::OneSided;
-use crate::metric::spec::{LINE, Reads, Spec, Worse};
+use crate::metric::spec::{COLUMN_UNIT, LINE, Reads, Spec, Worse};
 use crate::summary::Histogram;
 
 const EXTREME: Spec = Spec {
     reads: Reads::Numeric,
-    unit: "column's unit",
+    unit: COLUMN_UNIT,
     range: LINE,
     worse: Worse::Neither,
     source: "definition",

@@ -10,7 +10,7 @@
 //! them). **Cost**: constant.
 
 use crate::metric::one_sided::OneSided;
-use crate::metric::spec::{LINE, Reads, Spec, Worse};
+use crate::metric::spec::{COLUMN_UNIT, LINE, Reads, Spec, Worse};
 use crate::summary::Histogram;
 use crate::summary::histogram::Cut;
 
@@ -20,7 +20,7 @@ pub(super) static MEAN: OneSided<Histogram> = OneSided {
         name: "mean",
         help: "Mean of the column.",
         reads: Reads::Numeric,
-        unit: "column's unit",
+        unit: COLUMN_UNIT,
         range: LINE,
         worse: Worse::Neither,
         formula: "sum x / n",

@@ -72,7 +72,7 @@ mod welch_t;
 pub use markdown::table;
 pub use reading::{Reading, Value};
 pub use side::{Context, Quantiles, Side};
-pub use spec::{Margin, Moment, Place, Reads, Scores, Spec, Subject, Worse};
+pub use spec::{COLUMN_UNIT, Margin, Moment, Place, Reads, Scores, Spec, Subject, Worse};
 
 /// A metric. `baseline` is `Some` exactly when the spec needs one.
 pub trait Metric: Sync {

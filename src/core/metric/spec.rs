@@ -180,6 +180,8 @@ pub struct Spec {
     pub source: &'static str,
 }
 
+/// The unit of numbers that are values of the column, or distances between them.
+pub const COLUMN_UNIT: &str = "column's unit";
 /// The line of real numbers, as a range.
 pub(super) const LINE: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
 /// From zero up, as a range.

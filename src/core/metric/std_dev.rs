@@ -10,7 +10,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::OneSided;
-use crate::metric::spec::{Reads, Spec, UPWARDS, Worse};
+use crate::metric::spec::{COLUMN_UNIT, Reads, Spec, UPWARDS, Worse};
 use crate::summary::Histogram;
 use crate::summary::histogram::Cut;
 
@@ -20,7 +20,7 @@ pub(super) static STD_DEV: OneSided<Histogram> = OneSided {
         name: "std_dev",
         help: "Sample standard deviation of the column.",
         reads: Reads::Numeric,
-        unit: "column's unit",
+        unit: COLUMN_UNIT,
         range: UPWARDS,
         worse: Worse::Neither,
         n_min: 2,

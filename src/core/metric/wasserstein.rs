@@ -15,7 +15,7 @@
 use crate::metric::contrast::Contrast;
 use crate::metric::line::Line;
 use crate::metric::reading::Measured;
-use crate::metric::spec::{Reads, Spec, UPWARDS};
+use crate::metric::spec::{COLUMN_UNIT, Reads, Spec, UPWARDS};
 use crate::metric::std_dev::std_dev;
 use crate::plan::Compat;
 use crate::summary::Histogram;
@@ -27,7 +27,7 @@ pub(super) static WASSERSTEIN: Contrast = Contrast {
         name: "wasserstein",
         help: "Wasserstein distance: the mean distance that rows moved.",
         reads: Reads::Numeric,
-        unit: "column's unit",
+        unit: COLUMN_UNIT,
         range: UPWARDS,
         formula: "integral |F(x) - G(x)| dx",
         source: "Vallender 1974",

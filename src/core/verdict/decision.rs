@@ -206,6 +206,22 @@ named! {
     }
 }
 
+named! {
+    /// What is to be known beside a number. Evidence has other remarks, too, which hold numbers: `labels_72pct`.
+    pub enum Remark {
+        /// somebody muted it: it is shown, and calls for nothing
+        Muted = "muted",
+        /// later evidence refutes it, although what was gathered still stands
+        Refuted = "refuted",
+        /// both versions show it
+        World = "world",
+        /// how much alike requests of one entity are is assumed, not measured
+        IidAssumed = "iid_assumed",
+        /// no comparison of the versions can be trusted while it lasts
+        VerdictVoid = "verdict_void",
+    }
+}
+
 /// One number behind a decision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
@@ -247,8 +263,21 @@ pub struct Evidence {
     pub window: (Micros, Micros),
     /// Content address of the reference profile, or empty.
     pub reference: String,
-    /// Remarks such as `labels_72pct`.
-    pub flags: Vec<String>,
+    /// What is to be known beside the number.
+    pub flags: Vec<NameOf<Remark>>,
+}
+
+impl Evidence {
+    /// Whether a remark stands beside the number.
+    #[must_use]
+    pub fn is(&self, remark: Remark) -> bool {
+        self.flags.iter().any(|flag| *flag == remark)
+    }
+
+    /// All remarks, as they are written.
+    pub fn remarks(&self) -> Vec<&str> {
+        self.flags.iter().map(NameOf::as_str).collect()
+    }
 }
 
 /// Traffic share of the candidate.

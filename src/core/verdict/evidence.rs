@@ -94,6 +94,6 @@ pub(crate) fn evidence(
         breaches,
         window: (row.window_start, row.window_end),
         reference: row.reference.clone(),
-        flags: row.coverage.map(|coverage| format!("labels_{:.0}pct", coverage * 100.0)).into_iter().collect(),
+        flags: row.coverage.map(|coverage| format!("labels_{:.0}pct", coverage * 100.0).into()).into_iter().collect(),
     }
 }

@@ -35,7 +35,7 @@ impl<'a> Named<'a, '_> {
         }
         let (Some(candidate), baseline) = self.read(metric, evidence) else { return };
         let Value::Number(value) = candidate.value else { return };
-        evidence.flags.push(format!("{}_{:.4}", evidence.convention, evidence.estimate));
+        evidence.flags.push(format!("{}_{:.4}", evidence.convention, evidence.estimate).into());
         (evidence.estimate, evidence.convention) = (value, candidate.convention);
         (evidence.lo, evidence.hi) = (candidate.bounds.map(|(low, _)| low), candidate.bounds.map(|(_, high)| high));
         evidence.n_candidate = candidate.n;

@@ -2,7 +2,7 @@
 
 use crate::plan::Plan;
 
-pub use super::guard::words as guards;
+pub use super::guard::{blind_spots, words as guards};
 
 /// A share in percent, to three digits.
 #[must_use]

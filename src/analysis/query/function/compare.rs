@@ -12,19 +12,21 @@ use datafusion::logical_expr::{
 };
 
 use super::{Scalar, number, unfit, wrong};
-use crate::metric::{self, Context, Metric, Quantiles, Reads, Side};
+use crate::metric::{self, COLUMN_UNIT, Context, Metric, Quantiles, Reads, Side};
 use crate::store::{Counted, counted};
 use crate::summary::histogram::Recuts;
 
 /// The function of a metric.
 pub(super) fn function(metric: &'static dyn Metric) -> Scalar {
     let signature = Signature::one_of(vec![TypeSignature::Any(2), TypeSignature::Any(3)], Volatility::Immutable);
-    Scalar::from(Compare { name: metric.spec().name, signature })
+    Scalar::from(Compare { name: metric.spec().name, needs_edges: metric.spec().unit == COLUMN_UNIT, signature })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Compare {
     name: &'static str,
+    /// Counts alone do not say how far apart bins are.
+    needs_edges: bool,
     signature: Signature,
 }
 
@@ -46,10 +48,11 @@ impl ScalarUDFImpl for Compare {
                  for a raw column there is drift_{name}(value, is_current)"
             )));
         }
-        if self.name == "wasserstein" && arguments.len() < 3 {
-            return Err(wrong(
-                "wasserstein(current, baseline, edges) needs the edges between bins, in the column's unit",
-            ));
+        if self.needs_edges && arguments.len() < 3 {
+            let name = self.name;
+            return Err(wrong(format!(
+                "{name}(current, baseline, edges) needs the edges between bins, in the column's unit"
+            )));
         }
         Ok(DataType::Float64)
     }

@@ -6,7 +6,7 @@ use crate::cli::power::{assumed_design_effect, load};
 use crate::event::Micros;
 use crate::output::count;
 use crate::output::text::number;
-use crate::plan::{Plan, Role, SourcePlan, WindowKind};
+use crate::plan::{Plan, Role, WindowKind};
 use crate::verdict::power::{Regression, Rehearsal};
 use crate::verdict::words::{self, percent, tells_failures};
 
@@ -73,31 +73,7 @@ pub(super) fn blind_spots(plan: &Plan) -> Vec<String> {
             if plan.policy.baseline_version.is_empty() { "no `rollout` names a version" } else { "`guards: off`" };
         return vec![format!("any difference between versions, with a guarantee: {why}")];
     };
-    let lacks = |lacking: bool, what: &str| lacking.then(|| what.to_owned());
-    let any = |has: fn(&SourcePlan) -> bool| plan.sources.iter().any(has);
-    let entity = any(|source| source.mapping.entity.is_some());
-    let spots = [
-        lacks(!tells_failures(plan), "errors: no source has `status` or `error`"),
-        lacks(plan.columns.index_of(Role::Latency).is_none(), "latency: no source has `latency`"),
-        lacks(plan.columns.index_of(Role::Score).is_none(), "answers: no source has `score`"),
-        lacks(plan.quality.is_none(), "calibration and loss: there are no labels"),
-        lacks(
-            plan.quality.as_ref().is_some_and(|quality| !quality.has_scores()),
-            "calibration and loss: predictions have classes, but no scores",
-        ),
-        lacks(plan.reference.is_none(), "drift since training, and of all versions together: there is no `reference`"),
-        lacks(
-            !any(|source| source.mapping.exposure.is_some()),
-            "whether traffic is split as intended: there is no source `exposures`",
-        ),
-        (!entity).then(|| {
-            format!(
-                "how alike requests of one user are: no source has `entity`; a design effect of {} is assumed",
-                guard.design_effect
-            )
-        }),
-    ];
-    spots.into_iter().flatten().collect()
+    words::blind_spots(plan, guard)
 }
 
 /// How soon typical regressions would be seen at some traffic, by rehearsed rollouts.

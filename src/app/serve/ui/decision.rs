@@ -113,7 +113,8 @@ pub(super) fn evidence(evidence: &[Evidence]) -> Html {
 
 fn line(one: &Evidence) -> Html {
     let interval = one.lo.zip(one.hi).map_or(String::new(), |(lo, hi)| format!("{} – {}", number(lo), number(hi)));
-    let flags = if one.flags.is_empty() { Html::default() } else { html!(" <small>{}</small>", one.flags.join(", ")) };
+    let flags = one.remarks().join(", ");
+    let flags = if flags.is_empty() { Html::default() } else { html!(" <small>{}</small>", flags) };
     let against = if one.baseline_kind.is_empty() { String::new() } else { format!("against {}", one.baseline_kind) };
     html!(
         "<tr><th scope=\"row\">{} <small>{}</small>{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>"

@@ -16,7 +16,7 @@ use crate::infer::reliability::{Bin, log_e_calibration};
 use crate::plan::{Action, GuardPlan, Plan};
 use crate::reason::ReasonCode;
 use crate::summary::{Fixed, Quality};
-use crate::verdict::decision::{Evidence, Test};
+use crate::verdict::decision::{Evidence, Remark, Test};
 use crate::verdict::finding::{Finding, Verdict};
 use crate::verdict::guard::Guard;
 use crate::verdict::guard::GuardName;
@@ -60,6 +60,15 @@ impl Guard for Calibration {
 
     fn new(_: &Plan, _: &GuardPlan) -> Self {
         Self
+    }
+
+    fn blind_spots(plan: &Plan, _: &GuardPlan) -> Vec<String> {
+        let lacking = match &plan.quality {
+            None => "there are no labels",
+            Some(quality) if !quality.has_scores() => "predictions have classes, but no scores",
+            Some(_) => return Vec::new(),
+        };
+        vec![format!("calibration and loss: {lacking}")]
     }
 
     fn labels(&self, calibrated: &mut Calibrated, shown: &Shown<'_, '_, Quality>) {
@@ -130,7 +139,7 @@ impl Calibrated {
             n_candidate: n,
             n_baseline,
             breaches: (self.standing[0], self.standing[0]),
-            flags: if world { vec!["world".to_owned()] } else { Vec::new() },
+            flags: if world { vec![Remark::World.into()] } else { Vec::new() },
             window: (self.since.unwrap_or(scene.judged.start), scene.judged.end),
             ..scene.evidence(SOURCE, Test::Reliability)
         };

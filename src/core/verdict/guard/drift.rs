@@ -144,6 +144,11 @@ impl Guard for Drift {
         std::iter::once(tolerated).chain(never(plan, guard)).collect()
     }
 
+    fn blind_spots(plan: &Plan, _: &GuardPlan) -> Vec<String> {
+        let all = "drift since training, and of all versions together: there is no `reference`";
+        plan.reference.is_none().then(|| all.to_owned()).into_iter().collect()
+    }
+
     fn traffic(&self, drifted: &mut Drifted, shown: &Shown<'_, '_, Traffic>) {
         let (version, baseline) = (shown.pair.candidate, Some((shown.both.baseline, shown.pair.baseline)));
         self.update(drifted, Versions { key: shown.both.candidate, version, baseline }, shown.scene.judged);

@@ -46,6 +46,12 @@ macro_rules! guards {
             [$(<$guard as Guard>::words(plan, guard),)+].concat()
         }
 
+        /// What guards cannot see, and why not.
+        #[must_use]
+        pub fn blind_spots(plan: &Plan, guard: &GuardPlan) -> Vec<String> {
+            [$(<$guard as Guard>::blind_spots(plan, guard),)+].concat()
+        }
+
         /// The guards of a plan, the same for every candidate.
         #[derive(Debug, Clone)]
         pub(crate) struct Guards {

@@ -27,7 +27,7 @@ mod world;
 
 use self::account::Account;
 pub(crate) use self::list::Guards;
-pub use self::list::{GuardName, Memory, words};
+pub use self::list::{GuardName, Memory, blind_spots, words};
 use self::scene::Scene;
 use self::window::{Both, Shown};
 use self::world::Now;
@@ -51,6 +51,11 @@ pub(crate) trait Guard: Sized {
 
     /// When it acts, in words; nothing where it has nothing to look at.
     fn words(_plan: &Plan, _guard: &GuardPlan) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What it cannot see in a plan, and why not.
+    fn blind_spots(_plan: &Plan, _guard: &GuardPlan) -> Vec<String> {
         Vec::new()
     }
 

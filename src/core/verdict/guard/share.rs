@@ -18,7 +18,7 @@ use crate::metric::view::ViewKey;
 use crate::plan::{Action, GuardPlan, Plan};
 use crate::reason::ReasonCode;
 use crate::summary::Traffic;
-use crate::verdict::decision::{Evidence, Test};
+use crate::verdict::decision::{Evidence, Remark, Test};
 use crate::verdict::finding::{Validity, Verdict};
 use crate::verdict::guard::Guard;
 use crate::verdict::guard::GuardName;
@@ -59,6 +59,12 @@ impl Guard for Share {
 
     fn new(_: &Plan, _: &GuardPlan) -> Self {
         Self
+    }
+
+    fn blind_spots(plan: &Plan, _: &GuardPlan) -> Vec<String> {
+        let declared = plan.sources.iter().any(|source| source.mapping.exposure.is_some());
+        let split = "whether traffic is split as intended: there is no source `exposures`";
+        (!declared).then(|| split.to_owned()).into_iter().collect()
     }
 
     fn traffic(&self, routed: &mut Routed, shown: &Shown<'_, '_, Traffic>) {
@@ -132,7 +138,7 @@ impl Routed {
             alpha: Some(ALPHA),
             margin: Some(1.0 + TOLERATED),
             n_candidate: self.total.n,
-            flags: vec!["verdict_void".to_owned()],
+            flags: vec![Remark::VerdictVoid.into()],
             window: (self.since.unwrap_or(scene.judged.start), scene.judged.end),
             ..scene.evidence(SOURCE, Test::SampleRatio)
         };

@@ -232,7 +232,7 @@ impl Kept {
             alpha: Some(alpha),
             n_candidate: self.total[0].n,
             n_baseline: self.total[1].n,
-            flags: vec![format!("burn_{:.1}", burn.0)],
+            flags: vec![format!("burn_{:.1}", burn.0).into()],
             window: (self.since.unwrap_or(scene.judged.start), scene.judged.end),
             ..scene.evidence(SOURCE, Test::Limit)
         };

@@ -21,7 +21,7 @@ use crate::infer::pool::{Alarm, Pool};
 use crate::plan::{Action, GuardPlan, Plan};
 use crate::reason::ReasonCode;
 use crate::summary::Traffic;
-use crate::verdict::decision::{Evidence, Test};
+use crate::verdict::decision::{Evidence, Remark, Test};
 use crate::verdict::finding::{Validity, Verdict};
 use crate::verdict::guard::Guard;
 use crate::verdict::guard::GuardName;
@@ -139,7 +139,7 @@ impl Starved {
             margin: Some(KEPT),
             n_candidate: x,
             n_baseline: others,
-            flags: vec!["verdict_void".to_owned()],
+            flags: vec![Remark::VerdictVoid.into()],
             ..scene.evidence(SOURCE, Test::ShiryaevRoberts)
         };
         verdict.findings.push(scene.finding(

@@ -322,7 +322,7 @@ impl World {
             e_value: Some(e_value(log_r)),
             alpha: Some(1.0 / self.guard.patience()),
             n_candidate: level.n_now,
-            flags: beside.map(|(version, number)| format!("{version}_{number:.4}")).into_iter().collect(),
+            flags: beside.map(|(version, number)| format!("{version}_{number:.4}").into()).into_iter().collect(),
             ..scene.evidence(SOURCE, Test::ShiryaevRoberts)
         }
     }

@@ -20,7 +20,7 @@ use crate::metric::{self, Subject};
 use crate::name::NameOf;
 use crate::plan::{Plan, Role, Signal};
 use crate::reason::ReasonCode;
-use crate::verdict::decision::{Evidence, Reason, Severity, Test};
+use crate::verdict::decision::{Evidence, Reason, Remark, Severity, Test};
 use crate::verdict::finding::Finding;
 use crate::verdict::reason;
 
@@ -184,12 +184,12 @@ fn sentences(signs: &[Sign<'_>]) -> Vec<String> {
 
 impl Sign<'_> {
     fn is_muted(self) -> bool {
-        self.evidence.flags.iter().any(|flag| flag == "muted")
+        self.evidence.is(Remark::Muted)
     }
 
     /// Whether later evidence has refuted it, although what was gathered still stands.
     fn is_refuted(self) -> bool {
-        self.evidence.flags.iter().any(|flag| flag == "refuted")
+        self.evidence.is(Remark::Refuted)
     }
 
     fn place(self, episodes: &[Episode]) -> Option<usize> {

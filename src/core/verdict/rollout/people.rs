@@ -6,7 +6,7 @@ use crate::event::Micros;
 use crate::plan::{Action, RolloutPlan, Signal};
 use crate::reason::ReasonCode;
 use crate::verdict::command::{AckStatus, Command, CommandKind, Outcome};
-use crate::verdict::decision::{Evidence, Severity};
+use crate::verdict::decision::{Evidence, Remark, Severity};
 use crate::verdict::finding::Finding;
 
 /// Command ids that are remembered per candidate.
@@ -321,10 +321,9 @@ pub(crate) fn mute(mutes: &[Mute], findings: Vec<Finding>) -> (Vec<Finding>, Vec
     for mut finding in findings {
         let all = finding.evidence.iter_mut().chain(&mut finding.beside);
         for evidence in all.filter(|evidence| is_muted(mutes, evidence)) {
-            evidence.flags.push("muted".to_owned());
+            evidence.flags.push(Remark::Muted.into());
         }
-        let silent = !finding.evidence.is_empty()
-            && finding.evidence.iter().all(|evidence| evidence.flags.last().is_some_and(|flag| flag == "muted"));
+        let silent = !finding.evidence.is_empty() && finding.evidence.iter().all(|evidence| evidence.is(Remark::Muted));
         if silent { &mut silenced } else { &mut counting }.push(finding);
     }
     (counting, silenced)

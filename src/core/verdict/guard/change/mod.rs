@@ -36,6 +36,11 @@ impl Guard for Detector {
         )]
     }
 
+    fn blind_spots(plan: &Plan, _: &GuardPlan) -> Vec<String> {
+        let has_scores = plan.columns.index_of(Role::Score).is_some();
+        (!has_scores).then(|| "answers: no source has `score`".to_owned()).into_iter().collect()
+    }
+
     fn traffic(&self, gathered: &mut Gathered, shown: &Shown<'_, '_, Traffic>) {
         self.take_traffic(gathered, shown.pair, shown.learnt.inflation, shown.history);
     }

@@ -12,7 +12,7 @@
 use super::detector::{Contribution, Detector, Gathered};
 use crate::infer::multiplicity::e_d_bh;
 use crate::plan::Action;
-use crate::verdict::decision::{Evidence, Reason, Test};
+use crate::verdict::decision::{Evidence, Reason, Remark, Test};
 use crate::verdict::finding::Finding;
 use crate::verdict::guard::GuardName;
 use crate::verdict::guard::number::float;
@@ -57,7 +57,7 @@ impl Detector {
         let mut finding = self.name(action, &named, value, judged, baseline);
         if gathered.iid_assumed {
             let all = finding.evidence.iter_mut().chain(&mut finding.beside);
-            all.for_each(|evidence| evidence.flags.push("iid_assumed".to_owned()));
+            all.for_each(|evidence| evidence.flags.push(Remark::IidAssumed.into()));
         }
         Some(finding)
     }

@@ -53,6 +53,21 @@ impl Guard for Rails {
         ]
     }
 
+    fn blind_spots(plan: &Plan, guard: &GuardPlan) -> Vec<String> {
+        let has_entity = plan.sources.iter().any(|source| source.mapping.entity.is_some());
+        let spots = [
+            (!tells_failures(plan)).then(|| "errors: no source has `status` or `error`".to_owned()),
+            plan.columns.index_of(Role::Latency).is_none().then(|| "latency: no source has `latency`".to_owned()),
+            (!has_entity).then(|| {
+                let effect = guard.design_effect;
+                format!(
+                    "how alike requests of one user are: no source has `entity`; a design effect of {effect} is assumed"
+                )
+            }),
+        ];
+        spots.into_iter().flatten().collect()
+    }
+
     fn traffic(&self, watched: &mut Watched, shown: &Shown<'_, '_, Traffic>) {
         self.take_traffic(watched, shown);
     }

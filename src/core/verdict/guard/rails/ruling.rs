@@ -14,8 +14,9 @@
 
 use super::{CONTAIN, ROLLBACK, SAFE};
 use crate::infer::multiplicity::closed_e_bh;
+use crate::name::NameOf;
 use crate::plan::Action;
-use crate::verdict::decision::{Evidence, Test};
+use crate::verdict::decision::{Evidence, Remark, Test};
 use crate::verdict::finding::{Finding, Verdict};
 use crate::verdict::guard::GuardName;
 use crate::verdict::guard::number::{count, e_value};
@@ -110,14 +111,17 @@ impl Rails {
     }
 }
 
-fn flags(watched: &Watched, watch: &Watch<'_>) -> Vec<String> {
+fn flags(watched: &Watched, watch: &Watch<'_>) -> Vec<NameOf<Remark>> {
     let assumed = !watched.alike.is_measured(watch.terms.rail);
     let effect = format!("design_effect_{:.1}", watch.record.deff());
-    let refuted = watch.record.is_refuted(watch.terms);
-    let assumed = assumed.then(|| "iid_assumed".to_owned()).into_iter().chain([effect]);
     let ratio = watch.record.tally.ratio.value().filter(|_| watch.terms.rail.is_mean());
-    let more = [ratio.map(|ratio| format!("ratio_{ratio:.4}")), refuted.then(|| "refuted".to_owned())];
-    assumed.chain(more.into_iter().flatten()).collect()
+    let flags = [
+        assumed.then(|| Remark::IidAssumed.into()),
+        Some(effect.into()),
+        ratio.map(|ratio| format!("ratio_{ratio:.4}").into()),
+        watch.record.is_refuted(watch.terms).then(|| Remark::Refuted.into()),
+    ];
+    flags.into_iter().flatten().collect()
 }
 
 impl Watch<'_> {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::reason::ReasonCode;
-use crate::verdict::decision::Severity;
+use crate::verdict::decision::{Remark, Severity};
 
 fn approval(quorum: u32) -> Bench {
     let mut plan = stages();
@@ -181,7 +181,7 @@ fn muted_findings_are_shown_and_do_not_act() {
     both.verdict.findings.push(finding("latency", Action::Hold, true));
     assert_eq!(bench.window(&both), [Signal::Hold]);
     let flags: Vec<_> = bench.last().evidence.iter().map(|one| (one.rule.as_str(), one.flags.clone())).collect();
-    assert_eq!(flags, [("latency", vec![]), ("errors", vec!["muted".to_owned()])]);
+    assert_eq!(flags, [("latency", vec![]), ("errors", vec![Remark::Muted.into()])]);
     assert_eq!(bench.window(&bad(Action::Rollback, true)), [Signal::Rollback], "until the mute is over");
 }
 
