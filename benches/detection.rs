@@ -89,16 +89,17 @@ fn print_reasons(labels: &[Label], alarms: &[Alarm]) {
 /// time.
 fn print_reach(kinds: &[&'static Kind], labels: &[Label], alarms: &[Alarm], (size, window): (Size, Micros)) {
     let (mut in_time, mut streams) = (0, 0);
-    for (kind, nats) in kinds.iter().filter_map(|kind| Some((kind, sim::nats(kind, size, Tolerated::BY_DEFAULT)?))) {
-        let at_best = BETWEEN_FALSE_ALARMS.ln() / nats;
-        if !kind.name.starts_with("world_") || at_best > TOLD_WITHIN {
+    let nats = |kind: &Kind| sim::nats(kind, size, Tolerated::BY_DEFAULT, TOLD_WITHIN);
+    for (kind, nats) in kinds.iter().filter_map(|kind| Some((kind, nats(kind)?))) {
+        let wanted = BETWEEN_FALSE_ALARMS.ln();
+        if !kind.name.starts_with("world_") || nats < wanted {
             continue;
         }
         let of_kind: Vec<Label> = labels.iter().filter(|label| label.kind == kind.name).cloned().collect();
         let told = Scores::of(&of_kind, alarms, window).all().told;
         let soon = told.iter().filter(|delay| f64::from(**delay) < TOLD_WITHIN).count();
         println!(
-            "within reach: {}: {nats:.1} nats a window, so {at_best:.1} windows at best; {soon} of {}",
+            "within reach: {}: {nats:.0} nats in {TOLD_WITHIN} windows where {wanted:.1} would do; {soon} of {}",
             kind.name,
             of_kind.len()
         );

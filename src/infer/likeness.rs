@@ -5,7 +5,8 @@
 //! window's population stability index, `k` cells, has a mean of `deff (1 / n + 1 / m) (k - 1)` while nothing is wrong,
 //! so `x = PSI / ((1 / n + 1 / m) (k - 1))`, averaged over windows, is the design effect. Two standard errors are
 //! added, of a variance of `2 deff^2 / (k - 1)` per window; so before the first window it is what the plan assumes, and
-//! never more. The square of a window's contrast with an expected rate is such an `x` with `k` 2. A true difference
+//! never more. The square of a window's contrast with an expected rate is such an `x` with `k` 2, and so is that of a
+//! count with what was expected of it, whose variance is `2 + 1 / expected` (Poisson). A true difference
 //! counts as likeness: it makes the estimate too large, which says less. No window counts with more than what is
 //! assumed, so a change teaches by 3 % of that.
 //!
@@ -48,18 +49,28 @@ impl Likeness {
 
     /// Takes the comparison of a window, whose own design effect does not matter.
     pub fn update(&mut self, test: &PsiTest, assumed: f64) {
-        self.take(test.dispersion(), test.dof, assumed);
+        self.take(test.dispersion(), f64::from(test.dof), assumed);
     }
 
     /// Takes a window's contrast with what was expected of it, in standard errors of independent requests.
     pub fn update_by(&mut self, z: f64, assumed: f64) {
-        self.take(z * z, 1, assumed);
+        self.take(z * z, 1.0, assumed);
     }
 
-    fn take(&mut self, dispersion: f64, dof: u32, assumed: f64) {
+    /// Takes a window's count, and what was expected of it: at least one, as of rarer things hardly any is the usual
+    /// count.
+    pub fn update_count(&mut self, count: f64, expected: f64, assumed: f64) {
+        if expected >= 1.0 {
+            let dof = 2.0 / (2.0 + 1.0 / expected);
+            self.take((count - expected).powi(2) / expected, dof, assumed);
+        }
+    }
+
+    /// Takes a dispersion, of a variance as that of so many degrees of freedom where the design effect is 1.
+    fn take(&mut self, dispersion: f64, dof: f64, assumed: f64) {
         let by = FOLLOW.max(1.0 / float(u64::from(self.windows) + 1));
         self.mean += by * (dispersion.min(assumed) - self.mean);
-        self.variance = (1.0 - by).powi(2) * self.variance + by * by * 2.0 / f64::from(dof);
+        self.variance = (1.0 - by).powi(2) * self.variance + by * by * 2.0 / dof;
         self.windows = self.windows.saturating_add(1);
     }
 }
@@ -107,6 +118,31 @@ mod tests {
             let found = after(200, alike, 0.0, 10.0);
             assert!((found / float(alike) - 1.1).abs() < 0.12, "{alike}: {found}");
         }
+    }
+
+    /// After so many windows in which groups of so many come, two on average.
+    fn after_counts(windows: u32, alike: u32) -> f64 {
+        let of_stream = |seed| {
+            let (mut likeness, mut rng) = (Likeness::default(), Rng::new(seed));
+            for _ in 0..windows {
+                let groups: u32 = (0..400).map(|_| u32::from(rng.unit() < 0.005)).sum();
+                likeness.update_count(f64::from(groups * alike), f64::from(2 * alike), 9.0);
+            }
+            likeness.design_effect(9.0)
+        };
+        (1..=20).map(of_stream).sum::<f64>() / 20.0
+    }
+
+    #[test]
+    fn of_what_is_rare_more_windows_tell_the_same() {
+        for alike in [1, 3] {
+            let found = after_counts(200, alike) / f64::from(alike);
+            assert!((1.1..1.6).contains(&found), "{alike}: {found}");
+        }
+        assert!(after_counts(8, 1) > after_counts(200, 1) + 0.2);
+        let mut likeness = Likeness::default();
+        likeness.update_count(0.0, 0.9, 3.0);
+        assert!((likeness.design_effect(3.0) - 3.0).abs() < f64::EPSILON, "hardly any is the usual count");
     }
 
     #[test]

@@ -362,7 +362,7 @@ fn every_unusable_file_is_explained() {
     }
     let error = open(&[]).unwrap_err();
     assert_eq!(error.to_string(), "no files to replay");
-    assert_eq!(error.advice(), Some("name Parquet, JSON-lines or CSV files"));
+    assert_eq!(error.advice(), Some("name Parquet, Arrow, JSON or CSV files"));
 }
 
 #[test]

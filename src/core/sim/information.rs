@@ -1,12 +1,14 @@
-//! How much a window says of a change of the world, and so how soon it can be told at best.
+//! How much windows say of a change of the world, and so how soon it can be told at best.
 //!
 //! Whoever raises a false alarm once in `A` windows on average tells a change no sooner, on average and in the worst
 //! case, than after `ln(A) / I` windows, where `I` is the Kullback-Leibler divergence of a window after the change from
 //! one before it (Lorden 1971, section 3). Where some change is tolerated, the window before it is the nearest one that
-//! is. Seasons and levels that wander take information away; what is said here is without them.
+//! is. Where a level wanders, as an AR(1) process, only the first window sees all of a shift, and later ones what its
+//! innovations are off by: `(1 - rho)` of it, against their own spread (Box and Jenkins 1970, section 3.2). Seasons
+//! take information away, too; what is said here is as if they were known.
 
 use super::kind::{RowEffect, Scope};
-use super::world::{CATEGORIES, LATENCY_SPREAD, Size};
+use super::world::{CATEGORIES, KEPT, LATENCY_SPREAD, LATENCY_WANDERS, Size};
 use crate::sim::Kind;
 
 /// How far the world may move before that is told.
@@ -29,28 +31,51 @@ impl Tolerated {
     pub const BY_DEFAULT: Self = Self { psi: 0.1, failures: 1.25, missing: 1.5, latency: 1.1, volume: 0.5 };
 }
 
-/// Nats that one window says of a kind's change of the world; none where nothing changes for both versions. A change
-/// within what is tolerated says nothing.
+/// Nats that so many windows say of a kind's change of the world; none where nothing changes for both versions. A
+/// change within what is tolerated says nothing.
 #[must_use]
-pub fn nats(kind: &Kind, size: Size, tolerated: Tolerated) -> Option<f64> {
+pub fn nats(kind: &Kind, size: Size, tolerated: Tolerated, windows: f64) -> Option<f64> {
     let effect = kind.change.filter(|change| change.scope == Scope::Both)?.effect;
     let n = f64::from(size.baseline_rate + size.candidate_rate);
     let usual = RowEffect::NONE;
+    let wander = kind.climate.wander;
+    let levels = [
+        of_level(mean_beyond(effect.mean, tolerated.psi), (1.0, wander), n, windows),
+        of_level(
+            libm::log(effect.latency / tolerated.latency).max(0.0),
+            (LATENCY_SPREAD, LATENCY_WANDERS * wander),
+            n,
+            windows,
+        ),
+    ];
     let each = [
-        of_mean(effect.mean, tolerated.psi),
         of_scale(effect.scale, tolerated.psi),
         of_category(effect.category, tolerated.psi),
         of_share(effect.errors, usual.errors * tolerated.failures),
         of_share(effect.missing, usual.missing * tolerated.missing),
-        of_latency(effect.latency, tolerated.latency),
         of_volume(effect.volume, tolerated.volume),
     ];
-    Some(n * each.iter().sum::<f64>())
+    Some(levels.iter().sum::<f64>() + windows * n * each.iter().sum::<f64>())
 }
 
-/// A standard normal distribution moved by so much: its index is the square of that.
-fn of_mean(by: f64, psi: f64) -> f64 {
-    (by.abs() - psi.sqrt()).max(0.0).powi(2) / 2.0
+/// How far a standard normal distribution that was moved by so much is beyond what is tolerated: its index is the
+/// square of that.
+fn mean_beyond(by: f64, psi: f64) -> f64 {
+    (by.abs() - psi.sqrt()).max(0.0)
+}
+
+/// A normal mean of `n` requests that moved so far beyond what is tolerated. `spread` is that of requests, and of the
+/// innovations by which the level wanders.
+fn of_level(beyond: f64, spread: (f64, f64), n: f64, windows: f64) -> f64 {
+    let (sampling, innovation) = (spread.0.powi(2) / n, spread.1.powi(2));
+    let still = windows * beyond.powi(2) / (2.0 * sampling);
+    if innovation <= 0.0 {
+        return still;
+    }
+    let stationary = innovation / (1.0 - KEPT * KEPT);
+    let first = beyond.powi(2) / (2.0 * (stationary + sampling));
+    let later = ((1.0 - KEPT) * beyond).powi(2) / (2.0 * innovation);
+    still.min(first + (windows - 1.0) * later)
 }
 
 /// A normal distribution so many times as wide: its index is `(s^2 + 1 / s^2) / 2 - 1`.
@@ -85,10 +110,6 @@ fn of_share(now: f64, most: f64) -> f64 {
     now * libm::log(now / most) + (1.0 - now) * libm::log((1.0 - now) / (1.0 - most))
 }
 
-fn of_latency(by: f64, most: f64) -> f64 {
-    (libm::log(by / most).max(0.0) / LATENCY_SPREAD).powi(2) / 2.0
-}
-
 /// Requests come by a Poisson process; per request that used to come.
 fn of_volume(now: f64, least: f64) -> f64 {
     if now >= least {
@@ -108,7 +129,7 @@ mod tests {
     const ONE: Size = Size { burn_windows: 1, test_windows: 1, baseline_rate: 1, candidate_rate: 0 };
 
     fn each(name: &str, tolerated: Tolerated) -> f64 {
-        nats(kind(name).unwrap(), ONE, tolerated).unwrap()
+        nats(kind(name).unwrap(), ONE, tolerated, 1.0).unwrap()
     }
 
     /// Divergences of the changed distribution from the usual one, by the closed forms in Python's floats.
@@ -131,19 +152,32 @@ mod tests {
     #[test]
     fn what_is_tolerated_says_nothing_and_what_is_not_says_less() {
         for kind in WORLD_KINDS {
-            let (all, some) = (nats(kind, ONE, NOTHING).unwrap(), nats(kind, ONE, SOME).unwrap());
+            let (all, some) = (nats(kind, ONE, NOTHING, 1.0).unwrap(), nats(kind, ONE, SOME, 1.0).unwrap());
             assert!((0.0..all).contains(&some), "{}: {some} of {all}", kind.name);
         }
         assert_eq!((each("world_mean_0.25", SOME), each("world_cat_tv_0.10", SOME)), (0.0, 0.0));
         assert!(each("world_mean_0.50", SOME) > 0.016);
-        assert_eq!(nats(kind("mean_0.50").unwrap(), ONE, NOTHING), None, "the candidate's alone");
+        assert_eq!(nats(kind("mean_0.50").unwrap(), ONE, NOTHING, 1.0), None, "the candidate's alone");
+    }
+
+    #[test]
+    fn a_level_that_wanders_hides_a_shift() {
+        let many = Size { baseline_rate: 1_000_000, ..ONE };
+        let of = |name: &str, windows: f64| nats(kind(name).unwrap(), many, NOTHING, windows).unwrap();
+        // Of a million requests the level is known: 0.5 against 0.08 / sqrt(0.19), then a tenth of it against 0.08.
+        let (first, later) = (0.5_f64.powi(2) * 0.19 / 0.0128, 0.05_f64.powi(2) / 0.0128);
+        for windows in [1.0, 6.0] {
+            let wanted = first + (windows - 1.0) * later;
+            assert!((of("world_mean_0.50_autocorr", windows) / wanted - 1.0).abs() < 1e-4, "{windows}");
+            assert!(of("world_mean_0.50", windows) > 1e4 * windows);
+        }
     }
 
     #[test]
     fn at_the_edge_of_what_is_tolerated_the_index_is_that() {
         let psi = 0.05;
         let least = |of: fn(f64, f64) -> f64, by: f64| (1..1_000).find(|i| of(by * f64::from(*i) / 1e3, psi) > 0.0);
-        assert_eq!(least(of_mean, 1.0), Some(224), "the root of 0.05");
+        assert_eq!(least(mean_beyond, 1.0), Some(224), "the root of 0.05");
         let scale = |by: f64, psi| of_scale(1.0 + by, psi);
         let edge = 1.0 + f64::from(least(scale, 1.0).unwrap()) / 1e3;
         assert!((f64::midpoint(edge.powi(2), edge.powi(-2)) - 1.0 - psi).abs() < 1e-3, "{edge}");

@@ -26,7 +26,9 @@ const LOGIT_MIDDLE: f64 = -0.77;
 /// Mean delay of a label in seconds.
 const LABEL_DELAY_S: f64 = 900.0;
 /// How much of its level the world keeps from hour to hour.
-const KEPT: f64 = 0.9;
+pub(super) const KEPT: f64 = 0.9;
+/// How much of a level the log latency takes.
+pub(super) const LATENCY_WANDERS: f64 = 0.3;
 /// Levels that wander: those of `x1`, `x2`, `x3`, the score's logit and the log latency.
 const N_LEVELS: usize = 5;
 /// Categories of `c1` and their shares.
@@ -270,7 +272,7 @@ impl Weather {
         let tail = self.effect.tail.unwrap_or(if self.heavy { 0.03 } else { 0.005 });
         let spread =
             if rng.chance(tail) { libm::log(6.25) + 0.4 * rng.normal() } else { LATENCY_SPREAD * rng.normal() };
-        20.0 * self.effect.latency * libm::exp(spread + 0.12 * self.sun.max(0.0) + 0.3 * level)
+        20.0 * self.effect.latency * libm::exp(spread + 0.12 * self.sun.max(0.0) + LATENCY_WANDERS * level)
     }
 }
 

@@ -21,8 +21,8 @@
 //! A level learns no more from a window than its bound, so that a fault does not become usual while it lasts for hours
 //! and does when it lasts for days. What stands is over after [`CALM`] windows within the bound.
 //!
-//! **Assumes**: shares that are rare (fewer than five events expected in a window) of requests as much alike as the
-//! plan's design effect says, and at most as much as that others. **State**: ten numbers per share or quantile, one per
+//! **Assumes**: shares of which less than one event is expected in a window of requests as much alike as the plan's
+//! design effect says, and at most as much as that others. **State**: ten numbers per share or quantile, one per
 //! alternative, 168 for volume, some fifty for failures, refusals and each quantile. **Cost**: three logarithms per
 //! alternative and window.
 
@@ -244,7 +244,11 @@ impl World {
         // On its first day a rhythm is not known, and would pass for noise.
         let known = rhythm.is_none() || same_hour > 0.0;
         let contrast = Contrast::with(usual_arm, usual_share).filter(|_| learnt && known);
-        let divisor = level.divisor(contrast, rhythm.as_deref(), self.guard.design_effect.max(1.0));
+        let assumed = self.guard.design_effect.max(1.0);
+        let divisor = level.divisor(contrast, rhythm.as_deref(), assumed);
+        if contrast.is_none() && learnt && known {
+            level.alike.update_count(usual_arm.x, count(usual_arm.n) * usual_share, assumed);
+        }
         let learn = if learnt { value.min(bound) } else { value };
         level.follow(learn, count(n));
         if let Some(rhythm) = rhythm {
@@ -269,10 +273,14 @@ impl World {
         let bound = VOLUME_KEPT * least;
         let learnt = level.windows >= LEARNT && seasons && bound > 0.0;
         level.look(count(n), n, bound, !learnt || count(n) >= bound);
+        let assumed = self.guard.design_effect.max(1.0);
+        let divisor = level.alike.design_effect(assumed);
+        if learnt {
+            level.alike.update_count(count(n), same_hour.unwrap_or(level.value), assumed);
+        }
         let learn = if learnt { count(n).max(bound) } else { count(n) };
         level.follow(learn, count(n));
         self.remember(&mut usual.hours[hour], learn);
-        let divisor = self.guard.design_effect.max(1.0);
         let log_e = |part: f64| (count(n) * libm::log(part * least / bound) - (part * least - bound)) / divisor;
         learnt.then(|| LESS.map(log_e))
     }
@@ -528,9 +536,19 @@ mod tests {
         {
             let told = told((0..70).map(|hour| if (40..50).contains(&hour) { changed } else { healthy }));
             let window = first(&told, metric).unwrap_or_else(|| panic!("{metric} is not told"));
-            assert!((42..46).contains(&window), "{metric} in window {window}");
+            assert!((42..44).contains(&window), "{metric} in window {window}");
             assert!(told.iter().flatten().all(|one| one == metric), "{told:?}");
             assert!(told[54..].iter().all(Vec::is_empty), "{metric}: {told:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_likeness_tells_of_few_requests_and_of_rare_failures_as_soon() {
+        let healthy = (400, 2, 20.0);
+        for (changed, metric) in [((400, 16, 20.0), "error_rate"), ((150, 1, 20.0), "throughput")] {
+            let told = told((0..50).map(|hour| if hour < 40 { healthy } else { changed }));
+            let window = first(&told, metric).unwrap_or_else(|| panic!("{metric} is not told"));
+            assert!((42..44).contains(&window), "{metric} in window {window}");
         }
     }
 
