@@ -11,6 +11,7 @@ use haldane::cli::check::memory::Assumed;
 use haldane::config;
 use haldane::engine::Engine;
 use haldane::event::{EventKind, Micros, SECOND, stable_hash};
+use haldane::judge::LookStep;
 use haldane::kafka::clock::now;
 use haldane::plan::Plan;
 
@@ -30,6 +31,8 @@ const STRETCH: Duration = Duration::from_secs(6);
 const EARLY_EVERY: Duration = Duration::from_secs(2);
 /// So long the service waits for the rows of a look.
 const WAIT: Duration = Duration::from_millis(5);
+/// Groups that the service adds up before it asks the clock again.
+const GROUPS: usize = 2;
 /// So much event time is in one batch of a lane.
 const STEP: Micros = 2 * SECOND;
 
@@ -75,24 +78,34 @@ pub(crate) fn run(hours: i64, rate: u64) {
 /// How long looks at the open window take, one after each step, beside the steps.
 fn looks(engine: &mut Engine, columns: &Columns, from: i64) {
     let (mut stepped, mut added_up, mut measured) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+    let mut longest = Duration::ZERO;
     for step in from..from + LOOKS {
         let batches: Vec<EventBatch> = (0..LANES).map(|lane| columns.predictions(lane, step)).collect();
         let begun = now();
         batches.iter().for_each(|batch| drop(engine.step(batch)));
         stepped += begun.elapsed();
-        let begun = now();
-        let look = engine.early().expect("events have come");
-        added_up += begun.elapsed();
+        let look = loop {
+            let begun = now();
+            let step = engine.early(GROUPS);
+            added_up += begun.elapsed();
+            longest = longest.max(begun.elapsed());
+            match step {
+                LookStep::Unfinished => {}
+                step => break step.look().expect("events have come"),
+            }
+        };
         let begun = now();
         drop(look.rows());
         measured += begun.elapsed();
     }
     let each = |all: Duration| all.as_secs_f64() * 1e3 / LOOKS as f64;
     println!(
-        "every {} s of events: {:.1} ms to count them; a look: {:.1} ms to add up, {:.1} ms to measure on another thread",
+        "every {} s of events: {:.1} ms to count them; a look: {:.1} ms to add up, at most {:.1} of them at once, \
+         {:.1} ms to measure on another thread",
         STEP / SECOND,
         each(stepped),
         each(added_up),
+        longest.as_secs_f64() * 1e3,
         each(measured)
     );
 }
@@ -135,7 +148,7 @@ fn taken_per_second(engine: &mut Engine, columns: &Columns, step: &mut i64, stre
         *step += 1;
         if looks && now() >= look_at && measuring.as_ref().is_none_or(std::thread::JoinHandle::is_finished) {
             look_at = now() + EARLY_EVERY;
-            measuring = engine.early().map(|look| std::thread::spawn(move || look.rows().len()));
+            measuring = engine.early(usize::MAX).look().map(|look| std::thread::spawn(move || look.rows().len()));
             std::thread::park_timeout(WAIT);
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::batch::EventBatch;
 use crate::event::Micros;
 pub use crate::judge::Effects;
-use crate::judge::{Judge, Look, SealedPartial};
+use crate::judge::{Judge, LookStep, SealedPartial};
 use crate::plan::Plan;
 use crate::scan::{Checkpoint, Complete, Counts, Scan, portions};
 use crate::summary::Spill;
@@ -171,9 +171,10 @@ impl Engine {
         self.judge.schedule(scheduled);
     }
 
-    /// The open window as it stands now, if that has changed. It is left to the caller when and where it is measured.
-    pub fn early(&mut self) -> Option<Look> {
-        self.judge.early(self.scans.values().flat_map(Scan::open))
+    /// A step of a look at the open window as it stands: adds up so many of its groups. It is left to the caller when
+    /// the next step is taken, and when and where the look is measured.
+    pub fn early(&mut self, groups: usize) -> LookStep {
+        self.judge.early(self.scans.values().flat_map(Scan::open), groups)
     }
 
     /// What is kept in memory.

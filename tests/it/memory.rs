@@ -12,9 +12,9 @@ use haldane::cli::check::memory::{self, Assumed};
 use haldane::config;
 use haldane::engine::Engine;
 use haldane::event::{Micros, SECOND, stable_hash};
-use haldane::judge::{ALL_VERSIONS, WindowRow};
+use haldane::judge::{ALL_VERSIONS, Look, LookStep, WindowRow};
 use haldane::kernel::bin::Edges;
-use haldane::plan::{Plan, TimePlan, WindowKind};
+use haldane::plan::{Bounds, Plan, TimePlan, WindowKind};
 use haldane::scan::open::{Numbers, OpenTraffic};
 use haldane::scan::{Body, Scan, portions};
 use haldane::summary::Spill;
@@ -263,6 +263,17 @@ fn a_plan_tells_beforehand_what_it_will_take() {
     assert!(most.open_panes > groups * far.bytes(), "every group may have {} bytes", far.bytes());
 }
 
+/// A look, some groups at a time; in how many steps it was added up.
+fn look(engine: &mut Engine, groups: usize) -> (Option<Look>, u32) {
+    let mut steps = 1;
+    loop {
+        match engine.early(groups) {
+            LookStep::Unfinished => steps += 1,
+            step => return (step.look(), steps),
+        }
+    }
+}
+
 #[test]
 fn what_is_shown_early_of_a_whole_window_is_its_result() {
     for window in
@@ -275,8 +286,8 @@ fn what_is_shown_early_of_a_whole_window_is_its_result() {
         for ((_, lane), events) in streams.iter().filter(|((source, _), _)| *source == 0) {
             for (at, events) in events.chunks(40).enumerate() {
                 engine.step(&world::batch(events, *lane, at as i64 * 40));
-                looks += usize::from(engine.early().is_some());
-                assert!(engine.early().is_none(), "nothing was counted since the last look");
+                looks += usize::from(look(&mut engine, 3).0.is_some());
+                assert!(matches!(engine.early(3), LookStep::Unchanged), "nothing was counted since the last look");
             }
         }
         assert!(looks > 4, "{looks} looks");
@@ -284,7 +295,9 @@ fn what_is_shown_early_of_a_whole_window_is_its_result() {
         let last = Event { id: 4 << 20, ..log.iter().rfind(|event| event.source == 0).unwrap().clone() };
         let next = streams[&(0, 0)].len() as i64;
         engine.step(&world::batch(&[&last], 0, next));
-        let early = engine.early().expect("one more event").rows();
+        let (early, steps) = look(&mut engine, 1);
+        let early = early.expect("one more event").rows();
+        assert!(steps > 3, "{steps} steps");
         let mut results = Vec::new();
         for &(source, lane) in streams.keys() {
             results.extend(engine.progress(lane, source, 1 << 30, true, true).windows);
@@ -297,6 +310,43 @@ fn what_is_shown_early_of_a_whole_window_is_its_result() {
         assert!(of(&early).len() > 100, "{} rows", of(&early).len());
         assert_eq!(of(&early), of(&results));
     }
+}
+
+/// Predictions that a look has seen.
+fn seen(look: Option<Look>) -> u64 {
+    let rows = look.expect("events have come").rows();
+    let all = |row: &&WindowRow| row.metric == "error_rate" && row.version == ALL_VERSIONS && row.segment.is_empty();
+    rows.iter().find(all).expect("traffic").n
+}
+
+#[test]
+fn what_comes_while_a_look_is_taken_is_seen_once_or_at_the_next_look() {
+    const SEGMENTS: [&str; 10] = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"];
+    let plan = Plan { bounds: Bounds { groups_max: 2, ..plan().bounds }, ..plan() };
+    let mut engine = Engine::new(Arc::new(plan), 1);
+    let (mut rng, mut offset, mut in_between) = (Rng::new(9), 0, 0);
+    let mut step = |engine: &mut Engine, events: &[Event]| {
+        engine.step(&world::batch(&events.iter().collect::<Vec<_>>(), 0, offset));
+        offset += events.len() as i64;
+    };
+    for pane in 90..120 {
+        let [mut predictions, _] = events(pane, &mut rng);
+        // Later ones are of other segments than the first, so that groups that were added up are folded into one that
+        // comes after them.
+        predictions.iter_mut().zip(SEGMENTS).for_each(|(event, segment)| event.segment = segment);
+        let first = 1 + rng.below(9) as usize;
+        step(&mut engine, &predictions[..first]);
+        let begun = engine.early(1);
+        step(&mut engine, &predictions[first..]);
+        let shown = match begun {
+            LookStep::Unfinished => seen(look(&mut engine, 1).0),
+            step => seen(step.look()),
+        };
+        assert!((first as u64..=10).contains(&shown), "{shown} of 10 are shown, of which {first} had come");
+        in_between += usize::from(shown > first as u64);
+        assert!(shown == 10 || seen(look(&mut engine, 1).0) == 10);
+    }
+    assert!(in_between > 5, "in {in_between} looks something is seen that came meanwhile");
 }
 
 /// All that was ever put there, and how often it was looked at.
@@ -335,7 +385,7 @@ fn a_look_at_an_open_window_reads_complete_panes_only_once() {
         for (half, events) in predictions.chunks(5).enumerate() {
             engine.step(&world::batch(&events.iter().collect::<Vec<_>>(), 0, offset + half as i64 * 5));
             watched.looks.store(0, Ordering::Relaxed);
-            assert!(engine.early().is_some(), "events have come");
+            assert!(engine.early(usize::MAX).look().is_some(), "events have come");
             reads[half] += watched.looks.load(Ordering::Relaxed);
         }
         offset += 10;

@@ -1,7 +1,8 @@
 //! The window that is open, as it stands: what it is worth to look at it again.
 //!
-//! Panes that are complete are added up once, open ones where they stand, and where nothing was counted since the last
-//! look there is nothing to see. What is measured of it is measured by whoever has time, on a thread of its own.
+//! Panes that are complete are added up once, open ones where they stand and some groups at a time, so that nobody is
+//! kept from counting for long; where nothing was counted since the last look there is nothing to see. What is measured
+//! of it is measured by whoever has time, on a thread of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,14 +27,64 @@ pub struct Look {
     pub(super) reference: Option<Arc<BTreeMap<String, Traffic>>>,
     pub(super) before: EarlierWindows,
     pub(super) span: Span,
-    pub(super) groups: Groups<Traffic>,
+    pub(super) sums: Sums,
+}
+
+/// What a window is made of.
+#[derive(Debug)]
+pub(crate) struct Sums {
+    /// What its complete panes add up to.
+    complete: Arc<CompletePanes>,
+    /// What its open ones do.
+    open: Groups<Traffic>,
+}
+
+impl Sums {
+    pub(crate) fn nothing() -> Self {
+        Self { complete: Arc::default(), open: Groups::new() }
+    }
+}
+
+/// Complete panes of a window, added up by group.
+type CompletePanes = Vec<(GroupKey, Sealed<Traffic>)>;
+
+/// What has come of a step of a look.
+#[derive(Debug)]
+pub enum LookStep<T = Look> {
+    /// Nothing was counted since the last look.
+    Unchanged,
+    /// There is more to add up.
+    Unfinished,
+    /// All is added up.
+    Done(Box<T>),
+}
+
+impl<T> LookStep<T> {
+    /// The look, if all is added up.
+    #[must_use]
+    pub fn look(self) -> Option<T> {
+        if let Self::Done(look) = self { Some(*look) } else { None }
+    }
+
+    /// Makes something else of it.
+    pub(crate) fn map<U>(self, of: impl FnOnce(T) -> U) -> LookStep<U> {
+        match self {
+            Self::Unchanged => LookStep::Unchanged,
+            Self::Unfinished => LookStep::Unfinished,
+            Self::Done(look) => LookStep::Done(Box::new(of(*look))),
+        }
+    }
 }
 
 impl Look {
     /// The window's rows: provisional, never decided on. None when nothing is open.
     #[must_use]
     pub fn rows(self) -> Vec<WindowRow> {
-        let Self { plan, metrics, reference, before, span, groups } = self;
+        let Self { plan, metrics, reference, before, span, sums: Sums { complete, open: mut groups } } = self;
+        for (key, sealed) in complete.iter() {
+            let slot = groups.slot(key, &plan);
+            sealed.add_to(groups.cell(slot));
+        }
         let views = view::roll_up(&plan, &groups);
         let earlier = |baseline: &Baseline| before.get(&plan, baseline);
         let baselines = Baselines { reference: reference.as_deref(), earlier: &earlier };
@@ -41,61 +92,117 @@ impl Look {
     }
 }
 
-/// The last look.
+/// The last look, and the one that is being taken.
 #[derive(Debug, Default)]
 pub(crate) struct Early {
     seen: Option<LookBasis>,
-    /// What the complete panes of the window add up to, by group.
-    complete: Vec<(GroupKey, Sealed<Traffic>)>,
+    /// What the complete panes of the window add up to, and of which state of the store.
+    complete: Arc<CompletePanes>,
+    complete_of: Option<(Span, u64)>,
+    adding: Option<Adding>,
 }
 
-/// What a look rested on.
+/// A look that is being taken.
+#[derive(Debug)]
+struct Adding {
+    basis: LookBasis,
+    /// The group of an open pane that was added last.
+    last: Option<OpenPlace>,
+    open: Groups<Traffic>,
+}
+
+/// Lane, source, pane and group, in the order in which open panes are looked at.
+type OpenPlace = (u32, u16, Micros, GroupKey);
+
+/// What a look rests on.
 #[derive(Debug, PartialEq)]
 struct LookBasis {
     span: Span,
     /// State of the store.
     complete: u64,
-    /// By lane, source and pane: how often it was counted into.
-    open: Vec<(u32, u16, Micros, u64)>,
+    open: Vec<OpenPane>,
+}
+
+/// An open pane.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct OpenPane {
+    place: (u32, u16, Micros),
+    /// How many of its groups were folded into others.
+    folded: usize,
+    /// How often it was counted into.
+    changes: u64,
+}
+
+impl LookBasis {
+    fn of<'a>(span: Span, complete: u64, open: impl Iterator<Item = &'a Open<'a>>) -> Self {
+        let pane = |open: &Open<'_>| OpenPane {
+            place: (open.lane, open.source, open.pane),
+            folded: open.folded,
+            changes: open.changes,
+        };
+        let mut open: Vec<OpenPane> = open.map(pane).collect();
+        open.dedup();
+        Self { span, complete, open }
+    }
+
+    /// Whether what was added up of the one is a part of the other: the same panes, of the same groups.
+    fn goes_on_as(&self, now: &Self) -> bool {
+        let panes = |basis: &Self| basis.open.iter().map(|pane| (pane.place, pane.folded)).collect::<Vec<_>>();
+        (self.span, self.complete) == (now.span, now.complete) && panes(self) == panes(now)
+    }
 }
 
 impl Early {
-    /// What the window is made of, unless that is what it was at the last look.
-    pub(crate) fn groups(
+    /// Adds up so many more groups of open panes, or begins with that: what the window is made of, once all are, unless
+    /// that is what it was at the last look.
+    pub(crate) fn step(
         &mut self,
         plan: &Plan,
         store: &PaneStore,
         span: Span,
         open: &[Open<'_>],
-    ) -> Option<Groups<Traffic>> {
+        groups: usize,
+    ) -> LookStep<Sums> {
         let open = || open.iter().filter(|open| open.pane >= span.start);
-        let mut stands: Vec<_> = open().map(|open| (open.lane, open.source, open.pane, open.changes)).collect();
-        stands.dedup();
-        let now = LookBasis { span, complete: store.changes(), open: stands };
-        if self.seen.as_ref() == Some(&now) {
-            return None;
+        let basis = LookBasis::of(span, store.changes(), open());
+        if self.adding.as_ref().is_none_or(|adding| !adding.basis.goes_on_as(&basis)) {
+            if self.seen.as_ref() == Some(&basis) {
+                return LookStep::Unchanged;
+            }
+            self.add_up_complete(plan, store, span);
+            self.adding = Some(Adding { basis, last: None, open: Groups::new() });
         }
-        if self.seen.as_ref().is_none_or(|seen| (seen.span, seen.complete) != (now.span, now.complete)) {
+        let Some(adding) = &mut self.adding else { return LookStep::Unchanged };
+        let place = |open: &Open<'_>| (open.lane, open.source, open.pane, open.group.clone());
+        let mut left = open().filter(|open| adding.last.as_ref().is_none_or(|last| *last < place(open)));
+        let mut last = None;
+        for open in left.by_ref().take(groups) {
+            let slot = adding.open.slot(open.group, plan);
+            open.traffic.add_to(adding.open.cell(slot));
+            last = Some(place(open));
+        }
+        if left.next().is_some() {
+            adding.last = last.or(adding.last.take());
+            return LookStep::Unfinished;
+        }
+        let Some(Adding { basis, open, .. }) = self.adding.take() else { return LookStep::Unchanged };
+        self.seen = Some(basis);
+        LookStep::Done(Box::new(Sums { complete: Arc::clone(&self.complete), open }))
+    }
+
+    /// Adds up the complete panes of a window, unless that was done.
+    fn add_up_complete(&mut self, plan: &Plan, store: &PaneStore, span: Span) {
+        let of = Some((span, store.changes()));
+        if self.complete_of != of {
             let groups = store.traffic(plan, span.start, span.end);
-            self.complete = groups.iter().map(|(key, traffic)| (key.clone(), Sealed::new(traffic))).collect();
+            self.complete = Arc::new(groups.iter().map(|(key, traffic)| (key.clone(), Sealed::new(traffic))).collect());
+            self.complete_of = of;
         }
-        self.seen = Some(now);
-        let mut groups: Groups<Traffic> = Groups::new();
-        for (key, sealed) in &self.complete {
-            let slot = groups.slot(key, plan);
-            sealed.add_to(groups.cell(slot));
-        }
-        for open in open() {
-            let slot = groups.slot(open.group, plan);
-            open.traffic.add_to(groups.cell(slot));
-        }
-        Some(groups)
     }
 
     /// Nothing is open: whether that is new.
     pub(crate) fn nothing(&mut self) -> bool {
-        self.complete = Vec::new();
-        self.seen.take().is_some()
+        std::mem::take(self).seen.is_some()
     }
 
     /// How many bytes are kept, about.

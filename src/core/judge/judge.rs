@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::event::Micros;
-use crate::judge::early::{Early, Look};
+use crate::judge::early::{Early, Look, LookStep, Sums};
 use crate::judge::effects::Effects;
 use crate::judge::history::{Done, History};
 use crate::judge::measure::{Measure, Span, coverages};
@@ -19,7 +19,6 @@ use crate::metric::row::WindowRow;
 use crate::metric::view::{self, Baselines, ViewKey, Views};
 use crate::metric::{self, Metric};
 use crate::plan::{Baseline, Plan, WindowKind};
-use crate::scan::groups::Groups;
 use crate::scan::{Body, Checkpoint, Open, Partial, Tick};
 use crate::summary::{Spill, Traffic};
 use crate::verdict::judged::{Counts, Judged, Kind, Seen};
@@ -436,12 +435,18 @@ impl Judge {
         (self.plan.time.earlier(emit_from, self.plan.furthest_back().unwrap_or(0)), emit_from)
     }
 
-    /// The window that is open now, as it stands, if that has changed. `open` are the scans' open panes.
-    pub fn early<'a>(&mut self, open: impl Iterator<Item = Open<'a>>) -> Option<Look> {
+    /// A step of a look at the window that is open now, as it stands: adds up so many groups. `open` are the scans'
+    /// open panes, in their order.
+    pub fn early<'a>(&mut self, open: impl Iterator<Item = Open<'a>>, groups: usize) -> LookStep {
         let open: Vec<Open<'_>> = open.collect();
         let Some(newest) = open.iter().map(|open| open.pane).max() else {
             let nothing = Span { start: Micros::MIN, end: Micros::MIN };
-            return self.early.nothing().then(|| self.look(nothing, Groups::new()));
+            let is_new = self.early.nothing();
+            return if is_new {
+                LookStep::Done(Box::new(self.look(nothing, Sums::nothing())))
+            } else {
+                LookStep::Unchanged
+            };
         };
         let start = match self.plan.time.window {
             WindowKind::Sliding { size, slide } => {
@@ -450,18 +455,17 @@ impl Judge {
             WindowKind::AtLeast { .. } => self.run_start.unwrap_or(newest),
         };
         let span = Span { start, end: self.plan.time.pane_end(newest) };
-        let groups = self.early.groups(&self.plan, &self.store, span, &open)?;
-        Some(self.look(span, groups))
+        self.early.step(&self.plan, &self.store, span, &open, groups).map(|sums| self.look(span, sums))
     }
 
-    fn look(&self, span: Span, groups: Groups<Traffic>) -> Look {
+    fn look(&self, span: Span, sums: Sums) -> Look {
         Look {
             plan: Arc::clone(&self.plan),
             metrics: self.metrics.clone(),
             reference: self.reference.clone(),
             before: self.history.before(&self.plan, span),
             span,
-            groups,
+            sums,
         }
     }
 

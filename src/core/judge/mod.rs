@@ -12,7 +12,7 @@ mod sealed;
 mod store;
 
 pub use crate::metric::row::{ALL_VERSIONS, Status, WindowRow};
-pub use early::Look;
+pub use early::{Look, LookStep};
 pub use effects::Effects;
 pub use judge::Judge;
 pub use sealed::SealedPartial;

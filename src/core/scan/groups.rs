@@ -72,6 +72,11 @@ impl<T: Cell> Groups<T> {
         &mut self.cells[slot]
     }
 
+    /// How many groups were folded into others.
+    pub(crate) fn n_folded(&self) -> usize {
+        self.cells.len() - self.slots.len()
+    }
+
     /// Groups and their cells, in key order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&GroupKey, &T)> {
         self.slots.iter().map(|(key, &slot)| (&**key, &self.cells[slot]))

@@ -70,6 +70,8 @@ pub struct Open<'a> {
     pub pane: Micros,
     /// How often the pane was counted into.
     pub changes: u64,
+    /// How many of its groups were folded into others.
+    pub folded: usize,
     /// What is counted.
     pub group: &'a GroupKey,
     /// The counts.
@@ -234,7 +236,7 @@ impl Scan {
             .collect()
     }
 
-    /// What is counted into as it stands now; provisional.
+    /// What is counted into as it stands now; provisional. In the order of source, pane and group.
     pub fn open(&self) -> impl Iterator<Item = Open<'_>> {
         let lane = self.lane;
         let panes = self
@@ -242,8 +244,8 @@ impl Scan {
             .iter()
             .flat_map(|(&source, stream)| stream.traffic.panes.iter().map(move |(&start, pane)| (source, start, pane)));
         panes.flat_map(move |(source, pane, open)| {
-            let changes = open.changes;
-            open.groups.iter().map(move |(group, traffic)| Open { lane, source, pane, changes, group, traffic })
+            let (changes, folded) = (open.changes, open.groups.n_folded());
+            open.groups.iter().map(move |(group, traffic)| Open { lane, source, pane, changes, folded, group, traffic })
         })
     }
 

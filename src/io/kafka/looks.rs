@@ -1,7 +1,8 @@
 //! Early results: looks at the open window, every now and then, beside the engine's work.
 //!
-//! The engine's thread adds up what there is, and a thread of its own measures it. What has arrived comes first: while
-//! records wait, and where a look takes long, looks are left out, counted, and said.
+//! The engine's thread adds up what there is, a few milliseconds at a time, and a thread of its own measures it. What
+//! has arrived comes first: while records wait nothing is added up, and there and where a look takes long, looks are
+//! left out, counted, and said.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,20 +12,26 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use super::clock::now;
 use super::watch::Watch;
 use crate::engine::Engine;
-use crate::judge::{Look, WindowRow};
+use crate::judge::{Look, LookStep, WindowRow};
 use crate::plan::Plan;
 
 /// Looks take at most one of so many parts of one processor's time.
 const PARTS: u32 = 20;
 
-/// The engine's thread waits for the rows of a look no longer than this; later ones are shown at a later beat.
-const WAIT: Duration = Duration::from_millis(5);
+/// The engine's thread adds up no longer than this, and goes on after the next records. It waits for the rows of a look
+/// no longer than that either.
+const AT_ONCE_MAX: Duration = Duration::from_millis(2);
+
+/// Groups that are added up before the clock is asked again: some tenths of a millisecond.
+const GROUPS: usize = 2;
 
 /// Looks at open windows.
 #[derive(Default)]
 pub(super) struct Looks {
     /// When the next one is due.
     next_at: Option<Instant>,
+    /// How long the one that is being added up has kept the engine's thread.
+    adding_up: Option<Duration>,
     under_way: Option<UnderWay>,
     /// Whether it was said that some are left out.
     skips: bool,
@@ -39,27 +46,41 @@ struct UnderWay {
 }
 
 impl Looks {
-    /// Shows how the open window stands, when that is due.
-    pub(super) fn show(&mut self, engine: &mut Engine, plan: &Plan, is_behind: bool, watch: &dyn Watch) {
-        let every = Duration::from_micros(u64::try_from(plan.time.early_every).unwrap_or(1_000_000));
+    /// Shows the look that is measured, if it is, and begins with the next one, when that is due.
+    pub(super) fn show(&mut self, plan: &Plan, is_behind: bool, watch: &dyn Watch) {
+        let every = every(plan);
         self.collect(every, Duration::ZERO, watch);
-        if self.next_at.is_some_and(|at| now() < at) {
-            return;
+        if self.next_at.is_none_or(|at| now() >= at) {
+            self.next_at = Some(now() + every);
+            if is_behind || self.under_way.is_some() || self.adding_up.is_some() {
+                self.skip(1, Duration::ZERO, watch);
+            } else {
+                self.adding_up = Some(Duration::ZERO);
+            }
         }
-        self.next_at = Some(now() + every);
-        if is_behind || self.under_way.is_some() {
-            return self.skip(1, Duration::ZERO, watch);
-        }
+    }
+
+    /// Adds up some more of the look that was begun, and measures it once it is whole.
+    pub(super) fn go_on(&mut self, engine: &mut Engine, plan: &Plan, is_behind: bool, watch: &dyn Watch) {
+        let Some(before) = self.adding_up.filter(|_| !is_behind) else { return };
         let begun = now();
-        let Some(look) = engine.early() else { return };
+        let step = loop {
+            match engine.early(GROUPS) {
+                LookStep::Unfinished if begun.elapsed() < AT_ONCE_MAX => {}
+                step => break step,
+            }
+        };
+        let added_up_in = before + begun.elapsed();
+        self.adding_up = matches!(step, LookStep::Unfinished).then_some(added_up_in);
+        let Some(look) = step.look() else { return };
         match measure(look) {
             Ok(rows) => {
-                self.under_way = Some(UnderWay { begun, added_up_in: begun.elapsed(), rows });
-                self.collect(every, WAIT, watch);
+                self.under_way = Some(UnderWay { begun, added_up_in, rows });
+                self.collect(every(plan), AT_ONCE_MAX, watch);
             }
             Err(error) => {
                 tracing::warn!(%error, "no thread for early results");
-                self.skip(1, begun.elapsed(), watch);
+                self.skip(1, added_up_in, watch);
             }
         }
     }
@@ -95,6 +116,11 @@ impl Looks {
     }
 }
 
+/// How often open windows are looked at.
+fn every(plan: &Plan) -> Duration {
+    Duration::from_micros(u64::try_from(plan.time.early_every).unwrap_or(1_000_000))
+}
+
 /// Measures a look on a thread of its own; says how long that took, too.
 fn measure(look: Look) -> std::io::Result<Receiver<(Vec<WindowRow>, Duration)>> {
     let (sender, receiver) = crossbeam_channel::bounded(1);
@@ -109,7 +135,7 @@ fn measure(look: Look) -> std::io::Result<Receiver<(Vec<WindowRow>, Duration)>> 
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use super::*;
 
@@ -147,10 +173,10 @@ mod tests {
     fn while_records_wait_looks_are_left_out_counted_and_said() {
         let text = "sources: { predictions: { topic: p, id: id, version: v } }\nrollout: { baseline: v1 }\n";
         let plan = crate::config::parse(text, "p.yaml", std::path::Path::new("")).expect("a pipeline").plan;
-        let (mut engine, heard, mut looks) = (Engine::new(Arc::clone(&plan), 1), Heard::default(), Looks::default());
-        looks.show(&mut engine, &plan, true, &heard);
+        let (heard, mut looks) = (Heard::default(), Looks::default());
+        looks.show(&plan, true, &heard);
         assert!(looks.skips && *heard.0.lock().expect("no panic") == (0, 1));
-        looks.show(&mut engine, &plan, true, &heard);
+        looks.show(&plan, true, &heard);
         assert_eq!(*heard.0.lock().expect("no panic"), (0, 1), "the next one is not due");
     }
 }

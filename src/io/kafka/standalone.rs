@@ -288,6 +288,7 @@ impl<'a> Drive<'a> {
                     return Ok(End::Done);
                 }
             }
+            self.looks.go_on(&mut self.engine, self.plan, news.is_full(), self.watch);
             if now() >= obey_at {
                 self.obey()?;
                 obey_at = now() + commands::EVERY;
@@ -364,7 +365,7 @@ impl<'a> Drive<'a> {
         self.watch.alive("engine");
         if !self.options.until_end {
             self.engine.broker_now(wall_clock());
-            self.looks.show(&mut self.engine, self.plan, is_behind, self.watch);
+            self.looks.show(self.plan, is_behind, self.watch);
         }
         self.commit(false)?;
         self.live()?;
