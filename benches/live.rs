@@ -27,7 +27,7 @@ const PARTITIONS: u64 = 4;
 
 #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 53 bits")]
 fn main() {
-    let (events, rounds) = if kafka::measuring() { (800_000, 5) } else { (2_000, 1) };
+    let (events, rounds) = if kafka::measuring() { (4_000_000, 3) } else { (2_000, 1) };
     let cluster = Cluster::start();
     let bytes = fill(&cluster, events);
     let (mut bare, mut whole, mut naive) = (Vec::new(), Vec::new(), Vec::new());
