@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::broker::Broker;
 
 /// A pipeline whose topics are given, with labels for a day.
-fn pipeline(folder: &Path, kafka: &KafkaConfig, inputs: [&str; 2]) -> String {
+pub(crate) fn pipeline(folder: &Path, kafka: &KafkaConfig, inputs: [&str; 2]) -> String {
     let ([predictions, outcomes], own) = (inputs, &kafka.topics);
     format!(
         "pipeline: doctor
@@ -63,7 +63,7 @@ fn examined(kafka: &KafkaConfig, inputs: [&str; 2]) -> (String, Result<()>) {
 }
 
 /// A cluster on which haldane has no topics yet.
-fn cluster(broker: &Broker) -> KafkaConfig {
+pub(crate) fn cluster(broker: &Broker) -> KafkaConfig {
     let name = |of: &str| broker.name(of);
     let topics = Topics {
         control: name("control"),

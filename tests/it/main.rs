@@ -33,6 +33,7 @@ mod demo;
 mod detect;
 mod diff;
 mod distances;
+mod dlq;
 mod doctor;
 mod envelope;
 mod episodes;

@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod command;
 pub mod demo;
 pub mod detect;
+pub mod dlq;
 pub mod doctor;
 pub mod explain;
 pub mod gate;
@@ -108,6 +109,8 @@ commands! {
     Check(check::CheckArgs) => check::run;
     /// Examine what a pipeline needs: topics, retention, clocks, lag, a sample of events, the store.
     Doctor(doctor::DoctorArgs) => doctor::run;
+    /// List, show and send back records that were refused.
+    Dlq(dlq::DlqArgs) => dlq::run;
     /// Show how many windows and events the guards need to see a regression.
     Power(power::PowerArgs) => power::run;
     /// Ask in SQL: the tables of a store, and files.
