@@ -15,6 +15,7 @@ use crate::config::{self, KafkaConfig, Pipeline};
 use crate::error::Result;
 use crate::event::{Micros, SECOND};
 use crate::plan::{Action, Against, Baseline, Bound, Field, Plan, QualityPlan, Rule, WindowKind};
+use crate::verdict::words::percent;
 
 /// Check a pipeline file and say in words what it does.
 #[derive(Debug, Args)]
@@ -222,10 +223,6 @@ fn kafka(kafka: &KafkaConfig) -> Vec<String> {
 
 fn list(names: impl IntoIterator<Item = impl Into<String>>) -> String {
     names.into_iter().map(Into::into).collect::<Vec<String>>().join(", ")
-}
-
-fn percent(share: f64) -> String {
-    format!("{} %", share * 100.0)
 }
 
 /// A span of time in its largest whole unit.

@@ -21,36 +21,37 @@ use crate::output::text::{aligned, instant, plural};
 const SHOWN_BYTES_MAX: usize = 2_000;
 
 /// What to do with records that were refused.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  haldane dlq list -c fraud.yaml
-  haldane dlq show -c fraud.yaml --reason missing_field --last 3
-  haldane dlq redrive -c fraud.yaml --reason missing_field --since 2h --yes")]
-pub struct DlqArgs {
-    #[command(subcommand)]
-    request: DlqRequest,
-}
-
 #[derive(Debug, Subcommand)]
-enum DlqRequest {
+pub enum DlqCommand {
     /// Count them by topic and reason, with an example of each.
+    #[command(after_help = "Examples:
+  haldane dlq list -c pipelines/fraud.yaml
+  haldane dlq list -c pipelines/fraud.yaml --since 2h")]
     List(Selection),
     /// Print them with their payloads, the newest last.
+    #[command(after_help = "Examples:
+  haldane dlq show -c pipelines/fraud.yaml --reason missing_field --last 3")]
     Show {
         /// How many.
         #[arg(long, value_name = "N", default_value_t = 10)]
         last: usize,
+        /// Which of them.
         #[command(flatten)]
         selection: Selection,
     },
     /// Send them back to the partitions that they came from.
     ///
-    /// Rows of a record that were counted before are recognised by their ids, or are too late by now: nothing counts
-    /// twice. What is refused again comes back as a new letter, with a header `haldane.redriven` that says how often.
+    /// A record of several rows goes back as a whole; those that were counted before are recognised by their ids, where
+    /// the source has any. What is refused again comes back as a new letter, whose header `haldane.redriven` says how
+    /// often that was.
+    #[command(after_help = "Examples:
+  haldane dlq redrive -c pipelines/fraud.yaml --reason missing_field --since 2h
+  haldane dlq redrive -c pipelines/fraud.yaml --reason missing_field --since 2h --yes")]
     Redrive {
         /// Do it; without this, what would be sent is counted.
         #[arg(long)]
         yes: bool,
+        /// Which of them.
         #[command(flatten)]
         selection: Selection,
     },
@@ -58,7 +59,7 @@ enum DlqRequest {
 
 /// Which of them.
 #[derive(Debug, Args)]
-struct Selection {
+pub struct Selection {
     /// Pipeline file.
     #[arg(short, long, value_name = "FILE")]
     config: PathBuf,
@@ -101,11 +102,11 @@ impl Selection {
 }
 
 /// Runs the command.
-pub fn run(args: &DlqArgs, out: &mut dyn Write) -> Result<()> {
-    match &args.request {
-        DlqRequest::List(selection) => list(selection, out),
-        DlqRequest::Show { last, selection } => show(selection, *last, out),
-        DlqRequest::Redrive { yes, selection } => redrive(selection, *yes, out),
+pub fn run(command: &DlqCommand, out: &mut dyn Write) -> Result<()> {
+    match command {
+        DlqCommand::List(selection) => list(selection, out),
+        DlqCommand::Show { last, selection } => show(selection, *last, out),
+        DlqCommand::Redrive { yes, selection } => redrive(selection, *yes, out),
     }
 }
 

@@ -110,7 +110,8 @@ commands! {
     /// Examine what a pipeline needs: topics, retention, clocks, lag, a sample of events, the store.
     Doctor(doctor::DoctorArgs) => doctor::run;
     /// List, show and send back records that were refused.
-    Dlq(dlq::DlqArgs) => dlq::run;
+    #[command(subcommand)]
+    Dlq(dlq::DlqCommand) => dlq::run;
     /// Show how many windows and events the guards need to see a regression.
     Power(power::PowerArgs) => power::run;
     /// Ask in SQL: the tables of a store, and files.

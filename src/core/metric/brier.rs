@@ -11,7 +11,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, mean};
-use crate::metric::spec::{Margin, Place, Spec, Subject};
+use crate::metric::spec::{Margin, Place, Spec};
 use crate::summary::Quality;
 
 /// See the head of this file.
@@ -21,10 +21,9 @@ pub(super) static BRIER: OneSided<Quality> = OneSided {
         help: "Mean squared error of the probability.",
         formula: "mean (s - y)^2",
         source: "Brier 1950",
-        subject: Subject::Calibration,
         margin: Margin::Part,
         shown: &[Place::Summary, Place::Dashboard, Place::History, Place::Figures],
-        ..Spec::QUALITY
+        ..Spec::CALIBRATION
     },
     convention: "exact_sum",
     n: |quality| quality.n,

@@ -10,7 +10,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, mean};
-use crate::metric::spec::{Place, Spec, Subject, Worse};
+use crate::metric::spec::{Place, Spec, Worse};
 use crate::summary::Quality;
 
 /// See the head of this file.
@@ -22,9 +22,8 @@ pub(super) static CALIBRATION_IN_THE_LARGE: OneSided<Quality> = OneSided {
         worse: Worse::Away,
         formula: "mean y - mean s",
         source: "Cox 1958",
-        subject: Subject::Calibration,
         shown: &[Place::Summary, Place::History, Place::Figures],
-        ..Spec::QUALITY
+        ..Spec::CALIBRATION
     },
     convention: "exact_sum",
     n: |quality| quality.n,

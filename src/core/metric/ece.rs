@@ -13,7 +13,7 @@
 //! **Cost**: one pass over the bins.
 
 use crate::metric::binned::{Binned, FilledBin};
-use crate::metric::spec::{Place, Spec, Subject};
+use crate::metric::spec::{Place, Spec};
 
 /// See the head of this file.
 pub(super) static ECE: Binned = Binned {
@@ -22,9 +22,8 @@ pub(super) static ECE: Binned = Binned {
         help: "Expected calibration error: mean gap between score and truth over bins.",
         formula: "sum n_b / n |mean y - mean s|",
         source: "Naeini et al. 2015",
-        subject: Subject::Calibration,
         shown: &[Place::Dashboard, Place::Figures],
-        ..Spec::QUALITY
+        ..Spec::CALIBRATION
     },
     equal_width: true,
     equal_mass: true,

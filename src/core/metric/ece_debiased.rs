@@ -12,7 +12,7 @@
 //! **Cost**: one pass over the bins.
 
 use crate::metric::binned::{Binned, FilledBin};
-use crate::metric::spec::{Place, Spec, Subject};
+use crate::metric::spec::{Place, Spec};
 
 /// See the head of this file.
 pub(super) static ECE_DEBIASED: Binned = Binned {
@@ -21,9 +21,8 @@ pub(super) static ECE_DEBIASED: Binned = Binned {
         help: "Root mean squared calibration gap without the bias of small bins.",
         formula: "sqrt(max(0, sum n_b / n ((mean y - mean s)^2 - mean y (1 - mean y) / (n_b - 1))))",
         source: "Kumar et al. 2019, section 5",
-        subject: Subject::Calibration,
         shown: &[Place::Figures],
-        ..Spec::QUALITY
+        ..Spec::CALIBRATION
     },
     equal_width: true,
     equal_mass: true,

@@ -15,7 +15,7 @@ use std::f64::consts::FRAC_2_PI;
 
 use crate::metric::binned::{Binned, FilledBin};
 use crate::metric::ece::ece;
-use crate::metric::spec::{Spec, Subject};
+use crate::metric::spec::Spec;
 
 /// See the head of this file.
 pub(super) static ECE_EXCESS: Binned = Binned {
@@ -25,8 +25,7 @@ pub(super) static ECE_EXCESS: Binned = Binned {
         range: (-1.0, 1.0),
         formula: "ece - sqrt(2 / pi) sum n_b / n sqrt(mean s (1 - mean s) / n_b)",
         source: "Bröcker and Smith 2007",
-        subject: Subject::Calibration,
-        ..Spec::QUALITY
+        ..Spec::CALIBRATION
     },
     equal_width: true,
     equal_mass: true,

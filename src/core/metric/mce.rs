@@ -11,7 +11,7 @@
 //! **Cost**: one pass over the bins.
 
 use crate::metric::binned::Binned;
-use crate::metric::spec::{Spec, Subject};
+use crate::metric::spec::Spec;
 
 /// See the head of this file.
 pub(super) static MCE: Binned = Binned {
@@ -20,8 +20,7 @@ pub(super) static MCE: Binned = Binned {
         help: "Largest gap between score and truth over bins.",
         formula: "max |mean y - mean s|",
         source: "Naeini et al. 2015",
-        subject: Subject::Calibration,
-        ..Spec::QUALITY
+        ..Spec::CALIBRATION
     },
     equal_width: true,
     equal_mass: false,

@@ -14,7 +14,7 @@
 use crate::metric::binned::{Binned, FilledBin};
 use crate::metric::spec::{Spec, Subject, Worse};
 
-const PART: Spec = Spec { subject: Subject::Calibration, source: "Murphy 1973", ..Spec::QUALITY };
+const PART: Spec = Spec { subject: Subject::Calibration, source: "Murphy 1973", ..Spec::CALIBRATION };
 
 /// What miscalibration costs.
 pub(super) static RELIABILITY: Binned = Binned {

@@ -19,7 +19,8 @@ use crate::plan::QualityPlan;
 use crate::summary::quality::ReliabilityBin;
 use crate::summary::{Quality, Refined};
 
-const FIT: Spec = Spec { subject: Subject::Calibration, range: LINE, n_min: 21, source: "Cox 1958", ..Spec::QUALITY };
+const FIT: Spec =
+    Spec { subject: Subject::Calibration, range: LINE, n_min: 21, source: "Cox 1958", ..Spec::CALIBRATION };
 const FIT_FORMULA: &str = "logit P(y = 1) = intercept + slope logit(s), maximum likelihood";
 
 /// The slope.

@@ -20,7 +20,7 @@ pub(super) static RMSCE: Binned = Binned {
         help: "Root-mean-square calibration error: gap between score and truth, large gaps counting for more.",
         formula: "sqrt(sum n_b / n (mean y - mean s)^2)",
         source: "Kumar et al. 2019",
-        ..Spec::QUALITY
+        ..Spec::CALIBRATION
     },
     equal_width: true,
     equal_mass: true,

@@ -221,6 +221,9 @@ impl Spec {
         ..Self::RATE
     };
 
+    /// What most numbers share that hold scores against labels.
+    pub(super) const CALIBRATION: Self = Self { subject: Subject::Calibration, ..Self::QUALITY };
+
     /// Whether it is shown in a place unasked.
     #[must_use]
     pub fn is_shown(&self, place: Place) -> bool {

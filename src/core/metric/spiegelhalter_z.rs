@@ -14,7 +14,7 @@ use std::f64::consts::SQRT_2;
 
 use crate::metric::one_sided::OneSided;
 use crate::metric::reading::Measured;
-use crate::metric::spec::{LINE, Spec, Subject, Worse};
+use crate::metric::spec::{LINE, Spec, Worse};
 use crate::summary::Quality;
 
 /// See the head of this file.
@@ -26,8 +26,7 @@ pub(super) static SPIEGELHALTER_Z: OneSided<Quality> = OneSided {
         worse: Worse::Away,
         formula: "sum (y - s)(1 - 2s) / sqrt(sum (1 - 2s)^2 s (1 - s))",
         source: "Spiegelhalter 1986",
-        subject: Subject::Calibration,
-        ..Spec::QUALITY
+        ..Spec::CALIBRATION
     },
     convention: "exact_sums",
     n: |quality| quality.n,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::world::{self, Counted, World};
-use crate::metric::{METRICS, Metric, Reading, Value, Worse, find};
+use crate::metric::{METRICS, Metric, Reading, Subject, Value, Worse, find};
 use crate::plan::Task;
 
 const SEED: u64 = 20_130_401;
@@ -33,6 +33,15 @@ fn names_are_unique_and_specs_are_filled() {
         assert_eq!(find(spec.name).map(|found| found.spec().name), Some(spec.name));
     }
     assert!(find("no_such_metric").is_none());
+}
+
+#[test]
+fn what_calls_itself_calibration_is_about_that() {
+    let calibrated =
+        METRICS.iter().map(|metric| metric.spec()).filter(|spec| spec.help.to_lowercase().contains("calibrat"));
+    let others: Vec<&str> =
+        calibrated.filter(|spec| spec.subject != Subject::Calibration).map(|spec| spec.name).collect();
+    assert!(others.is_empty(), "a rule about these would give another reason: {others:?}");
 }
 
 #[test]
