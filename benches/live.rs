@@ -2,7 +2,11 @@
 //! first.
 //!
 //! Each round runs all three, so that a busy neighbour slows all of them; the ratios of the medians are what counts.
+//! `-- --events N` sets how many events there are; of few, what is measured is the start and the end.
 
+#[expect(dead_code, reason = "each bench uses a part of it")]
+#[path = "common/arguments.rs"]
+mod arguments;
 #[expect(dead_code, reason = "each bench uses a part of it")]
 mod kafka;
 
@@ -27,7 +31,8 @@ const PARTITIONS: u64 = 4;
 
 #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 53 bits")]
 fn main() {
-    let (events, rounds) = if kafka::measuring() { (4_000_000, 3) } else { (2_000, 1) };
+    let (events, rounds) =
+        if kafka::measuring() { (arguments::option("--events").unwrap_or(4_000_000), 3) } else { (2_000, 1) };
     let cluster = Cluster::start();
     let bytes = fill(&cluster, events);
     let (mut bare, mut whole, mut naive) = (Vec::new(), Vec::new(), Vec::new());
@@ -39,7 +44,7 @@ fn main() {
     let (bare, whole, naive) = (kafka::median(bare), kafka::median(whole), kafka::median(naive));
     println!("{events} events of {} bytes on {PARTITIONS} partitions, lz4, {rounds} rounds", bytes / events);
     for (name, took) in [("bare poll loop", bare), ("whole pipeline", whole), ("StreamConsumer + Value", naive)] {
-        println!("{name:24} {:8.0} events/s", events as f64 / took.as_secs_f64());
+        println!("{name:24} {:8.0} events/s, {:.2} s", events as f64 / took.as_secs_f64(), took.as_secs_f64());
     }
     println!("whole / bare  {:.2} (goal 0.50)", bare.as_secs_f64() / whole.as_secs_f64());
     println!("whole / naive {:.2} (goal 3.5)", naive.as_secs_f64() / whole.as_secs_f64());

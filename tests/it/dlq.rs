@@ -72,8 +72,22 @@ fn refused_records_are_counted_shown_and_sent_back() {
     assert!(newest.contains("… (900,000 bytes)") && !newest.contains("key: k2"), "{newest}");
     assert_eq!(said(&kafka, inputs, &["dlq", "list", "--source", &outcomes]), "no dead letters\n");
 
+    let elsewhere = [("reason", "malformed"), ("detail", "d"), ("source.partition", "0"), ("source.offset", "0")];
+    let elsewhere = elsewhere
+        .iter()
+        .chain(&[("source.topic", kafka.topics.control.as_str())])
+        .fold(OwnedHeaders::new(), |headers, (name, value)| {
+            headers.insert(Header { key: &format!("haldane.{name}"), value: Some(*value) })
+        });
+    let payload: &[u8] = b"{}";
+    producer.send(BaseRecord::to(&kafka.topics.dead_letter).payload(payload).key(payload).headers(elsewhere)).unwrap();
+    producer.settle().unwrap();
     let asked = said(&kafka, inputs, &["dlq", "redrive"]);
-    assert_eq!(asked, "3 records would be sent back; 1 too long to be whole here stay; --yes does it\n");
+    assert_eq!(
+        asked,
+        "3 records would be sent back; 1 too long to be whole here stay; 1 of topics that this pipeline does not read \
+         stay; --yes does it\n"
+    );
     assert_eq!(records(&kafka, &predictions).len(), 4, "nothing was sent");
     let done = said(&kafka, inputs, &["dlq", "redrive", "--reason", "missing_field", "--since", "1h", "--yes"]);
     assert_eq!(done, "sent back: 1 record\n");

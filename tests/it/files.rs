@@ -215,6 +215,24 @@ fn what_cannot_be_read_is_said_and_never_an_internal_error() {
 }
 
 #[test]
+fn an_arrow_file_cannot_claim_more_memory_than_a_machine_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let (good, bad) = (folder.path().join("good.arrow"), folder.path().join("bad.arrow"));
+    let bytes = feather(&rows(0, 7_000));
+    let length = (70_u64 * 8).to_le_bytes();
+    let at = bytes.windows(8).position(|window| window == length).expect("a packed column of 70 numbers");
+    std::fs::write(&good, &bytes).unwrap();
+    for claimed in [1_u64 << 40, i64::MAX as u64] {
+        let mut changed = bytes.clone();
+        changed[at..at + 8].copy_from_slice(&claimed.to_le_bytes());
+        std::fs::write(&bad, changed).unwrap();
+        let request = Request { reference: vec![good.clone()], current: vec![bad.clone()], ..Request::default() };
+        let error = report::compare(&request, None).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains("is damaged after row 0"), "{error}");
+    }
+}
+
+#[test]
 fn lists_and_fields_that_come_late_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, late: &str| {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{command, print};
-use crate::config::{self, KafkaConfig, span};
+use crate::config::{self, KafkaConfig, Pipeline, span};
 use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::kafka::Connection;
@@ -75,8 +75,10 @@ pub struct Selection {
 }
 
 impl Selection {
-    fn cluster(&self) -> Result<KafkaConfig> {
-        command::cluster(&config::load(&self.config)?, &self.config)
+    fn open(&self) -> Result<(Pipeline, KafkaConfig)> {
+        let pipeline = config::load(&self.config)?;
+        let kafka = command::cluster(&pipeline, &self.config)?;
+        Ok((pipeline, kafka))
     }
 
     fn has(&self, letter: &DeadLetter, now: Micros) -> bool {
@@ -118,7 +120,7 @@ struct Kind {
 
 fn list(selection: &Selection, out: &mut dyn Write) -> Result<()> {
     let mut kinds: BTreeMap<(String, String), Kind> = BTreeMap::new();
-    selection.each(&selection.cluster()?, |letter| {
+    selection.each(&selection.open()?.1, |letter| {
         let of = (letter.source.0.clone(), letter.reason.clone());
         let n = kinds.get(&of).map_or(0, |kind| kind.n) + 1;
         kinds.insert(of, Kind { n, newest: letter });
@@ -135,7 +137,7 @@ fn list(selection: &Selection, out: &mut dyn Write) -> Result<()> {
 
 fn show(selection: &Selection, last: usize, out: &mut dyn Write) -> Result<()> {
     let mut newest = VecDeque::new();
-    selection.each(&selection.cluster()?, |letter| {
+    selection.each(&selection.open()?.1, |letter| {
         newest.push_back(letter);
         if newest.len() > last {
             newest.pop_front();
@@ -175,26 +177,35 @@ fn readable(bytes: &[u8]) -> String {
 }
 
 fn redrive(selection: &Selection, yes: bool, out: &mut dyn Write) -> Result<()> {
-    let kafka = selection.cluster()?;
+    let (pipeline, kafka) = selection.open()?;
+    let is_whole = |letter: &DeadLetter| letter.cut_from.is_none();
+    // Whatever a header says, nothing goes to other topics, such as that of commands.
+    let is_input = |letter: &DeadLetter| pipeline.plan.sources.iter().any(|source| source.topic == letter.source.0);
     // What is refused again is not sent in turn: the way ends where the topic ended at first.
-    let (mut ends, mut whole, mut cut) = (BTreeMap::new(), 0_u64, 0_u64);
+    let (mut ends, mut sent, mut cut, mut foreign) = (BTreeMap::new(), 0_u64, 0_u64, 0_u64);
     selection.each(&kafka, |letter| {
         ends.insert(letter.place.0, letter.place.1);
-        *if letter.cut_from.is_some() { &mut cut } else { &mut whole } += 1;
+        *match (is_input(&letter), is_whole(&letter)) {
+            (false, _) => &mut foreign,
+            (true, false) => &mut cut,
+            (true, true) => &mut sent,
+        } += 1;
     })?;
-    let left = if cut > 0 { format!("; {} too long to be whole here stay", count(cut)) } else { String::new() };
+    let stay = [(cut, "too long to be whole here"), (foreign, "of topics that this pipeline does not read")];
+    let stay = stay.iter().filter(|(n, _)| *n > 0).map(|(n, why)| format!("; {} {why} stay", count(*n)));
+    let stay: String = stay.collect();
     if !yes {
-        return print(out, &format!("{} would be sent back{left}; --yes does it\n", plural(whole, "record")));
+        return print(out, &format!("{} would be sent back{stay}; --yes does it\n", plural(sent, "record")));
     }
     let producer = Producer::open(&Connection::open(&kafka)?)?;
     let mut failure: Option<Error> = None;
     selection.each(&kafka, |letter| {
         let is_meant = ends.get(&letter.place.0).is_some_and(|end| letter.place.1 <= *end);
-        if is_meant && letter.cut_from.is_none() && failure.is_none() {
+        if is_meant && is_input(&letter) && is_whole(&letter) && failure.is_none() {
             failure = letter.redrive(&producer).err();
         }
     })?;
     failure.map_or(Ok(()), Err)?;
     producer.settle()?;
-    print(out, &format!("sent back: {}{left}\n", plural(whole, "record")))
+    print(out, &format!("sent back: {}{stay}\n", plural(sent, "record")))
 }

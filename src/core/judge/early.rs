@@ -173,16 +173,20 @@ impl Early {
             self.adding = Some(Adding { basis, last: None, open: Groups::new() });
         }
         let Some(adding) = &mut self.adding else { return LookStep::Unchanged };
-        let place = |open: &Open<'_>| (open.lane, open.source, open.pane, open.group.clone());
-        let mut left = open().filter(|open| adding.last.as_ref().is_none_or(|last| *last < place(open)));
+        let is_left = |open: &&Open<'_>| {
+            let last = adding.last.as_ref().map(|(lane, source, pane, group)| (*lane, *source, *pane, group));
+            last.is_none_or(|last| last < (open.lane, open.source, open.pane, open.group))
+        };
+        let mut left = open().filter(is_left);
         let mut last = None;
         for open in left.by_ref().take(groups) {
             let slot = adding.open.slot(open.group, plan);
             open.traffic.add_to(adding.open.cell(slot));
-            last = Some(place(open));
+            last = Some(open);
         }
         if left.next().is_some() {
-            adding.last = last.or(adding.last.take());
+            let place = |open: &Open<'_>| (open.lane, open.source, open.pane, open.group.clone());
+            adding.last = last.map(place).or(adding.last.take());
             return LookStep::Unfinished;
         }
         let Some(Adding { basis, open, .. }) = self.adding.take() else { return LookStep::Unchanged };

@@ -1,7 +1,7 @@
 //! Files of Arrow IPC, Feather version 2 among them, and streams that were written to files. A file holds a stream,
 //! with an index behind it that is of no use where all rows are read.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -62,9 +62,10 @@ impl ArrowFile {
         let (mut messages, mut schema, mut rows) = (Messages::open(path)?, None, 0_u64);
         let mut look = || {
             while let Some(message) = messages.next()? {
-                let head = message.head()?;
+                let head = head(&message)?;
                 rows = rows.saturating_add(head.rows());
                 schema = schema.take().or_else(|| head.schema());
+                messages.skip(head.body_length())?;
             }
             schema.take().ok_or_else(|| malformed("it names no columns"))
         };
@@ -86,13 +87,6 @@ struct Messages {
     padding: usize,
 }
 
-/// One message as it stands in the stream.
-struct MessageBytes {
-    bytes: Vec<u8>,
-    /// Where the body begins.
-    body: usize,
-}
-
 /// Bytes before the metadata: the mark, and the length.
 const PREFIX_BYTES: usize = 8;
 
@@ -107,47 +101,57 @@ impl Messages {
         Ok(Self { bytes, must_end: is_file, padding: if is_file { PADDING_WORDS_MAX } else { 0 } })
     }
 
-    /// Nothing is allocated on the word of a length: what is announced is read as far as it comes.
-    fn next(&mut self) -> std::result::Result<Option<MessageBytes>, ArrowError> {
-        let mut bytes = self.up_to(4)?;
-        while bytes == [0; 4] && self.padding > 0 {
+    /// The next message up to its body, which must be read or skipped then. Nothing is allocated on the word of a
+    /// length: what is announced is read as far as it comes.
+    fn next(&mut self) -> std::result::Result<Option<Vec<u8>>, ArrowError> {
+        let mut word = self.word()?;
+        while word == [0; 4] && self.padding > 0 {
             self.padding -= 1;
-            bytes = self.up_to(4)?;
+            word = self.word()?;
         }
         self.padding = 0;
-        if bytes == CONTINUATION {
-            bytes = self.up_to(4)?;
+        if word == CONTINUATION {
+            word = self.word()?;
         }
-        let length = match bytes.first_chunk::<4>() {
+        let length = match word.first_chunk::<4>() {
             Some(length) => u32::from_le_bytes(*length),
-            None if bytes.is_empty() && !self.must_end => 0,
-            None => return Err(malformed("it is cut off")),
+            None if word.is_empty() && !self.must_end => 0,
+            None => return Err(cut_off()),
         };
         if length == 0 {
             return Ok(None);
         }
-        let metadata = self.up_to(u64::from(length))?;
-        let body_length = ArrowMessage::read(&metadata).map_err(malformed)?.body_length();
-        let body = self.up_to(body_length)?;
-        if metadata.len() as u64 != u64::from(length) || body.len() as u64 != body_length {
-            return Err(malformed("it is cut off"));
-        }
-        let begins = PREFIX_BYTES + metadata.len();
-        let bytes = [&CONTINUATION, length.to_le_bytes().as_slice(), &metadata, &body].concat();
-        Ok(Some(MessageBytes { bytes, body: begins }))
+        let mut message = [CONTINUATION, length.to_le_bytes()].concat();
+        self.read(&mut message, u64::from(length))?;
+        Ok(Some(message))
     }
 
-    fn up_to(&mut self, length: u64) -> std::result::Result<Vec<u8>, ArrowError> {
-        let mut bytes = Vec::new();
-        self.bytes.by_ref().take(length).read_to_end(&mut bytes)?;
-        Ok(bytes)
+    fn word(&mut self) -> std::result::Result<Vec<u8>, ArrowError> {
+        let mut word = Vec::new();
+        self.bytes.by_ref().take(4).read_to_end(&mut word)?;
+        Ok(word)
+    }
+
+    /// Reads so many bytes behind those that are there.
+    fn read(&mut self, into: &mut Vec<u8>, length: u64) -> std::result::Result<(), ArrowError> {
+        let read = self.bytes.by_ref().take(length).read_to_end(into)?;
+        if read as u64 == length { Ok(()) } else { Err(cut_off()) }
+    }
+
+    /// Passes over a body.
+    fn skip(&mut self, length: u64) -> std::result::Result<(), ArrowError> {
+        let skipped = io::copy(&mut self.bytes.by_ref().take(length), &mut io::sink())?;
+        if skipped == length { Ok(()) } else { Err(cut_off()) }
     }
 }
 
-impl MessageBytes {
-    fn head(&self) -> std::result::Result<ArrowMessage<'_>, ArrowError> {
-        ArrowMessage::read(&self.bytes[PREFIX_BYTES..self.body]).map_err(malformed)
-    }
+fn cut_off() -> ArrowError {
+    malformed("it is cut off")
+}
+
+/// What a message says of itself.
+fn head(message: &[u8]) -> std::result::Result<ArrowMessage<'_>, ArrowError> {
+    ArrowMessage::read(&message[PREFIX_BYTES..]).map_err(malformed)
 }
 
 /// Rows of a file, some at a time.
@@ -166,12 +170,14 @@ struct ArrowRows {
 impl ArrowRows {
     /// The next table that has rows, of the columns that are read.
     fn table(&mut self) -> std::result::Result<Option<RecordBatch>, ArrowError> {
-        while let Some(message) = self.messages.next()? {
-            let head = message.head()?;
-            if head.rows() > ROWS_MAX || head.unpacked_bytes(&message.bytes[message.body..]) > UNPACKED_MAX {
+        while let Some(mut message) = self.messages.next()? {
+            let (begins, length) = (message.len(), head(&message)?.body_length());
+            self.messages.read(&mut message, length)?;
+            let head = head(&message[..begins])?;
+            if head.rows() > ROWS_MAX || head.unpacked_bytes(&message[begins..]) > UNPACKED_MAX {
                 return Err(malformed("a table claims to be larger than any machine holds"));
             }
-            let table = self.decoder.decode(&mut Buffer::from_vec(message.bytes))?;
+            let table = self.decoder.decode(&mut Buffer::from_vec(message))?;
             if let Some(table) = table.filter(|table| table.num_rows() > 0) {
                 return table.project(&self.columns).map(Some);
             }
