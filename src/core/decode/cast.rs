@@ -3,14 +3,11 @@
 //! A column that already has the right type is shared, not copied. A type that can never fit refuses the whole column;
 //! a value that does not fit refuses its row. What a cell means is said in [`cell`], for all formats alike.
 
-use std::sync::Arc;
-
 use arrow_array::cast::AsArray as _;
-use arrow_array::types::{Float64Type, Int16Type, Int32Type, Int64Type};
+use arrow_array::types::{Float64Type, Int16Type, Int32Type};
 use arrow_array::{
     AnyDictionaryArray, Array, ArrayRef, BooleanArray, Float64Array, Int16Array, Int64Array, StringArray, UInt64Array,
 };
-use arrow_cast::cast;
 use arrow_schema::{DataType, TimeUnit};
 
 use crate::batch::TextArray;
@@ -20,6 +17,7 @@ use crate::plan::TimeFormat;
 use super::binding::{LABEL, Slot, blank_is_missing, is_category};
 use super::cell::{self, Classes};
 use super::flaw::Flaw;
+use super::plain::{dates, floats, integers, is_text, plain, strings};
 use super::rows::{ColumnBuilders, TextColumn};
 use super::scanner::{bounded, status};
 use super::time;
@@ -82,11 +80,9 @@ impl Cast<'_> {
     fn numbers(&mut self, array: &ArrayRef) -> Result<Float64Array, Mismatch> {
         match array.data_type() {
             DataType::Float64 => Ok(array.as_primitive::<Float64Type>().clone()),
-            DataType::Dictionary(_, values) => self.numbers(&unpacked(array, values)),
+            DataType::Dictionary(..) => self.numbers(&plain(array)),
             kind if is_text(kind) => Ok(self.read(&strings(array), cell::numeric)),
-            kind if kind.is_numeric() || matches!(kind, DataType::Boolean | DataType::Null) => {
-                Ok(converted(array, &DataType::Float64).as_primitive().clone())
-            }
+            kind if kind.is_numeric() || matches!(kind, DataType::Boolean | DataType::Null) => Ok(floats(array)),
             _ => Err("numbers"),
         }
     }
@@ -139,10 +135,8 @@ impl Cast<'_> {
         match array.data_type() {
             DataType::Timestamp(TimeUnit::Microsecond, _) => Ok(integers(array)),
             DataType::Timestamp(unit, _) => Ok(self.epochs(&integers(array), format_of(*unit))),
-            DataType::Date32 | DataType::Date64 => {
-                Ok(integers(&converted(array, &DataType::Timestamp(TimeUnit::Microsecond, None))))
-            }
-            DataType::Dictionary(_, values) => self.times(&unpacked(array, values), format),
+            DataType::Date32 | DataType::Date64 => Ok(dates(array)),
+            DataType::Dictionary(..) => self.times(&plain(array), format),
             kind if is_text(kind) => Ok(self.read(&strings(array), |text| cell::dated(text, format))),
             kind if kind.is_numeric() && format == TimeFormat::Rfc3339 => Err("timestamps or written times"),
             kind if kind.is_integer() => Ok(self.epochs(&integers(array), format)),
@@ -237,9 +231,7 @@ pub fn lists(array: &ArrayRef) -> Option<Vec<Option<Vec<f64>>>> {
     let array = &plain(array);
     let numbers = |list: ArrayRef| match list.data_type() {
         kind if is_text(kind) => strings(&list).iter().map(|text| cell::number(text?)).collect(),
-        kind if kind.is_numeric() => {
-            converted(&list, &DataType::Float64).as_primitive::<Float64Type>().iter().collect()
-        }
+        kind if kind.is_numeric() => floats(&list).iter().collect(),
         _ => None,
     };
     let value = |list: Option<ArrayRef>| list.and_then(numbers);
@@ -255,10 +247,7 @@ pub fn lists(array: &ArrayRef) -> Option<Vec<Option<Vec<f64>>>> {
 /// Values as texts; none for types that have no such thing. NaN is null: it is how some writers spell it.
 fn spelled(values: &ArrayRef) -> Option<StringArray> {
     match values.data_type() {
-        kind if kind.is_floating() => {
-            let numbers = converted(values, &DataType::Float64);
-            Some(numbers.as_primitive::<Float64Type>().iter().map(|number| cell::named(number?)).collect())
-        }
+        kind if kind.is_floating() => Some(floats(values).iter().map(|number| cell::named(number?)).collect()),
         kind if is_text(kind) || kind.is_numeric() || matches!(kind, DataType::Boolean | DataType::Null) => {
             Some(strings(values))
         }
@@ -284,28 +273,15 @@ fn failures(array: &ArrayRef) -> Result<BooleanArray, Mismatch> {
         DataType::Boolean => Ok(array.as_boolean().clone()),
         kind if is_text(kind) => Ok(strings(&array).iter().map(|text| text.map(cell::is_failure)).collect()),
         kind if kind.is_numeric() || *kind == DataType::Null => {
-            let codes = converted(&array, &DataType::Float64);
-            Ok(codes.as_primitive::<Float64Type>().iter().map(|code| code.map(cell::is_failure_code)).collect())
+            Ok(floats(&array).iter().map(|code| code.map(cell::is_failure_code)).collect())
         }
         _ => Err("booleans, texts or numbers"),
-    }
-}
-
-/// A column without a dictionary.
-fn plain(array: &ArrayRef) -> ArrayRef {
-    match array.data_type() {
-        DataType::Dictionary(_, values) => unpacked(array, values),
-        _ => Arc::clone(array),
     }
 }
 
 fn scaled(values: Float64Array, factor: f64) -> Float64Array {
     #[expect(clippy::float_cmp, reason = "exactly one means untouched")]
     if factor == 1.0 { values } else { values.unary(|value| value * factor) }
-}
-
-fn is_text(kind: &DataType) -> bool {
-    matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
 fn format_of(unit: TimeUnit) -> TimeFormat {
@@ -319,26 +295,4 @@ fn format_of(unit: TimeUnit) -> TimeFormat {
 
 fn beyond() -> Flaw {
     Flaw::new(Poison::AbsurdTime, "a time beyond 64-bit microseconds")
-}
-
-/// Between types for which Arrow always has a conversion; what does not fit becomes null.
-fn converted(array: &ArrayRef, to: &DataType) -> ArrayRef {
-    if array.data_type() == to {
-        Arc::clone(array)
-    } else {
-        cast(array, to).expect("the type was checked to be convertible")
-    }
-}
-
-fn strings(array: &ArrayRef) -> StringArray {
-    converted(array, &DataType::Utf8).as_string().clone()
-}
-
-fn integers(array: &ArrayRef) -> Int64Array {
-    converted(array, &DataType::Int64).as_primitive::<Int64Type>().clone()
-}
-
-/// A dictionary column as a plain one.
-fn unpacked(array: &ArrayRef, values: &DataType) -> ArrayRef {
-    converted(array, values)
 }

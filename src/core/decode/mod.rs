@@ -15,6 +15,7 @@ mod flaw;
 pub mod json;
 mod number;
 pub mod object;
+mod plain;
 mod rows;
 mod scanner;
 mod text;

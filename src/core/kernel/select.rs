@@ -133,6 +133,9 @@ mod tests {
     }
 
     proptest! {
+        // Each case is a thousand rows.
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
         #[test]
         fn agrees_with_one_row_after_another(
             column in prop::collection::vec(prop::option::weighted(0.9, prop_oneof![18 => -1.0..1.0, 1 => Just(f64::NAN), 1 => Just(f64::INFINITY)]), 1..1500),
