@@ -2,44 +2,56 @@
 //!
 //! What happens to both versions is no candidate's fault, and somebody must still be told. Failures, refusals, missing
 //! values and categories that the reference does not know are shares of requests; latency is held against its own
-//! quantiles; volume is the requests of all versions. Each has a level that follows slowly, and a bound some way off
-//! it: failures and refusals may be [`FAILED_KEPT`] and other shares [`SHARE_KEPT`] times the level and its
-//! uncertainty, quantiles [`SLOWER`] times as slow, [`SLOWER_KNOWN`] once their noise is known, volume [`VOLUME_KEPT`]
-//! of the level. The evidence that it is beyond its bound is a binomial (for volume a Poisson) likelihood ratio of
-//! alternatives beyond against the bound itself, an e-value for every rate within; a pool of Shiryaev-Roberts detectors
-//! gathers it (`infer::pool`), and those are named that the e-d-BH rule lists. So while everything stays within its
-//! bounds, something is told once in `A` windows on average, `A` the plan's patience.
+//! quantiles; volume is the requests of all versions; a numeric column is the chance that a value exceeds one of the
+//! reference. Each has a level that follows slowly (`level`), and a bound some way off it (`look`): failures and
+//! refusals may be [`look::FAILED_KEPT`] and other shares [`look::SHARE_KEPT`] times the level and its uncertainty,
+//! quantiles 1.2 times as slow, [`look::SLOWER_KNOWN`] once their noise is known, volume [`VOLUME_KEPT`] of the level;
+//! a column may move as far, up or down, as a normal distribution whose index is the tolerated drift. The evidence that
+//! it is beyond its bound is a binomial (for volume a Poisson, for columns a normal) likelihood ratio of alternatives
+//! beyond against the bound itself, an e-value for everything within; a pool of Shiryaev-Roberts detectors gathers it
+//! (`infer::pool`), and those are named that the e-d-BH rule lists. So while everything stays within its bounds,
+//! something is told once in `A` windows on average, `A` the plan's patience. Of a column the bet is on the side on
+//! which the window before was.
+//!
+//! `drift` looks at columns too, by their cells: what leaves their order alone shows only there, and what moves them as
+//! a whole shows here sooner and at any hour.
 //!
 //! Seasons: failures, refusals and latency are held against the same hour of the days before, if that is more than the
-//! level; volume against the same hour a week ago, else a day ago, and the level, whichever is least. Before a day is
-//! known, windows of half an hour and more say nothing of volume.
+//! level; columns against that hour where it stands out from the level, once a day is known. Volume is held against the
+//! same hour a week ago, or the busiest of the days since, if that is less; before a week is known against the least of
+//! the days; after one day against it or the level, whichever is less. Before a day is known, windows of half an hour
+//! and more say nothing of volume.
 //!
 //! Requests that are alike say less, and so do levels that wander: evidence is divided by the design effect that
-//! windows show (`infer::likeness`), and for failures, refusals and latency by how windows vary beyond what counts
-//! explain (`infer::overdispersion`), if that is more.
+//! windows show (`infer::likeness`), and for failures, refusals, latency and columns by how windows vary beyond what
+//! counts explain (`infer::overdispersion`), if that is more.
 //!
 //! A level learns no more from a window than its bound, so that a fault does not become usual while it lasts for hours
 //! and does when it lasts for days. What stands is over after [`CALM`] windows within the bound.
 //!
-//! **Assumes**: shares of which less than one event is expected in a window of requests as much alike as the plan's
-//! design effect says, and at most as much as that others. **State**: ten numbers per share or quantile, one per
-//! alternative, 168 for volume, some fifty for failures, refusals and each quantile. **Cost**: three logarithms per
-//! alternative and window.
+//! **Source**: the chance that one value exceeds another, its variance `c (1 - c) / 3 n` (`1 / 12 n` at a half) and its place after a shift of a
+//! normal distribution are Mann and Whitney's, see `metric::cliffs_delta`. **Assumes**: shares of which less than one
+//! event is expected in a window of requests as much alike as the plan's design effect says, and at most as much as
+//! that others. **State**: ten numbers per share, quantile or column, one per alternative, 168 for volume, some fifty
+//! for failures, refusals, each quantile and each numeric column. **Cost**: three logarithms per alternative and
+//! window, and one pass over the fine bins of each numeric column.
+
+mod level;
+mod look;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Micros, SECOND};
-use crate::infer::likeness::Likeness;
+use self::level::{DAY_HOURS, HOUR, LEARNT, Level, Rhythm, WEEK, count, follow_hour, hour_variance, least_usual};
+use self::look::{Look, QUANTILES, shifted};
+use crate::event::Micros;
 use crate::infer::multiplicity::e_d_bh;
-use crate::infer::overdispersion::{Contrast, Overdispersion};
+use crate::infer::overdispersion::Contrast;
 use crate::infer::pool::{Alarm, Pool};
-use crate::infer::two_sample::Arm;
 use crate::metric::row::ALL_VERSIONS;
 use crate::metric::view::{ViewKey, Views};
-use crate::plan::{Action, GuardPlan, Plan};
-use crate::reason::ReasonCode;
+use crate::plan::{Action, Baseline, GuardPlan, Plan};
 use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
 use crate::verdict::finding::Verdict;
@@ -47,27 +59,12 @@ use crate::verdict::guard::Guard;
 use crate::verdict::guard::GuardName;
 use crate::verdict::guard::account::Account;
 use crate::verdict::guard::change::sensor::Place;
-use crate::verdict::guard::number::{count, e_value, float};
+use crate::verdict::guard::column::{Column, columns};
+use crate::verdict::guard::drift::find;
+use crate::verdict::guard::number::{e_value, float};
 use crate::verdict::guard::scene::{Scene, reason};
 
 const SOURCE: GuardName = GuardName::World;
-/// How many times its level a share may be.
-/// Origin: choice; seasons and incidents of an hour move shares by less.
-const SHARE_KEPT: f64 = 1.5;
-/// The same of failures and refusals, once their noise is known.
-/// Origin: choice; a quarter more is seldom worth a call.
-const FAILED_KEPT: f64 = 1.25;
-/// What is added to that: fewer are not worth telling.
-/// Origin: choice; two in a thousand.
-const SHARE_MIN: f64 = 0.002;
-/// Standard errors by which a level may be wrong.
-/// Origin: choice; one level in twenty is further off.
-const UNSURE: f64 = 2.0;
-/// How many times as slow a quantile may be, and once its noise is known.
-/// Origin: choice; a fifth, as people mostly set limits above what is usual.
-const SLOWER: f64 = 1.2;
-/// Origin: choice; half of that.
-const SLOWER_KNOWN: f64 = 1.1;
 /// The part of the usual requests that must go on coming.
 /// Origin: choice; a weekend keeps more.
 const VOLUME_KEPT: f64 = 0.5;
@@ -76,29 +73,17 @@ const VOLUME_KEPT: f64 = 0.5;
 const BEYOND: [f64; 3] = [1.5, 3.0, 10.0];
 /// Origin: choice; from a third of what is usual to hardly any.
 const LESS: [f64; 3] = [0.05, 0.2, 0.35];
+/// How far beyond its bound a column's chance is.
+/// Origin: choice; less than twice what is tolerated by default, so that a level that is itself uncertain is no evidence.
+const FURTHER: [f64; 3] = [0.03, 0.08, 0.15];
 /// Origin: derived; one each.
 const PARTS: usize = BEYOND.len();
-/// Latency quantiles.
-/// Origin: choice; the usual, the slow and the slowest requests.
-const QUANTILES: [(f64, &str); 3] = [(0.5, "latency_p50"), (0.9, "latency_p90"), (0.99, "latency_p99")];
-/// How quickly levels follow, and after how many windows there is one.
-/// Origin: choice; a half-life of 23 windows.
-const FOLLOW: f64 = 0.03;
-/// Origin: choice; half an hour of windows of five minutes.
-const LEARNT: u32 = 6;
-/// How quickly an hour of the week follows.
-/// Origin: choice; a half-life of two weeks.
-const HOUR_FOLLOWS: f64 = 0.3;
 /// Windows within the bound after which it is over.
 /// Origin: choice; one window within the bound may be chance.
 const CALM: u32 = 3;
-/// Origin: derived; minutes and seconds.
-const HOUR: Micros = 3600 * SECOND;
-/// Hours of a week.
-/// Origin: derived; 7 days of 24.
-const WEEK: usize = 168;
-/// Origin: derived; the calendar.
-const DAY_HOURS: usize = 24;
+/// Looks with a rhythm that come before those of columns.
+/// Origin: derived; failures, refusals and latency.
+const RHYTHMS: usize = 2 + QUANTILES.len();
 
 const WORLD: Account = Account::against("world", "not as it used to be");
 
@@ -106,20 +91,11 @@ const WORLD: Account = Account::against("world", "not as it used to be");
 #[derive(Debug, Clone)]
 pub(crate) struct World {
     looks: Arc<[(Look, String)]>,
+    /// Numeric columns that are held against the reference.
+    columns: Arc<[Column]>,
     guard: GuardPlan,
     /// Length of a window's newest part.
     every: Micros,
-}
-
-/// One thing that is looked at.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Look {
-    Failed,
-    Rejected,
-    Missing(Place),
-    Unseen(usize),
-    Slow(usize),
-    Volume,
 }
 
 /// What is known of it.
@@ -129,36 +105,9 @@ pub(crate) struct Usual {
     levels: Vec<Level>,
     /// Requests of all versions by hour of the week, from Thursday 1 January 1970; 0 where it is not known.
     hours: Vec<f64>,
-    /// More about the first looks: failures, refusals and latency.
+    /// More about failures, refusals and latency, and then about columns.
     #[serde(default)]
     rhythms: Vec<Rhythm>,
-}
-
-/// How something goes up and down.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-struct Rhythm {
-    /// Its level by hour of the day; 0 where it is not known.
-    hours: Vec<f64>,
-    noise: Overdispersion,
-}
-
-/// One level, and the newest window beside it.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-struct Level {
-    windows: u32,
-    /// A share, milliseconds, or requests per window.
-    value: f64,
-    /// Events per window.
-    n: f64,
-    /// What it is held against.
-    bound: f64,
-    /// The newest number, of so many events.
-    now: f64,
-    n_now: u64,
-    /// Windows in a row within the bound.
-    calm: u32,
-    #[serde(default)]
-    alike: Likeness,
 }
 
 /// A window of the version that serves the world.
@@ -186,11 +135,18 @@ impl Guard for World {
                 looks.push((Look::Unseen(index), column.name.clone()));
             }
         }
-        Self { looks: looks.into(), guard: guard.clone(), every: plan.time.every() }
+        let held = |column: &Column| column.has_order() && !column.calendar;
+        let kept = |column: &Column| !guard.drift_except.contains(&column.name);
+        let columns: Arc<[Column]> = match plan.reference {
+            Some(_) => columns(plan).filter(held).filter(kept).collect(),
+            None => Arc::default(),
+        };
+        looks.extend(columns.iter().enumerate().map(|(index, column)| (Look::Moved(index), column.name.clone())));
+        Self { looks: looks.into(), columns, guard: guard.clone(), every: plan.time.every() }
     }
 
-    fn world(&self, usual: &mut Usual, now: Now<'_>, _: Scene<'_, '_>) {
-        self.update(usual, now);
+    fn world(&self, usual: &mut Usual, now: Now<'_>, scene: Scene<'_, '_>) {
+        self.update(usual, now, scene);
     }
 
     fn rule_world(&self, usual: &Usual, now: Option<Now<'_>>, scene: Scene<'_, '_>, verdict: &mut Verdict) {
@@ -208,12 +164,13 @@ impl World {
     }
 
     /// Takes one window.
-    fn update(&self, usual: &mut Usual, now: Now<'_>) {
+    fn update(&self, usual: &mut Usual, now: Now<'_>, scene: Scene<'_, '_>) {
         usual.levels.resize(self.looks.len(), Level::default());
-        usual.rhythms.resize(self.looks.iter().filter(|(look, _)| look.has_rhythm()).count(), Rhythm::default());
+        usual.rhythms.resize(RHYTHMS + self.columns.len(), Rhythm::default());
         for (place, (look, _)) in self.looks.iter().enumerate() {
-            let log_es = match look {
+            let log_es = match *look {
                 Look::Volume => self.volume(usual, place, now),
+                Look::Moved(column) => self.moved(usual, (place, column), now, scene),
                 _ => self.share(usual, place, now),
             };
             let Some(log_es) = log_es else { continue };
@@ -228,21 +185,21 @@ impl World {
 
     /// What a window says of a share, or of a quantile by the share of slower requests.
     fn share(&self, usual: &mut Usual, place: usize, now: Now<'_>) -> Option<[f64; PARTS]> {
-        let (look, hour) = (self.looks[place].0, now.hour() % DAY_HOURS);
-        let (level, rhythm) = (&mut usual.levels[place], usual.rhythms.get_mut(place));
+        let (look, hour) = (self.looks[place].0, now.hour());
+        let (level, rhythm) = (&mut usual.levels[place], usual.rhythms[..RHYTHMS].get_mut(place));
         let n = look.events(now.traffic);
         let value = look.number(now.traffic).filter(|_| n >= self.guard.n_min)?;
-        let same_hour = rhythm.as_ref().and_then(|rhythm| rhythm.hours.get(hour)).copied().unwrap_or(0.0);
-        let expected = if same_hour > 0.0 { same_hour } else { level.value };
+        let same_hour = rhythm.as_ref().and_then(|rhythm| rhythm.at(hour));
+        let expected = same_hour.unwrap_or(level.value);
         let is_known = rhythm.as_ref().is_some_and(|rhythm| rhythm.noise.is_known());
-        let bound = look.bound(level.value.max(same_hour), level.events(), is_known);
+        let bound = look.bound(level.value.max(expected), level.events(), is_known);
         let learnt = level.windows >= LEARNT && bound.is_some();
         let bound = bound.unwrap_or(1.0);
         let (arm, kept) = look.beyond(now.traffic, bound);
         let (usual_arm, usual_share) = look.beyond(now.traffic, expected);
         level.look(value, n, bound, arm.rate() <= kept);
         // On its first day a rhythm is not known, and would pass for noise.
-        let known = rhythm.is_none() || same_hour > 0.0;
+        let known = rhythm.is_none() || same_hour.is_some();
         let contrast = Contrast::with(usual_arm, usual_share).filter(|_| learnt && known);
         let assumed = self.guard.design_effect.max(1.0);
         let divisor = level.divisor(contrast, rhythm.as_deref(), assumed);
@@ -253,10 +210,46 @@ impl World {
         level.follow(learn, count(n));
         if let Some(rhythm) = rhythm {
             contrast.into_iter().for_each(|contrast| rhythm.noise.update(contrast));
-            rhythm.hours.resize(DAY_HOURS, 0.0);
-            self.remember(&mut rhythm.hours[hour], learn);
+            rhythm.learn(hour, learn, self.every);
         }
         learnt.then(|| BEYOND.map(|odds| arm.log_ratio(beyond(kept, odds), kept) / divisor))
+    }
+
+    /// What a window says of a numeric column: of the chance that its values exceed those of the reference.
+    fn moved(
+        &self,
+        usual: &mut Usual,
+        (place, column): (usize, usize),
+        now: Now<'_>,
+        scene: Scene<'_, '_>,
+    ) -> Option<[f64; PARTS]> {
+        let (value, n) = self.chance(column, now.traffic, now.key, scene).filter(|(_, n)| *n >= self.guard.n_min)?;
+        let (level, rhythm) = (&mut usual.levels[place], &mut usual.rhythms[RHYTHMS + column]);
+        let same_hour = rhythm.at(now.hour());
+        let usually = same_hour.unwrap_or(level.value);
+        let variance = usually * (1.0 - usually) / 3.0 * (1.0 + hour_variance(level.windows, self.every));
+        let error = (variance / count(n)).sqrt();
+        let expected = level.at(usually, error);
+        let learnt = level.windows >= LEARNT && same_hour.is_some();
+        let by = self.guard.drift.sqrt();
+        let (lower, upper) = (shifted(expected, -by), shifted(expected, by));
+        let (bound, side) = if level.above { (upper, 1.0) } else { (lower, -1.0) };
+        level.look(value, n, bound, !learnt || (lower..=upper).contains(&value));
+        level.above = value > expected;
+        let contrast = learnt.then(|| Contrast { z: (value - expected) / error, weight: count(n) });
+        let divisor = level.divisor(contrast, Some(rhythm), self.guard.design_effect.max(1.0));
+        let learn = if learnt { value.clamp(lower, upper) } else { value };
+        level.follow(learn, count(n));
+        contrast.into_iter().for_each(|contrast| rhythm.noise.update(contrast));
+        rhythm.learn(now.hour(), learn, self.every);
+        let log_e = |far: f64| (far * side * (value - bound) - far * far / 2.0) / (error * error * divisor);
+        learnt.then(|| FURTHER.map(log_e))
+    }
+
+    /// The chance that a value of a column exceeds one of the reference, and the values that it is of.
+    fn chance(&self, column: usize, traffic: &Traffic, key: &ViewKey, scene: Scene<'_, '_>) -> Option<(f64, u64)> {
+        let reference = find(&Baseline::Reference, key, scene.judged)?;
+        self.columns[column].chance_to_exceed(traffic, reference)
     }
 
     /// Requests of all versions, against what is usual at this hour.
@@ -269,26 +262,20 @@ impl World {
         let known = [usual.hours[hour], usual.hours[(hour + WEEK - DAY_HOURS) % WEEK]];
         let same_hour = known.into_iter().find(|requests| *requests > 0.0);
         let seasons = same_hour.is_some() || self.every < HOUR / 2;
-        let least = level.value.min(same_hour.unwrap_or(f64::INFINITY));
+        let least = least_usual(&usual.hours, hour, level.value);
         let bound = VOLUME_KEPT * least;
         let learnt = level.windows >= LEARNT && seasons && bound > 0.0;
-        level.look(count(n), n, bound, !learnt || count(n) >= bound);
         let assumed = self.guard.design_effect.max(1.0);
         let divisor = level.alike.design_effect(assumed);
-        if learnt {
-            level.alike.update_count(count(n), same_hour.unwrap_or(level.value), assumed);
+        if learnt && let Some(z) = level.step(count(n), bound) {
+            level.alike.update_by(z, assumed);
         }
+        level.look(count(n), n, bound, !learnt || count(n) >= bound);
         let learn = if learnt { count(n).max(bound) } else { count(n) };
         level.follow(learn, count(n));
-        self.remember(&mut usual.hours[hour], learn);
+        follow_hour(&mut usual.hours[hour], learn, self.every);
         let log_e = |part: f64| (count(n) * libm::log(part * least / bound) - (part * least - bound)) / divisor;
         learnt.then(|| LESS.map(log_e))
-    }
-
-    /// An hour follows by so much in all of its windows together, so that it does not forget last week within itself.
-    fn remember(&self, hour: &mut f64, learn: f64) {
-        let by = HOUR_FOLLOWS * count(self.every.min(HOUR).unsigned_abs()) / count(HOUR.unsigned_abs());
-        *hour = if *hour > 0.0 { *hour + by * (learn - *hour) } else { learn };
     }
 
     /// Adds what the world calls for: to be told.
@@ -303,30 +290,45 @@ impl World {
         let mut listed = e_d_bh(&log_r, &vec![1.0; log_r.len()], self.guard.patience());
         listed.sort_by(|&a, &b| log_r[b].total_cmp(&log_r[a]));
         let Some(&first) = listed.first() else { return };
-        let other = now.and_then(Now::other);
-        let texts: Vec<String> = listed.iter().map(|&place| self.describe(usual, place, other)).collect();
-        let evidence = listed.iter().map(|&place| self.evidence(usual, place, (log_r[place], other), scene)).collect();
+        let beside = |place: usize| now.and_then(|now| self.beside(place, now, scene));
+        let texts: Vec<String> = listed.iter().map(|&place| self.describe(usual, place, beside(place))).collect();
+        let evidence = listed.iter().map(|&place| self.evidence(usual, place, (log_r[place], beside(place)), scene));
         let text = format!("not as it used to be, and no candidate's fault: {}", texts.join("; "));
-        let reason = reason(self.looks[first].0.code(), text);
+        let evidence = evidence.collect();
+        let code = match self.looks[first].0 {
+            Look::Moved(column) => self.columns[column].code,
+            look => look.code(),
+        };
+        let reason = reason(code, text);
         verdict.findings.push(scene.finding(SOURCE, Action::Warn, reason, evidence));
+    }
+
+    /// The same number of the busiest other version.
+    fn beside<'a>(&self, place: usize, now: Now<'a>, scene: Scene<'_, '_>) -> Option<(&'a str, f64)> {
+        let (key, traffic) = now.other()?;
+        let look = self.looks[place].0;
+        let number = match look {
+            Look::Moved(column) => self.chance(column, traffic, key, scene).map(|(chance, _)| chance),
+            _ => look.number(traffic),
+        };
+        number.map(|number| (key.version.as_str(), look.shown(number)))
     }
 
     fn evidence(
         &self,
         usual: &Usual,
         place: usize,
-        (log_r, other): (f64, Option<(&str, &Traffic)>),
+        (log_r, beside): (f64, Option<(&str, f64)>),
         scene: Scene<'_, '_>,
     ) -> Evidence {
         let ((look, column), level) = (&self.looks[place], usual.levels[place]);
-        let beside = other.and_then(|(version, traffic)| Some((version, look.number(traffic)?)));
         Evidence {
             metric: look.metric().to_owned(),
             column: column.clone(),
             baseline_kind: "usual".to_owned(),
             convention: if *look == Look::Volume { "requests" } else { "value" }.to_owned(),
-            estimate: level.now,
-            bound: level.bound,
+            estimate: look.shown(level.now),
+            bound: look.shown(level.bound),
             e_value: Some(e_value(log_r)),
             alpha: Some(1.0 / self.guard.patience()),
             n_candidate: level.n_now,
@@ -335,12 +337,12 @@ impl World {
         }
     }
 
-    fn describe(&self, usual: &Usual, place: usize, other: Option<(&str, &Traffic)>) -> String {
+    fn describe(&self, usual: &Usual, place: usize, beside: Option<(&str, f64)>) -> String {
         let ((look, column), level) = (&self.looks[place], usual.levels[place]);
         let of = if column.is_empty() { String::new() } else { format!(" of {column}") };
-        let beside = other.and_then(|(version, traffic)| Some((version, look.number(traffic)?)));
         let beside = beside.map_or_else(String::new, |(version, number)| format!(", {version}'s is {number:.4}"));
-        format!("{}{of} is {:.4}, usually {:.4}{beside}", look.metric(), level.now, level.value)
+        let (now, usually) = (look.shown(level.now), look.shown(level.value));
+        format!("{}{of} is {now:.4}, usually {usually:.4}{beside}", look.metric())
     }
 }
 
@@ -351,7 +353,7 @@ impl<'a> Now<'a> {
     }
 
     /// The busiest other version.
-    fn other(self) -> Option<(&'a str, &'a Traffic)> {
+    fn other(self) -> Option<(&'a ViewKey, &'a Traffic)> {
         let is_other = |key: &ViewKey| {
             key.model == self.key.model
                 && key.segment.is_empty()
@@ -359,111 +361,7 @@ impl<'a> Now<'a> {
                 && key.version != ALL_VERSIONS
         };
         let others = self.views.iter().filter(|(key, _)| is_other(key));
-        others.max_by_key(|(_, traffic)| traffic.rates.requests).map(|(key, traffic)| (key.version.as_str(), traffic))
-    }
-}
-
-impl Level {
-    /// Notes the newest window.
-    fn look(&mut self, now: f64, n: u64, bound: f64, within: bool) {
-        (self.now, self.n_now, self.bound) = (now, n, bound);
-        self.calm = if within { self.calm.saturating_add(1) } else { 0 };
-    }
-
-    /// Events that the level is made of.
-    fn events(&self) -> f64 {
-        self.n / FOLLOW.max(1.0 / f64::from(self.windows.max(1)))
-    }
-
-    /// What evidence of a window is divided by; the window teaches after that.
-    fn divisor(&mut self, contrast: Option<Contrast>, rhythm: Option<&Rhythm>, assumed: f64) -> f64 {
-        let alike = self.alike.design_effect(assumed);
-        let Some(contrast) = contrast else { return alike };
-        self.alike.update_by(contrast.z, assumed);
-        alike.max(rhythm.map_or(1.0, |rhythm| rhythm.noise.factor(contrast.weight, &Overdispersion::default())))
-    }
-
-    fn follow(&mut self, value: f64, n: f64) {
-        let by = FOLLOW.max(if self.windows < LEARNT { 1.0 / f64::from(self.windows + 1) } else { 0.0 });
-        self.value += by * (value - self.value);
-        self.n += by * (n - self.n);
-        self.windows = self.windows.saturating_add(1);
-    }
-}
-
-impl Look {
-    /// Whether its hours and its noise are learnt.
-    fn has_rhythm(self) -> bool {
-        matches!(self, Self::Failed | Self::Rejected | Self::Slow(_))
-    }
-
-    /// Requests that it is of.
-    fn events(self, traffic: &Traffic) -> u64 {
-        if matches!(self, Self::Slow(_)) { traffic.latency.n() } else { self.count(traffic).n }
-    }
-
-    /// How far a level of so many events may go; nothing where it may go anywhere.
-    fn bound(self, level: f64, events: f64, is_known: bool) -> Option<f64> {
-        if matches!(self, Self::Slow(_)) {
-            return Some(level * if is_known { SLOWER_KNOWN } else { SLOWER });
-        }
-        let kept = if is_known { FAILED_KEPT } else { SHARE_KEPT };
-        let error = (level.max(1.0 / events.max(1.0)) * (1.0 - level) / events.max(1.0)).sqrt();
-        Some(kept * (level + UNSURE * error) + SHARE_MIN).filter(|bound| *bound < 1.0)
-    }
-
-    /// Requests beyond a value, and their share where the value is as usual.
-    fn beyond(self, traffic: &Traffic, value: f64) -> (Arm, f64) {
-        let Self::Slow(q) = self else { return (self.count(traffic), value) };
-        let (slower, n) = traffic.slower_than(value);
-        (Arm { n, x: count(slower) }, 1.0 - QUANTILES[q].0)
-    }
-
-    fn count(self, traffic: &Traffic) -> Arm {
-        let rates = &traffic.rates;
-        let (x, n) = match self {
-            Self::Failed => (rates.errors, rates.requests),
-            Self::Rejected => (rates.rejected, rates.requests),
-            Self::Missing(Place::Numeric(index)) => {
-                let histogram = &traffic.numeric[index];
-                (histogram.missing + histogram.nan, histogram.rows())
-            }
-            Self::Missing(Place::Categorical(index)) => {
-                (traffic.categorical[index].missing, traffic.categorical[index].rows())
-            }
-            Self::Unseen(index) => (traffic.categorical[index].n_unseen(), traffic.categorical[index].n()),
-            Self::Slow(_) | Self::Volume => (0, 0),
-        };
-        Arm { n, x: count(x) }
-    }
-
-    /// The number that people know.
-    fn number(self, traffic: &Traffic) -> Option<f64> {
-        match self {
-            Self::Slow(q) => traffic.latency.quantile_ms(QUANTILES[q].0),
-            Self::Volume => Some(count(traffic.rates.requests)),
-            _ => Some(self.count(traffic)).filter(|arm| arm.n > 0).map(Arm::rate),
-        }
-    }
-
-    fn metric(self) -> &'static str {
-        match self {
-            Self::Failed => "error_rate",
-            Self::Rejected => "rejected_rate",
-            Self::Missing(_) => "missing_rate",
-            Self::Unseen(_) => "unseen_rate",
-            Self::Slow(q) => QUANTILES[q].1,
-            Self::Volume => "throughput",
-        }
-    }
-
-    fn code(self) -> ReasonCode {
-        match self {
-            Self::Failed | Self::Rejected => ReasonCode::ErrorRate,
-            Self::Missing(_) | Self::Unseen(_) => ReasonCode::DataQuality,
-            Self::Slow(_) => ReasonCode::LatencyQuantile,
-            Self::Volume => ReasonCode::TrafficMismatch,
-        }
+        others.max_by_key(|(_, traffic)| traffic.rates.requests)
     }
 }
 
@@ -480,9 +378,17 @@ fn log_r(usual: &Usual, place: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::look::{FAILED_KEPT, SHARE_KEPT, SLOWER_KNOWN};
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::baseline::cut::of_values;
+    use crate::reason::ReasonCode;
     use crate::sim::{Rng, Tolerated};
-    use crate::verdict::guard::tests::{judged, key, traffic};
+    use crate::summary::Histogram;
+    use crate::summary::histogram::Cut;
+    use crate::verdict::guard::column::Place;
+    use crate::verdict::guard::tests::{judged, key, traffic, with_reference};
 
     #[test]
     fn what_made_up_worlds_call_tolerated_is_tolerated() {
@@ -498,7 +404,7 @@ mod tests {
 
     fn world() -> World {
         let looks = [(Look::Failed, String::new()), (Look::Slow(0), String::new()), (Look::Volume, String::new())];
-        World { looks: looks.into(), guard: GuardPlan::default(), every: HOUR }
+        World { looks: looks.into(), columns: Arc::default(), guard: GuardPlan::default(), every: HOUR }
     }
 
     /// What is told after each window of so many requests, failures and milliseconds.
@@ -510,10 +416,10 @@ mod tests {
             (0..requests).for_each(|_| traffic.latency.update(ms * libm::exp(0.3 * rng.normal())));
             let views = Views::from([(key("v1"), traffic.clone())]);
             let now = Now { views: &views, key: &key("v1"), traffic: &traffic, end };
-            world.update(&mut usual, now);
             let mut verdict = Verdict::default();
             judged(|judged| {
                 let scene = Scene { judged, guard: &world.guard, model: "m", version: "v1", baseline: "v1" };
+                world.update(&mut usual, now, scene);
                 world.tell(&usual, Some(now), scene, &mut verdict);
             });
             let evidence = verdict.findings.iter().flat_map(|finding| &finding.evidence);
@@ -552,13 +458,107 @@ mod tests {
         }
     }
 
+    /// Requests of an hour in a daily cycle, and a part of them on the days named.
+    fn day(hour: u32, fewer: &[u32], part: f64) -> (u64, u64, f64) {
+        let sun = sun(hour);
+        let part = if fewer.contains(&(hour / 24)) { part } else { 1.0 };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some requests")]
+        ((1000.0 * part * (1.0 + 0.7 * sun)) as u64, 0, 20.0)
+    }
+
+    #[test]
+    fn a_third_of_what_its_hour_brings_is_told_at_once_at_any_time_of_the_day() {
+        for hours in (72..96).chain(240..264).step_by(5) {
+            let told = told(
+                (0..hours)
+                    .map(|hour| day(hour, &[], 1.0))
+                    .chain((hours..hours + 6).map(|hour| day(hour, &[hour / 24], 0.3))),
+            );
+            let window = first(&told, "throughput").unwrap_or_else(|| panic!("from hour {hours} on: not told"));
+            assert!((hours as usize + 1..hours as usize + 4).contains(&window), "{hours}: in window {window}");
+        }
+    }
+
+    #[test]
+    fn weekends_and_what_came_once_are_usual() {
+        let weekends = told((0..504).map(|hour| day(hour, &[5, 6, 12, 13, 19, 20], 0.6)));
+        assert!(weekends.iter().all(Vec::is_empty), "{:?}", weekends.iter().position(|told| !told.is_empty()));
+        for busy in [1, 3, 7] {
+            let busy = told((0..360).map(|hour| day(hour, &[busy], 3.0)));
+            assert!(busy.iter().all(Vec::is_empty), "{:?}", busy.iter().position(|told| !told.is_empty()));
+        }
+    }
+
+    fn normal(mean: f64, n: u64, cut: &Cut, rng: &mut Rng) -> Traffic {
+        let mut values = Histogram::new(cut);
+        values.update(cut, &(0..n).map(|_| mean + rng.normal()).collect::<Vec<_>>());
+        Traffic { numeric: vec![values], ..traffic(n, 0) }
+    }
+
+    /// In which windows of so many rows with these means a column is told of, whose reference is a standard normal.
+    fn moved(n: u64, means: impl Iterator<Item = f64>) -> Vec<usize> {
+        let mut rng = Rng::new(5);
+        let mut learned: Vec<f64> = (0..4000).map(|_| rng.normal()).collect();
+        learned.sort_by(f64::total_cmp);
+        let cut = Arc::new(of_values(&learned, 260));
+        let code = ReasonCode::FeatureDrift;
+        let column = Column { name: "x".to_owned(), code, calendar: false, place: Place::Numeric(0, Arc::clone(&cut)) };
+        let looks = [(Look::Moved(0), "x".to_owned())];
+        let world = World { looks: looks.into(), columns: [column].into(), ..world() };
+        let reference = BTreeMap::from([(String::new(), normal(0.0, 20_000, &cut, &mut rng))]);
+        let (mut usual, mut told) = (Usual::default(), Vec::new());
+        for (window, (mean, end)) in means.zip((1..).map(|hour| hour * HOUR)).enumerate() {
+            let traffic = normal(mean, n, &cut, &mut rng);
+            let views = Views::from([(key("v1"), traffic.clone())]);
+            let now = Now { views: &views, key: &key("v1"), traffic: &traffic, end };
+            let mut verdict = Verdict::default();
+            with_reference(&reference, |judged| {
+                let scene = Scene { judged, guard: &world.guard, model: "m", version: "v1", baseline: "v1" };
+                world.update(&mut usual, now, scene);
+                world.tell(&usual, Some(now), scene, &mut verdict);
+            });
+            for evidence in verdict.findings.iter().flat_map(|finding| &finding.evidence) {
+                assert_eq!((&*evidence.metric, &*evidence.column), ("cliffs_delta", "x"));
+                told.push(window);
+            }
+        }
+        told
+    }
+
+    fn sun(hour: u32) -> f64 {
+        -libm::cos(std::f64::consts::TAU * f64::from(hour) / 24.0)
+    }
+
+    #[test]
+    fn a_column_that_moves_as_a_whole_is_told_at_any_hour_of_a_day_that_moves_it_as_far() {
+        for (hours, by) in [(240, 0.5), (246, -0.5), (252, 0.5), (259, -0.5)] {
+            let mean = |hour: u32| 0.55 * sun(hour) + if hour < hours { 0.0 } else { by };
+            let told = moved(400, (0..hours + 24).map(mean));
+            let window = *told.first().unwrap_or_else(|| panic!("from hour {hours} on: not told"));
+            assert!((hours as usize + 1..hours as usize + 7).contains(&window), "{hours}: in window {window}");
+        }
+    }
+
+    #[test]
+    fn a_column_that_moves_by_no_more_than_is_tolerated_or_wanders_is_usual() {
+        assert_eq!(
+            moved(400, (0..480).map(|hour| 0.55 * sun(hour) + if hour < 100 { 0.0 } else { 0.25 })),
+            Vec::<usize>::new()
+        );
+        let (mut rng, mut level) = (Rng::new(11), 0.0);
+        let mut wandering = || {
+            level = 0.9 * level + 0.08 * rng.normal();
+            level
+        };
+        assert_eq!(moved(400, (0..480).map(|_| wandering())), Vec::<usize>::new());
+    }
+
     #[test]
     fn an_hour_is_not_forgotten_within_itself() {
         let mut hour = 1000.0;
-        let of = |every: Micros| World { every, ..world() };
-        (0..12).for_each(|_| of(HOUR / 12).remember(&mut hour, 500.0));
+        (0..12).for_each(|_| follow_hour(&mut hour, 500.0, HOUR / 12));
         let mut at_once = 1000.0;
-        of(HOUR).remember(&mut at_once, 500.0);
+        follow_hour(&mut at_once, 500.0, HOUR);
         assert!((hour - at_once).abs() < 30.0 && (at_once - 850.0).abs() < 1e-9, "{hour} and {at_once}");
     }
 

@@ -1,0 +1,141 @@
+//! What is usual: levels, how they go up and down, and the hours of days and weeks.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Micros, SECOND};
+use crate::infer::likeness::Likeness;
+use crate::infer::overdispersion::{Contrast, Overdispersion};
+pub(super) use crate::verdict::guard::number::count;
+
+/// How quickly levels follow, and after how many windows there is one.
+/// Origin: choice; a half-life of 23 windows.
+const FOLLOW: f64 = 0.03;
+/// Origin: choice; half an hour of windows of five minutes.
+pub(super) const LEARNT: u32 = 6;
+/// How quickly an hour of the week follows.
+/// Origin: choice; a half-life of two weeks.
+const HOUR_FOLLOWS: f64 = 0.3;
+/// Standard errors by which an hour stands out from the level, so that what is usual is its own.
+/// Origin: choice; by chance one hour in twenty.
+const STANDS_OUT: f64 = 2.0;
+/// Origin: derived; minutes and seconds.
+pub(super) const HOUR: Micros = 3600 * SECOND;
+/// Hours of a week.
+/// Origin: derived; 7 days of 24.
+pub(super) const WEEK: usize = 168;
+/// Origin: derived; the calendar.
+pub(super) const DAY_HOURS: usize = 24;
+
+/// How something goes up and down.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(super) struct Rhythm {
+    /// Its level by hour of the day; 0 where it is not known.
+    hours: Vec<f64>,
+    pub(super) noise: Overdispersion,
+}
+
+impl Rhythm {
+    /// The level at this hour of the day, once it is known.
+    pub(super) fn at(&self, hour: usize) -> Option<f64> {
+        self.hours.get(hour % DAY_HOURS).copied().filter(|level| *level > 0.0)
+    }
+
+    /// A window of so much time teaches about its hour.
+    pub(super) fn learn(&mut self, hour: usize, value: f64, every: Micros) {
+        self.hours.resize(DAY_HOURS, 0.0);
+        follow_hour(&mut self.hours[hour % DAY_HOURS], value, every);
+    }
+}
+
+/// An hour follows by so much in all of its windows together, so that it does not forget last week within itself.
+fn hour_follows(every: Micros) -> f64 {
+    HOUR_FOLLOWS * count(every.min(HOUR).unsigned_abs()) / count(HOUR.unsigned_abs())
+}
+
+/// The variance of what is known of an hour of the day after so many windows, in variances of one window.
+pub(super) fn hour_variance(windows: u32, every: Micros) -> f64 {
+    let by = hour_follows(every);
+    let (taught, last) = (count(u64::from(windows)) / count(DAY_HOURS as u64), by / (2.0 - by));
+    last + (1.0 - last) * libm::pow(1.0 - by, 2.0 * (taught.floor() - 1.0).max(0.0))
+}
+
+/// A window of so much time teaches an hour.
+pub(super) fn follow_hour(hour: &mut f64, learn: f64, every: Micros) {
+    let by = hour_follows(every);
+    *hour = if *hour > 0.0 { *hour + by * (learn - *hour) } else { learn };
+}
+
+/// The fewest requests that are usual at an hour of the week, of what is known of the days before, and of the level.
+pub(super) fn least_usual(hours: &[f64], hour: usize, level: f64) -> f64 {
+    let days_ago = |days: usize| hours[(hour + WEEK - days * DAY_HOURS) % WEEK];
+    let days: Vec<f64> = (1..WEEK / DAY_HOURS).map(days_ago).filter(|requests| *requests > 0.0).collect();
+    let (least, most) = days.iter().fold((f64::INFINITY, 0.0_f64), |(least, most), &n| (least.min(n), most.max(n)));
+    match hours[hour] {
+        a_week_ago if a_week_ago > 0.0 && !days.is_empty() => a_week_ago.min(most),
+        _ if days.len() > 1 => least,
+        _ => level.min(least),
+    }
+}
+
+/// One level, and the newest window beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(super) struct Level {
+    pub(super) windows: u32,
+    /// A share, milliseconds, or requests per window.
+    pub(super) value: f64,
+    /// Events per window.
+    n: f64,
+    /// What it is held against.
+    pub(super) bound: f64,
+    /// The newest number, of so many events.
+    pub(super) now: f64,
+    pub(super) n_now: u64,
+    /// Windows in a row within the bound.
+    pub(super) calm: u32,
+    #[serde(default)]
+    pub(super) alike: Likeness,
+    /// Whether the newest number was above what is usual.
+    #[serde(default)]
+    pub(super) above: bool,
+}
+
+impl Level {
+    /// Notes the newest window.
+    pub(super) fn look(&mut self, now: f64, n: u64, bound: f64, within: bool) {
+        (self.now, self.n_now, self.bound) = (now, n, bound);
+        self.calm = if within { self.calm.saturating_add(1) } else { 0 };
+    }
+
+    /// What is usual at an hour: its own level, if that stands out by so many of these standard errors.
+    pub(super) fn at(&self, same_hour: f64, error: f64) -> f64 {
+        if (same_hour - self.value).abs() > STANDS_OUT * error { same_hour } else { self.value }
+    }
+
+    /// Events that the level is made of.
+    pub(super) fn events(&self) -> f64 {
+        self.n / FOLLOW.max(1.0 / f64::from(self.windows.max(1)))
+    }
+
+    /// How far a count is from what the window before says of it, in standard errors: a new level, which lasts, is no
+    /// likeness.
+    pub(super) fn step(&self, count: f64, bound: f64) -> Option<f64> {
+        let expected = bound * self.now / self.bound;
+        let variance = expected * (1.0 + expected / self.now);
+        (expected >= 1.0 && self.bound > 0.0).then(|| (count - expected) / variance.sqrt())
+    }
+
+    /// What evidence of a window is divided by; the window teaches after that.
+    pub(super) fn divisor(&mut self, contrast: Option<Contrast>, rhythm: Option<&Rhythm>, assumed: f64) -> f64 {
+        let alike = self.alike.design_effect(assumed);
+        let Some(contrast) = contrast else { return alike };
+        self.alike.update_by(contrast.z, assumed);
+        alike.max(rhythm.map_or(1.0, |rhythm| rhythm.noise.factor(contrast.weight, &Overdispersion::default())))
+    }
+
+    pub(super) fn follow(&mut self, value: f64, n: f64) {
+        let by = FOLLOW.max(if self.windows < LEARNT { 1.0 / f64::from(self.windows + 1) } else { 0.0 });
+        self.value += by * (value - self.value);
+        self.n += by * (n - self.n);
+        self.windows = self.windows.saturating_add(1);
+    }
+}
