@@ -95,13 +95,13 @@ fn columns(comparison: &Comparison) -> Html {
         let name = html!("<a href=\"#c{}\">{}</a> {}", at, column.column, sub(kind));
         vec![
             Cell::left(&name).by(&column.column),
-            Cell::left(&verdict).by(order),
-            Cell::right(&format!("{:.4}", column.psi.debiased)).by(column.psi.debiased),
-            Cell::left(&chart::miniature(&column.distribution, &title)).by(column.psi.debiased),
-            Cell::left(&chart::forest(&column.psi, most)).by(column.psi.debiased),
-            Cell::right(&or_dash(ks, number)).by(ks.unwrap_or(-1.0)),
-            Cell::right(&p_value(column.p_value)).by(column.p_value),
-            Cell::right(&missing).by(column.current.missing),
+            Cell::left(&verdict).by(&order),
+            Cell::right(&format!("{:.4}", column.psi.debiased)).by(&column.psi.debiased),
+            Cell::left(&chart::miniature(&column.distribution, &title)).by(&column.psi.debiased),
+            Cell::left(&chart::forest(&column.psi, most)).by(&column.psi.debiased),
+            Cell::right(&or_dash(ks, number)).by(&ks.unwrap_or(-1.0)),
+            Cell::right(&p_value(column.p_value)).by(&column.p_value),
+            Cell::right(&missing).by(&column.current.missing),
             Cell::count(column.n),
         ]
     };
@@ -319,7 +319,7 @@ fn segments(comparison: &Comparison) -> Html {
         let drifted = if n_drifted == 0 { "none".to_owned() } else { segment.drifted.join(", ") };
         vec![
             Cell::text(&format!("{} = {}", segment.field, segment.value)),
-            Cell::right(&format!("{n_drifted} / {}", segment.tested)).by(n_drifted),
+            Cell::right(&format!("{n_drifted} / {}", segment.tested)).by(&n_drifted),
             Cell::text(&drifted),
             Cell::text(segment.worst.as_deref().unwrap_or("–")),
             Cell::number(segment.psi),

@@ -40,12 +40,12 @@ impl Cell {
 
     /// A number, sorted by itself.
     pub(super) fn number(value: Option<f64>) -> Self {
-        Self::right(&or_dash(value, number)).by(value.unwrap_or(-1e308))
+        Self::right(&or_dash(value, number)).by(&value.unwrap_or(-1e308))
     }
 
     /// A count, sorted by itself.
     pub(super) fn count(n: u64) -> Self {
-        Self::right(&count(n)).by(n)
+        Self::right(&count(n)).by(&n)
     }
 
     pub(super) fn left(shown: &(impl Piece + ?Sized)) -> Self {
@@ -57,7 +57,7 @@ impl Cell {
     }
 
     /// The same, sorted by this.
-    pub(super) fn by(self, key: impl ToString) -> Self {
+    pub(super) fn by(self, key: &(impl ToString + ?Sized)) -> Self {
         Self { key: key.to_string(), ..self }
     }
 }
