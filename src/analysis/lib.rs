@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod detect;
 pub mod init;
+pub mod markup;
 #[cfg(feature = "query")]
 pub mod query;
 pub mod report;

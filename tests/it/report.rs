@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use haldane::engine::Effects;
 use haldane::event::{Poison, Reject};
 use haldane::plan::Compat;
-use haldane::report::model::{Comparison, Figure, Outcome};
+use haldane::report::model::{Beside, Comparison, Figure, Outcome};
 use haldane::report::{self, Filter, Request};
 use haldane::store::{Every, Store, Table, Writer};
 use jsonschema::Validator;
@@ -210,6 +210,62 @@ fn no_bad_column_fails_a_report() {
     assert_eq!(report.verdict.outcome, Outcome::Drift, "a fifth of the kinds is new");
     assert!(report::page(&report).contains("ship") && report::markdown(&report).contains("| kind |"));
     assert!(report::junit(&report).contains("<skipped"));
+}
+
+/// Names and values that try to be markup.
+const SCRIPT: &str = "<script>alert('column')</script>";
+const IMAGE: &str = "\"'><img src=x onerror=alert(1)>&";
+
+/// A file whose columns and values try to be markup. So does its name, and it moves from one side to the other.
+fn hostile(side: usize) -> String {
+    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let [head, image] = [SCRIPT, IMAGE].map(quoted);
+    let line = |row: usize| {
+        let kind = if row.is_multiple_of(5 - 3 * side) { &image } else { "plain" };
+        let moved = (row * 37) % 101 + 80 * side;
+        let hole = if side == 1 && row.is_multiple_of(3) { "" } else { kind };
+        format!("{moved},{kind},{hole},7\n")
+    };
+    format!("{head},{image},holes,\"<u>7</u>\"\n") + &(0..600).map(line).collect::<String>()
+}
+
+#[test]
+fn hostile_names_and_values_stay_texts() {
+    let files = [0, 1].map(|side| written("<u>'a'&b.csv", &hostile(side)));
+    let request =
+        Request { reference: vec![files[0].1.clone()], current: vec![files[1].1.clone()], ..Request::default() };
+    let mut report = report::report(Some(report::compare(&request, None).expect("a report")), None);
+    assert_eq!(report.verdict.outcome, Outcome::Drift);
+    let log = report::Log {
+        decisions: vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/recorded/flights.decisions.jsonl")],
+        ..report::Log::default()
+    };
+    let mut history = report::history(&log).expect("recorded decisions");
+    history.versions.push(SCRIPT.to_owned());
+    history.references.push(IMAGE.to_owned());
+    let beside = Beside { metric: "psi".to_owned(), column: SCRIPT.to_owned(), candidate: 1.0, baseline: 1.0, n: 9 };
+    for rollout in &mut history.rollouts {
+        (rollout.candidate, rollout.compared) = (IMAGE.to_owned(), vec![beside.clone()]);
+    }
+    for note in &mut history.decisions {
+        (note.action, note.reason, note.id) = (SCRIPT.to_owned(), IMAGE.to_owned(), IMAGE.to_owned());
+    }
+    report.history = Some(history);
+    let page = report::page(&report);
+    let texts = [
+        "&lt;script&gt;alert(&#39;column&#39;)&lt;/script&gt;",
+        "&quot;&#39;&gt;&lt;img src=x onerror=alert(1)&gt;&amp;",
+    ];
+    for text in texts.into_iter().chain(["&lt;u&gt;7&lt;/u&gt;", "&lt;u&gt;&#39;a&#39;&amp;b.csv"]) {
+        assert!(page.contains(text), "{text} is on the page");
+    }
+    assert_eq!(page.matches("<script").count(), 1, "our own script only");
+    assert!(!page.contains("<img") && !page.contains("<u>"));
+    let xml = report::junit(&report);
+    assert!(texts.iter().all(|text| xml.contains(text)), "{xml}");
+    assert!(!xml.contains("<script") && !xml.contains("<img") && !xml.contains("<u>"), "{xml}");
+    let markdown = report::markdown(&report);
+    assert!(!["<script", "<img", "<u>"].iter().any(|tag| markdown.contains(tag)), "{markdown}");
 }
 
 #[test]

@@ -363,3 +363,125 @@ fn nothing_in_the_engine_or_its_output_is_chosen_by_the_name_of_a_metric() {
         .collect();
     report(&["src/core", "src/io"].map(|under| lines_with(under, &wanted, "none")).concat());
 }
+
+/// A text in code, and the name before the parenthesis that it stands in.
+struct Literal<'a> {
+    line: usize,
+    within: String,
+    text: &'a str,
+}
+
+/// Every text of a file. Parentheses of another kind than `(` do not matter, as rustfmt writes no macro of ours with
+/// them.
+fn literals(code: &str) -> Vec<Literal<'_>> {
+    let mut found = Vec::new();
+    let mut open: Vec<String> = Vec::new();
+    let mut rest = code;
+    let line_of = |rest: &str| code[..code.len() - rest.len()].matches('\n').count() + 1;
+    while let Some(first) = rest.chars().next() {
+        let raw = rest.strip_prefix('r').map(|raw| raw.trim_start_matches('#')).filter(|raw| raw.starts_with('"'));
+        let is_word = |text: &str| text.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        let before = &code[..code.len() - rest.len()];
+        if rest.starts_with("//") {
+            rest = rest.find('\n').map_or("", |end| &rest[end..]);
+        } else if let Some(raw) = raw.filter(|_| !is_word(before)) {
+            let fences = rest.len() - raw.len() - 1;
+            let end = format!("\"{}", "#".repeat(fences));
+            let length = raw[1..].find(&end).expect("a raw text that ends");
+            found.push(Literal {
+                line: line_of(rest),
+                within: open.last().cloned().unwrap_or_default(),
+                text: &raw[1..=length],
+            });
+            rest = &raw[1 + length + end.len()..];
+        } else if first == '"' {
+            let mut escaped = false;
+            let ends = |c: char| {
+                let ends = c == '"' && !escaped;
+                escaped = c == '\\' && !escaped;
+                ends
+            };
+            let length = rest[1..].find(ends).expect("a text that ends");
+            found.push(Literal {
+                line: line_of(rest),
+                within: open.last().cloned().unwrap_or_default(),
+                text: &rest[1..=length],
+            });
+            rest = &rest[length + 2..];
+        } else if let Some(length) = char_literal(rest) {
+            rest = &rest[length..];
+        } else {
+            match first {
+                '(' => {
+                    let name = before.rsplit(|c: char| !c.is_alphanumeric() && c != '_' && c != '!').next();
+                    open.push(name.unwrap_or_default().to_owned());
+                }
+                ')' => drop(open.pop()),
+                _ => {}
+            }
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+    found
+}
+
+/// The length of a letter in quotes, which a lifetime is not.
+fn char_literal(rest: &str) -> Option<usize> {
+    let inside = rest.strip_prefix('\'')?;
+    let letter = inside.chars().next()?;
+    let length = if letter == '\\' { inside[2..].find('\'')? + 2 } else { letter.len_utf8() };
+    inside[length..].starts_with('\'').then_some(length + 2)
+}
+
+/// Whether a text holds the beginning or the end of an element.
+fn is_markup(text: &str) -> bool {
+    text.split('<').skip(1).any(|after| {
+        let name = after.trim_start_matches(['/', '!', '?']);
+        let end = name.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(name.len());
+        end > 0 && name.starts_with(|c: char| c.is_ascii_lowercase()) && name[end..].starts_with([' ', '>', '/', '\\'])
+    })
+}
+
+#[test]
+fn markup_is_made_by_its_macro_only() {
+    let mut broken = Vec::new();
+    let mut n = 0;
+    for (path, text) in ["src/io", "src/analysis", "src/app"].into_iter().flat_map(sources) {
+        if is_test(&path) || path.ends_with("src/analysis/markup.rs") {
+            continue;
+        }
+        for Literal { line, within, text } in literals(code(&text)) {
+            let is_ours = within == "html!";
+            n += usize::from(is_ours);
+            let at = format!("{}:{line}", path.display());
+            if is_markup(text) && !is_ours {
+                broken.push(format!("{at}: markup outside `html!`, where nothing is escaped: {text}"));
+            }
+            if is_ours && text.contains("={") {
+                broken.push(format!("{at}: the value of an attribute without quotes can become others: {text}"));
+            }
+        }
+    }
+    assert!(n > 200, "{n} literals of markup");
+    broken.extend(lines_with("src", &["Html::of(", "Piece for"].map(str::to_owned), "src/analysis/markup.rs"));
+    report(&broken);
+}
+
+#[test]
+fn markup_is_seen_wherever_it_stands() {
+    let code = r##"let a: &'a str = format!(r#"<td class="n">{}</td>"#, x); // "<p>"
+        html!("<p>{}</p>" "<b id={}>", f('"', '\''), "a \" <i>");
+        out.push_str("</table>"); let b = ("a < b", "<{name}>", "<FILE>", '<');"##;
+    let seen: Vec<_> = literals(code).into_iter().map(|one| (one.line, one.within, is_markup(one.text))).collect();
+    let expected = [
+        (1, "format!", true),
+        (2, "html!", true),
+        (2, "html!", true),
+        (2, "html!", true),
+        (3, "push_str", true),
+        (3, "", false),
+        (3, "", false),
+        (3, "", false),
+    ];
+    assert_eq!(seen, expected.map(|(line, within, is_markup)| (line, within.to_owned(), is_markup)));
+}

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::output::text::short_id;
 use crate::verdict::Decision;
 
 /// Digits of an id that are enough to ask for it.
@@ -77,10 +78,8 @@ fn known(decisions: &[Decision]) -> String {
     if decisions.is_empty() {
         return "the log has no decisions at all".to_owned();
     }
-    let brief = |decision: &Decision| {
-        let id = decision.id.get(..15).unwrap_or(&decision.id);
-        format!("{id} ({} {})", decision.action.name(), decision.candidate)
-    };
+    let brief =
+        |decision: &Decision| format!("{} ({} {})", short_id(&decision.id), decision.action.name(), decision.candidate);
     let last: Vec<String> = decisions.iter().rev().take(5).map(brief).collect();
     format!("the last ones are {}", last.join(", "))
 }

@@ -13,6 +13,7 @@ use crate::infer::psi_tolerance::PsiTest;
 use crate::metric::ks::is_one_number;
 use crate::metric::paired::{Cells, Paired};
 use crate::metric::{Context, METRICS, Quantiles, Reading, Reads, Side, Value};
+use crate::output::text::share;
 use crate::plan::{Compat, Role};
 
 /// Share of false names among those named.
@@ -94,7 +95,7 @@ impl Pair<'_> {
             if *distinct > NAMES_MAX {
                 return Some(format!("text with more than {NAMES_MAX} distinct values"));
             }
-            if *distinct > 20 && distribution::share(*distinct as u64, m) > DISTINCT_MAX {
+            if *distinct > 20 && share(*distinct as u64, m) > DISTINCT_MAX {
                 return Some(format!("text of which {distinct} of {m} values are distinct"));
             }
         }
@@ -217,7 +218,7 @@ impl Pair<'_> {
                 let (all, grid) = (&sides[side].all, column.cut.grid);
                 Shape {
                     rows: all.rows(),
-                    missing: distribution::share(all.missing, all.rows()),
+                    missing: share(all.missing, all.rows()),
                     mean: all.mean(grid),
                     std_dev: all.std_dev(grid),
                     min: all.min,
@@ -234,7 +235,7 @@ impl Pair<'_> {
                 let rare = if side == 0 { rare.map_or(0, |rare| rare.n().saturating_sub(1)) } else { 0 };
                 Shape {
                     rows: all.rows(),
-                    missing: distribution::share(all.missing, all.rows()),
+                    missing: share(all.missing, all.rows()),
                     mean: None,
                     std_dev: None,
                     min: None,

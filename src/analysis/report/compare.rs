@@ -20,6 +20,7 @@ use crate::event::{Micros, SECOND};
 use crate::infer::calibrator::log_e_of_p;
 use crate::infer::multiplicity::{bh, e_bh};
 use crate::metric::Side;
+use crate::output::text::{count, instant, plural};
 use crate::plan::{CategoricalColumn, Compat, Plan, QualityPlan, Role};
 use crate::summary::profile::{CategoricalProfile, NumericProfile};
 use crate::summary::{Profile, Rates, Traffic};
@@ -321,17 +322,14 @@ fn trust(split: &Split) -> Vec<String> {
     for (side, rows) in ["reference", "current file"].into_iter().zip(&split.rows) {
         let mut note = |n: u64, what: &str| {
             if n > 0 {
-                notes.push(format!(
-                    "{} of the {side} {what}",
-                    crate::output::count(n) + if n == 1 { " row" } else { " rows" }
-                ));
+                notes.push(format!("{} of the {side} {what}", plural(n, "row")));
             }
         };
         note(rows.refused, "could not be read, and were left out");
         note(rows.undated, "has no time, or one before 1990 or after 2100, and stands in no period");
         note(rows.duplicates, "carried an id that was there before, and were left out");
         if rows.versions.len() > 1 {
-            let shares = rows.versions.iter().map(|(name, n)| format!("{name} ({})", crate::output::count(*n)));
+            let shares = rows.versions.iter().map(|(name, n)| format!("{name} ({})", count(*n)));
             notes.push(format!(
                 "the {side} holds several versions together: {}; --version takes one of the current file",
                 shares.collect::<Vec<_>>().join(", ")
@@ -352,11 +350,6 @@ fn note(column: &str, role: &str, why: &str) -> RoleNote {
 
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
-}
-
-/// A time for people.
-pub(crate) fn instant(at: Micros) -> String {
-    crate::output::text::instant(at)
 }
 
 /// Periods over a range of times: start, length and number; none for a range that is a single moment.

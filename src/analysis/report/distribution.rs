@@ -3,6 +3,7 @@
 use super::apart;
 use super::model::Distribution;
 use crate::metric::line::Line;
+use crate::output::text::share;
 use crate::plan::{CategoricalColumn, NumericColumn};
 use crate::summary::{Category, Histogram};
 
@@ -108,11 +109,6 @@ pub(crate) fn categorical(column: &CategoricalColumn, [reference, current]: [&Ca
 fn short(value: f64) -> String {
     let text = format!("{value:.4}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// `part / whole`, 0 for nothing.
-pub(crate) fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { count(part) / count(whole) }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]

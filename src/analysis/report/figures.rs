@@ -3,7 +3,6 @@
 use super::answers::Answers;
 use super::column::{ALPHA, BINS, figure, number};
 use super::count::Counted;
-use super::distribution::share;
 use super::known;
 use super::model::{CurvePoint, Estimate, Figure, LatencyFigure, Period, QualityReport, Rate, Timeline};
 use super::rows::Rows;
@@ -11,6 +10,7 @@ use crate::event::Micros;
 use crate::infer::interval::{self, Interval};
 use crate::infer::reliability::{Bin, log_e_calibration};
 use crate::metric::{Context, METRICS, Reads, Side};
+use crate::output::text::share;
 use crate::plan::{QualityPlan, Task};
 use crate::summary::quality::ReliabilityBin;
 use crate::summary::{Latency, Quality, Rates};

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
-use super::compare::instant;
 use super::model::{Beside, DecisionNote, History, Point, Rollout, Series, SeriesLine};
 use crate::error::{Error, Result};
 use crate::event::Micros;
@@ -13,7 +12,7 @@ use crate::metric::row::{ALL_VERSIONS, WindowRow};
 use crate::metric::{DRIFT, Place, shown};
 use crate::output::evidence as told_as;
 use crate::output::read_windows;
-use crate::output::text::{number, plural};
+use crate::output::text::{instant, number, plural};
 use crate::plan::{Authority, Signal};
 use crate::verdict::{Decision, Evidence};
 
@@ -371,7 +370,7 @@ fn rollout(windows: &Windows, decisions: &[&Decision]) -> Option<Rollout> {
 /// the state and signs of life that a log does not have.
 fn summary(standing: &Decision, n: usize) -> String {
     let Decision { candidate, baseline, time, cap_pct, .. } = standing;
-    let cap = cap_pct.map_or_else(String::new, |cap| format!(" to {} %", number(cap)));
+    let cap = to_cap(*cap_pct);
     let what = match standing.action {
         Signal::Rollback => format!("roll {candidate} back to {baseline}"),
         Signal::Contain => format!("contain {candidate}{cap}"),
@@ -388,6 +387,11 @@ fn summary(standing: &Decision, n: usize) -> String {
         standing.reason.text,
         plural(n as u64, "decision")
     )
+}
+
+/// To which share of traffic, where a decision says so.
+pub(super) fn to_cap(cap_pct: Option<f64>) -> String {
+    cap_pct.map_or_else(String::new, |cap| format!(" to {} %", number(cap)))
 }
 
 /// What a decision is worth, by who may act on it.

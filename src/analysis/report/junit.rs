@@ -1,10 +1,9 @@
 //! The report as `JUnit` XML: a test case per column, per kind of problem and per candidate, so that any CI system
 //! shows it.
 
-use std::fmt::Write as _;
-
 use super::model::{Comparison, History, Outcome, Report};
 use super::verdict::is_adverse;
+use crate::markup::{Html, html};
 
 /// One test case.
 struct TestCase {
@@ -25,22 +24,33 @@ pub fn junit(report: &Report) -> String {
     if let Some(history) = &report.history {
         cases.extend(of_history(history));
     }
-    let failures = cases.iter().filter(|case| case.failed.is_some()).count();
-    let skipped = cases.iter().filter(|case| case.skipped.is_some()).count();
-    let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned();
-    let counts = format!("tests=\"{}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\"", cases.len());
-    let _ = writeln!(text, "<testsuites name=\"haldane report\" {counts}>");
-    let _ = writeln!(text, "  <testsuite name=\"{}\" {counts}>", attribute(suite(report)));
-    for case in &cases {
-        let open = format!("    <testcase classname=\"{}\" name=\"{}\"", case.class, attribute(&case.name));
-        let _ = match (&case.failed, &case.skipped) {
-            (Some(why), _) => writeln!(text, "{open}><failure message=\"{}\"/></testcase>", attribute(why)),
-            (None, Some(why)) => writeln!(text, "{open}><skipped message=\"{}\"/></testcase>", attribute(why)),
-            (None, None) => writeln!(text, "{open}/>"),
+    let counts = html!(
+        "tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\"",
+        cases.len(),
+        cases.iter().filter(|case| case.failed.is_some()).count(),
+        cases.iter().filter(|case| case.skipped.is_some()).count()
+    );
+    let text = html!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"haldane report\" {}>\n"
+        "  <testsuite name=\"{}\" {}>\n{}    <system-out>{}</system-out>\n  </testsuite>\n</testsuites>\n",
+        counts,
+        suite(report),
+        counts,
+        cases.iter().map(TestCase::xml).collect::<Html>(),
+        report.verdict.headline
+    );
+    text.into_string()
+}
+
+impl TestCase {
+    fn xml(&self) -> Html {
+        let how = match (&self.failed, &self.skipped) {
+            (Some(why), _) => html!("><failure message=\"{}\"/></testcase>", why),
+            (None, Some(why)) => html!("><skipped message=\"{}\"/></testcase>", why),
+            (None, None) => html!("/>"),
         };
+        html!("    <testcase classname=\"{}\" name=\"{}\"{}\n", self.class, self.name, how)
     }
-    let _ = writeln!(text, "    <system-out>{}</system-out>", attribute(&report.verdict.headline));
-    text + "  </testsuite>\n</testsuites>\n"
 }
 
 fn suite(report: &Report) -> &'static str {
@@ -87,10 +97,4 @@ fn of_history(history: &History) -> Vec<TestCase> {
         skipped: None,
     };
     history.rollouts.iter().map(case).collect()
-}
-
-/// Text that may stand in XML; what XML cannot hold is left out.
-fn attribute(text: &str) -> String {
-    let allowed: String = text.chars().filter(|letter| !letter.is_control()).collect();
-    allowed.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -2,13 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::compare::instant;
-use super::history::WHAT_COUNTS_NOW;
+use super::history::{WHAT_COUNTS_NOW, to_cap};
 use super::known::{p_value, points};
-use super::model::{Comparison, History, Method, RatesApart, Report, Source, Stand};
-use crate::output::count;
-use crate::output::text::number;
-use crate::output::text::percent;
+use super::model::{Comparison, Estimate, History, Method, RatesApart, Report, Source, Stand};
+use crate::output::text::{count, instant, interval, number, or_dash, percent};
 
 /// Columns that are listed.
 const COLUMNS_MAX: usize = 50;
@@ -30,7 +27,7 @@ pub fn markdown(report: &Report) -> String {
     text
 }
 
-/// Text that may stand in a table.
+/// Text that may stand in a line or a table.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace(['\n', '\r'], " ").replace('<', "&lt;")
 }
@@ -40,20 +37,17 @@ fn table<const N: usize>(text: &mut String, title: &str, heads: [&str; N], rows:
     if rows.is_empty() {
         return;
     }
+    let title = cell(title);
     let _ = writeln!(text, "\n## {title}\n\n| {} |\n|{}", heads.join(" | "), "---|".repeat(N));
     for row in rows {
         let _ = writeln!(text, "| {} |", row.map(|text| cell(&text)).join(" | "));
     }
 }
 
-fn or_dash(value: Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), number)
-}
-
 fn source(name: &str, source: &Source) -> String {
     let range = source.first.zip(source.last);
     let range = range.map_or_else(String::new, |(first, last)| format!(", {} to {}", instant(first), instant(last)));
-    format!("{name}: {} ({} rows{range})", source.name, count(source.compared))
+    format!("{name}: {} ({} rows{range})", cell(&source.name), count(source.compared))
 }
 
 fn comparison(comparison: &Comparison, text: &mut String) {
@@ -75,8 +69,8 @@ fn comparison(comparison: &Comparison, text: &mut String) {
             column.column.clone(),
             verdict.to_owned(),
             number(psi.debiased),
-            format!("{} – {}", number(psi.low), number(psi.high)),
-            column.ks.map_or_else(|| "–".to_owned(), |ks| number(ks.low)),
+            interval(psi.low, psi.high),
+            or_dash(column.ks, |ks| number(ks.low)),
             format!("{} → {}", percent(column.reference.missing), percent(column.current.missing)),
             count(column.n),
         ]
@@ -99,8 +93,8 @@ fn comparison(comparison: &Comparison, text: &mut String) {
             [
                 figure.metric.clone(),
                 figure.convention.clone(),
-                or_dash(figure.reference),
-                or_dash(figure.value),
+                or_dash(figure.reference, number),
+                or_dash(figure.value, number),
                 count(figure.n),
             ]
         });
@@ -112,7 +106,7 @@ fn comparison(comparison: &Comparison, text: &mut String) {
             format!("{} = {}", segment.field, segment.value),
             format!("{} of {}", segment.drifted.len(), segment.tested),
             segment.worst.clone().unwrap_or_default(),
-            or_dash(segment.psi),
+            or_dash(segment.psi, number),
             count(segment.n),
         ]
     });
@@ -131,10 +125,10 @@ fn tests(comparison: &Comparison, text: &mut String) {
     let rows = comparison.columns.iter().take(COLUMNS_MAX).map(|column| {
         let p = |name: &str| {
             let found = column.tests.iter().find(|test| test.test == name);
-            found.map_or_else(|| "–".to_owned(), |test| p_value(test.p_value))
+            or_dash(found, |test| p_value(test.p_value))
         };
         let [ks, ranks, means, cells] = ["kolmogorov_smirnov", "mann_whitney", "welch", "chi_square"].map(p);
-        let missing = column.missing.map_or_else(|| "–".to_owned(), |missing| difference(&missing));
+        let missing = or_dash(column.missing.as_ref(), difference);
         [column.column.clone(), ks, ranks, means, cells, missing]
     });
     let heads = ["column", "KS", "Mann-Whitney", "Welch", "chi-square", "missing, more than before"];
@@ -148,17 +142,18 @@ fn difference(apart: &RatesApart) -> String {
 
 fn answers(comparison: &Comparison, text: &mut String) {
     let latency = comparison.latency.iter().map(|figure| {
-        let ratio = figure.ratio.map_or_else(
-            || "–".to_owned(),
-            |ratio| format!("{:.2} ({:.2} – {:.2})", ratio.value, ratio.low, ratio.high),
-        );
-        [figure.metric.clone(), or_dash(figure.reference), or_dash(figure.current), ratio]
+        let ratio = |ratio: Estimate| format!("{:.2} ({:.2} – {:.2})", ratio.value, ratio.low, ratio.high);
+        [
+            figure.metric.clone(),
+            or_dash(figure.reference, number),
+            or_dash(figure.current, number),
+            or_dash(figure.ratio, ratio),
+        ]
     });
     table(text, "Latency, ms", ["", "reference", "current", "ratio"], latency);
     let answers = comparison.answers.iter().map(|rate| {
-        let share =
-            |side: Option<super::model::Estimate>| side.map_or_else(|| "–".to_owned(), |side| percent(side.value));
-        let apart = rate.apart.as_ref().map_or_else(|| "–".to_owned(), difference);
+        let share = |side: Option<Estimate>| or_dash(side, |side| percent(side.value));
+        let apart = or_dash(rate.apart.as_ref(), difference);
         [rate.metric.clone(), share(rate.reference), share(rate.current), apart, count(rate.n)]
     });
     table(text, "Answers", ["", "reference", "current", "difference", "n"], answers);
@@ -174,10 +169,9 @@ fn history(history: &History, text: &mut String) {
         let _ = writeln!(text, "{WHAT_COUNTS_NOW}\n");
     }
     let decisions = history.decisions.iter().map(|decision| {
-        let cap = decision.cap_pct.map_or_else(String::new, |cap| format!(" to {} %", number(cap)));
         [
             instant(decision.time),
-            format!("{}{cap}", decision.action),
+            format!("{}{}", decision.action, to_cap(decision.cap_pct)),
             decision.candidate.clone(),
             decision.reason.clone(),
         ]

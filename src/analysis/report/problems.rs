@@ -4,14 +4,13 @@
 use super::answers::{Answers, Outcomes};
 use super::column::{ALPHA, FALSE_DISCOVERIES, Pair, Part};
 use super::count::Counted;
-use super::distribution::share;
 use super::model::Problem;
 use super::rows::Rows;
 use crate::infer::multiplicity::bh;
 use crate::infer::psi_tolerance::PsiTest;
 use crate::metric::Side;
 use crate::output::count;
-use crate::output::text::percent;
+use crate::output::text::{percent, share};
 
 /// The index of a share that is tolerated: 1 % may become 3 %, 10 % may become 15 %.
 pub(crate) const RATE_PSI_TOLERATED: f64 = 0.02;

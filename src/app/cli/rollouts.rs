@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::event::SECOND;
 use crate::kafka::clock::wall_clock;
 use crate::kafka::{Connection, states};
-use crate::output::text::{aligned, instant};
+use crate::output::text::{aligned, instant, short_id};
 use crate::plan::Plan;
 use crate::verdict::{Freshness, Liveness, RolloutState, Validity, permission};
 
@@ -92,9 +92,9 @@ fn row(state: &RolloutState, plan: &Plan, liveness: Option<&Liveness>) -> [Strin
     let pending = state.pending.as_ref().map(|pending| {
         let cap = pending.cap_pct.map_or_else(String::new, |cap| format!(" to {cap} %"));
         let (signal, deadline) = (pending.signal.name(), instant(pending.deadline));
-        format!("{signal}{cap} until {deadline} ({})", brief(&pending.decision))
+        format!("{signal}{cap} until {deadline} ({})", short_id(&pending.decision))
     });
-    let in_force: Vec<&str> = state.in_force.iter().map(|id| brief(id)).collect();
+    let in_force: Vec<&str> = state.in_force.iter().map(|id| short_id(id)).collect();
     let or_none = |text: String| if text.is_empty() { "-".to_owned() } else { text };
     [
         state.rollout.clone(),
@@ -109,9 +109,4 @@ fn row(state: &RolloutState, plan: &Plan, liveness: Option<&Liveness>) -> [Strin
         or_none(pending.unwrap_or_default()),
         told.reason,
     ]
-}
-
-/// As much of an id as tells it from others.
-fn brief(id: &str) -> &str {
-    id.get(..15).unwrap_or(id)
 }

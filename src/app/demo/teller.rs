@@ -9,11 +9,9 @@ use super::traffic::{CANARY_SHARE, FAULT_AT, LENGTH, PARTITIONS, RATE};
 use crate::cli::print;
 use crate::error::Result;
 use crate::event::{Micros, SECOND};
+use crate::output::text::{short_id, time_of_day};
 use crate::plan::Signal;
 use crate::verdict::Decision;
-
-/// How much of an id is shown: enough to find it again.
-const ID_SHOWN: usize = 15;
 
 /// What is counted for the summary, and where words go.
 pub(super) struct Teller<'a> {
@@ -36,7 +34,7 @@ impl<'a> Teller<'a> {
     /// Says what is about to happen.
     pub(super) fn introduce(&mut self, seed: u64, broker: &str, http: SocketAddr) -> Result<()> {
         let canary_pct = CANARY_SHARE * 100.0;
-        let (minutes, fault) = (LENGTH / (60 * SECOND), clock(FAULT_AT));
+        let (minutes, fault) = (LENGTH / (60 * SECOND), time_of_day(FAULT_AT));
         self.say(&format!(
             "A canary rollout on this machine, seed {seed}.
   broker   {broker}, in this process, {PARTITIONS} partitions
@@ -103,7 +101,7 @@ pub(super) struct Run {
 
 /// A decision in words, with its numbers.
 fn sentence(decision: &Decision) -> String {
-    let (time, action, candidate) = (clock(decision.time), decision.action.name(), &decision.candidate);
+    let (time, action, candidate) = (time_of_day(decision.time), decision.action.name(), &decision.candidate);
     let to = match (decision.action, decision.cap_pct) {
         (Signal::Contain | Signal::PromoteOk | Signal::Resume, Some(cap)) => format!(" to {cap} %"),
         (Signal::Rollback, _) => format!(" to {}", decision.baseline),
@@ -113,14 +111,8 @@ fn sentence(decision: &Decision) -> String {
         0 => format!(" (n {})", evidence.n_candidate),
         n_baseline => format!(" (n {}, {n_baseline} of {})", evidence.n_candidate, decision.baseline),
     });
-    let id = decision.id.get(..ID_SHOWN).unwrap_or(&decision.id);
+    let id = short_id(&decision.id);
     format!("{time}  {id}  {action} {candidate}{to}: {}{n}", decision.reason.text)
-}
-
-/// The time of day.
-fn clock(time: Micros) -> String {
-    let seconds = time.div_euclid(SECOND).rem_euclid(86_400);
-    format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
 
 #[cfg(test)]
@@ -130,7 +122,7 @@ mod tests {
 
     #[test]
     fn times_are_told_as_on_a_wall() {
-        assert_eq!(clock(START), "09:00:00");
-        assert_eq!(clock(FAULT_AT + 20 * SECOND), "09:05:20");
+        assert_eq!(time_of_day(START), "09:00:00");
+        assert_eq!(time_of_day(FAULT_AT + 20 * SECOND), "09:05:20");
     }
 }

@@ -4,13 +4,29 @@ use std::fmt::Write as _;
 
 use arrow::temporal_conversions::timestamp_us_to_datetime;
 
-use crate::event::Micros;
+use crate::event::{Micros, SECOND};
 
 /// A time without what is zero: `2013-04-18 00:00 UTC`, with seconds only where there are any.
 pub fn instant(at: Micros) -> String {
     let Some(time) = timestamp_us_to_datetime(at) else { return format!("{at} us") };
     let text = time.to_string();
     format!("{} UTC", text.strip_suffix(":00").unwrap_or(&text))
+}
+
+/// The time of day, UTC: `09:05:00`.
+pub fn time_of_day(at: Micros) -> String {
+    let seconds = at.div_euclid(SECOND).rem_euclid(86_400);
+    format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+}
+
+/// As much of an id as tells it from others.
+pub fn short_id(id: &str) -> &str {
+    id.get(..15).unwrap_or(id)
+}
+
+/// What there is, or a dash.
+pub fn or_dash<T>(value: Option<T>, shown: impl FnOnce(T) -> String) -> String {
+    value.map_or_else(|| "–".to_owned(), shown)
 }
 
 /// A count with thousands apart: `84,621`.
@@ -51,6 +67,11 @@ pub fn number(value: f64) -> String {
     };
     let text = format!("{value:.decimals$}");
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// From one number to another: `0.1 – 0.25`.
+pub fn interval(low: f64, high: f64) -> String {
+    format!("{} – {}", number(low), number(high))
 }
 
 /// A share in percent, with as many digits as it needs.
@@ -117,7 +138,15 @@ mod tests {
         assert_eq!((plural(1, "window"), plural(0, "window")), ("1 window".into(), "0 windows".into()));
         assert_eq!(instant(1_366_243_200_000_000), "2013-04-18 00:00 UTC");
         assert_eq!(instant(1_366_243_201_500_000), "2013-04-18 00:00:01.500 UTC");
+        assert_eq!((time_of_day(1_767_603_901_500_000), time_of_day(-1)), ("09:05:01".into(), "23:59:59".into()));
         assert_eq!(instant(i64::MAX), "9223372036854775807 us");
+    }
+
+    #[test]
+    fn what_is_not_there_is_a_dash() {
+        assert_eq!((or_dash(Some(0.5), percent), or_dash(None, percent)), ("50.0 %".into(), "–".into()));
+        assert_eq!((short_id("b3:0123456789abcdef"), short_id("b3:0")), ("b3:0123456789ab", "b3:0"));
+        assert_eq!(interval(0.1, 0.25), "0.1 – 0.25");
     }
 
     #[test]

@@ -3,8 +3,8 @@
 
 use std::fmt::Write as _;
 
-use super::escape;
 use crate::event::Micros;
+use crate::markup::{Html, html};
 use crate::output::text::{instant, number};
 use crate::report::model::{CurvePoint, Distribution, PsiEffect};
 
@@ -12,10 +12,14 @@ use crate::report::model::{CurvePoint, Distribution, PsiEffect};
 const WIDTH: f64 = 340.0;
 
 /// A chart of a height, with what it shows in words.
-fn svg(height: f64, title: &str, body: &str) -> String {
-    let title = escape(title);
-    format!(
-        "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{title}\"><title>{title}</title>{body}</svg>"
+fn svg(height: f64, title: &str, body: &Html) -> Html {
+    html!(
+        "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\"><title>{}</title>{}</svg>",
+        WIDTH,
+        height,
+        title,
+        title,
+        body
     )
 }
 
@@ -25,13 +29,14 @@ fn at(value: f64) -> String {
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
 
-fn text(x: f64, y: f64, anchor: &str, words: &str) -> String {
-    format!("<text x=\"{}\" y=\"{}\" text-anchor=\"{anchor}\">{}</text>", at(x), at(y), escape(words))
+fn text(x: f64, y: f64, anchor: &str, words: &str) -> Html {
+    html!("<text x=\"{}\" y=\"{}\" text-anchor=\"{}\">{}</text>", at(x), at(y), anchor, words)
 }
 
-fn line(class: &str, from: (f64, f64), to: (f64, f64)) -> String {
-    format!(
-        "<line class=\"{class}\" x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\"/>",
+fn line(class: &str, from: (f64, f64), to: (f64, f64)) -> Html {
+    html!(
+        "<line class=\"{}\" x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\"/>",
+        class,
         at(from.0),
         at(from.1),
         at(to.0),
@@ -39,62 +44,77 @@ fn line(class: &str, from: (f64, f64), to: (f64, f64)) -> String {
     )
 }
 
-fn path(class: &str, points: &[(f64, f64)]) -> String {
+fn rect(class: &str, (x, y): (f64, f64), (width, height): (f64, f64)) -> Html {
+    html!(
+        "<rect class=\"{}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
+        class,
+        at(x),
+        at(y),
+        at(width),
+        at(height)
+    )
+}
+
+fn circle(class: &str, (x, y): (f64, f64), radius: f64) -> Html {
+    html!("<circle class=\"{}\" cx=\"{}\" cy=\"{}\" r=\"{}\"/>", class, at(x), at(y), at(radius))
+}
+
+fn path(class: &str, points: impl IntoIterator<Item = (f64, f64)>) -> Html {
     let mut d = String::new();
-    for (i, (x, y)) in points.iter().enumerate() {
-        let _ = write!(d, "{}{} {}", if i == 0 { 'M' } else { 'L' }, at(*x), at(*y));
+    for (i, (x, y)) in points.into_iter().enumerate() {
+        let _ = write!(d, "{}{} {}", if i == 0 { 'M' } else { 'L' }, at(x), at(y));
     }
-    format!("<path class=\"{class}\" d=\"{d}\"/>")
+    html!("<path class=\"{}\" d=\"{}\"/>", class, d)
 }
 
 /// Both sides of a column, small enough for a cell of a table.
-pub(super) fn miniature(distribution: &Distribution, title: &str) -> String {
+pub(super) fn miniature(distribution: &Distribution, title: &str) -> Html {
     let (width, height) = (132.0, 30.0);
-    let title = escape(title);
-    let body = shapes(distribution, (0.0, 1.0, width, height - 2.0));
-    format!("<svg class=\"mini\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{title}\">{body}</svg>")
+    html!(
+        "<svg class=\"mini\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{}</svg>",
+        width,
+        height,
+        title,
+        shapes(distribution, (0.0, 1.0, width, height - 2.0))
+    )
 }
 
 /// Both sides of a column over each other.
-pub(super) fn overlay(distribution: &Distribution, title: &str) -> String {
+pub(super) fn overlay(distribution: &Distribution, title: &str) -> Html {
     if !distribution.names.is_empty() {
         return bars(distribution, title);
     }
-    let (Some(low), Some(high)) = (distribution.edges.first(), distribution.edges.last()) else { return String::new() };
+    let (Some(low), Some(high)) = (distribution.edges.first(), distribution.edges.last()) else {
+        return Html::default();
+    };
     let (top, height) = (6.0, 118.0);
     let mut body = shapes(distribution, (0.0, top, WIDTH, height));
-    body += &line("axis", (0.0, top + height), (WIDTH, top + height));
+    body.push(&line("axis", (0.0, top + height), (WIDTH, top + height)));
     let ticks = [(0.0, "start", *low), (WIDTH / 2.0, "middle", f64::midpoint(*low, *high)), (WIDTH, "end", *high)];
     body.extend(ticks.map(|(x, anchor, value)| text(x, top + height + 14.0, anchor, &number(value))));
     svg(146.0, title, &body)
 }
 
 /// The two shapes in a box (x, y, width, height).
-fn shapes(distribution: &Distribution, (x, y, width, height): (f64, f64, f64, f64)) -> String {
+fn shapes(distribution: &Distribution, (x, y, width, height): (f64, f64, f64, f64)) -> Html {
     let all = distribution.reference.iter().chain(&distribution.current);
     let most = all.copied().fold(0.0, f64::max);
     let n = float(distribution.reference.len());
     if most <= 0.0 {
-        return String::new();
+        return Html::default();
     }
     let step = width / n;
     let height_of = |share: &f64| share.max(0.0) / most * height;
     if !distribution.names.is_empty() {
-        let bar = |(i, (reference, current)): (usize, (&f64, &f64))| {
+        let bars = |(i, (reference, current)): (usize, (&f64, &f64))| {
             let left = x + float(i) * step;
-            let rect = |class: &str, from: f64, share: &f64| {
+            let bar = |class: &str, from: f64, share: &f64| {
                 let tall = height_of(share);
-                format!(
-                    "<rect class=\"{class}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
-                    at(left + from * step),
-                    at(y + height - tall),
-                    at(step * 0.38),
-                    at(tall)
-                )
+                rect(class, (left + from * step, y + height - tall), (step * 0.38, tall))
             };
-            rect("rb", 0.1, reference) + &rect("cb", 0.5, current)
+            [bar("rb", 0.1, reference), bar("cb", 0.5, current)]
         };
-        return distribution.reference.iter().zip(&distribution.current).enumerate().map(bar).collect();
+        return distribution.reference.iter().zip(&distribution.current).enumerate().flat_map(bars).collect();
     }
     let steps = |shares: &[f64]| {
         let mut points = Vec::with_capacity(2 * shares.len());
@@ -108,31 +128,27 @@ fn shapes(distribution: &Distribution, (x, y, width, height): (f64, f64, f64, f6
     let mut area = vec![(x, y + height)];
     area.extend(steps(&distribution.reference));
     area.push((x + width, y + height));
-    path("ra", &area) + &path("ca", &steps(&distribution.current))
+    html!("{}{}", path("ra", area), path("ca", steps(&distribution.current)))
 }
 
 /// Categories, one below the other.
-fn bars(distribution: &Distribution, title: &str) -> String {
+fn bars(distribution: &Distribution, title: &str) -> Html {
     let (row, label) = (19.0, 104.0);
     let all = distribution.reference.iter().chain(&distribution.current);
     let most = all.copied().fold(0.0, f64::max).max(f64::MIN_POSITIVE);
     let room = WIDTH - label - 44.0;
-    let mut body = String::new();
     let shares = distribution.reference.iter().zip(&distribution.current);
-    for (i, (name, (reference, current))) in distribution.names.iter().zip(shares).enumerate() {
+    let drawn = |(i, (name, (reference, current))): (usize, (&String, (&f64, &f64)))| {
         let y = float(i) * row;
-        body += &text(label - 6.0, y + 13.0, "end", &shortened(name, 16));
-        for (class, share, from) in [("rb", reference, 2.0), ("cb", current, 9.5)] {
-            let _ = write!(
-                body,
-                "<rect class=\"{class}\" x=\"{label}\" y=\"{}\" width=\"{}\" height=\"6.5\"/>",
-                at(y + from),
-                at(share / most * room)
-            );
-        }
         let longest = reference.max(*current) / most * room;
-        body += &text(label + longest + 5.0, y + 13.0, "start", &format!("{:.1} %", current * 100.0));
-    }
+        [
+            text(label - 6.0, y + 13.0, "end", &shortened(name, 16)),
+            rect("rb", (label, y + 2.0), (reference / most * room, 6.5)),
+            rect("cb", (label, y + 9.5), (current / most * room, 6.5)),
+            text(label + longest + 5.0, y + 13.0, "start", &format!("{:.1} %", current * 100.0)),
+        ]
+    };
+    let body = distribution.names.iter().zip(shares).enumerate().flat_map(drawn).collect();
     svg(float(distribution.names.len()) * row + 4.0, title, &body)
 }
 
@@ -142,18 +158,23 @@ fn shortened(name: &str, most: usize) -> String {
 }
 
 /// An index with its interval against what is tolerated, on a scale that all rows share.
-pub(super) fn forest(psi: &PsiEffect, most: f64) -> String {
+pub(super) fn forest(psi: &PsiEffect, most: f64) -> Html {
     let (width, height) = (170.0, 24.0);
     let x = |value: f64| 5.0 + (value.max(0.0) / most).sqrt().min(1.0) * (width - 12.0);
     let middle = height / 2.0;
     let title = format!("PSI {}, interval {} to {}", number(psi.debiased), number(psi.low), number(psi.high));
-    let mut body = line("axis", (5.0, middle), (width - 7.0, middle));
-    body += &line("tol", (x(psi.tolerated), 2.0), (x(psi.tolerated), height - 2.0));
     let beyond = psi.low > psi.tolerated;
     let (whisk, dot) = if beyond { ("whisk bads", "badf") } else { ("whisk", "dot") };
-    body += &line(whisk, (x(psi.low), middle), (x(psi.high), middle));
-    let _ = write!(body, "<circle class=\"{dot}\" cx=\"{}\" cy=\"{middle}\" r=\"3.6\"/>", at(x(psi.debiased)));
-    format!("<svg class=\"forest\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{title}\">{body}</svg>")
+    html!(
+        "<svg class=\"forest\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{}{}{}{}</svg>",
+        width,
+        height,
+        title,
+        line("axis", (5.0, middle), (width - 7.0, middle)),
+        line("tol", (x(psi.tolerated), 2.0), (x(psi.tolerated), height - 2.0)),
+        line(whisk, (x(psi.low), middle), (x(psi.high), middle)),
+        circle(dot, (x(psi.debiased), middle), 3.6)
+    )
 }
 
 /// One line of a chart over time: class, points of time and value, and where the value may lie.
@@ -178,43 +199,43 @@ pub(super) struct OverTime<'a> {
 
 impl OverTime<'_> {
     /// The chart; nothing without points.
-    pub(super) fn draw(&self) -> String {
+    pub(super) fn draw(&self) -> Html {
         let times = || self.traces.iter().flat_map(|trace| trace.points.iter().map(|(time, _)| *time));
-        let (Some(first), Some(last)) = (times().min(), times().max()) else { return String::new() };
+        let (Some(first), Some(last)) = (times().min(), times().max()) else { return Html::default() };
         let (low, high) = self.range();
         let (left, top, height) = (42.0, 16.0, 92.0);
-        let width = WIDTH - left - 6.0;
+        let (right, ground) = (WIDTH - 6.0, top + height);
         let span = float_of(last - first).max(1.0);
-        let x = |time: Micros| left + float_of(time.clamp(first, last) - first) / span * width;
-        let y = |value: f64| top + height - (value.clamp(low, high) - low) / (high - low) * height;
-        let mut body = String::new();
+        let x = |time: Micros| left + float_of(time.clamp(first, last) - first) / span * (right - left);
+        let y = |value: f64| ground - (value.clamp(low, high) - low) / (high - low) * height;
+        let across = |class: &str, value: f64| line(class, (left, y(value)), (right, y(value)));
+        let mut body = Html::default();
         for value in [low, f64::midpoint(low, high), high] {
-            body += &line("axis", (left, y(value)), (WIDTH - 6.0, y(value)));
-            body += &text(left - 5.0, y(value) + 4.0, "end", &number(value));
+            body.extend([across("axis", value), text(left - 5.0, y(value) + 4.0, "end", &number(value))]);
         }
-        body += &text(left, top + height + 15.0, "start", &day(first));
-        body += &text(WIDTH - 6.0, top + height + 15.0, "end", &day(last));
-        for bound in self.bounds.iter().filter(|bound| (low..=high).contains(*bound)) {
-            body += &line("tol", (left, y(*bound)), (WIDTH - 6.0, y(*bound)));
-        }
+        body.push(&text(left, ground + 15.0, "start", &day(first)));
+        body.push(&text(right, ground + 15.0, "end", &day(last)));
+        let bounds = self.bounds.iter().filter(|bound| (low..=high).contains(*bound));
+        body.extend(bounds.map(|bound| across("tol", *bound)));
         for (time, name) in self.marks.iter().filter(|(time, _)| (first..=last).contains(time)) {
-            body += &line("mark", (x(*time), top), (x(*time), top + height));
-            let _ = write!(
-                body,
-                "<text class=\"mk\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-                at(x(*time)),
-                top - 4.0,
-                escape(name)
-            );
+            let x = x(*time);
+            body.extend([
+                line("mark", (x, top), (x, ground)),
+                html!(
+                    "<text class=\"mk\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+                    at(x),
+                    at(top - 4.0),
+                    name
+                ),
+            ]);
         }
         for trace in &self.traces {
             if !trace.band.is_empty() {
                 let upper = trace.band.iter().map(|(time, _, high)| (x(*time), y(*high)));
                 let lower = trace.band.iter().rev().map(|(time, low, _)| (x(*time), y(*low)));
-                body += &path("band", &upper.chain(lower).collect::<Vec<_>>());
+                body.push(&path("band", upper.chain(lower)));
             }
-            let points: Vec<(f64, f64)> = trace.points.iter().map(|(time, value)| (x(*time), y(*value))).collect();
-            body += &path(trace.class, &points);
+            body.push(&path(trace.class, trace.points.iter().map(|(time, value)| (x(*time), y(*value)))));
         }
         svg(130.0, &self.words(), &body)
     }
@@ -244,32 +265,28 @@ fn day(at: Micros) -> String {
 }
 
 /// Reliability curves with bands: what came true against what was promised.
-pub(super) fn reliability(reference: &[CurvePoint], current: &[CurvePoint]) -> String {
+pub(super) fn reliability(reference: &[CurvePoint], current: &[CurvePoint]) -> Html {
     let (left, top, size) = (36.0, 8.0, 270.0);
     let x = |value: f64| left + value.clamp(0.0, 1.0) * size;
     let y = |value: f64| top + size - value.clamp(0.0, 1.0) * size;
-    let mut body = String::new();
+    let mut body = Html::default();
     for step in [0.0, 0.25, 0.5, 0.75, 1.0] {
-        body += &line("axis", (left, y(step)), (left + size, y(step)));
-        body += &text(left - 6.0, y(step) + 4.0, "end", &number(step));
-        body += &text(x(step), top + size + 15.0, "middle", &number(step));
+        body.extend([
+            line("axis", (left, y(step)), (left + size, y(step))),
+            text(left - 6.0, y(step) + 4.0, "end", &number(step)),
+            text(x(step), top + size + 15.0, "middle", &number(step)),
+        ]);
     }
-    body += &line("tol", (x(0.0), y(0.0)), (x(1.0), y(1.0)));
+    body.push(&line("tol", (x(0.0), y(0.0)), (x(1.0), y(1.0))));
     for (points, band, stroke, dot) in [(reference, "rband", "rl", "rdot"), (current, "band", "ca", "dot")] {
         let upper = points.iter().map(|point| (x(point.score), y(point.high)));
         let lower = points.iter().rev().map(|point| (x(point.score), y(point.low)));
-        body += &path(band, &upper.chain(lower).collect::<Vec<_>>());
-        body += &path(stroke, &points.iter().map(|point| (x(point.score), y(point.observed))).collect::<Vec<_>>());
-        for point in points {
-            let _ = write!(
-                body,
-                "<circle class=\"{dot}\" cx=\"{}\" cy=\"{}\" r=\"3\"/>",
-                at(x(point.score)),
-                at(y(point.observed))
-            );
-        }
+        let observed = || points.iter().map(|point| (x(point.score), y(point.observed)));
+        body.extend([path(band, upper.chain(lower)), path(stroke, observed())]);
+        body.extend(observed().map(|at| circle(dot, at, 3.0)));
     }
-    body += &text(left + size / 2.0, top + size + 30.0, "middle", "mean score of a bin; up: share that came true");
+    let caption = "mean score of a bin; up: share that came true";
+    body.push(&text(left + size / 2.0, top + size + 30.0, "middle", caption));
     svg(top + size + 36.0, "Reliability curves of both sides", &body)
 }
 

@@ -1,13 +1,12 @@
 //! The sections of windows and decisions.
 
-use std::fmt::Write as _;
-
 use super::chart::{OverTime, Trace};
-use super::{GridCell, HtmlGrid, Section, escape};
+use super::grid::{Cell, Grid, left, right};
+use super::{Section, card, items, note, tag};
 use crate::event::Micros;
-use crate::output::count;
-use crate::output::text::{instant, number};
-use crate::report::history::WHAT_COUNTS_NOW;
+use crate::markup::{Html, html};
+use crate::output::text::{count, instant, short_id};
+use crate::report::history::{WHAT_COUNTS_NOW, to_cap};
 use crate::report::model::{DecisionNote, History, Rollout, Series};
 use crate::report::verdict::is_adverse;
 
@@ -20,8 +19,8 @@ const WORDS: [&str; 4] = ["grey", "blue", "green, dashed", "purple, dotted"];
 pub(super) fn sections(history: &History) -> Vec<Section> {
     let mut sections = Vec::new();
     if !history.rollouts.is_empty() {
-        let cards: String = history.rollouts.iter().map(rollout).collect();
-        let body = format!("<p class=\"note\">{WHAT_COUNTS_NOW}</p>{cards}");
+        let cards: Html = history.rollouts.iter().map(rollout).collect();
+        let body = html!("{}{}", note(WHAT_COUNTS_NOW), cards);
         sections.push(Section { id: "rollouts", title: "Rollouts", body });
     }
     sections.push(Section { id: "decisions", title: "Decisions", body: decisions(history) });
@@ -32,97 +31,102 @@ pub(super) fn sections(history: &History) -> Vec<Section> {
     sections
 }
 
-fn tag(action: &str, cap: Option<f64>) -> String {
-    let class = match action {
+/// What was decided, as a word in a box.
+fn deed(action: &str, cap: Option<f64>) -> Html {
+    let tone = match action {
         "rollback" | "contain" => "tag bad",
         "hold" | "warn" => "tag warn",
         "promote_ok" | "resume" => "tag good",
         _ => "tag",
     };
-    let cap = cap.map_or_else(String::new, |cap| format!(" to {} %", number(cap)));
-    format!("<span class=\"{class}\">{}{cap}</span>", escape(&action.replace('_', " ")))
+    tag(tone, &format!("{}{}", action.replace('_', " "), to_cap(cap)))
 }
 
-fn rollout(rollout: &Rollout) -> String {
-    let actions =
-        rollout.actions.iter().map(|(action, n)| format!("{} ×{n} ", tag(action, None))).collect::<Vec<_>>().concat();
-    let rows = rollout.compared.iter().map(|beside| {
-        vec![
-            GridCell::text(&beside.metric),
-            GridCell::number(Some(beside.candidate)),
-            GridCell::number(Some(beside.baseline)),
-            GridCell::shown(number(beside.candidate - beside.baseline), 0.0),
-            GridCell::shown(count(beside.n), 0.0),
-        ]
-    });
-    let heads = vec![("metric", false), ("candidate", true), ("baseline", true), ("difference", true), ("n", true)];
-    let table = if rollout.compared.is_empty() {
-        String::new()
-    } else {
-        "<p class=\"note\">Over all windows that have both, weighted by the candidate's rows; quantiles are means of the windows' own.</p>".to_owned()
-            + &HtmlGrid { heads, rows: rows.collect() }.draw(false)
-    };
-    format!(
-        "<div class=\"card\" style=\"margin-bottom:12px\"><h3>{} <span class=\"note\">beside {}, rollout {}, {} to {}</span></h3><p>{}</p><p>{actions}</p>{table}</div>",
-        escape(&rollout.candidate),
-        escape(&rollout.baseline),
-        escape(&rollout.rollout),
+fn rollout(rollout: &Rollout) -> Html {
+    let action = |(action, n): &(String, u64)| html!("{} ×{} ", deed(action, None), n);
+    html!(
+        "<div class=\"card\" style=\"margin-bottom:12px\">"
+        "<h3>{} <span class=\"note\">beside {}, rollout {}, {} to {}</span></h3><p>{}</p><p>{}</p>{}</div>",
+        rollout.candidate,
+        rollout.baseline,
+        rollout.rollout,
         instant(rollout.from),
         instant(rollout.to),
-        escape(&rollout.summary)
+        rollout.summary,
+        rollout.actions.iter().map(action).collect::<Html>(),
+        compared(rollout)
     )
 }
 
-fn decisions(history: &History) -> String {
-    if history.decisions.is_empty() {
-        return "<p class=\"note\">No decision was made.</p>".to_owned();
+/// The candidate's numbers beside the baseline's.
+fn compared(rollout: &Rollout) -> Html {
+    if rollout.compared.is_empty() {
+        return Html::default();
     }
-    let items: String = (1..).zip(&history.decisions).map(|(at, note)| decision(at, note)).collect();
-    format!(
-        "<p class=\"note\">Numbers in the charts below are these.</p><div class=\"scroll\" tabindex=\"0\"><ol class=\"log\">{items}</ol></div>"
+    let rows = rollout.compared.iter().map(|beside| {
+        vec![
+            Cell::text(&beside.metric),
+            Cell::number(Some(beside.candidate)),
+            Cell::number(Some(beside.baseline)),
+            Cell::number(Some(beside.candidate - beside.baseline)),
+            Cell::count(beside.n),
+        ]
+    });
+    let heads = [left("metric"), right("candidate"), right("baseline"), right("difference"), right("n")];
+    html!(
+        "<p class=\"note\">Over all windows that have both, weighted by the candidate's rows; quantiles are means of the windows' own.</p>{}",
+        Grid { heads: &heads, rows: rows.collect() }.draw()
     )
 }
 
-fn decision(at: usize, note: &DecisionNote) -> String {
-    let evidence = note.evidence.iter().map(|line| format!("<li>{}</li>", escape(line))).collect::<Vec<_>>().concat();
-    let evidence = if evidence.is_empty() {
-        evidence
-    } else {
-        format!(
-            "<details><summary><span class=\"note\">evidence</span></summary><div class=\"in\"><ul class=\"plain note\">{evidence}</ul></div></details>"
+fn decisions(history: &History) -> Html {
+    if history.decisions.is_empty() {
+        return note("No decision was made.");
+    }
+    html!(
+        "<p class=\"note\">Numbers in the charts below are these.</p>"
+        "<div class=\"scroll\" tabindex=\"0\"><ol class=\"log\">{}</ol></div>",
+        (1..).zip(&history.decisions).map(|(at, note)| decision(at, note)).collect::<Html>()
+    )
+}
+
+fn decision(at: usize, note: &DecisionNote) -> Html {
+    let evidence = (!note.evidence.is_empty()).then(|| {
+        html!(
+            "<details><summary><span class=\"note\">evidence</span></summary>"
+            "<div class=\"in\"><ul class=\"plain note\">{}</ul></div></details>",
+            items(&note.evidence)
         )
-    };
-    format!(
-        "<li><b>{at}</b> {} {} <b>{}</b> <span class=\"note\">{} · {}</span><div>{}</div>{evidence}</li>",
+    });
+    html!(
+        "<li><b>{}</b> {} {} <b>{}</b> <span class=\"note\">{} · {}</span><div>{}</div>{}</li>",
+        at,
         instant(note.time),
-        tag(&note.action, note.cap_pct),
-        escape(&note.candidate),
-        escape(&note.code),
-        escape(note.id.get(..15).unwrap_or(&note.id)),
-        escape(&note.reason)
+        deed(&note.action, note.cap_pct),
+        note.candidate,
+        note.code,
+        short_id(&note.id),
+        note.reason,
+        evidence
     )
 }
 
-fn windows(history: &History) -> String {
+fn windows(history: &History) -> Html {
     let marks: Vec<(Micros, String)> = (1..)
         .zip(&history.decisions)
         .filter(|(_, decision)| is_adverse(&decision.action))
         .map(|(at, decision): (usize, _)| (decision.time, at.to_string()))
         .collect();
-    let legend = history
-        .versions
-        .iter()
-        .zip(WORDS)
-        .map(|(version, words)| format!("{} {words}; ", escape(version)))
-        .collect::<Vec<_>>()
-        .concat();
-    let cards: String = history.series.iter().map(|series| card(series, history, &marks)).collect();
-    format!(
-        "<p class=\"note\">Versions: {legend}dashed red: what decisions were held against; upright red: decisions that restrict.</p><div class=\"grid\">{cards}</div>"
+    let key = |(version, words): (&String, &str)| html!("{} {}; ", version, words);
+    html!(
+        "<p class=\"note\">Versions: {}dashed red: what decisions were held against; upright red: decisions that restrict.</p>"
+        "<div class=\"grid\">{}</div>",
+        history.versions.iter().zip(WORDS).map(key).collect::<Html>(),
+        history.series.iter().map(|series| over_time(series, history, &marks)).collect::<Html>()
     )
 }
 
-fn card(series: &Series, history: &History, marks: &[(Micros, String)]) -> String {
+fn over_time(series: &Series, history: &History, marks: &[(Micros, String)]) -> Html {
     let traces = series.lines.iter().map(|line| {
         let at = history.versions.iter().position(|version| *version == line.version).unwrap_or_default();
         Trace {
@@ -145,23 +149,20 @@ fn card(series: &Series, history: &History, marks: &[(Micros, String)]) -> Strin
         floor,
     }
     .draw();
-    let mut card = String::new();
-    let _ = write!(
-        card,
-        "<div class=\"card\"><h3>{} <span class=\"note\">{}</span></h3>{drawn}</div>",
-        escape(&title),
-        escape(&to)
-    );
-    card
+    card(&html!("{} <span class=\"note\">{}</span>", title, to), &drawn)
 }
 
-fn sources(history: &History) -> String {
+fn sources(history: &History) -> Html {
     let span = history.first.zip(history.last);
-    let span = span.map_or_else(String::new, |(first, last)| format!("{} to {}", instant(first), instant(last)));
-    let references = history.references.iter().map(|id| escape(id)).collect::<Vec<_>>().join("<br>");
-    format!(
-        "<dl><dt>windows</dt><dd>{} {span}</dd><dt>versions</dt><dd>{}</dd><dt>references</dt><dd>{references}</dd></dl>",
+    let references = (0..).zip(&history.references).map(|(at, id)| {
+        let apart = (at > 0).then(|| html!("<br>"));
+        html!("{}{}", apart, id)
+    });
+    html!(
+        "<dl><dt>windows</dt><dd>{} {}</dd><dt>versions</dt><dd>{}</dd><dt>references</dt><dd>{}</dd></dl>",
         count(history.windows as u64),
-        escape(&history.versions.join(", "))
+        span.map(|(first, last)| format!("{} to {}", instant(first), instant(last))),
+        history.versions.join(", "),
+        references.collect::<Html>()
     )
 }

@@ -1,36 +1,37 @@
 //! The tests that people know, in the details of a column.
 
-use super::{GridCell, HtmlGrid};
+use super::grid::{Cell, Grid, left, right};
+use super::sub;
+use crate::markup::{Html, html};
 use crate::output::text::number;
 use crate::report::known::{p_value, points};
 use crate::report::model::{ColumnReport, RatesApart};
 
 /// The tests of a column, and how its missing values differ; nothing where there are none.
-pub(super) fn tests(column: &ColumnReport) -> String {
-    let row = |name: &str, statistic: String, p: f64, method: &str| {
+pub(super) fn tests(column: &ColumnReport) -> Html {
+    let row = |name: &str, statistic: Html, p: f64, method: &str| {
         vec![
-            GridCell::text(name),
-            GridCell::shown(statistic, 0.0),
-            GridCell::shown(p_value(p), p),
-            GridCell::html(format!("<span class=\"sub\">{}</span>", method.replace('_', " ")), 0.0),
+            Cell::text(name),
+            Cell::right(&statistic),
+            Cell::right(&p_value(p)),
+            Cell::left(&sub(&method.replace('_', " "))),
         ]
     };
     let tests = column
         .tests
         .iter()
-        .map(|test| row(&test.test.replace('_', " "), number(test.statistic), test.p_value, &test.method));
+        .map(|test| row(&test.test.replace('_', " "), html!("{}", number(test.statistic)), test.p_value, &test.method));
     let missing = column.missing.filter(|missing| missing.difference.abs() > 0.0);
     let missing = missing.map(|missing| row("missing, Fisher", apart(&missing), missing.fisher_p_value, "exact"));
     let rows: Vec<_> = tests.chain(missing).collect();
     if rows.is_empty() {
-        return String::new();
+        return Html::default();
     }
-    let heads = vec![("test of no difference", false), ("statistic", true), ("p", true), ("method", false)];
-    HtmlGrid { heads, rows }.draw(false)
+    let heads = [left("test of no difference"), right("statistic"), right("p"), left("method")];
+    Grid { heads: &heads, rows }.draw()
 }
 
 /// A difference of rates with its interval.
-pub(super) fn apart(apart: &RatesApart) -> String {
-    let (low, high) = (points(apart.low), points(apart.high));
-    format!("{} <span class=\"sub\">{low} – {high}</span>", points(apart.difference))
+pub(super) fn apart(apart: &RatesApart) -> Html {
+    html!("{} {}", points(apart.difference), sub(&format!("{} – {}", points(apart.low), points(apart.high))))
 }

@@ -2,8 +2,8 @@
 
 use axum::http::HeaderMap;
 
-use super::html::{Html, html};
 use super::words::count;
+use crate::markup::{Html, html};
 use crate::name::Name;
 use crate::plan::Action;
 use crate::serve::Shared;

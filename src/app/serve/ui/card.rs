@@ -4,12 +4,12 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::html::{Html, html};
 use super::link::rollout_url;
 use super::words::{
     action_name, advice, clock, number, percent, plural, state_sign, time, validity_sign, windows, word_sign,
 };
 use crate::event::stable_hash;
+use crate::markup::{Html, html};
 use crate::plan::Action;
 use crate::serve::Shared;
 use crate::serve::verdict::AnswerTerms;
@@ -77,7 +77,7 @@ pub(super) fn framed(known: &Known, content: &Html) -> Html {
 
 /// Where it stands, and what to do.
 pub(super) fn head(known: &Known, heading: &Html, why: &str, glance: &Glance) -> Html {
-    let why = if why.is_empty() { Html::default() } else { html!("<p class=\"why\">{}</p>", why) };
+    let why = (!why.is_empty()).then(|| html!("<p class=\"why\">{}</p>", why));
     let permission = glance.permission(&known.state);
     let todo = advice(&known.state, &permission);
     html!("{}<p class=\"todo\">{}</p>{}{}", heading, todo, why, facts(known, glance, &permission))

@@ -5,10 +5,10 @@
 
 use std::fmt::Write as _;
 
-use super::html::{Html, html};
 use super::link::decision_url;
 use super::words::{clock, time_of_day, value};
 use crate::event::{Micros, stable_hash};
+use crate::markup::{Html, html};
 use crate::serve::history::ShownPoint;
 
 /// The plot's own measure, in which lines are drawn.
@@ -132,7 +132,7 @@ impl Chart {
             .iter()
             .map(|(name, line)| entry("bound", name, line.last().map(|(_, bound)| value(&self.metric, *bound))));
         let candidate = entry("candidate", &self.candidate, self.last(&self.points));
-        html!("<p class=\"legend\">{}{}{}</p>", candidate, baseline.unwrap_or_default(), bounds.collect::<Html>())
+        html!("<p class=\"legend\">{}{}{}</p>", candidate, baseline, bounds.collect::<Html>())
     }
 
     /// Between which bounds the candidate's number certainly is.
@@ -196,7 +196,7 @@ impl Chart {
     fn table(&self) -> Html {
         let of_baseline = |end: Micros| self.baseline_points.iter().find(|point| point.end == end);
         let row = |point: &ShownPoint| {
-            let baseline = of_baseline(point.end).map_or(String::new(), |point| value(&self.metric, point.value));
+            let baseline = of_baseline(point.end).map(|point| value(&self.metric, point.value));
             html!(
                 "<tr><th scope=\"row\">{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
                 time_of_day(point.end),

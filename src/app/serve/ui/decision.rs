@@ -7,10 +7,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
 use super::card;
-use super::html::{Html, html};
 use super::link::{decision_url, rollout_url};
 use super::page::{Page, Part, live, problem};
-use super::words::{clock, count, deed, metric_of, number, object, percent, short, signal_sign, time};
+use super::words::{clock, count, deed, interval, metric_of, object, percent, short_id, signal_sign, time};
+use crate::markup::{Html, html};
 use crate::output::evidence as told_as;
 use crate::plan::Signal;
 use crate::serve::Shared;
@@ -112,9 +112,8 @@ pub(super) fn evidence(evidence: &[Evidence]) -> Html {
 }
 
 fn line(one: &Evidence) -> Html {
-    let interval = one.lo.zip(one.hi).map_or(String::new(), |(lo, hi)| format!("{} – {}", number(lo), number(hi)));
     let flags = one.remarks().join(", ");
-    let flags = if flags.is_empty() { Html::default() } else { html!(" <small>{}</small>", flags) };
+    let flags = (!flags.is_empty()).then(|| html!(" <small>{}</small>", flags));
     let against = if one.baseline_kind.is_empty() { String::new() } else { format!("against {}", one.baseline_kind) };
     html!(
         "<tr><th scope=\"row\">{} <small>{}</small>{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>"
@@ -124,9 +123,9 @@ fn line(one: &Evidence) -> Html {
         flags,
         told_as::estimate(one),
         told_as::bound(one).unwrap_or_else(|| "–".to_owned()),
-        interval,
+        one.lo.zip(one.hi).map(|(lo, hi)| interval(lo, hi)),
         one.test,
-        told_as::gathered(one).unwrap_or_default(),
+        told_as::gathered(one),
         count(one.n_candidate),
         count(one.n_baseline),
         told_as::over(one),
@@ -141,7 +140,7 @@ fn pairs(rows: &[(&str, Html)]) -> Html {
 }
 
 fn terms(decision: &Decision) -> Html {
-    let other = |id: &String| html!("<a href=\"{}\">{}</a> ", decision_url(id), short(id));
+    let other = |id: &String| html!("<a href=\"{}\">{}</a> ", decision_url(id), short_id(id));
     let others = |ids: &[String]| ids.iter().map(other).collect::<Html>();
     let approval = decision.approval.as_ref().map_or(html!("nobody is asked"), |approval| {
         let granted = if approval.granted.is_empty() { "nobody yet".to_owned() } else { approval.granted.join(", ") };
@@ -153,8 +152,7 @@ fn terms(decision: &Decision) -> Html {
             approval.on_timeout.name()
         )
     });
-    let exposure =
-        decision.exposure.declared_pct.map_or(String::new(), |share| format!(", {} declared", percent(share)));
+    let exposure = decision.exposure.declared_pct.map(|share| format!(", {} declared", percent(share)));
     let precondition = &decision.precondition;
     let cause = decision
         .causation

@@ -9,9 +9,9 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::card;
-use super::html::{Html, html};
 use super::page::{Page, Part, live};
-use super::words::{count, number, span, time, validity_sign};
+use super::words::{count, number, or_dash, span, time, validity_sign};
+use crate::markup::{Html, html};
 use crate::serve::health::{Phase, Silence};
 use crate::serve::view::JudgedUpto;
 use crate::serve::{Shared, View};
@@ -108,7 +108,7 @@ fn at(samples: &Samples, family: &Family, labels: &[String]) -> Option<f64> {
 }
 
 fn seconds(value: Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), |seconds| span(Duration::try_from_secs_f64(seconds).unwrap_or_default()))
+    or_dash(value, |seconds| span(Duration::try_from_secs_f64(seconds).unwrap_or_default()))
 }
 
 fn whole(value: f64) -> String {
@@ -128,7 +128,7 @@ fn streams(samples: &Samples) -> Html {
                 whole(sample.value),
                 seconds(look(&family::LAG)),
                 seconds(look(&family::WATERMARK_DELAY)),
-                look(&family::REPLAY_DEBT).map_or_else(|| "–".to_owned(), whole),
+                or_dash(look(&family::REPLAY_DEBT), whole),
             ],
         )
     };

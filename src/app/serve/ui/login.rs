@@ -8,8 +8,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::html::{Html, html};
 use super::page::{Page, Part, problem, see_other};
+use crate::markup::{Html, html};
 use crate::serve::Shared;
 use crate::serve::access::{is_of_our_page, is_secure, no_cookie};
 use crate::serve::problem::Problem;
@@ -25,8 +25,7 @@ pub(super) async fn form(State(shared): State<Arc<Shared>>, headers: HeaderMap) 
 }
 
 fn ask(wrong: &str) -> Html {
-    let wrong =
-        if wrong.is_empty() { Html::default() } else { html!("<p role=\"alert\" class=\"lead\">✕ {}</p>", wrong) };
+    let wrong = (!wrong.is_empty()).then(|| html!("<p role=\"alert\" class=\"lead\">✕ {}</p>", wrong));
     html!(
         "<h1>Log in</h1>{}<form class=\"act\" method=\"post\" action=\"/ui/login\">"
         "<input name=\"user\" autocomplete=\"username\" value=\"haldane\" hidden>"

@@ -9,7 +9,7 @@ mod card;
 mod chart;
 mod decision;
 mod health;
-mod html;
+
 mod link;
 mod login;
 mod page;

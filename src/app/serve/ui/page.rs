@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
-use super::html::{Html, html};
+use crate::markup::{Html, html};
 use crate::serve::Shared;
 use crate::serve::problem::Problem;
 
@@ -66,7 +66,7 @@ impl Page {
 
 fn banner(part: Part, shared: &Shared, headers: &HeaderMap) -> Html {
     let link = |to: Part, href: &str, text: &str| {
-        let current = if to == part { html!(" aria-current=\"page\"") } else { Html::default() };
+        let current = (to == part).then(|| html!(" aria-current=\"page\""));
         html!("<a href=\"{}\"{}>{}</a>", href, current, text)
     };
     html!(
@@ -96,7 +96,7 @@ fn who(shared: &Shared, headers: &HeaderMap) -> Html {
 /// An error as a page.
 pub(in crate::serve) fn problem(shared: &Shared, headers: &HeaderMap, problem: &Problem) -> Response {
     let login = problem.status == StatusCode::UNAUTHORIZED && shared.access().is_some();
-    let login = if login { html!("<p><a class=\"button\" href=\"/ui/login\">Log in</a></p>") } else { Html::default() };
+    let login = login.then(|| html!("<p><a class=\"button\" href=\"/ui/login\">Log in</a></p>"));
     let main = html!(
         "<h1>Not done</h1><p class=\"lead\" role=\"alert\">{}</p><p>What to do: {}.</p>{}"
         "<p><a href=\"/ui\">All rollouts</a></p>",

@@ -13,13 +13,13 @@ use super::actions::{actions, asked, outcome};
 use super::card::{self, Glance};
 use super::chart::{Chart, DecisionMark};
 use super::decision;
-use super::html::{Html, html};
 use super::link::rollout_url;
 use super::page::{Page, Part, live, problem};
 use super::rollouts::why;
 use super::series::{Choice, chart, choices, usual};
-use super::words::{clock, count, deed, number, state_sign};
+use super::words::{clock, count, deed, interval, number, or_dash, state_sign};
 use crate::judge::WindowRow;
+use crate::markup::{Html, html};
 use crate::plan::Signal;
 use crate::serve::problem::Problem;
 use crate::serve::view::Known;
@@ -194,8 +194,7 @@ impl Shown {
         let columns = numbers().map(|number| number.column.as_str()).collect();
         let baselines = numbers().map(|number| number.baseline.as_str()).collect();
         let missing = wish.metric.as_ref().filter(|_| !self.choices.iter().any(|choice| wish.means(choice)));
-        let missing = missing
-            .map_or_else(Html::default, |metric| html!("<p role=\"status\">There is no {} of that here.</p>", metric));
+        let missing = missing.map(|metric| html!("<p role=\"status\">There is no {} of that here.</p>", metric));
         let state = &self.known.state;
         let path = rollout_url(&state.rollout, &state.model, &state.candidate);
         html!(
@@ -216,18 +215,13 @@ impl Shown {
         }
         let row = |feature: &Feature| {
             let psi = &feature.psi;
-            let shown = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), number);
-            let interval = psi
-                .low
-                .zip(psi.high)
-                .map_or(String::new(), |(low, high)| format!("{} – {}", number(low), number(high)));
             html!(
                 "<tr><th scope=\"row\">{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>"
                 "<td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td></tr>",
                 psi.column,
-                shown(psi.value),
-                interval,
-                shown(feature.ks),
+                or_dash(psi.value, number),
+                psi.low.zip(psi.high).map(|(low, high)| interval(low, high)),
+                or_dash(feature.ks, number),
                 count(psi.n),
                 count(psi.n_baseline),
                 psi.baseline
@@ -245,7 +239,7 @@ impl Shown {
 /// A list to choose from; `nothing` is what an empty name is called.
 fn select(name: &str, nothing: &str, chosen: &str, names: &BTreeSet<&str>) -> Html {
     let option = |one: &&str| {
-        let selected = if *one == chosen { html!(" selected") } else { Html::default() };
+        let selected = (*one == chosen).then(|| html!(" selected"));
         html!("<option value=\"{}\"{}>{}</option>", one, selected, if one.is_empty() { nothing } else { one })
     };
     html!("<select name=\"{}\">{}</select>", name, names.iter().map(option).collect::<Html>())

@@ -8,9 +8,9 @@ use axum::response::Response;
 
 use super::card::{self, Glance, card};
 use super::decision;
-use super::html::{Html, html};
 use super::page::{Page, Part, live};
 use super::words::{NEEDS_SOMEBODY, count, need, state_sign, time, validity_sign};
+use crate::markup::{Html, html};
 use crate::serve::Shared;
 use crate::serve::view::{JudgedUpto, Known};
 use crate::verdict::Decision;

@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use super::html::{Html, html};
 use crate::event::Micros;
+use crate::markup::{Html, html};
 use crate::metric;
-pub(super) use crate::output::text::{count, number, plural};
+pub(super) use crate::output::text::{count, interval, number, or_dash, plural, short_id, time_of_day};
 use crate::plan::{Action, Signal};
 use crate::verdict::{Decision, Permission, RolloutState, State, Validity, Word};
-
-/// How much of an id is shown: enough to find it again.
-const ID_SHOWN: usize = 15;
 
 /// A word with a sign before it; its tone is a colour class, and never says anything that sign and word do not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,12 +98,6 @@ pub(super) fn clock(at: Micros) -> String {
     format!("{} UTC", time_of_day(at))
 }
 
-/// The time of day, where the zone stands above it.
-pub(super) fn time_of_day(at: Micros) -> String {
-    let seconds = at.div_euclid(1_000_000).rem_euclid(86_400);
-    format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
-}
-
 /// A span of time in its largest two units: `2 h 5 min`.
 pub(super) fn span(length: Duration) -> String {
     const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
@@ -150,11 +141,6 @@ pub(super) fn metric_of(name: &str, column: &str, segment: &str) -> String {
     let of = if column.is_empty() { String::new() } else { format!(" of {column}") };
     let place = if segment.is_empty() { String::new() } else { format!(" in {segment}") };
     format!("{name}{of}{place}")
-}
-
-/// The beginning of an id.
-pub(super) fn short(id: &str) -> &str {
-    id.get(..ID_SHOWN).unwrap_or(id)
 }
 
 /// What a decision does, in three words.
