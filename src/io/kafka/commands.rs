@@ -7,19 +7,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::message::{BorrowedMessage, Message as _};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::checkpoint::{self, Stream};
 use super::cloud_event::{ACK, COMMAND, attribute};
-use super::connection::{Connection, Errors};
 use super::dead_letter;
-use super::reader::{DeadLetters, endure};
-use super::topics::{self, Own};
-use crate::error::{Error, Fault, Result};
+use super::ports::{Cluster, Consumer, Incoming, Wait};
+use super::reader::DeadLetters;
+use super::topics::Own;
+use crate::error::{Fault, Result};
 use crate::event::{Micros, Poison, Reject, TEXT_BYTES_MAX};
 use crate::format::Version;
 use crate::plan::Plan;
@@ -32,14 +29,14 @@ use crate::verdict::{Command, CommandKind, RolloutState};
 pub const EVERY: Duration = Duration::from_millis(50);
 
 /// Commands that are carried out before the next look at events.
-const AT_ONCE_MAX: usize = 64;
+const AT_ONCE: Wait = Wait { records_max: 64, first: Duration::ZERO, more: Duration::ZERO };
 
 /// The longest command.
 const COMMAND_BYTES_MAX: usize = 65_536;
 
 /// The commands that are meant for one rollout, in the order of their log.
 pub struct Commands {
-    consumer: BaseConsumer<Errors>,
+    consumer: Box<dyn Consumer>,
     streams: Vec<Stream>,
     dead_letters: DeadLetters,
     rollout: String,
@@ -52,48 +49,39 @@ pub struct Commands {
 impl Commands {
     /// Goes on where the group's last commit ends, else at the beginning of the topic, which is made where it is
     /// missing.
-    pub fn open(connection: &Connection, dead_letters: DeadLetters, plan: &Plan) -> Result<Self> {
-        let topic = connection.settings().topics.commands.clone();
-        topics::create(connection, &[&topic, &dead_letters.topic].map(|name| Own { name, compacted: false }))?;
-        let group = format!("{}.commands", connection.settings().group);
-        let consumer = connection.consumer(&group, "commands", Errors::default())?;
-        let count = topics::partitions(consumer.client(), &topic)?.unwrap_or(1);
+    pub fn open(cluster: &dyn Cluster, dead_letters: DeadLetters, plan: &Plan) -> Result<Self> {
+        let topic = cluster.settings().topics.commands.clone();
+        cluster.create(&[&topic, &dead_letters.topic].map(|name| Own { name, compacted: false }))?;
+        let group = format!("{}.commands", cluster.settings().group);
+        let consumer = cluster.consumer(&group, "commands")?;
+        let count = consumer.partitions(&topic)?.unwrap_or(1);
         let streams: Vec<Stream> = (0..count).map(|lane| Stream { source: 0, lane, topic: topic.clone() }).collect();
-        let mut start = TopicPartitionList::new();
-        for origin in checkpoint::origins(&consumer, &streams, connection.settings().on_gap)? {
-            let one = checkpoint::list(&[origin.stream], Offset::Offset(origin.offset))?;
-            for element in one.elements() {
-                start.add_partition_offset(&topic, element.partition(), element.offset()).map_err(unreadable)?;
-            }
-        }
-        consumer.assign(&start).map_err(unreadable)?;
+        let origins = checkpoint::origins(consumer.as_ref(), &streams, cluster.settings().on_gap)?;
+        let places: Vec<_> = origins.into_iter().map(|origin| (origin.stream, origin.offset)).collect();
+        consumer.assign(&places)?;
         let (rollout, digest) = (plan.policy.rollout.clone(), plan.digest.chars().take(16).collect());
         Ok(Self { consumer, streams, dead_letters, rollout, digest, next: BTreeMap::new() })
     }
 
     /// Takes what is there, without waiting. What cannot be read goes to the dead letters.
     pub fn take(&mut self) -> Result<Vec<Command>> {
+        let Self { consumer, dead_letters, rollout, next, .. } = self;
         let mut taken = Vec::new();
-        while taken.len() < AT_ONCE_MAX {
-            let Some(polled) = self.consumer.poll(Duration::ZERO) else { break };
-            let message = match polled {
-                Ok(message) => message,
-                Err(error) => {
-                    endure(error)?;
-                    continue;
-                }
-            };
-            let lane = u32::try_from(message.partition()).unwrap_or_default();
-            self.next.insert(lane, message.offset() + 1);
-            match read(&message, &self.rollout) {
-                Ok(command) => taken.extend(command),
-                Err((reason, detail)) => {
-                    tracing::warn!(offset = message.offset(), %reason, detail, "not a command");
-                    let reject = Reject { offset: message.offset(), row: 0, reason, detail };
-                    dead_letter::send(&self.dead_letters.producer, &self.dead_letters.topic, &message, &reject)?;
+        consumer.read(AT_ONCE, &mut |records| {
+            for record in records {
+                let lane = u32::try_from(record.partition()).unwrap_or_default();
+                next.insert(lane, record.offset() + 1);
+                match read(*record, rollout) {
+                    Ok(command) => taken.extend(command),
+                    Err((reason, detail)) => {
+                        tracing::warn!(offset = record.offset(), %reason, detail, "not a command");
+                        let reject = Reject { offset: record.offset(), row: 0, reason, detail };
+                        dead_letter::send(dead_letters.producer.as_ref(), &dead_letters.topic, *record, &reject)?;
+                    }
                 }
             }
-        }
+            Ok(())
+        })?;
         Ok(taken)
     }
 
@@ -111,7 +99,7 @@ impl Commands {
             Checkpoint { lane, streams: vec![StreamCheckpoint { source: 0, low_water, meta }] }
         };
         let checkpoints: Vec<Checkpoint> = self.next.iter().map(checkpoint).collect();
-        match checkpoint::commit(&self.consumer, &self.streams, &checkpoints) {
+        match checkpoint::commit(self.consumer.as_ref(), &self.streams, &checkpoints) {
             Ok(()) => self.next.clear(),
             Err(error) if error.fault() == Fault::External => tracing::warn!(%error, "not committed for now"),
             Err(error) => return Err(error),
@@ -120,15 +108,11 @@ impl Commands {
     }
 }
 
-fn unreadable(error: rdkafka::error::KafkaError) -> Error {
-    Error::external("cannot read the commands topic").because(error)
-}
-
 /// Why a record is no command.
 type CommandFlaw = (Poison, String);
 
 /// Reads a record; `None` when it is meant for another rollout.
-fn read(message: &BorrowedMessage<'_>, rollout: &str) -> std::result::Result<Option<Command>, CommandFlaw> {
+fn read(message: &dyn Incoming, rollout: &str) -> std::result::Result<Option<Command>, CommandFlaw> {
     let key = message.key().unwrap_or_default();
     if !key.is_empty() && key != rollout.as_bytes() {
         return Ok(None);
@@ -139,7 +123,7 @@ fn read(message: &BorrowedMessage<'_>, rollout: &str) -> std::result::Result<Opt
             .unwrap_or_else(|| format!("{}/{}/{}", message.topic(), message.partition(), message.offset())),
         subject: attribute(message, "subject").unwrap_or_default(),
         rollout: String::from_utf8_lossy(key).into_owned(),
-        at: message.timestamp().to_millis().unwrap_or_default().saturating_mul(1_000),
+        at: message.time().unwrap_or_default(),
         body: message.payload().unwrap_or_default(),
     };
     letter.open().map(|command| Some(command).filter(|command| command.rollout == rollout))

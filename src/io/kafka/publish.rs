@@ -7,18 +7,17 @@
 
 use std::sync::Arc;
 
-use super::clock::wall_clock;
 use super::cloud_event::Letter;
-use super::connection::Connection;
-use super::producer::Producer;
-use super::topics::{self, Own};
+use super::ports::{Cluster, Machine, Sink};
+use super::topics::Own;
 use crate::engine::Effects;
 use crate::error::Result;
 use crate::verdict::{CommandResult, Liveness, RolloutState};
 
 /// Takes decisions and states to their topics.
 pub struct Publisher {
-    producer: Arc<Producer>,
+    producer: Arc<dyn Sink>,
+    machine: Arc<dyn Machine>,
     control: String,
     state: String,
     windows: Option<String>,
@@ -29,14 +28,15 @@ pub struct Publisher {
 
 impl Publisher {
     /// Makes the topics where they are missing.
-    pub fn open(connection: &Connection, producer: Arc<Producer>) -> Result<Self> {
-        let own = &connection.settings().topics;
+    pub fn open(cluster: &dyn Cluster, producer: Arc<dyn Sink>) -> Result<Self> {
+        let own = &cluster.settings().topics;
         let mut wanted = vec![Own { name: &own.control, compacted: false }, Own { name: &own.state, compacted: true }];
         wanted.extend(own.windows.iter().map(|name| Own { name, compacted: false }));
-        topics::create(connection, &wanted)?;
+        cluster.create(&wanted)?;
         let (control, state) = (own.control.clone(), own.state.clone());
-        let (windows, cluster) = (own.windows.clone(), connection.cluster().to_owned());
-        Ok(Self { producer, control, state, windows, cluster, held: Default::default() })
+        let (windows, machine) = (own.windows.clone(), Arc::clone(cluster.machine()));
+        let cluster = cluster.id().to_owned();
+        Ok(Self { producer, machine, control, state, windows, cluster, held: Default::default() })
     }
 
     /// Returns when every decision is acknowledged; states and windows are on their way then. In between, `keep` is
@@ -44,7 +44,8 @@ impl Publisher {
     /// back until [`Publisher::release`].
     pub fn publish(&mut self, effects: &Effects, keep: impl FnOnce() -> Result<bool>) -> Result<()> {
         for decision in &effects.decisions {
-            self.producer.send(Letter::decision(decision, &self.cluster, wall_clock()).to(&self.control))?;
+            self.producer
+                .send(Letter::decision(decision, &self.cluster, self.machine.wall_clock()).to(&self.control))?;
         }
         if !effects.decisions.is_empty() {
             self.producer.settle()?;
@@ -57,7 +58,7 @@ impl Publisher {
         }
         if let Some(topic) = &self.windows {
             for row in &effects.windows {
-                self.producer.send(Letter::window(row, wall_clock()).to(topic))?;
+                self.producer.send(Letter::window(row, self.machine.wall_clock()).to(topic))?;
             }
         }
         Ok(())
@@ -90,17 +91,17 @@ impl Publisher {
     fn tell(&self, states: &[RolloutState], results: &[CommandResult]) -> Result<()> {
         let (gone, stay): (Vec<_>, Vec<_>) = states.iter().partition(|state| state.gone);
         for state in stay {
-            self.producer.send(Letter::state(state, wall_clock()).to(&self.state))?;
+            self.producer.send(Letter::state(state, self.machine.wall_clock()).to(&self.state))?;
         }
         if !gone.is_empty() {
             // What is kept of them stands in another record: it must be there before theirs is taken away.
             self.producer.settle()?;
         }
         for state in gone {
-            self.producer.send(Letter::state(state, wall_clock()).to(&self.state))?;
+            self.producer.send(Letter::state(state, self.machine.wall_clock()).to(&self.state))?;
         }
         for result in results {
-            self.producer.send(Letter::result(result, &self.cluster, wall_clock()).to(&self.control))?;
+            self.producer.send(Letter::result(result, &self.cluster, self.machine.wall_clock()).to(&self.control))?;
         }
         Ok(())
     }

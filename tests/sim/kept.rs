@@ -1,0 +1,59 @@
+//! The store of one life of a process. The service borrows it for good; what is in it goes with the life.
+
+use std::sync::Mutex;
+
+use haldane::batch::EventBatch;
+use haldane::engine::Effects;
+use haldane::error::Result;
+use haldane::kafka::keeping::Keeping;
+use haldane::kafka::reader::ReadPortion;
+use haldane::kafka::watch::Keeper;
+use haldane::scan::{Counts, Tally};
+
+/// A store, or none.
+#[derive(Debug, Default)]
+pub(crate) struct Kept(Mutex<Option<Keeping>>);
+
+impl Kept {
+    pub(crate) fn open(&self, store: Keeping) {
+        *self.0.lock().expect("one thread") = Some(store);
+    }
+
+    pub(crate) fn close(&self) {
+        *self.0.lock().expect("one thread") = None;
+    }
+
+    fn ask<T>(&self, otherwise: T, ask: impl FnOnce(&Keeping) -> T) -> T {
+        self.0.lock().expect("one thread").as_ref().map_or(otherwise, ask)
+    }
+}
+
+impl Keeper for Kept {
+    fn taking_over(&self) -> Result<()> {
+        self.ask(Ok(()), Keeping::taking_over)
+    }
+
+    fn keeps_panes(&self) -> bool {
+        self.ask(false, Keeping::keeps_panes)
+    }
+
+    fn counted_upto(&self, source: u16, lane: u32) -> i64 {
+        self.ask(0, |store| store.counted_upto(source, lane))
+    }
+
+    fn took(&self, portion: &ReadPortion, fresh: &EventBatch, counts: (Counts, Counts)) {
+        self.ask((), |store| store.took(portion, fresh, counts));
+    }
+
+    fn tallied(&self, source: u16, lane: u32, tally: &Tally) {
+        self.ask((), |store| store.tallied(source, lane, tally));
+    }
+
+    fn keep(&self, effects: &Effects) -> Result<bool> {
+        self.ask(Ok(true), |store| store.keep(effects))
+    }
+
+    fn settle(&self, at_end: bool) -> Result<bool> {
+        self.ask(Ok(true), |store| store.settle(at_end))
+    }
+}
