@@ -13,7 +13,7 @@ use haldane::event::{Micros, SECOND};
 use haldane::kafka::ports::Rebalance;
 
 use crate::rng::Rng;
-use crate::scenario::{EPOCH, HEALED, Produced, Scenario};
+use crate::scenario::{COMMANDS, EPOCH, HEALED, Produced, Scenario};
 
 /// A process that has not been heard of for so long is no member any more.
 const SESSION: Micros = 8 * SECOND;
@@ -104,6 +104,9 @@ pub(crate) struct Standing {
     pub(crate) life: u64,
     pub(crate) alive: bool,
     pub(crate) frozen: bool,
+    /// Inside an operation of the store, where others cannot run: it is frozen after it, for so long.
+    pub(crate) storing: bool,
+    pub(crate) owes: Micros,
     /// When it is started again.
     pub(crate) starts_at: Micros,
     /// How far its calendar is off.
@@ -149,7 +152,7 @@ pub(crate) fn begin(scenario: Scenario, traffic: Vec<Produced>, traced: bool) {
     let world = World {
         rng: Rng::new(scenario.seed),
         now: 0,
-        topics: [("predictions", scenario.partitions), ("outcomes", scenario.partitions)]
+        topics: [("predictions", scenario.partitions), ("outcomes", scenario.partitions), (COMMANDS, 1)]
             .map(|(name, n)| (name.to_owned(), (0..n).map(|_| Log::default()).collect()))
             .into(),
         groups: BTreeMap::new(),

@@ -21,7 +21,7 @@ use object_store::ObjectStore;
 use crate::broker::World;
 use crate::ports::{Record, SETTINGS};
 use crate::run::{Left, PLAN};
-use crate::scenario::{COMPARED, EPOCH, Prediction};
+use crate::scenario::{COMMANDS, COMPARED, EPOCH, Prediction};
 
 /// A window's length, as the pipeline says.
 const WINDOW: Micros = 10 * SECOND;
@@ -48,11 +48,14 @@ impl Findings {
     }
 }
 
+/// Results by what names them: which revision, and what it says.
+type Windows = BTreeMap<String, (u32, String)>;
+
 /// What was said, wherever it was said.
 #[derive(Debug, Default)]
 pub(crate) struct Said {
-    /// The last row of each result, by what names it.
-    windows: BTreeMap<String, String>,
+    /// The highest revision of each result, by what names it.
+    windows: Windows,
     decisions: BTreeMap<String, Decision>,
     states: Vec<RolloutState>,
 }
@@ -84,10 +87,19 @@ fn is_compared(row: &WindowRow) -> bool {
 }
 
 impl Said {
-    fn take(&mut self, effects: Effects) {
-        for row in effects.windows.iter().filter(|row| is_compared(row)) {
-            self.windows.insert(name(row), text(row));
+    /// A later revision replaces an earlier one, whichever came first over the network.
+    fn row(&mut self, row: &WindowRow) {
+        if !is_compared(row) {
+            return;
         }
+        let slot = self.windows.entry(name(row)).or_default();
+        if row.revision >= slot.0 {
+            *slot = (row.revision, text(row));
+        }
+    }
+
+    fn take(&mut self, effects: Effects) {
+        effects.windows.iter().for_each(|row| self.row(row));
         for decision in effects.decisions {
             self.decisions.insert(decision.id.clone(), decision);
         }
@@ -165,15 +177,13 @@ fn published(world: &World, findings: &mut Findings) -> (Said, Vec<CommandResult
     findings.wrong.extend(chain.flaws().into_iter().map(|flaw| format!("the chain of decisions: {}", flaw.text)));
     for came in SETTINGS.topics.windows.iter().flat_map(|topic| records(world, topic)) {
         let row: WindowRow = serde_json::from_slice(came.payload().unwrap_or_default()).expect("a row");
-        if is_compared(&row) {
-            said.windows.insert(name(&row), text(&row));
-        }
+        said.row(&row);
     }
     (said, results)
 }
 
 /// Holds what is there against what should be.
-fn compare(what: &str, expected: &BTreeMap<String, String>, found: &BTreeMap<String, String>, findings: &mut Findings) {
+fn compare(what: &str, expected: &Windows, found: &Windows, findings: &mut Findings) {
     let missing: Vec<&String> = expected.keys().filter(|name| !found.contains_key(*name)).collect();
     if let Some(first) = missing.first() {
         findings.lost.push(format!(
@@ -183,11 +193,11 @@ fn compare(what: &str, expected: &BTreeMap<String, String>, found: &BTreeMap<Str
         ));
     }
     let differing = expected.iter().filter_map(|(name, text)| Some((name, text, found.get(name)?)));
-    let differing: Vec<_> = differing.filter(|(_, text, other)| text != other).collect();
-    if let Some((name, text, other)) = differing.first() {
+    let differing: Vec<_> = differing.filter(|(_, (_, text), (_, other))| text != other).collect();
+    if let Some((name, (_, text), (revision, other))) = differing.first() {
         findings
             .wrong
-            .push(format!("{what}: {} results differ, the first {name}: {other} is not {text}", differing.len()));
+            .push(format!("{what}: {} results differ, the first {name}, revision {revision}: {other} is not {text}", differing.len()));
     }
     let invented: Vec<&String> = found.keys().filter(|name| !expected.contains_key(*name)).collect();
     if let Some(first) = invented.first() {
@@ -196,7 +206,7 @@ fn compare(what: &str, expected: &BTreeMap<String, String>, found: &BTreeMap<Str
 }
 
 /// Error rates, counted here.
-fn count(predictions: &[Prediction], windows: &BTreeMap<String, String>, findings: &mut Findings) {
+fn count(predictions: &[Prediction], windows: &Windows, findings: &mut Findings) {
     let mut counts: BTreeMap<(Micros, &str), (u64, u64)> = BTreeMap::new();
     for prediction in predictions {
         let end = prediction.at - prediction.at.rem_euclid(WINDOW) + WINDOW;
@@ -207,7 +217,7 @@ fn count(predictions: &[Prediction], windows: &BTreeMap<String, String>, finding
         }
     }
     let mut n = 0;
-    for text in windows.values() {
+    for (_, text) in windows.values() {
         let row: serde_json::Value = serde_json::from_str(text).expect("a row");
         let is_it = row["metric"] == "error_rate" && row["segment"] == "" && row["baseline"] == "";
         let (Some(end), Some(version), Some(value)) =
@@ -240,6 +250,7 @@ pub(crate) fn check(left: &Left, predictions: &[Prediction]) -> Findings {
     let expected = replay(world, &results);
     compare("windows on their topic", &expected.windows, &said.windows, &mut findings);
     count(predictions, &said.windows, &mut findings);
+    answered(world, &results, &mut findings);
     if is_steady(world) {
         compare_decisions(&expected.decisions, &said.decisions, &mut findings);
     }
@@ -247,6 +258,18 @@ pub(crate) fn check(left: &Left, predictions: &[Prediction]) -> Findings {
         stored(left, &expected, &said, &mut findings);
     }
     findings
+}
+
+/// Whoever asked for something was told what became of it.
+fn answered(world: &World, results: &[CommandResult], findings: &mut Findings) {
+    for came in records(world, COMMANDS) {
+        let body: serde_json::Value = serde_json::from_slice(came.payload().unwrap_or_default()).expect("JSON");
+        let is_one = body["kind"] != "dance";
+        let told = results.iter().any(|result| body["id"] == result.command.id.as_str());
+        if is_one && !told {
+            findings.lost.push(format!("nobody was told what became of {}", body["id"]));
+        }
+    }
 }
 
 /// Whether no lane was ever silent for so long that windows were judged without it: then decisions are those of the
@@ -293,9 +316,9 @@ fn stored(left: &Left, expected: &Said, said: &Said, findings: &mut Findings) {
         Ok(read) => read,
         Err(error) => return findings.wrong.push(format!("the store: {error}")),
     };
-    let finals: BTreeMap<String, String> =
-        windows.iter().filter(|row| is_compared(row)).map(|row| (name(row), text(row))).collect();
-    compare("windows in the store", &expected.windows, &finals, findings);
+    let mut kept = Said::default();
+    windows.iter().for_each(|row| kept.row(row));
+    compare("windows in the store", &expected.windows, &kept.windows, findings);
     let mut seen = BTreeSet::new();
     if let Some(row) = every.iter().find(|row| !seen.insert((name(row), row.revision))) {
         findings.doubled.push(format!("the store holds {} twice", name(row)));

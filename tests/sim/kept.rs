@@ -10,13 +10,15 @@ use haldane::kafka::reader::ReadPortion;
 use haldane::kafka::watch::Keeper;
 use haldane::scan::{Counts, Tally};
 
+use crate::ports::Who;
+
 /// A store, or none.
 #[derive(Debug, Default)]
-pub(crate) struct Kept(Mutex<Option<Keeping>>);
+pub(crate) struct Kept(Mutex<Option<(Who, Keeping)>>);
 
 impl Kept {
-    pub(crate) fn open(&self, store: Keeping) {
-        *self.0.lock().expect("one thread") = Some(store);
+    pub(crate) fn open(&self, who: Who, store: Keeping) {
+        *self.0.lock().expect("one thread") = Some((who, store));
     }
 
     pub(crate) fn close(&self) {
@@ -24,7 +26,8 @@ impl Kept {
     }
 
     fn ask<T>(&self, otherwise: T, ask: impl FnOnce(&Keeping) -> T) -> T {
-        self.0.lock().expect("one thread").as_ref().map_or(otherwise, ask)
+        let kept = self.0.lock().expect("one thread");
+        kept.as_ref().map_or(otherwise, |(who, store)| who.storing(|| ask(store)))
     }
 }
 

@@ -78,11 +78,34 @@ impl Who {
         match fate {
             Fate::Goes => Ok(()),
             Fate::Killed => Err(dead()),
-            Fate::Frozen(span) => {
-                run::freeze(self.process, span);
-                with(|world| self.lives(world))
-            }
+            Fate::Frozen(span) => self.rest(span),
         }
+    }
+
+    fn rest(self, span: Micros) -> Result<()> {
+        let later = with(|world| {
+            let standing = &mut world.processes[self.process];
+            standing.owes += if standing.storing { span } else { 0 };
+            standing.storing
+        });
+        if !later {
+            run::freeze(self.process, span);
+        }
+        with(|world| self.lives(world))
+    }
+
+    /// Does something with the store, in the middle of which no other process can run.
+    pub(crate) fn storing<T>(self, act: impl FnOnce() -> T) -> T {
+        let before = with(|world| std::mem::replace(&mut world.processes[self.process].storing, true));
+        let done = act();
+        let owes = with(|world| {
+            world.processes[self.process].storing = before;
+            std::mem::take(&mut world.processes[self.process].owes)
+        });
+        if owes > 0 && with(|world| self.lives(world)).is_ok() {
+            run::freeze(self.process, owes);
+        }
+        done
     }
 
     /// A request for something that is not changed by it.

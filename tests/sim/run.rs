@@ -236,7 +236,7 @@ fn life(who: Who) -> Result<Life> {
     };
     let kept: &'static Kept = Box::leak(Box::new(Kept::default()));
     if scenario.store && judges {
-        kept.open(store(who, bug)?);
+        kept.open(who, who.storing(|| store(who, bug))?);
     }
     let audience = Audience { keeper: kept, watch: &Nobody };
     let work = match scenario.roles {

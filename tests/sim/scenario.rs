@@ -18,6 +18,9 @@ pub(crate) const END: Micros = 260 * SECOND;
 /// How late records of events come at most; less than the plan's lateness.
 const DISORDER: Micros = 3 * SECOND;
 
+/// The topic of commands.
+pub(crate) const COMMANDS: &str = "haldane.commands.v1";
+
 /// Who does the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Roles {
@@ -136,7 +139,8 @@ sources:
     model: { constant: m }
     label: label
 rollout: { baseline: v1, authority: auto }
-windows: { size: 10s, lateness: 4s, idle_after: 20s, revise_for: 30s }
+windows: { size: 10s, lateness: 4s, idle_after: 20s, revise_for: 30s, early_every: 30s }
+metrics: { names: [error_rate, accuracy, brier] }
 labels: { wait: 10s, horizon: 30s }
 baselines: [concurrent]
 policy:
@@ -216,6 +220,30 @@ pub(crate) fn traffic(scenario: &Scenario) -> (Vec<Produced>, Vec<Prediction>) {
         }
         predictions.push(Prediction { at: time, version, failed });
     }
+    if scenario.commands {
+        produced.extend(commands(&mut rng));
+    }
     produced.sort_by_key(|record| record.at);
     (produced, predictions)
+}
+
+/// What people ask for meanwhile; some of it is delivered twice.
+fn commands(rng: &mut Rng) -> Vec<Produced> {
+    let mut produced = Vec::new();
+    for number in 0..rng.between(1, 6) {
+        let kind = match rng.below(6) {
+            0 | 1 => json!("hold"),
+            2 | 3 => json!({ "resume": {} }),
+            4 => json!("force_rollback"),
+            _ => json!("dance"),
+        };
+        let body = json!({ "id": format!("command-{number}"), "model": "m", "candidate": "v2", "actor": "ana", "kind": kind,
+            "reason": "a simulation" });
+        let at = rng.between(20, 150) * SECOND + rng.between(0, 999) * 1_000;
+        for again in 0..=i64::from(rng.below(4) == 0) {
+            let (topic, key, payload) = (COMMANDS, b"sim".to_vec(), body.to_string().into_bytes());
+            produced.push(Produced { at: at + again * SECOND, topic, partition: 0, key, payload });
+        }
+    }
+    produced
 }
