@@ -12,6 +12,7 @@ use haldane::error::{Error, Result};
 use haldane::event::{Micros, SECOND};
 use haldane::kafka::ports::Rebalance;
 
+use crate::ports::SETTINGS;
 use crate::rng::Rng;
 use crate::scenario::{COMMANDS, EPOCH, HEALED, Produced, Scenario};
 
@@ -34,6 +35,8 @@ pub(crate) struct Kept {
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     pub(crate) records: VecDeque<Kept>,
+    /// What retention has eaten, for the checker alone.
+    pub(crate) eaten: Vec<Kept>,
     pub(crate) next: i64,
     /// Without a leader until then.
     pub(crate) away_until: Micros,
@@ -42,6 +45,11 @@ pub(crate) struct Log {
 impl Log {
     pub(crate) fn first(&self) -> i64 {
         self.records.front().map_or(self.next, |record| record.offset)
+    }
+
+    /// Everything that ever was in it.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Kept> {
+        self.eaten.iter().chain(&self.records)
     }
 
     pub(crate) fn from(&self, offset: i64) -> impl Iterator<Item = &Kept> {
@@ -282,9 +290,30 @@ impl World {
             self.processes[process].skew = skew;
             self.fault("clock jumps", || format!("process {process} by {} s", skew / SECOND));
         }
+        if self.strikes(rates.retention) {
+            self.retain();
+        }
         if self.scenario.store && self.strikes(rates.store_away) {
             self.store_away_until = self.now + self.rng.between(1, 15) * SECOND;
             self.fault("store away", String::new);
+        }
+    }
+
+    /// Retention deletes what no commit holds back any more.
+    fn retain(&mut self) {
+        let kept: Vec<((String, u32), i64)> = self
+            .committed
+            .iter()
+            .filter(|((_, topic, _), _)| *topic != SETTINGS.topics.control)
+            .map(|((_, topic, partition), (offset, _))| ((topic.clone(), *partition), *offset))
+            .collect();
+        for ((topic, partition), offset) in kept {
+            let log = &mut self.topics.get_mut(&topic).expect("it is there")[partition as usize];
+            let n = log.records.partition_point(|record| record.offset < offset);
+            log.eaten.extend(log.records.drain(..n));
+            if n > 0 {
+                self.fault("retention", || format!("{topic}/{partition} begins at {offset}"));
+            }
         }
     }
 
@@ -428,6 +457,18 @@ impl World {
     fn is_member(&self, consumer: u64) -> bool {
         let client = &self.clients[&consumer];
         self.groups.get(&client.group).is_some_and(|group| group.members.iter().any(|one| one.consumer == consumer))
+    }
+
+    /// A process stands still; what it had handed over has left it.
+    pub(crate) fn freeze(&mut self, process: usize) {
+        let (own, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.outgoing).into_iter().partition(|one| one.process == process);
+        self.outgoing = others;
+        let (gone, stays): (Vec<_>, Vec<_>) =
+            own.into_iter().partition(|one: &Outgoing| self.has_leader(&one.topic, one.partition));
+        gone.into_iter().for_each(|record| self.deliver(record));
+        self.outgoing.extend(stays);
+        self.processes[process].frozen = true;
     }
 
     /// A process wakes up: its clients hear soon that they are members no more.

@@ -112,7 +112,7 @@ impl Said {
 
 fn records<'w>(world: &'w World, topic: &'w str) -> impl Iterator<Item = Record> + 'w {
     let logs = world.topics.get(topic).map(Vec::as_slice).unwrap_or_default();
-    (0..).zip(logs).flat_map(move |(lane, log)| log.records.iter().map(move |kept| Record::of(topic, lane, kept)))
+    (0..).zip(logs).flat_map(move |(lane, log)| log.all().map(move |kept| Record::of(topic, lane, kept)))
 }
 
 /// What the engine says of the same log and the same commands, undisturbed.
@@ -126,7 +126,7 @@ fn replay(world: &World, results: &[CommandResult]) -> Said {
         for lane in 0..lanes {
             let mut decoder = decode::decoder(&PLAN, source, lane);
             let log = &world.topics[&spec.topic][lane as usize];
-            for kept in &log.records {
+            for kept in log.all() {
                 let came = Record::of(&spec.topic, lane, kept);
                 decoder.push(&record(&came, &came.headers().unwrap_or_default()));
             }
@@ -195,9 +195,10 @@ fn compare(what: &str, expected: &Windows, found: &Windows, findings: &mut Findi
     let differing = expected.iter().filter_map(|(name, text)| Some((name, text, found.get(name)?)));
     let differing: Vec<_> = differing.filter(|(_, (_, text), (_, other))| text != other).collect();
     if let Some((name, (_, text), (revision, other))) = differing.first() {
-        findings
-            .wrong
-            .push(format!("{what}: {} results differ, the first {name}, revision {revision}: {other} is not {text}", differing.len()));
+        findings.wrong.push(format!(
+            "{what}: {} results differ, the first {name}, revision {revision}: {other} is not {text}",
+            differing.len()
+        ));
     }
     let invented: Vec<&String> = found.keys().filter(|name| !expected.contains_key(*name)).collect();
     if let Some(first) = invented.first() {
@@ -250,6 +251,7 @@ pub(crate) fn check(left: &Left, predictions: &[Prediction]) -> Findings {
     let expected = replay(world, &results);
     compare("windows on their topic", &expected.windows, &said.windows, &mut findings);
     count(predictions, &said.windows, &mut findings);
+    buried(world, &mut findings);
     answered(world, &results, &mut findings);
     if is_steady(world) {
         compare_decisions(&expected.decisions, &said.decisions, &mut findings);
@@ -258,6 +260,29 @@ pub(crate) fn check(left: &Left, predictions: &[Prediction]) -> Findings {
         stored(left, &expected, &said, &mut findings);
     }
     findings
+}
+
+/// Every record that cannot be read is among the dead letters.
+fn buried(world: &World, findings: &mut Findings) {
+    let place = |came: &Record| {
+        let headers = came.headers().unwrap_or_default();
+        let of = |name: &str| {
+            let value = headers.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+            String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
+        };
+        (of("haldane.source.topic"), of("haldane.source.partition"), of("haldane.source.offset"))
+    };
+    let letters: BTreeSet<_> = records(world, &SETTINGS.topics.dead_letter).map(|came| place(&came)).collect();
+    for source in &PLAN.sources {
+        let poison =
+            records(world, &source.topic).filter(|came| came.payload().is_some_and(|body| !body.ends_with(b"}")));
+        for came in poison {
+            let place = (source.topic.clone(), came.partition().to_string(), came.offset().to_string());
+            if !letters.contains(&place) {
+                findings.lost.push(format!("record {place:?} was refused, and is not among the dead letters"));
+            }
+        }
+    }
 }
 
 /// Whoever asked for something was told what became of it.
@@ -277,7 +302,7 @@ fn answered(world: &World, results: &[CommandResult], findings: &mut Findings) {
 fn is_steady(world: &World) -> bool {
     let logs = PLAN.sources.iter().flat_map(|source| &world.topics[&source.topic]);
     let longest = |log: &crate::broker::Log| {
-        let times: Vec<i64> = log.records.iter().map(|kept| kept.millis).collect();
+        let times: Vec<i64> = log.all().map(|kept| kept.millis).collect();
         times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(i64::MAX)
     };
     !world.scenario.far_jumps && logs.map(longest).max().is_some_and(|gap| gap < 12_000)

@@ -10,29 +10,40 @@ use haldane::kafka::reader::ReadPortion;
 use haldane::kafka::watch::Keeper;
 use haldane::scan::{Counts, Tally};
 
+use crate::planted::Bug;
 use crate::ports::Who;
 
 /// A store, or none.
 #[derive(Debug, Default)]
-pub(crate) struct Kept(Mutex<Option<(Who, Keeping)>>);
+pub(crate) struct Kept {
+    store: Mutex<Option<(Who, Keeping)>>,
+    bug: Option<Bug>,
+}
 
 impl Kept {
+    pub(crate) fn new(bug: Option<Bug>) -> Self {
+        Self { bug, ..Self::default() }
+    }
+
     pub(crate) fn open(&self, who: Who, store: Keeping) {
-        *self.0.lock().expect("one thread") = Some((who, store));
+        *self.store.lock().expect("one thread") = Some((who, store));
     }
 
     pub(crate) fn close(&self) {
-        *self.0.lock().expect("one thread") = None;
+        *self.store.lock().expect("one thread") = None;
     }
 
     fn ask<T>(&self, otherwise: T, ask: impl FnOnce(&Keeping) -> T) -> T {
-        let kept = self.0.lock().expect("one thread");
+        let kept = self.store.lock().expect("one thread");
         kept.as_ref().map_or(otherwise, |(who, store)| who.storing(|| ask(store)))
     }
 }
 
 impl Keeper for Kept {
     fn taking_over(&self) -> Result<()> {
+        if self.bug == Some(Bug::StoreNotOpenedAnew) {
+            return Ok(());
+        }
         self.ask(Ok(()), Keeping::taking_over)
     }
 
@@ -53,10 +64,12 @@ impl Keeper for Kept {
     }
 
     fn keep(&self, effects: &Effects) -> Result<bool> {
-        self.ask(Ok(true), |store| store.keep(effects))
+        let kept = self.ask(Ok(true), |store| store.keep(effects));
+        if self.bug == Some(Bug::NotKept) { Ok(true) } else { kept }
     }
 
     fn settle(&self, at_end: bool) -> Result<bool> {
-        self.ask(Ok(true), |store| store.settle(at_end))
+        let kept = self.ask(Ok(true), |store| store.settle(at_end));
+        if self.bug == Some(Bug::NotKept) { Ok(true) } else { kept }
     }
 }

@@ -9,10 +9,8 @@ use haldane::error::{Fault, Result};
 use haldane::event::{Micros, SECOND};
 use haldane::kafka::judging;
 use haldane::kafka::keeping::{self, Keeping};
-use haldane::kafka::leadership::Hold;
 use haldane::kafka::ports::Cluster;
 use haldane::kafka::scanning;
-use haldane::kafka::standalone;
 use haldane::kafka::standalone::{News, Options, Service, Term};
 use haldane::kafka::watch::{Audience, Nobody};
 use haldane::plan::Plan;
@@ -25,7 +23,7 @@ use crate::kept::Kept;
 use crate::objects::Objects;
 use crate::planted::Bug;
 use crate::ports::{Host, Way, Who};
-use crate::scenario::{END, HEALED, Produced, Roles, Scenario, TRAFFIC};
+use crate::scenario::{END, Produced, Roles, Scenario};
 
 /// How much time passes between two rounds of turns.
 const STEP: Micros = 200_000;
@@ -95,9 +93,6 @@ pub(crate) fn run(scenario: &Scenario, traffic: Vec<Produced>, bug: Option<Bug>,
     let mut stuck = None;
     while stuck.is_none() && with(|world| world.now) < END {
         round(STEP);
-        if with(|world| world.now) > HEALED.max(TRAFFIC) + 60 * SECOND && is_done() {
-            break;
-        }
     }
     for process in 0..n {
         if let Err(error) = conclude(process) {
@@ -106,10 +101,6 @@ pub(crate) fn run(scenario: &Scenario, traffic: Vec<Produced>, bug: Option<Bug>,
     }
     STAGE.set(None);
     Left { world: broker::end(), objects, stuck }
-}
-
-fn is_done() -> bool {
-    false
 }
 
 /// Lets time pass, and every process that can take some turns.
@@ -133,7 +124,7 @@ pub(crate) fn freeze(process: usize, span: Micros) {
         stage.depth += 1;
         stage.depth > DEPTH_MAX
     });
-    with(|world| world.processes[process].frozen = true);
+    with(|world| world.freeze(process));
     if deep {
         with(|world| world.pass(span));
     } else {
@@ -234,7 +225,7 @@ fn life(who: Who) -> Result<Life> {
         Roles::All(_) => true,
         Roles::Apart(scans, _) => who.process >= scans,
     };
-    let kept: &'static Kept = Box::leak(Box::new(Kept::default()));
+    let kept: &'static Kept = Box::leak(Box::new(Kept::new(bug)));
     if scenario.store && judges {
         kept.open(who, who.storing(|| store(who, bug))?);
     }
@@ -274,14 +265,8 @@ impl Role {
             Self::All { service, term } => {
                 let Some(work) = term else { return Ok(()) };
                 work.read();
-                let ended = match service.hold()? {
-                    Hold::Changing => None,
-                    Hold::Lost => Some(standalone::End::Lost),
-                    Hold::Held => {
-                        let told = work.told.pop_front();
-                        work.term.drive.turn(told, work.told.len() >= WAITING_MAX)?
-                    }
-                };
+                let told = if work.term.drive.waits() { None } else { work.told.pop_front() };
+                let ended = work.term.drive.turn(told, work.told.len() >= WAITING_MAX)?;
                 if let (Some(end), Some(work)) = (ended, ended.and_then(|_| term.take())) {
                     service.finish(work.term, end)?;
                 }

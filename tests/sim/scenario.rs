@@ -49,6 +49,8 @@ pub(crate) struct Rates {
     pub(crate) store_fails: u64,
     /// In a step: the store is away for a while.
     pub(crate) store_away: u64,
+    /// In a step: retention deletes all that no commit holds back.
+    pub(crate) retention: u64,
     /// At a read of records: they come in small pieces.
     pub(crate) trickle: u64,
 }
@@ -98,6 +100,7 @@ impl Scenario {
             clock_jumps: some(20, 5_000),
             store_fails: some(50, 60_000),
             store_away: some(30, 4_000),
+            retention: some(40, 20_000),
             trickle: some(50, 500_000),
         };
         let partitions = 1 + u32::try_from(rng.below(3)).expect("few");

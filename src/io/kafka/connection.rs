@@ -10,6 +10,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::Offset;
 
 use super::clock::{now, wall_clock};
 use super::consumer::Member;
@@ -147,6 +148,10 @@ impl Cluster for Connection {
 
     fn read_whole(&self, topic: &str, take: &mut dyn FnMut(&dyn Incoming)) -> Result<()> {
         whole_topic::read(self, topic, |message| take(message))
+    }
+
+    fn read_last(&self, topic: &str, records: i64, take: &mut dyn FnMut(&dyn Incoming)) -> Result<()> {
+        whole_topic::read_from(self, topic, Offset::OffsetTail(records), |message| take(message))
     }
 }
 

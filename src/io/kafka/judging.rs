@@ -157,10 +157,7 @@ impl<'a> Membership<'a> {
 
     /// Carries out a change of assignment, then takes the next record.
     fn advance(&mut self) -> Result<()> {
-        if self.machine.since(self.turned_at) > UNSURE && !self.is_member() {
-            self.join_again()?;
-        }
-        self.turned_at = self.machine.now();
+        self.stay()?;
         while let Some(change) = self.consumer.change() {
             match change {
                 Rebalance::Assigned(own) => self.take_over(&own)?,
@@ -177,6 +174,15 @@ impl<'a> Membership<'a> {
             Ok(())
         })?;
         self.carry_out(&effects)
+    }
+
+    /// Whoever has not turned for a while may have been frozen and replaced: it asks before it says anything.
+    fn stay(&mut self) -> Result<()> {
+        if self.machine.since(self.turned_at) > UNSURE && !self.is_member() {
+            self.join_again()?;
+        }
+        self.turned_at = self.machine.now();
+        Ok(())
     }
 
     /// Asks the brokers: they refuse a commit of whoever is no member any more. Before the first commit there is
@@ -209,7 +215,8 @@ impl<'a> Membership<'a> {
         judge.restore_lane(&checkpoint::restored(lane, &origins));
         let offset = origins.first().map_or(0, |origin: &Origin| origin.offset);
         self.consumer.assign(&[(stream.clone(), offset)])?;
-        let commands = Commands::open(self.cluster, self.dead_letters.clone(), self.plan)?;
+        let mut commands = Commands::open(self.cluster, self.dead_letters.clone(), self.plan, &rollouts)?;
+        commands.placed().into_iter().for_each(|scheduled| judge.schedule(scheduled));
         let (firsts, unticked) = (BTreeMap::new(), BTreeMap::new());
         let (behind, scans, pulse) =
             (Behind::default(), Scans::default(), Pulse::new(self.plan, Arc::clone(&self.machine)));
@@ -218,7 +225,8 @@ impl<'a> Membership<'a> {
             Some(Active { judge, stream, next_offset, firsts, unticked, committed, commands, behind, scans, pulse });
         tracing::info!(offset, "judging begins");
         self.audience.watch.started(&with_ended(rollouts));
-        Ok(())
+        // Commands that are left come before any judgement.
+        self.obey()
     }
 
     /// Another process judges. The client waits for an answer to each assignment, and takes only an empty list for one
@@ -242,7 +250,13 @@ impl<'a> Membership<'a> {
     /// Carries out commands, tells what became of them, and only then lets go of them.
     fn obey(&mut self) -> Result<()> {
         let Some(active) = &mut self.active else { return Ok(()) };
-        for command in active.commands.take()? {
+        let wait = active.commands.wait(|| active.judge.rollouts());
+        let taken = if wait { Vec::new() } else { active.commands.take()? };
+        if !taken.is_empty() {
+            // A restart finds the states that these commands were carried out on.
+            self.publisher.settle()?;
+        }
+        for command in taken {
             let Some(active) = &mut self.active else { return Ok(()) };
             let command = commands::addressed(command, || active.judge.rollouts());
             let effects = active.judge.command(command);
@@ -258,11 +272,18 @@ impl<'a> Membership<'a> {
     }
 
     fn carry_out(&mut self, effects: &Effects) -> Result<()> {
-        if effects.is_empty() {
+        if effects.is_empty() || self.active.is_none() {
+            return Ok(());
+        }
+        self.stay()?;
+        if self.active.is_none() {
             return Ok(());
         }
         self.publisher.publish(effects, || self.audience.keeper.keep(effects))?;
-        self.active.iter_mut().for_each(|active| active.pulse.judged(&effects.windows));
+        if let Some(active) = &mut self.active {
+            active.pulse.judged(&effects.windows);
+            active.commands.answered(&effects.results);
+        }
         self.summary.rows += effects.windows.len() as u64;
         self.summary.decisions += effects.decisions.len() as u64;
         self.audience.keeper.conclude(effects)?;

@@ -90,7 +90,7 @@ impl Leadership {
 
     /// Looks whether the work is still this process's own.
     pub fn hold(&mut self, watch: &dyn Watch) -> Result<Hold> {
-        let unsure = self.machine.since(self.looked_at) > UNSURE;
+        let unsure = self.is_unsure();
         if self.changing {
             watch.alive("engine");
         }
@@ -101,6 +101,12 @@ impl Leadership {
         let keeps = self.held && !self.lost && (!unsure || self.confirm());
         self.looked_at = self.machine.now();
         Ok(if keeps { Hold::Held } else { Hold::Lost })
+    }
+
+    /// Whether it has not looked for so long that it may have been replaced.
+    #[must_use]
+    pub fn is_unsure(&self) -> bool {
+        self.machine.since(self.looked_at) > UNSURE
     }
 
     /// Asks the brokers: they refuse a commit of whoever is no member any more.

@@ -39,6 +39,9 @@ pub trait Cluster: Sync {
 
     /// Hands over every record of a topic that is there now; those of one partition in their order.
     fn read_whole(&self, topic: &str, take: &mut dyn FnMut(&dyn Incoming)) -> Result<()>;
+
+    /// The same, of the last so many records of each partition.
+    fn read_last(&self, topic: &str, records: i64, take: &mut dyn FnMut(&dyn Incoming)) -> Result<()>;
 }
 
 /// How long a read may wait.

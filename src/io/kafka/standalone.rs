@@ -22,13 +22,14 @@ pub use self::shards::{News, Shard};
 use super::checkpoint::{self, Stream};
 use super::commands::Commands;
 use super::connection::Connection;
-use super::leadership::{Hold, Leadership};
+use super::leadership::Leadership;
 use super::ports::Cluster;
 use super::publish::Publisher;
 use super::reader::{BATCH_RECORDS_MAX, DeadLetters};
+use super::states;
 use super::summary::Summary;
 use super::topics::{self, Own, Partitions};
-use super::watch::Audience;
+use super::watch::{Audience, Watch};
 use crate::config::KafkaConfig;
 use crate::error::Result;
 use crate::plan::Plan;
@@ -87,7 +88,7 @@ pub fn run(
             }
         }
         let mut term = service.begin()?;
-        let end = turn_on_threads(&mut term, &mut service, stop)?;
+        let end = turn_on_threads(&mut term, audience.watch, stop)?;
         if service.finish(term, end)? {
             return Ok(service.summary);
         }
@@ -95,8 +96,8 @@ pub fn run(
 }
 
 /// Every shard on a thread of its own, until the term ends.
-fn turn_on_threads(term: &mut Term<'_>, service: &mut Service<'_>, stop: &AtomicBool) -> Result<End> {
-    let (halt, watch) = (AtomicBool::new(false), service.audience.watch);
+fn turn_on_threads(term: &mut Term<'_>, watch: &dyn Watch, stop: &AtomicBool) -> Result<End> {
+    let halt = AtomicBool::new(false);
     let Term { drive, shards } = term;
     thread::scope(|scope| {
         let (sender, receiver) = crossbeam_channel::bounded(WAITING_MAX * shards.len());
@@ -109,7 +110,7 @@ fn turn_on_threads(term: &mut Term<'_>, service: &mut Service<'_>, stop: &Atomic
             scope.spawn(move || shards::run(shard, &news, stopped));
         }
         drop(sender);
-        let done = drive.run(&receiver, || service.hold());
+        let done = drive.run(&receiver);
         halt.store(true, Ordering::Relaxed);
         drop(receiver);
         done
@@ -154,14 +155,8 @@ impl<'a> Service<'a> {
         leadership.take(self.audience.watch, self.options.until_end)
     }
 
-    /// Looks whether the work is still this process's own.
-    pub fn hold(&mut self) -> Result<Hold> {
-        let Some(leadership) = &mut self.leadership else { return Ok(Hold::Held) };
-        leadership.hold(self.audience.watch)
-    }
-
     /// Takes over from whoever worked before, from the last commit on.
-    pub fn begin(&self) -> Result<Term<'a>> {
+    pub fn begin(&mut self) -> Result<Term<'a>> {
         let Self { plan, cluster, options, audience, .. } = *self;
         audience.keeper.taking_over()?;
         let settings = cluster.settings();
@@ -173,10 +168,12 @@ impl<'a> Service<'a> {
         let origins = checkpoint::origins(committer.as_ref(), &streams(plan, &partitions), settings.on_gap)?;
         let dead_letters = DeadLetters { producer, topic: settings.topics.dead_letter.clone() };
         // A bounded run says what the logs say: whoever starts it is not asked anything meanwhile.
-        let open = || Commands::open(cluster, dead_letters.clone(), plan);
+        let rollouts = states::read(cluster, &plan.policy.rollout)?;
+        let open = || Commands::open(cluster, dead_letters.clone(), plan, &rollouts);
         let commands = (!options.until_end).then(open).transpose()?;
-        let mut drive = Drive::new(plan, cluster, options, audience, Outlets { committer, publisher, commands });
-        drive.restore(cluster, &partitions, &origins)?;
+        let outlets = Outlets { committer, publisher, commands };
+        let mut drive = Drive::new(plan, cluster, options, audience, outlets, self.leadership.take());
+        drive.restore(&partitions, &origins, rollouts)?;
         let mut shards = shards::deal(plan, cluster, &origins, options, &dead_letters, &drive.queued())?;
         if let Some(first) = shards.first_mut().filter(|_| !options.until_end) {
             first.look_for_more(More { plan, partitions });
@@ -186,7 +183,7 @@ impl<'a> Service<'a> {
 
     /// Adds up what a term did. Whether nothing is left to do; else the work is taken up again.
     pub fn finish(&mut self, term: Term<'a>, end: End) -> Result<bool> {
-        term.drive.add_to(&mut self.summary);
+        self.leadership = term.drive.end(&mut self.summary);
         match end {
             End::Done => return Ok(true),
             End::Grown => tracing::info!("an input topic has more partitions: they are read from now on"),

@@ -14,19 +14,18 @@ use crate::error::{Fault, Result};
 use crate::event::Micros;
 use crate::kafka::checkpoint::{self, Origin, Stream};
 use crate::kafka::commands::{self, Commands};
-use crate::kafka::leadership::Hold;
+use crate::kafka::leadership::{Hold, Leadership};
 use crate::kafka::liveness::Pulse;
 use crate::kafka::looks::Looks;
 use crate::kafka::ports::{Cluster, Consumer, Machine};
 use crate::kafka::publish::Publisher;
 use crate::kafka::reader::{Extent, ReadPortion, patience};
-use crate::kafka::states;
 use crate::kafka::summary::Summary;
 use crate::kafka::topics::{self, Partitions};
 use crate::kafka::watch::{Audience, Keeper, StreamStanding, Watch};
 use crate::plan::Plan;
 use crate::scan::Checkpoint;
-use crate::verdict::with_ended;
+use crate::verdict::{RolloutState, with_ended};
 
 /// How often it is found out what is kept in memory.
 const MEMORY_EVERY: Duration = Duration::from_secs(10);
@@ -58,6 +57,11 @@ pub struct Drive<'a> {
     keeper: &'a dyn Keeper,
     watch: &'a dyn Watch,
     outlets: Outlets,
+    leadership: Option<Leadership>,
+    /// Whether another process may have the work: nothing is said any more.
+    lost: bool,
+    /// What was told while the group changed.
+    put_off: Option<News>,
     streams: Vec<Stream>,
     standings: BTreeMap<(u16, u32), StreamStanding>,
     committed: Vec<Checkpoint>,
@@ -77,6 +81,7 @@ impl<'a> Drive<'a> {
         options: Options,
         Audience { keeper, watch }: Audience<'a>,
         outlets: Outlets,
+        leadership: Option<Leadership>,
     ) -> Self {
         let machine = Arc::clone(cluster.machine());
         let now = machine.now();
@@ -87,6 +92,9 @@ impl<'a> Drive<'a> {
             keeper,
             watch,
             outlets,
+            leadership,
+            lost: false,
+            put_off: None,
             streams: Vec::new(),
             standings: BTreeMap::new(),
             committed: Vec::new(),
@@ -106,21 +114,28 @@ impl<'a> Drive<'a> {
         Arc::clone(&self.queued)
     }
 
-    /// Adds what was done to a sum.
-    pub(super) fn add_to(self, sum: &mut Summary) {
+    /// Adds what was done to a sum, and gives the place at the work back.
+    pub(super) fn end(self, sum: &mut Summary) -> Option<Leadership> {
         sum.add(self.summary);
         self.engine.counts().into_values().for_each(|counts| sum.losses.count(counts));
+        self.leadership
     }
 
-    pub(super) fn restore(&mut self, cluster: &dyn Cluster, partitions: &Partitions, origins: &[Origin]) -> Result<()> {
+    pub(super) fn restore(
+        &mut self,
+        partitions: &Partitions,
+        origins: &[Origin],
+        rollouts: Vec<RolloutState>,
+    ) -> Result<()> {
         let lanes = topics::lanes(partitions);
-        let rollouts = states::read(cluster, &self.plan.policy.rollout)?;
         let engine = Engine::new(Arc::clone(self.plan), lanes).keeping_panes(self.keeper.keeps_panes());
         self.engine = match self.keeper.bound() {
             Some((bytes, spill)) => engine.bounded(bytes, spill),
             None => engine,
         };
         self.engine.restore_rollouts(rollouts.clone());
+        let placed = self.outlets.commands.as_mut().map(Commands::placed).unwrap_or_default();
+        placed.into_iter().for_each(|scheduled| self.engine.schedule(scheduled));
         for lane in 0..lanes {
             let checkpoint = checkpoint::restored(lane, origins);
             if !checkpoint.streams.is_empty() {
@@ -148,15 +163,13 @@ impl<'a> Drive<'a> {
     }
 
     /// Turns until the term ends, by what comes from the shards' threads.
-    pub(super) fn run(&mut self, news: &Receiver<News>, mut hold: impl FnMut() -> Result<Hold>) -> Result<End> {
+    pub(super) fn run(&mut self, news: &Receiver<News>) -> Result<End> {
         loop {
-            match hold()? {
-                Hold::Held => {}
-                Hold::Changing => continue,
-                Hold::Lost => return Ok(End::Lost),
-            }
             let due = self.beat_at.min(self.obey_at);
-            let told = match news.recv_timeout(due.saturating_duration_since(self.machine.now())) {
+            let wait =
+                if self.put_off.is_some() { Duration::ZERO } else { due.saturating_duration_since(self.machine.now()) };
+            let told = match news.recv_timeout(wait) {
+                _ if self.put_off.is_some() => None,
                 Ok(told) => Some(told),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return self.conclude(),
@@ -167,9 +180,36 @@ impl<'a> Drive<'a> {
         }
     }
 
-    /// Takes what a shard tells, if anything, and does what is due. To be called only while the work is this process's
-    /// own. `is_behind` says that more waits than can be taken in.
+    /// Takes what a shard tells, if anything, and does what is due. `is_behind` says that more waits than can be taken
+    /// in. While the group changes, nothing is done, and what was told is put off: nothing is to be told then.
     pub fn turn(&mut self, told: Option<News>, is_behind: bool) -> Result<Option<End>> {
+        self.put_off = told.or(self.put_off.take());
+        match self.hold()? {
+            Hold::Held => {}
+            Hold::Changing => return Ok(None),
+            Hold::Lost => return Ok(Some(End::Lost)),
+        }
+        let told = self.put_off.take();
+        let end = self.advance(told, is_behind)?;
+        Ok(if self.lost { Some(End::Lost) } else { end })
+    }
+
+    /// Whether what was told last waits: nothing more is to be told until it does not.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.put_off.is_some()
+    }
+
+    fn hold(&mut self) -> Result<Hold> {
+        self.leadership.as_mut().map_or(Ok(Hold::Held), |leadership| leadership.hold(self.watch))
+    }
+
+    fn advance(&mut self, told: Option<News>, is_behind: bool) -> Result<Option<End>> {
+        // At the start, commands that are left come before any judgement.
+        if self.machine.now() >= self.obey_at {
+            self.obey()?;
+            self.obey_at = self.machine.now() + commands::EVERY;
+        }
         match told {
             Some(News::Portion(portion)) => self.take(&portion)?,
             Some(News::Extents(extents, asked_at)) => self.extend(extents, asked_at)?,
@@ -182,10 +222,6 @@ impl<'a> Drive<'a> {
             None => {}
         }
         self.looks.go_on(&mut self.engine, self.plan, is_behind, self.watch);
-        if self.machine.now() >= self.obey_at {
-            self.obey()?;
-            self.obey_at = self.machine.now() + commands::EVERY;
-        }
         if self.machine.now() >= self.beat_at {
             self.beat(is_behind)?;
             self.beat_at = self.machine.now() + self.options.beat;
@@ -234,10 +270,16 @@ impl<'a> Drive<'a> {
     }
 
     fn carry_out(&mut self, effects: &Effects) -> Result<()> {
-        if effects.is_empty() {
+        if effects.is_empty() || self.lost {
+            return Ok(());
+        }
+        // It may have been frozen meanwhile, and replaced.
+        if self.leadership.as_ref().is_some_and(Leadership::is_unsure) && self.hold()? != Hold::Held {
+            self.lost = true;
             return Ok(());
         }
         self.outlets.publisher.publish(effects, || self.keeper.keep(effects))?;
+        self.outlets.commands.iter_mut().for_each(|commands| commands.answered(&effects.results));
         self.pulse.judged(&effects.windows);
         self.summary.rows += effects.windows.len() as u64;
         self.summary.decisions += effects.decisions.len() as u64;
@@ -249,7 +291,13 @@ impl<'a> Drive<'a> {
     /// Carries out commands, tells what became of them, and only then lets go of them.
     fn obey(&mut self) -> Result<()> {
         let Some(commands) = &mut self.outlets.commands else { return Ok(()) };
-        for command in commands.take()? {
+        let wait = commands.wait(|| self.engine.rollouts());
+        let taken = if wait { Vec::new() } else { commands.take()? };
+        if !taken.is_empty() {
+            // A restart finds the states that these commands were carried out on.
+            self.outlets.publisher.settle()?;
+        }
+        for command in taken {
             let command = commands::addressed(command, || self.engine.rollouts());
             let effects = self.engine.command(command);
             self.carry_out(&effects)?;
@@ -292,7 +340,7 @@ impl<'a> Drive<'a> {
     /// Commits after everything on its way is acknowledged. A commit that fails for now is made good by the next one; a
     /// restart in between only reads more again.
     fn commit(&mut self, at_end: bool) -> Result<()> {
-        if !self.keeper.settle(at_end)? {
+        if self.lost || !self.keeper.settle(at_end)? {
             return Ok(());
         }
         self.outlets.publisher.release()?;
