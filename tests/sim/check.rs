@@ -147,6 +147,7 @@ fn published(world: &World, findings: &mut Findings) -> (Said, Vec<CommandResult
     let (mut said, mut results) = (Said::default(), Vec::new());
     let mut bodies: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     let mut chain = Chain::default();
+    let mut numbered: BTreeMap<(String, u64), serde_json::Value> = BTreeMap::new();
     for came in records(world, &SETTINGS.topics.control) {
         if let Some(Ok(result)) = cloud_event::body_of::<CommandResult>(&came, cloud_event::RESULT) {
             results.push(result);
@@ -158,6 +159,11 @@ fn published(world: &World, findings: &mut Findings) -> (Said, Vec<CommandResult
         let before = bodies.insert(decision.id.clone(), body.to_vec());
         if before.is_some_and(|before| before != body) {
             findings.doubled.push(format!("decision {} was published with two contents", decision.id));
+        }
+        let value: serde_json::Value = serde_json::from_slice(body).expect("JSON");
+        let other = numbered.entry((decision.candidate.clone(), decision.sequence)).or_insert_with(|| value.clone());
+        if let Some(text) = difference(other, &value) {
+            findings.doubled.push(format!("decision {} of {}: {text}", decision.sequence, decision.candidate));
         }
         said.decisions.insert(decision.id.clone(), decision);
     }
@@ -180,6 +186,13 @@ fn published(world: &World, findings: &mut Findings) -> (Said, Vec<CommandResult
         said.row(&row);
     }
     (said, results)
+}
+
+/// The first field in which two decisions of one number differ.
+fn difference(one: &serde_json::Value, other: &serde_json::Value) -> Option<String> {
+    let fields = one.as_object()?.iter();
+    let mut differing = fields.filter(|(name, value)| *name != "id" && other.get(name) != Some(value));
+    differing.next().map(|(name, value)| format!("`{name}` is {value}, and {}", other[name]))
 }
 
 /// Holds what is there against what should be.

@@ -100,6 +100,10 @@ impl Commands {
         })?;
         self.ahead.retain(|decision| decision.rollout == self.rollout && is_ahead(decision, states));
         for command in self.left(cluster, origins)? {
+            if self.waiting.contains(&command.id) {
+                // It was delivered twice.
+                continue;
+            }
             let known = states.iter().any(|state| state.people.commands.contains(&command.id));
             match said.remove(&command.id).filter(|result| !known && result.applied_after.is_some()) {
                 Some(result) => {
