@@ -192,7 +192,7 @@ impl Commands {
     /// Whether anything was taken since the last commit, and all of it carried out.
     #[must_use]
     pub fn any_uncommitted(&self) -> bool {
-        !self.next.is_empty() && self.waiting.is_empty()
+        !self.next.is_empty() && self.first.is_empty() && self.waiting.is_empty()
     }
 
     /// Lets go of what was taken. A commit that fails for now is made good by the next one.
