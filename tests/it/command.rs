@@ -18,7 +18,7 @@ use haldane::kafka::cloud_event::{self, Letter};
 use haldane::kafka::producer::Producer;
 use haldane::kafka::standalone::{self, Options};
 use haldane::kafka::summary::Summary;
-use haldane::kafka::watch::Watch;
+use haldane::kafka::watch::{Audience, Keeper};
 use haldane::kafka::{Connection, dead_letter, states, topics, whole_topic};
 use haldane::plan::Signal;
 use haldane::verdict::{self, CommandKind, CommandResult, Decision, Outcome, RolloutState, State};
@@ -148,9 +148,9 @@ serve: {{ approvers: [{{ name: oli, token_env: HALDANE_TEST_TOKEN, roles: [opera
         (output.status.code().unwrap(), said)
     }
 
-    pub(crate) fn run(&self, options: Options, watch: &dyn Watch, stop: &AtomicBool) -> Result<Summary> {
+    pub(crate) fn run(&self, options: Options, audience: Audience<'_>, stop: &AtomicBool) -> Result<Summary> {
         let pipeline = self.load();
-        standalone::run(&pipeline.plan, &pipeline.kafka.unwrap(), options, watch, stop)
+        standalone::run(&pipeline.plan, &pipeline.kafka.unwrap(), options, audience, stop)
     }
 
     pub(crate) fn v2(&self) -> Option<RolloutState> {
@@ -394,8 +394,8 @@ struct AtAnAnswer<'a> {
     crash: bool,
 }
 
-impl Watch for AtAnAnswer<'_> {
-    fn published(&self, effects: &Effects) -> Result<()> {
+impl Keeper for AtAnAnswer<'_> {
+    fn conclude(&self, effects: &Effects) -> Result<()> {
         if effects.results.is_empty() {
             return Ok(());
         }
@@ -409,7 +409,7 @@ fn a_crash_between_an_answer_and_its_commit_repeats_the_answer_and_not_the_decis
     let stage = Stage::set("auto");
     stage.traffic(0..5, false);
     let bounded = Options { until_end: true, ..Options::default() };
-    stage.run(bounded, &haldane::kafka::watch::Deaf, &AtomicBool::new(false)).unwrap();
+    stage.run(bounded, Audience::none(), &AtomicBool::new(false)).unwrap();
     let command = verdict::Command {
         id: "once".to_owned(),
         at: wall_clock(),
@@ -431,7 +431,7 @@ fn a_crash_between_an_answer_and_its_commit_repeats_the_answer_and_not_the_decis
 
     let run = |crash| {
         let stop = AtomicBool::new(false);
-        stage.run(Options::default(), &AtAnAnswer { stop: &stop, crash }, &stop)
+        stage.run(Options::default(), Audience::keeping(&AtAnAnswer { stop: &stop, crash }), &stop)
     };
     run(true).unwrap_err();
     run(false).unwrap();

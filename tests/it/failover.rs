@@ -10,7 +10,6 @@ use std::time::Duration;
 use haldane::config::{self, KafkaConfig};
 use haldane::decode;
 use haldane::engine::{Effects, Engine};
-use haldane::error::Result;
 use haldane::kafka::clock::now;
 use haldane::kafka::connection::Connection;
 use haldane::kafka::dead_letter::readable_headers;
@@ -18,7 +17,7 @@ use haldane::kafka::judging;
 use haldane::kafka::producer::Producer;
 use haldane::kafka::reader::record;
 use haldane::kafka::standalone::Options;
-use haldane::kafka::watch::Watch;
+use haldane::kafka::watch::{Audience, Watch};
 use haldane::kafka::whole_topic;
 use haldane::plan::Plan;
 use rdkafka::message::Message as _;
@@ -201,10 +200,9 @@ impl First {
 struct Judgements(Mutex<First>, Condvar);
 
 impl Watch for Judgements {
-    fn published(&self, effects: &Effects) -> Result<()> {
+    fn published(&self, effects: &Effects) {
         self.0.lock().unwrap().take(effects);
         self.1.notify_all();
-        Ok(())
     }
 }
 
@@ -256,7 +254,7 @@ fn a_killed_scan_is_replaced_and_no_window_is_judged_meanwhile_without_its_lanes
     let (judgements, stop) = (Judgements::default(), AtomicBool::new(false));
     let (plan, options) = (scene.plan(), Options { beat: Duration::from_millis(100), ..Options::default() });
     std::thread::scope(|scope| {
-        let judge = scope.spawn(|| judging::run(&plan, &scene.kafka, options, &judgements, &stop));
+        let judge = scope.spawn(|| judging::run(&plan, &scene.kafka, options, Audience::watching(&judgements), &stop));
         judgements.wait_for(|first| !first.0.is_empty());
         let killed_at = one.kill();
         scene.produce(&second_half);

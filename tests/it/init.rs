@@ -12,7 +12,7 @@ use haldane::init;
 use haldane::kafka::connection::Connection;
 use haldane::kafka::producer::Producer;
 use haldane::kafka::standalone;
-use haldane::kafka::watch::Deaf;
+use haldane::kafka::watch::Audience;
 use haldane::replay::{self, Options, Step};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
@@ -245,7 +245,8 @@ fn reads_a_thousand_events(path: &str) {
     let pipeline = config::load(Path::new(path)).unwrap();
     let settings = KafkaConfig { topics: settings(Broker::shared()).topics, ..pipeline.kafka.unwrap() };
     let options = standalone::Options { until_end: true, ..standalone::Options::default() };
-    let summary = standalone::run(&pipeline.plan, &settings, options, &Deaf, &AtomicBool::new(false)).unwrap();
+    let summary =
+        standalone::run(&pipeline.plan, &settings, options, Audience::none(), &AtomicBool::new(false)).unwrap();
     let text = std::fs::read_to_string(path).unwrap();
     assert_eq!((summary.events, summary.rejects), (1_000, 0), "{text}");
     assert!(summary.rows > 0);

@@ -22,7 +22,7 @@ use haldane::scan::{Checkpoint, CheckpointMeta, StreamCheckpoint};
 use haldane::time::Clock;
 use haldane::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason, Severity};
 use haldane::verdict::{Decision, RolloutState, State};
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::producer::BaseRecord;
 
@@ -92,9 +92,8 @@ fn committer(connection: &Connection) -> BaseConsumer<Errors> {
 fn an_absent_topic_is_named_with_its_source() {
     let broker = Broker::shared();
     let connection = Connection::open(&settings(broker)).unwrap();
-    let error =
-        topics::inputs(committer(&connection).client(), &plan(vec![source(EventKind::Prediction, "no.such.topic")]))
-            .unwrap_err();
+    let error = topics::inputs(&committer(&connection), &plan(vec![source(EventKind::Prediction, "no.such.topic")]))
+        .unwrap_err();
     assert_eq!(error.to_string(), "topic `no.such.topic` does not exist");
     assert_eq!(error.advice(), Some("create it, or correct the topic of the predictions in the pipeline file"));
     assert_eq!(error.fault(), Fault::User);
@@ -106,7 +105,7 @@ fn outcomes_partitioned_otherwise_than_predictions_are_refused() {
     let connection = Connection::open(&settings(broker)).unwrap();
     let (p, o) = (broker.topic("p", 4), broker.topic("o", 2));
     let plan = plan(vec![source(EventKind::Prediction, &p), source(EventKind::Outcome, &o)]);
-    let error = topics::inputs(committer(&connection).client(), &plan).unwrap_err();
+    let error = topics::inputs(&committer(&connection), &plan).unwrap_err();
     assert_eq!(
         error.to_string(),
         format!("topic `{o}` has 2 partitions and `{p}` has 4: outcomes would not meet their predictions")
@@ -355,7 +354,7 @@ fn states_are_read_back_each_in_its_last_version_and_only_those_of_the_rollout()
     let settings = settings(broker);
     let connection = Connection::open(&settings).unwrap();
     let producer = Arc::new(Producer::open(&connection).unwrap());
-    let mut publisher = Publisher::open(&connection, Arc::clone(&producer)).unwrap();
+    let mut publisher = Publisher::open(&connection, producer.clone()).unwrap();
     assert_eq!(states::read(&connection, "toy").unwrap(), []);
     let other = RolloutState { rollout: "other".into(), ..state("v2", 9) };
     let states = vec![state("v3", 1), state("v2", 1), other, state("v2", 2)];

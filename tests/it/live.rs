@@ -16,7 +16,7 @@ use haldane::kafka::connection::Connection;
 use haldane::kafka::producer::Producer;
 use haldane::kafka::standalone::{self, Options};
 use haldane::kafka::summary::Summary;
-use haldane::kafka::watch::{Deaf, Watch};
+use haldane::kafka::watch::{Audience, Keeper};
 use haldane::kafka::{cloud_event, judging, scanning, whole_topic};
 use haldane::plan::{Field, NumericField, Path, Plan, TimeFormat, WindowKind};
 use haldane::scan::Tally;
@@ -138,9 +138,9 @@ impl Stage {
         Producer::open(&Connection::open(&self.settings).unwrap()).unwrap()
     }
 
-    pub(crate) fn run(&self, shards: u32, watch: &dyn Watch) -> Result<Summary> {
+    pub(crate) fn run(&self, shards: u32, keeper: &dyn Keeper) -> Result<Summary> {
         let options = Options { until_end: true, shards, ..SMALL_STEPS };
-        standalone::run(&self.plan, &self.settings, options, watch, &AtomicBool::new(false))
+        standalone::run(&self.plan, &self.settings, options, Audience::keeping(keeper), &AtomicBool::new(false))
     }
 
     pub(crate) fn decisions(&self) -> Vec<Decision> {
@@ -169,8 +169,8 @@ impl Recorder {
     }
 }
 
-impl Watch for Recorder {
-    fn published(&self, effects: &Effects) -> Result<()> {
+impl Keeper for Recorder {
+    fn conclude(&self, effects: &Effects) -> Result<()> {
         let copy =
             Effects { windows: effects.windows.clone(), decisions: effects.decisions.clone(), ..Effects::default() };
         self.trace.lock().unwrap().take(copy);
@@ -217,10 +217,10 @@ fn a_crash_changes_nothing_and_repeats_decisions_under_the_same_ids() {
 
 /// Stops the run, in good order, when the first windows are judged.
 struct Stopper<'a>(&'a Recorder, &'a AtomicBool);
-impl Watch for Stopper<'_> {
-    fn published(&self, effects: &Effects) -> Result<()> {
+impl Keeper for Stopper<'_> {
+    fn conclude(&self, effects: &Effects) -> Result<()> {
         self.1.store(true, Ordering::Relaxed);
-        self.0.published(effects)
+        self.0.conclude(effects)
     }
 }
 
@@ -230,7 +230,8 @@ fn a_second_run_goes_on_where_the_first_one_stopped() {
     let expected = in_memory(&log, 1);
     let stage = Stage::set(&log, 1);
     let (stop, recorder) = (AtomicBool::new(false), Recorder::default());
-    standalone::run(&stage.plan, &stage.settings, SMALL_STEPS, &Stopper(&recorder, &stop), &stop).unwrap();
+    standalone::run(&stage.plan, &stage.settings, SMALL_STEPS, Audience::keeping(&Stopper(&recorder, &stop)), &stop)
+        .unwrap();
     stage.run(1, &recorder).unwrap();
     assert_same(&expected, &trace(recorder), "after a stop");
 }
@@ -294,9 +295,9 @@ pub(crate) struct Bell {
     pub(crate) tallied: Mutex<BTreeMap<(u16, u32), i64>>,
 }
 
-impl Watch for Bell {
-    fn published(&self, effects: &Effects) -> Result<()> {
-        let done = self.recorder.published(effects);
+impl Keeper for Bell {
+    fn conclude(&self, effects: &Effects) -> Result<()> {
+        let done = self.recorder.conclude(effects);
         drop(self.lock.lock().unwrap());
         self.rung.notify_all();
         done
@@ -357,8 +358,8 @@ fn scans_and_judge_apart_say_what_one_process_says() {
     let stop = AtomicBool::new(false);
     let first_stop = AtomicBool::new(false);
     let bell = Bell::default();
-    let scan = |stop| scanning::run(&stage.plan, &stage.settings, SMALL_STEPS, &Deaf, stop);
-    let judge = |stop| judging::run(&stage.plan, &stage.settings, SMALL_STEPS, &bell, stop);
+    let scan = |stop| scanning::run(&stage.plan, &stage.settings, SMALL_STEPS, Audience::none(), stop);
+    let judge = |stop| judging::run(&stage.plan, &stage.settings, SMALL_STEPS, Audience::keeping(&bell), stop);
     std::thread::scope(|scope| {
         let (first_scan, first_judge) = (scope.spawn(|| scan(&first_stop)), scope.spawn(|| judge(&first_stop)));
         bell.wait_for(|trace| trace.windows.len() > 100);

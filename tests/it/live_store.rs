@@ -15,7 +15,7 @@ use haldane::error::{Error, Result};
 use haldane::event::SECOND;
 use haldane::kafka::connection::Connection;
 use haldane::kafka::reader::ReadPortion;
-use haldane::kafka::watch::{Deaf, Watch};
+use haldane::kafka::watch::{Audience, Keeper};
 use haldane::kafka::{judging, scanning, states};
 use haldane::plan::Plan;
 use haldane::scan::{Counts, Tally};
@@ -33,18 +33,18 @@ use crate::world::{self, Rng};
 
 /// Keeps what is published in a store, too.
 struct Kept<'a> {
-    told: &'a dyn Watch,
+    told: &'a dyn Keeper,
     writer: Mutex<Writer>,
 }
 
 impl<'a> Kept<'a> {
-    fn open(url: &str, plan: &Arc<Plan>, told: &'a dyn Watch) -> Self {
+    fn open(url: &str, plan: &Arc<Plan>, told: &'a dyn Keeper) -> Self {
         let every = Every { span: 60 * SECOND, ..Every::default() };
         Self { told, writer: Mutex::new(Writer::open(url, plan, every).unwrap()) }
     }
 }
 
-impl Watch for Kept<'_> {
+impl Keeper for Kept<'_> {
     fn keeps_panes(&self) -> bool {
         true
     }
@@ -82,8 +82,8 @@ impl Watch for Kept<'_> {
         self.told.tallied(source, lane, tally);
     }
 
-    fn published(&self, effects: &Effects) -> Result<()> {
-        self.told.published(effects)
+    fn conclude(&self, effects: &Effects) -> Result<()> {
+        self.told.conclude(effects)
     }
 }
 
@@ -142,7 +142,7 @@ impl<'a> Stormy<'a> {
     }
 }
 
-impl Watch for Stormy<'_> {
+impl Keeper for Stormy<'_> {
     fn keeps_panes(&self) -> bool {
         true
     }
@@ -161,8 +161,8 @@ impl Watch for Stormy<'_> {
         if at_end { done.map(|()| true) } else { Ok(writer.is_clean()) }
     }
 
-    fn published(&self, effects: &Effects) -> Result<()> {
-        self.kept.published(effects)?;
+    fn conclude(&self, effects: &Effects) -> Result<()> {
+        self.kept.conclude(effects)?;
         let step = self.steps.fetch_add(1, Ordering::Relaxed);
         if step == self.crash_at { Err(Error::internal("crash")) } else { Ok(()) }
     }
@@ -240,9 +240,16 @@ fn the_store_of_a_judge_apart_holds_what_that_of_one_process_does() {
 
     let bell = Bell::around(Recorder::crashing(vec![3, 8]));
     let (stop, first_stop) = (AtomicBool::new(false), AtomicBool::new(false));
-    let scan = |stop| scanning::run(&stage.plan, &stage.settings, SMALL_STEPS, &Deaf, stop);
-    let judge =
-        || judging::run(&stage.plan, &stage.settings, SMALL_STEPS, &Kept::open(apart, &stage.plan, &bell), &stop);
+    let scan = |stop| scanning::run(&stage.plan, &stage.settings, SMALL_STEPS, Audience::none(), stop);
+    let judge = || {
+        judging::run(
+            &stage.plan,
+            &stage.settings,
+            SMALL_STEPS,
+            Audience::keeping(&Kept::open(apart, &stage.plan, &bell)),
+            &stop,
+        )
+    };
     std::thread::scope(|scope| {
         let first_scan = scope.spawn(|| scan(&first_stop));
         let judges = scope.spawn(|| (0..9).take_while(|_| judge().is_err()).count());

@@ -11,7 +11,8 @@ use haldane::kafka::clock::{now, wall_clock};
 use haldane::kafka::producer::Producer;
 use haldane::kafka::reader::ReadPortion;
 use haldane::kafka::standalone::Options;
-use haldane::kafka::{Watch, states};
+use haldane::kafka::states;
+use haldane::kafka::watch::{Audience, Watch};
 use haldane::verdict::Liveness;
 use rdkafka::producer::BaseRecord;
 use serde_json::json;
@@ -200,7 +201,7 @@ fn a_service_is_ready_once_it_has_read_what_there_is() {
         stage.traffic(0..minutes, false);
         let counting = Counting::default();
         let options = Options { batch_records_max: 100, ..Options::default() };
-        stage.run(options, &counting, &counting.stop).unwrap();
+        stage.run(options, Audience::watching(&counting), &counting.stop).unwrap();
         assert_eq!(counting.read_when_ready.into_inner(), events);
         let seen = states::look(&stage.connection()).unwrap();
         assert!(seen.liveness("people").is_some_and(Liveness::is_near_end), "an empty topic is read to its end");

@@ -10,6 +10,7 @@ use haldane::judge::Judge;
 use haldane::kafka::connection::Connection;
 use haldane::kafka::partials::Partials;
 use haldane::kafka::publish::Publisher;
+use haldane::kafka::watch::Audience;
 use haldane::kafka::{judging, states, whole_topic};
 use haldane::scan::frame::Frame;
 use haldane::verdict::RolloutState;
@@ -25,7 +26,7 @@ use crate::replay_laws::{Trace, assert_same};
 /// Puts records on the state topic.
 fn tell(stage: &Stage, records: &[(&str, &[u8])]) {
     let producer = Arc::new(stage.producer());
-    drop(Publisher::open(&Connection::open(&stage.settings).unwrap(), Arc::clone(&producer)).unwrap());
+    drop(Publisher::open(&Connection::open(&stage.settings).unwrap(), producer.clone()).unwrap());
     for (key, payload) in records {
         producer.send(BaseRecord::to(&stage.settings.topics.state).key(key.as_bytes()).payload(*payload)).unwrap();
     }
@@ -107,7 +108,7 @@ fn a_judge_goes_on_with_what_scans_of_the_release_before_have_told() {
     let (plan, settings) = (Arc::new(plan()), settings(broker));
     let connection = Connection::open(&settings).unwrap();
     let producer = Arc::new(haldane::kafka::producer::Producer::open(&connection).unwrap());
-    drop(Partials::open(&connection, Arc::clone(&producer)).unwrap());
+    drop(Partials::open(&connection, producer.clone()).unwrap());
     let send = |bytes: &[u8], at: i64| {
         producer
             .send(BaseRecord::to(&settings.topics.partials).key(b"".as_slice()).payload(bytes).timestamp(at))
@@ -118,7 +119,7 @@ fn a_judge_goes_on_with_what_scans_of_the_release_before_have_told() {
     producer.settle().unwrap();
     let (bell, stop, ended) = (Bell::default(), AtomicBool::new(false), Mutex::new(None));
     std::thread::scope(|scope| {
-        let judge = scope.spawn(|| judging::run(&plan, &settings, SMALL_STEPS, &bell, &stop));
+        let judge = scope.spawn(|| judging::run(&plan, &settings, SMALL_STEPS, Audience::keeping(&bell), &stop));
         bell.wait_for(|trace| *trace == expected);
         stop.store(true, Ordering::Relaxed);
         *ended.lock().unwrap() = Some(judge.join().unwrap());
@@ -133,6 +134,8 @@ fn a_judge_goes_on_with_what_scans_of_the_release_before_have_told() {
     assert_eq!(letters, [[3, 9]], "what is no frame is not lost silently");
     send(&[99, 0], *times(&all).last().unwrap());
     producer.settle().unwrap();
-    let error = judging::run(&plan, &settings, SMALL_STEPS, &Bell::default(), &AtomicBool::new(false)).unwrap_err();
+    let error =
+        judging::run(&plan, &settings, SMALL_STEPS, Audience::keeping(&Bell::default()), &AtomicBool::new(false))
+            .unwrap_err();
     assert!(error.advice().unwrap().contains("start the judge with that release"), "{error}");
 }

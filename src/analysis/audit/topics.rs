@@ -29,7 +29,7 @@ type DecodedStream = (Box<dyn Decoder>, i64);
 /// What the log gives for a decision's candidate and window.
 pub fn recompute(plan: &Arc<Plan>, connection: &Connection, of: &Decision) -> Result<Recomputed> {
     let client = connection.consumer(&connection.settings().group, "history", Errors::default())?;
-    let lanes = topics::lanes(&topics::inputs(rdkafka::consumer::Consumer::client(&client), plan)?);
+    let lanes = topics::lanes(&topics::inputs(&client, plan)?);
     let mut engine = Engine::new(Arc::clone(plan), lanes);
     said(connection)?.into_iter().for_each(|command| engine.schedule(command));
     let mut found = Recomputed::nothing();

@@ -1,6 +1,5 @@
 //! `haldane run`: the service.
 
-mod keeping;
 mod probe;
 mod refusals;
 mod tidying;
@@ -19,6 +18,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::probe::Probe;
 use self::refusals::Refusals;
+use self::tidying::Tidying;
 use super::check::memory;
 use super::losses::{FailOnLosses, gate};
 use super::print;
@@ -27,9 +27,10 @@ use crate::engine::{Effects, Memory};
 use crate::error::{Error, Fault, Result};
 use crate::judge::WindowRow;
 use crate::kafka::Connection;
+use crate::kafka::keeping::Keeping;
 use crate::kafka::standalone::{self, Options};
 use crate::kafka::summary::Summary;
-use crate::kafka::watch::{StreamStanding, Watch};
+use crate::kafka::watch::{Audience, Keeper, StreamStanding, Watch};
 use crate::kafka::{judging, reader::ReadPortion, scanning};
 use crate::output::write_window_lines;
 use crate::scan::Counts;
@@ -100,10 +101,14 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<()> {
     let server = listen(args, &pipeline).map(|address| Server::start(address, Arc::clone(&shared))).transpose()?;
     let probe = (!args.until_end).then(|| Probe::start(&kafka, &shared)).transpose()?;
     let patient = !args.until_end;
-    let store = patiently(patient, &stop, || keeping::Keeping::open(&pipeline, role)).map_err(Error::elsewhere)?;
+    let kept = pipeline.store.as_ref().filter(|_| role != Role::Scan);
+    let open_store = || kept.map(|store| Keeping::open(store, &pipeline.plan)).transpose();
+    let store = patiently(patient, &stop, open_store).map_err(Error::elsewhere)?;
     let connection = patiently(patient, &stop, || Connection::open(&kafka)).map_err(Error::elsewhere)?;
     let (Some(store), Some(_)) = (store, connection) else { return report(out, &Summary::default(), args.fail_on) };
-    let watch = Told {
+    // It ends after the store's last flush.
+    let _tidying = kept.filter(|store| store.compact).map(Tidying::start).transpose()?;
+    let told = Told {
         listener: Listener::new(Arc::clone(&shared), &pipeline.plan),
         windows: args.windows.as_deref().map(open).transpose()?,
         store,
@@ -111,9 +116,9 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<()> {
         bound: memory::bound(&pipeline)?,
     };
     #[cfg(feature = "query")]
-    watch.store.iter().try_for_each(|store| store.answer_queries(&shared))?;
+    kept.iter().try_for_each(|store| answer_queries(&store.url, &shared))?;
     let _postgres = postgres(args, &pipeline, &shared);
-    let done = work(&pipeline, &kafka, (role, options(args)), &watch, &stop);
+    let done = work(&pipeline, &kafka, (role, options(args)), Audience { keeper: &told, watch: &told }, &stop);
     drop(probe);
     if let Some(server) = server {
         server.shutdown();
@@ -137,6 +142,16 @@ fn listen(args: &RunArgs, pipeline: &Pipeline) -> Option<SocketAddr> {
     args.listen.or_else(|| (!args.until_end).then_some(pipeline.serve.listen))
 }
 
+/// Lets the HTTP server answer SQL over the store.
+#[cfg(feature = "query")]
+fn answer_queries(url: &str, shared: &Shared) -> Result<()> {
+    use crate::query::{Desk, QueryLimits, Session};
+
+    let store = crate::store::Store::reach(url)?;
+    shared.answer_queries(Desk::open(Session::new(QueryLimits::default())?.with_store(store))?);
+    Ok(())
+}
+
 /// Clients of PostgreSQL, where they are answered. Rollouts are watched all the same when they cannot be.
 #[cfg(feature = "pg")]
 fn postgres(args: &RunArgs, pipeline: &Pipeline, shared: &Arc<Shared>) -> Option<crate::serve::postgres::Host> {
@@ -157,14 +172,14 @@ fn work(
     pipeline: &Pipeline,
     kafka: &KafkaConfig,
     (role, options): (Role, Options),
-    watch: &dyn Watch,
+    audience: Audience<'_>,
     stop: &AtomicBool,
 ) -> Result<Summary> {
     tracing::info!(pipeline = pipeline.plan.name, brokers = kafka.brokers, ?role, "starting");
     match role {
-        Role::All => standalone::run(&pipeline.plan, kafka, options, watch, stop),
-        Role::Scan => scanning::run(&pipeline.plan, kafka, options, watch, stop),
-        Role::Judge => judging::run(&pipeline.plan, kafka, options, watch, stop),
+        Role::All => standalone::run(&pipeline.plan, kafka, options, audience, stop),
+        Role::Scan => scanning::run(&pipeline.plan, kafka, options, audience, stop),
+        Role::Judge => judging::run(&pipeline.plan, kafka, options, audience, stop),
     }
 }
 
@@ -234,7 +249,7 @@ fn open(path: &Path) -> Result<Mutex<BufWriter<File>>> {
 struct Told {
     listener: Listener,
     windows: Option<Mutex<BufWriter<File>>>,
-    store: Option<keeping::Keeping>,
+    store: Option<Keeping>,
     refusals: Refusals,
     bound: Option<(usize, Arc<dyn Spill>)>,
 }
@@ -249,13 +264,51 @@ impl Told {
     }
 }
 
+impl Keeper for Told {
+    fn taking_over(&self) -> Result<()> {
+        self.store.as_ref().map_or(Ok(()), Keeping::taking_over)
+    }
+
+    fn keeps_panes(&self) -> bool {
+        self.store.is_some()
+    }
+
+    fn bound(&self) -> Option<(usize, Arc<dyn Spill>)> {
+        self.bound.clone()
+    }
+
+    fn counted_upto(&self, source: u16, lane: u32) -> i64 {
+        self.store.as_ref().map_or(0, |store| store.counted_upto(source, lane))
+    }
+
+    fn took(&self, portion: &ReadPortion, fresh: &EventBatch, counts: (Counts, Counts)) {
+        self.store.iter().for_each(|store| store.took(portion, fresh, counts));
+    }
+
+    fn tallied(&self, source: u16, lane: u32, tally: &Tally) {
+        self.store.iter().for_each(|store| store.tallied(source, lane, tally));
+    }
+
+    fn keep(&self, effects: &Effects) -> Result<bool> {
+        self.store.as_ref().map_or(Ok(true), |store| store.keep(effects))
+    }
+
+    fn conclude(&self, effects: &Effects) -> Result<()> {
+        self.write(&effects.windows)
+            .map_err(|error| Error::external("cannot write the windows of --windows").because(error))
+    }
+
+    fn settle(&self, at_end: bool) -> Result<bool> {
+        let Some(store) = &self.store else { return Ok(true) };
+        let settled = store.settle(at_end)?;
+        self.listener.reached("store", store.answers());
+        Ok(settled)
+    }
+}
+
 impl Watch for Told {
     fn started(&self, rollouts: &[RolloutState]) {
         self.listener.started(rollouts);
-    }
-
-    fn taking_over(&self) -> Result<()> {
-        self.store.as_ref().map_or(Ok(()), keeping::Keeping::take_over)
     }
 
     fn standing_by(&self) {
@@ -284,45 +337,12 @@ impl Watch for Told {
         self.listener.counted(thread, counts);
     }
 
-    fn bound(&self) -> Option<(usize, Arc<dyn Spill>)> {
-        self.bound.clone()
-    }
-
-    fn keeps_panes(&self) -> bool {
-        self.store.is_some()
-    }
-
-    fn counted_upto(&self, source: u16, lane: u32) -> i64 {
-        self.store.as_ref().map_or(0, |store| store.counted_upto(source, lane))
-    }
-
-    fn took(&self, portion: &ReadPortion, fresh: &EventBatch, counts: (Counts, Counts)) {
-        self.store.iter().for_each(|store| store.took(portion, fresh, counts));
-    }
-
-    fn tallied(&self, source: u16, lane: u32, tally: &Tally) {
-        self.store.iter().for_each(|store| store.tallied(source, lane, tally));
-    }
-
-    fn keep(&self, effects: &Effects) -> Result<bool> {
-        self.store.as_ref().map_or(Ok(true), |store| store.keep(effects))
-    }
-
-    fn settle(&self, at_end: bool) -> Result<bool> {
-        let Some(store) = &self.store else { return Ok(true) };
-        let settled = store.settle(at_end)?;
-        self.listener.reached("store", store.answers());
-        Ok(settled)
-    }
-
-    fn published(&self, effects: &Effects) -> Result<()> {
-        self.write(&effects.windows)
-            .map_err(|error| Error::external("cannot write the windows of --windows").because(error))?;
+    fn published(&self, effects: &Effects) {
         for decision in &effects.decisions {
             let (action, id, candidate) = (decision.action.name(), &decision.id, &decision.candidate);
             tracing::info!(action, id, candidate, reason = decision.reason.text, "decided");
         }
-        self.listener.published(effects)
+        self.listener.published(effects);
     }
 
     fn provisional(&self, rows: Vec<WindowRow>) {

@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::kafka::Connection;
 use crate::kafka::cloud_event;
 use crate::kafka::standalone;
+use crate::kafka::watch::Audience;
 use crate::plan::Plan;
 use crate::serve::{Access, Listener, Server, Shared, new_id};
 use crate::verdict::Decision;
@@ -94,7 +95,9 @@ impl Stage {
         thread::scope(|scope| {
             let (stop, fault) = (&stop, &fault);
             let options = standalone::Options { alone: false, ..standalone::Options::default() };
-            let service = scope.spawn(move || standalone::run(&self.plan, &self.settings, options, &listener, stop));
+            let service = scope.spawn(move || {
+                standalone::run(&self.plan, &self.settings, options, Audience::watching(&listener), stop)
+            });
             let traffic = DemoTraffic::new(self.seed);
             let at_fault = move || _ = fault.set(now());
             let feeder = scope.spawn(move || broker::feed(&self.settings.brokers, traffic, &stopped, at_fault));

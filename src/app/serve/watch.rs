@@ -128,13 +128,12 @@ impl Watch for Listener {
         self.shared.telemetry().counted(&all);
     }
 
-    fn published(&self, effects: &Effects) -> Result<()> {
+    fn published(&self, effects: &Effects) {
         let now = wall_clock();
         for decision in &effects.decisions {
             self.shared.telemetry().acknowledged(now - decision.time);
         }
         self.shared.publish(effects);
-        Ok(())
     }
 
     fn provisional(&self, rows: Vec<WindowRow>) {

@@ -6,10 +6,11 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::checkpoint::{self, Stream};
+use super::checkpoint::Stream;
 use super::clock::now;
 use super::cloud_event::{self, Letter};
 use super::connection::{Connection, Errors};
+use super::ports;
 use super::producer::Producer;
 use super::topics::{self, Own};
 use crate::error::{Error, Result};
@@ -49,10 +50,10 @@ pub fn ask(connection: &Connection, command: &Command, wait: Duration) -> Result
 fn results(connection: &Connection) -> Result<BaseConsumer<Errors>> {
     let topic = &connection.settings().topics.control;
     let reader = connection.reader("results")?;
-    let count = topics::partitions(reader.client(), topic)?.unwrap_or(1);
+    let count = ports::Consumer::partitions(&reader, topic)?.unwrap_or(1);
     let streams: Vec<Stream> = (0..count).map(|lane| Stream { source: 0, lane, topic: topic.clone() }).collect();
     let mut start = TopicPartitionList::new();
-    for (partition, end) in (0..).zip(checkpoint::offsets_at(&reader, &streams, Offset::End)?) {
+    for (partition, end) in (0..).zip(ports::Consumer::ends(&reader, &streams)?) {
         start.add_partition_offset(topic, partition, Offset::Offset(end)).map_err(unread)?;
     }
     reader.assign(&start).map_err(unread)?;

@@ -1,14 +1,7 @@
 //! Progress as offset commits: the low-water offset of every stream, and in the commit's metadata what the scan must
 //! remember to do exactly the same again.
 
-use std::time::Duration;
-
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-
-use super::clock::now;
-use super::connection::REQUEST_TIMEOUT;
+use super::ports::Consumer;
 use crate::config::OnGap;
 use crate::error::{Error, Result};
 use crate::scan::{Checkpoint, CheckpointMeta, StreamCheckpoint};
@@ -25,7 +18,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    fn partition(&self) -> i32 {
+    pub(super) fn partition(&self) -> i32 {
         i32::try_from(self.lane).expect("Kafka counts partitions in 31 bits")
     }
 }
@@ -48,52 +41,22 @@ pub struct Origin {
 /// # Errors
 /// Where it is to halt, when the record at a committed offset is not there any more. It was deleted, or its topic was
 /// made anew: then the offset is beyond the end of the log, and offsets mean other records now.
-pub fn origins<C: ConsumerContext>(
-    consumer: &BaseConsumer<C>,
-    streams: &[Stream],
-    on_gap: OnGap,
-) -> Result<Vec<Origin>> {
+pub fn origins(consumer: &dyn Consumer, streams: &[Stream], on_gap: OnGap) -> Result<Vec<Origin>> {
     if streams.is_empty() {
         return Ok(Vec::new());
     }
-    let committed = committed(consumer, streams)?;
-    let first = offsets_at(consumer, streams, Offset::Beginning)?;
-    let end = offsets_at(consumer, streams, Offset::End)?;
-    let bounds = first.into_iter().zip(end);
-    streams.iter().zip(bounds).map(|(stream, bounds)| origin(stream, &committed, bounds, on_gap)).collect()
+    let committed = consumer.committed(streams)?;
+    let first = consumer.first(streams)?;
+    let end = consumer.ends(streams)?;
+    let bounds = committed.into_iter().zip(first.into_iter().zip(end));
+    streams.iter().zip(bounds).map(|(stream, (saved, bounds))| origin(stream, saved, bounds, on_gap)).collect()
 }
 
-/// A coordinator that has just been made or moved refuses for a moment; polling passes the time and serves the client.
-fn committed<C: ConsumerContext>(consumer: &BaseConsumer<C>, streams: &[Stream]) -> Result<TopicPartitionList> {
-    use RDKafkaErrorCode as Code;
-    let deadline = now() + REQUEST_TIMEOUT;
-    loop {
-        let answer = consumer.committed_offsets(list(streams, Offset::Invalid)?, REQUEST_TIMEOUT);
-        let code = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code);
-        let passing = [Code::NotCoordinator, Code::CoordinatorNotAvailable, Code::CoordinatorLoadInProgress];
-        match answer {
-            Err(_) if code.is_some_and(|code| passing.contains(&code)) && now() < deadline => {
-                drop(consumer.poll(Duration::from_millis(50)));
-            }
-            answer => return answer.map_err(unread),
-        }
-    }
-}
-
-fn unread(error: KafkaError) -> Error {
-    Error::external("cannot read the committed offsets").because(error)
-}
-
-fn origin(stream: &Stream, committed: &TopicPartitionList, (first, end): (i64, i64), on_gap: OnGap) -> Result<Origin> {
-    let saved = committed.find_partition(&stream.topic, stream.partition());
+fn origin(stream: &Stream, saved: Option<(i64, String)>, (first, end): (i64, i64), on_gap: OnGap) -> Result<Origin> {
     let (mut offset, mut meta) = (first, None);
-    if let Some((saved, Offset::Offset(low_water))) = saved.map(|saved| {
-        let offset = saved.offset();
-        (saved, offset)
-    }) {
-        saved.error().map_err(unread)?;
+    if let Some((low_water, text)) = saved {
         offset = low_water;
-        meta = metadata(saved.metadata(), stream)?;
+        meta = metadata(&text, stream)?;
     }
     if (first..=end).contains(&offset) {
         return Ok(Origin { stream: stream.clone(), offset, end, meta });
@@ -130,21 +93,6 @@ fn metadata(text: &str, stream: &Stream) -> Result<Option<CheckpointMeta>> {
     })
 }
 
-/// Asks for the first (`Offset::Beginning`) or next (`Offset::End`) offset of every stream's log, in one request per
-/// broker.
-pub fn offsets_at<C: ConsumerContext>(consumer: &BaseConsumer<C>, streams: &[Stream], at: Offset) -> Result<Vec<i64>> {
-    let failed = |error| Error::external("cannot look up the ends of the input topics").because(error);
-    let found = consumer.offsets_for_times(list(streams, at)?, REQUEST_TIMEOUT).map_err(failed)?;
-    let offset = |stream: &Stream| {
-        let found = found.find_partition(&stream.topic, stream.partition()).map(|found| found.offset());
-        match found {
-            Some(Offset::Offset(offset)) => Ok(offset),
-            _ => Err(Error::external(format!("partition {} of `{}` has no leader", stream.lane, stream.topic))),
-        }
-    };
-    streams.iter().map(offset).collect()
-}
-
 /// What the engine restores of one lane: its streams that have been committed before.
 #[must_use]
 pub fn restored(lane: u32, origins: &[Origin]) -> Checkpoint {
@@ -158,53 +106,20 @@ pub fn restored(lane: u32, origins: &[Origin]) -> Checkpoint {
 
 /// Commits and waits for the answer. Only `streams` that exist are committed; the others of a checkpoint have no
 /// partition.
-pub fn commit<C: ConsumerContext>(
-    consumer: &BaseConsumer<C>,
-    streams: &[Stream],
-    checkpoints: &[Checkpoint],
-) -> Result<()> {
-    let list = commit_list(streams, checkpoints)?;
-    if list.count() == 0 {
-        return Ok(());
-    }
-    consumer.commit(&list, CommitMode::Sync).map_err(refused)
+pub fn commit(consumer: &dyn Consumer, streams: &[Stream], checkpoints: &[Checkpoint]) -> Result<()> {
+    let offsets = offsets(streams, checkpoints);
+    if offsets.is_empty() { Ok(()) } else { consumer.commit(&offsets) }
 }
 
-fn commit_list(streams: &[Stream], checkpoints: &[Checkpoint]) -> Result<TopicPartitionList> {
-    let mut list = TopicPartitionList::new();
+fn offsets(streams: &[Stream], checkpoints: &[Checkpoint]) -> Vec<(Stream, i64, String)> {
+    let mut offsets = Vec::new();
     for checkpoint in checkpoints {
         for saved in &checkpoint.streams {
             let exists = |stream: &&Stream| (stream.source, stream.lane) == (saved.source, checkpoint.lane);
             let Some(stream) = streams.iter().find(exists) else { continue };
-            let invalid = |error| Error::internal("an offset that cannot be committed").because(error);
-            list.add_partition_offset(&stream.topic, stream.partition(), Offset::Offset(saved.low_water))
-                .map_err(invalid)?;
-            let mut added = list.find_partition(&stream.topic, stream.partition()).expect("it was just added");
-            added.set_metadata(serde_json::to_string(&saved.meta).expect("metadata has text keys and finite numbers"));
+            let text = serde_json::to_string(&saved.meta).expect("metadata has text keys and finite numbers");
+            offsets.push((stream.clone(), saved.low_water, text));
         }
     }
-    Ok(list)
-}
-
-fn refused(error: KafkaError) -> Error {
-    let taken = matches!(
-        error.rdkafka_error_code(),
-        Some(RDKafkaErrorCode::UnknownMemberId | RDKafkaErrorCode::IllegalGeneration)
-    );
-    let refusal = Error::external("cannot commit offsets").because(error);
-    if taken {
-        refusal.hint("another process reads with this group: give each pipeline its own `kafka.group`")
-    } else {
-        refusal
-    }
-}
-
-/// The streams as the client wants them.
-pub fn list(streams: &[Stream], offset: Offset) -> Result<TopicPartitionList> {
-    let mut list = TopicPartitionList::with_capacity(streams.len());
-    for stream in streams {
-        list.add_partition_offset(&stream.topic, stream.partition(), offset)
-            .map_err(|error| Error::internal("an offset that cannot be assigned").because(error))?;
-    }
-    Ok(list)
+    offsets
 }

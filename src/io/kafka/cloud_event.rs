@@ -2,12 +2,12 @@
 //! the value.
 
 use arrow::temporal_conversions::timestamp_us_to_datetime;
-use rdkafka::message::{BorrowedMessage, Header, Message as _, OwnedHeaders};
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
 use serde::de::DeserializeOwned;
 
-use super::dead_letter::readable_headers;
 use super::liveness;
+use super::ports::Incoming;
 use super::producer::OutgoingRecord;
 use crate::event::Micros;
 use crate::judge::WindowRow;
@@ -32,21 +32,21 @@ const WINDOW_SCHEMA: &str = "urn:haldane:window:v1";
 
 /// An attribute of a record's event, without its prefix; `None` where there is none, or none that is text.
 #[must_use]
-pub fn attribute(message: &BorrowedMessage<'_>, name: &str) -> Option<String> {
+pub fn attribute(message: &(impl Incoming + ?Sized), name: &str) -> Option<String> {
     let is_it = |key: &str| key.strip_prefix("ce_") == Some(name);
-    let (_, value) = readable_headers(message)?.into_iter().find(|(key, _)| is_it(key))?;
+    let (_, value) = message.headers()?.into_iter().find(|(key, _)| is_it(key))?;
     std::str::from_utf8(value).ok().map(ToOwned::to_owned)
 }
 
 /// Whether a record's event is of this type, but of a version that a newer release writes.
 #[must_use]
-pub fn is_newer(message: &BorrowedMessage<'_>, kind: &str) -> bool {
+pub fn is_newer(message: &(impl Incoming + ?Sized), kind: &str) -> bool {
     let family = |kind: &str| kind.rsplit_once(".v").map(|(family, _)| family.to_owned());
     attribute(message, "type").is_some_and(|found| found != kind && family(&found) == family(kind))
 }
 
 /// The body of a record whose event is of one type; `None` when it is of another.
-pub fn body_of<T: DeserializeOwned>(message: &BorrowedMessage<'_>, kind: &str) -> Option<serde_json::Result<T>> {
+pub fn body_of<T: DeserializeOwned>(message: &dyn Incoming, kind: &str) -> Option<serde_json::Result<T>> {
     (attribute(message, "type")? == kind).then(|| serde_json::from_slice(message.payload().unwrap_or_default()))
 }
 

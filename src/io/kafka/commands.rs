@@ -2,44 +2,47 @@
 //!
 //! Events in binary mode and plain JSON are both read; a command's time is its record's. Records are let go of
 //! (committed, under a group of their own) once everything that they gave rise to is acknowledged. A crash before that
-//! repeats them: the rollout's state knows the ids that were carried out.
+//! repeats them: the rollout's state knows the ids that were carried out. What it does not
+//! know, the control topic tells: it may have decisions and results that the state lacks. A command whose result is
+//! there is carried out at its place among the judgements again. All others wait until what was published has been said
+//! once more; else a decision would be published under a number that another one has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::message::{BorrowedMessage, Message as _};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::checkpoint::{self, Stream};
-use super::cloud_event::{ACK, COMMAND, attribute};
-use super::connection::{Connection, Errors};
+use super::checkpoint::{self, Origin, Stream};
+use super::cloud_event::{ACK, COMMAND, DECISION, RESULT, attribute, body_of};
 use super::dead_letter;
-use super::reader::{DeadLetters, endure};
-use super::topics::{self, Own};
-use crate::error::{Error, Fault, Result};
+use super::ports::{Cluster, Consumer, Incoming, Wait};
+use super::reader::DeadLetters;
+use super::topics::Own;
+use crate::error::{Fault, Result};
 use crate::event::{Micros, Poison, Reject, TEXT_BYTES_MAX};
 use crate::format::Version;
 use crate::plan::Plan;
 use crate::scan::{Checkpoint, CheckpointMeta, StreamCheckpoint};
 use crate::time::Clock;
 use crate::verdict::command::AckStatus;
-use crate::verdict::{Command, CommandKind, RolloutState};
+use crate::verdict::{Command, CommandKind, CommandResult, Decision, RolloutState, Scheduled};
 
 /// How often the topic is looked at: a person who waits does not notice, and events do not either.
 pub const EVERY: Duration = Duration::from_millis(50);
 
 /// Commands that are carried out before the next look at events.
-const AT_ONCE_MAX: usize = 64;
+const AT_ONCE: Wait = Wait { records_max: 64, first: Duration::ZERO, more: Duration::ZERO };
+
+/// So many records of the control topic tell what was published and is not in the states yet.
+const PUBLISHED_LAST: i64 = 1_000;
 
 /// The longest command.
 const COMMAND_BYTES_MAX: usize = 65_536;
 
 /// The commands that are meant for one rollout, in the order of their log.
 pub struct Commands {
-    consumer: BaseConsumer<Errors>,
+    consumer: Box<dyn Consumer>,
     streams: Vec<Stream>,
     dead_letters: DeadLetters,
     rollout: String,
@@ -47,60 +50,149 @@ pub struct Commands {
     digest: String,
     /// By partition: the next offset, where it is not committed yet.
     next: BTreeMap<u32, i64>,
+    /// What was there at the start and has no place.
+    first: Vec<Command>,
+    /// Decisions that were published and are not in the states that the work goes on from.
+    ahead: Vec<Decision>,
+    /// What was carried out before, and will be at its place again.
+    placed: Vec<Scheduled>,
+    /// Ids of those whose place has not come yet.
+    waiting: BTreeSet<String>,
 }
 
 impl Commands {
     /// Goes on where the group's last commit ends, else at the beginning of the topic, which is made where it is
-    /// missing.
-    pub fn open(connection: &Connection, dead_letters: DeadLetters, plan: &Plan) -> Result<Self> {
-        let topic = connection.settings().topics.commands.clone();
-        topics::create(connection, &[&topic, &dead_letters.topic].map(|name| Own { name, compacted: false }))?;
-        let group = format!("{}.commands", connection.settings().group);
-        let consumer = connection.consumer(&group, "commands", Errors::default())?;
-        let count = topics::partitions(consumer.client(), &topic)?.unwrap_or(1);
+    /// missing. `states` are those that the work goes on from.
+    pub fn open(
+        cluster: &dyn Cluster,
+        dead_letters: DeadLetters,
+        plan: &Plan,
+        states: &[RolloutState],
+    ) -> Result<Self> {
+        let topic = cluster.settings().topics.commands.clone();
+        cluster.create(&[&topic, &dead_letters.topic].map(|name| Own { name, compacted: false }))?;
+        let group = format!("{}.commands", cluster.settings().group);
+        let consumer = cluster.consumer(&group, "commands")?;
+        let count = consumer.partitions(&topic)?.unwrap_or(1);
         let streams: Vec<Stream> = (0..count).map(|lane| Stream { source: 0, lane, topic: topic.clone() }).collect();
-        let mut start = TopicPartitionList::new();
-        for origin in checkpoint::origins(&consumer, &streams, connection.settings().on_gap)? {
-            let one = checkpoint::list(&[origin.stream], Offset::Offset(origin.offset))?;
-            for element in one.elements() {
-                start.add_partition_offset(&topic, element.partition(), element.offset()).map_err(unreadable)?;
+        let origins = checkpoint::origins(consumer.as_ref(), &streams, cluster.settings().on_gap)?;
+        let (rollout, digest) = (plan.policy.rollout.clone(), plan.digest.chars().take(16).collect());
+        let (first, ahead, placed) = (Vec::new(), Vec::new(), Vec::new());
+        let (next, waiting) = (BTreeMap::new(), BTreeSet::new());
+        let mut commands =
+            Self { consumer, streams, dead_letters, rollout, digest, next, first, ahead, placed, waiting };
+        commands.catch_up(cluster, &origins, states)?;
+        let from = |origin: &Origin| commands.next.get(&origin.stream.lane).copied().unwrap_or(origin.offset);
+        let places: Vec<_> = origins.iter().map(|origin| (origin.stream.clone(), from(origin))).collect();
+        commands.consumer.assign(&places)?;
+        Ok(commands)
+    }
+
+    /// Takes what nobody has let go of yet, and finds out what was published beyond the states.
+    fn catch_up(&mut self, cluster: &dyn Cluster, origins: &[Origin], states: &[RolloutState]) -> Result<()> {
+        let mut said: BTreeMap<String, CommandResult> = BTreeMap::new();
+        cluster.read_last(&cluster.settings().topics.control, PUBLISHED_LAST, &mut |record| {
+            if let Some(Ok(result)) = body_of::<CommandResult>(record, RESULT) {
+                said.entry(result.command.id.clone()).or_insert(result);
+            } else if let Some(Ok(decision)) = body_of::<Decision>(record, DECISION) {
+                self.ahead.push(decision);
+            }
+        })?;
+        self.ahead.retain(|decision| decision.rollout == self.rollout && is_ahead(decision, states));
+        for command in self.left(cluster, origins)? {
+            if self.waiting.contains(&command.id) {
+                // It was delivered twice.
+                continue;
+            }
+            let known = states.iter().any(|state| state.people.commands.contains(&command.id));
+            match said.remove(&command.id).filter(|result| !known && result.applied_after.is_some()) {
+                Some(result) => {
+                    self.waiting.insert(command.id);
+                    self.placed.push(Scheduled::from(result));
+                }
+                None => self.first.push(command),
             }
         }
-        consumer.assign(&start).map_err(unreadable)?;
-        let (rollout, digest) = (plan.policy.rollout.clone(), plan.digest.chars().take(16).collect());
-        Ok(Self { consumer, streams, dead_letters, rollout, digest, next: BTreeMap::new() })
+        Ok(())
+    }
+
+    /// The commands that nobody has let go of yet.
+    fn left(&mut self, cluster: &dyn Cluster, origins: &[Origin]) -> Result<Vec<Command>> {
+        if origins.iter().all(|origin| origin.offset >= origin.end) {
+            return Ok(Vec::new());
+        }
+        let begins = |lane: u32| origins.iter().find(|one| one.stream.lane == lane).map_or(0, |one| one.offset);
+        let (mut left, mut next) = (Ok(Vec::new()), BTreeMap::new());
+        cluster.read_whole(&cluster.settings().topics.commands, &mut |record| {
+            if let Ok(taken) = &mut left
+                && record.offset() >= begins(lane(record))
+            {
+                next.insert(lane(record), record.offset() + 1);
+                match self.command_of(record) {
+                    Ok(command) => taken.extend(command),
+                    Err(error) => left = Err(error),
+                }
+            }
+        })?;
+        self.next = next;
+        left
+    }
+
+    /// Whether commands wait: what was published before is not said again yet.
+    pub fn wait(&mut self, states: impl FnOnce() -> Vec<RolloutState>) -> bool {
+        let by_command =
+            |ahead: &Decision| self.first.iter().any(|command| ahead.causation.as_ref() == Some(&command.id));
+        if self.ahead.is_empty() || self.ahead.first().is_some_and(by_command) {
+            return false;
+        }
+        let states = states();
+        self.ahead.retain(|decision| is_ahead(decision, &states));
+        !self.ahead.is_empty()
+    }
+
+    /// What is to be carried out at its place among the judgements, once.
+    pub fn placed(&mut self) -> Vec<Scheduled> {
+        std::mem::take(&mut self.placed)
+    }
+
+    /// Commands were carried out.
+    pub fn answered(&mut self, results: &[CommandResult]) {
+        self.waiting.retain(|id| !results.iter().any(|result| result.command.id == *id));
     }
 
     /// Takes what is there, without waiting. What cannot be read goes to the dead letters.
     pub fn take(&mut self) -> Result<Vec<Command>> {
-        let mut taken = Vec::new();
-        while taken.len() < AT_ONCE_MAX {
-            let Some(polled) = self.consumer.poll(Duration::ZERO) else { break };
-            let message = match polled {
-                Ok(message) => message,
-                Err(error) => {
-                    endure(error)?;
-                    continue;
-                }
-            };
-            let lane = u32::try_from(message.partition()).unwrap_or_default();
-            self.next.insert(lane, message.offset() + 1);
-            match read(&message, &self.rollout) {
-                Ok(command) => taken.extend(command),
-                Err((reason, detail)) => {
-                    tracing::warn!(offset = message.offset(), %reason, detail, "not a command");
-                    let reject = Reject { offset: message.offset(), row: 0, reason, detail };
-                    dead_letter::send(&self.dead_letters.producer, &self.dead_letters.topic, &message, &reject)?;
-                }
+        let mut taken = std::mem::take(&mut self.first);
+        let (mut next, mut waiting) = (std::mem::take(&mut self.next), Vec::new());
+        let done = self.consumer.read(AT_ONCE, &mut |records| {
+            for record in records {
+                next.insert(lane(*record), record.offset() + 1);
+                waiting.extend(self.command_of(*record)?);
             }
-        }
-        Ok(taken)
+            Ok(())
+        });
+        self.next = next;
+        // One that is delivered again has its place already.
+        taken.extend(waiting.into_iter().filter(|command| !self.waiting.contains(&command.id)));
+        done.map(|()| taken)
     }
 
-    /// Whether anything was taken since the last commit.
+    /// The command in a record, if it is one for this rollout. What cannot be read goes to the dead letters.
+    fn command_of(&self, record: &dyn Incoming) -> Result<Option<Command>> {
+        let (reason, detail) = match read(record, &self.rollout) {
+            Ok(command) => return Ok(command),
+            Err(flaw) => flaw,
+        };
+        tracing::warn!(offset = record.offset(), %reason, detail, "not a command");
+        let reject = Reject { offset: record.offset(), row: 0, reason, detail };
+        dead_letter::send(self.dead_letters.producer.as_ref(), &self.dead_letters.topic, record, &reject)?;
+        Ok(None)
+    }
+
+    /// Whether anything was taken since the last commit, and all of it carried out.
     #[must_use]
     pub fn any_uncommitted(&self) -> bool {
-        !self.next.is_empty()
+        !self.next.is_empty() && self.first.is_empty() && self.waiting.is_empty()
     }
 
     /// Lets go of what was taken. A commit that fails for now is made good by the next one.
@@ -111,7 +203,7 @@ impl Commands {
             Checkpoint { lane, streams: vec![StreamCheckpoint { source: 0, low_water, meta }] }
         };
         let checkpoints: Vec<Checkpoint> = self.next.iter().map(checkpoint).collect();
-        match checkpoint::commit(&self.consumer, &self.streams, &checkpoints) {
+        match checkpoint::commit(self.consumer.as_ref(), &self.streams, &checkpoints) {
             Ok(()) => self.next.clear(),
             Err(error) if error.fault() == Fault::External => tracing::warn!(%error, "not committed for now"),
             Err(error) => return Err(error),
@@ -120,15 +212,21 @@ impl Commands {
     }
 }
 
-fn unreadable(error: rdkafka::error::KafkaError) -> Error {
-    Error::external("cannot read the commands topic").because(error)
+/// Whether a decision is missing in the state of its candidate, and the judgement that it came of may come again.
+fn is_ahead(decision: &Decision, states: &[RolloutState]) -> bool {
+    let of = states.iter().find(|one| (&one.model, &one.candidate) == (&decision.model, &decision.candidate));
+    of.is_none_or(|state| state.sequence < decision.sequence && state.judged_upto.0 <= decision.time)
+}
+
+fn lane(record: &dyn Incoming) -> u32 {
+    u32::try_from(record.partition()).unwrap_or_default()
 }
 
 /// Why a record is no command.
 type CommandFlaw = (Poison, String);
 
 /// Reads a record; `None` when it is meant for another rollout.
-fn read(message: &BorrowedMessage<'_>, rollout: &str) -> std::result::Result<Option<Command>, CommandFlaw> {
+fn read(message: &dyn Incoming, rollout: &str) -> std::result::Result<Option<Command>, CommandFlaw> {
     let key = message.key().unwrap_or_default();
     if !key.is_empty() && key != rollout.as_bytes() {
         return Ok(None);
@@ -139,7 +237,7 @@ fn read(message: &BorrowedMessage<'_>, rollout: &str) -> std::result::Result<Opt
             .unwrap_or_else(|| format!("{}/{}/{}", message.topic(), message.partition(), message.offset())),
         subject: attribute(message, "subject").unwrap_or_default(),
         rollout: String::from_utf8_lossy(key).into_owned(),
-        at: message.timestamp().to_millis().unwrap_or_default().saturating_mul(1_000),
+        at: message.time().unwrap_or_default(),
         body: message.payload().unwrap_or_default(),
     };
     letter.open().map(|command| Some(command).filter(|command| command.rollout == rollout))

@@ -3,15 +3,22 @@
 //! librdkafka keeps trying for ever when a password or a certificate is wrong; it says so only in its error callback.
 //! Here that becomes one error at the start.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::Offset;
 
 use super::clock::{now, wall_clock};
+use super::consumer::Member;
+use super::machine::Here;
+use super::ports::{Cluster, Consumer, Incoming, Machine, Sink};
+use super::producer::Producer;
+use super::topics::{self, Own};
+use super::whole_topic;
 use crate::config::{KafkaConfig, Security};
 use crate::error::{Error, Result};
 
@@ -50,6 +57,7 @@ pub struct Connection {
     settings: KafkaConfig,
     base: ClientConfig,
     cluster: String,
+    machine: Arc<dyn Machine>,
 }
 
 impl Connection {
@@ -60,7 +68,7 @@ impl Connection {
             Error::user("librdkafka refuses its settings").because(error).hint("correct `kafka.librdkafka`")
         })?;
         let cluster = await_cluster(&probe, settings)?;
-        Ok(Self { settings: settings.clone(), base, cluster })
+        Ok(Self { settings: settings.clone(), base, cluster, machine: Arc::new(Here) })
     }
 
     /// What it was made from.
@@ -110,6 +118,40 @@ impl Connection {
             config.set(*key, *value);
         }
         config
+    }
+}
+
+impl Cluster for Connection {
+    fn settings(&self) -> &KafkaConfig {
+        &self.settings
+    }
+
+    fn id(&self) -> &str {
+        &self.cluster
+    }
+
+    fn machine(&self) -> &Arc<dyn Machine> {
+        &self.machine
+    }
+
+    fn consumer(&self, group: &str, name: &str) -> Result<Box<dyn Consumer>> {
+        Ok(Box::new(Self::consumer(self, group, name, Member::default())?))
+    }
+
+    fn producer(&self) -> Result<Arc<dyn Sink>> {
+        Ok(Arc::new(Producer::open(self)?))
+    }
+
+    fn create(&self, topics: &[Own<'_>]) -> Result<()> {
+        topics::create(self, topics)
+    }
+
+    fn read_whole(&self, topic: &str, take: &mut dyn FnMut(&dyn Incoming)) -> Result<()> {
+        whole_topic::read(self, topic, |message| take(message))
+    }
+
+    fn read_last(&self, topic: &str, records: i64, take: &mut dyn FnMut(&dyn Incoming)) -> Result<()> {
+        whole_topic::read_from(self, topic, Offset::OffsetTail(records), |message| take(message))
     }
 }
 
@@ -264,7 +306,7 @@ mod tests {
         let mut settings = settings();
         settings.librdkafka.insert("linger.ms".into(), "7".into());
         let base = base_config(&settings).unwrap();
-        let connection = Connection { settings, base, cluster: String::new() };
+        let connection = Connection { settings, base, cluster: String::new(), machine: Arc::new(Here) };
         let config = connection.producer_config();
         assert_eq!((config.get("linger.ms"), config.get("acks")), (Some("7"), Some("all")));
         assert_eq!(connection.tuned(&CONSUMER_TUNING).get("fetch.queue.backoff.ms"), Some("2"));

@@ -1,9 +1,10 @@
 //! Refused records: the original as it came, with the reason and the place beside it; and the way back.
 
-use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, Header, Headers as _, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
 
 use super::connection::Connection;
+use super::ports::{Incoming, Sink};
 use super::producer::Producer;
 use super::whole_topic;
 use crate::error::Result;
@@ -25,17 +26,16 @@ const PAYLOAD_BYTES: &str = "haldane.payload_bytes";
 const REDRIVEN: &str = "haldane.redriven";
 
 /// Hands a refused record to the dead-letter topic. It must be acknowledged before an offset beyond it is committed.
-pub fn send(producer: &Producer, topic: &str, message: &BorrowedMessage<'_>, reject: &Reject) -> Result<()> {
+pub fn send(producer: &dyn Sink, topic: &str, message: &dyn Incoming, reject: &Reject) -> Result<()> {
     let payload = message.payload().map(|payload| &payload[..payload.len().min(PAYLOAD_BYTES_MAX)]);
     let mut record = BaseRecord::to(topic).headers(headers(message, reject));
     (record.key, record.payload) = (message.key(), payload);
     producer.send(record)
 }
 
-fn headers(message: &BorrowedMessage<'_>, reject: &Reject) -> OwnedHeaders {
-    let readable = readable_headers(message).and_then(|_| message.headers());
-    let original = readable.map_or_else(OwnedHeaders::new, BorrowedHeaders::detach);
-    let bytes = message.payload_len();
+fn headers(message: &dyn Incoming, reject: &Reject) -> OwnedHeaders {
+    let original = message.headers_copied();
+    let bytes = message.payload().map_or(0, <[u8]>::len);
     let added = [
         (REASON, reject.reason.code().to_owned()),
         (DETAIL, reject.detail.clone()),
@@ -55,7 +55,7 @@ fn headers(message: &BorrowedMessage<'_>, reject: &Reject) -> OwnedHeaders {
 /// The headers of a record, or `None` when there are none or a name is not UTF-8. The client panics at such a name; one
 /// producer with an odd encoding must not end the service.
 pub fn readable_headers<'a>(message: &'a BorrowedMessage<'_>) -> Option<Vec<(&'a str, &'a [u8])>> {
-    let headers = message.headers()?;
+    let headers = rdkafka::message::Message::headers(message)?;
     let read = || headers.iter().map(|header| (header.key, header.value.unwrap_or_default())).collect();
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).ok()
 }
@@ -89,14 +89,14 @@ pub struct DeadLetter {
 
 impl DeadLetter {
     /// Reads a letter; none if the record is none.
-    fn of(message: &BorrowedMessage<'_>) -> Option<Self> {
-        let headers = readable_headers(message)?;
+    fn of(message: &dyn Incoming) -> Option<Self> {
+        let headers = message.headers()?;
         let last = |name: &str| headers.iter().rfind(|(key, _)| *key == name).map(|(_, value)| *value);
         let text = |name: &str| last(name).map(|value| String::from_utf8_lossy(value).into_owned());
         let own = headers.iter().filter(|(key, _)| !key.starts_with(ADDED));
         Some(Self {
             place: (message.partition(), message.offset()),
-            time: message.timestamp().to_millis().unwrap_or(0) * 1_000,
+            time: message.millis().unwrap_or(0) * 1_000,
             reason: text(REASON)?,
             detail: text(DETAIL)?,
             source: (text(TOPIC)?, text(PARTITION)?.parse().ok()?, text(OFFSET)?.parse().ok()?),

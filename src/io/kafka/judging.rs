@@ -8,28 +8,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::message::{BorrowedMessage, Message as _};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-
 use super::checkpoint::{self, Origin, Stream};
-use super::clock::{now, wall_clock};
 use super::commands::{self, Commands};
 use super::connection::Connection;
 use super::dead_letter;
 use super::leadership::UNSURE;
 use super::liveness::{Behind, Pulse, Scans};
 use super::partials::Partials;
-use super::producer::Producer;
+use super::ports::{Cluster, Consumer, Incoming, Machine, Rebalance, Wait};
 use super::publish::Publisher;
-use super::reader::{DeadLetters, Member, Rebalance, endure};
+use super::reader::DeadLetters;
 use super::standalone::Options;
 use super::states;
 use super::summary::Summary;
-use super::watch::Watch;
+use super::watch::{Audience, Keeper};
 use crate::config::KafkaConfig;
 use crate::engine::{Effects, Memory};
-use crate::error::{Error, Fault, Result};
+use crate::error::{Fault, Result};
 use crate::event::{Micros, Poison, Reject};
 use crate::format::Version;
 use crate::judge::{Judge, SealedPartial};
@@ -40,52 +35,31 @@ use crate::time::Clock;
 use crate::verdict::with_ended;
 
 /// How long a record is waited for.
-const WAIT: Duration = Duration::from_millis(50);
+const ONE: Wait = Wait { records_max: 1, first: Duration::from_millis(50), more: Duration::ZERO };
 
 /// Runs the judge role until `stop` is set.
 pub fn run(
     plan: &Arc<Plan>,
     kafka: &KafkaConfig,
     options: Options,
-    watch: &dyn Watch,
+    audience: Audience<'_>,
     stop: &AtomicBool,
 ) -> Result<Summary> {
     let connection = Connection::open(kafka)?;
-    let producer = Arc::new(Producer::open(&connection)?);
-    // The topic must be there to be subscribed to.
-    drop(Partials::open(&connection, Arc::clone(&producer))?);
-    let publisher = Publisher::open(&connection, Arc::clone(&producer))?;
-    let dead_letters = DeadLetters { producer, topic: kafka.topics.dead_letter.clone() };
-    let consumer = join(&connection)?;
-    let mut judging = Membership {
-        plan,
-        connection: &connection,
-        consumer,
-        publisher,
-        dead_letters,
-        watch,
-        active: None,
-        turned_at: now(),
-        summary: Summary::default(),
-    };
-    let done = judging.serve(options, stop);
-    leave(&judging.consumer);
-    done.map(|()| judging.summary)
+    let mut member = Membership::open(plan, &connection, options, audience)?;
+    while !stop.load(Ordering::Relaxed) {
+        member.turn()?;
+    }
+    member.conclude()?;
+    Ok(std::mem::take(&mut member.summary))
 }
 
 /// A new member of the judges' group.
-fn join(connection: &Connection) -> Result<BaseConsumer<Member>> {
-    let settings = connection.settings();
-    let consumer = connection.consumer(&format!("{}.judge", settings.group), "judge", Member::default())?;
-    let failed = |error| Error::external("cannot join the group").because(error);
-    consumer.subscribe(&[&settings.topics.partials]).map_err(failed)?;
+fn join(cluster: &dyn Cluster) -> Result<Box<dyn Consumer>> {
+    let settings = cluster.settings();
+    let consumer = cluster.consumer(&format!("{}.judge", settings.group), "judge")?;
+    consumer.subscribe(&[&settings.topics.partials])?;
     Ok(consumer)
-}
-
-/// A change that nobody carried out would keep the client from closing.
-fn leave(consumer: &BaseConsumer<Member>) {
-    consumer.context().close();
-    let _ = consumer.unassign();
 }
 
 /// The judge at work, while the partials topic is its own.
@@ -105,65 +79,110 @@ struct Active {
 }
 
 /// This process's place in the group.
-struct Membership<'a> {
+pub struct Membership<'a> {
     plan: &'a Arc<Plan>,
-    connection: &'a Connection,
-    consumer: BaseConsumer<Member>,
+    cluster: &'a dyn Cluster,
+    machine: Arc<dyn Machine>,
+    options: Options,
+    audience: Audience<'a>,
+    consumer: Box<dyn Consumer>,
     publisher: Publisher,
     dead_letters: DeadLetters,
-    watch: &'a dyn Watch,
     active: Option<Active>,
     turned_at: Instant,
+    beat_at: Instant,
+    obey_at: Instant,
     summary: Summary,
 }
 
-impl Membership<'_> {
-    fn serve(&mut self, options: Options, stop: &AtomicBool) -> Result<()> {
-        let (mut beat_at, mut obey_at) = (now(), now());
-        while !stop.load(Ordering::Relaxed) {
-            self.watch.alive("judge");
-            self.turn()?;
-            if now() >= obey_at {
-                self.obey()?;
-                obey_at = now() + commands::EVERY;
-            }
-            if now() >= beat_at {
-                self.commit(false)?;
-                self.live()?;
-                self.tell_memory();
-                beat_at = now() + options.beat;
-            }
+impl<'a> Membership<'a> {
+    /// Joins the group.
+    pub fn open(
+        plan: &'a Arc<Plan>,
+        cluster: &'a dyn Cluster,
+        options: Options,
+        audience: Audience<'a>,
+    ) -> Result<Self> {
+        let producer = cluster.producer()?;
+        // The topic must be there to be subscribed to.
+        drop(Partials::open(cluster, Arc::clone(&producer))?);
+        let publisher = Publisher::open(cluster, Arc::clone(&producer))?;
+        let dead_letters = DeadLetters { producer, topic: cluster.settings().topics.dead_letter.clone() };
+        let consumer = join(cluster)?;
+        let machine = Arc::clone(cluster.machine());
+        let now = machine.now();
+        Ok(Self {
+            plan,
+            cluster,
+            machine,
+            options,
+            audience,
+            consumer,
+            publisher,
+            dead_letters,
+            active: None,
+            turned_at: now,
+            beat_at: now,
+            obey_at: now,
+            summary: Summary::default(),
+        })
+    }
+
+    /// Takes what comes next, and does what is due.
+    pub fn turn(&mut self) -> Result<()> {
+        self.audience.watch.alive("judge");
+        self.advance()?;
+        if self.machine.now() >= self.obey_at {
+            self.obey()?;
+            self.obey_at = self.machine.now() + commands::EVERY;
         }
+        if self.machine.now() >= self.beat_at {
+            self.commit(false)?;
+            self.live()?;
+            self.tell_memory();
+            self.beat_at = self.machine.now() + self.options.beat;
+        }
+        Ok(())
+    }
+
+    /// Ends in good order.
+    pub fn conclude(&mut self) -> Result<()> {
         self.commit(true)
     }
 
     fn tell_memory(&self) {
         let memory = self.active.as_ref().map_or(Memory::default(), Active::memory);
-        self.watch.remembered("judge", &memory, 0);
+        self.audience.watch.remembered("judge", &memory, 0);
     }
 
     /// Carries out a change of assignment, then takes the next record.
-    fn turn(&mut self) -> Result<()> {
-        if self.turned_at.elapsed() > UNSURE && !self.is_member() {
-            self.join_again()?;
-        }
-        self.turned_at = now();
-        while let Some(change) = self.consumer.context().next() {
+    fn advance(&mut self) -> Result<()> {
+        self.stay()?;
+        while let Some(change) = self.consumer.change() {
             match change {
                 Rebalance::Assigned(own) => self.take_over(&own)?,
                 Rebalance::Revoked => self.give_up()?,
             }
         }
-        let Some(polled) = self.consumer.poll(WAIT) else { return Ok(()) };
-        match polled {
-            Err(error) => endure(error),
-            Ok(message) => {
-                let Some(active) = &mut self.active else { return Ok(()) };
-                let effects = active.take(&message, self.watch, &self.dead_letters)?;
-                drop(message);
-                self.carry_out(&effects)
+        let Self { consumer, active, audience, dead_letters, .. } = self;
+        let mut effects = Effects::default();
+        consumer.read(ONE, &mut |records| {
+            for record in records {
+                let Some(active) = active.as_mut() else { return Ok(()) };
+                effects.extend(active.take(*record, audience.keeper, dead_letters)?);
             }
+            Ok(())
+        })?;
+        self.carry_out(&effects)
+    }
+
+    /// Whoever has not turned for a while may have been frozen and replaced: it asks before it says anything.
+    fn stay(&mut self) -> Result<()> {
+        if self.machine.since(self.turned_at) > UNSURE && !self.is_member() {
+            self.join_again()?;
         }
+        self.turned_at = self.machine.now();
+        Ok(())
     }
 
     /// Asks the brokers: they refuse a commit of whoever is no member any more. Before the first commit there is
@@ -171,43 +190,43 @@ impl Membership<'_> {
     fn is_member(&self) -> bool {
         let Some(active) = &self.active else { return true };
         let committed = active.committed.as_slice();
-        checkpoint::commit(&self.consumer, std::slice::from_ref(&active.stream), committed).is_ok()
+        checkpoint::commit(self.consumer.as_ref(), std::slice::from_ref(&active.stream), committed).is_ok()
     }
 
     /// As a new member: it stands behind those that were there meanwhile.
     fn join_again(&mut self) -> Result<()> {
         tracing::warn!("the group may have given the work to another process while this one did not answer");
         self.active = None;
-        self.watch.standing_by();
-        leave(&self.consumer);
-        self.consumer = join(self.connection)?;
+        self.audience.watch.standing_by();
+        self.consumer.leave();
+        self.consumer = join(self.cluster)?;
         Ok(())
     }
 
     fn take_over(&mut self, own: &[(String, u32)]) -> Result<()> {
         let Some((topic, lane)) = own.first().cloned() else { return self.stand_by() };
         let stream = Stream { source: 0, lane, topic };
-        self.watch.taking_over()?;
+        self.audience.keeper.taking_over()?;
         let origins =
-            checkpoint::origins(&self.consumer, std::slice::from_ref(&stream), self.connection.settings().on_gap)?;
-        let rollouts = states::read(self.connection, &self.plan.policy.rollout)?;
+            checkpoint::origins(self.consumer.as_ref(), std::slice::from_ref(&stream), self.cluster.settings().on_gap)?;
+        let rollouts = states::read(self.cluster, &self.plan.policy.rollout)?;
         let mut judge = Judge::new(Arc::clone(self.plan));
         judge.restore_rollouts(rollouts.clone());
         judge.restore_lane(&checkpoint::restored(lane, &origins));
         let offset = origins.first().map_or(0, |origin: &Origin| origin.offset);
-        let list = checkpoint::list(std::slice::from_ref(&stream), Offset::Offset(offset))?;
-        self.consumer
-            .assign(&list)
-            .map_err(|error| Error::external("cannot read the partials topic").because(error))?;
-        let commands = Commands::open(self.connection, self.dead_letters.clone(), self.plan)?;
+        self.consumer.assign(&[(stream.clone(), offset)])?;
+        let mut commands = Commands::open(self.cluster, self.dead_letters.clone(), self.plan, &rollouts)?;
+        commands.placed().into_iter().for_each(|scheduled| judge.schedule(scheduled));
         let (firsts, unticked) = (BTreeMap::new(), BTreeMap::new());
-        let (behind, scans, pulse) = (Behind::default(), Scans::default(), Pulse::new(self.plan));
+        let (behind, scans, pulse) =
+            (Behind::default(), Scans::default(), Pulse::new(self.plan, Arc::clone(&self.machine)));
         let (next_offset, committed) = (offset, None);
         self.active =
             Some(Active { judge, stream, next_offset, firsts, unticked, committed, commands, behind, scans, pulse });
         tracing::info!(offset, "judging begins");
-        self.watch.started(&with_ended(rollouts));
-        Ok(())
+        self.audience.watch.started(&with_ended(rollouts));
+        // Commands that are left come before any judgement.
+        self.obey()
     }
 
     /// Another process judges. The client waits for an answer to each assignment, and takes only an empty list for one
@@ -215,9 +234,8 @@ impl Membership<'_> {
     fn stand_by(&mut self) -> Result<()> {
         self.active = None;
         tracing::info!("another process of the group judges; standing by");
-        self.watch.standing_by();
-        let none = TopicPartitionList::new();
-        self.consumer.assign(&none).map_err(|error| Error::external("cannot stand by").because(error))
+        self.audience.watch.standing_by();
+        self.consumer.assign(&[])
     }
 
     fn give_up(&mut self) -> Result<()> {
@@ -226,13 +244,19 @@ impl Membership<'_> {
         }
         self.commit(true)?;
         self.active = None;
-        self.consumer.unassign().map_err(|error| Error::external("cannot leave the partials topic").because(error))
+        self.consumer.unassign()
     }
 
     /// Carries out commands, tells what became of them, and only then lets go of them.
     fn obey(&mut self) -> Result<()> {
         let Some(active) = &mut self.active else { return Ok(()) };
-        for command in active.commands.take()? {
+        let wait = active.commands.wait(|| active.judge.rollouts());
+        let taken = if wait { Vec::new() } else { active.commands.take()? };
+        if !taken.is_empty() {
+            // A restart finds the states that these commands were carried out on.
+            self.publisher.settle()?;
+        }
+        for command in taken {
             let Some(active) = &mut self.active else { return Ok(()) };
             let command = commands::addressed(command, || active.judge.rollouts());
             let effects = active.judge.command(command);
@@ -248,30 +272,41 @@ impl Membership<'_> {
     }
 
     fn carry_out(&mut self, effects: &Effects) -> Result<()> {
-        if effects.is_empty() {
+        if effects.is_empty() || self.active.is_none() {
             return Ok(());
         }
-        self.publisher.publish(effects, || self.watch.keep(effects))?;
-        self.active.iter_mut().for_each(|active| active.pulse.judged(&effects.windows));
+        self.stay()?;
+        if self.active.is_none() {
+            return Ok(());
+        }
+        self.publisher.publish(effects, || self.audience.keeper.keep(effects))?;
+        if let Some(active) = &mut self.active {
+            active.pulse.judged(&effects.windows);
+            active.commands.answered(&effects.results);
+        }
         self.summary.rows += effects.windows.len() as u64;
         self.summary.decisions += effects.decisions.len() as u64;
-        self.watch.published(effects)
+        self.audience.keeper.conclude(effects)?;
+        self.audience.watch.published(effects);
+        Ok(())
     }
 
     /// Says that this process judges, and how far it and the scans are behind.
     fn live(&mut self) -> Result<()> {
         let Some(active) = &mut self.active else { return Ok(()) };
-        match checkpoint::offsets_at(&self.consumer, std::slice::from_ref(&active.stream), Offset::End) {
-            Ok(ends) => ends.iter().for_each(|&end| active.behind.look(active.next_offset, end, wall_clock())),
+        match self.consumer.ends(std::slice::from_ref(&active.stream)) {
+            Ok(ends) => {
+                ends.iter().for_each(|&end| active.behind.look(active.next_offset, end, self.machine.wall_clock()))
+            }
             Err(error) => tracing::warn!(%error, "the end of the partials topic is not known for now"),
         }
-        let at = wall_clock();
+        let at = self.machine.wall_clock();
         let lag = active.behind.lag(at).zip(active.scans.lag(at)).map(|(own, theirs)| own.max(theirs));
-        active.pulse.beat(lag, &self.publisher, self.watch)
+        active.pulse.beat(lag, &self.publisher, self.audience.watch)
     }
 
     fn commit(&mut self, at_end: bool) -> Result<()> {
-        if !self.watch.settle(at_end)? {
+        if !self.audience.keeper.settle(at_end)? {
             return Ok(());
         }
         self.publisher.release()?;
@@ -282,7 +317,7 @@ impl Membership<'_> {
         }
         self.publisher.settle()?;
         match checkpoint::commit(
-            &self.consumer,
+            self.consumer.as_ref(),
             std::slice::from_ref(&active.stream),
             std::slice::from_ref(&checkpoint),
         ) {
@@ -296,12 +331,12 @@ impl Membership<'_> {
 impl Active {
     /// A frame of another release ends the judge, since what it counts would be missed. What is no frame at all is
     /// nobody's counts: it goes to the dead letters.
-    fn take(&mut self, message: &BorrowedMessage<'_>, watch: &dyn Watch, dead: &DeadLetters) -> Result<Effects> {
-        self.next_offset = message.offset() + 1;
+    fn take(&mut self, record: &dyn Incoming, keeper: &dyn Keeper, dead: &DeadLetters) -> Result<Effects> {
+        self.next_offset = record.offset() + 1;
         let mut effects = Effects::default();
-        let at = message.timestamp().to_millis().map(|millis| millis * 1_000);
-        match Frame::decode(message.payload().unwrap_or_default()) {
-            Ok(Frame::Partial(partial)) => self.put(*partial, message.offset(), watch.keeps_panes()),
+        let at = record.time();
+        match Frame::decode(record.payload().unwrap_or_default()) {
+            Ok(Frame::Partial(partial)) => self.put(*partial, record.offset(), keeper.keeps_panes()),
             Ok(Frame::Tick(tick)) => {
                 let panes = self.unticked.remove(&tick.lane);
                 self.scans.heard(&tick, at);
@@ -311,13 +346,13 @@ impl Active {
                 });
                 effects.panes.extend(panes.into_iter().flat_map(|(_, panes)| panes));
             }
-            Ok(Frame::Tally(lane, source, tally)) => watch.tallied(source, lane, &tally),
+            Ok(Frame::Tally(lane, source, tally)) => keeper.tallied(source, lane, &tally),
             Err(error) if error.fault() == Fault::User => return Err(error),
             Err(error) => {
-                tracing::warn!(offset = message.offset(), %error, "not a frame");
+                tracing::warn!(offset = record.offset(), %error, "not a frame");
                 let detail = error.to_string();
-                let reject = Reject { offset: message.offset(), row: 0, reason: Poison::Malformed, detail };
-                dead_letter::send(&dead.producer, &dead.topic, message, &reject)?;
+                let reject = Reject { offset: record.offset(), row: 0, reason: Poison::Malformed, detail };
+                dead_letter::send(dead.producer.as_ref(), &dead.topic, record, &reject)?;
             }
         }
         Ok(effects)
@@ -346,5 +381,11 @@ impl Active {
         let meta =
             CheckpointMeta { format: Version, plan, clock: Clock::default(), needed_from, emit_from, tally: None };
         Checkpoint { lane: self.stream.lane, streams: vec![StreamCheckpoint { source: 0, low_water, meta }] }
+    }
+}
+
+impl Drop for Membership<'_> {
+    fn drop(&mut self) {
+        self.consumer.leave();
     }
 }

@@ -4,20 +4,27 @@
 //! others it has, so the brokers decide who has it, and miss whoever was killed. Nothing is read by it. Members stand
 //! in the order in which they came, so the one at work keeps its place when another one joins.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-
-use super::clock::now;
-use super::connection::Connection;
-use super::reader::{Member, Rebalance, endure};
+use super::checkpoint::Stream;
+use super::ports::{Cluster, Consumer, Machine, Rebalance, Wait};
 use super::watch::Watch;
 use crate::error::{Error, Result};
 
 /// How long each look at the group lasts while there is nothing else to do.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// How the work stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// It is this process's own.
+    Held,
+    /// The group is about to say whose it is: nothing may be published meanwhile.
+    Changing,
+    /// Others may have had it since it was taken: the place is to be given up.
+    Lost,
+}
 
 /// A process that has not looked for so long may have been frozen, and replaced meanwhile: it asks the group first.
 pub(super) const UNSURE: Duration = Duration::from_secs(4);
@@ -30,8 +37,9 @@ const PLACE: u32 = 0;
 
 /// Membership of the group that decides who works.
 pub struct Leadership {
-    consumer: BaseConsumer<Member>,
-    topic: String,
+    consumer: Box<dyn Consumer>,
+    machine: Arc<dyn Machine>,
+    place: Stream,
     group: String,
     /// Whether the group has given it the work.
     held: bool,
@@ -39,75 +47,79 @@ pub struct Leadership {
     changing: bool,
     /// Whether others may have had it since it was taken.
     lost: bool,
+    /// Whether it was told that another process works.
+    told: bool,
+    opened_at: Instant,
     looked_at: Instant,
 }
 
 impl Leadership {
     /// Joins the group. The control topic must be there.
-    pub fn open(connection: &Connection) -> Result<Self> {
-        let settings = connection.settings();
-        let group = format!("{}.all", settings.group);
-        let consumer = connection.consumer(&group, "leader", Member::default())?;
-        let topic = settings.topics.control.clone();
-        consumer.subscribe(&[&topic]).map_err(|error| Error::external("cannot join the group").because(error))?;
-        let (group, looked_at) = (settings.group.clone(), now());
-        Ok(Self { consumer, topic, group, held: false, changing: false, lost: false, looked_at })
+    pub fn open(cluster: &dyn Cluster) -> Result<Self> {
+        let settings = cluster.settings();
+        let consumer = cluster.consumer(&format!("{}.all", settings.group), "leader")?;
+        let place = Stream { source: 0, lane: PLACE, topic: settings.topics.control.clone() };
+        consumer.subscribe(&[&place.topic])?;
+        let (group, machine) = (settings.group.clone(), Arc::clone(cluster.machine()));
+        let (held, changing, lost, told) = (false, false, false, false);
+        let (opened_at, looked_at) = (machine.now(), machine.now());
+        Ok(Self { consumer, machine, place, group, held, changing, lost, told, opened_at, looked_at })
     }
 
-    /// Waits until the work is this process's own; `false` when it is told to stop before.
+    /// Looks whether the work is this process's own now.
     ///
     /// # Errors
-    /// When the work goes on elsewhere, of a run that is to end by itself.
-    pub fn take(&mut self, watch: &dyn Watch, until_end: bool, stop: &AtomicBool) -> Result<bool> {
-        let deadline = now() + PATIENCE;
-        let mut told = false;
-        while !stop.load(Ordering::Relaxed) {
-            watch.alive("engine");
-            let answered = self.look(LOOK)?;
-            if self.held {
-                self.looked_at = now();
-                return Ok(true);
-            }
-            if answered && !std::mem::replace(&mut told, true) {
-                tracing::info!(group = self.group, "another process of the group is at work; standing by");
-                watch.standing_by();
-            }
-            if until_end && now() >= deadline {
-                return Err(Error::external(format!("another process of group `{}` is at work", self.group))
-                    .hint("end it first, or give this run a `kafka.group` of its own"));
-            }
+    /// When it goes on elsewhere for long, of a run that is to end by itself.
+    pub fn take(&mut self, watch: &dyn Watch, until_end: bool) -> Result<bool> {
+        watch.alive("engine");
+        let answered = self.look(LOOK)?;
+        if self.held {
+            (self.looked_at, self.told) = (self.machine.now(), false);
+            return Ok(true);
+        }
+        if answered && !std::mem::replace(&mut self.told, true) {
+            tracing::info!(group = self.group, "another process of the group is at work; standing by");
+            watch.standing_by();
+        }
+        if until_end && self.machine.since(self.opened_at) >= PATIENCE {
+            return Err(Error::external(format!("another process of group `{}` is at work", self.group))
+                .hint("end it first, or give this run a `kafka.group` of its own"));
         }
         Ok(false)
     }
 
-    /// Whether the work is still this process's own; once it is not, the place is to be given up. While the group
-    /// changes, it waits for the outcome: nothing may be published meanwhile.
-    pub fn holds(&mut self, watch: &dyn Watch) -> Result<bool> {
-        let unsure = self.looked_at.elapsed() > UNSURE;
-        self.look(Duration::ZERO)?;
-        while self.changing && !self.lost {
+    /// Looks whether the work is still this process's own.
+    pub fn hold(&mut self, watch: &dyn Watch) -> Result<Hold> {
+        let unsure = self.is_unsure();
+        if self.changing {
             watch.alive("engine");
-            self.look(LOOK)?;
+        }
+        self.look(if self.changing { LOOK } else { Duration::ZERO })?;
+        if self.changing && !self.lost {
+            return Ok(Hold::Changing);
         }
         let keeps = self.held && !self.lost && (!unsure || self.confirm());
-        self.looked_at = now();
-        Ok(keeps)
+        self.looked_at = self.machine.now();
+        Ok(if keeps { Hold::Held } else { Hold::Lost })
+    }
+
+    /// Whether it has not looked for so long that it may have been replaced.
+    #[must_use]
+    pub fn is_unsure(&self) -> bool {
+        self.machine.since(self.looked_at) > UNSURE
     }
 
     /// Asks the brokers: they refuse a commit of whoever is no member any more.
     fn confirm(&self) -> bool {
-        let mut list = TopicPartitionList::new();
-        let added = list.add_partition_offset(&self.topic, 0, Offset::Offset(0));
-        added.and_then(|()| self.consumer.commit(&list, CommitMode::Sync)).is_ok()
+        self.consumer.commit(&[(self.place.clone(), 0, String::new())]).is_ok()
     }
 
     /// Takes the next change; whether there was an assignment.
     fn look(&mut self, wait: Duration) -> Result<bool> {
-        if let Some(Err(error)) = self.consumer.poll(wait) {
-            endure(error)?;
-        }
+        // Nothing is read: the client is served, and says what went wrong.
+        self.consumer.read(Wait { records_max: 1, first: wait, more: Duration::ZERO }, &mut |_| Ok(()))?;
         let mut answered = false;
-        while let Some(change) = self.consumer.context().next() {
+        while let Some(change) = self.consumer.change() {
             answered = matches!(change, Rebalance::Assigned(_));
             self.obey(&change)?;
         }
@@ -116,25 +128,22 @@ impl Leadership {
 
     /// The client waits for an answer to each change; it is never given anything to read.
     fn obey(&mut self, change: &Rebalance) -> Result<()> {
-        let answer = match change {
+        match change {
             Rebalance::Assigned(own) => {
                 (self.held, self.changing) = (own.iter().any(|(_, partition)| *partition == PLACE), false);
-                self.consumer.assign(&TopicPartitionList::new())
+                self.consumer.assign(&[])
             }
             Rebalance::Revoked => {
                 self.lost |= self.held && self.consumer.assignment_lost();
                 (self.held, self.changing) = (false, true);
                 self.consumer.unassign()
             }
-        };
-        answer.map_err(|error| Error::external("cannot answer the group").because(error))
+        }
     }
 }
 
 impl Drop for Leadership {
     fn drop(&mut self) {
-        self.consumer.context().close();
-        // A change that nobody carried out would keep the client from closing.
-        let _ = self.consumer.unassign();
+        self.consumer.leave();
     }
 }

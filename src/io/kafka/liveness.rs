@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::process;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::message::{BorrowedMessage, Message as _};
-
-use super::clock::{now, wall_clock};
+use super::ports::{Incoming, Machine};
 use super::publish::Publisher;
 use super::watch::Watch;
 use crate::error::Result;
@@ -32,13 +31,13 @@ const LAG_NEAR: Micros = 10 * SECOND;
 
 /// Whether a record of the state topic is a sign of life, and not the state of a candidate.
 #[must_use]
-pub fn is_liveness(message: &BorrowedMessage<'_>) -> bool {
+pub fn is_liveness(message: &dyn Incoming) -> bool {
     message.key().is_some_and(|key| key.starts_with(PREFIX.as_bytes()))
 }
 
 /// The sign of life in a record. One of another format says nothing: whoever rests on it waits.
 #[must_use]
-pub fn read(message: &BorrowedMessage<'_>) -> Option<Liveness> {
+pub fn read(message: &dyn Incoming) -> Option<Liveness> {
     let parsed = serde_json::from_slice::<Liveness>(message.payload()?);
     let known = |liveness: &Liveness| liveness.format == FORMAT;
     let told = |error| tracing::warn!(topic = message.topic(), offset = message.offset(), %error, "not a sign of life");
@@ -50,6 +49,7 @@ pub fn read(message: &BorrowedMessage<'_>) -> Option<Liveness> {
 pub struct Pulse {
     liveness: Liveness,
     every: Duration,
+    machine: Arc<dyn Machine>,
     /// What was written last, and when the next one is due at the latest; `None` before the first.
     written: Option<(Liveness, Instant)>,
 }
@@ -57,7 +57,7 @@ pub struct Pulse {
 impl Pulse {
     /// Nothing judged and nothing read yet.
     #[must_use]
-    pub fn new(plan: &Plan) -> Self {
+    pub fn new(plan: &Plan, machine: Arc<dyn Machine>) -> Self {
         let liveness = Liveness {
             format: FORMAT,
             rollout: plan.policy.rollout.clone(),
@@ -68,7 +68,7 @@ impl Pulse {
             lag: None,
         };
         let every = Liveness::every(plan.policy.stages.lease_s);
-        Self { liveness, every: Duration::from_micros(every.unsigned_abs()), written: None }
+        Self { liveness, every: Duration::from_micros(every.unsigned_abs()), machine, written: None }
     }
 
     /// Windows were judged.
@@ -81,7 +81,7 @@ impl Pulse {
     /// backlog begins or ends.
     pub fn beat(&mut self, lag: Option<Micros>, publisher: &Publisher, watch: &dyn Watch) -> Result<()> {
         let was_near = self.liveness.is_near_end();
-        (self.liveness.at, self.liveness.lag) = (wall_clock(), lag);
+        (self.liveness.at, self.liveness.lag) = (self.machine.wall_clock(), lag);
         let near = self.liveness.is_near_end();
         watch.judging(&self.liveness);
         if near && !was_near {
@@ -89,14 +89,15 @@ impl Pulse {
         }
         if self.is_due() {
             publisher.alive(&self.liveness)?;
-            self.written = Some((self.liveness.clone(), now() + self.every));
+            self.written = Some((self.liveness.clone(), self.machine.now() + self.every));
         }
         Ok(())
     }
 
     fn is_due(&self) -> bool {
         let told = |liveness: &Liveness| (liveness.is_near_end(), liveness.judged_upto);
-        let still = |(last, next_at): &(Liveness, Instant)| told(last) == told(&self.liveness) && now() < *next_at;
+        let still =
+            |(last, next_at): &(Liveness, Instant)| told(last) == told(&self.liveness) && self.machine.now() < *next_at;
         !self.written.as_ref().is_some_and(still)
     }
 }

@@ -4,12 +4,12 @@
 //! has arrived comes first: while records wait nothing is added up, and there and where a look takes long, looks are
 //! left out, counted, and said.
 
-use std::thread;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use super::clock::now;
+use super::ports::Machine;
 use super::watch::Watch;
 use crate::engine::Engine;
 use crate::judge::{Look, LookStep, WindowRow};
@@ -26,8 +26,8 @@ const AT_ONCE_MAX: Duration = Duration::from_millis(2);
 const GROUPS: usize = 2;
 
 /// Looks at open windows.
-#[derive(Default)]
 pub(super) struct Looks {
+    machine: Arc<dyn Machine>,
     /// When the next one is due.
     next_at: Option<Instant>,
     /// How long the one that is being added up has kept the engine's thread.
@@ -46,12 +46,18 @@ struct UnderWay {
 }
 
 impl Looks {
+    /// None yet.
+    pub(super) fn new(machine: Arc<dyn Machine>) -> Self {
+        Self { machine, next_at: None, adding_up: None, under_way: None, skips: false }
+    }
+
     /// Shows the look that is measured, if it is, and begins with the next one, when that is due.
     pub(super) fn show(&mut self, plan: &Plan, is_behind: bool, watch: &dyn Watch) {
         let every = every(plan);
         self.collect(every, Duration::ZERO, watch);
-        if self.next_at.is_none_or(|at| now() >= at) {
-            self.next_at = Some(now() + every);
+        let now = self.machine.now();
+        if self.next_at.is_none_or(|at| now >= at) {
+            self.next_at = Some(now + every);
             if is_behind || self.under_way.is_some() || self.adding_up.is_some() {
                 self.skip(1, Duration::ZERO, watch);
             } else {
@@ -63,17 +69,17 @@ impl Looks {
     /// Adds up some more of the look that was begun, and measures it once it is whole.
     pub(super) fn go_on(&mut self, engine: &mut Engine, plan: &Plan, is_behind: bool, watch: &dyn Watch) {
         let Some(before) = self.adding_up.filter(|_| !is_behind) else { return };
-        let begun = now();
+        let begun = self.machine.now();
         let step = loop {
             match engine.early(GROUPS) {
-                LookStep::Unfinished if begun.elapsed() < AT_ONCE_MAX => {}
+                LookStep::Unfinished if self.machine.since(begun) < AT_ONCE_MAX => {}
                 step => break step,
             }
         };
-        let added_up_in = before + begun.elapsed();
+        let added_up_in = before + self.machine.since(begun);
         self.adding_up = matches!(step, LookStep::Unfinished).then_some(added_up_in);
         let Some(look) = step.look() else { return };
-        match measure(look) {
+        match measure(look, &self.machine) {
             Ok(rows) => {
                 self.under_way = Some(UnderWay { begun, added_up_in, rows });
                 self.collect(every(plan), AT_ONCE_MAX, watch);
@@ -122,14 +128,16 @@ fn every(plan: &Plan) -> Duration {
 }
 
 /// Measures a look on a thread of its own; says how long that took, too.
-fn measure(look: Look) -> std::io::Result<Receiver<(Vec<WindowRow>, Duration)>> {
+fn measure(look: Look, machine: &Arc<dyn Machine>) -> std::io::Result<Receiver<(Vec<WindowRow>, Duration)>> {
     let (sender, receiver) = crossbeam_channel::bounded(1);
-    thread::Builder::new().name("early".to_owned()).spawn(move || {
-        let begun = now();
+    let clock = Arc::clone(machine);
+    let work = move || {
+        let begun = clock.now();
         let rows = look.rows();
         // Nobody listens any more once the run has ended.
-        let _ = sender.send((rows, begun.elapsed()));
-    })?;
+        let _ = sender.send((rows, clock.since(begun)));
+    };
+    machine.beside("early", Box::new(work))?;
     Ok(receiver)
 }
 
@@ -138,6 +146,8 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::kafka::clock::now;
+    use crate::kafka::machine::Here;
 
     /// Notes how many times rows were shown, and how many looks were left out.
     #[derive(Default)]
@@ -158,7 +168,7 @@ mod tests {
         let (every, heard) = (Duration::from_secs(2), Heard::default());
         let (sender, rows) = crossbeam_channel::bounded(1);
         let under_way = UnderWay { begun: now(), added_up_in: Duration::ZERO, rows };
-        let mut looks = Looks { under_way: Some(under_way), ..Looks::default() };
+        let mut looks = Looks { under_way: Some(under_way), ..Looks::new(Arc::new(Here)) };
         looks.collect(every, Duration::ZERO, &heard);
         assert!(looks.under_way.is_some() && *heard.0.lock().expect("no panic") == (0, 0));
         sender.send((Vec::new(), Duration::from_secs(1))).expect("it listens");
@@ -173,7 +183,7 @@ mod tests {
     fn while_records_wait_looks_are_left_out_counted_and_said() {
         let text = "sources: { predictions: { topic: p, id: id, version: v } }\nrollout: { baseline: v1 }\n";
         let plan = crate::config::parse(text, "p.yaml", std::path::Path::new("")).expect("a pipeline").plan;
-        let (heard, mut looks) = (Heard::default(), Looks::default());
+        let (heard, mut looks) = (Heard::default(), Looks::new(Arc::new(Here)));
         looks.show(&plan, true, &heard);
         assert!(looks.skips && *heard.0.lock().expect("no panic") == (0, 1));
         looks.show(&plan, true, &heard);

@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use rdkafka::producer::BaseRecord;
 
-use super::connection::Connection;
-use super::producer::Producer;
-use super::topics::{self, Own};
+use super::ports::{Cluster, Sink};
+use super::topics::Own;
 use crate::error::Result;
 use crate::scan::frame::Frame;
 use crate::scan::{Partial, Tally, Tick};
@@ -17,15 +16,15 @@ use crate::scan::{Partial, Tally, Tick};
 /// Sends frames.
 #[derive(Clone)]
 pub struct Partials {
-    producer: Arc<Producer>,
+    producer: Arc<dyn Sink>,
     topic: String,
 }
 
 impl Partials {
     /// Makes the topic where it is missing.
-    pub fn open(connection: &Connection, producer: Arc<Producer>) -> Result<Self> {
-        let topic = connection.settings().topics.partials.clone();
-        topics::create(connection, &[Own { name: &topic, compacted: false }])?;
+    pub fn open(cluster: &dyn Cluster, producer: Arc<dyn Sink>) -> Result<Self> {
+        let topic = cluster.settings().topics.partials.clone();
+        cluster.create(&[Own { name: &topic, compacted: false }])?;
         Ok(Self { producer, topic })
     }
 

@@ -14,6 +14,7 @@ use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
 
 use super::clock::now;
 use super::connection::{Connection, trace_log};
+use super::ports::Sink;
 use crate::error::{Error, Result};
 
 /// Longer than the client's own delivery time-out, which reports the reason.
@@ -68,6 +69,16 @@ impl Producer {
     fn deliveries(&self) -> &Deliveries {
         use rdkafka::producer::Producer as _;
         self.client.client().context()
+    }
+}
+
+impl Sink for Producer {
+    fn send(&self, record: OutgoingRecord<'_>) -> Result<()> {
+        Self::send(self, record)
+    }
+
+    fn settle(&self) -> Result<()> {
+        Self::settle(self)
     }
 }
 

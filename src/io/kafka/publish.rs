@@ -1,106 +1,105 @@
-//! Carries out what a step gave rise to, in the one safe order: decisions first, and acknowledged; states after them,
-//! and what became of commands last.
+//! Carries out what a step gave rise to, in the one safe order: decisions and what became of commands first, and
+//! acknowledged; states after them.
 //!
-//! A crash in between repeats a decision with the same id, which every adapter ignores. The other order would lose one.
+//! A crash in between repeats a decision with the same id, which every adapter ignores. The other order would lose one;
+//! and of a command that the state knows, nobody could tell any more where among the judgements it was carried out.
 //! While a store fails, decisions go out all the same, and what would keep a restart from saying them again is held
 //! back.
 
 use std::sync::Arc;
 
-use super::clock::wall_clock;
 use super::cloud_event::Letter;
-use super::connection::Connection;
-use super::producer::Producer;
-use super::topics::{self, Own};
+use super::ports::{Cluster, Machine, Sink};
+use super::topics::Own;
 use crate::engine::Effects;
 use crate::error::Result;
-use crate::verdict::{CommandResult, Liveness, RolloutState};
+use crate::verdict::{Liveness, RolloutState};
 
 /// Takes decisions and states to their topics.
 pub struct Publisher {
-    producer: Arc<Producer>,
+    producer: Arc<dyn Sink>,
+    machine: Arc<dyn Machine>,
     control: String,
     state: String,
     windows: Option<String>,
     cluster: String,
-    /// States and results of commands that go out once what led to them is kept.
-    held: (Vec<RolloutState>, Vec<CommandResult>),
+    /// States that go out once what led to them is kept.
+    held: Vec<RolloutState>,
 }
 
 impl Publisher {
     /// Makes the topics where they are missing.
-    pub fn open(connection: &Connection, producer: Arc<Producer>) -> Result<Self> {
-        let own = &connection.settings().topics;
+    pub fn open(cluster: &dyn Cluster, producer: Arc<dyn Sink>) -> Result<Self> {
+        let own = &cluster.settings().topics;
         let mut wanted = vec![Own { name: &own.control, compacted: false }, Own { name: &own.state, compacted: true }];
         wanted.extend(own.windows.iter().map(|name| Own { name, compacted: false }));
-        topics::create(connection, &wanted)?;
+        cluster.create(&wanted)?;
         let (control, state) = (own.control.clone(), own.state.clone());
-        let (windows, cluster) = (own.windows.clone(), connection.cluster().to_owned());
-        Ok(Self { producer, control, state, windows, cluster, held: Default::default() })
+        let (windows, machine) = (own.windows.clone(), Arc::clone(cluster.machine()));
+        let cluster = cluster.id().to_owned();
+        Ok(Self { producer, machine, control, state, windows, cluster, held: Vec::new() })
     }
 
-    /// Returns when every decision is acknowledged; states and windows are on their way then. In between, `keep` is
+    /// Returns when every decision and every result is acknowledged; states and windows are on their way then. In between, `keep` is
     /// called: once a state is out, a restart does not say again what led to it. When it says `false`, states are held
     /// back until [`Publisher::release`].
     pub fn publish(&mut self, effects: &Effects, keep: impl FnOnce() -> Result<bool>) -> Result<()> {
         for decision in &effects.decisions {
-            self.producer.send(Letter::decision(decision, &self.cluster, wall_clock()).to(&self.control))?;
+            self.producer
+                .send(Letter::decision(decision, &self.cluster, self.machine.wall_clock()).to(&self.control))?;
         }
-        if !effects.decisions.is_empty() {
+        for result in &effects.results {
+            self.producer.send(Letter::result(result, &self.cluster, self.machine.wall_clock()).to(&self.control))?;
+        }
+        if !(effects.decisions.is_empty() && effects.results.is_empty()) {
             self.producer.settle()?;
         }
         if keep()? {
             self.release()?;
-            self.tell(&effects.states, &effects.results)?;
+            self.tell(&effects.states)?;
         } else {
-            self.hold(effects);
+            self.hold(&effects.states);
         }
         if let Some(topic) = &self.windows {
             for row in &effects.windows {
-                self.producer.send(Letter::window(row, wall_clock()).to(topic))?;
+                self.producer.send(Letter::window(row, self.machine.wall_clock()).to(topic))?;
             }
         }
         Ok(())
     }
 
-    /// Of each rollout only the last state counts, so what is held stays small.
-    fn hold(&mut self, effects: &Effects) {
-        let (states, results) = &mut self.held;
+    /// Of each candidate only the last state counts, so what is held stays small.
+    fn hold(&mut self, states: &[RolloutState]) {
         let key = |state: &RolloutState| [&state.rollout, &state.model, &state.candidate].map(Clone::clone);
-        for state in &effects.states {
-            states.retain(|held| key(held) != key(state));
-            states.push(state.clone());
+        for state in states {
+            self.held.retain(|held| key(held) != key(state));
+            self.held.push(state.clone());
         }
-        results.extend(effects.results.iter().cloned());
     }
 
     /// Whether anything is held back; commands that led to it must not be let go.
     #[must_use]
     pub fn holds(&self) -> bool {
-        let (states, results) = &self.held;
-        !(states.is_empty() && results.is_empty())
+        !self.held.is_empty()
     }
 
     /// Sends what was held back: all that led to it is kept.
     pub fn release(&mut self) -> Result<()> {
-        let (states, results) = std::mem::take(&mut self.held);
-        self.tell(&states, &results)
+        let states = std::mem::take(&mut self.held);
+        self.tell(&states)
     }
 
-    fn tell(&self, states: &[RolloutState], results: &[CommandResult]) -> Result<()> {
+    fn tell(&self, states: &[RolloutState]) -> Result<()> {
         let (gone, stay): (Vec<_>, Vec<_>) = states.iter().partition(|state| state.gone);
         for state in stay {
-            self.producer.send(Letter::state(state, wall_clock()).to(&self.state))?;
+            self.producer.send(Letter::state(state, self.machine.wall_clock()).to(&self.state))?;
         }
         if !gone.is_empty() {
             // What is kept of them stands in another record: it must be there before theirs is taken away.
             self.producer.settle()?;
         }
         for state in gone {
-            self.producer.send(Letter::state(state, wall_clock()).to(&self.state))?;
-        }
-        for result in results {
-            self.producer.send(Letter::result(result, &self.cluster, wall_clock()).to(&self.control))?;
+            self.producer.send(Letter::state(state, self.machine.wall_clock()).to(&self.state))?;
         }
         Ok(())
     }

@@ -3,27 +3,15 @@
 //! A batch's records stay borrowed from the client until the batch is decoded: the decoders read the payloads where the
 //! client put them, and a refused record is still at hand for the dead-letter topic.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message as _};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::types::RDKafkaRespErr;
-
-use super::checkpoint::{Origin, Stream, list, offsets_at};
-use super::clock::now;
-use super::connection::trace_log;
-use super::dead_letter::{self, readable_headers};
-use super::producer::Producer;
+use super::checkpoint::{Origin, Stream};
+use super::dead_letter;
+use super::ports::{Consumer, Incoming, Rebalance, Sink, Wait};
 use crate::batch::EventBatch;
 use crate::decode::{Decoder, Record};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::Reject;
 use crate::plan::Plan;
 
@@ -85,7 +73,7 @@ pub(super) fn patience(plan: &Plan) -> Duration {
 #[derive(Clone)]
 pub struct DeadLetters {
     /// The producer that takes them there.
-    pub producer: Arc<Producer>,
+    pub producer: Arc<dyn Sink>,
     /// The topic.
     pub topic: String,
 }
@@ -101,7 +89,7 @@ struct ReaderState {
 
 /// One shard's consumer and what it reads.
 pub struct Reader {
-    consumer: BaseConsumer<Member>,
+    consumer: Box<dyn Consumer>,
     readings: Vec<ReaderState>,
     dead_letters: DeadLetters,
 }
@@ -109,14 +97,14 @@ pub struct Reader {
 impl Reader {
     /// Takes over a consumer that has been given nothing to read yet.
     #[must_use]
-    pub fn new(consumer: BaseConsumer<Member>, dead_letters: DeadLetters) -> Self {
+    pub fn new(consumer: Box<dyn Consumer>, dead_letters: DeadLetters) -> Self {
         Self { consumer, readings: Vec::new(), dead_letters }
     }
 
     /// The consumer, for commits and look-ups.
     #[must_use]
-    pub fn consumer(&self) -> &BaseConsumer<Member> {
-        &self.consumer
+    pub fn consumer(&self) -> &dyn Consumer {
+        self.consumer.as_ref()
     }
 
     /// Starts to read these streams instead of those before. With `bounded`, up to the ends that their origins name.
@@ -126,16 +114,8 @@ impl Reader {
         bounded: bool,
         mut decoder: impl FnMut(&Stream) -> Box<dyn Decoder>,
     ) -> Result<()> {
-        let mut assignment = TopicPartitionList::new();
-        for origin in origins {
-            let one = list(std::slice::from_ref(&origin.stream), Offset::Offset(origin.offset))?;
-            for element in one.elements() {
-                assignment
-                    .add_partition_offset(element.topic(), element.partition(), element.offset())
-                    .map_err(unassignable)?;
-            }
-        }
-        self.consumer.assign(&assignment).map_err(unassignable)?;
+        let places: Vec<_> = origins.iter().map(|origin| (origin.stream.clone(), origin.offset)).collect();
+        self.consumer.assign(&places)?;
         let reading = |origin: &Origin| ReaderState {
             stream: origin.stream.clone(),
             decoder: decoder(&origin.stream),
@@ -150,48 +130,46 @@ impl Reader {
     /// Stops reading.
     pub fn unassign(&mut self) -> Result<()> {
         self.readings.clear();
-        self.consumer.unassign().map_err(unassignable)
+        self.consumer.unassign()
     }
 
     /// A change of assignment that waits to be carried out, if any.
     #[must_use]
     pub fn rebalance(&self) -> Option<Rebalance> {
-        self.consumer.context().next()
+        self.consumer.change()
     }
 
     /// Reads and decodes one batch of at most so many records; empty when nothing came. Refused records are on their
     /// way when it returns.
     pub fn read(&mut self, records_max: usize) -> Result<Vec<ReadPortion>> {
-        let messages = gather(&self.consumer, records_max)?;
-        let mut at = 0;
-        for message in &messages {
-            // A record of a partition that was just revoked belongs to its new owner.
-            if let Some(found) = find(&self.readings, at, message) {
-                at = found;
-                self.readings[at].take(message);
-            }
-        }
+        let Self { consumer, readings, dead_letters } = self;
         let mut portions = Vec::new();
-        for reading in self.readings.iter_mut().filter(|reading| reading.bytes > 0 || reading.decoder.n_pending() > 0) {
-            let portion = reading.finish();
-            bury(&self.dead_letters, &messages, &reading.stream, &portion.rejects)?;
-            portions.push(portion);
-        }
+        let wait = Wait { records_max, first: IDLE_WAIT, more: BATCH_WAIT };
+        consumer.read(wait, &mut |records| {
+            let mut at = 0;
+            for record in records {
+                // A record of a partition that was just revoked belongs to its new owner.
+                if let Some(found) = find(readings, at, *record) {
+                    at = found;
+                    readings[at].take(*record);
+                }
+            }
+            for reading in readings.iter_mut().filter(|reading| reading.bytes > 0 || reading.decoder.n_pending() > 0) {
+                let portion = reading.finish();
+                bury(dead_letters, records, &reading.stream, &portion.rejects)?;
+                portions.push(portion);
+            }
+            Ok(())
+        })?;
         Ok(portions)
     }
 
     /// How far every stream is, as the client tells it: past transaction markers too. Local, costs no request. For a
     /// bounded run the end is the limit, else `ends` as looked up before.
     fn extents(&mut self, ends: &[i64]) -> Result<Vec<Extent>> {
-        let positions =
-            self.consumer.position().map_err(|error| Error::external("cannot tell the position").because(error))?;
-        for reading in &mut self.readings {
-            let partition = i32::try_from(reading.stream.lane).unwrap_or(i32::MAX);
-            if let Some(Offset::Offset(position)) =
-                positions.find_partition(&reading.stream.topic, partition).map(|found| found.offset())
-            {
-                reading.next_offset = reading.next_offset.max(position);
-            }
+        let positions = self.consumer.positions(&self.streams())?;
+        for (reading, position) in self.readings.iter_mut().zip(positions) {
+            reading.next_offset = reading.next_offset.max(position.unwrap_or_default());
         }
         let extent = |(reading, &end): (&ReaderState, &i64)| Extent {
             stream: reading.stream.clone(),
@@ -204,34 +182,31 @@ impl Reader {
     /// How far every stream is, and where its log ends: one request per broker.
     pub fn look(&mut self) -> Result<Vec<Extent>> {
         let limits: Option<Vec<i64>> = self.readings.iter().map(|reading| reading.limit).collect();
-        let ends = if let Some(limits) = limits {
-            limits
-        } else {
-            let streams: Vec<Stream> = self.readings.iter().map(|reading| reading.stream.clone()).collect();
-            offsets_at(&self.consumer, &streams, Offset::End)?
-        };
+        let ends = if let Some(limits) = limits { limits } else { self.consumer.ends(&self.streams())? };
         self.extents(&ends)
+    }
+
+    fn streams(&self) -> Vec<Stream> {
+        self.readings.iter().map(|reading| reading.stream.clone()).collect()
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.consumer.context().close();
-        // A change that nobody carried out would keep the client from closing.
-        let _ = self.consumer.unassign();
+        self.consumer.leave();
     }
 }
 
 impl ReaderState {
-    fn take(&mut self, message: &BorrowedMessage<'_>) {
+    fn take(&mut self, message: &dyn Incoming) {
         let offset = message.offset();
         if self.limit.is_some_and(|limit| offset >= limit) {
             return;
         }
-        let headers = readable_headers(message).unwrap_or_default();
+        let headers = message.headers().unwrap_or_default();
         self.decoder.push(&record(message, &headers));
         self.next_offset = offset + 1;
-        self.bytes += message.payload_len() as u64;
+        self.bytes += message.payload().map_or(0, <[u8]>::len) as u64;
     }
 
     fn finish(&mut self) -> ReadPortion {
@@ -248,67 +223,18 @@ impl ReaderState {
 }
 
 /// A record as decoders see it.
-pub fn record<'a>(message: &'a BorrowedMessage<'_>, headers: &'a [(&'a str, &'a [u8])]) -> Record<'a> {
+pub fn record<'a>(message: &'a (impl Incoming + ?Sized), headers: &'a [(&'a str, &'a [u8])]) -> Record<'a> {
     Record {
         offset: message.offset(),
-        broker_time: message.timestamp().to_millis().unwrap_or(0) * 1_000,
+        broker_time: message.millis().unwrap_or(0) * 1_000,
         key: message.key(),
         payload: message.payload(),
         headers,
     }
 }
 
-/// Collects records until the batch is full or its time is over. The clock is read only when nothing is there.
-fn gather(consumer: &BaseConsumer<Member>, records_max: usize) -> Result<Vec<BorrowedMessage<'_>>> {
-    let mut messages = Vec::new();
-    let mut deadline = None;
-    while messages.len() < records_max {
-        let mut polled = consumer.poll(Duration::ZERO);
-        if polled.is_none() {
-            let wait = match deadline {
-                None => IDLE_WAIT,
-                Some(deadline) => Instant::saturating_duration_since(&deadline, now()),
-            };
-            polled = consumer.poll(wait);
-        }
-        match polled {
-            Some(Ok(message)) => messages.push(message),
-            Some(Err(error)) => endure(error)?,
-            None => break,
-        }
-        deadline.get_or_insert_with(|| now() + BATCH_WAIT);
-    }
-    Ok(messages)
-}
-
-/// Lets pass what the client mends by itself.
-pub(super) fn endure(error: KafkaError) -> Result<()> {
-    use RDKafkaErrorCode as Code;
-    let lost = "records were deleted before they were read";
-    let gone = "an input topic or partition is gone";
-    let (what, hint) = match error.rdkafka_error_code() {
-        Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
-            (lost, "raise the topic's retention; a restart goes on with what is left")
-        }
-        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
-            (gone, "create it again, and use another `kafka.group`")
-        }
-        Some(Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed) => {
-            ("Kafka does not let this user read", "allow it to read the input topics and the group")
-        }
-        _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
-            ("the Kafka consumer has failed for good", "restart: the work goes on from the last commit")
-        }
-        _ => {
-            tracing::warn!(target: "librdkafka", %error, "reading goes on");
-            return Ok(());
-        }
-    };
-    Err(Error::external(what).because(error).hint(hint))
-}
-
 /// Finds the reading that a record belongs to; records of one stream come in runs, so the last one is tried first.
-fn find(readings: &[ReaderState], last: usize, message: &BorrowedMessage<'_>) -> Option<usize> {
+fn find(readings: &[ReaderState], last: usize, message: &dyn Incoming) -> Option<usize> {
     let (topic, partition) = (message.topic(), message.partition());
     let fits =
         |reading: &ReaderState| i64::from(reading.stream.lane) == i64::from(partition) && reading.stream.topic == topic;
@@ -316,7 +242,7 @@ fn find(readings: &[ReaderState], last: usize, message: &BorrowedMessage<'_>) ->
 }
 
 /// Sends each refused record, once however many of its rows were refused.
-fn bury(letters: &DeadLetters, messages: &[BorrowedMessage<'_>], stream: &Stream, rejects: &[Reject]) -> Result<()> {
+fn bury(letters: &DeadLetters, messages: &[&dyn Incoming], stream: &Stream, rejects: &[Reject]) -> Result<()> {
     let mut rejects = rejects.iter().peekable();
     for message in messages {
         let Some(reject) = rejects.peek() else { return Ok(()) };
@@ -326,73 +252,9 @@ fn bury(letters: &DeadLetters, messages: &[BorrowedMessage<'_>], stream: &Stream
         {
             continue;
         }
-        dead_letter::send(&letters.producer, &letters.topic, message, reject)?;
+        dead_letter::send(letters.producer.as_ref(), &letters.topic, *message, reject)?;
         let done = reject.offset;
         while rejects.next_if(|next| next.offset == done).is_some() {}
     }
     Ok(())
-}
-
-fn unassignable(error: KafkaError) -> Error {
-    Error::external("cannot change what is read").because(error)
-}
-
-/// A change of what a group member reads.
-#[derive(Debug, Clone)]
-pub enum Rebalance {
-    /// These partitions are its own now.
-    Assigned(Vec<(String, u32)>),
-    /// What it had goes to others.
-    Revoked,
-}
-
-/// What the consumer's callbacks leave for the shard: a change of assignment is carried out between two batches, when
-/// nothing is borrowed and everything read has been passed on.
-#[derive(Debug, Default)]
-pub struct Member {
-    changes: Mutex<VecDeque<Rebalance>>,
-    closed: AtomicBool,
-}
-
-impl Member {
-    /// The change that waits longest, if any.
-    pub(super) fn next(&self) -> Option<Rebalance> {
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
-    }
-
-    /// From now on, changes are carried out at once.
-    pub(super) fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
-    }
-}
-
-impl ClientContext for Member {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        trace_log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(target: "librdkafka", %error, "{reason}");
-    }
-}
-
-impl ConsumerContext for Member {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, kind: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        if self.closed.load(Ordering::Relaxed) {
-            // Nobody will come for the change any more; the close waits for this call.
-            let _ = consumer.unassign();
-            return;
-        }
-        let change = if kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            let own = list
-                .elements()
-                .iter()
-                .filter_map(|one| Some((one.topic().to_owned(), u32::try_from(one.partition()).ok()?)))
-                .collect();
-            Rebalance::Assigned(own)
-        } else {
-            Rebalance::Revoked
-        };
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner).push_back(change);
-    }
 }

@@ -11,18 +11,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use rdkafka::consumer::Consumer as _;
-
 use super::checkpoint::{self, Origin, Stream};
-use super::clock::{now, wall_clock};
 use super::connection::Connection;
 use super::partials::Partials;
-use super::producer::Producer;
-use super::reader::{DeadLetters, Extent, Member, ReadPortion, Reader, Rebalance, patience};
+use super::ports::{Cluster, Machine, Rebalance};
+use super::reader::{DeadLetters, Extent, ReadPortion, Reader, patience};
 use super::standalone::Options;
 use super::summary::Summary;
 use super::topics::{self, Own, Partitions};
-use super::watch::{StreamStanding, Watch};
+use super::watch::{Audience, StreamStanding, Watch};
 use crate::batch::EventBatch;
 use crate::config::{KafkaConfig, OnGap};
 use crate::decode;
@@ -38,41 +35,20 @@ pub fn run(
     plan: &Arc<Plan>,
     kafka: &KafkaConfig,
     options: Options,
-    watch: &dyn Watch,
+    Audience { watch, .. }: Audience<'_>,
     stop: &AtomicBool,
 ) -> Result<Summary> {
     let connection = Connection::open(kafka)?;
-    let probe = connection.reader("probe")?;
-    let partitions = topics::inputs(probe.client(), plan)?;
-    check_lanes(plan, &partitions)?;
-    let producer = Arc::new(Producer::open(&connection)?);
-    let partials = Partials::open(&connection, Arc::clone(&producer))?;
-    topics::create(&connection, &[Own { name: &kafka.topics.dead_letter, compacted: false }])?;
-    let dead_letters = DeadLetters { producer, topic: kafka.topics.dead_letter.clone() };
-    let far = Arc::new(AtomicUsize::new(options.shards.max(1) as usize));
-    let shard = |index: u32| {
-        let consumer =
-            connection.consumer(&format!("{}.scan", kafka.group), &format!("scan-{index}"), Member::default())?;
-        let topics: Vec<&str> = plan.sources.iter().map(|source| source.topic.as_str()).collect();
-        consumer.subscribe(&topics).map_err(|error| Error::external("cannot join the group").because(error))?;
-        let reader = Reader::new(consumer, dead_letters.clone());
-        Ok(Shard { far: Some(Arc::clone(&far)), ..Shard::new(plan, reader, partials.clone(), kafka.on_gap) })
-    };
-    let shards: Vec<Shard<'_>> = (0..options.shards.max(1)).map(shard).collect::<Result<_>>()?;
-    watch.started(&[]);
-    drive(shards, options, watch, stop)
-}
-
-/// Runs every shard on a thread of its own; the first that fails stops the others.
-fn drive(shards: Vec<Shard<'_>>, options: Options, watch: &dyn Watch, stop: &AtomicBool) -> Result<Summary> {
+    let shards = open(plan, &connection, options, watch)?;
     let halt = AtomicBool::new(false);
     let stopped = || stop.load(Ordering::Relaxed) || halt.load(Ordering::Relaxed);
     thread::scope(|scope| {
         let mut threads = Vec::new();
-        for (index, mut shard) in shards.into_iter().enumerate() {
+        for mut shard in shards {
             let (halt, stopped) = (&halt, &stopped);
             threads.push(scope.spawn(move || {
-                let done = shard.run(&format!("scan-{index}"), options, watch, stopped);
+                let done = shard.run(stopped);
+                // The first that fails stops the others.
                 halt.fetch_or(done.is_err(), Ordering::Relaxed);
                 done.map(|()| shard.summary)
             }));
@@ -83,6 +59,55 @@ fn drive(shards: Vec<Shard<'_>>, options: Options, watch: &dyn Watch, stop: &Ato
             Ok(sum)
         })
     })
+}
+
+/// The members of one process, each to be turned on a thread of its own or by hand.
+pub fn open<'a>(
+    plan: &'a Arc<Plan>,
+    cluster: &dyn Cluster,
+    options: Options,
+    watch: &'a dyn Watch,
+) -> Result<Vec<Shard<'a>>> {
+    let settings = cluster.settings();
+    let probe = cluster.consumer(&settings.group, "probe")?;
+    check_lanes(plan, &topics::inputs(probe.as_ref(), plan)?)?;
+    let producer = cluster.producer()?;
+    let partials = Partials::open(cluster, Arc::clone(&producer))?;
+    cluster.create(&[Own { name: &settings.topics.dead_letter, compacted: false }])?;
+    let dead_letters = DeadLetters { producer, topic: settings.topics.dead_letter.clone() };
+    let count = options.shards.max(1);
+    let far = Arc::new(AtomicUsize::new(count as usize));
+    let shard = |index: u32| {
+        let name = format!("scan-{index}");
+        let consumer = cluster.consumer(&format!("{}.scan", settings.group), &name)?;
+        let topics: Vec<&str> = plan.sources.iter().map(|source| source.topic.as_str()).collect();
+        consumer.subscribe(&topics)?;
+        let reader = Reader::new(consumer, dead_letters.clone());
+        let machine = Arc::clone(cluster.machine());
+        Ok(Shard {
+            plan,
+            name,
+            options,
+            watch,
+            partitions: Partitions::new(),
+            reader,
+            partials: partials.clone(),
+            on_gap: settings.on_gap,
+            lanes: BTreeMap::new(),
+            streams: Vec::new(),
+            standings: BTreeMap::new(),
+            told: BTreeMap::new(),
+            looked_at: None,
+            beat_at: machine.now(),
+            machine,
+            begun: false,
+            far: Some(Arc::clone(&far)),
+            summary: Summary::default(),
+        })
+    };
+    let shards = (0..count).map(shard).collect::<Result<_>>()?;
+    watch.started(&[]);
+    Ok(shards)
 }
 
 /// The members of the group share out each topic by itself; only equal partition counts keep a lane in one hand.
@@ -136,8 +161,12 @@ impl ShardLane {
 }
 
 /// One member of the group.
-struct Shard<'a> {
+pub struct Shard<'a> {
     plan: &'a Arc<Plan>,
+    name: String,
+    options: Options,
+    watch: &'a dyn Watch,
+    machine: Arc<dyn Machine>,
     partitions: Partitions,
     reader: Reader,
     partials: Partials,
@@ -149,6 +178,7 @@ struct Shard<'a> {
     told: BTreeMap<(u16, u32), i64>,
     /// When the ends of the logs were asked for, which the lanes' last word about them rests on.
     looked_at: Option<Instant>,
+    beat_at: Instant,
     /// Whether partitions were given out, be it none for this member.
     begun: bool,
     /// How many members of this process have not been near the ends of their logs yet; `None` once this one has.
@@ -156,53 +186,37 @@ struct Shard<'a> {
     summary: Summary,
 }
 
-impl<'a> Shard<'a> {
-    fn new(plan: &'a Arc<Plan>, reader: Reader, partials: Partials, on_gap: OnGap) -> Self {
-        let partitions = Partitions::new();
-        let (lanes, streams, standings, told) = (BTreeMap::new(), Vec::new(), BTreeMap::new(), BTreeMap::new());
-        let (looked_at, begun, far, summary) = (None, false, None, Summary::default());
-        Self {
-            plan,
-            partitions,
-            reader,
-            partials,
-            on_gap,
-            lanes,
-            streams,
-            standings,
-            told,
-            looked_at,
-            begun,
-            far,
-            summary,
-        }
-    }
-
-    fn run(&mut self, name: &str, options: Options, watch: &dyn Watch, stopped: impl Fn() -> bool) -> Result<()> {
-        let mut beat_at = now();
+impl Shard<'_> {
+    fn run(&mut self, stopped: impl Fn() -> bool) -> Result<()> {
         while !stopped() {
-            watch.alive(name);
-            while let Some(change) = self.reader.rebalance() {
-                match change {
-                    Rebalance::Assigned(own) => self.begin(&own, watch)?,
-                    Rebalance::Revoked => self.hand_over()?,
-                }
-            }
-            for portion in self.reader.read(options.batch_records_max)? {
-                watch.read(&portion);
-                self.take(&portion)?;
-            }
-            if now() >= beat_at {
-                self.beat(name, watch)?;
-                beat_at = now() + options.beat;
-            }
+            self.turn()?;
         }
         self.hand_over()
     }
 
+    /// Carries out changes of what is its own, takes a batch, and does what is due.
+    pub fn turn(&mut self) -> Result<()> {
+        self.watch.alive(&self.name);
+        while let Some(change) = self.reader.rebalance() {
+            match change {
+                Rebalance::Assigned(own) => self.begin(&own)?,
+                Rebalance::Revoked => self.hand_over()?,
+            }
+        }
+        for portion in self.reader.read(self.options.batch_records_max)? {
+            self.watch.read(&portion);
+            self.take(&portion)?;
+        }
+        if self.machine.now() >= self.beat_at {
+            self.beat()?;
+            self.beat_at = self.machine.now() + self.options.beat;
+        }
+        Ok(())
+    }
+
     /// Takes over partitions: each lane goes on from its checkpoint.
-    fn begin(&mut self, own: &[(String, u32)], watch: &dyn Watch) -> Result<()> {
-        let found = topics::count(self.reader.consumer().client(), self.plan)?;
+    fn begin(&mut self, own: &[(String, u32)]) -> Result<()> {
+        let found = topics::count(self.reader.consumer(), self.plan)?;
         self.partitions = topics::common(&found);
         let unread = found.values().sum::<u32>() - self.partitions.values().sum::<u32>();
         let source = |topic: &str| self.plan.sources.iter().position(|source| source.topic == topic);
@@ -215,9 +229,9 @@ impl<'a> Shard<'a> {
         let plan = self.plan;
         self.reader.assign(&origins, false, |stream| decode::decoder(plan, stream.source, stream.lane))?;
         self.lanes = streams.iter().map(|stream| (stream.lane, self.lane(stream.lane, &origins))).collect();
-        watch.unread(unread);
-        let standing =
-            |origin: &Origin| ((origin.stream.source, origin.stream.lane), StreamStanding::new(origin, wall_clock()));
+        self.watch.unread(unread);
+        let now = self.machine.wall_clock();
+        let standing = |origin: &Origin| ((origin.stream.source, origin.stream.lane), StreamStanding::new(origin, now));
         self.standings = origins.iter().map(standing).collect();
         self.streams = streams;
         self.begun = true;
@@ -241,7 +255,7 @@ impl<'a> Shard<'a> {
 
     /// Commits and lets go of everything. A commit that comes too late is no loss: the next owner reads a little more
     /// again.
-    fn hand_over(&mut self) -> Result<()> {
+    pub fn hand_over(&mut self) -> Result<()> {
         if !self.reader.consumer().assignment_lost() {
             self.commit()?;
         }
@@ -286,11 +300,11 @@ impl<'a> Shard<'a> {
     /// Whether the ends of the logs were looked up lately: a process that was frozen must not tell of silence
     /// meanwhile.
     fn knows_ends(&self) -> bool {
-        self.looked_at.is_some_and(|at| at.elapsed() < patience(self.plan))
+        self.looked_at.is_some_and(|at| self.machine.since(at) < patience(self.plan))
     }
 
-    fn beat(&mut self, name: &str, watch: &dyn Watch) -> Result<()> {
-        let asked_at = now();
+    fn beat(&mut self) -> Result<()> {
+        let asked_at = self.machine.now();
         match self.reader.look() {
             Ok(extents) => {
                 self.looked_at = Some(asked_at);
@@ -299,7 +313,8 @@ impl<'a> Shard<'a> {
             Err(error) => tracing::warn!(%error, "the ends of the logs are not known for now"),
         }
         self.commit()?;
-        self.tell_when_near(watch);
+        self.tell_when_near();
+        let Self { name, watch, .. } = self;
         watch.standing(name, &self.standings.values().cloned().collect::<Vec<_>>());
         watch.counted(name, &self.lanes.iter().map(|(&lane, held)| (lane, held.scan.counts())).collect());
         let of_scans = |bytes: fn(&Scan) -> usize| self.lanes.values().map(|held| bytes(&held.scan)).sum();
@@ -314,14 +329,14 @@ impl<'a> Shard<'a> {
     }
 
     /// The last member that has come near the ends of its logs says so for all.
-    fn tell_when_near(&mut self, watch: &dyn Watch) {
-        let at = wall_clock();
+    fn tell_when_near(&mut self) {
+        let at = self.machine.wall_clock();
         let is_near = |standing: &StreamStanding| standing.behind.lag(at).is_some_and(|lag| lag <= LAG_MAX);
         if !self.begun || !self.standings.values().all(is_near) {
             return;
         }
         if self.far.take().is_some_and(|far| far.fetch_sub(1, Ordering::Relaxed) == 1) {
-            watch.caught_up();
+            self.watch.caught_up();
         }
     }
 
@@ -336,7 +351,7 @@ impl<'a> Shard<'a> {
                 Entry::Vacant(first) => drop(first.insert(complete)),
             }
             if let Some(standing) = self.standings.get_mut(&(source, lane)) {
-                standing.look(extent.next_offset, extent.end, wall_clock());
+                standing.look(extent.next_offset, extent.end, self.machine.wall_clock());
             }
         }
         told.into_iter().try_for_each(|(lane, complete)| self.tell(lane, complete))
@@ -353,7 +368,7 @@ impl<'a> Shard<'a> {
         match checkpoint::commit(self.reader.consumer(), &self.streams, &checkpoints) {
             Ok(()) => {
                 checkpoints.iter().for_each(|checkpoint| self.note(checkpoint));
-                let now = wall_clock();
+                let now = self.machine.wall_clock();
                 self.standings.values_mut().for_each(|standing| standing.committed_at = now);
             }
             Err(error) => tracing::warn!(%error, "not committed for now"),

@@ -5,9 +5,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rdkafka::message::{BorrowedMessage, Message as _};
-
 use super::connection::Connection;
+use super::ports::{Cluster, Incoming};
 use super::{liveness, whole_topic};
 use crate::error::{Error, Result};
 use crate::verdict::{Liveness, RolloutState, with_ended};
@@ -35,8 +34,8 @@ struct Unread {
 ///
 /// # Errors
 /// When one cannot be read.
-pub fn read(connection: &Connection, rollout: &str) -> Result<Vec<RolloutState>> {
-    let records = look(connection)?.records(rollout)?;
+pub fn read(cluster: &dyn Cluster, rollout: &str) -> Result<Vec<RolloutState>> {
+    let records = look(cluster)?.records(rollout)?;
     Ok(records.into_iter().filter(|state| state.rollout == rollout).collect())
 }
 
@@ -44,16 +43,16 @@ pub fn read(connection: &Connection, rollout: &str) -> Result<Vec<RolloutState>>
 ///
 /// # Errors
 /// When a record cannot be read.
-pub fn all(connection: &Connection) -> Result<Vec<RolloutState>> {
-    let records = look(connection)?.states.0.into_values();
+pub fn all(cluster: &dyn Cluster) -> Result<Vec<RolloutState>> {
+    let records = look(cluster)?.states.0.into_values();
     let states = records.map(|record| record.map_err(|unread| unread.refusal())).collect::<Result<_>>();
     states.map(with_ended)
 }
 
 /// States and signs of life together.
-pub fn look(connection: &Connection) -> Result<Seen> {
+pub fn look(cluster: &dyn Cluster) -> Result<Seen> {
     let mut seen = Seen::default();
-    whole_topic::read(connection, &connection.settings().topics.state, |message| seen.take(message))?;
+    cluster.read_whole(&cluster.settings().topics.state, &mut |record| seen.take(record))?;
     Ok(seen)
 }
 
@@ -64,7 +63,7 @@ pub fn follow<T>(
     judge: impl FnMut(&Seen) -> Option<T>,
 ) -> Result<Option<T>> {
     let topic = &connection.settings().topics.state;
-    whole_topic::follow(connection, topic, patience, &mut Seen::default(), Seen::take, judge)
+    whole_topic::follow(connection, topic, patience, &mut Seen::default(), |seen, record| seen.take(record), judge)
 }
 
 impl Seen {
@@ -87,7 +86,7 @@ impl Seen {
         of_it.map(|(_, record)| record.as_ref().cloned().map_err(Unread::refusal)).collect()
     }
 
-    fn take(&mut self, message: &BorrowedMessage<'_>) {
+    fn take(&mut self, message: &dyn Incoming) {
         if !liveness::is_liveness(message) {
             self.states.take(message);
         } else if let Some(life) = liveness::read(message) {
@@ -105,7 +104,7 @@ fn is_of(key: &[u8], rollout: &str) -> bool {
 }
 
 impl Last {
-    fn take(&mut self, message: &BorrowedMessage<'_>) {
+    fn take(&mut self, message: &dyn Incoming) {
         // Keys that begin with `@` are those of other records than states.
         let Some(key) = message.key().filter(|key| !key.starts_with(b"@")) else { return };
         let Some(payload) = message.payload() else { return drop(self.0.remove(key)) };

@@ -8,6 +8,7 @@ use rdkafka::client::{Client, ClientContext, DefaultClientContext};
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::connection::{Connection, REQUEST_TIMEOUT};
+use super::ports::Consumer;
 use crate::error::{Error, Result};
 use crate::event::EventKind;
 use crate::plan::{Plan, SourcePlan};
@@ -31,8 +32,8 @@ pub fn partitions<C: ClientContext>(client: &Client<C>, topic: &str) -> Result<O
 ///
 /// # Errors
 /// When one does not exist or is named twice, or outcomes are not partitioned like predictions.
-pub fn inputs<C: ClientContext>(client: &Client<C>, plan: &Plan) -> Result<Partitions> {
-    let found = count(client, plan)?;
+pub fn inputs(consumer: &dyn Consumer, plan: &Plan) -> Result<Partitions> {
+    let found = count(consumer, plan)?;
     check_alike(&plan.sources, &found)?;
     Ok(found)
 }
@@ -41,10 +42,10 @@ pub fn inputs<C: ClientContext>(client: &Client<C>, plan: &Plan) -> Result<Parti
 ///
 /// # Errors
 /// When one does not exist or is named twice.
-pub fn count<C: ClientContext>(client: &Client<C>, plan: &Plan) -> Result<Partitions> {
+pub fn count(consumer: &dyn Consumer, plan: &Plan) -> Result<Partitions> {
     let mut found = Partitions::new();
     for source in &plan.sources {
-        let count = partitions(client, &source.topic)?.ok_or_else(|| absent(source))?;
+        let count = consumer.partitions(&source.topic)?.ok_or_else(|| absent(source))?;
         if found.insert(source.topic.clone(), count).is_some() {
             return Err(Error::user(format!("topic `{}` is named by two sources", source.topic))
                 .hint("give each source a topic of its own"));

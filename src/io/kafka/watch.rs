@@ -1,4 +1,5 @@
-//! Who is told what happens while it runs: the HTTP server, a file of windows, a test.
+//! Who takes part in a run: whoever keeps what it says, such as a store, has a say in it; the others listen, such as the
+//! HTTP server.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -69,42 +70,41 @@ impl StreamStanding {
     }
 }
 
-/// Listens. Every method does nothing unless it is written.
-pub trait Watch: Sync {
-    /// Everything is restored; reading begins.
-    fn started(&self, rollouts: &[RolloutState]) {
-        let _ = rollouts;
+/// Those who take part in a run.
+#[derive(Clone, Copy)]
+pub struct Audience<'a> {
+    /// Keeps what the run says, and has a say in it.
+    pub keeper: &'a dyn Keeper,
+    /// Only listens.
+    pub watch: &'a dyn Watch,
+}
+
+impl<'a> Audience<'a> {
+    /// Nothing is kept, and nobody listens.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { keeper: &Nobody, watch: &Nobody }
     }
 
+    /// One who keeps what is said; nobody listens.
+    #[must_use]
+    pub fn keeping(keeper: &'a dyn Keeper) -> Self {
+        Self { keeper, ..Self::none() }
+    }
+
+    /// One who listens; nothing is kept.
+    #[must_use]
+    pub fn watching(watch: &'a dyn Watch) -> Self {
+        Self { watch, ..Self::none() }
+    }
+}
+
+/// Keeps what a run says, and with its answers decides how the run goes on. Unless a method is written, nothing is kept
+/// and nothing held up.
+pub trait Keeper: Sync {
     /// The work is this process's own from now on; what others have left is about to be read. An error ends the run.
     fn taking_over(&self) -> Result<()> {
         Ok(())
-    }
-
-    /// Another process of the group does the work; this one takes over when that one is gone.
-    fn standing_by(&self) {}
-
-    /// Every log has been read near to its end, once since the start or since the work was taken over.
-    fn caught_up(&self) {}
-
-    /// This process judges; told about once a second.
-    fn judging(&self, liveness: &Liveness) {
-        let _ = liveness;
-    }
-
-    /// One batch was decoded and given to the engine.
-    fn read(&self, portion: &ReadPortion) {
-        let _ = portion;
-    }
-
-    /// The engine took so long for it.
-    fn stepped(&self, took: Duration) {
-        let _ = took;
-    }
-
-    /// What every lane of a thread has counted so far, about once a second.
-    fn counted(&self, thread: &str, counts: &BTreeMap<u32, Counts>) {
-        let _ = (thread, counts);
     }
 
     /// Whether complete panes are wanted too.
@@ -141,18 +141,57 @@ pub trait Watch: Sync {
         Ok(true)
     }
 
+    /// Decisions are acknowledged and states are on their way; what a restart says again, windows above all, is kept at
+    /// the latest now. An error ends the run before anything is committed.
+    fn conclude(&self, effects: &Effects) -> Result<()> {
+        let _ = effects;
+        Ok(())
+    }
+
     /// Offsets are to be committed: whether all that was told is kept. `false` puts the commit off, except at the end
     /// of a run, when there is no later one.
     fn settle(&self, at_end: bool) -> Result<bool> {
         let _ = at_end;
         Ok(true)
     }
+}
 
-    /// Decisions are acknowledged and states are on their way; windows are the listener's to keep. An error ends the
-    /// run before anything is committed.
-    fn published(&self, effects: &Effects) -> Result<()> {
+/// Listens. Every method does nothing unless it is written.
+pub trait Watch: Sync {
+    /// Everything is restored; reading begins.
+    fn started(&self, rollouts: &[RolloutState]) {
+        let _ = rollouts;
+    }
+
+    /// Another process of the group does the work; this one takes over when that one is gone.
+    fn standing_by(&self) {}
+
+    /// Every log has been read near to its end, once since the start or since the work was taken over.
+    fn caught_up(&self) {}
+
+    /// This process judges; told about once a second.
+    fn judging(&self, liveness: &Liveness) {
+        let _ = liveness;
+    }
+
+    /// One batch was decoded and given to the engine.
+    fn read(&self, portion: &ReadPortion) {
+        let _ = portion;
+    }
+
+    /// The engine took so long for it.
+    fn stepped(&self, took: Duration) {
+        let _ = took;
+    }
+
+    /// What every lane of a thread has counted so far, about once a second.
+    fn counted(&self, thread: &str, counts: &BTreeMap<u32, Counts>) {
+        let _ = (thread, counts);
+    }
+
+    /// Decisions are acknowledged and states are on their way.
+    fn published(&self, effects: &Effects) {
         let _ = effects;
-        Ok(())
     }
 
     /// How the open windows stand.
@@ -186,8 +225,9 @@ pub trait Watch: Sync {
     }
 }
 
-/// Listens to nothing.
+/// Keeps nothing, and listens to nothing.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Deaf;
+pub struct Nobody;
 
-impl Watch for Deaf {}
+impl Keeper for Nobody {}
+impl Watch for Nobody {}

@@ -80,7 +80,13 @@ impl Store {
     /// # Errors
     /// When its place cannot be reached.
     pub fn reach(url: &str) -> Result<Self> {
-        Ok(Self { place: Place::open(url)? })
+        Ok(Self::reached(Place::open(url)?))
+    }
+
+    /// A store that may yet be empty, at a place that was reached.
+    #[must_use]
+    pub fn reached(place: Place) -> Self {
+        Self { place }
     }
 
     /// Opens a store in an object store that is at hand.

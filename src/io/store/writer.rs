@@ -117,7 +117,11 @@ impl Writer {
         Self::at(Place::over(objects, Path::default(), "memory"), plan, every)
     }
 
-    fn at(place: Place, plan: &Arc<Plan>, every: Every) -> Result<Self> {
+    /// Opens the store of a pipeline at a place.
+    ///
+    /// # Errors
+    /// As [`Writer::open`].
+    pub fn at(place: Place, plan: &Arc<Plan>, every: Every) -> Result<Self> {
         let pipeline = plan.name.as_str();
         let contents = wait(Contents::read(&place))?;
         if let Some(other) = contents.pipeline.as_deref().filter(|other| *other != pipeline) {

@@ -44,7 +44,7 @@ pub(super) fn examine(plan: &Arc<Plan>, connection: &Connection) -> Vec<Observat
             return seen;
         }
     };
-    let partitions = topics::inputs(admin.inner(), plan);
+    let partitions = connection.reader("doctor").and_then(|reader| topics::inputs(&reader, plan));
     let told = |found: &Partitions| {
         found.iter().map(|(topic, n)| format!("{topic} ({n} partitions)")).collect::<Vec<_>>().join(", ")
     };

@@ -5,23 +5,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
-use rdkafka::consumer::Consumer as _;
 
 use super::Options;
 use crate::decode;
 use crate::error::{Error, Result};
 use crate::kafka::checkpoint::Origin;
-use crate::kafka::clock::now;
-use crate::kafka::connection::Connection;
-use crate::kafka::reader::{DeadLetters, Extent, Member, ReadPortion, Reader};
+use crate::kafka::ports::{Cluster, Machine};
+use crate::kafka::reader::{DeadLetters, Extent, ReadPortion, Reader};
 use crate::kafka::topics::{self, Partitions};
 use crate::plan::Plan;
 
 /// How often it is looked for partitions that were added.
 const MORE_EVERY: Duration = Duration::from_secs(5);
 
-/// What shards tell the engine's thread.
-pub(super) enum News {
+/// What shards tell the engine's side.
+#[derive(Debug)]
+pub enum News {
+    /// What was read of one stream.
     Portion(Box<ReadPortion>),
     /// Where the logs end, and when that was asked for.
     Extents(Vec<Extent>, Instant),
@@ -29,61 +29,45 @@ pub(super) enum News {
     Grown,
     /// So many partitions are not read yet.
     Unread(u32),
+    /// The shard has ended with this.
     Failed(Error),
 }
 
-/// Where shards put what they have read.
-#[derive(Clone)]
-pub(super) struct Outbox<'a> {
-    pub(super) news: Sender<News>,
-    /// Bytes of records that wait for the engine.
-    pub(super) queued: &'a AtomicU64,
-}
-
-impl Outbox<'_> {
-    /// Whether somebody still listens.
-    fn send(&self, news: News) -> bool {
-        if let News::Portion(portion) = &news {
-            self.queued.fetch_add(portion.bytes, Ordering::Relaxed);
-        }
-        self.news.send(news).is_ok()
-    }
-}
-
 /// Deals the lanes out to shards; the streams of one lane stay together.
-pub(super) fn deal(
+pub(super) fn deal<'a>(
     plan: &Arc<Plan>,
-    connection: &Connection,
+    cluster: &dyn Cluster,
     origins: &[Origin],
     options: Options,
     dead_letters: &DeadLetters,
-) -> Result<Vec<Reader>> {
+    queued: &Arc<AtomicU64>,
+) -> Result<Vec<Shard<'a>>> {
     let lanes = origins.iter().map(|origin| origin.stream.lane + 1).max().unwrap_or(1);
     let count = options.shards.clamp(1, lanes);
-    let reader = |shard| {
+    let shard = |shard| {
         let own: Vec<Origin> = origins.iter().filter(|origin| origin.stream.lane % count == shard).cloned().collect();
-        let group = &connection.settings().group;
-        let consumer = connection.consumer(group, &format!("shard-{shard}"), Member::default())?;
+        let consumer = cluster.consumer(&cluster.settings().group, &format!("shard-{shard}"))?;
         let mut reader = Reader::new(consumer, dead_letters.clone());
         reader.assign(&own, options.until_end, |stream| decode::decoder(plan, stream.source, stream.lane))?;
-        Ok(reader)
+        let (machine, queued) = (Arc::clone(cluster.machine()), Arc::clone(queued));
+        let now = machine.now();
+        Ok(Shard { reader, options, machine, queued, more: None, look_at: now, more_at: now + MORE_EVERY })
     };
-    (0..count).map(reader).collect()
+    (0..count).map(shard).collect()
 }
 
 /// What a shard that looks for more partitions goes by.
-#[derive(Clone, Copy)]
 pub(super) struct More<'a> {
     pub(super) plan: &'a Plan,
     /// Those that are read.
-    pub(super) partitions: &'a Partitions,
+    pub(super) partitions: Partitions,
 }
 
 impl More<'_> {
     /// What there is to tell, if anything has changed. Topics are made larger one by one: until all are alike, nobody
     /// can tell which labels would meet which predictions.
     fn look(&self, reader: &Reader) -> Result<Option<News>> {
-        let found = topics::count(reader.consumer().client(), self.plan)?;
+        let found = topics::count(reader.consumer(), self.plan)?;
         let unread = found.iter().map(|(topic, n)| n.saturating_sub(self.partitions.get(topic).copied().unwrap_or(0)));
         let unread: u32 = unread.sum();
         if unread == 0 {
@@ -94,27 +78,64 @@ impl More<'_> {
     }
 }
 
-/// One shard's thread.
-pub(super) fn run(
-    mut reader: Reader,
-    news: &Outbox<'_>,
+/// A consumer, and the lanes that it reads and decodes.
+pub struct Shard<'a> {
+    reader: Reader,
     options: Options,
-    more: Option<More<'_>>,
-    mut stopped: impl FnMut() -> bool,
-) {
-    let (mut look_at, mut more_at) = (now(), now() + MORE_EVERY);
-    while !stopped() {
-        if let Some(more) = more
-            && now() >= more_at
-        {
-            more_at = now() + MORE_EVERY;
-            match more.look(&reader) {
-                Ok(told) => drop(told.map(|told| news.send(told))),
+    machine: Arc<dyn Machine>,
+    /// Bytes of records that wait for the engine.
+    queued: Arc<AtomicU64>,
+    more: Option<More<'a>>,
+    look_at: Instant,
+    more_at: Instant,
+}
+
+impl<'a> Shard<'a> {
+    /// Makes it the one that looks for partitions that were added.
+    pub(super) fn look_for_more(&mut self, more: More<'a>) {
+        self.more = Some(more);
+    }
+
+    /// Reads a batch and, now and then, where the logs end. `tell` takes what there is to tell, and says whether anybody
+    /// listens. Returns whether the shard has ended.
+    pub fn turn(&mut self, tell: &mut dyn FnMut(News) -> bool) -> Result<bool> {
+        if let Some(more) = self.more.as_ref().filter(|_| self.machine.now() >= self.more_at) {
+            match more.look(&self.reader) {
+                Ok(told) => drop(told.map(&mut *tell)),
                 Err(error) => tracing::warn!(%error, "the partitions of the input topics are not known for now"),
             }
+            self.more_at = self.machine.now() + MORE_EVERY;
         }
-        let done = read_once(&mut reader, news, options, &mut look_at);
-        match done {
+        let portions = self.reader.read(self.options.batch_records_max)?;
+        let idle = portions.is_empty();
+        for portion in portions {
+            self.queued.fetch_add(portion.bytes, Ordering::Relaxed);
+            if !tell(News::Portion(Box::new(portion))) {
+                return Ok(true);
+            }
+        }
+        let asked_at = self.machine.now();
+        if asked_at < self.look_at && !(self.options.until_end && idle) {
+            return Ok(false);
+        }
+        self.look_at = asked_at + self.options.beat;
+        match self.reader.look() {
+            Ok(extents) => {
+                let done = self.options.until_end && extents.iter().all(Extent::at_end);
+                Ok(!tell(News::Extents(extents, asked_at)) || done)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the ends of the logs are not known for now");
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// One shard's thread.
+pub(super) fn run(mut shard: Shard<'_>, news: &Sender<News>, mut stopped: impl FnMut() -> bool) {
+    while !stopped() {
+        match shard.turn(&mut |told| news.send(told).is_ok()) {
             Ok(false) => {}
             Ok(true) => return,
             Err(error) => {
@@ -122,32 +143,6 @@ pub(super) fn run(
                 let _ = news.send(News::Failed(error));
                 return;
             }
-        }
-    }
-}
-
-/// Reads a batch and, now and then, where the logs end. Returns whether the work is done.
-fn read_once(reader: &mut Reader, news: &Outbox<'_>, options: Options, look_at: &mut Instant) -> Result<bool> {
-    let portions = reader.read(options.batch_records_max)?;
-    let idle = portions.is_empty();
-    for portion in portions {
-        if !news.send(News::Portion(Box::new(portion))) {
-            return Ok(true);
-        }
-    }
-    if now() < *look_at && !(options.until_end && idle) {
-        return Ok(false);
-    }
-    let asked_at = now();
-    *look_at = asked_at + options.beat;
-    match reader.look() {
-        Ok(extents) => {
-            let done = options.until_end && extents.iter().all(Extent::at_end);
-            Ok(!news.send(News::Extents(extents, asked_at)) || done)
-        }
-        Err(error) => {
-            tracing::warn!(%error, "the ends of the logs are not known for now");
-            Ok(false)
         }
     }
 }

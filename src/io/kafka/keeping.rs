@@ -1,24 +1,23 @@
-//! The store of a running service: written as it goes, and asked over HTTP.
+//! The store of a running service, written as it goes.
 //!
 //! Decisions do not wait for it. While it fails, rows wait in memory, states are held back and nothing is committed; so
 //! a service that ends meanwhile says it all again.
 
-use std::convert::Infallible;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::tidying::Tidying;
+use super::machine::Here;
+use super::ports::{Machine, Pending};
+use super::reader::ReadPortion;
+use super::watch::Keeper;
 use crate::batch::EventBatch;
-use crate::config::{Pipeline, Role, StoreConfig};
+use crate::config::StoreConfig;
 use crate::engine::Effects;
 use crate::error::{Error, Fault, Result};
-use crate::event::Micros;
-use crate::kafka::clock::now;
-use crate::kafka::reader::ReadPortion;
 use crate::plan::Plan;
 use crate::scan::{Counts, Tally};
-use crate::store::{Every, Read, Store, Writer};
+use crate::store::{Every, Place, Read, Store, Writer};
 
 /// The longest pause before a store that fails is looked at again, and the shortest.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -26,51 +25,52 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 
 /// A store that is written.
 #[derive(Debug)]
-pub(super) struct Keeping {
-    writing: Mutex<Writing>,
-    /// Ends with the store.
-    _tidying: Option<Tidying>,
-}
+pub struct Keeping(Mutex<Writing>);
 
 impl Keeping {
-    /// The store of a pipeline that has one, for the roles that judge.
-    pub(super) fn open(pipeline: &Pipeline, role: Role) -> Result<Option<Self>> {
-        let Some(store) = pipeline.store.as_ref().filter(|_| role != Role::Scan) else { return Ok(None) };
-        let StoreConfig { url, flush_every, compact, .. } = store;
-        let plan = Arc::clone(&pipeline.plan);
-        let writer = open(url, &plan, *flush_every)?;
-        tracing::info!(url, "results are kept");
-        let (url, every) = (url.clone(), *flush_every);
-        let writing = Mutex::new(Writing { writer, url, plan, every, due: None, outage: None });
-        let tidying = compact.then(|| Tidying::start(store)).transpose()?;
-        Ok(Some(Self { writing, _tidying: tidying }))
+    /// The store of a pipeline, made where it is missing.
+    pub fn open(store: &StoreConfig, plan: &Arc<Plan>) -> Result<Self> {
+        let (making, reaching) = (store.url.clone(), store.url.clone());
+        let way =
+            Way { make: Box::new(move || Place::create(&making)), reach: Arc::new(move || Place::open(&reaching)) };
+        let keeping = Self::at(way, plan, Every { span: store.flush_every, ..Every::default() }, Arc::new(Here))?;
+        tracing::info!(url = store.url, "results are kept");
+        Ok(keeping)
     }
 
-    /// Lets the HTTP server answer SQL over it.
-    #[cfg(feature = "query")]
-    pub(super) fn answer_queries(&self, shared: &crate::serve::Shared) -> Result<()> {
-        use crate::query::{Desk, QueryLimits, Session};
-
-        let store = Store::reach(&self.lock().url)?;
-        shared.answer_queries(Desk::open(Session::new(QueryLimits::default())?.with_store(store))?);
-        Ok(())
+    /// A store by the way that leads there.
+    pub fn at(way: Way, plan: &Arc<Plan>, every: Every, machine: Arc<dyn Machine>) -> Result<Self> {
+        let writer = Writer::at((way.make)()?, plan, every)?;
+        let plan = Arc::clone(plan);
+        Ok(Self(Mutex::new(Writing { writer, way, plan, every, machine, due: None, outage: None })))
     }
 
-    /// The work is this process's own from now on: goes on where whoever wrote before has stopped.
-    pub(super) fn take_over(&self) -> Result<()> {
+    /// Whether the store takes what it is given, as far as that is known.
+    pub fn answers(&self) -> bool {
+        self.lock().outage.is_none()
+    }
+
+    /// A panic elsewhere ends the run, and nothing is written after it.
+    fn lock(&self) -> MutexGuard<'_, Writing> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Keeper for Keeping {
+    /// Goes on where whoever wrote before has stopped.
+    fn taking_over(&self) -> Result<()> {
         let mut writing = self.lock();
-        writing.writer = open(&writing.url, &writing.plan, writing.every)?;
+        writing.writer = Writer::at((writing.way.make)()?, &writing.plan, writing.every)?;
         (writing.due, writing.outage) = (None, None);
         Ok(())
     }
 
-    /// Whether the store takes what it is given, as far as that is known.
-    pub(super) fn answers(&self) -> bool {
-        self.lock().outage.is_none()
+    fn keeps_panes(&self) -> bool {
+        true
     }
 
     /// Takes effects, and writes what a restart would not say again; whether that is written.
-    pub(super) fn keep(&self, effects: &Effects) -> Result<bool> {
+    fn keep(&self, effects: &Effects) -> Result<bool> {
         let mut writing = self.lock();
         writing.writer.take(effects);
         if writing.writer.holds_records() || writing.writer.is_due() {
@@ -79,64 +79,69 @@ impl Keeping {
         Ok(!writing.writer.holds_records())
     }
 
-    /// Up to which offset a stream was counted before.
-    pub(super) fn counted_upto(&self, source: u16, lane: u32) -> i64 {
+    fn counted_upto(&self, source: u16, lane: u32) -> i64 {
         self.lock().writer.counted_upto(source, lane)
     }
 
-    /// Counts what was read.
-    pub(super) fn took(&self, portion: &ReadPortion, fresh: &EventBatch, counts: (Counts, Counts)) {
+    fn took(&self, portion: &ReadPortion, fresh: &EventBatch, counts: (Counts, Counts)) {
         let ReadPortion { source, lane, next_offset, ref rejects, .. } = *portion;
         let writer = &mut self.lock().writer;
         writer.refuse(source, lane, rejects);
         writer.read(&Read { source, lane, batch: Some(fresh), counts, next_offset });
     }
 
-    /// Takes what a scan that runs apart has counted.
-    pub(super) fn tallied(&self, source: u16, lane: u32, tally: &Tally) {
+    fn tallied(&self, source: u16, lane: u32, tally: &Tally) {
         self.lock().writer.tally(source, lane, tally);
     }
 
     /// Whether all is written; what has waited for long enough is written now. At the end there is no later.
-    pub(super) fn settle(&self, at_end: bool) -> Result<bool> {
+    fn settle(&self, at_end: bool) -> Result<bool> {
         let mut writing = self.lock();
         if at_end {
             writing.writer.flush()?;
-        } else if writing.outage.is_some() || writing.due.is_some_and(|due| now() >= due) {
+        } else if writing.outage.is_some() || writing.due.is_some_and(|due| writing.machine.now() >= due) {
             writing.flush()?;
         }
         let clean = writing.writer.is_clean();
-        writing.due = if clean { None } else { Some(writing.due.unwrap_or_else(|| now() + writing.pause())) };
+        writing.due =
+            if clean { None } else { Some(writing.due.unwrap_or_else(|| writing.machine.now() + writing.pause())) };
         Ok(clean)
-    }
-
-    /// A panic elsewhere ends the run, and nothing is written after it.
-    fn lock(&self) -> MutexGuard<'_, Writing> {
-        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn open(url: &str, plan: &Arc<Plan>, every: Micros) -> Result<Writer> {
-    Writer::open(url, plan, Every { span: every, ..Every::default() })
+/// The way to a store.
+pub struct Way {
+    /// Makes its place where it is missing.
+    pub make: Box<dyn Fn() -> Result<Place> + Send + Sync>,
+    /// Finds its place, if it is there.
+    pub reach: Arc<dyn Fn() -> Result<Place> + Send + Sync>,
+}
+
+impl fmt::Debug for Way {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Way")
+    }
 }
 
 /// What writes it.
 #[derive(Debug)]
 struct Writing {
     writer: Writer,
-    url: String,
+    way: Way,
     plan: Arc<Plan>,
     /// How long rows may wait.
-    every: Micros,
+    every: Every,
+    machine: Arc<dyn Machine>,
     /// When the rows that wait have waited long enough by the clock.
     due: Option<Instant>,
-    /// While the store fails.
-    outage: Option<Outage>,
+    /// While the store fails: it is looked at until it answers again, beside the engine's work, which must not wait for
+    /// one that may be silent.
+    outage: Option<Box<dyn Pending>>,
 }
 
 impl Writing {
     fn pause(&self) -> Duration {
-        Duration::from_micros(u64::try_from(self.every).unwrap_or_default())
+        Duration::from_micros(u64::try_from(self.every.span).unwrap_or_default())
     }
 
     /// Writes all that waits, or lets it wait on while the store fails and there is room.
@@ -158,37 +163,18 @@ impl Writing {
                 .hint("start again when it is back: what is not stored is read again")),
             Err(error) => {
                 tracing::warn!(%error, hint = error.advice(), "the store fails; rows wait, and nothing is committed");
-                self.outage = Some(Outage::begin(&self.url, self.pause().clamp(PAUSE_MIN, PAUSE_MAX))?);
+                self.outage = Some(self.look_again()?);
                 Ok(())
             }
         }
     }
-}
 
-/// A thread that looks at a store until it answers again. The engine's own must not wait for one that may be silent.
-#[derive(Debug)]
-struct Outage {
-    /// Disconnected when it is over.
-    over: Receiver<Infallible>,
-    /// Closed to end the thread.
-    _end: Sender<()>,
-}
-
-impl Outage {
-    fn begin(url: &str, pause: Duration) -> Result<Self> {
-        let (url, (end, ended), (looks, over)) = (url.to_owned(), channel(), channel());
-        let fails = move || Store::reach(&url).and_then(|store| store.files()).is_err();
-        let look = move || {
-            while ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) && fails() {}
-            drop(looks);
-        };
-        let thread = std::thread::Builder::new().name("haldane-store".to_owned()).spawn(look);
-        thread.map_err(|error| Error::internal("cannot start a thread").because(error))?;
-        Ok(Self { over, _end: end })
-    }
-
-    fn is_over(&self) -> bool {
-        matches!(self.over.try_recv(), Err(TryRecvError::Disconnected))
+    fn look_again(&self) -> Result<Box<dyn Pending>> {
+        let reach = Arc::clone(&self.way.reach);
+        let answers = move || reach().and_then(|place| Store::reached(place).files()).is_ok();
+        let pause = self.pause().clamp(PAUSE_MIN, PAUSE_MAX);
+        let pending = self.machine.until("haldane-store", pause, Box::new(answers));
+        pending.map_err(|error| Error::internal("cannot start a thread").because(error))
     }
 }
 
@@ -201,17 +187,16 @@ mod tests {
     const FLIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../pipelines/flights.yaml");
 
     fn decided(number: i64) -> Effects {
-        let line = include_str!("../../../../tests/data/recorded/flights.decisions.jsonl").lines().next();
+        let line = include_str!("../../../tests/data/recorded/flights.decisions.jsonl").lines().next();
         let first: Decision = serde_json::from_str(line.expect("a line")).expect("a decision");
         let one = Decision { id: format!("b3:{number}"), time: first.time + number, ..first };
         Effects { decisions: vec![one], ..Effects::default() }
     }
 
     fn keeping(url: &str) -> Keeping {
-        let mut pipeline = crate::config::load(FLIGHTS.as_ref()).expect("a pipeline");
-        let url = url.to_owned();
-        pipeline.store = Some(StoreConfig { url, flush_every: 0, keep_days: [].into(), compact: false });
-        Keeping::open(&pipeline, Role::All).expect("a store").expect("a section")
+        let plan = crate::config::load(FLIGHTS.as_ref()).expect("a pipeline").plan;
+        let store = StoreConfig { url: url.to_owned(), flush_every: 0, keep_days: [].into(), compact: false };
+        Keeping::open(&store, &plan).expect("a store")
     }
 
     #[test]
@@ -232,7 +217,10 @@ mod tests {
         assert_eq!(std::fs::read_dir(&here).expect("a directory").count(), 0);
         std::fs::remove_dir(&here).expect("an empty directory");
         std::fs::rename(&away, &here).expect("a move");
-        keeping.lock().outage.as_ref().expect("an outage").over.recv().expect_err("only ever disconnected");
+        let is_over = || keeping.lock().outage.as_ref().expect("an outage").is_over();
+        while !is_over() {
+            std::thread::yield_now();
+        }
         assert!(settle() && keeping.lock().outage.is_none());
         assert!(keep(3));
         let kept = Store::open(&url).and_then(|store| store.decisions(&Selection::default())).expect("decisions");
@@ -259,7 +247,7 @@ mod tests {
         let url = scratch.path().display().to_string();
         let [active, standby] = [keeping(&url), keeping(&url)];
         assert!(active.keep(&decided(0)).expect("a flush") && active.keep(&decided(1)).expect("another"));
-        standby.take_over().expect("a store that answers");
+        standby.taking_over().expect("a store that answers");
         assert!(standby.keep(&decided(2)).expect("a flush") && standby.keep(&decided(3)).expect("another"));
         active.keep(&decided(4)).expect_err("it was replaced");
     }

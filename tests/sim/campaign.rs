@@ -1,0 +1,159 @@
+//! Many simulations, and what became of them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::time::Duration;
+
+use haldane::kafka::clock::{now, wall_clock};
+
+use crate::check::{self, Findings};
+use crate::planted::Bug;
+use crate::run;
+use crate::scenario::{self, CrashPoint, Roles, Scenario};
+
+/// What one simulation showed.
+pub(crate) struct Outcome {
+    pub(crate) findings: Findings,
+    pub(crate) faults: BTreeMap<&'static str, u64>,
+    pub(crate) effects: u64,
+    pub(crate) trace: Vec<String>,
+}
+
+/// Runs a scenario and checks what it left behind.
+pub(crate) fn simulate(scenario: &Scenario, bug: Option<Bug>, traced: bool) -> Outcome {
+    let (traffic, predictions) = scenario::traffic(scenario);
+    let left = run::run(scenario, traffic, bug, traced);
+    let findings = check::check(&left, &predictions);
+    let world = left.world;
+    Outcome { findings, faults: world.faults, effects: world.effects, trace: world.trace.unwrap_or_default() }
+}
+
+/// Tells all that happened in one simulation. Whether it is fine.
+pub(crate) fn tell(scenario: &Scenario) -> bool {
+    let outcome = simulate(scenario, None, true);
+    println!("{scenario:#?}");
+    outcome.trace.iter().for_each(|line| println!("{line}"));
+    println!("{:?}", outcome.faults);
+    outcome.findings.lines().for_each(|line| println!("{line}"));
+    outcome.findings.is_empty()
+}
+
+/// What became of a fault, over all simulations in which it was injected.
+#[derive(Debug, Default)]
+struct Row {
+    injected: u64,
+    seeds: u64,
+    lost: usize,
+    doubled: usize,
+    wrong: usize,
+}
+
+/// Simulations one after the other.
+#[derive(Default)]
+pub(crate) struct Campaign {
+    seeds: u64,
+    effects: u64,
+    rows: BTreeMap<&'static str, Row>,
+    failed: Vec<u64>,
+}
+
+impl Campaign {
+    /// Runs these seeds.
+    pub(crate) fn over(seeds: Range<u64>) -> Self {
+        let mut campaign = Self::default();
+        seeds.for_each(|seed| campaign.run(seed));
+        campaign
+    }
+
+    /// Runs random seeds for a while.
+    pub(crate) fn for_a_while(span: Duration) -> Self {
+        let (mut campaign, begun) = (Self::default(), now());
+        let mut seed = wall_clock().unsigned_abs();
+        while begun.elapsed() < span {
+            seed += 1;
+            campaign.run(seed);
+        }
+        campaign
+    }
+
+    fn run(&mut self, seed: u64) {
+        let outcome = simulate(&Scenario::of(seed), None, false);
+        self.seeds += 1;
+        self.effects += outcome.effects;
+        let Findings { lost, doubled, wrong } = &outcome.findings;
+        for (fault, injected) in outcome.faults {
+            let row = self.rows.entry(fault).or_default();
+            row.injected += injected;
+            row.seeds += 1;
+            row.lost += lost.len();
+            row.doubled += doubled.len();
+            row.wrong += wrong.len();
+        }
+        if !outcome.findings.is_empty() {
+            self.failed.push(seed);
+            println!("seed {seed} fails; `cargo sim --seed {seed}` shows it again:");
+            for line in outcome.findings.lines() {
+                println!("  {}", line.chars().take(400).collect::<String>());
+            }
+        }
+    }
+
+    /// Says how it went. Whether all is fine.
+    pub(crate) fn report(&self) -> bool {
+        let injected: u64 = self.rows.values().map(|row| row.injected).sum();
+        println!(
+            "{} simulations, {} effects, {injected} faults: {} failed {:?}",
+            self.seeds,
+            self.effects,
+            self.failed.len(),
+            self.failed
+        );
+        self.failed.is_empty()
+    }
+
+    /// Faults, and what came of them, as Markdown.
+    pub(crate) fn table(&self) -> String {
+        let mut text = format!(
+            "| fault | injected | simulations of {} | lost | doubled | wrong |\n|---|---|---|---|---|---|\n",
+            self.seeds
+        );
+        for (fault, Row { injected, seeds, lost, doubled, wrong }) in &self.rows {
+            writeln!(text, "| {fault} | {injected} | {seeds} | {lost} | {doubled} | {wrong} |").expect("a text");
+        }
+        text
+    }
+}
+
+/// Kills a small world at each of its effects, before it and after it, for every division of the work. Of the crash
+/// points every so many is tried. Whether all is fine.
+pub(crate) fn crash_points(stride: u64) -> bool {
+    let mut fine = true;
+    for (roles, store) in [(Roles::All(2), true), (Roles::Apart(2, 2), true), (Roles::All(1), false)] {
+        let seed = Scenario::of(7);
+        let calm = Scenario { roles, store, commands: true, partitions: 2, shards: 1, far_jumps: false, ..seed.calm() };
+        let effects = simulate(&calm, None, false).effects;
+        let (mut tried, mut failed) = (0, 0);
+        for effect in (1..=effects).step_by(usize::try_from(stride).expect("a stride")) {
+            for after in [false, true] {
+                let scenario = Scenario { crash_at: Some(CrashPoint { effect, after }), ..calm.clone() };
+                let outcome = simulate(&scenario, None, false);
+                tried += 1;
+                if !outcome.findings.is_empty() {
+                    failed += 1;
+                    println!("killed {} effect {effect}, {roles:?}:", if after { "after" } else { "before" });
+                    outcome
+                        .findings
+                        .lines()
+                        .for_each(|line| println!("  {}", line.chars().take(400).collect::<String>()));
+                }
+            }
+        }
+        println!(
+            "{roles:?}, {}: killed at {tried} points of {effects} effects: {failed} failed",
+            if store { "with a store" } else { "without a store" }
+        );
+        fine &= failed == 0;
+    }
+    fine
+}

@@ -1,0 +1,591 @@
+//! The service's ports over the model of brokers: one process's way to it, with everything that goes wrong on the way.
+
+use std::fmt;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::{Duration, Instant};
+
+use haldane::config::KafkaConfig;
+use haldane::error::{Error, Result};
+use haldane::event::{Micros, SECOND};
+use haldane::kafka::checkpoint::Stream;
+use haldane::kafka::ports::{Cluster, Consumer, Incoming, Machine, Pending, Rebalance, Sink, Wait};
+use haldane::kafka::producer::OutgoingRecord;
+use haldane::kafka::topics::Own;
+use rdkafka::message::{Header, Headers as _, OwnedHeaders};
+
+use crate::broker::{Kept, Log, Outgoing, World, unanswered, with};
+use crate::run;
+use crate::scenario::{EPOCH, Scenario};
+
+/// One life of one process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Who {
+    pub(crate) process: usize,
+    pub(crate) life: u64,
+}
+
+/// What becomes of a process at an effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Goes,
+    Killed,
+    Frozen(Micros),
+}
+
+fn dead() -> Error {
+    Error::external("killed")
+}
+
+impl Who {
+    fn lives(self, world: &World) -> Result<()> {
+        let standing = world.processes[self.process];
+        if standing.alive && standing.life == self.life { Ok(()) } else { Err(dead()) }
+    }
+
+    /// An effect on the world outside. The process may be killed or frozen just before it, or just after.
+    pub(crate) fn effect<T>(self, what: &str, act: impl FnOnce(&mut World) -> Result<T>) -> Result<T> {
+        with(|world| {
+            self.lives(world)?;
+            world.effects += 1;
+            Ok::<_, Error>(())
+        })?;
+        self.meet(false, what)?;
+        let done = with(|world| {
+            self.lives(world)?;
+            let (process, number) = (self.process, world.effects);
+            world.note(|| format!("process {process}: {what} (effect {number})"));
+            act(world)
+        });
+        self.meet(true, what)?;
+        done
+    }
+
+    /// Lets the process meet its fate, before an effect or after it.
+    fn meet(self, after: bool, what: &str) -> Result<()> {
+        let place = if after { "after" } else { "before" };
+        let fate = with(|world| {
+            let fate = fate(world, after, what);
+            if fate != Fate::Goes {
+                let (name, process) = (if fate == Fate::Killed { "killed" } else { "frozen" }, self.process);
+                world.fault(name, || format!("process {process} {place} {what}: {fate:?}"));
+            }
+            if fate == Fate::Killed {
+                let within = world.rng.between(0, 6) * SECOND;
+                world.kill(self.process, within);
+            }
+            fate
+        });
+        match fate {
+            Fate::Goes => Ok(()),
+            Fate::Killed => Err(dead()),
+            Fate::Frozen(span) => self.rest(span),
+        }
+    }
+
+    fn rest(self, span: Micros) -> Result<()> {
+        let later = with(|world| {
+            let standing = &mut world.processes[self.process];
+            standing.owes += if standing.storing { span } else { 0 };
+            standing.storing
+        });
+        if !later {
+            run::freeze(self.process, span);
+        }
+        with(|world| self.lives(world))
+    }
+
+    /// Does something with the store, in the middle of which no other process can run.
+    pub(crate) fn storing<T>(self, act: impl FnOnce() -> T) -> T {
+        let before = with(|world| std::mem::replace(&mut world.processes[self.process].storing, true));
+        let done = act();
+        let owes = with(|world| {
+            world.processes[self.process].storing = before;
+            std::mem::take(&mut world.processes[self.process].owes)
+        });
+        if owes > 0 && with(|world| self.lives(world)).is_ok() {
+            run::freeze(self.process, owes);
+        }
+        done
+    }
+
+    /// A request for something that is not changed by it.
+    fn request<T>(self, what: &str, answer: impl FnOnce(&mut World) -> Result<T>) -> Result<T> {
+        with(|world| {
+            self.lives(world)?;
+            let rate = world.scenario.rates.request_fails;
+            if world.strikes(rate) {
+                world.fault("request fails", || format!("process {}: {what}", self.process));
+                return Err(unanswered(what));
+            }
+            answer(world)
+        })
+    }
+}
+
+/// What is rare and matters most meets its fate more often.
+fn weight(what: &str) -> u64 {
+    let own = &SETTINGS.topics;
+    if [&own.control, &own.state].iter().any(|topic| what.ends_with(topic.as_str())) { 12 } else { 1 }
+}
+
+fn fate(world: &mut World, after: bool, what: &str) -> Fate {
+    let point = world.scenario.crash_at;
+    if point.is_some_and(|point| point.effect == world.effects && point.after == after) {
+        return Fate::Killed;
+    }
+    let rates = world.scenario.rates.clone();
+    // Whoever is frozen between asking its group and having sent, for longer than its session, cannot be stopped.
+    let sends = what.starts_with("sends");
+    if world.strikes(rates.crash * weight(what) / 2) {
+        return Fate::Killed;
+    }
+    if world.strikes(rates.freeze * weight(what) / 2) {
+        let seconds = if sends || world.rng.below(2) == 0 { world.rng.between(1, 6) } else { world.rng.between(7, 25) };
+        return Fate::Frozen(seconds * SECOND);
+    }
+    Fate::Goes
+}
+
+/// The names of topics and of the group.
+pub(crate) static SETTINGS: LazyLock<KafkaConfig> = LazyLock::new(|| {
+    haldane::config::parse(Scenario::pipeline(), "sim.yaml", std::path::Path::new(""))
+        .expect("a pipeline")
+        .kafka
+        .expect("a cluster")
+});
+
+/// The brokers, as one life of one process reaches them.
+#[derive(Debug)]
+pub(crate) struct Way {
+    who: Who,
+    machine: Arc<dyn Machine>,
+}
+
+impl Way {
+    pub(crate) fn new(who: Who) -> Self {
+        Self { who, machine: Arc::new(Host { process: who.process }) }
+    }
+}
+
+impl Cluster for Way {
+    fn settings(&self) -> &KafkaConfig {
+        &SETTINGS
+    }
+
+    fn id(&self) -> &'static str {
+        "sim"
+    }
+
+    fn machine(&self) -> &Arc<dyn Machine> {
+        &self.machine
+    }
+
+    fn consumer(&self, group: &str, _: &str) -> Result<Box<dyn Consumer>> {
+        let id = with(|world| {
+            self.who.lives(world)?;
+            Ok::<_, Error>(world.client(self.who.process, group))
+        })?;
+        Ok(Box::new(Member { who: self.who, id }))
+    }
+
+    fn producer(&self) -> Result<Arc<dyn Sink>> {
+        Ok(Arc::new(Producer { who: self.who, failed: Mutex::new(false) }))
+    }
+
+    fn create(&self, topics: &[Own<'_>]) -> Result<()> {
+        let missing: Vec<String> = with(|world| {
+            let missing = topics.iter().filter(|own| !world.topics.contains_key(own.name));
+            missing.map(|own| own.name.to_owned()).collect()
+        });
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.who.effect("creates topics", |world| {
+            for name in missing {
+                world.topics.insert(name, vec![Log::default()]);
+            }
+            Ok(())
+        })
+    }
+
+    fn read_last(&self, topic: &str, records: i64, take: &mut dyn FnMut(&dyn Incoming)) -> Result<()> {
+        let end = with(|world| world.topics.get(topic).map_or(0, |logs| logs[0].next));
+        self.read_whole(topic, &mut |record| {
+            if record.offset() >= end - records {
+                take(record);
+            }
+        })
+    }
+
+    fn read_whole(&self, topic: &str, take: &mut dyn FnMut(&dyn Incoming)) -> Result<()> {
+        let records = self.who.request("reads a topic", |world| {
+            if world.rng.below(2) == 0 && topic == SETTINGS.topics.state {
+                world.compact(topic);
+            }
+            let logs = world.topics.get(topic).ok_or_else(|| unanswered("no such topic"))?;
+            let of_log = |(partition, log): (u32, &Log)| {
+                log.records.iter().map(move |kept| Record::of(topic, partition, kept)).collect::<Vec<_>>()
+            };
+            Ok((0..).zip(logs).flat_map(of_log).collect::<Vec<_>>())
+        })?;
+        records.iter().for_each(|record| take(record));
+        Ok(())
+    }
+}
+
+/// A record that was read.
+#[derive(Debug)]
+pub(crate) struct Record {
+    topic: String,
+    partition: i32,
+    kept: Kept,
+}
+
+impl Record {
+    pub(crate) fn of(topic: &str, partition: u32, kept: &Kept) -> Self {
+        Self { topic: topic.to_owned(), partition: i32::try_from(partition).expect("few"), kept: kept.clone() }
+    }
+}
+
+impl Incoming for Record {
+    fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    fn offset(&self) -> i64 {
+        self.kept.offset
+    }
+
+    fn millis(&self) -> Option<i64> {
+        Some(self.kept.millis)
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.kept.key.as_deref()
+    }
+
+    fn payload(&self) -> Option<&[u8]> {
+        self.kept.payload.as_deref()
+    }
+
+    fn headers(&self) -> Option<Vec<(&str, &[u8])>> {
+        let all = self.kept.headers.iter();
+        Some(all.map(|(name, value)| (name.as_str(), value.as_deref().unwrap_or_default())).collect())
+    }
+
+    fn headers_copied(&self) -> OwnedHeaders {
+        let add = |headers: OwnedHeaders, (key, value): &(String, Option<Vec<u8>>)| {
+            headers.insert(Header { key, value: value.as_deref() })
+        };
+        self.kept.headers.iter().fold(OwnedHeaders::new(), add)
+    }
+}
+
+/// A client of a group.
+#[derive(Debug)]
+struct Member {
+    who: Who,
+    id: u64,
+}
+
+impl Consumer for Member {
+    fn subscribe(&self, topics: &[&str]) -> Result<()> {
+        self.who.effect("joins a group", |world| {
+            world.subscribe(self.id, topics);
+            Ok(())
+        })
+    }
+
+    fn change(&self) -> Option<Rebalance> {
+        with(|world| world.change(self.id))
+    }
+
+    fn assignment_lost(&self) -> bool {
+        with(|world| world.clients.get(&self.id).is_none_or(|client| client.lost))
+    }
+
+    fn assign(&self, places: &[(Stream, i64)]) -> Result<()> {
+        with(|world| {
+            self.who.lives(world)?;
+            let client = world.clients.get_mut(&self.id).expect("it lives");
+            client.positions =
+                places.iter().map(|(stream, offset)| ((stream.topic.clone(), stream.lane), *offset)).collect();
+            world.answer(self.id);
+            Ok(())
+        })
+    }
+
+    fn unassign(&self) -> Result<()> {
+        self.assign(&[])
+    }
+
+    fn leave(&self) {
+        with(|world| {
+            let Some(client) = world.clients.remove(&self.id) else { return };
+            world.remove(&client.group, self.id);
+        });
+    }
+
+    fn read(&self, wait: Wait, take: &mut dyn FnMut(&[&dyn Incoming]) -> Result<()>) -> Result<()> {
+        let records = with(|world| {
+            self.who.lives(world)?;
+            fetch(world, self.id, wait.records_max)
+        })?;
+        let records: Vec<&dyn Incoming> = records.iter().map(|record| record as &dyn Incoming).collect();
+        if records.is_empty() { Ok(()) } else { take(&records) }
+    }
+
+    fn positions(&self, streams: &[Stream]) -> Result<Vec<Option<i64>>> {
+        with(|world| {
+            self.who.lives(world)?;
+            let client = &world.clients[&self.id];
+            let position = |stream: &Stream| client.positions.get(&(stream.topic.clone(), stream.lane)).copied();
+            Ok(streams.iter().map(position).collect())
+        })
+    }
+
+    fn first(&self, streams: &[Stream]) -> Result<Vec<i64>> {
+        self.bounds(streams, Log::first)
+    }
+
+    fn ends(&self, streams: &[Stream]) -> Result<Vec<i64>> {
+        self.bounds(streams, |log| log.next)
+    }
+
+    fn committed(&self, streams: &[Stream]) -> Result<Vec<Option<(i64, String)>>> {
+        self.who.request("asks for commits", |world| {
+            let group = world.clients[&self.id].group.clone();
+            let saved =
+                |stream: &Stream| world.committed.get(&(group.clone(), stream.topic.clone(), stream.lane)).cloned();
+            Ok(streams.iter().map(saved).collect())
+        })
+    }
+
+    fn commit(&self, offsets: &[(Stream, i64, String)]) -> Result<()> {
+        self.who.effect("commits", |world| {
+            world.may_commit(self.id)?;
+            let rate = world.scenario.rates.request_fails;
+            let fails = world.strikes(rate);
+            if fails && world.rng.below(2) == 0 {
+                world.fault("commit fails", String::new);
+                return Err(unanswered("commit"));
+            }
+            let group = world.clients[&self.id].group.clone();
+            for (stream, offset, text) in offsets {
+                let end = world.topics[&stream.topic][stream.lane as usize].next;
+                if *offset > end {
+                    world.flaws.push(format!(
+                        "{group} commits {offset} of {}/{}, whose log ends at {end}",
+                        stream.topic, stream.lane
+                    ));
+                }
+                world.note(|| format!("   {}/{} {offset} {}", stream.topic, stream.lane, &text[..text.len().min(200)]));
+                world.committed.insert((group.clone(), stream.topic.clone(), stream.lane), (*offset, text.clone()));
+            }
+            if fails {
+                world.fault("answer to a commit lost", String::new);
+                return Err(unanswered("commit"));
+            }
+            Ok(())
+        })
+    }
+
+    fn partitions(&self, topic: &str) -> Result<Option<u32>> {
+        self.who.request("looks up a topic", |world| {
+            Ok(world.topics.get(topic).map(|logs| u32::try_from(logs.len()).expect("few")))
+        })
+    }
+}
+
+impl Member {
+    fn bounds(&self, streams: &[Stream], bound: fn(&Log) -> i64) -> Result<Vec<i64>> {
+        self.who.request("looks up ends of logs", |world| {
+            let of = |stream: &Stream| match world.topics.get(&stream.topic) {
+                Some(logs) if world.has_leader(&stream.topic, stream.lane) => Ok(bound(&logs[stream.lane as usize])),
+                _ => Err(unanswered("a partition has no leader")),
+            };
+            streams.iter().map(of).collect()
+        })
+    }
+}
+
+/// What a client reads next; partitions take turns at random.
+fn fetch(world: &mut World, id: u64, records_max: usize) -> Result<Vec<Record>> {
+    let places: Vec<((String, u32), i64)> =
+        world.clients[&id].positions.iter().map(|(place, &at)| (place.clone(), at)).collect();
+    if places.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rate = world.scenario.rates.trickle;
+    let most = if world.strikes(rate) { usize::try_from(world.rng.below(5)).expect("few") } else { records_max };
+    let first = usize::try_from(world.rng.below(places.len() as u64)).expect("few");
+    let mut records = Vec::new();
+    for ((topic, partition), at) in places[first..].iter().chain(&places[..first]) {
+        if !world.has_leader(topic, *partition) || records.len() >= most.min(records_max) {
+            continue;
+        }
+        let log = &world.topics[topic][*partition as usize];
+        if *at < log.first() {
+            return Err(Error::external("records were deleted before they were read"));
+        }
+        let taken: Vec<Record> = log
+            .from(*at)
+            .take(most.min(records_max) - records.len())
+            .map(|kept| Record::of(topic, *partition, kept))
+            .collect();
+        if let Some(last) = taken.last() {
+            let client = world.clients.get_mut(&id).expect("it lives");
+            client.positions.insert((topic.clone(), *partition), last.kept.offset + 1);
+        }
+        records.extend(taken);
+    }
+    Ok(records)
+}
+
+/// An idempotent producer.
+#[derive(Debug)]
+struct Producer {
+    who: Who,
+    failed: Mutex<bool>,
+}
+
+impl Producer {
+    fn has_failed(&self) -> bool {
+        *self.failed.lock().expect("one thread")
+    }
+
+    fn failure(&self) -> Error {
+        *self.failed.lock().expect("one thread") = true;
+        Error::external("a topic did not take a record")
+    }
+}
+
+impl Sink for Producer {
+    fn send(&self, record: OutgoingRecord<'_>) -> Result<()> {
+        let headers = record.headers.as_ref().map_or_else(Vec::new, |headers| {
+            headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
+        });
+        let outgoing = Outgoing {
+            process: self.who.process,
+            topic: record.topic.to_owned(),
+            partition: record.partition.map_or(0, i32::unsigned_abs),
+            key: record.key.map(<[u8]>::to_vec),
+            payload: record.payload.map(<[u8]>::to_vec),
+            headers,
+            millis: record.timestamp,
+        };
+        with(|world| {
+            self.who.lives(world)?;
+            world.outgoing.push(outgoing);
+            Ok(())
+        })
+    }
+
+    fn settle(&self) -> Result<()> {
+        if self.has_failed() {
+            return Err(self.failure());
+        }
+        let process = self.who.process;
+        loop {
+            let next = with(|world| {
+                self.who.lives(world)?;
+                let place = world
+                    .outgoing
+                    .iter()
+                    .position(|one| one.process == process && world.has_leader(&one.topic, one.partition));
+                let waits = world.outgoing.iter().any(|one| one.process == process);
+                Ok::<_, Error>((place.map(|place| world.outgoing[place].topic.clone()), waits))
+            })?;
+            match next {
+                (None, false) => return Ok(()),
+                (None, true) => run::stall(process),
+                (Some(topic), _) => self.deliver(&topic)?,
+            }
+        }
+    }
+}
+
+impl Producer {
+    /// Sends the first record that waits for a topic.
+    fn deliver(&self, topic: &str) -> Result<()> {
+        let process = self.who.process;
+        let acknowledged = self.who.effect(&format!("sends to {topic}"), |world| {
+            let Some(place) = world.outgoing.iter().position(|one| one.process == process && one.topic == topic) else {
+                return Ok(true);
+            };
+            let record = world.outgoing.remove(place);
+            let rate = world.scenario.rates.ack_lost;
+            if !world.strikes(rate) {
+                world.deliver(record);
+                return Ok(true);
+            }
+            world.fault("acknowledgement lost", || topic.to_owned());
+            if world.rng.below(2) == 0 {
+                world.deliver(record);
+            }
+            world.outgoing.retain(|one| one.process != process);
+            Ok(false)
+        })?;
+        if acknowledged { Ok(()) } else { Err(self.failure()) }
+    }
+}
+
+/// The machine of a process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Host {
+    pub(crate) process: usize,
+}
+
+impl Machine for Host {
+    fn now(&self) -> Instant {
+        with(|world| world.instant())
+    }
+
+    fn wall_clock(&self) -> Micros {
+        with(|world| EPOCH + world.now + world.processes[self.process].skew)
+    }
+
+    fn beside(&self, _: &str, work: Box<dyn FnOnce() + Send>) -> std::io::Result<()> {
+        work();
+        Ok(())
+    }
+
+    fn until(
+        &self,
+        _: &str,
+        every: Duration,
+        ask: Box<dyn FnMut() -> bool + Send>,
+    ) -> std::io::Result<Box<dyn Pending>> {
+        let (host, next) = (*self, self.now() + every);
+        Ok(Box::new(Asked { host, every, state: Mutex::new((next, false, ask)) }))
+    }
+}
+
+/// What is asked for, whenever somebody wants to know.
+struct Asked {
+    host: Host,
+    every: Duration,
+    state: Mutex<(Instant, bool, Box<dyn FnMut() -> bool + Send>)>,
+}
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Asked")
+    }
+}
+
+impl Pending for Asked {
+    fn is_over(&self) -> bool {
+        let mut state = self.state.lock().expect("one thread");
+        let now = self.host.now();
+        if !state.1 && now >= state.0 {
+            state.0 = now + self.every;
+            state.1 = (state.2)();
+        }
+        state.1
+    }
+}
