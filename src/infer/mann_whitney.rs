@@ -33,13 +33,6 @@ impl MannWhitney {
     pub fn u(&self) -> f64 {
         (self.pairs + self.ahead) as f64 / 2.0
     }
-
-    /// `U / (n m)`: the chance that a judged row is the larger one, equal ones with half their weight.
-    #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "rounded once, at the end")]
-    pub fn chance(&self) -> f64 {
-        self.u() / self.pairs as f64
-    }
 }
 
 /// The test over the rows of each value, from the smallest up (see [`super::runs::runs`]).

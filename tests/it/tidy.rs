@@ -230,6 +230,10 @@ fn long_functions(text: &str) -> Vec<(String, usize)> {
         if !is_function(trimmed) {
             continue;
         }
+        let has_body = lines[start..].iter().find(|line| line.ends_with([';', '{']));
+        if has_body.is_some_and(|line| line.ends_with(';')) {
+            continue;
+        }
         let indent = &line[..line.len() - trimmed.len()];
         let end = lines[start..].iter().position(|line| *line == format!("{indent}}}"));
         if let Some(n) = end.filter(|n| n + 1 > FUNCTION_LINES_MAX) {

@@ -148,9 +148,6 @@ pub static METRICS: &[&dyn Metric] = &[
 /// The distance by which columns are watched and ranked: numeric and categorical ones have it.
 pub static DRIFT: &dyn Metric = &psi::PSI;
 
-/// The number that says how far a numeric column has moved, and in which direction.
-pub static DOMINANCE: &dyn Metric = &cliffs_delta::CLIFFS_DELTA;
-
 /// The metric with this name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static dyn Metric> {

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use crate::infer::ks_tolerance::KsTest;
-use crate::infer::mann_whitney::mann_whitney;
 use crate::infer::normal::normal_sf;
 use crate::metric::alike::settled;
 use crate::metric::paired::cells_of_both;
@@ -70,20 +69,6 @@ impl Column {
         let [current, reference] = settled(cut, &bins);
         let tau = 1.0 - 2.0 * normal_sf(tolerated.sqrt() / 2.0);
         KsTest::of(&reference, &current, tau, deff, |_| false).map(|test| test.p())
-    }
-
-    /// Whether its values can be larger and smaller.
-    pub(super) fn has_order(&self) -> bool {
-        matches!(self.place, Place::Numeric(..))
-    }
-
-    /// The chance that a value exceeds one of the reference, ties with half their weight, and the values that it is of.
-    pub(super) fn chance_to_exceed(&self, current: &Traffic, reference: &Traffic) -> Option<(f64, u64)> {
-        let Place::Numeric(index, cut) = &self.place else { return None };
-        let bins = Refined::of(cut, [&current.numeric[*index], &reference.numeric[*index]]);
-        let [current, reference] = settled(cut, &bins);
-        let test = mann_whitney(current.iter().zip(&reference).map(|(&current, &reference)| [current, reference]))?;
-        Some((test.chance(), current.iter().sum()))
     }
 
     /// Counts of both sides over the decision's cells; missing values come last.

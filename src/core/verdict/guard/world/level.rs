@@ -15,9 +15,6 @@ pub(super) const LEARNT: u32 = 6;
 /// How quickly an hour of the week follows.
 /// Origin: choice; a half-life of two weeks.
 const HOUR_FOLLOWS: f64 = 0.3;
-/// Standard errors by which an hour stands out from the level, so that what is usual is its own.
-/// Origin: choice; by chance one hour in twenty.
-const STANDS_OUT: f64 = 2.0;
 /// Origin: derived; minutes and seconds.
 pub(super) const HOUR: Micros = 3600 * SECOND;
 /// Hours of a week.
@@ -48,20 +45,8 @@ impl Rhythm {
 }
 
 /// An hour follows by so much in all of its windows together, so that it does not forget last week within itself.
-fn hour_follows(every: Micros) -> f64 {
-    HOUR_FOLLOWS * count(every.min(HOUR).unsigned_abs()) / count(HOUR.unsigned_abs())
-}
-
-/// The variance of what is known of an hour of the day after so many windows, in variances of one window.
-pub(super) fn hour_variance(windows: u32, every: Micros) -> f64 {
-    let by = hour_follows(every);
-    let (taught, last) = (count(u64::from(windows)) / count(DAY_HOURS as u64), by / (2.0 - by));
-    last + (1.0 - last) * libm::pow(1.0 - by, 2.0 * (taught.floor() - 1.0).max(0.0))
-}
-
-/// A window of so much time teaches an hour.
 pub(super) fn follow_hour(hour: &mut f64, learn: f64, every: Micros) {
-    let by = hour_follows(every);
+    let by = HOUR_FOLLOWS * count(every.min(HOUR).unsigned_abs()) / count(HOUR.unsigned_abs());
     *hour = if *hour > 0.0 { *hour + by * (learn - *hour) } else { learn };
 }
 
@@ -94,9 +79,6 @@ pub(super) struct Level {
     pub(super) calm: u32,
     #[serde(default)]
     pub(super) alike: Likeness,
-    /// Whether the newest number was above what is usual.
-    #[serde(default)]
-    pub(super) above: bool,
 }
 
 impl Level {
@@ -104,11 +86,6 @@ impl Level {
     pub(super) fn look(&mut self, now: f64, n: u64, bound: f64, within: bool) {
         (self.now, self.n_now, self.bound) = (now, n, bound);
         self.calm = if within { self.calm.saturating_add(1) } else { 0 };
-    }
-
-    /// What is usual at an hour: its own level, if that stands out by so many of these standard errors.
-    pub(super) fn at(&self, same_hour: f64, error: f64) -> f64 {
-        if (same_hour - self.value).abs() > STANDS_OUT * error { same_hour } else { self.value }
     }
 
     /// Events that the level is made of.

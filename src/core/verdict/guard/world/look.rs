@@ -1,9 +1,7 @@
 //! What is looked at: the number, the events it is of, and how far it may go.
 
 use super::level::count;
-use crate::infer::normal::{normal_quantile, normal_sf};
 use crate::infer::two_sample::Arm;
-use crate::metric;
 use crate::reason::ReasonCode;
 use crate::summary::Traffic;
 use crate::verdict::guard::change::sensor::Place;
@@ -25,9 +23,6 @@ const UNSURE: f64 = 2.0;
 const SLOWER: f64 = 1.2;
 /// Origin: choice; half of that.
 pub(super) const SLOWER_KNOWN: f64 = 1.1;
-/// Chances are kept so far from 0 and 1, where no shift can be told from another.
-/// Origin: choice; three standard deviations and more.
-const CERTAIN: f64 = 0.01;
 /// Latency quantiles.
 /// Origin: choice; the usual, the slow and the slowest requests.
 pub(super) const QUANTILES: [(f64, &str); 3] = [(0.5, "latency_p50"), (0.9, "latency_p90"), (0.99, "latency_p99")];
@@ -41,14 +36,12 @@ pub(super) enum Look {
     Unseen(usize),
     Slow(usize),
     Volume,
-    /// A numeric column against the reference.
-    Moved(usize),
 }
 
 impl Look {
-    /// A number as people know it: of a chance, how much more often it comes true than not.
-    pub(super) fn shown(self, number: f64) -> f64 {
-        if matches!(self, Self::Moved(_)) { 2.0 * number - 1.0 } else { number }
+    /// Whether its hours and its noise are learnt.
+    pub(super) fn has_rhythm(self) -> bool {
+        matches!(self, Self::Failed | Self::Rejected | Self::Slow(_))
     }
 
     /// Requests that it is of.
@@ -86,7 +79,7 @@ impl Look {
                 (traffic.categorical[index].missing, traffic.categorical[index].rows())
             }
             Self::Unseen(index) => (traffic.categorical[index].n_unseen(), traffic.categorical[index].n()),
-            Self::Slow(_) | Self::Volume | Self::Moved(_) => (0, 0),
+            Self::Slow(_) | Self::Volume => (0, 0),
         };
         Arm { n, x: count(x) }
     }
@@ -108,7 +101,6 @@ impl Look {
             Self::Unseen(_) => "unseen_rate",
             Self::Slow(q) => QUANTILES[q].1,
             Self::Volume => "throughput",
-            Self::Moved(_) => metric::DOMINANCE.spec().name,
         }
     }
 
@@ -118,13 +110,6 @@ impl Look {
             Self::Missing(_) | Self::Unseen(_) => ReasonCode::DataQuality,
             Self::Slow(_) => ReasonCode::LatencyQuantile,
             Self::Volume => ReasonCode::TrafficMismatch,
-            Self::Moved(_) => ReasonCode::FeatureDrift,
         }
     }
-}
-
-/// Where a chance of being larger is after a shift of a normal distribution by so many standard deviations.
-pub(super) fn shifted(chance: f64, by: f64) -> f64 {
-    let chance = chance.clamp(CERTAIN, 1.0 - CERTAIN);
-    normal_sf(-(normal_quantile(chance) + by * std::f64::consts::FRAC_1_SQRT_2))
 }

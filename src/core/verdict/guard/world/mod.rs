@@ -2,39 +2,31 @@
 //!
 //! What happens to both versions is no candidate's fault, and somebody must still be told. Failures, refusals, missing
 //! values and categories that the reference does not know are shares of requests; latency is held against its own
-//! quantiles; volume is the requests of all versions; a numeric column is the chance that a value exceeds one of the
-//! reference. Each has a level that follows slowly (`level`), and a bound some way off it (`look`): failures and
-//! refusals may be [`look::FAILED_KEPT`] and other shares [`look::SHARE_KEPT`] times the level and its uncertainty,
-//! quantiles 1.2 times as slow, [`look::SLOWER_KNOWN`] once their noise is known, volume [`VOLUME_KEPT`] of the level;
-//! a column may move as far, up or down, as a normal distribution whose index is the tolerated drift. The evidence that
-//! it is beyond its bound is a binomial (for volume a Poisson, for columns a normal) likelihood ratio of alternatives
-//! beyond against the bound itself, an e-value for everything within; a pool of Shiryaev-Roberts detectors gathers it
-//! (`infer::pool`), and those are named that the e-d-BH rule lists. So while everything stays within its bounds,
-//! something is told once in `A` windows on average, `A` the plan's patience. Of a column the bet is on the side on
-//! which the window before was.
-//!
-//! `drift` looks at columns too, by their cells: what leaves their order alone shows only there, and what moves them as
-//! a whole shows here sooner and at any hour.
+//! quantiles; volume is the requests of all versions. Each has a level that follows slowly (`level`), and a bound some
+//! way off it (`look`): failures and refusals may be [`look::FAILED_KEPT`] and other shares [`look::SHARE_KEPT`] times
+//! the level and its uncertainty, quantiles 1.2 times as slow, [`look::SLOWER_KNOWN`] once their noise is known, volume
+//! [`VOLUME_KEPT`] of the level. The evidence that it is beyond its bound is a binomial (for volume a Poisson)
+//! likelihood ratio of alternatives beyond against the bound itself, an e-value for every rate within; a pool of
+//! Shiryaev-Roberts detectors gathers it (`infer::pool`), and those are named that the e-d-BH rule lists. So while
+//! everything stays within its bounds, something is told once in `A` windows on average, `A` the plan's patience.
 //!
 //! Seasons: failures, refusals and latency are held against the same hour of the days before, if that is more than the
-//! level; columns against that hour where it stands out from the level, once a day is known. Volume is held against the
-//! same hour a week ago, or the busiest of the days since, if that is less; before a week is known against the least of
-//! the days; after one day against it or the level, whichever is less. Before a day is known, windows of half an hour
-//! and more say nothing of volume.
+//! level. Volume is held against the same hour a week ago, or the busiest of the days since, if that is less; before a
+//! week is known against the least of the days; after one day against it or the level, whichever is less. Before a day
+//! is known, windows of half an hour and more say nothing of volume.
 //!
 //! Requests that are alike say less, and so do levels that wander: evidence is divided by the design effect that
-//! windows show (`infer::likeness`), and for failures, refusals, latency and columns by how windows vary beyond what
-//! counts explain (`infer::overdispersion`), if that is more.
+//! windows show (`infer::likeness`; volume shows it from window to window, so that a new level is none), and for
+//! failures, refusals and latency by how windows vary beyond what counts explain (`infer::overdispersion`), if that is
+//! more.
 //!
 //! A level learns no more from a window than its bound, so that a fault does not become usual while it lasts for hours
 //! and does when it lasts for days. What stands is over after [`CALM`] windows within the bound.
 //!
-//! **Source**: the chance that one value exceeds another, its variance `c (1 - c) / 3 n` (`1 / 12 n` at a half) and its place after a shift of a
-//! normal distribution are Mann and Whitney's, see `metric::cliffs_delta`. **Assumes**: shares of which less than one
-//! event is expected in a window of requests as much alike as the plan's design effect says, and at most as much as
-//! that others. **State**: ten numbers per share, quantile or column, one per alternative, 168 for volume, some fifty
-//! for failures, refusals, each quantile and each numeric column. **Cost**: three logarithms per alternative and
-//! window, and one pass over the fine bins of each numeric column.
+//! **Assumes**: shares of which less than one event is expected in a window of requests as much alike as the plan's
+//! design effect says, and at most as much as that others. **State**: ten numbers per share or quantile, one per
+//! alternative, 168 for volume, some fifty for failures, refusals and each quantile. **Cost**: three logarithms per
+//! alternative and window.
 
 mod level;
 mod look;
@@ -43,15 +35,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use self::level::{DAY_HOURS, HOUR, LEARNT, Level, Rhythm, WEEK, count, follow_hour, hour_variance, least_usual};
-use self::look::{Look, QUANTILES, shifted};
+use self::level::{DAY_HOURS, HOUR, LEARNT, Level, Rhythm, WEEK, count, follow_hour, least_usual};
+use self::look::{Look, QUANTILES};
 use crate::event::Micros;
 use crate::infer::multiplicity::e_d_bh;
 use crate::infer::overdispersion::Contrast;
 use crate::infer::pool::{Alarm, Pool};
 use crate::metric::row::ALL_VERSIONS;
 use crate::metric::view::{ViewKey, Views};
-use crate::plan::{Action, Baseline, GuardPlan, Plan};
+use crate::plan::{Action, GuardPlan, Plan};
 use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
 use crate::verdict::finding::Verdict;
@@ -59,8 +51,6 @@ use crate::verdict::guard::Guard;
 use crate::verdict::guard::GuardName;
 use crate::verdict::guard::account::Account;
 use crate::verdict::guard::change::sensor::Place;
-use crate::verdict::guard::column::{Column, columns};
-use crate::verdict::guard::drift::find;
 use crate::verdict::guard::number::{e_value, float};
 use crate::verdict::guard::scene::{Scene, reason};
 
@@ -73,26 +63,17 @@ const VOLUME_KEPT: f64 = 0.5;
 const BEYOND: [f64; 3] = [1.5, 3.0, 10.0];
 /// Origin: choice; from a third of what is usual to hardly any.
 const LESS: [f64; 3] = [0.05, 0.2, 0.35];
-/// How far beyond its bound a column's chance is.
-/// Origin: choice; less than twice what is tolerated by default, so that a level that is itself uncertain is no evidence.
-const FURTHER: [f64; 3] = [0.03, 0.08, 0.15];
 /// Origin: derived; one each.
 const PARTS: usize = BEYOND.len();
 /// Windows within the bound after which it is over.
 /// Origin: choice; one window within the bound may be chance.
 const CALM: u32 = 3;
-/// Looks with a rhythm that come before those of columns.
-/// Origin: derived; failures, refusals and latency.
-const RHYTHMS: usize = 2 + QUANTILES.len();
-
 const WORLD: Account = Account::against("world", "not as it used to be");
 
 /// What is watched.
 #[derive(Debug, Clone)]
 pub(crate) struct World {
     looks: Arc<[(Look, String)]>,
-    /// Numeric columns that are held against the reference.
-    columns: Arc<[Column]>,
     guard: GuardPlan,
     /// Length of a window's newest part.
     every: Micros,
@@ -105,7 +86,7 @@ pub(crate) struct Usual {
     levels: Vec<Level>,
     /// Requests of all versions by hour of the week, from Thursday 1 January 1970; 0 where it is not known.
     hours: Vec<f64>,
-    /// More about failures, refusals and latency, and then about columns.
+    /// More about the first looks: failures, refusals and latency.
     #[serde(default)]
     rhythms: Vec<Rhythm>,
 }
@@ -135,18 +116,11 @@ impl Guard for World {
                 looks.push((Look::Unseen(index), column.name.clone()));
             }
         }
-        let held = |column: &Column| column.has_order() && !column.calendar;
-        let kept = |column: &Column| !guard.drift_except.contains(&column.name);
-        let columns: Arc<[Column]> = match plan.reference {
-            Some(_) => columns(plan).filter(held).filter(kept).collect(),
-            None => Arc::default(),
-        };
-        looks.extend(columns.iter().enumerate().map(|(index, column)| (Look::Moved(index), column.name.clone())));
-        Self { looks: looks.into(), columns, guard: guard.clone(), every: plan.time.every() }
+        Self { looks: looks.into(), guard: guard.clone(), every: plan.time.every() }
     }
 
-    fn world(&self, usual: &mut Usual, now: Now<'_>, scene: Scene<'_, '_>) {
-        self.update(usual, now, scene);
+    fn world(&self, usual: &mut Usual, now: Now<'_>, _: Scene<'_, '_>) {
+        self.update(usual, now);
     }
 
     fn rule_world(&self, usual: &Usual, now: Option<Now<'_>>, scene: Scene<'_, '_>, verdict: &mut Verdict) {
@@ -164,13 +138,12 @@ impl World {
     }
 
     /// Takes one window.
-    fn update(&self, usual: &mut Usual, now: Now<'_>, scene: Scene<'_, '_>) {
+    fn update(&self, usual: &mut Usual, now: Now<'_>) {
         usual.levels.resize(self.looks.len(), Level::default());
-        usual.rhythms.resize(RHYTHMS + self.columns.len(), Rhythm::default());
+        usual.rhythms.resize(self.looks.iter().filter(|(look, _)| look.has_rhythm()).count(), Rhythm::default());
         for (place, (look, _)) in self.looks.iter().enumerate() {
-            let log_es = match *look {
+            let log_es = match look {
                 Look::Volume => self.volume(usual, place, now),
-                Look::Moved(column) => self.moved(usual, (place, column), now, scene),
                 _ => self.share(usual, place, now),
             };
             let Some(log_es) = log_es else { continue };
@@ -186,7 +159,7 @@ impl World {
     /// What a window says of a share, or of a quantile by the share of slower requests.
     fn share(&self, usual: &mut Usual, place: usize, now: Now<'_>) -> Option<[f64; PARTS]> {
         let (look, hour) = (self.looks[place].0, now.hour());
-        let (level, rhythm) = (&mut usual.levels[place], usual.rhythms[..RHYTHMS].get_mut(place));
+        let (level, rhythm) = (&mut usual.levels[place], usual.rhythms.get_mut(place));
         let n = look.events(now.traffic);
         let value = look.number(now.traffic).filter(|_| n >= self.guard.n_min)?;
         let same_hour = rhythm.as_ref().and_then(|rhythm| rhythm.at(hour));
@@ -213,43 +186,6 @@ impl World {
             rhythm.learn(hour, learn, self.every);
         }
         learnt.then(|| BEYOND.map(|odds| arm.log_ratio(beyond(kept, odds), kept) / divisor))
-    }
-
-    /// What a window says of a numeric column: of the chance that its values exceed those of the reference.
-    fn moved(
-        &self,
-        usual: &mut Usual,
-        (place, column): (usize, usize),
-        now: Now<'_>,
-        scene: Scene<'_, '_>,
-    ) -> Option<[f64; PARTS]> {
-        let (value, n) = self.chance(column, now.traffic, now.key, scene).filter(|(_, n)| *n >= self.guard.n_min)?;
-        let (level, rhythm) = (&mut usual.levels[place], &mut usual.rhythms[RHYTHMS + column]);
-        let same_hour = rhythm.at(now.hour());
-        let usually = same_hour.unwrap_or(level.value);
-        let variance = usually * (1.0 - usually) / 3.0 * (1.0 + hour_variance(level.windows, self.every));
-        let error = (variance / count(n)).sqrt();
-        let expected = level.at(usually, error);
-        let learnt = level.windows >= LEARNT && same_hour.is_some();
-        let by = self.guard.drift.sqrt();
-        let (lower, upper) = (shifted(expected, -by), shifted(expected, by));
-        let (bound, side) = if level.above { (upper, 1.0) } else { (lower, -1.0) };
-        level.look(value, n, bound, !learnt || (lower..=upper).contains(&value));
-        level.above = value > expected;
-        let contrast = learnt.then(|| Contrast { z: (value - expected) / error, weight: count(n) });
-        let divisor = level.divisor(contrast, Some(rhythm), self.guard.design_effect.max(1.0));
-        let learn = if learnt { value.clamp(lower, upper) } else { value };
-        level.follow(learn, count(n));
-        contrast.into_iter().for_each(|contrast| rhythm.noise.update(contrast));
-        rhythm.learn(now.hour(), learn, self.every);
-        let log_e = |far: f64| (far * side * (value - bound) - far * far / 2.0) / (error * error * divisor);
-        learnt.then(|| FURTHER.map(log_e))
-    }
-
-    /// The chance that a value of a column exceeds one of the reference, and the values that it is of.
-    fn chance(&self, column: usize, traffic: &Traffic, key: &ViewKey, scene: Scene<'_, '_>) -> Option<(f64, u64)> {
-        let reference = find(&Baseline::Reference, key, scene.judged)?;
-        self.columns[column].chance_to_exceed(traffic, reference)
     }
 
     /// Requests of all versions, against what is usual at this hour.
@@ -290,45 +226,30 @@ impl World {
         let mut listed = e_d_bh(&log_r, &vec![1.0; log_r.len()], self.guard.patience());
         listed.sort_by(|&a, &b| log_r[b].total_cmp(&log_r[a]));
         let Some(&first) = listed.first() else { return };
-        let beside = |place: usize| now.and_then(|now| self.beside(place, now, scene));
-        let texts: Vec<String> = listed.iter().map(|&place| self.describe(usual, place, beside(place))).collect();
-        let evidence = listed.iter().map(|&place| self.evidence(usual, place, (log_r[place], beside(place)), scene));
+        let other = now.and_then(Now::other);
+        let texts: Vec<String> = listed.iter().map(|&place| self.describe(usual, place, other)).collect();
+        let evidence = listed.iter().map(|&place| self.evidence(usual, place, (log_r[place], other), scene)).collect();
         let text = format!("not as it used to be, and no candidate's fault: {}", texts.join("; "));
-        let evidence = evidence.collect();
-        let code = match self.looks[first].0 {
-            Look::Moved(column) => self.columns[column].code,
-            look => look.code(),
-        };
-        let reason = reason(code, text);
+        let reason = reason(self.looks[first].0.code(), text);
         verdict.findings.push(scene.finding(SOURCE, Action::Warn, reason, evidence));
-    }
-
-    /// The same number of the busiest other version.
-    fn beside<'a>(&self, place: usize, now: Now<'a>, scene: Scene<'_, '_>) -> Option<(&'a str, f64)> {
-        let (key, traffic) = now.other()?;
-        let look = self.looks[place].0;
-        let number = match look {
-            Look::Moved(column) => self.chance(column, traffic, key, scene).map(|(chance, _)| chance),
-            _ => look.number(traffic),
-        };
-        number.map(|number| (key.version.as_str(), look.shown(number)))
     }
 
     fn evidence(
         &self,
         usual: &Usual,
         place: usize,
-        (log_r, beside): (f64, Option<(&str, f64)>),
+        (log_r, other): (f64, Option<(&str, &Traffic)>),
         scene: Scene<'_, '_>,
     ) -> Evidence {
         let ((look, column), level) = (&self.looks[place], usual.levels[place]);
+        let beside = other.and_then(|(version, traffic)| Some((version, look.number(traffic)?)));
         Evidence {
             metric: look.metric().to_owned(),
             column: column.clone(),
             baseline_kind: "usual".to_owned(),
             convention: if *look == Look::Volume { "requests" } else { "value" }.to_owned(),
-            estimate: look.shown(level.now),
-            bound: look.shown(level.bound),
+            estimate: level.now,
+            bound: level.bound,
             e_value: Some(e_value(log_r)),
             alpha: Some(1.0 / self.guard.patience()),
             n_candidate: level.n_now,
@@ -337,12 +258,12 @@ impl World {
         }
     }
 
-    fn describe(&self, usual: &Usual, place: usize, beside: Option<(&str, f64)>) -> String {
+    fn describe(&self, usual: &Usual, place: usize, other: Option<(&str, &Traffic)>) -> String {
         let ((look, column), level) = (&self.looks[place], usual.levels[place]);
         let of = if column.is_empty() { String::new() } else { format!(" of {column}") };
+        let beside = other.and_then(|(version, traffic)| Some((version, look.number(traffic)?)));
         let beside = beside.map_or_else(String::new, |(version, number)| format!(", {version}'s is {number:.4}"));
-        let (now, usually) = (look.shown(level.now), look.shown(level.value));
-        format!("{}{of} is {now:.4}, usually {usually:.4}{beside}", look.metric())
+        format!("{}{of} is {:.4}, usually {:.4}{beside}", look.metric(), level.now, level.value)
     }
 }
 
@@ -353,7 +274,7 @@ impl<'a> Now<'a> {
     }
 
     /// The busiest other version.
-    fn other(self) -> Option<(&'a ViewKey, &'a Traffic)> {
+    fn other(self) -> Option<(&'a str, &'a Traffic)> {
         let is_other = |key: &ViewKey| {
             key.model == self.key.model
                 && key.segment.is_empty()
@@ -361,7 +282,7 @@ impl<'a> Now<'a> {
                 && key.version != ALL_VERSIONS
         };
         let others = self.views.iter().filter(|(key, _)| is_other(key));
-        others.max_by_key(|(_, traffic)| traffic.rates.requests)
+        others.max_by_key(|(_, traffic)| traffic.rates.requests).map(|(key, traffic)| (key.version.as_str(), traffic))
     }
 }
 
@@ -379,16 +300,9 @@ fn log_r(usual: &Usual, place: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::look::{FAILED_KEPT, SHARE_KEPT, SLOWER_KNOWN};
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::baseline::cut::of_values;
-    use crate::reason::ReasonCode;
     use crate::sim::{Rng, Tolerated};
-    use crate::summary::Histogram;
-    use crate::summary::histogram::Cut;
-    use crate::verdict::guard::column::Place;
-    use crate::verdict::guard::tests::{judged, key, traffic, with_reference};
+    use crate::verdict::guard::tests::{judged, key, traffic};
 
     #[test]
     fn what_made_up_worlds_call_tolerated_is_tolerated() {
@@ -404,7 +318,7 @@ mod tests {
 
     fn world() -> World {
         let looks = [(Look::Failed, String::new()), (Look::Slow(0), String::new()), (Look::Volume, String::new())];
-        World { looks: looks.into(), columns: Arc::default(), guard: GuardPlan::default(), every: HOUR }
+        World { looks: looks.into(), guard: GuardPlan::default(), every: HOUR }
     }
 
     /// What is told after each window of so many requests, failures and milliseconds.
@@ -416,10 +330,10 @@ mod tests {
             (0..requests).for_each(|_| traffic.latency.update(ms * libm::exp(0.3 * rng.normal())));
             let views = Views::from([(key("v1"), traffic.clone())]);
             let now = Now { views: &views, key: &key("v1"), traffic: &traffic, end };
+            world.update(&mut usual, now);
             let mut verdict = Verdict::default();
             judged(|judged| {
                 let scene = Scene { judged, guard: &world.guard, model: "m", version: "v1", baseline: "v1" };
-                world.update(&mut usual, now, scene);
                 world.tell(&usual, Some(now), scene, &mut verdict);
             });
             let evidence = verdict.findings.iter().flat_map(|finding| &finding.evidence);
@@ -489,68 +403,8 @@ mod tests {
         }
     }
 
-    fn normal(mean: f64, n: u64, cut: &Cut, rng: &mut Rng) -> Traffic {
-        let mut values = Histogram::new(cut);
-        values.update(cut, &(0..n).map(|_| mean + rng.normal()).collect::<Vec<_>>());
-        Traffic { numeric: vec![values], ..traffic(n, 0) }
-    }
-
-    /// In which windows of so many rows with these means a column is told of, whose reference is a standard normal.
-    fn moved(n: u64, means: impl Iterator<Item = f64>) -> Vec<usize> {
-        let mut rng = Rng::new(5);
-        let mut learned: Vec<f64> = (0..4000).map(|_| rng.normal()).collect();
-        learned.sort_by(f64::total_cmp);
-        let cut = Arc::new(of_values(&learned, 260));
-        let code = ReasonCode::FeatureDrift;
-        let column = Column { name: "x".to_owned(), code, calendar: false, place: Place::Numeric(0, Arc::clone(&cut)) };
-        let looks = [(Look::Moved(0), "x".to_owned())];
-        let world = World { looks: looks.into(), columns: [column].into(), ..world() };
-        let reference = BTreeMap::from([(String::new(), normal(0.0, 20_000, &cut, &mut rng))]);
-        let (mut usual, mut told) = (Usual::default(), Vec::new());
-        for (window, (mean, end)) in means.zip((1..).map(|hour| hour * HOUR)).enumerate() {
-            let traffic = normal(mean, n, &cut, &mut rng);
-            let views = Views::from([(key("v1"), traffic.clone())]);
-            let now = Now { views: &views, key: &key("v1"), traffic: &traffic, end };
-            let mut verdict = Verdict::default();
-            with_reference(&reference, |judged| {
-                let scene = Scene { judged, guard: &world.guard, model: "m", version: "v1", baseline: "v1" };
-                world.update(&mut usual, now, scene);
-                world.tell(&usual, Some(now), scene, &mut verdict);
-            });
-            for evidence in verdict.findings.iter().flat_map(|finding| &finding.evidence) {
-                assert_eq!((&*evidence.metric, &*evidence.column), ("cliffs_delta", "x"));
-                told.push(window);
-            }
-        }
-        told
-    }
-
     fn sun(hour: u32) -> f64 {
         -libm::cos(std::f64::consts::TAU * f64::from(hour) / 24.0)
-    }
-
-    #[test]
-    fn a_column_that_moves_as_a_whole_is_told_at_any_hour_of_a_day_that_moves_it_as_far() {
-        for (hours, by) in [(240, 0.5), (246, -0.5), (252, 0.5), (259, -0.5)] {
-            let mean = |hour: u32| 0.55 * sun(hour) + if hour < hours { 0.0 } else { by };
-            let told = moved(400, (0..hours + 24).map(mean));
-            let window = *told.first().unwrap_or_else(|| panic!("from hour {hours} on: not told"));
-            assert!((hours as usize + 1..hours as usize + 7).contains(&window), "{hours}: in window {window}");
-        }
-    }
-
-    #[test]
-    fn a_column_that_moves_by_no_more_than_is_tolerated_or_wanders_is_usual() {
-        assert_eq!(
-            moved(400, (0..480).map(|hour| 0.55 * sun(hour) + if hour < 100 { 0.0 } else { 0.25 })),
-            Vec::<usize>::new()
-        );
-        let (mut rng, mut level) = (Rng::new(11), 0.0);
-        let mut wandering = || {
-            level = 0.9 * level + 0.08 * rng.normal();
-            level
-        };
-        assert_eq!(moved(400, (0..480).map(|_| wandering())), Vec::<usize>::new());
     }
 
     #[test]
