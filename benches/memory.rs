@@ -349,6 +349,7 @@ impl Run {
             label: Float64Array::new_null(n),
             label_class: absent(),
             exposure: Float64Array::new_null(n),
+            refused: Vec::new(),
         }
     }
 }

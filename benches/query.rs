@@ -114,6 +114,8 @@ fn row(start: Micros, (model, version, metric, feature): (usize, &str, &str, usi
         n_baseline: 50_000,
         bins: 10,
         coverage: None,
+        doubts: String::new(),
+        trust: haldane::trust::Trust::Ok,
     }
 }
 

@@ -13,6 +13,6 @@ pub use haldane_analysis::{audit, detect, init, report};
 pub use haldane_app::{cli, demo, serve, telemetry};
 pub use haldane_core::{
     baseline, batch, decode, engine, error, event, format, infer, judge, kernel, metric, name, plan, reason, scan, sim,
-    summary, time, verdict,
+    summary, time, trust, verdict,
 };
 pub use haldane_io::{config, disk, files, kafka, output, replay, store};

@@ -234,6 +234,7 @@ impl Columns {
             label: Float64Array::new_null(self.n),
             label_class: absent(),
             exposure: Float64Array::new_null(self.n),
+            refused: Vec::new(),
         }
     }
 }

@@ -10,6 +10,6 @@ pub mod report;
 
 use haldane_core::{
     baseline, batch, decode, engine, error, event, infer, judge, kernel, metric, name, plan, reason, scan, sim,
-    summary, verdict,
+    summary, trust, verdict,
 };
 use haldane_io::{config, files, kafka, output, replay, store, table};

@@ -31,6 +31,7 @@ use crate::judge::Status;
 use crate::judge::WindowRow;
 use crate::name::Name;
 use crate::scan::Counts;
+use crate::trust::Trust;
 use crate::verdict::{CommandName, CommandResult, Decision, Outcome, RolloutState};
 
 /// The most series of `haldane_metric_value`: 50 columns times 10 metrics of 10 versions, an ordinary Prometheus's
@@ -107,6 +108,7 @@ pub struct Telemetry {
     late: IntCounter,
     labels: IntCounterVec,
     rows: IntCounterVec,
+    windows: IntCounterVec,
     lag_records: IntGaugeVec,
     lag: GaugeVec,
     watermark_delay: GaugeVec,
@@ -149,6 +151,7 @@ impl Telemetry {
             late: counter(add, &family::LATE),
             labels: counters(add, &family::LABELS),
             rows: counters(add, &family::ROWS),
+            windows: counters(add, &family::WINDOWS),
             lag_records: gauges(add, &family::LAG_RECORDS),
             lag: real_gauges(add, &family::LAG),
             watermark_delay: real_gauges(add, &family::WATERMARK_DELAY),
@@ -188,6 +191,9 @@ impl Telemetry {
         self.unread(0);
         for status in [Status::Ok, Status::Insufficient, Status::Undefined] {
             self.rows.with_label_values(&[status_name(status)]).inc_by(0);
+        }
+        for trust in Trust::ALL {
+            self.windows.with_label_values(&[trust.name()]).inc_by(0);
         }
         for (kind, outcome) in
             CommandName::ALL.iter().flat_map(|kind| Outcome::ALL.map(|outcome| (kind.name(), outcome)))
@@ -316,6 +322,11 @@ impl Telemetry {
         for (key, ()) in series.make_room(oldest) {
             let _ = self.value.remove_label_values(&label_refs(&key));
         }
+        // First judgements of traffic: those of labels speak of the same windows.
+        let first = rows.iter().filter(|row| row.revision == 0 && row.coverage.is_none());
+        let windows: BTreeMap<(Micros, Micros), Trust> =
+            first.map(|row| ((row.window_start, row.window_end), row.trust)).collect();
+        windows.values().for_each(|trust| self.windows.with_label_values(&[trust.name()]).inc());
         for row in rows {
             self.rows.with_label_values(&[status_name(row.status)]).inc();
             self.show(&mut series, row);

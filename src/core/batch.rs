@@ -1,8 +1,8 @@
 //! Events as columns: what decoders produce and what the scan reads.
 //!
-//! An [`EventBatch`] holds rows of one kind from one input partition, in log order. Only the columns that some monitor
-//! of the plan reads are there. Texts are dictionaries private to the batch, so that nothing is hashed per row after
-//! decoding.
+//! An [`EventBatch`] holds rows of one kind from one input partition, in log order, and where refused events stood.
+//! Only the columns that some monitor of the plan reads are there. Texts are dictionaries private to the batch, so that
+//! nothing is hashed per row after decoding.
 
 use arrow_array::types::Int32Type;
 use arrow_array::{BooleanArray, DictionaryArray, Float64Array, Int16Array, Int64Array, UInt64Array};
@@ -12,7 +12,7 @@ use crate::event::{EventKind, Micros};
 /// A column of short texts: codes into a dictionary of this batch; null = missing.
 pub type TextArray = DictionaryArray<Int32Type>;
 
-/// Rows of one kind from one input partition, in log order. Every array has the same length.
+/// Rows of one kind from one input partition, in log order. Every array has the same length, but for `refused`.
 #[derive(Debug, Clone)]
 pub struct EventBatch {
     /// What the rows tell.
@@ -56,6 +56,8 @@ pub struct EventBatch {
     pub label_class: TextArray,
     /// Declared share of traffic (0 to 1), for exposure events.
     pub exposure: Float64Array,
+    /// Offset of each event that was refused among the rows, never decreasing: one that has no row has a place.
+    pub refused: Vec<i64>,
 }
 
 impl EventBatch {
@@ -71,9 +73,19 @@ impl EventBatch {
         self.len() == 0
     }
 
-    /// `rows` rows from `from` on, without copying them.
+    /// `rows` rows from `from` on, without copying them, and what was refused among them. What was refused after the
+    /// last row goes with it.
     #[must_use]
     pub fn slice(&self, from: usize, rows: usize) -> Self {
+        let to = from + rows;
+        let before = |offset: i64| self.offset.values().partition_point(|&row| row < offset);
+        let is_among = |at: usize| from <= at && (at < to || to == self.len());
+        let refused = self.refused.iter().copied().filter(|&offset| is_among(before(offset))).collect();
+        Self { refused, ..self.rows(from, rows) }
+    }
+
+    /// Rows alone.
+    fn rows(&self, from: usize, rows: usize) -> Self {
         let texts = |columns: &[TextArray]| columns.iter().map(|column| column.slice(from, rows)).collect();
         Self {
             kind: self.kind,
@@ -95,17 +107,20 @@ impl EventBatch {
             label: self.label.slice(from, rows),
             label_class: self.label_class.slice(from, rows),
             exposure: self.exposure.slice(from, rows),
+            refused: Vec::new(),
         }
     }
 
-    /// The rows of records before an offset, and the others.
+    /// What records before an offset gave, and what the others did.
     #[must_use]
     pub fn split_at_offset(&self, offset: i64) -> (Self, Self) {
         let at = self.offset.values().partition_point(|&row| row < offset);
-        (self.slice(0, at), self.slice(at, self.len() - at))
+        let (before, after) = self.refused.split_at(self.refused.partition_point(|&refused| refused < offset));
+        let (before, after) = (before.to_vec(), after.to_vec());
+        (Self { refused: before, ..self.rows(0, at) }, Self { refused: after, ..self.rows(at, self.len() - at) })
     }
 
-    /// The first and last record offset, or `None` for an empty batch.
+    /// The first and last offset of its rows, or `None` without any.
     #[must_use]
     pub fn offsets(&self) -> Option<(i64, i64)> {
         let values = self.offset.values();

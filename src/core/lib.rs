@@ -17,6 +17,7 @@ pub mod scan;
 pub mod sim;
 pub mod summary;
 pub mod time;
+pub mod trust;
 pub mod verdict;
 
 pub use haldane_infer as infer;

@@ -9,6 +9,7 @@ mod guard;
 mod quality;
 mod rollout;
 mod time;
+mod trust;
 mod wall;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub use self::guard::{Achievement, GuardPlan, SloPlan, Success};
 pub use self::quality::QualityPlan;
 pub use self::rollout::{ApprovalPlan, Authority, CANDIDATES_MAX, ENDED_KEPT, ENDED_MAX, RolloutPlan, Signal};
 pub use self::time::{TimePlan, WindowKind};
+pub use self::trust::{Cause, TrustLimits, TrustPlan};
 pub use self::wall::WallClock;
 
 /// The most panes one window may be made of.
@@ -337,6 +339,9 @@ pub struct PolicyPlan {
     pub guards: Option<GuardPlan>,
     /// Steps, waiting times and who may act.
     pub stages: RolloutPlan,
+    /// From when on the data of a window is not trusted any more.
+    #[serde(skip_serializing_if = "TrustPlan::is_default")]
+    pub trust: TrustPlan,
 }
 
 /// What to do, from mild to severe.

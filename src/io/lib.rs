@@ -10,7 +10,8 @@ pub mod store;
 pub mod table;
 
 use haldane_core::{
-    baseline, batch, decode, engine, error, event, format, judge, kernel, metric, plan, scan, summary, time, verdict,
+    baseline, batch, decode, engine, error, event, format, judge, kernel, metric, plan, scan, summary, time, trust,
+    verdict,
 };
 #[cfg(test)]
 use haldane_core::{name, reason};

@@ -16,7 +16,9 @@ use std::time::Duration;
 use futures_executor::block_on;
 use haldane::kafka::clock::now;
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -92,6 +94,33 @@ impl Broker {
         let mut before = TopicPartitionList::new();
         before.add_partition_offset(topic, 0, Offset::Offset(first)).expect("an offset");
         block_on(admin.delete_records(&before, &AdminOptions::new())).expect("delete records");
+    }
+
+    /// Changes settings of a topic.
+    pub(crate) fn alter(&self, topic: &str, settings: &[(&str, &str)]) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().expect("admin client");
+        let wanted =
+            AlterConfig { specifier: ResourceSpecifier::Topic(topic), entries: settings.iter().copied().collect() };
+        let results = block_on(admin.alter_configs([&wanted], &AdminOptions::new())).expect("alter a topic");
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
+    }
+
+    /// Deletes a topic, and makes one of its name.
+    pub(crate) fn make_anew(&self, topic: &str, partitions: i32) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().expect("admin client");
+        let results = block_on(admin.delete_topics(&[topic], &AdminOptions::new())).expect("delete a topic");
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
+        let deadline = now() + START_TIMEOUT;
+        let again = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        // Its name is free a moment later.
+        while !block_on(admin.create_topics([&again], &AdminOptions::new()))
+            .expect("create topic")
+            .iter()
+            .all(Result::is_ok)
+        {
+            assert!(now() < deadline, "topic {topic} cannot be made anew");
+        }
+        await_topic(&admin, topic, partitions);
     }
 
     /// Gives a topic so many partitions.

@@ -16,9 +16,9 @@ use haldane::kafka::publish::Publisher;
 use haldane::kafka::{states, topics, whole_topic};
 use haldane::plan::{
     Authority, Bounds, Columns, Format, Mapping, MetricsPlan, Plan, PolicyPlan, RolloutPlan, Signal, SourcePlan,
-    TimePlan, WallClock, WindowKind,
+    TimePlan, TrustPlan, WallClock, WindowKind,
 };
-use haldane::scan::{Checkpoint, CheckpointMeta, StreamCheckpoint};
+use haldane::scan::{Checkpoint, CheckpointMeta, Lost, Pace, StreamCheckpoint};
 use haldane::time::Clock;
 use haldane::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason, Severity};
 use haldane::verdict::{Decision, RolloutState, State};
@@ -79,6 +79,7 @@ fn plan(sources: Vec<SourcePlan>) -> Plan {
             rules: Vec::new(),
             authority: Authority::Auto,
             stages: RolloutPlan::default(),
+            trust: TrustPlan::default(),
         },
         bounds: Bounds::default(),
     }
@@ -163,7 +164,16 @@ fn tls_towards_a_listener_without_it_is_one_error() {
 
 fn meta(needed_from: i64) -> CheckpointMeta {
     let plan = "0123456789abcdef".to_owned();
-    CheckpointMeta { format: Version, plan, clock: Clock::default(), needed_from, emit_from: needed_from, tally: None }
+    CheckpointMeta {
+        format: Version,
+        plan,
+        clock: Clock::default(),
+        needed_from,
+        emit_from: needed_from,
+        tally: None,
+        pace: Pace::default(),
+        lost: None,
+    }
 }
 
 #[test]
@@ -207,7 +217,9 @@ fn a_commit_beyond_the_log_says_that_the_topic_was_made_anew() {
     );
     assert!(error.advice().unwrap().contains("on_gap: resume"));
     let origins = checkpoint::origins(&consumer, &streams, OnGap::Resume).unwrap();
-    assert_eq!((origins[0].offset, &origins[0].meta), (0, &None), "what was remembered is of other records");
+    let lost = Some(Lost::unknown());
+    let anew = CheckpointMeta { needed_from: i64::MIN, emit_from: i64::MIN, lost, ..meta(0) };
+    assert_eq!((origins[0].offset, &origins[0].meta), (0, &Some(anew)), "what was remembered is of other records");
 }
 
 #[test]
@@ -224,7 +236,10 @@ fn records_that_were_deleted_before_they_were_read_are_told() {
     let error = checkpoint::origins(&consumer, &streams, OnGap::Halt).unwrap_err();
     assert_eq!(error.to_string(), format!("records 2 to 5 of {topic}/0 were deleted before they were read"));
     let origins = checkpoint::origins(&consumer, &streams, OnGap::Resume).unwrap();
-    assert_eq!((origins[0].offset, &origins[0].meta), (6, &Some(meta(7))));
+    assert_eq!(
+        (origins[0].offset, &origins[0].meta),
+        (6, &Some(CheckpointMeta { lost: Some(Lost::now(4)), ..meta(7) }))
+    );
 }
 
 /// Produces records that no test decodes.

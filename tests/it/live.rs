@@ -39,7 +39,11 @@ pub(crate) const SMALL_STEPS: Options =
     Options { until_end: false, shards: 1, batch_records_max: 50, beat: Duration::from_millis(5), alone: true };
 
 pub(crate) fn log() -> Vec<Event> {
-    let mut log = world::log(7, 1_500);
+    at_epoch(world::log(7, 1_500))
+}
+
+/// A log whose times Kafka can hold.
+pub(crate) fn at_epoch(mut log: Vec<Event>) -> Vec<Event> {
     for event in &mut log {
         event.time += EPOCH;
         event.broker_time = (event.broker_time + EPOCH) / 1_000 * 1_000;
@@ -122,7 +126,8 @@ impl Stage {
         let producer = stage.producer();
         for event in log {
             let partition = i32::try_from(event.id % u64::from(partitions)).unwrap();
-            let (key, body) = (id(event), json(event).to_string());
+            let body = if event.refused { "{".to_owned() } else { json(event).to_string() };
+            let key = id(event);
             let record = BaseRecord::to(&stage.topics[usize::from(event.source)])
                 .partition(partition)
                 .key(key.as_bytes())
@@ -213,6 +218,19 @@ fn a_crash_changes_nothing_and_repeats_decisions_under_the_same_ids() {
     let expected: BTreeMap<u64, String> =
         expected.decisions.iter().map(|(sequence, said)| (*sequence, said.0.clone())).collect();
     assert_eq!(said, expected);
+}
+
+#[test]
+fn windows_are_trusted_over_kafka_as_in_memory_and_after_crashes() {
+    let log = at_epoch(crate::trust::troubled());
+    for (partitions, shards, crash_at) in [(1, 1, vec![]), (4, 2, vec![]), (4, 2, vec![3, 8])] {
+        let (expected, stage) = (in_memory(&log, partitions), Stage::set(&log, partitions));
+        assert!(expected.windows.values().any(|row| row.contains("untrusted_poison")));
+        let recorder = Recorder::crashing(crash_at.clone());
+        let crashes = (0..9).take_while(|_| stage.run(shards, &recorder).is_err()).count();
+        assert_eq!(crashes, crash_at.len());
+        assert_same(&expected, &trace(recorder), &format!("{partitions} partitions, crashes at {crash_at:?}"));
+    }
 }
 
 /// Stops the run, in good order, when the first windows are judged.
@@ -326,7 +344,11 @@ impl Bell {
 
 /// The log, then one event per stream so much later that everything before it is complete.
 pub(crate) fn log_with_an_end(partitions: u32) -> Vec<Event> {
-    let mut log = log();
+    with_an_end(log(), partitions)
+}
+
+/// The same of any log.
+pub(crate) fn with_an_end(mut log: Vec<Event>, partitions: u32) -> Vec<Event> {
     let last = log.last().unwrap().clone();
     let at = EPOCH + 3_000 * SECOND;
     for lane in 0..u64::from(partitions) {
@@ -352,9 +374,17 @@ pub(crate) fn before_the_end(trace: &Trace) -> Trace {
 
 #[test]
 fn scans_and_judge_apart_say_what_one_process_says() {
-    let log = log_with_an_end(4);
-    let expected = before_the_end(&in_memory(&log, 4));
-    let stage = Stage::set(&log, 4);
+    apart(&log_with_an_end(4));
+}
+
+#[test]
+fn scans_and_judge_apart_trust_windows_as_one_process_does() {
+    apart(&with_an_end(at_epoch(crate::trust::troubled()), 4));
+}
+
+fn apart(log: &[Event]) {
+    let expected = before_the_end(&in_memory(log, 4));
+    let stage = Stage::set(log, 4);
     let stop = AtomicBool::new(false);
     let first_stop = AtomicBool::new(false);
     let bell = Bell::default();

@@ -175,7 +175,8 @@ fn decisions_do_not_wait_for_a_store_that_fails_and_it_lacks_nothing_in_the_end(
     let stage = Stage::set(&log, 1);
     let (store, recorder) = (Arc::new(Failing::sound()), Recorder::default());
     let (connection, rollout) = (Connection::open(&stage.settings).unwrap(), &stage.plan.policy.rollout);
-    let crash_at = 25;
+    // Panes of labels are told of, too, before the first decision falls.
+    let crash_at = 45;
     assert!(stage.run(1, &Stormy::open(&stage, &store, &recorder, 0..usize::MAX, crash_at)).is_err());
     assert!(!stage.decisions().is_empty(), "decisions go out");
     assert_eq!(states::read(&connection, rollout).unwrap(), [], "what a restart starts from does not");

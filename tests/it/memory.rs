@@ -49,6 +49,7 @@ fn events(pane: u64, rng: &mut Rng) -> [Vec<Event>; 2] {
         latency_ms: 10.0 * i as f64,
         status: 200,
         label: f64::from(u8::from(rng.below(2) == 0)),
+        refused: false,
     };
     [0, 1].map(|source| (0..10).map(|i| event(source, i, rng)).collect())
 }

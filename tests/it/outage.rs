@@ -18,13 +18,13 @@ use crate::serve::ask;
 use crate::service::{PATIENCE, Service, pipeline};
 
 /// A cluster of one broker that can be taken away.
-struct Cluster {
-    mock: MockCluster<'static, DefaultProducerContext>,
-    kafka: KafkaConfig,
+pub(crate) struct Cluster {
+    pub(crate) mock: MockCluster<'static, DefaultProducerContext>,
+    pub(crate) kafka: KafkaConfig,
 }
 
 impl Cluster {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let mock = MockCluster::new(1).unwrap();
         let kafka = KafkaConfig::plain(mock.bootstrap_servers(), "outage");
         let Topics { control, commands, state, dead_letter, .. } = &kafka.topics;

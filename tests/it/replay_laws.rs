@@ -9,6 +9,7 @@ use haldane::engine::{Effects, Engine};
 use haldane::event::{Micros, SECOND};
 use haldane::judge::{Judge, WindowRow};
 use haldane::plan::{Plan, WallClock, WindowKind};
+use haldane::scan::frame::Frame;
 use haldane::scan::{Checkpoint, Partial, Scan, Tick};
 use haldane::summary::Spill;
 
@@ -36,6 +37,8 @@ impl Trace {
                 n_baseline: 0,
                 bins: 0,
                 coverage: None,
+                doubts: String::new(),
+                trust: haldane::trust::Trust::Ok,
                 ..row.clone()
             };
             self.windows.insert(serde_json::to_string(&identity).unwrap(), serde_json::to_string(&row).unwrap());
@@ -68,9 +71,13 @@ fn plan((window, is_local): Cut) -> Plan {
 }
 
 fn run(window: Cut, seed: u64, lanes: u32, batch_rows: usize) -> Trace {
-    let log = world::log(7, 1_500);
-    let streams = world::streams(&log, lanes);
-    let mut engine = Engine::new(Arc::new(plan(window)), lanes);
+    run_of(&Arc::new(plan(window)), &world::log(7, 1_500), seed, (lanes, batch_rows))
+}
+
+/// What comes of a log over so many lanes, in batches of so many rows.
+pub(crate) fn run_of(plan: &Arc<Plan>, log: &[world::Event], seed: u64, (lanes, batch_rows): (u32, usize)) -> Trace {
+    let streams = world::streams(log, lanes);
+    let mut engine = Engine::new(Arc::clone(plan), lanes);
     let mut trace = Trace::default();
     world::feed(&mut engine, &streams, &BTreeMap::new(), (batch_rows, &mut Rng::new(seed)), |_, effects| {
         trace.take(effects);
@@ -106,14 +113,13 @@ pub(crate) fn assert_same(left: &Trace, right: &Trace, how: &str) {
 }
 
 /// What a scan says of one stretch of its lane.
-type Said = (Vec<Partial>, Tick);
+pub(crate) type Said = (Vec<Partial>, Tick);
 
-/// All that the scan of each lane says, in its order.
-fn said(window: Cut, lanes: u32) -> Vec<Vec<Said>> {
-    let (log, plan) = (world::log(7, 1_500), Arc::new(plan(window)));
-    let streams = world::streams(&log, lanes);
+/// All that the scan of each lane says of a log, in its order.
+pub(crate) fn said(plan: &Arc<Plan>, log: &[world::Event], lanes: u32) -> Vec<Vec<Said>> {
+    let streams = world::streams(log, lanes);
     let of_lane = |lane: u32| {
-        let mut scan = Scan::new(Arc::clone(&plan), lane, lanes);
+        let mut scan = Scan::new(Arc::clone(plan), lane, lanes);
         let [one, other] = [0, 1].map(|source| (source, &streams[&(source, lane)]));
         let mut said = Vec::new();
         for start in (0..one.1.len().max(other.1.len())).step_by(5) {
@@ -135,8 +141,8 @@ fn said(window: Cut, lanes: u32) -> Vec<Vec<Said>> {
 }
 
 /// What a judge makes of it when lanes take turns and, if they `stutter`, say things again; and how many rows.
-fn judged(window: Cut, said: &[Vec<Said>], stutter: bool, seed: u64) -> (Trace, usize) {
-    let mut judge = Judge::new(Arc::new(plan(window)));
+pub(crate) fn judged(plan: &Arc<Plan>, said: &[Vec<Said>], stutter: bool, seed: u64) -> (Trace, usize) {
+    let mut judge = Judge::new(Arc::clone(plan));
     let (mut trace, mut n_rows, mut rng) = (Trace::default(), 0, Rng::new(seed));
     let mut next = vec![0; said.len()];
     while next.iter().zip(said).any(|(&next, said)| next < said.len()) {
@@ -150,23 +156,31 @@ fn judged(window: Cut, said: &[Vec<Said>], stutter: bool, seed: u64) -> (Trace, 
         let (partials, tick) = &said[lane][next[lane]];
         next[lane] += 1;
         for partial in partials.iter().cloned() {
-            judge.put(partial);
+            let Frame::Partial(partial) = sent(&Frame::Partial(Box::new(partial))) else { panic!("another frame") };
+            judge.put(*partial);
         }
-        let effects = judge.tick(tick.clone());
+        let Frame::Tick(tick) = sent(&Frame::Tick(tick.clone())) else { panic!("another frame") };
+        let effects = judge.tick(tick);
         n_rows += effects.windows.len();
         trace.take(effects);
     }
     (trace, n_rows)
 }
 
+/// A frame as it comes out of the partials topic.
+fn sent(frame: &Frame) -> Frame {
+    Frame::decode(&frame.encode()).unwrap()
+}
+
 #[test]
 fn what_a_scan_says_again_changes_nothing() {
     for window in [TUMBLING, SLIDING, AT_LEAST, LOCAL] {
-        let said = said(window, 4);
-        let (whole, n_rows) = judged(window, &said, false, 1);
+        let plan = Arc::new(plan(window));
+        let said = said(&plan, &world::log(7, 1_500), 4);
+        let (whole, n_rows) = judged(&plan, &said, false, 1);
         assert!(n_rows > 500, "{n_rows} rows");
         for seed in 1..12 {
-            let (again, n_again) = judged(window, &said, true, seed);
+            let (again, n_again) = judged(&plan, &said, true, seed);
             assert_same(&whole, &again, &format!("{window:?}, seed {seed}"));
             assert_eq!(n_rows, n_again, "{window:?}, seed {seed}: rows");
         }
@@ -181,7 +195,7 @@ fn a_crash_at_any_point_changes_nothing() {
             let whole = run(window, 1, lanes, 50);
             let streams = world::streams(&log, lanes);
             for seed in 1..12 {
-                let trace = run_with_crashes(window, lanes, &streams, seed);
+                let trace = run_with_crashes(&Arc::new(plan(window)), lanes, &streams, seed);
                 assert_same(&whole, &trace, &format!("{window:?}, {lanes} lanes, seed {seed}"));
             }
         }
@@ -190,14 +204,18 @@ fn a_crash_at_any_point_changes_nothing() {
 
 /// Runs with two crashes. What was published stays published; the rest starts again from the last checkpoints, which
 /// lie some steps before the crash and, lane by lane, at different steps.
-fn run_with_crashes(window: Cut, lanes: u32, streams: &BTreeMap<(u16, u32), Vec<&world::Event>>, seed: u64) -> Trace {
-    let plan = Arc::new(plan(window));
+pub(crate) fn run_with_crashes(
+    plan: &Arc<Plan>,
+    lanes: u32,
+    streams: &BTreeMap<(u16, u32), Vec<&world::Event>>,
+    seed: u64,
+) -> Trace {
     let mut rng = Rng::new(seed * 977);
     let mut trace = Trace::default();
     let mut states = BTreeMap::new();
     let mut checkpoints: BTreeMap<u32, Checkpoint> = BTreeMap::new();
     for life in 0..3 {
-        let mut engine = Engine::new(Arc::clone(&plan), lanes);
+        let mut engine = Engine::new(Arc::clone(plan), lanes);
         engine.restore_rollouts(states.values().cloned().collect());
         let mut from = BTreeMap::new();
         for checkpoint in checkpoints.values() {

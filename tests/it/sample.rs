@@ -33,6 +33,8 @@ pub(crate) fn row(column: &str, window_end: Micros, value: Option<f64>) -> Windo
         n_baseline: 100,
         bins: 10,
         coverage: None,
+        doubts: String::new(),
+        trust: haldane::trust::Trust::Ok,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use haldane::kafka::cloud_event::Letter;
 use haldane::name::Name;
-use haldane::plan::Signal;
+use haldane::plan::{Cause, Signal};
 use haldane::reason::ReasonCode;
 use jsonschema::Validator;
 use rdkafka::message::Headers as _;
@@ -112,6 +112,7 @@ fn the_names_in_decisions_and_states_are_listed() {
     lists::<GuardName>(DECISION, "/$defs/evidence/properties/rule/anyOf/0");
     lists::<Test>(DECISION, "/$defs/evidence/properties/test");
     lists::<Remark>(DECISION, "/$defs/evidence/properties/flags/items/anyOf/0");
+    lists::<Cause>(STATE, "/properties/trust/properties/doubts/items/properties/cause");
     let causes: Vec<&str> = std::iter::once("").chain(ReasonCode::ALL.iter().map(|code| code.name())).collect();
     assert_eq!(parse(STATE)["properties"]["cause"]["enum"], json!(causes));
 }

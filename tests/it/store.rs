@@ -316,6 +316,8 @@ fn identity(row: &WindowRow) -> String {
         n_baseline: 0,
         bins: 0,
         coverage: None,
+        doubts: String::new(),
+        trust: haldane::trust::Trust::Ok,
         ..row.clone()
     };
     serde_json::to_string(&bare).unwrap()

@@ -15,7 +15,7 @@ mod constants;
 /// Layers of the engine (`src/core`), lowest first: a module may use its own layer and those before it. What stands
 /// above the engine it cannot name at all: those are crates that depend on it.
 const LAYERS: [&[&str]; 9] = [
-    &["error", "event", "format", "name", "reason", "batch", "plan", "kernel", "summary"],
+    &["error", "event", "format", "name", "reason", "trust", "batch", "plan", "kernel", "summary"],
     &["time"],
     &["scan"],
     &["metric"],

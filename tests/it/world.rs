@@ -53,6 +53,8 @@ pub struct Event {
     pub latency_ms: f64,
     pub status: i16,
     pub label: f64,
+    /// Whether a decoder refused it: then it has a place in the log, and no row.
+    pub refused: bool,
 }
 
 pub fn cut(low: f64, high: f64) -> Arc<Cut> {
@@ -136,6 +138,7 @@ pub fn plan(window: WindowKind) -> Plan {
             baseline_version: "v1".into(),
             authority: Authority::Auto,
             stages: RolloutPlan::default(),
+            trust: TrustPlan::default(),
             rules: vec![
                 rule("errors", "error_rate", 0.1, Action::Contain),
                 rule("brier", "brier", 0.02, Action::Warn),
@@ -170,6 +173,7 @@ pub fn log(seed: u64, n: u64) -> Vec<Event> {
             latency_ms: rng.unit() * 120.0,
             status: if rng.unit() < failing { 500 } else { 200 },
             label: f64::from(u8::from(rng.unit() < score)),
+            refused: false,
         };
         if rng.below(20) == 0 {
             events.push(Event { broker_time: broker_time + SECOND, ..event.clone() });
@@ -188,17 +192,22 @@ fn texts<'a>(values: impl Iterator<Item = Option<&'a str>>) -> TextArray {
     values.collect()
 }
 
-/// Rows of one source and lane as a batch; offsets count from `first`.
-pub fn batch(events: &[&Event], lane: u32, first: i64) -> EventBatch {
+/// Rows of one source and lane as a batch; offsets count from `first`, those of refused events too.
+pub fn batch(all: &[&Event], lane: u32, first: i64) -> EventBatch {
+    let offsets = |refused| {
+        let of = (first..).zip(all).filter(move |(_, event)| event.refused == refused);
+        of.map(|(offset, _)| offset).collect::<Vec<_>>()
+    };
+    let events: Vec<&Event> = all.iter().copied().filter(|event| !event.refused).collect();
     let n = events.len();
-    let prediction = events[0].source == 0;
+    let prediction = all[0].source == 0;
     let nulls = || texts((0..n).map(|_| None));
     let numeric = |get: &dyn Fn(&Event) -> Option<f64>| events.iter().map(|e| get(e)).collect::<Float64Array>();
     EventBatch {
         kind: if prediction { EventKind::Prediction } else { EventKind::Outcome },
-        source: events[0].source,
+        source: all[0].source,
         lane,
-        offset: (first..first + n as i64).collect::<Vec<_>>().into(),
+        offset: offsets(false).into(),
         broker_time: events.iter().map(|e| e.broker_time).collect::<Vec<_>>().into(),
         event_time: events.iter().map(|e| e.time).collect::<Vec<_>>().into(),
         id: events.iter().map(|e| e.id).collect::<Vec<_>>().into(),
@@ -222,6 +231,7 @@ pub fn batch(events: &[&Event], lane: u32, first: i64) -> EventBatch {
         label: if prediction { Float64Array::new_null(n) } else { numeric(&|e| Some(e.label)) },
         label_class: nulls(),
         exposure: Float64Array::new_null(n),
+        refused: offsets(true),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     event::EventKind,
     judge::Judge,
     plan::WindowKind,
-    scan::{StreamState, Tick},
+    scan::{Pace, StreamState, Tick},
     store::{PaneDay, Selection},
 };
 
@@ -100,6 +100,7 @@ fn read_up_to(plan: &Plan, at: Micros, finished: bool) -> Tick {
         broker_time: at,
         at_end: finished,
         finished,
+        pace: Pace::default(),
     };
     Tick { lane: 0, lanes: 1, plan: plan.digest.clone(), streams: sources.map(stream).collect() }
 }

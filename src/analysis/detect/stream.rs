@@ -209,5 +209,6 @@ fn rows_of(batch: &EventBatch, rows: Vec<u32>) -> EventBatch {
         label: of(&batch.label).as_primitive().clone(),
         label_class: text(&batch.label_class),
         exposure: of(&batch.exposure).as_primitive().clone(),
+        refused: batch.refused.clone(),
     }
 }

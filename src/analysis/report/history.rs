@@ -14,6 +14,7 @@ use crate::output::evidence as told_as;
 use crate::output::read_windows;
 use crate::output::text::{instant, number, plural};
 use crate::plan::{Authority, Signal};
+use crate::trust::Trust;
 use crate::verdict::{Decision, Evidence};
 
 /// Series that are shown.
@@ -83,7 +84,8 @@ struct Key {
 #[derive(Default)]
 struct Windows {
     lines: BTreeMap<Key, (String, BTreeMap<Micros, WindowNumber>)>,
-    spans: BTreeSet<(Micros, Micros)>,
+    /// Every window, and how far it is trusted.
+    spans: BTreeMap<(Micros, Micros), Trust>,
     references: BTreeSet<String>,
 }
 
@@ -142,8 +144,8 @@ fn told(windows: &Windows, decisions: &[Decision], log: &Log) -> History {
     };
     History {
         windows: windows.spans.len(),
-        first: windows.spans.iter().map(|span| span.0).min(),
-        last: windows.spans.iter().map(|span| span.1).max(),
+        first: windows.spans.keys().map(|span| span.0).min(),
+        last: windows.spans.keys().map(|span| span.1).max(),
         versions: versions.into_iter().cloned().collect(),
         references: windows.references.iter().cloned().collect(),
         series: series(windows, decisions, wanted),
@@ -173,7 +175,8 @@ impl Windows {
     }
 
     fn take(&mut self, row: WindowRow, wanted: &impl Fn(&str, &str) -> bool) {
-        self.spans.insert((row.window_start, row.window_end));
+        let trust = self.spans.entry((row.window_start, row.window_end)).or_default();
+        *trust = row.trust.max(*trust);
         if !row.reference.is_empty() {
             self.references.insert(row.reference);
         }
@@ -198,6 +201,18 @@ impl Windows {
                 line.insert(row.window_start, found);
             }
         }
+    }
+}
+
+impl Windows {
+    /// How many windows are not trusted wholly, in words; nothing where all are.
+    fn distrust(&self) -> String {
+        let n = |trust: Trust| self.spans.values().filter(|one| **one == trust).count();
+        let (untrusted, degraded) = (n(Trust::Untrusted), n(Trust::Degraded));
+        if untrusted + degraded == 0 {
+            return String::new();
+        }
+        format!("; of {}, {untrusted} untrusted and {degraded} degraded", plural(self.spans.len() as u64, "window"))
     }
 }
 
@@ -308,8 +323,12 @@ fn note(decision: &Decision) -> DecisionNote {
         };
         let bound = told_as::bound(evidence).map_or_else(String::new, |bound| format!(", {bound}"));
         let gathered = told_as::gathered(evidence).map_or_else(String::new, |all| format!(", e-value {all}"));
+        let is_doubt =
+            |remark: &&str| [Trust::Degraded, Trust::Untrusted].iter().any(|one| remark.starts_with(one.name()));
+        let doubts: String =
+            evidence.remarks().into_iter().filter(is_doubt).map(|doubt| format!(", {doubt}")).collect();
         format!(
-            "{}: {}{on}{to}: {}{bound}{gathered}, {} (n {}, baseline {})",
+            "{}: {}{on}{to}: {}{bound}{gathered}, {} (n {}, baseline {}){doubts}",
             evidence.rule,
             evidence.metric,
             told_as::estimate(evidence),
@@ -357,7 +376,7 @@ fn rollout(windows: &Windows, decisions: &[&Decision]) -> Option<Rollout> {
         model: first.model.clone(),
         candidate: first.candidate.clone(),
         baseline: first.baseline.clone(),
-        summary: summary(standing, decisions.len()),
+        summary: summary(standing, decisions.len()) + &windows.distrust(),
         last_action: standing.action.name().to_owned(),
         from: first.time,
         to: last.time,

@@ -14,7 +14,8 @@ use super::print;
 use crate::config::{self, KafkaConfig, Pipeline};
 use crate::error::Result;
 use crate::event::{Micros, SECOND};
-use crate::plan::{Action, Against, Baseline, Bound, Field, Plan, QualityPlan, Rule, WindowKind};
+use crate::name::Name as _;
+use crate::plan::{Action, Against, Baseline, Bound, Cause, Field, Plan, QualityPlan, Rule, WindowKind};
 use crate::verdict::words::percent;
 
 /// Check a pipeline file and say in words what it does.
@@ -81,6 +82,7 @@ pub fn describe(pipeline: &Pipeline) -> String {
         ("metrics", vec![list(plan.metrics.names.iter().copied())]),
         ("guards", guards::guards(plan)),
         ("mistakes they may make", guards::ledger(plan)),
+        ("trust of windows", trust(plan)),
         ("rules", plan.policy.rules.iter().map(|rule| self::rule(plan, rule)).collect()),
         ("course", rollout::course(plan)),
         ("who acts", rollout::acts(plan)),
@@ -129,6 +131,30 @@ fn columns(plan: &Plan) -> Vec<String> {
         ("split by", list(plan.segments.iter().cloned())),
     ];
     lines.into_iter().filter(|(_, names)| !names.is_empty()).map(|(kind, names)| format!("{kind}: {names}")).collect()
+}
+
+/// From when on the data of a window is not trusted.
+fn trust(plan: &Plan) -> Vec<String> {
+    let trust = &plan.policy.trust;
+    let line = |&cause: &Cause| {
+        let name = format!("{} ({})", cause.name(), cause.meaning());
+        match trust.limits(cause) {
+            Some(limits) => {
+                format!(
+                    "{name}: degraded from {}, untrusted from {}",
+                    percent(limits.degraded),
+                    percent(limits.untrusted)
+                )
+            }
+            None => format!("{name}: not looked at"),
+        }
+    };
+    if Cause::ALL.iter().all(|&cause| trust.limits(cause).is_none()) {
+        return vec!["every window is trusted".to_owned()];
+    }
+    let ahead = format!("an event time may be ahead of its broker time by {}", span(trust.max_ahead));
+    let few = format!("fewer than {} records say nothing; on an untrusted window nothing passes", trust.n_min);
+    Cause::ALL.iter().map(line).chain([ahead, few]).collect()
 }
 
 fn windows(plan: &Plan) -> Vec<String> {

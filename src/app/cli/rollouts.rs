@@ -88,6 +88,11 @@ fn row(state: &RolloutState, plan: &Plan, liveness: Option<&Liveness>) -> [Strin
         Validity::Degraded => "DEGRADED",
         Validity::Blind => "BLIND",
     };
+    let data = if state.trust.is_ok() {
+        validity.to_owned()
+    } else {
+        format!("{validity} {}", state.trust.level.name().to_uppercase())
+    };
     let authority = if state.people.frozen_until.is_some() { "FROZEN" } else { plan.policy.authority.name() };
     let pending = state.pending.as_ref().map(|pending| {
         let cap = pending.cap_pct.map_or_else(String::new, |cap| format!(" to {cap} %"));
@@ -101,7 +106,7 @@ fn row(state: &RolloutState, plan: &Plan, liveness: Option<&Liveness>) -> [Strin
         format!("{} {}", state.model, state.candidate),
         state.state.name().to_owned(),
         told.word.name().to_owned(),
-        validity.to_owned(),
+        data,
         authority.to_owned(),
         state.sequence.to_string(),
         told.cap_pct.map_or_else(|| "-".to_owned(), |cap| format!("{cap} %")),

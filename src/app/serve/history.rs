@@ -152,6 +152,8 @@ mod tests {
             n_baseline: 1,
             bins: 0,
             coverage: None,
+            doubts: String::new(),
+            trust: crate::trust::Trust::Ok,
         }
     }
 

@@ -54,6 +54,8 @@ pub(crate) const LATE: Family = counter("haldane_events_late_total", &[], "Event
 pub(crate) const LABELS: Family = counter("haldane_labels_total", &["fate"], "Labels and what became of them.");
 pub(crate) const ROWS: Family =
     counter("haldane_window_rows_total", &["status"], "Judged window rows, by whether they carry a number.");
+pub(crate) const WINDOWS: Family =
+    counter("haldane_windows_total", &["trust"], "Windows judged, by how far their data is trusted.");
 pub(crate) const DECISIONS: Family =
     counter("haldane_decisions_total", &["rollout", "model", "action"], "Decisions published, by what they ask for.");
 pub(crate) const ESCALATIONS: Family =
@@ -156,6 +158,7 @@ pub const FAMILIES: &[Family] = &[
     LATE,
     LABELS,
     ROWS,
+    WINDOWS,
     DECISIONS,
     ESCALATIONS,
     COMMANDS,

@@ -88,7 +88,7 @@ impl Decoder for ArrowIpcDecoder {
             ColumnBuilders::nulls(layout, Int64Array::from(vec![0; 0]), Int64Array::from(vec![0; 0])).into_batch(layout)
         };
         let batch = concat::all(std::mem::take(&mut self.batches)).unwrap_or_else(none);
-        Decoded { batch, rejects: std::mem::take(&mut self.rejects) }
+        Decoded::new(batch, std::mem::take(&mut self.rejects))
     }
 }
 

@@ -80,7 +80,7 @@ impl Columnar {
         let offsets = offset.clone();
         let (batch, findings) = self.sift(batch, offset, broker_time)?;
         let rejects = findings.into_iter().map(|(row, finding)| finding.into_reject(offsets.value(row), 0));
-        Ok(Decoded { batch, rejects: rejects.collect() })
+        Ok(Decoded::new(batch, rejects.collect()))
     }
 
     /// Finds the mapped fields in tables of this schema.

@@ -35,6 +35,7 @@ pub(super) fn all(mut batches: Vec<EventBatch>) -> Option<EventBatch> {
         label: pieces.primitive(|batch| &batch.label),
         label_class: pieces.text(|batch| &batch.label_class),
         exposure: pieces.primitive(|batch| &batch.exposure),
+        refused: Vec::new(),
     })
 }
 

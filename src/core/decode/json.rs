@@ -163,7 +163,7 @@ impl Decoder for JsonDecoder {
         let mut rejects = std::mem::take(&mut self.rejects);
         rejects.extend(findings.into_iter().map(|(row, finding)| finding.into_reject(offsets.value(row), 0)));
         rejects.sort_by_key(|reject| reject.offset);
-        Decoded { batch, rejects }
+        Decoded::new(batch, rejects)
     }
 }
 

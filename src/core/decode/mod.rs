@@ -55,6 +55,14 @@ pub struct Decoded {
     pub rejects: Vec<Reject>,
 }
 
+impl Decoded {
+    /// Good rows, and refused ones among them.
+    fn new(batch: EventBatch, rejects: Vec<Reject>) -> Self {
+        let refused = rejects.iter().map(|reject| reject.offset).collect();
+        Self { batch: EventBatch { refused, ..batch }, rejects }
+    }
+}
+
 /// Turns records of one input partition into columns. Buffers are reused from run to run.
 pub trait Decoder: Send {
     /// Takes one record: adds its rows, or a reject.

@@ -190,6 +190,7 @@ impl ColumnBuilders {
             label: self.numbers[LABEL].clone(),
             label_class: self.texts[LABEL_CLASS].clone(),
             exposure: self.numbers[EXPOSURE].clone(),
+            refused: Vec::new(),
         }
     }
 }

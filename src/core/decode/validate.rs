@@ -188,6 +188,7 @@ fn keep(batch: &EventBatch, mask: &BooleanArray) -> EventBatch {
         label: sieve.primitive(&batch.label),
         label_class: sieve.text(&batch.label_class),
         exposure: sieve.primitive(&batch.exposure),
+        refused: Vec::new(),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::plan::{Baseline, Plan};
 use crate::scan::groups::Groups;
 use crate::scan::{GroupKey, Open};
 use crate::summary::{Sealed, Traffic};
+use crate::trust::WindowTrust;
 
 /// The open window as it stood, with all that it takes to measure it.
 #[derive(Debug)]
@@ -88,7 +89,9 @@ impl Look {
         let views = view::roll_up(&plan, &groups);
         let earlier = |baseline: &Baseline| before.get(&plan, baseline);
         let baselines = Baselines { reference: reference.as_deref(), earlier: &earlier };
-        Measure { plan: &plan, metrics: &metrics, span, revision: 0 }.traffic(&views, &baselines)
+        // An open window's records are not all there to be told of.
+        let trust = WindowTrust::default();
+        Measure { plan: &plan, metrics: &metrics, span, revision: 0, trust: &trust }.traffic(&views, &baselines)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::metric::view::{ViewKey, Views};
 use crate::plan::{Baseline, Plan, WindowKind};
 use crate::scan::groups::Cell;
 use crate::summary::{Sealed, Spill, Traffic};
+use crate::trust::WindowTrust;
 
 /// Events of one view.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +26,8 @@ struct Events {
 pub(crate) struct Done {
     pub(crate) traffic_revisions: u32,
     pub(crate) quality_revisions: u32,
+    /// How far its traffic is trusted.
+    pub(crate) trust: WindowTrust,
     events: Vec<(Arc<ViewKey>, Events)>,
     /// Kept only when some baseline looks back.
     views: SealedViews,
@@ -83,12 +86,13 @@ impl History {
     }
 
     /// Notes that a window's traffic was judged.
-    pub(crate) fn judged(&mut self, plan: &Plan, span: Span, views: &Views<Traffic>) {
+    pub(crate) fn judged(&mut self, plan: &Plan, span: Span, trust: WindowTrust, views: &Views<Traffic>) {
         let looks_back = plan.furthest_back().is_some();
         let keys: Vec<Arc<ViewKey>> = views.keys().map(|key| self.interned(key)).collect();
         let of = |traffic: &Traffic| Events { scored: traffic.rates.scored, requests: traffic.rates.requests };
         let done = self.windows.entry(span).or_default();
         done.traffic_revisions += 1;
+        done.trust = trust;
         done.events = keys.iter().cloned().zip(views.values().map(of)).collect();
         if looks_back {
             done.views = Arc::new(keys.into_iter().zip(views.values().map(Sealed::new)).collect());

@@ -21,16 +21,17 @@ use crate::metric::{self, Metric};
 use crate::plan::{Baseline, Plan, WindowKind};
 use crate::scan::{Body, Checkpoint, Open, Partial, Tick};
 use crate::summary::{Spill, Traffic};
+use crate::trust::WindowTrust;
 use crate::verdict::judged::{Counts, Judged, Kind, Seen};
 use crate::verdict::policy::{Outgoing, Policy};
 use crate::verdict::{Command, RolloutState, Scheduled, decision::Exposure};
 
 /// A judgement that will fall due. Ordered by due time, then kind, then window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Due {
-    at: Micros,
-    what: DueKind,
-    span: Span,
+pub(super) struct Due {
+    pub(super) at: Micros,
+    pub(super) what: DueKind,
+    pub(super) span: Span,
 }
 
 /// What a judgement has found.
@@ -38,6 +39,7 @@ struct JudgedRows<'a> {
     rows: Vec<WindowRow>,
     seen: Vec<Seen>,
     newest: &'a Counts<'a>,
+    trust: &'a WindowTrust,
 }
 
 fn seen(of: &ViewKey, coverage: Option<f64>) -> Seen {
@@ -46,7 +48,7 @@ fn seen(of: &ViewKey, coverage: Option<f64>) -> Seen {
 
 /// What is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum DueKind {
+pub(super) enum DueKind {
     /// A pane that may complete an at-least-n window.
     Pane,
     /// A window's traffic.
@@ -60,15 +62,15 @@ enum DueKind {
 /// Stage 2.
 #[derive(Debug)]
 pub struct Judge {
-    plan: Arc<Plan>,
+    pub(super) plan: Arc<Plan>,
     metrics: Vec<&'static dyn Metric>,
     reference: Option<Arc<BTreeMap<String, Traffic>>>,
     progress: Progress,
-    store: PaneStore,
-    due: BTreeSet<Due>,
+    pub(super) store: PaneStore,
+    pub(super) due: BTreeSet<Due>,
     history: History,
     /// Start of the at-least-n window that is being filled.
-    run_start: Option<Micros>,
+    pub(super) run_start: Option<Micros>,
     needed_from: Micros,
     emit_from: Micros,
     /// The clock when state was last released.
@@ -147,11 +149,13 @@ impl Judge {
     /// Takes counts; `false` when they were known, or of a pane that is finished.
     pub fn put(&mut self, partial: Partial) -> bool {
         let (pane, is_traffic) = (partial.pane, matches!(partial.body, Body::Traffic(_)));
-        if matches!(partial.body, Body::Exposure(_)) {
-            return self.store.put(partial);
-        }
-        if pane < self.needed_from || !self.store.put(partial) {
+        let is_needed = pane >= self.needed_from || matches!(partial.body, Body::Exposure(_));
+        let opens_windows = !matches!(partial.body, Body::Exposure(_) | Body::Intake(_));
+        if !is_needed || !self.store.put(partial) {
             return false;
+        }
+        if !opens_windows {
+            return true;
         }
         self.revise(pane, is_traffic);
         match self.plan.time.window {
@@ -171,7 +175,7 @@ impl Judge {
         true
     }
 
-    fn plan_window(&mut self, span: Span) {
+    pub(super) fn plan_window(&mut self, span: Span) {
         if self.history.get(span).is_some() {
             return;
         }
@@ -255,56 +259,25 @@ impl Judge {
         effects
     }
 
-    /// Adds a pane to the at-least-n window that is being filled, and judges the window when it is full.
-    fn fill_run(&mut self, pane: Span, effects: &mut Effects) {
-        let WindowKind::AtLeast { n_min, size_max } = self.plan.time.window else { return };
-        let start = *self.run_start.get_or_insert(pane.start);
-        if pane.end - start > size_max {
-            self.judge_run(Span { start, end: start + size_max }, effects);
-            self.run_start = Some(pane.start);
-        }
-        let span = Span { start: self.run_start.unwrap_or(pane.start), end: pane.end };
-        let views = view::roll_up(&self.plan, &self.store.traffic(&self.plan, span.start, span.end));
-        let full = views.values().all(|traffic| traffic.rates.requests >= n_min);
-        if full || span.end - span.start >= size_max {
-            self.judge_run(span, effects);
-        }
-    }
-
-    fn judge_run(&mut self, span: Span, effects: &mut Effects) {
-        self.run_start = None;
-        self.plan_window(span);
-        self.due.remove(&Due { at: span.end, what: DueKind::Traffic, span });
-        self.judge_traffic(span, effects);
-    }
-
-    /// At the end of all input the window that is being filled is judged as it is.
-    fn close_run(&mut self, effects: &mut Effects) {
-        let Some(start) = self.run_start else { return };
-        let Some(last) = self.store.panes_from(start).last() else { return };
-        self.judge_run(Span { start, end: self.plan.time.pane_end(last) }, effects);
-        while let Some(due) = self.due.pop_first() {
-            self.judge_quality(due, due.what == DueKind::LateQuality, effects);
-        }
-    }
-
-    fn judge_traffic(&mut self, span: Span, effects: &mut Effects) {
+    pub(super) fn judge_traffic(&mut self, span: Span, effects: &mut Effects) {
         let groups = self.store.traffic(&self.plan, span.start, span.end);
         let views = view::roll_up(&self.plan, &groups);
         let summaries = groups.iter().map(|(_, traffic)| traffic).chain(views.values());
         self.judging_bytes = summaries.map(Traffic::bytes).sum();
         drop(groups);
         let revision = self.history.get(span).map_or(0, |done| done.traffic_revisions);
-        let rows = self.traffic_rows(span, revision, &views);
+        let trust = self.store.accounts().traffic(&self.plan, span, &self.progress.paces());
+        let rows = self.traffic_rows(span, (revision, &trust), &views);
         let whole = views.keys().filter(|key| key.segment.is_empty());
         let seen = whole.map(|key| seen(key, None)).collect();
-        self.history.judged(&self.plan, span, &views);
+        self.history.judged(&self.plan, span, trust.clone(), &views);
         let newest = match self.newest_from(span) {
             from if from == span.start => None,
             from => Some(view::roll_up(&self.plan, &self.store.traffic(&self.plan, from, span.end))),
         };
         let newest = Counts::Traffic(newest.as_ref().unwrap_or(&views));
-        self.settle(span, (span.end, Kind::Traffic), revision, JudgedRows { rows, seen, newest: &newest }, effects);
+        let found = JudgedRows { rows, seen, newest: &newest, trust: &trust };
+        self.settle(span, (span.end, Kind::Traffic), revision, found, effects);
     }
 
     /// Where the part of a window starts that no window before it held: evidence must not count an event twice.
@@ -315,14 +288,19 @@ impl Judge {
         }
     }
 
-    fn traffic_rows(&self, span: Span, revision: u32, views: &Views<Traffic>) -> Vec<WindowRow> {
+    fn traffic_rows(
+        &self,
+        span: Span,
+        (revision, trust): (u32, &WindowTrust),
+        views: &Views<Traffic>,
+    ) -> Vec<WindowRow> {
         let before = self.history.before(&self.plan, span);
         let earlier = |baseline: &Baseline| before.get(&self.plan, baseline);
         let baselines = Baselines { reference: self.reference.as_deref(), earlier: &earlier };
-        Measure { plan: &self.plan, metrics: &self.metrics, span, revision }.traffic(views, &baselines)
+        Measure { plan: &self.plan, metrics: &self.metrics, span, revision, trust }.traffic(views, &baselines)
     }
 
-    fn judge_quality(&mut self, due: Due, with_late: bool, effects: &mut Effects) {
+    pub(super) fn judge_quality(&mut self, due: Due, with_late: bool, effects: &mut Effects) {
         let span = due.span;
         let Some(done) = self.history.get_mut(span) else { return };
         if with_late && !self.store.has_late(span.start, span.end) {
@@ -330,10 +308,12 @@ impl Judge {
         }
         let revision = done.quality_revisions;
         done.quality_revisions += 1;
+        let trust = self.store.accounts().outcomes(&self.plan, span, &self.progress.paces()).and(&done.trust);
         let groups = self.store.quality(&self.plan, span.start, span.end, with_late);
         let views = view::roll_up(&self.plan, &groups);
         let scored = || self.history.get(span).into_iter().flat_map(Done::scored);
-        let rows = Measure { plan: &self.plan, metrics: &self.metrics, span, revision }.quality(&views, scored());
+        let measure = Measure { plan: &self.plan, metrics: &self.metrics, span, revision, trust: &trust };
+        let rows = measure.quality(&views, scored());
         let whole = coverages(&views, scored()).filter(|(key, _)| key.segment.is_empty());
         let seen = whole.map(|(key, coverage)| seen(key, Some(coverage))).collect();
         let newest = match self.newest_from(span) {
@@ -341,7 +321,8 @@ impl Judge {
             from => view::roll_up(&self.plan, &self.store.quality(&self.plan, from, span.end, with_late)),
         };
         let newest = Counts::Quality(&newest);
-        self.settle(span, (due.at, Kind::Quality), revision, JudgedRows { rows, seen, newest: &newest }, effects);
+        let found = JudgedRows { rows, seen, newest: &newest, trust: &trust };
+        self.settle(span, (due.at, Kind::Quality), revision, found, effects);
     }
 
     /// Hands rows to the policy (first judgements only: a revision never decides) and out.
@@ -353,7 +334,7 @@ impl Judge {
         found: JudgedRows<'_>,
         effects: &mut Effects,
     ) {
-        let JudgedRows { rows, seen, newest } = found;
+        let JudgedRows { rows, seen, newest, trust } = found;
         if span.start < self.emit_from {
             return;
         }
@@ -378,6 +359,7 @@ impl Judge {
                 seen: &seen,
                 newest_from,
                 newest,
+                trust,
                 exposure: &exposure,
                 baselines,
                 offsets: store.offsets(plan, span.start, span.end, order.1 == Kind::Quality),
@@ -401,7 +383,7 @@ impl Judge {
         let keep = clock.saturating_sub(self.plan.time.revise_for).min(self.next_from());
         let traffic_before = self.due.iter().filter(|due| due.what <= DueKind::Traffic).map(|due| due.span.start).min();
         let traffic_before = traffic_before.unwrap_or(keep).min(keep).min(self.run_start.unwrap_or(Micros::MAX));
-        self.store.release(traffic_before, open.min(traffic_before));
+        self.store.release(&self.plan, traffic_before, open.min(traffic_before));
         let back = self.plan.furthest_back().unwrap_or(0);
         let before = |time: Micros| self.plan.time.earlier(time, back);
         self.history.release(before(open.min(keep)), before(traffic_before));

@@ -6,6 +6,7 @@ use crate::metric::view::{Baselines, ViewKey, Views};
 use crate::metric::{Context, Metric, Quantiles, Reading, Reads, Side, Value};
 use crate::plan::{Baseline, Plan};
 use crate::summary::{Quality, Traffic};
+use crate::trust::WindowTrust;
 
 /// A window that is being judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +33,7 @@ pub(crate) struct Measure<'a> {
     pub(crate) metrics: &'a [&'static dyn Metric],
     pub(crate) span: Span,
     pub(crate) revision: u32,
+    pub(crate) trust: &'a WindowTrust,
 }
 
 impl Measure<'_> {
@@ -189,6 +191,8 @@ impl Measure<'_> {
             n_baseline: reading.n_baseline,
             bins: reading.bins,
             coverage: None,
+            doubts: self.trust.remarks().collect::<Vec<_>>().join(","),
+            trust: self.trust.level,
         }
     }
 }

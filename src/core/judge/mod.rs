@@ -7,9 +7,11 @@ mod history;
 mod judge;
 mod measure;
 mod progress;
+mod run;
 mod schedule;
 mod sealed;
 mod store;
+mod trust;
 
 pub use crate::metric::row::{ALL_VERSIONS, Status, WindowRow};
 pub use early::{Look, LookStep};

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::event::Micros;
 use crate::plan::Plan;
-use crate::scan::{StreamState, Tick};
+use crate::scan::{Pace, StreamState, Tick};
 
 /// What is known of each lane.
 #[derive(Debug, Clone, Default)]
@@ -106,6 +106,14 @@ impl Progress {
         self.clock
     }
 
+    /// What each stream brought so far, where that is known.
+    pub(crate) fn paces(&self) -> BTreeMap<(u16, u32), Pace> {
+        let of_lane = |(&lane, known): (&u32, &LaneTick)| {
+            known.tick.streams.iter().map(move |stream| ((stream.source, lane), stream.pace)).collect::<Vec<_>>()
+        };
+        self.lanes.iter().flat_map(of_lane).filter(|(_, pace)| !pace.is_unknown()).collect()
+    }
+
     /// The last answer of [`Progress::clock`].
     pub(crate) fn reached(&self) -> Option<Micros> {
         self.clock
@@ -136,7 +144,8 @@ mod tests {
     }
 
     fn reading(plan: &Plan, lane: u32, watermark: Micros, broker_time: Micros, at_end: bool) -> Tick {
-        let stream = StreamState { source: 0, next_offset: 7, watermark, broker_time, at_end, finished: false };
+        let pace = Pace::default();
+        let stream = StreamState { source: 0, next_offset: 7, watermark, broker_time, at_end, finished: false, pace };
         Tick { lane, lanes: 2, plan: plan.digest.clone(), streams: vec![stream] }
     }
 

@@ -6,7 +6,7 @@ use crate::event::Micros;
 use crate::plan::Plan;
 use crate::scan::frame::DeclaredShare;
 use crate::scan::groups::Cell;
-use crate::scan::{Body, GroupKey, Inputs, Partial};
+use crate::scan::{Body, GroupKey, Inputs, Intake, Partial};
 use crate::summary::{Quality, Seal, Sealed, Spill, Traffic};
 
 /// What a partial has counted.
@@ -16,6 +16,7 @@ pub(crate) enum Counted {
     InTime(Sealed<Quality>),
     Late(Sealed<Quality>),
     Exposure(DeclaredShare, Inputs),
+    Intake(Intake),
 }
 
 impl Counted {
@@ -25,6 +26,7 @@ impl Counted {
             Body::QualityInTime(quality) => Self::InTime(Sealed::new(quality)),
             Body::QualityLate(quality) => Self::Late(Sealed::new(quality)),
             Body::Exposure(share) => Self::Exposure(*share, inputs),
+            Body::Intake(intake) => Self::Intake(*intake),
         }
     }
 
@@ -34,6 +36,7 @@ impl Counted {
             Self::InTime(sealed) => Body::QualityInTime(opened(plan, sealed)),
             Self::Late(sealed) => Body::QualityLate(opened(plan, sealed)),
             Self::Exposure(share, _) => Body::Exposure(*share),
+            Self::Intake(intake) => Body::Intake(*intake),
         }
     }
 
@@ -41,7 +44,7 @@ impl Counted {
         match self {
             Self::Traffic(sealed) => sealed.bytes(),
             Self::InTime(sealed) | Self::Late(sealed) => sealed.bytes(),
-            Self::Exposure(..) => 0,
+            Self::Exposure(..) | Self::Intake(_) => 0,
         }
     }
 
@@ -49,7 +52,7 @@ impl Counted {
         match self {
             Self::Traffic(sealed) => sealed.put_away(spill),
             Self::InTime(sealed) | Self::Late(sealed) => sealed.put_away(spill),
-            Self::Exposure(..) => 0,
+            Self::Exposure(..) | Self::Intake(_) => 0,
         }
     }
 }

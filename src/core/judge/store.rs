@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::event::Micros;
 use crate::judge::sealed::Counted;
+use crate::judge::trust::Accounts;
 use crate::plan::Plan;
 use crate::scan::frame::{DeclaredShare, EXPOSURE, IN_TIME, TRAFFIC};
 use crate::scan::groups::{Cell, Groups};
@@ -45,6 +46,8 @@ pub(crate) struct PaneStore {
     groups: BTreeSet<Arc<GroupKey>>,
     /// Of traffic, and of labels that came in time: of them first judgements are made.
     inputs: BTreeMap<Micros, BTreeMap<(u8, u16, u32), Inputs>>,
+    /// What came of the records of streams.
+    accounts: Accounts,
     /// From where on traffic is whole, and from where on labels are: before, some of it is forgotten.
     whole_from: Option<(Micros, Micros)>,
     /// Up to where lanes share what is kept of traffic, and of labels that came in time.
@@ -62,6 +65,9 @@ impl PaneStore {
     /// Takes a partial; `false` when a later one is there already, or the same, or was before it was forgotten.
     pub(crate) fn put(&mut self, partial: Partial) -> bool {
         let Partial { lane, source, pane, group, upto, body, inputs } = partial;
+        if let Body::Intake(intake) = body {
+            return self.accounts.put((source, lane), pane, upto, intake);
+        }
         let is_traffic = matches!(body, Body::Traffic(_));
         if !matches!(body, Body::Exposure(_)) && pane < self.whole_from(is_traffic) {
             return false;
@@ -176,6 +182,11 @@ impl PaneStore {
         some.map(|((source, lane), range)| (topic(source), lane, range.first, range.last)).collect()
     }
 
+    /// What came of the records of streams.
+    pub(crate) fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
     /// Starts of the panes from `start` on.
     pub(crate) fn panes_from(&self, start: Micros) -> impl Iterator<Item = Micros> {
         self.panes.range(start..).map(|(&pane, _)| pane)
@@ -190,7 +201,7 @@ impl PaneStore {
     pub(crate) fn bytes(&self) -> usize {
         let slots = self.panes.values().flat_map(BTreeMap::values);
         let names = self.groups.iter().map(|group| group.bytes()).sum::<usize>();
-        slots.map(|kept| kept.counted.bytes() + ENTRY_BYTES).sum::<usize>() + names
+        slots.map(|kept| kept.counted.bytes() + ENTRY_BYTES).sum::<usize>() + names + self.accounts.bytes()
     }
 
     /// Moves panes to disk, the oldest first, until so many bytes of memory are free again or none is left to move;
@@ -227,14 +238,15 @@ impl PaneStore {
 
     /// Forgets traffic before one time and labels before another. A declared share stays until one after it is in
     /// force.
-    pub(crate) fn release(&mut self, traffic_before: Micros, quality_before: Micros) {
+    pub(crate) fn release(&mut self, plan: &Plan, traffic_before: Micros, quality_before: Micros) {
+        self.accounts.release(plan, traffic_before, quality_before);
         let (traffic, quality) = (self.whole_from(true), self.whole_from(false));
         self.whole_from = Some((traffic.max(traffic_before), quality.max(quality_before)));
         for (&pane, slots) in self.panes.range_mut(..traffic_before.max(quality_before)) {
             slots.retain(|_, kept| match kept.counted {
                 Counted::Traffic(_) => pane >= traffic_before,
                 Counted::InTime(_) | Counted::Late(_) => pane >= quality_before,
-                Counted::Exposure(..) => true,
+                Counted::Exposure(..) | Counted::Intake(_) => true,
             });
         }
         self.release_shares(traffic_before.min(quality_before));
@@ -333,7 +345,8 @@ mod tests {
         }
         let last = DeclaredShare { at: 1_005, share: 0.5 };
         assert!(store.put(partial(0, 1_000, Body::Exposure(last))));
-        store.release(900, 800);
+        let plan = crate::verdict::rollout::tests::plan("AUTO", crate::plan::RolloutPlan::default());
+        store.release(&plan, 900, 800);
         let kept: Vec<Micros> = store.panes_from(Micros::MIN).collect();
         assert_eq!(kept.first(), Some(&790), "the one in force before the first window that may be judged");
         assert_eq!(kept.len(), 1 + 20 + 1);

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::Micros;
+use crate::trust::Trust;
 
 pub use crate::event::ALL_VERSIONS;
 
@@ -61,4 +62,10 @@ pub struct WindowRow {
     pub bins: u32,
     /// Quality metrics: labelled share of the successful predictions.
     pub coverage: Option<f64>,
+    /// What speaks against the data of the window, with shares, joined by `,`: `degraded_late_1.2pct`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub doubts: String,
+    /// How far the data of the window is trusted.
+    #[serde(default)]
+    pub trust: Trust,
 }

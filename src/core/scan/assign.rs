@@ -12,6 +12,7 @@ use crate::batch::{EventBatch, TextArray};
 use crate::event::Micros;
 use crate::plan::{Plan, TimePlan};
 use crate::scan::frame::GroupKey;
+use crate::scan::intake::Intakes;
 use crate::scan::traffic::{TrafficStream, text_at};
 use crate::time::Clock;
 
@@ -41,15 +42,24 @@ struct PaneRun {
 const IDS_AHEAD: usize = 64;
 
 impl TrafficStream {
-    /// Assigns the rows that count to cells, and moves the clock past the batch.
-    pub(crate) fn assign(&mut self, plan: &Plan, clock: &mut Clock, batch: &EventBatch) -> (Vec<CellRows>, Dropped) {
+    /// Assigns the rows that count to cells, moves the clock past the batch, and accounts for every row.
+    pub(crate) fn assign(
+        &mut self,
+        plan: &Plan,
+        clock: &mut Clock,
+        intakes: &mut Intakes,
+        batch: &EventBatch,
+    ) -> (Vec<CellRows>, Dropped) {
         let (runs, late) = in_time(&plan.time, clock, batch.event_time.values());
+        late.iter().for_each(|&pane| intakes.of(pane).late += 1);
         let groups = groups_of(batch);
         let mut cells = RowsByCell::default();
         let mut repeats = Vec::new();
         for PaneRun { pane, rows } in runs {
             let offset = |row: u32| batch.offset.value(row as usize);
             let open = self.open(plan, pane, offset(rows.start), offset(rows.end - 1));
+            let (n, known) = (u64::from(rows.end - rows.start), repeats.len());
+            let ahead = n_ahead(plan.policy.trust.max_ahead, batch, rows.clone());
             for row in rows {
                 let at = row as usize;
                 if at.is_multiple_of(IDS_AHEAD) {
@@ -61,22 +71,35 @@ impl TrafficStream {
                     cells.push(pane, groups[at], row);
                 }
             }
+            let (intake, duplicates) = (intakes.of(pane), (repeats.len() - known) as u64);
+            intake.rows += n - duplicates;
+            intake.duplicates += duplicates;
+            intake.ahead += ahead;
         }
         for &(pane, row) in &repeats {
             self.count_duplicate(plan, pane, &group_at(batch, row));
         }
-        (cells.named(batch), Dropped { late, duplicates: repeats.len() as u64 })
+        (cells.named(batch), Dropped { late: late.len() as u64, duplicates: repeats.len() as u64 })
     }
 }
 
-/// The rows that are not late, by pane, and how many are; moves the clock past all of them.
-fn in_time(plan: &TimePlan, clock: &mut Clock, times: &[Micros]) -> (Vec<PaneRun>, u64) {
+/// How many of these rows have event times further ahead of their broker times than this.
+fn n_ahead(max_ahead: Micros, batch: &EventBatch, rows: Range<u32>) -> u64 {
+    let rows = rows.start as usize..rows.end as usize;
+    let (happened, arrived) = (&batch.event_time.values()[rows.clone()], &batch.broker_time.values()[rows]);
+    let is_ahead = |(&at, &broker): (&Micros, &Micros)| at > broker.saturating_add(max_ahead);
+    happened.iter().zip(arrived).filter(|pair| is_ahead(*pair)).count() as u64
+}
+
+/// The rows that are not late, by pane, and for each that is the pane where the clock stands; moves the clock past all
+/// of them.
+fn in_time(plan: &TimePlan, clock: &mut Clock, times: &[Micros]) -> (Vec<PaneRun>, Vec<Micros>) {
     let is_over = |clock: &Clock, end: Micros| clock.watermark(plan).is_some_and(|mark| end <= mark);
     let mut after = clock.clone();
     after.observe_all(times, plan);
     let end_of = |time: Micros| plan.pane_end(plan.pane_of(time));
     let some_are_late = times.iter().min().is_some_and(|&first| is_over(&after, end_of(first)));
-    let (mut runs, mut late) = (Vec::<PaneRun>::new(), 0);
+    let (mut runs, mut late) = (Vec::<PaneRun>::new(), Vec::new());
     let (mut start, mut end) = (Micros::MIN, Micros::MIN);
     for (row, &time) in (0_u32..).zip(times) {
         if !(start..end).contains(&time) {
@@ -87,7 +110,7 @@ fn in_time(plan: &TimePlan, clock: &mut Clock, times: &[Micros]) -> (Vec<PaneRun
             let is_late = is_over(clock, end);
             clock.observe(time, plan);
             if is_late {
-                late += 1;
+                late.extend(clock.latest().map(|latest| plan.pane_of(latest)));
                 continue;
             }
         }
@@ -194,7 +217,7 @@ mod tests {
         let fast = |i: i64| if i % 50 == 7 { i / 5 + 60 } else { i / 5 };
         let times: Vec<i64> = (0..2_000).map(fast).collect();
         let (_, late) = in_time(&plan(), &mut Clock::default(), &times);
-        assert_eq!(late, 0);
+        assert!(late.is_empty());
     }
 
     #[test]
@@ -226,7 +249,7 @@ mod tests {
             }
             let in_runs = runs.iter().flat_map(|run| run.rows.clone().map(|row| (run.pane, row)));
             prop_assert_eq!(in_runs.collect::<Vec<_>>(), kept.clone());
-            prop_assert_eq!(late, (times.len() - kept.len()) as u64);
+            prop_assert_eq!(late.len(), times.len() - kept.len());
             prop_assert_eq!(clock, twin);
         }
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::event::Micros;
 use crate::plan::Plan;
 use crate::scan::frame::{Body, DeclaredShare, GroupKey, Inputs, Partial};
+use crate::scan::intake::Intake;
 use crate::scan::labels::LabelledRows;
 use crate::scan::open::OpenTraffic;
 
@@ -38,6 +39,7 @@ pub(crate) enum Content {
     InTime(LabelledRows),
     Late(LabelledRows),
     Exposure(DeclaredShare),
+    Intake(Intake),
 }
 
 impl Complete {
@@ -82,6 +84,7 @@ impl Content {
             Self::InTime(gathered) => Body::QualityInTime(open(&gathered)),
             Self::Late(gathered) => Body::QualityLate(open(&gathered)),
             Self::Exposure(share) => Body::Exposure(share),
+            Self::Intake(intake) => Body::Intake(intake),
         }
     }
 
@@ -89,7 +92,7 @@ impl Content {
         match self {
             Self::Traffic(traffic) => traffic.bytes(),
             Self::InTime(gathered) | Self::Late(gathered) => gathered.bytes(),
-            Self::Exposure(_) => 0,
+            Self::Exposure(_) | Self::Intake(_) => 0,
         }
     }
 }

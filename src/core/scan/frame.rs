@@ -5,6 +5,7 @@
 //! so duplicates, zombies and early firings cannot count twice.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,13 +13,14 @@ use crate::error::{Error, Result};
 pub use crate::event::OTHER;
 use crate::event::{Micros, Poison};
 use crate::format::Version;
+use crate::scan::intake::{Intake, Pace};
 use crate::summary::quality::ReliabilityBin;
 use crate::summary::{Quality, Tails, Traffic};
 use crate::time::Clock;
 
-/// Versions of the frame's bytes; the first byte of every frame. With values beyond the reach of edges it is the later
-/// one: those stand after all else.
-const FRAME_VERSIONS: [u8; 2] = [3, 4];
+/// Versions of the frame's bytes; the first byte of every frame. With values beyond the reach of edges it is the second
+/// one, and of the account of a stream the third: what came after the first stands after all else.
+const FRAME_VERSIONS: RangeInclusive<u8> = 3..=5;
 
 /// What is counted apart. Sorted by model, then version, then segment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -52,6 +54,8 @@ pub enum Body {
     QualityLate(Quality) = 2,
     /// The share of traffic that the version is meant to get.
     Exposure(DeclaredShare) = 3,
+    /// What came of the records of the stream, whatever their group.
+    Intake(Intake) = 4,
 }
 
 /// The part that traffic is; see [`Body::part`].
@@ -79,6 +83,7 @@ impl Body {
             Self::QualityInTime(_) => IN_TIME,
             Self::QualityLate(_) => 2,
             Self::Exposure(_) => EXPOSURE,
+            Self::Intake(_) => 4,
         }
     }
 }
@@ -152,6 +157,9 @@ pub struct StreamState {
     pub at_end: bool,
     /// Whether nothing more will ever come (a file ended, a bounded run reached its last offset).
     pub finished: bool,
+    /// What it brought up to the last pane that is complete. Frames hold it after all else.
+    #[serde(skip)]
+    pub pace: Pace,
 }
 
 /// How far a lane has been read; sent after the partials it completes.
@@ -213,6 +221,35 @@ pub struct CheckpointMeta {
     /// Of a scan that runs apart: what was counted of the stream up to the commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tally: Option<Tally>,
+    /// What the stream brought before the first pane that is needed.
+    #[serde(default, skip_serializing_if = "Pace::is_unknown")]
+    pub pace: Pace,
+    /// What was deleted right before the low-water offset, and never read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Lost>,
+}
+
+/// Records that were deleted from a log before they were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// How many; `u32::MAX` where nobody knows.
+    pub records: u64,
+    /// The first pane that was needed when that was found; the smallest time until it is known.
+    pub since: Micros,
+}
+
+impl Lost {
+    /// So many, found just now.
+    #[must_use]
+    pub fn now(records: u64) -> Self {
+        Self { records, since: Micros::MIN }
+    }
+
+    /// Nobody knows how many: the topic was made anew.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self::now(u64::from(u32::MAX))
+    }
 }
 
 /// What was counted of a stream besides panes: from its first record up to a position.
@@ -249,7 +286,12 @@ impl Frame {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let far = Far::of(self);
-        let version = FRAME_VERSIONS[usize::from(far.is_some())];
+        let version = match (self, &far) {
+            (_, Some(Far::Paces(_))) => *FRAME_VERSIONS.end(),
+            (Self::Partial(partial), _) if matches!(partial.body, Body::Intake(_)) => *FRAME_VERSIONS.end(),
+            (_, Some(_)) => FRAME_VERSIONS.start() + 1,
+            (_, None) => *FRAME_VERSIONS.start(),
+        };
         let bytes = postcard::to_extend(self, vec![version]).expect("a frame always encodes");
         match far {
             Some(far) => postcard::to_extend(&far, bytes).expect("tails always encode"),
@@ -263,22 +305,22 @@ impl Frame {
     /// When the bytes are of another version or damaged.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         match bytes.split_first() {
-            Some((version, body)) if FRAME_VERSIONS.contains(version) => {
-                Self::read(body, *version == FRAME_VERSIONS[1])
-                    .map_err(|error| Error::external("damaged frame on the partials topic").because(error))
-            }
+            Some((version, body)) if FRAME_VERSIONS.contains(version) => Self::read(body, *version)
+                .map_err(|error| Error::external("damaged frame on the partials topic").because(error)),
             Some((&version, _)) => Err(Error::user(format!(
-                "a frame of format {version} on the partials topic, and this release of haldane reads formats {} and {}",
-                FRAME_VERSIONS[0], FRAME_VERSIONS[1]
+                "a frame of format {version} on the partials topic, and this release of haldane reads formats {} to {}",
+                FRAME_VERSIONS.start(),
+                FRAME_VERSIONS.end()
             ))
             .hint(foreign(version))),
             None => Err(Error::external("empty frame on the partials topic")),
         }
     }
 
-    fn read(body: &[u8], has_far: bool) -> std::result::Result<Self, postcard::Error> {
+    fn read(body: &[u8], version: u8) -> std::result::Result<Self, postcard::Error> {
         let (mut frame, rest) = postcard::take_from_bytes::<Self>(body)?;
-        if has_far {
+        let [first, second] = [*FRAME_VERSIONS.start(), FRAME_VERSIONS.start() + 1];
+        if version == second || (version != first && !rest.is_empty()) {
             let far = postcard::from_bytes::<Far>(rest)?;
             far.put_back(&mut frame).ok_or(postcard::Error::SerdeDeCustom)?;
         }
@@ -286,18 +328,28 @@ impl Frame {
     }
 }
 
-/// What a partial has counted beyond the reach of edges, as it is sent.
+/// What came to be known after frames had their first version, as it is sent: beyond the reach of edges, and of
+/// streams.
 #[derive(Serialize, Deserialize)]
 enum Far {
     /// By numeric column.
     Numbers(Vec<(u32, Tails<u64>)>),
     /// Of labelled predictions.
     Labels(Tails<ReliabilityBin>),
+    /// By stream of a tick.
+    Paces(Vec<Pace>),
 }
 
 impl Far {
     fn of(frame: &Frame) -> Option<Self> {
-        let Frame::Partial(partial) = frame else { return None };
+        let partial = match frame {
+            Frame::Partial(partial) => partial,
+            Frame::Tick(Tick { streams, .. }) => {
+                let paces: Vec<Pace> = streams.iter().map(|stream| stream.pace).collect();
+                return paces.iter().any(|pace| !pace.is_unknown()).then_some(Self::Paces(paces));
+            }
+            Frame::Tally(..) => return None,
+        };
         match &partial.body {
             Body::Traffic(traffic) => {
                 let far = (0_u32..).zip(&traffic.numeric).filter(|(_, column)| !column.tails.is_empty());
@@ -307,13 +359,20 @@ impl Far {
             Body::QualityInTime(quality) | Body::QualityLate(quality) => {
                 (!quality.tails.is_empty()).then(|| Self::Labels(quality.tails.clone()))
             }
-            Body::Exposure(_) => None,
+            Body::Exposure(_) | Body::Intake(_) => None,
         }
     }
 
     /// Puts it where it was counted; `None` where the frame has no such place.
     fn put_back(self, frame: &mut Frame) -> Option<()> {
-        let Frame::Partial(partial) = frame else { return None };
+        let partial = match (frame, &self) {
+            (Frame::Partial(partial), _) => partial,
+            (Frame::Tick(Tick { streams, .. }), Self::Paces(paces)) if streams.len() == paces.len() => {
+                streams.iter_mut().zip(paces).for_each(|(stream, pace)| stream.pace = *pace);
+                return Some(());
+            }
+            _ => return None,
+        };
         match (self, &mut partial.body) {
             (Self::Numbers(far), Body::Traffic(traffic)) => {
                 for (index, tails) in far {
@@ -329,7 +388,7 @@ impl Far {
 
 /// What to do about frames of another version.
 fn foreign(version: u8) -> &'static str {
-    if version > FRAME_VERSIONS[1] {
+    if version > *FRAME_VERSIONS.end() {
         "a scan of a newer release wrote it: start the judge with that release before the scans"
     } else {
         "a scan of an older release wrote it: judge with that release until all that it wrote is judged, then go on with this one"
@@ -393,8 +452,35 @@ mod tests {
     }
 
     #[test]
+    fn the_account_of_a_stream_is_sent_as_the_newest_version_and_nothing_else_is() {
+        let pace = Pace { rows: 7, over: 20, until: 30 };
+        let stream = |pace| StreamState {
+            source: 0,
+            next_offset: 9,
+            watermark: 1,
+            broker_time: 2,
+            at_end: false,
+            finished: false,
+            pace,
+        };
+        let tick = |pace| Frame::Tick(Tick { lane: 1, lanes: 2, plan: "p".into(), streams: vec![stream(pace)] });
+        let group = GroupKey { model: String::new(), version: String::new(), segment: Vec::new() };
+        let intake = Intake { rows: 3, refused: 1, pace, ..Intake::default() };
+        let (body, inputs) = (Body::Intake(intake), Inputs::NONE);
+        assert_eq!((body.part(), postcard::to_stdvec(&body).expect("encodes")[0]), (4, 4));
+        let partial = Partial { lane: 1, source: 0, pane: 10, group, upto: 9, body, inputs };
+        for (frame, version) in [(tick(Pace::default()), 3), (tick(pace), 5), (Frame::Partial(Box::new(partial)), 5)] {
+            let bytes = frame.encode();
+            assert_eq!(bytes[0], version);
+            assert_eq!(Frame::decode(&bytes).expect("decodes"), frame);
+        }
+        let cut_short = &tick(pace).encode()[..tick(pace).encode().len() - 1];
+        assert_eq!(Frame::decode(cut_short).expect_err("damaged").fault(), Fault::External);
+    }
+
+    #[test]
     fn a_frame_of_another_version_says_which_release_comes_first() {
-        for (version, hint) in [(5, "start the judge with that release"), (2, "judge with that release until")] {
+        for (version, hint) in [(6, "start the judge with that release"), (2, "judge with that release until")] {
             let error = Frame::decode(&[version, 0, 0]).expect_err("another version");
             assert_eq!(error.fault(), Fault::User);
             assert!(error.advice().expect("a hint").contains(hint), "{error}");

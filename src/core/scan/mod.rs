@@ -6,6 +6,7 @@ pub mod dedup;
 mod fold;
 pub mod frame;
 pub(crate) mod groups;
+pub mod intake;
 mod join;
 mod labels;
 pub mod open;
@@ -17,8 +18,9 @@ pub mod traffic;
 
 pub use complete::Complete;
 pub use frame::{
-    Body, Checkpoint, CheckpointMeta, GroupKey, Inputs, Partial, StreamCheckpoint, StreamState, Tally, Tick,
+    Body, Checkpoint, CheckpointMeta, GroupKey, Inputs, Lost, Partial, StreamCheckpoint, StreamState, Tally, Tick,
 };
+pub use intake::{Intake, Pace};
 pub use labels::LabelCounts;
 pub use portions::portions;
 pub use scan::{Counts, Open, Scan};

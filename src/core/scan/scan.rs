@@ -14,8 +14,9 @@ use crate::plan::{Plan, Task};
 use crate::scan::assign::Dropped;
 use crate::scan::complete::{Complete, Content, PartialPart};
 use crate::scan::frame::{
-    Checkpoint, CheckpointMeta, DeclaredShare, GroupKey, Inputs, StreamCheckpoint, StreamState, Tick,
+    Checkpoint, CheckpointMeta, DeclaredShare, GroupKey, Inputs, Lost, StreamCheckpoint, StreamState, Tick,
 };
+use crate::scan::intake::{Intake, Intakes};
 use crate::scan::join::ArrivedLabel;
 use crate::scan::labels::{LabelCounts, Labels};
 use crate::scan::open::OpenTraffic;
@@ -55,6 +56,12 @@ struct Stream {
     at_end: bool,
     finished: bool,
     traffic: TrafficStream,
+    /// What came of its records.
+    intakes: Intakes,
+    /// Records that were deleted before they were read, and the first offset after them.
+    lost: Option<(Lost, i64)>,
+    /// Whether no row after those was read yet.
+    is_behind_gap: bool,
     /// For each pane that a restart may need: where its first record stood, and the clock there.
     firsts: BTreeMap<Micros, (i64, Clock)>,
 }
@@ -109,8 +116,7 @@ impl Scan {
         self.whole_from = whole_from.unwrap_or(Micros::MIN);
         for saved in &checkpoint.streams {
             if let Some(stream) = self.streams.get_mut(&saved.source) {
-                stream.next_offset = saved.low_water;
-                stream.clock = saved.meta.clock.clone();
+                stream.restore(saved, self.whole_from);
             }
         }
     }
@@ -123,9 +129,12 @@ impl Scan {
 
     /// Takes the next rows of one stream; returns the partials that became final.
     pub fn step(&mut self, batch: &EventBatch) -> Complete {
-        let Some((first, last)) = batch.offsets() else { return Complete::new(&self.plan, VecDeque::new()) };
         debug_assert_eq!(batch.lane, self.lane, "a batch goes to the scan of its lane");
-        let next = self.streams.get(&batch.source).map_or(0, |stream| stream.next_offset);
+        let stream = self.streams.get_mut(&batch.source).expect("a source of the plan");
+        let refused_in = stream.refused_in(&self.plan, batch);
+        refused_in.for_each(|pane| stream.intakes.of(pane).refused += 1);
+        let Some((first, last)) = batch.offsets() else { return Complete::new(&self.plan, VecDeque::new()) };
+        let next = stream.next_offset;
         assert!(first >= next, "a batch begins at offset {first} of its stream, which was read up to {next}");
         self.counts.rows += batch.len() as u64;
         match batch.kind {
@@ -159,9 +168,11 @@ impl Scan {
         let labels_follow = plan.sources.iter().any(|source| source.kind == EventKind::Outcome);
         let stream = self.streams.get_mut(&batch.source).expect("a source of the plan");
         let clock_before = stream.clock.clone();
-        let (cells, Dropped { late, duplicates }) = stream.traffic.assign(&plan, &mut stream.clock, batch);
+        let Stream { traffic, clock, intakes, .. } = &mut *stream;
+        let (cells, Dropped { late, duplicates }) = traffic.assign(&plan, clock, intakes, batch);
         self.counts.late += late;
         self.counts.duplicates += duplicates;
+        stream.pass_gap(cells.iter().min_by_key(|cell| cell.rows[0]).map(|cell| cell.pane));
         for cell in &cells {
             stream.firsts.entry(cell.pane).or_insert_with(|| (first, clock_before.clone()));
             stream.traffic.count(&plan, batch, cell, &mut self.code_counts);
@@ -185,6 +196,8 @@ impl Scan {
             let arrived_in = stream.clock.watermark(&plan.time).map_or(broker_time, |mark| mark + plan.time.lateness);
             let bucket = plan.time.pane_of(arrived_in);
             stream.firsts.entry(bucket).or_insert_with(|| (first, clock_before.clone()));
+            stream.intakes.of(bucket).rows += 1;
+            stream.pass_gap(Some(bucket));
             let value = if task == Some(Task::Multiclass) { 0.0 } else { batch.label.value(row) };
             let class = classes.get(row).unwrap_or_default();
             let offset = batch.offset.value(row);
@@ -206,9 +219,12 @@ impl Scan {
 
     /// Lets go of what is complete.
     fn seal(&mut self) -> VecDeque<PartialPart> {
-        let mut sealed = Vec::new();
+        let (mut sealed, mut intakes) = (Vec::new(), Vec::new());
         for (&source, stream) in &mut self.streams {
             let mark = stream.watermark(&self.plan);
+            while let Some((start, intake)) = stream.intakes.close(&self.plan.time, mark) {
+                intakes.push((source, start, intake));
+            }
             while let Some((start, groups, inputs)) = stream.traffic.close(&self.plan, mark) {
                 sealed.extend(groups.into_cells().map(|(key, traffic)| (source, start, key, inputs, traffic)));
             }
@@ -216,7 +232,12 @@ impl Scan {
         let part = |(source, start, key, inputs, traffic)| {
             self.part(source, start, key, inputs, Content::Traffic(Box::new(traffic)))
         };
-        let mut parts: VecDeque<PartialPart> = sealed.into_iter().map(part).collect();
+        let nobody = Arc::new(GroupKey { model: String::new(), version: String::new(), segment: Vec::new() });
+        let account = |(source, start, intake): (u16, Micros, Intake)| {
+            self.part(source, start, Arc::clone(&nobody), Inputs::NONE, Content::Intake(intake))
+        };
+        let accounts = intakes.into_iter().map(account);
+        let mut parts: VecDeque<PartialPart> = accounts.chain(sealed.into_iter().map(part)).collect();
         parts.extend(self.seal_labels());
         parts
     }
@@ -283,6 +304,7 @@ impl Scan {
             broker_time: stream.broker_time,
             at_end: stream.at_end,
             finished: stream.finished,
+            pace: stream.intakes.pace(),
         };
         let streams = self.streams.iter().filter(|(_, stream)| stream.kind != EventKind::Exposure).map(state).collect();
         Tick { lane: self.lane, lanes: self.lanes, plan: self.plan.digest.clone(), streams }
@@ -308,7 +330,9 @@ impl Scan {
             let first = stream.firsts.values().min_by_key(|(offset, _)| *offset).cloned();
             let (low_water, clock) = first.unwrap_or(here);
             let (plan, emit_from) = (plan.clone(), emit_from.max(needed_from));
-            let meta = CheckpointMeta { format: Version, plan, clock, needed_from, emit_from, tally: None };
+            let pace = stream.intakes.pace_before(needed_from);
+            let lost = stream.lost.filter(|&(_, at)| at == low_water).map(|(lost, _)| lost);
+            let meta = CheckpointMeta { format: Version, plan, clock, needed_from, emit_from, tally: None, pace, lost };
             streams.push(StreamCheckpoint { source, low_water, meta });
         }
         Checkpoint { lane: self.lane, streams }
@@ -343,8 +367,50 @@ impl Stream {
             at_end: false,
             finished: false,
             traffic: TrafficStream::default(),
+            intakes: Intakes::default(),
+            lost: None,
+            is_behind_gap: false,
             firsts: BTreeMap::new(),
         }
+    }
+
+    /// Continues from where it was committed. Of records that are gone since nobody knows when they happened: they are
+    /// missed in the first pane that was still needed, and in the one of the first row after them.
+    fn restore(&mut self, saved: &StreamCheckpoint, whole_from: Micros) {
+        let CheckpointMeta { clock, pace, lost, .. } = &saved.meta;
+        (self.next_offset, self.clock) = (saved.low_water, clock.clone());
+        self.intakes = Intakes::restored(whole_from, *pace);
+        let Some(mut lost) = *lost else { return };
+        lost.since = if lost.since == Micros::MIN { whole_from } else { lost.since };
+        (self.lost, self.is_behind_gap) = (Some((lost, saved.low_water)), true);
+        if lost.since >= whole_from && whole_from > Micros::MIN {
+            self.firsts.insert(lost.since, (saved.low_water, self.clock.clone()));
+            self.intakes.of(lost.since).lost = lost.records;
+        }
+    }
+
+    /// Notes that a row after the records that are gone falls into a pane.
+    fn pass_gap(&mut self, pane: Option<Micros>) {
+        if let Some((pane, (lost, _))) = pane.zip(self.lost).filter(|_| self.is_behind_gap) {
+            self.intakes.of(pane).lost = lost.records;
+            self.is_behind_gap = false;
+        }
+    }
+
+    /// For each refused record of a batch that is yet to be taken: the pane where the clock stands at its place.
+    fn refused_in(&self, plan: &Plan, batch: &EventBatch) -> std::vec::IntoIter<Micros> {
+        let (mut clock, mut taken, mut panes) = (self.clock.clone(), 0, Vec::new());
+        for &offset in &batch.refused {
+            let before = batch.offset.values().partition_point(|&row| row < offset);
+            if self.kind == EventKind::Outcome {
+                batch.broker_time.values()[taken..before].iter().for_each(|&time| clock.arrive(time, &plan.time));
+            } else {
+                clock.observe_all(&batch.event_time.values()[taken..before], &plan.time);
+            }
+            taken = before;
+            panes.extend(clock.latest().map(|latest| plan.time.pane_of(latest)));
+        }
+        panes.into_iter()
     }
 
     /// The first pane that records yet to come may open: a label may already have been read for it.

@@ -107,6 +107,12 @@ impl Clock {
         }
     }
 
+    /// The latest time that came in order; `None` before the first record.
+    #[must_use]
+    pub(crate) fn latest(&self) -> Option<Micros> {
+        self.latest
+    }
+
     /// No record before this time is counted any more; `None` before the first record.
     #[must_use]
     pub fn watermark(&self, plan: &TimePlan) -> Option<Micros> {

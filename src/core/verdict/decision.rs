@@ -207,7 +207,9 @@ named! {
 }
 
 named! {
-    /// What is to be known beside a number. Evidence has other remarks, too, which hold numbers: `labels_72pct`.
+    /// What is to be known beside a number. Evidence has other remarks, too, which hold numbers: `labels_72pct`, and of
+    /// a window that is not trusted wholly a level, a [`Cause`](crate::plan::Cause) and a share, such as
+    /// `untrusted_poison_7.1pct`.
     pub enum Remark {
         /// somebody muted it: it is shown, and calls for nothing
         Muted = "muted",

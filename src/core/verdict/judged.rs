@@ -5,6 +5,7 @@ use crate::metric::row::{ALL_VERSIONS, WindowRow};
 use crate::metric::view::{Baselines, ViewKey, Views};
 use crate::metric::{self, Reads};
 use crate::summary::{Quality, Traffic};
+use crate::trust::WindowTrust;
 use crate::verdict::decision::Exposure;
 
 /// Which numbers of a window were judged. Traffic comes first. The numbers stand in states and results of commands.
@@ -53,6 +54,8 @@ pub(crate) struct Judged<'a> {
     pub(crate) newest_from: Micros,
     /// The counts of that part.
     pub(crate) newest: &'a Counts<'a>,
+    /// How far its data is trusted.
+    pub(crate) trust: &'a WindowTrust,
     /// Traffic share of a model's version.
     pub(crate) exposure: &'a dyn Fn(&str, &str) -> Exposure,
     /// What each version is compared with beside the baseline version.

@@ -145,6 +145,8 @@ impl Case<'_> {
             Some("it serves everybody, but was never passed".to_owned())
         } else if self.advises_only(Signal::PromoteOk) && !people.forced {
             Some("advice only".to_owned())
+        } else if self.state.trust.is_untrusted() {
+            Some(format!("the last window cannot be trusted: {}", self.state.trust.in_words()))
         } else {
             self.freshness.doubt()
         }

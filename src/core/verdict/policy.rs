@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use crate::event::Micros;
 use crate::metric::row::ALL_VERSIONS;
+use crate::name::NameOf;
 use crate::plan::{CANDIDATES_MAX, Plan};
 use crate::reason::ReasonCode;
 use crate::scan::frame::OTHER;
+use crate::trust::WindowTrust;
 use crate::verdict::command::{Command, CommandKind, CommandResult, Outcome};
 use crate::verdict::decision::Decision;
 use crate::verdict::finding::{Ledger, LedgerEntry, Verdict};
@@ -160,10 +162,12 @@ impl Policy {
             let of_rules = rules::findings(&self.plan, state, judged);
             verdict.findings.splice(..0, of_rules);
         }
+        remark(judged.trust, &mut verdict);
         let ledger = verdict.ledger.clone();
         let rules_clean = rules::clean(&self.plan, state);
         let (end, kind, requests) = (judged.end, judged.order.1, judged.requests(&state.model));
-        let window = Window { end, kind, exposure, requests, candidate_seen, baseline_seen, rules_clean };
+        let trust = judged.trust;
+        let window = Window { end, kind, exposure, requests, candidate_seen, baseline_seen, rules_clean, trust };
         let cap_before = state.cap_pct;
         let drafts = step(state, &window, verdict, &self.plan);
         let span = (judged.start, judged.end);
@@ -298,6 +302,14 @@ fn assert_cap(before: Option<f64>, state: &RolloutState, decisions: &[Decision])
         state.model,
         state.candidate
     );
+}
+
+/// Notes beside every number what speaks against the data of its window.
+fn remark(trust: &WindowTrust, verdict: &mut Verdict) {
+    let found = verdict.findings.iter_mut().flat_map(|one| one.evidence.iter_mut().chain(&mut one.beside));
+    for evidence in found.chain(&mut verdict.proofs) {
+        evidence.flags.extend(trust.remarks().map(NameOf::from));
+    }
 }
 
 fn publish(occasion: &Occasion<'_>, state: &mut RolloutState, drafts: &[Draft]) -> Vec<Decision> {

@@ -13,6 +13,7 @@ use crate::event::{Micros, SECOND};
 use crate::metric::view::{Baselines, ViewKey, Views};
 use crate::plan::{Action, Baseline, GuardPlan, Plan, Role};
 use crate::summary::Traffic;
+use crate::trust::WindowTrust;
 use crate::verdict::decision::Exposure;
 use crate::verdict::guard::{Guards, Memory};
 use crate::verdict::judged::{Counts, Judged, Kind};
@@ -137,6 +138,7 @@ impl Rehearsal {
             seen: &[],
             newest_from: start,
             newest: &Counts::Traffic(&views),
+            trust: &WindowTrust::default(),
             exposure: &|_, _| Exposure { declared_pct: None, observed_pct },
             baselines: Baselines { reference: None, earlier: &|_: &Baseline| None },
             offsets: Vec::new(),

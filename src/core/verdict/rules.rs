@@ -20,6 +20,10 @@ fn fire(plan: &Plan, rule: &Rule, state: &mut RolloutState, judged: &Judged<'_>)
     let mut proof = Vec::new();
     for Measured { row, estimate, bounds, breached } in measure(plan, rule, &state.model, &state.candidate, judged.rows)
     {
+        if !breached && judged.trust.is_untrusted() {
+            // It does not count towards the windows that clear a rule.
+            continue;
+        }
         let scope = format!("{}@{}", row.column, row.segment);
         let history = history_of(state, &rule.name, &scope);
         history.breached.insert(0, breached);

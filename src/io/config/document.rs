@@ -13,6 +13,7 @@ use super::rollout::Rollout;
 use super::serve::ServeSection;
 use super::source::Sources;
 use super::store::StoreSection;
+use super::trust::TrustSection;
 use super::value::{At, BaselineName, Bytes, OrOff, Period, Ratio, by_default, count, seconds};
 use super::wall::{Begin, Zone};
 use crate::plan::{Action, Against, Compat, Task};
@@ -47,6 +48,9 @@ pub(crate) struct Document {
     /// Evidence with a guarantee, gathered over a rollout: margins and error budgets, or `off`. Every key has a
     /// default, so a pipeline with a `rollout` is guarded without this section.
     pub(crate) guards: Option<At<OrOff<GuardSection>>>,
+    /// From when on the data of a window is not trusted any more, so that nothing passes on it, or `off`. Every key has
+    /// a default, so windows are looked at without this section.
+    pub(crate) trust: Option<At<OrOff<TrustSection>>>,
     /// Rules of one's own, beside the guards: a metric beyond a bound calls for an action.
     #[serde(default)]
     pub(crate) policy: Vec<At<RuleSection>>,

@@ -19,6 +19,7 @@ mod source;
 mod store;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod value;
 mod wall;
 

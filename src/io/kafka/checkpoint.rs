@@ -4,7 +4,9 @@
 use super::ports::Consumer;
 use crate::config::OnGap;
 use crate::error::{Error, Result};
-use crate::scan::{Checkpoint, CheckpointMeta, StreamCheckpoint};
+use crate::event::Micros;
+use crate::scan::{Checkpoint, CheckpointMeta, Lost, Pace, StreamCheckpoint};
+use crate::time::Clock;
 
 /// One input partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,9 +75,22 @@ fn origin(stream: &Stream, saved: Option<(i64, String)>, (first, end): (i64, i64
         ));
     }
     tracing::warn!(from = first, "{gone}; going on with what is there");
-    // What was remembered is of other records.
-    let meta = meta.filter(|_| !anew);
+    let meta =
+        meta.map(
+            |meta| if anew { made_anew(meta) } else { CheckpointMeta { lost: Some(deleted(first - offset)), ..meta } },
+        );
     Ok(Origin { stream: stream.clone(), offset: first, end, meta })
+}
+
+fn deleted(records: i64) -> Lost {
+    Lost::now(records.unsigned_abs())
+}
+
+/// What was remembered is of other records, and nobody knows how many of them were not read.
+fn made_anew(before: CheckpointMeta) -> CheckpointMeta {
+    let (clock, pace, tally) = (Clock::default(), Pace::default(), None);
+    let (needed_from, emit_from) = (Micros::MIN, Micros::MIN);
+    CheckpointMeta { clock, needed_from, emit_from, tally, pace, lost: Some(Lost::unknown()), ..before }
 }
 
 /// What stands beside a committed offset. Other programs commit without it: then the start is a cold one.

@@ -23,7 +23,7 @@ use crate::error::{Fault, Result};
 use crate::event::{Micros, Poison, Reject, TEXT_BYTES_MAX};
 use crate::format::Version;
 use crate::plan::Plan;
-use crate::scan::{Checkpoint, CheckpointMeta, StreamCheckpoint};
+use crate::scan::{Checkpoint, CheckpointMeta, Pace, StreamCheckpoint};
 use crate::time::Clock;
 use crate::verdict::command::AckStatus;
 use crate::verdict::{Command, CommandKind, CommandResult, Decision, RolloutState, Scheduled};
@@ -199,7 +199,16 @@ impl Commands {
     pub fn commit(&mut self) -> Result<()> {
         let checkpoint = |(&lane, &low_water): (&u32, &i64)| {
             let (plan, clock) = (self.digest.clone(), Clock::default());
-            let meta = CheckpointMeta { format: Version, plan, clock, needed_from: 0, emit_from: 0, tally: None };
+            let meta = CheckpointMeta {
+                format: Version,
+                plan,
+                clock,
+                needed_from: 0,
+                emit_from: 0,
+                tally: None,
+                pace: Pace::default(),
+                lost: None,
+            };
             Checkpoint { lane, streams: vec![StreamCheckpoint { source: 0, low_water, meta }] }
         };
         let checkpoints: Vec<Checkpoint> = self.next.iter().map(checkpoint).collect();

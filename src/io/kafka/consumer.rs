@@ -147,11 +147,11 @@ fn gather<C: ConsumerContext>(consumer: &BaseConsumer<C>, wait: Wait) -> Result<
 /// Lets pass what the client mends by itself.
 fn endure(error: KafkaError) -> Result<()> {
     use RDKafkaErrorCode as Code;
-    let lost = "records were deleted before they were read";
+    let lost = "records were deleted before they were read, or an input topic was made anew";
     let gone = "an input topic or partition is gone";
     let (what, hint) = match error.rdkafka_error_code() {
         Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
-            (lost, "raise the topic's retention; a restart goes on with what is left")
+            (lost, "a restart says which, and goes on as `kafka.on_gap` says; raise the topic's retention")
         }
         Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
             (gone, "create it again, and use another `kafka.group`")

@@ -30,7 +30,7 @@ use crate::format::Version;
 use crate::judge::{Judge, SealedPartial};
 use crate::plan::Plan;
 use crate::scan::frame::Frame;
-use crate::scan::{Checkpoint, CheckpointMeta, Partial, StreamCheckpoint};
+use crate::scan::{Checkpoint, CheckpointMeta, Pace, Partial, StreamCheckpoint};
 use crate::time::Clock;
 use crate::verdict::with_ended;
 
@@ -378,8 +378,17 @@ impl Active {
         let unticked = self.unticked.values().map(|(first, _)| first);
         let low_water = self.firsts.values().chain(unticked).copied().min().unwrap_or(self.next_offset);
         let plan = digest.chars().take(16).collect();
-        let meta =
-            CheckpointMeta { format: Version, plan, clock: Clock::default(), needed_from, emit_from, tally: None };
+        let (pace, lost) = (Pace::default(), None);
+        let meta = CheckpointMeta {
+            format: Version,
+            plan,
+            clock: Clock::default(),
+            needed_from,
+            emit_from,
+            tally: None,
+            pace,
+            lost,
+        };
         Checkpoint { lane: self.stream.lane, streams: vec![StreamCheckpoint { source: 0, low_water, meta }] }
     }
 }

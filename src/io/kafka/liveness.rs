@@ -196,7 +196,9 @@ mod tests {
     }
 
     fn tick(lane: u32, broker_time: Micros, at_end: bool) -> Tick {
-        let stream = StreamState { source: 0, next_offset: 9, watermark: 0, broker_time, at_end, finished: false };
+        let pace = crate::scan::Pace::default();
+        let stream =
+            StreamState { source: 0, next_offset: 9, watermark: 0, broker_time, at_end, finished: false, pace };
         Tick { lane, lanes: 2, plan: String::new(), streams: vec![stream] }
     }
 

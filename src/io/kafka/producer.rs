@@ -52,7 +52,10 @@ impl Producer {
                 }
                 Err((error, back)) => {
                     deliveries.lock().outstanding -= 1;
-                    return Err(Error::external(format!("cannot send to topic `{}`", back.topic)).because(error));
+                    let advice = advice(error.rdkafka_error_code());
+                    return Err(Error::external(format!("cannot send to topic `{}`", back.topic))
+                        .because(error)
+                        .hint(advice));
                 }
             }
         }
@@ -85,7 +88,7 @@ impl Sink for Producer {
 #[derive(Debug, Default)]
 struct ProducerState {
     outstanding: u64,
-    failure: Option<String>,
+    failure: Option<(String, &'static str)>,
 }
 
 /// Counts what is on its way, and keeps the first failure.
@@ -123,9 +126,25 @@ impl Deliveries {
             standing = self.changed.wait_timeout(standing, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         match &standing.failure {
-            Some(failure) => Err(Error::external(failure.clone())),
+            Some((failure, hint)) => Err(Error::external(failure.clone()).hint(*hint)),
             None => Ok(()),
         }
+    }
+}
+
+/// What to do about a record that was not taken.
+fn advice(code: Option<RDKafkaErrorCode>) -> &'static str {
+    use RDKafkaErrorCode as Code;
+    match code {
+        Some(Code::MessageSizeTooLarge) => {
+            "raise `max.message.bytes` of the topic, and `message.max.bytes` under `kafka.librdkafka`; nothing is committed \
+             meanwhile"
+        }
+        Some(Code::NotEnoughReplicas | Code::NotEnoughReplicasAfterAppend | Code::MessageTimedOut) => {
+            "check that as many replicas are in sync as the topic's `min.insync.replicas` asks for; nothing is committed \
+             meanwhile"
+        }
+        _ => "check the brokers; nothing is committed meanwhile",
     }
 }
 
@@ -146,9 +165,10 @@ impl ProducerContext for Deliveries {
         let mut standing = self.lock();
         standing.outstanding -= 1;
         if let Err((error, message)) = result {
-            standing
-                .failure
-                .get_or_insert_with(|| format!("topic `{}` did not take a record: {error}", message.topic()));
+            standing.failure.get_or_insert_with(|| {
+                let failure = format!("topic `{}` did not take a record: {error}", message.topic());
+                (failure, advice(error.rdkafka_error_code()))
+            });
         }
         drop(standing);
         self.changed.notify_all();
@@ -166,7 +186,7 @@ mod tests {
         deliveries.lock().outstanding = 2;
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| deliveries.await_all());
-            deliveries.lock().failure = Some("topic `t` did not take a record".into());
+            deliveries.lock().failure = Some(("topic `t` did not take a record".into(), "look"));
             deliveries.changed.notify_all();
             assert_eq!(waiting.join().unwrap().unwrap_err().to_string(), "topic `t` did not take a record");
         });

@@ -1,7 +1,7 @@
 //! What a replay found, to read: per version the windows that were judged, the decisions as they fell and the columns
 //! that drifted most.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::engine::Effects;
@@ -9,6 +9,7 @@ use crate::event::Micros;
 use crate::judge::{Status, WindowRow};
 use crate::metric::DRIFT;
 use crate::plan::Signal;
+use crate::trust::Trust;
 use crate::verdict::{Decision, Evidence};
 
 use super::evidence as told_as;
@@ -29,7 +30,7 @@ pub struct Summary {
 /// What was seen of one version of one model.
 #[derive(Debug, Default)]
 struct SeenVersion {
-    windows: BTreeSet<(Micros, Micros)>,
+    windows: BTreeMap<(Micros, Micros), Trust>,
     drift: BTreeMap<DriftKey, Peak>,
 }
 
@@ -82,7 +83,8 @@ impl Summary {
 
 impl SeenVersion {
     fn add(&mut self, row: &WindowRow) {
-        self.windows.insert((row.window_start, row.window_end));
+        let trust = self.windows.entry((row.window_start, row.window_end)).or_default();
+        *trust = row.trust.max(*trust);
         if row.metric != DRIFT.spec().name || row.status != Status::Ok || !row.segment.is_empty() {
             return;
         }
@@ -97,11 +99,17 @@ impl SeenVersion {
     }
 
     fn span(&self) -> String {
-        let (Some(first), Some(last)) = (self.windows.first(), self.windows.last()) else {
+        let (Some((first, _)), Some((last, _))) = (self.windows.first_key_value(), self.windows.last_key_value())
+        else {
             return "no window".to_owned();
         };
         let windows = plural(self.windows.len() as u64, "window");
-        format!("{windows} judged, {} to {}", instant(first.0), instant(last.1))
+        let of = |trust: Trust| {
+            let n = self.windows.values().filter(|one| **one == trust).count();
+            if n == 0 { String::new() } else { format!("; {} {}", count(n as u64), trust.name()) }
+        };
+        let trust = [Trust::Untrusted, Trust::Degraded].map(of).concat();
+        format!("{windows} judged, {} to {}{trust}", instant(first.0), instant(last.1))
     }
 
     /// The columns that drifted most from the most telling baseline there is.

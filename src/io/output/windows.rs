@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::files::{Format, opened, recognise};
 use crate::format::Version;
 use crate::judge::{Status, WindowRow};
+use crate::trust::Trust;
 
 use super::{Cells, broken, create};
 
@@ -188,6 +189,8 @@ pub fn window_schema() -> SchemaRef {
         required("n_baseline", DataType::UInt64),
         required("bins", DataType::UInt32),
         optional("coverage"),
+        required("trust", DataType::Utf8),
+        required("doubts", DataType::Utf8),
     ]))
 }
 
@@ -227,6 +230,8 @@ pub fn window_batch(rows: &[WindowRow]) -> RecordBatch {
         count(|row| row.n_baseline),
         small(|row| row.bins),
         number(|row| row.coverage),
+        text(|row| row.trust.name()),
+        text(|row| &row.doubts),
     ];
     RecordBatch::try_new(window_schema(), columns).expect("the columns are those of the schema")
 }
@@ -243,6 +248,7 @@ pub fn window_rows(batch: &RecordBatch) -> Result<Vec<WindowRow>> {
     let (metric, convention, status) = (cells.text("metric")?, cells.text("convention")?, cells.text("status")?);
     let (value, low, high) = (cells.number("value")?, cells.number("low")?, cells.number("high")?);
     let (p_value, coverage) = (cells.number("p_value")?, cells.number("coverage")?);
+    let (trust, doubts) = (cells.text("trust")?, cells.text("doubts")?);
     let (n, n_baseline) = (cells.count("n")?, cells.count("n_baseline")?);
     let (revision, bins) = (cells.small("revision")?, cells.small("bins")?);
     let row = |at| WindowRow {
@@ -266,6 +272,8 @@ pub fn window_rows(batch: &RecordBatch) -> Result<Vec<WindowRow>> {
         n_baseline: n_baseline(at),
         bins: bins(at),
         coverage: coverage(at),
+        trust: trust_of(&trust(at)),
+        doubts: doubts(at),
     };
     Ok((0..batch.num_rows()).map(row).collect())
 }
@@ -277,6 +285,11 @@ fn status_of(name: &str) -> Status {
         "insufficient" => Status::Insufficient,
         _ => Status::Undefined,
     }
+}
+
+/// The trust of a name; of files that came before it was looked at there is none.
+fn trust_of(name: &str) -> Trust {
+    Trust::ALL.into_iter().find(|trust| trust.name() == name).unwrap_or_default()
 }
 
 fn status_name(status: Status) -> &'static str {

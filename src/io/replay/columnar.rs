@@ -60,7 +60,9 @@ impl OneLaneTable {
         let unfit = unfit.map(|reject| self.refused(chunk.place(reject.offset - first_offset), reject));
         let mut refused: Vec<Refused> = unread.chain(unfit).collect();
         refused.sort_by_key(|refused| refused.reject.offset);
-        Ok(ReadBlock { batches: vec![with_arrival(decoded.batch)], refused })
+        let places = refused.iter().map(|one| one.reject.offset).collect();
+        let batch = EventBatch { refused: places, ..with_arrival(decoded.batch) };
+        Ok(ReadBlock { batches: vec![batch], refused })
     }
 
     fn refused(&self, place: Place, reject: Reject) -> Refused {

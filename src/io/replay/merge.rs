@@ -128,10 +128,14 @@ impl Streams {
         }
     }
 
-    /// Rows as they are numbered in their stream.
+    /// Rows as they are numbered in their stream. What was refused before a row stands where the row does: it was
+    /// numbered when it was told.
     fn numbered(&mut self, mut batch: EventBatch) -> EventBatch {
         if let Some(next) = self.shared.get_mut(&stream_of(&batch)) {
-            let n = i64::try_from(batch.len()).expect("a batch has few rows");
+            let count = |n: usize| i64::try_from(n).expect("a batch has few rows");
+            let before = |offset: i64| count(batch.offset.values().partition_point(|&row| row < offset));
+            batch.refused = batch.refused.iter().map(|&offset| *next + before(offset)).collect();
+            let n = count(batch.len());
             batch.offset = (*next..*next + n).collect();
             *next += n;
         }
@@ -167,7 +171,10 @@ impl Feed {
     fn fill(&mut self, streams: &mut Streams, ready: &mut VecDeque<Step>) -> Result<()> {
         while self.heads.is_empty() && !self.ended {
             if let Some(ReadBlock { batches, mut refused }) = self.blocks.next_block(&mut self.offsets)? {
-                self.heads.extend(batches.into_iter().filter(|batch| !batch.is_empty()));
+                let (with_rows, refused_alone) = batches.into_iter().partition::<Vec<_>, _>(|batch| !batch.is_empty());
+                self.heads.extend(with_rows);
+                let places = refused_alone.into_iter().filter(|batch| !batch.refused.is_empty());
+                ready.extend(places.map(|batch| Step::Batch(Box::new(batch))));
                 streams.renumber(&mut refused);
                 ready.extend((!refused.is_empty()).then_some(Step::Refused(refused)));
             } else {

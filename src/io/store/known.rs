@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::event::{Micros, stable_hash};
 use crate::format::Version;
 use crate::judge::WindowRow;
+use crate::trust::Trust;
 
 /// Folder of what is known of closed days.
 pub(super) const FOLDER: &str = "_known";
@@ -32,10 +33,23 @@ pub(super) struct Said {
 impl Said {
     /// What the rows of a judgement say.
     pub(super) fn by(rows: &[WindowRow], revision: u32) -> Self {
-        let bare = rows.iter().map(|row| WindowRow { revision: 0, ..row.clone() }).collect::<Vec<_>>();
-        let digest = stable_hash(&postcard::to_stdvec(&bare).expect("rows always encode"));
+        let digest = stable_hash(&bytes(rows));
         Self { revision, weight: rows.iter().map(|row| row.n + row.n_baseline).sum(), digest }
     }
+}
+
+/// What rows say but for their revision. One of a window that nothing speaks against has the bytes that it had before
+/// the trust of windows was told, so that it is known again: the last one says that it is trusted.
+fn bytes(rows: &[WindowRow]) -> Vec<u8> {
+    let mut all = postcard::to_stdvec(&rows.len()).expect("a number always encodes");
+    for row in rows {
+        let bare = WindowRow { revision: 0, ..row.clone() };
+        all = postcard::to_extend(&bare, all).expect("rows always encode");
+        if row.trust == Trust::Ok {
+            all.pop();
+        }
+    }
+    all
 }
 
 /// Start and end of a window, and whether its judgement is about labels.

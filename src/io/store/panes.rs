@@ -58,6 +58,7 @@ pub(super) fn rows_of(plan: &Plan, partial: &Partial) -> Vec<PaneRow> {
         Body::QualityInTime(_) => "labels_in_time",
         Body::QualityLate(_) => "labels_late",
         Body::Exposure(_) => "exposure",
+        Body::Intake(_) => "intake",
     };
     let segments = plan.segments.iter().zip(&partial.group.segment);
     let row = PaneRow {
@@ -80,6 +81,9 @@ pub(super) fn rows_of(plan: &Plan, partial: &Partial) -> Vec<PaneRow> {
             vec![PaneRow { kind: "labels", rows, labels, state, ..row }]
         }
         Body::Exposure(_) => vec![PaneRow { kind: "exposure", rows: 1, state: Some(state::rest(partial)), ..row }],
+        Body::Intake(intake) => {
+            vec![PaneRow { kind: "intake", rows: intake.rows, state: Some(state::rest(partial)), ..row }]
+        }
     }
 }
 

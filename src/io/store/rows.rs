@@ -33,6 +33,8 @@ pub(super) fn verdicts(states: &[RolloutState]) -> RecordBatch {
         .text("baseline", |state| &state.baseline)
         .text("state", |state| state.state.name())
         .made_text("validity", |state| Some(named(&state.validity)))
+        .text("trust", |state| state.trust.level.name())
+        .made_text("doubts", |state| Some(state.trust.remarks().collect::<Vec<_>>().join(",")))
         .integer("step", |state| i64::try_from(state.step).ok())
         .count("sequence", |state| Some(state.sequence))
         .text("cause", |state| state.cause.as_str())

@@ -20,7 +20,7 @@ pub(super) fn rest(partial: &Partial) -> Vec<u8> {
     match &mut rest.body {
         Body::Traffic(traffic) => traffic.numeric.iter_mut().for_each(|histogram| histogram.counts.clear()),
         Body::QualityInTime(quality) | Body::QualityLate(quality) => *quality = Quality::default(),
-        Body::Exposure(_) => {}
+        Body::Exposure(_) | Body::Intake(_) => {}
     }
     Frame::Partial(Box::new(rest)).encode()
 }
@@ -45,7 +45,9 @@ pub(super) fn partials(plan: &Plan, batch: &RecordBatch) -> Result<(Vec<Partial>
     let rows =
         PaneColumns { plan, histograms: batch.column_by_name("histogram"), labels: batch.column_by_name("labels") };
     let (mut partials, mut unfit) = (Vec::new(), 0);
-    for row in (0..batch.num_rows()).filter(|&row| ["answers", "labels", "exposure"].contains(&kind(row).as_str())) {
+    for row in
+        (0..batch.num_rows()).filter(|&row| ["answers", "labels", "exposure", "intake"].contains(&kind(row).as_str()))
+    {
         let Some(state) = batch.column_by_name("state").and_then(|column| bytes(column, row)) else {
             unfit += 1;
             continue;
@@ -92,7 +94,7 @@ impl PaneColumns<'_> {
                 let widths = |quality: &Quality| quality.width.iter().map(Vec::len).collect::<Vec<_>>();
                 (quality.fine.len() == empty.fine.len() && widths(quality) == widths(&empty)).then_some(())
             }
-            Body::Exposure(_) => Some(()),
+            Body::Exposure(_) | Body::Intake(_) => Some(()),
         }
     }
 

@@ -170,14 +170,18 @@ impl Store {
     /// Panes day by day, as the engine held them under this plan.
     pub fn pane_days(&self, plan: &Plan, which: &Selection) -> Result<impl Iterator<Item = Result<PaneDay>>> {
         let mut days: BTreeMap<Micros, Vec<StoredFile>> = BTreeMap::new();
-        for file in self.files()?.into_iter().filter(|file| file.table == Table::Panes && which.may_hold(file)) {
+        // What came of records is of no model, and of every one.
+        let of_all = Selection { model: Some(String::new()), ..which.clone() };
+        let is_wanted = |file: &StoredFile| which.may_hold(file) || of_all.may_hold(file);
+        for file in self.files()?.into_iter().filter(|file| file.table == Table::Panes && is_wanted(file)) {
             days.entry((file.from.div_euclid(DAY) + 1) * DAY).or_default().push(file);
         }
-        let read = |(end, files): (Micros, Vec<StoredFile>)| {
+        let read = move |(end, files): (Micros, Vec<StoredFile>)| {
             let mut day = PaneDay { end, panes: Vec::new(), unfit: 0 };
             for file in files {
                 let batch = file::decode(&file.path, wait(self.place.get(&file.path))?)?;
                 let (panes, unfit) = state::partials(plan, &batch)?;
+                let which = if file.model.is_empty() { &of_all } else { which };
                 day.panes.extend(panes.into_iter().filter(|pane| which.holds(&pane.group.model, pane.pane)));
                 day.unfit += unfit;
             }

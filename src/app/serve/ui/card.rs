@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::link::rollout_url;
 use super::words::{
-    action_name, advice, clock, number, percent, plural, state_sign, time, validity_sign, windows, word_sign,
+    action_name, advice, clock, number, percent, plural, state_sign, time, trust_of, validity_sign, windows, word_sign,
 };
 use crate::event::stable_hash;
 use crate::markup::{Html, html};
@@ -95,9 +95,10 @@ fn fact(name: &str, value: &Html) -> Html {
 fn facts(known: &Known, glance: &Glance, permission: &Permission) -> Html {
     let state = &known.state;
     html!(
-        "<dl class=\"facts\">{}{}{}{}{}{}</dl>",
+        "<dl class=\"facts\">{}{}{}{}{}{}{}</dl>",
         fact("Verdict", &word_sign(permission.word).html()),
         fact("Data", &validity_sign(state.validity).html()),
+        fact("Trust", &trust_of(state)),
         fact("Authority", &html!("{}", glance.authority(state))),
         fact("Exposure", &exposure(state, permission.cap_pct)),
         fact("In this state", &html!("{}", windows(state.counts.in_state, glance.every()))),

@@ -7,6 +7,7 @@ use crate::markup::{Html, html};
 use crate::metric;
 pub(super) use crate::output::text::{count, interval, number, or_dash, plural, short_id, time_of_day};
 use crate::plan::{Action, Signal};
+use crate::trust::Trust;
 use crate::verdict::{Decision, Permission, RolloutState, State, Validity, Word};
 
 /// A word with a sign before it; its tone is a colour class, and never says anything that sign and word do not.
@@ -60,6 +61,21 @@ pub(super) fn validity_sign(validity: Validity) -> SignedWord {
         Validity::Degraded => sign("◐", "DEGRADED", "watch"),
         Validity::Blind => sign("◌", "BLIND", "bad"),
     }
+}
+
+pub(super) fn trust_sign(trust: Trust) -> SignedWord {
+    match trust {
+        Trust::Ok => sign("✓", "OK", "good"),
+        Trust::Degraded => sign("◐", "DEGRADED", "watch"),
+        Trust::Untrusted => sign("✕", "UNTRUSTED", "bad"),
+    }
+}
+
+/// How far the last window is trusted, and why not further.
+pub(super) fn trust_of(state: &RolloutState) -> Html {
+    let why = state.trust.in_words();
+    let why = if why.is_empty() { Html::default() } else { html!(" <small>{}</small>", why) };
+    html!("{}{}", trust_sign(state.trust.level).html(), why)
 }
 
 pub(super) fn signal_sign(signal: Signal) -> SignedWord {

@@ -60,7 +60,9 @@ impl Guard for Successes {
     }
 
     fn labels(&self, proofs: &mut Vec<Proof>, shown: &Shown<'_, '_, Quality>) {
-        update(proofs, shown.scene.guard, shown.pair, shown.learnt.effect);
+        if !shown.scene.judged.trust.is_untrusted() {
+            update(proofs, shown.scene.guard, shown.pair, shown.learnt.effect);
+        }
     }
 
     fn rule(&self, proofs: &mut Vec<Proof>, scene: Scene<'_, '_>, verdict: &mut Verdict) {

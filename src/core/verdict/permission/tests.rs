@@ -56,6 +56,7 @@ fn circumstances(name: &str, state: &mut RolloutState) -> (Authority, Freshness,
         "behind" => freshness = Freshness::CatchingUp,
         "silent" => freshness = Freshness::Silent(None),
         "unpassed" => state.people.passed = false,
+        "untrusted" => state.trust = crate::trust::tests::untrusted(),
         "ask:30" => asked_pct = Some(30.0),
         "ask:101" => asked_pct = Some(101.0),
         other => panic!("{other}"),
@@ -66,20 +67,20 @@ fn circumstances(name: &str, state: &mut RolloutState) -> (Authority, Freshness,
 /// Columns, and for each state the first letter of the word and the cap: `P25` is PASS to 25 %, `W-` WAIT without a
 /// cap.
 const TABLE: &str = "
-             calm approval frozen advisory advisory,forced advisory,pinned blind stale behind silent unpassed ask:30 ask:101
-REGISTERED   W5   W100     W5     W5       W5              W5              B5    W5    W5     W5     W5       W5     W5
-WARMING      W5   W100     W5     W5       W5              W5              B5    W5    W5     W5     W5       W5     W5
-OBSERVING    W5   W100     W5     W5       W5              W5              B5    W5    W5     W5     W5       W5     W5
-SUSPECT      W5   W100     W5     W5       W5              W5              B5    W5    W5     W5     W5       W5     W5
-HELD         W5   W100     W5     W5       W5              W5              B5    W5    W5     W5     W5       W5     W5
-CONTAINED    W1   W100     W5     W5       W5              W1              B1    W1    W1     W1     W1       F1     F1
-ROLLING_BACK F0   W100     W5     W5       W5              F0              F0    F0    F0     F0     F0       F0     F0
-ROLLED_BACK  F0   W100     W5     W5       W5              F0              F0    F0    F0     F0     F0       F0     F0
-PASSED       P25  W100     W5     W5       P100            W5              B5    W5    W5     W5     P25      W25    W25
-BAKING       P100 W100     W5     W5       P100            W5              B5    W5    W5     W5     W5       P100   W100
-STABLE       P100 W100     W5     W5       P100            W5              B5    W5    W5     W5     P100     P100   W100
-SUPERSEDED   W-   W-       W-     W-       W-              W-              W-    W-    W-     W-     W-       W-     W-
-RETIRED      W-   W-       W-     W-       W-              W-              W-    W-    W-     W-     W-       W-     W-
+             calm approval frozen advisory advisory,forced advisory,pinned blind stale behind silent unpassed ask:30 ask:101 untrusted
+REGISTERED   W5   W100     W5     W5       W5              W5              B5    W5    W5     W5     W5       W5     W5     W5
+WARMING      W5   W100     W5     W5       W5              W5              B5    W5    W5     W5     W5       W5     W5     W5
+OBSERVING    W5   W100     W5     W5       W5              W5              B5    W5    W5     W5     W5       W5     W5     W5
+SUSPECT      W5   W100     W5     W5       W5              W5              B5    W5    W5     W5     W5       W5     W5     W5
+HELD         W5   W100     W5     W5       W5              W5              B5    W5    W5     W5     W5       W5     W5     W5
+CONTAINED    W1   W100     W5     W5       W5              W1              B1    W1    W1     W1     W1       F1     F1     W1
+ROLLING_BACK F0   W100     W5     W5       W5              F0              F0    F0    F0     F0     F0       F0     F0     F0
+ROLLED_BACK  F0   W100     W5     W5       W5              F0              F0    F0    F0     F0     F0       F0     F0     F0
+PASSED       P25  W100     W5     W5       P100            W5              B5    W5    W5     W5     P25      W25    W25    W5
+BAKING       P100 W100     W5     W5       P100            W5              B5    W5    W5     W5     W5       P100   W100   W5
+STABLE       P100 W100     W5     W5       P100            W5              B5    W5    W5     W5     P100     P100   W100   W5
+SUPERSEDED   W-   W-       W-     W-       W-              W-              W-    W-    W-     W-     W-       W-     W-     W-
+RETIRED      W-   W-       W-     W-       W-              W-              W-    W-    W-     W-     W-       W-     W-     W-
 ";
 
 fn cell(permission: &Permission) -> String {
@@ -111,7 +112,7 @@ fn every_state_has_one_answer_under_every_circumstance() {
             }
         }
     }
-    assert_eq!((rows, columns.len()), (State::ALL.len(), 13));
+    assert_eq!((rows, columns.len()), (State::ALL.len(), 14));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

@@ -44,6 +44,7 @@ impl World {
             seen: &seen,
             newest_from: self.now - MINUTE,
             newest: &Counts::Traffic(&views),
+            trust: &crate::trust::WindowTrust::default(),
             exposure: &|_, version| Exposure { declared_pct: None, observed_pct: share(version) },
             baselines: Baselines { reference: None, earlier: &|_| None },
             offsets: Vec::new(),

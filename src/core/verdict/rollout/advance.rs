@@ -8,19 +8,26 @@ use crate::plan::{RolloutPlan, Signal};
 use crate::reason::ReasonCode;
 
 /// Notes the step that exposure is at; another one counts when it has been seen for a few windows.
-pub(crate) fn find_step(state: &mut RolloutState, plan: &RolloutPlan) {
+pub(crate) fn find_step(state: &mut RolloutState, trusted: bool, plan: &RolloutPlan) {
     let step = plan.covering(state.share_pct());
     let counts = &mut state.counts;
     counts.at_step = counts.at_step.saturating_add(1);
+    counts.untrusted_at_step = counts.untrusted_at_step.saturating_add(u32::from(!trusted));
     counts.off_step = if step == state.step { 0 } else { counts.off_step.saturating_add(1) };
     if counts.off_step >= plan.confirm_windows || counts.warm <= 1 {
         (counts.at_step, counts.off_step, counts.asked) = (1, 0, false);
+        counts.untrusted_at_step = u32::from(!trusted);
         state.step = step;
     }
 }
 
 /// Goes on where nothing restricts.
-pub(crate) fn advance(state: &mut RolloutState, window: &Window, heard: &Heard, plan: &RolloutPlan) -> Option<Draft> {
+pub(crate) fn advance(
+    state: &mut RolloutState,
+    window: &Window<'_>,
+    heard: &Heard,
+    plan: &RolloutPlan,
+) -> Option<Draft> {
     let draft = match state.state {
         State::Registered | State::Warming => {
             let next = if state.counts.warm == 0 { State::Registered } else { state.unrestricted(plan) };
@@ -41,7 +48,7 @@ fn observe(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan) -> Optio
         state.enter(State::Baking);
         return None;
     }
-    if may_rise(state, heard) && state.counts.at_step >= plan.dwell_at(state.step) {
+    if may_rise(state, heard) && state.counts.good_at_step() >= plan.dwell_at(state.step) {
         return Some(permit(state, heard, plan));
     }
     let (n, overdue) = (state.counts.at_step, state.counts.at_step >= plan.ask_windows);
@@ -61,7 +68,7 @@ fn permit(state: &RolloutState, heard: &Heard, plan: &RolloutPlan) -> Draft {
     let step = plan.cap_at(state.step + 1);
     let cap = state.cap_pct.map_or(step, |cap| plan.above(cap).min(step));
     let successes = if heard.proofs.is_empty() { "" } else { ", and every success metric is shown" };
-    let text = format!("no worse than its margins in {} windows at this step{successes}", state.counts.at_step);
+    let text = format!("no worse than its margins in {} windows at this step{successes}", state.counts.good_at_step());
     let draft = Draft::new(state, Signal::PromoteOk, ReasonCode::NonInferior, text).capped(cap);
     Draft { evidence: heard.proofs.clone(), ..draft }
 }
@@ -91,12 +98,12 @@ fn passed(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan) -> Option
 }
 
 /// At 100 %: stable when shown to be safe for long enough, or when one that was passed has baked to the end.
-fn bake(state: &mut RolloutState, window: &Window, heard: &Heard, plan: &RolloutPlan) -> Option<Draft> {
+fn bake(state: &mut RolloutState, window: &Window<'_>, heard: &Heard, plan: &RolloutPlan) -> Option<Draft> {
     if state.step < plan.top() {
         state.enter(State::Observing);
         return None;
     }
-    let windows = state.counts.in_state;
+    let windows = state.counts.good_in_state();
     let shown = heard.safe && windows >= plan.dwell_final_windows;
     let over = windows >= plan.bake_max_windows;
     let extended = state.people.bake_until.is_some_and(|until| window.end < until);

@@ -11,7 +11,7 @@ use crate::reason::ReasonCode;
 use crate::verdict::decision::Severity;
 
 /// Looks at the candidate's share of a window's traffic.
-pub(crate) fn watch(state: &mut RolloutState, window: &Window, plan: &RolloutPlan) -> Option<Draft> {
+pub(crate) fn watch(state: &mut RolloutState, window: &Window<'_>, plan: &RolloutPlan) -> Option<Draft> {
     if state.is_denied() && state.state != State::RollingBack {
         return reopen(state, plan);
     }

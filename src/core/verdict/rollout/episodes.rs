@@ -65,7 +65,7 @@ impl News {
 }
 
 /// Notes what stands in a judgement, and what does not stand any more.
-pub(crate) fn take_in(state: &mut RolloutState, window: &Window, heard: &Heard, plan: &Plan) {
+pub(crate) fn take_in(state: &mut RolloutState, window: &Window<'_>, heard: &Heard, plan: &Plan) {
     let kind = window.kind as u8;
     let may_doubt = state.sighted() && !state.is_new();
     let mut seen: Vec<usize> = Vec::new();
@@ -197,7 +197,7 @@ impl Sign<'_> {
     }
 
     /// Opens an episode; beyond the bound, what one source finds shares one.
-    fn open(self, episodes: &mut Vec<Episode>, window: &Window) -> Option<usize> {
+    fn open(self, episodes: &mut Vec<Episode>, window: &Window<'_>) -> Option<usize> {
         if self.is_muted() {
             return None;
         }
@@ -237,7 +237,7 @@ impl Sign<'_> {
 }
 
 impl Episode {
-    fn new(sign: Sign<'_>, window: &Window) -> Self {
+    fn new(sign: Sign<'_>, window: &Window<'_>) -> Self {
         let Evidence { metric, column, segment, test, .. } = sign.evidence;
         Self {
             source: sign.finding.source.clone(),

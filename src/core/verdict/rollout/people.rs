@@ -291,7 +291,7 @@ fn unanswered(state: &mut RolloutState, pending: &super::Pending) -> Draft {
     let severity = if pending.signal.restricts() { Severity::Fatal } else { Severity::Warn };
     let causation = Some(pending.decision.clone());
     if pending.signal == Signal::Resume {
-        state.counts.in_state = 0;
+        state.counts.begin();
         return Draft { severity, causation, ..Draft::note(state, ReasonCode::ApprovalTimeout, text) };
     }
     let milder = pending.before.asks_for().is_some_and(|signal| signal < pending.signal);

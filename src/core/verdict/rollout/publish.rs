@@ -162,7 +162,7 @@ impl Occasion<'_> {
         if waits {
             return;
         }
-        state.counts.in_state = 0;
+        state.counts.begin();
         let full = draft.cap_pct.is_none_or(|cap| cap >= 100.0);
         state.cap_pct = if full { None } else { state.cap_pct.and(draft.cap_pct) };
         state.people.forced &= draft.by_person;

@@ -8,6 +8,7 @@ use crate::format::Version;
 use crate::name::NameOf;
 use crate::plan::{Action, RolloutPlan, Signal};
 use crate::reason::ReasonCode;
+use crate::trust::WindowTrust;
 use crate::verdict::command::Position;
 use crate::verdict::finding::{Source, Validity};
 use crate::verdict::guard::Memory;
@@ -30,6 +31,9 @@ pub struct RolloutState {
     pub state: State,
     /// Whether the last window's data could be trusted. It never makes a verdict worse.
     pub validity: Validity,
+    /// How far the last window's data is trusted, and why not further.
+    #[serde(default, skip_serializing_if = "WindowTrust::is_ok")]
+    pub trust: WindowTrust,
     /// Step of the ladder that exposure is at, from 0.
     pub step: usize,
     /// Last decision's sequence number; 0 before the first.
@@ -126,6 +130,34 @@ pub struct Counts {
     pub stable: u32,
     /// Whether a person was asked what to do at this step.
     pub asked: bool,
+    /// Since the state was entered, with data that could not be trusted: they count towards nothing good.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub untrusted_in_state: u32,
+    /// The same since the step was reached.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub untrusted_at_step: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+impl Counts {
+    /// Counts the windows of a state anew.
+    pub(crate) fn begin(&mut self) {
+        (self.in_state, self.untrusted_in_state) = (0, 0);
+    }
+
+    /// Windows since the state was entered whose data could be trusted.
+    pub(crate) fn good_in_state(&self) -> u32 {
+        self.in_state.saturating_sub(self.untrusted_in_state)
+    }
+
+    /// The same since the step was reached.
+    pub(crate) fn good_at_step(&self) -> u32 {
+        self.at_step.saturating_sub(self.untrusted_at_step)
+    }
 }
 
 /// A finding that stands.
@@ -292,6 +324,7 @@ impl RolloutState {
             baseline: baseline.to_owned(),
             state: State::Registered,
             validity: Validity::Valid,
+            trust: WindowTrust::default(),
             step: 0,
             sequence: 0,
             decided_at: None,
@@ -324,11 +357,12 @@ impl RolloutState {
     pub(crate) fn enter(&mut self, state: State) {
         if state != self.state {
             self.state = state;
-            self.counts.in_state = 0;
+            self.counts.begin();
         }
         if !state.is_live() {
             // It is not judged any more, so that no data of it is missed.
             (self.validity, self.counts.blind) = (Validity::Valid, 0);
+            self.trust = WindowTrust::default();
         }
     }
 

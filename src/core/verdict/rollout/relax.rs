@@ -34,7 +34,7 @@ pub(crate) fn relax(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan)
 fn lift(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan) -> Option<Draft> {
     let by_evidence = state.cause != ReasonCode::NoData && state.cause != ReasonCode::ApprovalTimeout;
     let clear = if by_evidence { heard.cleared } else { heard.calm && state.validity == Validity::Valid };
-    let long_enough = state.counts.clear >= plan.clear_windows && state.counts.in_state >= plan.dwell_windows;
+    let long_enough = state.counts.clear >= plan.clear_windows && state.counts.good_in_state() >= plan.dwell_windows;
     if !clear || !long_enough || !state.sighted() || state.waits() {
         return None;
     }

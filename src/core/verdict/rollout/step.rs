@@ -3,13 +3,14 @@
 use super::{Draft, RolloutState, Standing, State, advance, effect, episodes, people, relax, restrict};
 use crate::event::Micros;
 use crate::plan::{Plan, RolloutPlan};
+use crate::trust::WindowTrust;
 use crate::verdict::decision::{Evidence, Exposure};
 use crate::verdict::finding::{Finding, Validity, Verdict};
 use crate::verdict::judged::Kind;
 
 /// What a judgement says about a candidate beside its evidence.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Window {
+pub(crate) struct Window<'a> {
     /// End (event time).
     pub(crate) end: Micros,
     pub(crate) kind: Kind,
@@ -22,9 +23,16 @@ pub(crate) struct Window {
     pub(crate) baseline_seen: bool,
     /// Whether no rule of the pipeline has breached in the windows that it looks back on.
     pub(crate) rules_clean: bool,
+    /// How far its data is trusted.
+    pub(crate) trust: &'a WindowTrust,
 }
 
-impl Window {
+impl Window<'_> {
+    /// Whether something may pass on it.
+    pub(crate) fn is_trusted(&self) -> bool {
+        !self.trust.is_untrusted()
+    }
+
     fn validity(&self, verdict: &Verdict) -> Validity {
         let seen = self.candidate_seen && self.baseline_seen;
         if seen { verdict.validity } else { Validity::Blind }
@@ -39,7 +47,7 @@ pub(crate) struct Heard {
     pub(crate) findings: Vec<Finding>,
     /// Findings that are shown only.
     pub(crate) shown: Vec<Finding>,
-    /// No finding stands, nothing is suspicious, and no rule has breached lately.
+    /// No finding stands, nothing is suspicious, no rule has breached lately, and the data can be trusted.
     pub(crate) calm: bool,
     /// Calm, and every cause of restriction is refuted.
     pub(crate) cleared: bool,
@@ -51,7 +59,7 @@ pub(crate) struct Heard {
 }
 
 /// Takes a judged window in. Decisions are drafts of what to say, in order.
-pub(crate) fn step(state: &mut RolloutState, window: &Window, verdict: Verdict, whole: &Plan) -> Vec<Draft> {
+pub(crate) fn step(state: &mut RolloutState, window: &Window<'_>, verdict: Verdict, whole: &Plan) -> Vec<Draft> {
     let plan = &whole.policy.stages;
     let traffic = window.kind == Kind::Traffic;
     let mut drafts = Vec::new();
@@ -82,7 +90,7 @@ pub(crate) fn step(state: &mut RolloutState, window: &Window, verdict: Verdict, 
 /// What is decided, and what is to be said of episodes: along with it, or in a note of its own.
 fn tell(
     state: &mut RolloutState,
-    window: &Window,
+    window: &Window<'_>,
     heard: &Heard,
     (restricted, lifted): (Option<Draft>, Option<Draft>),
     plan: &Plan,
@@ -100,22 +108,26 @@ fn tell(
 }
 
 /// Counts a window.
-fn count(state: &mut RolloutState, window: &Window, verdict: &Verdict, plan: &RolloutPlan) {
-    state.validity = if state.state.is_live() { window.validity(verdict) } else { Validity::Valid };
+fn count(state: &mut RolloutState, window: &Window<'_>, verdict: &Verdict, plan: &RolloutPlan) {
+    let is_live = state.state.is_live();
+    state.validity = if is_live { window.validity(verdict) } else { Validity::Valid };
+    state.trust = if is_live { window.trust.clone() } else { WindowTrust::default() };
     state.declared_pct = window.exposure.declared_pct.or(state.declared_pct);
     state.observed_pct = window.exposure.observed_pct;
     let one_more = |count: u32, counts: bool| if counts { count.saturating_add(1) } else { 0 };
+    let trusted = window.is_trusted();
     let counts = &mut state.counts;
     counts.in_state = counts.in_state.saturating_add(1);
-    counts.warm = counts.warm.saturating_add(u32::from(window.candidate_seen));
+    counts.untrusted_in_state = counts.untrusted_in_state.saturating_add(u32::from(!trusted));
+    counts.warm = counts.warm.saturating_add(u32::from(window.candidate_seen && trusted));
     counts.blind = one_more(counts.blind, state.validity == Validity::Blind);
     counts.idle = one_more(counts.idle, state.observed_pct <= plan.share_epsilon_pct);
-    counts.stable = one_more(counts.stable, counts.stable > 0);
-    advance::find_step(state, plan);
+    counts.stable = if trusted { one_more(counts.stable, counts.stable > 0) } else { counts.stable };
+    advance::find_step(state, trusted, plan);
 }
 
 /// Sorts what evidence says.
-fn hear(state: &mut RolloutState, window: &Window, verdict: Verdict) -> Heard {
+fn hear(state: &mut RolloutState, window: &Window<'_>, verdict: Verdict) -> Heard {
     let (findings, mut shown) = people::mute(&state.people.mutes, verdict.findings);
     stand(state, window.kind, &findings);
     let people = &state.people;
@@ -123,15 +135,19 @@ fn hear(state: &mut RolloutState, window: &Window, verdict: Verdict) -> Heard {
         findings.into_iter().partition(|finding| people::overruled(people, finding));
     shown.extend(overruled);
     let suspicious = verdict.suspicious && state.people.overruled.is_empty();
-    let calm = state.standing.is_empty() && !verdict.suspicious && window.rules_clean;
+    let trusted = window.is_trusted();
+    let calm = state.standing.is_empty() && !verdict.suspicious && window.rules_clean && trusted;
     state.waits_for = verdict.waits_for;
+    if !trusted {
+        state.waits_for.insert(0, format!("a window that can be trusted: {}", window.trust.in_words()));
+    }
     Heard {
         findings,
         shown,
         calm,
         cleared: calm && verdict.cleared,
         suspicious,
-        safe: verdict.safe && state.validity == Validity::Valid,
+        safe: verdict.safe && state.validity == Validity::Valid && trusted,
         proofs: verdict.proofs,
     }
 }

@@ -6,7 +6,7 @@ use crate::config::guards::without_rollout;
 use crate::config::problem::{Problems, suggestion};
 use crate::config::value::{At, OrOff};
 use crate::metric::{Reads, Spec};
-use crate::plan::{Action, Against, Authority, Baseline, Bound, GuardPlan, PolicyPlan, RolloutPlan, Rule};
+use crate::plan::{Action, Against, Authority, Baseline, Bound, GuardPlan, PolicyPlan, RolloutPlan, Rule, TrustPlan};
 
 /// The most windows a rule looks back on.
 const WINDOWS_MAX: u64 = 1000;
@@ -49,7 +49,16 @@ pub(crate) fn policy(document: &Document, scope: Scope<'_>, problems: &mut Probl
     let authority = Authority::from(rollout.map(|rollout| rollout.authority).unwrap_or_default());
     let stages = rollout.map_or_else(RolloutPlan::default, |rollout| rollout.stages(problems));
     let guards = guards(document, scope, problems);
-    PolicyPlan { rollout: name, baseline_version, authority, rules, guards, stages }
+    PolicyPlan { rollout: name, baseline_version, authority, rules, guards, stages, trust: trust(document, problems) }
+}
+
+/// From when on windows are not trusted: the default, unless the file says otherwise.
+fn trust(document: &Document, problems: &mut Problems) -> TrustPlan {
+    match &document.trust {
+        None => TrustPlan::default(),
+        Some(At { value: OrOff::Off, .. }) => TrustPlan::off(),
+        Some(At { value: OrOff::On(section), .. }) => section.resolve(problems),
+    }
 }
 
 /// What guards a rollout: the default, unless the file says otherwise.

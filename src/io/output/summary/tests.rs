@@ -32,6 +32,8 @@ fn row(day: i64, column: &str, convention: &str, value: f64) -> WindowRow {
         n_baseline: 5000,
         bins: 10,
         coverage: None,
+        doubts: String::new(),
+        trust: crate::trust::Trust::Ok,
     }
 }
 

@@ -32,6 +32,8 @@ fn any_row() -> impl Strategy<Value = WindowRow> {
             n_baseline: plain.3,
             bins: plain.4,
             coverage: numbers[4],
+            doubts: text(0),
+            trust: Trust::ALL[plain.4 as usize % 3],
         }
     })
 }

@@ -73,7 +73,7 @@ impl Guard for Rails {
     }
 
     fn labels(&self, watched: &mut Watched, shown: &Shown<'_, '_, Quality>) {
-        self.take_labels(watched, shown.both);
+        self.take_labels(watched, shown.both, !shown.scene.judged.trust.is_untrusted());
     }
 
     fn rule(&self, watched: &mut Watched, scene: Scene<'_, '_>, verdict: &mut Verdict) {

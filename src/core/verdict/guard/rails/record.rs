@@ -90,17 +90,26 @@ impl Record {
     }
 
     /// Takes one window: the counts that the margin asks for, and those without a margin. `deff` is the design effect
-    /// of entities, `noise` what the window's evidence is divided by besides.
-    pub(crate) fn update(&mut self, terms: Terms<'_>, margin: Arms, no_margin: Arms, deff: f64, noise: f64) {
+    /// of entities, `noise` what the window's evidence is divided by besides. One whose data is not trusted `proves`
+    /// nothing for the candidate.
+    pub(crate) fn update(
+        &mut self,
+        terms: Terms<'_>,
+        (margin, no_margin): (Arms, Arms),
+        (deff, noise): (f64, f64),
+        proves: bool,
+    ) {
         let safety = terms.plan(Direction::Safety, Asked::Margin);
         self.harm.update(&terms.plan(Direction::Harm, Asked::Margin), margin.0, margin.1, deff, noise);
         self.worse.update(&terms.plan(Direction::Harm, Asked::NoMargin), no_margin.0, no_margin.1, deff, noise);
-        self.safe.update(&safety, margin.0, margin.1, deff, noise);
-        if let Some(again) = &mut self.again {
-            again.update(&safety, margin.0, margin.1, deff, noise);
+        if proves {
+            self.safe.update(&safety, margin.0, margin.1, deff, noise);
+            if let Some(again) = &mut self.again {
+                again.update(&safety, margin.0, margin.1, deff, noise);
+            }
+            let bound = terms.guard.negligible;
+            self.negligible += margin.0.log_ratio(bound / 2.0, bound) / noise;
         }
-        let bound = terms.guard.negligible;
-        self.negligible += margin.0.log_ratio(bound / 2.0, bound) / noise;
         self.deff = deff.max(1.0);
         self.tally.add(margin);
     }
@@ -171,5 +180,30 @@ impl Tally {
     /// Events that are shares' numerators, both arms.
     pub(crate) fn rare(&self) -> f64 {
         self.candidate.x + self.baseline.x
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Evidence after windows in which both versions fail alike, or the candidate more often.
+    fn after(failures: f64, proves: bool) -> (f64, f64) {
+        let guard = GuardPlan::default();
+        let terms = Terms { guard: &guard, rail: Rail::Failed, weight: 1.0, windows_min: 3 };
+        let mut record = Record::new(terms);
+        let arms = (Arm { n: 2_000, x: failures }, Arm { n: 2_000, x: 40.0 });
+        (0..60).for_each(|_| record.update(terms, (arms, arms), (1.0, 1.0), proves));
+        (record.safe(terms), record.log_e(terms, Asked::Margin))
+    }
+
+    #[test]
+    fn a_window_that_is_not_trusted_speaks_against_a_candidate_and_never_for_it() {
+        let (safe, _) = after(40.0, true);
+        assert!(safe >= 1.0 / GuardPlan::default().beta, "{safe}");
+        let (unproven, _) = after(40.0, false);
+        assert!(unproven <= 1.0, "{unproven}");
+        let [trusted, untrusted] = [true, false].map(|proves| after(80.0, proves).1);
+        assert!(untrusted > 10.0 && (trusted - untrusted).abs() < 1e-12, "{trusted} and {untrusted}");
     }
 }

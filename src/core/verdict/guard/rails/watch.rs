@@ -124,26 +124,26 @@ impl Rails {
     pub(super) fn take_traffic(&self, watched: &mut Watched, shown: &Shown<'_, '_, Traffic>) {
         let (both, pair, history) = (shown.both, shown.pair, shown.history);
         let effect = watched.alike.effects(&self.guard);
-        let guard = &self.guard;
+        let (guard, proves) = (&self.guard, !shown.scene.judged.trust.is_untrusted());
         watched.last_look.update(&self.of, guard, pair, &watched.all.thresholds, &effect);
         each_view(watched, both, |segment, view, pair| {
             let (thresholds, noise) = (view.thresholds, view.noise.clone());
             let inflation = |rail| (effect(rail), noise.factor(rail, pair, history));
-            self.look(view, segment, &inflation, |rail, asked| rail.traffic(guard, asked, pair, &thresholds));
+            self.look(view, (segment, proves), &inflation, |rail, asked| rail.traffic(guard, asked, pair, &thresholds));
             view.noise.update(guard, pair, &thresholds);
             view.thresholds.follow_traffic(pair.baseline);
         });
         watched.begin(shown.scene.judged.start);
     }
 
-    /// Takes the labels of a window.
-    pub(in crate::verdict::guard) fn take_labels(&self, watched: &mut Watched, both: &Both<'_, Quality>) {
+    /// Takes the labels of a window; whether it `proves` anything for the candidate.
+    pub(in crate::verdict::guard) fn take_labels(&self, watched: &mut Watched, both: &Both<'_, Quality>, proves: bool) {
         let effect = watched.alike.effects(&self.guard);
         let guard = &self.guard;
         each_view(watched, both, |segment, view, pair| {
             let thresholds = view.thresholds;
             let inflation = |rail| (effect(rail), 1.0);
-            self.look(view, segment, &inflation, |rail, asked| rail.labels(guard, asked, pair, &thresholds));
+            self.look(view, (segment, proves), &inflation, |rail, asked| rail.labels(guard, asked, pair, &thresholds));
             view.thresholds.follow_labels(pair.baseline);
         });
     }
@@ -151,7 +151,7 @@ impl Rails {
     fn look(
         &self,
         view: &mut View,
-        segment: &str,
+        (segment, proves): (&str, bool),
         inflation: &dyn Fn(Rail) -> (f64, f64),
         arms: impl Fn(Rail, Asked) -> Option<Arms>,
     ) {
@@ -162,7 +162,7 @@ impl Rails {
             }
             if let Some((margin, no_margin)) = arms(rail.0, Asked::Margin).zip(arms(rail.0, Asked::NoMargin)) {
                 let (deff, noise) = inflation(rail.0);
-                view.records[index].update(terms, margin, no_margin, deff, noise);
+                view.records[index].update(terms, (margin, no_margin), (deff, noise), proves);
             }
         }
     }

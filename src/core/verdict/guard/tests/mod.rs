@@ -70,6 +70,7 @@ fn show_all(
         rows: &[],
         seen,
         newest_from: 0,
+        trust: &crate::trust::WindowTrust::default(),
         newest,
         exposure: &exposure,
         baselines,

@@ -61,7 +61,7 @@ fn feed_labels(rails: &Rails, watched: &mut Watched, views: &Views<Quality>) -> 
     let (candidate, baseline) = (key("v2"), key("v1"));
     let both = Both { views, candidate: &candidate, baseline: &baseline };
     rails.learn_labels(watched, both.pair("").expect("both versions"));
-    rails.take_labels(watched, &both);
+    rails.take_labels(watched, &both, true);
     rule(rails, watched)
 }
 

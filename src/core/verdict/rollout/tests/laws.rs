@@ -9,11 +9,16 @@ fn any_window() -> impl Strategy<Value = Seen> {
     let action = prop::sample::select(vec![Action::Warn, Action::Hold, Action::Contain, Action::Rollback]);
     let share = prop::sample::select(vec![0.0, 1.0, 5.0, 25.0, 50.0, 100.0]);
     let found = prop::option::weighted(0.2, (action, any::<bool>(), prop::sample::select(vec!["errors", "latency"])));
-    (share, prop::bool::weighted(0.9), found, prop::bool::weighted(0.1), any::<bool>(), prop::bool::weighted(0.8))
-        .prop_map(|(share_pct, data, found, suspicious, safe, cleared)| {
+    let untrusted = prop::bool::weighted(0.1);
+    let whole = (share, prop::bool::weighted(0.9), untrusted);
+    (whole, found, prop::bool::weighted(0.1), any::<bool>(), prop::bool::weighted(0.8)).prop_map(
+        |((share_pct, data, untrusted), found, suspicious, safe, cleared)| {
             let findings = found.map(|(action, hard, source)| finding(source, action, hard)).into_iter().collect();
-            Seen { share_pct, data, verdict: Verdict { findings, suspicious, cleared, safe, ..Verdict::default() } }
-        })
+            let trust = if untrusted { crate::trust::tests::untrusted() } else { WindowTrust::default() };
+            let verdict = Verdict { findings, suspicious, cleared, safe, ..Verdict::default() };
+            Seen { share_pct, data, verdict, trust }
+        },
+    )
 }
 
 fn runs() -> impl Strategy<Value = Vec<(Seen, usize)>> {
@@ -46,6 +51,21 @@ proptest! {
                 prop_assert!(before.counts.relaxations < stages().flap_budget || before.cause == crate::reason::ReasonCode::NoData);
             } else {
                 prop_assert_eq!(&signals, &[Signal::Observe]);
+            }
+        }
+    }
+
+    /// Nothing passes, is lifted or becomes stable on a window that is not trusted.
+    #[test]
+    fn an_untrusted_window_permits_nothing(runs in runs()) {
+        let mut bench = Bench::new("AUTO", stages());
+        for seen in each(&runs) {
+            let (before, good) = (bench.state.state, bench.state.counts.good_at_step());
+            let signals = bench.window(seen);
+            if seen.trust.is_untrusted() {
+                prop_assert!(!signals.iter().any(|signal| signal.permits()), "{signals:?}");
+                prop_assert!(bench.state.state != State::Stable || before == State::Stable);
+                prop_assert!(bench.state.counts.good_at_step() <= good);
             }
         }
     }

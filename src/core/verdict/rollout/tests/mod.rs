@@ -4,6 +4,7 @@ mod episodes;
 mod laws;
 mod people;
 mod transitions;
+mod trust;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use crate::plan::{
     WindowKind,
 };
 use crate::reason::ReasonCode;
+use crate::trust::WindowTrust;
 use crate::verdict::command::{Command, CommandKind, Outcome};
 use crate::verdict::decision::{Decision, Evidence, Exposure, Reason};
 use crate::verdict::finding::{Finding, Validity, Verdict};
@@ -85,12 +87,13 @@ struct Seen {
     share_pct: f64,
     data: bool,
     verdict: Verdict,
+    trust: WindowTrust,
 }
 
 /// A window in which all is well, and known to be.
 fn good() -> Seen {
     let verdict = Verdict { cleared: true, safe: true, ..Verdict::default() };
-    Seen { share_pct: 5.0, data: true, verdict }
+    Seen { share_pct: 5.0, data: true, verdict, trust: WindowTrust::default() }
 }
 
 /// A window in which nothing speaks against the candidate, and nothing for it.
@@ -187,6 +190,7 @@ impl Bench {
             candidate_seen: seen.data && seen.share_pct > 0.0,
             baseline_seen: true,
             rules_clean: seen.verdict.findings.is_empty(),
+            trust: &seen.trust,
         };
         self.state.judged_upto = (self.now, 0);
         let drafts = step(&mut self.state, &window, seen.verdict.clone(), &self.plan);
