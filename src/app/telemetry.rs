@@ -6,6 +6,7 @@
 pub mod family;
 pub mod latest;
 mod process;
+mod refusal;
 mod rollouts;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use prometheus::{
 pub use family::{FAMILIES, Family, Kind};
 use latest::Latest;
 use process::Process;
+pub use refusal::Refusal;
 use rollouts::Rollouts;
 
 use crate::engine::Memory;
@@ -127,6 +129,8 @@ pub struct Telemetry {
     early_skipped: IntCounter,
     outage: GaugeVec,
     unread: IntGaugeVec,
+    refused: IntCounterVec,
+    expires: GaugeVec,
     process: Process,
 }
 
@@ -169,6 +173,8 @@ impl Telemetry {
             early_skipped: counter(add, &family::EARLY_SKIPPED),
             outage: real_gauges(add, &family::OUTAGE),
             unread: gauges(add, &family::UNREAD),
+            refused: counters(add, &family::REFUSED),
+            expires: real_gauges(add, &family::EXPIRES),
             process: Process::new(add),
             registry,
             pipeline: OnceLock::new(),
@@ -189,6 +195,9 @@ impl Telemetry {
         self.remembered("engine", &Memory::default(), 0);
         self.outage("kafka", Duration::ZERO);
         self.unread(0);
+        for why in Refusal::ALL {
+            self.refused.with_label_values(&[why.name()]).inc_by(0);
+        }
         for status in [Status::Ok, Status::Insufficient, Status::Undefined] {
             self.rows.with_label_values(&[status_name(status)]).inc_by(0);
         }
@@ -200,6 +209,17 @@ impl Telemetry {
         {
             self.commands.with_label_values(&[kind, outcome.name()]).inc_by(0);
         }
+    }
+
+    /// A client of the service gets no answer to what it asked.
+    pub fn refused(&self, why: Refusal) {
+        self.refused.with_label_values(&[why.name()]).inc();
+    }
+
+    /// The service's certificate ends then, in seconds since 1970.
+    #[expect(clippy::cast_precision_loss, reason = "exact for the next hundred million years")]
+    pub fn expires(&self, at: i64) {
+        self.expires.with_label_values(&[] as &[&str]).set(at as f64);
     }
 
     /// Names the pipeline on every series from now on.

@@ -62,7 +62,7 @@ fn plan() -> Arc<Plan> {
 }
 
 /// Runs a case for one seed after another, for as many as CI has or as long as was asked for.
-fn each_seed(what: &str, case: impl Fn(&mut Rng)) {
+pub(crate) fn each_seed(what: &str, case: impl Fn(&mut Rng)) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let (first, seconds) = (number("HALDANE_FUZZ_SEED").unwrap_or(0), number("HALDANE_FUZZ_SECONDS"));
     #[expect(clippy::disallowed_methods, reason = "how long to go on is asked of the clock, what comes out is not")]
@@ -80,16 +80,16 @@ fn each_seed(what: &str, case: impl Fn(&mut Rng)) {
     }
 }
 
-fn below(rng: &mut Rng, n: usize) -> usize {
+pub(crate) fn below(rng: &mut Rng, n: usize) -> usize {
     (rng.bits() % n.max(1) as u64) as usize
 }
 
-fn one<'a, T: ?Sized>(rng: &mut Rng, all: &[&'a T]) -> &'a T {
+pub(crate) fn one<'a, T: ?Sized>(rng: &mut Rng, all: &[&'a T]) -> &'a T {
     all[below(rng, all.len())]
 }
 
 /// Cells that people have, and some that they have by mistake.
-const ODD: [&str; 24] = [
+pub(crate) const ODD: [&str; 24] = [
     "",
     "NA",
     "NaN",
@@ -141,7 +141,7 @@ fn rows(rng: &mut Rng) -> Vec<Vec<String>> {
 }
 
 /// Changes some bytes, or cuts the end off.
-fn damage(rng: &mut Rng, bytes: &mut Vec<u8>) {
+pub(crate) fn damage(rng: &mut Rng, bytes: &mut Vec<u8>) {
     const BYTES: &[u8] = b"\"\",;|\t\n\r{}[]:\\-+.eE0 \0\xff\xc3";
     if rng.chance(0.3) {
         return;

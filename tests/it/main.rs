@@ -11,6 +11,7 @@
 )]
 
 mod alerts;
+mod authority;
 mod broker;
 mod browser;
 #[cfg(feature = "s3")]
@@ -30,11 +31,13 @@ mod decode;
 mod decode_columnar;
 mod decode_oracle;
 mod demo;
+mod dependencies;
 mod detect;
 mod diff;
 mod distances;
 mod dlq;
 mod doctor;
+mod entrance;
 mod envelope;
 mod episodes;
 mod explain;
@@ -43,6 +46,7 @@ mod files;
 mod flights;
 mod formats;
 mod fuzz;
+mod fuzz_service;
 mod gate;
 mod generate;
 mod grafana;
@@ -62,6 +66,8 @@ mod oracle;
 mod outage;
 #[cfg(feature = "pg")]
 mod postgres;
+#[cfg(feature = "pg")]
+mod postgres_login;
 mod power;
 mod printed;
 mod prose;
@@ -72,6 +78,7 @@ mod report;
 mod run;
 mod sample;
 mod schema;
+mod secrets;
 mod serve;
 mod service;
 #[cfg(feature = "query")]
@@ -81,8 +88,10 @@ mod sql_files;
 mod stage;
 mod store;
 mod telemetry;
+mod throttled;
 mod tidy;
 mod timeouts;
+mod tls;
 mod trust;
 mod upgrade;
 mod verdict;

@@ -71,14 +71,19 @@ fn plan() -> Plan {
 }
 
 impl Stage {
-    /// Nothing has been judged yet.
+    /// Nothing has been judged yet, everybody may read, and three people may act.
     pub(crate) fn set() -> Self {
+        let people = [("ana", Power::Approver), ("oli", Power::Operator), ("vic", Power::Viewer)];
+        let with = |access: Access, (name, power)| access.with(name, &[power], &token(name));
+        Self::guarded(|shared| shared.admit(people.into_iter().try_fold(Access::default(), with).unwrap()))
+    }
+
+    /// The same, with who may come in decided by `guard`.
+    pub(crate) fn guarded(guard: impl FnOnce(&Shared)) -> Self {
         let plan = plan();
         let shared = Arc::new(Shared::new());
         shared.follow(&plan);
-        let people = [("ana", Power::Approver), ("oli", Power::Operator), ("vic", Power::Viewer)];
-        let with = |access: Access, (name, power)| access.with(name, &[power], &token(name));
-        shared.admit(people.into_iter().try_fold(Access::default(), with).unwrap());
+        guard(&shared);
         let mut log = world::log(3, 6_000);
         log.iter_mut().filter(|event| event.version == "v2").for_each(|event| event.version = CANDIDATE);
         let engine = Engine::new(Arc::new(plan), 1);

@@ -9,7 +9,7 @@ use haldane::judge::WindowRow;
 use haldane::name::Name;
 use haldane::plan::Signal;
 use haldane::scan::{Counts, LabelCounts};
-use haldane::telemetry::{FAMILIES, Lag, METRIC_SERIES_MAX, Telemetry};
+use haldane::telemetry::{FAMILIES, Lag, METRIC_SERIES_MAX, Refusal, Telemetry};
 use haldane::verdict::decision::Severity;
 use haldane::verdict::{CommandName, Decision, Outcome, RolloutState, State, Validity};
 
@@ -31,6 +31,8 @@ fn busy() -> Telemetry {
     telemetry.skipped(4);
     telemetry.outage("store", Duration::from_secs(12));
     telemetry.unread(2);
+    telemetry.refused(Refusal::Login);
+    telemetry.expires(1_800_000_000);
     let lag = Lag { records: 7, time: 1_500_000, watermark: 2_500_000, replay_debt: 9 };
     telemetry.lag("fraud.predictions", 0, lag);
     telemetry.committed("fraud.predictions", 0, 5_000_000);

@@ -3,6 +3,7 @@
 mod guards;
 pub mod memory;
 mod rollout;
+mod serve;
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -88,6 +89,8 @@ pub fn describe(pipeline: &Pipeline) -> String {
         ("who acts", rollout::acts(plan)),
         ("what cannot be tested", guards::blind_spots(plan)),
         ("kafka", pipeline.kafka.as_ref().map(kafka).unwrap_or_default()),
+        ("who may read and act", serve::entries(&pipeline.serve)),
+        ("be careful", serve::cautions(&pipeline.serve)),
     ];
     let mut text = format!("pipeline {} is sound\ndigest {}\n", plan.name, plan.digest);
     sections.iter().for_each(|(title, lines)| section(&mut text, title, lines));

@@ -2,6 +2,7 @@
 //! not.
 
 mod cluster;
+mod serve;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -16,7 +17,8 @@ use crate::kafka::Connection;
 use crate::output::text::aligned;
 use crate::store;
 
-/// Examine the cluster and the store that a pipeline names: topics, retention, clocks, lag, a sample of events.
+/// Examine the cluster, the store and the certificate that a pipeline names: topics, retention, clocks, lag, a
+/// sample of events, who may read secrets.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Nothing is written to a topic. Offsets are committed once, by a group of its own (`GROUP.doctor`), which is \
@@ -94,6 +96,7 @@ pub fn run(args: &DoctorArgs, out: &mut dyn Write) -> Result<()> {
         Err(error) => vec![Observation::of("brokers", Err(error))],
     };
     seen.extend(here(&pipeline));
+    seen.extend(serve::examine(&pipeline));
     print(out, &told(&seen))?;
     let wrong = seen.iter().filter(|one| one.grade == Grade::Wrong).count();
     match wrong {

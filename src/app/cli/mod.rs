@@ -17,6 +17,7 @@ pub mod generate;
 pub mod init;
 pub mod losses;
 pub mod power;
+mod private;
 pub mod replay;
 pub mod report;
 pub mod rollouts;
@@ -29,6 +30,8 @@ pub mod store;
 use std::io::Write;
 
 use clap::{Parser, Subcommand, ValueEnum};
+
+pub use private::keep_memory_private;
 
 use crate::error::{Error, Result};
 

@@ -34,7 +34,7 @@ use crate::kafka::watch::{Audience, Keeper, StreamStanding, Watch};
 use crate::kafka::{judging, reader::ReadPortion, scanning};
 use crate::output::write_window_lines;
 use crate::scan::Counts;
-use crate::serve::{Access, Listener, Server, Shared};
+use crate::serve::{Access, Listener, Server, Shared, Tls};
 use crate::summary::Spill;
 use crate::verdict::{Liveness, RolloutState};
 use crate::{batch::EventBatch, scan::Tally};
@@ -94,7 +94,8 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<()> {
     }
     let stop = stop_on_signal()?;
     let shared = Arc::new(Shared::new());
-    shared.admit(Access::open(&pipeline.serve.approvers)?);
+    shared.protect(pipeline.serve.tls.as_ref().map(Tls::open).transpose()?, pipeline.serve.limits);
+    shared.admit(Access::open(&pipeline.serve)?);
     if role != Role::Scan && !args.until_end {
         shared.steer(Box::new(kafka.clone()));
     }

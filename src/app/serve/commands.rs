@@ -12,12 +12,12 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Form, FromRequest as _, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::access::{self, ProofOfIdentity};
+use super::entrance::Caller;
 use super::problem::Problem;
 use super::{Shared, ui};
 use crate::error::Result;
@@ -114,20 +114,19 @@ fn percent(text: &str) -> std::result::Result<Option<f64>, String> {
 }
 
 /// Takes a command; a form is answered with a page, everything else with JSON.
-pub(super) async fn post(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let headers = request.headers().clone();
-    let kind = headers.get(header::CONTENT_TYPE).map(header::HeaderValue::as_bytes).unwrap_or_default();
+pub(super) async fn post(State(shared): State<Arc<Shared>>, caller: Caller, request: Request) -> Response {
+    let kind = caller.headers.get(header::CONTENT_TYPE).map(header::HeaderValue::as_bytes).unwrap_or_default();
     if kind.starts_with(b"application/x-www-form-urlencoded") {
-        return match from_form(&shared, &headers, request).await {
+        return match from_form(&shared, &caller, request).await {
             Ok(page) => page,
-            Err(problem) => ui::problem(&shared, &headers, &problem),
+            Err(problem) => ui::problem(&shared, &caller, &problem),
         };
     }
     let answer = async {
         check_kind(kind)?;
         let body = Bytes::from_request(request, &()).await.map_err(|error| unread(&error.body_text()))?;
         let asked = serde_json::from_slice(&body).map_err(|error| unread(&error.to_string()))?;
-        steer(&shared, &headers, asked).await
+        steer(&shared, &caller, false, asked).await
     };
     match answer.await {
         Ok((command, Some(result))) => {
@@ -142,13 +141,9 @@ pub(super) async fn post(State(shared): State<Arc<Shared>>, request: Request) ->
 
 const NO_ANSWER: &str = "sent, and not answered yet: it is carried out when a judge reads it";
 
-async fn from_form(
-    shared: &Arc<Shared>,
-    headers: &HeaderMap,
-    request: Request,
-) -> std::result::Result<Response, Problem> {
+async fn from_form(shared: &Arc<Shared>, caller: &Caller, request: Request) -> std::result::Result<Response, Problem> {
     let Form(form) = Form::<FormAsked>::from_request(request, &()).await.map_err(|error| unread(&error.body_text()))?;
-    let (command, _) = steer(shared, headers, form.read()?).await?;
+    let (command, _) = steer(shared, caller, true, form.read()?).await?;
     let to = ui::rollout_url(&command.rollout, &command.model, &command.candidate);
     Ok(ui::see_other(&format!("{to}&command={}", ui::encoded(&command.id))))
 }
@@ -175,32 +170,32 @@ fn status(outcome: Outcome) -> StatusCode {
 }
 
 /// Who asks, if it is theirs to ask for this.
-fn actor(shared: &Shared, headers: &HeaderMap, command: CommandName) -> std::result::Result<String, Problem> {
-    let login = "log in at /ui/login, or send `authorization: Bearer` and your token";
-    let who = shared.access().and_then(|access| access.who(headers));
-    let Some((person, proof)) = who else {
-        let hint =
-            if shared.access().is_some() { login } else { "nobody may: the pipeline names no `serve.approvers`" };
-        return Err(Problem::new(StatusCode::UNAUTHORIZED, "it is not known who asks", hint));
-    };
-    if proof == ProofOfIdentity::Cookie && !access::is_of_our_page(headers) {
+fn actor(
+    shared: &Shared,
+    caller: &Caller,
+    is_form: bool,
+    command: CommandName,
+) -> std::result::Result<String, Problem> {
+    let Some(known) = &caller.known else { return Err(caller.unknown(shared)) };
+    if caller.may_be_led(is_form) {
         let hint = "use the dashboard's own buttons; a proxy in front must pass the Host header on";
         return Err(Problem::new(StatusCode::FORBIDDEN, "this does not come from a page of this server", hint));
     }
-    if !person.may(command) {
-        let error = format!("{} may not {} ({})", person.name, command.words(), person.powers());
+    if !known.may(command) {
+        let error = format!("{} may not {} ({})", known.name, command.words(), known.powers());
         return Err(Problem::new(StatusCode::FORBIDDEN, error, "`serve.approvers` says who may do what"));
     }
-    Ok(person.name.clone())
+    Ok(known.name.clone())
 }
 
 /// Sends what is asked for to the judge, and waits for the answer.
 async fn steer(
     shared: &Arc<Shared>,
-    headers: &HeaderMap,
+    caller: &Caller,
+    is_form: bool,
     asked: Asked,
 ) -> std::result::Result<(Command, Option<CommandResult>), Problem> {
-    let actor = actor(shared, headers, asked.kind.which())?;
+    let actor = actor(shared, caller, is_form, asked.kind.which())?;
     check_reason(&asked)?;
     if shared.desk.get().is_none() {
         let hint = "commands go to a process with the role `judge` or `all`";

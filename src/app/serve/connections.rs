@@ -1,13 +1,13 @@
 //! Open connections: so many at most, so that clients that hang cannot take what the rest of the process needs.
 //!
-//! A request must be there within [`HEADER_TIME`]. Where every place is taken, the connection that has been waiting
-//! longest for a request makes room; so a client that asks at once is answered, however many others do not. Whoever is
-//! being answered keeps its place.
+//! A client may take so long for each step, and no longer. Where every place is taken, the connection that has been
+//! waiting longest for a request makes room; so a client that asks at once is answered, however many others do not.
+//! Whoever is being answered keeps its place. One client has a part of the places only.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -18,18 +18,25 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 
-/// The most connections: far fewer than the 1,024 files that a process may open where nobody has raised that.
-pub(super) const CONNECTIONS_MAX: usize = 256;
+use super::Shared;
+use super::entrance::Peer;
+use super::patient::Patient;
+use super::throttle::client_of;
+use super::tls::{HANDSHAKE, Tls, names_of_client};
+use crate::config::ClientLimits;
 
-/// How long a client may take to send the head of a request, idle time between two requests included.
-const HEADER_TIME: Duration = Duration::from_secs(10);
+/// What is said to a client that does not begin with TLS where nothing else is spoken.
+const WANTS_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 87\r\n\
+    Connection: close\r\n\r\n{\"error\":\"this port speaks TLS\",\"hint\":\"write https:// in front of the address\"}    ";
 
 /// The connections of one server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Connections {
+    limits: ClientLimits,
     state: Mutex<ConnectionState>,
     left: Notify,
 }
@@ -37,8 +44,10 @@ pub(super) struct Connections {
 #[derive(Debug, Default)]
 struct ConnectionState {
     n_open: usize,
+    /// Open ones by client.
+    of: BTreeMap<IpAddr, usize>,
     /// Those that wait for a request, the longest first.
-    waiting: BTreeMap<u64, Arc<Notify>>,
+    waiting: BTreeMap<u64, (IpAddr, Arc<Notify>)>,
     turns: u64,
 }
 
@@ -46,29 +55,51 @@ struct ConnectionState {
 #[derive(Debug)]
 pub(super) struct Place {
     connections: Arc<Connections>,
+    client: IpAddr,
     /// Told when another client needs the place.
     leave: Arc<Notify>,
     turn: Mutex<Option<u64>>,
 }
 
+impl ConnectionState {
+    /// Asks one that waits to leave: the longest of all, or of one client. `None` when all are being answered.
+    fn make_room(&mut self, client: Option<IpAddr>) -> Option<()> {
+        let is_meant = |of: &IpAddr| client.is_none_or(|client| client == *of);
+        let turn = self.waiting.iter().find(|(_, (of, _))| is_meant(of)).map(|(turn, _)| *turn)?;
+        let (_, leave) = self.waiting.remove(&turn)?;
+        leave.notify_one();
+        Some(())
+    }
+}
+
 impl Connections {
-    /// Finds a place for a client; `None` when all who have one are being answered.
-    pub(super) async fn place(self: &Arc<Self>) -> Option<Arc<Place>> {
+    pub(super) fn new(limits: ClientLimits) -> Self {
+        Self { limits, state: Mutex::default(), left: Notify::new() }
+    }
+
+    /// Finds a place for a client; `None` when all who have one are being answered. A proxy asks for many clients, and
+    /// may have every place.
+    pub(super) async fn place(self: &Arc<Self>, address: IpAddr, is_proxy: bool) -> Option<Arc<Place>> {
+        let client = client_of(address);
         loop {
             let left = self.left.notified();
             {
                 let mut state = self.lock();
-                if state.n_open < CONNECTIONS_MAX {
+                let its_own = state.of.get(&client).copied().unwrap_or_default();
+                if !is_proxy && its_own >= self.limits.connections_per_client {
+                    state.make_room(Some(client))?;
+                } else if state.n_open >= self.limits.connections {
+                    state.make_room(None)?;
+                } else {
                     state.n_open += 1;
+                    *state.of.entry(client).or_default() += 1;
                     break;
                 }
-                let (_, longest) = state.waiting.pop_first()?;
-                longest.notify_one();
             }
             left.await;
         }
         let (connections, leave) = (Arc::clone(self), Arc::new(Notify::new()));
-        let place = Arc::new(Place { connections, leave, turn: Mutex::default() });
+        let place = Arc::new(Place { connections, client, leave, turn: Mutex::default() });
         place.wait();
         Some(place)
     }
@@ -81,11 +112,40 @@ impl Connections {
 
 impl Place {
     /// Answers a client until it leaves, is asked to, or `stop` is set and its request is answered.
-    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, router: Router, mut stop: watch::Receiver<bool>) {
+    pub(super) async fn serve(
+        self: Arc<Self>,
+        (stream, address): (TcpStream, IpAddr),
+        (shared, router): (Arc<Shared>, Router),
+        stop: watch::Receiver<bool>,
+    ) {
+        let patience = self.connections.limits.patience;
+        let Some(tls) = shared.tls() else {
+            let peer = Peer { address, is_encrypted: false, certificate: Arc::default() };
+            return self.answer_all(Patient::new(stream, patience), peer, router, stop).await;
+        };
+        let agreed = tokio::select! {
+            agreed = tokio::time::timeout(patience, handshake(tls, stream)) => agreed.ok().flatten(),
+            () = self.leave.notified() => None,
+        };
+        if let Some(stream) = agreed {
+            let certificate = names_of_client(stream.ssl()).into();
+            let peer = Peer { address, is_encrypted: true, certificate };
+            self.answer_all(Patient::new(stream, patience), peer, router, stop).await;
+        }
+    }
+
+    async fn answer_all<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        self: Arc<Self>,
+        stream: S,
+        peer: Peer,
+        router: Router,
+        mut stop: watch::Receiver<bool>,
+    ) {
         let (answering, inner) = (Arc::clone(&self), TowerToHyperService::new(router));
-        let service = service_fn(move |request: Request<Incoming>| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
             let place = Arc::clone(&answering);
             place.answer();
+            request.extensions_mut().insert(peer.clone());
             let answer = hyper::service::Service::call(&inner, request);
             answer.map(move |answer: Result<Response<Body>, Infallible>| {
                 place.wait();
@@ -93,7 +153,7 @@ impl Place {
             })
         });
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME);
+        builder.timer(TokioTimer::new()).header_read_timeout(self.connections.limits.patience);
         let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
         tokio::select! {
             _ = connection.as_mut() => return,
@@ -113,7 +173,7 @@ impl Place {
         let mut state = self.connections.lock();
         state.turns += 1;
         let turn = state.turns;
-        state.waiting.insert(turn, Arc::clone(&self.leave));
+        state.waiting.insert(turn, (self.client, Arc::clone(&self.leave)));
         *self.turn() = Some(turn);
     }
 
@@ -127,7 +187,29 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.answer();
-        self.connections.lock().n_open -= 1;
+        let mut state = self.connections.lock();
+        state.n_open -= 1;
+        if let Some(its_own) = state.of.get_mut(&self.client) {
+            *its_own -= 1;
+            if *its_own == 0 {
+                state.of.remove(&self.client);
+            }
+        }
+        drop(state);
         self.connections.left.notify_one();
     }
+}
+
+/// Agrees on TLS with a client; tells one that does not begin with it.
+async fn handshake(tls: &Tls, mut stream: TcpStream) -> Option<tokio_openssl::SslStream<TcpStream>> {
+    let mut first = [0];
+    stream.peek(&mut first).await.ok().filter(|n| *n > 0)?;
+    if first[0] != HANDSHAKE {
+        // Whether it hears that is its matter.
+        let _ = stream.write_all(WANTS_TLS).await;
+        let _ = stream.shutdown().await;
+        return None;
+    }
+    let agreed = tls.accept(stream).await;
+    agreed.inspect_err(|error| tracing::debug!(%error, "no TLS connection with a client")).ok()
 }

@@ -20,15 +20,16 @@ use super::health::{KAFKA, Phase, SILENCE_MAX, Silence};
 use super::problem::Problem;
 use super::verdict::{Answer as Answered, Question};
 use super::view::DECISIONS_MAX;
-use super::{Shared, View, commands, events, ui};
+use super::{Shared, View, commands, entrance, events, roles, ui};
 use crate::judge::WindowRow;
+use crate::serve::entrance::Caller;
 use crate::verdict::{Decision, RolloutState};
 
 /// The format that Prometheus's text page is in.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What can be asked for, for the index and the hint of a 404.
-pub(super) const ENDPOINTS: [&str; 12] = [
+pub(super) const ENDPOINTS: [&str; 13] = [
     "/ui",
     "/livez",
     "/readyz",
@@ -39,6 +40,7 @@ pub(super) const ENDPOINTS: [&str; 12] = [
     "/v1/rollouts/{rollout}/{candidate}?model=",
     "/v1/decisions?rollout=&candidate=&limit=",
     "/v1/events",
+    "/v1/access",
     "POST /v1/commands",
     "POST /v1/sql",
 ];
@@ -48,9 +50,6 @@ const BODY_BYTES_MAX: usize = 65_536;
 
 /// Of a longer one so much is passed over: a client that is cut off while it writes does not see the answer.
 const PASSED_OVER_MAX: usize = 1 << 20;
-
-/// How long a client may take to send it.
-const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// The whole service.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
@@ -68,16 +67,18 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/rollouts/{rollout}/{candidate}", get(rollout))
         .route("/v1/decisions", get(decisions))
         .route("/v1/events", get(events::events))
+        .route("/v1/access", get(roles::get))
         .route("/v1/commands", post(commands::post))
         .merge(ui::router())
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
-        .layer(axum::middleware::from_fn(whole_body))
+        .layer(axum::middleware::from_fn_with_state(shared.limits().patience, whole_body))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), entrance::enter))
         .with_state(shared)
 }
 
 /// Reads the body, within bounds of size and time, before anybody acts on the request.
-async fn whole_body(request: Request, next: Next) -> Response {
+async fn whole_body(State(patience): State<Duration>, request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
     let mut parts = body.into_data_stream();
     let read = async {
@@ -93,7 +94,7 @@ async fn whole_body(request: Request, next: Next) -> Response {
         }
         if n_bytes > BODY_BYTES_MAX { Err(too_long()) } else { Ok(whole) }
     };
-    match tokio::time::timeout(BODY_TIME, read).await.unwrap_or_else(|_| Err(too_slow())) {
+    match tokio::time::timeout(patience, read).await.unwrap_or_else(|_| Err(too_slow(patience))) {
         Ok(whole) => next.run(Request::from_parts(head, Body::from(whole))).await,
         Err(problem) => problem.into_response(),
     }
@@ -104,8 +105,8 @@ fn too_long() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {BODY_BYTES_MAX} bytes"), hint)
 }
 
-fn too_slow() -> Problem {
-    let error = format!("the body did not come within {} s", BODY_TIME.as_secs());
+fn too_slow(patience: Duration) -> Problem {
+    let error = format!("the body did not come within {patience:?}");
     Problem::new(StatusCode::REQUEST_TIMEOUT, error, "send it again, at once")
 }
 
@@ -263,10 +264,10 @@ async fn decisions(State(shared): State<Arc<Shared>>, query: Asked<DecisionQuery
     Ok(Json(json!({ "decisions": found })))
 }
 
-async fn unknown(State(shared): State<Arc<Shared>>, headers: HeaderMap, uri: Uri) -> Response {
+async fn unknown(State(shared): State<Arc<Shared>>, caller: Caller, uri: Uri) -> Response {
     let hint = format!("what there is: {}", ENDPOINTS.join(" "));
     let problem = Problem::new(StatusCode::NOT_FOUND, format!("no page {}", uri.path()), hint);
-    if ui::wants_page(&headers) { ui::problem(&shared, &headers, &problem) } else { problem.into_response() }
+    if ui::wants_page(&caller.headers) { ui::problem(&shared, &caller, &problem) } else { problem.into_response() }
 }
 
 async fn wrong_method(uri: Uri) -> Problem {

@@ -7,17 +7,23 @@
 mod access;
 mod commands;
 mod connections;
+mod entrance;
 mod events;
+mod files;
 pub mod health;
 pub mod history;
 mod http;
 mod news;
+mod patient;
 #[cfg(feature = "pg")]
 pub mod postgres;
 mod problem;
+mod roles;
 mod server;
 #[cfg(feature = "query")]
 mod sql;
+mod throttle;
+mod tls;
 mod ui;
 mod verdict;
 pub mod view;
@@ -27,13 +33,17 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWrite
 
 pub use access::Access;
 pub use commands::{Ask, new_id};
+pub use files::is_readable_by_others;
 pub use health::{Health, Phase};
 use news::News;
 pub use server::Server;
+use throttle::Throttle;
+pub use tls::Tls;
 use verdict::{AnswerTerms, Question};
 pub use view::{JudgedUpto, View};
 pub use watch::Listener;
 
+use crate::config::ClientLimits;
 use crate::engine::Effects;
 use crate::judge::WindowRow;
 use crate::kafka::clock::wall_clock;
@@ -51,14 +61,29 @@ pub struct Shared {
     plan: OnceLock<Arc<Plan>>,
     /// The last sign of life of the judge of this process.
     liveness: RwLock<Option<Liveness>>,
-    /// Who may act over HTTP.
-    access: OnceLock<Access>,
+    /// Who may read and act over HTTP.
+    access: RwLock<Arc<Access>>,
+    protection: OnceLock<Protection>,
     /// The way to the judge.
     desk: OnceLock<Box<dyn Ask>>,
     /// Where queries over the store are answered.
     #[cfg(feature = "query")]
     queries: OnceLock<crate::query::Desk>,
     news: News,
+}
+
+/// What stands between clients and the service.
+#[derive(Debug)]
+struct Protection {
+    tls: Option<Tls>,
+    limits: ClientLimits,
+    throttle: Throttle,
+}
+
+impl Protection {
+    fn new(tls: Option<Tls>, limits: ClientLimits) -> Self {
+        Self { tls, throttle: Throttle::new(&limits), limits }
+    }
 }
 
 impl Shared {
@@ -101,10 +126,42 @@ impl Shared {
         self.news.changed();
     }
 
-    /// Lets people act.
+    /// Lets people read and act.
     pub fn admit(&self, access: Access) {
-        // The people of a process are chosen once, at its start.
-        let _ = self.access.set(access);
+        *self.access.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(access);
+    }
+
+    /// Encrypts connections, and bounds what a client may take; before a server starts.
+    pub fn protect(&self, tls: Option<Tls>, limits: ClientLimits) {
+        // Later calls come too late: servers have begun.
+        let _ = self.protection.set(Protection::new(tls, limits));
+    }
+
+    fn protection(&self) -> &Protection {
+        self.protection.get_or_init(|| Protection::new(None, ClientLimits::default()))
+    }
+
+    fn tls(&self) -> Option<&Tls> {
+        self.protection().tls.as_ref()
+    }
+
+    fn limits(&self) -> &ClientLimits {
+        &self.protection().limits
+    }
+
+    fn throttle(&self) -> &Throttle {
+        &self.protection().throttle
+    }
+
+    /// Reads certificates and tokens again where their files have changed.
+    fn renew(&self) {
+        if let Some(tls) = self.tls() {
+            tls.renew();
+            self.telemetry.expires(tls.expires_at());
+        }
+        if let Some(access) = self.access_now().renewed() {
+            self.admit(access);
+        }
     }
 
     /// Commands go this way from now on.
@@ -154,8 +211,13 @@ impl Shared {
         Some(AnswerTerms { plan, liveness: liveness.filter(|_| self.health.all_alive()), at: wall_clock() })
     }
 
-    fn access(&self) -> Option<&Access> {
-        self.access.get().filter(|access| !access.is_empty())
+    fn access_now(&self) -> Arc<Access> {
+        Arc::clone(&self.access.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Who may act; `None` when nobody may.
+    fn access(&self) -> Option<Arc<Access>> {
+        Some(self.access_now()).filter(|access| !access.is_empty())
     }
 
     /// Shows what became of a command, where the engine's thread has not done so yet.

@@ -11,12 +11,16 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::connections::{CONNECTIONS_MAX, Connections};
+use super::connections::Connections;
 use super::{Shared, http};
 use crate::error::{Error, Result};
+use crate::telemetry::Refusal;
 
 /// How long open requests may take after the order to stop.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// How often it is looked whether certificates and tokens have changed.
+const RENEWAL: Duration = Duration::from_secs(1);
 
 /// How long it is paused when a connection cannot be taken, as where no more files may be opened.
 const BREATH: Duration = Duration::from_millis(100);
@@ -36,7 +40,12 @@ impl Server {
         let listener = bind(&listen)?;
         let internal = |error| Error::internal("cannot start the HTTP server").because(error);
         let address = listener.local_addr().map_err(internal)?;
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(internal)?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("haldane-http")
+            .enable_all()
+            .build()
+            .map_err(internal)?;
         let (stop, stopped) = oneshot::channel();
         let service = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -103,11 +112,13 @@ fn run(runtime: &Runtime, listener: TcpListener, shared: Arc<Shared>, stopped: o
 
 async fn serve(listener: TcpListener, shared: Arc<Shared>, stopped: oneshot::Receiver<()>) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let (router, connections) = (http::router(shared), Arc::new(Connections::default()));
+    let connections = Arc::new(Connections::new(*shared.limits()));
+    let answers = (Arc::clone(&shared), http::router(Arc::clone(&shared)));
     let (stop, stopping) = watch::channel(false);
     let mut answering = JoinSet::new();
     tokio::select! {
-        () = receive(&listener, &connections, &mut answering, (&router, &stopping)) => {}
+        () = receive(&listener, &connections, &mut answering, (&answers, &stopping)) => {}
+        () = renew(&shared) => {}
         // A dropped sender means the same as an order.
         _ = stopped => {}
     }
@@ -119,27 +130,38 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, stopped: oneshot::Rec
     Ok(())
 }
 
+/// Looks for new certificates and tokens for ever.
+async fn renew(shared: &Shared) {
+    let mut ticks = tokio::time::interval(RENEWAL);
+    loop {
+        ticks.tick().await;
+        shared.renew();
+    }
+}
+
 /// Takes connections for ever.
 async fn receive(
     listener: &tokio::net::TcpListener,
     connections: &Arc<Connections>,
     answering: &mut JoinSet<()>,
-    (router, stopping): (&Router, &watch::Receiver<bool>),
+    (answers, stopping): (&(Arc<Shared>, Router), &watch::Receiver<bool>),
 ) {
     loop {
         while answering.try_join_next().is_some() {}
         let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+            Ok((stream, from)) => (stream, from.ip()),
             Err(error) => {
                 tracing::warn!(%error, "cannot take an http connection");
                 tokio::time::sleep(BREATH).await;
                 continue;
             }
         };
-        let Some(place) = connections.place().await else {
-            tracing::warn!(most = CONNECTIONS_MAX, "too many http clients: one is turned away");
+        let is_proxy = answers.0.access_now().is_proxy_address(stream.1);
+        let Some(place) = connections.place(stream.1, is_proxy).await else {
+            tracing::warn!(from = %stream.1, "too many http connections: one is turned away");
+            answers.0.telemetry().refused(Refusal::Connection);
             continue;
         };
-        answering.spawn(place.serve(stream, router.clone(), stopping.clone()));
+        answering.spawn(place.serve(stream, answers.clone(), stopping.clone()));
     }
 }

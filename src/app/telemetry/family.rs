@@ -140,6 +140,16 @@ pub(crate) const UNREAD: Family = gauge(
     &[],
     "Partitions of input topics that were added and are not read yet: until all topics have as many.",
 );
+pub(crate) const REFUSED: Family = counter(
+    "haldane_clients_refused_total",
+    &["why"],
+    "Logins, requests and connections of clients that were refused: wrong tokens, nobody known, too many.",
+);
+pub(crate) const EXPIRES: Family = gauge(
+    "haldane_certificate_expiry_timestamp_seconds",
+    &[],
+    "When the certificate of `serve.tls` ends, since unix epoch in seconds.",
+);
 pub(crate) const RESIDENT: Family = gauge("process_resident_memory_bytes", &[], "Resident memory size in bytes.");
 pub(crate) const VIRTUAL: Family = gauge("process_virtual_memory_bytes", &[], "Virtual memory size in bytes.");
 pub(crate) const CPU: Family =
@@ -181,6 +191,8 @@ pub const FAMILIES: &[Family] = &[
     EARLY_SKIPPED,
     OUTAGE,
     UNREAD,
+    REFUSED,
+    EXPIRES,
     RESIDENT,
     VIRTUAL,
     CPU,

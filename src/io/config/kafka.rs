@@ -323,7 +323,7 @@ impl KafkaSection {
             seen.push(topic.as_str());
         }
         for (key, value) in &self.librdkafka {
-            if ["password", "ssl.key.pem", "client.secret"].iter().any(|secret| key.contains(secret)) {
+            if ["password", "passphrase", "key.pem", "client.secret"].iter().any(|secret| key.contains(secret)) {
                 problems
                     .add(value.spot, format!("`{key}` would put a secret into this file"))
                     .help("use security.password_env or security.password_file");

@@ -27,8 +27,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use kafka::{KafkaConfig, Mechanism, OnGap, Protocol, Role, Security, Topics};
-pub use secret::Secret;
-pub use serve::{Approver, Power, ServeConfig};
+pub use secret::{Secret, SecretText};
+pub use serve::{Approver, ClientLimits, MetricsReading, Network, Power, ProxyConfig, Reading, ServeConfig, TlsConfig};
 pub use store::StoreConfig;
 pub use wall::beginning;
 

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use super::secret::blotted;
 use crate::error::Error;
 
 /// A place in the file. Lines and columns count from 1; line 0 is nowhere in particular.
@@ -50,7 +51,8 @@ impl Problem {
         let rest = shown.trim_end().chars().count().saturating_sub(column.saturating_sub(1));
         let marks = "^".repeat(len.clamp(1, rest.max(1)));
         let head = format!("{origin}:{line}:{column}: {}", self.message);
-        format!("{head}\n{blank} |\n{line} | {}\n{blank} | {before}{marks}{}", shown.trim_end(), self.footer(width))
+        let shown = blotted(shown.trim_end());
+        format!("{head}\n{blank} |\n{line} | {shown}\n{blank} | {before}{marks}{}", self.footer(width))
     }
 
     fn footer(&self, width: usize) -> String {

@@ -1,6 +1,7 @@
 //! What pipeline files mean, and how their errors read.
 
 mod policy;
+mod serve;
 
 use std::path::Path;
 
@@ -142,8 +143,8 @@ fn approvers_have_a_name_a_role_and_a_place_for_their_token() {
     let people = "serve:\n  approvers:\n    - { name: ana, token_env: ANA, roles: [approver] }\n    - { name: oli, token_file: \
                   oli.token, roles: [approver, operator] }\n";
     let serve = parse(&with(people), "p.yaml", Path::new("/etc")).unwrap().serve;
-    assert_eq!(serve.approvers[0].token, Secret::Env("ANA".into()));
-    assert_eq!(serve.approvers[1].token, Secret::File("/etc/oli.token".into()));
+    assert_eq!(serve.approvers[0].token, Some(Secret::Env("ANA".into())));
+    assert_eq!(serve.approvers[1].token, Some(Secret::File("/etc/oli.token".into())));
     assert_eq!(serve.approvers[1].roles, [Power::Approver, Power::Operator]);
     let told = |person: &str| {
         let text =

@@ -18,23 +18,23 @@ pub(crate) struct TrustSection {
     /// How far an event time may be ahead of its broker time. Beyond, it counts as `skew`. Default: 10s.
     max_ahead: Option<At<Period>>,
     /// Records that were refused, by all that came; or `off`. Default: 1% and 5%.
-    poison: Option<At<OrOff<LimitsSection>>>,
+    poison: Option<At<OrOff<SharesSection>>>,
     /// Rows that came too late for their window, while this one was open; or `off`. Default: 1% and 5%.
-    late: Option<At<OrOff<LimitsSection>>>,
+    late: Option<At<OrOff<SharesSection>>>,
     /// Re-deliveries, which are counted once; or `off`. Default: 10% and 50%.
-    duplicates: Option<At<OrOff<LimitsSection>>>,
+    duplicates: Option<At<OrOff<SharesSection>>>,
     /// Records that were deleted from the log before they were read; or `off`. Default: 1% and 5%.
-    gaps: Option<At<OrOff<LimitsSection>>>,
+    gaps: Option<At<OrOff<SharesSection>>>,
     /// Rows that silent partitions usually bring, while others of the topic spoke; or `off`. Default: 1% and 5%.
-    missing: Option<At<OrOff<LimitsSection>>>,
+    missing: Option<At<OrOff<SharesSection>>>,
     /// Rows whose event time is ahead of their broker time by more than `max_ahead`; or `off`. Default: 1% and 5%.
-    skew: Option<At<OrOff<LimitsSection>>>,
+    skew: Option<At<OrOff<SharesSection>>>,
 }
 
 /// Shares of a window's records.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct LimitsSection {
+pub(crate) struct SharesSection {
     /// From this share on people are told.
     degraded: Option<At<Ratio>>,
     /// From this share on nothing passes.
@@ -67,7 +67,7 @@ impl TrustSection {
     }
 }
 
-impl LimitsSection {
+impl SharesSection {
     fn resolve(self, default: TrustLimits, problems: &mut Problems) -> TrustLimits {
         let share = |given: Option<At<Ratio>>, default: f64| given.map_or(default, |share| share.value.0);
         let untrusted = share(self.untrusted, default.untrusted);

@@ -184,7 +184,7 @@ fn secure(config: &mut ClientConfig, security: &Security) -> Result<()> {
         config.set("sasl.username", username);
     }
     if let Some(secret) = &security.password {
-        config.set("sasl.password", secret.read("the Kafka password", "kafka.security.password")?);
+        config.set("sasl.password", secret.read("the Kafka password", "kafka.security.password")?.expose());
     }
     let files = [
         ("ssl.ca.location", "ca", &security.ca),

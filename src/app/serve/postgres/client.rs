@@ -1,7 +1,7 @@
 //! One client: its session, and what is said to and fro.
 
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arrow::datatypes::DataType;
 use arrow_pg::datatypes::df::deserialize_parameters;
@@ -22,6 +22,7 @@ use pgwire::messages::response::TransactionStatus;
 use tokio::sync::OnceCell;
 
 use super::host::House;
+use super::scram::Exchange;
 use crate::error::{Error, Fault};
 use crate::query::{Answer, Desk, Prepared, Statement, Visit};
 
@@ -32,6 +33,10 @@ pub(super) struct Client(pub(super) Arc<Stay>);
 /// What a client's messages have in common.
 pub(super) struct Stay {
     pub(super) house: Arc<House>,
+    /// The digest of the certificate that the connection is encrypted with.
+    pub(super) certificate: Option<Vec<u8>>,
+    /// Its login, while that is going on.
+    pub(super) exchange: Mutex<Option<Exchange>>,
     /// Its session, once it asks something.
     visit: OnceCell<Visit>,
 }
@@ -55,8 +60,8 @@ impl PgWireServerHandlers for Client {
 }
 
 impl Client {
-    pub(super) fn new(house: Arc<House>) -> Self {
-        Self(Arc::new(Stay { house, visit: OnceCell::new() }))
+    pub(super) fn new(house: Arc<House>, certificate: Option<Vec<u8>>) -> Self {
+        Self(Arc::new(Stay { house, certificate, exchange: Mutex::default(), visit: OnceCell::new() }))
     }
 }
 

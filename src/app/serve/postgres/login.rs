@@ -1,6 +1,9 @@
-//! Who is let in: whoever reaches the port, or, where the pipeline names people, they alone.
+//! Who is let in: whoever reaches the port, or, where the pipeline names people, they alone, with a token as password
+//! that is never sent.
 
 use std::fmt::Debug;
+use std::sync::PoisonError;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::{Sink, SinkExt as _};
@@ -10,12 +13,16 @@ use pgwire::api::auth::{
 };
 use pgwire::api::{ClientInfo, METADATA_USER, PgWireConnectionState, PidSecretKeyGenerator as _};
 use pgwire::error::{PgWireError, PgWireResult};
-use pgwire::messages::startup::Authentication;
+use pgwire::messages::startup::{Authentication, PasswordMessageFamily};
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 
 use super::client::Client;
+use super::connection::fatal;
+use super::frames::Body;
+use super::scram::{BOUND, Exchange, Fault, PLAIN};
 use crate::query::SERVER_VERSION;
-use crate::serve::Access;
+use crate::serve::throttle::client_of;
+use crate::telemetry::Refusal;
 
 #[async_trait]
 impl StartupHandler for Client {
@@ -25,34 +32,96 @@ impl StartupHandler for Client {
         C::Error: Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        let access = self.0.house.shared.access.get().filter(|access| !access.is_empty());
-        match (message, access) {
-            (PgWireFrontendMessage::Startup(startup), access) => {
+        match message {
+            PgWireFrontendMessage::Startup(startup) => {
                 protocol_negotiation(client, &startup).await?;
                 save_startup_parameters_to_metadata(client, &startup);
-                if access.is_none() {
+                self.check_encryption(client.is_secure())?;
+                if self.0.house.shared.access().is_none() {
                     return self.welcome(client).await;
                 }
+                self.check_mistakes(client)?;
                 client.set_state(PgWireConnectionState::AuthenticationInProgress);
-                client.send(PgWireBackendMessage::Authentication(Authentication::CleartextPassword)).await?;
+                let mechanisms = self.0.certificate.iter().map(|_| BOUND).chain([PLAIN]).map(str::to_owned).collect();
+                client.send(PgWireBackendMessage::Authentication(Authentication::SASL(mechanisms))).await?;
                 Ok(())
             }
-            (PgWireFrontendMessage::PasswordMessageFamily(message), Some(access)) => {
-                let password = message.into_password()?.password;
-                let user = client.metadata().get(METADATA_USER).cloned().unwrap_or_default();
-                if is_known(access, &user, &password) {
-                    return self.welcome(client).await;
-                }
-                tracing::warn!(user, from = %client.socket_addr(), "a postgresql login failed");
-                Err(PgWireError::InvalidPassword(user))
-            }
-            _ => Ok(()),
+            PgWireFrontendMessage::PasswordMessageFamily(message) => self.go_on(client, message).await,
+            _ => Err(fatal("08P01", "this is not how a login goes on")),
         }
     }
 }
 
-fn is_known(access: &Access, user: &str, password: &str) -> bool {
-    access.by_token(password).is_some_and(|person| person.name == user)
+impl Client {
+    /// Where there is a certificate, nothing is said in the clear.
+    fn check_encryption(&self, is_encrypted: bool) -> PgWireResult<()> {
+        if is_encrypted || self.0.house.shared.tls().is_none() {
+            return Ok(());
+        }
+        Err(fatal("28000", "this server speaks over TLS only: connect with sslmode=verify-full, or require at least"))
+    }
+
+    fn check_mistakes<C: ClientInfo>(&self, client: &C) -> PgWireResult<()> {
+        let may = self.0.house.shared.throttle().may_log_in(client_of(client.socket_addr().ip()));
+        let seconds = |wait: Duration| wait.as_secs() + 1;
+        may.map_err(|wait| fatal("28000", &format!("too many logins failed: try again in {} s", seconds(wait))))
+    }
+
+    /// Takes the next message of a login.
+    async fn go_on<C>(&self, client: &mut C, message: PasswordMessageFamily) -> PgWireResult<()>
+    where
+        C: ClientInfo + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let user = client.metadata().get(METADATA_USER).cloned().unwrap_or_default();
+        let begun = self.0.exchange.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(exchange) = begun else {
+            let first = self.begin(&user, message)?;
+            client.send(PgWireBackendMessage::Authentication(Authentication::SASLContinue(first.into()))).await?;
+            return Ok(());
+        };
+        let last = message.into_sasl_response()?;
+        if let Some(signature) = exchange.end(&last.data).map_err(told)? {
+            client.send(PgWireBackendMessage::Authentication(Authentication::SASLFinal(signature.into()))).await?;
+            return self.welcome(client).await;
+        }
+        let (shared, from) = (&self.0.house.shared, client.socket_addr());
+        tracing::warn!(user, %from, "a postgresql login failed");
+        shared.throttle().mistaken(client_of(from.ip()));
+        shared.telemetry().refused(Refusal::Login);
+        Err(PgWireError::InvalidPassword(user))
+    }
+
+    /// Begins a login: what the server answers to its first message.
+    fn begin(&self, user: &str, message: PasswordMessageFamily) -> PgWireResult<String> {
+        // pgwire would panic where the length in it is wrong.
+        let PasswordMessageFamily::Raw(body) = message else { return Err(told(Fault::Message)) };
+        let (mechanism, data) = first_response(&body).ok_or_else(|| told(Fault::Message))?;
+        let (salt, verifiers) = self.0.house.shared.access_now().verifiers(user);
+        let certificate = self.0.certificate.as_deref();
+        let begun = Exchange::begin(mechanism, data, certificate, &salt, verifiers);
+        let (exchange, answer) = begun.map_err(told)?;
+        *self.0.exchange.lock().unwrap_or_else(PoisonError::into_inner) = Some(exchange);
+        Ok(answer)
+    }
+}
+
+/// The mechanism that a client has chosen, and its first message.
+fn first_response(body: &[u8]) -> Option<(&str, &[u8])> {
+    let mut body = Body(body);
+    let mechanism = std::str::from_utf8(body.text()?).ok()?;
+    let length = body.length()?;
+    let data = body.bytes(length)?;
+    body.end().map(|()| (mechanism, data))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "faults are mapped as they come")]
+fn told(fault: Fault) -> PgWireError {
+    match fault {
+        Fault::Message => fatal("08P01", "this is not how SCRAM-SHA-256 goes"),
+        Fault::Binding => fatal("28000", "the login was made for another certificate: somebody may be reading along"),
+    }
 }
 
 impl Client {

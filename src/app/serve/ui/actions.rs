@@ -1,14 +1,13 @@
 //! What somebody may do to a candidate now: real forms with real buttons, which work without script.
 
-use axum::http::HeaderMap;
-
 use super::words::count;
 use crate::markup::{Html, html};
 use crate::name::Name;
 use crate::plan::Action;
 use crate::serve::Shared;
-use crate::serve::access::Person;
+use crate::serve::access::Known;
 use crate::serve::commands::new_id;
+use crate::serve::entrance::Caller;
 use crate::verdict::{CommandName, CommandResult, Outcome, RolloutState, State};
 
 /// A button.
@@ -23,18 +22,18 @@ fn button(command: CommandName, text: impl Into<String>, tone: &'static str) -> 
 }
 
 /// The buttons of whoever asks; a word where there are none.
-pub(super) fn actions(shared: &Shared, headers: &HeaderMap, state: &RolloutState) -> Html {
-    let Some(access) = shared.access() else {
+pub(super) fn actions(shared: &Shared, caller: &Caller, state: &RolloutState) -> Html {
+    if shared.access().is_none() {
         return html!("<p class=\"hint\">Nobody may act from here: the pipeline names no `serve.approvers`.</p>");
-    };
-    match access.who(headers) {
+    }
+    match &caller.known {
         None => html!("<p class=\"hint\"><a href=\"/ui/login\">Log in</a> to act.</p>"),
-        Some((person, _)) if !person.may_act() => html!("<p class=\"hint\">{} may look, and not act.</p>", person.name),
-        Some((person, _)) => form(person, state),
+        Some(known) if !known.may_act() => html!("<p class=\"hint\">{} may look, and not act.</p>", known.name),
+        Some(known) => form(known, state),
     }
 }
 
-fn form(person: &Person, state: &RolloutState) -> Html {
+fn form(person: &Known, state: &RolloutState) -> Html {
     let buttons: Vec<Button> = buttons(state).into_iter().filter(|button| person.may(button.command)).collect();
     if buttons.is_empty() {
         return html!("<p class=\"hint\">There is nothing for {} to do here now.</p>", person.name);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::card;
@@ -14,6 +14,7 @@ use crate::markup::{Html, html};
 use crate::output::evidence as told_as;
 use crate::plan::Signal;
 use crate::serve::Shared;
+use crate::serve::entrance::Caller;
 use crate::serve::problem::Problem;
 use crate::serve::view::DECISIONS_MAX;
 use crate::verdict::decision::Severity;
@@ -22,27 +23,23 @@ use crate::verdict::{Decision, Evidence, GuardName};
 /// The most decisions on the page of all.
 const LISTED_MAX: usize = 200;
 
-pub(super) async fn decisions(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+pub(super) async fn decisions(State(shared): State<Arc<Shared>>, caller: Caller) -> Response {
     let decisions: Vec<Decision> = shared.read().decisions().take(LISTED_MAX).cloned().collect();
     let content = html!("<h1>Decisions</h1>{}", list(&decisions.iter().collect::<Vec<_>>()));
-    Page::new(Part::Decisions, "Decisions", live("decisions", "Decisions", &content)).answer(&shared, &headers)
+    Page::new(Part::Decisions, "Decisions", live("decisions", "Decisions", &content)).answer(&shared, &caller)
 }
 
-pub(super) async fn decision(
-    State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response {
+pub(super) async fn decision(State(shared): State<Arc<Shared>>, Path(id): Path<String>, caller: Caller) -> Response {
     let found = shared.read().decisions().find(|decision| decision.id == id).cloned();
     let Some(decision) = found else {
         let hint = format!(
             "the last {DECISIONS_MAX} since the start of the process are here; older ones: haldane explain {id}"
         );
         let missing = Problem::new(StatusCode::NOT_FOUND, format!("no decision {id} is known here"), hint);
-        return problem(&shared, &headers, &missing);
+        return problem(&shared, &caller, &missing);
     };
     let title = format!("{} at {}", deed(&decision), clock(decision.time));
-    Page::new(Part::Decisions, title, whole(&decision)).answer(&shared, &headers)
+    Page::new(Part::Decisions, title, whole(&decision)).answer(&shared, &caller)
 }
 
 /// Decisions in a list, each a way to its page.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::card;
 use super::page::{Page, Part, live};
 use super::words::{count, number, or_dash, span, time, validity_sign};
 use crate::markup::{Html, html};
+use crate::serve::entrance::Caller;
 use crate::serve::health::{Phase, Silence};
 use crate::serve::view::JudgedUpto;
 use crate::serve::{Shared, View};
@@ -21,7 +21,7 @@ use crate::verdict::{RolloutState, Validity};
 /// Every counter and gauge, by family.
 type Samples = BTreeMap<String, Vec<Sample>>;
 
-pub(super) async fn health(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+pub(super) async fn health(State(shared): State<Arc<Shared>>, caller: Caller) -> Response {
     let samples = shared.telemetry().samples();
     let pulses = shared.health().pulses();
     let (states, judged, dropped) = {
@@ -38,7 +38,7 @@ pub(super) async fn health(State(shared): State<Arc<Shared>>, headers: HeaderMap
         workers(&pulses, shared.health().age()),
         kept(judged, dropped),
     );
-    Page::new(Part::Health, "Health", live("health", "Health", &content)).answer(&shared, &headers)
+    Page::new(Part::Health, "Health", live("health", "Health", &content)).answer(&shared, &caller)
 }
 
 fn headline(shared: &Shared, pulses: &[Silence], states: &[RolloutState]) -> String {

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
 
 use super::page::{Page, Part, problem, see_other};
 use crate::markup::{Html, html};
 use crate::serve::Shared;
-use crate::serve::access::{is_of_our_page, is_secure, no_cookie};
+use crate::serve::access::{is_of_our_page, no_cookie};
+use crate::serve::entrance::Caller;
 use crate::serve::problem::Problem;
 
 /// What the form sends.
@@ -20,8 +21,8 @@ pub(super) struct Login {
     token: String,
 }
 
-pub(super) async fn form(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    Page::new(Part::Login, "Log in", ask("")).answer(&shared, &headers)
+pub(super) async fn form(State(shared): State<Arc<Shared>>, caller: Caller) -> Response {
+    Page::new(Part::Login, "Log in", ask("")).answer(&shared, &caller)
 }
 
 fn ask(wrong: &str) -> Html {
@@ -39,34 +40,33 @@ fn ask(wrong: &str) -> Html {
 
 pub(super) async fn enter(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     form: Result<Form<Login>, FormRejection>,
 ) -> Response {
-    if let Some(foreign) = foreign(&shared, &headers) {
+    if let Some(foreign) = foreign(&shared, &caller) {
         return foreign;
     }
-    let known = form.as_ref().ok().zip(shared.access());
-    let cookie = known.and_then(|(form, access)| {
-        access.by_token(form.token.trim()).map(|person| access.cookie(person, is_secure(&headers)))
-    });
-    if let Some(cookie) = cookie {
-        return with_cookie(see_other("/ui"), &cookie);
+    let token = form.as_ref().map_or("", |form| form.token.trim());
+    match caller.log_in(&shared, token) {
+        Ok(Some(cookie)) => return with_cookie(see_other("/ui"), &cookie),
+        Ok(None) => {}
+        Err(too_many) => return problem(&shared, &caller, &too_many),
     }
     let main = ask("Nobody here has this token");
     let page = Page { status: StatusCode::UNAUTHORIZED, ..Page::new(Part::Login, "Log in", main) };
-    page.answer(&shared, &headers)
+    page.answer(&shared, &caller)
 }
 
-pub(super) async fn leave(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let foreign = foreign(&shared, &headers);
-    foreign.unwrap_or_else(|| with_cookie(see_other("/ui"), &no_cookie(is_secure(&headers))))
+pub(super) async fn leave(State(shared): State<Arc<Shared>>, caller: Caller) -> Response {
+    let foreign = foreign(&shared, &caller);
+    foreign.unwrap_or_else(|| with_cookie(see_other("/ui"), &no_cookie(caller.is_secure())))
 }
 
 /// An answer to a form that stands on somebody else's page.
-fn foreign(shared: &Shared, headers: &HeaderMap) -> Option<Response> {
+fn foreign(shared: &Shared, caller: &Caller) -> Option<Response> {
     let error = "this form does not come from a page of this server";
     let foreign = Problem::new(StatusCode::FORBIDDEN, error, "open /ui/login and use its form");
-    (!is_of_our_page(headers)).then(|| problem(shared, headers, &foreign))
+    (!is_of_our_page(&caller.headers)).then(|| problem(shared, caller, &foreign))
 }
 
 fn with_cookie(mut response: Response, cookie: &str) -> Response {

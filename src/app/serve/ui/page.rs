@@ -5,6 +5,8 @@ use axum::response::{IntoResponse as _, Response};
 
 use crate::markup::{Html, html};
 use crate::serve::Shared;
+use crate::serve::access::Proof;
+use crate::serve::entrance::Caller;
 use crate::serve::problem::Problem;
 
 /// Nothing but our own style, script and pictures; forms and live updates go to this server only.
@@ -34,7 +36,7 @@ impl Page {
     }
 
     /// The whole answer.
-    pub(super) fn answer(self, shared: &Shared, headers: &HeaderMap) -> Response {
+    pub(super) fn answer(self, shared: &Shared, caller: &Caller) -> Response {
         let on = if self.part == Part::Health { "health" } else { "change" };
         let body = html!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
@@ -49,7 +51,7 @@ impl Page {
             "<a href=\"\">reload</a></noscript></footer></body></html>\n",
             self.title,
             on,
-            banner(self.part, shared, headers),
+            banner(self.part, shared, caller),
             self.main,
             env!("CARGO_PKG_VERSION"),
         );
@@ -64,7 +66,7 @@ impl Page {
     }
 }
 
-fn banner(part: Part, shared: &Shared, headers: &HeaderMap) -> Html {
+fn banner(part: Part, shared: &Shared, caller: &Caller) -> Html {
     let link = |to: Part, href: &str, text: &str| {
         let current = (to == part).then(|| html!(" aria-current=\"page\""));
         html!("<a href=\"{}\"{}>{}</a>", href, current, text)
@@ -75,27 +77,31 @@ fn banner(part: Part, shared: &Shared, headers: &HeaderMap) -> Html {
         link(Part::Rollouts, "/ui", "Rollouts"),
         link(Part::Decisions, "/ui/decisions", "Decisions"),
         link(Part::Health, "/ui/health", "Health"),
-        who(shared, headers),
+        who(shared, caller),
     )
 }
 
 /// Who is logged in, and the way in or out.
-fn who(shared: &Shared, headers: &HeaderMap) -> Html {
+fn who(shared: &Shared, caller: &Caller) -> Html {
     let Some(access) = shared.access() else { return html!("<p class=\"who\">read only</p>") };
-    match access.who(headers) {
+    match &caller.known {
+        None if !access.has_tokens() => html!("<p class=\"who\">read only</p>"),
         None => html!("<p class=\"who\"><a href=\"/ui/login\">Log in</a></p>"),
-        Some((person, _)) => html!(
+        Some(known) if known.proof != Proof::Cookie => {
+            html!("<p class=\"who\">{} <small>({})</small></p>", known.name, known.powers())
+        }
+        Some(known) => html!(
             "<form class=\"who\" method=\"post\" action=\"/ui/logout\"><span>{} <small>({})</small></span> "
             "<button class=\"plain\">Log out</button></form>",
-            person.name,
-            person.powers()
+            known.name,
+            known.powers()
         ),
     }
 }
 
 /// An error as a page.
-pub(in crate::serve) fn problem(shared: &Shared, headers: &HeaderMap, problem: &Problem) -> Response {
-    let login = problem.status == StatusCode::UNAUTHORIZED && shared.access().is_some();
+pub(in crate::serve) fn problem(shared: &Shared, caller: &Caller, problem: &Problem) -> Response {
+    let login = problem.status == StatusCode::UNAUTHORIZED && shared.access_now().has_tokens();
     let login = login.then(|| html!("<p><a class=\"button\" href=\"/ui/login\">Log in</a></p>"));
     let main = html!(
         "<h1>Not done</h1><p class=\"lead\" role=\"alert\">{}</p><p>What to do: {}.</p>{}"
@@ -105,7 +111,7 @@ pub(in crate::serve) fn problem(shared: &Shared, headers: &HeaderMap, problem: &
         login
     );
     let page = Page { status: problem.status, ..Page::new(Part::Login, "Not done", main) };
-    page.answer(shared, headers)
+    problem.mark(page.answer(shared, caller))
 }
 
 /// Whether a browser asks, and not a program.

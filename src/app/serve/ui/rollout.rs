@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -21,6 +21,7 @@ use super::words::{clock, count, deed, interval, number, or_dash, state_sign};
 use crate::judge::WindowRow;
 use crate::markup::{Html, html};
 use crate::plan::Signal;
+use crate::serve::entrance::Caller;
 use crate::serve::problem::Problem;
 use crate::serve::view::Known;
 use crate::serve::{Shared, View};
@@ -68,7 +69,7 @@ pub(super) async fn rollout(
     State(shared): State<Arc<Shared>>,
     Path((rollout, candidate)): Path<(String, String)>,
     wish: Result<Query<Wish>, QueryRejection>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Response {
     let wish = wish.map(|Query(wish)| wish).unwrap_or_default();
     let glance = Glance::at(&shared);
@@ -84,12 +85,12 @@ pub(super) async fn rollout(
     let Some(shown) = found else {
         let error = format!("no candidate {candidate} in rollout {rollout}");
         let missing = Problem::new(StatusCode::NOT_FOUND, error, "one appears with its first judged window");
-        return problem(&shared, &headers, &missing);
+        return problem(&shared, &caller, &missing);
     };
     let state = &shown.known.state;
     let title = format!("{} {} · {}", state_sign(state.state).icon, state.candidate, state.model);
-    let main = shown.html(&shared, &headers, &wish, &glance);
-    Page::new(Part::Rollouts, title, main).answer(&shared, &headers)
+    let main = shown.html(&shared, &caller, &wish, &glance);
+    Page::new(Part::Rollouts, title, main).answer(&shared, &caller)
 }
 
 impl Wish {
@@ -133,7 +134,7 @@ impl Shown {
         Self { known, decisions, results, sent, charts, choices, features }
     }
 
-    fn html(&self, shared: &Shared, headers: &HeaderMap, wish: &Wish, glance: &Glance) -> Html {
+    fn html(&self, shared: &Shared, caller: &Caller, wish: &Wish, glance: &Glance) -> Html {
         let state = &self.known.state;
         let sent = wish.command.as_ref().map(|id| outcome(id, self.sent.as_ref())).unwrap_or_default();
         let heading = html!(
@@ -151,7 +152,7 @@ impl Shown {
             "{}<section id=\"actions\" aria-label=\"Actions\" data-live=\"{}\">{}</section>{}{}{}{}{}",
             live("state", "State", &html!("{}{}", sent, state_now)),
             state.sequence,
-            actions(shared, headers, state),
+            actions(shared, caller, state),
             live("rests", "Evidence so far", &html!("<h2>Evidence so far</h2>{}", card::behind(&self.known, glance))),
             live("said", "Decisions", &html!("<h2>Decisions</h2>{}{}", decision::list(&decisions), self.evidence())),
             live("charts", "Charts", &html!("<h2>{}</h2><div class=\"charts\">{}</div>", self.caption(), self.drawn())),

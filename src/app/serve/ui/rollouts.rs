@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::card::{self, Glance, card};
@@ -12,6 +11,7 @@ use super::page::{Page, Part, live};
 use super::words::{NEEDS_SOMEBODY, count, need, state_sign, time, validity_sign};
 use crate::markup::{Html, html};
 use crate::serve::Shared;
+use crate::serve::entrance::Caller;
 use crate::serve::view::{JudgedUpto, Known};
 use crate::verdict::Decision;
 
@@ -19,7 +19,7 @@ use crate::verdict::Decision;
 const ROLLOUTS_MAX: usize = 100;
 const DECISIONS_MAX: usize = 10;
 
-pub(super) async fn rollouts(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+pub(super) async fn rollouts(State(shared): State<Arc<Shared>>, caller: Caller) -> Response {
     let (mut known, decisions, judged) = {
         let view = shared.read();
         let known: Vec<Known> = view.known().cloned().collect();
@@ -45,7 +45,7 @@ pub(super) async fn rollouts(State(shared): State<Arc<Shared>>, headers: HeaderM
         live("decisions", "Last decisions", &html!("<h2>Last decisions</h2>{}", decision::list(&last)))
     );
     let title = if urgent > 0 { format!("▲ {urgent} · Rollouts") } else { "Rollouts".to_owned() };
-    Page::new(Part::Rollouts, title, main).answer(&shared, &headers)
+    Page::new(Part::Rollouts, title, main).answer(&shared, &caller)
 }
 
 /// The most important thing first.
