@@ -131,7 +131,7 @@ pub(crate) fn crash_points(stride: u64) -> bool {
     let mut fine = true;
     for (roles, store) in [(Roles::All(2), true), (Roles::Apart(2, 2), true), (Roles::All(1), false)] {
         let seed = Scenario::of(7);
-        let calm = Scenario { roles, store, commands: true, partitions: 2, shards: 1, far_jumps: false, ..seed.calm() };
+        let calm = Scenario { roles, store, commands: true, partitions: 2, shards: 1, ..seed.calm() };
         let effects = simulate(&calm, None, false).effects;
         let (mut tried, mut failed) = (0, 0);
         for effect in (1..=effects).step_by(usize::try_from(stride).expect("a stride")) {

@@ -318,7 +318,7 @@ fn is_steady(world: &World) -> bool {
         let times: Vec<i64> = log.all().map(|kept| kept.millis).collect();
         times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(i64::MAX)
     };
-    !world.scenario.far_jumps && logs.map(longest).max().is_some_and(|gap| gap < 12_000)
+    logs.map(longest).max().is_some_and(|gap| gap < 12_000)
 }
 
 fn compare_decisions(

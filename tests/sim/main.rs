@@ -6,6 +6,9 @@
 mod broker;
 mod campaign;
 mod check;
+mod fate;
+mod groups;
+mod host;
 mod kept;
 mod objects;
 mod planted;
@@ -21,7 +24,7 @@ use std::time::Duration;
 use crate::campaign::Campaign;
 use crate::scenario::Scenario;
 
-const USAGE: &str = "cargo sim [-- OPTION]
+const USAGE: &str = "cargo sim OPTION
 
   --seeds A..B     these seeds
   --seconds N      random seeds, for so long

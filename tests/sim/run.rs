@@ -19,10 +19,12 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 
 use crate::broker::{self, World, with};
+use crate::fate::Who;
+use crate::host::Host;
 use crate::kept::Kept;
 use crate::objects::Objects;
 use crate::planted::Bug;
-use crate::ports::{Host, Way, Who};
+use crate::ports::Way;
 use crate::scenario::{END, Produced, Roles, Scenario};
 
 /// How much time passes between two rounds of turns.

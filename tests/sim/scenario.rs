@@ -43,7 +43,7 @@ pub(crate) struct Rates {
     pub(crate) leader_lost: u64,
     /// At a request: it fails.
     pub(crate) request_fails: u64,
-    /// In a step: the calendar of a machine jumps.
+    /// In a step: the calendar of a machine jumps, by less than `idle_after`.
     pub(crate) clock_jumps: u64,
     /// At an operation of the store: it fails, be it carried out or not.
     pub(crate) store_fails: u64,
@@ -75,8 +75,6 @@ pub(crate) struct Scenario {
     pub(crate) commands: bool,
     pub(crate) rates: Rates,
     pub(crate) crash_at: Option<CrashPoint>,
-    /// Whether a calendar may jump further than `idle_after`: then windows may be judged before a silent lane's rows.
-    pub(crate) far_jumps: bool,
 }
 
 impl Scenario {
@@ -105,8 +103,8 @@ impl Scenario {
         };
         let partitions = 1 + u32::try_from(rng.below(3)).expect("few");
         let shards = 1 + u32::try_from(rng.below(2)).expect("few");
-        let (store, commands, far_jumps) = (rng.below(2) == 0, rng.below(2) == 0, rng.below(4) == 0);
-        Self { seed, roles, partitions, shards, store, commands, rates, crash_at: None, far_jumps }
+        let (store, commands) = (rng.below(2) == 0, rng.below(2) == 0);
+        Self { seed, roles, partitions, shards, store, commands, rates, crash_at: None }
     }
 
     /// The same work without faults.
