@@ -18,6 +18,8 @@ pub(crate) struct Outcome {
     pub(crate) faults: BTreeMap<&'static str, u64>,
     pub(crate) effects: u64,
     pub(crate) trace: Vec<String>,
+    /// What stands on the topics in the end.
+    pub(crate) published: Vec<String>,
 }
 
 /// Runs a scenario and checks what it left behind.
@@ -25,8 +27,15 @@ pub(crate) fn simulate(scenario: &Scenario, bug: Option<Bug>, traced: bool) -> O
     let (traffic, predictions) = scenario::traffic(scenario);
     let left = run::run(scenario, traffic, bug, traced);
     let findings = check::check(&left, &predictions);
+    let published = if traced { check::listed(&left.world) } else { Vec::new() };
     let world = left.world;
-    Outcome { findings, faults: world.faults, effects: world.effects, trace: world.trace.unwrap_or_default() }
+    Outcome {
+        published,
+        findings,
+        faults: world.faults,
+        effects: world.effects,
+        trace: world.trace.unwrap_or_default(),
+    }
 }
 
 /// Tells all that happened in one simulation. Whether it is fine.
@@ -35,6 +44,7 @@ pub(crate) fn tell(scenario: &Scenario) -> bool {
     println!("{scenario:#?}");
     outcome.trace.iter().for_each(|line| println!("{line}"));
     println!("{:?}", outcome.faults);
+    outcome.published.iter().for_each(|line| println!("{line}"));
     outcome.findings.lines().for_each(|line| println!("{line}"));
     outcome.findings.is_empty()
 }
