@@ -41,11 +41,14 @@ impl Machine for Host {
     }
 }
 
+/// When it is asked next, whether the answer was yes, and the question.
+type Question = (Instant, bool, Box<dyn FnMut() -> bool + Send>);
+
 /// What is asked for, whenever somebody wants to know.
 struct Asked {
     host: Host,
     every: Duration,
-    state: Mutex<(Instant, bool, Box<dyn FnMut() -> bool + Send>)>,
+    state: Mutex<Question>,
 }
 
 impl fmt::Debug for Asked {

@@ -98,7 +98,7 @@ pub(crate) fn find_all(seeds: u64) -> bool {
         fine &= found.is_some();
         match found {
             Some((seed, line)) => {
-                println!("{bug:?}: found by seed {seed}: {}", line.chars().take(160).collect::<String>())
+                println!("{bug:?}: found by seed {seed}: {}", line.chars().take(160).collect::<String>());
             }
             None => println!("{bug:?}: NOT FOUND within {seeds} seeds"),
         }
@@ -185,12 +185,12 @@ struct Reader {
 
 impl Reader {
     fn is_of_commands(&self) -> bool {
-        self.group.ends_with(".commands")
+        self.group == format!("{}.commands", SETTINGS.group)
     }
 
     /// Whether it is the one that decides who works.
     fn is_of_leaders(&self) -> bool {
-        self.group.ends_with(".all")
+        self.group == format!("{}.all", SETTINGS.group)
     }
 
     /// Counts a record; whether it is one of so many.
@@ -428,11 +428,14 @@ impl Sink for Writer {
         if self.bug == Bug::NotSettled {
             return Ok(());
         }
-        if !self.held.lock().expect("one thread").1.is_empty() {
-            // Acknowledged, as the service is told; on its way after the next wait.
-            let done = self.sink.settle();
+        // What is held back is acknowledged, as the service is told, and leaves before the next wait but one.
+        let (is_held, is_due) = {
+            let mut held = self.held.lock().expect("one thread");
+            held.0 += u64::from(!held.1.is_empty());
+            (!held.1.is_empty(), held.0.is_multiple_of(2))
+        };
+        if is_held && is_due {
             self.let_go()?;
-            return done;
         }
         self.sink.settle()
     }

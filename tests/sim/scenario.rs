@@ -192,7 +192,8 @@ pub(crate) fn traffic(scenario: &Scenario) -> (Vec<Produced>, Vec<Prediction>) {
             } else {
                 60
             };
-        let score = f64::from(u32::try_from(rng.below(1_000)).expect("small")) / 1_000.0;
+        let mills = rng.below(1_000);
+        let score = mills as f64 / 1_000.0;
         let id = format!("{number:08x}");
         let partition = u32::try_from(rng.below(u64::from(scenario.partitions))).expect("few");
         let time = EPOCH + at;
@@ -215,7 +216,7 @@ pub(crate) fn traffic(scenario: &Scenario) -> (Vec<Produced>, Vec<Prediction>) {
         }
         if rng.below(4) > 0 {
             let delay = if rng.below(5) == 0 { rng.between(10, 25) } else { rng.between(0, 5) };
-            let label = u8::from(rng.below(1_000) < (score * 1_000.0) as u64);
+            let label = u8::from(rng.below(1_000) < mills);
             let body = json!({ "at": time, "id": id, "label": label });
             produced.push(record("outcomes", sent + delay * SECOND, &body));
         }
