@@ -10,8 +10,8 @@ use haldane::kafka::reader::ReadPortion;
 use haldane::kafka::watch::Keeper;
 use haldane::scan::{Counts, Tally};
 
+use crate::fate::Who;
 use crate::planted::Bug;
-use crate::ports::Who;
 
 /// A store, or none.
 #[derive(Debug, Default)]

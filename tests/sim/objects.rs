@@ -15,7 +15,7 @@ use object_store::{
 };
 
 use crate::broker::with;
-use crate::ports::Who;
+use crate::fate::Who;
 
 /// What became of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

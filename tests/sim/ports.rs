@@ -1,150 +1,20 @@
 //! The service's ports over the model of brokers: one process's way to it, with everything that goes wrong on the way.
 
-use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex};
-use std::time::{Duration, Instant};
 
 use haldane::config::KafkaConfig;
 use haldane::error::{Error, Result};
-use haldane::event::{Micros, SECOND};
 use haldane::kafka::checkpoint::Stream;
-use haldane::kafka::ports::{Cluster, Consumer, Incoming, Machine, Pending, Rebalance, Sink, Wait};
+use haldane::kafka::ports::{Cluster, Consumer, Incoming, Machine, Rebalance, Sink, Wait};
 use haldane::kafka::producer::OutgoingRecord;
 use haldane::kafka::topics::Own;
 use rdkafka::message::{Header, Headers as _, OwnedHeaders};
 
 use crate::broker::{Kept, Log, Outgoing, World, unanswered, with};
+use crate::fate::Who;
+use crate::host::Host;
 use crate::run;
-use crate::scenario::{EPOCH, Scenario};
-
-/// One life of one process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Who {
-    pub(crate) process: usize,
-    pub(crate) life: u64,
-}
-
-/// What becomes of a process at an effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Goes,
-    Killed,
-    Frozen(Micros),
-}
-
-fn dead() -> Error {
-    Error::external("killed")
-}
-
-impl Who {
-    fn lives(self, world: &World) -> Result<()> {
-        let standing = world.processes[self.process];
-        if standing.alive && standing.life == self.life { Ok(()) } else { Err(dead()) }
-    }
-
-    /// An effect on the world outside. The process may be killed or frozen just before it, or just after.
-    pub(crate) fn effect<T>(self, what: &str, act: impl FnOnce(&mut World) -> Result<T>) -> Result<T> {
-        with(|world| {
-            self.lives(world)?;
-            world.effects += 1;
-            Ok::<_, Error>(())
-        })?;
-        self.meet(false, what)?;
-        let done = with(|world| {
-            self.lives(world)?;
-            let (process, number) = (self.process, world.effects);
-            world.note(|| format!("process {process}: {what} (effect {number})"));
-            act(world)
-        });
-        self.meet(true, what)?;
-        done
-    }
-
-    /// Lets the process meet its fate, before an effect or after it.
-    fn meet(self, after: bool, what: &str) -> Result<()> {
-        let place = if after { "after" } else { "before" };
-        let fate = with(|world| {
-            let fate = fate(world, after, what);
-            if fate != Fate::Goes {
-                let (name, process) = (if fate == Fate::Killed { "killed" } else { "frozen" }, self.process);
-                world.fault(name, || format!("process {process} {place} {what}: {fate:?}"));
-            }
-            if fate == Fate::Killed {
-                let within = world.rng.between(0, 6) * SECOND;
-                world.kill(self.process, within);
-            }
-            fate
-        });
-        match fate {
-            Fate::Goes => Ok(()),
-            Fate::Killed => Err(dead()),
-            Fate::Frozen(span) => self.rest(span),
-        }
-    }
-
-    fn rest(self, span: Micros) -> Result<()> {
-        let later = with(|world| {
-            let standing = &mut world.processes[self.process];
-            standing.owes += if standing.storing { span } else { 0 };
-            standing.storing
-        });
-        if !later {
-            run::freeze(self.process, span);
-        }
-        with(|world| self.lives(world))
-    }
-
-    /// Does something with the store, in the middle of which no other process can run.
-    pub(crate) fn storing<T>(self, act: impl FnOnce() -> T) -> T {
-        let before = with(|world| std::mem::replace(&mut world.processes[self.process].storing, true));
-        let done = act();
-        let owes = with(|world| {
-            world.processes[self.process].storing = before;
-            std::mem::take(&mut world.processes[self.process].owes)
-        });
-        if owes > 0 && with(|world| self.lives(world)).is_ok() {
-            run::freeze(self.process, owes);
-        }
-        done
-    }
-
-    /// A request for something that is not changed by it.
-    fn request<T>(self, what: &str, answer: impl FnOnce(&mut World) -> Result<T>) -> Result<T> {
-        with(|world| {
-            self.lives(world)?;
-            let rate = world.scenario.rates.request_fails;
-            if world.strikes(rate) {
-                world.fault("request fails", || format!("process {}: {what}", self.process));
-                return Err(unanswered(what));
-            }
-            answer(world)
-        })
-    }
-}
-
-/// What is rare and matters most meets its fate more often.
-fn weight(what: &str) -> u64 {
-    let own = &SETTINGS.topics;
-    if [&own.control, &own.state].iter().any(|topic| what.ends_with(topic.as_str())) { 12 } else { 1 }
-}
-
-fn fate(world: &mut World, after: bool, what: &str) -> Fate {
-    let point = world.scenario.crash_at;
-    if point.is_some_and(|point| point.effect == world.effects && point.after == after) {
-        return Fate::Killed;
-    }
-    let rates = world.scenario.rates.clone();
-    // Whoever is frozen between asking its group and having sent, for longer than its session, cannot be stopped.
-    let sends = what.starts_with("sends");
-    if world.strikes(rates.crash * weight(what) / 2) {
-        return Fate::Killed;
-    }
-    if world.strikes(rates.freeze * weight(what) / 2) {
-        let seconds = if sends || world.rng.below(2) == 0 { world.rng.between(1, 6) } else { world.rng.between(7, 25) };
-        return Fate::Frozen(seconds * SECOND);
-    }
-    Fate::Goes
-}
+use crate::scenario::Scenario;
 
 /// The names of topics and of the group.
 pub(crate) static SETTINGS: LazyLock<KafkaConfig> = LazyLock::new(|| {
@@ -531,61 +401,5 @@ impl Producer {
             Ok(false)
         })?;
         if acknowledged { Ok(()) } else { Err(self.failure()) }
-    }
-}
-
-/// The machine of a process.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Host {
-    pub(crate) process: usize,
-}
-
-impl Machine for Host {
-    fn now(&self) -> Instant {
-        with(|world| world.instant())
-    }
-
-    fn wall_clock(&self) -> Micros {
-        with(|world| EPOCH + world.now + world.processes[self.process].skew)
-    }
-
-    fn beside(&self, _: &str, work: Box<dyn FnOnce() + Send>) -> std::io::Result<()> {
-        work();
-        Ok(())
-    }
-
-    fn until(
-        &self,
-        _: &str,
-        every: Duration,
-        ask: Box<dyn FnMut() -> bool + Send>,
-    ) -> std::io::Result<Box<dyn Pending>> {
-        let (host, next) = (*self, self.now() + every);
-        Ok(Box::new(Asked { host, every, state: Mutex::new((next, false, ask)) }))
-    }
-}
-
-/// What is asked for, whenever somebody wants to know.
-struct Asked {
-    host: Host,
-    every: Duration,
-    state: Mutex<(Instant, bool, Box<dyn FnMut() -> bool + Send>)>,
-}
-
-impl fmt::Debug for Asked {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Asked")
-    }
-}
-
-impl Pending for Asked {
-    fn is_over(&self) -> bool {
-        let mut state = self.state.lock().expect("one thread");
-        let now = self.host.now();
-        if !state.1 && now >= state.0 {
-            state.0 = now + self.every;
-            state.1 = (state.2)();
-        }
-        state.1
     }
 }

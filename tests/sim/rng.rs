@@ -1,6 +1,6 @@
 //! All chance in a simulation: one seed, one stream of numbers.
 
-/// SplitMix64 (Steele, Lea and Flood 2014): every seed is as good as any other.
+/// `SplitMix64` (Steele, Lea and Flood 2014): every seed is as good as any other.
 #[derive(Debug, Clone)]
 pub(crate) struct Rng(u64);
 

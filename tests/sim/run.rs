@@ -19,17 +19,19 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 
 use crate::broker::{self, World, with};
+use crate::fate::Who;
+use crate::host::Host;
 use crate::kept::Kept;
 use crate::objects::Objects;
 use crate::planted::Bug;
-use crate::ports::{Host, Way, Who};
+use crate::ports::Way;
 use crate::scenario::{END, Produced, Roles, Scenario};
 
 /// How much time passes between two rounds of turns.
 const STEP: Micros = 200_000;
 /// Batches that may wait for the engine.
 const WAITING_MAX: usize = 4;
-/// How long a process may be frozen inside another one's freeze.
+/// How many processes may stand still inside each other's freezes while others run.
 const DEPTH_MAX: usize = 2;
 
 pub(crate) static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| {
@@ -50,9 +52,15 @@ impl Drop for Life {
 
 /// What a process does.
 enum Role {
-    All { service: Service<'static>, term: Option<Work> },
+    All(Box<Whole>),
     Scan(Vec<scanning::Shard<'static>>),
     Judge(Box<judging::Membership<'static>>),
+}
+
+/// All of the work, or a place among those who wait for it.
+struct Whole {
+    service: Service<'static>,
+    term: Option<Work>,
 }
 
 /// A term, and what its shards have told that was not taken yet.
@@ -144,9 +152,9 @@ pub(crate) fn stall(_process: usize) {
         stage.depth > DEPTH_MAX
     });
     if deep {
-        with(|world| world.pass(STEP))
+        with(|world| world.pass(STEP));
     } else {
-        round(STEP)
+        round(STEP);
     }
     on_stage(|stage| stage.depth -= 1);
 }
@@ -231,7 +239,10 @@ fn life(who: Who) -> Result<Life> {
     }
     let audience = Audience { keeper: kept, watch: &Nobody };
     let work = match scenario.roles {
-        Roles::All(_) => Role::All { service: Service::open(plan, way, options, audience)?, term: None },
+        Roles::All(_) => {
+            let service = Service::open(plan, way, options, audience)?;
+            Role::All(Box::new(Whole { service, term: None }))
+        }
         Roles::Apart(..) if judges => Role::Judge(Box::new(judging::Membership::open(plan, way, options, audience)?)),
         Roles::Apart(..) => Role::Scan(scanning::open(plan, way, options, &Nobody)?),
     };
@@ -256,22 +267,7 @@ impl Role {
         match self {
             Self::Scan(shards) => shards.iter_mut().try_for_each(scanning::Shard::turn),
             Self::Judge(member) => member.turn(),
-            Self::All { service, term: term @ None } => {
-                if service.has_work()? {
-                    *term = Some(Work { term: service.begin()?, told: VecDeque::new() });
-                }
-                Ok(())
-            }
-            Self::All { service, term } => {
-                let Some(work) = term else { return Ok(()) };
-                work.read();
-                let told = if work.term.drive.waits() { None } else { work.told.pop_front() };
-                let ended = work.term.drive.turn(told, work.told.len() >= WAITING_MAX)?;
-                if let (Some(end), Some(work)) = (ended, ended.and_then(|_| term.take())) {
-                    service.finish(work.term, end)?;
-                }
-                Ok(())
-            }
+            Self::All(whole) => whole.turn(),
         }
     }
 
@@ -280,9 +276,26 @@ impl Role {
         match self {
             Self::Scan(shards) => shards.iter_mut().try_for_each(scanning::Shard::hand_over),
             Self::Judge(member) => member.conclude(),
-            Self::All { term: Some(work), .. } => work.term.drive.conclude().map(drop),
-            Self::All { term: None, .. } => Ok(()),
+            Self::All(whole) => whole.term.as_mut().map_or(Ok(()), |work| work.term.drive.conclude().map(drop)),
         }
+    }
+}
+
+impl Whole {
+    fn turn(&mut self) -> Result<()> {
+        let Some(work) = &mut self.term else {
+            if self.service.has_work()? {
+                self.term = Some(Work { term: self.service.begin()?, told: VecDeque::new() });
+            }
+            return Ok(());
+        };
+        work.read();
+        let told = if work.term.drive.waits() { None } else { work.told.pop_front() };
+        let ended = work.term.drive.turn(told, work.told.len() >= WAITING_MAX)?;
+        if let (Some(end), Some(work)) = (ended, ended.and_then(|_| self.term.take())) {
+            self.service.finish(work.term, end)?;
+        }
+        Ok(())
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) struct Rates {
     pub(crate) leader_lost: u64,
     /// At a request: it fails.
     pub(crate) request_fails: u64,
-    /// In a step: the calendar of a machine jumps.
+    /// In a step: the calendar of a machine jumps, by less than `idle_after`.
     pub(crate) clock_jumps: u64,
     /// At an operation of the store: it fails, be it carried out or not.
     pub(crate) store_fails: u64,
@@ -75,8 +75,6 @@ pub(crate) struct Scenario {
     pub(crate) commands: bool,
     pub(crate) rates: Rates,
     pub(crate) crash_at: Option<CrashPoint>,
-    /// Whether a calendar may jump further than `idle_after`: then windows may be judged before a silent lane's rows.
-    pub(crate) far_jumps: bool,
 }
 
 impl Scenario {
@@ -105,8 +103,8 @@ impl Scenario {
         };
         let partitions = 1 + u32::try_from(rng.below(3)).expect("few");
         let shards = 1 + u32::try_from(rng.below(2)).expect("few");
-        let (store, commands, far_jumps) = (rng.below(2) == 0, rng.below(2) == 0, rng.below(4) == 0);
-        Self { seed, roles, partitions, shards, store, commands, rates, crash_at: None, far_jumps }
+        let (store, commands) = (rng.below(2) == 0, rng.below(2) == 0);
+        Self { seed, roles, partitions, shards, store, commands, rates, crash_at: None }
     }
 
     /// The same work without faults.
@@ -194,7 +192,8 @@ pub(crate) fn traffic(scenario: &Scenario) -> (Vec<Produced>, Vec<Prediction>) {
             } else {
                 60
             };
-        let score = f64::from(u32::try_from(rng.below(1_000)).expect("small")) / 1_000.0;
+        let mills = rng.below(1_000);
+        let score = mills as f64 / 1_000.0;
         let id = format!("{number:08x}");
         let partition = u32::try_from(rng.below(u64::from(scenario.partitions))).expect("few");
         let time = EPOCH + at;
@@ -217,7 +216,7 @@ pub(crate) fn traffic(scenario: &Scenario) -> (Vec<Produced>, Vec<Prediction>) {
         }
         if rng.below(4) > 0 {
             let delay = if rng.below(5) == 0 { rng.between(10, 25) } else { rng.between(0, 5) };
-            let label = u8::from(rng.below(1_000) < (score * 1_000.0) as u64);
+            let label = u8::from(rng.below(1_000) < mills);
             let body = json!({ "at": time, "id": id, "label": label });
             produced.push(record("outcomes", sent + delay * SECOND, &body));
         }

@@ -85,7 +85,7 @@ impl Letter {
         Self { key, body: Some(decision.body()), headers: headers(&attributes), time: recorded }
     }
 
-    /// What became of a command; keyed as decisions are, so that it stands after those that it gave rise to.
+    /// What became of a command; keyed as decisions are, so that it stands before those that it gave rise to.
     #[must_use]
     pub fn result(result: &CommandResult, cluster: &str, recorded: Micros) -> Self {
         let command = &result.command;

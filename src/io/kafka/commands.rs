@@ -83,8 +83,8 @@ impl Commands {
             Self { consumer, streams, dead_letters, rollout, digest, next, first, ahead, placed, waiting };
         commands.catch_up(cluster, &origins, states)?;
         let from = |origin: &Origin| commands.next.get(&origin.stream.lane).copied().unwrap_or(origin.offset);
-        let places: Vec<_> = origins.iter().map(|origin| (origin.stream.clone(), from(origin))).collect();
-        commands.consumer.assign(&places)?;
+        let starts: Vec<_> = origins.iter().map(|origin| (origin.stream.clone(), from(origin))).collect();
+        commands.consumer.assign(&starts)?;
         Ok(commands)
     }
 
@@ -140,9 +140,7 @@ impl Commands {
 
     /// Whether commands wait: what was published before is not said again yet.
     pub fn wait(&mut self, states: impl FnOnce() -> Vec<RolloutState>) -> bool {
-        let by_command =
-            |ahead: &Decision| self.first.iter().any(|command| ahead.causation.as_ref() == Some(&command.id));
-        if self.ahead.is_empty() || self.ahead.first().is_some_and(by_command) {
+        if self.ahead.is_empty() {
             return false;
         }
         let states = states();

@@ -296,7 +296,8 @@ impl<'a> Membership<'a> {
         let Some(active) = &mut self.active else { return Ok(()) };
         match self.consumer.ends(std::slice::from_ref(&active.stream)) {
             Ok(ends) => {
-                ends.iter().for_each(|&end| active.behind.look(active.next_offset, end, self.machine.wall_clock()))
+                let now = self.machine.wall_clock();
+                ends.iter().for_each(|&end| active.behind.look(active.next_offset, end, now));
             }
             Err(error) => tracing::warn!(%error, "the end of the partials topic is not known for now"),
         }

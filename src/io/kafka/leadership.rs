@@ -36,6 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const PLACE: u32 = 0;
 
 /// Membership of the group that decides who works.
+#[expect(clippy::struct_excessive_bools, reason = "what the group has said, and what was told of it")]
 pub struct Leadership {
     consumer: Box<dyn Consumer>,
     machine: Arc<dyn Machine>,

@@ -1,8 +1,9 @@
-//! Carries out what a step gave rise to, in the one safe order: decisions and what became of commands first, and
+//! Carries out what a step gave rise to, in the one safe order: what became of commands, and the decisions, all of it
 //! acknowledged; states after them.
 //!
-//! A crash in between repeats a decision with the same id, which every adapter ignores. The other order would lose one;
-//! and of a command that the state knows, nobody could tell any more where among the judgements it was carried out.
+//! A crash in between repeats a decision with the same id, which every adapter ignores. The other order would lose one.
+//! A result says among which judgements its command was carried out; so it is there before anything that follows from
+//! it, and a restart carries the command out at the same place.
 //! While a store fails, decisions go out all the same, and what would keep a restart from saying them again is held
 //! back.
 
@@ -44,12 +45,12 @@ impl Publisher {
     /// called: once a state is out, a restart does not say again what led to it. When it says `false`, states are held
     /// back until [`Publisher::release`].
     pub fn publish(&mut self, effects: &Effects, keep: impl FnOnce() -> Result<bool>) -> Result<()> {
+        for result in &effects.results {
+            self.producer.send(Letter::result(result, &self.cluster, self.machine.wall_clock()).to(&self.control))?;
+        }
         for decision in &effects.decisions {
             self.producer
                 .send(Letter::decision(decision, &self.cluster, self.machine.wall_clock()).to(&self.control))?;
-        }
-        for result in &effects.results {
-            self.producer.send(Letter::result(result, &self.cluster, self.machine.wall_clock()).to(&self.control))?;
         }
         if !(effects.decisions.is_empty() && effects.results.is_empty()) {
             self.producer.settle()?;
