@@ -230,6 +230,11 @@ fn long_functions(text: &str) -> Vec<(String, usize)> {
         if !is_function(trimmed) {
             continue;
         }
+        // A trait says of a function what it takes and gives, and no more.
+        let opens = lines[start..].iter().find(|line| line.ends_with('{') || line.ends_with(';'));
+        if opens.is_some_and(|line| line.ends_with(';')) {
+            continue;
+        }
         let indent = &line[..line.len() - trimmed.len()];
         let end = lines[start..].iter().position(|line| *line == format!("{indent}}}"));
         if let Some(n) = end.filter(|n| n + 1 > FUNCTION_LINES_MAX) {
