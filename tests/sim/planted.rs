@@ -85,8 +85,7 @@ const PLAIN: [Bug; 17] = [
 ];
 
 /// Those that show only when several faults meet.
-const RARE: [Bug; 4] =
-    [Bug::StatesLost, Bug::PublishedUnread, Bug::StoreNotOpenedAnew, Bug::NeverRenewed, Bug::NoFence];
+const RARE: [Bug; 4] = [Bug::StatesLost, Bug::StoreNotOpenedAnew, Bug::NeverRenewed, Bug::NoFence];
 
 /// Looks in so many seeds for the bugs that a few seeds show. Whether all were found.
 pub(crate) fn find_plain(seeds: u64) -> bool {
