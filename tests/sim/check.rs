@@ -1,7 +1,7 @@
 //! Whether what a simulation left behind is right: held against the log alone.
 //!
-//! Two judges that know nothing of the run: the engine over the same log without brokers, and counts made here, straight
-//! from the events.
+//! Two judges that know nothing of the run: the engine over the same log without brokers, and counts made here,
+//! straight from the events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

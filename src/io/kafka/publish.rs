@@ -41,9 +41,9 @@ impl Publisher {
         Ok(Self { producer, machine, control, state, windows, cluster, held: Vec::new() })
     }
 
-    /// Returns when every decision and every result is acknowledged; states and windows are on their way then. In between, `keep` is
-    /// called: once a state is out, a restart does not say again what led to it. When it says `false`, states are held
-    /// back until [`Publisher::release`].
+    /// Returns when every decision and every result is acknowledged; states and windows are on their way then. In
+    /// between, `keep` is called: once a state is out, a restart does not say again what led to it. When it says
+    /// `false`, states are held back until [`Publisher::release`].
     pub fn publish(&mut self, effects: &Effects, keep: impl FnOnce() -> Result<bool>) -> Result<()> {
         for result in &effects.results {
             self.producer.send(Letter::result(result, &self.cluster, self.machine.wall_clock()).to(&self.control))?;

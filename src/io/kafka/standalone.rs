@@ -4,7 +4,7 @@
 //! ([`Leadership`]). The order of effects is fixed: decisions are acknowledged, states and dead letters are too, and
 //! only then are offsets committed. Whatever a crash repeats has the same ids and the same content.
 //!
-//! Nothing here waits but for its ports: a [`Service`] that has the work opens a [`Term`], and each of the term's shards
+//! Nothing here waits but for its ports: a [`Service`] that has the work opens a [`Term`]. Each of the term's shards
 //! and its [`Drive`] is turned again and again, by threads ([`run`]) or by hand.
 
 mod drive;

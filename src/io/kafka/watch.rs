@@ -1,5 +1,5 @@
-//! Who takes part in a run: whoever keeps what it says, such as a store, has a say in it; the others listen, such as the
-//! HTTP server.
+//! Who takes part in a run: whoever keeps what it says, such as a store, has a say in it; the others listen, such as
+//! the HTTP server.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

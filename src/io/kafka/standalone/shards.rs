@@ -96,8 +96,8 @@ impl<'a> Shard<'a> {
         self.more = Some(more);
     }
 
-    /// Reads a batch and, now and then, where the logs end. `tell` takes what there is to tell, and says whether anybody
-    /// listens. Returns whether the shard has ended.
+    /// Reads a batch and, now and then, where the logs end. `tell` takes what there is to tell, and says whether
+    /// anybody listens. Returns whether the shard has ended.
     pub fn turn(&mut self, tell: &mut dyn FnMut(News) -> bool) -> Result<bool> {
         if let Some(more) = self.more.as_ref().filter(|_| self.machine.now() >= self.more_at) {
             match more.look(&self.reader) {
