@@ -451,7 +451,9 @@ fn duckdb_and_polars_read_the_tables() {
     for table in ["windows", "verdicts", "decisions", "panes"] {
         let counted = rows(&format!("SELECT count(*) AS n, min(date) AS first FROM {table}"));
         let (n, first) = (&counted[0]["n"], counted[0]["first"].as_str().unwrap());
-        assert_eq!(lines.next().unwrap(), format!("{table} {n} 1 {first} {n} 1 {first}"));
+        // What came of the records of a stream is of no model.
+        let models = if table == "panes" { 2 } else { 1 };
+        assert_eq!(lines.next().unwrap(), format!("{table} {n} {models} {first} {n} {models} {first}"));
     }
     let psi = number(
         "SELECT sum(value) FROM windows WHERE metric = 'psi' AND \"column\" = 'amount' AND segment = '' AND revision = 0",

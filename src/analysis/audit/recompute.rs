@@ -13,7 +13,7 @@ use crate::{
     event::EventKind,
     judge::Judge,
     plan::WindowKind,
-    scan::{Pace, StreamState, Tick},
+    scan::{Body, Pace, StreamState, Tick},
     store::{PaneDay, Selection},
 };
 
@@ -76,7 +76,9 @@ pub fn from_panes(plan: &Arc<Plan>, store: &crate::store::Store, of: &Decision) 
         let PaneDay { end, panes, unfit: others } = day?;
         unfit += others;
         for pane in panes {
-            from = from.min(pane.pane);
+            // What came of records alone is nothing to judge.
+            let is_judged = !matches!(pane.body, Body::Intake(_));
+            from = if is_judged { from.min(pane.pane) } else { from };
             judge.put(pane);
         }
         found.take(judge.tick(read_up_to(plan, end, false)), of);
