@@ -49,13 +49,12 @@ macro_rules! of_integers {
 }
 
 /// Numbers, also truth values; the nearest one of each.
+#[expect(clippy::cast_precision_loss, clippy::cast_lossless, reason = "the nearest number, of every width")]
 pub(super) fn floats(array: &ArrayRef) -> Float64Array {
     macro_rules! nearest {
-        ($kind:ty) => {{
-            #[expect(clippy::cast_precision_loss, reason = "the nearest number is meant")]
-            #[expect(clippy::cast_lossless, reason = "of every width")]
+        ($kind:ty) => {
             array.as_primitive::<$kind>().unary(|value| value as f64)
-        }};
+        };
     }
     let other = || match array.data_type() {
         DataType::Float64 => array.as_primitive::<Float64Type>().clone(),
