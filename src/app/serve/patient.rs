@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn who_reads_slowly_gets_everything() {
         let (ours, mut theirs) = duplex(16);
-        let mut stream = Patient::new(ours, Duration::from_secs(60));
+        let mut stream = Patient::new(ours, Duration::from_mins(1));
         let (written, read) = run(async {
             let mut all = [0; 64];
             tokio::join!(stream.write_all(&[7; 64]), theirs.read_exact(&mut all))

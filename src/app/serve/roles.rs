@@ -7,10 +7,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::Shared;
 use super::access::Person;
 use super::entrance::Caller;
 use super::problem::Problem;
+use super::{Shared, Tls};
 
 pub(super) async fn get(State(shared): State<Arc<Shared>>, caller: Caller) -> Result<Json<Value>, Problem> {
     let Some(known) = &caller.known else { return Err(caller.unknown(&shared)) };
@@ -38,6 +38,6 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>, caller: Caller) -> Re
         "metrics": config.metrics,
         "people": access.people().iter().map(person).collect::<Vec<_>>(),
         "proxy": proxy,
-        "certificate_expires_at": shared.tls().map(|tls| tls.expires_at()),
+        "certificate_expires_at": shared.tls().map(Tls::expires_at),
     })))
 }

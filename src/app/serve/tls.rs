@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use openssl::asn1::Asn1Time;
 use openssl::error::ErrorStack;
-use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::ssl::{Ssl, SslAcceptor, SslMethod, SslRef, SslVerifyMode};
@@ -40,6 +39,7 @@ struct Loaded {
     stamps: Vec<Stamp>,
     /// Seconds since 1970.
     expires_at: i64,
+    #[cfg(feature = "pg")]
     digest: Option<Vec<u8>>,
 }
 
@@ -156,12 +156,21 @@ impl Loaded {
         let epoch = Asn1Time::from_unix(0).map_err(failed)?;
         let until = epoch.diff(own.not_after()).map_err(failed)?;
         let expires_at = i64::from(until.days) * 86_400 + i64::from(until.secs);
-        Ok(Self { acceptor: acceptor.build(), stamps, expires_at, digest: digest(own) })
+        Ok(Self {
+            acceptor: acceptor.build(),
+            stamps,
+            expires_at,
+            #[cfg(feature = "pg")]
+            digest: digest(own),
+        })
     }
 }
 
 /// By the digest of the certificate's signature; those that are broken are replaced by SHA-256.
+#[cfg(feature = "pg")]
 fn digest(certificate: &X509) -> Option<Vec<u8>> {
+    use openssl::hash::MessageDigest;
+
     let algorithms = certificate.signature_algorithm().object().nid().signature_algorithms()?;
     let kind = match algorithms.digest {
         Nid::MD5 | Nid::SHA1 => MessageDigest::sha256(),

@@ -1,6 +1,6 @@
 //! Who is believed to be whom, and who is not.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
@@ -34,6 +34,8 @@ fn who(access: &Access, peer: &Peer, pairs: &[(&str, &str)]) -> Option<(String, 
     }
 }
 
+/// What [`who`] says of somebody who is known.
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with what may be nothing")]
 fn is(name: &str, proof: Proof) -> Option<(String, Proof)> {
     Some((name.to_owned(), proof))
 }
@@ -196,8 +198,8 @@ fn reading_is_open_or_for_those_who_are_known() {
     }
 }
 
-fn approver(name: &str, path: &PathBuf) -> Approver {
-    Approver { name: name.to_owned(), token: Some(Secret::File(path.clone())), certificate: None, roles: vec![] }
+fn approver(name: &str, path: &Path) -> Approver {
+    Approver { name: name.to_owned(), token: Some(Secret::File(path.to_owned())), certificate: None, roles: vec![] }
 }
 
 #[test]

@@ -29,12 +29,14 @@ pub(super) struct Frames<S> {
     n_whole: usize,
     /// Whether messages have a kind before their length.
     has_kinds: bool,
+    /// Why nothing passes after these.
+    fault: Option<Error>,
 }
 
 impl<S> Frames<S> {
     /// A stream of which the head of the first message was read already.
     pub(super) fn new(stream: S, head: &[u8]) -> Self {
-        Self { stream, read: BytesMut::from(head), n_whole: 0, has_kinds: false }
+        Self { stream, read: BytesMut::from(head), n_whole: 0, has_kinds: false, fault: None }
     }
 
     /// Lets whole messages pass.
@@ -151,6 +153,9 @@ fn is_message(kind: u8, mut body: Body<'_>) -> Option<()> {
 impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         while self.n_whole == 0 {
+            if let Some(fault) = self.fault.take() {
+                return Poll::Ready(Err(fault));
+            }
             let mut portion = [0; PORTION];
             let mut fresh = ReadBuf::new(&mut portion);
             ready!(Pin::new(&mut self.stream).poll_read(context, &mut fresh))?;
@@ -158,7 +163,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
                 return Poll::Ready(Ok(()));
             }
             self.read.extend_from_slice(fresh.filled());
-            self.admit()?;
+            self.fault = self.admit().err();
         }
         let n = self.n_whole.min(buffer.remaining());
         buffer.put_slice(&self.read[..n]);

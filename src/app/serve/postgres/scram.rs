@@ -130,12 +130,14 @@ impl Exchange {
             return Err(Fault::Message);
         };
         let bound = certificate.filter(|_| mechanism == BOUND);
-        match (flag, bound) {
-            ("p=tls-server-end-point", Some(_)) => {}
-            // It could bind, and thinks that we cannot: somebody on the way has told it so.
-            ("y", None) if certificate.is_some() => return Err(Fault::Binding),
-            ("n" | "y", None) => {}
-            _ => return Err(Fault::Binding),
+        let fits = match (flag, bound) {
+            ("p=tls-server-end-point", Some(_)) | ("n", None) => true,
+            // It could bind, and thinks that we cannot: where we can, somebody on the way has told it so.
+            ("y", None) => certificate.is_none(),
+            _ => false,
+        };
+        if !fits {
+            return Err(Fault::Binding);
         }
         // The name is that of the first message of the connection.
         let theirs = bare.split(',').nth(1).and_then(|part| part.strip_prefix("r=")).filter(|nonce| !nonce.is_empty());
@@ -224,8 +226,8 @@ mod tests {
             assert!(fault.is_some() || (mechanism, certificate) == (BOUND, None), "{mechanism} {flag}");
         }
         for nonsense in ["", "n", "n,,", "n,,n=", "n,,n=,r=", "n,,r=abc,n=", "n,,m=x,n=,r=abc"] {
-            let begun = Exchange::begin(PLAIN, nonsense.as_bytes(), None, &[0; 16], Vec::new());
-            assert!(begun.is_err(), "{nonsense}");
+            let exchange = Exchange::begin(PLAIN, nonsense.as_bytes(), None, &[0; 16], Vec::new());
+            assert!(exchange.is_err(), "{nonsense}");
         }
     }
 }
