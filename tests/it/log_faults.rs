@@ -213,11 +213,11 @@ fn a_record_far_longer_than_others_is_read_and_refused_alone() {
     let scene = Scene::of(settings(broker), topic);
     let log = log();
     scene.produce(&log[..200]);
-    let long = format!("{{\"id\": \"{}\"}}", "y".repeat(9_000_000));
+    let huge = format!("{{\"id\": \"{}\"}}", "y".repeat(9_000_000));
     let mut kafka = scene.kafka.clone();
     kafka.librdkafka.insert("message.max.bytes".into(), "20000000".into());
     let producer = Producer::open(&Connection::open(&kafka).unwrap()).unwrap();
-    producer.send(BaseRecord::to(&scene.topic).key(b"long".as_slice()).payload(long.as_bytes())).unwrap();
+    producer.send(BaseRecord::to(&scene.topic).key(b"long".as_slice()).payload(huge.as_bytes())).unwrap();
     producer.settle().unwrap();
     scene.produce(&log[200..]);
     let (code, said, windows) = scene.run("", &[]);

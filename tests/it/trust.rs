@@ -118,7 +118,7 @@ fn even(failing: bool) -> Vec<Event> {
             source: 0,
             time: at,
             broker_time: at + SECOND,
-            id: id >> 2 << 2 | i % 4,
+            id: (id >> 2 << 2) | (i % 4),
             version,
             segment: "eu",
             x: Some(0.5),
@@ -203,8 +203,8 @@ fn a_candidate_that_would_have_passed_does_not_pass_for_any_cause() {
         assert!(untrusted >= 25, "{cause:?}: {trusted:?}");
         let of_cause = trusted.range(360..).all(|(_, (_, doubts))| doubts.contains(haldane::name::Name::name(cause)));
         assert!(of_cause || cause == Cause::Late, "{cause:?}: {trusted:?}");
-        let passes = decisions.iter().filter(|one| one.action.permits() && one.window_end() / SECOND > 360);
-        assert_eq!(passes.count(), 0, "{cause:?}");
+        let permits = decisions.iter().filter(|one| one.action.permits() && one.window_end() / SECOND > 360);
+        assert_eq!(permits.count(), 0, "{cause:?}");
         let ignored = Plan {
             policy: haldane::plan::PolicyPlan { trust: TrustPlan::off(), ..plan.policy.clone() },
             ..plan.clone()

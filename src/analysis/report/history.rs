@@ -325,7 +325,8 @@ fn note(decision: &Decision) -> DecisionNote {
         let gathered = told_as::gathered(evidence).map_or_else(String::new, |all| format!(", e-value {all}"));
         let is_doubt =
             |remark: &&str| [Trust::Degraded, Trust::Untrusted].iter().any(|one| remark.starts_with(one.name()));
-        let doubts = evidence.remarks().into_iter().filter(is_doubt).flat_map(|doubt| [", ", doubt]).collect::<String>();
+        let doubts =
+            evidence.remarks().into_iter().filter(is_doubt).flat_map(|doubt| [", ", doubt]).collect::<String>();
         format!(
             "{}: {}{on}{to}: {}{bound}{gathered}, {} (n {}, baseline {}){doubts}",
             evidence.rule,
