@@ -126,7 +126,7 @@ fn request(rng: &mut Rng) -> Vec<u8> {
     }
     for place in 0..below(rng, 4) {
         let value = if rng.chance(0.5) { escaped(one(rng, &ODD)) } else { one(rng, &ODD).replace(['\n', ' '], "") };
-        path.push_str(&format!("{}{}={value}", if place == 0 { "?" } else { "&" }, one(rng, &KEYS)));
+        path += &[if place == 0 { "?" } else { "&" }, one(rng, &KEYS), "=", &value].concat();
     }
     let version = one(rng, &["HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/2.0", "HTTP/9", ""]);
     let mut text = format!("{method} {path} {version}\r\nHost: haldane\r\n");
@@ -135,7 +135,7 @@ fn request(rng: &mut Rng) -> Vec<u8> {
         text.push_str("\r\n");
     }
     if rng.chance(0.05) {
-        text.push_str(&format!("X-Long: {}\r\n", "x".repeat(below(rng, 600_000))));
+        text += &["X-Long: ", &"x".repeat(below(rng, 600_000)), "\r\n"].concat();
     }
     let body = one(rng, &BODIES);
     let claimed = match below(rng, 5) {
@@ -144,7 +144,7 @@ fn request(rng: &mut Rng) -> Vec<u8> {
         2 => "-1".to_owned(),
         _ => body.len().to_string(),
     };
-    text.push_str(&format!("Content-Length: {claimed}\r\n\r\n{body}"));
+    text += &["Content-Length: ", &claimed, "\r\n\r\n", body].concat();
     text.into_bytes()
 }
 
