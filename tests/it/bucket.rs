@@ -107,7 +107,9 @@ impl Drop for Server {
 
 /// The rows of every table that a replay fills, as text.
 fn tables(server: &Server, store: &str) -> Vec<Vec<String>> {
-    let panes = "SELECT pane_start, version, segment, kind, \"column\", rows, upto, histogram FROM panes";
+    // An answer holds 10,000 rows at most.
+    let panes = "SELECT pane_start, version, segment, kind, \"column\", rows, upto, histogram FROM panes \
+                 WHERE kind <> 'intake'";
     let windows = "SELECT * FROM windows WHERE segment = ''";
     let whole = ["verdicts", "decisions", "quality"].map(|table| format!("SELECT * FROM {table}"));
     let rows = |query: &str| {

@@ -92,7 +92,7 @@ fn replayed(plan: &Arc<Plan>, path: &Path, show: fn(&Row) -> String) -> String {
     let mut read = "nothing".to_owned();
     for step in replay::open(plan, &[], &options).unwrap() {
         match step.unwrap() {
-            Step::Batch(batch) => read = show(&rows(&batch)[0]),
+            Step::Batch(batch) => rows(&batch).first().into_iter().for_each(|row| read = show(row)),
             Step::Refused(refused) => read = format!("refused: {}", refused[0].reject.reason),
             Step::End { .. } => {}
         }
