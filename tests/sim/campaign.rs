@@ -13,7 +13,8 @@ use crate::run;
 use crate::scenario::{self, CrashPoint, Roles, Scenario};
 
 /// Seeds that showed faults of the service, which are mended since.
-const FOUND: [(&str, u64); 7] = [
+const FOUND: [(&str, u64); 8] = [
+    ("a judge that came back published the states that it had held back for a store, without what led to them", 4),
     ("a result was lost between a state and its crash, and the command's place with it", 22),
     ("a process that woke up went on with what another one had said", 75),
     ("a new command came before the decision that a crash had left without its state", 88),

@@ -196,6 +196,7 @@ impl<'a> Membership<'a> {
     /// As a new member: it stands behind those that were there meanwhile.
     fn join_again(&mut self) -> Result<()> {
         tracing::warn!("the group may have given the work to another process while this one did not answer");
+        self.publisher.forget();
         self.active = None;
         self.audience.watch.standing_by();
         self.consumer.leave();

@@ -84,6 +84,11 @@ impl Publisher {
         !self.held.is_empty()
     }
 
+    /// Lets go of what was held back: whoever works from now on says it, and what led to it, again.
+    pub fn forget(&mut self) {
+        self.held.clear();
+    }
+
     /// Sends what was held back: all that led to it is kept.
     pub fn release(&mut self) -> Result<()> {
         let states = std::mem::take(&mut self.held);
