@@ -41,7 +41,7 @@ const CI: Range<u64> = 0..50;
 /// Every how many crash points one is tried in CI.
 const CI_STRIDE: u64 = 61;
 /// Seeds within which CI finds those bugs that a few seeds show.
-const CI_PLANTED: u64 = 12;
+const CI_PLANTED: u64 = 24;
 /// Seeds within which a planted bug must be found.
 const FOUND_WITHIN: u64 = 200;
 
