@@ -44,7 +44,7 @@ pub struct TrustPlan {
 }
 
 /// How many causes there are.
-const CAUSES: usize = 6;
+const CAUSES: usize = Cause::ALL.len();
 
 /// What is lost changes a share by as much at most. One in a hundred is below the margins that guards hold a candidate
 /// to; one in twenty is of their size, and a candidate may look better by it than it is.
