@@ -66,9 +66,15 @@ fn with<T>(budgets: &Mutex<Budgets>, act: impl FnOnce(&mut Budgets) -> T) -> T {
 /// What clients have left of one thing.
 #[derive(Debug)]
 struct Budgets {
+    rate: Rate,
+    of: BTreeMap<Option<IpAddr>, Budget>,
+}
+
+/// The most that a budget holds, and how quickly it fills.
+#[derive(Debug, Clone, Copy)]
+struct Rate {
     most: f64,
     per_second: f64,
-    of: BTreeMap<Option<IpAddr>, Budget>,
 }
 
 /// What was left, and when.
@@ -78,42 +84,43 @@ struct Budget {
     at: Instant,
 }
 
+impl Budget {
+    fn left(&self, rate: Rate, at: Instant) -> f64 {
+        (self.left + at.saturating_duration_since(self.at).as_secs_f64() * rate.per_second).min(rate.most)
+    }
+}
+
 impl Budgets {
     fn new(most: f64, per_second: f64) -> Self {
-        Self { most, per_second, of: BTreeMap::new() }
+        Self { rate: Rate { most, per_second }, of: BTreeMap::new() }
     }
 
-    fn left(&self, budget: &Budget, at: Instant) -> f64 {
-        (budget.left + at.saturating_duration_since(budget.at).as_secs_f64() * self.per_second).min(self.most)
-    }
-
-    /// Whose budget counts; strangers have one together where there is no room.
-    fn whose(&mut self, client: IpAddr, at: Instant) -> Option<IpAddr> {
-        if self.of.contains_key(&Some(client)) {
-            return Some(client);
+    /// Whose budget counts, and what is left of it; strangers have one together where there is no room.
+    fn left(&mut self, client: IpAddr, at: Instant) -> (Option<IpAddr>, f64) {
+        let rate = self.rate;
+        let is_known = self.of.contains_key(&Some(client));
+        if !is_known && self.of.len() >= CLIENTS_MAX {
+            self.of.retain(|_, budget| budget.left(rate, at) < rate.most);
         }
-        if self.of.len() >= CLIENTS_MAX {
-            let (most, per_second) = (self.most, self.per_second);
-            let is_full = |budget: &Budget| {
-                budget.left + at.saturating_duration_since(budget.at).as_secs_f64() * per_second >= most
-            };
-            self.of.retain(|_, budget| !is_full(budget));
-        }
-        (self.of.len() < CLIENTS_MAX).then_some(client)
+        let whose = (is_known || self.of.len() < CLIENTS_MAX).then_some(client);
+        (whose, self.of.get(&whose).map_or(rate.most, |budget| budget.left(rate, at)))
     }
 
     fn look(&mut self, client: IpAddr, at: Instant) -> Result<(), Duration> {
-        let whose = self.whose(client, at);
-        let left = self.of.get(&whose).map_or(self.most, |budget| self.left(budget, at));
-        if left >= 1.0 { Ok(()) } else { Err(Duration::from_secs_f64((1.0 - left) / self.per_second)) }
+        let (_, left) = self.left(client, at);
+        self.wait_for(left)
     }
 
     fn take(&mut self, client: IpAddr, at: Instant) -> Result<(), Duration> {
-        self.look(client, at)?;
-        let whose = self.whose(client, at);
-        let left = self.of.get(&whose).map_or(self.most, |budget| self.left(budget, at));
+        let (whose, left) = self.left(client, at);
+        self.wait_for(left)?;
         self.of.insert(whose, Budget { left: left - 1.0, at });
         Ok(())
+    }
+
+    /// How long it takes until there is enough for one.
+    fn wait_for(&self, left: f64) -> Result<(), Duration> {
+        if left >= 1.0 { Ok(()) } else { Err(Duration::from_secs_f64((1.0 - left) / self.rate.per_second)) }
     }
 }
 

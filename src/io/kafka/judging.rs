@@ -307,8 +307,8 @@ impl<'a> Membership<'a> {
         active.pulse.beat(lag, &self.publisher, self.audience.watch)
     }
 
-    /// Writes and commits what was done. Who stands by leaves that to whoever works: what it had not written yet is said
-    /// again there.
+    /// Writes and commits what was done. Who stands by leaves that to whoever works: what it had not written yet is
+    /// said again there.
     fn commit(&mut self, at_end: bool) -> Result<()> {
         let Some(active) = &mut self.active else { return Ok(()) };
         if !self.audience.keeper.settle(at_end)? {
