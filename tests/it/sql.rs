@@ -31,7 +31,11 @@ fn url() -> &'static str {
 }
 
 fn desk(limits: QueryLimits) -> Desk {
-    Desk::open(Session::new(limits).unwrap().with_store(Store::open(url()).unwrap()).with_paths()).unwrap()
+    desk_over(url(), limits)
+}
+
+fn desk_over(store: &str, limits: QueryLimits) -> Desk {
+    Desk::open(Session::new(limits).unwrap().with_store(Store::open(store).unwrap()).with_paths()).unwrap()
 }
 
 fn ask(sql: &str) -> Result<Answer> {
@@ -40,7 +44,10 @@ fn ask(sql: &str) -> Result<Answer> {
 }
 
 pub fn rows(sql: &str) -> Vec<Value> {
-    let answer = ask(sql).unwrap_or_else(|error| panic!("{error}\n{sql}"));
+    rows_in(ask(sql).unwrap_or_else(|error| panic!("{error}\n{sql}")))
+}
+
+fn rows_in(answer: Answer) -> Vec<Value> {
     serde_json::from_slice(&answer.write(Format::Json).unwrap()).unwrap()
 }
 
@@ -65,8 +72,8 @@ fn recomputed(metric: &str, again: &str) -> String {
     )
 }
 
-#[test]
-fn windows_are_recomputed_from_panes_to_the_last_bit() {
+/// Holds each distance between two versions of a store against the same one from panes.
+fn recompute(rows: impl Fn(&str) -> Vec<Value>) {
     let side = |version: &str| format!("hist_merge(p.histogram) FILTER (WHERE p.version = {version})");
     let sides = format!("{}, {}", side("w.version"), side("'2024.1'"));
     for metric in ["psi", "js_distance", "hellinger", "total_variation", "chi_square", "ks"] {
@@ -76,6 +83,30 @@ fn windows_are_recomputed_from_panes_to_the_last_bit() {
             both.iter().find(|row| row["value"].as_f64().map(f64::to_bits) != row["again"].as_f64().map(f64::to_bits));
         assert_eq!(differing, None, "{metric}");
     }
+}
+
+#[test]
+fn windows_are_recomputed_from_panes_to_the_last_bit() {
+    recompute(rows);
+}
+
+#[test]
+fn where_both_sides_lie_beyond_all_fine_bins_they_are_recomputed_too() {
+    let scratch = tempfile::tempdir().unwrap();
+    let [config, store] = ["fraud.yaml", "store"].map(|name| scratch.path().join(name).display().to_string());
+    let text = std::fs::read_to_string(pipeline("fraud.yaml")).unwrap();
+    let narrow = text.replace("path: amount, range: [0, 5000]", "path: amount, range: [0, 0.01]");
+    assert_ne!(narrow, text);
+    std::fs::write(&config, narrow).unwrap();
+    haldane(&["replay", "--quiet", "-c", &config, "--store", &store, &predictions()]).unwrap();
+    let desk = desk_over(&store, QueryLimits::default());
+    let rows = |sql: &str| rows_in(desk.ask(sql).unwrap());
+    let far = rows(
+        "SELECT ks FROM (SELECT value AS ks FROM windows WHERE metric = 'ks' AND \"column\" = 'amount'
+                    AND baseline LIKE 'concurrent:%' AND segment = '' AND status = 'ok') WHERE ks > 0",
+    );
+    assert!(far.len() > 10, "they are told apart: {}", far.len());
+    recompute(rows);
 }
 
 #[test]

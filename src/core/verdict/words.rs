@@ -11,6 +11,12 @@ pub fn percent(share: f64) -> String {
     format!("{rounded} %")
 }
 
+/// So many windows.
+#[must_use]
+pub fn windows(n: u32) -> String {
+    if n == 1 { "1 window".to_owned() } else { format!("{n} windows") }
+}
+
 /// Whether any source says that a request failed.
 #[must_use]
 pub fn tells_failures(plan: &Plan) -> bool {

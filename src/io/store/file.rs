@@ -1,8 +1,11 @@
 //! Rows as Parquet: sorted, compressed, and equal rows as equal bytes.
 
-use arrow::array::{RecordBatch, new_null_array};
+use std::sync::Arc;
+
+use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, StructArray, new_null_array};
 use arrow::compute::{SortColumn, cast, concat_batches, lexsort_to_indices, take_record_batch};
-use arrow::datatypes::FieldRef;
+use arrow::datatypes::{DataType, FieldRef, Fields};
+use arrow::error::ArrowError;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -28,15 +31,25 @@ pub(super) fn sorted(table: Table, rows: &RecordBatch) -> Result<RecordBatch> {
 
 /// The rows with all columns of their table: those that an older release did not write are null.
 pub(super) fn conform(table: Table, rows: &RecordBatch) -> Result<RecordBatch> {
-    let schema = table.schema();
-    let column = |field: &FieldRef| match rows.column_by_name(field.name()) {
-        Some(column) => cast(column, field.data_type()),
-        None => Ok(new_null_array(field.data_type(), rows.num_rows())),
-    };
-    let columns = schema.fields().iter().map(column).collect::<std::result::Result<Vec<_>, _>>();
-    let conformed = columns.and_then(|columns| RecordBatch::try_new(schema, columns));
+    let conformed = fitted(&StructArray::from(rows.clone()), table.schema().fields());
     conformed
+        .map(RecordBatch::from)
         .map_err(|error| Error::user(format!("a file of {} has columns of other types", table.name())).because(error))
+}
+
+/// Records with these fields, and so the records among them.
+fn fitted(records: &StructArray, fields: &Fields) -> std::result::Result<StructArray, ArrowError> {
+    let fit = |field: &FieldRef| {
+        let Some(column) = records.column_by_name(field.name()) else {
+            return Ok(new_null_array(field.data_type(), records.len()));
+        };
+        match (field.data_type(), column.as_struct_opt()) {
+            (DataType::Struct(parts), Some(inner)) => fitted(inner, parts).map(|inner| Arc::new(inner) as ArrayRef),
+            (kind, _) => cast(column, kind),
+        }
+    };
+    let columns = fields.iter().map(fit).collect::<std::result::Result<_, _>>()?;
+    StructArray::try_new(fields.clone(), columns, records.nulls().cloned())
 }
 
 /// A Parquet file of the rows, as they stand.

@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray as _, Float64Array, Float64Builder, ListArray, ListBuilder, StringBuilder, StructArray,
-    UInt64Array, UInt64Builder,
+    Array, ArrayRef, AsArray as _, BinaryArray, Float64Array, Float64Builder, ListArray, ListBuilder, StringBuilder,
+    StructArray, UInt64Array, UInt64Builder,
 };
 use arrow::datatypes::{DataType, Field, Fields, Float64Type, UInt64Type};
 
 use crate::event::stable_hash;
-use crate::kernel::bin::Edges;
+use crate::kernel::bin::{Edges, Reach};
 use crate::kernel::moment::Grid;
 use crate::summary::histogram::{Cut, Recuts};
-use crate::summary::{Category, Histogram};
+use crate::summary::{Category, Histogram, Tails};
 
 /// Counts of one column.
 ///
@@ -34,6 +34,41 @@ pub struct Counted {
     pub low: Option<f64>,
     /// Largest value.
     pub high: Option<f64>,
+    /// Of a numeric column, what lies beyond the reach of its fine edges; not known of what an earlier release stored.
+    pub far: Option<Far>,
+}
+
+/// Values beyond the reach of fine edges, once more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Far {
+    /// How far the edges reach.
+    pub reach: Reach,
+    /// What lies beyond.
+    pub tails: Tails<u64>,
+}
+
+impl Far {
+    fn to_bytes(&self) -> Vec<u8> {
+        let Reach { first, low, last, high } = self.reach;
+        postcard::to_stdvec(&(first, low, last, high, &self.tails)).expect("tails always encode")
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (first, low, last, high, tails) = postcard::from_bytes(bytes).ok()?;
+        Some(Self { reach: Reach { first, low, last, high }, tails })
+    }
+
+    /// Edges that reach as far, for numbers that depend on the order of bins alone: neighbouring floats. There are
+    /// enough between the ends of the reach, since there is an edge at each in truth.
+    fn edges(&self, n_edges: usize) -> Vec<f64> {
+        let Reach { first, low, last, high } = self.reach;
+        let from = |edge: f64, next: fn(f64) -> f64| std::iter::successors(Some(edge), move |edge| Some(next(*edge)));
+        let mut edges: Vec<f64> = from(low, f64::next_down).take(first + 1).collect();
+        edges.reverse();
+        edges.extend(from(low, f64::next_up).take(last - first).skip(1));
+        edges.extend(from(high, f64::next_up).take(n_edges.saturating_sub(last)).skip(usize::from(first == last)));
+        edges
+    }
 }
 
 impl Counted {
@@ -42,7 +77,8 @@ impl Counted {
     pub fn numeric(histogram: &Histogram, cut: &Cut, bins: u16) -> Self {
         let kept = if bins == 20 { &cut.recuts.bins20 } else { &cut.recuts.bins10 };
         let (counts, cells) = (histogram.counts.clone(), histogram.recut(kept));
-        Self { counts, cells, low: histogram.min, high: histogram.max, ..Self::default() }
+        let far = cut.edges.reach().map(|reach| Far { reach, tails: histogram.tails.clone() });
+        Self { counts, cells, low: histogram.min, high: histogram.max, far, ..Self::default() }
     }
 
     /// A categorical column.
@@ -76,6 +112,10 @@ impl Counted {
         self.other += other.other;
         self.low = self.low.into_iter().chain(other.low).reduce(f64::min);
         self.high = self.high.into_iter().chain(other.high).reduce(f64::max);
+        match (&mut self.far, &other.far) {
+            (Some(far), Some(more)) => far.tails.merge(&more.tails),
+            (far, more) => *far = far.take().or_else(|| more.clone()),
+        }
         true
     }
 
@@ -92,8 +132,20 @@ impl Counted {
     #[expect(clippy::cast_precision_loss, reason = "thousands of bins")]
     pub fn histogram(&self, bins: &[u64], edges: Option<Vec<f64>>) -> Option<(Histogram, Cut)> {
         let n_edges = bins.len().checked_sub(1)?;
-        let edges = edges.unwrap_or_else(|| (0..n_edges).map(|edge| edge as f64).collect());
+        let far = self.far.as_ref().filter(|far| bins.len() == self.counts.len() && far.reach.last < n_edges);
+        let any = || match far {
+            Some(far) => far.edges(n_edges),
+            None => (0..n_edges).map(|edge| edge as f64).collect(),
+        };
+        let edges = edges.unwrap_or_else(any);
+        let far = far.filter(|Far { reach, .. }| {
+            edges.get(reach.first) == Some(&reach.low) && edges.get(reach.last) == Some(&reach.high)
+        });
         let edges = Edges::new(edges).ok().filter(|edges| edges.n_bins() == bins.len())?;
+        let edges = match far {
+            Some(Far { reach, .. }) => edges.reaching(reach.first, reach.last),
+            None => edges,
+        };
         let all: Vec<u16> = (0..n_edges).map(|edge| u16::try_from(edge).ok()).collect::<Option<_>>()?;
         let recuts = Recuts { bins10: all.clone(), bins20: all, ..Recuts::default() };
         let cut = Cut { edges, grid: Grid::for_range(0.0, 1.0), recuts };
@@ -103,6 +155,7 @@ impl Counted {
         let last = bins.iter().rposition(|&count| count > 0).map(edge);
         let mut histogram = Histogram::new(&cut);
         histogram.counts = bins.to_vec();
+        histogram.tails = far.map(|far| far.tails.clone()).unwrap_or_default();
         (histogram.min, histogram.max) = (self.low.or(first), self.high.or(last));
         Some((histogram, cut))
     }
@@ -124,6 +177,7 @@ fn fields() -> Fields {
         Field::new("other", DataType::UInt64, true),
         Field::new("low", DataType::Float64, true),
         Field::new("high", DataType::Float64, true),
+        Field::new("far", DataType::Binary, true),
     ])
 }
 
@@ -147,6 +201,7 @@ pub fn histograms(rows: &[Option<Counted>]) -> ArrayRef {
         Arc::new(all().map(|row| Some(row.other)).collect::<UInt64Array>()),
         Arc::new(low.finish()),
         Arc::new(high.finish()),
+        Arc::new(all().map(|row| row.far.as_ref().map(Far::to_bytes)).collect::<BinaryArray>()),
     ];
     let valid = rows.iter().map(Option::is_some).collect::<Vec<bool>>();
     Arc::new(StructArray::new(fields(), columns, Some(valid.into())))
@@ -172,6 +227,8 @@ pub fn counted(column: &dyn Array, row: usize) -> Option<Counted> {
         let column: &Float64Array = records.column_by_name(name)?.as_primitive_opt::<Float64Type>()?;
         column.is_valid(row).then(|| column.value(row))
     };
+    let far = records.column_by_name("far").and_then(|column| column.as_binary_opt::<i32>());
+    let far = far.filter(|column| column.is_valid(row)).map(|column| Far::from_bytes(column.value(row)));
     let names = records.column_by_name("names")?.as_list_opt::<i32>()?.value(row);
     let names = names.as_string_opt::<i32>()?.iter().map(|name| name.unwrap_or_default().to_owned());
     let other = records.column_by_name("other")?.as_primitive_opt::<UInt64Type>()?.value(row);
@@ -182,6 +239,10 @@ pub fn counted(column: &dyn Array, row: usize) -> Option<Counted> {
         other,
         low: number("low"),
         high: number("high"),
+        far: match far {
+            Some(far) => Some(far?),
+            None => None,
+        },
     })
 }
 

@@ -5,20 +5,24 @@ use std::collections::BTreeMap;
 
 use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
 
-use super::histogram::counted;
+use super::histogram::{Counted, counted};
 use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::output::Cells;
 use crate::plan::Plan;
 use crate::scan::frame::Frame;
 use crate::scan::{Body, Inputs, Partial};
-use crate::summary::{Quality, Traffic};
+use crate::summary::{Quality, Tails, Traffic};
 
-/// A partial without what its rows hold in columns of their own: fine bins, labels, and positions in the log.
+/// A partial without what its rows hold in columns of their own: fine bins and what lies beyond, labels, and positions
+/// in the log.
 pub(super) fn rest(partial: &Partial) -> Vec<u8> {
     let mut rest = Partial { upto: 0, inputs: Inputs { first: 0, last: 0 }, ..partial.clone() };
     match &mut rest.body {
-        Body::Traffic(traffic) => traffic.numeric.iter_mut().for_each(|histogram| histogram.counts.clear()),
+        Body::Traffic(traffic) => traffic.numeric.iter_mut().for_each(|histogram| {
+            histogram.counts.clear();
+            histogram.tails = Tails::default();
+        }),
         Body::QualityInTime(quality) | Body::QualityLate(quality) => *quality = Quality::default(),
         Body::Exposure(_) | Body::Intake(_) => {}
     }
@@ -84,7 +88,10 @@ impl PaneColumns<'_> {
         match body {
             Body::Traffic(traffic) => {
                 for (place, histogram) in traffic.numeric.iter_mut().enumerate() {
-                    histogram.counts = counted(self.histograms?, *bins?.get(&place)?)?.counts;
+                    let Counted { counts, far, .. } = counted(self.histograms?, *bins?.get(&place)?)?;
+                    histogram.counts = counts;
+                    // An earlier release kept tails with the rest.
+                    histogram.tails = far.map_or_else(|| std::mem::take(&mut histogram.tails), |far| far.tails);
                 }
                 self.fits(traffic).then_some(())
             }

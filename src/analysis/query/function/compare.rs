@@ -1,6 +1,6 @@
 //! `psi(current, baseline)` and its like: a distance between two histograms, computed as the engine does for two
-//! versions: what panes have counted is cut at the quantiles of both sides together, and lists of counts are taken as
-//! they are. Tables hold no tails (`summary::tail`): where both sides lie beyond all fine bins there is no number.
+//! versions: what panes have counted is cut at the quantiles of both sides together, beyond the fine bins, too, and
+//! lists of counts are taken as they are.
 
 use std::sync::Arc;
 

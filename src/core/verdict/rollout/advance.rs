@@ -6,6 +6,7 @@ use super::step::{Heard, Window};
 use super::{Draft, RolloutState, State};
 use crate::plan::{RolloutPlan, Signal};
 use crate::reason::ReasonCode;
+use crate::verdict::words;
 
 /// Notes the step that exposure is at; another one counts when it has been seen for a few windows.
 pub(crate) fn find_step(state: &mut RolloutState, trusted: bool, plan: &RolloutPlan) {
@@ -56,7 +57,7 @@ fn observe(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan) -> Optio
         return None;
     }
     let missing = if state.waits_for.is_empty() { String::new() } else { format!("; {}", state.waits_for.join("; ")) };
-    ask(state, ReasonCode::StageBudget, format!("not shown to be safe in {n} windows at this step{missing}"))
+    ask(state, ReasonCode::StageBudget, format!("not shown to be safe in {} at this step{missing}", words::windows(n)))
 }
 
 fn may_rise(state: &RolloutState, heard: &Heard) -> bool {
@@ -68,7 +69,8 @@ fn permit(state: &RolloutState, heard: &Heard, plan: &RolloutPlan) -> Draft {
     let step = plan.cap_at(state.step + 1);
     let cap = state.cap_pct.map_or(step, |cap| plan.above(cap).min(step));
     let successes = if heard.proofs.is_empty() { "" } else { ", and every success metric is shown" };
-    let text = format!("no worse than its margins in {} windows at this step{successes}", state.counts.good_at_step());
+    let text =
+        format!("no worse than its margins in {} at this step{successes}", words::windows(state.counts.good_at_step()));
     let draft = Draft::new(state, Signal::PromoteOk, ReasonCode::NonInferior, text).capped(cap);
     Draft { evidence: heard.proofs.clone(), ..draft }
 }
@@ -111,10 +113,10 @@ fn bake(state: &mut RolloutState, window: &Window<'_>, heard: &Heard, plan: &Rol
         return None;
     }
     if !shown && !state.people.passed {
-        let text = format!("serves everybody for {windows} windows, but was never passed");
+        let text = format!("serves everybody for {}, but was never passed", words::windows(windows));
         return ask(state, ReasonCode::StageBudget, text);
     }
-    let text = format!("nothing spoke against it in {windows} windows at 100 %");
+    let text = format!("nothing spoke against it in {} at 100 %", words::windows(windows));
     let draft = Draft::new(state, Signal::Observe, ReasonCode::Stable, text);
     state.enter(State::Stable);
     state.counts.stable = 1;
@@ -127,7 +129,7 @@ fn blind(state: &mut RolloutState, plan: &RolloutPlan) -> Option<Draft> {
     if !exposed || state.counts.blind < plan.blind_windows {
         return None;
     }
-    let text = format!("no data of the candidate or the baseline in {} windows", state.counts.blind);
+    let text = format!("no data of the candidate or the baseline in {}", words::windows(state.counts.blind));
     let draft = Draft::new(state, Signal::Hold, ReasonCode::NoData, text);
     state.enter(State::Held);
     state.cause = ReasonCode::NoData.into();

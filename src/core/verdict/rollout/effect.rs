@@ -9,6 +9,7 @@ use super::{Draft, Effect, RolloutState, State};
 use crate::plan::{RolloutPlan, Signal};
 use crate::reason::ReasonCode;
 use crate::verdict::decision::Severity;
+use crate::verdict::words;
 
 /// Looks at the candidate's share of a window's traffic.
 pub(crate) fn watch(state: &mut RolloutState, window: &Window<'_>, plan: &RolloutPlan) -> Option<Draft> {
@@ -81,9 +82,9 @@ fn reassert(state: &mut RolloutState, low: bool, plan: &RolloutPlan) -> Option<D
     effect.refused = false;
     let (windows, cap) = (effect.unseen, effect.cap_pct);
     let text = if low {
-        format!("no actuator has said in {windows} windows that it was applied")
+        format!("no actuator has said in {} that it was applied", words::windows(windows))
     } else {
-        format!("{observed:.1} % of traffic, above the cap of {cap} %, for {windows} windows")
+        format!("{observed:.1} % of traffic, above the cap of {cap} %, for {}", words::windows(windows))
     };
     let severity = if fatal { Severity::Fatal } else { Severity::Warn };
     Some(heartbeat(state, ReasonCode::NoEffect, text, severity))

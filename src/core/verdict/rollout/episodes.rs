@@ -23,6 +23,7 @@ use crate::reason::ReasonCode;
 use crate::verdict::decision::{Evidence, Reason, Remark, Severity, Test};
 use crate::verdict::finding::Finding;
 use crate::verdict::reason;
+use crate::verdict::words;
 
 /// An episode is told at most once in so long.
 /// Origin: choice; who is called more often than once a day for one thing stops reading.
@@ -326,7 +327,7 @@ impl Episode {
         (self.told_over, self.told_at) = (true, Some(now));
         let what =
             if self.is_of_all() { self.source.to_string() } else { what(&self.metric, &self.column, &self.segment) };
-        format!("over: {what}, which stood in {} windows", self.windows)
+        format!("over: {what}, which stood in {}", words::windows(self.windows))
     }
 
     /// Whether to tell this one is to tell the other.

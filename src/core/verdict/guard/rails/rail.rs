@@ -107,18 +107,26 @@ impl Rail {
         }
     }
 
-    /// What the shares are shares of, for people.
-    pub(crate) fn describe(self) -> &'static str {
-        match self {
-            Self::Failed => "failed requests",
-            Self::Rejected => "refused requests",
-            Self::Slow(q) => [
-                "answers beyond the median",
-                "answers beyond the 90th percentile",
-                "answers beyond the 99th percentile",
-            ][q],
-            Self::Off(q) => ["errors beyond the median", "errors beyond the 90th percentile"][q],
-            Self::Loss => "squared error",
+    /// What the shares are shares of, for people: `candidate` against `baseline`.
+    pub(crate) fn describe(self, guard: &GuardPlan, asked: Asked, candidate: f64, baseline: f64) -> String {
+        let quantile = |q: usize| ["median", "90th percentile", "99th percentile"][q];
+        let (of, beyond) = match self {
+            Self::Failed => ("failed requests", None),
+            Self::Rejected => ("refused requests", None),
+            Self::Slow(q) => ("answers", Some(quantile(q))),
+            Self::Off(q) => ("errors", Some(quantile(q))),
+            Self::Loss => ("squared error", None),
+        };
+        let Some(quantile) = beyond else { return format!("{of} {candidate:.4} against {baseline:.4}") };
+        match asked {
+            Asked::NoMargin => {
+                format!("{candidate:.4} of its {of} beyond the baseline's {quantile}, {baseline:.4} of the baseline's")
+            }
+            Asked::Margin => format!(
+                "{candidate:.4} of its {of} beyond {} times the baseline's {quantile}, {baseline:.4} of the \
+                 baseline's beyond it",
+                self.margin(guard)
+            ),
         }
     }
 

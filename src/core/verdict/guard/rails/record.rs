@@ -10,7 +10,7 @@
 //! *Again* gathers evidence of safety anew once something looked worse, so that what happened before cannot excuse it:
 //! the reversed evidence that a restriction is lifted on.
 //!
-//! **State**: at most 67 numbers.
+//! **State**: at most 76 numbers.
 
 use serde::{Deserialize, Serialize};
 
@@ -62,10 +62,14 @@ pub(crate) struct Record {
     /// `ln e` that the candidate's rate is negligible.
     negligible: f64,
     deff: f64,
+    /// At the margin's threshold.
     pub(crate) tally: Tally,
+    /// At the threshold without a margin, where the margin is on its scale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    no_margin: Option<Tally>,
 }
 
-/// Counts so far, at the margin's threshold.
+/// Counts so far.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Tally {
     pub(crate) candidate: Arm,
@@ -86,6 +90,15 @@ impl Record {
             negligible: 0.0,
             deff: 1.0,
             tally: Tally::default(),
+            no_margin: None,
+        }
+    }
+
+    /// The counts that tell whether it is worse: than its margin, or at all.
+    pub(crate) fn counts(&self, asked: Asked) -> &Tally {
+        match (asked, &self.no_margin) {
+            (Asked::NoMargin, Some(counts)) => counts,
+            _ => &self.tally,
         }
     }
 
@@ -112,6 +125,9 @@ impl Record {
         }
         self.deff = deff.max(1.0);
         self.tally.add(margin);
+        if !terms.rail.is_mean() {
+            self.no_margin.get_or_insert_default().add(no_margin);
+        }
     }
 
     /// `ln e` that it is worse: than its margin, or at all.

@@ -23,6 +23,7 @@ use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::rails::rail::Asked;
 use crate::verdict::guard::rails::watch::{Rails, Watch, Watched};
 use crate::verdict::guard::scene::{Scene, reason};
+use crate::verdict::words;
 
 const SOURCE: GuardName = GuardName::Guardrails;
 /// Evidence this many times weaker than what acts is worth suspicion.
@@ -97,9 +98,9 @@ impl Rails {
         let evidence = |watch: &Watch<'_>| Evidence {
             e_value: Some(e_value(watch.log_e(asked))),
             flags: flags(watched, watch),
-            ..watch.evidence(scene)
+            ..watch.evidence(scene, asked)
         };
-        let texts: Vec<String> = named.iter().map(Watch::describe).collect();
+        let texts: Vec<String> = named.iter().map(|watch| watch.describe(asked)).collect();
         let what = match action {
             Action::Rollback => "worse than its margin",
             Action::Warn => "worse than the baseline, within its margin",
@@ -136,25 +137,21 @@ impl Watch<'_> {
     }
 
     /// One clause that says what both versions did.
-    fn describe(&self) -> String {
-        let tally = &self.record.tally;
-        let (candidate, baseline) = (tally.candidate.rate(), tally.baseline.rate());
+    fn describe(&self, asked: Asked) -> String {
+        let Self { terms, record, .. } = self;
+        let tally = record.counts(asked);
+        let what = terms.rail.describe(terms.guard, asked, tally.candidate.rate(), tally.baseline.rate());
         let ratio = tally.ratio.value().map_or(String::new(), |ratio| format!(", x{ratio:.2}"));
-        let margin = self.terms.rail.margin(self.terms.guard);
-        let what = self.terms.rail.describe();
-        let windows = tally.windows;
-        format!(
-            "{} ({what} {candidate:.4} against {baseline:.4}{ratio}, over all {windows} windows so far; margin x{margin})",
-            self.name()
-        )
+        let (windows, margin) = (words::windows(tally.windows), terms.rail.margin(terms.guard));
+        format!("{} ({what}{ratio}, over all {windows} so far; margin x{margin})", self.name())
     }
 
     /// Rates and losses are those of all windows so far, held against the baseline version's times the margin. Of
     /// latency and absolute errors only shares beyond a threshold can be added up over windows: their ratio stands here
     /// until the newest window's quantile or error takes its place (`published`).
-    fn evidence(&self, scene: Scene<'_, '_>) -> Evidence {
+    fn evidence(&self, scene: Scene<'_, '_>, asked: Asked) -> Evidence {
         let Self { terms, record, segment, since } = *self;
-        let (tally, margin) = (&record.tally, terms.rail.margin(terms.guard));
+        let (tally, margin) = (record.counts(asked), terms.rail.margin(terms.guard));
         let (candidate, baseline) = (tally.candidate.rate(), tally.baseline.rate());
         let shown = tally.ratio.value().filter(|_| tally.rare() >= RARE_MIN);
         let interval = tally.ratio.interval(record.deff(), terms.guard.alpha);
@@ -203,6 +200,31 @@ fn round_up(needs: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::infer::two_sample::Arm;
+    use crate::plan::GuardPlan;
+    use crate::verdict::guard::rails::rail::Rail;
+    use crate::verdict::guard::rails::record::{Record, Terms};
+
+    #[test]
+    fn who_is_slower_within_its_margin_is_told_by_what_is_slower() {
+        let guard = GuardPlan::default();
+        let terms = Terms { guard: &guard, rail: Rail::Slow(0), weight: 1.0, windows_min: 3 };
+        let mut record = Record::new(terms);
+        let of = |x: f64| Arm { n: 1_000, x };
+        let arms = ((of(460.0), of(500.0)), (of(550.0), of(500.0)));
+        (0..2).for_each(|_| record.update(terms, arms, (1.0, 1.0), true));
+        let watch = Watch { terms, record: &record, segment: "", since: None };
+        assert_eq!(
+            watch.describe(Asked::NoMargin),
+            "latency_p50 (0.5500 of its answers beyond the baseline's median, 0.5000 of the baseline's, x1.10, over \
+             all 2 windows so far; margin x1.1)"
+        );
+        assert_eq!(
+            watch.describe(Asked::Margin),
+            "latency_p50 (0.4600 of its answers beyond 1.1 times the baseline's median, 0.5000 of the baseline's \
+             beyond it, x0.92, over all 2 windows so far; margin x1.1)"
+        );
+    }
 
     #[test]
     fn people_get_two_digits() {
