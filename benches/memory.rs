@@ -338,6 +338,7 @@ impl Run {
             event_time: times.into(),
             id: ids.into(),
             entity: UInt64Array::new_null(n),
+            producer: UInt64Array::new_null(n),
             model: (0..n).map(|_| Some("model")).collect(),
             version: absent(),
             segments: vec![absent()],

@@ -93,6 +93,7 @@ impl Lab {
             broker_time: times.clone().into(),
             event_time: times.into(),
             id: (first.unsigned_abs()..self.rows.unsigned_abs()).map(scattered).collect::<Vec<_>>().into(),
+            producer: UInt64Array::new_null(rows.entity.len()),
             entity: rows.entity.into_iter().map(|entity| entity.map(scattered)).collect::<UInt64Array>(),
             model: constant("lab", n),
             version: TextArray::new(Int32Array::from(rows.candidate), versions),

@@ -223,6 +223,7 @@ impl Columns {
             event_time: times.into(),
             id: (0..n).map(id).collect::<Vec<_>>().into(),
             entity: UInt64Array::new_null(self.n),
+            producer: UInt64Array::new_null(self.n),
             model: (0..n).map(|_| Some("model")).collect(),
             version: absent(),
             segments: vec![absent()],

@@ -32,6 +32,8 @@ pub struct EventBatch {
     /// Hash of whoever asked (a user, a card, a device), by [`stable_hash`](crate::event::stable_hash); null where
     /// unknown. Events of one entity are not independent, and counts of them are worth less.
     pub entity: UInt64Array,
+    /// Hash of whoever made the record, likewise; null where unknown.
+    pub producer: UInt64Array,
     /// Model name; never null except in outcomes.
     pub model: TextArray,
     /// Version name; never null except in outcomes.
@@ -96,6 +98,7 @@ impl EventBatch {
             event_time: self.event_time.slice(from, rows),
             id: self.id.slice(from, rows),
             entity: self.entity.slice(from, rows),
+            producer: self.producer.slice(from, rows),
             model: self.model.slice(from, rows),
             version: self.version.slice(from, rows),
             segments: texts(&self.segments),

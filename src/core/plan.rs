@@ -141,6 +141,9 @@ pub struct Mapping {
     pub event_time: Option<(Path, TimeFormat)>,
     /// Whoever asked: a user, a card, a device.
     pub entity: Option<Path>,
+    /// Whoever made the record: a host, a pod, a gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub producer: Option<Path>,
     /// Model name.
     pub model: Field,
     /// Version name.

@@ -185,3 +185,27 @@ fn what_is_left_out_of_a_file_as_a_whole_is_lost() {
     let said = haldane(&["replay", "-c", &config, &twice]).expect("a replay");
     assert!(said.contains("lost: ") && said.contains("has two columns `x`; the first is read"), "{said}");
 }
+
+#[test]
+fn a_host_whose_clock_is_fast_makes_no_row_of_the_others_late() {
+    let folder = Folder::new();
+    let mut rows = predictions(600);
+    for (minute, row) in (0..).zip(&mut rows) {
+        let is_fast = minute % 3 > 0;
+        row[0] = (START + (minute + if is_fast { 30 } else { 0 }) * MINUTE).to_string();
+        row.push(if is_fast { "fast".to_owned() } else { format!("h{}", minute % 2) });
+    }
+    let names = [&PREDICTION[..], &["host"]].concat();
+    let by_host = PIPELINE.replace("    id: id\n    model", "    id: id\n    producer: host\n    model");
+    let config = folder.write("named.yaml", by_host.as_bytes());
+    for ending in ["csv", "jsonl", "parquet"] {
+        let file = folder.table(&format!("hosts.{ending}"), &names, &rows);
+        let late = |config: &str| {
+            let said = haldane(&["replay", "-c", config, &file]).expect("a replay");
+            let late = said.strip_prefix("600 rows read, ").and_then(|rest| rest.split(' ').next()).map(str::to_owned);
+            late.and_then(|late| late.parse::<u32>().ok()).unwrap_or_else(|| panic!("{said}"))
+        };
+        assert!(late(&folder.path("p.yaml").display().to_string()) > 50, "{ending}: it makes two rows of three");
+        assert_eq!(late(&config), 0, "{ending}");
+    }
+}

@@ -44,10 +44,10 @@ fn ask(sql: &str) -> Result<Answer> {
 }
 
 pub fn rows(sql: &str) -> Vec<Value> {
-    rows_in(ask(sql).unwrap_or_else(|error| panic!("{error}\n{sql}")))
+    rows_in(&ask(sql).unwrap_or_else(|error| panic!("{error}\n{sql}")))
 }
 
-fn rows_in(answer: Answer) -> Vec<Value> {
+fn rows_in(answer: &Answer) -> Vec<Value> {
     serde_json::from_slice(&answer.write(Format::Json).unwrap()).unwrap()
 }
 
@@ -100,7 +100,7 @@ fn where_both_sides_lie_beyond_all_fine_bins_they_are_recomputed_too() {
     std::fs::write(&config, narrow).unwrap();
     haldane(&["replay", "--quiet", "-c", &config, "--store", &store, &predictions()]).unwrap();
     let desk = desk_over(&store, QueryLimits::default());
-    let rows = |sql: &str| rows_in(desk.ask(sql).unwrap());
+    let rows = |sql: &str| rows_in(&desk.ask(sql).unwrap());
     let far = rows(
         "SELECT ks FROM (SELECT value AS ks FROM windows WHERE metric = 'ks' AND \"column\" = 'amount'
                     AND baseline LIKE 'concurrent:%' AND segment = '' AND status = 'ok') WHERE ks > 0",

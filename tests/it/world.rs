@@ -212,6 +212,7 @@ pub fn batch(all: &[&Event], lane: u32, first: i64) -> EventBatch {
         event_time: events.iter().map(|e| e.time).collect::<Vec<_>>().into(),
         id: events.iter().map(|e| e.id).collect::<Vec<_>>().into(),
         entity: UInt64Array::new_null(n),
+        producer: UInt64Array::new_null(n),
         model: texts(events.iter().map(|_| Some("m"))),
         version: texts(events.iter().map(|e| Some(e.version))),
         segments: if prediction { vec![texts(events.iter().map(|e| Some(e.segment)))] } else { vec![] },

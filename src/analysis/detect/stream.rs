@@ -198,6 +198,7 @@ fn rows_of(batch: &EventBatch, rows: Vec<u32>) -> EventBatch {
         event_time: of(&batch.event_time).as_primitive().clone(),
         id: of(&batch.id).as_primitive().clone(),
         entity: of(&batch.entity).as_primitive().clone(),
+        producer: of(&batch.producer).as_primitive().clone(),
         model: text(&batch.model),
         version: text(&batch.version),
         segments: batch.segments.iter().map(text).collect(),

@@ -35,6 +35,8 @@ pub(super) enum Slot {
     Id,
     /// Text or whole number, hashed.
     Entity,
+    /// Text or whole number, hashed.
+    Producer,
     /// Epoch number or written time.
     Time(TimeFormat),
     /// Text, number or boolean.
@@ -223,6 +225,7 @@ impl<'a> Binder<'a> {
         if let Some((path, format)) = &mapping.event_time {
             self.add(Some(path), Slot::Time(*format), "event_time");
         }
+        self.add(mapping.producer.as_ref(), Slot::Producer, "producer");
         for (field, column, name) in [(&mapping.model, MODEL, "model"), (&mapping.version, VERSION, "version")] {
             if let Field::Path(path) = field {
                 self.add(Some(path), Slot::Text(column), name);

@@ -45,6 +45,7 @@ impl Cast<'_> {
         match slot {
             Slot::Id => columns.id = self.ids(array)?,
             Slot::Entity => columns.entity = self.ids(array)?,
+            Slot::Producer => columns.producer = self.ids(array)?,
             Slot::Time(format) => columns.event_time = self.times(array, format)?,
             Slot::TruthName(column) => {
                 columns.texts[column] = self.texts(array, column, |text| Some(cell::truth_name(text)))?;

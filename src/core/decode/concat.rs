@@ -24,6 +24,7 @@ pub(super) fn all(mut batches: Vec<EventBatch>) -> Option<EventBatch> {
         event_time: pieces.primitive(|batch| &batch.event_time),
         id: pieces.primitive(|batch| &batch.id),
         entity: pieces.primitive(|batch| &batch.entity),
+        producer: pieces.primitive(|batch| &batch.producer),
         model: pieces.text(|batch| &batch.model),
         version: pieces.text(|batch| &batch.version),
         segments: (0..first.segments.len()).map(|i| pieces.text(|batch| &batch.segments[i])).collect(),

@@ -41,6 +41,7 @@ pub(super) struct RowBuilder {
     pub(super) event_time: ColumnBuilder<Micros>,
     pub(super) id: ColumnBuilder<u64>,
     pub(super) entity: ColumnBuilder<u64>,
+    pub(super) producer: ColumnBuilder<u64>,
     /// See [`Layout::n_texts`].
     texts: Vec<TextColumn>,
     /// See [`Layout::n_numbers`].
@@ -92,6 +93,7 @@ impl RowBuilder {
         self.event_time.truncate(n);
         self.id.truncate(n);
         self.entity.truncate(n);
+        self.producer.truncate(n);
         self.texts.iter_mut().for_each(|column| column.codes.truncate(n));
         self.numbers.iter_mut().for_each(|column| column.truncate(n));
         self.status.truncate(n);
@@ -107,6 +109,7 @@ impl RowBuilder {
             event_time: self.event_time.finish_array::<Int64Type>(n),
             id: self.id.finish_array::<UInt64Type>(n),
             entity: self.entity.finish_array::<UInt64Type>(n),
+            producer: self.producer.finish_array::<UInt64Type>(n),
             texts: self.texts.iter_mut().map(|column| column.finish(n)).collect(),
             numbers: self.numbers.iter_mut().map(|column| column.finish_array::<Float64Type>(n)).collect(),
             status: self.status.finish_array::<Int16Type>(n),
@@ -127,6 +130,7 @@ pub(super) struct ColumnBuilders {
     pub(super) event_time: Int64Array,
     pub(super) id: UInt64Array,
     pub(super) entity: UInt64Array,
+    pub(super) producer: UInt64Array,
     /// See [`Layout::n_texts`].
     pub(super) texts: Vec<TextArray>,
     /// See [`Layout::n_numbers`].
@@ -147,6 +151,7 @@ impl ColumnBuilders {
             event_time: Int64Array::new_null(n),
             id: UInt64Array::new_null(n),
             entity: UInt64Array::new_null(n),
+            producer: UInt64Array::new_null(n),
             texts: vec![text; layout.n_texts()],
             numbers: vec![number; layout.n_numbers()],
             status: Int16Array::new_null(n),
@@ -179,6 +184,7 @@ impl ColumnBuilders {
             event_time,
             id: self.id,
             entity: self.entity,
+            producer: self.producer,
             model: self.texts[MODEL].clone(),
             version: self.texts[VERSION].clone(),
             segments: rest,

@@ -151,6 +151,7 @@ impl RecordScan<'_> {
             Slot::TruthName(column) => self.truth_name(column),
             Slot::Id => self.id(|rows| &mut rows.id),
             Slot::Entity => self.id(|rows| &mut rows.entity),
+            Slot::Producer => self.id(|rows| &mut rows.producer),
             Slot::Time(format) => self.time(format),
             Slot::Truth => self.truth(),
             Slot::Class { column, binary } => self.class(column, binary),

@@ -177,6 +177,7 @@ fn keep(batch: &EventBatch, mask: &BooleanArray) -> EventBatch {
         event_time: sieve.primitive(&batch.event_time),
         id: sieve.primitive(&batch.id),
         entity: sieve.primitive(&batch.entity),
+        producer: sieve.primitive(&batch.producer),
         model: sieve.text(&batch.model),
         version: sieve.text(&batch.version),
         segments: batch.segments.iter().map(|column| sieve.text(column)).collect(),

@@ -15,6 +15,7 @@ use crate::scan::frame::GroupKey;
 use crate::scan::intake::Intakes;
 use crate::scan::traffic::{TrafficStream, text_at};
 use crate::time::Clock;
+use crate::time::clock::Times;
 
 /// Rows of one batch that fall into one group of one pane.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ impl TrafficStream {
         intakes: &mut Intakes,
         batch: &EventBatch,
     ) -> (Vec<CellRows>, Dropped) {
-        let (runs, late) = in_time(&plan.time, clock, batch.event_time.values());
+        let (runs, late) = in_time(&plan.time, clock, &times_of(batch));
         late.iter().for_each(|&pane| intakes.of(pane).late += 1);
         let groups = groups_of(batch);
         let mut cells = RowsByCell::default();
@@ -83,6 +84,12 @@ impl TrafficStream {
     }
 }
 
+/// Event times, and who made the records, where that is known of any.
+pub(crate) fn times_of(batch: &EventBatch) -> Times<'_> {
+    let is_known = batch.producer.null_count() < batch.len();
+    Times { times: batch.event_time.values(), producers: is_known.then(|| batch.producer.clone()) }
+}
+
 /// How many of these rows have event times further ahead of their broker times than this.
 fn n_ahead(max_ahead: Micros, batch: &EventBatch, rows: Range<u32>) -> u64 {
     let rows = rows.start as usize..rows.end as usize;
@@ -93,22 +100,22 @@ fn n_ahead(max_ahead: Micros, batch: &EventBatch, rows: Range<u32>) -> u64 {
 
 /// The rows that are not late, by pane, and for each that is the pane where the clock stands; moves the clock past all
 /// of them.
-fn in_time(plan: &TimePlan, clock: &mut Clock, times: &[Micros]) -> (Vec<PaneRun>, Vec<Micros>) {
+fn in_time(plan: &TimePlan, clock: &mut Clock, records: &Times<'_>) -> (Vec<PaneRun>, Vec<Micros>) {
     let is_over = |clock: &Clock, end: Micros| clock.watermark(plan).is_some_and(|mark| end <= mark);
     let mut after = clock.clone();
-    after.observe_all(times, plan);
+    after.observe_all(records, plan);
     let end_of = |time: Micros| plan.pane_end(plan.pane_of(time));
-    let some_are_late = times.iter().min().is_some_and(|&first| is_over(&after, end_of(first)));
+    let some_are_late = records.times.iter().min().is_some_and(|&first| is_over(&after, end_of(first)));
     let (mut runs, mut late) = (Vec::<PaneRun>::new(), Vec::new());
     let (mut start, mut end) = (Micros::MIN, Micros::MIN);
-    for (row, &time) in (0_u32..).zip(times) {
+    for (row, (time, producer)) in (0_u32..).zip(records.iter()) {
         if !(start..end).contains(&time) {
             start = plan.pane_of(time);
             end = plan.pane_end(start);
         }
         if some_are_late {
             let is_late = is_over(clock, end);
-            clock.observe(time, plan);
+            clock.observe(time, producer, plan);
             if is_late {
                 late.extend(clock.latest().map(|latest| plan.pane_of(latest)));
                 continue;
@@ -216,7 +223,7 @@ mod tests {
     fn records_whose_clock_is_ahead_make_no_other_late() {
         let fast = |i: i64| if i % 50 == 7 { i / 5 + 60 } else { i / 5 };
         let times: Vec<i64> = (0..2_000).map(fast).collect();
-        let (_, late) = in_time(&plan(), &mut Clock::default(), &times);
+        let (_, late) = in_time(&plan(), &mut Clock::default(), &Times { times: &times, producers: None });
         assert!(late.is_empty());
     }
 
@@ -238,14 +245,14 @@ mod tests {
         #[test]
         fn runs_are_the_rows_in_time_one_by_one(times in prop::collection::vec(0_i64..150, 0..60)) {
             let (mut clock, mut twin) = (Clock::default(), Clock::default());
-            let (runs, late) = in_time(&plan(), &mut clock, &times);
+            let (runs, late) = in_time(&plan(), &mut clock, &Times { times: &times, producers: None });
             let mut kept = Vec::new();
             for (row, &time) in (0_u32..).zip(&times) {
                 let start = plan().pane_of(time);
                 if twin.watermark(&plan()).is_none_or(|mark| start + 10 > mark) {
                     kept.push((start, row));
                 }
-                twin.observe(time, &plan());
+                twin.observe(time, None, &plan());
             }
             let in_runs = runs.iter().flat_map(|run| run.rows.clone().map(|row| (run.pane, row)));
             prop_assert_eq!(in_runs.collect::<Vec<_>>(), kept.clone());

@@ -11,7 +11,7 @@ use crate::batch::EventBatch;
 use crate::event::{EventKind, Micros, class_hash};
 use crate::format::Version;
 use crate::plan::{Plan, Task};
-use crate::scan::assign::Dropped;
+use crate::scan::assign::{Dropped, times_of};
 use crate::scan::complete::{Complete, Content, PartialPart};
 use crate::scan::frame::{
     Checkpoint, CheckpointMeta, DeclaredShare, GroupKey, Inputs, Lost, StreamCheckpoint, StreamState, Tick,
@@ -405,7 +405,7 @@ impl Stream {
             if self.kind == EventKind::Outcome {
                 batch.broker_time.values()[taken..before].iter().for_each(|&time| clock.arrive(time, &plan.time));
             } else {
-                clock.observe_all(&batch.event_time.values()[taken..before], &plan.time);
+                clock.observe_all(&times_of(batch).range(taken..before), &plan.time);
             }
             taken = before;
             panes.extend(clock.latest().map(|latest| plan.time.pane_of(latest)));

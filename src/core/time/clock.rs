@@ -4,11 +4,16 @@
 //! records of the plan may be out of order (its lateness). A record further ahead is doubted: it moves the clock only
 //! when enough others agree, and each record in order takes one of them away. Then the clock moves to the earliest of
 //! them, and on to those in order after it. So after a pause it follows within a few records, and producers whose own
-//! clocks are ahead do not move it as long as they are the fewer. The clock depends on the records and their order
+//! clocks are ahead do not move it as long as they are the fewer. Where records say who made them, it is the producers
+//! that must agree, more than half of those that were heard of late. The clock depends on the records and their order
 //! alone, never on how they were batched.
 
+use std::ops::Range;
+
+use arrow_array::{Array as _, UInt64Array};
 use serde::{Deserialize, Serialize};
 
+use super::producers::Producers;
 use crate::event::Micros;
 use crate::plan::TimePlan;
 
@@ -33,6 +38,32 @@ pub struct Clock {
     /// Records in order since records ahead were followed, up to [`STEADY`].
     #[serde(default, skip_serializing_if = "is_none")]
     in_order: u8,
+    #[serde(default, skip_serializing_if = "Producers::is_empty")]
+    producers: Producers,
+}
+
+/// Event times of records one after another, and who made these, where records say so.
+#[derive(Debug, Clone)]
+pub struct Times<'a> {
+    /// The times.
+    pub times: &'a [Micros],
+    /// As many hashes of producers, if any is known.
+    pub producers: Option<UInt64Array>,
+}
+
+impl Times<'_> {
+    /// Some of them.
+    pub(crate) fn range(&self, rows: Range<usize>) -> Self {
+        let producers = self.producers.as_ref().map(|producers| producers.slice(rows.start, rows.len()));
+        Self { times: &self.times[rows], producers }
+    }
+
+    /// Each time, and who made the record.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Micros, Option<u64>)> {
+        let known = |row: usize| self.producers.as_ref().filter(|producers| producers.is_valid(row));
+        let producer = move |row: usize| known(row).map(|producers| producers.value(row));
+        self.times.iter().enumerate().map(move |(row, &time)| (time, producer(row)))
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -41,10 +72,15 @@ fn is_none(in_order: &u8) -> bool {
 }
 
 impl Clock {
-    /// Takes the event time of the next record.
-    pub fn observe(&mut self, time: Micros, plan: &TimePlan) {
+    /// Takes the event time of the next record, and who made it, where that is known.
+    pub fn observe(&mut self, time: Micros, producer: Option<u64>, plan: &TimePlan) {
+        let is_in_order = self.latest.is_some_and(|latest| time <= latest.saturating_add(disorder(plan)));
+        if let Some(producer) = producer {
+            self.producers.hear(producer, time, !is_in_order);
+        }
         match self.latest {
-            Some(latest) if time <= latest.saturating_add(disorder(plan)) => self.in_order(time),
+            _ if is_in_order => self.in_order(time),
+            _ if self.producers.are_several() => self.follow_producers(disorder(plan)),
             Some(latest) if time > latest.saturating_add(plan.jump_max) => self.doubt_jump(time, disorder(plan), plan),
             _ => self.doubt(time, self.needed(plan), disorder(plan)),
         }
@@ -58,16 +94,17 @@ impl Clock {
         }
     }
 
-    /// Takes the event times of the next records at once; the same as one by one.
-    pub fn observe_all(&mut self, times: &[Micros], plan: &TimePlan) {
+    /// Takes the next records at once; the same as one by one.
+    pub fn observe_all(&mut self, records: &Times<'_>, plan: &TimePlan) {
+        let Times { times, producers } = records;
         let Some(&max) = times.iter().max() else { return };
         match self.latest {
-            Some(latest) if max <= latest.saturating_add(disorder(plan)) => {
+            Some(latest) if producers.is_none() && max <= latest.saturating_add(disorder(plan)) => {
                 self.latest = Some(latest.max(max));
                 self.ahead.truncate(self.ahead.len().saturating_sub(times.len()));
                 self.count(times.len());
             }
-            _ => times.iter().for_each(|&time| self.observe(time, plan)),
+            _ => records.iter().for_each(|(time, producer)| self.observe(time, producer, plan)),
         }
     }
 
@@ -100,9 +137,18 @@ impl Clock {
         let place = self.ahead.partition_point(|&other| other <= time);
         self.ahead.insert(place, time);
         if self.ahead.len() >= needed {
-            let apart = |pair: &[Micros]| pair[1] > pair[0].saturating_add(disorder);
-            let n = self.ahead.windows(2).position(apart).map_or(self.ahead.len(), |at| at + 1);
+            let n = together(&self.ahead, disorder);
             self.latest = self.ahead.drain(..n).next_back();
+            self.in_order = 0;
+        }
+    }
+
+    /// Follows the producers that are ahead, once they are the more.
+    fn follow_producers(&mut self, disorder: Micros) {
+        let agreed = self.producers.agreed(self.latest.map_or(Micros::MIN, |latest| latest.saturating_add(disorder)));
+        if let Some(&latest) = together(&agreed, disorder).checked_sub(1).and_then(|last| agreed.get(last)) {
+            self.latest = Some(latest);
+            self.ahead.clear();
             self.in_order = 0;
         }
     }
@@ -118,6 +164,12 @@ impl Clock {
     pub fn watermark(&self, plan: &TimePlan) -> Option<Micros> {
         self.latest.map(|latest| latest.saturating_sub(plan.lateness))
     }
+}
+
+/// How many of these rising times are in order one after another from the first one on.
+fn together(times: &[Micros], disorder: Micros) -> usize {
+    let apart = |pair: &[Micros]| pair[1] > pair[0].saturating_add(disorder);
+    times.windows(2).position(apart).map_or(times.len(), |at| at + 1)
 }
 
 /// How far ahead of the clock a record may be and still be in order. Where nothing may be late, a pane.
@@ -151,7 +203,14 @@ pub(crate) mod tests {
 
     fn after(times: &[Micros]) -> Option<Micros> {
         let mut clock = Clock::default();
-        times.iter().for_each(|&time| clock.observe(time, &plan()));
+        times.iter().for_each(|&time| clock.observe(time, None, &plan()));
+        clock.watermark(&plan())
+    }
+
+    /// As [`after`], of records that say who made them.
+    fn after_those_of(records: impl IntoIterator<Item = (Micros, u64)>) -> Option<Micros> {
+        let mut clock = Clock::default();
+        records.into_iter().for_each(|(time, producer)| clock.observe(time, Some(producer), &plan()));
         clock.watermark(&plan())
     }
 
@@ -199,27 +258,66 @@ pub(crate) mod tests {
         assert_eq!(after(&[steady(50), resumed].concat()), Some(122));
     }
 
+    /// A record a tick: two of three are of the first producer, the others of two more in turn.
+    fn of_three(until: Micros) -> impl Iterator<Item = (Micros, u64)> + Clone {
+        (0..until).map(|i| (i, if i % 3 > 0 { 0 } else { 1 + (i % 2).unsigned_abs() }))
+    }
+
+    #[test]
+    fn a_producer_whose_clock_is_fast_does_not_move_it_however_much_it_sends() {
+        let fast = of_three(5_000).map(|(time, producer)| (if producer == 0 { time + 60 } else { time }, producer));
+        let times: Vec<Micros> = fast.clone().map(|(time, _)| time).collect();
+        assert_eq!(after_those_of(fast), Some(4_998 - 5));
+        assert!(after(&times) > Some(5_050), "where nobody says whose records they are, it follows the most");
+    }
+
+    #[test]
+    fn producers_that_are_ahead_are_followed_once_they_are_the_more() {
+        let resumed = |n| of_three(300).chain(of_three(n).map(|(time, producer)| (time + 1_000, producer)));
+        assert_eq!(after_those_of(resumed(12)), Some(299 - 5));
+        assert_eq!(after_those_of(resumed(20)), Some(1_019 - 5));
+    }
+
+    #[test]
+    fn one_wrong_time_of_each_producer_moves_nothing() {
+        let wrong = [0, 1, 2].map(|producer| (90_000, producer));
+        assert_eq!(after_those_of(of_three(300).chain(wrong).chain([(301, 0)])), Some(301 - 5));
+    }
+
+    #[test]
+    fn a_producer_that_went_is_not_asked_for_ever() {
+        let alone = |n: Micros| of_three(300).chain((0..n).map(|i| (1_000 + i, 0)));
+        assert_eq!(after_those_of(alone(100)), Some(299 - 5));
+        assert!(after_those_of(alone(400)) > Some(1_300));
+    }
+
     proptest! {
         #[test]
         fn it_never_goes_back(times in prop::collection::vec(0_i64..300, 0..80)) {
             let mut clock = Clock::default();
             for time in times {
                 let before = clock.latest;
-                clock.observe(time, &plan());
+                clock.observe(time, None, &plan());
                 prop_assert!(clock.latest >= before);
             }
         }
 
         #[test]
         fn batches_do_not_matter(
-            times in prop::collection::vec(prop_oneof![0_i64..2_000, 0_i64..30], 0..60),
+            records in prop::collection::vec((prop_oneof![0_i64..2_000, 0_i64..30], 0_u64..20), 0..60),
             cut in 0_usize..60,
+            says_who in any::<bool>(),
         ) {
+            let (times, producers): (Vec<_>, Vec<_>) = records.into_iter().unzip();
+            let producers = producers.into_iter().map(|producer| (producer > 0).then_some(producer)).collect();
+            let all = Times { times: &times, producers: says_who.then_some(producers) };
             let (mut one, mut two) = (Clock::default(), Clock::default());
-            times.iter().for_each(|&time| one.observe(time, &plan()));
-            let (head, tail) = times.split_at(cut.min(times.len()));
-            two.observe_all(head, &plan());
-            two.observe_all(tail, &plan());
+            all.iter().for_each(|(time, producer)| one.observe(time, producer, &plan()));
+            let cut = cut.min(times.len());
+            two.observe_all(&all.range(0..cut), &plan());
+            let saved = serde_json::to_string(&two).expect("a clock always encodes");
+            let mut two: Clock = serde_json::from_str(&saved).expect("decodes");
+            two.observe_all(&all.range(cut..times.len()), &plan());
             prop_assert_eq!(one, two);
         }
     }

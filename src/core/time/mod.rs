@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod pane;
+mod producers;
 
 pub use clock::Clock;

@@ -38,6 +38,9 @@ pub(crate) struct Predictions {
     /// Whoever asked: a user, a card, a device. Requests of one entity are alike; with this field haldane measures by
     /// how much, and neither overstates nor understates its evidence.
     pub(crate) entity: Option<Dotted>,
+    /// Whoever makes the record and its time: a host, a pod, a gateway. With this field producers whose own clocks are
+    /// fast close no windows for the others, however much they send, unless they are the more.
+    pub(crate) producer: Option<Dotted>,
     /// Model name. Default: the pipeline's name.
     pub(crate) model: Option<PathOr<Constant>>,
     /// Version name.
@@ -79,6 +82,8 @@ pub(crate) struct FeatureEvents {
     pub(crate) event_time: Option<PathOr<EventTime>>,
     /// Id of the event: finds re-deliveries.
     pub(crate) id: Option<Dotted>,
+    /// Whoever makes the record and its time, as of predictions.
+    pub(crate) producer: Option<Dotted>,
     /// Model name. Default: the pipeline's name.
     pub(crate) model: Option<PathOr<Constant>>,
     /// Version name of the model or of the feature pipeline.

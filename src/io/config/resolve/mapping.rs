@@ -64,6 +64,7 @@ fn predictions(source: &Predictions, layout: Layout<'_>) -> SourcePlan {
     let mapping = Mapping {
         id: Some(source.id.0.clone()),
         entity: path(source.entity.as_ref()),
+        producer: path(source.producer.as_ref()),
         event_time: event_time(source.event_time.as_ref()),
         model: model(source.model.as_ref(), layout),
         version: text_field(&source.version),
@@ -94,6 +95,7 @@ fn class_scores(scores: &PathOr<ClassFields>) -> ClassScores {
 fn feature_events(source: &FeatureEvents, layout: Layout<'_>) -> SourcePlan {
     let mapping = Mapping {
         id: path(source.id.as_ref()),
+        producer: path(source.producer.as_ref()),
         event_time: event_time(source.event_time.as_ref()),
         model: model(source.model.as_ref(), layout),
         version: text_field(&source.version),

@@ -9,8 +9,8 @@
 //!   (intersection-union test, Berger, Technometrics 24, 1982).
 //! * **Cleared** when nothing restricts and the evidence of harm is below a tenth of what acts, or refuted.
 //!
-//! As many guardrails are named as the closed e-BH rule lists at 10 % (`infer::multiplicity`), and one always: those
-//! that contribute most.
+//! Named are the guardrails that the closed e-BH rule lists at 10 % (`infer::multiplicity`), first those that
+//! contribute most to the evidence; where it lists none, the one that contributes most.
 
 use super::{CONTAIN, ROLLBACK, SAFE};
 use crate::infer::multiplicity::closed_e_bh;
@@ -79,15 +79,12 @@ impl Rails {
         verdict.waits_for.extend(open.map(|watch| watch.lacks()));
     }
 
-    /// The guardrails that stand out, first the one with the most evidence, of which the first few are named.
+    /// The guardrails that stand out, first the one that contributes most, of which the first few are named.
     fn standing<'a>(&'a self, watched: &'a Watched, asked: Asked) -> Vec<Watch<'a>> {
         let all: Vec<Watch<'a>> = self.watches(watched).collect();
         let log_e: Vec<f64> = all.iter().map(|watch| watch.log_e(asked)).collect();
-        let k = closed_e_bh(&log_e, NAMED_FALSELY).len().max(1);
-        let contributes = |&place: &usize| libm::log(all[place].terms.weight) + log_e[place];
-        let mut by: Vec<usize> = (0..all.len()).collect();
-        by.sort_by(|a, b| contributes(b).total_cmp(&contributes(a)));
-        by.into_iter().take(k).map(|place| all[place]).collect()
+        let weights: Vec<f64> = all.iter().map(|watch| watch.terms.weight).collect();
+        named(&log_e, &weights).into_iter().map(|place| all[place]).collect()
     }
 
     fn find(&self, action: Action, watched: &Watched, scene: Scene<'_, '_>, verdict: &mut Verdict, asked: Asked) {
@@ -110,6 +107,17 @@ impl Rails {
         let finding = scene.finding(SOURCE, action, reason, named.iter().map(evidence).collect());
         verdict.findings.push(Finding { beside: more.iter().map(evidence).collect(), ..finding });
     }
+}
+
+/// Which of these to name, first the one that contributes most.
+fn named(log_e: &[f64], weights: &[f64]) -> Vec<usize> {
+    let listed = closed_e_bh(log_e, NAMED_FALSELY);
+    let n_named = listed.len().max(1);
+    let contributes = |&place: &usize| libm::log(weights[place]) + log_e[place];
+    let mut by = if listed.is_empty() { (0..log_e.len()).collect() } else { listed };
+    by.sort_by(|a, b| contributes(b).total_cmp(&contributes(a)));
+    by.truncate(n_named);
+    by
 }
 
 fn flags(watched: &Watched, watch: &Watch<'_>) -> Vec<NameOf<Remark>> {
@@ -224,6 +232,13 @@ mod tests {
             "latency_p50 (0.4600 of its answers beyond 1.1 times the baseline's median, 0.5000 of the baseline's \
              beyond it, x0.92, over all 2 windows so far; margin x1.1)"
         );
+    }
+
+    #[test]
+    fn what_says_nothing_is_not_named_for_its_weight() {
+        let named_of = |e: [f64; 4]| named(&e.map(libm::log), &[0.1, 0.1, 0.1, 0.7]);
+        assert_eq!(named_of([1000.0, 2000.0, 6.0, 1.2]), [1, 0, 2], "the fourth contributes more than the third");
+        assert_eq!(named_of([9.0, 1.0, 1.0, 8.0]), [3], "none stands out alone");
     }
 
     #[test]
