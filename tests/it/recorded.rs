@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use haldane::judge::WindowRow;
+use haldane::verdict::Decision;
 
 struct Case {
     pipeline: &'static str,
@@ -43,6 +44,17 @@ fn fraud() {
 #[test]
 fn house_prices() {
     check(&CASES[2]);
+}
+
+#[test]
+fn what_a_rule_holds_against_the_baseline_version_says_which_and_of_how_many_rows() {
+    let decisions = std::fs::read_to_string(recorded(&CASES[2], "decisions.jsonl")).expect("decisions");
+    let first = decisions.lines().next().expect("a decision");
+    let decision: Decision = serde_json::from_str(first).expect("a decision");
+    let mae = &decision.evidence[0];
+    let said = (mae.metric.as_str(), mae.convention.as_str(), mae.baseline_kind.as_str());
+    assert_eq!(said, ("mae", "ratio", "concurrent:7"));
+    assert!(mae.n_baseline > 300 && mae.estimate > mae.bound, "{mae:?}");
 }
 
 fn check(case: &Case) {

@@ -11,6 +11,8 @@ use crate::verdict::decision::{Evidence, Test};
 /// One number of a window, held against a rule's bound.
 pub(crate) struct Measured<'a> {
     pub(crate) row: &'a WindowRow,
+    /// The baseline version's, where the two are compared.
+    other: Option<&'a WindowRow>,
     pub(crate) estimate: f64,
     pub(crate) bounds: Option<(f64, f64)>,
     pub(crate) breached: bool,
@@ -45,13 +47,14 @@ fn looks_at(rule: &Rule, row: &WindowRow) -> bool {
     row.metric == rule.metric && column && segment && baseline
 }
 
-fn hold<'a>(rule: &Rule, row: &'a WindowRow, other: Option<&WindowRow>) -> Option<Measured<'a>> {
+fn hold<'a>(rule: &Rule, row: &'a WindowRow, other: Option<&'a WindowRow>) -> Option<Measured<'a>> {
     let enough = |row: &WindowRow| row.status == Status::Ok && row.n >= rule.n_min;
     if !enough(row) || (rule.baseline.is_some() && row.n_baseline < rule.n_min) {
         return None;
     }
     let value = row.value?;
-    let against = || other.filter(|other| enough(other)).and_then(|other| other.value);
+    let other = other.filter(|other| rule.against != Against::Value && enough(other));
+    let against = || other.and_then(|other| other.value);
     let estimate = match rule.against {
         Against::Value => value,
         Against::Difference => value - against()?,
@@ -62,25 +65,25 @@ fn hold<'a>(rule: &Rule, row: &'a WindowRow, other: Option<&WindowRow>) -> Optio
         Bound::Below(bound) => estimate < bound,
     };
     let bounds = row.low.zip(row.high).filter(|_| rule.against == Against::Value);
-    Some(Measured { row, estimate, bounds, breached })
+    Some(Measured { row, other, estimate, bounds, breached })
 }
 
 /// The evidence that goes into a decision.
-pub(crate) fn evidence(
-    rule: &Rule,
-    row: &WindowRow,
-    estimate: f64,
-    bounds: Option<(f64, f64)>,
-    breaches: (u32, u32),
-) -> Evidence {
+pub(crate) fn evidence(rule: &Rule, measured: &Measured<'_>, breaches: (u32, u32)) -> Evidence {
+    let Measured { row, other, estimate, bounds, .. } = *measured;
     let (Bound::Above(bound) | Bound::Below(bound)) = rule.bound;
+    let convention = match rule.against {
+        Against::Value => row.convention.as_str(),
+        Against::Difference => "difference",
+        Against::Ratio => "ratio",
+    };
     Evidence {
         rule: rule.name.as_str().into(),
         metric: row.metric.clone(),
         column: row.column.clone(),
         segment: row.segment.clone(),
-        baseline_kind: row.baseline.clone(),
-        convention: row.convention.clone(),
+        baseline_kind: other.map_or_else(|| row.baseline.clone(), |other| format!("concurrent:{}", other.version)),
+        convention: convention.to_owned(),
         estimate,
         lo: bounds.map(|(low, _)| low),
         hi: bounds.map(|(_, high)| high),
@@ -90,7 +93,7 @@ pub(crate) fn evidence(
         alpha: None,
         margin: None,
         n_candidate: row.n,
-        n_baseline: row.n_baseline,
+        n_baseline: other.map_or(row.n_baseline, |other| other.n),
         breaches,
         window: (row.window_start, row.window_end),
         reference: row.reference.clone(),

@@ -18,8 +18,8 @@ pub(crate) fn findings(plan: &Plan, state: &mut RolloutState, judged: &Judged<'_
 /// `Some` when enough of the last windows breached. Looking at several windows is the rule's own confirmation.
 fn fire(plan: &Plan, rule: &Rule, state: &mut RolloutState, judged: &Judged<'_>) -> Option<Finding> {
     let mut proof = Vec::new();
-    for Measured { row, estimate, bounds, breached } in measure(plan, rule, &state.model, &state.candidate, judged.rows)
-    {
+    for measured in measure(plan, rule, &state.model, &state.candidate, judged.rows) {
+        let Measured { row, breached, .. } = measured;
         if !breached && judged.trust.is_untrusted() {
             // It does not count towards the windows that clear a rule.
             continue;
@@ -31,7 +31,7 @@ fn fire(plan: &Plan, rule: &Rule, state: &mut RolloutState, judged: &Judged<'_>)
         let n_breached = history.breached.iter().filter(|breached| **breached).count();
         let counted = (u32::try_from(n_breached).unwrap_or(u32::MAX), rule.windows);
         if breached && counted.0 >= rule.breaches {
-            proof.push(evidence(rule, row, estimate, bounds, counted));
+            proof.push(evidence(rule, &measured, counted));
         }
     }
     (!proof.is_empty()).then(|| Finding {

@@ -18,8 +18,8 @@ pub fn estimate(evidence: &Evidence) -> String {
         (Some(Test::Contrast), "difference") if is_moment(&evidence.metric) => {
             format!("difference of normal scores {value}")
         }
-        (Some(Test::Contrast | Test::Hx), "difference") => format!("difference {value}"),
-        (Some(Test::Hx), "ratio") => format!("x{value}"),
+        (Some(Test::Contrast | Test::Hx | Test::Bound), "difference") => format!("difference {value}"),
+        (Some(Test::Hx | Test::Bound), "ratio") => format!("x{value}"),
         (Some(Test::Reliability), _) => format!("scores less outcomes {value}"),
         _ => value,
     }
@@ -40,6 +40,7 @@ pub fn bound(evidence: &Evidence) -> Option<String> {
         (Test::SampleRatio, _) => Some(format!("declared {bound}")),
         (Test::Hx, "ratio") => evidence.margin.map(|margin| format!("margin x{}", number(margin))),
         (Test::Hx | Test::Contrast, "difference") | (Test::Reliability, _) => None,
+        (Test::Bound, "ratio") => Some(format!("bound x{bound}")),
         (Test::Bound | Test::Hx | Test::Contrast, _) => Some(format!("bound {bound}")),
     }
 }
@@ -110,6 +111,8 @@ mod tests {
             (Test::Hx, "latency_p50", "hdr", ["1.078", "bound 0.1", "last window"]),
             (Test::Hx, "error_rate", "ratio", ["x1.078", "margin x1.2", "all windows so far"]),
             (Test::Hx, "error_rate", "difference", ["difference 1.078", "", "all windows so far"]),
+            (Test::Bound, "mae", "ratio", ["x1.078", "bound x0.1", "last window"]),
+            (Test::Bound, "mae", "difference", ["difference 1.078", "bound 0.1", "last window"]),
             (Test::ShiryaevRoberts, "psi", "debiased", ["1.078", "tolerated 0.1", "last window"]),
             (Test::Limit, "error_rate", "share", ["1.078", "limit 0.1", "all windows so far"]),
             (Test::SampleRatio, "throughput", "share", ["1.078", "declared 0.1", "all windows so far"]),

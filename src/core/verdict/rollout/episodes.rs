@@ -225,8 +225,13 @@ impl Sign<'_> {
     fn describe(self) -> String {
         let Evidence { estimate, baseline_kind, n_candidate, n_baseline, .. } = self.evidence;
         let what = what(&self.evidence.metric, &self.evidence.column, &self.evidence.segment);
-        let against = if baseline_kind.is_empty() { String::new() } else { format!(" against {baseline_kind}") };
-        format!("{what} is {estimate:.4}{against} (n {n_candidate}, {n_baseline})")
+        let (is, against) = match self.evidence.convention.as_str() {
+            "ratio" => ("is x", "that of"),
+            "difference" => ("differs by ", "from"),
+            _ => ("is ", "against"),
+        };
+        let against = if baseline_kind.is_empty() { String::new() } else { format!(" {against} {baseline_kind}") };
+        format!("{what} {is}{estimate:.4}{against} (n {n_candidate}, {n_baseline})")
     }
 
     fn code(self, plan: &Plan) -> NameOf<ReasonCode> {
