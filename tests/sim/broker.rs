@@ -33,6 +33,8 @@ pub(crate) struct Log {
     /// What retention has eaten, for the checker alone.
     pub(crate) eaten: Vec<Kept>,
     pub(crate) next: i64,
+    /// Whether records have the brokers' time, and not their producers'.
+    pub(crate) timed_by_brokers: bool,
     /// Without a leader until then.
     pub(crate) away_until: Micros,
 }
@@ -62,7 +64,7 @@ pub(crate) struct Outgoing {
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) payload: Option<Vec<u8>>,
     pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
-    pub(crate) millis: Option<i64>,
+    pub(crate) millis: i64,
 }
 
 /// One process's standing.
@@ -190,7 +192,8 @@ impl World {
                 waiting.push_back(record);
             } else {
                 let Produced { topic, partition, key, payload, .. } = record;
-                self.append(topic, partition, (Some(key), Some(payload)), Vec::new(), None);
+                let millis = (EPOCH + self.now) / 1_000;
+                self.append(topic, partition, (Some(key), Some(payload)), Vec::new(), millis);
             }
         }
         while let Some(record) = waiting.pop_back() {
@@ -245,7 +248,7 @@ impl World {
         }
         if self.strikes(rates.clock_jumps) {
             let process = usize::try_from(self.rng.below(self.processes.len() as u64)).expect("few");
-            let skew = self.rng.between(-5, 5) * SECOND;
+            let skew = self.rng.between(-7_200, 7_200) * SECOND;
             self.processes[process].skew = skew;
             self.fault("clock jumps", || format!("process {process} by {} s", skew / SECOND));
         }
@@ -287,13 +290,14 @@ impl World {
         partition: u32,
         (key, payload): (Option<Vec<u8>>, Option<Vec<u8>>),
         headers: Vec<(String, Option<Vec<u8>>)>,
-        millis: Option<i64>,
+        millis: i64,
     ) {
-        let millis = millis.unwrap_or((EPOCH + self.now) / 1_000);
+        let now = (EPOCH + self.now) / 1_000;
         let logs = self.topics.entry(topic.to_owned()).or_insert_with(|| vec![Log::default()]);
         let log = &mut logs[partition as usize];
         let offset = log.next;
         log.next += 1;
+        let millis = if log.timed_by_brokers { now } else { millis };
         log.records.push_back(Kept { offset, millis, key, payload, headers });
         self.note(|| format!("{topic}/{partition} takes record {offset}"));
     }

@@ -63,16 +63,16 @@ impl Cluster for Way {
     }
 
     fn create(&self, topics: &[Own<'_>]) -> Result<()> {
-        let missing: Vec<String> = with(|world| {
+        let missing: Vec<(String, bool)> = with(|world| {
             let missing = topics.iter().filter(|own| !world.topics.contains_key(own.name));
-            missing.map(|own| own.name.to_owned()).collect()
+            missing.map(|own| (own.name.to_owned(), own.timed_by_brokers)).collect()
         });
         if missing.is_empty() {
             return Ok(());
         }
         self.who.effect("creates topics", |world| {
-            for name in missing {
-                world.topics.insert(name, vec![Log::default()]);
+            for (name, timed_by_brokers) in missing {
+                world.topics.insert(name, vec![Log { timed_by_brokers, ..Log::default() }]);
             }
             Ok(())
         })
@@ -339,6 +339,8 @@ impl Sink for Producer {
         let headers = record.headers.as_ref().map_or_else(Vec::new, |headers| {
             headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
         });
+        // As its client's clock says, unless the record says something else.
+        let now = Host { process: self.who.process }.wall_clock() / 1_000;
         let outgoing = Outgoing {
             process: self.who.process,
             topic: record.topic.to_owned(),
@@ -346,7 +348,7 @@ impl Sink for Producer {
             key: record.key.map(<[u8]>::to_vec),
             payload: record.payload.map(<[u8]>::to_vec),
             headers,
-            millis: record.timestamp,
+            millis: record.timestamp.unwrap_or(now),
         };
         with(|world| {
             self.who.lives(world)?;

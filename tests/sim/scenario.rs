@@ -43,7 +43,7 @@ pub(crate) struct Rates {
     pub(crate) leader_lost: u64,
     /// At a request: it fails.
     pub(crate) request_fails: u64,
-    /// In a step: the calendar of a machine jumps, by less than `idle_after`.
+    /// In a step: the calendar of a machine jumps, by up to two hours.
     pub(crate) clock_jumps: u64,
     /// At an operation of the store: it fails, be it carried out or not.
     pub(crate) store_fails: u64,
