@@ -12,6 +12,7 @@ use haldane::error::Error;
 use haldane::event::{Micros, SECOND};
 
 use crate::groups::{Client, Group};
+use crate::once::Once;
 use crate::ports::SETTINGS;
 use crate::rng::Rng;
 use crate::scenario::{COMMANDS, EPOCH, HEALED, Produced, Scenario};
@@ -32,6 +33,8 @@ pub(crate) struct Log {
     pub(crate) records: VecDeque<Kept>,
     /// What retention has eaten, for the checker alone.
     pub(crate) eaten: Vec<Kept>,
+    /// What brokers have lost, for the checker alone.
+    pub(crate) torn: Vec<Kept>,
     pub(crate) next: i64,
     /// Whether records have the brokers' time, and not their producers'.
     pub(crate) timed_by_brokers: bool,
@@ -98,6 +101,12 @@ pub(crate) struct World {
     traffic: VecDeque<Produced>,
     pub(crate) outgoing: Vec<Outgoing>,
     pub(crate) store_away_until: Micros,
+    /// What has not happened yet.
+    pub(crate) to_come: Once,
+    /// When some process has taken the judging over.
+    pub(crate) takeovers: Vec<Micros>,
+    /// Whether some process has ended because records were gone.
+    pub(crate) halted: bool,
     /// Effects so far, which crash points count.
     pub(crate) effects: u64,
     pub(crate) next_client: u64,
@@ -132,6 +141,9 @@ pub(crate) fn begin(scenario: Scenario, traffic: Vec<Produced>, traced: bool) {
         traffic: traffic.into(),
         outgoing: Vec::new(),
         store_away_until: 0,
+        to_come: scenario.once.clone(),
+        takeovers: Vec::new(),
+        halted: false,
         effects: 0,
         next_client: 0,
         faults: BTreeMap::new(),
@@ -165,6 +177,12 @@ impl World {
         }
     }
 
+    /// A process has ended by itself.
+    pub(crate) fn end_of(&mut self, process: usize, error: &Error) {
+        self.halted |= error.to_string().contains("deleted before they were read");
+        self.note(|| format!("process {process} ends: {error}"));
+    }
+
     pub(crate) fn fault(&mut self, name: &'static str, text: impl FnOnce() -> String) {
         *self.faults.entry(name).or_default() += 1;
         self.note(|| format!("-- {name}: {}", text()));
@@ -183,6 +201,7 @@ impl World {
     pub(crate) fn pass(&mut self, span: Micros) {
         self.now += span;
         self.strike();
+        self.strike_once();
         let mut waiting = VecDeque::new();
         while self.traffic.front().is_some_and(|record| record.at <= self.now) {
             let record = self.traffic.pop_front().expect("it was there");
