@@ -74,7 +74,7 @@ pub struct Judge {
     pub(super) history: History,
     /// Start of the at-least-n window that is being filled.
     pub(super) run_start: Option<Micros>,
-    needed_from: Micros,
+    pub(super) needed_from: Micros,
     emit_from: Micros,
     /// The clock when state was last released.
     released_at: Micros,
@@ -155,7 +155,7 @@ impl Judge {
         let (pane, is_traffic) = (partial.pane, matches!(partial.body, Body::Traffic(_)));
         let is_needed = pane >= self.needed_from || matches!(partial.body, Body::Exposure(_));
         let opens_windows = !matches!(partial.body, Body::Exposure(_) | Body::Intake(_));
-        if opens_windows && pane < self.needed_from.max(self.store.whole_from(is_traffic)) {
+        if opens_windows && self.is_too_late(pane, is_traffic) {
             self.miss(&partial);
         }
         if !is_needed || !self.store.put(partial) {

@@ -13,7 +13,7 @@ use crate::judge::measure::Span;
 use crate::plan::WindowKind;
 use crate::scan::{Body, Counts, LabelCounts, Partial};
 
-/// What a lane told of when its windows were not revised any more. Nothing of it is in any window.
+/// What a lane told of when some window that it belongs to was not revised any more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Missed {
     /// Events.
@@ -83,7 +83,17 @@ impl Judge {
         (back(since), back(behind.saturating_sub(self.horizon())))
     }
 
-    /// Counts what is in no window any more, unless its lane has told of it before.
+    /// Whether some window that holds a pane is neither to be judged nor to be revised any more.
+    pub(super) fn is_too_late(&self, pane: Micros, is_traffic: bool) -> bool {
+        let first = match self.plan.time.window {
+            WindowKind::Sliding { size, slide } => self.plan.time.windows_of(pane, size, slide).next(),
+            WindowKind::AtLeast { .. } => None,
+        };
+        let first = first.map_or(pane, |(start, _)| start);
+        pane < self.needed_from || first < self.store.whole_from(is_traffic)
+    }
+
+    /// Counts what came too late, unless its lane has told of it before.
     pub(super) fn miss(&mut self, partial: &Partial) {
         let end = self.plan.time.pane_end(partial.pane);
         let wait = self.plan.quality.as_ref().map_or(0, |quality| quality.wait);

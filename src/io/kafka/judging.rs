@@ -147,6 +147,8 @@ impl<'a> Membership<'a> {
 
     /// Ends in good order.
     pub fn conclude(&mut self) -> Result<()> {
+        let missed = self.active.as_ref().map(Active::missed).unwrap_or_default();
+        missed.into_values().for_each(|counts| self.summary.losses.count(counts));
         self.commit(true)
     }
 

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::reader::ReadPortion;
 use crate::event::Micros;
 
 /// When each stream was heard of.
@@ -25,9 +24,9 @@ impl Silence {
     }
 
     /// Records of a stream were read.
-    pub(super) fn heard(&mut self, portion: &ReadPortion, now: Instant) {
-        self.since.insert((portion.source, portion.lane), now);
-        let newest = portion.batch.broker_time.values().iter().copied().max();
+    pub(super) fn heard(&mut self, stream: (u16, u32), broker_times: &[Micros], now: Instant) {
+        self.since.insert(stream, now);
+        let newest = broker_times.iter().copied().max();
         if newest > self.broker_now(now) {
             self.newest = newest.map(|newest| (newest, now));
         }
@@ -43,5 +42,35 @@ impl Silence {
         let (newest, at) = self.newest?;
         let passed = Micros::try_from(now.saturating_duration_since(at).as_micros()).unwrap_or(Micros::MAX);
         Some(newest.saturating_add(passed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AFTER: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_stream_is_silent_once_nothing_was_read_of_it_for_long_whatever_its_records_say() {
+        let start = crate::kafka::clock::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut silence = Silence::of([(0, 0), (1, 0)].into_iter(), start);
+        silence.heard((0, 0), &[1_000], at(5));
+        assert!(!silence.is_silent((0, 0), at(14), AFTER) && !silence.is_silent((1, 0), at(9), AFTER));
+        assert!(silence.is_silent((0, 0), at(15), AFTER) && silence.is_silent((1, 0), at(10), AFTER));
+    }
+
+    #[test]
+    fn the_brokers_time_goes_on_from_the_newest_record() {
+        let start = crate::kafka::clock::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut silence = Silence::default();
+        assert_eq!(silence.broker_now(start), None, "nothing was read yet");
+        silence.heard((0, 0), &[7_000_000, 5_000_000], at(1));
+        silence.heard((0, 1), &[6_000_000], at(2));
+        assert_eq!(silence.broker_now(at(4)), Some(10_000_000), "three seconds after the newest");
+        silence.heard((0, 1), &[60_000_000], at(4));
+        assert_eq!(silence.broker_now(at(4)), Some(60_000_000));
     }
 }

@@ -167,6 +167,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn records_of_scans_have_the_time_of_the_brokers() {
+        let timed = wanted(&Own::of("partials").timed_by_brokers());
+        assert_eq!(timed.config, [("message.timestamp.type", "LogAppendTime")]);
+        assert!(wanted(&Own::of("control")).config.is_empty());
+    }
+
+    #[test]
     fn until_all_topics_are_as_large_what_all_have_is_read() {
         let partitions = |counts: [(&str, u32); 3]| counts.map(|(topic, n)| (topic.to_owned(), n)).into();
         let growing = partitions([("predictions", 6), ("outcomes", 4), ("exposures", 1)]);

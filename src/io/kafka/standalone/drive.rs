@@ -248,7 +248,7 @@ impl<'a> Drive<'a> {
             standing.note(portion);
         }
         let begun = self.machine.now();
-        self.silence.heard(portion, begun);
+        self.silence.heard((portion.source, portion.lane), portion.batch.broker_time.values(), begun);
         let counted = self.keeper.counted_upto(portion.source, portion.lane);
         let (again, fresh) = portion.batch.split_at_offset(counted);
         let mut effects = self.engine.step(&again);
