@@ -1,5 +1,5 @@
-//! A partition that is silent is passed by the others. What it brings later revises the windows that were judged without
-//! it, or it is counted as late.
+//! A partition that is silent is passed by the others. What it brings later revises the windows that were judged
+//! without it, or it is counted as late.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

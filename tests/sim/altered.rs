@@ -1,7 +1,7 @@
 //! Records with another payload, on their way to a reader: how bugs of pure logic are planted.
 //!
-//! The engine has no switch that makes it wrong. But a judge that is given the sum of two frames does what one would that
-//! adds, and a scan that finds another id in an event that came before does what one would that forgets ids.
+//! The engine has no switch that makes it wrong. But a judge that is given the sum of two frames does what one would
+//! that adds, and a scan that finds another id in an event that came before does what one would that forgets ids.
 
 use std::collections::BTreeMap;
 

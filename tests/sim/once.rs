@@ -1,10 +1,10 @@
 //! What happens once in a simulation, if at all, and what must hold after it nevertheless.
 //!
-//! - A partition is silent for longer than `idle_after`, and then brings all that it held back. Windows that were judged
-//!   without it are revised, by whoever judged them.
+//! - A partition is silent for longer than `idle_after`, and then brings all that it held back. Windows that were
+//!   judged without it are revised, by whoever judged them.
 //! - Topics get one more partition each.
-//! - A topic of results loses its last records, though they were acknowledged. What is left is right, and a decision that
-//!   is missing shows in the chain.
+//! - A topic of results loses its last records, though they were acknowledged. What is left is right, and a decision
+//!   that is missing shows in the chain.
 //! - Retention deletes records that nobody has read. The service halts and says so, or goes on, and windows that lack
 //!   records are not trusted.
 

@@ -175,7 +175,7 @@ fn turn(process: usize) -> bool {
     if let Err(error) = &done
         && lives
     {
-        with(|world| world.end_of(process, &error));
+        with(|world| world.end_of(process, error));
         let internal = error.fault() == Fault::Internal;
         if internal {
             with(|world| world.flaws.push(format!("process {process} ends with a fault of its own: {error}")));

@@ -1,7 +1,7 @@
 //! What comes after its window was judged: it revises the window or, once that is too old, is counted as missed.
 //!
-//! A stream that was silent is passed by the others, and may go on where it had stopped. What it brings then is not late
-//! in its own stream. It revises windows for as long as their panes are kept: those of traffic for the plan's
+//! A stream that was silent is passed by the others, and may go on where it had stopped. What it brings then is not
+//! late in its own stream. It revises windows for as long as their panes are kept: those of traffic for the plan's
 //! `revise_for`, those of labels for as long after their horizon.
 
 use std::collections::BTreeMap;

@@ -124,8 +124,8 @@ pub(crate) struct Windows {
     #[serde(default = "seconds::<3600>")]
     pub(crate) skew_max: At<Period>,
     /// How long the traffic of a judged window is kept, so that a partition that was silent can still revise it. While
-    /// one is behind, labels are kept for as long after their horizon. What comes later is counted as late. An hour outlasts a restart of whoever writes; in windows of 5 minutes it takes 1 to
-    /// 2 MB for each group of 50 columns.
+    /// one is behind, labels are kept for as long after their horizon. What comes later is counted as late. An hour
+    /// outlasts a restart of whoever writes; in windows of 5 minutes it takes 1 to 2 MB for each group of 50 columns.
     #[serde(default = "seconds::<3600>")]
     pub(crate) revise_for: At<Period>,
 }

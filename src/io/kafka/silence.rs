@@ -1,7 +1,7 @@
 //! How long streams have said nothing, by a clock that only goes forward.
 //!
-//! A calendar may be set forward or back at any time. By it a stream would be silent that spoke a moment ago, and windows
-//! would be judged without it.
+//! A calendar may be set forward or back at any time. By it a stream would be silent that spoke a moment ago, and
+//! windows would be judged without it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
