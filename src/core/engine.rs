@@ -116,7 +116,9 @@ impl Engine {
 
     fn pass_on(&mut self, lane: u32, complete: Complete) -> Effects {
         let mut panes = Vec::new();
-        for partial in complete {
+        let whole_from = self.scan(lane).whole_from();
+        // Of panes before that only a part was read again.
+        for partial in complete.filter(|partial| partial.is_whole(whole_from)) {
             let kept = self.keeps_panes.then(|| SealedPartial::new(&partial));
             if self.judge.put(partial) {
                 panes.extend(kept);
@@ -202,16 +204,18 @@ impl Engine {
         self.judge.rollouts()
     }
 
-    /// What a lane counted besides its panes.
+    /// What a lane counted besides its panes, and what of these came too late for every window.
     #[must_use]
     pub fn counts_of(&self, lane: u32) -> Counts {
-        self.scans.get(&lane).map(Scan::counts).unwrap_or_default()
+        let mut counts = self.scans.get(&lane).map(Scan::counts).unwrap_or_default();
+        self.judge.missed().get(&lane).into_iter().for_each(|missed| counts += Counts::from(*missed));
+        counts
     }
 
-    /// What each lane counted besides its panes.
+    /// The same, of each lane.
     #[must_use]
     pub fn counts(&self) -> BTreeMap<u32, Counts> {
-        self.scans.iter().map(|(&lane, scan)| (lane, scan.counts())).collect()
+        self.scans.keys().map(|&lane| (lane, self.counts_of(lane))).collect()
     }
 
     fn scan(&mut self, lane: u32) -> &mut Scan {

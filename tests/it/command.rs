@@ -424,7 +424,7 @@ fn a_crash_between_an_answer_and_its_commit_repeats_the_answer_and_not_the_decis
         expires_at: None,
     };
     let producer = Producer::open(&stage.connection()).unwrap();
-    let own = topics::Own { name: &stage.kafka.topics.commands, compacted: false };
+    let own = topics::Own::of(&stage.kafka.topics.commands);
     topics::create(&stage.connection(), &[own]).unwrap();
     producer.send(Letter::command(&command).to(&stage.kafka.topics.commands)).unwrap();
     producer.settle().unwrap();

@@ -64,6 +64,7 @@ mod one_answer;
 mod one_log;
 mod oracle;
 mod outage;
+mod passed;
 #[cfg(feature = "pg")]
 mod postgres;
 #[cfg(feature = "pg")]

@@ -12,6 +12,7 @@ use haldane::error::Error;
 use haldane::event::{Micros, SECOND};
 
 use crate::groups::{Client, Group};
+use crate::once::Once;
 use crate::ports::SETTINGS;
 use crate::rng::Rng;
 use crate::scenario::{COMMANDS, EPOCH, HEALED, Produced, Scenario};
@@ -32,7 +33,11 @@ pub(crate) struct Log {
     pub(crate) records: VecDeque<Kept>,
     /// What retention has eaten, for the checker alone.
     pub(crate) eaten: Vec<Kept>,
+    /// What brokers have lost, for the checker alone.
+    pub(crate) torn: Vec<Kept>,
     pub(crate) next: i64,
+    /// Whether records have the brokers' time, and not their producers'.
+    pub(crate) timed_by_brokers: bool,
     /// Without a leader until then.
     pub(crate) away_until: Micros,
 }
@@ -62,7 +67,7 @@ pub(crate) struct Outgoing {
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) payload: Option<Vec<u8>>,
     pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
-    pub(crate) millis: Option<i64>,
+    pub(crate) millis: i64,
 }
 
 /// One process's standing.
@@ -96,6 +101,12 @@ pub(crate) struct World {
     traffic: VecDeque<Produced>,
     pub(crate) outgoing: Vec<Outgoing>,
     pub(crate) store_away_until: Micros,
+    /// What has not happened yet.
+    pub(crate) to_come: Once,
+    /// When some process has taken the judging over.
+    pub(crate) takeovers: Vec<Micros>,
+    /// Whether some process has ended because records were gone.
+    pub(crate) halted: bool,
     /// Effects so far, which crash points count.
     pub(crate) effects: u64,
     pub(crate) next_client: u64,
@@ -130,6 +141,9 @@ pub(crate) fn begin(scenario: Scenario, traffic: Vec<Produced>, traced: bool) {
         traffic: traffic.into(),
         outgoing: Vec::new(),
         store_away_until: 0,
+        to_come: scenario.once.clone(),
+        takeovers: Vec::new(),
+        halted: false,
         effects: 0,
         next_client: 0,
         faults: BTreeMap::new(),
@@ -163,6 +177,12 @@ impl World {
         }
     }
 
+    /// A process has ended by itself.
+    pub(crate) fn end_of(&mut self, process: usize, error: &Error) {
+        self.halted |= error.to_string().contains("deleted before they were read");
+        self.note(|| format!("process {process} ends: {error}"));
+    }
+
     pub(crate) fn fault(&mut self, name: &'static str, text: impl FnOnce() -> String) {
         *self.faults.entry(name).or_default() += 1;
         self.note(|| format!("-- {name}: {}", text()));
@@ -181,6 +201,7 @@ impl World {
     pub(crate) fn pass(&mut self, span: Micros) {
         self.now += span;
         self.strike();
+        self.strike_once();
         let mut waiting = VecDeque::new();
         while self.traffic.front().is_some_and(|record| record.at <= self.now) {
             let record = self.traffic.pop_front().expect("it was there");
@@ -190,7 +211,8 @@ impl World {
                 waiting.push_back(record);
             } else {
                 let Produced { topic, partition, key, payload, .. } = record;
-                self.append(topic, partition, (Some(key), Some(payload)), Vec::new(), None);
+                let millis = (EPOCH + self.now) / 1_000;
+                self.append(topic, partition, (Some(key), Some(payload)), Vec::new(), millis);
             }
         }
         while let Some(record) = waiting.pop_back() {
@@ -245,7 +267,7 @@ impl World {
         }
         if self.strikes(rates.clock_jumps) {
             let process = usize::try_from(self.rng.below(self.processes.len() as u64)).expect("few");
-            let skew = self.rng.between(-5, 5) * SECOND;
+            let skew = self.rng.between(-7_200, 7_200) * SECOND;
             self.processes[process].skew = skew;
             self.fault("clock jumps", || format!("process {process} by {} s", skew / SECOND));
         }
@@ -287,13 +309,14 @@ impl World {
         partition: u32,
         (key, payload): (Option<Vec<u8>>, Option<Vec<u8>>),
         headers: Vec<(String, Option<Vec<u8>>)>,
-        millis: Option<i64>,
+        millis: i64,
     ) {
-        let millis = millis.unwrap_or((EPOCH + self.now) / 1_000);
+        let now = (EPOCH + self.now) / 1_000;
         let logs = self.topics.entry(topic.to_owned()).or_insert_with(|| vec![Log::default()]);
         let log = &mut logs[partition as usize];
         let offset = log.next;
         log.next += 1;
+        let millis = if log.timed_by_brokers { now } else { millis };
         log.records.push_back(Kept { offset, millis, key, payload, headers });
         self.note(|| format!("{topic}/{partition} takes record {offset}"));
     }

@@ -13,9 +13,11 @@ use crate::run;
 use crate::scenario::{self, CrashPoint, Roles, Scenario};
 
 /// Seeds that showed faults of the service, which are mended since.
-const FOUND: [(&str, u64); 8] = [
+const FOUND: [(&str, u64); 10] = [
     ("a judge that came back published the states that it had held back for a store, without what led to them", 4),
+    ("a machine's calendar jumped, and windows did not wait for partitions that had spoken a moment ago", 6),
     ("a result was lost between a state and its crash, and the command's place with it", 22),
+    ("labels of a partition that had been passed came when nothing was kept for them any more", 54),
     ("a process that woke up went on with what another one had said", 75),
     ("a new command came before the decision that a crash had left without its state", 88),
     ("a process that was frozen in the middle of a turn published the rest of it", 97),

@@ -7,6 +7,7 @@ use haldane::event::{Micros, SECOND};
 use haldane::kafka::ports::Rebalance;
 
 use crate::broker::World;
+use crate::ports::SETTINGS;
 
 /// A process that has not been heard of for so long is no member any more.
 const SESSION: Micros = 8 * SECOND;
@@ -40,6 +41,8 @@ pub(crate) struct Client {
     pub(crate) subscribed: Vec<String>,
     pub(crate) generation: u64,
     pub(crate) lost: bool,
+    /// Whether a commit of it was refused: it is no member any more.
+    pub(crate) refused: bool,
     /// Changes that it will hear of, and when.
     changes: VecDeque<(Micros, Rebalance)>,
     /// Whether a change was taken and is not answered yet.
@@ -66,6 +69,14 @@ impl World {
         group.members.sort_by_key(|member| member.consumer);
         let name = self.clients[&consumer].group.clone();
         self.begin_rebalance(&name);
+    }
+
+    /// The partitions of a topic have changed.
+    pub(crate) fn share_out_anew(&mut self, topic: &str) {
+        let reads = |group: &Group| group.members.iter().any(|member| member.topics.iter().any(|one| one == topic));
+        let names: Vec<String> =
+            self.groups.iter().filter(|(_, group)| reads(group)).map(|(name, _)| name.clone()).collect();
+        names.iter().for_each(|name| self.begin_rebalance(name));
     }
 
     /// A group is shared out anew: members hear of it with their next heartbeat. One that was killed never does, and
@@ -210,8 +221,29 @@ impl World {
         }
     }
 
+    /// Takes a commit of a client, or refuses it.
+    pub(crate) fn let_commit(&mut self, consumer: u64) -> Result<()> {
+        let answer = self.may_commit(consumer);
+        if let Some(client) = self.clients.get_mut(&consumer) {
+            client.refused = answer.is_err();
+        }
+        answer
+    }
+
+    /// Notes when a process publishes though the brokers have told it that its work is another one's.
+    pub(crate) fn hear(&mut self, process: usize, topic: &str, key: Option<&[u8]>) {
+        let own = &SETTINGS.topics;
+        let is_alive = key.is_some_and(|key| key.starts_with(b"@"));
+        let is_result = [&own.control, &own.state].iter().any(|name| *name == topic) && !is_alive;
+        let works = |client: &Client| [".all", ".judge"].iter().any(|end| client.group.ends_with(end));
+        let refused = |client: &Client| client.process == process && client.refused && works(client);
+        if is_result && self.flaws.is_empty() && self.clients.values().any(refused) {
+            self.flaws.push(format!("process {process} goes on with {topic}, and its commit was refused"));
+        }
+    }
+
     /// Whether the brokers take a commit of a client.
-    pub(crate) fn may_commit(&self, consumer: u64) -> Result<()> {
+    fn may_commit(&self, consumer: u64) -> Result<()> {
         let client = &self.clients[&consumer];
         let members = self.groups.get(&client.group).map_or(0, |group| group.members.len());
         if client.subscribed.is_empty() {

@@ -10,6 +10,7 @@ use haldane::kafka::reader::ReadPortion;
 use haldane::kafka::watch::Keeper;
 use haldane::scan::{Counts, Tally};
 
+use crate::broker::with;
 use crate::fate::Who;
 use crate::planted::Bug;
 
@@ -41,7 +42,8 @@ impl Kept {
 
 impl Keeper for Kept {
     fn taking_over(&self) -> Result<()> {
-        if self.bug == Some(Bug::StoreNotOpenedAnew) {
+        with(|world| world.takeovers.push(world.now));
+        if self.bug == Some(Bug::StoreNotFenced) {
             return Ok(());
         }
         self.ask(Ok(()), Keeping::taking_over)

@@ -5,6 +5,7 @@
 
 #![expect(clippy::cast_precision_loss, reason = "times and counts of a small world")]
 
+mod altered;
 mod broker;
 mod campaign;
 mod check;
@@ -13,6 +14,7 @@ mod groups;
 mod host;
 mod kept;
 mod objects;
+mod once;
 mod planted;
 mod ports;
 mod rng;

@@ -10,7 +10,7 @@ use futures_util::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
@@ -33,6 +33,8 @@ enum Done {
 pub(crate) struct Objects {
     pub(crate) who: Who,
     pub(crate) inner: Arc<InMemory>,
+    /// A planted bug: what is there already is written over.
+    pub(crate) overwrites: bool,
     /// A planted bug: of what is written, so many in a thousand is acknowledged and lost.
     pub(crate) forgets: u64,
 }
@@ -72,6 +74,7 @@ impl fmt::Display for Objects {
 #[async_trait::async_trait]
 impl ObjectStore for Objects {
     async fn put_opts(&self, at: &Path, bytes: PutPayload, options: PutOptions) -> Result<PutResult> {
+        let options = if self.overwrites { PutOptions { mode: PutMode::Overwrite, ..options } } else { options };
         match self.fate(&format!("writes {at}")) {
             Done::Not => Err(failure()),
             Done::Told if self.is_forgotten() => Ok(PutResult { e_tag: None, version: None }),

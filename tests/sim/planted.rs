@@ -12,6 +12,7 @@ use haldane::kafka::ports::{Cluster, Consumer, Incoming, Machine, Rebalance, Sin
 use haldane::kafka::producer::OutgoingRecord;
 use haldane::kafka::topics::Own;
 
+use crate::altered::{self, Ids, Sums};
 use crate::campaign::simulate;
 use crate::ports::SETTINGS;
 use crate::scenario::{COMMANDS, Scenario};
@@ -37,8 +38,8 @@ pub(crate) enum Bug {
     FlushLost,
     /// Nobody asks whether the store has kept what was said.
     NotKept,
-    /// Whoever takes over a store goes on with what he knew of it.
-    StoreNotOpenedAnew,
+    /// Whoever takes over a store goes on with what he knew of it, and the store lets him.
+    StoreNotFenced,
     /// Commands are let go of before they are carried out.
     CommandsLetGo,
     /// Commands that were committed are read again as if they were new, and new ones never.
@@ -61,10 +62,14 @@ pub(crate) enum Bug {
     PublishedUnread,
     /// Now and then a frame of counts does not reach the judge.
     PartialsLost,
+    /// Counts that are told again are added to those before.
+    PartialsAdded,
+    /// Nobody knows an event again.
+    DedupForgets,
 }
 
 /// Those that a few seeds show.
-const PLAIN: [Bug; 17] = [
+const PLAIN: [Bug; 22] = [
     Bug::HeadCommitted,
     Bug::CommittedOneTooFar,
     Bug::MetadataLost,
@@ -82,10 +87,15 @@ const PLAIN: [Bug; 17] = [
     Bug::EndsInvented,
     Bug::PublishedUnread,
     Bug::WindowsLost,
+    Bug::PartialsAdded,
+    Bug::DedupForgets,
+    Bug::StatesLost,
+    Bug::NeverRenewed,
+    Bug::NoFence,
 ];
 
-/// Those that show only when several faults meet.
-const RARE: [Bug; 4] = [Bug::StatesLost, Bug::StoreNotOpenedAnew, Bug::NeverRenewed, Bug::NoFence];
+/// One that shows only when several faults meet.
+const RARE: [Bug; 1] = [Bug::StoreNotFenced];
 
 /// Looks in so many seeds for the bugs that a few seeds show. Whether all were found.
 pub(crate) fn find_plain(seeds: u64) -> bool {
@@ -182,6 +192,8 @@ struct Reading {
     /// Records so far, by which now and then is told.
     n: u64,
     assigned: bool,
+    sums: Sums,
+    ids: Ids,
 }
 
 /// A consumer with a bug in it.
@@ -211,64 +223,32 @@ impl Reader {
 
     fn passed_on(&self, records: &[&dyn Incoming], take: &mut dyn FnMut(&[&dyn Incoming]) -> Result<()>) -> Result<()> {
         let is_input = records.first().is_some_and(|record| ["predictions", "outcomes"].contains(&record.topic()));
+        let is_partial = records.first().is_some_and(|record| record.topic() == SETTINGS.topics.partials);
         match self.bug {
             Bug::RecordsMissed if is_input => {
                 let kept: Vec<&dyn Incoming> = records.iter().copied().filter(|_| !self.is_nth(97)).collect();
                 if kept.is_empty() { Ok(()) } else { take(&kept) }
             }
-            Bug::RecordsSwapped if is_input && records.len() > 1 && self.is_nth(7) => {
-                let payloads: Vec<Option<Vec<u8>>> =
-                    records.iter().map(|record| record.payload().map(<[u8]>::to_vec)).collect();
-                let swapped: Vec<Other<'_>> = records
-                    .iter()
-                    .enumerate()
-                    .map(|(at, &record)| Other { record, payload: payloads[if at < 2 { 0 } else { at }].clone() })
-                    .collect();
-                take(&swapped.iter().map(|one| one as &dyn Incoming).collect::<Vec<_>>())
+            Bug::RecordsSwapped if is_input && records.len() > 1 && self.is_nth(7) => altered::hand_on(
+                records,
+                |at, record| records[if at < 2 { 0 } else { at }].payload().or(record.payload()).map(<[u8]>::to_vec),
+                take,
+            ),
+            Bug::PartialsAdded if is_partial => {
+                let mut state = self.state.lock().expect("one thread");
+                let payloads: Vec<_> = records.iter().map(|record| state.sums.add(*record)).collect();
+                drop(state);
+                altered::hand_on(records, |at, _| payloads[at].clone(), take)
+            }
+            Bug::DedupForgets if is_input => {
+                let mut state = self.state.lock().expect("one thread");
+                let payloads: Vec<_> = records.iter().map(|record| state.ids.renamed(*record)).collect();
+                drop(state);
+                altered::hand_on(records, |at, _| payloads[at].clone(), take)
             }
             Bug::CommandsForgotten if self.is_of_commands() => Ok(()),
             _ => take(records),
         }
-    }
-}
-
-/// A record with another one's payload.
-struct Other<'a> {
-    record: &'a dyn Incoming,
-    payload: Option<Vec<u8>>,
-}
-
-impl Incoming for Other<'_> {
-    fn topic(&self) -> &str {
-        self.record.topic()
-    }
-
-    fn partition(&self) -> i32 {
-        self.record.partition()
-    }
-
-    fn offset(&self) -> i64 {
-        self.record.offset()
-    }
-
-    fn millis(&self) -> Option<i64> {
-        self.record.millis()
-    }
-
-    fn key(&self) -> Option<&[u8]> {
-        self.record.key()
-    }
-
-    fn payload(&self) -> Option<&[u8]> {
-        self.payload.as_deref()
-    }
-
-    fn headers(&self) -> Option<Vec<(&str, &[u8])>> {
-        self.record.headers()
-    }
-
-    fn headers_copied(&self) -> rdkafka::message::OwnedHeaders {
-        self.record.headers_copied()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock, Mutex};
 
-use haldane::config::KafkaConfig;
+use haldane::config::{KafkaConfig, OnGap};
 use haldane::error::{Error, Result};
 use haldane::kafka::checkpoint::Stream;
 use haldane::kafka::ports::{Cluster, Consumer, Incoming, Machine, Rebalance, Sink, Wait};
@@ -24,22 +24,32 @@ pub(crate) static SETTINGS: LazyLock<KafkaConfig> = LazyLock::new(|| {
         .expect("a cluster")
 });
 
+/// Topics of events.
+pub(crate) const INPUTS: [&str; 2] = ["predictions", "outcomes"];
+/// Topics of results that brokers may lose records of.
+pub(crate) static CONTROL_AND_WINDOWS: LazyLock<[&str; 2]> =
+    LazyLock::new(|| [SETTINGS.topics.control.as_str(), "windows"]);
+/// The same settings, to halt where records are gone.
+static HALTING: LazyLock<KafkaConfig> = LazyLock::new(|| KafkaConfig { on_gap: OnGap::Halt, ..SETTINGS.clone() });
+
 /// The brokers, as one life of one process reaches them.
 #[derive(Debug)]
 pub(crate) struct Way {
     who: Who,
     machine: Arc<dyn Machine>,
+    on_gap: OnGap,
 }
 
 impl Way {
     pub(crate) fn new(who: Who) -> Self {
-        Self { who, machine: Arc::new(Host { process: who.process }) }
+        let on_gap = with(|world| world.scenario.on_gap);
+        Self { who, machine: Arc::new(Host { process: who.process }), on_gap }
     }
 }
 
 impl Cluster for Way {
     fn settings(&self) -> &KafkaConfig {
-        &SETTINGS
+        if self.on_gap == OnGap::Halt { &HALTING } else { &SETTINGS }
     }
 
     fn id(&self) -> &'static str {
@@ -63,16 +73,16 @@ impl Cluster for Way {
     }
 
     fn create(&self, topics: &[Own<'_>]) -> Result<()> {
-        let missing: Vec<String> = with(|world| {
+        let missing: Vec<(String, bool)> = with(|world| {
             let missing = topics.iter().filter(|own| !world.topics.contains_key(own.name));
-            missing.map(|own| own.name.to_owned()).collect()
+            missing.map(|own| (own.name.to_owned(), own.timed_by_brokers)).collect()
         });
         if missing.is_empty() {
             return Ok(());
         }
         self.who.effect("creates topics", |world| {
-            for name in missing {
-                world.topics.insert(name, vec![Log::default()]);
+            for (name, timed_by_brokers) in missing {
+                world.topics.insert(name, vec![Log { timed_by_brokers, ..Log::default() }]);
             }
             Ok(())
         })
@@ -237,7 +247,7 @@ impl Consumer for Member {
 
     fn commit(&self, offsets: &[(Stream, i64, String)]) -> Result<()> {
         self.who.effect("commits", |world| {
-            world.may_commit(self.id)?;
+            world.let_commit(self.id)?;
             let rate = world.scenario.rates.request_fails;
             let fails = world.strikes(rate);
             if fails && world.rng.below(2) == 0 {
@@ -339,6 +349,8 @@ impl Sink for Producer {
         let headers = record.headers.as_ref().map_or_else(Vec::new, |headers| {
             headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
         });
+        // As its client's clock says, unless the record says something else.
+        let now = Host { process: self.who.process }.wall_clock() / 1_000;
         let outgoing = Outgoing {
             process: self.who.process,
             topic: record.topic.to_owned(),
@@ -346,10 +358,11 @@ impl Sink for Producer {
             key: record.key.map(<[u8]>::to_vec),
             payload: record.payload.map(<[u8]>::to_vec),
             headers,
-            millis: record.timestamp,
+            millis: record.timestamp.unwrap_or(now),
         };
         with(|world| {
             self.who.lives(world)?;
+            world.hear(outgoing.process, &outgoing.topic, outgoing.key.as_deref());
             world.outgoing.push(outgoing);
             Ok(())
         })

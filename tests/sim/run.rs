@@ -175,7 +175,7 @@ fn turn(process: usize) -> bool {
     if let Err(error) = &done
         && lives
     {
-        with(|world| world.note(|| format!("process {process} ends: {error}")));
+        with(|world| world.end_of(process, error));
         let internal = error.fault() == Fault::Internal;
         if internal {
             with(|world| world.flaws.push(format!("process {process} ends with a fault of its own: {error}")));
@@ -210,7 +210,7 @@ fn start(process: usize) {
         Ok(life) => on_stage(|stage| stage.lives[process] = Some(life)),
         Err(error) => {
             with(|world| {
-                world.note(|| format!("process {process} cannot start: {error}"));
+                world.end_of(process, &error);
                 if world.processes[process].alive {
                     let within = world.rng.between(1, 4) * SECOND;
                     world.kill(process, within);
@@ -253,8 +253,9 @@ fn life(who: Who) -> Result<Life> {
 fn store(who: Who, bug: Option<Bug>) -> Result<Keeping> {
     let inner = on_stage(|stage| Arc::clone(&stage.objects));
     let forgets = if bug == Some(Bug::FlushLost) { 100 } else { 0 };
+    let overwrites = bug == Some(Bug::StoreNotFenced);
     let place = move || {
-        let objects = Objects { who, inner: Arc::clone(&inner), forgets };
+        let objects = Objects { who, inner: Arc::clone(&inner), overwrites, forgets };
         Ok(Place::over(Arc::new(objects), Path::default(), "sim"))
     };
     let way = keeping::Way { make: Box::new(place.clone()), reach: Arc::new(place) };

@@ -1,8 +1,10 @@
 //! What one seed stands for: who runs, what goes wrong and how often, and the traffic.
 
+use haldane::config::OnGap;
 use haldane::event::{Micros, SECOND};
 use serde_json::json;
 
+use crate::once::Once;
 use crate::rng::Rng;
 
 /// When every simulation begins, by the calendar.
@@ -43,7 +45,7 @@ pub(crate) struct Rates {
     pub(crate) leader_lost: u64,
     /// At a request: it fails.
     pub(crate) request_fails: u64,
-    /// In a step: the calendar of a machine jumps, by less than `idle_after`.
+    /// In a step: the calendar of a machine jumps, by up to two hours.
     pub(crate) clock_jumps: u64,
     /// At an operation of the store: it fails, be it carried out or not.
     pub(crate) store_fails: u64,
@@ -74,6 +76,8 @@ pub(crate) struct Scenario {
     pub(crate) store: bool,
     pub(crate) commands: bool,
     pub(crate) rates: Rates,
+    pub(crate) once: Once,
+    pub(crate) on_gap: OnGap,
     pub(crate) crash_at: Option<CrashPoint>,
 }
 
@@ -104,12 +108,14 @@ impl Scenario {
         let partitions = 1 + u32::try_from(rng.below(3)).expect("few");
         let shards = 1 + u32::try_from(rng.below(2)).expect("few");
         let (store, commands) = (rng.below(2) == 0, rng.below(2) == 0);
-        Self { seed, roles, partitions, shards, store, commands, rates, crash_at: None }
+        let once = Once::of(&mut rng, partitions);
+        let on_gap = once.gap.map_or(OnGap::Halt, |(_, on_gap)| on_gap);
+        Self { seed, roles, partitions, shards, store, commands, rates, once, on_gap, crash_at: None }
     }
 
     /// The same work without faults.
     pub(crate) fn calm(self) -> Self {
-        Self { rates: Rates::default(), ..self }
+        Self { rates: Rates::default(), once: Once::default(), ..self }
     }
 
     /// How many processes there are.
@@ -140,7 +146,7 @@ sources:
     model: { constant: m }
     label: label
 rollout: { baseline: v1, authority: auto }
-windows: { size: 10s, lateness: 4s, idle_after: 20s, revise_for: 30s, early_every: 30s }
+windows: { size: 10s, lateness: 4s, idle_after: 20s, revise_for: 60s, early_every: 30s }
 metrics: { names: [error_rate, accuracy, brier] }
 labels: { wait: 10s, horizon: 30s }
 baselines: [concurrent]
@@ -195,13 +201,16 @@ pub(crate) fn traffic(scenario: &Scenario) -> (Vec<Produced>, Vec<Prediction>) {
         let mills = rng.below(1_000);
         let score = mills as f64 / 1_000.0;
         let id = format!("{number:08x}");
-        let partition = u32::try_from(rng.below(u64::from(scenario.partitions))).expect("few");
+        // Whoever produces takes to a new partition once all topics have it.
+        let grown = scenario.once.grows_at.is_some_and(|grown| at > grown + 5 * SECOND);
+        let partitions = scenario.partitions + u32::from(grown);
+        let partition = u32::try_from(rng.below(u64::from(partitions))).expect("few");
         let time = EPOCH + at;
         let body = json!({ "at": time, "id": id, "version": version, "status": if failed { 500 } else { 200 },
             "score": (!failed).then_some(score) });
         let sent = at + rng.between(0, DISORDER);
         let record = |topic, at, body: &serde_json::Value| Produced {
-            at,
+            at: scenario.once.there_at(partition, at),
             topic,
             partition,
             key: id.clone().into_bytes(),

@@ -26,6 +26,8 @@ struct Events {
 pub(crate) struct Done {
     pub(crate) traffic_revisions: u32,
     pub(crate) quality_revisions: u32,
+    /// Whether something has come since its labels were judged that they are to be judged again for.
+    pub(crate) is_owed_quality: bool,
     /// How far its traffic is trusted.
     pub(crate) trust: WindowTrust,
     events: Vec<(Arc<ViewKey>, Events)>,

@@ -11,6 +11,7 @@ use crate::event::Micros;
 use crate::judge::early::{Early, Look, LookStep, Sums};
 use crate::judge::effects::Effects;
 use crate::judge::history::{Done, History};
+use crate::judge::late::Missed;
 use crate::judge::measure::{Measure, Span, coverages};
 use crate::judge::progress::Progress;
 use crate::judge::schedule::Schedule;
@@ -65,13 +66,15 @@ pub struct Judge {
     pub(super) plan: Arc<Plan>,
     metrics: Vec<&'static dyn Metric>,
     reference: Option<Arc<BTreeMap<String, Traffic>>>,
-    progress: Progress,
+    pub(super) progress: Progress,
+    /// By lane: what came when its windows were not revised any more.
+    pub(super) missed: BTreeMap<u32, Missed>,
     pub(super) store: PaneStore,
     pub(super) due: BTreeSet<Due>,
-    history: History,
+    pub(super) history: History,
     /// Start of the at-least-n window that is being filled.
     pub(super) run_start: Option<Micros>,
-    needed_from: Micros,
+    pub(super) needed_from: Micros,
     emit_from: Micros,
     /// The clock when state was last released.
     released_at: Micros,
@@ -99,6 +102,7 @@ impl Judge {
             metrics: plan.metrics.names.iter().filter_map(|name| metric::find(name)).collect(),
             reference,
             progress: Progress::default(),
+            missed: BTreeMap::new(),
             store: PaneStore::default(),
             due: BTreeSet::new(),
             history: History::default(),
@@ -151,6 +155,9 @@ impl Judge {
         let (pane, is_traffic) = (partial.pane, matches!(partial.body, Body::Traffic(_)));
         let is_needed = pane >= self.needed_from || matches!(partial.body, Body::Exposure(_));
         let opens_windows = !matches!(partial.body, Body::Exposure(_) | Body::Intake(_));
+        if opens_windows && self.is_too_late(pane, is_traffic) {
+            self.miss(&partial);
+        }
         if !is_needed || !self.store.put(partial) {
             return false;
         }
@@ -193,31 +200,8 @@ impl Judge {
     }
 
     /// Judged windows that hold a pane.
-    fn done_with(&self, pane: Micros) -> impl Iterator<Item = (&Span, &Done)> {
-        let (WindowKind::Sliding { size: longest, .. } | WindowKind::AtLeast { size_max: longest, .. }) =
-            self.plan.time.window;
-        self.history.with(pane, self.plan.time.earlier(self.plan.time.pane_end(pane), longest))
-    }
-
-    /// Late data for a window that was judged: it is judged again, as the next revision.
-    fn revise(&mut self, pane: Micros, is_traffic: bool) {
-        let again = |(&span, done): (&Span, &Done)| {
-            let late_quality = Due { at: self.late_quality_at(span), what: DueKind::LateQuality, span };
-            match is_traffic {
-                true if done.traffic_revisions > 0 => Some(Due { at: span.end, what: DueKind::Traffic, span }),
-                false if done.quality_revisions > 0 && !self.due.contains(&late_quality) => Some(late_quality),
-                _ => None,
-            }
-        };
-        let whole_from = self.store.whole_from(is_traffic);
-        let whole = self.done_with(pane).filter(|(span, _)| span.start >= whole_from);
-        let again: Vec<Due> = whole.filter_map(again).collect();
-        self.due.extend(again);
-    }
-
-    fn late_quality_at(&self, span: Span) -> Micros {
-        let horizon = self.plan.quality.as_ref().map_or(0, |quality| quality.horizon);
-        span.end.saturating_add(horizon).saturating_add(1)
+    pub(super) fn done_with(&self, pane: Micros) -> impl Iterator<Item = (&Span, &Done)> {
+        self.history.with(pane, self.plan.time.earlier(self.plan.time.pane_end(pane), self.longest()))
     }
 
     /// Takes progress, and judges what fell due.
@@ -266,6 +250,9 @@ impl Judge {
         self.judging_bytes = summaries.map(Traffic::bytes).sum();
         drop(groups);
         let revision = self.history.get(span).map_or(0, |done| done.traffic_revisions);
+        if revision > 0 {
+            self.revise_quality(span);
+        }
         let trust = self.store.accounts().traffic(&self.plan, span, &self.progress.paces());
         let rows = self.traffic_rows(span, (revision, &trust), &views);
         let whole = views.keys().filter(|key| key.segment.is_empty());
@@ -303,11 +290,11 @@ impl Judge {
     pub(super) fn judge_quality(&mut self, due: Due, with_late: bool, effects: &mut Effects) {
         let span = due.span;
         let Some(done) = self.history.get_mut(span) else { return };
-        if with_late && !self.store.has_late(span.start, span.end) {
+        if with_late && !done.is_owed_quality && !self.store.has_late(span.start, span.end) {
             return;
         }
         let revision = done.quality_revisions;
-        done.quality_revisions += 1;
+        (done.quality_revisions, done.is_owed_quality) = (revision + 1, false);
         let trust = self.store.accounts().outcomes(&self.plan, span, &self.progress.paces()).and(&done.trust);
         let groups = self.store.quality(&self.plan, span.start, span.end, with_late);
         let views = view::roll_up(&self.plan, &groups);
@@ -379,14 +366,15 @@ impl Judge {
         }
         self.released_at = clock;
         let open = self.open_from();
-        // A pane that is not complete yet may have begun before what is revised.
-        let keep = clock.saturating_sub(self.plan.time.revise_for).min(self.next_from());
+        let (traffic_kept, quality_kept) = self.revised_from(clock);
+        let keep = traffic_kept.min(self.next_from());
         let traffic_before = self.due.iter().filter(|due| due.what <= DueKind::Traffic).map(|due| due.span.start).min();
         let traffic_before = traffic_before.unwrap_or(keep).min(keep).min(self.run_start.unwrap_or(Micros::MAX));
-        self.store.release(&self.plan, traffic_before, open.min(traffic_before));
+        let quality_before = open.min(traffic_before).min(quality_kept);
+        self.store.release(&self.plan, traffic_before, quality_before);
         let back = self.plan.furthest_back().unwrap_or(0);
         let before = |time: Micros| self.plan.time.earlier(time, back);
-        self.history.release(before(open.min(keep)), before(traffic_before));
+        self.history.release(before(quality_before), before(traffic_before));
         if self.said_once {
             let wait = self.plan.quality.as_ref().map_or(0, |quality| quality.wait);
             let labels_before = self.plan.time.earlier(clock.saturating_sub(wait), self.plan.time.pane);

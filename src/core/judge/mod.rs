@@ -5,6 +5,7 @@ mod effects;
 mod history;
 #[expect(clippy::module_inception, reason = "the state machine itself, beside its parts")]
 mod judge;
+mod late;
 mod measure;
 mod progress;
 mod run;
@@ -17,4 +18,5 @@ pub use crate::metric::row::{ALL_VERSIONS, Status, WindowRow};
 pub use early::{Look, LookStep};
 pub use effects::Effects;
 pub use judge::Judge;
+pub use late::Missed;
 pub use sealed::SealedPartial;

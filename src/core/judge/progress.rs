@@ -119,6 +119,17 @@ impl Progress {
         self.clock
     }
 
+    /// Up to where every stream has come, be it silent or not: whatever is still to be told is not before this.
+    pub(crate) fn complete_upto(&self) -> Micros {
+        let marks = self.lanes.values().flat_map(|lane| &lane.tick.streams).map(|stream| stream.watermark);
+        marks.min().filter(|_| self.all_heard()).unwrap_or(Micros::MIN)
+    }
+
+    /// How far the streams of a lane had come when it was heard of last.
+    pub(crate) fn streams_of(&self, lane: u32) -> Option<impl Iterator<Item = &StreamState>> {
+        self.lanes.get(&lane).map(|known| known.tick.streams.iter())
+    }
+
     /// Whether every stream has ended for good.
     pub(crate) fn finished(&self) -> bool {
         self.all_heard() && self.lanes.values().all(|lane| lane.tick.streams.iter().all(|stream| stream.finished))

@@ -43,12 +43,12 @@ pub struct TimePlan {
     pub jump_max: Micros,
     /// How many distinct records confirm a jump.
     pub jump_confirmations: u32,
-    /// A stream at the end of its log whose last record is this much older (broker time) than the newest of all streams
-    /// is idle, and no window waits for it.
+    /// A stream at the end of its log that has brought nothing for so long is idle, and no window waits for it.
     pub idle_after: Micros,
     /// How often open panes are shown before they are sealed (wall clock of the shell).
     pub early_every: Micros,
-    /// For how long after its end a judged window is kept, so that late data can revise it.
+    /// For how long after its end a judged window is kept, so that late data can revise it; for labels, after their
+    /// horizon, while some stream is behind.
     pub revise_for: Micros,
 }
 

@@ -142,6 +142,15 @@ pub struct Partial {
     pub inputs: Inputs,
 }
 
+impl Partial {
+    /// Whether it holds all of its pane. A scan that was restarted reads panes before a time again in part only; see
+    /// [`Scan::whole_from`](super::Scan::whole_from).
+    #[must_use]
+    pub fn is_whole(&self, whole_from: Micros) -> bool {
+        self.pane >= whole_from || matches!(self.body, Body::Exposure(_))
+    }
+}
+
 /// How far one stream of a lane has been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamState {

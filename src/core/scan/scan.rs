@@ -29,7 +29,8 @@ use crate::time::Clock;
 pub struct Counts {
     /// Rows read.
     pub rows: u64,
-    /// Events that came after their pane was sealed, and were dropped.
+    /// Events that came after their pane was sealed, and were dropped; in an engine, those as well that came too late
+    /// for a window which was judged without them.
     pub late: u64,
     /// Re-deliveries that were dropped.
     pub duplicates: u64,

@@ -108,7 +108,7 @@ pub(crate) struct Windows {
     /// How long a window waits for late events, in event time.
     #[serde(default = "seconds::<30>")]
     pub(crate) lateness: At<Period>,
-    /// A stream at the end of its log that is this much older than the newest one is idle, and no window waits for it.
+    /// A stream at the end of its log that has brought nothing for so long is idle, and no window waits for it.
     #[serde(default = "seconds::<10>")]
     pub(crate) idle_after: At<Period>,
     /// How often open windows are shown before they are complete.
@@ -123,9 +123,9 @@ pub(crate) struct Windows {
     /// An event whose time is this far ahead of its broker time is refused as absurd.
     #[serde(default = "seconds::<3600>")]
     pub(crate) skew_max: At<Period>,
-    /// How long the traffic of a judged window is kept, so that a partition that was silent can still revise it. Labels
-    /// have a horizon of their own. An hour outlasts a restart of whoever writes; in windows of 5 minutes it takes 1 to
-    /// 2 MB for each group of 50 columns.
+    /// How long the traffic of a judged window is kept, so that a partition that was silent can still revise it. While
+    /// one is behind, labels are kept for as long after their horizon. What comes later is counted as late. An hour
+    /// outlasts a restart of whoever writes; in windows of 5 minutes it takes 1 to 2 MB for each group of 50 columns.
     #[serde(default = "seconds::<3600>")]
     pub(crate) revise_for: At<Period>,
 }

@@ -22,7 +22,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// Sends a command, and returns when the brokers have it and either its result has come or `wait` is over.
 pub fn ask(connection: &Connection, command: &Command, wait: Duration) -> Result<Option<CommandResult>> {
     let own = &connection.settings().topics;
-    topics::create(connection, &[&own.control, &own.commands].map(|name| Own { name, compacted: false }))?;
+    topics::create(connection, &[&own.control, &own.commands].map(|name| Own::of(name)))?;
     // Found before the command is sent: its result can only come after that.
     let results = results(connection)?;
     let producer = Producer::open(connection)?;

@@ -70,7 +70,7 @@ impl Commands {
         states: &[RolloutState],
     ) -> Result<Self> {
         let topic = cluster.settings().topics.commands.clone();
-        cluster.create(&[&topic, &dead_letters.topic].map(|name| Own { name, compacted: false }))?;
+        cluster.create(&[&topic, &dead_letters.topic].map(|name| Own::of(name)))?;
         let group = format!("{}.commands", cluster.settings().group);
         let consumer = cluster.consumer(&group, "commands")?;
         let count = consumer.partitions(&topic)?.unwrap_or(1);

@@ -30,7 +30,7 @@ use crate::format::Version;
 use crate::judge::{Judge, SealedPartial};
 use crate::plan::Plan;
 use crate::scan::frame::Frame;
-use crate::scan::{Checkpoint, CheckpointMeta, Pace, Partial, StreamCheckpoint};
+use crate::scan::{Checkpoint, CheckpointMeta, Counts, Pace, Partial, StreamCheckpoint};
 use crate::time::Clock;
 use crate::verdict::with_ended;
 
@@ -139,7 +139,7 @@ impl<'a> Membership<'a> {
         if self.machine.now() >= self.beat_at {
             self.commit(false)?;
             self.live()?;
-            self.tell_memory();
+            self.tell_counts();
             self.beat_at = self.machine.now() + self.options.beat;
         }
         Ok(())
@@ -147,12 +147,16 @@ impl<'a> Membership<'a> {
 
     /// Ends in good order.
     pub fn conclude(&mut self) -> Result<()> {
+        let missed = self.active.as_ref().map(Active::missed).unwrap_or_default();
+        missed.into_values().for_each(|counts| self.summary.losses.count(counts));
         self.commit(true)
     }
 
-    fn tell_memory(&self) {
+    fn tell_counts(&self) {
         let memory = self.active.as_ref().map_or(Memory::default(), Active::memory);
         self.audience.watch.remembered("judge", &memory, 0);
+        let missed = self.active.as_ref().map(Active::missed).unwrap_or_default();
+        self.audience.watch.counted("judge", &missed);
     }
 
     /// Carries out a change of assignment, then takes the next record.
@@ -374,6 +378,10 @@ impl Active {
         let unticked = self.unticked.values().flat_map(|(_, panes)| panes).map(SealedPartial::bytes).sum::<usize>();
         let (sealed_panes, judging) = (self.judge.bytes() + unticked, self.judge.judging_bytes());
         Memory { sealed_panes, judging, ..Memory::default() }
+    }
+
+    fn missed(&self) -> BTreeMap<u32, Counts> {
+        self.judge.missed().iter().map(|(&lane, &missed)| (lane, missed.into())).collect()
     }
 
     fn checkpoint(&mut self, digest: &str) -> Checkpoint {

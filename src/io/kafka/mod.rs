@@ -25,6 +25,7 @@ pub mod producer;
 pub mod publish;
 pub mod reader;
 pub mod scanning;
+mod silence;
 pub mod standalone;
 pub mod states;
 pub mod summary;

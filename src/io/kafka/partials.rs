@@ -24,7 +24,7 @@ impl Partials {
     /// Makes the topic where it is missing.
     pub fn open(cluster: &dyn Cluster, producer: Arc<dyn Sink>) -> Result<Self> {
         let topic = cluster.settings().topics.partials.clone();
-        cluster.create(&[Own { name: &topic, compacted: false }])?;
+        cluster.create(&[Own::of(&topic).timed_by_brokers()])?;
         Ok(Self { producer, topic })
     }
 

@@ -32,8 +32,8 @@ impl Publisher {
     /// Makes the topics where they are missing.
     pub fn open(cluster: &dyn Cluster, producer: Arc<dyn Sink>) -> Result<Self> {
         let own = &cluster.settings().topics;
-        let mut wanted = vec![Own { name: &own.control, compacted: false }, Own { name: &own.state, compacted: true }];
-        wanted.extend(own.windows.iter().map(|name| Own { name, compacted: false }));
+        let mut wanted = vec![Own::of(&own.control), Own::of(&own.state).compacted()];
+        wanted.extend(own.windows.iter().map(|name| Own::of(name)));
         cluster.create(&wanted)?;
         let (control, state) = (own.control.clone(), own.state.clone());
         let (windows, machine) = (own.windows.clone(), Arc::clone(cluster.machine()));

@@ -27,7 +27,7 @@ use crate::engine::Memory;
 use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::plan::Plan;
-use crate::scan::{Body, Checkpoint, Complete, Partial, Scan, StreamCheckpoint, Tally, portions};
+use crate::scan::{Checkpoint, Complete, Scan, StreamCheckpoint, Tally, portions};
 use crate::verdict::liveness::LAG_MAX;
 
 /// Runs the scan role until `stop` is set.
@@ -73,7 +73,7 @@ pub fn open<'a>(
     check_lanes(plan, &topics::inputs(probe.as_ref(), plan)?)?;
     let producer = cluster.producer()?;
     let partials = Partials::open(cluster, Arc::clone(&producer))?;
-    cluster.create(&[Own { name: &settings.topics.dead_letter, compacted: false }])?;
+    cluster.create(&[Own::of(&settings.topics.dead_letter)])?;
     let dead_letters = DeadLetters { producer, topic: settings.topics.dead_letter.clone() };
     let count = options.shards.max(1);
     let far = Arc::new(AtomicUsize::new(count as usize));
@@ -129,11 +129,6 @@ struct ShardLane {
 }
 
 impl ShardLane {
-    /// Whether the judge may see it: what is counted again of panes that were complete before is not whole.
-    fn is_whole(&self, partial: &Partial) -> bool {
-        partial.pane >= self.scan.whole_from() || matches!(partial.body, Body::Exposure(_))
-    }
-
     /// Takes rows, and counts of them what was not counted before the lane came here.
     fn count(&mut self, batch: &EventBatch) -> Complete {
         let tally = self.tallies.entry(batch.source).or_default();
@@ -289,7 +284,9 @@ impl Shard<'_> {
     /// Sends what is complete, and how far the lane is after it.
     fn tell(&mut self, lane: u32, complete: Complete) -> Result<()> {
         let lane = &self.lanes[&lane];
-        complete.filter(|partial| lane.is_whole(partial)).try_for_each(|partial| self.partials.send(partial))?;
+        let whole_from = lane.scan.whole_from();
+        let mut whole = complete.filter(|partial| partial.is_whole(whole_from));
+        whole.try_for_each(|partial| self.partials.send(partial))?;
         let mut tick = lane.scan.tick();
         if !self.knows_ends() {
             tick.streams.iter_mut().for_each(|stream| stream.at_end = false);

@@ -144,7 +144,7 @@ impl<'a> Service<'a> {
         options: Options,
         audience: Audience<'a>,
     ) -> Result<Self> {
-        cluster.create(&[Own { name: &cluster.settings().topics.control, compacted: false }])?;
+        cluster.create(&[Own::of(&cluster.settings().topics.control)])?;
         let leadership = options.alone.then(|| Leadership::open(cluster)).transpose()?;
         Ok(Self { plan, cluster, options, audience, leadership, summary: Summary::default() })
     }
@@ -164,7 +164,7 @@ impl<'a> Service<'a> {
         let partitions = topics::inputs(committer.as_ref(), plan)?;
         let producer = cluster.producer()?;
         let publisher = Publisher::open(cluster, Arc::clone(&producer))?;
-        cluster.create(&[Own { name: &settings.topics.dead_letter, compacted: false }])?;
+        cluster.create(&[Own::of(&settings.topics.dead_letter)])?;
         let origins = checkpoint::origins(committer.as_ref(), &streams(plan, &partitions), settings.on_gap)?;
         let dead_letters = DeadLetters { producer, topic: settings.topics.dead_letter.clone() };
         // A bounded run says what the logs say: whoever starts it is not asked anything meanwhile.

@@ -100,6 +100,28 @@ pub struct Own<'a> {
     pub name: &'a str,
     /// Whether only the last record of a key is kept.
     pub compacted: bool,
+    /// Whether a record's time is when the brokers took it, whatever the clock of its producer shows.
+    pub timed_by_brokers: bool,
+}
+
+impl<'a> Own<'a> {
+    /// A topic that keeps every record, with its producer's time.
+    #[must_use]
+    pub fn of(name: &'a str) -> Self {
+        Self { name, compacted: false, timed_by_brokers: false }
+    }
+
+    /// Only the last record of a key is kept.
+    #[must_use]
+    pub fn compacted(self) -> Self {
+        Self { compacted: true, ..self }
+    }
+
+    /// Records have the time of the brokers.
+    #[must_use]
+    pub fn timed_by_brokers(self) -> Self {
+        Self { timed_by_brokers: true, ..self }
+    }
 }
 
 /// Makes those of haldane's own topics that are not there yet: one partition each, so that each has one order, and the
@@ -130,6 +152,7 @@ pub fn create(connection: &Connection, topics: &[Own<'_>]) -> Result<()> {
 
 fn wanted<'a>(own: &Own<'a>) -> NewTopic<'a> {
     let topic = NewTopic::new(own.name, 1, TopicReplication::Fixed(-1));
+    let topic = if own.timed_by_brokers { topic.set("message.timestamp.type", "LogAppendTime") } else { topic };
     if own.compacted { topic.set("cleanup.policy", "compact").set("segment.bytes", COMPACTED_BYTES) } else { topic }
 }
 
@@ -142,6 +165,13 @@ fn refused(topic: &str, code: RDKafkaErrorCode) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn records_of_scans_have_the_time_of_the_brokers() {
+        let timed = wanted(&Own::of("partials").timed_by_brokers());
+        assert_eq!(timed.config, [("message.timestamp.type", "LogAppendTime")]);
+        assert!(wanted(&Own::of("control")).config.is_empty());
+    }
 
     #[test]
     fn until_all_topics_are_as_large_what_all_have_is_read() {

@@ -20,6 +20,7 @@ use crate::kafka::looks::Looks;
 use crate::kafka::ports::{Cluster, Consumer, Machine};
 use crate::kafka::publish::Publisher;
 use crate::kafka::reader::{Extent, ReadPortion, patience};
+use crate::kafka::silence::Silence;
 use crate::kafka::summary::Summary;
 use crate::kafka::topics::{self, Partitions};
 use crate::kafka::watch::{Audience, Keeper, StreamStanding, Watch};
@@ -64,6 +65,7 @@ pub struct Drive<'a> {
     put_off: Option<News>,
     streams: Vec<Stream>,
     standings: BTreeMap<(u16, u32), StreamStanding>,
+    silence: Silence,
     committed: Vec<Checkpoint>,
     summary: Summary,
     looks: Looks,
@@ -97,6 +99,7 @@ impl<'a> Drive<'a> {
             put_off: None,
             streams: Vec::new(),
             standings: BTreeMap::new(),
+            silence: Silence::default(),
             committed: Vec::new(),
             summary: Summary::default(),
             looks: Looks::new(Arc::clone(&machine)),
@@ -146,6 +149,7 @@ impl<'a> Drive<'a> {
         let standing = |origin: &Origin| StreamStanding::new(origin, self.machine.wall_clock());
         self.standings =
             origins.iter().map(|origin| ((origin.stream.source, origin.stream.lane), standing(origin))).collect();
+        self.silence = Silence::of(self.standings.keys().copied(), self.machine.now());
         tracing::info!(partitions = origins.len(), rollouts = rollouts.len(), "restored; reading begins");
         self.watch.started(&with_ended(rollouts));
         self.close_absent(partitions, lanes)
@@ -244,6 +248,7 @@ impl<'a> Drive<'a> {
             standing.note(portion);
         }
         let begun = self.machine.now();
+        self.silence.heard((portion.source, portion.lane), portion.batch.broker_time.values(), begun);
         let counted = self.keeper.counted_upto(portion.source, portion.lane);
         let (again, fresh) = portion.batch.split_at_offset(counted);
         let mut effects = self.engine.step(&again);
@@ -259,7 +264,9 @@ impl<'a> Drive<'a> {
         for extent in extents {
             let (source, lane) = (extent.stream.source, extent.stream.lane);
             let finished = extent.at_end() && self.options.until_end;
-            let at_end = finished || (extent.at_end() && self.machine.since(asked_at) < patience(self.plan));
+            let is_silent = || self.silence.is_silent((source, lane), asked_at, self.idle_after());
+            let knows_end = extent.at_end() && self.machine.since(asked_at) < patience(self.plan);
+            let at_end = finished || (knows_end && is_silent());
             let effects = self.engine.progress(lane, source, extent.next_offset, at_end, finished);
             self.carry_out(&effects)?;
             if let Some(standing) = self.standings.get_mut(&(source, lane)) {
@@ -267,6 +274,10 @@ impl<'a> Drive<'a> {
             }
         }
         Ok(())
+    }
+
+    fn idle_after(&self) -> Duration {
+        Duration::from_micros(self.plan.time.idle_after.unsigned_abs())
     }
 
     fn carry_out(&mut self, effects: &Effects) -> Result<()> {
@@ -314,7 +325,8 @@ impl<'a> Drive<'a> {
     fn beat(&mut self, is_behind: bool) -> Result<()> {
         self.watch.alive("engine");
         if !self.options.until_end {
-            self.engine.broker_now(self.machine.wall_clock());
+            let now = self.silence.broker_now(self.machine.now());
+            now.into_iter().for_each(|now| self.engine.broker_now(now));
             self.looks.show(self.plan, is_behind, self.watch);
         }
         self.commit(false)?;
