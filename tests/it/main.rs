@@ -10,7 +10,9 @@
     reason = "tests work on small numbers they made themselves, fail loudly, and share items nobody else can reach"
 )]
 
+mod act_targets;
 mod alerts;
+mod api;
 mod authority;
 mod broker;
 mod browser;

@@ -81,6 +81,12 @@ impl Course {
         &self.order
     }
 
+    /// Whether what is wanted is so, as far as was seen, or nothing is wanted.
+    #[must_use]
+    pub fn is_met(&self) -> bool {
+        self.was_met || self.order.decision().is_none()
+    }
+
     /// What to do next. Whatever is to be done outside is told to [`Course::looked`], [`Course::set`] or
     /// [`Book::said`] before this is asked again.
     pub fn next(&mut self, book: &Book, now: Micros) -> Step {
