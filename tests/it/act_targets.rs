@@ -1,6 +1,7 @@
 //! Kinds of targets against the other side as tests play it: real status codes, conflicts, delays and lies.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::BufReader;
 use std::net::TcpListener;
@@ -291,6 +292,38 @@ fn a_server_that_nobody_vouches_for_is_not_told_the_token() {
     }
     let trouble = look("", "localhost").unwrap_err();
     assert!(matches!(&trouble, Trouble::Away(why) if why.contains("certificate")), "{trouble:?}");
+}
+
+#[test]
+fn the_shipped_role_allows_what_presets_ask_for_and_no_more() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap();
+    let manifest = read("deploy/act.yaml");
+    let documents = manifest.split("\n---\n").map(|text| serde_saphyr::from_str::<Value>(text).unwrap());
+    let role = documents.into_iter().find(|document| document["kind"] == "Role").unwrap();
+    let mut allowed = BTreeSet::new();
+    for rule in role["rules"].as_array().unwrap() {
+        let verbs = rule["verbs"].as_array().unwrap().iter().map(|verb| verb.as_str().unwrap().to_owned());
+        assert!(!rule["resourceNames"].as_array().unwrap().is_empty(), "by name alone");
+        let what = format!("{}/{}", rule["apiGroups"][0].as_str().unwrap(), rule["resources"][0].as_str().unwrap());
+        allowed.extend(verbs.map(|verb| format!("{verb} {what}")));
+    }
+    let presets: Value = serde_saphyr::from_str(&read("src/io/config/act/presets.yaml")).unwrap();
+    let mut asked = BTreeSet::new();
+    for (name, preset) in presets.as_object().unwrap() {
+        for ask in ["look", "set", "zero"].iter().filter_map(|ask| preset["http"].get(ask)) {
+            let path: Vec<&str> = ask["path"].as_str().unwrap().split('/').collect();
+            // /apis/GROUP/VERSION/namespaces/{namespace}/RESOURCE/{name}, and perhaps /status
+            let Some(["", "apis", group, _, "namespaces", _, resource, _, below @ ..]) = path.get(..) else {
+                assert_ne!(preset["http"]["server"], "kubernetes", "{name}");
+                continue;
+            };
+            let below: String = below.iter().map(|part| format!("/{part}")).collect();
+            let verb = if ask["method"] == "PATCH" { "patch" } else { "get" };
+            asked.insert(format!("{verb} {group}/{resource}{below}"));
+        }
+    }
+    assert_eq!(asked, allowed);
 }
 
 fn git(folder: &Path, arguments: &[&str]) -> String {

@@ -10,6 +10,7 @@
     reason = "tests work on small numbers they made themselves, fail loudly, and share items nobody else can reach"
 )]
 
+mod act;
 mod act_targets;
 mod alerts;
 mod api;

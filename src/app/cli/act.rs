@@ -123,7 +123,7 @@ impl Work<'_> {
             match self.act(config, Mode::On, stop) {
                 Err(error) if error.fault() == Fault::External && !stop.load(Ordering::Relaxed) => {
                     let name = config.terms.adapter.as_str();
-                    tracing::warn!(target = name, %error, hint = error.advice(), "nothing is changed meanwhile; trying again");
+                    tracing::warn!(adapter = name, %error, hint = error.advice(), "nothing is changed meanwhile; trying again");
                     std::thread::park_timeout(AGAIN);
                 }
                 ended => {

@@ -9,8 +9,12 @@ use crate::verdict::AckStatus;
 /// Changes by others in a row that are answered at once.
 const CONFLICTS_AT_ONCE: u32 = 5;
 
-/// After so many settings in a row that were confirmed and did nothing, that is said.
-const LIES_BORNE: u32 = 3;
+/// After so many changes by others in a row it is said that there is no getting through.
+const CONFLICTS_BORNE: u32 = 10;
+
+/// After so many settings in a row that were confirmed and did nothing, that is said: 15 seconds after the first, as
+/// controllers carry out later what they were told.
+const LIES_BORNE: u32 = 5;
 
 /// The longest pause before something that is away is tried again.
 const PAUSE_MAX: Micros = 60 * SECOND;
@@ -198,7 +202,12 @@ impl Course {
             Trouble::Conflict => {
                 self.conflicts = self.conflicts.saturating_add(1);
                 let beyond = self.conflicts.saturating_sub(CONFLICTS_AT_ONCE);
-                self.stage = Stage::Rest(if beyond == 0 { now } else { now.saturating_add(pause(beyond)) });
+                let until = if beyond == 0 { now } else { now.saturating_add(pause(beyond)) };
+                if self.conflicts < CONFLICTS_BORNE {
+                    self.stage = Stage::Rest(until);
+                } else {
+                    self.rest_and_say(AckStatus::Failed, None, why(), book, until);
+                }
             }
             Trouble::Away(_) => {
                 self.failures = self.failures.saturating_add(1);

@@ -1,4 +1,5 @@
-//! Carrying decisions out, as far as that needs no clock and no network: what is wanted of a target, and what to do next.
+//! Carrying decisions out, as far as that needs no clock and no network: what is wanted of a target, and what to do
+//! next.
 //!
 //! Nothing is decided here. A [`Book`] keeps what the topics say, an [`Order`] is what follows from it for one
 //! candidate, and a [`Course`] goes one step after another: look, set, look again, acknowledge. A restriction is kept

@@ -1,8 +1,8 @@
 //! What is wanted of a target for one candidate, now.
 //!
 //! The state says what is in force, by the same [`permission`] that all others ask. The decision behind it says whether
-//! a machine may act on it: its authority is AUTO, and it is no drill. A restriction that the state does not know yet is
-//! taken from the decision itself, so that it is carried out at once; a permission waits for the state.
+//! a machine may act on it: its authority is AUTO, and it is no drill. A restriction that the state does not know yet
+//! is taken from the decision itself, so that it is carried out at once; a permission waits for the state.
 
 use super::book::{Book, Entry, Key, Told};
 use crate::event::{Micros, SECOND};

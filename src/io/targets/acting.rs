@@ -159,7 +159,7 @@ impl<'a> Actor<'a> {
             }
             self.listen(LISTEN_MAX)?;
         }
-        tracing::info!(target = self.config.terms.adapter, candidates = self.book.candidates().len(), "acting");
+        tracing::info!(adapter = self.config.terms.adapter, candidates = self.book.candidates().len(), "acting");
         Ok(())
     }
 
@@ -215,7 +215,7 @@ impl<'a> Actor<'a> {
             Step::Look => {
                 let seen = self.target.look(&subject);
                 if let Err(trouble) = &seen {
-                    tracing::warn!(target = name, candidate = about.1, why = trouble.why(), "cannot look");
+                    tracing::warn!(adapter = name, candidate = about.1, why = trouble.why(), "cannot look");
                 }
                 let now = self.now();
                 self.courses.entry(about.clone()).and_modify(|course| course.looked(seen, &self.book, now));
@@ -238,15 +238,15 @@ impl<'a> Actor<'a> {
             return;
         }
         if again {
-            tracing::warn!(target = name, candidate, shown, share_pct, decision, "somebody has put the share back");
+            tracing::warn!(adapter = name, candidate, shown, share_pct, decision, "somebody has put the share back");
         }
         let done = self.target.set(subject, &from, share_pct);
         match &done {
             Ok(()) => {
-                tracing::info!(target = name, candidate, shown, share_pct, decision, "set");
+                tracing::info!(adapter = name, candidate, shown, share_pct, decision, "set");
                 self.done.push(format!("{name}: set {what}"));
             }
-            Err(trouble) => tracing::warn!(target = name, candidate, decision, why = trouble.why(), "cannot set"),
+            Err(trouble) => tracing::warn!(adapter = name, candidate, decision, why = trouble.why(), "cannot set"),
         }
         let now = self.now();
         self.courses.entry(about).and_modify(|course| course.set(done, &self.book, now));
@@ -268,7 +268,7 @@ impl<'a> Actor<'a> {
             self.producer.send(letter.to(&self.cluster.settings().topics.commands))?;
             self.producer.settle()?;
             tracing::info!(
-                target = name,
+                adapter = name,
                 candidate,
                 decision,
                 status = status.name(),

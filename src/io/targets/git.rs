@@ -1,7 +1,7 @@
 //! A file in a git repository, for those whose deployments follow one.
 //!
-//! The repository is reached through the program `git`, with whatever login that has. There is no working tree: a commit
-//! is put on top of the branch as it was seen, and a branch that has moved since refuses it.
+//! The repository is reached through the program `git`, with whatever login that has. There is no working tree: a
+//! commit is put on top of the branch as it was seen, and a branch that has moved since refuses it.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ pub struct GitConfig {
     pub branch: String,
     /// The file in it.
     pub file: String,
-    /// Name and address of the author of commits: `Name <address>`.
+    /// Name and mail address of the author of commits.
     pub author: (String, String),
     /// A folder for objects of the repository; `None` for one that goes with the process.
     pub folder: Option<PathBuf>,

@@ -53,6 +53,7 @@ pub fn tell(
     let client = Client::open(config.ca.as_deref(), timeout)?;
     let group = format!("{}.act.{name}", cluster.settings().group);
     let (consumer, mut streams) = follow(cluster, &group, name)?;
+    tracing::info!(adapter = name, url = config.url, "telling");
     let mut untold: Vec<Message> = Vec::new();
     let mut tries = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -82,7 +83,7 @@ pub fn tell(
             }
             Err(why) => {
                 tries += 1;
-                tracing::warn!(target = name, why, "a decision could not be told; it is told again");
+                tracing::warn!(adapter = name, why, "a decision could not be told; it is told again");
                 if once {
                     return Err(Error::external(format!("{name} could not be told of a decision")).because(why));
                 }

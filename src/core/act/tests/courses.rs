@@ -139,13 +139,18 @@ fn a_refusal_is_said_once_and_tried_again_later() {
 
 #[test]
 fn changes_by_others_are_answered_at_once_a_few_times() {
-    let (mut world, _) = rolled_back();
+    let (mut world, id) = rolled_back();
     world.target.mood = Mood::Contested;
     let steps = world.settle();
     assert_eq!(kinds(&steps).iter().filter(|kind| **kind == "set").count(), 6);
-    assert_eq!(world.target.share_pct, 25.0);
+    assert_eq!((world.target.share_pct, world.acks.len()), (25.0, 0));
+    for _ in 0..4 {
+        world.later(60);
+        world.settle();
+    }
+    assert_eq!(world.acks, [(id, AckStatus::Failed)], "it says that there is no getting through");
     world.target.mood = Mood::Well;
-    world.later(1);
+    world.later(60);
     world.settle();
     assert_eq!(world.target.share_pct, 0.0);
 }

@@ -26,8 +26,8 @@ pub(super) struct HttpSection {
     /// A known API: `kserve`, `kserve-standard`, `argo-rollouts`, `httproute`, `virtualservice` or `launchdarkly`. Keys
     /// beside it take the place of what it says.
     preset: Option<At<String>>,
-    /// Words for paths, bodies and places, such as `namespace`. The words {candidate}, {baseline}, {model} and {rollout}
-    /// may stand in them.
+    /// Words for paths, bodies and places, such as `namespace`. The words {candidate}, {baseline}, {model} and
+    /// {rollout} may stand in them.
     #[serde(default)]
     with: BTreeMap<String, String>,
     /// The server, https://…, or the word `kubernetes`: that of the cluster that this process runs in, with the token
@@ -43,8 +43,8 @@ pub(super) struct HttpSection {
     headers: Option<BTreeMap<String, String>>,
     /// The request whose answer says the share.
     look: Option<AskSection>,
-    /// The request that sets it. Words: {weight} and {rest}, {weight_at} and {rest_at} (their JSON pointers), {mark} and
-    /// {decision}.
+    /// The request that sets it. Words: {weight} and {rest}, {weight_at} and {rest_at} (their JSON pointers), {mark}
+    /// and {decision}.
     set: Option<AskSection>,
     /// The request that sets it to nothing, where that is another one. Without `set` nothing else can be set.
     zero: Option<AskSection>,

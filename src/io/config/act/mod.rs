@@ -65,8 +65,8 @@ struct FileSection {
 }
 
 /// Two programs. They are told in the variables `HALDANE_ROLLOUT`, `HALDANE_MODEL`, `HALDANE_CANDIDATE`,
-/// `HALDANE_BASELINE` and `HALDANE_DECISION`. Exit codes: 0 done; 65 there is no such share; 73 somebody else has changed
-/// it; 75 try again; any other it says no.
+/// `HALDANE_BASELINE` and `HALDANE_DECISION`. Exit codes: 0 done; 65 there is no such share; 73 somebody else has
+/// changed it; 75 try again; any other it says no.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ExecSection {
@@ -91,9 +91,12 @@ struct GitSection {
     branch: String,
     /// The file in it; `{candidate}` and the like may stand in its name.
     file: String,
-    /// Name and address of the author of commits: `Name <address>`.
+    /// Name of the author of commits.
     #[serde(default = "haldane")]
-    author: At<String>,
+    author: String,
+    /// Mail address of the author of commits.
+    #[serde(default = "nobody")]
+    email: String,
     /// A folder for what was fetched, relative to this file. Default: one that goes with the process.
     folder: Option<String>,
     /// Where in the file the share is.
@@ -104,8 +107,12 @@ fn main() -> String {
     "main".to_owned()
 }
 
-fn haldane() -> At<String> {
-    "haldane <haldane@localhost>".to_owned().into()
+fn haldane() -> String {
+    "haldane".to_owned()
+}
+
+fn nobody() -> String {
+    "haldane@localhost".to_owned()
 }
 
 /// A webhook. It gets each decision as a `CloudEvent` in structured mode, at least once and in order, and proves who
@@ -240,18 +247,12 @@ impl ExecSection {
 
 impl GitSection {
     fn resolve(&self, names_candidate: bool, base: &Path, problems: &mut Problems) -> Option<Kind> {
-        let author =
-            self.author.split_once('<').and_then(|(name, rest)| Some((name.trim(), rest.trim().strip_suffix('>')?)));
-        let Some((name, address)) = author.filter(|(name, address)| !name.is_empty() && !address.is_empty()) else {
-            problems.add(self.author.spot, "it is no author").help("write `Name <address>`");
-            return None;
-        };
         let keyed = names_candidate || self.file.contains("{candidate}");
         Some(Kind::Git(GitConfig {
             url: self.url.clone(),
             branch: self.branch.clone(),
             file: self.file.clone(),
-            author: (name.to_owned(), address.to_owned()),
+            author: (self.author.clone(), self.email.clone()),
             folder: self.folder.as_ref().map(|folder| base.join(folder)),
             share: self.share.resolve(keyed, &BTreeMap::new(), problems)?,
         }))
