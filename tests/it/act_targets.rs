@@ -318,7 +318,7 @@ fn the_shipped_role_allows_what_presets_ask_for_and_no_more() {
                 assert_ne!(preset["http"]["server"], "kubernetes", "{name}");
                 continue;
             };
-            let below: String = below.iter().map(|part| format!("/{part}")).collect();
+            let below = below.iter().fold(String::new(), |below, part| format!("{below}/{part}"));
             let verb = if ask["method"] == "PATCH" { "patch" } else { "get" };
             asked.insert(format!("{verb} {group}/{resource}{below}"));
         }

@@ -102,7 +102,7 @@ pub(crate) fn read(reader: &mut impl std::io::BufRead) -> Option<Asked> {
 
 /// Writes one answer.
 pub(crate) fn write(stream: &mut impl Write, (status, headers, body): &(u16, Vec<(&'static str, String)>, String)) {
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers = headers.iter().fold(String::new(), |all, (name, value)| format!("{all}{name}: {value}\r\n"));
     let head =
         format!("HTTP/1.1 {status} Played\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n", body.len());
     // The client may have given up.

@@ -46,6 +46,7 @@ mod episodes;
 mod explain;
 mod failover;
 mod files;
+mod flagger;
 mod flights;
 mod formats;
 mod fuzz;

@@ -22,7 +22,7 @@ use crate::plan::Plan;
 use crate::verdict::{AckStatus, CommandResult, Decision};
 
 /// The pause before something that is away is tried again.
-pub(super) const AGAIN: Duration = Duration::from_secs(1);
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How long news is waited for at the longest: whether to stop is asked as often.
 const LISTEN_MAX: Duration = Duration::from_millis(500);

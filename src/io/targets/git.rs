@@ -44,14 +44,11 @@ pub(super) struct Git {
 
 impl Git {
     pub(super) fn open(config: GitConfig, timeout: Duration) -> Result<Self> {
-        let (objects, temporary) = match &config.folder {
-            Some(folder) => (folder.clone(), None),
-            None => {
-                let made = tempfile::tempdir()
-                    .map_err(|error| Error::external("cannot make a temporary folder").because(error))?;
-                (made.path().to_owned(), Some(made))
-            }
-        };
+        let made = || tempfile::tempdir();
+        let temporary = config.folder.is_none().then(made).transpose();
+        let temporary = temporary.map_err(|error| Error::external("cannot make a temporary folder").because(error))?;
+        let objects = config.folder.clone().or_else(|| temporary.as_ref().map(|made| made.path().to_owned()));
+        let objects = objects.expect("a folder of either kind");
         let git = Self { config, timeout, objects, _temporary: temporary };
         let mut init = Command::new("git");
         init.args(["init", "--bare", "--quiet"]).arg(&git.objects);

@@ -3,6 +3,7 @@
 //! The body is the decision as it stands on the control topic, as a `CloudEvent` in structured mode. The header
 //! `Haldane-Signature` holds a time and the HMAC-SHA256 of that time, a dot and the body.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use openssl::pkey::PKey;
 use openssl::sign::Signer;
 use serde_json::{Value, json};
 
-use super::acting::{AGAIN, pause};
+use super::acting::pause;
 use super::client::{Client, Question};
 use crate::config::Secret;
 use crate::error::{Error, Result};
@@ -51,82 +52,98 @@ pub fn tell(
     (once, stop): (bool, &AtomicBool),
 ) -> Result<()> {
     let client = Client::open(config.ca.as_deref(), timeout)?;
-    let group = format!("{}.act.{name}", cluster.settings().group);
-    let (consumer, mut streams) = follow(cluster, &group, name)?;
+    let mut reader = Reader::open(cluster, name)?;
     tracing::info!(adapter = name, url = config.url, "telling");
-    let mut untold: Vec<Message> = Vec::new();
     let mut tries = 0;
     while !stop.load(Ordering::Relaxed) {
-        let mut fresh = Vec::new();
-        if untold.is_empty() {
-            consumer.read(WAIT, &mut |records| {
-                fresh.extend(records.iter().map(|record| Message::of(*record, rollout, config.at)));
-                Ok(())
-            })?;
-            untold = fresh;
-            untold.reverse();
-        }
-        let Some(message) = untold.last() else {
-            if once && at_ends(consumer.as_ref(), &streams)? {
+        let Some(message) = reader.next(|record| Message::of(record, rollout, config.at))? else {
+            if once && reader.is_at_end()? {
                 return Ok(());
             }
             continue;
         };
         match message.send(config, &client, cluster.machine().wall_clock()) {
             Ok(()) => {
-                for (stream, next) in streams.iter_mut().filter(|(stream, _)| stream.lane == message.lane) {
-                    *next = message.offset + 1;
-                    consumer.commit(&[(stream.clone(), *next, String::new())])?;
-                }
-                untold.pop();
+                reader.told()?;
                 tries = 0;
             }
+            Err(why) if once => {
+                return Err(Error::external(format!("{name} could not be told of a decision")).because(why));
+            }
             Err(why) => {
-                tries += 1;
                 tracing::warn!(adapter = name, why, "a decision could not be told; it is told again");
-                if once {
-                    return Err(Error::external(format!("{name} could not be told of a decision")).because(why));
-                }
-                std::thread::park_timeout(AGAIN.max(pause(tries)));
+                std::thread::park_timeout(pause(tries));
+                tries += 1;
             }
         }
     }
     Ok(())
 }
 
-/// A reader of the control topic where the group's last commit ends; of a new group, at its end.
-fn follow(cluster: &dyn Cluster, group: &str, name: &str) -> Result<(Box<dyn Consumer>, Vec<(Stream, i64)>)> {
-    let topic = &cluster.settings().topics.control;
-    let consumer = cluster.consumer(group, name)?;
-    let count = consumer.partitions(topic)?.unwrap_or(1);
-    let streams: Vec<Stream> = (0..count).map(|lane| Stream { source: 0, lane, topic: topic.clone() }).collect();
-    let (committed, ends) = (consumer.committed(&streams)?, consumer.ends(&streams)?);
-    let first = consumer.first(&streams)?;
-    let mut places = Vec::new();
-    for (((stream, committed), end), first) in streams.into_iter().zip(committed).zip(ends).zip(first) {
-        let from = match committed {
-            Some((offset, _)) if (first..=end).contains(&offset) => offset,
-            Some((offset, _)) => {
-                tracing::warn!(offset, first, "decisions were deleted before they were told");
-                first
-            }
-            None => {
-                // Remembered at once: what is decided before the first commit is told by a later process.
-                consumer.commit(&[(stream.clone(), end, String::new())])?;
-                end
-            }
-        };
-        places.push((stream, from));
-    }
-    consumer.assign(&places)?;
-    Ok((consumer, places))
+/// Reads the control topic, and remembers in the group's commits what was told.
+struct Reader {
+    consumer: Box<dyn Consumer>,
+    /// Each partition, and the first offset that was not told.
+    places: Vec<(Stream, i64)>,
+    untold: VecDeque<Message>,
 }
 
-fn at_ends(consumer: &dyn Consumer, streams: &[(Stream, i64)]) -> Result<bool> {
-    let names: Vec<Stream> = streams.iter().map(|(stream, _)| stream.clone()).collect();
-    let (ends, at) = (consumer.ends(&names)?, consumer.positions(&names)?);
-    let starts = streams.iter().map(|(_, from)| *from);
-    Ok(ends.iter().zip(at).zip(starts).all(|((end, at), from)| at.unwrap_or(from) >= *end))
+impl Reader {
+    /// Begins where the last commit ends; a new group begins at the end of the topic.
+    fn open(cluster: &dyn Cluster, name: &str) -> Result<Self> {
+        let topic = &cluster.settings().topics.control;
+        let consumer = cluster.consumer(&format!("{}.act.{name}", cluster.settings().group), name)?;
+        let count = consumer.partitions(topic)?.unwrap_or(1);
+        let streams: Vec<Stream> = (0..count).map(|lane| Stream { source: 0, lane, topic: topic.clone() }).collect();
+        let (committed, ends) = (consumer.committed(&streams)?, consumer.ends(&streams)?);
+        let first = consumer.first(&streams)?;
+        let mut places = Vec::new();
+        for (((stream, committed), end), first) in streams.into_iter().zip(committed).zip(ends).zip(first) {
+            let from = match committed {
+                Some((offset, _)) if (first..=end).contains(&offset) => offset,
+                Some((offset, _)) => {
+                    tracing::warn!(adapter = name, offset, first, "decisions were deleted before they were told");
+                    first
+                }
+                None => {
+                    // Remembered at once: what is decided before the first commit is told by a later process.
+                    consumer.commit(&[(stream.clone(), end, String::new())])?;
+                    end
+                }
+            };
+            places.push((stream, from));
+        }
+        consumer.assign(&places)?;
+        Ok(Self { consumer, places, untold: VecDeque::new() })
+    }
+
+    /// The first that was not told, if there is one already.
+    fn next(&mut self, read: impl Fn(&dyn Incoming) -> Message) -> Result<Option<&Message>> {
+        if self.untold.is_empty() {
+            let untold = &mut self.untold;
+            self.consumer.read(WAIT, &mut |records| {
+                untold.extend(records.iter().map(|record| read(*record)));
+                Ok(())
+            })?;
+        }
+        Ok(self.untold.front())
+    }
+
+    /// The first one was told.
+    fn told(&mut self) -> Result<()> {
+        let Some(message) = self.untold.pop_front() else { return Ok(()) };
+        let Some((stream, next)) = self.places.iter_mut().find(|(stream, _)| stream.lane == message.lane) else {
+            return Ok(());
+        };
+        *next = message.offset + 1;
+        self.consumer.commit(&[(stream.clone(), *next, String::new())])
+    }
+
+    fn is_at_end(&self) -> Result<bool> {
+        let (streams, from): (Vec<Stream>, Vec<i64>) = self.places.iter().cloned().unzip();
+        let (ends, at) = (self.consumer.ends(&streams)?, self.consumer.positions(&streams)?);
+        Ok(ends.iter().zip(at).zip(from).all(|((end, at), from)| at.unwrap_or(from) >= *end))
+    }
 }
 
 /// A record of the control topic.
@@ -183,8 +200,8 @@ fn signature(secret: &str, at: i64, body: &[u8]) -> std::result::Result<String, 
     let mut signer = Signer::new(MessageDigest::sha256(), &key)?;
     signer.update(format!("{at}.").as_bytes())?;
     signer.update(body)?;
-    let hex: String = signer.sign_to_vec()?.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("t={at},v1={hex}"))
+    let digest = signer.sign_to_vec()?;
+    Ok(digest.iter().fold(format!("t={at},v1="), |text, byte| format!("{text}{byte:02x}")))
 }
 
 #[cfg(test)]

@@ -115,8 +115,8 @@ fn live(seed: u64, authority: &str) -> (World, usize) {
 fn after_any_crashes_the_share_is_within_the_cap_and_every_decision_is_answered() {
     let mut crashes = 0;
     for seed in 0..1_000 {
-        let (mut world, crashed) = live(seed, "AUTO");
-        crashes += crashed;
+        let (mut world, n) = live(seed, "AUTO");
+        crashes += n;
         // The world calms down: nothing is frozen, the target is well, everything is published.
         world.bench.command(CommandKind::Unfreeze);
         world.publish();

@@ -43,8 +43,8 @@ pub(super) struct HttpSection {
     headers: Option<BTreeMap<String, String>>,
     /// The request whose answer says the share.
     look: Option<AskSection>,
-    /// The request that sets it. Words: {weight} and {rest}, {weight_at} and {rest_at} (their JSON pointers), {mark}
-    /// and {decision}.
+    /// The request that sets it. Words: `{weight}` and `{rest}`, `{weight_at}` and `{rest_at}` (their JSON pointers),
+    /// `{mark}` and `{decision}`.
     set: Option<AskSection>,
     /// The request that sets it to nothing, where that is another one. Without `set` nothing else can be set.
     zero: Option<AskSection>,
