@@ -117,7 +117,7 @@ impl Work<'_> {
         })
     }
 
-    /// Tries again whatever may pass. What will not ends all of it: the file is wrong.
+    /// Tries again whatever may pass. A fault of haldane's own ends all of it.
     fn keep_on(self, config: &ActConfig, stop: &AtomicBool) -> Result<()> {
         loop {
             match self.act(config, Mode::On, stop) {
@@ -134,7 +134,12 @@ impl Work<'_> {
         }
     }
 
+    /// The arguments and the file were checked: what is wrong from here on is mended elsewhere, and trying again helps.
     fn act(self, config: &ActConfig, mode: Mode, stop: &AtomicBool) -> Result<Vec<String>> {
+        self.try_act(config, mode, stop).map_err(Error::elsewhere)
+    }
+
+    fn try_act(self, config: &ActConfig, mode: Mode, stop: &AtomicBool) -> Result<Vec<String>> {
         let cluster = Connection::open(self.kafka)?;
         if let Some(target) = targets::open(config)? {
             return Actor::open(config, target, self.plan, &cluster, mode)?.run(stop);

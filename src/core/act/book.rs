@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::event::Micros;
+use crate::event::{Micros, SECOND};
 use crate::plan::{Authority, Plan, Signal};
 use crate::verdict::{AckStatus, CommandKind, CommandResult, Decision, Freshness, Liveness, RolloutState};
 
 /// Model and candidate.
 pub type Key = (String, String);
+
+/// Decisions that were replaced longer ago than this are not answered any more: an adapter that is new to a rollout would
+/// say something of its whole history.
+const ANSWERED_WITHIN: Micros = 86_400 * SECOND;
 
 /// So many decisions of a candidate are kept: those that may be in force or wait for an answer are among the last.
 const DECISIONS_KEPT: usize = 64;
@@ -203,11 +207,12 @@ impl Book {
     }
 
     /// An answer that is due to a decision that will not be carried out any more; `ordered` is the one that will.
-    pub(super) fn overdue(&self, about: &Key, ordered: Option<&str>) -> Option<Ack> {
+    pub(super) fn overdue(&self, about: &Key, ordered: Option<&str>, now: Micros) -> Option<Ack> {
         let entry = self.entries.get(about)?;
         let over = entry.state.as_ref().is_some_and(|state| !state.state.is_live() && !state.is_denied());
         let open = |told: &&Told| {
-            told.wants_answer() && !entry.answered.contains_key(&told.id) && ordered != Some(told.id.as_str())
+            let lately = now.saturating_sub(told.recorded) <= ANSWERED_WITHIN;
+            lately && told.wants_answer() && !entry.answered.contains_key(&told.id) && ordered != Some(told.id.as_str())
         };
         entry.told.values().filter(open).find_map(|told| {
             let later = entry.told.values().find(|later| later.supersedes.contains(&told.id));

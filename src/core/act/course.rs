@@ -95,13 +95,14 @@ impl Course {
     /// [`Book::said`] before this is asked again.
     pub fn next(&mut self, book: &Book, now: Micros) -> Step {
         self.turn_to(book.order(&self.about, now));
-        if let Some(ack) = book.overdue(&self.about, self.order.decision()) {
+        if let Some(ack) = book.overdue(&self.about, self.order.decision(), now) {
             return Step::Say(ack);
         }
         if let Some(ack) = self.say.take() {
             return Step::Say(ack);
         }
         let later = now.saturating_add(book.terms().every);
+        self.was_met |= self.is_done(book);
         if self.order.decision().is_none() || self.is_done(book) {
             return Step::Rest(later);
         }
@@ -149,6 +150,8 @@ impl Course {
     fn answer(&mut self, seen: Seen, book: &Book, now: Micros, later: Micros) -> Step {
         let (_, candidate) = &self.about;
         if let Some(other) = seen.version.as_ref().filter(|version| *version != candidate) {
+            // Nothing is to be done here for as long as that is so.
+            self.was_met = true;
             let detail = format!("the target holds the share of {other}");
             return self.conclude(AckStatus::Ignored, None, detail, book, later);
         }

@@ -161,6 +161,7 @@ fn the_share_of_another_version_is_left_alone() {
     world.target.version = Some("v3".into());
     world.settle();
     assert_eq!((world.target.share_pct, world.status(&id)), (25.0, Some(AckStatus::Ignored)));
+    assert!(world.course.is_met(), "there is nothing to do here");
     world.target.version = Some("v2".into());
     world.later(61);
     world.settle();
@@ -193,7 +194,7 @@ fn a_permission_is_used_once_and_up_to_its_cap() {
     world.crash();
     world.answer();
     assert_eq!(kinds(&world.settle()), [""; 0]);
-    assert_eq!(world.target.share_pct, 2.0);
+    assert!(world.target.share_pct == 2.0 && world.course.is_met());
 }
 
 #[test]
@@ -255,6 +256,18 @@ fn a_restriction_counts_for_its_lease_after_the_last_sign_of_life() {
     world.later(61);
     world.settle();
     assert_eq!(world.target.share_pct, 5.0);
+}
+
+#[test]
+fn who_is_new_to_a_rollout_does_not_answer_its_history() {
+    let (mut world, contain) = contained();
+    world.bench.window(&bad(Action::Rollback, true));
+    world.now += 2 * 86_400 * SECOND;
+    world.bench.now = world.now;
+    world.bench.window(&bad(Action::Rollback, true));
+    world.publish();
+    world.settle();
+    assert_eq!((world.target.share_pct, world.status(&contain)), (0.0, None));
 }
 
 #[test]
