@@ -10,8 +10,8 @@ use crate::verdict::{AckStatus, CommandKind, CommandResult, Decision, Freshness,
 /// Model and candidate.
 pub type Key = (String, String);
 
-/// Decisions that were replaced longer ago than this are not answered any more: an adapter that is new to a rollout would
-/// say something of its whole history.
+/// Decisions that are older than this and were replaced are not answered any more: an adapter that is new to a rollout
+/// would say something of its whole history.
 const ANSWERED_WITHIN: Micros = 86_400 * SECOND;
 
 /// So many decisions of a candidate are kept: those that may be in force or wait for an answer are among the last.
