@@ -12,7 +12,7 @@ pub use haldane_analysis::query;
 pub use haldane_analysis::{audit, detect, init, report};
 pub use haldane_app::{cli, demo, serve, telemetry};
 pub use haldane_core::{
-    baseline, batch, decode, engine, error, event, format, infer, judge, kernel, metric, name, plan, reason, scan, sim,
-    summary, time, trust, verdict,
+    act, baseline, batch, decode, engine, error, event, format, infer, judge, kernel, metric, name, plan, reason, scan,
+    sim, summary, time, trust, verdict,
 };
-pub use haldane_io::{config, disk, files, kafka, output, replay, store};
+pub use haldane_io::{config, disk, files, kafka, output, replay, store, targets};

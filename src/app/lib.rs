@@ -11,4 +11,4 @@ use haldane_analysis::{audit, detect, init, markup, report};
 use haldane_core::{
     baseline, batch, decode, engine, error, event, judge, metric, name, plan, scan, sim, summary, trust, verdict,
 };
-use haldane_io::{config, disk, files, kafka, output, replay, store};
+use haldane_io::{config, disk, files, kafka, output, replay, store, targets};

@@ -1,5 +1,6 @@
 //! The engine: from event columns to decisions. Pure and deterministic: no clock, no file, no network, no thread.
 
+pub mod act;
 pub mod baseline;
 pub mod batch;
 pub mod decode;

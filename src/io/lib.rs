@@ -8,10 +8,11 @@ pub mod output;
 pub mod replay;
 pub mod store;
 pub mod table;
+pub mod targets;
 
 use haldane_core::{
-    baseline, batch, decode, engine, error, event, format, judge, kernel, metric, plan, scan, summary, time, trust,
-    verdict,
+    act, baseline, batch, decode, engine, error, event, format, judge, kernel, metric, plan, scan, summary, time,
+    trust, verdict,
 };
 #[cfg(test)]
 use haldane_core::{name, reason};

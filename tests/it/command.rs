@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A pipeline over a topic of its own, judged in windows of a minute.
 pub(crate) struct Stage {
-    kafka: KafkaConfig,
+    pub(crate) kafka: KafkaConfig,
     pub(crate) topic: String,
     folder: tempfile::TempDir,
     authority: &'static str,
@@ -66,7 +66,7 @@ impl Stage {
         stage
     }
 
-    fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.folder.path().join("people.yaml")
     }
 
@@ -112,9 +112,14 @@ serve: {{ approvers: [{{ name: oli, token_env: HALDANE_TEST_TOKEN, roles: [opera
 
     /// Minutes of traffic from both versions; `failing` says whether v2 answers with errors.
     pub(crate) fn traffic(&self, minutes: std::ops::Range<Micros>, failing: bool) {
+        self.traffic_of(&["v1", "v2"], minutes, failing);
+    }
+
+    /// The same from some versions only.
+    pub(crate) fn traffic_of(&self, versions: &[&str], minutes: std::ops::Range<Micros>, failing: bool) {
         let producer = Producer::open(&self.connection()).unwrap();
         for (minute, number) in minutes.flat_map(|minute| (0..60).map(move |number| (minute, number))) {
-            for version in ["v1", "v2"] {
+            for &version in versions {
                 let status = if failing && version == "v2" { 500 } else { 200 };
                 let at = EPOCH + minute * MINUTE + number * SECOND;
                 let id = format!("{version}-{minute}-{number}");
@@ -158,7 +163,7 @@ serve: {{ approvers: [{{ name: oli, token_env: HALDANE_TEST_TOKEN, roles: [opera
     }
 
     /// Decisions and results in their order; the key of each is the rollout.
-    fn control(&self) -> (Vec<Decision>, Vec<CommandResult>) {
+    pub(crate) fn control(&self) -> (Vec<Decision>, Vec<CommandResult>) {
         let (mut decisions, mut results) = (Vec::new(), Vec::new());
         whole_topic::read(&self.connection(), &self.kafka.topics.control, |message| {
             assert_eq!(message.key(), Some(b"people".as_slice()));
@@ -181,7 +186,7 @@ serve: {{ approvers: [{{ name: oli, token_env: HALDANE_TEST_TOKEN, roles: [opera
         letters
     }
 
-    fn service(&self) -> Service {
+    pub(crate) fn service(&self) -> Service {
         let service = Service::start(self, "all");
         service.wait_for("reading begins");
         service

@@ -104,8 +104,10 @@ fn probes_the_login_and_open_metrics_stay_open_and_the_rest_opens_with_a_token()
         assert_eq!(answer.header("cache-control"), "no-store", "{path}");
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
     }
-    let sql = send(stage.server.address(), "POST", "/v1/sql", &[], "SELECT 1");
-    assert_eq!(sql.status, 401, "{}", sql.body);
+    for (path, body) in [("/v1/sql", "SELECT 1"), ("/v1/flagger/rollback", "{}")] {
+        let answer = send(stage.server.address(), "POST", path, &[], body);
+        assert_eq!(answer.status, 401, "{path}: {}", answer.body);
+    }
     let to_browser = get(&stage, "/ui", &[("Accept", "text/html")]);
     assert_eq!((to_browser.status, to_browser.header("location")), (303, "/ui/login"));
     let form = [("Origin", "http://haldane"), ("Content-Type", "application/x-www-form-urlencoded")];

@@ -64,7 +64,7 @@ fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     answer
 }
 
-const PATHS: [&str; 16] = [
+const PATHS: [&str; 17] = [
     "/",
     "/livez",
     "/readyz",
@@ -76,6 +76,7 @@ const PATHS: [&str; 16] = [
     "/v1/decisions",
     "/v1/access",
     "/v1/commands",
+    "/v1/flagger/rollback",
     "/v1/sql",
     "/ui",
     "/ui/decisions/b3:0",

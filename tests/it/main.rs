@@ -10,7 +10,10 @@
     reason = "tests work on small numbers they made themselves, fail loudly, and share items nobody else can reach"
 )]
 
+mod act;
+mod act_targets;
 mod alerts;
+mod api;
 mod authority;
 mod broker;
 mod browser;
@@ -43,6 +46,7 @@ mod episodes;
 mod explain;
 mod failover;
 mod files;
+mod flagger;
 mod flights;
 mod formats;
 mod fuzz;

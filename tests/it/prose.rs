@@ -136,14 +136,15 @@ fn services_start_with_words_that_are_understood() {
     let unit = read("haldane@.service");
     let started = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/")).unwrap();
     assert_eq!(fault(&words(started), true), None);
-    let manifest = read("kubernetes.yaml");
-    let args = manifest.lines().find_map(|line| line.trim().strip_prefix("args: [")).unwrap();
-    let args = args.trim_end_matches(']').split(", ").map(str::to_owned);
-    assert_eq!(fault(&std::iter::once("haldane".to_owned()).chain(args).collect::<Vec<_>>(), true), None);
     let image = read("Dockerfile");
-    assert!(image.contains("ENTRYPOINT [\"/usr/local/bin/haldane\"]"), "arguments of the manifest follow the program");
-    let user = manifest.lines().find_map(|line| line.trim().strip_prefix("runAsUser: ")).unwrap();
-    assert!(image.contains(&format!("USER {user}:{user}")), "the image and the manifest name one user");
+    assert!(image.contains("ENTRYPOINT [\"/usr/local/bin/haldane\"]"), "arguments of a manifest follow the program");
+    for manifest in ["kubernetes.yaml", "act.yaml"].map(read) {
+        let args = manifest.lines().find_map(|line| line.trim().strip_prefix("args: [")).unwrap();
+        let args = args.trim_end_matches(']').split(", ").map(str::to_owned);
+        assert_eq!(fault(&std::iter::once("haldane".to_owned()).chain(args).collect::<Vec<_>>(), true), None);
+        let user = manifest.lines().find_map(|line| line.trim().strip_prefix("runAsUser: ")).unwrap();
+        assert!(image.contains(&format!("USER {user}:{user}")), "the image and a manifest name one user");
+    }
 }
 
 #[test]

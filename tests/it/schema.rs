@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use haldane::kafka::cloud_event::Letter;
+use haldane::kafka::commands::Ack;
 use haldane::name::Name;
 use haldane::plan::{Cause, Signal};
 use haldane::reason::ReasonCode;
@@ -20,6 +21,7 @@ use crate::sample::{decision, episode, full, living, row, state};
 
 const DECISION: &str = include_str!("../../schemas/decision.schema.json");
 const STATE: &str = include_str!("../../schemas/rollout-state.schema.json");
+const ACK: &str = include_str!("../../schemas/ack.schema.json");
 const LIVENESS: &str = include_str!("../../schemas/liveness.schema.json");
 const COMMAND: &str = include_str!("../../schemas/command.schema.json");
 const RESULT: &str = include_str!("../../schemas/command-result.schema.json");
@@ -142,6 +144,39 @@ fn signs_of_life_are_as_the_schema_says() {
     check(LIVENESS, &Liveness { judged_upto: Some(9), lag: None, ..life.clone() });
     let letter = Letter::liveness(&life);
     assert_eq!(letter.to("haldane.state.v1").key, Some(b"@alive/fraud".as_slice()));
+}
+
+#[test]
+fn acknowledgements_are_as_the_schema_says() {
+    let validator = jsonschema::validator_for(&parse(ACK)).unwrap();
+    for status in [AckStatus::Accepted, AckStatus::Applied, AckStatus::Rejected, AckStatus::Ignored, AckStatus::Failed]
+    {
+        let ack = Ack {
+            decision_id: "b3:7".to_owned(),
+            status,
+            adapter: "flags".to_owned(),
+            observed_cap_pct: Some(5.0),
+            detail: "the target shows 5 %".to_owned(),
+            rollout: Some("fraud".to_owned()),
+            model: Some("fraud".to_owned()),
+            candidate: Some("v2".to_owned()),
+        };
+        let letter = Letter::ack(&ack, 1_767_603_600_500_000);
+        let record = letter.to("haldane.commands.v1");
+        let body: Value = serde_json::from_slice(record.payload.unwrap()).unwrap();
+        let errors: Vec<_> = validator.iter_errors(&body).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?} in {body}");
+        assert_eq!((body["status"].as_str(), record.key), (Some(status.name()), Some(b"fraud".as_slice())));
+        let mut strange = body.clone();
+        strange["surprise"] = json!(1);
+        assert!(!validator.is_valid(&strange));
+    }
+    for name in ["decision_id", "status", "adapter"] {
+        let mut bare = json!({ "decision_id": "b3:7", "status": "applied", "adapter": "flags" });
+        assert!(validator.is_valid(&bare));
+        bare.as_object_mut().unwrap().remove(name);
+        assert!(!validator.is_valid(&bare) && serde_json::from_value::<Ack>(bare).is_err(), "{name} may be missing");
+    }
 }
 
 /// One command of each kind.

@@ -20,7 +20,7 @@ const LAYERS: [&[&str]; 9] = [
     &["scan"],
     &["metric"],
     &["verdict"],
-    &["judge"],
+    &["judge", "act"],
     &["engine", "baseline"],
     &["decode"],
     &["sim"],

@@ -35,13 +35,13 @@ windows: {{ size: 5m }}
     )
 }
 
-struct Served {
-    server: Server,
-    shared: Arc<Shared>,
+pub(crate) struct Served {
+    pub(crate) server: Server,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Served {
-    fn under(authority: &str) -> Self {
+    pub(crate) fn under(authority: &str) -> Self {
         let shared = Arc::new(Shared::new());
         let plan = config::parse(&pipeline(authority), "fraud.yaml", Path::new(".")).unwrap().plan;
         shared.follow(&plan);
@@ -49,12 +49,12 @@ impl Served {
     }
 
     /// As if a window had just been judged by somebody who is at work.
-    fn judge(&self, state: RolloutState) {
+    pub(crate) fn judge(&self, state: RolloutState) {
         self.shared.judging(&living("fraud", wall_clock()));
         self.tell(state);
     }
 
-    fn tell(&self, state: RolloutState) {
+    pub(crate) fn tell(&self, state: RolloutState) {
         let windows = vec![row("amount", 10, Some(0.3))];
         self.shared.publish(&Effects { windows, states: vec![state], ..Effects::default() });
     }
@@ -76,7 +76,7 @@ impl Served {
     }
 }
 
-fn at(step: State) -> RolloutState {
+pub(crate) fn at(step: State) -> RolloutState {
     let people = People { passed: true, ..People::default() };
     RolloutState { step: 1, judged_upto: (wall_clock(), 0), people, ..state("v2", step, Validity::Valid) }
 }

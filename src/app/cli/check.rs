@@ -1,5 +1,6 @@
 //! `haldane check`: whether a pipeline file is sound, and what it does, in words.
 
+mod act;
 mod guards;
 pub mod memory;
 mod rollout;
@@ -89,6 +90,7 @@ pub fn describe(pipeline: &Pipeline) -> String {
         ("who acts", rollout::acts(plan)),
         ("what cannot be tested", guards::blind_spots(plan)),
         ("kafka", pipeline.kafka.as_ref().map(kafka).unwrap_or_default()),
+        ("carried out by `haldane act`", act::targets(&pipeline.act)),
         ("who may read and act", serve::entries(&pipeline.serve)),
         ("be careful", serve::cautions(&pipeline.serve)),
     ];

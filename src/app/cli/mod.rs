@@ -1,6 +1,7 @@
 //! The command line: which commands there are. Each one lives in a file of its own; here they are only named and
 //! called.
 
+pub mod act;
 pub mod audit;
 pub mod baseline;
 pub mod check;
@@ -97,6 +98,8 @@ commands! {
     Steer(command::Request) => command::run;
     /// Ask whether a candidate has passed, as an exit code.
     Gate(gate::GateArgs) => gate::run;
+    /// Carry decisions out: set the share of traffic where it is set, and say what became of it.
+    Act(act::ActArgs) => act::run;
     /// Replay files through a pipeline and show what would have been decided.
     Replay(replay::ReplayArgs) => replay::run;
     /// Judge every stream of a folder, and score the alarms when it is known what changed.

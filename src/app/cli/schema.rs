@@ -18,7 +18,7 @@ pub struct SchemaArgs {
 }
 
 /// Name, what it describes, and text of every schema.
-const SCHEMAS: [(&str, &str, &str); 10] = [
+const SCHEMAS: [(&str, &str, &str); 11] = [
     ("pipeline", "pipeline files", include_str!("../../../schemas/pipeline.schema.json")),
     ("prediction", "predictions, as JSON records", include_str!("../../../schemas/prediction.schema.json")),
     ("feature", "feature events, as JSON records", include_str!("../../../schemas/feature.schema.json")),
@@ -26,6 +26,7 @@ const SCHEMAS: [(&str, &str, &str); 10] = [
     ("exposure", "changes of traffic share, as JSON records", include_str!("../../../schemas/exposure.schema.json")),
     ("window", "judged windows", include_str!("../../../schemas/window.schema.json")),
     ("decision", "decisions on the control topic", include_str!("../../../schemas/decision.schema.json")),
+    ("ack", "what actuators did with decisions", include_str!("../../../schemas/ack.schema.json")),
     (
         "report",
         "reports on two files, or on windows and decisions",

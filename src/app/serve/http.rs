@@ -20,7 +20,7 @@ use super::health::{KAFKA, Phase, SILENCE_MAX, Silence};
 use super::problem::Problem;
 use super::verdict::{Answer as Answered, Question};
 use super::view::DECISIONS_MAX;
-use super::{Shared, View, commands, entrance, events, roles, ui};
+use super::{Shared, View, commands, entrance, events, flagger, roles, ui};
 use crate::judge::WindowRow;
 use crate::serve::entrance::Caller;
 use crate::verdict::{Decision, RolloutState};
@@ -29,7 +29,7 @@ use crate::verdict::{Decision, RolloutState};
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What can be asked for, for the index and the hint of a 404.
-pub(super) const ENDPOINTS: [&str; 13] = [
+pub(super) const ENDPOINTS: [&str; 14] = [
     "/ui",
     "/livez",
     "/readyz",
@@ -42,6 +42,7 @@ pub(super) const ENDPOINTS: [&str; 13] = [
     "/v1/events",
     "/v1/access",
     "POST /v1/commands",
+    "POST /v1/flagger/{hook}",
     "POST /v1/sql",
 ];
 
@@ -69,6 +70,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/events", get(events::events))
         .route("/v1/access", get(roles::get))
         .route("/v1/commands", post(commands::post))
+        .route("/v1/flagger/{hook}", post(flagger::post))
         .merge(ui::router())
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)

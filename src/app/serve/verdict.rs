@@ -84,18 +84,35 @@ pub(super) struct Question {
 
 impl Question {
     /// Reads a query; what is not known in it is passed over.
-    pub(super) fn of(mut query: BTreeMap<String, String>) -> Result<Self, String> {
+    pub(super) fn of(query: BTreeMap<String, String>) -> Result<Self, String> {
+        let question = Self::about(query)?;
+        if question.candidate.is_none() {
+            return Err("say which version: ?candidate=".to_owned());
+        }
+        Ok(question)
+    }
+
+    /// The same where the candidate need not be named.
+    pub(super) fn about(mut query: BTreeMap<String, String>) -> Result<Self, String> {
         let mut name = |key: &str| query.remove(key).filter(|value| !value.is_empty());
         let (rollout, model, candidate, step) = (name("rollout"), name("model"), name("candidate"), name("step"));
         let step = step.map(|text| text.trim_end_matches('%').parse::<f64>().map_err(|_| text)).transpose();
         let step = step.map_err(|text| format!("step is a share of traffic in percent, not `{text}`"))?;
-        if candidate.is_none() {
-            return Err("say which version: ?candidate=".to_owned());
-        }
         Ok(Self { rollout, model, candidate, step })
     }
 
-    fn means(&self, state: &RolloutState) -> bool {
+    /// Whether it says which version.
+    pub(super) fn names_candidate(&self) -> bool {
+        self.candidate.is_some()
+    }
+
+    /// Share of traffic that the candidate is to get, percent.
+    pub(super) fn step(&self) -> Option<f64> {
+        self.step
+    }
+
+    /// Whether a state is one of those that are asked about.
+    pub(super) fn means(&self, state: &RolloutState) -> bool {
         let is = |asked: &Option<String>, name: &str| asked.as_deref().is_none_or(|asked| asked == name);
         is(&self.rollout, &state.rollout) && is(&self.model, &state.model) && is(&self.candidate, &state.candidate)
     }

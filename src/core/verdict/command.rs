@@ -211,6 +211,20 @@ pub enum AckStatus {
     Failed,
 }
 
+impl AckStatus {
+    /// Its name, as it stands in acknowledgements.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Applied => "applied",
+            Self::Rejected => "rejected",
+            Self::Ignored => "ignored",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// What became of a command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::act::ActSection;
 use super::guards::GuardSection;
 use super::kafka::KafkaSection;
 use super::names::Names;
@@ -76,6 +77,9 @@ pub(crate) struct Document {
     pub(crate) serve: ServeSection,
     /// Where windows, verdicts, decisions, commands and panes are kept, as Parquet. Default: nowhere.
     pub(crate) store: Option<StoreSection>,
+    /// Where `haldane act` carries decisions out, and whom it tells them. Default: nowhere.
+    #[serde(default)]
+    pub(crate) act: Vec<At<ActSection>>,
 }
 
 fn binary() -> At<Task> {

@@ -3,6 +3,7 @@
 //! Reading goes in two steps. The YAML parser fills typed sections and stops at the first thing that does not fit; then
 //! the sections are resolved together, and everything that contradicts is told at once, each with its line.
 
+mod act;
 mod class;
 mod document;
 mod guards;
@@ -36,6 +37,7 @@ use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::metric::{METRICS, Spec};
 use crate::plan::{Plan, Reference};
+use crate::targets::ActConfig;
 use problem::Problems;
 pub use problem::nearest;
 use resolve::{Purpose, Surroundings};
@@ -55,6 +57,8 @@ pub struct Pipeline {
     pub reference: Option<PathBuf>,
     /// Fine bins of columns whose reference is yet to be built.
     pub fine_bins: u16,
+    /// Where decisions are carried out, and whom they are told.
+    pub act: Vec<ActConfig>,
     /// How much memory the process may take, if that is bounded.
     pub memory: Option<MemoryConfig>,
 }

@@ -1,5 +1,6 @@
 //! What pipeline files mean, and how their errors read.
 
+mod act;
 mod policy;
 mod serve;
 

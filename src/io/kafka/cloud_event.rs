@@ -6,6 +6,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
 use serde::de::DeserializeOwned;
 
+use super::commands::Ack;
 use super::liveness;
 use super::ports::Incoming;
 use super::producer::OutgoingRecord;
@@ -123,6 +124,24 @@ impl Letter {
             headers: headers(&attributes),
             time: command.at,
         }
+    }
+
+    /// What an actuator did with a decision, keyed as commands are. A repeat has the same id.
+    #[must_use]
+    pub fn ack(ack: &Ack, time: Micros) -> Self {
+        let of = |name: &Option<String>| name.clone().unwrap_or_default();
+        let attributes = [
+            ("ce_specversion", "1.0".to_owned()),
+            ("ce_type", ACK.to_owned()),
+            ("ce_source", format!("/haldane/act/{}", ack.adapter)),
+            ("ce_subject", format!("{}/{}", of(&ack.model), of(&ack.candidate))),
+            ("ce_id", format!("{}/{}/{}", ack.adapter, ack.decision_id, ack.status.name())),
+            ("ce_time", rfc3339(time)),
+            ("ce_causationid", ack.decision_id.clone()),
+            ("ce_dataschema", "urn:haldane:ack:v1".to_owned()),
+            ("content-type", "application/json".to_owned()),
+        ];
+        Self { key: of(&ack.rollout), body: Some(json(ack)), headers: headers(&attributes), time }
     }
 
     /// A rollout's state, keyed so that a later one replaces it; of one that is gone, a record that takes it away.

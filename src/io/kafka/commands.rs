@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::checkpoint::{self, Origin, Stream};
@@ -313,18 +313,26 @@ impl CommandRecord<'_> {
 }
 
 /// An acknowledgement as actuators write it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Ack {
-    decision_id: String,
-    status: AckStatus,
-    adapter: String,
-    observed_cap_pct: Option<f64>,
+pub struct Ack {
+    /// The decision.
+    pub decision_id: String,
+    /// What became of it.
+    pub status: AckStatus,
+    /// Who says so.
+    pub adapter: String,
+    /// Share of traffic that the candidate has now, percent, as the actuator sees it.
+    pub observed_cap_pct: Option<f64>,
+    /// In words.
     #[serde(default)]
-    detail: String,
-    rollout: Option<String>,
-    model: Option<String>,
-    candidate: Option<String>,
+    pub detail: String,
+    /// Rollout; without it that of the record's key.
+    pub rollout: Option<String>,
+    /// Model; without it that of the decision.
+    pub model: Option<String>,
+    /// Candidate; without it that of the decision.
+    pub candidate: Option<String>,
 }
 
 fn flaw(error: &serde_json::Error) -> CommandFlaw {

@@ -86,7 +86,8 @@ impl Seen {
         of_it.map(|(_, record)| record.as_ref().cloned().map_err(Unread::refusal)).collect()
     }
 
-    fn take(&mut self, message: &dyn Incoming) {
+    /// Takes a record of the topic.
+    pub fn take(&mut self, message: &dyn Incoming) {
         if !liveness::is_liveness(message) {
             self.states.take(message);
         } else if let Some(life) = liveness::read(message) {

@@ -91,6 +91,7 @@ pub(crate) fn resolve(document: &Document, around: Surroundings<'_>, problems: &
         kafka: document.kafka.as_ref().map(|kafka| kafka.resolve(name, around.base, problems)),
         serve: document.serve.resolve(around.base, problems),
         store: document.store.as_ref().map(|store| store.resolve(around.base, problems)),
+        act: super::act::resolve(&document.act, around.base, problems),
         reference: document.reference.as_ref().map(|file| around.base.join(&file.value)),
         plan: Arc::new(plan),
         fine_bins,

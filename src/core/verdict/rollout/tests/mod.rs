@@ -83,7 +83,7 @@ pub(crate) fn plan(authority: &str, stages: RolloutPlan) -> Plan {
 
 /// What one window looks like.
 #[derive(Debug, Clone)]
-struct Seen {
+pub(crate) struct Seen {
     share_pct: f64,
     data: bool,
     verdict: Verdict,
@@ -91,18 +91,18 @@ struct Seen {
 }
 
 /// A window in which all is well, and known to be.
-fn good() -> Seen {
+pub(crate) fn good() -> Seen {
     let verdict = Verdict { cleared: true, safe: true, ..Verdict::default() };
     Seen { share_pct: 5.0, data: true, verdict, trust: WindowTrust::default() }
 }
 
 /// A window in which nothing speaks against the candidate, and nothing for it.
-fn quiet() -> Seen {
+pub(crate) fn quiet() -> Seen {
     Seen { verdict: Verdict::default(), ..good() }
 }
 
 /// A window without data of one side.
-fn blind() -> Seen {
+pub(crate) fn blind() -> Seen {
     Seen { data: false, verdict: Verdict::default(), ..good() }
 }
 
@@ -145,34 +145,34 @@ fn proof(metric: &str) -> Evidence {
 }
 
 /// A window with a finding.
-fn bad(action: Action, hard: bool) -> Seen {
+pub(crate) fn bad(action: Action, hard: bool) -> Seen {
     let verdict = Verdict { findings: vec![finding("errors", action, hard)], ..Verdict::default() };
     Seen { share_pct: 20.0, verdict, ..good() }
 }
 
 impl Seen {
-    fn at(self, share_pct: f64) -> Self {
+    pub(crate) fn at(self, share_pct: f64) -> Self {
         Self { share_pct, ..self }
     }
 }
 
 /// One candidate and what was decided about it.
-struct Bench {
-    plan: Plan,
-    state: RolloutState,
-    decisions: Vec<Decision>,
-    now: Micros,
+pub(crate) struct Bench {
+    pub(crate) plan: Plan,
+    pub(crate) state: RolloutState,
+    pub(crate) decisions: Vec<Decision>,
+    pub(crate) now: Micros,
     commands: u32,
 }
 
 impl Bench {
-    fn new(authority: &str, stages: RolloutPlan) -> Self {
+    pub(crate) fn new(authority: &str, stages: RolloutPlan) -> Self {
         let state = RolloutState::new("toy", "m", "v2", "v1");
         Self { plan: plan(authority, stages), state, decisions: Vec::new(), now: 0, commands: 0 }
     }
 
     /// Warmed up at 5 % of traffic.
-    fn observing() -> Self {
+    pub(crate) fn observing() -> Self {
         let mut bench = Self::new("AUTO", stages());
         bench.windows(3, &quiet());
         assert_eq!(bench.state.state, State::Observing);
@@ -180,7 +180,7 @@ impl Bench {
     }
 
     /// Takes a window, and returns the signals that came of it.
-    fn window(&mut self, seen: &Seen) -> Vec<Signal> {
+    pub(crate) fn window(&mut self, seen: &Seen) -> Vec<Signal> {
         self.now += MINUTE;
         let window = Window {
             end: self.now,
@@ -202,11 +202,11 @@ impl Bench {
     }
 
     /// Takes the same window several times.
-    fn windows(&mut self, n: u32, seen: &Seen) -> Vec<Signal> {
+    pub(crate) fn windows(&mut self, n: u32, seen: &Seen) -> Vec<Signal> {
         (0..n).flat_map(|_| self.window(seen)).collect()
     }
 
-    fn command(&mut self, kind: CommandKind) -> (Outcome, Vec<Signal>) {
+    pub(crate) fn command(&mut self, kind: CommandKind) -> (Outcome, Vec<Signal>) {
         self.command_of("ana", kind)
     }
 
@@ -237,11 +237,11 @@ impl Bench {
         (outcome, decisions.iter().map(|decision| decision.action).collect())
     }
 
-    fn last(&self) -> &Decision {
+    pub(crate) fn last(&self) -> &Decision {
         self.decisions.last().expect("a decision")
     }
 
-    fn is(&self, state: State) {
+    pub(crate) fn is(&self, state: State) {
         assert_eq!(self.state.state, state, "after {:?}", self.decisions.last().map(|last| &last.reason));
     }
 }

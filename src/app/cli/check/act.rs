@@ -1,0 +1,30 @@
+//! Where decisions are carried out, in words.
+
+use crate::event::SECOND;
+use crate::targets::{ActConfig, Kind, Server};
+
+/// A line for each target.
+pub(super) fn targets(act: &[ActConfig]) -> Vec<String> {
+    act.iter().map(target).collect()
+}
+
+fn target(ActConfig { terms, kind, .. }: &ActConfig) -> String {
+    let name = &terms.adapter;
+    let place = match kind {
+        Kind::File(file) => format!("the file {}", file.path.display()),
+        Kind::Http(api) => match &api.server {
+            Server::Url(url) => format!("{url}{}", api.look.path),
+            Server::Kubernetes => format!("the API of its Kubernetes cluster, {}", api.look.path),
+        },
+        Kind::Exec(exec) => format!("the programs {} and {}", exec.look.join(" "), exec.set.join(" ")),
+        Kind::Git(git) => format!("{} on branch {} of {}", git.file, git.branch, git.url),
+        Kind::Notify(webhook) => {
+            let severity = webhook.at.names().0;
+            return format!("{name}: {} is told of decisions of severity {severity} and above", webhook.url);
+        }
+    };
+    let does =
+        if terms.raise { "lowers the share, and raises it when that is permitted" } else { "lowers the share only" };
+    let about = terms.candidate.as_ref().map_or_else(String::new, |candidate| format!(" of {candidate}"));
+    format!("{name}: {does}{about}, in {place}; looks every {} s", terms.every / SECOND)
+}

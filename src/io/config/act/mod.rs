@@ -1,0 +1,284 @@
+//! The `act` section: where decisions are carried out, and whom they are told.
+
+mod http;
+mod share;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use self::http::HttpSection;
+use self::share::ShareSection;
+use super::problem::{Problems, Spot};
+use super::secret::Secret;
+use super::value::{At, Period, seconds};
+use crate::act::Terms;
+use crate::event::SECOND;
+use crate::targets::notify::NotifyConfig;
+use crate::targets::{ActConfig, ExecConfig, FileConfig, GitConfig, Kind};
+use crate::verdict::decision::Severity;
+
+/// One place where `haldane act` carries decisions out, or one where it tells them: a name, and one of `file`, `http`,
+/// `exec`, `git` and `notify`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ActSection {
+    /// Its name in acknowledgements: letters, digits, dots, dashes and underscores. Unique.
+    name: At<String>,
+    /// The only model that it acts for. Default: every model of the rollout.
+    model: Option<String>,
+    /// The only candidate that it acts for, where the target holds the share of one version and does not say of which.
+    /// Default: every candidate.
+    candidate: Option<String>,
+    /// Whether it carries out permissions, too: then the share rises by itself. Default: it lowers shares only.
+    #[serde(default)]
+    raise: bool,
+    /// How often it looks whether what is in force is still so, and sets it again where somebody has put it back.
+    #[serde(default = "seconds::<60>")]
+    every: At<Period>,
+    /// How long one look or one setting may take.
+    #[serde(default = "seconds::<10>")]
+    timeout: At<Period>,
+    /// A file that holds the share, such as that of a proxy or of feature flags. It is replaced at once.
+    file: Option<FileSection>,
+    /// An API over HTTP that holds the share: a known one by `preset`, or any by `look` and `set`.
+    http: Option<Box<At<HttpSection>>>,
+    /// Two programs: one says the share, one sets it.
+    exec: Option<At<ExecSection>>,
+    /// A file in a git repository that deployments follow. Each change is a commit.
+    git: Option<GitSection>,
+    /// A webhook that decisions are told to. Nobody acts on it.
+    notify: Option<At<NotifySection>>,
+}
+
+/// A file that holds the share.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FileSection {
+    /// Where it is, relative to this file.
+    path: String,
+    /// Where in it the share is.
+    share: At<ShareSection>,
+}
+
+/// Two programs. They are told in the variables `HALDANE_ROLLOUT`, `HALDANE_MODEL`, `HALDANE_CANDIDATE`,
+/// `HALDANE_BASELINE` and `HALDANE_DECISION`. Exit codes: 0 done; 65 there is no such share; 73 somebody else has
+/// changed it; 75 try again; any other it says no.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ExecSection {
+    /// Program and arguments. It prints the candidate's share in percent, and on a second line, if it knows it, the
+    /// version whose share that is.
+    look: Vec<String>,
+    /// Program and arguments. It sets the share `HALDANE_SHARE_PCT`; `HALDANE_FROM` is what `look` printed.
+    set: Vec<String>,
+    /// More variables.
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+}
+
+/// A file in a git repository. The program `git` reaches it, with whatever login that has.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct GitSection {
+    /// The repository, as `git fetch` takes it.
+    url: String,
+    /// The branch that deployments follow.
+    #[serde(default = "main")]
+    branch: String,
+    /// The file in it; `{candidate}` and the like may stand in its name.
+    file: String,
+    /// Name of the author of commits.
+    #[serde(default = "haldane")]
+    author: String,
+    /// Mail address of the author of commits.
+    #[serde(default = "nobody")]
+    email: String,
+    /// A folder for what was fetched, relative to this file. Default: one that goes with the process.
+    folder: Option<String>,
+    /// Where in the file the share is.
+    share: At<ShareSection>,
+}
+
+fn main() -> String {
+    "main".to_owned()
+}
+
+fn haldane() -> String {
+    "haldane".to_owned()
+}
+
+fn nobody() -> String {
+    "haldane@localhost".to_owned()
+}
+
+/// A webhook. It gets each decision as a `CloudEvent` in structured mode, at least once and in order, and proves who
+/// says so: `Haldane-Signature: t=SECONDS,v1=HEX`, the HMAC-SHA256 of the time, a dot and the body.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NotifySection {
+    /// Where it is: https://…
+    url: At<String>,
+    /// Environment variable with the secret of the signature.
+    secret_env: Option<String>,
+    /// File with the secret. Instead of `secret_env`.
+    secret_file: Option<String>,
+    /// The least severity that is told: `info`, `warn`, `error` or `fatal`.
+    #[serde(default)]
+    at: Urgency,
+    /// Headers of every request.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    /// File with authorities beside the system's (PEM), relative to this file.
+    ca_file: Option<String>,
+}
+
+/// How urgent a decision must be.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Urgency {
+    /// All.
+    Info,
+    /// Warnings and what is worse.
+    #[default]
+    Warn,
+    /// Containments and rollbacks.
+    Error,
+    /// Rollbacks.
+    Fatal,
+}
+
+/// Where secrets of a section are kept.
+struct Places<'a> {
+    key: &'a str,
+    env: Option<&'a String>,
+    file: Option<&'a String>,
+}
+
+impl Places<'_> {
+    fn secret(&self, spot: Spot, base: &Path, problems: &mut Problems) -> Option<Secret> {
+        match (self.env, self.file) {
+            (Some(name), None) => Some(Secret::Env(name.clone())),
+            (None, Some(file)) => Some(Secret::File(base.join(file))),
+            (None, None) => None,
+            (Some(_), Some(_)) => {
+                let key = self.key;
+                problems
+                    .add(spot, format!("the {key} has two places"))
+                    .help(format!("write either `{key}_env` or `{key}_file`"));
+                None
+            }
+        }
+    }
+}
+
+/// What the sections mean; only those without a problem are given.
+pub(super) fn resolve(sections: &[At<ActSection>], base: &Path, problems: &mut Problems) -> Vec<ActConfig> {
+    let mut names = BTreeSet::new();
+    let mut actors = Vec::new();
+    for section in sections {
+        let name = section.name.as_str();
+        let plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+        if name.is_empty() || !name.chars().all(plain) {
+            problems
+                .add(section.name.spot, format!("`{name}` cannot be a name here"))
+                .help("use letters, digits, dots, dashes and underscores");
+        } else if !names.insert(name.to_owned()) {
+            problems.add(section.name.spot, format!("the name `{name}` stands here twice"));
+        }
+        for (key, period) in [("every", &section.every), ("timeout", &section.timeout)] {
+            if period.value.0 < SECOND {
+                problems.add(period.spot, format!("`{key}` is one second at least"));
+            }
+        }
+        actors.extend(section.kind(section.spot, base, problems).map(|kind| section.config(kind)));
+    }
+    actors
+}
+
+impl ActSection {
+    fn config(&self, kind: Kind) -> ActConfig {
+        let terms = Terms {
+            adapter: self.name.value.clone(),
+            raise: self.raise,
+            every: self.every.value.0,
+            model: self.model.clone(),
+            candidate: self.candidate.clone(),
+        };
+        ActConfig { terms, timeout: Duration::from_micros(self.timeout.value.0.unsigned_abs()), kind }
+    }
+
+    fn kind(&self, spot: Spot, base: &Path, problems: &mut Problems) -> Option<Kind> {
+        let mut kinds: Vec<Option<Kind>> = Vec::new();
+        if let Some(FileSection { path, share }) = &self.file {
+            let share = share.resolve(self.candidate.is_some(), &BTreeMap::new(), problems);
+            kinds.push(share.map(|share| Kind::File(FileConfig { path: base.join(path), share })));
+        }
+        if let Some(http) = &self.http {
+            let http = http.value.resolve(http.spot, self.candidate.is_some(), base, problems);
+            kinds.push(http.map(|http| Kind::Http(Box::new(http))));
+        }
+        kinds.extend(self.exec.as_ref().map(|exec| exec.resolve(exec.spot, problems)));
+        kinds.extend(self.git.as_ref().map(|git| git.resolve(self.candidate.is_some(), base, problems)));
+        kinds.extend(self.notify.as_ref().map(|notify| notify.resolve(notify.spot, base, problems)));
+        if kinds.len() != 1 {
+            problems
+                .add(spot, format!("`{}` is {} kinds of targets", self.name.value, kinds.len()))
+                .help("write exactly one of `file`, `http`, `exec`, `git` and `notify`");
+            return None;
+        }
+        kinds.pop().flatten()
+    }
+}
+
+impl ExecSection {
+    fn resolve(&self, spot: Spot, problems: &mut Problems) -> Option<Kind> {
+        if self.look.is_empty() || self.set.is_empty() {
+            problems.add(spot, "a program is missing").help("write `look: [program, argument]` and `set: [program]`");
+            return None;
+        }
+        let env = self.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        Some(Kind::Exec(ExecConfig { look: self.look.clone(), set: self.set.clone(), env }))
+    }
+}
+
+impl GitSection {
+    fn resolve(&self, names_candidate: bool, base: &Path, problems: &mut Problems) -> Option<Kind> {
+        let keyed = names_candidate || self.file.contains("{candidate}");
+        Some(Kind::Git(GitConfig {
+            url: self.url.clone(),
+            branch: self.branch.clone(),
+            file: self.file.clone(),
+            author: (self.author.clone(), self.email.clone()),
+            folder: self.folder.as_ref().map(|folder| base.join(folder)),
+            share: self.share.resolve(keyed, &BTreeMap::new(), problems)?,
+        }))
+    }
+}
+
+impl NotifySection {
+    fn resolve(&self, spot: Spot, base: &Path, problems: &mut Problems) -> Option<Kind> {
+        let is_url = ["https://", "http://"].iter().any(|scheme| self.url.starts_with(scheme));
+        if !is_url {
+            problems.add(self.url.spot, "it is no URL").help("write https://…");
+        }
+        let places = Places { key: "secret", env: self.secret_env.as_ref(), file: self.secret_file.as_ref() };
+        let both = self.secret_env.is_some() && self.secret_file.is_some();
+        let secret = places.secret(spot, base, problems);
+        if secret.is_none() && !both {
+            problems.add(spot, "the secret has no place").help("write `secret_env` or `secret_file`");
+        }
+        let at = match self.at {
+            Urgency::Info => Severity::Info,
+            Urgency::Warn => Severity::Warn,
+            Urgency::Error => Severity::Error,
+            Urgency::Fatal => Severity::Fatal,
+        };
+        let headers = self.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let ca = self.ca_file.as_ref().map(|file| base.join(file));
+        Some(Kind::Notify(NotifyConfig { url: self.url.value.clone(), headers, secret: secret?, at, ca }))
+    }
+}

@@ -1,0 +1,91 @@
+//! Where decisions are carried out, as the `act` section says.
+
+use super::*;
+use crate::targets::{ActConfig, Kind};
+
+fn text(keys: &str) -> String {
+    with(&format!("act: [{{ name: t, {keys} }}]\n"))
+}
+
+fn act(keys: &str) -> ActConfig {
+    load(&text(keys)).act.remove(0)
+}
+
+/// The first problem with these keys, and what is said to do.
+fn wrong(keys: &str) -> String {
+    parse(&text(keys), "p.yaml", Path::new("")).map(|_| ()).expect_err("the file is wrong").to_string()
+}
+
+const FILE: &str = "file: { path: f.json, share: { weight: '/{candidate}' } }";
+
+#[test]
+fn everything_but_the_target_has_a_default_and_shares_are_lowered_only() {
+    let said = act(FILE);
+    assert!(!said.terms.raise && said.terms.model.is_none() && said.terms.candidate.is_none());
+    assert_eq!((said.terms.every, said.timeout), (60_000_000, std::time::Duration::from_secs(10)));
+    let Kind::File(file) = said.kind else { panic!("a file") };
+    assert_eq!((file.path.as_path(), file.share.scale, file.share.is_keyed), (Path::new("f.json"), 100, true));
+    assert!(load(SMALL).act.is_empty());
+}
+
+#[test]
+fn keys_beside_a_preset_take_its_place() {
+    let preset = "preset: kserve, with: { namespace: ml, name: f }";
+    let said = act(&format!("http: {{ {preset}, server: 'https://k8s', share: {{ weight: /w, version: /v }} }}"));
+    let Kind::Http(http) = said.kind else { panic!("an API") };
+    assert_eq!(http.share.weight.to_string(), "/w");
+    assert!(http.look.path.contains("inferenceservices") && http.conflicts == [409, 412]);
+}
+
+#[test]
+fn a_preset_with_a_word_for_the_candidate_needs_nothing_else_that_names_it() {
+    let with = "namespace: ml, name: f, predictor: '{candidate}'";
+    assert!(matches!(act(&format!("http: {{ preset: kserve-standard, with: {{ {with} }} }}")).kind, Kind::Http(_)));
+    let fixed = "namespace: ml, name: f, predictor: canary";
+    let said = wrong(&format!("http: {{ preset: kserve-standard, with: {{ {fixed} }} }}"));
+    assert!(said.contains("nothing says whose share this is"), "{said}");
+    act(&format!("candidate: v2, http: {{ preset: kserve-standard, with: {{ {fixed} }} }}"));
+}
+
+#[test]
+fn what_cannot_be_carried_out_is_told_with_what_to_do() {
+    for (keys, problem) in [
+        ("raise: true", "`t` is 0 kinds of targets"),
+        ("file: { path: f, share: { weight: /w } }", "nothing says whose share this is"),
+        ("file: { path: f, share: { weight: w } }", "`w` is no place"),
+        ("candidate: v2, file: { path: f, share: { weight: /w, scale: 0 } }", "a scale is one at least"),
+        ("candidate: v2, file: { path: f, share: { weight: /w, absent_pct: 101 } }", "a share is 100 % at most"),
+        ("http: { preset: kserv, with: {} }", "there is no preset `kserv`"),
+        ("http: { preset: kserve, with: { name: f } }", "`kserve` needs namespace"),
+        ("http: { server: 'https://h' }", "it does not say how to look"),
+        ("exec: { look: [], set: [x] }", "a program is missing"),
+        ("notify: { url: 'https://h' }", "the secret has no place"),
+        ("notify: { url: h, secret_env: S }", "it is no URL"),
+        ("every: 10ms, exec: { look: [a], set: [b] }", "`every` is one second at least"),
+    ] {
+        let said = wrong(keys);
+        assert!(said.contains(problem), "{keys}: {said}");
+    }
+    let both = wrong(&format!("{FILE}, exec: {{ look: [a], set: [b] }}"));
+    assert!(both.contains("`t` is 2 kinds of targets"), "{both}");
+}
+
+#[test]
+fn a_token_never_goes_over_the_network_in_the_clear() {
+    let http = |server: &str| {
+        format!(
+            "candidate: v2, http: {{ server: '{server}', token_env: T, look: {{ path: / }}, set: {{ path: / }}, share: {{ weight: \
+             /w }} }}"
+        )
+    };
+    assert!(wrong(&http("http://flags.example")).contains("in the clear"));
+    act(&http("http://127.0.0.1:8080"));
+    act(&http("https://flags.example"));
+}
+
+#[test]
+fn names_are_plain_and_stand_once() {
+    let twice = with(&format!("act: [{{ name: t, {FILE} }}, {{ name: t, {FILE} }}, {{ name: 'a b', {FILE} }}]\n"));
+    let said = parse(&twice, "p.yaml", Path::new("")).expect_err("the file is wrong").to_string();
+    assert!(said.contains("the name `t` stands here twice") && said.contains("`a b` cannot be a name here"), "{said}");
+}
