@@ -189,8 +189,8 @@ impl<'a> Membership<'a> {
         Ok(())
     }
 
-    /// Asks the brokers: they refuse a commit of whoever is no member any more. Whoever could not commit where it begins
-    /// takes itself for none.
+    /// Asks the brokers: they refuse a commit of whoever is no member any more. Whoever could not commit where it
+    /// begins takes itself for none.
     fn is_member(&self) -> bool {
         let Some(active) = &self.active else { return true };
         active.committed.as_ref().is_some_and(|committed| self.commits(&active.stream, committed).is_ok())
