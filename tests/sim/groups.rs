@@ -41,8 +41,8 @@ pub(crate) struct Client {
     pub(crate) subscribed: Vec<String>,
     pub(crate) generation: u64,
     pub(crate) lost: bool,
-    /// Whether a commit of it was refused: it is no member any more.
-    pub(crate) refused: bool,
+    /// Since when its commits are refused: it is no member any more.
+    pub(crate) refused_at: Option<Micros>,
     /// Changes that it will hear of, and when.
     changes: VecDeque<(Micros, Rebalance)>,
     /// Whether a change was taken and is not answered yet.
@@ -225,7 +225,7 @@ impl World {
     pub(crate) fn let_commit(&mut self, consumer: u64) -> Result<()> {
         let answer = self.may_commit(consumer);
         if let Some(client) = self.clients.get_mut(&consumer) {
-            client.refused = answer.is_err();
+            client.refused_at = answer.is_err().then(|| client.refused_at.unwrap_or(self.now));
         }
         answer
     }
@@ -235,8 +235,16 @@ impl World {
         let own = &SETTINGS.topics;
         let is_alive = key.is_some_and(|key| key.starts_with(b"@"));
         let is_result = [&own.control, &own.state].iter().any(|name| *name == topic) && !is_alive;
-        let works = |client: &Client| [".all", ".judge"].iter().any(|end| client.group.ends_with(end));
-        let refused = |client: &Client| client.process == process && client.refused && works(client);
+        // Whoever does all of the work asks for this alone; a judge hears of it with its next heartbeat.
+        let patience = |client: &Client| match client.group.rsplit('.').next() {
+            Some("all") => Some(0),
+            Some("judge") => Some(HEARTBEAT + SECOND),
+            _ => None,
+        };
+        let refused = |client: &Client| {
+            let since = client.refused_at.filter(|_| client.process == process);
+            since.zip(patience(client)).is_some_and(|(since, patience)| self.now - since >= patience)
+        };
         if is_result && self.flaws.is_empty() && self.clients.values().any(refused) {
             self.flaws.push(format!("process {process} goes on with {topic}, and its commit was refused"));
         }

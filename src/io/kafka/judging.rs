@@ -189,12 +189,15 @@ impl<'a> Membership<'a> {
         Ok(())
     }
 
-    /// Asks the brokers: they refuse a commit of whoever is no member any more. Before the first commit there is
-    /// nothing that another process could not say as well.
+    /// Asks the brokers: they refuse a commit of whoever is no member any more. Whoever could not commit where it
+    /// begins takes itself for none.
     fn is_member(&self) -> bool {
         let Some(active) = &self.active else { return true };
-        let committed = active.committed.as_slice();
-        checkpoint::commit(self.consumer.as_ref(), std::slice::from_ref(&active.stream), committed).is_ok()
+        active.committed.as_ref().is_some_and(|committed| self.commits(&active.stream, committed).is_ok())
+    }
+
+    fn commits(&self, stream: &Stream, checkpoint: &Checkpoint) -> Result<()> {
+        checkpoint::commit(self.consumer.as_ref(), std::slice::from_ref(stream), std::slice::from_ref(checkpoint))
     }
 
     /// As a new member: it stands behind those that were there meanwhile.
@@ -228,10 +231,22 @@ impl<'a> Membership<'a> {
         let (next_offset, committed) = (offset, None);
         self.active =
             Some(Active { judge, stream, next_offset, firsts, unticked, committed, commands, behind, scans, pulse });
+        self.begin_asking();
         tracing::info!(offset, "judging begins");
         self.audience.watch.started(&with_ended(rollouts));
         // Commands that are left come before any judgement.
         self.obey()
+    }
+
+    /// Commits where it begins: by such a commit it asks from now on whether it is a member still.
+    fn begin_asking(&mut self) {
+        let Some(mut active) = self.active.take() else { return };
+        let start = active.checkpoint(&self.plan.digest);
+        match self.commits(&active.stream, &start) {
+            Ok(()) => active.committed = Some(start),
+            Err(error) => tracing::warn!(%error, "not committed for now"),
+        }
+        self.active = Some(active);
     }
 
     /// Another process judges. The client waits for an answer to each assignment, and takes only an empty list for one
@@ -324,11 +339,8 @@ impl<'a> Membership<'a> {
             return Ok(());
         }
         self.publisher.settle()?;
-        match checkpoint::commit(
-            self.consumer.as_ref(),
-            std::slice::from_ref(&active.stream),
-            std::slice::from_ref(&checkpoint),
-        ) {
+        let stream = std::slice::from_ref(&active.stream);
+        match checkpoint::commit(self.consumer.as_ref(), stream, std::slice::from_ref(&checkpoint)) {
             Ok(()) => active.committed = Some(checkpoint),
             Err(error) => tracing::warn!(%error, "not committed for now"),
         }
