@@ -138,14 +138,15 @@ impl Commands {
         left
     }
 
-    /// Whether commands wait: what was published before is not said again yet.
+    /// Whether commands wait: what was published before is not said again yet, or commands that were carried out before
+    /// have not come to their place.
     pub fn wait(&mut self, states: impl FnOnce() -> Vec<RolloutState>) -> bool {
         if self.ahead.is_empty() {
-            return false;
+            return !self.waiting.is_empty();
         }
         let states = states();
         self.ahead.retain(|decision| is_ahead(decision, &states));
-        !self.ahead.is_empty()
+        !self.ahead.is_empty() || !self.waiting.is_empty()
     }
 
     /// What is to be carried out at its place among the judgements, once.
