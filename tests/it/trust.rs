@@ -1,13 +1,14 @@
 //! The trust of windows: the same however a log is read, and what it keeps from a candidate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use haldane::engine::Engine;
 use haldane::event::{Micros, SECOND, stable_hash};
 use haldane::judge::WindowRow;
 use haldane::plan::{Action, Cause, GuardPlan, Plan, RolloutPlan, Signal, TrustPlan, WindowKind};
-use haldane::scan::Lost;
+use haldane::scan::frame::{Body, Partial};
+use haldane::scan::{Lost, Scan};
 use haldane::trust::Trust;
 use haldane::verdict::Decision;
 
@@ -243,6 +244,29 @@ fn what_was_deleted_before_it_was_read_is_missed_in_its_window_alone_and_after_r
     assert!(untrusted.iter().all(|(_, (_, doubts))| doubts.starts_with("untrusted_gaps_")), "{untrusted:?}");
     let later = first(&lost.0, Signal::PromoteOk).expect("it passes later").window_end();
     assert!(later > passed, "{later} against {passed}");
+}
+
+#[test]
+fn what_was_deleted_is_missed_in_every_pane_from_the_first_needed_to_that_of_the_next_row() {
+    let (plan, log) = (Arc::new(passing()), even(false));
+    let events = &world::streams(&log, 1)[&(0, 0)];
+    let mut scan = Scan::new(Arc::clone(&plan), 0, 1);
+    drop(scan.step(&world::batch(&events[..500], 0, 0)));
+    let mut saved = scan.checkpoint(Micros::MAX, 0);
+    let from = events[499].time + 100 * SECOND;
+    let next = events.partition_point(|event| event.time < from) as i64;
+    let stream = saved.streams.iter_mut().find(|stream| stream.source == 0).expect("a stream of predictions");
+    let needed = stream.meta.needed_from;
+    stream.meta.lost = Some(Lost::now((next - stream.low_water) as u64));
+    stream.low_water = next;
+    let mut again = Scan::new(Arc::clone(&plan), 0, 1);
+    again.restore(&saved);
+    let mut said: Vec<Partial> = again.step(&world::batch(&events[next as usize..], 0, next)).collect();
+    said.extend(again.progress(0, events.len() as i64, true, true));
+    let missed = |one: &Partial| matches!(one.body, Body::Intake(intake) if intake.lost > 0);
+    let panes: BTreeSet<Micros> = said.iter().filter(|one| missed(one)).map(|one| one.pane).collect();
+    let between = std::iter::successors(Some(needed), |&pane| Some(plan.time.pane_end(pane)));
+    assert_eq!(panes, between.take_while(|&pane| pane <= from).collect(), "in all panes of the gap, and in no other");
 }
 
 /// What is decided where records between two offsets are deleted before they are read, with a restart there and another

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::batch::EventBatch;
 use crate::event::{EventKind, Micros, class_hash};
 use crate::format::Version;
-use crate::plan::{Plan, Task};
+use crate::plan::{Plan, Task, TimePlan};
 use crate::scan::assign::{Dropped, times_of};
 use crate::scan::complete::{Complete, Content, PartialPart};
 use crate::scan::frame::{
@@ -46,6 +46,12 @@ impl std::ops::AddAssign for Counts {
         self.labels += other.labels;
     }
 }
+
+/// In so many panes before the first row after deleted records these are missed.
+///
+/// Origin: engineering choice; three hours of panes of ten seconds are more than is revised by default, and what is
+/// older was silent: it is missed as that.
+const GAP_PANES: Micros = 1_024;
 
 /// One input stream of the lane.
 #[derive(Debug)]
@@ -173,7 +179,7 @@ impl Scan {
         let (cells, Dropped { late, duplicates }) = traffic.assign(&plan, clock, intakes, batch);
         self.counts.late += late;
         self.counts.duplicates += duplicates;
-        stream.pass_gap(cells.iter().min_by_key(|cell| cell.rows[0]).map(|cell| cell.pane));
+        stream.pass_gap(&plan.time, cells.iter().min_by_key(|cell| cell.rows[0]).map(|cell| cell.pane));
         for cell in &cells {
             stream.firsts.entry(cell.pane).or_insert_with(|| (first, clock_before.clone()));
             stream.traffic.count(&plan, batch, cell, &mut self.code_counts);
@@ -198,7 +204,7 @@ impl Scan {
             let bucket = plan.time.pane_of(arrived_in);
             stream.firsts.entry(bucket).or_insert_with(|| (first, clock_before.clone()));
             stream.intakes.of(bucket).rows += 1;
-            stream.pass_gap(Some(bucket));
+            stream.pass_gap(&plan.time, Some(bucket));
             let value = if task == Some(Task::Multiclass) { 0.0 } else { batch.label.value(row) };
             let class = classes.get(row).unwrap_or_default();
             let offset = batch.offset.value(row);
@@ -376,7 +382,7 @@ impl Stream {
     }
 
     /// Continues from where it was committed. Of records that are gone since nobody knows when they happened: they are
-    /// missed in the first pane that was still needed, and in the one of the first row after them.
+    /// missed in every pane from the first that was still needed to that of the first row after them.
     fn restore(&mut self, saved: &StreamCheckpoint, whole_from: Micros) {
         let CheckpointMeta { clock, pace, lost, .. } = &saved.meta;
         (self.next_offset, self.clock) = (saved.low_water, clock.clone());
@@ -390,11 +396,17 @@ impl Stream {
         }
     }
 
-    /// Notes that a row after the records that are gone falls into a pane.
-    fn pass_gap(&mut self, pane: Option<Micros>) {
-        if let Some((pane, (lost, _))) = pane.zip(self.lost).filter(|_| self.is_behind_gap) {
-            self.intakes.of(pane).lost = lost.records;
-            self.is_behind_gap = false;
+    /// Notes that the first row after the records that are gone falls into a pane.
+    fn pass_gap(&mut self, plan: &TimePlan, pane: Option<Micros>) {
+        let Some((pane, (lost, _))) = pane.zip(self.lost).filter(|_| self.is_behind_gap) else { return };
+        self.is_behind_gap = false;
+        self.intakes.of(pane).lost = lost.records;
+        if lost.since > Micros::MIN {
+            let mut between = plan.pane_of(lost.since.max(pane.saturating_sub(GAP_PANES * plan.pane)));
+            while between < pane {
+                self.intakes.of(between).lost = lost.records;
+                between = plan.pane_end(between);
+            }
         }
     }
 
