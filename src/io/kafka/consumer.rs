@@ -63,6 +63,9 @@ impl<C: Changes> Consumer for BaseConsumer<C> {
 
     fn leave(&self) {
         self.context().close();
+        // A client whose session has ended joins anew by itself once its assignment is taken from it, and keeps its old
+        // place among the members. Closed right then, it would be taken for at work until it is missed.
+        rdkafka::consumer::Consumer::unsubscribe(self);
         // A change that nobody carried out would keep the client from closing.
         let _ = rdkafka::consumer::Consumer::unassign(self);
     }

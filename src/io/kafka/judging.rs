@@ -189,8 +189,7 @@ impl<'a> Membership<'a> {
         Ok(())
     }
 
-    /// Asks the brokers: they refuse a commit of whoever is no member any more. Whoever could not commit where it
-    /// begins takes itself for none.
+    /// Asks the brokers: they refuse a commit of whoever is no member any more.
     fn is_member(&self) -> bool {
         let Some(active) = &self.active else { return true };
         active.committed.as_ref().is_some_and(|committed| self.commits(&active.stream, committed).is_ok())
@@ -242,10 +241,10 @@ impl<'a> Membership<'a> {
     fn begin_asking(&mut self) {
         let Some(mut active) = self.active.take() else { return };
         let start = active.checkpoint(&self.plan.digest);
-        match self.commits(&active.stream, &start) {
-            Ok(()) => active.committed = Some(start),
-            Err(error) => tracing::warn!(%error, "not committed for now"),
+        if let Err(error) = self.commits(&active.stream, &start) {
+            tracing::warn!(%error, "not committed for now");
         }
+        active.committed = Some(start);
         self.active = Some(active);
     }
 

@@ -137,7 +137,8 @@ impl Leadership {
             Rebalance::Revoked => {
                 self.lost |= self.held && self.consumer.assignment_lost();
                 (self.held, self.changing) = (false, true);
-                self.consumer.unassign()
+                // Whoever has lost it leaves, instead of joining anew in its old place.
+                if self.lost { Ok(()) } else { self.consumer.unassign() }
             }
         }
     }
