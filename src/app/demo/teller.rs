@@ -107,7 +107,9 @@ fn sentence(decision: &Decision) -> String {
         (Signal::Rollback, _) => format!(" to {}", decision.baseline),
         _ => String::new(),
     };
-    let n = decision.evidence.first().map_or(String::new(), |evidence| match evidence.n_baseline {
+    // Some sentences say it of each number.
+    let untold = decision.evidence.first().filter(|_| !decision.reason.text.contains("(n "));
+    let n = untold.map_or(String::new(), |evidence| match evidence.n_baseline {
         0 => format!(" (n {})", evidence.n_candidate),
         n_baseline => format!(" (n {}, {n_baseline} of {})", evidence.n_candidate, decision.baseline),
     });

@@ -97,7 +97,7 @@ impl Rails {
             flags: flags(watched, watch),
             ..watch.evidence(scene, asked)
         };
-        let texts: Vec<String> = named.iter().map(|watch| watch.describe(asked)).collect();
+        let texts = clauses(named, asked);
         let what = match action {
             Action::Rollback => "worse than its margin",
             Action::Warn => "worse than the baseline, within its margin",
@@ -118,6 +118,21 @@ fn named(log_e: &[f64], weights: &[f64]) -> Vec<usize> {
     by.sort_by(|a, b| contributes(b).total_cmp(&contributes(a)));
     by.truncate(n_named);
     by
+}
+
+/// A clause for each guardrail. Where one stands for all traffic, its segments are only named beside it.
+fn clauses(named: &[Watch<'_>], asked: Asked) -> Vec<String> {
+    let has_own = |watch: &&Watch<'_>| !named.iter().any(|one| one.holds_part(watch));
+    let clause = |watch: &Watch<'_>| {
+        let parts = named.iter().filter(|one| watch.holds_part(one));
+        let parts: String = parts.map(|one| format!(", {}{}", one.segment, one.times(asked, " "))).collect();
+        if parts.is_empty() {
+            watch.describe(asked)
+        } else {
+            format!("{}, so in{}", watch.describe(asked), &parts[1..])
+        }
+    };
+    named.iter().filter(has_own).map(clause).collect()
 }
 
 fn flags(watched: &Watched, watch: &Watch<'_>) -> Vec<NameOf<Remark>> {
@@ -144,12 +159,23 @@ impl Watch<'_> {
         if self.segment.is_empty() { metric.to_owned() } else { format!("{metric} in {}", self.segment) }
     }
 
+    /// Whether it is the same guardrail, of all traffic where the other one is of a segment.
+    fn holds_part(&self, other: &Self) -> bool {
+        self.segment.is_empty() && !other.segment.is_empty() && self.terms.rail == other.terms.rail
+    }
+
+    /// How many times the baseline version's the candidate's share is, where that is known.
+    fn times(&self, asked: Asked, before: &str) -> String {
+        let ratio = self.record.counts(asked).ratio.value();
+        ratio.map_or(String::new(), |ratio| format!("{before}x{ratio:.2}"))
+    }
+
     /// One clause that says what both versions did.
     fn describe(&self, asked: Asked) -> String {
         let Self { terms, record, .. } = self;
         let tally = record.counts(asked);
         let what = terms.rail.describe(terms.guard, asked, tally.candidate.rate(), tally.baseline.rate());
-        let ratio = tally.ratio.value().map_or(String::new(), |ratio| format!(", x{ratio:.2}"));
+        let ratio = self.times(asked, ", ");
         let (windows, margin) = (words::windows(tally.windows), terms.rail.margin(terms.guard));
         format!("{} ({what}{ratio}, over all {windows} so far; margin x{margin})", self.name())
     }

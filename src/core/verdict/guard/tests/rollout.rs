@@ -140,6 +140,19 @@ fn a_segment_is_named() {
 }
 
 #[test]
+fn segments_of_what_stands_for_all_traffic_are_named_beside_it() {
+    let rails = rails(&[(Rail::Failed, 1.0)], u32::try_from(SEGMENTS).unwrap());
+    let mut watched = Watched::default();
+    let bad = with_segments(window((1000, 300), (1000, 10)));
+    let verdict = (0..3).map(|_| feed(&rails, &mut watched, &bad)).last().unwrap();
+    let finding = verdict.findings.iter().find(|finding| finding.action == Action::Rollback).expect("it fails");
+    let text = &finding.reason.text;
+    assert_eq!(text.matches("failed requests").count(), 1, "{text}");
+    assert!(text.contains("margin x1.2), so in place=00 x30.00, place=01 x30.00"), "{text}");
+    assert!(finding.evidence.iter().skip(1).all(|one| !one.segment.is_empty()), "evidence names each");
+}
+
+#[test]
 fn a_candidate_that_is_alike_passes_and_says_what_it_waits_for_until_then() {
     let rails = rails(&[(Rail::Failed, 1.0)], 0);
     let (mut watched, mut rng) = (Watched::default(), Rng::new(2));
