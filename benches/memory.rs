@@ -350,6 +350,7 @@ impl Run {
             label: Float64Array::new_null(n),
             label_class: absent(),
             exposure: Float64Array::new_null(n),
+            further: None,
             refused: Vec::new(),
         }
     }

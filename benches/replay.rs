@@ -201,7 +201,7 @@ fn cut(low: f64, high: f64) -> Arc<Cut> {
 }
 
 fn mapping(numeric: &[NumericColumn], categorical: &[CategoricalColumn]) -> Mapping {
-    let path = |name: &str| vec![name.to_owned()];
+    let path = |name: &str| [name.to_owned()].into_iter().collect();
     Mapping {
         id: Some(path("prediction_id")),
         event_time: Some((path("event_time"), TimeFormat::Micros)),

@@ -106,6 +106,7 @@ impl Lab {
             label: Float64Array::new_null(n),
             label_class: absent(n),
             exposure: Float64Array::new_null(n),
+            further: None,
             refused: Vec::new(),
         };
         self.engine.step(&batch).decisions

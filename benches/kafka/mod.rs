@@ -106,8 +106,8 @@ pub(crate) fn plan(topic: &str) -> Arc<Plan> {
 }
 
 fn mapping(columns: &[NumericColumn]) -> Mapping {
-    let path = |name: &str| -> Path { vec![name.to_owned()] };
-    let feature = |group: &str, name: &str| -> Path { vec![group.to_owned(), name.to_owned()] };
+    let path = |name: &str| -> Path { [name.to_owned()].into_iter().collect() };
+    let feature = |group: &str, name: &str| -> Path { [group.to_owned(), name.to_owned()].into_iter().collect() };
     let numeric = |column: &NumericColumn| {
         let path = if column.role == Role::Feature { feature("num", &column.name) } else { path(&column.name) };
         Some(NumericField { path, factor: 1.0 })

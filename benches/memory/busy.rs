@@ -235,6 +235,7 @@ impl Columns {
             label: Float64Array::new_null(self.n),
             label_class: absent(),
             exposure: Float64Array::new_null(self.n),
+            further: None,
             refused: Vec::new(),
         }
     }

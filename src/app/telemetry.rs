@@ -106,6 +106,7 @@ pub struct Telemetry {
     ingested: IntCounterVec,
     bytes: IntCounterVec,
     rejected: IntCounterVec,
+    passed_over: IntCounterVec,
     duplicate: IntCounter,
     late: IntCounter,
     labels: IntCounterVec,
@@ -151,6 +152,7 @@ impl Telemetry {
             ingested: counters(add, &family::INGESTED),
             bytes: counters(add, &family::BYTES),
             rejected: counters(add, &family::REJECTED),
+            passed_over: counters(add, &family::PASSED_OVER),
             duplicate: counter(add, &family::DUPLICATE),
             late: counter(add, &family::LATE),
             labels: counters(add, &family::LABELS),
@@ -239,6 +241,11 @@ impl Telemetry {
         for reject in rejects {
             self.rejected.with_label_values(&[reject.reason.code()]).inc();
         }
+    }
+
+    /// Records of one kind of source were passed over.
+    pub fn passed_over(&self, kind: EventKind, n: u64) {
+        self.passed_over.with_label_values(&[kind.name()]).inc_by(n);
     }
 
     /// The lanes have counted so much since they were started.

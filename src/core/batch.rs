@@ -58,6 +58,9 @@ pub struct EventBatch {
     pub label_class: TextArray,
     /// Declared share of traffic (0 to 1), for exposure events.
     pub exposure: Float64Array,
+    /// Whether a row is a further one of the request that the rows before it are of, where several rows of a record are
+    /// one request; `None` where every row is a request of its own.
+    pub further: Option<BooleanArray>,
     /// Offset of each event that was refused among the rows, never decreasing: one that has no row has a place.
     pub refused: Vec<i64>,
 }
@@ -110,6 +113,7 @@ impl EventBatch {
             label: self.label.slice(from, rows),
             label_class: self.label_class.slice(from, rows),
             exposure: self.exposure.slice(from, rows),
+            further: self.further.as_ref().map(|further| further.slice(from, rows)),
             refused: Vec::new(),
         }
     }
@@ -121,6 +125,12 @@ impl EventBatch {
         let (before, after) = self.refused.split_at(self.refused.partition_point(|&refused| refused < offset));
         let (before, after) = (before.to_vec(), after.to_vec());
         (Self { refused: before, ..self.rows(0, at) }, Self { refused: after, ..self.rows(at, self.len() - at) })
+    }
+
+    /// Whether a row stands for a request: it is the first of those that are of one.
+    #[must_use]
+    pub fn is_request(&self, row: usize) -> bool {
+        self.further.as_ref().is_none_or(|further| !further.value(row))
     }
 
     /// The first and last offset of its rows, or `None` without any.

@@ -60,6 +60,18 @@ pub fn stable_hash(bytes: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes)
 }
 
+/// The id of a row of a record that has several: that of the record for the first, and one of its own for each other.
+#[must_use]
+pub fn row_id(record: u64, row: u32) -> u64 {
+    if row == 0 {
+        return record;
+    }
+    let mut bytes = [0; 12];
+    bytes[..8].copy_from_slice(&record.to_le_bytes());
+    bytes[8..].copy_from_slice(&row.to_le_bytes());
+    stable_hash(&bytes)
+}
+
 /// The hash by which classes are told apart: upper and lower case are one, but for single letters, which some models
 /// tell apart.
 #[must_use]
@@ -170,6 +182,13 @@ mod tests {
         for (one, other) in [("a", "A"), ("cat", "cats"), ("", "a")] {
             assert_ne!(class_hash(one), class_hash(other), "{one}");
         }
+    }
+
+    #[test]
+    fn the_first_row_of_a_record_has_its_id_and_the_others_their_own() {
+        let ids: std::collections::BTreeSet<u64> = (0..1000).map(|row| row_id(7, row)).collect();
+        assert_eq!((ids.len(), row_id(7, 0)), (1000, 7));
+        assert_eq!(row_id(7, 1), stable_hash(&[7, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]));
     }
 
     #[test]

@@ -6,8 +6,10 @@
 pub mod calendar;
 mod category;
 mod guard;
+mod path;
 mod quality;
 mod rollout;
+mod source;
 mod time;
 mod trust;
 mod wall;
@@ -16,13 +18,18 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{EventKind, Micros, SECOND};
+use crate::event::{Micros, SECOND};
 use crate::summary::histogram::Cut;
 use crate::summary::{Profile, Rare};
 
 pub use self::guard::{Achievement, GuardPlan, SloPlan, Success};
+pub use self::path::{HEADER, INDEX_MAX, Path, Step, Texts};
 pub use self::quality::QualityPlan;
 pub use self::rollout::{ApprovalPlan, Authority, CANDIDATES_MAX, ENDED_KEPT, ENDED_MAX, RolloutPlan, Signal};
+pub use self::source::{
+    CONDITIONS_MAX, ClassScores, Condition, Field, Format, Mapping, NumericField, ROW, ROWS_MAX, Selection, SourcePlan,
+    TimeFormat,
+};
 pub use self::time::{TimePlan, WindowKind};
 pub use self::trust::{Cause, TrustLimits, TrustPlan};
 pub use self::wall::WallClock;
@@ -85,125 +92,6 @@ pub struct Reference {
     pub id: String,
     /// The profile.
     pub profile: Profile,
-}
-
-/// One input stream.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct SourcePlan {
-    /// What its records tell.
-    pub kind: EventKind,
-    /// Kafka topic; for files the canonical name of the stream. It decides no result, so it is not in the plan's
-    /// digest.
-    #[serde(skip)]
-    pub topic: String,
-    /// How records are encoded.
-    pub format: Format,
-    /// Where each field is found.
-    pub mapping: Mapping,
-}
-
-/// How records are encoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    /// One JSON object per record; a `CloudEvents` envelope (binary or structured mode) is recognised and taken off.
-    Json,
-    /// One Arrow IPC stream per record, many events in it.
-    ArrowIpc,
-}
-
-/// A place in a record: object keys from the outside in, or one column name.
-pub type Path = Vec<String>;
-
-/// Unit of a numeric event time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TimeFormat {
-    /// Epoch seconds, with or without a fraction.
-    Seconds,
-    /// Epoch milliseconds.
-    Millis,
-    /// Epoch microseconds.
-    Micros,
-    /// Epoch nanoseconds.
-    Nanos,
-    /// Written out, as in RFC 3339.
-    Rfc3339,
-}
-
-/// Where the fields of one source are found. A field that is `None` is not read.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-pub struct Mapping {
-    /// Id of the prediction (or of the one an outcome belongs to).
-    pub id: Option<Path>,
-    /// Event time; `None` = the record's broker time.
-    pub event_time: Option<(Path, TimeFormat)>,
-    /// Whoever asked: a user, a card, a device.
-    pub entity: Option<Path>,
-    /// Whoever made the record: a host, a pod, a gateway.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub producer: Option<Path>,
-    /// Model name.
-    pub model: Field,
-    /// Version name.
-    pub version: Field,
-    /// One per segment field of the plan.
-    pub segments: Vec<Path>,
-    /// One per numeric column of the plan; `None` when this source does not carry it.
-    pub numeric: Vec<Option<NumericField>>,
-    /// One per categorical column of the plan.
-    pub categorical: Vec<Option<Path>>,
-    /// Categorical columns that hold truth values, however they are spelled. Where they are spelled true and false it
-    /// decides nothing, so it is not in the plan's digest.
-    #[serde(skip)]
-    pub truths: Vec<usize>,
-    /// Predicted class.
-    pub predicted: Option<Path>,
-    /// Scores of all classes, for multiclass tasks: the largest is the score, its class the predicted one.
-    pub class_scores: Option<ClassScores>,
-    /// Status code.
-    pub status: Option<Path>,
-    /// Error marker: `true`, or a text that does not say no.
-    pub failed: Option<Path>,
-    /// The truth.
-    pub label: Option<Path>,
-    /// The classes that are positive, of a binary task; where none is named, those that say yes.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub positive: Vec<String>,
-    /// Declared share of traffic, 0 to 1.
-    pub exposure: Option<Path>,
-}
-
-/// Where the scores of several classes are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum ClassScores {
-    /// In an object of class name to score, or in a list in the order of the classes 0, 1, ….
-    Whole(Path),
-    /// In a field for each class.
-    Each(Vec<(String, Path)>),
-}
-
-/// A numeric field and the factor that brings it to the plan's unit (latency: milliseconds).
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct NumericField {
-    /// Where it is.
-    pub path: Path,
-    /// What it is multiplied by; 1 leaves the value untouched.
-    pub factor: f64,
-}
-
-/// A text field that is read from the record or the same for all of them.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub enum Field {
-    /// Not carried by this source.
-    #[default]
-    Absent,
-    /// Found in each record.
-    Path(Path),
-    /// The same for all.
-    Constant(String),
 }
 
 /// The columns that some metric reads.

@@ -83,7 +83,7 @@ fn columns(cell: &str) -> Vec<ArrayRef> {
 }
 
 fn record(payload: &[u8]) -> Record<'_> {
-    Record { offset: 0, broker_time: BROKER_TIME, key: None, payload: Some(payload), headers: &[] }
+    Record { offset: 0, broker_time: BROKER_TIME, key: None, payload: Some(payload), headers: &[], topic: "t" }
 }
 
 /// What a replay makes of the row in a file.

@@ -22,7 +22,7 @@ fn decode(plan: &Arc<Plan>, source: u16, payloads: &[&[u8]], batch: usize) -> Ve
     runs.map(|run| {
         for payload in run {
             let payload = Some(*payload);
-            decoder.push(&Record { offset, broker_time: BROKER_TIME, key: None, payload, headers: &[] });
+            decoder.push(&Record { offset, broker_time: BROKER_TIME, key: None, payload, headers: &[], topic: "t" });
             offset += 1;
         }
         assert_eq!(decoder.n_pending(), run.len());
@@ -103,7 +103,14 @@ fn every_poison_message_has_its_reason() {
 #[test]
 fn a_tombstone_is_empty() {
     let mut decoder = decoder(&Arc::new(plan()), PREDICTIONS, 0);
-    decoder.push(&Record { offset: 7, broker_time: BROKER_TIME, key: Some(b"k"), payload: None, headers: &[] });
+    decoder.push(&Record {
+        offset: 7,
+        broker_time: BROKER_TIME,
+        key: Some(b"k"),
+        payload: None,
+        headers: &[],
+        topic: "t",
+    });
     let decoded = decoder.finish();
     assert_eq!((decoded.rejects[0].offset, decoded.rejects[0].reason), (7, Poison::Empty));
 }
@@ -343,14 +350,14 @@ fn exposures_need_a_version_and_a_share() {
 fn envelopes_are_taken_off() {
     let plan = plan_with(PREDICTIONS, |source| {
         source.mapping.id = Some(path("$ce.id"));
-        source.mapping.event_time = Some((vec!["$ce.time".into()], TimeFormat::Rfc3339));
+        source.mapping.event_time = Some((path(r"$ce\.time"), TimeFormat::Rfc3339));
         source.mapping.segments = vec![path("$ce.subject")];
     });
     let event = prediction(|_| ());
     let read = |payload: &str, headers: &[(&str, &[u8])]| {
         let mut decoder = decoder(&plan, PREDICTIONS, 0);
         let payload = Some(payload.as_bytes());
-        decoder.push(&Record { offset: 0, broker_time: BROKER_TIME, key: None, payload, headers });
+        decoder.push(&Record { offset: 0, broker_time: BROKER_TIME, key: None, payload, headers, topic: "t" });
         let mut decoded = decoder.finish();
         decoded.rejects.pop().map_or_else(|| Ok(rows(&decoded.batch).remove(0)), |reject| Err(reject.reason))
     };

@@ -261,7 +261,14 @@ fn ipc_plan() -> Arc<Plan> {
 fn decode_ipc(payloads: &[&[u8]]) -> Decoded {
     let mut decoder = decoder(&ipc_plan(), PREDICTIONS, 5);
     for (offset, payload) in (0..).zip(payloads) {
-        decoder.push(&Record { offset, broker_time: BROKER_TIME, key: None, payload: Some(payload), headers: &[] });
+        decoder.push(&Record {
+            offset,
+            broker_time: BROKER_TIME,
+            key: None,
+            payload: Some(payload),
+            headers: &[],
+            topic: "t",
+        });
     }
     let n = decoder.n_pending();
     let decoded = decoder.finish();

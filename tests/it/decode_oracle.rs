@@ -405,7 +405,14 @@ fn check(payloads: &[Vec<u8>]) -> Result<(), TestCaseError> {
     let plan = Arc::new(plan());
     let mut taker = decoder(&plan, PREDICTIONS, 0);
     for (offset, payload) in (0..).zip(payloads) {
-        taker.push(&Record { offset, broker_time: BROKER_TIME, key: None, payload: Some(payload), headers: &[] });
+        taker.push(&Record {
+            offset,
+            broker_time: BROKER_TIME,
+            key: None,
+            payload: Some(payload),
+            headers: &[],
+            topic: "t",
+        });
     }
     let decoded = taker.finish();
     let read = rows(&decoded.batch);

@@ -19,7 +19,7 @@ pub(crate) const PREDICTIONS: u16 = 0;
 pub(crate) const OUTCOMES: u16 = 1;
 
 pub(crate) fn path(dotted: &str) -> Path {
-    dotted.split('.').map(str::to_owned).collect()
+    dotted.parse().expect("a path")
 }
 
 fn field(dotted: &str) -> NumericField {

@@ -409,7 +409,7 @@ fn damaged_arrow_streams_are_counted_or_refused() {
         let mut decoder = decoder(&plan, 0, 0);
         for (offset, payload) in [&whole, &bytes, &whole].into_iter().enumerate() {
             let (offset, broker_time) = (offset as i64, START + 7200 * SECOND);
-            decoder.push(&Record { offset, broker_time, key: None, payload: Some(payload), headers: &[] });
+            decoder.push(&Record { offset, broker_time, key: None, payload: Some(payload), headers: &[], topic: "t" });
         }
         let read = decoder.finish();
         let of = |offset: i64| {

@@ -72,7 +72,7 @@ fn json(event: &Event) -> Value {
 }
 
 fn path(name: &str) -> Path {
-    vec![name.to_owned()]
+    name.parse().unwrap()
 }
 
 fn plan(topics: [&str; 2]) -> Plan {

@@ -21,7 +21,7 @@ const CATEGORIES: [&str; 3] = ["carrier", "origin", "dest"];
 
 /// A plan for the flights of `tests/fixtures/spring`, whose JSON events nest their features.
 fn plan() -> Arc<Plan> {
-    let path = |dotted: &str| dotted.split('.').map(str::to_owned).collect::<Vec<_>>();
+    let path = |dotted: &str| dotted.parse::<haldane::plan::Path>().unwrap();
     let time = Some((path("event_time_us"), TimeFormat::Micros));
     let number = |dotted: &str| Some(NumericField { path: path(dotted), factor: 1.0 });
     let mut plan = world::plan(WindowKind::Sliding { size: 3600 * SECOND, slide: 3600 * SECOND });

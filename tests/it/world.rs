@@ -232,6 +232,7 @@ pub fn batch(all: &[&Event], lane: u32, first: i64) -> EventBatch {
         label: if prediction { Float64Array::new_null(n) } else { numeric(&|e| Some(e.label)) },
         label_class: nulls(),
         exposure: Float64Array::new_null(n),
+        further: None,
         refused: offsets(true),
     }
 }

@@ -210,6 +210,7 @@ fn rows_of(batch: &EventBatch, rows: Vec<u32>) -> EventBatch {
         label: of(&batch.label).as_primitive().clone(),
         label_class: text(&batch.label_class),
         exposure: of(&batch.exposure).as_primitive().clone(),
+        further: batch.further.as_ref().map(|further| of(further).as_boolean().clone()),
         refused: batch.refused.clone(),
     }
 }

@@ -8,6 +8,7 @@ use super::guess::{Guess, Guesses};
 use super::pipeline::{entry, path};
 use super::scalar::{one_line, scalar};
 use crate::decode::cell::category;
+use crate::plan::Path;
 
 /// What names of such columns begin with, before the class.
 const STEMS: [&str; 14] = [
@@ -103,5 +104,5 @@ fn object<'a>(fields: impl Iterator<Item = &'a Facts>) -> Option<String> {
     let mut parents = fields.map(|facts| facts.path.split_last().map(|(_, parent)| parent));
     let first = parents.next()??;
     let is_shared = !first.is_empty() && parents.all(|parent| parent == Some(first));
-    is_shared.then(|| first.iter().map(|key| key.replace('.', "\\.")).collect::<Vec<_>>().join("."))
+    is_shared.then(|| first.iter().cloned().collect::<Path>().escaped())
 }

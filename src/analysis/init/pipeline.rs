@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::event::{Micros, SECOND};
 use crate::output::count;
 use crate::output::text::instant;
-use crate::plan::{Task, TimeFormat};
+use crate::plan::{self, Task, TimeFormat};
 use crate::table::{Table, Wanted, cells};
 
 /// Windows that a file should give at least.
@@ -456,12 +456,12 @@ pub(super) fn entry(text: &mut String, name: &str, guess: &Guess, value: &str) {
     let _ = writeln!(text, "      {}: {value} # {}", scalar(name), one_line(&guess.reason));
 }
 
-/// The path of a column; a dot inside a name is escaped.
+/// The path of a column; a dot or an opening bracket inside a name is escaped.
 pub(super) fn path(guess: &Guess) -> String {
     let Facts { name, path, .. } = &guess.facts;
-    let keys: Vec<String> = path.iter().map(|key| key.replace('.', "\\.")).collect();
+    let escaped = path.iter().cloned().collect::<plan::Path>().escaped();
     // Of columns that share a name the further ones have a number in it, but not in their path.
-    if *name == path.join(".") { scalar(&keys.join(".")) } else { scalar(name) }
+    if *name == path.join(".") { scalar(&escaped) } else { scalar(name) }
 }
 
 fn time(source: &DraftSource) -> String {

@@ -9,7 +9,7 @@ use super::rows::rows;
 use crate::config::KafkaConfig;
 use crate::decode::Record;
 use crate::decode::arrow_ipc::tables;
-use crate::decode::binding::CLOUD_EVENT;
+use crate::decode::origin::CLOUD_EVENT;
 use crate::decode::cloudevents::{DATA, Mode, attributes, mode};
 use crate::decode::object::object;
 use crate::error::{Error, Result};

@@ -8,6 +8,7 @@ use crate::batch::TextArray;
 use crate::decode::cell::{self, category};
 use crate::decode::lists;
 use crate::event::class_hash;
+use crate::plan::Path;
 use crate::table::{Table, cells};
 
 /// Where the probabilities are.
@@ -21,12 +22,13 @@ pub(crate) enum ClassScores {
 
 impl ClassScores {
     /// As a pipeline says: below this path, or in a list at it.
-    pub(crate) fn of_path(path: &[String], tables: [&Table; 2]) -> Option<Self> {
-        let prefix = path.join(".") + ".";
+    pub(crate) fn of_path(path: &Path, tables: [&Table; 2]) -> Option<Self> {
+        let name = path.to_string();
+        let prefix = format!("{name}.");
         let columns = tables[0].columns.iter().filter_map(|column| Some((column.name.strip_prefix(&prefix)?, column)));
         let place = |name: &str| Place { name: name.to_owned(), at: tables.map(|table| table.find(name)) };
         let each: Vec<_> = columns.map(|(class, column)| (category(class).to_owned(), place(&column.name))).collect();
-        let list = || tables[0].find(&path.join(".")).map(|_| Self::List(place(&path.join("."))));
+        let list = || tables[0].find(&name).map(|_| Self::List(place(&name)));
         if each.is_empty() { list() } else { Some(Self::Each(each)) }
     }
 

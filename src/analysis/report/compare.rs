@@ -55,10 +55,14 @@ pub fn compare(request: &Request, plan: Option<&Plan>) -> Result<Comparison> {
     let topic = request.topic.as_deref();
     let (tables, left_out): (Vec<Table>, Vec<Vec<String>>) =
         [open(&request.reference, topic)?, open(&request.current, topic)?].into_iter().unzip();
+    let sources = || plan.iter().flat_map(|plan| &plan.sources);
+    let look_into = |table: Table| table.looking_into(sources().flat_map(|source| source.mapping.paths()));
+    let tables: Vec<Table> = tables.into_iter().map(look_into).collect();
     let of = [&tables[0], &tables[1]];
     let mut layout = plan.map_or_else(|| layout::guessed(of), |plan| layout::of_plan(plan, of))?;
     layout.name_positive(&request.positive);
-    let outcomes: Vec<Table> = request.outcomes.iter().map(|path| Table::open(path)).collect::<Result<_>>()?;
+    let outcomes: Vec<Table> =
+        request.outcomes.iter().map(|path| Table::open(path).map(look_into)).collect::<Result<_>>()?;
     let outcomes = Outcomes::read(&outcomes, plan)?;
     let mut comparison = Job { tables: of, layout: &layout, request }.run(&outcomes.labels)?;
     let topics = (0..).zip(&left_out).filter_map(|(side, topics)| problems::left_out(side, topics));

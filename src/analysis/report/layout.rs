@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::init::classes::ClassColumns;
 use crate::init::facts::{FactKind, Facts};
 use crate::init::guess::{Guess, Guesses, Use, time_format};
-use crate::plan::{self, Field, Plan, Role, Task, TimeFormat};
+use crate::plan::{self, Plan, Role, Task, TimeFormat};
 use crate::table::{Table, cells};
 
 /// Where a column stands in each file.
@@ -222,6 +222,11 @@ pub(crate) fn of_plan(plan: &Plan, tables: [&Table; 2]) -> Result<Layout> {
     let mapping = &traffic
         .ok_or_else(|| Error::user(format!("pipeline {} has neither predictions nor features", plan.name)))?
         .mapping;
+    if let Some(rows) = &mapping.rows {
+        return Err(Error::user(format!("pipeline {} takes each element of `{rows}` for a row", plan.name)).hint(
+            "a report reads a file row by row: write the elements as rows of their own, or use `haldane replay`",
+        ));
+    }
     let place = |name: &str, path: &plan::Path| Place {
         name: name.to_owned(),
         at: tables.map(|table| find(table, path, name)),
@@ -243,15 +248,12 @@ pub(crate) fn of_plan(plan: &Plan, tables: [&Table; 2]) -> Result<Layout> {
         columns: numeric.chain(categorical).collect(),
         time: mapping.event_time.as_ref().map(|(path, format)| (place("event_time", path), [*format; 2])),
         id: optional("prediction_id", &mapping.id),
-        version: match &mapping.version {
-            Field::Path(path) => Some(place("version", path)),
-            Field::Absent | Field::Constant(_) => None,
-        },
+        version: mapping.version.path().map(|path| place("version", path)),
         predicted: optional("predicted_label", &mapping.predicted),
         class_scores: mapping.class_scores.as_ref().and_then(|scores| match scores {
             plan::ClassScores::Whole(path) => ClassScores::of_path(path, tables),
             plan::ClassScores::Each(classes) => {
-                let of_class = |(class, path): &(String, plan::Path)| (class.clone(), place(&path.join("."), path));
+                let of_class = |(class, path): &(String, plan::Path)| (class.clone(), place(&path.to_string(), path));
                 Some(ClassScores::Each(classes.iter().map(of_class).collect()))
             }
         }),
@@ -268,7 +270,6 @@ pub(crate) fn of_plan(plan: &Plan, tables: [&Table; 2]) -> Result<Layout> {
 }
 
 /// A column of a table: under its path, the path's last part, or its own name.
-pub(crate) fn find(table: &Table, path: &[String], name: &str) -> Option<usize> {
-    let last = path.last().map(String::as_str);
-    [Some(path.join(".")).as_deref(), last, Some(name)].into_iter().flatten().find_map(|name| table.find(name))
+pub(crate) fn find(table: &Table, path: &plan::Path, name: &str) -> Option<usize> {
+    [Some(path.to_string()).as_deref(), path.last(), Some(name)].into_iter().flatten().find_map(|name| table.find(name))
 }

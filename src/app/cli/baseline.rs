@@ -107,9 +107,9 @@ fn profile(pipeline: &Pipeline, files: &[PathBuf], origin: &str) -> Result<(Prof
 /// Hands on the batches of files; tells what was left out.
 fn for_each_batch(pipeline: &Pipeline, files: &[PathBuf], mut take: impl FnMut(&EventBatch)) -> Result<Losses> {
     let mut losses = Losses::default();
-    let replay = replay::open(&pipeline.plan, files, &replay::Options::default())?;
+    let mut replay = replay::open(&pipeline.plan, files, &replay::Options::default())?;
     replay.warnings().iter().for_each(|warning| losses.note(warning));
-    for step in replay {
+    for step in &mut replay {
         match step? {
             Step::Batch(batch) => {
                 losses.count(Counts { rows: batch.len() as u64, ..Counts::default() });
@@ -119,6 +119,7 @@ fn for_each_batch(pipeline: &Pipeline, files: &[PathBuf], mut take: impl FnMut(&
             Step::End { .. } => {}
         }
     }
+    losses.pass_over(replay.passed_over());
     Ok(losses)
 }
 

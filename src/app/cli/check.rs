@@ -17,7 +17,10 @@ use crate::config::{self, KafkaConfig, Pipeline};
 use crate::error::Result;
 use crate::event::{Micros, SECOND};
 use crate::name::Name as _;
-use crate::plan::{Action, Against, Baseline, Bound, Cause, Field, Plan, QualityPlan, Rule, WindowKind};
+use crate::plan::{
+    Action, Against, Baseline, Bound, Cause, Condition, Field, Mapping, Plan, QualityPlan, Rule, Selection, SourcePlan,
+    WindowKind,
+};
 use crate::verdict::words::percent;
 
 /// Check a pipeline file and say in words what it does.
@@ -113,13 +116,23 @@ fn section(text: &mut String, title: &str, lines: &[String]) {
 fn sources(plan: &Plan) -> Vec<String> {
     let version = |field: &Field| match field {
         Field::Absent => String::new(),
-        Field::Path(path) => format!(", version at {}", path.join(".")),
+        Field::Path(path) => format!(", version at {path}"),
         Field::Constant(name) => format!(", always version {name}"),
     };
-    let line = |source: &crate::plan::SourcePlan| {
-        format!("{}s from topic {}{}", source.kind.name(), source.topic, version(&source.mapping.version))
+    let line = |source: &SourcePlan| {
+        let Mapping { version: of, selection, rows, .. } = &source.mapping;
+        let rows = rows.as_ref().map(|rows| format!(", one for each element of {rows}")).unwrap_or_default();
+        format!("{}s from topic {}{rows}{}{}", source.kind.name(), source.topic, version(of), taken(selection))
     };
     plan.sources.iter().map(line).collect()
+}
+
+/// Which records a source takes, where it does not take all.
+fn taken(selection: &Selection) -> String {
+    let is = |condition: &Condition| format!("{} is {}", condition.path, condition.allowed.join(" or "));
+    let conditions: Vec<String> = selection.conditions.iter().map(is).collect();
+    let only = if conditions.is_empty() { String::new() } else { format!(", only where {}", conditions.join(" and ")) };
+    format!("{only}{}", if selection.without_tombstones { ", tombstones passed over" } else { "" })
 }
 
 fn columns(plan: &Plan) -> Vec<String> {

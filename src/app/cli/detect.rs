@@ -163,18 +163,19 @@ fn read(
     wanted: Option<&BTreeSet<String>>,
     mut losses: Option<&mut Losses>,
 ) -> Result<Vec<Stream>> {
-    let files = folder.replay(recipe)?;
+    let mut files = folder.replay(recipe)?;
     if let Some(losses) = &mut losses {
         files.warnings().iter().for_each(|warning| losses.note(warning));
     }
     let mut parts = Parts::default();
-    for step in files {
+    for step in &mut files {
         match step? {
             Step::Batch(batch) => parts.add(&batch, wanted),
             Step::Refused(rows) => losses.iter_mut().for_each(|losses| losses.refuse_all(&rows)),
             Step::End { .. } => {}
         }
     }
+    losses.iter_mut().for_each(|losses| losses.pass_over(files.passed_over()));
     parts.finish()
 }
 

@@ -146,13 +146,13 @@ fn read(losses: &Losses) -> String {
 fn drive(
     mut engine: Engine,
     plan: &Plan,
-    files: Replay,
+    mut files: Replay,
     commands: Vec<Scheduled>,
     (sinks, progress): (&mut Sinks, &ReplayProgress),
 ) -> Result<()> {
     commands.into_iter().for_each(|command| engine.schedule(command));
     files.warnings().iter().for_each(|warning| sinks.losses.note(warning));
-    for step in files {
+    for step in &mut files {
         match step? {
             Step::Batch(batch) => {
                 progress.add(batch.len());
@@ -168,6 +168,7 @@ fn drive(
             }
         }
     }
+    sinks.losses.pass_over(files.passed_over());
     engine.counts().into_values().for_each(|counts| sinks.losses.count(counts));
     Ok(())
 }

@@ -115,6 +115,7 @@ impl Watch for Listener {
         let telemetry = self.shared.telemetry();
         telemetry.ingested(portion.batch.kind, portion.batch.len() as u64, portion.bytes);
         telemetry.rejected(&portion.rejects);
+        telemetry.passed_over(portion.batch.kind, portion.passed_over);
     }
 
     fn stepped(&self, took: Duration) {

@@ -49,6 +49,11 @@ pub(crate) const INGESTED: Family =
 pub(crate) const BYTES: Family = counter("haldane_ingested_bytes_total", &["source"], "Bytes of records read.");
 pub(crate) const REJECTED: Family =
     counter("haldane_events_rejected_total", &["reason"], "Events refused and sent to the dead-letter topic.");
+pub(crate) const PASSED_OVER: Family = counter(
+    "haldane_events_passed_over_total",
+    &["source"],
+    "Records that a source does not take (`where`, `tombstones`), by kind of source.",
+);
 pub(crate) const DUPLICATE: Family = counter("haldane_events_duplicate_total", &[], "Events seen before and dropped.");
 pub(crate) const LATE: Family = counter("haldane_events_late_total", &[], "Events too late for their window, dropped.");
 pub(crate) const LABELS: Family = counter("haldane_labels_total", &["fate"], "Labels and what became of them.");
@@ -164,6 +169,7 @@ pub const FAMILIES: &[Family] = &[
     INGESTED,
     BYTES,
     REJECTED,
+    PASSED_OVER,
     DUPLICATE,
     LATE,
     LABELS,

@@ -28,6 +28,7 @@ pub struct ArrowIpcDecoder {
     columnar: Columnar,
     batches: Vec<EventBatch>,
     rejects: Vec<Reject>,
+    passed_over: u64,
     n_pending: usize,
 }
 
@@ -35,28 +36,30 @@ impl ArrowIpcDecoder {
     /// A decoder for one partition of one source of the plan.
     #[must_use]
     pub fn new(plan: &Arc<Plan>, source: u16, lane: u32) -> Self {
-        let columnar = Columnar::new(plan, source, lane);
-        Self { columnar, batches: Vec::new(), rejects: Vec::new(), n_pending: 0 }
+        let columnar = Columnar::live(plan, source, lane);
+        Self { columnar, batches: Vec::new(), rejects: Vec::new(), passed_over: 0, n_pending: 0 }
     }
 
     /// Takes one table of a record, whose first row is `first` in it.
     fn take(&mut self, record: &Record<'_>, table: &RecordBatch, first: usize) -> Result<(), (Poison, String)> {
         let each = |value| Int64Array::from(vec![value; table.num_rows()]);
-        let (batch, findings) = self
+        let sifted = self
             .columnar
-            .sift(table, each(record.offset), each(record.broker_time))
+            .sift(table, each(record.offset), each(record.broker_time), Some(record))
             .map_err(|misfit| (misfit.reason, misfit.message))?;
-        self.batches.push(batch);
-        let rejects = findings.into_iter().map(|(row, finding)| {
-            let row = u32::try_from(first + row).expect("a record has few rows");
-            finding.into_reject(record.offset, row)
-        });
-        self.rejects.extend(rejects);
+        self.passed_over += sifted.passed_over;
+        self.rejects.extend(sifted.rejects(|row| u32::try_from(first + row).expect("a record has few rows")));
+        self.batches.push(sifted.batch);
         self.n_pending += table.num_rows();
         Ok(())
     }
 
     fn read(&mut self, record: &Record<'_>) -> Result<(), (Poison, String)> {
+        if record.payload.is_none() && self.columnar.layout.selection.without_tombstones {
+            self.passed_over += 1;
+            self.n_pending += 1;
+            return Ok(());
+        }
         let payload = record.payload.filter(|payload| !payload.is_empty());
         let payload = payload.ok_or_else(|| (Poison::Empty, "no payload".to_owned()))?;
         let tables = tables(payload).map_err(|detail| (Poison::Malformed, detail))?;
@@ -88,7 +91,8 @@ impl Decoder for ArrowIpcDecoder {
             ColumnBuilders::nulls(layout, Int64Array::from(vec![0; 0]), Int64Array::from(vec![0; 0])).into_batch(layout)
         };
         let batch = concat::all(std::mem::take(&mut self.batches)).unwrap_or_else(none);
-        Decoded::new(batch, std::mem::take(&mut self.rejects))
+        let rejects = std::mem::take(&mut self.rejects);
+        Decoded::new(layout, batch, rejects, std::mem::take(&mut self.passed_over))
     }
 }
 

@@ -6,10 +6,12 @@
 use std::borrow::Cow;
 
 use crate::event::EventKind;
-use crate::plan::{ClassScores, Field, NumericField, Path, Plan, Role, SourcePlan, Task, TimeFormat};
+use crate::plan::{
+    ClassScores, Condition, Field, NumericField, Path, Plan, ROW, Role, Selection, SourcePlan, Task, TimeFormat,
+    WallClock,
+};
 
-/// First component of the pseudo-paths that name `CloudEvents` attributes: `$ce.id`, `$ce.time`, `$ce.subject` …
-pub const CLOUD_EVENT: &str = "$ce";
+use super::pattern::Pattern;
 
 /// Positions of the fixed text columns; segments follow, then categorical columns.
 pub(super) const MODEL: usize = 0;
@@ -25,8 +27,10 @@ pub(super) const SEGMENTS: usize = 4;
 pub(super) const LABEL: usize = 0;
 /// See [`LABEL`].
 pub(super) const EXPOSURE: usize = 1;
+/// The place of a row in its record; 0 where none is put. See [`LABEL`].
+pub(super) const ROW_NUMBER: usize = 2;
 /// Position of the first numeric column of the plan.
-pub(super) const NUMERIC: usize = 2;
+pub(super) const NUMERIC: usize = 3;
 
 /// The column that a value goes to, and so the type it must have.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,6 +71,21 @@ pub(super) enum Slot {
     Status,
     /// Boolean, or a text or number that tells of an error.
     Failed,
+    /// Text, number or boolean that one of the source's conditions allows or not.
+    Condition(usize),
+    /// A part of a text; what it feeds says the binding.
+    Part,
+    /// List of which each element is a row.
+    Rows,
+    /// Place of a row in its record, from 0.
+    Row,
+}
+
+impl Slot {
+    /// Whether it takes an object or a list as a whole.
+    pub(super) fn takes_whole(self) -> bool {
+        matches!(self, Self::BestScore(_) | Self::BestClass(_) | Self::Rows)
+    }
 }
 
 /// One mapped path.
@@ -85,16 +104,18 @@ pub(super) struct Binding {
 impl Binding {
     /// The path as people write it.
     pub(super) fn name(&self) -> String {
-        self.path.join(".")
+        self.path.to_string()
     }
 
-    /// The `CloudEvents` attribute it names, if it names one.
-    pub(super) fn attribute(&self) -> Option<&str> {
-        match self.path.as_slice() {
-            [first, attribute] if first == CLOUD_EVENT => Some(attribute),
-            [only] => only.strip_prefix(CLOUD_EVENT)?.strip_prefix('.'),
-            _ => None,
-        }
+    /// Whether it stands in an element of the list of rows.
+    pub(super) fn is_in_row(&self) -> bool {
+        self.path.first() == Some(ROW)
+    }
+
+    /// Which part of a text is taken.
+    pub(super) fn pattern(&self) -> Option<Pattern> {
+        let pattern = self.path.texts.pattern.as_deref()?;
+        Some(Pattern::new(pattern).expect("patterns of a plan were checked when it was made"))
     }
 }
 
@@ -105,8 +126,16 @@ pub(super) struct Layout {
     pub(super) source: u16,
     pub(super) lane: u32,
     pub(super) bindings: Vec<Binding>,
+    /// Which records are taken.
+    pub(super) selection: Selection,
+    /// The values that decide about it, in the order of the conditions.
+    pub(super) conditions: Vec<Binding>,
     /// The classes that are positive, where they are named.
     pub(super) positive: Vec<String>,
+    /// The clock that times without a zone are from; UTC where this is none.
+    pub(super) clock: Option<WallClock>,
+    /// Statuses that mean success, as they are compared, where they are named.
+    pub(super) ok: Vec<String>,
     /// Model and version names that are the same for all records.
     pub(super) constants: [Option<String>; 2],
     pub(super) n_segments: usize,
@@ -114,6 +143,12 @@ pub(super) struct Layout {
     pub(super) n_categorical: usize,
     /// What fields for each class are made into.
     pub(super) best: Option<Best>,
+    /// The binding of the list of rows, where a record has several.
+    pub(super) rows: Option<u16>,
+    /// Whether the rows of a record share its id, and are told apart by their place in it.
+    pub(super) shares_id: bool,
+    /// Whether the rows of a record are one request.
+    pub(super) is_one_request: bool,
 }
 
 /// The largest of the scores that stand in a field for each class, in number columns behind the plan's.
@@ -132,12 +167,26 @@ impl Layout {
         let from = &plan.sources[usize::from(source)];
         let carries_features = matches!(from.kind, EventKind::Prediction | EventKind::Feature);
         let count = |n: usize| if carries_features { n } else { 0 };
+        let bindings = Binder::new(plan, from, carries_features).bind();
+        let rows = bindings.iter().zip(0..).find(|(binding, _)| binding.slot == Slot::Rows).map(|(_, at)| at);
+        let any_in_row = |is: fn(Slot) -> bool| bindings.iter().any(|binding| is(binding.slot) && binding.is_in_row());
+        let latency = plan.columns.index_of(Role::Latency).and_then(|at| from.mapping.numeric.get(at)?.as_ref());
+        let is_timed_in_row = latency.is_some_and(|field| field.path.first() == Some(ROW));
         Self {
+            rows,
+            shares_id: rows.is_some() && !any_in_row(|slot| slot == Slot::Id),
+            is_one_request: rows.is_some()
+                && !any_in_row(|slot| matches!(slot, Slot::Status | Slot::Failed))
+                && !is_timed_in_row,
             kind: from.kind,
             source,
             lane,
-            bindings: Binder::new(plan, from, carries_features).bind(),
+            bindings,
+            conditions: conditions(&from.mapping.selection),
+            selection: from.mapping.selection.clone(),
             positive: positive(plan, from).to_vec(),
+            clock: from.mapping.clock.clone(),
+            ok: from.mapping.ok.clone(),
             constants: [constant(&from.mapping.model), constant(&from.mapping.version)],
             n_segments: count(plan.segments.len()),
             n_numeric: count(plan.columns.numeric.len()),
@@ -172,6 +221,16 @@ impl Layout {
 fn positive<'a>(plan: &'a Plan, source: &'a SourcePlan) -> &'a [String] {
     let mut named = std::iter::once(source).chain(&plan.sources).map(|source| source.mapping.positive.as_slice());
     named.find(|classes| !classes.is_empty()).unwrap_or_default()
+}
+
+fn conditions(selection: &Selection) -> Vec<Binding> {
+    let binding = |(at, condition): (usize, &Condition)| Binding {
+        path: condition.path.clone(),
+        slot: Slot::Condition(at),
+        canonical: condition.path.to_string(),
+        required: false,
+    };
+    selection.conditions.iter().enumerate().map(binding).collect()
 }
 
 fn constant(field: &Field) -> Option<String> {
@@ -216,6 +275,8 @@ impl<'a> Binder<'a> {
         }
         self.truth();
         self.add(self.source.mapping.exposure.as_ref(), number(EXPOSURE), "exposure");
+        self.add(self.source.mapping.row.as_ref(), Slot::Row, "row");
+        self.add(self.source.mapping.rows.as_ref(), Slot::Rows, "rows");
         self.bindings
     }
 
@@ -284,7 +345,7 @@ impl<'a> Binder<'a> {
             }
             Some(ClassScores::Each(classes)) => {
                 for (at, (_, path)) in classes.iter().enumerate() {
-                    self.add(Some(path), number(NUMERIC + self.plan.columns.numeric.len() + at), &path.join("."));
+                    self.add(Some(path), number(NUMERIC + self.plan.columns.numeric.len() + at), &path.to_string());
                 }
             }
             None => {}
@@ -321,7 +382,7 @@ pub(super) fn is_category(column: usize) -> bool {
 /// Whether a record of this kind is refused when this mapped field is absent, null or empty.
 fn is_required(kind: EventKind, slot: Slot) -> bool {
     match slot {
-        Slot::Time(_) => true,
+        Slot::Time(_) | Slot::Rows => true,
         Slot::Id => kind != EventKind::Exposure,
         Slot::Text(MODEL | VERSION) => kind != EventKind::Outcome,
         Slot::Truth | Slot::Class { column: LABEL_CLASS, .. } => kind == EventKind::Outcome,

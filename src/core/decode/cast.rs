@@ -14,12 +14,12 @@ use crate::batch::TextArray;
 use crate::event::{Poison, stable_hash};
 use crate::plan::TimeFormat;
 
-use super::binding::{LABEL, Slot, blank_is_missing, is_category};
+use super::binding::{LABEL, Layout, ROW_NUMBER, Slot, blank_is_missing, is_category};
 use super::cell::{self, Classes};
 use super::flaw::Flaw;
 use super::plain::{dates, floats, integers, is_text, plain, strings};
 use super::rows::{ColumnBuilders, TextColumn};
-use super::scanner::{bounded, status};
+use super::slots::{bounded, row_number, status};
 use super::time;
 use super::validate::{Findings, Refusal};
 
@@ -33,8 +33,8 @@ pub(super) type Mismatch = &'static str;
 pub(super) struct Cast<'a> {
     /// How people know the column.
     pub(super) name: &'a str,
-    /// The classes that are positive.
-    pub(super) positive: &'a [String],
+    /// How values of the source are read.
+    pub(super) layout: &'a Layout,
     /// Where refused rows go.
     pub(super) findings: &'a mut Findings,
 }
@@ -55,7 +55,7 @@ impl Cast<'_> {
             }
             Slot::Text(column) => columns.texts[column] = self.texts(array, column, |text| Some(text))?,
             Slot::Class { column, binary } => {
-                let classes = Classes { binary, positive: self.positive };
+                let classes = Classes { binary, positive: &self.layout.positive };
                 columns.texts[column] = self.texts(array, column, |text| classes.class(text))?;
             }
             Slot::Number { column, factor } => columns.numbers[column] = scaled(self.numbers(array)?, factor),
@@ -64,6 +64,9 @@ impl Cast<'_> {
             Slot::BestClass(column) => columns.texts[column] = self.best_classes(array)?,
             Slot::Status => columns.status = self.statuses(array)?,
             Slot::Failed => columns.failed = failures(array)?,
+            // Conditions are looked at apart, and parts were taken before.
+            Slot::Condition(_) | Slot::Part | Slot::Rows => {}
+            Slot::Row => columns.numbers[ROW_NUMBER] = self.row_numbers(array)?,
         }
         Ok(())
     }
@@ -99,15 +102,24 @@ impl Cast<'_> {
 
     fn truth(&mut self, array: &ArrayRef) -> Result<Float64Array, Mismatch> {
         let array = plain(array);
-        let classes = Classes { binary: true, positive: self.positive };
-        if is_text(array.data_type()) || !self.positive.is_empty() {
+        let classes = Classes { binary: true, positive: &self.layout.positive };
+        if is_text(array.data_type()) || !self.layout.positive.is_empty() {
             let texts = spelled(&array).ok_or("numbers, booleans or texts")?;
             return Ok(self.read(&texts, |text| classes.label(text).map_err(Flaw::wrong_type)));
         }
         self.numbers(&array).map_err(|_| "numbers, booleans or texts")
     }
 
+    fn row_numbers(&mut self, array: &ArrayRef) -> Result<Float64Array, Mismatch> {
+        let numbers = self.numbers(array)?;
+        Ok(numbers.iter().enumerate().map(|(row, value)| self.sound(row, row_number(value?))).collect())
+    }
+
     fn statuses(&mut self, array: &ArrayRef) -> Result<Int16Array, Mismatch> {
+        if !self.layout.ok.is_empty() {
+            let texts = spelled(&plain(array)).ok_or("texts, numbers or booleans")?;
+            return Ok(texts.iter().map(|text| cell::named_status(text?, &self.layout.ok)).collect());
+        }
         if let Some(statuses) = array.as_primitive_opt::<Int16Type>() {
             return Ok(statuses.clone());
         }
@@ -133,12 +145,17 @@ impl Cast<'_> {
     }
 
     fn times(&mut self, array: &ArrayRef, format: TimeFormat) -> Result<Int64Array, Mismatch> {
+        let clock = self.layout.clock.as_ref();
         match array.data_type() {
-            DataType::Timestamp(TimeUnit::Microsecond, _) => Ok(integers(array)),
-            DataType::Timestamp(unit, _) => Ok(self.epochs(&integers(array), format_of(*unit))),
-            DataType::Date32 | DataType::Date64 => Ok(dates(array)),
+            DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => Ok(integers(array)),
+            DataType::Timestamp(unit, Some(_)) => Ok(self.epochs(&integers(array), format_of(*unit))),
+            DataType::Timestamp(unit, None) => {
+                let shown = self.epochs(&integers(array), format_of(*unit));
+                Ok(self.local(shown))
+            }
+            DataType::Date32 | DataType::Date64 => Ok(self.local(dates(array))),
             DataType::Dictionary(..) => self.times(&plain(array), format),
-            kind if is_text(kind) => Ok(self.read(&strings(array), |text| cell::dated(text, format))),
+            kind if is_text(kind) => Ok(self.read(&strings(array), |text| cell::dated(text, format, clock))),
             kind if kind.is_numeric() && format == TimeFormat::Rfc3339 => Err("timestamps or written times"),
             kind if kind.is_integer() => Ok(self.epochs(&integers(array), format)),
             DataType::Float32 | DataType::Float64 => {
@@ -147,6 +164,14 @@ impl Cast<'_> {
                 Ok(values.iter().enumerate().map(|(row, value)| self.sound(row, read(value?))).collect())
             }
             _ => Err("timestamps, epoch numbers or written times"),
+        }
+    }
+
+    /// Times that have no zone, by the clock that they are from.
+    fn local(&self, shown: Int64Array) -> Int64Array {
+        match &self.layout.clock {
+            Some(clock) => shown.unary(|shown| clock.time_of(shown)),
+            None => shown,
         }
     }
 
@@ -246,7 +271,7 @@ pub fn lists(array: &ArrayRef) -> Option<Vec<Option<Vec<f64>>>> {
 }
 
 /// Values as texts; none for types that have no such thing. NaN is null: it is how some writers spell it.
-fn spelled(values: &ArrayRef) -> Option<StringArray> {
+pub(super) fn spelled(values: &ArrayRef) -> Option<StringArray> {
     match values.data_type() {
         kind if kind.is_floating() => Some(floats(values).iter().map(|number| cell::named(number?)).collect()),
         kind if is_text(kind) || kind.is_numeric() || matches!(kind, DataType::Boolean | DataType::Null) => {

@@ -13,7 +13,7 @@
 //! | time | see [`time`] |
 
 use crate::event::{Micros, Poison};
-use crate::plan::TimeFormat;
+use crate::plan::{TimeFormat, WallClock};
 
 use super::flaw::Flaw;
 use super::time;
@@ -59,6 +59,18 @@ pub fn number(text: &str) -> Option<f64> {
         _ => None,
     };
     text.parse().ok().or_else(truth)
+}
+
+/// A status by name: 200 where it is one of those that mean success, as they are compared; else a code of HTTP as it
+/// is, and 500 for any other. None where it is missing.
+#[must_use]
+pub fn named_status(text: &str, ok: &[String]) -> Option<i16> {
+    let text = category(text.trim());
+    if ok.iter().any(|one| one == text) {
+        return Some(200);
+    }
+    let code = text.parse().ok().filter(|code| (100..600).contains(code));
+    (!is_missing(text)).then(|| code.unwrap_or(500))
 }
 
 /// The number of a cell; none where it is missing.
@@ -218,8 +230,13 @@ fn whole(text: &str) -> Option<&str> {
 /// The time in a text: written out, or an epoch number where the format is one.
 #[must_use]
 pub fn instant(text: &str, format: TimeFormat) -> Option<Micros> {
+    local(text, format, None)
+}
+
+/// The same where a time without a zone is what a clock on a wall shows.
+fn local(text: &str, format: TimeFormat, clock: Option<&WallClock>) -> Option<Micros> {
     let text = text.trim();
-    time::from_text(text.as_bytes()).or_else(|| {
+    time::from_local(text.as_bytes(), clock).or_else(|| {
         let is_epoch = format != TimeFormat::Rfc3339;
         is_epoch.then(|| epoch(text, format)).flatten()
     })
@@ -233,8 +250,8 @@ fn epoch(text: &str, format: TimeFormat) -> Option<Micros> {
 }
 
 /// The time of a cell; none where it is missing.
-pub(super) fn dated(text: &str, format: TimeFormat) -> Result<Option<Micros>, Flaw> {
-    match instant(text, format) {
+pub(super) fn dated(text: &str, format: TimeFormat, clock: Option<&WallClock>) -> Result<Option<Micros>, Flaw> {
+    match local(text, format, clock) {
         Some(time) => Ok(Some(time)),
         None if is_missing(text) => Ok(None),
         None if format == TimeFormat::Rfc3339 => Err(Flaw::wrong_type("expected a time such as 2024-05-01T12:00:00Z")),

@@ -35,6 +35,11 @@ impl<T: Copy + Default> ColumnBuilder<T> {
         }
     }
 
+    /// The value that was put at a row behind all others, if one was.
+    pub(super) fn open(&self, row: usize) -> Option<T> {
+        self.values.get(row).copied()
+    }
+
     /// Takes back every row from `n` on.
     pub(super) fn truncate(&mut self, n: usize) {
         self.values.truncate(n);

@@ -1,26 +1,30 @@
 //! Tables to events: Arrow record batches, as they come from Arrow IPC payloads and from files of columns.
 //!
-//! A field is looked for under its mapped path as a column name, then as a path into struct columns, then under the
-//! path's last part, then under its canonical name. Where it was found is remembered as long as the schema stays the
-//! same.
+//! A field is looked for under its mapped path as a column name, then as a path into columns of structs and lists, then
+//! under the path's last part, then under its canonical name. Where it was found is remembered as long as the schema
+//! stays the same.
 
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
-use arrow_array::{Array as _, ArrayRef, Int64Array, RecordBatch, make_array};
-use arrow_buffer::NullBuffer;
-use arrow_schema::{DataType, Fields, SchemaRef};
+use arrow_array::{Array as _, ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, Fields, Schema, SchemaRef};
 
 use crate::batch::EventBatch;
 use crate::error::{Error, Result};
-use crate::event::Poison;
-use crate::plan::{Plan, TimeFormat};
+use crate::event::{Poison, Reject};
+use crate::plan::{Path, Plan, Step, TimeFormat};
 
-use super::Decoded;
 use super::binding::{Binding, Layout, Slot};
-use super::cast::Cast;
+use super::cast::{Cast, spelled};
+use super::element::{leads, masked, pick};
+use super::explode::{Exploded, element, explode, with_row};
+use super::origin::{Origin, is_allowed};
+use super::pattern::Pattern;
+use super::plain::{is_text, plain, strings};
 use super::rows::ColumnBuilders;
-use super::validate::{self, Findings};
+use super::validate::{self, Findings, Refusal};
+use super::{Decoded, Record};
 
 /// Column names that an error message lists.
 const NAMES_MAX: usize = 20;
@@ -30,6 +34,10 @@ const NAMES_MAX: usize = 20;
 pub struct Columnar {
     plan: Arc<Plan>,
     pub(super) layout: Layout,
+    /// For each field, which part of a text is taken.
+    patterns: Vec<Option<Pattern>>,
+    /// Whether tables come in records, which have values beside them.
+    is_live: bool,
     resolution: Option<Resolution>,
 }
 
@@ -39,6 +47,8 @@ struct Resolution {
     schema: SchemaRef,
     /// One per binding.
     places: Vec<Option<FieldPlace>>,
+    /// One per condition.
+    conditions: Vec<Option<FieldPlace>>,
     absent: Vec<String>,
 }
 
@@ -47,8 +57,41 @@ struct Resolution {
 struct FieldPlace {
     /// Index of a column, then of fields of structs inside it.
     indexes: Vec<usize>,
+    /// The way on from there, through lists.
+    inside: Vec<Step>,
     /// What it feeds; a column with a canonical name is in the canonical unit.
     slot: Slot,
+}
+
+/// What a table gave.
+#[derive(Debug)]
+pub(super) struct Sifted {
+    /// The good rows.
+    pub(super) batch: EventBatch,
+    /// What is wrong with others, of all rows that there were.
+    findings: Findings,
+    /// Records that are not taken, or have no rows.
+    pub(super) passed_over: u64,
+    /// The place of each row in the list of its record, where rows are elements of lists.
+    row: Vec<u32>,
+    offset: Int64Array,
+}
+
+impl Sifted {
+    /// Nothing but records that were passed over.
+    fn nothing(batch: EventBatch, passed_over: u64) -> Self {
+        let offset = batch.offset.clone();
+        Self { batch, findings: Findings::new(), passed_over, row: Vec::new(), offset }
+    }
+
+    /// What was refused; rows that are no elements of lists have the number that `row_of` gives them.
+    pub(super) fn rejects(&self, row_of: impl Fn(usize) -> u32) -> Vec<Reject> {
+        let reject = |(at, finding): (&usize, &Refusal)| {
+            let row = self.row.get(*at).copied().unwrap_or_else(|| row_of(*at));
+            finding.clone().into_reject(self.offset.value(*at), row)
+        };
+        self.findings.iter().map(reject).collect()
+    }
 }
 
 /// Why a table cannot be read at all.
@@ -69,7 +112,14 @@ impl Columnar {
     /// For one partition of one source of the plan.
     #[must_use]
     pub fn new(plan: &Arc<Plan>, source: u16, lane: u32) -> Self {
-        Self { plan: Arc::clone(plan), layout: Layout::new(plan, source, lane), resolution: None }
+        let layout = Layout::new(plan, source, lane);
+        let patterns = layout.bindings.iter().map(Binding::pattern).collect();
+        Self { plan: Arc::clone(plan), layout, patterns, is_live: false, resolution: None }
+    }
+
+    /// The same for tables that come in records.
+    pub(super) fn live(plan: &Arc<Plan>, source: u16, lane: u32) -> Self {
+        Self { is_live: true, ..Self::new(plan, source, lane) }
     }
 
     /// The events of a batch; `offset` and `broker_time` hold one value per row and no null.
@@ -77,26 +127,40 @@ impl Columnar {
     /// # Errors
     /// When a required column is missing or a mapped one has a type that can never fit.
     pub fn decode(&mut self, batch: &RecordBatch, offset: Int64Array, broker_time: Int64Array) -> Result<Decoded> {
-        let offsets = offset.clone();
-        let (batch, findings) = self.sift(batch, offset, broker_time)?;
-        let rejects = findings.into_iter().map(|(row, finding)| finding.into_reject(offsets.value(row), 0));
-        Ok(Decoded::new(batch, rejects.collect()))
+        let sifted = self.sift(batch, offset, broker_time, None)?;
+        let rejects = sifted.rejects(|_| 0);
+        Ok(Decoded::new(&self.layout, sifted.batch, rejects, sifted.passed_over))
     }
 
     /// Finds the mapped fields in tables of this schema.
     ///
     /// # Errors
-    /// When a required column is missing.
+    /// When a required column is missing, or one that decides which rows are taken.
     pub fn bind(&mut self, schema: &SchemaRef) -> Result<()> {
-        Ok(self.resolve(schema)?)
+        match self.layout.rows {
+            Some(rows) => {
+                let (_, element) = list_in(&self.layout.bindings[usize::from(rows)], schema)?;
+                self.resolve(&with_row(schema, &element))?;
+            }
+            None => self.resolve(schema)?,
+        }
+        let places = self.resolution.iter().flat_map(|resolution| &resolution.conditions);
+        let unknown = self.layout.conditions.iter().zip(places).find(|(_, place)| place.is_none());
+        unknown.map_or(Ok(()), |(condition, _)| Err(no_column(condition, schema).into()))
     }
 
     /// Where the mapped fields are in tables of the schema seen last: index of a column, then of fields of structs
     /// inside it; and whether they are texts of few distinct values.
     pub fn places(&self) -> impl Iterator<Item = (&[usize], bool)> {
-        let places = self.resolution.iter().flat_map(|resolution| resolution.places.iter().flatten());
+        let places = self.resolution.iter().flat_map(|found| {
+            let n_columns = found.schema.fields().len() - usize::from(self.layout.rows.is_some());
+            let places = found.places.iter().chain(&found.conditions).flatten();
+            // Elements are read out of the list that they are in.
+            places.filter(move |place| place.indexes[0] < n_columns)
+        });
         places.map(|place| {
-            (place.indexes.as_slice(), matches!(place.slot, Slot::Text(_) | Slot::TruthName(_) | Slot::Class { .. }))
+            let is_text = matches!(place.slot, Slot::Text(_) | Slot::TruthName(_) | Slot::Class { .. });
+            (place.indexes.as_slice(), is_text && place.inside.is_empty())
         })
     }
 
@@ -106,27 +170,66 @@ impl Columnar {
         self.resolution.as_ref().map_or(&[], |resolution| &resolution.absent)
     }
 
-    /// The good rows of a batch and what is wrong with the others.
+    /// The good rows of a batch and what is wrong with the others; `record` is what the table came in.
     pub(super) fn sift(
         &mut self,
         batch: &RecordBatch,
         offset: Int64Array,
         broker_time: Int64Array,
-    ) -> std::result::Result<(EventBatch, Findings), Misfit> {
+        record: Option<&Record<'_>>,
+    ) -> std::result::Result<Sifted, Misfit> {
         assert_eq!(offset.len(), batch.num_rows(), "one offset per row");
         assert_eq!(broker_time.len(), batch.num_rows(), "one broker time per row");
-        self.resolve(&batch.schema())?;
-        let resolution = self.resolution.as_ref().expect("just resolved");
-        let mut columns = ColumnBuilders::nulls(&self.layout, offset, broker_time);
-        let mut findings = Findings::new();
-        for (binding, place) in self.layout.bindings.iter().zip(&resolution.places) {
-            let Some(place) = place else { continue };
-            let array = place.fetch(batch);
-            let positive = &self.layout.positive;
-            let mut cast = Cast { name: &binding.name(), positive, findings: &mut findings };
-            cast.fill(&mut columns, place.slot, &array).map_err(|wanted| mismatch(binding, &array, wanted))?;
+        let taken = taken(&self.layout, batch, record);
+        if taken.as_ref().is_some_and(|taken| !taken.contains(&true)) {
+            // A table of another kind need not have the columns of this one.
+            let none = ColumnBuilders::nulls(&self.layout, offset.slice(0, 0), broker_time.slice(0, 0));
+            return Ok(Sifted::nothing(none.into_batch(&self.layout), batch.num_rows() as u64));
         }
-        Ok(validate::sift(&self.plan, &self.layout, columns.into_batch(&self.layout), findings))
+        if let Some(rows) = self.layout.rows {
+            let rows = &self.layout.bindings[usize::from(rows)];
+            let exploded = exploded(rows, batch, taken.as_deref(), (&offset, &broker_time))?;
+            let Exploded { table, offset, broker_time, row, findings, passed_over } = exploded;
+            let columns = ColumnBuilders { row, ..ColumnBuilders::nulls(&self.layout, offset, broker_time) };
+            return Ok(Sifted { passed_over, ..self.fill(&table, columns, findings, None, record)? });
+        }
+        let columns = ColumnBuilders::nulls(&self.layout, offset, broker_time);
+        self.fill(batch, columns, Findings::new(), taken.as_deref(), record)
+    }
+
+    /// Fills columns from a table, and keeps the good ones of the rows that are taken.
+    fn fill(
+        &mut self,
+        batch: &RecordBatch,
+        mut columns: ColumnBuilders,
+        mut findings: Findings,
+        taken: Option<&[bool]>,
+        record: Option<&Record<'_>>,
+    ) -> std::result::Result<Sifted, Misfit> {
+        self.resolve(&batch.schema())?;
+        let Self { layout, patterns, resolution, .. } = self;
+        let resolution = resolution.as_ref().expect("just resolved");
+        for ((binding, place), pattern) in layout.bindings.iter().zip(&resolution.places).zip(patterns) {
+            let said = record.and_then(|record| beside(binding, record, layout.lane, batch.num_rows()));
+            let found = said.map(|said| (said, binding.slot)).or_else(|| {
+                let place = place.as_ref()?;
+                Some((place.fetch(batch, &binding.name(), &mut findings), place.slot))
+            });
+            let Some((array, slot)) = found else { continue };
+            let array = pattern.as_mut().map_or_else(|| Arc::clone(&array), |pattern| parts(&array, pattern));
+            let mut cast = Cast { name: &binding.name(), layout, findings: &mut findings };
+            cast.fill(&mut columns, slot, &array).map_err(|wanted| mismatch(binding, array.data_type(), wanted))?;
+        }
+        let row = columns.row.clone();
+        let offset = columns.offset.clone();
+        let batch = columns.into_batch(layout);
+        let Some(taken) = taken else {
+            let (batch, findings) = validate::sift(&self.plan, &self.layout, batch, findings);
+            return Ok(Sifted { batch, findings, passed_over: 0, row, offset });
+        };
+        let passed_over = taken.iter().filter(|taken| !**taken).count() as u64;
+        let (batch, findings) = validate::sift_taken(&self.plan, &self.layout, &batch, findings, taken);
+        Ok(Sifted { batch, findings, passed_over, row, offset })
     }
 
     fn resolve(&mut self, schema: &SchemaRef) -> std::result::Result<(), Misfit> {
@@ -134,14 +237,20 @@ impl Columnar {
             return Ok(());
         }
         let bindings = &self.layout.bindings;
-        let places: Vec<_> = bindings.iter().map(|binding| FieldPlace::find(binding, schema)).collect();
-        let missing = || bindings.iter().zip(&places).filter(|(_, place)| place.is_none()).map(|(binding, _)| binding);
+        let find = |binding| FieldPlace::find(binding, schema);
+        let places: Vec<_> = bindings.iter().map(find).collect();
+        let is_beside = |binding: &Binding| self.is_live && Origin::of(&binding.path).is_some();
+        let missing = || {
+            let missing = bindings.iter().zip(&places).filter(|(_, place)| place.is_none());
+            missing.map(|(binding, _)| binding).filter(|binding| !is_beside(binding))
+        };
         if let Some(binding) = missing().find(|binding| binding.required) {
             return Err(no_column(binding, schema));
         }
         let mut absent: Vec<String> = missing().map(Binding::name).collect();
         absent.dedup();
-        self.resolution = Some(Resolution { schema: Arc::clone(schema), places, absent });
+        let conditions = self.layout.conditions.iter().map(find).collect();
+        self.resolution = Some(Resolution { schema: Arc::clone(schema), places, conditions, absent });
         Ok(())
     }
 }
@@ -162,49 +271,112 @@ pub fn from_record_batch(
 }
 
 impl FieldPlace {
-    fn find(binding: &Binding, schema: &SchemaRef) -> Option<Self> {
-        let fields = schema.fields();
-        let last = binding.path.last()?;
-        let mapped =
-            top(fields, &binding.name()).or_else(|| nested(fields, &binding.path)).or_else(|| top(fields, last));
-        let canonical = || Some(Self { indexes: top(fields, &binding.canonical)?, slot: canonical_unit(binding.slot) });
-        mapped.map(|indexes| Self { indexes, slot: binding.slot }).or_else(canonical)
+    fn find(binding: &Binding, schema: &Schema) -> Option<Self> {
+        let (fields, slot) = (schema.fields(), binding.slot);
+        let column = |name: &str, slot| Some(Self { indexes: vec![fields.find(name)?.0], inside: Vec::new(), slot });
+        column(&binding.name(), slot)
+            .or_else(|| {
+                nested(fields, &binding.path, binding.path.steps()).map(|(indexes, inside)| Self {
+                    indexes,
+                    inside,
+                    slot,
+                })
+            })
+            .or_else(|| column(binding.path.last().filter(|_| !binding.is_in_row())?, slot))
+            .or_else(|| column(&binding.canonical, canonical_unit(slot)).filter(|_| !binding.is_in_row()))
     }
 
-    fn fetch(&self, batch: &RecordBatch) -> ArrayRef {
+    /// The values of the rows of a batch; a text that should be a list refuses its row.
+    fn fetch(&self, batch: &RecordBatch, name: &str, findings: &mut Findings) -> ArrayRef {
         let (first, rest) = self.indexes.split_first().expect("a place has a column");
-        rest.iter().fold(Arc::clone(batch.column(*first)), |outer, &i| {
+        let outer = rest.iter().fold(Arc::clone(batch.column(*first)), |outer, &i| {
             let object = outer.as_struct();
             masked(object.column(i), object.nulls())
+        });
+        pick(&outer, &self.inside, &mut |row| {
+            let detail = format!("{name}: expected a list");
+            findings.entry(row).or_insert(Refusal { reason: Poison::WrongType, detail });
         })
     }
 }
 
-fn top(fields: &Fields, name: &str) -> Option<Vec<usize>> {
-    fields.find(name).map(|(index, _)| vec![index])
+/// Where the list of rows is in tables of a schema, and the type of its elements.
+fn list_in(binding: &Binding, schema: &Schema) -> std::result::Result<(FieldPlace, DataType), Misfit> {
+    let place = FieldPlace::find(binding, schema).ok_or_else(|| no_column(binding, schema))?;
+    let mut kind = schema.field(place.indexes[0]).data_type();
+    for &at in &place.indexes[1..] {
+        let DataType::Struct(fields) = kind else { break };
+        kind = fields[at].data_type();
+    }
+    match element(kind).filter(|_| place.inside.is_empty()) {
+        Some(element) => Ok((place, element.clone())),
+        None => Err(mismatch(binding, kind, "lists of rows")),
+    }
 }
 
-/// The indexes that lead along a path through structs.
-fn nested(fields: &Fields, path: &[String]) -> Option<Vec<usize>> {
-    let (first, rest) = path.split_first()?;
+/// The rows of a table that stand in a list.
+fn exploded(
+    binding: &Binding,
+    table: &RecordBatch,
+    taken: Option<&[bool]>,
+    times: (&Int64Array, &Int64Array),
+) -> std::result::Result<Exploded, Misfit> {
+    let (place, _) = list_in(binding, &table.schema())?;
+    let (name, list) = (binding.name(), place.fetch(table, "", &mut Findings::new()));
+    let outer = (place.indexes.len() == 1).then(|| place.indexes[0]);
+    explode(table, (&list, &name, outer), taken, times).ok_or_else(|| Misfit {
+        reason: Poison::TooLong,
+        message: format!("{name}: too many rows in one table"),
+        hint: "write smaller records",
+    })
+}
+
+/// The indexes that lead along the steps of a path through structs, and the way on from there, through lists and texts.
+fn nested(fields: &Fields, path: &Path, steps: &[Step]) -> Option<(Vec<usize>, Vec<Step>)> {
+    let (Step::Key(first), rest) = steps.split_first()? else { return None };
     let (index, field) = fields.find(first)?;
-    if rest.is_empty() {
-        return Some(vec![index]);
+    match (field.data_type(), rest) {
+        (DataType::Struct(inner), [Step::Key(_), ..]) => {
+            let (indexes, inside) = nested(inner, path, rest)?;
+            Some(([vec![index], indexes].concat(), inside))
+        }
+        (kind, [Step::Key(_), ..]) => (path.texts.are_json && is_text(kind)).then(|| (vec![index], rest.to_vec())),
+        (kind, rest) => leads(kind, rest).then(|| (vec![index], rest.to_vec())),
     }
-    let DataType::Struct(inner) = field.data_type() else { return None };
-    let mut indexes = vec![index];
-    indexes.extend(nested(inner, rest)?);
-    Some(indexes)
 }
 
-/// A field of a struct, null also where the struct is.
-fn masked(field: &ArrayRef, outer: Option<&NullBuffer>) -> ArrayRef {
-    if outer.is_none_or(|nulls| nulls.null_count() == 0) {
-        return Arc::clone(field);
+/// A value that stands beside the table in its record, once for each row; none where there is none.
+fn beside(binding: &Binding, record: &Record<'_>, lane: u32, rows: usize) -> Option<ArrayRef> {
+    let (origin, steps) = Origin::of(&binding.path)?;
+    let value = origin.value(record, lane)?;
+    let text: ArrayRef = Arc::new(StringArray::from(vec![str::from_utf8(&value).ok()?]));
+    let found = strings(&pick(&text, steps, &mut |_| {}));
+    let value = found.iter().next().flatten();
+    Some(Arc::new(StringArray::from(vec![value; rows])))
+}
+
+/// The parts of texts that a pattern takes.
+fn parts(array: &ArrayRef, pattern: &mut Pattern) -> ArrayRef {
+    let parts = strings(&plain(array)).iter().map(|text| pattern.part(text?)).collect::<StringArray>();
+    Arc::new(parts)
+}
+
+/// Which rows the source takes; none where it takes all.
+fn taken(layout: &Layout, batch: &RecordBatch, record: Option<&Record<'_>>) -> Option<Vec<bool>> {
+    let rows = batch.num_rows();
+    let mut taken: Option<Vec<bool>> = None;
+    for (binding, condition) in layout.conditions.iter().zip(&layout.selection.conditions) {
+        let said = record.and_then(|record| beside(binding, record, layout.lane, rows));
+        let fetch = || Some(FieldPlace::find(binding, &batch.schema())?.fetch(batch, "", &mut Findings::new()));
+        let texts = said.or_else(fetch).and_then(|values| spelled(&plain(&values)));
+        let allowed = |row: usize| {
+            let texts = texts.as_ref().filter(|texts| texts.is_valid(row));
+            texts.is_some_and(|texts| is_allowed(&condition.allowed, texts.value(row)))
+        };
+        let taken = taken.get_or_insert_with(|| vec![true; rows]);
+        taken.iter_mut().enumerate().for_each(|(row, taken)| *taken &= allowed(row));
     }
-    let nulls = NullBuffer::union(outer, field.logical_nulls().as_ref());
-    let data = field.to_data().into_builder().nulls(nulls).build();
-    make_array(data.expect("more nulls do no harm"))
+    taken
 }
 
 /// Latency in milliseconds, epoch numbers in microseconds.
@@ -216,7 +388,14 @@ fn canonical_unit(slot: Slot) -> Slot {
     }
 }
 
-fn no_column(binding: &Binding, schema: &SchemaRef) -> Misfit {
+fn no_column(binding: &Binding, schema: &Schema) -> Misfit {
+    if let Some((origin, _)) = Origin::of(&binding.path).filter(|(origin, _)| !origin.is_in_files()) {
+        return Misfit {
+            reason: Poison::MissingField,
+            message: format!("`{}` is a value of records on Kafka, which files do not have", origin.name()),
+            hint: "map the field to a column in a pipeline for files, or write the value into a column of that name",
+        };
+    }
     let names: Vec<&str> = schema.fields().iter().take(NAMES_MAX).map(|field| field.name().as_str()).collect();
     let more = if schema.fields().len() > NAMES_MAX { ", …" } else { "" };
     let mapped = binding.name();
@@ -228,10 +407,10 @@ fn no_column(binding: &Binding, schema: &SchemaRef) -> Misfit {
     }
 }
 
-fn mismatch(binding: &Binding, array: &ArrayRef, wanted: &str) -> Misfit {
+fn mismatch(binding: &Binding, kind: &DataType, wanted: &str) -> Misfit {
     Misfit {
         reason: Poison::WrongType,
-        message: format!("column for `{}` is {}, expected {wanted}", binding.name(), array.data_type()),
+        message: format!("column for `{}` is {kind}, expected {wanted}", binding.name()),
         hint: "map the field to another column in the pipeline, or convert the column",
     }
 }

@@ -36,6 +36,8 @@ pub(super) fn all(mut batches: Vec<EventBatch>) -> Option<EventBatch> {
         label: pieces.primitive(|batch| &batch.label),
         label_class: pieces.text(|batch| &batch.label_class),
         exposure: pieces.primitive(|batch| &batch.exposure),
+        // Said once all rows are together.
+        further: None,
         refused: Vec::new(),
     })
 }

@@ -40,6 +40,12 @@ impl Flaw {
         self
     }
 
+    /// Names no field.
+    pub(super) fn of_none(mut self) -> Self {
+        self.0.binding = None;
+        self
+    }
+
     /// The reason, for counting.
     pub(super) fn reason(&self) -> Poison {
         self.0.reason

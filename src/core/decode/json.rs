@@ -4,15 +4,18 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::event::{Poison, Reject};
-use crate::plan::Plan;
+use crate::plan::{Plan, ROW, Step};
 
-use super::binding::{Binding, Layout};
+use super::binding::{Binding, Layout, Slot};
 use super::cloudevents::{self, Mode};
 use super::cursor::Cursor;
 use super::flaw::Flaw;
+use super::origin::Origin;
+use super::pattern::Pattern;
 use super::rows::RowBuilder;
-use super::scanner::RecordScan;
-use super::trie::{Target, Trie};
+use super::scanner::{Noted, RecordScan};
+use super::slots::quoted;
+use super::trie::{ROOT, Trie};
 use super::{Decoded, Decoder, Record, validate};
 
 /// A line of the same length in which other numbers stand for those that JSON does not know; nothing where there are
@@ -65,12 +68,11 @@ const WORDS: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
 pub struct JsonDecoder {
     plan: Arc<Plan>,
     layout: Layout,
-    /// Where values are in an event.
-    plain: Trie,
-    /// Where they are in an event inside a structured envelope.
-    structured: Trie,
+    fields: Places,
+    conditions: Places,
     rows: RowBuilder,
     rejects: Vec<Reject>,
+    passed_over: u64,
     /// Number of records taken in all.
     serial: u64,
     scratch: Vec<u8>,
@@ -83,97 +85,263 @@ impl JsonDecoder {
         let layout = Layout::new(plan, source, lane);
         Self {
             plan: Arc::clone(plan),
-            plain: Trie::new(&layout.bindings, in_event),
-            structured: Trie::new(&layout.bindings, in_envelope),
+            fields: Places::new(&layout.bindings),
+            conditions: Places::new(&layout.conditions),
             rows: RowBuilder::new(&layout),
             layout,
             rejects: Vec::new(),
+            passed_over: 0,
             serial: 0,
             scratch: Vec::new(),
         }
     }
 
-    /// Reads a record into the open row; on failure also tells how far it came.
-    fn read(&mut self, record: &Record<'_>) -> Result<(), (Flaw, usize)> {
+    /// Reads a record into the open row, or what all its rows share, or passes it over. On failure also tells how far
+    /// it came.
+    fn read(&mut self, record: &Record<'_>) -> Result<Taken, (Flaw, usize)> {
+        if record.payload.is_none() && self.layout.selection.without_tombstones {
+            return Ok(Taken::Nothing);
+        }
         let payload = record.payload.filter(|payload| !payload.is_empty());
         let payload = payload.ok_or((Flaw::new(Poison::Empty, "no payload"), 0))?;
         if let Err(error) = str::from_utf8(payload) {
             return Err((Flaw::new(Poison::InvalidUtf8, "not UTF-8"), error.valid_up_to()));
         }
-        let mode = cloudevents::mode(record.headers);
         self.serial += 1;
-        let trie = if mode == Mode::Structured { &mut self.structured } else { &mut self.plain };
-        let cursor = Cursor::new(payload, &mut self.scratch);
-        let mut scan =
-            RecordScan { cursor, trie, rows: &mut self.rows, serial: self.serial, positive: &self.layout.positive };
-        scan.record().map_err(|flaw| (flaw, scan.cursor.at))?;
-        if mode == Mode::Binary {
-            self.read_attributes(record.headers).map_err(|flaw| (flaw, 0))?;
+        let Self { layout, fields, conditions, rows, serial, scratch, .. } = self;
+        let mut reading = Reading { record, payload, layout, rows, serial: *serial, scratch };
+        let n_conditions = layout.conditions.len();
+        if n_conditions > 0 {
+            let noted = reading.of(conditions, &layout.conditions).map_err(|(flaw, at)| (flaw.of_none(), at))?;
+            if noted.held.count_ones() as usize != n_conditions {
+                return Ok(Taken::Nothing);
+            }
         }
-        Ok(())
+        let noted = reading.of(fields, &layout.bindings)?;
+        match (layout.rows, noted.rows) {
+            (None, _) => Ok(Taken::Row),
+            (Some(_), Some((at, depth))) => Ok(Taken::Rows { at, depth }),
+            (Some(rows), None) => Err((Flaw::new(Poison::MissingField, "missing").of(rows), payload.len())),
+        }
     }
 
-    /// Reads what the mapping takes from the headers of a binary-mode record.
-    #[cold]
-    fn read_attributes(&mut self, headers: &[(&str, &[u8])]) -> Result<(), Flaw> {
-        for (binding, index) in self.layout.bindings.iter().zip(0..) {
-            let Some(value) = binding.attribute().and_then(|name| cloudevents::attribute(headers, name)) else {
-                continue;
-            };
-            let text = str::from_utf8(value).map_err(|_| Flaw::new(Poison::InvalidUtf8, "not UTF-8").of(index))?;
-            let quoted = serde_json::to_vec(text).expect("a text is always JSON");
-            let cursor = Cursor::new(&quoted, &mut self.scratch);
-            let mut scan = RecordScan {
-                cursor,
-                trie: &mut self.plain,
-                rows: &mut self.rows,
-                serial: self.serial,
-                positive: &self.layout.positive,
-            };
-            scan.take(Target { slot: binding.slot, binding: index }, 0)?;
+    /// Makes each element of a list a row, which has what was put into the open row, too.
+    fn elements(&mut self, record: &Record<'_>, at: usize, depth: u32) {
+        let payload = record.payload.unwrap_or_default();
+        let shared = self.rows.take_open();
+        let (mut at, mut scratch) = (at + 1, Vec::new());
+        for row in 0.. {
+            let mut cursor = Cursor::new(payload, &mut scratch);
+            cursor.at = at;
+            cursor.space();
+            // The list was read before, so its grammar is right.
+            let is_first = row == 0 || cursor.eat(b',');
+            cursor.space();
+            if !is_first || cursor.peek() == b']' {
+                self.passed_over += u64::from(row == 0);
+                return;
+            }
+            let from = cursor.at;
+            at = if cursor.skip(depth).is_ok() { cursor.at } else { return };
+            self.rows.put_open(&shared);
+            self.serial += 1;
+            match self.element(payload, from, depth) {
+                Ok(()) => self.rows.commit_row(record.offset, record.broker_time, row),
+                Err((flaw, at)) => self.reject((record.offset, row), &flaw, at),
+            }
         }
-        Ok(())
+    }
+
+    /// Reads an element into the open row.
+    fn element(&mut self, payload: &[u8], from: usize, depth: u32) -> Result<(), (Flaw, usize)> {
+        let Self { layout, fields, rows, serial, scratch, .. } = self;
+        let Some(position) = fields.row.position(ROW) else { return Ok(()) };
+        let mut noted = Noted::default();
+        let mut scan = RecordScan {
+            cursor: Cursor::new(payload, scratch),
+            trie: &mut fields.row,
+            rows,
+            serial: *serial,
+            layout,
+            bindings: &layout.bindings,
+            patterns: &mut fields.patterns,
+            noted: &mut noted,
+        };
+        scan.cursor.at = from;
+        scan.member(ROOT, position, depth).map_err(|flaw| (flaw, scan.cursor.at))
     }
 
     #[cold]
-    fn reject(&mut self, offset: i64, flaw: &Flaw, at: usize) {
+    fn reject(&mut self, (offset, row): (i64, u32), flaw: &Flaw, at: usize) {
         self.rows.roll_back();
         let field = flaw.binding().map(|binding| self.layout.bindings[usize::from(binding)].name() + ": ");
         let detail = format!("{}{} (byte {at})", field.unwrap_or_default(), flaw.what());
-        self.rejects.push(Reject { offset, row: 0, reason: flaw.reason(), detail });
+        self.rejects.push(Reject { offset, row, reason: flaw.reason(), detail });
     }
 }
 
 impl Decoder for JsonDecoder {
     fn push(&mut self, record: &Record<'_>) {
         match self.read(record) {
-            Ok(()) => self.rows.commit(record.offset, record.broker_time),
-            Err((flaw, at)) => self.reject(record.offset, &flaw, at),
+            Ok(Taken::Row) => self.rows.commit(record.offset, record.broker_time),
+            Ok(Taken::Rows { at, depth }) => self.elements(record, at, depth),
+            Ok(Taken::Nothing) => self.passed_over += 1,
+            Err((flaw, at)) => self.reject((record.offset, 0), &flaw, at),
         }
     }
 
     fn n_pending(&self) -> usize {
-        self.rows.len() + self.rejects.len()
+        self.rows.len() + self.rejects.len() + usize::try_from(self.passed_over).unwrap_or(usize::MAX)
     }
 
     fn finish(&mut self) -> Decoded {
-        let batch = self.rows.finish().into_batch(&self.layout);
+        let columns = self.rows.finish();
+        let row_of = columns.row.clone();
+        let batch = columns.into_batch(&self.layout);
         let offsets = batch.offset.clone();
         let (batch, findings) = validate::sift(&self.plan, &self.layout, batch, validate::Findings::new());
         let mut rejects = std::mem::take(&mut self.rejects);
-        rejects.extend(findings.into_iter().map(|(row, finding)| finding.into_reject(offsets.value(row), 0)));
-        rejects.sort_by_key(|reject| reject.offset);
-        Decoded::new(batch, rejects)
+        rejects.extend(
+            findings
+                .into_iter()
+                .map(|(row, finding)| finding.into_reject(offsets.value(row), row_of.get(row).copied().unwrap_or(0))),
+        );
+        rejects.sort_by_key(|reject| (reject.offset, reject.row));
+        Decoded::new(&self.layout, batch, rejects, std::mem::take(&mut self.passed_over))
     }
 }
 
-/// The path of a value in an event that is the payload.
-fn in_event(binding: &Binding) -> Option<Vec<&str>> {
-    binding.attribute().is_none().then(|| binding.path.iter().map(String::as_str).collect())
+/// What of a record is to be taken.
+enum Taken {
+    /// Nothing: it is passed over.
+    Nothing,
+    /// One row, which is open.
+    Row,
+    /// A row for each element of the list that stands here, so deep.
+    Rows { at: usize, depth: u32 },
 }
 
-/// The path of a value in a structured envelope.
-fn in_envelope(binding: &Binding) -> Option<Vec<&str>> {
-    let event = || in_event(binding).map(|path| [vec![cloudevents::DATA], path].concat());
-    binding.attribute().map(|name| vec![name]).or_else(event)
+/// Where some values are in records.
+#[derive(Debug)]
+struct Places {
+    /// In an event that is the payload.
+    plain: Trie,
+    /// In an event inside a structured envelope.
+    structured: Trie,
+    /// In an element of the list of rows.
+    row: Trie,
+    /// Beside the payload.
+    beside: Trie,
+    /// What is read there, and its keys.
+    origins: Vec<(Origin, usize)>,
+    /// For each value, which part of a text is taken.
+    patterns: Vec<Option<Pattern>>,
+}
+
+impl Places {
+    fn new(bindings: &[Binding]) -> Self {
+        let beside = Trie::new(bindings, beside);
+        let origins = bindings.iter().filter_map(|binding| Some(Origin::of(&binding.path)?.0));
+        let mut origins: Vec<_> =
+            origins.filter_map(|origin| Some((beside.position(&origin.name())?, origin))).collect();
+        origins.sort_by_key(|(position, _)| *position);
+        origins.dedup_by_key(|(position, _)| *position);
+        Self {
+            plain: Trie::new(bindings, in_event),
+            structured: Trie::new(bindings, in_envelope),
+            row: Trie::new(bindings, |binding| binding.is_in_row().then(|| binding.path.steps().to_vec())),
+            beside,
+            origins: origins.into_iter().map(|(position, origin)| (origin, position)).collect(),
+            patterns: bindings.iter().map(Binding::pattern).collect(),
+        }
+    }
+}
+
+/// One record on its way into the open row.
+struct Reading<'a> {
+    record: &'a Record<'a>,
+    payload: &'a [u8],
+    layout: &'a Layout,
+    rows: &'a mut RowBuilder,
+    serial: u64,
+    scratch: &'a mut Vec<u8>,
+}
+
+impl Reading<'_> {
+    /// Reads some values.
+    fn of(&mut self, places: &mut Places, bindings: &[Binding]) -> Result<Noted, (Flaw, usize)> {
+        let is_structured = cloudevents::mode(self.record.headers) == Mode::Structured;
+        let mut noted = Noted::default();
+        let trie = if is_structured { &mut places.structured } else { &mut places.plain };
+        // Conditions may be all about what stands beside the payload.
+        let is_read = !(trie.is_empty() && bindings.iter().all(|binding| matches!(binding.slot, Slot::Condition(_))));
+        if is_read {
+            let mut scan = RecordScan {
+                cursor: Cursor::new(self.payload, self.scratch),
+                trie,
+                rows: self.rows,
+                serial: self.serial,
+                layout: self.layout,
+                bindings,
+                patterns: &mut places.patterns,
+                noted: &mut noted,
+            };
+            scan.record().map_err(|flaw| (flaw, scan.cursor.at))?;
+        }
+        if !places.origins.is_empty() {
+            self.beside(places, bindings, &mut noted).map_err(|flaw| (flaw, 0))?;
+        }
+        Ok(noted)
+    }
+
+    /// Reads what is taken from beside the payload.
+    #[cold]
+    fn beside(&mut self, places: &mut Places, bindings: &[Binding], noted: &mut Noted) -> Result<(), Flaw> {
+        for (origin, position) in &places.origins {
+            let Some(value) = origin.value(self.record, self.layout.lane) else { continue };
+            let text = str::from_utf8(&value).map_err(|_| Flaw::new(Poison::InvalidUtf8, "not UTF-8"));
+            let text = text.map_err(|flaw| match places.beside.nodes[ROOT].key(*position).targets.first() {
+                Some(target) => flaw.of(target.binding),
+                None => flaw,
+            })?;
+            let quoted = quoted(text);
+            let mut scan = RecordScan {
+                cursor: Cursor::new(&quoted, self.scratch),
+                trie: &mut places.beside,
+                rows: self.rows,
+                serial: self.serial,
+                layout: self.layout,
+                bindings,
+                patterns: &mut places.patterns,
+                noted,
+            };
+            scan.member(ROOT, *position, 0)?;
+        }
+        Ok(())
+    }
+}
+
+fn key(name: &str) -> Vec<Step> {
+    vec![Step::Key(name.to_owned())]
+}
+
+/// The way to a value in an event that is the payload.
+fn in_event(binding: &Binding) -> Option<Vec<Step>> {
+    let is_here = Origin::of(&binding.path).is_none() && !binding.is_in_row();
+    is_here.then(|| binding.path.steps().to_vec())
+}
+
+/// The way to a value in a structured envelope.
+fn in_envelope(binding: &Binding) -> Option<Vec<Step>> {
+    match Origin::of(&binding.path) {
+        None => in_event(binding).map(|steps| [key(cloudevents::DATA), steps].concat()),
+        Some((Origin::Attribute(name), rest)) => Some([key(&name), rest.to_vec()].concat()),
+        Some(_) => None,
+    }
+}
+
+/// The way to a value beside the payload.
+fn beside(binding: &Binding) -> Option<Vec<Step>> {
+    let (origin, rest) = Origin::of(&binding.path)?;
+    Some([key(&origin.name()), rest.to_vec()].concat())
 }

@@ -2,7 +2,7 @@
 
 pub mod arrow_ipc;
 pub mod arrow_message;
-pub mod binding;
+mod binding;
 mod cast;
 pub mod cell;
 pub mod cloudevents;
@@ -11,13 +11,18 @@ pub mod columnar;
 mod concat;
 mod cursor;
 mod dictionary;
+pub mod element;
+mod explode;
 mod flaw;
 pub mod json;
 mod number;
 pub mod object;
+pub mod origin;
+pub mod pattern;
 mod plain;
 mod rows;
 mod scanner;
+mod slots;
 mod text;
 pub mod time;
 mod trie;
@@ -27,6 +32,9 @@ pub use cast::lists;
 
 use std::sync::Arc;
 
+use arrow_array::BooleanArray;
+
+use self::binding::Layout;
 use crate::batch::EventBatch;
 use crate::event::{Micros, Reject};
 use crate::plan::{Format, Plan};
@@ -44,6 +52,8 @@ pub struct Record<'a> {
     pub payload: Option<&'a [u8]>,
     /// Headers in order.
     pub headers: &'a [(&'a str, &'a [u8])],
+    /// The topic it is on.
+    pub topic: &'a str,
 }
 
 /// What came out of a run of records.
@@ -53,14 +63,23 @@ pub struct Decoded {
     pub batch: EventBatch,
     /// The refused ones.
     pub rejects: Vec<Reject>,
+    /// Records and rows that the source does not take.
+    pub passed_over: u64,
 }
 
 impl Decoded {
     /// Good rows, and refused ones among them.
-    fn new(batch: EventBatch, rejects: Vec<Reject>) -> Self {
+    fn new(layout: &Layout, batch: EventBatch, rejects: Vec<Reject>, passed_over: u64) -> Self {
         let refused = rejects.iter().map(|reject| reject.offset).collect();
-        Self { batch: EventBatch { refused, ..batch }, rejects }
+        let further = layout.is_one_request.then(|| further(batch.offset.values()));
+        Self { batch: EventBatch { further, refused, ..batch }, rejects, passed_over }
     }
+}
+
+/// Which rows are of the same record as the one before.
+fn further(offsets: &[i64]) -> BooleanArray {
+    let pairs = offsets.windows(2).map(|pair| pair[0] == pair[1]);
+    std::iter::once(false).chain(pairs).take(offsets.len()).map(Some).collect()
 }
 
 /// Turns records of one input partition into columns. Buffers are reused from run to run.
@@ -68,7 +87,7 @@ pub trait Decoder: Send {
     /// Takes one record: adds its rows, or a reject.
     fn push(&mut self, record: &Record<'_>);
 
-    /// Rows and rejects taken since the last [`Decoder::finish`].
+    /// Rows, rejects and what was passed over since the last [`Decoder::finish`].
     fn n_pending(&self) -> usize;
 
     /// Hands over what was taken.

@@ -5,9 +5,11 @@ use arrow_array::types::{Float64Type, Int16Type, Int32Type, Int64Type, UInt64Typ
 use arrow_array::{BooleanArray, DictionaryArray, Float64Array, Int16Array, Int32Array, Int64Array, UInt64Array};
 
 use crate::batch::{EventBatch, TextArray};
-use crate::event::Micros;
+use crate::event::{Micros, row_id};
 
-use super::binding::{Best, EXPOSURE, LABEL, LABEL_CLASS, Layout, MODEL, NUMERIC, PREDICTED, SEGMENTS, VERSION};
+use super::binding::{
+    Best, EXPOSURE, LABEL, LABEL_CLASS, Layout, MODEL, NUMERIC, PREDICTED, ROW_NUMBER, SEGMENTS, VERSION,
+};
 use super::cell;
 use super::column::ColumnBuilder;
 use super::dictionary::Dictionary;
@@ -48,6 +50,21 @@ pub(super) struct RowBuilder {
     pub(super) numbers: Vec<ColumnBuilder<f64>>,
     pub(super) status: ColumnBuilder<i16>,
     pub(super) failed: ColumnBuilder<bool>,
+    /// The place of each row in its record, as far as it was said; 0 for others.
+    row: Vec<u32>,
+}
+
+/// What was put into a row that is not finished. Texts are codes of their columns.
+#[derive(Debug)]
+pub(super) struct OpenRow {
+    event_time: Option<Micros>,
+    id: Option<u64>,
+    entity: Option<u64>,
+    producer: Option<u64>,
+    texts: Vec<(usize, i32)>,
+    numbers: Vec<(usize, f64)>,
+    status: Option<i16>,
+    failed: Option<bool>,
 }
 
 impl RowBuilder {
@@ -86,6 +103,52 @@ impl RowBuilder {
         self.broker_time.push(broker_time);
     }
 
+    /// The same for one of several rows of a record.
+    pub(super) fn commit_row(&mut self, offset: i64, broker_time: Micros, row: u32) {
+        self.row.resize(self.len(), 0);
+        self.row.push(row);
+        self.commit(offset, broker_time);
+    }
+
+    /// Takes out what was put since the last row.
+    pub(super) fn take_open(&mut self) -> OpenRow {
+        fn put<T: Copy + Default>(columns: &[ColumnBuilder<T>], row: usize) -> Vec<(usize, T)> {
+            columns.iter().enumerate().filter_map(|(at, column)| Some((at, column.open(row)?))).collect()
+        }
+        let row = self.len();
+        let texts = self.texts.iter().enumerate();
+        let open = OpenRow {
+            event_time: self.event_time.open(row),
+            id: self.id.open(row),
+            entity: self.entity.open(row),
+            producer: self.producer.open(row),
+            texts: texts.filter_map(|(at, column)| Some((at, column.codes.open(row)?))).collect(),
+            numbers: put(&self.numbers, row),
+            status: self.status.open(row),
+            failed: self.failed.open(row),
+        };
+        self.roll_back();
+        open
+    }
+
+    /// Puts what was taken out into the open row.
+    pub(super) fn put_open(&mut self, open: &OpenRow) {
+        fn put<T: Copy + Default>(column: &mut ColumnBuilder<T>, row: usize, value: Option<T>) {
+            if let Some(value) = value {
+                column.put(row, value);
+            }
+        }
+        let row = self.len();
+        put(&mut self.event_time, row, open.event_time);
+        put(&mut self.id, row, open.id);
+        put(&mut self.entity, row, open.entity);
+        put(&mut self.producer, row, open.producer);
+        open.texts.iter().for_each(|&(at, code)| self.texts[at].codes.put(row, code));
+        open.numbers.iter().for_each(|&(at, number)| self.numbers[at].put(row, number));
+        put(&mut self.status, row, open.status);
+        put(&mut self.failed, row, open.failed);
+    }
+
     /// Takes back what was put since the last row.
     #[cold]
     pub(super) fn roll_back(&mut self) {
@@ -114,6 +177,7 @@ impl RowBuilder {
             numbers: self.numbers.iter_mut().map(|column| column.finish_array::<Float64Type>(n)).collect(),
             status: self.status.finish_array::<Int16Type>(n),
             failed: self.failed.finish_booleans(n),
+            row: std::mem::take(&mut self.row),
         }
     }
 }
@@ -137,6 +201,8 @@ pub(super) struct ColumnBuilders {
     pub(super) numbers: Vec<Float64Array>,
     pub(super) status: Int16Array,
     pub(super) failed: BooleanArray,
+    /// The place of each row in its record, as far as it was said; 0 for others.
+    pub(super) row: Vec<u32>,
 }
 
 impl ColumnBuilders {
@@ -156,12 +222,30 @@ impl ColumnBuilders {
             numbers: vec![number; layout.n_numbers()],
             status: Int16Array::new_null(n),
             failed: BooleanArray::new_null(n),
+            row: Vec::new(),
         }
+    }
+
+    /// The ids of the rows: those of their records, where several rows share one, told apart by their places.
+    fn ids(&self, layout: &Layout) -> UInt64Array {
+        let said = &self.numbers[ROW_NUMBER];
+        let is_said = said.null_count() < said.len();
+        if !layout.shares_id && !is_said {
+            return self.id.clone();
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked where it is read")]
+        let number = |row: usize| match said.is_valid(row) {
+            true => said.value(row) as u32,
+            false if layout.shares_id => self.row.get(row).copied().unwrap_or(0),
+            false => 0,
+        };
+        self.id.iter().enumerate().map(|(row, id)| Some(row_id(id?, number(row)))).collect()
     }
 
     /// The columns as a batch, with the constants filled in. Required fields may still be null: see `validate`.
     pub(super) fn into_batch(mut self, layout: &Layout) -> EventBatch {
         let n = self.offset.values().len();
+        let id = self.ids(layout);
         for (column, name) in [MODEL, VERSION].into_iter().zip(&layout.constants) {
             if let Some(name) = name {
                 self.texts[column] = constant(name, n);
@@ -182,7 +266,7 @@ impl ColumnBuilders {
             offset: self.offset,
             broker_time: self.broker_time,
             event_time,
-            id: self.id,
+            id,
             entity: self.entity,
             producer: self.producer,
             model: self.texts[MODEL].clone(),
@@ -196,6 +280,7 @@ impl ColumnBuilders {
             label: self.numbers[LABEL].clone(),
             label_class: self.texts[LABEL_CLASS].clone(),
             exposure: self.numbers[EXPOSURE].clone(),
+            further: None,
             refused: Vec::new(),
         }
     }

@@ -1,19 +1,17 @@
 //! One JSON record into one row: a single pass that reads what is mapped and skips the rest.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
-use crate::event::{Poison, TEXT_BYTES_MAX, stable_hash};
-use crate::plan::TimeFormat;
+use crate::event::Poison;
 
-use super::binding::{LABEL, Slot, blank_is_missing, is_category};
-use super::cell::{self, Classes};
-use super::column::ColumnBuilder;
+use super::binding::{Binding, Layout};
+use super::cell;
 use super::cursor::{Cursor, check_depth};
 use super::flaw::Flaw;
 use super::number::short_decimal;
+use super::pattern::Pattern;
 use super::rows::RowBuilder;
-use super::time;
-use super::trie::{HEAD, ROOT, Target, Trie};
+use super::trie::{HEAD, Inner, NamedElement, ROOT, Trie};
 
 /// What is carried through one record.
 pub(super) struct RecordScan<'a> {
@@ -22,8 +20,21 @@ pub(super) struct RecordScan<'a> {
     pub(super) rows: &'a mut RowBuilder,
     /// Different for every record, to tell a key met twice from one met in the record before.
     pub(super) serial: u64,
-    /// The classes that are positive.
-    pub(super) positive: &'a [String],
+    pub(super) layout: &'a Layout,
+    /// What is read.
+    pub(super) bindings: &'a [Binding],
+    /// For each of these, which part of a text is taken.
+    pub(super) patterns: &'a mut [Option<Pattern>],
+    pub(super) noted: &'a mut Noted,
+}
+
+/// What was noted of a record beside its values.
+#[derive(Debug, Default)]
+pub(super) struct Noted {
+    /// One bit for each condition of the source that holds.
+    pub(super) held: u64,
+    /// Where the list of rows stands, and how deep.
+    pub(super) rows: Option<(usize, u32)>,
 }
 
 impl RecordScan<'_> {
@@ -108,16 +119,91 @@ impl RecordScan<'_> {
 
     /// Reads the value of a key.
     #[inline]
-    fn member(&mut self, node: usize, position: usize, depth: u32) -> Result<(), Flaw> {
+    pub(super) fn member(&mut self, node: usize, position: usize, depth: u32) -> Result<(), Flaw> {
         let key = self.trie.nodes[node].key(position);
-        match (key.child, key.targets.as_slice()) {
+        match (key.inner, key.targets.as_slice()) {
             (None, []) => self.cursor.skip(depth),
             (None, &[target]) => self.take(target, depth),
-            (Some(child), _) if self.cursor.peek() == b'{' => self.object(child, depth + 1),
-            (Some(_), []) if self.cursor.peek() == b'n' => self.cursor.literal("null"),
-            (Some(_), []) => Err(self.cursor.not("expected an object")),
-            (_, targets) => self.share(node, position, targets.len(), depth),
+            (Some(Inner { object: Some(object), .. }), []) if self.cursor.peek() == b'{' => {
+                self.object(object, depth + 1)
+            }
+            (Some(inner), _) => self.inside(node, position, inner, depth),
+            (None, targets) => self.share(node, position, targets.len(), depth),
         }
+    }
+
+    /// Reads a value that others stand in, and what takes the whole of it.
+    fn inside(&mut self, node: usize, position: usize, inner: Inner, depth: u32) -> Result<(), Flaw> {
+        let n_targets = self.trie.nodes[node].key(position).targets.len();
+        let start = self.cursor.at;
+        match (self.cursor.peek(), inner) {
+            (b'{', Inner { object: Some(object), .. }) => self.object(object, depth + 1)?,
+            (b'[', Inner { list: Some(list), .. }) => self.list(list, depth + 1)?,
+            (b'"', Inner { is_in_text: true, .. }) if n_targets == 0 => return self.in_text(node, position, depth),
+            (b'n', _) if n_targets == 0 => return self.cursor.literal("null"),
+            _ if n_targets == 0 => return Err(self.cursor.not(inner.wanted())),
+            _ => return self.share(node, position, n_targets, depth),
+        }
+        let end = self.cursor.at;
+        for i in 0..n_targets {
+            let target = self.trie.nodes[node].key(position).targets[i];
+            if target.slot.takes_whole() {
+                self.cursor.at = start;
+                self.take(target, depth)?;
+            }
+        }
+        self.cursor.at = end;
+        Ok(())
+    }
+
+    /// Reads the elements of a list that are mapped, and passes the others.
+    fn list(&mut self, node: usize, depth: u32) -> Result<(), Flaw> {
+        check_depth(depth)?;
+        let mut at = 0;
+        let mut more = self.cursor.first_member(b']');
+        while more {
+            let start = self.cursor.at;
+            self.member(node, self.trie.nodes[node].place(at), depth)?;
+            if !self.trie.nodes[node].named.is_empty() {
+                self.named_element(node, start, depth)?;
+            }
+            at += 1;
+            more = self.cursor.next_member(b']')?;
+        }
+        Ok(())
+    }
+
+    /// Reads an element once more, that begins at `start`, for each name that it has first.
+    fn named_element(&mut self, node: usize, start: usize, depth: u32) -> Result<(), Flaw> {
+        let end = self.cursor.at;
+        for i in 0..self.trie.nodes[node].named.len() {
+            let named = Arc::clone(&self.trie.nodes[node].named[i]);
+            self.cursor.at = start;
+            if self.is_named(&named, depth)? && self.trie.nodes[node].meet(named.position, self.serial) {
+                self.cursor.at = start;
+                self.member(node, named.position, depth)?;
+            }
+        }
+        self.cursor.at = end;
+        Ok(())
+    }
+
+    /// Whether the element here is known by a text. It was read before, so its grammar is right.
+    fn is_named(&mut self, named: &NamedElement, depth: u32) -> Result<bool, Flaw> {
+        let mut more = self.cursor.peek() == b'{' && self.cursor.first_member(b'}');
+        while more {
+            let is_here = self.cursor.text_value("expected a key")? == named.key.as_bytes();
+            self.cursor.colon()?;
+            match self.cursor.peek() {
+                b'{' | b'[' | b'n' if is_here => return Ok(false),
+                _ if is_here => {
+                    return Ok(self.scalar("expected a text").is_ok_and(|text| cell::category(&text) == named.text));
+                }
+                _ => self.cursor.skip(depth + 1)?,
+            }
+            more = self.cursor.next_member(b'}')?;
+        }
+        Ok(false)
     }
 
     /// Reads one value for several columns.
@@ -131,237 +217,34 @@ impl RecordScan<'_> {
         Ok(())
     }
 
-    /// Reads one value for one column; `null` is the same as no value, and so is NaN where no number is wanted.
-    #[inline]
-    pub(super) fn take(&mut self, target: Target, depth: u32) -> Result<(), Flaw> {
-        let taken = match target.slot {
-            _ if self.cursor.peek() == b'n' => self.cursor.literal("null"),
-            Slot::Number { column, factor } => self.number(column, factor),
-            Slot::Text(column) => self.text(column),
-            _ if self.cursor.peek() == b'N' => self.cursor.literal("NaN"),
-            slot => self.take_rare(slot, depth),
-        };
-        taken.map_err(|flaw| flaw.of(target.binding))
-    }
-
-    fn take_rare(&mut self, slot: Slot, depth: u32) -> Result<(), Flaw> {
-        match slot {
-            Slot::Number { column, factor } => self.number(column, factor),
-            Slot::Text(column) => self.text(column),
-            Slot::TruthName(column) => self.truth_name(column),
-            Slot::Id => self.id(|rows| &mut rows.id),
-            Slot::Entity => self.id(|rows| &mut rows.entity),
-            Slot::Producer => self.id(|rows| &mut rows.producer),
-            Slot::Time(format) => self.time(format),
-            Slot::Truth => self.truth(),
-            Slot::Class { column, binary } => self.class(column, binary),
-            Slot::BestScore(column) => self.best_score(column, depth + 1),
-            Slot::BestClass(column) => self.best_class(column, depth + 1),
-            Slot::Status => self.status(),
-            Slot::Failed => self.failed(),
+    /// The scan of another text into the same row.
+    pub(super) fn within<'b>(&'b mut self, text: &'b [u8], scratch: &'b mut Vec<u8>) -> RecordScan<'b> {
+        RecordScan {
+            cursor: Cursor::new(text, scratch),
+            trie: self.trie,
+            rows: self.rows,
+            serial: self.serial,
+            layout: self.layout,
+            bindings: self.bindings,
+            patterns: self.patterns,
+            noted: self.noted,
         }
     }
 
-    #[inline]
-    fn number(&mut self, column: usize, factor: f64) -> Result<(), Flaw> {
-        let value = match self.cursor.peek() {
-            b'"' | b't' | b'f' => cell::numeric(&self.scalar("expected a number")?)?,
-            _ => Some(self.cursor.float("expected a number")?),
-        };
-        if let Some(value) = value {
-            self.rows.put_number(column, value * factor);
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn text(&mut self, column: usize) -> Result<(), Flaw> {
-        if self.cursor.peek() != b'"' {
-            return self.text_of_scalar(column);
-        }
-        let text = bounded(self.cursor.text_value("expected a text")?)?;
-        // Only texts that end like this can be spelled in several ways.
-        if matches!(text.last(), Some(b'0' | b'e' | b'E')) && is_category(column) {
-            let text = str::from_utf8(text).expect("the record is UTF-8");
-            self.rows.put_text(column, cell::category(text).as_bytes());
-        } else if !(text.is_empty() && blank_is_missing(column)) {
-            self.rows.put_text(column, text);
-        }
-        Ok(())
-    }
-
-    fn truth_name(&mut self, column: usize) -> Result<(), Flaw> {
-        let text = self.scalar("expected a boolean, a number or a text")?.into_owned();
-        self.rows.put_text(column, bounded(cell::truth_name(&text).as_bytes())?);
-        Ok(())
-    }
-
-    /// Numbers and booleans are categories, too; NaN is none.
-    fn text_of_scalar(&mut self, column: usize) -> Result<(), Flaw> {
-        if self.cursor.peek() == b'N' {
-            return self.cursor.literal("NaN");
-        }
-        let text = self.scalar("expected a text, a number or a boolean")?.into_owned();
-        self.rows.put_text(column, bounded(text.as_bytes())?);
-        Ok(())
-    }
-
-    /// A text, a number or a boolean as a text.
-    fn scalar(&mut self, what: &'static str) -> Result<Cow<'_, str>, Flaw> {
-        match self.cursor.peek() {
-            b'"' => self.cursor.str_value(what).map(Cow::Borrowed),
-            b't' | b'f' => Ok(Cow::Borrowed(if self.cursor.boolean()? { "true" } else { "false" })),
-            _ => {
-                let number = self.cursor.number(what)?;
-                if number.is_plain() {
-                    return Ok(Cow::Borrowed(str::from_utf8(number.token).expect("a number is ASCII")));
-                }
-                Ok(Cow::Owned(cell::named(number.value()).expect("JSON has no other NaN")))
-            }
-        }
-    }
-
-    /// The hash of an id; an empty text is none.
-    fn id(&mut self, column: impl Fn(&mut RowBuilder) -> &mut ColumnBuilder<u64>) -> Result<(), Flaw> {
-        let text = if self.cursor.peek() == b'"' {
-            Cow::Borrowed(cell::id(self.cursor.str_value("expected a text")?))
-        } else {
-            let number = self.cursor.number("expected a text or a whole number")?;
-            if number.is_plain() {
-                Cow::Borrowed(str::from_utf8(number.token).expect("a number is ASCII"))
-            } else {
-                Cow::Owned(cell::id_of(number.value())?.expect("JSON has no other NaN"))
-            }
-        };
-        if !text.is_empty() {
-            let hash = stable_hash(bounded(text.as_bytes())?);
-            let row = self.rows.len();
-            column(self.rows).put(row, hash);
-        }
-        Ok(())
-    }
-
-    fn time(&mut self, format: TimeFormat) -> Result<(), Flaw> {
-        let micros = if format == TimeFormat::Rfc3339 || self.cursor.peek() == b'"' {
-            cell::dated(self.cursor.str_value("expected a time such as 2024-05-01T12:00:00Z")?, format)?
-        } else {
-            let number = self.cursor.number("expected an epoch number")?;
-            let micros = match number.integer() {
-                Some(value) => time::from_integer(value, format),
-                None => time::from_float(number.value(), format),
-            };
-            Some(micros.ok_or_else(|| Flaw::new(Poison::AbsurdTime, "a time beyond 64-bit microseconds"))?)
-        };
-        if let Some(micros) = micros {
-            self.rows.event_time.put(self.rows.len(), micros);
-        }
-        Ok(())
-    }
-
-    fn truth(&mut self) -> Result<(), Flaw> {
-        let is_number = matches!(self.cursor.peek(), b'-' | b'0'..=b'9');
-        let value = if is_number && self.positive.is_empty() {
-            Some(self.cursor.float("expected a number or a boolean")?)
-        } else {
-            let classes = Classes { binary: true, positive: self.positive };
-            let text = self.scalar("expected a number, a boolean or a text")?;
-            classes.label(&text).map_err(Flaw::wrong_type)?
-        };
-        if let Some(value) = value {
-            self.rows.put_number(LABEL, value);
-        }
-        Ok(())
-    }
-
-    fn class(&mut self, column: usize, binary: bool) -> Result<(), Flaw> {
-        let classes = Classes { binary, positive: self.positive };
-        let text = self.scalar("expected a number, a boolean or a text")?.into_owned();
-        if let Some(class) = classes.class(&text) {
-            self.rows.put_text(column, bounded(class.as_bytes())?);
-        }
-        Ok(())
-    }
-
-    fn best_score(&mut self, column: usize, depth: u32) -> Result<(), Flaw> {
-        if let Some((_, score)) = self.best(depth)? {
-            self.rows.put_number(column, score);
-        }
-        Ok(())
-    }
-
-    fn best_class(&mut self, column: usize, depth: u32) -> Result<(), Flaw> {
-        if let Some((class, _)) = self.best(depth)? {
-            self.rows.put_text(column, &class);
-        }
-        Ok(())
-    }
-
-    /// The first of the largest numbers of an object or a list, and its class.
-    fn best(&mut self, depth: u32) -> Result<Option<(Vec<u8>, f64)>, Flaw> {
-        const WANTED: &str = "expected an object of class to score, or a list of scores";
+    /// Reads JSON in a text as if it stood there without quotes; a blank text is none.
+    fn in_text(&mut self, node: usize, position: usize, depth: u32) -> Result<(), Flaw> {
+        const WANTED: &str = "expected JSON in a text";
         check_depth(depth)?;
-        let scores = match self.cursor.peek() {
-            b'{' => self.scores(b'}')?,
-            b'[' => self.scores(b']')?,
-            b'"' => {
-                let listed = cell::list(self.cursor.str_value(WANTED)?).ok_or_else(|| Flaw::wrong_type(WANTED))?;
-                (0..).zip(listed).map(|(class, score): (usize, f64)| (class.to_string().into(), score)).collect()
-            }
-            _ => return Err(self.cursor.not(WANTED)),
-        };
-        Ok(cell::top(scores))
-    }
-
-    /// The numbers of an object, or of a list, whose classes are numbers.
-    fn scores(&mut self, close: u8) -> Result<Vec<(Vec<u8>, f64)>, Flaw> {
-        let mut scores: Vec<(Vec<u8>, f64)> = Vec::new();
-        let mut more = self.cursor.first_member(close);
-        while more {
-            let class = if close == b'}' {
-                let class = bounded(self.cursor.text_value("expected a class name")?)?.to_vec();
-                self.cursor.colon()?;
-                class
-            } else {
-                scores.len().to_string().into()
-            };
-            scores.push((class, self.cursor.float("expected a number per class")?));
-            more = self.cursor.next_member(close)?;
+        let text = self.cursor.text_value(WANTED)?.to_vec();
+        let mut scratch = Vec::new();
+        let mut scan = self.within(&text, &mut scratch);
+        scan.cursor.space();
+        if scan.cursor.at == text.len() {
+            return Ok(());
         }
-        Ok(scores)
+        let read = scan.member(node, position, depth + 1);
+        read.map_err(|flaw| if flaw.reason() == Poison::Malformed { Flaw::wrong_type(WANTED) } else { flaw })?;
+        scan.cursor.space();
+        if scan.cursor.at == text.len() { Ok(()) } else { Err(Flaw::wrong_type(WANTED)) }
     }
-
-    fn status(&mut self) -> Result<(), Flaw> {
-        if let Some(value) = cell::numeric(&self.scalar("expected a status code")?)? {
-            self.rows.status.put(self.rows.len(), status(value)?);
-        }
-        Ok(())
-    }
-
-    fn failed(&mut self) -> Result<(), Flaw> {
-        let failed = cell::is_failure(&self.scalar("expected a boolean, a number or a text")?);
-        self.rows.failed.put(self.rows.len(), failed);
-        Ok(())
-    }
-}
-
-/// Refuses texts that are too long to be a name.
-#[inline]
-pub(super) fn bounded(text: &[u8]) -> Result<&[u8], Flaw> {
-    if text.len() <= TEXT_BYTES_MAX {
-        Ok(text)
-    } else {
-        Err(Flaw::new(Poison::TooLong, "a text of more than 512 bytes"))
-    }
-}
-
-/// A status code that was read as a number.
-pub(super) fn status(value: f64) -> Result<i16, Flaw> {
-    if value.fract() != 0.0 {
-        return Err(Flaw::wrong_type("expected a whole status code"));
-    }
-    if !(f64::from(i16::MIN)..=f64::from(i16::MAX)).contains(&value) {
-        return Err(Flaw::new(Poison::OutOfRange, "a status code beyond 16 bits"));
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "whole and in range")]
-    Ok(value as i16)
 }

@@ -4,7 +4,7 @@
 //! are rounded to the nearest one, because they only come near a decimal fraction anyway.
 
 use crate::event::{Micros, SECOND};
-use crate::plan::TimeFormat;
+use crate::plan::{TimeFormat, WallClock};
 
 const MICROS_PER_DAY: i64 = 86_400 * SECOND;
 
@@ -34,13 +34,23 @@ pub fn from_float(value: f64, format: TimeFormat) -> Option<Micros> {
 /// lower-case letters or slashes, without seconds or without a time of day, with a leap second. What has no zone is in
 /// UTC.
 pub fn from_text(text: &[u8]) -> Option<Micros> {
+    from_local(text, None)
+}
+
+/// The same, but what has no zone is what a clock on a wall shows; what it shows twice is the first time.
+pub fn from_local(text: &[u8], clock: Option<&WallClock>) -> Option<Micros> {
+    let shown = |micros: Micros| Some(clock.map_or(micros, |clock| clock.time_of(micros)));
     let (date, rest) = text.trim_ascii().split_at_checked(10)?;
     let midnight = day(date, b'-').or_else(|| day(date, b'/'))? * MICROS_PER_DAY;
-    let Some((&separator, rest)) = rest.split_first() else { return Some(midnight) };
+    let Some((&separator, rest)) = rest.split_first() else { return shown(midnight) };
     matches!(separator, b'T' | b't' | b' ').then_some(())?;
     let (seconds, rest) = time_of_day(rest)?;
     let (fraction, zone) = fraction(rest)?;
-    Some(midnight + seconds * SECOND + fraction - offset(zone.trim_ascii())? * 60 * SECOND)
+    let micros = midnight + seconds * SECOND + fraction;
+    match zone.trim_ascii() {
+        [] => shown(micros),
+        zone => Some(micros - offset(zone)? * 60 * SECOND),
+    }
 }
 
 /// Days from 1970-01-01 to `YYYY-MM-DD` (Howard Hinnant, "chrono-compatible low-level date algorithms").

@@ -1,10 +1,15 @@
-//! The mapped paths as a tree of objects, where every key remembers which key followed it last time.
+//! The mapped paths as a tree of objects and lists, where every key remembers which key followed it last time.
 //!
 //! Producers write their keys in the same order in (nearly) every record. So after each key the next one is guessed and
 //! compared as raw bytes, quotes and colon included; only when the guess and the guess after it are wrong (an omitted
 //! key) is the key read and looked up. What is remembered changes the speed, never the result.
 
+use std::sync::Arc;
+
+use crate::plan::Step;
+
 use super::binding::{Binding, Slot};
+use super::cell::category;
 use super::dictionary::Dictionary;
 
 /// Unmapped keys remembered per object; the oldest is forgotten first.
@@ -48,8 +53,28 @@ pub(super) struct TrieKey {
     number: Option<NumberTarget>,
     /// What its value feeds.
     pub(super) targets: Vec<Target>,
-    /// The object it leads to.
-    pub(super) child: Option<usize>,
+    /// What it leads to.
+    pub(super) inner: Option<Inner>,
+}
+
+/// The object and the list that a key may lead to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Inner {
+    pub(super) object: Option<usize>,
+    pub(super) list: Option<usize>,
+    /// Whether a text in their place is JSON.
+    pub(super) is_in_text: bool,
+}
+
+impl Inner {
+    /// What its value should have been.
+    pub(super) fn wanted(self) -> &'static str {
+        match self {
+            Self { list: None, .. } => "expected an object",
+            Self { object: None, .. } => "expected a list",
+            _ => "expected an object or a list",
+        }
+    }
 }
 
 /// The bytes `"key":`, ready for comparison.
@@ -99,7 +124,7 @@ fn words(bytes: [u8; WORDS_BYTES]) -> [u64; 2] {
     [both as u64, (both >> 64) as u64]
 }
 
-/// One object of the record.
+/// One object of the record, or one list, whose keys are the places in it that are mapped.
 #[derive(Debug)]
 pub(super) struct TrieNode {
     /// [`HEAD`], the mapped keys, then unmapped ones that were met.
@@ -109,11 +134,39 @@ pub(super) struct TrieNode {
     n_mapped: usize,
     /// How many unmapped keys were remembered so far.
     n_extras: usize,
+    /// Of a list: the key of each place, as far as some are mapped.
+    places: Vec<usize>,
+    /// Of a list: elements that are known by a text in them.
+    pub(super) named: Vec<Arc<NamedElement>>,
+}
+
+/// An element of a list that is known by a text in it.
+#[derive(Debug)]
+pub(super) struct NamedElement {
+    /// The key of the text.
+    pub(super) key: String,
+    /// The text, as it is compared.
+    pub(super) text: String,
+    /// Its position among the keys of the list.
+    pub(super) position: usize,
 }
 
 impl TrieNode {
     fn new() -> Self {
-        Self { keys: vec![TrieKey::default()], names: Dictionary::default(), n_mapped: 0, n_extras: 0 }
+        Self {
+            keys: vec![TrieKey::default()],
+            names: Dictionary::default(),
+            n_mapped: 0,
+            n_extras: 0,
+            places: Vec::new(),
+            named: Vec::new(),
+        }
+    }
+
+    /// The key of a place in a list; [`HEAD`] where it is not mapped.
+    #[inline]
+    pub(super) fn place(&self, at: usize) -> usize {
+        self.places.get(at).copied().unwrap_or(HEAD)
     }
 
     /// A key by position.
@@ -180,55 +233,95 @@ impl TrieNode {
     }
 
     /// The position of a mapped key, made if need be. Only while the tree is built.
-    fn mapped(&mut self, name: &str) -> usize {
+    fn mapped(&mut self, step: &Step) -> usize {
+        let name = step.to_string();
         let key = self.names.intern(name.as_bytes()).cast_unsigned() as usize + 1;
         if key == self.keys.len() {
             self.keys[key - 1].next = key;
             self.keys.push(TrieKey { pattern: Pattern::new(name.as_bytes()), ..TrieKey::default() });
             self.n_mapped += 1;
+            self.note(step, key);
         }
         key
     }
+
+    /// Notes where in a list a new key stands.
+    fn note(&mut self, step: &Step, position: usize) {
+        match step {
+            Step::Key(_) => {}
+            Step::Index(at) => {
+                let at = *at as usize;
+                self.places.resize(self.places.len().max(at + 1), HEAD);
+                self.places[at] = position;
+            }
+            Step::Named(key, text) => {
+                let text = category(text).to_owned();
+                self.named.push(Arc::new(NamedElement { key: key.clone(), text, position }));
+            }
+        }
+    }
 }
 
-/// All objects that lead to a mapped path.
+/// All objects and lists that lead to a mapped path.
 #[derive(Debug)]
 pub(super) struct Trie {
     pub(super) nodes: Vec<TrieNode>,
 }
 
 impl Trie {
-    /// The tree of these bindings; `locate` gives the path of each in the record, or `None` when it is not in there.
-    pub(super) fn new<'b>(bindings: &'b [Binding], locate: impl Fn(&'b Binding) -> Option<Vec<&'b str>>) -> Self {
+    /// The tree of these bindings; `locate` gives the way to each in the record, or `None` when it is not in there.
+    pub(super) fn new(bindings: &[Binding], locate: impl Fn(&Binding) -> Option<Vec<Step>>) -> Self {
         let mut trie = Self { nodes: vec![TrieNode::new()] };
         for (binding, index) in bindings.iter().zip(0..) {
-            if let Some(path) = locate(binding) {
-                trie.insert(&path, Target { slot: binding.slot, binding: index });
+            if let Some(steps) = locate(binding) {
+                trie.insert(&steps, binding, index);
             }
         }
         trie
     }
 
-    fn insert(&mut self, path: &[&str], target: Target) {
-        let Some((last, parents)) = path.split_last() else { return };
+    /// Whether nothing is mapped.
+    pub(super) fn is_empty(&self) -> bool {
+        self.nodes[ROOT].n_mapped == 0
+    }
+
+    /// The position of a key of the record.
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        self.nodes[ROOT].names.find(name.as_bytes()).map(|code| code.cast_unsigned() as usize + 1)
+    }
+
+    fn insert(&mut self, steps: &[Step], binding: &Binding, index: u16) {
+        let Some((last, parents)) = steps.split_last() else { return };
         let mut node = ROOT;
-        for name in parents {
-            let key = self.nodes[node].mapped(name);
-            let n_nodes = self.nodes.len();
-            let child = *self.nodes[node].keys[key].child.get_or_insert(n_nodes);
-            if child == n_nodes {
-                self.nodes[node].keys[key].number = None;
-                self.nodes.push(TrieNode::new());
-            }
-            node = child;
+        for (step, next) in parents.iter().zip(&steps[1..]) {
+            let key = self.nodes[node].mapped(step);
+            let inner = self.inner(node, key, !matches!(next, Step::Key(_)));
+            let way = self.nodes[node].keys[key].inner.as_mut().expect("just made");
+            way.is_in_text |= binding.path.texts.are_json;
+            node = inner;
         }
         let key = self.nodes[node].mapped(last);
         let key = &mut self.nodes[node].keys[key];
-        key.targets.push(target);
-        key.number = match (key.child, key.targets.as_slice()) {
+        let slot = if binding.path.texts.pattern.is_some() { Slot::Part } else { binding.slot };
+        key.targets.push(Target { slot, binding: index });
+        key.number = match (key.inner, key.targets.as_slice()) {
             (None, &[Target { slot: Slot::Number { column, factor }, .. }]) => Some(NumberTarget { column, factor }),
             _ => None,
         };
+    }
+
+    /// The object or list that a key leads to, made if need be.
+    fn inner(&mut self, node: usize, key: usize, is_list: bool) -> usize {
+        let n_nodes = self.nodes.len();
+        let key = &mut self.nodes[node].keys[key];
+        key.number = None;
+        let inner = key.inner.get_or_insert_default();
+        let place = if is_list { &mut inner.list } else { &mut inner.object };
+        let child = *place.get_or_insert(n_nodes);
+        if child == n_nodes {
+            self.nodes.push(TrieNode::new());
+        }
+        child
     }
 }
 
@@ -239,7 +332,7 @@ mod tests {
     fn node(names: &[&str]) -> TrieNode {
         let mut node = TrieNode::new();
         for name in names {
-            node.mapped(name);
+            node.mapped(&Step::Key((*name).to_owned()));
         }
         node
     }

@@ -34,16 +34,35 @@ pub(super) type Findings = BTreeMap<usize, Refusal>;
 
 /// The rows of a batch in which nothing is wrong, and what is wrong with the others. `findings`: what is known already.
 pub(super) fn sift(plan: &Plan, layout: &Layout, batch: EventBatch, findings: Findings) -> (EventBatch, Findings) {
-    let mut check = Check { layout, batch: &batch, findings };
-    check.required();
-    check.times(plan);
-    check.numbers(plan);
-    let findings = check.findings;
+    let findings = check(plan, layout, &batch, findings);
     if findings.is_empty() {
         return (batch, findings);
     }
     let good: BooleanArray = (0..batch.len()).map(|row| Some(!findings.contains_key(&row))).collect();
     (keep(&batch, &good), findings)
+}
+
+/// The same of those rows alone that are taken.
+pub(super) fn sift_taken(
+    plan: &Plan,
+    layout: &Layout,
+    batch: &EventBatch,
+    findings: Findings,
+    taken: &[bool],
+) -> (EventBatch, Findings) {
+    let mut findings = check(plan, layout, batch, findings);
+    findings.retain(|row, _| taken[*row]);
+    let good: BooleanArray =
+        taken.iter().enumerate().map(|(row, taken)| Some(*taken && !findings.contains_key(&row))).collect();
+    (keep(batch, &good), findings)
+}
+
+fn check(plan: &Plan, layout: &Layout, batch: &EventBatch, findings: Findings) -> Findings {
+    let mut check = Check { layout, batch, findings };
+    check.required();
+    check.times(plan);
+    check.numbers(plan);
+    check.findings
 }
 
 struct Check<'a> {
@@ -189,6 +208,7 @@ fn keep(batch: &EventBatch, mask: &BooleanArray) -> EventBatch {
         label: sieve.primitive(&batch.label),
         label_class: sieve.text(&batch.label_class),
         exposure: sieve.primitive(&batch.exposure),
+        further: batch.further.as_ref().map(|further| sieve.any(further).as_boolean().clone()),
         refused: Vec::new(),
     }
 }

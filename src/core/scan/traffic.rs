@@ -3,6 +3,7 @@
 //! Once the rows of a batch are assigned to cells, each column is counted cell by cell, so that the inner loops are
 //! kernels over slices.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use arrow_array::cast::AsArray;
@@ -91,9 +92,13 @@ impl TrafficStream {
 fn count(traffic: &mut OpenTraffic, plan: &Plan, batch: &EventBatch, rows: &[u32], codes: &mut Vec<u64>) {
     let selected = Rows::new(rows);
     let OpenTraffic { numeric, rest: traffic } = traffic;
+    let requests = requests(batch, rows);
     for ((histogram, column), array) in numeric.iter_mut().zip(&plan.columns.numeric).zip(&batch.numeric) {
-        let latency = (column.role == Role::Latency).then_some(&mut traffic.latency);
-        count_numeric(histogram, latency, column, array, &selected);
+        if column.role == Role::Latency {
+            count_numeric(histogram, Some(&mut traffic.latency), column, array, &Rows::new(&requests));
+        } else {
+            count_numeric(histogram, None, column, array, &selected);
+        }
     }
     for ((category, column), array) in
         traffic.categorical.iter_mut().zip(&plan.columns.categorical).zip(&batch.categorical)
@@ -103,6 +108,14 @@ fn count(traffic: &mut OpenTraffic, plan: &Plan, batch: &EventBatch, rows: &[u32
     if batch.kind == EventKind::Prediction {
         count_rates(traffic, plan, batch, rows);
         count_entities(traffic, plan, batch, rows);
+    }
+}
+
+/// The rows that stand for a request each: several rows of a record may be one.
+fn requests<'r>(batch: &EventBatch, rows: &'r [u32]) -> Cow<'r, [u32]> {
+    match &batch.further {
+        None => Cow::Borrowed(rows),
+        Some(further) => rows.iter().copied().filter(|&row| !further.value(row as usize)).collect(),
     }
 }
 
@@ -164,15 +177,17 @@ fn count_rates(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u
     let positive = PerEntry::of(&batch.predicted, |name| name == "1");
     let latency = plan.columns.index_of(Role::Latency).and_then(|column| batch.numeric.get(column));
     let rates = &mut traffic.rates;
-    rates.requests += rows.len() as u64;
     for &row in rows {
         let row = row as usize;
         let outcome = outcome(batch, row);
-        rates.errors += u64::from(outcome.is_failure());
-        if let Some(latency) = latency.filter(|_| outcome == Answer::TimedOut) {
-            traffic.timed_out.update(latency.is_valid(row).then(|| latency.value(row)).filter(|ms| !ms.is_nan()));
+        if batch.is_request(row) {
+            rates.requests += 1;
+            rates.errors += u64::from(outcome.is_failure());
+            if let Some(latency) = latency.filter(|_| outcome == Answer::TimedOut) {
+                traffic.timed_out.update(latency.is_valid(row).then(|| latency.value(row)).filter(|ms| !ms.is_nan()));
+            }
+            rates.rejected += u64::from(outcome == Answer::Rejected);
         }
-        rates.rejected += u64::from(outcome == Answer::Rejected);
         let positive = positive.get(row);
         // Without scores the class is the answer.
         let is_scored = score.map_or(plan.quality.is_some() && positive.is_some(), |score| score.is_valid(row));
@@ -190,7 +205,8 @@ fn count_entities(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: 
         return;
     }
     let latency = plan.columns.index_of(Role::Latency).and_then(|column| batch.numeric.get(column));
-    for row in rows.iter().map(|&row| row as usize).filter(|&row| batch.entity.is_valid(row)) {
+    let rows = rows.iter().map(|&row| row as usize);
+    for row in rows.filter(|&row| batch.is_request(row) && batch.entity.is_valid(row)) {
         let asked = entity::at(&mut traffic.entities, batch.entity.value(row));
         asked.requests += 1;
         let outcome = outcome(batch, row);

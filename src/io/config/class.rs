@@ -3,10 +3,10 @@
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Error as _, MapAccess, Visitor};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::value::Dotted;
+use super::path::Dotted;
 use crate::decode::cell::category;
 
 /// A class: a text, a number or a boolean.
@@ -67,6 +67,42 @@ impl JsonSchema for Class {
 #[derive(Debug, Clone)]
 pub(crate) struct ClassFields(pub(crate) Vec<(String, Dotted)>);
 
+/// What a key of [`ClassFields`] may hold.
+enum ClassPlace {
+    /// Where the score of a class is, or the list of all scores.
+    Path(Dotted),
+    /// The classes of such a list, in its order.
+    Classes(Vec<Class>),
+}
+
+impl<'de> Deserialize<'de> for ClassPlace {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PlaceVisitor;
+
+        impl<'de> Visitor<'de> for PlaceVisitor {
+            type Value = ClassPlace;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a path, or a list of classes")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ClassPlace, E> {
+                text.parse().map(ClassPlace::Path).map_err(E::custom)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut classes: A) -> Result<ClassPlace, A::Error> {
+                let mut all = Vec::new();
+                while let Some(class) = classes.next_element()? {
+                    all.push(class);
+                }
+                Ok(ClassPlace::Classes(all))
+            }
+        }
+
+        deserializer.deserialize_any(PlaceVisitor)
+    }
+}
+
 impl<'de> Deserialize<'de> for ClassFields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct FieldsVisitor;
@@ -75,26 +111,51 @@ impl<'de> Deserialize<'de> for ClassFields {
             type Value = ClassFields;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a mapping of classes to paths")
+                f.write_str("a mapping of classes to paths, or `path` and `classes`")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ClassFields, A::Error> {
-                let mut fields: Vec<(String, Dotted)> = Vec::new();
-                while let Some((Class(class), path)) = map.next_entry()? {
-                    let class = category(&class).to_owned();
-                    if fields.iter().any(|(known, _)| *known == class) {
-                        return Err(A::Error::custom(format!("class `{class}` is there twice")));
+                let (mut fields, mut listed) = (Vec::new(), None);
+                while let Some((Class(class), place)) = map.next_entry()? {
+                    match place {
+                        ClassPlace::Path(path) => fields.push((class, path)),
+                        ClassPlace::Classes(classes) if class == "classes" => listed = Some(classes),
+                        ClassPlace::Classes(_) => {
+                            return Err(A::Error::custom(format!(
+                                "`{class}` should be a path; only `classes` is a list"
+                            )));
+                        }
                     }
-                    fields.push((class, path));
                 }
-                if fields.len() < 2 {
-                    return Err(A::Error::custom("name the fields of two classes at least"));
-                }
-                Ok(ClassFields(fields))
+                let fields = match (listed, fields.as_slice()) {
+                    (None, _) => fields,
+                    (Some(classes), [(key, path)]) if key == "path" => elements(classes, path),
+                    (Some(_), _) => return Err(A::Error::custom("`classes` stands beside `path`, and nothing else")),
+                };
+                ClassFields::new(fields).map_err(A::Error::custom)
             }
         }
 
         deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+/// The places of classes in a list.
+fn elements(classes: Vec<Class>, list: &Dotted) -> Vec<(String, Dotted)> {
+    (0..).zip(classes).map(|(at, Class(class))| (class, Dotted(list.0.element(at)))).collect()
+}
+
+impl ClassFields {
+    fn new(fields: Vec<(String, Dotted)>) -> Result<Self, String> {
+        let mut all: Vec<(String, Dotted)> = Vec::new();
+        for (class, path) in fields {
+            let class = category(&class).to_owned();
+            if all.iter().any(|(known, _)| *known == class) {
+                return Err(format!("class `{class}` is there twice"));
+            }
+            all.push((class, path));
+        }
+        if all.len() < 2 { Err("name the fields of two classes at least".to_owned()) } else { Ok(Self(all)) }
     }
 }
 
@@ -109,6 +170,15 @@ impl JsonSchema for ClassFields {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let path = generator.subschema_for::<Dotted>();
-        json_schema!({ "type": "object", "additionalProperties": path, "minProperties": 2 })
+        let class = generator.subschema_for::<Class>();
+        json_schema!({ "anyOf": [
+            { "type": "object", "additionalProperties": path, "minProperties": 2 },
+            {
+                "type": "object",
+                "properties": { "path": path, "classes": { "type": "array", "items": class, "minItems": 2 } },
+                "required": ["path", "classes"],
+                "additionalProperties": false
+            }
+        ]})
     }
 }

@@ -9,12 +9,14 @@ mod document;
 mod guards;
 mod kafka;
 mod names;
+mod path;
 mod problem;
 mod read;
 pub mod reference;
 mod resolve;
 mod rollout;
 mod secret;
+mod selection;
 mod serve;
 mod source;
 mod store;
@@ -176,8 +178,9 @@ fn specs() -> Vec<&'static Spec> {
 }
 
 fn build(text: &str, origin: &str, around: Surroundings<'_>) -> Result<Pipeline> {
-    let document: document::Document = read::document(text, origin)?;
+    let mut document: document::Document = read::document(text, origin)?;
     let mut problems = Problems::default();
+    document.sources.value.spread(&mut problems);
     let pipeline = resolve::resolve(&document, around, &mut problems);
     problems.into_result(origin, text).map(|()| pipeline)
 }

@@ -46,7 +46,7 @@ fn a_file_that_names_only_what_cannot_be_guessed_is_enough() {
     let source = &plan.sources[0];
     assert_eq!((plan.name.as_str(), plan.sources.len()), ("pipeline", 1));
     assert_eq!(source.mapping.model, Field::Constant("pipeline".into()));
-    assert_eq!(source.mapping.event_time, Some((vec!["t".into()], TimeFormat::Rfc3339)));
+    assert_eq!(source.mapping.event_time, Some(("t".parse().unwrap(), TimeFormat::Rfc3339)));
     let time = &plan.time;
     assert_eq!(time.window, WindowKind::Sliding { size: 300 * SECOND, slide: 300 * SECOND });
     assert_eq!((time.pane, time.lateness, time.idle_after), (300 * SECOND, 30 * SECOND, 10 * SECOND));
@@ -101,7 +101,7 @@ sources:
     let mapping = &plan.sources[0].mapping;
     let factors: Vec<f64> = mapping.numeric.iter().flatten().map(|field| field.factor).collect();
     assert_eq!(factors, [1.0, 1.0, 1.0, 1e-3]);
-    assert_eq!(mapping.categorical, [Some(vec!["kind".to_owned()]), Some(vec!["flag".to_owned()])]);
+    assert_eq!(mapping.categorical, ["kind", "flag"].map(|name| Some(name.parse().unwrap())));
     assert_eq!((mapping.version.clone(), mapping.event_time.clone()), (Field::Constant("7".into()), None));
 }
 

@@ -11,6 +11,7 @@ use serde::de::value::{MapAccessDeserializer, MapDeserializer};
 use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::path::Dotted;
 use super::problem::Spot;
 use crate::event::{Micros, SECOND};
 use crate::plan::Baseline;
@@ -300,43 +301,6 @@ impl<T: JsonSchema> JsonSchema for OrOff<T> {
     }
 }
 
-/// Where a value is found in a record: object keys from the outside in, joined by dots; a dot inside a key is written
-/// `\.`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Dotted(pub(crate) Vec<String>);
-
-impl FromStr for Dotted {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let mut keys = vec![String::new()];
-        let mut chars = text.chars().peekable();
-        while let Some(char) = chars.next() {
-            match char {
-                '\\' if chars.peek() == Some(&'.') => keys.last_mut().expect("one key at least").extend(chars.next()),
-                '.' => keys.push(String::new()),
-                _ => keys.last_mut().expect("one key at least").push(char),
-            }
-        }
-        if keys.iter().any(String::is_empty) {
-            return Err(format!("`{text}` is not a path; write keys joined by dots, such as features.amount"));
-        }
-        Ok(Self(keys))
-    }
-}
-
-impl fmt::Display for Dotted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let keys: Vec<String> = self.0.iter().map(|key| key.replace('.', "\\.")).collect();
-        f.write_str(&keys.join("."))
-    }
-}
-
-scalar!(Dotted, "Path", {
-    "type": "string",
-    "description": "Keys from the outside in, joined by dots, such as features.amount; a dot inside a key is written \\."
-});
-
 /// The name of a baseline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BaselineName(pub(crate) Baseline);
@@ -372,53 +336,6 @@ scalar!(BaselineName, "Baseline", {
     "pattern": "^(concurrent|reference|previous|[1-9][0-9]*d_ago)$",
     "description": "What a version is compared with."
 });
-
-/// A field in its short form, a path, or in its long form, a mapping.
-#[derive(Debug, Clone)]
-pub(crate) enum PathOr<T> {
-    /// `field: a.b`
-    Path(Dotted),
-    /// `field: { path: a.b, … }`
-    Long(T),
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for PathOr<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either<T>(PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
-            type Value = PathOr<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a path or a mapping")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                text.parse().map(PathOr::Path).map_err(E::custom)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map)).map(PathOr::Long)
-            }
-        }
-
-        deserializer.deserialize_any(Either(PhantomData))
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for PathOr<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        format!("PathOr{}", T::schema_name()).into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [generator.subschema_for::<Dotted>(), generator.subschema_for::<T>()] })
-    }
-}
 
 /// Named entries in the order of the file: a mapping of name to value, or a list of names whose value is their own
 /// name.
@@ -481,12 +398,6 @@ impl<T: JsonSchema> JsonSchema for Entries<T> {
     }
 }
 
-impl<T> From<Dotted> for PathOr<T> {
-    fn from(path: Dotted) -> Self {
-        Self::Path(path)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -524,13 +435,5 @@ mod tests {
             assert_eq!(text.parse(), Ok(Margin(ratio)), "{text}");
         }
         assert!(["0.2", "-5%", "twice", "x", "101", "nan"].iter().all(|text| text.parse::<Margin>().is_err()));
-    }
-
-    #[test]
-    fn paths_are_dotted_and_may_escape_a_dot() {
-        let path: Dotted = "attributes.model\\.version".parse().unwrap();
-        assert_eq!(path.0, ["attributes", "model.version"]);
-        assert_eq!(path.to_string(), "attributes.model\\.version");
-        assert!(["", "a..b", ".a", "a."].iter().all(|text| text.parse::<Dotted>().is_err()));
     }
 }

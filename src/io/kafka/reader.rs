@@ -38,6 +38,8 @@ pub struct ReadPortion {
     pub batch: EventBatch,
     /// The refused ones; they are on their way to the dead-letter topic.
     pub rejects: Vec<Reject>,
+    /// What the source does not take.
+    pub passed_over: u64,
     /// The next offset to read.
     pub next_offset: i64,
     /// Bytes of payload.
@@ -216,6 +218,7 @@ impl ReaderState {
             lane: self.stream.lane,
             batch: decoded.batch,
             rejects: decoded.rejects,
+            passed_over: decoded.passed_over,
             next_offset: self.next_offset,
             bytes: std::mem::take(&mut self.bytes),
         }
@@ -230,6 +233,7 @@ pub fn record<'a>(message: &'a (impl Incoming + ?Sized), headers: &'a [(&'a str,
         key: message.key(),
         payload: message.payload(),
         headers,
+        topic: message.topic(),
     }
 }
 

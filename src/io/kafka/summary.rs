@@ -32,6 +32,7 @@ impl Summary {
     pub(super) fn read(&mut self, topic: &str, portion: &ReadPortion) {
         self.events += portion.batch.len() as u64;
         self.rejects += portion.rejects.len() as u64;
+        self.losses.pass_over(portion.passed_over);
         for reject in &portion.rejects {
             let place = || format!("{topic}/{}, offset {}: {}", portion.lane, reject.offset, reject.detail);
             self.losses.refuse(reject.reason, place);

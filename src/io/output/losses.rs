@@ -14,6 +14,8 @@ use crate::scan::{Counts, LabelCounts};
 pub struct Losses {
     /// How many rows were refused for a reason, and the first of them.
     refused: BTreeMap<Poison, (u64, String)>,
+    /// How many records no source takes.
+    passed_over: u64,
     counts: Counts,
     notes: Vec<String>,
 }
@@ -31,6 +33,11 @@ impl Losses {
         }
     }
 
+    /// Takes in records that their source does not take.
+    pub fn pass_over(&mut self, n: u64) {
+        self.passed_over += n;
+    }
+
     /// Takes in what a lane counted.
     pub fn count(&mut self, counts: Counts) {
         self.counts += counts;
@@ -46,6 +53,7 @@ impl Losses {
         for (reason, (n, example)) in other.refused {
             self.refused.entry(reason).or_insert((0, example)).0 += n;
         }
+        self.passed_over += other.passed_over;
         self.counts += other.counts;
         self.notes.extend(other.notes);
     }
@@ -102,10 +110,14 @@ impl Losses {
         })
     }
 
-    /// What became of labels, then a line for each kind of loss.
+    /// What became of labels, how much was passed over, then a line for each kind of loss.
     #[must_use]
     pub fn render(&self) -> String {
         let mut out = self.labels().map_or_else(String::new, |labels| format!("{labels}\n"));
+        if self.passed_over > 0 {
+            let passed = plural(self.passed_over, "record");
+            let _ = writeln!(out, "passed over: {passed} that the sources do not take (`where`, `tombstones`)");
+        }
         for sentence in self.sentences() {
             let _ = writeln!(out, "lost: {sentence}");
         }
@@ -136,7 +148,9 @@ mod tests {
         let labels = LabelCounts { joined: 94, orphans: 3, expired: 1, early: 1, duplicates: 1, refused: 2 };
         losses.count(Counts { rows: 98, late: 49, duplicates: 5, labels });
         losses.note("a.jsonl: topic `other` feeds no source");
+        losses.pass_over(7);
         let told = "labels: 94 joined, 3 orphaned, 1 after the horizon, 1 early, 1 further ones
+passed over: 7 records that the sources do not take (`where`, `tombstones`)
 lost: a.jsonl: topic `other` feeds no source
 lost: 2.0 % of the rows (2 of 100) are refused: 2 wrong_type, as a.csv, line 7: amount: expected a number
 lost: 50.0 % of the rows (49 of 98) came too late for their window

@@ -62,7 +62,7 @@ impl OneLaneTable {
         refused.sort_by_key(|refused| refused.reject.offset);
         let places = refused.iter().map(|one| one.reject.offset).collect();
         let batch = EventBatch { refused: places, ..with_arrival(decoded.batch) };
-        Ok(ReadBlock { batches: vec![batch], refused })
+        Ok(ReadBlock { batches: vec![batch], refused, passed_over: decoded.passed_over })
     }
 
     fn refused(&self, place: Place, reject: Reject) -> Refused {

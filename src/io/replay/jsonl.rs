@@ -88,7 +88,8 @@ impl Router {
 
     fn bare<'a>(&self, keys: &BTreeMap<String, &RawValue>, line: &'a [u8]) -> Route<'a> {
         let has = |path: Option<&crate::plan::Path>, name: &str| {
-            keys.contains_key(name) || path.and_then(|path| path.first()).is_some_and(|first| keys.contains_key(first))
+            keys.contains_key(name)
+                || path.and_then(crate::plan::Path::first).is_some_and(|first| keys.contains_key(first))
         };
         match self.explicit.or_else(|| route::by_fields(&self.plan, has)) {
             Some(source) => Route::To((source, 0), arrival(keys), Some(line)),
@@ -139,6 +140,7 @@ pub(super) fn survey(plan: &Arc<Plan>, path: &Path, explicit: Option<u16>) -> Re
     }
     let home = survey.router.home.ok_or_else(|| homeless(path, plan, &foreign))?;
     survey.streams.extend(unknown.then_some(home));
+    survey.streams.iter().try_for_each(|(source, _)| route::check_origins(plan, *source, path))?;
     survey.warnings.extend(
         foreign.iter().map(|(topic, n)| format!("{n} lines of topic `{topic}` feed no source; they are skipped")),
     );
@@ -223,9 +225,10 @@ impl LineBlocks {
         let taker = self.decoders.get_mut(&stream).expect("the survey saw every stream");
         for (offset, line) in (run.first_offset..).zip(&run.records) {
             let payload = line.payload.clone().map(|range| &bytes[range]);
-            taker.push(&Record { offset, broker_time: line.arrival, key: None, payload, headers: &[] });
+            taker.push(&Record { offset, broker_time: line.arrival, key: None, payload, headers: &[], topic: "" });
         }
         let decoded = taker.finish();
+        let passed_over = decoded.passed_over;
         let refused = decoded.rejects.into_iter().map(|reject| {
             let at = usize::try_from(reject.offset - run.first_offset).ok();
             let line = at.and_then(|at| run.records.get(at));
@@ -234,7 +237,7 @@ impl LineBlocks {
             let place = Place::Line(line.map_or(0, |line| line.at));
             Refused { file: Arc::clone(&self.path), source: stream.0, lane: stream.1, place, reject, payload }
         });
-        ReadBlock { refused: refused.collect(), batches: vec![with_arrival(decoded.batch)] }
+        ReadBlock { refused: refused.collect(), batches: vec![with_arrival(decoded.batch)], passed_over }
     }
 }
 
@@ -250,6 +253,7 @@ impl Blocks for LineBlocks {
             let block = self.decode(*stream, run, &bytes);
             all.batches.extend(block.batches);
             all.refused.extend(block.refused);
+            all.passed_over += block.passed_over;
         }
         Ok(Some(all))
     }

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::batch::EventBatch;
 use crate::error::Result;
@@ -25,6 +26,7 @@ pub(super) struct FileMerge {
     streams: Streams,
     ready: VecDeque<Step>,
     batch_rows: usize,
+    passed_over: Arc<AtomicU64>,
 }
 
 /// What is known of streams.
@@ -57,7 +59,13 @@ impl FileMerge {
         inputs.iter().flat_map(|input| &input.streams).for_each(|&stream| streams.add(stream));
         inputs.sort_by_key(|input| input.begins);
         inputs.reverse();
-        Self { plan: Arc::clone(plan), waiting: inputs, feeds: Vec::new(), streams, ready, batch_rows }
+        let passed_over = Arc::default();
+        Self { plan: Arc::clone(plan), waiting: inputs, feeds: Vec::new(), streams, ready, batch_rows, passed_over }
+    }
+
+    /// How many records were passed over so far.
+    pub(super) fn passed_over(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.passed_over)
     }
 
     /// The next step, or `None` when every stream has ended.
@@ -79,7 +87,8 @@ impl FileMerge {
         let block_rows = self.batch_rows.max(BATCH_ROWS);
         loop {
             for feed in &mut self.feeds {
-                feed.fill(&mut self.streams, &mut self.ready)?;
+                let passed_over = feed.fill(&mut self.streams, &mut self.ready)?;
+                self.passed_over.fetch_add(passed_over, Ordering::Relaxed);
             }
             self.feeds.retain(|feed| !feed.ended || !feed.heads.is_empty());
             let now = self.feeds.iter().flat_map(|feed| feed.turns(pane)).map(|((stretch, _), _)| stretch).min();
@@ -104,9 +113,11 @@ impl FileMerge {
         let opens = self.waiting.last().map_or(Micros::MAX, |input| input.begins.div_euclid(pane).saturating_mul(pane));
         let batch = self.feeds[at].take(head, until.min(opens));
         let batch = self.streams.numbered(batch);
-        for from in (0..batch.len()).step_by(self.batch_rows) {
-            let rows = self.batch_rows.min(batch.len() - from);
+        let mut from = 0;
+        while from < batch.len() {
+            let rows = record_end(&batch, (from + self.batch_rows).min(batch.len())) - from;
             self.ready.push_back(Step::Batch(Box::new(batch.slice(from, rows))));
+            from += rows;
         }
         true
     }
@@ -167,10 +178,13 @@ impl Feed {
         Ok(Self { blocks, streams, offsets, arrival_max, heads: Vec::new(), ended: false })
     }
 
-    /// Reads on until there are rows, or the file has ended.
-    fn fill(&mut self, streams: &mut Streams, ready: &mut VecDeque<Step>) -> Result<()> {
+    /// Reads on until there are rows, or the file has ended; how many records were passed over on the way.
+    fn fill(&mut self, streams: &mut Streams, ready: &mut VecDeque<Step>) -> Result<u64> {
+        let mut passed = 0;
         while self.heads.is_empty() && !self.ended {
-            if let Some(ReadBlock { batches, mut refused }) = self.blocks.next_block(&mut self.offsets)? {
+            if let Some(block) = self.blocks.next_block(&mut self.offsets)? {
+                let ReadBlock { batches, mut refused, passed_over } = block;
+                passed += passed_over;
                 let (with_rows, refused_alone) = batches.into_iter().partition::<Vec<_>, _>(|batch| !batch.is_empty());
                 self.heads.extend(with_rows);
                 let places = refused_alone.into_iter().filter(|batch| !batch.refused.is_empty());
@@ -183,7 +197,7 @@ impl Feed {
                 ready.extend(self.streams.iter().filter_map(|stream| streams.ended(*stream, next(stream))));
             }
         }
-        Ok(())
+        Ok(passed)
     }
 
     /// The turn of each head.
@@ -210,6 +224,13 @@ impl Feed {
         }
         taken
     }
+}
+
+/// Where the record ends whose rows stand before a place: rows of one record stay together.
+fn record_end(batch: &EventBatch, place: usize) -> usize {
+    let offsets = batch.offset.values();
+    let same = offsets[place..].iter().take_while(|offset| **offset == offsets[place - 1]);
+    place + same.count()
 }
 
 fn stream_of(batch: &EventBatch) -> StreamKey {

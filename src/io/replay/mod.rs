@@ -15,6 +15,7 @@ mod route;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::batch::EventBatch;
 use crate::error::{Error, Result};
@@ -102,6 +103,7 @@ pub struct Replay {
     steps: Ahead,
     lanes: u32,
     rows: u64,
+    passed_over: Arc<AtomicU64>,
     warnings: Vec<String>,
 }
 
@@ -123,7 +125,8 @@ pub fn open(plan: &Arc<Plan>, files: &[PathBuf], options: &Options) -> Result<Re
     let rows = inputs.iter().map(|input| input.rows).sum();
     note_begins(plan, &mut inputs)?;
     let merge = FileMerge::new(plan, inputs, unfed(plan, lanes, &streams), options.batch_rows.max(1));
-    Ok(Replay { steps: Ahead::start(merge), lanes, rows, warnings })
+    let passed_over = merge.passed_over();
+    Ok(Replay { steps: Ahead::start(merge), lanes, rows, passed_over, warnings })
 }
 
 impl Replay {
@@ -137,6 +140,12 @@ impl Replay {
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// Records that their source does not take, of all that were read so far.
+    #[must_use]
+    pub fn passed_over(&self) -> u64 {
+        self.passed_over.load(Ordering::Relaxed)
     }
 
     /// What is odd about the files but does not stop the replay.
@@ -200,6 +209,7 @@ type Offsets = BTreeMap<StreamKey, i64>;
 struct ReadBlock {
     batches: Vec<EventBatch>,
     refused: Vec<Refused>,
+    passed_over: u64,
 }
 
 /// A file being read.

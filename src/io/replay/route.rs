@@ -2,8 +2,10 @@
 
 use arrow::datatypes::{DataType, Fields, Schema};
 
+use crate::decode::origin::Origin;
+use crate::error::{Error, Result};
 use crate::event::EventKind;
-use crate::plan::{Field, Mapping, Path, Plan, Role, SourcePlan};
+use crate::plan::{Mapping, Path, Plan, ROW, Role, SourcePlan};
 
 /// The plan's first source of a kind.
 pub(super) fn source_of(plan: &Plan, kind: EventKind) -> Option<u16> {
@@ -32,10 +34,13 @@ fn position(plan: &Plan, fits: impl Fn(&SourcePlan) -> bool) -> Option<u16> {
 pub(super) fn by_fields(plan: &Plan, has: impl Fn(Option<&Path>, &str) -> bool) -> Option<u16> {
     let has = |kind: EventKind, path_of: fn(&Mapping, Option<usize>) -> Option<&Path>, name: &str| {
         let score = plan.columns.index_of(Role::Score);
-        let path = source_of(plan, kind).and_then(|at| path_of(&plan.sources[usize::from(at)].mapping, score));
-        has(path, name)
+        let mapping = source_of(plan, kind).map(|at| &plan.sources[usize::from(at)].mapping);
+        // What is in a row is where the rows are.
+        let outer = |path: &Path| mapping?.rows.as_ref().filter(|_| path.first() == Some(ROW));
+        let path = mapping.and_then(|mapping| path_of(mapping, score));
+        has(path.map(|path| outer(path).unwrap_or(path)), name)
     };
-    let version = has(EventKind::Prediction, |mapping, _| path_of(&mapping.version), "version");
+    let version = has(EventKind::Prediction, |mapping, _| mapping.version.path(), "version");
     let score = has(EventKind::Prediction, |mapping, at| Some(&mapping.numeric.get(at?)?.as_ref()?.path), "score");
     let label = has(EventKind::Outcome, |mapping, _| mapping.label.as_ref(), "label");
     let share = has(EventKind::Exposure, |mapping, _| mapping.exposure.as_ref(), "exposure");
@@ -63,19 +68,31 @@ pub(super) fn names(schema: &Schema) -> Vec<String> {
     all
 }
 
-/// Whether a field is among the columns: under its mapped path, the path's last part, or its canonical name.
+/// Whether a field is among the columns: under its mapped path, as a list that it leads into, under the path's last
+/// part, or its canonical name.
 pub(super) fn is_among(names: &[String], path: Option<&Path>, canonical: &str) -> bool {
-    let mapped = path.map(|path| path.join("."));
-    let last = path.and_then(|path| path.last()).map(String::as_str);
-    [mapped.as_deref(), last, Some(canonical)]
+    let mapped = path.map(ToString::to_string);
+    let outer = path.map(|path| path.outside_of_lists().to_string());
+    let last = path.and_then(Path::last);
+    [mapped.as_deref(), outer.as_deref(), last, Some(canonical)]
         .into_iter()
         .flatten()
         .any(|wanted| names.iter().any(|name| name == wanted))
 }
 
-fn path_of(field: &Field) -> Option<&Path> {
-    match field {
-        Field::Path(path) => Some(path),
-        Field::Absent | Field::Constant(_) => None,
-    }
+/// Whether events in lines have all that decides about them: values of records on Kafka are not among it.
+///
+/// # Errors
+/// When a field that every event needs, or a condition, is such a value.
+pub(super) fn check_origins(plan: &Plan, source: u16, file: &std::path::Path) -> Result<()> {
+    let SourcePlan { kind, mapping, .. } = &plan.sources[usize::from(source)];
+    let names = [mapping.version.path(), mapping.model.path()].into_iter().filter(|_| *kind != EventKind::Outcome);
+    let needed = names.chain([mapping.id.as_ref(), mapping.label.as_ref().filter(|_| *kind == EventKind::Outcome)]);
+    let beside = |path: &&Path| Origin::of(path).is_some_and(|(origin, _)| !origin.is_in_files());
+    let condition = mapping.selection.conditions.iter().map(|condition| &condition.path);
+    let condition = condition.filter(|path| Origin::of(path).is_some());
+    let Some(path) = condition.chain(needed.flatten().filter(beside)).next() else { return Ok(()) };
+    let message = format!("{}: `{path}` is a value of records on Kafka, which files do not have", file.display());
+    Err(Error::user(message)
+        .hint("map the field to a key of the events, or leave the condition out, in a pipeline for files"))
 }

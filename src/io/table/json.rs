@@ -85,7 +85,7 @@ impl TopicFields {
             .map(|(path, (at, is_plain))| {
                 let list = || DataType::List(Arc::new(Field::new("item", DataType::Null, true)));
                 let data_type = if is_plain { DataType::Utf8 } else { list() };
-                (at, Column { name: path.join("."), path, data_type })
+                (at, Column { name: path.join("."), path, data_type, inside: None })
             })
             .collect();
         columns.sort_by_key(|(at, _)| *at);

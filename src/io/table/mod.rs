@@ -6,6 +6,7 @@
 //! cell that cannot is missing, and so is a column that one of several files does not have.
 
 pub mod cells;
+mod inside;
 mod json;
 mod kept;
 
@@ -16,6 +17,8 @@ use std::sync::Arc;
 use arrow::array::{Array as _, ArrayRef, AsArray as _, StringArray};
 use arrow::datatypes::{DataType, Fields};
 
+pub use self::inside::Inside;
+use self::inside::Insides;
 use self::kept::{KEPT_BYTES, Kept};
 use crate::error::{Error, Result};
 use crate::files::columns::{self, ColumnFile, Place};
@@ -43,6 +46,8 @@ pub struct Column {
     pub path: Vec<String>,
     /// What the first file that has it holds; texts for CSV and JSON, or lists that are not looked into.
     pub data_type: DataType,
+    /// The column that it stands in, and where; then the path and what it holds are that column's.
+    pub inside: Option<Inside>,
 }
 
 /// One file of a table.
@@ -200,18 +205,32 @@ impl Table {
 
     /// The rows of some columns. Several columns may be asked for only once each.
     pub fn chunks(&self, wanted: &[Wanted]) -> Result<Chunks> {
-        let asked = |wanted: &Wanted| {
-            let column = &self.columns[wanted.column];
-            (column.name.clone(), column.path.clone(), wanted.repeats)
+        let columns: Vec<&Column> = wanted.iter().map(|wanted| &self.columns[wanted.column]).collect();
+        let (outer, insides) = Insides::of(&columns);
+        let asked = |name: String| {
+            let at = columns.iter().position(|column| column.name == name);
+            let path = columns.iter().find(|column| column.outer() == name).map(|column| column.path.clone());
+            (name, path.unwrap_or_default(), at.is_some_and(|at| wanted[at].repeats))
         };
-        let asked: Arc<[AskedColumn]> = wanted.iter().map(asked).collect();
+        let asked: Arc<[AskedColumn]> = outer.into_iter().map(asked).collect();
         let mut parts = self.parts.clone().into_iter();
         let first = parts.next().map(|part| part.chunks(&asked)).transpose()?;
         let others = parts.flat_map(move |part| match part.chunks(&asked) {
             Ok(chunks) => chunks,
             Err(error) => Box::new(std::iter::once(Err(error))),
         });
-        Ok(Box::new(first.into_iter().flatten().chain(others)))
+        let chunks = first.into_iter().flatten().chain(others);
+        if columns.iter().all(|column| column.inside.is_none()) {
+            return Ok(Box::new(chunks));
+        }
+        Ok(Box::new(chunks.map(move |chunk| Ok(insides.within(chunk?)))))
+    }
+}
+
+impl Column {
+    /// The column of the file that it is read from.
+    fn outer(&self) -> &str {
+        self.inside.as_ref().map_or(&self.name, |inside| &inside.column)
     }
 }
 
@@ -301,7 +320,10 @@ fn leaves(fields: &Fields, path: &[String], place: &[usize], columns: &mut Vec<(
         let place = [place, &[at]].concat();
         match field.data_type() {
             DataType::Struct(inner) => leaves(inner, &path, &place, columns),
-            kind => columns.push((Column { name: path.join("."), path, data_type: kind.clone() }, place)),
+            kind => {
+                let data_type = kind.clone();
+                columns.push((Column { name: path.join("."), path, data_type, inside: None }, place));
+            }
         }
     }
 }

@@ -263,6 +263,8 @@ fn sample(plan: &Arc<Plan>, connection: &Connection, source: u16, of: &SourcePla
     }
     let decoded: Vec<_> = decoders.values_mut().map(|decoder| decoder.finish()).collect();
     let refused: usize = decoded.iter().map(|decoded| decoded.rejects.len()).sum();
+    let passed: u64 = decoded.iter().map(|decoded| decoded.passed_over).sum();
+    let rows: usize = decoded.iter().map(|decoded| decoded.batch.len()).sum();
     let ahead = decoded.iter().filter_map(|decoded| {
         let times = decoded.batch.event_time.values().iter().zip(decoded.batch.broker_time.values());
         times.map(|(event, broker)| event - broker).max()
@@ -279,6 +281,11 @@ fn sample(plan: &Arc<Plan>, connection: &Connection, source: u16, of: &SourcePla
             format!("{refused} of the newest {n} records are refused; offset {}: {}", reject.offset, reject.detail),
             "correct the fields of this source in the pipeline file, or who writes such records",
         ),
+        None if rows == 0 => Observation::doubtful(
+            topic,
+            format!("the source takes none of its newest {n} records"),
+            "see that `where` in the pipeline file means what is in them",
+        ),
         None if early > CLOCK_MAX => Observation::wrong(
             topic,
             format!("its newest record is {} ahead of this machine's clock", seconds(early)),
@@ -289,6 +296,9 @@ fn sample(plan: &Arc<Plan>, connection: &Connection, source: u16, of: &SourcePla
             format!("its newest {n} records can be read; some are dated {} after they were written", seconds(ahead)),
             "set the clocks of the machines that answer by NTP",
         ),
+        None if passed > 0 => {
+            Observation::fine(topic, format!("its newest {n} records can be read; the source passes over {passed}"))
+        }
         None => Observation::fine(topic, format!("its newest {n} records can be read")),
     }
 }

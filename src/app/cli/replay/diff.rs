@@ -51,7 +51,7 @@ fn unfit(error: &Error, pipeline: &Path) -> Error {
 /// What a pipeline decides; the traffic is counted on the way.
 fn course(
     plan: &Arc<Plan>,
-    files: Replay,
+    mut files: Replay,
     mut tally: Option<&mut Tally>,
     losses: &mut Losses,
     progress: &ReplayProgress,
@@ -59,7 +59,7 @@ fn course(
     files.warnings().iter().for_each(|warning| losses.note(warning));
     let mut engine = Engine::new(Arc::clone(plan), files.lanes());
     let mut course = Course::default();
-    for step in files {
+    for step in &mut files {
         let effects = match step? {
             Step::Batch(batch) => {
                 progress.add(batch.len());
@@ -75,6 +75,7 @@ fn course(
         };
         course.add(&effects, plan.time.lateness);
     }
+    losses.pass_over(files.passed_over());
     engine.counts().into_values().for_each(|counts| losses.count(counts));
     Ok(course)
 }

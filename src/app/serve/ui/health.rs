@@ -149,11 +149,12 @@ fn events(samples: &Samples) -> Html {
         some.map(|sample| line(html!("{}: {}", what, sample.labels.join(" ")), sample.value)).collect()
     };
     let rows = html!(
-        "{}{}{}{}{}",
+        "{}{}{}{}{}{}",
         each(&family::INGESTED, "taken"),
         line(html!("late for their window, dropped"), sum(samples, &family::LATE)),
         line(html!("seen before, dropped"), sum(samples, &family::DUPLICATE)),
         each(&family::REJECTED, "refused"),
+        each(&family::PASSED_OVER, "passed over"),
         each(&family::LABELS, "labels"),
     );
     table("Events", &["Events", "Since the start", "Of all"], &rows)

@@ -1,9 +1,10 @@
 //! Which columns and segment fields the sources name.
 
 use crate::config::document::Document;
+use crate::config::path::{PathOr, TextPath};
 use crate::config::problem::{Problems, Spot};
 use crate::config::source::{Features, Numeric, Sources};
-use crate::config::value::{At, Dotted, Entries, PathOr};
+use crate::config::value::{At, Entries};
 use crate::plan::Role;
 
 /// The most fields by which traffic may be split.
@@ -110,7 +111,7 @@ fn add_answers<'a>(fields: &mut PlanFields<'a>, sources: &'a Sources) {
 fn segments<'a>(sources: &'a Sources, problems: &mut Problems) -> Vec<&'a str> {
     let of_predictions = sources.predictions.as_ref().map(|source| (&source.segments, source.spot));
     let of_features = sources.features.as_ref().map(|source| (&source.segments, source.spot));
-    let names = |segments: &'a Entries<Dotted>| segments.0.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>();
+    let names = |segments: &'a Entries<TextPath>| segments.0.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>();
     let Some((first, spot)) = of_predictions.or(of_features) else { return Vec::new() };
     if let Some((_, At { spot, .. })) = first.0.get(SEGMENTS_MAX) {
         problems

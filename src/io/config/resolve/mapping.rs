@@ -3,13 +3,18 @@
 use crate::config::class::ClassFields;
 use crate::config::document::Document;
 use crate::config::kafka::check_topic;
-use crate::config::problem::Problems;
+use crate::config::path::{Dotted, PathOr, TextField, TextPath};
+use crate::config::problem::{Problems, Spot};
 use crate::config::source::{
-    Constant, EventTime, Exposures, FeatureEvents, Features, Latency, Outcomes, Predictions, TimeUnit,
+    EventTime, Exposures, FeatureEvents, Features, Latency, Numeric, Outcomes, Predictions, Status, TimeUnit,
+    TopicNames,
 };
-use crate::config::value::{At, Dotted, Entries, PathOr};
+use crate::config::value::{At, Entries};
+use crate::decode::origin::Origin;
 use crate::event::EventKind;
-use crate::plan::{ClassScores, Columns, Field, Mapping, NumericField, Path, Role, SourcePlan, TimeFormat};
+use crate::plan::{
+    ClassScores, Columns, Field, Mapping, NumericField, Path, ROW, Role, SourcePlan, TimeFormat, WallClock,
+};
 
 /// What every mapping needs to know.
 #[derive(Debug, Clone, Copy)]
@@ -27,60 +32,95 @@ pub(crate) fn sources(document: &Document, layout: Layout<'_>, problems: &mut Pr
             .add(sources.spot, "nothing to watch: neither `predictions` nor `features` is a source")
             .help("add `predictions: { topic, id, version, … }`");
     }
-    let predictions = sources.predictions.as_ref().map(|source| predictions(source, layout));
-    let features = sources.features.as_ref().map(|source| feature_events(source, layout));
-    let outcomes = sources.outcomes.as_ref().map(|source| outcomes(source));
-    let exposures = sources.exposures.as_ref().map(|source| exposures(source, layout));
-    check_topics(document, problems);
-    [predictions, features, outcomes, exposures].into_iter().flatten().collect()
+    let predictions = sources.predictions.as_ref().map(|source| predictions(source, layout, problems));
+    let features = sources.features.as_ref().map(|source| feature_events(source, layout, problems));
+    let outcomes = sources.outcomes.as_ref().map(|source| outcomes(source, problems));
+    let exposures = sources.exposures.as_ref().map(|source| exposures(source, layout, problems));
+    let names = sources.topic_names();
+    let topics = topics(names, problems);
+    let mut all = Vec::new();
+    for ((source, topics), names) in [predictions, features, outcomes, exposures].into_iter().zip(topics).zip(names) {
+        let Some((source, names)) = source.zip(names) else { continue };
+        check_rows(&source.mapping, names.spot, problems);
+        if topics.len() > 1 && source.mapping.label.is_some() {
+            problems
+                .add(names.spot, "predictions of several topics with their truth in them")
+                .help("give the truth a source `outcomes`, or name one topic");
+        }
+        // Each topic is a source of its own: their partitions have clocks and offsets of their own.
+        all.extend(topics.into_iter().map(|topic| SourcePlan { topic, ..source.clone() }));
+    }
+    all
 }
 
-fn check_topics(document: &Document, problems: &mut Problems) {
-    let sources = &document.sources;
-    let topics = [
-        sources.predictions.as_ref().map(|source| &source.topic),
-        sources.features.as_ref().map(|source| &source.topic),
-        sources.outcomes.as_ref().map(|source| &source.topic),
-        sources.exposures.as_ref().map(|source| &source.topic),
-    ];
-    let mut seen: Vec<&str> = Vec::new();
-    for topic in topics.into_iter().flatten() {
-        check_topic(topic, problems);
-        if seen.contains(&topic.as_str()) {
-            problems
-                .add(topic.spot, format!("topic `{}` is the topic of two sources", topic.value))
-                .help("a topic carries one kind of event");
-        }
-        seen.push(topic.as_str());
+/// Whether paths into rows lead somewhere.
+fn check_rows(mapping: &Mapping, spot: Spot, problems: &mut Problems) {
+    let is_in_row = |path: &&Path| path.first() == Some(ROW);
+    if let Some(condition) = mapping.selection.conditions.iter().map(|condition| &condition.path).find(is_in_row) {
+        problems
+            .add(spot, format!("`where` names `{condition}`, which is in a row"))
+            .help("`where` is about whole records; name a path into the record");
+    }
+    let beside = |path: &&Path| is_in_row(path) || Origin::of(path).is_some();
+    if let Some(rows) = mapping.rows.as_ref().filter(beside) {
+        problems.add(spot, format!("`rows: {rows}[*]` is no list in the record")).help("name a list in its payload");
+    }
+    let strays = mapping.paths().into_iter().filter(|_| mapping.rows.is_none()).find(is_in_row).cloned();
+    if let Some(stray) = strays {
+        problems
+            .add(spot, format!("`{stray}` is in a row, but a record is one row here"))
+            .help("say which list holds the rows, as in `rows: instances[*]`");
     }
 }
 
-fn predictions(source: &Predictions, layout: Layout<'_>) -> SourcePlan {
+/// The topics of each section.
+fn topics(names: [Option<TopicNames<'_>>; 4], problems: &mut Problems) -> [Vec<String>; 4] {
+    let mut seen: Vec<&str> = Vec::new();
+    names.map(|names| {
+        let topics = names.map(|names| names.resolve(problems)).unwrap_or_default();
+        for topic in &topics {
+            check_topic(topic, problems);
+            if seen.contains(&topic.as_str()) {
+                problems
+                    .add(topic.spot, format!("topic `{}` is the topic of two sources", topic.value))
+                    .help("a topic carries one kind of event");
+            }
+            seen.push(topic.as_str());
+        }
+        topics.into_iter().map(|topic| topic.value.clone()).collect()
+    })
+}
+
+fn predictions(source: &Predictions, layout: Layout<'_>, problems: &mut Problems) -> SourcePlan {
     let numeric = layout.columns.numeric.iter().map(|column| match column.role {
         Role::Feature => feature(&source.features, &column.name),
         Role::Score => source.score.as_ref().map(|score| plain(numeric_path(score))),
         Role::Latency => source.latency.as_ref().map(|latency| latency_field(latency)),
     });
     let mapping = Mapping {
+        rows: source.rows.as_ref().map(|rows| rows.0.clone()),
+        selection: source.conditions.resolve(source.tombstones, problems),
         id: Some(source.id.0.clone()),
         entity: path(source.entity.as_ref()),
         producer: path(source.producer.as_ref()),
         event_time: event_time(source.event_time.as_ref()),
-        model: model(source.model.as_ref(), layout),
-        version: text_field(&source.version),
+        clock: clock(source.event_time.as_ref()),
+        model: model(source.model.as_ref(), layout, problems),
+        version: text_field("version", &source.version, problems),
         segments: segments(&source.segments, layout),
         numeric: numeric.collect(),
         categorical: categorical(&source.features, layout),
         truths: truths(&source.features, layout),
         predicted: path(source.predicted_label.as_ref()),
         class_scores: source.class_scores.as_ref().map(|scores| class_scores(&scores.value)),
-        status: path(source.status.as_ref()),
+        status: source.status.as_ref().map(PathOr::<Status>::path),
+        ok: source.status.as_ref().map(PathOr::<Status>::ok).unwrap_or_default(),
         failed: path(source.error.as_ref()),
-        label: source.label.as_ref().map(|label| label.path().0.clone()),
+        label: source.label.as_ref().map(|label| label.path()),
         positive: source.label.as_ref().map(|label| label.positive()).unwrap_or_default(),
-        exposure: None,
+        ..Mapping::default()
     };
-    plan(EventKind::Prediction, &source.topic, source.format, mapping)
+    plan(EventKind::Prediction, source.format, mapping)
 }
 
 fn class_scores(scores: &PathOr<ClassFields>) -> ClassScores {
@@ -92,72 +132,108 @@ fn class_scores(scores: &PathOr<ClassFields>) -> ClassScores {
     }
 }
 
-fn feature_events(source: &FeatureEvents, layout: Layout<'_>) -> SourcePlan {
+fn feature_events(source: &FeatureEvents, layout: Layout<'_>, problems: &mut Problems) -> SourcePlan {
     let mapping = Mapping {
+        rows: source.rows.as_ref().map(|rows| rows.0.clone()),
+        selection: source.conditions.resolve(source.tombstones, problems),
         id: path(source.id.as_ref()),
         producer: path(source.producer.as_ref()),
         event_time: event_time(source.event_time.as_ref()),
-        model: model(source.model.as_ref(), layout),
-        version: text_field(&source.version),
+        clock: clock(source.event_time.as_ref()),
+        model: model(source.model.as_ref(), layout, problems),
+        version: text_field("version", &source.version, problems),
         segments: segments(&source.segments, layout),
         numeric: layout.columns.numeric.iter().map(|column| feature(&source.features, &column.name)).collect(),
         categorical: categorical(&source.features, layout),
         truths: truths(&source.features, layout),
         ..Mapping::default()
     };
-    plan(EventKind::Feature, &source.topic, source.format, mapping)
+    plan(EventKind::Feature, source.format, mapping)
 }
 
-fn outcomes(source: &Outcomes) -> SourcePlan {
+fn outcomes(source: &Outcomes, problems: &mut Problems) -> SourcePlan {
     let mapping = Mapping {
+        rows: source.rows.as_ref().map(|rows| rows.0.clone()),
+        row: path(source.row.as_ref()),
+        selection: source.conditions.resolve(source.tombstones, problems),
         id: Some(source.id.0.clone()),
         event_time: event_time(source.event_time.as_ref()),
-        model: source.model.as_ref().map_or(Field::Absent, text_field),
-        label: Some(source.label.path().0.clone()),
+        clock: clock(source.event_time.as_ref()),
+        model: source.model.as_ref().map_or(Field::Absent, |model| text_field("model", model, problems)),
+        label: Some(source.label.path()),
         positive: source.label.positive(),
         ..Mapping::default()
     };
-    plan(EventKind::Outcome, &source.topic, source.format, mapping)
+    plan(EventKind::Outcome, source.format, mapping)
 }
 
-fn exposures(source: &Exposures, layout: Layout<'_>) -> SourcePlan {
+fn exposures(source: &Exposures, layout: Layout<'_>, problems: &mut Problems) -> SourcePlan {
     let mapping = Mapping {
+        selection: source.conditions.resolve(source.tombstones, problems),
         event_time: event_time(source.event_time.as_ref()),
-        model: model(source.model.as_ref(), layout),
-        version: text_field(&source.version),
+        clock: clock(source.event_time.as_ref()),
+        model: model(source.model.as_ref(), layout, problems),
+        version: text_field("version", &source.version, problems),
         exposure: Some(source.exposure.0.clone()),
         ..Mapping::default()
     };
-    plan(EventKind::Exposure, &source.topic, source.format, mapping)
+    plan(EventKind::Exposure, source.format, mapping)
 }
 
-fn plan(kind: EventKind, topic: &At<String>, format: crate::plan::Format, mapping: Mapping) -> SourcePlan {
-    SourcePlan { kind, topic: topic.value.clone(), format, mapping }
+/// A source without its topic.
+fn plan(kind: EventKind, format: crate::plan::Format, mapping: Mapping) -> SourcePlan {
+    SourcePlan { kind, topic: String::new(), format, mapping }
 }
 
-fn path(dotted: Option<&Dotted>) -> Option<Path> {
-    dotted.map(|dotted| dotted.0.clone())
+fn path(text: Option<&TextPath>) -> Option<Path> {
+    text.map(|text| text.0.clone())
 }
 
+/// Where the event time is; none for the time of the record, which counts where nothing else is named.
 fn event_time(time: Option<&PathOr<EventTime>>) -> Option<(Path, TimeFormat)> {
-    time.map(|time| match time {
-        PathOr::Path(path) => (path.0.clone(), TimeUnit::default().into()),
-        PathOr::Long(long) => (long.path.0.clone(), long.unit.into()),
-    })
+    let (path, format) = match time? {
+        PathOr::Path(Dotted(path)) => (path.clone(), TimeUnit::default().into()),
+        PathOr::Long(long) => (long.path.taken(long.pattern.as_ref(), long.parse), long.unit.into()),
+    };
+    (path.to_string() != RECORD_TIME).then_some((path, format))
 }
 
-fn text_field(field: &PathOr<Constant>) -> Field {
-    match field {
-        PathOr::Path(path) => Field::Path(path.0.clone()),
-        PathOr::Long(long) => Field::Constant(long.constant.clone()),
+/// The clock that event times without a zone are from.
+fn clock(time: Option<&PathOr<EventTime>>) -> Option<WallClock> {
+    match time? {
+        PathOr::Path(_) => None,
+        PathOr::Long(long) => long.zone.map(|zone| zone.clock(0)),
     }
 }
 
-fn model(field: Option<&PathOr<Constant>>, layout: Layout<'_>) -> Field {
-    field.map_or_else(|| Field::Constant(layout.pipeline.to_owned()), text_field)
+/// The path of the time of the record.
+const RECORD_TIME: &str = "$time";
+
+/// A field that is a constant or a path; `name` is its key.
+fn text_field(name: &str, field: &At<PathOr<TextField>>, problems: &mut Problems) -> Field {
+    match &field.value {
+        PathOr::Path(Dotted(path)) => Field::Path(path.clone()),
+        PathOr::Long(TextField { constant: Some(constant), path: None, pattern: None, parse: None }) => {
+            Field::Constant(constant.clone())
+        }
+        PathOr::Long(TextField { constant: None, path: Some(path), pattern, parse }) => {
+            Field::Path(path.taken(pattern.as_ref(), *parse))
+        }
+        PathOr::Long(_) => {
+            problems
+                .add(field.spot, format!("`{name}` is neither one constant nor one path"))
+                .help("write `{ constant: … }`, or `{ path: …, match: … }`");
+            Field::Absent
+        }
+    }
 }
 
-fn segments(entries: &Entries<Dotted>, layout: Layout<'_>) -> Vec<Path> {
+fn model(field: Option<&At<PathOr<TextField>>>, layout: Layout<'_>, problems: &mut Problems) -> Field {
+    let constant = || Field::Constant(layout.pipeline.to_owned());
+    field.map_or_else(constant, |field| text_field("model", field, problems))
+}
+
+fn segments(entries: &Entries<TextPath>, layout: Layout<'_>) -> Vec<Path> {
     layout.segments.iter().filter_map(|name| find(entries, name)).map(|path| path.0.clone()).collect()
 }
 
@@ -177,10 +253,10 @@ fn feature(features: &Features, name: &str) -> Option<NumericField> {
     find(&features.numeric, name).map(|place| plain(numeric_path(place)))
 }
 
-fn numeric_path(place: &PathOr<crate::config::source::Numeric>) -> Path {
+fn numeric_path(place: &PathOr<Numeric>) -> Path {
     match place {
         PathOr::Path(path) => path.0.clone(),
-        PathOr::Long(long) => long.path.0.clone(),
+        PathOr::Long(long) => long.path.taken(long.pattern.as_ref(), long.parse),
     }
 }
 
@@ -191,7 +267,10 @@ fn plain(path: Path) -> NumericField {
 fn latency_field(latency: &PathOr<Latency>) -> NumericField {
     match latency {
         PathOr::Path(path) => plain(path.0.clone()),
-        PathOr::Long(long) => NumericField { path: long.path.0.clone(), factor: long.unit.factor() },
+        PathOr::Long(long) => {
+            let path = long.path.taken(long.pattern.as_ref(), long.parse);
+            NumericField { path, factor: long.unit.factor() }
+        }
     }
 }
 

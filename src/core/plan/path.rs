@@ -1,0 +1,255 @@
+//! Where a value stands in a record: object keys and places in lists, from the outside in.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+/// First key of the paths that name headers of a record: `$header.trace-id`.
+pub const HEADER: &str = "$header";
+
+/// The last place in a list that a path may name.
+pub const INDEX_MAX: u32 = 65_535;
+
+/// One step on the way to a value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Step {
+    /// The member of an object, or the column, of this name.
+    Key(String),
+    /// The element of a list at this place, from 0.
+    Index(u32),
+    /// The first element of a list that is an object in which this key has this text.
+    Named(String, String),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) => f.write_str(key),
+            Self::Index(at) => write!(f, "[{at}]"),
+            Self::Named(key, text) => write!(f, "[{key}={text}]"),
+        }
+    }
+}
+
+/// A place in a record: the way there, from the outside in, or one column name. It begins with a key.
+///
+/// As a text, keys are joined by dots, and places in lists stand in brackets: `features[0]`,
+/// `outputs[name=probability].data[1]`. A dot or an opening bracket inside a key is written `\.` or `\[`; the name
+/// after `$header.` may stand in quotes instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Path {
+    steps: Vec<Step>,
+    /// How texts on the way and at the end of it are taken.
+    pub texts: Texts,
+}
+
+/// How texts are taken.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Texts {
+    /// Those on the way are JSON, and looked into.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub are_json: bool,
+    /// Of the one at the end that part is the value which the one group of this regular expression matches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+}
+
+impl Path {
+    /// The steps, from the outside in.
+    #[must_use]
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The same place, where texts are taken so.
+    #[must_use]
+    pub fn with(self, texts: Texts) -> Self {
+        Self { texts, ..self }
+    }
+
+    /// The key that it begins with.
+    #[must_use]
+    pub fn first(&self) -> Option<&str> {
+        match self.steps.first()? {
+            Step::Key(key) => Some(key),
+            Step::Index(_) | Step::Named(..) => None,
+        }
+    }
+
+    /// The key that it ends with; none where it ends in a list.
+    #[must_use]
+    pub fn last(&self) -> Option<&str> {
+        match self.steps.last()? {
+            Step::Key(key) => Some(key),
+            Step::Index(_) | Step::Named(..) => None,
+        }
+    }
+
+    /// The part before the first list; all of it where it leads through none.
+    #[must_use]
+    pub fn outside_of_lists(&self) -> Self {
+        self.steps.iter().take_while(|step| matches!(step, Step::Key(_))).cloned().collect()
+    }
+
+    /// The place of an element of the list that stands here.
+    #[must_use]
+    pub fn element(&self, at: u32) -> Self {
+        self.steps.iter().cloned().chain([Step::Index(at)]).collect()
+    }
+
+    /// As it is written in a pipeline file.
+    #[must_use]
+    pub fn escaped(&self) -> String {
+        let escape = |step: &Step| match step {
+            Step::Key(key) => Step::Key(key.replace('.', "\\.").replace('[', "\\[")),
+            other => other.clone(),
+        };
+        self.steps.iter().map(escape).collect::<Self>().to_string()
+    }
+}
+
+impl FromIterator<Step> for Path {
+    fn from_iter<I: IntoIterator<Item = Step>>(steps: I) -> Self {
+        Self { steps: steps.into_iter().collect(), texts: Texts::default() }
+    }
+}
+
+impl FromIterator<String> for Path {
+    fn from_iter<I: IntoIterator<Item = String>>(keys: I) -> Self {
+        keys.into_iter().map(Step::Key).collect()
+    }
+}
+
+/// The steps alone, where nothing is said of texts.
+impl Serialize for Path {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.texts == Texts::default() {
+            return self.steps.serialize(serializer);
+        }
+        (&self.steps, &self.texts).serialize(serializer)
+    }
+}
+
+/// As people read it: without escapes.
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, step) in self.steps.iter().enumerate() {
+            let dot = if at > 0 && matches!(step, Step::Key(_)) { "." } else { "" };
+            write!(f, "{dot}{step}")?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Path {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (mut steps, mut rest) = (Vec::new(), text);
+        loop {
+            let is_header = matches!(steps.as_slice(), [Step::Key(first)] if first == HEADER);
+            let quoted = rest.strip_prefix('"').filter(|_| is_header).and_then(|rest| rest.split_once('"'));
+            let key = match quoted {
+                Some((name, after)) => {
+                    rest = after;
+                    name.to_owned()
+                }
+                None => key(&mut rest),
+            };
+            if key.is_empty() {
+                return Err(format!("`{text}` is not a path; write keys joined by dots, such as features.amount"));
+            }
+            steps.push(Step::Key(key));
+            while let Some(inside) = rest.strip_prefix('[') {
+                let found = inside.split_once(']').and_then(|(inside, after)| Some((element(inside)?, after)));
+                let (step, after) = found.ok_or_else(|| no_element(text))?;
+                steps.push(step);
+                rest = after;
+            }
+            match rest.strip_prefix('.') {
+                Some(after) => rest = after,
+                None if rest.is_empty() => return Ok(steps.into_iter().collect()),
+                None => return Err(no_element(text)),
+            }
+        }
+    }
+}
+
+fn no_element(text: &str) -> String {
+    format!(
+        "`{text}` is not a path; write places in lists as in features[0] or outputs[name=score], and a bracket inside \
+         a key as \\["
+    )
+}
+
+/// Takes the key that a text begins with: all before the first dot or bracket that is not escaped.
+fn key(text: &mut &str) -> String {
+    let (mut key, mut chars) = (String::new(), text.chars());
+    while let Some(char) = chars.clone().next().filter(|char| !['.', '['].contains(char)) {
+        chars.next();
+        let escaped = chars.clone().next().filter(|next| char == '\\' && ['.', '['].contains(next));
+        key.push(escaped.unwrap_or(char));
+        escaped.is_some().then(|| chars.next());
+    }
+    *text = chars.as_str();
+    key
+}
+
+/// What stands between brackets.
+fn element(text: &str) -> Option<Step> {
+    if let Some((key, text)) = text.split_once('=') {
+        return (!key.is_empty()).then(|| Step::Named(key.to_owned(), text.to_owned()));
+    }
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|at| is_number && *at <= INDEX_MAX).map(Step::Index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> Step {
+        Step::Key(name.to_owned())
+    }
+
+    #[test]
+    fn paths_are_keys_and_places_in_lists() {
+        for (text, steps) in [
+            ("attributes.model\\.version", vec![key("attributes"), key("model.version")]),
+            ("features[0]", vec![key("features"), Step::Index(0)]),
+            ("a[7][65535].b", vec![key("a"), Step::Index(7), Step::Index(65_535), key("b")]),
+            (
+                "outputs[name=p.q].data[1]",
+                vec![key("outputs"), Step::Named("name".to_owned(), "p.q".to_owned()), key("data"), Step::Index(1)],
+            ),
+            ("temp \\[C].x\\y]", vec![key("temp [C]"), key("x\\y]")]),
+        ] {
+            let path: Path = text.parse().expect("a path");
+            assert_eq!(path.steps(), steps, "{text}");
+            assert_eq!(path.escaped(), text);
+        }
+        let path: Path = "$header.\"a.b\"".parse().expect("a path");
+        assert_eq!((path.steps(), path.escaped()), (&[key(HEADER), key("a.b")][..], "$header.a\\.b".to_owned()));
+    }
+
+    #[test]
+    fn what_is_no_path_is_refused() {
+        for text in ["", "a..b", ".a", "a.", "[0]", "a[", "a[]", "a[-1]", "a[+1]", "a[x]", "a[=x]", "a[0]b", "a[65536]"]
+        {
+            assert!(text.parse::<Path>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn plain_paths_are_digested_as_lists_of_keys() {
+        let json = |text: &str| serde_json::to_string(&text.parse::<Path>().expect("a path")).expect("encodes");
+        assert_eq!(json("a.b"), r#"["a","b"]"#);
+        assert_eq!(json("a[2][k=v]"), r#"["a",2,["k","v"]]"#);
+        let texts = Texts { are_json: true, pattern: Some("(x)".to_owned()) };
+        let path = Path { texts, ..[key("a")].into_iter().collect() };
+        let json = serde_json::to_string(&path).expect("encodes");
+        assert_eq!(json, r#"[["a"],{"are_json":true,"pattern":"(x)"}]"#);
+    }
+}

@@ -1,0 +1,211 @@
+//! Input streams: which records of a topic are taken, and where their values are.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Path, WallClock};
+use crate::event::EventKind;
+
+/// One input stream.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SourcePlan {
+    /// What its records tell.
+    pub kind: EventKind,
+    /// Kafka topic; for files the canonical name of the stream. It decides no result, so it is not in the plan's
+    /// digest.
+    #[serde(skip)]
+    pub topic: String,
+    /// How records are encoded.
+    pub format: Format,
+    /// Where each field is found.
+    pub mapping: Mapping,
+}
+
+/// How records are encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// One JSON object per record; a `CloudEvents` envelope (binary or structured mode) is recognised and taken off.
+    Json,
+    /// One Arrow IPC stream per record, many events in it.
+    ArrowIpc,
+}
+
+/// Unit of a numeric event time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeFormat {
+    /// Epoch seconds, with or without a fraction.
+    Seconds,
+    /// Epoch milliseconds.
+    Millis,
+    /// Epoch microseconds.
+    Micros,
+    /// Epoch nanoseconds.
+    Nanos,
+    /// Written out, as in RFC 3339.
+    Rfc3339,
+}
+
+/// First key of the paths that lead into a row of a record that has several.
+pub const ROW: &str = "$row";
+
+/// The most rows of one record.
+pub const ROWS_MAX: u32 = 65_536;
+
+/// The most conditions of one source.
+pub const CONDITIONS_MAX: usize = 64;
+
+/// Which records of its topic a source takes; what it does not take is passed over.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Selection {
+    /// All of these must hold; [`CONDITIONS_MAX`] at most.
+    pub conditions: Vec<Condition>,
+    /// Whether records without a payload are passed over; otherwise they are refused.
+    pub without_tombstones: bool,
+}
+
+impl Selection {
+    /// Whether every record is taken.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A value that must be one of some; a record without it does not meet the condition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Condition {
+    /// Where the value is.
+    pub path: Path,
+    /// What it may be, as categories are compared.
+    pub allowed: Vec<String>,
+}
+
+/// Where the fields of one source are found. A field that is `None` is not read.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Mapping {
+    /// Which records are taken.
+    #[serde(skip_serializing_if = "Selection::is_all")]
+    pub selection: Selection,
+    /// A list in the record of which each element is a row: paths that begin with [`ROW`] lead into the element, all
+    /// others into the record, whose values every row has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Path>,
+    /// Which row of the record with its id an outcome belongs to, from 0; the first one where this is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row: Option<Path>,
+    /// Id of the prediction (or of the one an outcome belongs to).
+    pub id: Option<Path>,
+    /// Event time; `None` = the record's broker time.
+    pub event_time: Option<(Path, TimeFormat)>,
+    /// The clock on a wall that event times without a zone are from; `None` = UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock: Option<WallClock>,
+    /// Whoever asked: a user, a card, a device.
+    pub entity: Option<Path>,
+    /// Whoever made the record: a host, a pod, a gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub producer: Option<Path>,
+    /// Model name.
+    pub model: Field,
+    /// Version name.
+    pub version: Field,
+    /// One per segment field of the plan.
+    pub segments: Vec<Path>,
+    /// One per numeric column of the plan; `None` when this source does not carry it.
+    pub numeric: Vec<Option<NumericField>>,
+    /// One per categorical column of the plan.
+    pub categorical: Vec<Option<Path>>,
+    /// Categorical columns that hold truth values, however they are spelled. Where they are spelled true and false it
+    /// decides nothing, so it is not in the plan's digest.
+    #[serde(skip)]
+    pub truths: Vec<usize>,
+    /// Predicted class.
+    pub predicted: Option<Path>,
+    /// Scores of all classes, for multiclass tasks: the largest is the score, its class the predicted one.
+    pub class_scores: Option<ClassScores>,
+    /// Status code.
+    pub status: Option<Path>,
+    /// Statuses that mean success, as they are compared; where none is named, codes of HTTP are meant.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ok: Vec<String>,
+    /// Error marker: `true`, or a text that does not say no.
+    pub failed: Option<Path>,
+    /// The truth.
+    pub label: Option<Path>,
+    /// The classes that are positive, of a binary task; where none is named, those that say yes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub positive: Vec<String>,
+    /// Declared share of traffic, 0 to 1.
+    pub exposure: Option<Path>,
+}
+
+impl Mapping {
+    /// Every path in it.
+    #[must_use]
+    pub fn paths(&self) -> Vec<&Path> {
+        let fields = [&self.model, &self.version].into_iter().filter_map(Field::path);
+        let plain = [
+            &self.row,
+            &self.id,
+            &self.entity,
+            &self.producer,
+            &self.predicted,
+            &self.status,
+            &self.failed,
+            &self.label,
+            &self.exposure,
+        ];
+        let classes = self.class_scores.iter().flat_map(|scores| match scores {
+            ClassScores::Whole(path) => vec![path],
+            ClassScores::Each(classes) => classes.iter().map(|(_, path)| path).collect(),
+        });
+        let numeric = self.numeric.iter().flatten().map(|field| &field.path);
+        let time = self.event_time.iter().map(|(path, _)| path);
+        let features = self.segments.iter().chain(numeric).chain(self.categorical.iter().flatten());
+        plain.into_iter().flatten().chain(time).chain(fields).chain(features).chain(classes).collect()
+    }
+}
+
+/// Where the scores of several classes are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum ClassScores {
+    /// In an object of class name to score, or in a list in the order of the classes 0, 1, ….
+    Whole(Path),
+    /// In a field for each class.
+    Each(Vec<(String, Path)>),
+}
+
+/// A numeric field and the factor that brings it to the plan's unit (latency: milliseconds).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NumericField {
+    /// Where it is.
+    pub path: Path,
+    /// What it is multiplied by; 1 leaves the value untouched.
+    pub factor: f64,
+}
+
+/// A text field that is read from the record or the same for all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub enum Field {
+    /// Not carried by this source.
+    #[default]
+    Absent,
+    /// Found in each record.
+    Path(Path),
+    /// The same for all.
+    Constant(String),
+}
+
+impl Field {
+    /// Where it is found, if it is read from the record.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Path(path) => Some(path),
+            Self::Absent | Self::Constant(_) => None,
+        }
+    }
+}
