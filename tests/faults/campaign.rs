@@ -82,6 +82,8 @@ pub(crate) struct Campaign {
     next: [Next; 4],
     out: Option<Out>,
     scaled: usize,
+    /// Whether people ask for anything more.
+    pub(crate) asks: bool,
     asked_at: Instant,
     asked: u64,
     people: Producer,
@@ -99,8 +101,8 @@ impl Campaign {
         let next = || Next { at: now(), calm: false, rolling: VecDeque::new() };
         let (rng, faults) = (Rng::new(seed), Vec::new());
         let next = [next(), next(), next(), next()];
-        let (out, scaled, asked_at, asked) = (None, 0, now(), 0);
-        Ok(Self { nodes, crews, views, load, faults, rng, next, out, scaled, asked_at, asked, people })
+        let (out, scaled, asks, asked_at, asked) = (None, 0, true, now(), 0);
+        Ok(Self { nodes, crews, views, load, faults, rng, next, out, scaled, asks, asked_at, asked, people })
     }
 
     /// Injects so many faults.
@@ -153,7 +155,7 @@ impl Campaign {
             }
             self.out = None;
         }
-        if self.asked_at.elapsed() > ASK_EVERY {
+        if self.asks && self.asked_at.elapsed() > ASK_EVERY {
             self.ask()?;
         }
         Ok(())

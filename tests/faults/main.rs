@@ -160,6 +160,7 @@ fn try_out(campaign: &mut Campaign, asked: &Asked) -> Result<(i64, bool)> {
         None => go_wrong(campaign, asked)?,
     };
     campaign.heal()?;
+    campaign.asks = false;
     let upto = wall_clock();
     let deadline = now() + PATIENCE;
     // Then the judgement of their labels has come, too.

@@ -1,5 +1,5 @@
-//! A cluster of three brokers on loopback, each a controller too. Nodes are killed, frozen, ended and started again with
-//! their data.
+//! A cluster of three brokers on loopback, each a controller too. Nodes are killed, frozen, ended and started again
+//! with their data.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -65,7 +65,8 @@ fn every_line_of_the_metrics_page_is_well_formed() {
     shared.telemetry().counted(&BTreeMap::from([(0, Counts { late: 1, ..Counts::default() })]));
     let answer = get(&server, "/metrics");
     assert_eq!(answer.status, 200);
-    let samples: Vec<_> = answer.body.lines().filter(|line| !line.starts_with('#')).collect();
+    let text = answer.text();
+    let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
     for line in &samples {
         let (series, value) = line.rsplit_once(' ').unwrap();
         let name = series.split('{').next().unwrap();

@@ -310,6 +310,10 @@ impl<'a> Drive<'a> {
             let effects = self.engine.command(command);
             self.carry_out(&effects)?;
         }
+        if self.lost {
+            // Whoever has the work now carries out what was taken.
+            return Ok(());
+        }
         match &mut self.outlets.commands {
             Some(commands) if commands.any_uncommitted() && !self.outlets.publisher.holds() => {
                 self.outlets.publisher.settle()?;
