@@ -26,6 +26,8 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 const VERSION: &str = "4.3.1";
 /// Password of the user `haldane` at the login listener.
 pub(crate) const PASSWORD: &str = "correct-horse";
+/// Memory for objects of a node.
+const HEAP: &str = "-Xmx512m";
 const START_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A running cluster.
@@ -56,7 +58,7 @@ impl Broker {
             Ok(bootstrap) => Self::at(bootstrap, None, None),
             Err(_) => start(&jars()?)?,
         };
-        await_metadata(&broker.bootstrap)?;
+        await_metadata(&broker.bootstrap, 1)?;
         Ok(broker)
     }
 
@@ -140,7 +142,7 @@ impl Broker {
 }
 
 /// The folder with Kafka's jars, fetched when it is not there yet. Test processes that start together fetch once.
-fn jars() -> Result<PathBuf, String> {
+pub(crate) fn jars() -> Result<PathBuf, String> {
     let home = cache()?.join(format!("kafka-{VERSION}"));
     fs::create_dir_all(&home).map_err(|error| format!("cannot make {}: {error}", home.display()))?;
     let lock = File::create(home.join("lock")).map_err(|error| format!("cannot lock {}: {error}", home.display()))?;
@@ -212,29 +214,37 @@ fn start(libs: &Path) -> Result<Broker, String> {
     let ports = free_ports().map_err(|error| format!("no free port on 127.0.0.1: {error}"))?;
     let properties = home.join("server.properties");
     fs::write(&properties, settings(&home, ports)).map_err(|error| error.to_string())?;
-    let format = java(libs)
-        .args(["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", "aGFsZGFuZS10ZXN0LTAwMQ", "-c"])
-        .arg(&properties)
-        .output()
-        .map_err(|error| missing("java", "a Java runtime", &error))?;
-    if !format.status.success() {
-        return Err(format!("cannot format Kafka's storage: {}", String::from_utf8_lossy(&format.stderr).trim()));
-    }
-    let guard = guard(&home, java(libs).arg("kafka.Kafka").arg(&properties))?;
+    format(libs, &properties)?;
+    let guard = guard(&home, java(libs, HEAP).arg("kafka.Kafka").arg(&properties))?;
     let [open, login, _] = ports.map(|port| format!("127.0.0.1:{port}"));
     Ok(Broker::at(open, Some(login), Some(guard)))
 }
 
-fn java(libs: &Path) -> Command {
+/// Makes the log folder of a node ready, unless it is.
+pub(crate) fn format(libs: &Path, properties: &Path) -> Result<(), String> {
+    let format = java(libs, HEAP)
+        .args(["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", "aGFsZGFuZS10ZXN0LTAwMQ", "-c"])
+        .arg(properties)
+        .output()
+        .map_err(|error| missing("java", "a Java runtime", &error))?;
+    if format.status.success() {
+        return Ok(());
+    }
+    Err(format!("cannot format Kafka's storage: {}", String::from_utf8_lossy(&format.stderr).trim()))
+}
+
+/// Java with Kafka's jars, and so much memory for objects.
+pub(crate) fn java(libs: &Path, heap: &str) -> Command {
     let mut command = Command::new("java");
-    command.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=4", "-cp"]).arg(libs.join("*"));
+    command.args([heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=4", "-cp"]).arg(libs.join("*"));
     command
 }
 
-/// Runs a server below a shell that waits for the end of its input, kills the server and removes its folder.
-fn guard(home: &Path, server: &Command) -> Result<Child, String> {
-    const SCRIPT: &str =
-        r#"home=$1; shift; "$@" >"$home/server.log" 2>&1 & pid=$!; read -r _; kill -9 $pid; wait $pid; rm -rf "$home""#;
+/// Runs a server below a shell that waits for the end of its input, kills the server and removes its folder. Meanwhile
+/// the file `pid` in the folder holds the server's process id.
+pub(crate) fn guard(home: &Path, server: &Command) -> Result<Child, String> {
+    const SCRIPT: &str = r#"home=$1; shift; "$@" >"$home/server.log" 2>&1 & pid=$!; echo $pid >"$home/pid"
+        read -r _; kill -9 $pid; wait $pid; rm -rf "$home""#;
     Command::new("sh")
         .args(["-c", SCRIPT, "guard"])
         .arg(home)
@@ -247,11 +257,10 @@ fn guard(home: &Path, server: &Command) -> Result<Child, String> {
         .map_err(|error| missing("sh", "a POSIX shell", &error))
 }
 
-/// Three ports that are free now, held together so that they differ.
-fn free_ports() -> std::io::Result<[u16; 3]> {
-    let bind = || TcpListener::bind("127.0.0.1:0");
-    let held = [bind()?, bind()?, bind()?];
-    let mut ports = [0; 3];
+/// Ports that are free now, held together so that they differ.
+pub(crate) fn free_ports<const N: usize>() -> std::io::Result<[u16; N]> {
+    let held = (0..N).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<std::io::Result<Vec<_>>>()?;
+    let mut ports = [0; N];
     for (port, listener) in ports.iter_mut().zip(&held) {
         *port = listener.local_addr()?.port();
     }
@@ -275,9 +284,8 @@ fn settings(home: &Path, [open, login, controller]: [u16; 3]) -> String {
     )
 }
 
-/// Waits until the cluster names its brokers: a port that answers is not yet a broker that serves.
 /// A topic that was made is known to all a moment later.
-fn await_topic(admin: &AdminClient<DefaultClientContext>, name: &str, partitions: i32) {
+pub(crate) fn await_topic(admin: &AdminClient<DefaultClientContext>, name: &str, partitions: i32) {
     let deadline = now() + START_TIMEOUT;
     let known = || {
         let metadata = admin.inner().fetch_metadata(Some(name), Duration::from_secs(5)).ok()?;
@@ -289,14 +297,15 @@ fn await_topic(admin: &AdminClient<DefaultClientContext>, name: &str, partitions
     }
 }
 
-fn await_metadata(bootstrap: &str) -> Result<(), String> {
+/// Waits until the cluster names its brokers: a port that answers is not yet a broker that serves.
+pub(crate) fn await_metadata(bootstrap: &str, brokers: usize) -> Result<(), String> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", bootstrap).set("reconnect.backoff.max.ms", "200").set("log_level", "0");
     let client: BaseConsumer = config.create().map_err(|error| error.to_string())?;
     let deadline = now() + START_TIMEOUT;
     while now() < deadline {
         match client.fetch_metadata(None, Duration::from_secs(1)) {
-            Ok(metadata) if !metadata.brokers().is_empty() => return Ok(()),
+            Ok(metadata) if metadata.brokers().len() >= brokers => return Ok(()),
             _ => {}
         }
     }

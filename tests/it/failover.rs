@@ -72,18 +72,19 @@ impl Scene {
     /// Writes predictions; their broker time is now.
     fn produce(&self, events: &[Event]) {
         let producer = Producer::open(&self.connection()).unwrap();
-        for event in events {
-            let partition = i32::try_from(event.id % u64::from(self.partitions)).unwrap();
-            let body = json!({
-                "at": event.time, "id": format!("{:016x}", event.id), "model": "m", "version": event.version,
-                "status": event.status, "score": (event.status == 200).then_some(event.score),
-            });
-            let body = body.to_string();
-            producer
-                .send(BaseRecord::to(&self.topic).partition(partition).key(b"".as_slice()).payload(body.as_bytes()))
-                .unwrap();
-        }
+        events.iter().for_each(|event| self.send(&producer, event));
         producer.settle().unwrap();
+    }
+
+    fn send(&self, producer: &Producer, event: &Event) {
+        let partition = i32::try_from(event.id % u64::from(self.partitions)).unwrap();
+        let body = json!({
+            "at": event.time, "id": format!("{:016x}", event.id), "model": "m", "version": event.version,
+            "status": event.status, "score": (event.status == 200).then_some(event.score),
+        });
+        let body = body.to_string();
+        let record = BaseRecord::to(&self.topic).partition(partition).key(b"".as_slice()).payload(body.as_bytes());
+        producer.send(record).unwrap();
     }
 
     /// The first judgements that a replay of the topic makes.
@@ -165,17 +166,55 @@ fn partitions_that_are_added_are_read() {
     assert!(before > 0);
     let (first_half, _) = halves(2);
     Scene { partitions: 2, ..scene }.produce(&first_half);
-    for service in [all, scan] {
-        let deadline = now() + PATIENCE;
-        let read = |service: &Service| {
-            let page = ask(service.address(), "GET", "/metrics").text();
-            let mut lines = page.lines().filter(|line| line.starts_with("haldane_events_ingested_total"));
-            lines.any(|line| line.contains("prediction") && line.ends_with(&format!(" {}", first_half.len())))
-        };
-        while !read(&service) {
-            assert!(now() < deadline, "what is on the new partition is not read: {:?}", service.lines());
+    [all, scan].iter().for_each(|service| await_read(service, first_half.len()));
+}
+
+/// Waits until so many predictions were read.
+fn await_read(service: &Service, predictions: usize) {
+    let deadline = now() + PATIENCE;
+    loop {
+        let page = ask(service.address(), "GET", "/metrics").text();
+        let mut lines = page.lines().filter(|line| line.starts_with("haldane_events_ingested_total"));
+        if lines.any(|line| line.contains("prediction") && line.ends_with(&format!(" {predictions}"))) {
+            return;
         }
+        assert!(now() < deadline, "{predictions} predictions are not read: {:?}\n{page}", service.lines());
     }
+}
+
+/// How long after a prediction the next one comes, where they come steadily: often enough for many to come while a
+/// group changes.
+const STEADILY: Duration = Duration::from_millis(10);
+
+#[test]
+fn nothing_is_lost_while_another_process_comes_and_goes() {
+    let scene = Scene::set(1);
+    let active = scene.start("all");
+    active.says("reading begins");
+    let (mut events, more) = halves(1);
+    events.extend(more);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(|| {
+            let producer = Producer::open(&scene.connection()).unwrap();
+            let mut sent = 0;
+            for event in events.iter().take_while(|_| !stop.load(Ordering::Relaxed)) {
+                scene.send(&producer, event);
+                sent += 1;
+                std::thread::park_timeout(STEADILY);
+            }
+            producer.settle().unwrap();
+            sent
+        });
+        let mut standby = scene.start("all");
+        standby.says("standing by");
+        standby.signal("-TERM");
+        assert!(standby.ended().success());
+        stop.store(true, Ordering::Relaxed);
+        let sent = sending.join().unwrap();
+        assert!(sent > 100, "{sent} predictions");
+        await_read(&active, sent);
+    });
 }
 
 /// First judgements.

@@ -54,6 +54,7 @@ mod fuzz_service;
 mod gate;
 mod generate;
 mod grafana;
+mod http;
 mod init;
 mod init_laws;
 mod kafka;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
 use haldane::engine::Effects;
@@ -17,42 +17,8 @@ use haldane::telemetry::FAMILIES;
 use haldane::verdict::{State, Validity};
 use serde_json::{Value, json};
 
+pub(crate) use crate::http::{Answer, ask};
 use crate::sample::{decision, row, state};
-
-/// Status and body of an answer.
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    body: String,
-}
-
-impl Answer {
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {}", self.body))
-    }
-
-    pub(crate) fn text(&self) -> String {
-        self.body.clone()
-    }
-
-    /// Checks that it is an error that says what and what to do.
-    fn check_problem(&self, status: u16, says: &str) {
-        let json = self.json();
-        let error = json["error"].as_str().unwrap();
-        assert_eq!(self.status, status, "{error}");
-        assert!(error.contains(says), "{error}");
-        assert!(!json["hint"].as_str().unwrap().is_empty());
-    }
-}
-
-pub(crate) fn ask(address: SocketAddr, method: &str, path: &str) -> Answer {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "{method} {path} HTTP/1.1\r\nHost: haldane\r\nConnection: close\r\n\r\n").unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, body: body.to_owned() }
-}
 
 /// A server with one judged window, one open one, two rollouts and two decisions.
 fn server() -> (Server, Arc<Shared>) {
@@ -99,7 +65,8 @@ fn every_line_of_the_metrics_page_is_well_formed() {
     shared.telemetry().counted(&BTreeMap::from([(0, Counts { late: 1, ..Counts::default() })]));
     let answer = get(&server, "/metrics");
     assert_eq!(answer.status, 200);
-    let samples: Vec<_> = answer.body.lines().filter(|line| !line.starts_with('#')).collect();
+    let text = answer.text();
+    let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
     for line in &samples {
         let (series, value) = line.rsplit_once(' ').unwrap();
         let name = series.split('{').next().unwrap();

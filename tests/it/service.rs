@@ -19,7 +19,7 @@ type Log = Arc<(Mutex<(Vec<String>, bool)>, Condvar)>;
 
 /// A running service. Dropped, it is killed.
 pub(crate) struct Service {
-    child: Child,
+    pub(crate) child: Child,
     log: Log,
 }
 

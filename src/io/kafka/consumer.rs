@@ -97,9 +97,7 @@ impl<C: Changes> Consumer for BaseConsumer<C> {
         let found = committed(self, streams)?;
         let saved = |stream: &Stream| {
             let Some(saved) = found.find_partition(&stream.topic, stream.partition()) else { return Ok(None) };
-            let Offset::Offset(offset) = saved.offset() else { return Ok(None) };
-            saved.error().map_err(unread)?;
-            Ok(Some((offset, saved.metadata().to_owned())))
+            commit_of(saved.offset(), saved.error(), saved.metadata())
         };
         streams.iter().map(saved).collect()
     }
@@ -203,6 +201,16 @@ fn committed<C: ConsumerContext>(consumer: &BaseConsumer<C>, streams: &[Stream])
             answer => return answer.map_err(unread),
         }
     }
+}
+
+/// Brokers that refuse to tell an offset name none: that is not a stream of which nothing was committed.
+fn commit_of(
+    offset: Offset,
+    refused: std::result::Result<(), KafkaError>,
+    metadata: &str,
+) -> Result<Option<(i64, String)>> {
+    refused.map_err(unread)?;
+    Ok(if let Offset::Offset(offset) = offset { Some((offset, metadata.to_owned())) } else { None })
 }
 
 fn list(streams: &[Stream], offset: Offset) -> Result<TopicPartitionList> {
@@ -313,5 +321,18 @@ impl ConsumerContext for Member {
             Rebalance::Revoked
         };
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).push_back(change);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_that_brokers_do_not_tell_is_not_one_that_was_never_made() {
+        let refusal = Err(KafkaError::OffsetFetch(RDKafkaErrorCode::TopicAuthorizationFailed));
+        assert!(commit_of(Offset::Invalid, refusal, "").is_err());
+        assert_eq!(commit_of(Offset::Invalid, Ok(()), "").unwrap(), None);
+        assert_eq!(commit_of(Offset::Offset(7), Ok(()), "m").unwrap(), Some((7, "m".to_owned())));
     }
 }

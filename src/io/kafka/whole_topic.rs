@@ -10,7 +10,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::clock::now;
-use super::connection::{Connection, Errors};
+use super::connection::{Connection, Errors, REQUEST_TIMEOUT};
 use super::topics;
 use crate::error::{Error, Result};
 
@@ -88,10 +88,25 @@ fn assigned_from(connection: &Connection, topic: &str, from: Offset) -> Result<(
     let partitions: BTreeSet<i32> = (0..).take(count as usize).collect();
     let mut whole = TopicPartitionList::new();
     for &partition in &partitions {
+        await_end(&consumer, topic, partition)?;
         whole.add_partition_offset(topic, partition, from).map_err(|error| failed(topic, error))?;
     }
     consumer.assign(&whole).map_err(|error| failed(topic, error))?;
     Ok((consumer, partitions))
+}
+
+/// A partition that another broker has just come to lead ends, for a moment, before the last records that were
+/// acknowledged: reading it would stop there. Whoever asks for the end is refused meanwhile (KIP-207).
+fn await_end(consumer: &BaseConsumer<Errors>, topic: &str, partition: i32) -> Result<()> {
+    let deadline = now() + STALL_TIMEOUT;
+    loop {
+        match consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT) {
+            Ok(_) => return Ok(()),
+            Err(error) if now() >= deadline => return Err(failed(topic, error)),
+            // Polling passes the time and serves the client.
+            Err(_) => drop(consumer.poll(Duration::from_millis(50))),
+        }
+    }
 }
 
 /// A topic that cannot be read.

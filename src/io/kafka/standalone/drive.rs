@@ -169,11 +169,8 @@ impl<'a> Drive<'a> {
     /// Turns until the term ends, by what comes from the shards' threads.
     pub(super) fn run(&mut self, news: &Receiver<News>) -> Result<End> {
         loop {
-            let due = self.beat_at.min(self.obey_at);
-            let wait =
-                if self.put_off.is_some() { Duration::ZERO } else { due.saturating_duration_since(self.machine.now()) };
-            let told = match news.recv_timeout(wait) {
-                _ if self.put_off.is_some() => None,
+            let due = self.beat_at.min(self.obey_at).saturating_duration_since(self.machine.now());
+            let told = match receive(news, due, self.waits()) {
                 Ok(told) => Some(told),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return self.conclude(),
@@ -313,6 +310,10 @@ impl<'a> Drive<'a> {
             let effects = self.engine.command(command);
             self.carry_out(&effects)?;
         }
+        if self.lost {
+            // Whoever has the work now carries out what was taken.
+            return Ok(());
+        }
         match &mut self.outlets.commands {
             Some(commands) if commands.any_uncommitted() && !self.outlets.publisher.holds() => {
                 self.outlets.publisher.settle()?;
@@ -386,5 +387,23 @@ impl<'a> Drive<'a> {
     fn committed_now(&mut self) {
         let now = self.machine.wall_clock();
         self.standings.values_mut().for_each(|standing| standing.committed_at = now);
+    }
+}
+
+/// What a shard tells next. While what was told last waits, nothing is taken: it would be lost.
+fn receive(news: &Receiver<News>, patience: Duration, waits: bool) -> std::result::Result<News, RecvTimeoutError> {
+    if waits { Err(RecvTimeoutError::Timeout) } else { news.recv_timeout(patience) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_taken_from_shards_while_what_they_told_before_waits() {
+        let (sender, news) = crossbeam_channel::bounded(1);
+        sender.send(News::Unread(1)).unwrap();
+        assert!(receive(&news, Duration::ZERO, true).is_err());
+        assert!(matches!(receive(&news, Duration::ZERO, false), Ok(News::Unread(1))));
     }
 }
