@@ -182,7 +182,14 @@ fn columns(format: Format, payloads: &[Vec<u8>]) -> impl FnMut() -> Sum {
     move || {
         let mut sum = Sum::default();
         for payload in payloads {
-            taker.push(&Record { offset: 0, broker_time: START * 2, key: None, payload: Some(payload), headers: &[], topic: "t" });
+            taker.push(&Record {
+                offset: 0,
+                broker_time: START * 2,
+                key: None,
+                payload: Some(payload),
+                headers: &[],
+                topic: "t",
+            });
             if taker.n_pending() >= BATCH_ROWS {
                 sum = [sum, finish(taker.as_mut())].into_iter().collect();
             }

@@ -125,12 +125,9 @@ fn clauses(named: &[Watch<'_>], asked: Asked) -> Vec<String> {
     let has_own = |watch: &&Watch<'_>| !named.iter().any(|one| one.holds_part(watch));
     let clause = |watch: &Watch<'_>| {
         let parts = named.iter().filter(|one| watch.holds_part(one));
-        let parts: String = parts.map(|one| format!(", {}{}", one.segment, one.times(asked, " "))).collect();
-        if parts.is_empty() {
-            watch.describe(asked)
-        } else {
-            format!("{}, so in{}", watch.describe(asked), &parts[1..])
-        }
+        let parts: Vec<String> = parts.map(|one| format!("{}{}", one.segment, one.times(asked, " "))).collect();
+        let own = watch.describe(asked);
+        if parts.is_empty() { own } else { format!("{own}, so in {}", parts.join(", ")) }
     };
     named.iter().filter(has_own).map(clause).collect()
 }
