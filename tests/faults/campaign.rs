@@ -2,6 +2,7 @@
 //! come and are judged.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,7 @@ const STEP: Duration = Duration::from_millis(100);
 /// How often people ask for something.
 const ASK_EVERY: Duration = Duration::from_secs(11);
 /// How long anything may take to be well again.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A fault that was injected.
 pub(crate) struct Fault {
@@ -111,7 +112,7 @@ impl Campaign {
             self.step()?;
             for who in [WHOLE, APART, BROKERS, RECORDS] {
                 if self.faults.len() < faults && self.is_due(who) {
-                    self.hit(who)?;
+                    self.hit(who);
                 }
             }
         }
@@ -196,7 +197,7 @@ impl Campaign {
         }
     }
 
-    fn hit(&mut self, who: usize) -> Result<()> {
+    fn hit(&mut self, who: usize) {
         match who {
             WHOLE | APART => self.hit_instances(who),
             BROKERS => self.hit_brokers(),
@@ -206,7 +207,6 @@ impl Campaign {
         let rolls = !self.next[who].rolling.is_empty();
         self.next[who].at = now() + if rolls { STEP } else { pause };
         self.next[who].calm = self.rng.chance(0.5);
-        Ok(())
     }
 
     fn note(&mut self, kind: &'static str, hits: &'static [usize]) {
@@ -351,7 +351,8 @@ impl Campaign {
             let unnoticed = spans.iter().filter(|&&span| span == 0).count();
             let seconds = |at: usize| spans[at] as f64 / 1e6;
             let (median, max) = (seconds(spans.len() / 2), seconds(spans.len() - 1));
-            text += &format!("| {kind} | {} | {unnoticed} | {median:.1} | {max:.1} |\n", spans.len());
+            let n = spans.len();
+            writeln!(text, "| {kind} | {n} | {unnoticed} | {median:.1} | {max:.1} |").expect("a text");
         }
         text
     }

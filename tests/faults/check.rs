@@ -201,7 +201,7 @@ fn count(connection: &Connection, firsts: &Firsts, findings: &mut Findings) -> R
         if row.metric != "error_rate" || !row.segment.is_empty() || !row.baseline.is_empty() {
             continue;
         }
-        let (all, failed) = counts.get(&(row.window_end, row.version.to_string())).copied().unwrap_or_default();
+        let (all, failed) = counts.get(&(row.window_end, row.version.clone())).copied().unwrap_or_default();
         #[expect(clippy::cast_precision_loss, reason = "counts of seconds")]
         let rate = failed as f64 / all as f64;
         compared += 1;

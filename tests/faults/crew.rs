@@ -133,14 +133,13 @@ impl Crew {
     /// Lets frozen ones go on, starts those that are due, and looks after those that have ended.
     pub(crate) fn supervise(&mut self) {
         for slot in 0..self.slots.len() {
-            let over = match &mut self.slots[slot].service {
-                Some(service) => service.child.try_wait().ok().flatten(),
-                None => {
-                    if matches!(self.slots[slot].doing, Doing::Away(Some(at)) if at <= now()) {
-                        self.start(slot);
-                    }
-                    continue;
+            let over = if let Some(service) = &mut self.slots[slot].service {
+                service.child.try_wait().ok().flatten()
+            } else {
+                if matches!(self.slots[slot].doing, Doing::Away(Some(at)) if at <= now()) {
+                    self.start(slot);
                 }
+                continue;
             };
             match (self.slots[slot].doing, over) {
                 (Doing::Frozen(until), None) if until <= now() => self.thaw(slot),

@@ -80,7 +80,7 @@ pub(crate) fn gap(campaign: &mut Campaign, length: Duration) -> Result<Heard> {
             if code != NO_VERDICT {
                 heard.flaws.push(format!("the gate of {} says {code:?}: {said}", crew.kafka.group));
             }
-            heard.last = said.lines().next().unwrap_or_default().to_owned();
+            said.lines().next().unwrap_or_default().clone_into(&mut heard.last);
         }
     }
     if ends(campaign)? != before {

@@ -12,7 +12,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::metadata::Metadata;
+use rdkafka::metadata::{Metadata, MetadataTopic};
 use tempfile::TempDir;
 
 use crate::broker::{await_metadata, await_topic, format, free_ports, guard, jars, java};
@@ -106,7 +106,7 @@ impl Nodes {
     /// Whether every partition has all its replicas in sync.
     pub(crate) fn is_whole(&self) -> bool {
         let whole = |metadata: Metadata| {
-            let mut partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+            let mut partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
             metadata.brokers().len() == NODES && partitions.all(|partition| partition.isr().len() == NODES)
         };
         self.probe.fetch_metadata(None, ASK).is_ok_and(whole)
