@@ -189,6 +189,7 @@ impl Telemetry {
     fn start_at_zero(&self) {
         for kind in EventKind::ALL {
             self.ingested(kind, 0, 0);
+            self.passed_over(kind, 0);
         }
         for reason in Poison::ALL {
             self.rejected.with_label_values(&[reason.code()]).inc_by(0);

@@ -28,6 +28,7 @@ fn busy() -> Telemetry {
     telemetry.remembered("scan-0", &Memory { labels: 5, ids: 7, ..Memory::default() }, 0);
     telemetry.remembered("scan-1", &Memory { labels: 6, ..Memory::default() }, 9);
     telemetry.remembered("scan-0", &Memory { labels: 3, open_panes: 2, ..Memory::default() }, 0);
+    telemetry.passed_over(EventKind::Feature, 6);
     telemetry.skipped(4);
     telemetry.outage("store", Duration::from_secs(12));
     telemetry.unread(2);
@@ -64,6 +65,7 @@ fn the_page_shows_what_happened() {
         r#"haldane_ingested_bytes_total{source="prediction"} 1000000"#,
         r#"haldane_events_rejected_total{reason="malformed"} 1"#,
         r#"haldane_events_rejected_total{reason="empty"} 0"#,
+        r#"haldane_events_passed_over_total{source="feature"} 6"#,
         "haldane_events_duplicate_total 3",
         "haldane_events_late_total 4",
         r#"haldane_labels_total{fate="joined"} 5"#,

@@ -21,6 +21,9 @@ use super::ports::{Consumer, Incoming, Rebalance, Wait};
 use super::topics;
 use crate::error::{Error, Result};
 
+/// So many changes of assignment wait to be told at most.
+const CHANGES_MAX: usize = 4;
+
 /// What the callbacks of a consumer leave for whoever drives it.
 pub trait Changes: ConsumerContext {
     /// The change of assignment that has waited for longest, if any.
@@ -68,6 +71,12 @@ impl<C: Changes> Consumer for BaseConsumer<C> {
         rdkafka::consumer::Consumer::unsubscribe(self);
         // A change that nobody carried out would keep the client from closing.
         let _ = rdkafka::consumer::Consumer::unassign(self);
+        // That was an answer to all changes, those too that were not told yet. Told while the client closes, they would
+        // be answered once more, when nobody is there to hear it, and the call would never end.
+        let mut told = 0;
+        while told < CHANGES_MAX {
+            told += usize::from(self.poll(Duration::ZERO).is_none());
+        }
     }
 
     fn read(&self, wait: Wait, take: &mut dyn FnMut(&[&dyn Incoming]) -> Result<()>) -> Result<()> {
