@@ -71,7 +71,7 @@ pub fn run(args: &RolloutsArgs, out: &mut dyn Write) -> Result<()> {
 fn judge(liveness: Option<&Liveness>) -> String {
     let Some(Liveness { who, at, lag, .. }) = liveness else { return "nobody judges it\n".to_owned() };
     let behind = lag.map_or_else(|| "catching up".to_owned(), |lag| format!("{} s behind the logs", lag / SECOND));
-    format!("judged by {who}, {behind}; last heard of at {} UTC\n", instant(at - at % SECOND))
+    format!("judged by {who}, {behind}; last heard of at {}\n", instant(at - at % SECOND))
 }
 
 fn table(states: &[RolloutState], plan: &Plan, liveness: Option<&Liveness>) -> String {
@@ -114,4 +114,18 @@ fn row(state: &RolloutState, plan: &Plan, liveness: Option<&Liveness>) -> [Strin
         or_none(pending.unwrap_or_default()),
         told.reason,
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_judges_is_told_with_the_time_in_utc_said_once() {
+        let (who, at, lag) = ("host/1".to_owned(), 1_366_243_200_000_000, Some(2_000_000));
+        let (rollout, pipeline) = ("fraud".to_owned(), "fraud".to_owned());
+        let liveness = Liveness { format: 1, rollout, pipeline, who, at, judged_upto: None, lag };
+        let said = "judged by host/1, 2 s behind the logs; last heard of at 2013-04-18 00:00 UTC\n";
+        assert_eq!(judge(Some(&liveness)), said);
+    }
 }
