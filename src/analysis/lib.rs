@@ -9,7 +9,8 @@ pub mod query;
 pub mod report;
 
 use haldane_core::{
-    baseline, batch, decode, engine, error, event, infer, judge, kernel, metric, name, plan, reason, scan, sim,
-    summary, trust, verdict,
+    baseline, batch, engine, error, event, infer, judge, kernel, metric, name, plan, reason, scan, sim, summary, trust,
+    verdict,
 };
+use haldane_formats as decode;
 use haldane_io::{config, files, kafka, output, replay, store, table};

@@ -9,6 +9,7 @@ pub mod telemetry;
 use haldane_analysis::query;
 use haldane_analysis::{audit, detect, init, markup, report};
 use haldane_core::{
-    baseline, batch, decode, engine, error, event, judge, metric, name, plan, scan, sim, summary, trust, verdict,
+    baseline, batch, engine, error, event, judge, metric, name, plan, scan, sim, summary, trust, verdict,
 };
+use haldane_formats as decode;
 use haldane_io::{config, disk, files, kafka, output, replay, store, targets};

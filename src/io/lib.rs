@@ -11,8 +11,9 @@ pub mod table;
 pub mod targets;
 
 use haldane_core::{
-    act, baseline, batch, decode, engine, error, event, format, judge, kernel, metric, plan, scan, summary, time,
-    trust, verdict,
+    act, baseline, batch, engine, error, event, format, judge, kernel, metric, plan, scan, summary, time, trust,
+    verdict,
 };
 #[cfg(test)]
 use haldane_core::{name, reason};
+use haldane_formats as decode;

@@ -30,14 +30,11 @@ mod validate;
 
 pub use cast::lists;
 
-use std::sync::Arc;
-
 use arrow_array::BooleanArray;
 
 use self::binding::Layout;
 use crate::batch::EventBatch;
 use crate::event::{Micros, Reject};
-use crate::plan::{Format, Plan};
 
 /// One record of an input topic, borrowed from the client.
 #[derive(Debug, Clone, Copy)]
@@ -92,13 +89,4 @@ pub trait Decoder: Send {
 
     /// Hands over what was taken.
     fn finish(&mut self) -> Decoded;
-}
-
-/// A decoder for one partition of one source of the plan, by the source's format.
-#[must_use]
-pub fn decoder(plan: &Arc<Plan>, source: u16, lane: u32) -> Box<dyn Decoder> {
-    match plan.sources[usize::from(source)].format {
-        Format::Json => Box::new(json::JsonDecoder::new(plan, source, lane)),
-        Format::ArrowIpc => Box::new(arrow_ipc::ArrowIpcDecoder::new(plan, source, lane)),
-    }
 }
