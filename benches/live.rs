@@ -87,8 +87,7 @@ fn everything(topic: &str) -> TopicPartitionList {
 /// The ceiling: the same client, tuned the same, doing nothing with what it gets.
 fn read_bare(cluster: &Cluster, events: u64) {
     let connection = Connection::open(&cluster.settings).expect("a cluster");
-    let consumer: BaseConsumer<Errors> =
-        connection.consumer("bench.bare", "bare", Errors::default()).expect("a consumer");
+    let consumer: BaseConsumer<Errors> = connection.consumer("bench.bare", "bare").expect("a consumer");
     consumer.assign(&everything(&cluster.input)).expect("an assignment");
     let mut seen = 0;
     while seen < events {

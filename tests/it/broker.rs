@@ -14,7 +14,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_executor::block_on;
-use haldane::kafka::clock::now;
+use haldane::event::SECOND;
+use haldane::kafka::clock::{now, wall_clock};
+use openssl::base64::encode_block;
+use openssl::hash::MessageDigest;
+use openssl::pkey::{PKey, Private};
+use openssl::rsa::Rsa;
+use openssl::sign::Signer;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
@@ -36,11 +42,45 @@ pub(crate) struct Broker {
     pub(crate) bootstrap: String,
     /// Address where the user `haldane` logs in with [`PASSWORD`]; a given cluster has none.
     pub(crate) login: Option<String>,
+    /// Where a token logs in.
+    pub(crate) token: Option<TokenLogin>,
     /// Distinguishes topics of this run from those of others on a shared cluster.
     run: u32,
     topics: AtomicU32,
     /// The guard lives as long as our end of its standard input; the kernel closes that when this process ends.
     _guard: Option<Child>,
+}
+
+/// Where whoever has a token that this key has signed logs in, as whom the token says.
+pub(crate) struct TokenLogin {
+    pub(crate) address: String,
+    key: PKey<Private>,
+}
+
+impl TokenLogin {
+    /// A token for somebody, good for so many seconds (RFC 7519, RS256).
+    pub(crate) fn token(&self, name: &str, seconds: i64) -> String {
+        let now = wall_clock() / SECOND;
+        let claims = format!(r#"{{"sub":"{name}","iat":{now},"exp":{}}}"#, now + seconds);
+        let text = format!("{}.{}", encoded(br#"{"alg":"RS256","kid":"test"}"#), encoded(claims.as_bytes()));
+        let mut signer = Signer::new(MessageDigest::sha256(), &self.key).expect("a key of RSA");
+        let signature = signer.sign_oneshot_to_vec(text.as_bytes()).expect("a signature");
+        format!("{text}.{}", encoded(&signature))
+    }
+}
+
+/// As tokens and their keys are written (RFC 4648, section 5).
+fn encoded(bytes: &[u8]) -> String {
+    encode_block(bytes).replace('+', "-").replace('/', "_").replace('=', "")
+}
+
+/// Makes a key, and writes what brokers check tokens with (RFC 7517).
+fn token_key(file: &Path) -> Result<PKey<Private>, String> {
+    let key = Rsa::generate(2_048).map_err(|error| error.to_string())?;
+    let (n, e) = (encoded(&key.n().to_vec()), encoded(&key.e().to_vec()));
+    let keys = format!(r#"{{"keys":[{{"kty":"RSA","kid":"test","alg":"RS256","use":"sig","n":"{n}","e":"{e}"}}]}}"#);
+    fs::write(file, keys).map_err(|error| error.to_string())?;
+    PKey::from_rsa(key).map_err(|error| error.to_string())
 }
 
 impl Broker {
@@ -55,15 +95,15 @@ impl Broker {
 
     fn obtain() -> Result<Self, String> {
         let broker = match std::env::var("HALDANE_TEST_BOOTSTRAP") {
-            Ok(bootstrap) => Self::at(bootstrap, None, None),
+            Ok(bootstrap) => Self::at(bootstrap, None, None, None),
             Err(_) => start(&jars()?)?,
         };
         await_metadata(&broker.bootstrap, 1)?;
         Ok(broker)
     }
 
-    fn at(bootstrap: String, login: Option<String>, guard: Option<Child>) -> Self {
-        Self { bootstrap, login, run: std::process::id(), topics: AtomicU32::new(0), _guard: guard }
+    fn at(bootstrap: String, login: Option<String>, token: Option<TokenLogin>, guard: Option<Child>) -> Self {
+        Self { bootstrap, login, token, run: std::process::id(), topics: AtomicU32::new(0), _guard: guard }
     }
 
     /// Makes a topic of a name no other test has.
@@ -213,11 +253,14 @@ fn start(libs: &Path) -> Result<Broker, String> {
     fs::create_dir_all(&home).map_err(|error| format!("cannot make {}: {error}", home.display()))?;
     let ports = free_ports().map_err(|error| format!("no free port on 127.0.0.1: {error}"))?;
     let properties = home.join("server.properties");
-    fs::write(&properties, settings(&home, ports)).map_err(|error| error.to_string())?;
+    let keys = home.join("keys.json");
+    let key = token_key(&keys)?;
+    fs::write(&properties, settings(&home, &keys, ports)).map_err(|error| error.to_string())?;
     format(libs, &properties)?;
-    let guard = guard(&home, java(libs, HEAP).arg("kafka.Kafka").arg(&properties))?;
-    let [open, login, _] = ports.map(|port| format!("127.0.0.1:{port}"));
-    Ok(Broker::at(open, Some(login), Some(guard)))
+    let allowed = format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=file://{}", keys.display());
+    let guard = guard(&home, java(libs, HEAP).arg(allowed).arg("kafka.Kafka").arg(&properties))?;
+    let [open, login, address, _] = ports.map(|port| format!("127.0.0.1:{port}"));
+    Ok(Broker::at(open, Some(login), Some(TokenLogin { address, key }), Some(guard)))
 }
 
 /// Makes the log folder of a node ready, unless it is.
@@ -267,12 +310,21 @@ pub(crate) fn free_ports<const N: usize>() -> std::io::Result<[u16; N]> {
     Ok(ports)
 }
 
-fn settings(home: &Path, [open, login, controller]: [u16; 3]) -> String {
+/// Whoever logged in with a token brings a new one before it has expired, or is cut off.
+fn settings(home: &Path, keys: &Path, [open, login, token, controller]: [u16; 4]) -> String {
+    const TOKEN: &str = "listener.name.token.oauthbearer";
+    const OF_TOKENS: &str = "org.apache.kafka.common.security.oauthbearer";
     format!(
         "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
-         listeners=OPEN://127.0.0.1:{open},LOGIN://127.0.0.1:{login},CONTROLLER://127.0.0.1:{controller}\n\
-         advertised.listeners=OPEN://127.0.0.1:{open},LOGIN://127.0.0.1:{login}\n\
-         listener.security.protocol.map=OPEN:PLAINTEXT,LOGIN:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         listeners=OPEN://127.0.0.1:{open},LOGIN://127.0.0.1:{login},TOKEN://127.0.0.1:{token},\
+         CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners=OPEN://127.0.0.1:{open},LOGIN://127.0.0.1:{login},TOKEN://127.0.0.1:{token}\n\
+         listener.security.protocol.map=OPEN:PLAINTEXT,LOGIN:SASL_PLAINTEXT,TOKEN:SASL_PLAINTEXT,\
+         CONTROLLER:PLAINTEXT\n\
+         listener.name.token.sasl.enabled.mechanisms=OAUTHBEARER\n{TOKEN}.connections.max.reauth.ms=3600000\n\
+         {TOKEN}.sasl.jaas.config={OF_TOKENS}.OAuthBearerLoginModule required;\n\
+         {TOKEN}.sasl.server.callback.handler.class={OF_TOKENS}.OAuthBearerValidatorCallbackHandler\n\
+         {TOKEN}.sasl.oauthbearer.jwks.endpoint.url=file://{}\n\
          inter.broker.listener.name=OPEN\ncontroller.listener.names=CONTROLLER\nsasl.enabled.mechanisms=PLAIN\n\
          listener.name.login.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
          user_haldane=\"{PASSWORD}\";\nlog.dirs={}\nauto.create.topics.enable=false\n\
@@ -280,6 +332,7 @@ fn settings(home: &Path, [open, login, controller]: [u16; 3]) -> String {
          transaction.state.log.num.partitions=4\ntransaction.state.log.replication.factor=1\n\
          transaction.state.log.min.isr=1\nlog.retention.ms=-1\nlog.segment.bytes=268435456\n\
          log.cleaner.backoff.ms=100\n",
+        keys.display(),
         home.join("log").display()
     )
 }

@@ -29,7 +29,6 @@ use crate::broker::Broker;
 use crate::kafka::settings;
 use crate::live::log_with_an_end;
 use crate::outage::until;
-use crate::serve::ask;
 use crate::service::{PATIENCE, Service, pipeline};
 use crate::world::Event;
 
@@ -166,20 +165,7 @@ fn partitions_that_are_added_are_read() {
     assert!(before > 0);
     let (first_half, _) = halves(2);
     Scene { partitions: 2, ..scene }.produce(&first_half);
-    [all, scan].iter().for_each(|service| await_read(service, first_half.len()));
-}
-
-/// Waits until so many predictions were read.
-fn await_read(service: &Service, predictions: usize) {
-    let deadline = now() + PATIENCE;
-    loop {
-        let page = ask(service.address(), "GET", "/metrics").text();
-        let mut lines = page.lines().filter(|line| line.starts_with("haldane_events_ingested_total"));
-        if lines.any(|line| line.contains("prediction") && line.ends_with(&format!(" {predictions}"))) {
-            return;
-        }
-        assert!(now() < deadline, "{predictions} predictions are not read: {:?}\n{page}", service.lines());
-    }
+    [all, scan].iter().for_each(|service| service.await_read(first_half.len()));
 }
 
 /// How long after a prediction the next one comes, where they come steadily: often enough for many to come while a
@@ -213,7 +199,7 @@ fn nothing_is_lost_while_another_process_comes_and_goes() {
         stop.store(true, Ordering::Relaxed);
         let sent = sending.join().unwrap();
         assert!(sent > 100, "{sent} predictions");
-        await_read(&active, sent);
+        active.await_read(sent);
     });
 }
 

@@ -86,7 +86,7 @@ fn plan(sources: Vec<SourcePlan>) -> Plan {
 }
 
 fn committer(connection: &Connection) -> BaseConsumer<Errors> {
-    connection.consumer(&connection.settings().group, "test", Errors::default()).unwrap()
+    connection.consumer(&connection.settings().group, "test").unwrap()
 }
 
 #[test]

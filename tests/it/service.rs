@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use haldane::config::KafkaConfig;
 use haldane::kafka::clock::now;
 
+use crate::http::ask;
+
 /// How long anything is waited for that has no limit of its own.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -89,6 +91,19 @@ impl Service {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         at
+    }
+
+    /// Waits until it has read so many predictions.
+    pub(crate) fn await_read(&self, predictions: usize) {
+        let deadline = now() + PATIENCE;
+        loop {
+            let page = ask(self.address(), "GET", "/metrics").text();
+            let mut lines = page.lines().filter(|line| line.starts_with("haldane_events_ingested_total"));
+            if lines.any(|line| line.contains("prediction") && line.ends_with(&format!(" {predictions}"))) {
+                return;
+            }
+            assert!(now() < deadline, "{predictions} predictions are not read: {:?}\n{page}", self.lines());
+        }
     }
 
     /// Waits until it has ended by itself.

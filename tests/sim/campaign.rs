@@ -10,7 +10,7 @@ use haldane::kafka::clock::{now, wall_clock};
 use crate::check::{self, Findings};
 use crate::planted::Bug;
 use crate::run;
-use crate::scenario::{self, CrashPoint, Roles, Scenario};
+use crate::scenario::{self, Interruption, Roles, Scenario, Way};
 
 /// Seeds that showed faults of the service, which are mended since.
 const FOUND: [(&str, u64); 12] = [
@@ -163,35 +163,31 @@ impl Campaign {
     }
 }
 
-/// Kills a small world at each of its effects, before it and after it, for every division of the work. Of the crash
-/// points every so many is tried. Whether all is fine.
+/// Interrupts a small world at each of its effects, for every division of the work: it is killed before the effect,
+/// killed after it, or frozen after it. Of these points every so many is tried. Whether all is fine.
 pub(crate) fn crash_points(stride: u64) -> bool {
-    let mut fine = true;
-    for (roles, store) in [(Roles::All(2), true), (Roles::Apart(2, 2), true), (Roles::All(1), false)] {
-        let seed = Scenario::of(7);
-        let calm = Scenario { roles, store, commands: true, partitions: 2, shards: 1, ..seed.calm() };
+    let worlds = [(Roles::All(2), true), (Roles::Apart(2, 2), true), (Roles::All(1), false)];
+    let fine = worlds.map(|(roles, store)| {
+        let calm = Scenario { roles, store, commands: true, partitions: 2, shards: 1, ..Scenario::of(7).calm() };
         let effects = simulate(&calm, None, false).effects;
-        let (mut tried, mut failed) = (0, 0);
-        for effect in (1..=effects).step_by(usize::try_from(stride).expect("a stride")) {
-            for after in [false, true] {
-                let scenario = Scenario { crash_at: Some(CrashPoint { effect, after }), ..calm.clone() };
-                let outcome = simulate(&scenario, None, false);
-                tried += 1;
-                if !outcome.findings.is_empty() {
-                    failed += 1;
-                    println!("killed {} effect {effect}, {roles:?}:", if after { "after" } else { "before" });
-                    outcome
-                        .findings
-                        .lines()
-                        .for_each(|line| println!("  {}", line.chars().take(400).collect::<String>()));
-                }
-            }
-        }
-        println!(
-            "{roles:?}, {}: killed at {tried} points of {effects} effects: {failed} failed",
-            if store { "with a store" } else { "without a store" }
-        );
-        fine &= failed == 0;
-    }
-    fine
+        let points: Vec<u64> = (1..=effects).step_by(usize::try_from(stride).expect("a stride")).collect();
+        let failed = points.iter().filter(|&&effect| !stands(&calm, effect)).count();
+        let (tried, store) = (points.len(), if store { "with a store" } else { "without a store" });
+        println!("{roles:?}, {store}: interrupted at {tried} of {effects} effects: {failed} failed");
+        failed == 0
+    });
+    !fine.contains(&false)
+}
+
+/// Whether a world stands every way to interrupt it at an effect.
+fn stands(calm: &Scenario, effect: u64) -> bool {
+    let fine = [Way::KilledBefore, Way::KilledAfter, Way::Frozen].map(|way| {
+        let scenario = Scenario { interrupted: Some(Interruption { effect, way }), ..calm.clone() };
+        let findings = simulate(&scenario, None, false).findings;
+        findings.lines().for_each(|line| {
+            println!("{:?}, {way:?} at effect {effect}: {}", calm.roles, line.chars().take(400).collect::<String>());
+        });
+        findings.is_empty()
+    });
+    !fine.contains(&false)
 }

@@ -6,6 +6,10 @@ use haldane::event::{Micros, SECOND};
 use crate::broker::{World, unanswered, with};
 use crate::ports::SETTINGS;
 use crate::run;
+use crate::scenario::Way as Interrupted;
+
+/// How long a process stands still that is frozen at one effect: longer than its session.
+const FROZEN: Micros = 20 * SECOND;
 
 /// One life of one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,9 +123,13 @@ fn weight(what: &str) -> u64 {
 }
 
 fn fate(world: &mut World, after: bool, what: &str) -> Fate {
-    let point = world.scenario.crash_at;
-    if point.is_some_and(|point| point.effect == world.effects && point.after == after) {
-        return Fate::Killed;
+    if let Some(here) = world.scenario.interrupted.filter(|one| one.effect == world.effects) {
+        match here.way {
+            Interrupted::KilledBefore if !after => return Fate::Killed,
+            Interrupted::KilledAfter if after => return Fate::Killed,
+            Interrupted::Frozen if after => return Fate::Frozen(FROZEN),
+            _ => {}
+        }
     }
     let rates = world.scenario.rates.clone();
     // Whoever is frozen between asking its group and having sent, for longer than its session, cannot be stopped.

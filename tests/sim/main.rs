@@ -33,7 +33,7 @@ const USAGE: &str = "cargo sim OPTION
   --seeds A..B     these seeds
   --seconds N      random seeds, for so long
   --seed N         one seed, with everything that happened
-  --crash-points   a small world, killed at each of its effects, before it and after it
+  --crash-points   a small world, killed before and after each of its effects, and frozen after it
   --planted [NAME] bugs on purpose, or one of them: each must be found
   --table          what went wrong how often, and what came of it, over the seeds of --seeds
 without any: a fixed share of all that, as CI runs it";

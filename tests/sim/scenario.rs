@@ -57,13 +57,24 @@ pub(crate) struct Rates {
     pub(crate) trickle: u64,
 }
 
-/// A killed process at one effect.
+/// What becomes of a process at one effect.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct CrashPoint {
+pub(crate) struct Interruption {
     /// The number of the effect, from 1.
     pub(crate) effect: u64,
-    /// Whether the effect has happened.
-    pub(crate) after: bool,
+    /// What becomes of it.
+    pub(crate) way: Way,
+}
+
+/// How a process is interrupted at an effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Killed before it.
+    KilledBefore,
+    /// Killed after it.
+    KilledAfter,
+    /// Frozen after it, for longer than its session.
+    Frozen,
 }
 
 /// All that a seed decides beforehand.
@@ -78,7 +89,7 @@ pub(crate) struct Scenario {
     pub(crate) rates: Rates,
     pub(crate) once: Once,
     pub(crate) on_gap: OnGap,
-    pub(crate) crash_at: Option<CrashPoint>,
+    pub(crate) interrupted: Option<Interruption>,
 }
 
 impl Scenario {
@@ -110,7 +121,7 @@ impl Scenario {
         let (store, commands) = (rng.below(2) == 0, rng.below(2) == 0);
         let once = Once::of(&mut rng, partitions);
         let on_gap = once.gap.map_or(OnGap::Halt, |(_, on_gap)| on_gap);
-        Self { seed, roles, partitions, shards, store, commands, rates, once, on_gap, crash_at: None }
+        Self { seed, roles, partitions, shards, store, commands, rates, once, on_gap, interrupted: None }
     }
 
     /// The same work without faults.

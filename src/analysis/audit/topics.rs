@@ -13,7 +13,7 @@ use super::recompute::Recomputed;
 use crate::decode::{self, Decoder};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::kafka::connection::{Connection, Errors};
+use crate::kafka::connection::Connection;
 use crate::kafka::dead_letter::readable_headers;
 use crate::kafka::reader::record;
 use crate::kafka::{cloud_event, topics, whole_topic};
@@ -28,7 +28,7 @@ type DecodedStream = (Box<dyn Decoder>, i64);
 
 /// What the log gives for a decision's candidate and window.
 pub fn recompute(plan: &Arc<Plan>, connection: &Connection, of: &Decision) -> Result<Recomputed> {
-    let client = connection.consumer(&connection.settings().group, "history", Errors::default())?;
+    let client = connection.consumer(&connection.settings().group, "history")?;
     let lanes = topics::lanes(&topics::inputs(&client, plan)?);
     let mut engine = Engine::new(Arc::clone(plan), lanes);
     said(connection)?.into_iter().for_each(|command| engine.schedule(command));

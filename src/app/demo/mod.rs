@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use self::broker::Broker;
@@ -25,6 +25,7 @@ use crate::config::{self, KafkaConfig, Power, Topics};
 use crate::error::{Error, Result};
 use crate::kafka::Connection;
 use crate::kafka::cloud_event;
+use crate::kafka::connection::Errors;
 use crate::kafka::standalone;
 use crate::kafka::watch::Audience;
 use crate::plan::Plan;
@@ -166,13 +167,13 @@ impl Show<'_, '_> {
 
 /// The control topic, read from its beginning.
 struct Control {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Errors>,
 }
 
 impl Control {
     fn open(settings: &KafkaConfig) -> Result<Self> {
         let connection = Connection::open(settings)?;
-        let consumer = connection.consumer("haldane-demo-viewer", "viewer", DefaultConsumerContext)?;
+        let consumer = connection.consumer("haldane-demo-viewer", "viewer")?;
         let mut partition = TopicPartitionList::new();
         let unreadable = |error| Error::internal("the control topic cannot be read").because(error);
         partition.add_partition_offset(&settings.topics.control, 0, Offset::Beginning).map_err(unreadable)?;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::oauth::{OAuthSection, Tokens};
 use super::problem::{Problems, suggestion};
 use super::secret::Secret;
 use super::value::{At, by_default};
@@ -130,6 +131,8 @@ pub struct Security {
     pub username: Option<String>,
     /// Where the SASL password is.
     pub password: Option<Secret>,
+    /// Where tokens come from, with [`Mechanism::OAuthBearer`].
+    pub tokens: Option<Tokens>,
     /// File with the certificates of authorities to trust (PEM). Default: those of the system.
     pub ca: Option<PathBuf>,
     /// File with the client's certificate (PEM).
@@ -182,6 +185,9 @@ pub enum Mechanism {
     /// SCRAM with SHA-512.
     #[serde(rename = "SCRAM-SHA-512")]
     ScramSha512,
+    /// Tokens of OAuth 2, as `oauth` says.
+    #[serde(rename = "OAUTHBEARER")]
+    OAuthBearer,
 }
 
 impl Mechanism {
@@ -192,6 +198,7 @@ impl Mechanism {
             Self::Plain => "PLAIN",
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::ScramSha512 => "SCRAM-SHA-512",
+            Self::OAuthBearer => "OAUTHBEARER",
         }
     }
 }
@@ -276,6 +283,8 @@ struct SecuritySection {
     password_env: Option<At<String>>,
     /// File with the SASL password. Instead of `password_env`.
     password_file: Option<At<String>>,
+    /// Where tokens come from, with mechanism OAUTHBEARER.
+    oauth: Option<At<OAuthSection>>,
     /// File with the certificates of authorities to trust (PEM). Default: those of the system.
     ca: Option<String>,
     /// File with the client's certificate (PEM).
@@ -353,6 +362,7 @@ impl SecuritySection {
             mechanism: self.mechanism.as_ref().map(|mechanism| mechanism.value),
             username: self.username.clone(),
             password: from_env.or(from_file),
+            tokens: self.oauth.as_ref().and_then(|oauth| OAuthSection::resolve(oauth, base, problems)),
             ca: file(&self.ca),
             certificate: file(&self.certificate),
             key: file(&self.key),
@@ -360,14 +370,20 @@ impl SecuritySection {
     }
 
     fn check(&self, problems: &mut Problems) {
+        let by_token = self.mechanism.as_ref().is_some_and(|one| one.value == Mechanism::OAuthBearer);
+        if let (Some(oauth), false) = (&self.oauth, by_token) {
+            problems.add(oauth.spot, "`oauth` has no effect").help("add `mechanism: OAUTHBEARER`, or remove it");
+        }
         if let (Some(_), Some(file)) = (&self.password_env, &self.password_file) {
             problems.add(file.spot, "the password has two places").help("keep `password_env` or `password_file`");
         }
-        let complete = self.mechanism.is_some()
-            && self.username.is_some()
-            && (self.password_env.is_some() || self.password_file.is_some());
+        let has_password = self.password_env.is_some() || self.password_file.is_some();
+        let complete = self.mechanism.is_some() && self.username.is_some() && has_password;
         match (self.protocol.is_sasl(), &self.mechanism) {
-            (true, _) if !complete => {
+            (true, Some(mechanism)) if by_token && self.oauth.is_none() => {
+                problems.add(mechanism.spot, "mechanism OAUTHBEARER needs tokens").help("add `oauth`");
+            }
+            (true, _) if !complete && !by_token => {
                 problems
                     .add(self.protocol.spot, format!("protocol {} needs credentials", self.protocol.name()))
                     .help("add `mechanism`, `username`, and `password_env` or `password_file`");

@@ -9,6 +9,7 @@ mod document;
 mod guards;
 mod kafka;
 mod names;
+mod oauth;
 mod path;
 mod problem;
 mod read;
@@ -30,6 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use kafka::{KafkaConfig, Mechanism, OnGap, Protocol, Role, Security, Topics};
+pub use oauth::{TokenServer, Tokens};
 pub use secret::{Secret, SecretText};
 pub use serve::{Approver, ClientLimits, MetricsReading, Network, Power, ProxyConfig, Reading, ServeConfig, TlsConfig};
 pub use store::StoreConfig;

@@ -451,6 +451,42 @@ fn metrics_must_exist_and_have_something_to_read() {
 }
 
 #[test]
+fn tokens_for_kafka_come_from_one_place() {
+    check(
+        "kafka: { brokers: b, security: { protocol: sasl_ssl, mechanism: OAUTHBEARER } }\n",
+        ": mechanism OAUTHBEARER needs tokens",
+        "add `oauth`",
+    );
+    check(
+        "kafka: { brokers: b, security: { protocol: ssl, oauth: { file: t } } }\n",
+        ": `oauth` has no effect",
+        "add `mechanism: OAUTHBEARER`, or remove it",
+    );
+    let of_tokens = |oauth: &str, what: &str, help: &str| {
+        let security = format!("{{ protocol: sasl_ssl, mechanism: OAUTHBEARER, oauth: {oauth} }}");
+        check(&format!("kafka: {{ brokers: b, security: {security} }}\n"), what, help);
+    };
+    of_tokens(
+        "{}",
+        ": nothing says where tokens come from",
+        "add `url` with `client_id`, or `file`, `command` or `aws_region`",
+    );
+    of_tokens("{ file: t, aws_region: r }", ": tokens come from `file` and from `aws_region`", "keep one of them");
+    of_tokens("{ file: t, scope: s }", ": `scope` has no effect with `file`", "remove it, or use `url`");
+    of_tokens("{ command: [] }", ": `command` is empty", "name a program, and its arguments after it");
+    of_tokens(
+        "{ url: 'idp:8443', client_id: c, client_secret_env: S }",
+        ": `idp:8443` is no URL",
+        "write https://HOST/PATH",
+    );
+    of_tokens(
+        "{ url: 'https://idp/t', client_id: c }",
+        ": an authorization server gives tokens to a client that it knows",
+        "add `client_id`, and `client_secret_env` or `client_secret_file`",
+    );
+}
+
+#[test]
 fn kafka_settings_must_make_sense() {
     check("kafka: { brokers: '' }\n", ": `brokers` is empty", "write host:port, such as localhost:9092");
     check(

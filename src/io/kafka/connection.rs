@@ -6,7 +6,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::client::ClientContext;
+use rdkafka::admin::AdminClient;
+use rdkafka::client::{Client, ClientContext, DefaultClientContext};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -14,6 +15,7 @@ use rdkafka::topic_partition_list::Offset;
 
 use super::clock::{now, wall_clock};
 use super::consumer::Member;
+use super::login::{Login, Tokened};
 use super::machine::Here;
 use super::ports::{Cluster, Consumer, Incoming, Machine, Sink};
 use super::producer::Producer;
@@ -56,6 +58,7 @@ const PRODUCER_TUNING: [(&str, &str); 4] =
 pub struct Connection {
     settings: KafkaConfig,
     base: ClientConfig,
+    login: Option<Arc<Login>>,
     cluster: String,
     machine: Arc<dyn Machine>,
 }
@@ -64,11 +67,25 @@ impl Connection {
     /// Reads the secrets and tries the brokers.
     pub fn open(settings: &KafkaConfig) -> Result<Self> {
         let base = base_config(settings)?;
-        let probe: BaseConsumer<Errors> = base.create_with_context(Errors::default()).map_err(|error| {
+        let login = settings.security.tokens.clone().map(Login::new).map(Arc::new);
+        let errors = Errors { login: login.clone(), ..Errors::default() };
+        let probe: BaseConsumer<Errors> = base.create_with_context(errors).map_err(|error| {
             Error::user("librdkafka refuses its settings").because(error).hint("correct `kafka.librdkafka`")
         })?;
+        introduce(login.as_deref(), probe.client())?;
         let cluster = await_cluster(&probe, settings)?;
-        Ok(Self { settings: settings.clone(), base, cluster, machine: Arc::new(Here) })
+        Ok(Self { settings: settings.clone(), base, login, cluster, machine: Arc::new(Here) })
+    }
+
+    /// What gives tokens to clients, where they log in so.
+    #[must_use]
+    pub(super) fn login(&self) -> Option<Arc<Login>> {
+        self.login.clone()
+    }
+
+    /// A client of its own that is new to the brokers can be used once it has been introduced.
+    pub(super) fn introduce<C: ClientContext>(&self, client: &Client<C>) -> Result<()> {
+        introduce(self.login.as_deref(), client)
     }
 
     /// What it was made from.
@@ -84,10 +101,24 @@ impl Connection {
     }
 
     /// A consumer of a group. `name` tells its threads and connections apart.
-    pub fn consumer<C: ConsumerContext>(&self, group: &str, name: &str, context: C) -> Result<BaseConsumer<C>> {
+    pub fn consumer(&self, group: &str, name: &str) -> Result<BaseConsumer<Errors>> {
+        self.consumer_with(group, name, self.errors())
+    }
+
+    fn consumer_with<C: ConsumerContext>(&self, group: &str, name: &str, context: C) -> Result<BaseConsumer<C>> {
         let mut config = self.tuned(&CONSUMER_TUNING);
         config.set("group.id", group).set("client.id", client_id(name));
-        config.create_with_context(context).map_err(no_consumer)
+        self.made(&config, context)
+    }
+
+    fn made<C: ConsumerContext>(&self, config: &ClientConfig, context: C) -> Result<BaseConsumer<C>> {
+        let consumer: BaseConsumer<C> = config.create_with_context(context).map_err(no_consumer)?;
+        self.introduce(consumer.client())?;
+        Ok(consumer)
+    }
+
+    fn errors(&self) -> Errors {
+        Errors { login: self.login(), ..Errors::default() }
     }
 
     /// A consumer that belongs to no group, starts where it is told and tells when a partition ends.
@@ -97,7 +128,7 @@ impl Connection {
             .set("group.id", &self.settings.group)
             .set("client.id", client_id(name))
             .set("enable.partition.eof", "true");
-        config.create_with_context(Errors::default()).map_err(no_consumer)
+        self.made(&config, self.errors())
     }
 
     /// Configuration of an idempotent producer that sends at once.
@@ -106,10 +137,12 @@ impl Connection {
         self.tuned(&PRODUCER_TUNING)
     }
 
-    /// Configuration of an admin client.
-    #[must_use]
-    pub fn admin_config(&self) -> ClientConfig {
-        self.base.clone()
+    /// A client that asks about topics, and makes them. A token that it is given is the only one it has.
+    pub fn admin(&self) -> Result<AdminClient<DefaultClientContext>> {
+        let failed = |error| Error::user("cannot make a Kafka admin client").because(error);
+        let admin: AdminClient<DefaultClientContext> = self.base.create().map_err(failed)?;
+        self.introduce(admin.inner())?;
+        Ok(admin)
     }
 
     fn tuned(&self, tuning: &[(&str, &str)]) -> ClientConfig {
@@ -135,7 +168,7 @@ impl Cluster for Connection {
     }
 
     fn consumer(&self, group: &str, name: &str) -> Result<Box<dyn Consumer>> {
-        Ok(Box::new(Self::consumer(self, group, name, Member::default())?))
+        Ok(Box::new(self.consumer_with(group, name, Member::of(self.login()))?))
     }
 
     fn producer(&self) -> Result<Arc<dyn Sink>> {
@@ -159,6 +192,10 @@ impl Cluster for Connection {
 /// there for longest keeps the work when another one joins.
 fn client_id(name: &str) -> String {
     format!("haldane-{:013}-{}-{name}", wall_clock() / 1_000, std::process::id())
+}
+
+fn introduce<C: ClientContext>(login: Option<&Login>, client: &Client<C>) -> Result<()> {
+    login.map_or(Ok(()), |login| login.introduce(client))
 }
 
 fn no_consumer(error: KafkaError) -> Error {
@@ -238,6 +275,11 @@ fn refusal(said: &BrokerSaid, settings: &KafkaConfig) -> Error {
             .because(reason)
             .hint("check `kafka.security.ca`, and that this listener speaks TLS");
     }
+    if settings.security.tokens.is_some() {
+        return Error::user(format!("Kafka at {brokers} refuses the token"))
+            .because(reason)
+            .hint("check `kafka.security.oauth`, and whom and what the brokers trust");
+    }
     let user = settings.security.username.as_deref().unwrap_or("");
     Error::user(format!("Kafka at {brokers} refuses the login of user `{user}`"))
         .because(reason)
@@ -256,22 +298,31 @@ fn unreachable(said: Option<BrokerSaid>, settings: &KafkaConfig) -> Error {
 
 /// What the error callback said: the last error, but none that is final is ever replaced.
 #[derive(Debug, Default)]
-pub struct Errors(Mutex<Option<BrokerSaid>>);
+pub struct Errors {
+    worst: Mutex<Option<BrokerSaid>>,
+    login: Option<Arc<Login>>,
+}
 
 impl Errors {
     fn worst(&self) -> Option<BrokerSaid> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.worst.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl ClientContext for Errors {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Tokened {
+        Login::refresh(self.login.as_deref())
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         trace_log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         let Some(code) = error.rdkafka_error_code() else { return };
-        let mut worst = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut worst = self.worst.lock().unwrap_or_else(PoisonError::into_inner);
         // "All brokers are down" comes on top of the reason why, and says less.
         let says_less = code == RDKafkaErrorCode::AllBrokersDown && worst.is_some();
         if !says_less && !worst.as_ref().is_some_and(is_final) {
@@ -306,7 +357,7 @@ mod tests {
         let mut settings = settings();
         settings.librdkafka.insert("linger.ms".into(), "7".into());
         let base = base_config(&settings).unwrap();
-        let connection = Connection { settings, base, cluster: String::new(), machine: Arc::new(Here) };
+        let connection = Connection { settings, base, login: None, cluster: String::new(), machine: Arc::new(Here) };
         let config = connection.producer_config();
         assert_eq!((config.get("linger.ms"), config.get("acks")), (Some("7"), Some("all")));
         assert_eq!(connection.tuned(&CONSUMER_TUNING).get("fetch.queue.backoff.ms"), Some("2"));

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
@@ -17,6 +17,7 @@ use super::checkpoint::Stream;
 use super::clock::now;
 use super::connection::{Errors, REQUEST_TIMEOUT, trace_log};
 use super::dead_letter::readable_headers;
+use super::login::{Login, Tokened};
 use super::ports::{Consumer, Incoming, Rebalance, Wait};
 use super::topics;
 use crate::error::{Error, Result};
@@ -290,6 +291,14 @@ impl Incoming for BorrowedMessage<'_> {
 pub struct Member {
     changes: Mutex<VecDeque<Rebalance>>,
     closed: AtomicBool,
+    login: Option<Arc<Login>>,
+}
+
+impl Member {
+    /// One that logs in so.
+    pub(super) fn of(login: Option<Arc<Login>>) -> Self {
+        Self { login, ..Self::default() }
+    }
 }
 
 impl Changes for Member {
@@ -303,6 +312,12 @@ impl Changes for Member {
 }
 
 impl ClientContext for Member {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Tokened {
+        Login::refresh(self.login.as_deref())
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         trace_log(level, facility, message);
     }

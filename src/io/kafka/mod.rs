@@ -17,6 +17,7 @@ pub mod judging;
 pub mod keeping;
 pub mod leadership;
 pub mod liveness;
+mod login;
 mod looks;
 pub mod machine;
 pub mod partials;

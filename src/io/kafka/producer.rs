@@ -3,17 +3,18 @@
 //! [`Producer::send`] hands over, [`Producer::settle`] waits until everything handed over is acknowledged. The client's
 //! own `flush` looks only ten times a second; here the delivery report itself ends the wait.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _};
-use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 
 use super::clock::now;
 use super::connection::{Connection, trace_log};
+use super::login::{Login, Tokened};
 use super::ports::Sink;
 use crate::error::{Error, Result};
 
@@ -31,10 +32,12 @@ pub struct Producer {
 impl Producer {
     /// Connects. The first record pays for it, so this is done at the start.
     pub fn open(connection: &Connection) -> Result<Self> {
-        let client = connection
+        let deliveries = Deliveries { login: connection.login(), ..Deliveries::default() };
+        let client: ThreadedProducer<Deliveries> = connection
             .producer_config()
-            .create_with_context(Deliveries::default())
+            .create_with_context(deliveries)
             .map_err(|error| Error::user("cannot make a Kafka producer").because(error))?;
+        connection.introduce(client.client())?;
         Ok(Self { client })
     }
 
@@ -70,7 +73,6 @@ impl Producer {
     }
 
     fn deliveries(&self) -> &Deliveries {
-        use rdkafka::producer::Producer as _;
         self.client.client().context()
     }
 }
@@ -96,6 +98,7 @@ struct ProducerState {
 struct Deliveries {
     standing: Mutex<ProducerState>,
     changed: Condvar,
+    login: Option<Arc<Login>>,
 }
 
 impl Deliveries {
@@ -149,6 +152,12 @@ fn advice(code: Option<RDKafkaErrorCode>) -> &'static str {
 }
 
 impl ClientContext for Deliveries {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Tokened {
+        Login::refresh(self.login.as_deref())
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         trace_log(level, facility, message);
     }

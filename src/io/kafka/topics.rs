@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use futures_executor::block_on;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::{Client, ClientContext, DefaultClientContext};
+use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::connection::{Connection, REQUEST_TIMEOUT};
@@ -127,10 +127,7 @@ impl<'a> Own<'a> {
 /// Makes those of haldane's own topics that are not there yet: one partition each, so that each has one order, and the
 /// cluster's own replication. What is there is left as it is.
 pub fn create(connection: &Connection, topics: &[Own<'_>]) -> Result<()> {
-    let admin: AdminClient<DefaultClientContext> = connection
-        .admin_config()
-        .create()
-        .map_err(|error| Error::user("cannot make a Kafka admin client").because(error))?;
+    let admin = connection.admin()?;
     let mut missing = Vec::new();
     for own in topics {
         if partitions(admin.inner(), own.name)?.is_none() {

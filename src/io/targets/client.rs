@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 
 /// A client.
-pub(super) struct Client {
+pub(crate) struct Client {
     runtime: Runtime,
     tls: SslConnector,
     timeout: Duration,
@@ -32,24 +32,24 @@ pub(super) struct Client {
 
 /// What is asked for.
 #[derive(Debug, Clone)]
-pub(super) struct Question {
-    pub(super) method: String,
-    pub(super) url: String,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Question {
+    pub(crate) method: String,
+    pub(crate) url: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// What came back.
 #[derive(Debug, Clone)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) etag: Option<String>,
-    pub(super) body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) etag: Option<String>,
+    pub(crate) body: String,
 }
 
 impl Client {
     /// A client that trusts the system's authorities, and those of a file.
-    pub(super) fn open(ca: Option<&Path>, timeout: Duration) -> Result<Self> {
+    pub(crate) fn open(ca: Option<&Path>, timeout: Duration) -> Result<Self> {
         let failed = |error| Error::internal("cannot make an HTTP client").because(error);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let mut tls = SslConnector::builder(SslMethod::tls_client())
@@ -68,7 +68,7 @@ impl Client {
     ///
     /// # Errors
     /// In words, when there is no answer in time.
-    pub(super) fn ask(&self, question: &Question) -> std::result::Result<Answer, String> {
+    pub(crate) fn ask(&self, question: &Question) -> std::result::Result<Answer, String> {
         let asked = async { tokio::time::timeout(self.timeout, self.ask_patiently(question)).await };
         let late = |_| format!("no answer within {} s", self.timeout.as_secs_f64());
         let answer = self.runtime.block_on(asked).map_err(late).and_then(|answer| answer);

@@ -83,7 +83,7 @@ impl Target for Exec {
 ///
 /// # Errors
 /// When it cannot be started, takes too long, or ends otherwise: then what it says of that.
-pub(super) fn run(program: Command, timeout: Duration) -> Tried<String> {
+pub(crate) fn run(program: Command, timeout: Duration) -> Tried<String> {
     let name = program.get_program().to_string_lossy().into_owned();
     let Ended { status, said, complaint } = ended(program, timeout)?;
     if status.success() {

@@ -4,8 +4,8 @@
 //! [`open`]: it can look and set, and knows nothing of decisions. [`acting`] drives them; [`notify`] tells people.
 
 pub mod acting;
-mod client;
-mod exec;
+pub(crate) mod client;
+pub(crate) mod exec;
 mod file;
 mod git;
 mod http;
@@ -20,7 +20,8 @@ pub use git::GitConfig;
 pub use http::{Ask, HttpConfig, Server};
 pub use place::Place;
 pub use share::ShareConfig;
-pub use words::Words;
+pub(crate) use words::hex;
+pub use words::{Words, escaped};
 
 use std::time::Duration;
 

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::acting::pause;
 use super::client::{Client, Question};
+use super::hex;
 use crate::config::Secret;
 use crate::error::{Error, Result};
 use crate::event::{Micros, SECOND};
@@ -201,7 +202,7 @@ fn signature(secret: &str, at: i64, body: &[u8]) -> std::result::Result<String, 
     signer.update(format!("{at}.").as_bytes())?;
     signer.update(body)?;
     let digest = signer.sign_to_vec()?;
-    Ok(digest.iter().fold(format!("t={at},v1="), |text, byte| format!("{text}{byte:02x}")))
+    Ok(format!("t={at},v1={}", hex(&digest)))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::event::{EventKind, Micros, SECOND};
 use crate::kafka::checkpoint::{self, Stream};
 use crate::kafka::clock::wall_clock;
-use crate::kafka::connection::{Errors, REQUEST_TIMEOUT};
+use crate::kafka::connection::REQUEST_TIMEOUT;
 use crate::kafka::dead_letter::readable_headers;
 use crate::kafka::reader::record;
 use crate::kafka::topics::Partitions;
@@ -37,10 +37,10 @@ const CLOCK_MAX: Micros = 2 * SECOND;
 pub(super) fn examine(plan: &Arc<Plan>, connection: &Connection) -> Vec<Observation> {
     let brokers = format!("cluster {} answers", connection.cluster());
     let mut seen = vec![Observation::fine("brokers", brokers)];
-    let admin = match connection.admin_config().create::<AdminClient<DefaultClientContext>>() {
+    let admin = match connection.admin() {
         Ok(admin) => admin,
         Err(error) => {
-            seen.push(Observation::of("brokers", Err(Error::external("no admin client").because(error))));
+            seen.push(Observation::of("brokers", Err(error)));
             return seen;
         }
     };
@@ -189,7 +189,7 @@ fn retention(plan: &Plan, topic: &str, ms: Option<String>, bytes: Option<String>
 fn commit_round_trip(plan: &Plan, connection: &Connection) -> Result<String> {
     let group = format!("{}.doctor", connection.settings().group);
     let topic = &plan.sources[0].topic;
-    let consumer = connection.consumer(&group, "doctor", Errors::default())?;
+    let consumer = connection.consumer(&group, "doctor")?;
     let failed = |error| {
         Error::external(format!("group `{group}` cannot commit an offset with {METADATA_BYTES} bytes beside it"))
             .because(error)
@@ -207,7 +207,7 @@ fn commit_round_trip(plan: &Plan, connection: &Connection) -> Result<String> {
     let found = consumer.committed_offsets(asked, REQUEST_TIMEOUT).map_err(failed)?;
     let kept = found.find_partition(topic, 0).is_some_and(|place| place.metadata() == metadata);
     drop(consumer);
-    let admin: AdminClient<DefaultClientContext> = connection.admin_config().create().map_err(failed)?;
+    let admin = connection.admin()?;
     let deleted = block_on(admin.delete_groups(&[&group], &AdminOptions::new())).map_err(failed)?;
     if let Some(Err((_, code))) = deleted.into_iter().next() {
         return Err(Error::external(format!("group `{group}` cannot be deleted again"))
@@ -224,7 +224,7 @@ fn commit_round_trip(plan: &Plan, connection: &Connection) -> Result<String> {
 
 /// How many records of the inputs are not committed yet.
 fn lag(plan: &Plan, connection: &Connection, partitions: &Partitions) -> Result<String> {
-    let consumer = connection.consumer(&connection.settings().group, "doctor", Errors::default())?;
+    let consumer = connection.consumer(&connection.settings().group, "doctor")?;
     let streams: Vec<Stream> = (0..)
         .zip(&plan.sources)
         .flat_map(|(source, of)| {

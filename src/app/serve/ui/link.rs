@@ -1,19 +1,6 @@
 //! Addresses of pages, for names that may hold anything.
 
-use std::fmt::Write as _;
-
-/// A name as it stands in a path or a query: everything but letters, digits, `-`, `_`, `~` and `.` by its bytes.
-pub(in crate::serve) fn encoded(name: &str) -> String {
-    let mut out = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~' | b'.') {
-            out.push(char::from(byte));
-        } else {
-            write!(out, "%{byte:02X}").expect("a string takes all text");
-        }
-    }
-    out
-}
+pub(in crate::serve) use crate::targets::escaped as encoded;
 
 /// The page of a candidate; `&name=value` can be added.
 pub(in crate::serve) fn rollout_url(rollout: &str, model: &str, candidate: &str) -> String {
