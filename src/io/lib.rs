@@ -10,10 +10,10 @@ pub mod store;
 pub mod table;
 pub mod targets;
 
-use haldane_core::{
-    act, baseline, batch, engine, error, event, format, judge, kernel, metric, plan, scan, summary, time, trust,
-    verdict,
-};
 #[cfg(test)]
-use haldane_core::{name, reason};
+use haldane_core::name;
+use haldane_core::{
+    act, baseline, batch, engine, error, event, format, judge, kernel, metric, plan, reason, scan, summary, time,
+    trust, verdict,
+};
 use haldane_formats as decode;

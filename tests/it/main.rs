@@ -67,6 +67,7 @@ mod losses;
 mod many_rows;
 mod memory;
 mod named;
+mod notify;
 mod oauth;
 mod one_answer;
 mod one_log;

@@ -15,7 +15,7 @@ use crate::error::{Error, Fault, Result};
 use crate::kafka::Connection;
 use crate::plan::Plan;
 use crate::targets::acting::{Actor, Mode};
-use crate::targets::{self, ActConfig, Kind, notify};
+use crate::targets::{self, ActConfig, Kind};
 
 /// Carry decisions out: set the share of traffic where it is set, and say what became of it.
 #[derive(Debug, Args)]
@@ -144,11 +144,11 @@ impl Work<'_> {
         if let Some(target) = targets::open(config)? {
             return Actor::open(config, target, self.plan, &cluster, mode)?.run(stop);
         }
-        let Kind::Notify(webhook) = &config.kind else { return Ok(Vec::new()) };
+        let Kind::Notify(notify) = &config.kind else { return Ok(Vec::new()) };
         if mode == Mode::DryRun {
-            return Ok(vec![format!("{}: would tell {} of new decisions", config.terms.adapter, webhook.url)]);
+            return Ok(vec![format!("{}: would tell {} of new decisions", config.terms.adapter, notify.whom())]);
         }
-        let about = (config.terms.adapter.as_str(), self.plan.policy.rollout.as_str(), config.timeout);
-        notify::tell(webhook, about, &cluster, (mode == Mode::Once, stop)).map(|()| Vec::new())
+        let about = (&config.terms, self.plan.policy.rollout.as_str(), config.timeout);
+        targets::notify::tell(notify, about, &cluster, (mode == Mode::Once, stop)).map(|()| Vec::new())
     }
 }

@@ -73,7 +73,8 @@ impl WallClock {
     }
 
     /// What it shows at a time, since a window began.
-    pub(crate) fn reading(&self, time: Micros) -> Micros {
+    #[must_use]
+    pub fn reading(&self, time: Micros) -> Micros {
         let after = self.periods.partition_point(|period| period.from <= time);
         let shows = match after.checked_sub(1).map(|at| self.periods[at]) {
             Some(Period { offset, shown, .. }) => time.saturating_add(offset).max(shown),

@@ -1,13 +1,40 @@
 //! A number behind a decision, in words: what it is, what it was held against, and which windows it was taken over. A
 //! number and a bound are shown beside each other only where they are of one kind.
 
-use super::text::number;
+use std::fmt::Write as _;
+
+use super::text::{count, number};
 use crate::metric;
 use crate::verdict::Evidence;
 use crate::verdict::decision::Test;
 
 /// Conventions of guardrails that count all windows so far.
 const SO_FAR: [&str; 3] = ["all_windows", "ratio", "difference"];
+
+/// One number behind a decision, with everything it rests on.
+#[must_use]
+pub fn proof(evidence: &Evidence) -> String {
+    let mut out = format!("rule {}: {}", evidence.rule, evidence.metric);
+    if !evidence.column.is_empty() {
+        let _ = write!(out, " of {}", evidence.column);
+    }
+    if !evidence.segment.is_empty() {
+        let _ = write!(out, " in {}", evidence.segment);
+    }
+    let _ = write!(out, " {}", estimate(evidence));
+    if let Some(bound) = bound(evidence) {
+        let _ = write!(out, ", {bound}");
+    }
+    if let Some(gathered) = gathered(evidence) {
+        let _ = write!(out, ", evidence {gathered}");
+    }
+    let _ = write!(out, ", n {}", count(evidence.n_candidate));
+    if evidence.n_baseline > 0 {
+        let _ = write!(out, " and {}", count(evidence.n_baseline));
+    }
+    let _ = write!(out, ", {}", over(evidence));
+    out
+}
 
 /// The number, named where it is not the metric itself.
 #[must_use]

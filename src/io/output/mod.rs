@@ -6,7 +6,7 @@ mod decisions;
 mod diff;
 pub mod evidence;
 mod losses;
-mod summary;
+pub(crate) mod summary;
 pub mod text;
 mod windows;
 

@@ -10,7 +10,7 @@ use crate::judge::{Status, WindowRow};
 use crate::metric::DRIFT;
 use crate::plan::Signal;
 use crate::trust::Trust;
-use crate::verdict::{Decision, Evidence};
+use crate::verdict::Decision;
 
 use super::evidence as told_as;
 use super::text::{aligned, count, instant, number, plural};
@@ -152,35 +152,11 @@ fn told(decision: &Decision, colour: bool) -> String {
     let cap = decision.cap_pct.map(|cap| format!(" to {}%", number(cap))).unwrap_or_default();
     let mut out = format!("    {}  {action}{cap}  {code}: {text}\n", instant(decision.time));
     for evidence in decision.evidence.iter().take(EVIDENCE_SHOWN) {
-        let _ = writeln!(out, "      {}", proof(evidence));
+        let _ = writeln!(out, "      {}", told_as::proof(evidence));
     }
     if let Some(more) = decision.evidence.len().checked_sub(EVIDENCE_SHOWN).filter(|&more| more > 0) {
         let _ = writeln!(out, "      and {} more", count(more as u64));
     }
-    out
-}
-
-/// One number behind a decision, with everything it rests on.
-fn proof(evidence: &Evidence) -> String {
-    let mut out = format!("rule {}: {}", evidence.rule, evidence.metric);
-    if !evidence.column.is_empty() {
-        let _ = write!(out, " of {}", evidence.column);
-    }
-    if !evidence.segment.is_empty() {
-        let _ = write!(out, " in {}", evidence.segment);
-    }
-    let _ = write!(out, " {}", told_as::estimate(evidence));
-    if let Some(bound) = told_as::bound(evidence) {
-        let _ = write!(out, ", {bound}");
-    }
-    if let Some(gathered) = told_as::gathered(evidence) {
-        let _ = write!(out, ", evidence {gathered}");
-    }
-    let _ = write!(out, ", n {}", count(evidence.n_candidate));
-    if evidence.n_baseline > 0 {
-        let _ = write!(out, " and {}", count(evidence.n_baseline));
-    }
-    let _ = write!(out, ", {}", told_as::over(evidence));
     out
 }
 
@@ -195,4 +171,4 @@ fn painted(action: Signal, colour: bool) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

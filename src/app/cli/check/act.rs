@@ -20,7 +20,7 @@ fn target(ActConfig { terms, kind, .. }: &ActConfig) -> String {
         Kind::Git(git) => format!("{} on branch {} of {}", git.file, git.branch, git.url),
         Kind::Notify(webhook) => {
             let severity = webhook.at.names().0;
-            return format!("{name}: {} is told of decisions of severity {severity} and above", webhook.url);
+            return format!("{name}: {} is told of decisions of severity {severity} and above", webhook.whom());
         }
     };
     let does =

@@ -1,6 +1,7 @@
 //! The `act` section: where decisions are carried out, and whom they are told.
 
 mod http;
+mod notify;
 mod share;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,15 +12,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::http::HttpSection;
+use self::notify::NotifySection;
 use self::share::ShareSection;
 use super::problem::{Problems, Spot};
 use super::secret::Secret;
 use super::value::{At, Period, seconds};
 use crate::act::Terms;
 use crate::event::SECOND;
-use crate::targets::notify::NotifyConfig;
 use crate::targets::{ActConfig, ExecConfig, FileConfig, GitConfig, Kind};
-use crate::verdict::decision::Severity;
 
 /// One place where `haldane act` carries decisions out, or one where it tells them: a name, and one of `file`, `http`,
 /// `exec`, `git` and `notify`.
@@ -50,7 +50,7 @@ pub(crate) struct ActSection {
     exec: Option<At<ExecSection>>,
     /// A file in a git repository that deployments follow. Each change is a commit.
     git: Option<GitSection>,
-    /// A webhook that decisions are told to. Nobody acts on it.
+    /// Who is told of decisions: a webhook or people. Nobody acts on it.
     notify: Option<At<NotifySection>>,
 }
 
@@ -115,42 +115,6 @@ fn nobody() -> String {
     "haldane@localhost".to_owned()
 }
 
-/// A webhook. It gets each decision as a `CloudEvent` in structured mode, at least once and in order, and proves who
-/// says so: `Haldane-Signature: t=SECONDS,v1=HEX`, the HMAC-SHA256 of the time, a dot and the body.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct NotifySection {
-    /// Where it is: https://…
-    url: At<String>,
-    /// Environment variable with the secret of the signature.
-    secret_env: Option<String>,
-    /// File with the secret. Instead of `secret_env`.
-    secret_file: Option<String>,
-    /// The least severity that is told: `info`, `warn`, `error` or `fatal`.
-    #[serde(default)]
-    at: Urgency,
-    /// Headers of every request.
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    /// File with authorities beside the system's (PEM), relative to this file.
-    ca_file: Option<String>,
-}
-
-/// How urgent a decision must be.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Urgency {
-    /// All.
-    Info,
-    /// Warnings and what is worse.
-    #[default]
-    Warn,
-    /// Containments and rollbacks.
-    Error,
-    /// Rollbacks.
-    Fatal,
-}
-
 /// Where secrets of a section are kept.
 struct Places<'a> {
     key: &'a str,
@@ -159,6 +123,15 @@ struct Places<'a> {
 }
 
 impl Places<'_> {
+    /// The secret, which must be somewhere.
+    fn needed(&self, spot: Spot, base: &Path, problems: &mut Problems) -> Option<Secret> {
+        if self.env.is_none() && self.file.is_none() {
+            let key = self.key;
+            problems.add(spot, format!("the {key} has no place")).help(format!("write `{key}_env` or `{key}_file`"));
+        }
+        self.secret(spot, base, problems)
+    }
+
     fn secret(&self, spot: Spot, base: &Path, problems: &mut Problems) -> Option<Secret> {
         match (self.env, self.file) {
             (Some(name), None) => Some(Secret::Env(name.clone())),
@@ -256,29 +229,5 @@ impl GitSection {
             folder: self.folder.as_ref().map(|folder| base.join(folder)),
             share: self.share.resolve(keyed, &BTreeMap::new(), problems)?,
         }))
-    }
-}
-
-impl NotifySection {
-    fn resolve(&self, spot: Spot, base: &Path, problems: &mut Problems) -> Option<Kind> {
-        let is_url = ["https://", "http://"].iter().any(|scheme| self.url.starts_with(scheme));
-        if !is_url {
-            problems.add(self.url.spot, "it is no URL").help("write https://…");
-        }
-        let places = Places { key: "secret", env: self.secret_env.as_ref(), file: self.secret_file.as_ref() };
-        let both = self.secret_env.is_some() && self.secret_file.is_some();
-        let secret = places.secret(spot, base, problems);
-        if secret.is_none() && !both {
-            problems.add(spot, "the secret has no place").help("write `secret_env` or `secret_file`");
-        }
-        let at = match self.at {
-            Urgency::Info => Severity::Info,
-            Urgency::Warn => Severity::Warn,
-            Urgency::Error => Severity::Error,
-            Urgency::Fatal => Severity::Fatal,
-        };
-        let headers = self.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        let ca = self.ca_file.as_ref().map(|file| base.join(file));
-        Some(Kind::Notify(NotifyConfig { url: self.url.value.clone(), headers, secret: secret?, at, ca }))
     }
 }

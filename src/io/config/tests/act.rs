@@ -61,6 +61,18 @@ fn what_cannot_be_carried_out_is_told_with_what_to_do() {
         ("exec: { look: [], set: [x] }", "a program is missing"),
         ("notify: { url: 'https://h' }", "the secret has no place"),
         ("notify: { url: h, secret_env: S }", "it is no URL"),
+        ("notify: { at: error }", "it is not said who is told, or more than one is"),
+        (
+            "notify: { alertmanager: 'http://a', slack: { url_env: U } }",
+            "it is not said who is told, or more than one is",
+        ),
+        ("notify: { slack: {} }", "the url has no place"),
+        ("notify: { pagerduty: { routing_key_env: K, routing_key_file: k } }", "the routing_key has two places"),
+        ("notify: { alertmanager: 'http://a', per_hour: 0 }", "`per_hour` is zero"),
+        ("notify: { alertmanager: 'http://a', hours: { from: '8', to: '18:00' } }", "`8` is no time of day"),
+        ("notify: { mail: { server: 'm:x', from: a@b, to: [c@d] } }", "it is no host and port"),
+        ("notify: { mail: { server: m, from: a@b, to: [] } }", "`to` is empty"),
+        ("notify: { mail: { server: m, from: a@b, to: [c@d], username: u } }", "the password has no place"),
         ("every: 10ms, exec: { look: [a], set: [b] }", "`every` is one second at least"),
     ] {
         let said = wrong(keys);

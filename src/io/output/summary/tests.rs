@@ -3,6 +3,7 @@
 use crate::format::Kept;
 use crate::plan::Authority;
 use crate::reason::ReasonCode;
+use crate::verdict::Evidence;
 use crate::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason, Severity, Test};
 
 use super::*;
@@ -37,7 +38,8 @@ fn row(day: i64, column: &str, convention: &str, value: f64) -> WindowRow {
     }
 }
 
-fn decision() -> Decision {
+/// A containment.
+pub(crate) fn decision() -> Decision {
     let evidence = Evidence {
         rule: "errors".into(),
         metric: "error_rate".into(),
