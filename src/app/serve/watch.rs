@@ -89,6 +89,10 @@ fn lag(standing: &StreamStanding, now: Micros) -> Lag {
 }
 
 impl Watch for Listener {
+    fn schemas(&self, answer: bool) {
+        self.reached("registry", answer);
+    }
+
     fn started(&self, rollouts: &[RolloutState]) {
         self.shared.health().turn(Phase::Standby, Phase::Starting);
         self.shared.telemetry().unread(0);
