@@ -28,8 +28,9 @@ use haldane_core::plan::{Frame, Plan};
 
 /// So many ids without a schema are remembered: damaged records may name any.
 const MISSING_MAX: usize = 1_024;
-/// Rows become events once they take so many bytes, so that what waits is bounded.
-const BYTES_MAX: usize = 64 << 20;
+/// Rows become events once they hold so many bytes, or so many values in lists, so that what waits is bounded.
+const BYTES_MAX: usize = 16 << 20;
+const VALUES_MAX: usize = 1 << 19;
 
 /// Decodes the Avro records of one partition.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct AvroDecoder {
     frame: Frame,
     tables: Tables,
     known: BTreeMap<SchemaId, Known>,
+    /// Rows that are no events yet.
+    n_waiting: usize,
 }
 
 /// What is known of an id.
@@ -55,7 +58,7 @@ impl AvroDecoder {
     #[must_use]
     pub fn new(plan: &Arc<Plan>, source: u16, lane: u32) -> Self {
         let frame = plan.sources[usize::from(source)].mapping.frame.unwrap_or_default();
-        Self { frame, tables: Tables::new(plan, source, lane), known: BTreeMap::new() }
+        Self { frame, tables: Tables::new(plan, source, lane), known: BTreeMap::new(), n_waiting: 0 }
     }
 
     fn read(&mut self, record: &Record<'_>) -> Result<(), String> {
@@ -65,8 +68,9 @@ impl AvroDecoder {
             Some(Known::Rows(rows)) => {
                 let read = rows.push(record, &body);
                 read.map_err(|why| format!("no record of schema {id}: {why}"))?;
-                if rows.bytes > BYTES_MAX {
-                    rows.move_to(&mut self.tables);
+                self.n_waiting += 1;
+                if rows.bytes > BYTES_MAX || rows.values > VALUES_MAX {
+                    self.n_waiting -= rows.move_to(&mut self.tables);
                 }
                 Ok(())
             }
@@ -105,14 +109,13 @@ impl Decoder for AvroDecoder {
     }
 
     fn n_pending(&self) -> usize {
-        let waiting = |known: &Known| if let Known::Rows(rows) = known { rows.offsets.len() } else { 0 };
-        self.tables.n_pending() + self.known.values().map(waiting).sum::<usize>()
+        self.tables.n_pending() + self.n_waiting
     }
 
     fn finish(&mut self) -> Decoded {
         for known in self.known.values_mut() {
             if let Known::Rows(rows) = known {
-                rows.move_to(&mut self.tables);
+                self.n_waiting -= rows.move_to(&mut self.tables);
             }
         }
         self.tables.finish()
@@ -128,8 +131,9 @@ struct Rows {
     offsets: Vec<i64>,
     broker_times: Vec<Micros>,
     beside: Beside,
-    /// About as many bytes as they take.
+    /// Bytes of the records, and values in their lists.
     bytes: usize,
+    values: usize,
 }
 
 impl Rows {
@@ -151,7 +155,7 @@ impl Rows {
             _ => return Err("it is no record".to_owned()),
         };
         let (offsets, broker_times) = (Vec::new(), Vec::new());
-        Ok(Self { schema, root, offsets, broker_times, beside: tables.beside(), bytes: 0 })
+        Ok(Self { schema, root, offsets, broker_times, beside: tables.beside(), bytes: 0, values: 0 })
     }
 
     fn push(&mut self, record: &Record<'_>, body: &[u8]) -> Result<(), String> {
@@ -166,15 +170,17 @@ impl Rows {
         self.offsets.push(record.offset);
         self.broker_times.push(record.broker_time);
         self.beside.push(record);
-        self.bytes += body.len() + cursor.spent() * size_of::<f64>();
+        self.bytes += body.len();
+        self.values += cursor.spent();
         Ok(())
     }
 
-    /// Makes events of the rows.
-    fn move_to(&mut self, tables: &mut Tables) {
-        self.bytes = 0;
-        if self.offsets.is_empty() {
-            return;
+    /// Makes events of the rows, and says of how many.
+    fn move_to(&mut self, tables: &mut Tables) -> usize {
+        (self.bytes, self.values) = (0, 0);
+        let n = self.offsets.len();
+        if n == 0 {
+            return 0;
         }
         let columns: Vec<(String, ArrayRef)> = match &mut self.root {
             Column::Record { fields, len } => {
@@ -192,10 +198,11 @@ impl Rows {
             columns.into_iter().map(|(name, column)| (Field::new(name, column.data_type().clone(), true), column));
         let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = own.chain(self.beside.finish()).unzip();
         let schema = Arc::new(arrow_schema::Schema::new(fields));
-        let options = RecordBatchOptions::new().with_row_count(Some(self.offsets.len()));
+        let options = RecordBatchOptions::new().with_row_count(Some(n));
         let table = RecordBatch::try_new_with_options(schema, columns, &options).expect("columns of so many rows");
         let offset = Int64Array::from(std::mem::take(&mut self.offsets));
         let broker_time = Int64Array::from(std::mem::take(&mut self.broker_times));
         tables.take(&table, offset, broker_time);
+        n
     }
 }
