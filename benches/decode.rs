@@ -1,10 +1,10 @@
-//! How fast records become columns: haldane's JSON scanner and its decoders of Arrow IPC and Avro against `serde_json`, alternating in
-//! one process, in CPU time of the thread.
+//! How fast records become columns: haldane's JSON scanner and its decoders of Arrow IPC and Avro against
+//! `serde_json`, alternating in one process, in CPU time of the thread.
 //!
 //! `cargo bench --bench decode` prints a table for prediction events of about 630 bytes with 30 numbers (5 of them
 //! often missing) and 5 categories. The goal is at least 3 times the speed of `serde_json` into a borrowed struct, and
-//! 4 times for Avro. The rivals only add up what they read, which is less work than columns. `cargo test --bench decode`
-//! does it once, over a few events.
+//! 4 times for Avro. The rivals only add up what they read, which is less work than columns.
+//! `cargo test --bench decode` does it once, over a few events.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -137,7 +137,7 @@ impl Tables {
         };
         let batch = concat::all(std::mem::take(&mut self.batches)).map_or_else(none, concat::in_order);
         let mut rejects = std::mem::take(&mut self.rejects);
-        rejects.sort_by_key(|reject| (reject.offset, reject.row));
+        rejects.sort_by_key(|reject| reject.offset);
         Decoded::new(layout, batch, rejects, std::mem::take(&mut self.passed_over))
     }
 }

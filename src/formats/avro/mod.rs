@@ -7,6 +7,7 @@
 mod canonical;
 mod column;
 mod cursor;
+mod planner;
 mod schema;
 
 use std::collections::BTreeMap;
@@ -16,8 +17,9 @@ use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow_schema::Field;
 
 pub use self::canonical::fingerprint;
-use self::column::{Column, Planner, finished};
+use self::column::{Column, finished};
 use self::cursor::Cursor;
+use self::planner::Planner;
 use self::schema::{At, Schema, Type};
 use crate::frame::{self, Framed};
 use crate::schema::{SchemaId, SchemaTexts};

@@ -1,8 +1,8 @@
 //! One shard's reading: a consumer of its own, whole batches of borrowed records, decoded without a copy.
 //!
-//! A record whose schema nobody tells for now stays where it is, and so do those behind it in its partition: the client is
-//! told to read the others, and goes on from there once the schema is known. Meanwhile it is polled as ever, so that it
-//! stays in its group.
+//! A record whose schema nobody tells for now stays where it is, and so do those behind it in its partition: the
+//! client is told to read the others, and goes on from there once the schema is known. Meanwhile it is polled as ever,
+//! so that it stays in its group.
 //!
 //! A batch's records stay borrowed from the client until the batch is decoded: the decoders read the payloads where the
 //! client put them, and a refused record is still at hand for the dead-letter topic.
