@@ -328,7 +328,7 @@ impl Drawn {
     fn avro(&self) -> Vec<u8> {
         let mut out = vec![0, 0, 0, 0, 1];
         let text = |text: &str, out: &mut Vec<u8>| {
-            long(text.len() as i64, out);
+            long(i64::try_from(text.len()).expect("a short text"), out);
             out.extend(text.as_bytes());
         };
         ["fraud", "v17", &self.id].into_iter().for_each(|one| text(one, &mut out));

@@ -81,9 +81,9 @@ fn split<'a>(frame: Frame, record: &Record<'_>, payload: &'a [u8]) -> Option<(Sc
         Frame::Apicurio8 => apicurio(payload).map(plain),
         Frame::Glue => glue(payload),
         Frame::Header => beside(),
-        Frame::Auto => beside().or_else(|| match payload.first()? {
-            &MAGIC => confluent(payload).map(plain),
-            &GLUE => glue(payload),
+        Frame::Auto => beside().or_else(|| match *payload.first()? {
+            MAGIC => confluent(payload).map(plain),
+            GLUE => glue(payload),
             _ => single_object(payload).map(plain),
         }),
     }

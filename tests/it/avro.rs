@@ -1,4 +1,5 @@
 //! Records of Avro: golden bytes, every kind of value, schemas that change, and bytes that are damaged or lie.
+#![expect(clippy::similar_names, reason = "a decoder and what it decoded")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -91,9 +92,7 @@ fn plan(frame: &str, source: &str) -> Arc<Plan> {
     let text = format!(
         "sources:\n  predictions:\n    topic: p\n    format: avro\n{source}registry: {{ url: 'http://host', frame: {frame} }}\n"
     );
-    config::parse(&text, "p.yaml", Path::new(""))
-        .map(|pipeline| pipeline.plan)
-        .unwrap_or_else(|error| panic!("{error}"))
+    config::parse(&text, "p.yaml", Path::new("")).unwrap_or_else(|error| panic!("{error}")).plan
 }
 
 const SIMPLE: &str = "    id: id\n    version: version\n    score: score\n    label: label\n";
@@ -128,6 +127,9 @@ fn scored(row: &Row) -> (Option<u64>, Option<&str>, Option<f64>, Option<f64>) {
     (row.id, row.version.as_deref(), row.numeric[0], row.label)
 }
 
+/// A frame, headers, a payload and the schema that it names.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a [u8])], &'a [u8], SchemaId);
+
 #[test]
 fn golden_bytes_are_read_in_every_frame_once_the_schema_is_known() {
     let number = [&[0, 0, 0, 0, 42][..], &BODY].concat();
@@ -138,7 +140,6 @@ fn golden_bytes_are_read_in_every_frame_once_the_schema_is_known() {
     let (in_header, guid) = ([0, 0, 0, 0, 42], [&[1][..], &UUID].concat());
     let global = 42_i64.to_be_bytes();
     let uuid = SchemaId::Uuid(u128::from_be_bytes(UUID));
-    type Case<'a> = (&'a str, &'a [(&'a str, &'a [u8])], &'a [u8], SchemaId);
     let cases: [Case<'_>; 9] = [
         ("auto", &[], &number, SchemaId::Number(42)),
         ("confluent", &[], &number, SchemaId::Number(42)),

@@ -70,7 +70,9 @@ fn no_such_schema_is_no_outage_and_an_outage_is_not_that() {
     double.tell("/schemas/guids/7b5f0c1e-2a34-4d8a-9f10-0123456789ab", &json!({ "schema": "by name" }));
     assert_eq!(of(&double).find(guid), here(&["by name"]));
     double.schema(1, "\"int\"");
-    for failure in [404, 429, 500, 503, 401, 302].map(Failure::Status).into_iter().chain([Failure::Silence]) {
+    for failure in
+        [404, 429, 500, 503, 401, 302].map(Failure::Status).into_iter().chain([Failure::Silence, Failure::Wait])
+    {
         double.fail("/schemas/ids/1", &[failure]);
         let registry = of(&double);
         assert_eq!(registry.answers(), Some(true));

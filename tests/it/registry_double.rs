@@ -16,6 +16,8 @@ pub(crate) enum Failure {
     Status(u16),
     /// By ending the connection.
     Silence,
+    /// By keeping the connection without a word.
+    Wait,
 }
 
 #[derive(Default)]
@@ -27,6 +29,8 @@ struct State {
     /// Paths that were asked for, and who asked.
     asked: Vec<(String, Option<String>)>,
     registered: Vec<Value>,
+    /// Connections that are kept.
+    kept: Vec<TcpStream>,
 }
 
 /// A registry.
@@ -116,6 +120,10 @@ fn answer(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         state.asked.push((path.clone(), login));
         match state.failures.get_mut(&path).and_then(VecDeque::pop_front) {
             Some(Failure::Silence) => return Ok(()),
+            Some(Failure::Wait) => {
+                state.kept.push(reader.into_inner());
+                return Ok(());
+            }
             Some(Failure::Status(status)) => {
                 (status, json!({ "error_code": u32::from(status) * 100, "message": "away" }))
             }

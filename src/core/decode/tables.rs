@@ -97,7 +97,7 @@ impl Tables {
 
     /// Takes a table in which each row is a record, with what [`Tables::beside`] gave of them among its columns.
     /// `offset` and `broker_time` hold one value per row and no null.
-    pub fn take(&mut self, table: &RecordBatch, offset: Int64Array, broker_time: Int64Array) {
+    pub fn take(&mut self, table: &RecordBatch, offset: &Int64Array, broker_time: Int64Array) {
         self.n_pending += table.num_rows();
         match self.columnar.sift(table, offset.clone(), broker_time, None) {
             Ok(sifted) => {
@@ -105,7 +105,7 @@ impl Tables {
                 self.rejects.extend(sifted.rejects(|_| 0));
                 self.batches.push(sifted.batch);
             }
-            Err(misfit) => self.refuse_all(table, &offset, &misfit),
+            Err(misfit) => self.refuse_all(table, offset, &misfit),
         }
     }
 

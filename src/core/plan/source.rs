@@ -29,9 +29,9 @@ pub enum Format {
     Json,
     /// One Arrow IPC stream per record, many events in it.
     ArrowIpc,
-    /// One Avro value per record, whose schema is named in its first bytes or a header, and known by `registry`. Symbols
-    /// are texts, maps are lists of `key` and `value`. What may be of several kinds is a text where all are scalars,
-    /// else a record with a field for each.
+    /// One Avro value per record, whose schema is named in its first bytes or a header, and known by `registry`.
+    /// Symbols are texts, maps are lists of `key` and `value`. What may be of several kinds is a text where all are
+    /// scalars, else a record with a field for each.
     Avro,
 }
 

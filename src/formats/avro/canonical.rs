@@ -60,7 +60,7 @@ fn write_object(object: &Map<String, Value>, space: &str, out: &mut String) -> O
     if let Some(name) = object.get("name") {
         let space = object.get("namespace").and_then(Value::as_str).unwrap_or(space);
         let name = full(name.as_str()?, space);
-        inner = name.rsplit_once('.').map_or("", |(space, _)| space).to_owned();
+        name.rsplit_once('.').map_or("", |(space, _)| space).clone_into(&mut inner);
         out.push_str("\"name\":");
         quote(&name, out);
         out.push(',');
@@ -81,7 +81,7 @@ fn write_object(object: &Map<String, Value>, space: &str, out: &mut String) -> O
     }
     for key in KEPT {
         let Some(value) = object.get(key) else { continue };
-        out.push_str(&format!(",\"{key}\":"));
+        out.extend([",\"", key, "\":"]);
         match (key, value) {
             ("items" | "values", kind) => write(kind, &inner, out)?,
             ("size", Value::String(digits)) => out.push_str(digits.trim_start_matches('0')),

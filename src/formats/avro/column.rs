@@ -193,9 +193,9 @@ impl Column {
             Self::Optional { is_there, branches, value } => {
                 let is_value = branches[cursor.choice(branches.len())?];
                 if is_value {
-                    value.read(schema, cursor)?
+                    value.read(schema, cursor)?;
                 } else {
-                    value.push_none()
+                    value.push_none();
                 }
                 is_there.push(is_value);
             }
@@ -327,7 +327,7 @@ impl Column {
             Self::Record { fields, len } => structure(finished(fields), None, std::mem::take(len)),
             Self::Optional { is_there, value, .. } => {
                 let is_there = NullBuffer::from(std::mem::take(is_there));
-                with_nulls(&value.finish()?, is_there)
+                with_nulls(&value.finish()?, &is_there)
             }
             Self::Written { texts, .. } => {
                 let mut values = StringBuilder::new();
@@ -338,7 +338,7 @@ impl Column {
                 let chosen = std::mem::take(chosen);
                 let one = |(at, (name, kind)): (i32, &mut (String, Self))| {
                     let is_there = NullBuffer::from(chosen.iter().map(|choice| *choice == at).collect::<Vec<_>>());
-                    Some((name.clone(), with_nulls(&kind.finish()?, is_there)))
+                    Some((name.clone(), with_nulls(&kind.finish()?, &is_there)))
                 };
                 let kinds = (0..).zip(kinds).filter_map(one).collect();
                 structure(kinds, None, chosen.len())
@@ -419,11 +419,11 @@ fn structure(columns: Vec<(String, ArrayRef)>, nulls: Option<NullBuffer>, len: u
 }
 
 /// A column with nulls where there is no value.
-fn with_nulls(column: &ArrayRef, is_there: NullBuffer) -> ArrayRef {
+fn with_nulls(column: &ArrayRef, is_there: &NullBuffer) -> ArrayRef {
     if is_there.null_count() == 0 || *column.data_type() == DataType::Null {
         return Arc::clone(column);
     }
-    let nulls = NullBuffer::union(column.nulls(), Some(&is_there));
+    let nulls = NullBuffer::union(column.nulls(), Some(is_there));
     let data = column.to_data().into_builder().nulls(nulls).build();
     arrow_array::make_array(data.expect("more nulls do no harm"))
 }

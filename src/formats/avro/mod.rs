@@ -204,7 +204,7 @@ impl Rows {
         let table = RecordBatch::try_new_with_options(schema, columns, &options).expect("columns of so many rows");
         let offset = Int64Array::from(std::mem::take(&mut self.offsets));
         let broker_time = Int64Array::from(std::mem::take(&mut self.broker_times));
-        tables.take(&table, offset, broker_time);
+        tables.take(&table, &offset, broker_time);
         n
     }
 }

@@ -367,7 +367,8 @@ mod tests {
         let mut settings = settings();
         settings.librdkafka.insert("linger.ms".into(), "7".into());
         let base = base_config(&settings).unwrap();
-        let connection = Connection { settings, base, login: None, cluster: String::new(), machine: Arc::new(Here) };
+        let (cluster, machine) = (String::new(), Arc::new(Here));
+        let connection = Connection { settings, base, login: None, cluster, machine, schemas: Arc::new(Unknown) };
         let config = connection.producer_config();
         assert_eq!((config.get("linger.ms"), config.get("acks")), (Some("7"), Some("all")));
         assert_eq!(connection.tuned(&CONSUMER_TUNING).get("fetch.queue.backoff.ms"), Some("2"));

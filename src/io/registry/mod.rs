@@ -19,8 +19,10 @@ use crate::error::{Error, Result};
 use crate::kafka::clock::now;
 use crate::kafka::ports::{Found, Schemas};
 
-/// A registry that did not answer is asked again after so long.
+/// A registry that did not answer is asked again after so long, or after so many times as long as it was waited for: what
+/// needs no schema is read meanwhile.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+const RETRY_TIMES: u32 = 5;
 
 /// Where schemas are known.
 pub struct Registry {
@@ -33,7 +35,7 @@ pub struct Registry {
 /// Since when nobody answers.
 struct Away {
     since: Instant,
-    asked_at: Instant,
+    ask_again_at: Instant,
     why: String,
 }
 
@@ -63,19 +65,20 @@ impl Registry {
 
     /// Asks the registry, unless it did not answer a moment ago.
     fn ask(&self, rest: &Rest, id: SchemaId) -> Found {
-        if let Some(away) = lock(&self.away).as_ref().filter(|away| now() < away.asked_at + RETRY_AFTER) {
+        if let Some(away) = lock(&self.away).as_ref().filter(|away| now() < away.ask_again_at) {
             return Found::Away(away.why.clone());
         }
+        let asked_at = now();
         let found = rest.find(id);
         let mut away = lock(&self.away);
         match &found {
             Found::Away(why) => {
-                let asked_at = now();
+                let ask_again_at = now() + RETRY_AFTER.max(now().saturating_duration_since(asked_at) * RETRY_TIMES);
                 if away.is_none() {
                     tracing::warn!(%id, "records wait for a schema: {why}");
                 }
                 let since = away.as_ref().map_or(asked_at, |away| away.since);
-                *away = Some(Away { since, asked_at, why: why.clone() });
+                *away = Some(Away { since, ask_again_at, why: why.clone() });
             }
             _ => {
                 if let Some(away) = away.take() {

@@ -12,6 +12,7 @@ use crate::decode::schema::{SchemaId, hyphened};
 use crate::error::Result;
 use crate::kafka::ports::Found;
 use crate::targets::client::{Answer, Client, Question};
+use crate::targets::escaped;
 
 /// How long an answer may take. A thread that reads waits for it, and is taken for dead after half a minute.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -165,15 +166,6 @@ impl Rest {
     }
 }
 
-/// A part of a path with all that might end it written in hexadecimal digits.
-fn escaped(part: &str) -> String {
-    let byte = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    part.bytes().map(byte).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,6 +184,5 @@ mod tests {
         ] {
             assert_eq!((confluent.path(id).as_deref(), apicurio.path(id).as_deref()), (path, own), "{id}");
         }
-        assert_eq!(escaped("a/b c-1"), "a%2Fb%20c-1");
     }
 }

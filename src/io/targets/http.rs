@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::client::{Answer, Client, Question};
 use super::place::Place;
 use super::share::ShareConfig;
 use super::words::Words;
 use super::{Subject, Target, Tried};
 use crate::act::{Seen, Trouble};
-use super::client::{Answer, Client, Question};
 use crate::config::Secret;
 use crate::error::{Error, Result};
 
