@@ -21,7 +21,9 @@ use serde_json::{Value, json};
 use crate::avro::framed;
 use crate::broker::Broker;
 use crate::one_log;
+use crate::outage::until;
 use crate::registry_double::{Double, Failure};
+use crate::service::Service;
 
 fn open(text: &str, base: &Path) -> Registry {
     let text = format!(
@@ -277,6 +279,38 @@ fn members_of_a_group_wait_for_a_schema_while_others_join_and_lose_no_record() {
     });
 }
 
+#[test]
+fn an_outage_of_the_registry_is_said_and_passes() {
+    let (broker, double) = (Broker::shared(), Double::start());
+    let topic = broker.topic("avro", 1);
+    let schema = json!({ "type": "record", "name": "Scored", "fields": [
+        { "name": "id", "type": "string" }, { "name": "version", "type": "string" },
+        { "name": "score", "type": "double" }, { "name": "at", "type": "long" }] });
+    double.schema(1, &schema.to_string());
+    double.fail("/schemas/ids/1", &[Failure::Status(503); 1_000]);
+    let producer: BaseProducer = broker.client().create().expect("a producer");
+    for n in 0..10 {
+        let at = 1_700_000_000_000_i64 + n;
+        let value = json!({ "id": format!("t-{n}"), "version": "v1", "score": 0.5, "at": at });
+        let payload = framed(1, &schema, &value);
+        producer.send(BaseRecord::<(), _>::to(&topic).timestamp(at).payload(&payload)).expect("room");
+    }
+    producer.flush(Duration::from_mins(1)).expect("everything is delivered");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("avro.yaml");
+    std::fs::write(&path, pipeline("avro", &topic, &double)).expect("a file");
+    let mut service = Service::start(&path, &["--shards", "1"]);
+    service.says("records wait for a schema");
+    until(&service, "/readyz", 503, "no answer from the schema registry");
+    until(&service, "/livez", 200, "");
+    double.fail("/schemas/ids/1", &[]);
+    service.says("the schema registry answers again");
+    service.await_read(10);
+    until(&service, "/readyz", 200, "ready");
+    service.signal("-TERM");
+    assert!(service.ended().success());
+}
+
 /// Scores with Confluent's own serializers: the last argument is the format.
 const PRODUCER: &str = r#"
 import sys
@@ -312,6 +346,7 @@ fn records_of_confluents_own_client_are_read() {
         .expect("Python starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let scratch = tempfile::tempdir().expect("a folder");
+    double.tell("/schemas/types", &json!(["AVRO", "JSON"]));
     for (format, topic) in &topics {
         let text = pipeline(format, topic, &double);
         let config = scratch.path().join(format!("{format}.yaml"));
@@ -332,5 +367,9 @@ fn records_of_confluents_own_client_are_read() {
             .filter_map(|row| row["value"].as_f64())
             .collect();
         assert!(means.contains(&0.49) && means.contains(&0.5), "{format}: {text}");
+        let doctor = Command::new(env!("CARGO_BIN_EXE_haldane")).arg("doctor").arg("-c").arg(&config).output();
+        let told = String::from_utf8_lossy(&doctor.expect("the doctor").stdout).into_owned();
+        assert!(told.contains(&format!("{} answers", double.url())), "{told}");
+        assert!(told.contains("its newest 100 records can be read"), "{told}");
     }
 }

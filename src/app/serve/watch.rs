@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::health::REGISTRY;
 use super::{Ask, Phase, Shared};
 use crate::config::KafkaConfig;
 use crate::engine::{Effects, Memory};
@@ -90,7 +91,7 @@ fn lag(standing: &StreamStanding, now: Micros) -> Lag {
 
 impl Watch for Listener {
     fn schemas(&self, answer: bool) {
-        self.reached("registry", answer);
+        self.reached(REGISTRY, answer);
     }
 
     fn started(&self, rollouts: &[RolloutState]) {

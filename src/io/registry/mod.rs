@@ -19,10 +19,12 @@ use crate::error::{Error, Result};
 use crate::kafka::clock::now;
 use crate::kafka::ports::{Found, Schemas};
 
-/// A registry that did not answer is asked again after so long, or after so many times as long as it was waited for: what
-/// needs no schema is read meanwhile.
+/// A registry that did not answer is asked again after so long, or after so many times as long as it was waited for:
+/// what needs no schema is read meanwhile.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 const RETRY_TIMES: u32 = 5;
+/// Whoever waited has gone elsewhere when nobody has asked for so long.
+const WAITING_MAX: Duration = Duration::from_mins(1);
 
 /// Where schemas are known.
 pub struct Registry {
@@ -61,6 +63,12 @@ impl Registry {
         let rest = config.url.as_ref().map(|url| Rest::open(url, config)).transpose()?;
         let kept = config.url.as_ref().zip(config.cache.as_ref()).map(|(url, folder)| Kept::new(folder, url));
         Ok(Self { rest, kept, known: Mutex::new(known), away: Mutex::default() })
+    }
+
+    /// Whether the registry answers, and where it is; none where there are only files.
+    #[must_use]
+    pub fn greet(&self) -> Option<std::result::Result<String, String>> {
+        self.rest.as_ref().map(Rest::greet)
     }
 
     /// Asks the registry, unless it did not answer a moment ago.
@@ -110,7 +118,8 @@ impl Schemas for Registry {
     }
 
     fn answers(&self) -> Option<bool> {
-        self.rest.as_ref().map(|_| lock(&self.away).is_none())
+        let waits = |away: &Away| now() < away.ask_again_at + WAITING_MAX;
+        self.rest.as_ref().map(|_| !lock(&self.away).as_ref().is_some_and(waits))
     }
 }
 

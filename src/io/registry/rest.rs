@@ -70,6 +70,15 @@ impl Rest {
         }
     }
 
+    /// Asks for something that every registry has.
+    pub(super) fn greet(&self) -> std::result::Result<String, String> {
+        let path = if self.is_apicurio() { "system/info" } else { "schemas/types" };
+        match self.ask(path)?.status {
+            200 => Ok(format!("{} answers", self.url)),
+            status => Err(format!("GET {}/{path}: status {status}", self.url)),
+        }
+    }
+
     /// Whether it is Apicurio's own interface.
     fn is_apicurio(&self) -> bool {
         self.url.contains("/apis/registry/")
