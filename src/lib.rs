@@ -16,4 +16,4 @@ pub use haldane_core::{
     summary, time, trust, verdict,
 };
 pub use haldane_formats as decode;
-pub use haldane_io::{config, disk, files, kafka, output, replay, store, targets};
+pub use haldane_io::{config, disk, files, kafka, output, registry, replay, store, targets};

@@ -12,4 +12,4 @@ use haldane_core::{
     baseline, batch, engine, error, event, judge, metric, name, plan, scan, sim, summary, trust, verdict,
 };
 use haldane_formats as decode;
-use haldane_io::{config, disk, files, kafka, output, replay, store, targets};
+use haldane_io::{config, disk, files, kafka, output, registry, replay, store, targets};

@@ -5,6 +5,7 @@ pub mod disk;
 pub mod files;
 pub mod kafka;
 pub mod output;
+pub mod registry;
 pub mod replay;
 pub mod store;
 pub mod table;

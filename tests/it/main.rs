@@ -15,6 +15,7 @@ mod act_targets;
 mod alerts;
 mod api;
 mod authority;
+mod avro;
 mod broker;
 mod browser;
 #[cfg(feature = "s3")]
@@ -82,6 +83,10 @@ mod power;
 mod printed;
 mod prose;
 mod recorded;
+#[cfg(feature = "query")]
+mod registry;
+#[cfg(feature = "query")]
+mod registry_double;
 mod replay;
 mod replay_laws;
 mod report;

@@ -47,10 +47,15 @@ fn kafka_and_parquet_give_the_same_windows_and_decisions() {
 }
 
 /// Window rows, sorted, and decision ids.
-type Results = (Vec<String>, Vec<String>);
+pub(crate) type Results = (Vec<String>, Vec<String>);
 
 fn replay(scratch: &Path) -> Results {
-    let config = pipeline(scratch, "replay", |text| text);
+    replay_by(scratch, &|text| text)
+}
+
+/// The same by a pipeline that `change` has changed.
+pub(crate) fn replay_by(scratch: &Path, change: &dyn Fn(String) -> String) -> Results {
+    let config = pipeline(scratch, "replay", change);
     let (windows, decisions) = (scratch.join("replay.jsonl"), scratch.join("decisions.jsonl"));
     let files = ["predictions", "outcomes"].map(|name| root().join(format!("pipelines/data/flights.{name}.parquet")));
     haldane(
@@ -69,11 +74,22 @@ fn replay(scratch: &Path) -> Results {
 }
 
 fn live(scratch: &Path, partitions: i32, killed: bool) -> Results {
+    live_in(scratch, partitions, killed, &|value| value.to_string().into_bytes(), &|text| text)
+}
+
+/// The same with records that `written` makes, by a pipeline that `change` has changed.
+pub(crate) fn live_in(
+    scratch: &Path,
+    partitions: i32,
+    killed: bool,
+    written: &dyn Fn(&Value) -> Vec<u8>,
+    change: &dyn Fn(String) -> String,
+) -> Results {
     let broker = Broker::shared();
     let (predictions, outcomes) =
         (broker.topic("flights.predictions", partitions), broker.topic("flights.outcomes", partitions));
-    produce(broker, &predictions, "predictions", prediction);
-    produce(broker, &outcomes, "outcomes", outcome);
+    produce(broker, &predictions, "predictions", |batch, row| written(&prediction(batch, row)));
+    produce(broker, &outcomes, "outcomes", |batch, row| written(&outcome(batch, row)));
     let own = |what: &str| broker.name(what);
     let topics = format!(
         "control_topic: {}\n  commands_topic: {}\n  state_topic: {}\n  partials_topic: {}\n  dead_letter_topic: {}\n",
@@ -84,7 +100,8 @@ fn live(scratch: &Path, partitions: i32, killed: bool) -> Results {
         own("deadletter")
     );
     let config = pipeline(scratch, &format!("live{partitions}{killed}"), |text| {
-        text.replace("topic: flights.predictions", &format!("topic: {predictions}"))
+        change(text)
+            .replace("topic: flights.predictions", &format!("topic: {predictions}"))
             .replace("topic: flights.outcomes", &format!("topic: {outcomes}"))
             .replace("brokers: localhost:9092", &format!("brokers: {}\n  {topics}", broker.bootstrap))
             .replace("group: haldane.flights", &format!("group: {}", own("group")))
@@ -123,7 +140,7 @@ fn pipeline(scratch: &Path, name: &str, change: impl Fn(String) -> String) -> Pa
     path
 }
 
-fn haldane(command: &mut Command) {
+pub(crate) fn haldane(command: &mut Command) {
     let output = command.output().expect("haldane starts");
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     println!("{}{}", said(&output.stdout), said(&output.stderr));
@@ -140,7 +157,7 @@ fn sorted_lines(path: &Path) -> Vec<String> {
 }
 
 /// Sends the rows of a file in its order, keyed by prediction id, with their arrival times.
-fn produce(broker: &Broker, topic: &str, file: &str, row_of: impl Fn(&RecordBatch, usize) -> Value) {
+fn produce(broker: &Broker, topic: &str, file: &str, row_of: impl Fn(&RecordBatch, usize) -> Vec<u8>) {
     let path = root().join(format!("pipelines/data/flights.{file}.parquet"));
     let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).expect("the log")).expect("Parquet");
     let producer: BaseProducer = broker.client().set("linger.ms", "20").create().expect("a producer");
@@ -148,7 +165,7 @@ fn produce(broker: &Broker, topic: &str, file: &str, row_of: impl Fn(&RecordBatc
         let batch = batch.expect("a row group");
         for row in 0..batch.num_rows() {
             let key = text(column(&batch, "prediction_id"), row).expect("an id");
-            let payload = row_of(&batch, row).to_string();
+            let payload = row_of(&batch, row);
             let arrived_ms = time(column(&batch, "ingest_time"), row) / 1_000;
             let mut record = BaseRecord::to(topic).key(&key).payload(&payload).timestamp(arrived_ms);
             while let Err((error, back)) = producer.send(record) {

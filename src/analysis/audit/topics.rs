@@ -15,7 +15,8 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::kafka::connection::Connection;
 use crate::kafka::dead_letter::readable_headers;
-use crate::kafka::reader::record;
+use crate::kafka::ports::Cluster as _;
+use crate::kafka::reader::{push, record};
 use crate::kafka::{cloud_event, topics, whole_topic};
 use crate::plan::Plan;
 use crate::verdict::{CommandResult, Decision, Scheduled};
@@ -31,19 +32,26 @@ pub fn recompute(plan: &Arc<Plan>, connection: &Connection, of: &Decision) -> Re
     let client = connection.consumer(&connection.settings().group, "history")?;
     let lanes = topics::lanes(&topics::inputs(&client, plan)?);
     let mut engine = Engine::new(Arc::clone(plan), lanes);
+    let schemas = connection.schemas();
     said(connection)?.into_iter().for_each(|command| engine.schedule(command));
     let mut found = Recomputed::nothing();
     for (source, topic) in (0..).zip(plan.sources.iter().map(|source| &source.topic)) {
         let mut streams: BTreeMap<u32, DecodedStream> = BTreeMap::new();
+        let mut read = Ok(());
         whole_topic::read(connection, topic, |message| {
             let lane = u32::try_from(message.partition()).unwrap_or(0);
             let (decoder, next) = streams.entry(lane).or_insert_with(|| (decode::decoder(plan, source, lane), 0));
-            decoder.push(&record(message, &readable_headers(message).unwrap_or_default()));
+            let headers = readable_headers(message).unwrap_or_default();
+            if let (Err(error), Ok(())) = (push(decoder.as_mut(), &record(message, &headers), schemas.as_ref()), &read)
+            {
+                read = Err(error);
+            }
             *next = message.offset() + 1;
             if decoder.n_pending() >= BATCH_ROWS {
                 found.take(engine.step(&decoder.finish().batch), of);
             }
         })?;
+        read?;
         for lane in 0..lanes {
             let next = streams.remove(&lane).map_or(0, |(mut decoder, next)| {
                 found.take(engine.step(&decoder.finish().batch), of);

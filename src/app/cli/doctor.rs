@@ -11,10 +11,11 @@ use clap::Args;
 
 use super::check::memory;
 use super::{command, print};
-use crate::config::{self, Pipeline};
+use crate::config::{self, Pipeline, RegistryConfig};
 use crate::error::{Error, Result};
 use crate::kafka::Connection;
 use crate::output::text::aligned;
+use crate::registry::Registry;
 use crate::store;
 
 /// Examine the cluster, the store and the certificate that a pipeline names: topics, retention, clocks, lag, a
@@ -87,6 +88,19 @@ impl Observation {
     }
 }
 
+/// Whether the schema registry answers.
+fn schemas(config: &RegistryConfig) -> Option<Observation> {
+    let answer = match Registry::open(config) {
+        Ok(registry) => registry.greet()?,
+        Err(error) => return Some(Observation::of("registry", Err(error))),
+    };
+    let advice = "see that it runs, and check the keys of `registry`";
+    Some(match answer {
+        Ok(said) => Observation::fine("registry", said),
+        Err(why) => Observation::wrong("registry", why, advice),
+    })
+}
+
 /// Runs the command.
 pub fn run(args: &DoctorArgs, out: &mut dyn Write) -> Result<()> {
     let pipeline = config::load(&args.config)?;
@@ -95,6 +109,7 @@ pub fn run(args: &DoctorArgs, out: &mut dyn Write) -> Result<()> {
         Ok(connection) => cluster::examine(&pipeline.plan, &connection),
         Err(error) => vec![Observation::of("brokers", Err(error))],
     };
+    seen.extend(pipeline.registry.as_ref().and_then(schemas));
     seen.extend(here(&pipeline));
     seen.extend(serve::examine(&pipeline));
     print(out, &told(&seen))?;

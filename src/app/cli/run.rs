@@ -308,6 +308,10 @@ impl Keeper for Told {
 }
 
 impl Watch for Told {
+    fn schemas(&self, answer: bool) {
+        self.listener.schemas(answer);
+    }
+
     fn started(&self, rollouts: &[RolloutState]) {
         self.listener.started(rollouts);
     }

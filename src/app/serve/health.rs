@@ -13,6 +13,8 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// The name of Kafka among what may be away.
 pub const KAFKA: &str = "kafka";
+/// The name of the schema registry there.
+pub const REGISTRY: &str = "registry";
 
 /// Where the process stands between its start and its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -16,7 +16,7 @@ use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::health::{KAFKA, Phase, SILENCE_MAX, Silence};
+use super::health::{KAFKA, Phase, REGISTRY, SILENCE_MAX, Silence};
 use super::problem::Problem;
 use super::verdict::{Answer as Answered, Question};
 use super::view::DECISIONS_MAX;
@@ -146,6 +146,10 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Answer {
     if let Some(away) = shared.health().outages().get(KAFKA) {
         let error = format!("no answer from Kafka for {} s", away.as_secs());
         return not_ready(&error, "the work goes on by itself once the brokers answer");
+    }
+    if let Some(away) = shared.health().outages().get(REGISTRY) {
+        let error = format!("no answer from the schema registry for {} s, and records wait", away.as_secs());
+        return not_ready(&error, "the work goes on by itself once it answers; the log says what it was asked");
     }
     match shared.health().phase() {
         Phase::Ready => Ok(Json(json!({ "status": Phase::Ready }))),

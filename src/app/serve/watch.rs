@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::health::REGISTRY;
 use super::{Ask, Phase, Shared};
 use crate::config::KafkaConfig;
 use crate::engine::{Effects, Memory};
@@ -89,6 +90,10 @@ fn lag(standing: &StreamStanding, now: Micros) -> Lag {
 }
 
 impl Watch for Listener {
+    fn schemas(&self, answer: bool) {
+        self.reached(REGISTRY, answer);
+    }
+
     fn started(&self, rollouts: &[RolloutState]) {
         self.shared.health().turn(Phase::Standby, Phase::Starting);
         self.shared.telemetry().unread(0);

@@ -138,8 +138,11 @@ pub(crate) const EARLY_SKIPPED: Family = counter(
     &[],
     "Results of open windows that were left out so that reading is not held up.",
 );
-pub(crate) const OUTAGE: Family =
-    gauge("haldane_outage_seconds", &["of"], "For how long Kafka or the store has not answered; 0 while it does.");
+pub(crate) const OUTAGE: Family = gauge(
+    "haldane_outage_seconds",
+    &["of"],
+    "For how long Kafka, the store or the registry has not answered; 0 while it does.",
+);
 pub(crate) const UNREAD: Family = gauge(
     "haldane_partitions_pending",
     &[],

@@ -3,19 +3,17 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use arrow_array::{Int64Array, RecordBatch};
+use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamDecoder;
 use arrow_schema::ArrowError;
 
-use crate::batch::EventBatch;
-use crate::event::{Poison, Reject};
+use crate::event::Poison;
 use crate::plan::Plan;
 
 use super::arrow_message::split;
-use super::columnar::Columnar;
-use super::rows::ColumnBuilders;
-use super::{Decoded, Decoder, Record, concat};
+use super::tables::Tables;
+use super::{Decoded, Decoder, Record};
 
 /// The most rows of one record: columns of nulls take no bytes in it, but would here.
 const ROWS_MAX: usize = 1 << 20;
@@ -25,47 +23,21 @@ const UNPACKED_MAX: u64 = 1 << 28;
 /// Decodes the Arrow IPC records of one partition.
 #[derive(Debug)]
 pub struct ArrowIpcDecoder {
-    columnar: Columnar,
-    batches: Vec<EventBatch>,
-    rejects: Vec<Reject>,
-    passed_over: u64,
-    n_pending: usize,
+    tables: Tables,
 }
 
 impl ArrowIpcDecoder {
     /// A decoder for one partition of one source of the plan.
     #[must_use]
     pub fn new(plan: &Arc<Plan>, source: u16, lane: u32) -> Self {
-        let columnar = Columnar::live(plan, source, lane);
-        Self { columnar, batches: Vec::new(), rejects: Vec::new(), passed_over: 0, n_pending: 0 }
+        Self { tables: Tables::new(plan, source, lane) }
     }
 
-    /// Takes one table of a record, whose first row is `first` in it.
-    fn take(&mut self, record: &Record<'_>, table: &RecordBatch, first: usize) -> Result<(), (Poison, String)> {
-        let each = |value| Int64Array::from(vec![value; table.num_rows()]);
-        let sifted = self
-            .columnar
-            .sift(table, each(record.offset), each(record.broker_time), Some(record))
-            .map_err(|misfit| (misfit.reason, misfit.message))?;
-        self.passed_over += sifted.passed_over;
-        self.rejects.extend(sifted.rejects(|row| u32::try_from(first + row).expect("a record has few rows")));
-        self.batches.push(sifted.batch);
-        self.n_pending += table.num_rows();
-        Ok(())
-    }
-
-    fn read(&mut self, record: &Record<'_>) -> Result<(), (Poison, String)> {
-        if record.payload.is_none() && self.columnar.layout.selection.without_tombstones {
-            self.passed_over += 1;
-            self.n_pending += 1;
-            return Ok(());
-        }
-        let payload = record.payload.filter(|payload| !payload.is_empty());
-        let payload = payload.ok_or_else(|| (Poison::Empty, "no payload".to_owned()))?;
+    fn read(&mut self, record: &Record<'_>, payload: &[u8]) -> Result<(), (Poison, String)> {
         let tables = tables(payload).map_err(|detail| (Poison::Malformed, detail))?;
         let mut first = 0;
         for table in &tables {
-            self.take(record, table, first)?;
+            self.tables.take_part(record, table, first)?;
             first += table.num_rows();
         }
         Ok(())
@@ -74,25 +46,18 @@ impl ArrowIpcDecoder {
 
 impl Decoder for ArrowIpcDecoder {
     fn push(&mut self, record: &Record<'_>) {
-        if let Err((reason, detail)) = self.read(record) {
-            self.rejects.push(Reject { offset: record.offset, row: 0, reason, detail });
-            self.n_pending += 1;
+        let Some(payload) = self.tables.payload(record) else { return };
+        if let Err((reason, detail)) = self.read(record, payload) {
+            self.tables.refuse(record.offset, reason, detail);
         }
     }
 
     fn n_pending(&self) -> usize {
-        self.n_pending
+        self.tables.n_pending()
     }
 
     fn finish(&mut self) -> Decoded {
-        self.n_pending = 0;
-        let layout = &self.columnar.layout;
-        let none = || {
-            ColumnBuilders::nulls(layout, Int64Array::from(vec![0; 0]), Int64Array::from(vec![0; 0])).into_batch(layout)
-        };
-        let batch = concat::all(std::mem::take(&mut self.batches)).unwrap_or_else(none);
-        let rejects = std::mem::take(&mut self.rejects);
-        Decoded::new(layout, batch, rejects, std::mem::take(&mut self.passed_over))
+        self.tables.finish()
     }
 }
 

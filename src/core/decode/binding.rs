@@ -162,6 +162,16 @@ pub(super) struct Best {
 }
 
 impl Layout {
+    /// Whether a column of tables may be read by this name: as a path, or as what a path begins or ends with.
+    pub(super) fn reads(&self, column: &str) -> bool {
+        let bindings = self.bindings.iter().chain(&self.conditions);
+        let names = |binding: &Binding| {
+            let (first, last) = (binding.path.first(), binding.path.last());
+            [first, last, Some(binding.canonical.as_str())].contains(&Some(column)) || binding.name() == column
+        };
+        bindings.into_iter().any(names)
+    }
+
     /// The layout of one partition of one source.
     pub(super) fn new(plan: &Plan, source: u16, lane: u32) -> Self {
         let from = &plan.sources[usize::from(source)];

@@ -232,6 +232,11 @@ impl Columnar {
         Ok(Sifted { batch, findings, passed_over, row, offset })
     }
 
+    /// Which rows of a table the source takes; none where it takes all.
+    pub(super) fn taken(&self, batch: &RecordBatch) -> Option<Vec<bool>> {
+        taken(&self.layout, batch, None)
+    }
+
     fn resolve(&mut self, schema: &SchemaRef) -> std::result::Result<(), Misfit> {
         if self.resolution.as_ref().is_some_and(|resolution| resolution.schema == *schema) {
             return Ok(());

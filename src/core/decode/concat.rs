@@ -1,8 +1,9 @@
 //! Several batches of one partition into one; texts get one dictionary without repetitions.
 
 use arrow_array::cast::AsArray as _;
-use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, UInt64Array};
 use arrow_select::concat::concat;
+use arrow_select::take::take;
 
 use crate::batch::{EventBatch, TextArray};
 
@@ -40,6 +41,58 @@ pub(super) fn all(mut batches: Vec<EventBatch>) -> Option<EventBatch> {
         further: None,
         refused: Vec::new(),
     })
+}
+
+/// The same rows in the order of their offsets; those of one record stay as they are.
+pub(super) fn in_order(batch: EventBatch) -> EventBatch {
+    let offsets = batch.offset.values();
+    if offsets.is_sorted() {
+        return batch;
+    }
+    let mut rows: Vec<u64> = (0..batch.len() as u64).collect();
+    rows.sort_by_key(|&row| batch.offset.value(usize::try_from(row).expect("a row of the batch")));
+    let order = Order(rows.into());
+    EventBatch {
+        kind: batch.kind,
+        source: batch.source,
+        lane: batch.lane,
+        offset: order.primitive(&batch.offset),
+        broker_time: order.primitive(&batch.broker_time),
+        event_time: order.primitive(&batch.event_time),
+        id: order.primitive(&batch.id),
+        entity: order.primitive(&batch.entity),
+        producer: order.primitive(&batch.producer),
+        model: order.text(&batch.model),
+        version: order.text(&batch.version),
+        segments: batch.segments.iter().map(|segment| order.text(segment)).collect(),
+        numeric: batch.numeric.iter().map(|column| order.primitive(column)).collect(),
+        categorical: batch.categorical.iter().map(|column| order.text(column)).collect(),
+        predicted: order.text(&batch.predicted),
+        status: order.primitive(&batch.status),
+        failed: order.any(&batch.failed).as_boolean().clone(),
+        label: order.primitive(&batch.label),
+        label_class: order.text(&batch.label_class),
+        exposure: order.primitive(&batch.exposure),
+        further: None,
+        refused: Vec::new(),
+    }
+}
+
+/// Where each row was before.
+struct Order(UInt64Array);
+
+impl Order {
+    fn any(&self, column: &dyn Array) -> ArrayRef {
+        take(column, &self.0, None).expect("rows of the column")
+    }
+
+    fn primitive<T: ArrowPrimitiveType>(&self, column: &PrimitiveArray<T>) -> PrimitiveArray<T> {
+        self.any(column).as_primitive().clone()
+    }
+
+    fn text(&self, column: &TextArray) -> TextArray {
+        self.any(column).as_dictionary().clone()
+    }
 }
 
 struct Pieces<'a>(&'a [EventBatch]);

@@ -22,7 +22,9 @@ pub mod pattern;
 mod plain;
 mod rows;
 mod scanner;
+pub mod schema;
 mod slots;
+pub mod tables;
 mod text;
 pub mod time;
 mod trie;
@@ -33,6 +35,7 @@ pub use cast::lists;
 use arrow_array::BooleanArray;
 
 use self::binding::Layout;
+use self::schema::{SchemaId, SchemaTexts};
 use crate::batch::EventBatch;
 use crate::event::{Micros, Reject};
 
@@ -81,6 +84,14 @@ fn further(offsets: &[i64]) -> BooleanArray {
 
 /// Turns records of one input partition into columns. Buffers are reused from run to run.
 pub trait Decoder: Send {
+    /// The schema that is to be learned before this record is pushed, if any.
+    fn needs(&self, _record: &Record<'_>) -> Option<SchemaId> {
+        None
+    }
+
+    /// Learns a schema, or that there is none of this id: its records are refused.
+    fn learn(&mut self, _id: SchemaId, _schema: Option<&SchemaTexts>) {}
+
     /// Takes one record: adds its rows, or a reject.
     fn push(&mut self, record: &Record<'_>);
 

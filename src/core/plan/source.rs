@@ -29,6 +29,28 @@ pub enum Format {
     Json,
     /// One Arrow IPC stream per record, many events in it.
     ArrowIpc,
+    /// One Avro value per record, whose schema is named in its first bytes or a header, and known by `registry`.
+    /// Symbols are texts, maps are lists of `key` and `value`. What may be of several kinds is a text where all are
+    /// scalars, else a record with a field for each.
+    Avro,
+}
+
+/// What names the schema of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Frame {
+    /// A header where there is one, else the first bytes: Confluent's, AWS Glue's, or those of Avro's single objects.
+    #[default]
+    Auto,
+    /// The first five bytes, as the clients of Confluent's registry write them, and Karapace, Redpanda and Apicurio.
+    Confluent,
+    /// A header: `__value_schema_id`, `apicurio.value.globalId` or `apicurio.value.contentId`.
+    Header,
+    /// The first nine bytes, as Apicurio's clients of old write them.
+    Apicurio8,
+    /// The first eighteen bytes, as AWS Glue's clients write them.
+    Glue,
 }
 
 /// Unit of a numeric event time.
@@ -85,6 +107,9 @@ pub struct Condition {
 /// Where the fields of one source are found. A field that is `None` is not read.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Mapping {
+    /// What names the schema of a record, where records have schemas; it is taken off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frame: Option<Frame>,
     /// Which records are taken.
     #[serde(skip_serializing_if = "Selection::is_all")]
     pub selection: Selection,

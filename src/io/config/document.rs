@@ -10,6 +10,7 @@ use super::act::ActSection;
 use super::guards::GuardSection;
 use super::kafka::KafkaSection;
 use super::names::Names;
+use super::registry::RegistrySection;
 use super::rollout::Rollout;
 use super::serve::ServeSection;
 use super::source::Sources;
@@ -72,6 +73,9 @@ pub(crate) struct Document {
     pub(crate) spill: Option<At<String>>,
     /// The Kafka cluster. Not needed to replay files.
     pub(crate) kafka: Option<KafkaSection>,
+    /// Where schemas of records are known: a registry, files, or both. Needed for `format: avro`. With it, sources of
+    /// JSON may have frames.
+    pub(crate) registry: Option<At<RegistrySection>>,
     /// The HTTP server.
     #[serde(default = "by_default::<ServeSection>")]
     pub(crate) serve: ServeSection,

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::oauth::{OAuthSection, Tokens};
 use super::problem::{Problems, suggestion};
+use super::registry::RegistryConfig;
 use super::secret::Secret;
 use super::value::{At, by_default};
 
@@ -31,6 +32,8 @@ pub struct KafkaConfig {
     pub topics: Topics,
     /// What to do where records that are needed are gone.
     pub on_gap: OnGap,
+    /// Where schemas of records are known.
+    pub registry: Option<RegistryConfig>,
     /// Raw librdkafka settings, laid over everything else.
     pub librdkafka: BTreeMap<String, String>,
 }
@@ -46,6 +49,7 @@ impl KafkaConfig {
             security: Security::default(),
             topics: Topics::default(),
             on_gap: OnGap::default(),
+            registry: None,
             librdkafka: BTreeMap::new(),
         }
     }
@@ -60,6 +64,7 @@ impl fmt::Debug for KafkaConfig {
             .field("security", &self.security)
             .field("topics", &self.topics)
             .field("on_gap", &self.on_gap)
+            .field("registry", &self.registry)
             .field("librdkafka", &self.librdkafka.keys())
             .finish()
     }
@@ -311,6 +316,7 @@ impl KafkaSection {
                 windows: self.windows_topic.as_ref().map(|topic| topic.value.clone()),
             },
             on_gap: self.on_gap,
+            registry: None,
             librdkafka: self.librdkafka.iter().map(|(key, value)| (key.clone(), value.value.clone())).collect(),
         }
     }

@@ -14,6 +14,7 @@ mod path;
 mod problem;
 mod read;
 pub mod reference;
+mod registry;
 mod resolve;
 mod rollout;
 mod secret;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 
 pub use kafka::{KafkaConfig, Mechanism, OnGap, Protocol, Role, Security, Topics};
 pub use oauth::{TokenServer, Tokens};
+pub use registry::{RegistryConfig, SchemaFiles};
 pub use secret::{Secret, SecretText};
 pub use serve::{Approver, ClientLimits, MetricsReading, Network, Power, ProxyConfig, Reading, ServeConfig, TlsConfig};
 pub use store::StoreConfig;
@@ -59,6 +61,8 @@ pub struct Pipeline {
     pub store: Option<StoreConfig>,
     /// Where the reference is, or is to be.
     pub reference: Option<PathBuf>,
+    /// Where schemas of records are known.
+    pub registry: Option<RegistryConfig>,
     /// Fine bins of columns whose reference is yet to be built.
     pub fine_bins: u16,
     /// Where decisions are carried out, and whom they are told.

@@ -17,12 +17,13 @@ use super::clock::{now, wall_clock};
 use super::consumer::Member;
 use super::login::{Login, Tokened};
 use super::machine::Here;
-use super::ports::{Cluster, Consumer, Incoming, Machine, Sink};
+use super::ports::{Cluster, Consumer, Incoming, Machine, Schemas, Sink, Unknown};
 use super::producer::Producer;
 use super::topics::{self, Own};
 use super::whole_topic;
 use crate::config::{KafkaConfig, Security};
 use crate::error::{Error, Result};
+use crate::registry::Registry;
 
 /// How long brokers may take to answer at the start.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,6 +62,7 @@ pub struct Connection {
     login: Option<Arc<Login>>,
     cluster: String,
     machine: Arc<dyn Machine>,
+    schemas: Arc<dyn Schemas>,
 }
 
 impl Connection {
@@ -72,9 +74,13 @@ impl Connection {
         let probe: BaseConsumer<Errors> = base.create_with_context(errors).map_err(|error| {
             Error::user("librdkafka refuses its settings").because(error).hint("correct `kafka.librdkafka`")
         })?;
+        let schemas: Arc<dyn Schemas> = match &settings.registry {
+            Some(registry) => Arc::new(Registry::open(registry)?),
+            None => Arc::new(Unknown),
+        };
         introduce(login.as_deref(), probe.client())?;
         let cluster = await_cluster(&probe, settings)?;
-        Ok(Self { settings: settings.clone(), base, login, cluster, machine: Arc::new(Here) })
+        Ok(Self { settings: settings.clone(), base, login, cluster, machine: Arc::new(Here), schemas })
     }
 
     /// What gives tokens to clients, where they log in so.
@@ -165,6 +171,10 @@ impl Cluster for Connection {
 
     fn machine(&self) -> &Arc<dyn Machine> {
         &self.machine
+    }
+
+    fn schemas(&self) -> Arc<dyn Schemas> {
+        Arc::clone(&self.schemas)
     }
 
     fn consumer(&self, group: &str, name: &str) -> Result<Box<dyn Consumer>> {
@@ -357,7 +367,8 @@ mod tests {
         let mut settings = settings();
         settings.librdkafka.insert("linger.ms".into(), "7".into());
         let base = base_config(&settings).unwrap();
-        let connection = Connection { settings, base, login: None, cluster: String::new(), machine: Arc::new(Here) };
+        let (cluster, machine) = (String::new(), Arc::new(Here));
+        let connection = Connection { settings, base, login: None, cluster, machine, schemas: Arc::new(Unknown) };
         let config = connection.producer_config();
         assert_eq!((config.get("linger.ms"), config.get("acks")), (Some("7"), Some("all")));
         assert_eq!(connection.tuned(&CONSUMER_TUNING).get("fetch.queue.backoff.ms"), Some("2"));

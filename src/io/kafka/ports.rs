@@ -14,6 +14,7 @@ use super::checkpoint::Stream;
 use super::producer::OutgoingRecord;
 use super::topics::Own;
 use crate::config::KafkaConfig;
+use crate::decode::schema::{SchemaId, SchemaTexts};
 use crate::error::Result;
 use crate::event::Micros;
 
@@ -27,6 +28,11 @@ pub trait Cluster: Sync {
 
     /// The machine that this process runs on.
     fn machine(&self) -> &Arc<dyn Machine>;
+
+    /// Where schemas of records are known.
+    fn schemas(&self) -> Arc<dyn Schemas> {
+        Arc::new(Unknown)
+    }
 
     /// A consumer of a group, which reads nothing yet. `name` tells it from others of this process.
     fn consumer(&self, group: &str, name: &str) -> Result<Box<dyn Consumer>>;
@@ -42,6 +48,38 @@ pub trait Cluster: Sync {
 
     /// The same, of the last so many records of each partition.
     fn read_last(&self, topic: &str, records: i64, take: &mut dyn FnMut(&dyn Incoming)) -> Result<()>;
+}
+
+/// Where schemas of records are known.
+pub trait Schemas: Send + Sync + Debug {
+    /// The schema of an id. It may take a few seconds.
+    fn find(&self, id: SchemaId) -> Found;
+
+    /// Whether whoever is asked answers; none where nobody is.
+    fn answers(&self) -> Option<bool> {
+        None
+    }
+}
+
+/// What came of asking for a schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// It.
+    Here(SchemaTexts),
+    /// There is no such schema.
+    Missing,
+    /// Nobody answers for now; why.
+    Away(String),
+}
+
+/// No schema is known.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unknown;
+
+impl Schemas for Unknown {
+    fn find(&self, _: SchemaId) -> Found {
+        Found::Missing
+    }
 }
 
 /// How long a read may wait.

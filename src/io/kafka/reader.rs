@@ -1,5 +1,9 @@
 //! One shard's reading: a consumer of its own, whole batches of borrowed records, decoded without a copy.
 //!
+//! A record whose schema nobody tells for now stays where it is, and so do those behind it in its partition: the
+//! client is told to read the others, and goes on from there once the schema is known. Meanwhile it is polled as ever,
+//! so that it stays in its group.
+//!
 //! A batch's records stay borrowed from the client until the batch is decoded: the decoders read the payloads where the
 //! client put them, and a refused record is still at hand for the dead-letter topic.
 
@@ -8,10 +12,11 @@ use std::time::Duration;
 
 use super::checkpoint::{Origin, Stream};
 use super::dead_letter;
-use super::ports::{Consumer, Incoming, Rebalance, Sink, Wait};
+use super::ports::{Consumer, Found, Incoming, Rebalance, Schemas, Sink, Wait};
 use crate::batch::EventBatch;
+use crate::decode::schema::SchemaId;
 use crate::decode::{Decoder, Record};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Reject;
 use crate::plan::Plan;
 
@@ -87,6 +92,8 @@ struct ReaderState {
     /// Records from here on are not read (a bounded run).
     limit: Option<i64>,
     bytes: u64,
+    /// The schema that the next record needs, while nobody tells it.
+    waits_for: Option<SchemaId>,
 }
 
 /// One shard's consumer and what it reads.
@@ -94,13 +101,16 @@ pub struct Reader {
     consumer: Box<dyn Consumer>,
     readings: Vec<ReaderState>,
     dead_letters: DeadLetters,
+    schemas: Arc<dyn Schemas>,
+    /// Whether the consumer reads what does not wait for a schema, and nothing else.
+    is_told: bool,
 }
 
 impl Reader {
     /// Takes over a consumer that has been given nothing to read yet.
     #[must_use]
-    pub fn new(consumer: Box<dyn Consumer>, dead_letters: DeadLetters) -> Self {
-        Self { consumer, readings: Vec::new(), dead_letters }
+    pub fn new(consumer: Box<dyn Consumer>, dead_letters: DeadLetters, schemas: Arc<dyn Schemas>) -> Self {
+        Self { consumer, readings: Vec::new(), dead_letters, schemas, is_told: true }
     }
 
     /// The consumer, for commits and look-ups.
@@ -124,7 +134,9 @@ impl Reader {
             next_offset: origin.offset,
             limit: bounded.then_some(origin.end),
             bytes: 0,
+            waits_for: None,
         };
+        self.is_told = true;
         self.readings = origins.iter().map(reading).collect();
         Ok(())
     }
@@ -132,6 +144,7 @@ impl Reader {
     /// Stops reading.
     pub fn unassign(&mut self) -> Result<()> {
         self.readings.clear();
+        self.is_told = true;
         self.consumer.unassign()
     }
 
@@ -144,7 +157,8 @@ impl Reader {
     /// Reads and decodes one batch of at most so many records; empty when nothing came. Refused records are on their
     /// way when it returns.
     pub fn read(&mut self, records_max: usize) -> Result<Vec<ReadPortion>> {
-        let Self { consumer, readings, dead_letters } = self;
+        self.go_on()?;
+        let Self { consumer, readings, dead_letters, schemas, is_told } = self;
         let mut portions = Vec::new();
         let wait = Wait { records_max, first: IDLE_WAIT, more: BATCH_WAIT };
         consumer.read(wait, &mut |records| {
@@ -153,7 +167,9 @@ impl Reader {
                 // A record of a partition that was just revoked belongs to its new owner.
                 if let Some(found) = find(readings, at, *record) {
                     at = found;
-                    readings[at].take(*record);
+                    let was_waiting = readings[at].waits_for.is_some();
+                    readings[at].take(*record, schemas.as_ref());
+                    *is_told &= was_waiting || readings[at].waits_for.is_none();
                 }
             }
             for reading in readings.iter_mut().filter(|reading| reading.bytes > 0 || reading.decoder.n_pending() > 0) {
@@ -166,11 +182,30 @@ impl Reader {
         Ok(portions)
     }
 
+    /// Asks for the schemas that streams wait for, and has those read that do not.
+    fn go_on(&mut self) -> Result<()> {
+        for reading in &mut self.readings {
+            let Some(id) = reading.waits_for.filter(|id| reading.learn(*id, self.schemas.as_ref())) else { continue };
+            tracing::info!(topic = reading.stream.topic, partition = reading.stream.lane, schema = %id, "reading goes on");
+            reading.waits_for = None;
+            self.is_told = false;
+        }
+        if self.is_told {
+            return Ok(());
+        }
+        let reads = self.readings.iter().filter(|reading| reading.waits_for.is_none());
+        let places: Vec<_> = reads.map(|reading| (reading.stream.clone(), reading.next_offset)).collect();
+        self.is_told = true;
+        self.consumer.assign(&places)
+    }
+
     /// How far every stream is, as the client tells it: past transaction markers too. Local, costs no request. For a
     /// bounded run the end is the limit, else `ends` as looked up before.
     fn extents(&mut self, ends: &[i64]) -> Result<Vec<Extent>> {
         let positions = self.consumer.positions(&self.streams())?;
-        for (reading, position) in self.readings.iter_mut().zip(positions) {
+        // Of a stream that waits the client may have read more than was taken.
+        let readings = self.readings.iter_mut().zip(positions).filter(|(reading, _)| reading.waits_for.is_none());
+        for (reading, position) in readings {
             reading.next_offset = reading.next_offset.max(position.unwrap_or_default());
         }
         let extent = |(reading, &end): (&ReaderState, &i64)| Extent {
@@ -200,15 +235,32 @@ impl Drop for Reader {
 }
 
 impl ReaderState {
-    fn take(&mut self, message: &dyn Incoming) {
+    fn take(&mut self, message: &dyn Incoming, schemas: &dyn Schemas) {
         let offset = message.offset();
-        if self.limit.is_some_and(|limit| offset >= limit) {
+        if self.waits_for.is_some() || self.limit.is_some_and(|limit| offset >= limit) {
             return;
         }
         let headers = message.headers().unwrap_or_default();
-        self.decoder.push(&record(message, &headers));
+        let record = record(message, &headers);
+        if let Some(id) = self.decoder.needs(&record)
+            && !self.learn(id, schemas)
+        {
+            self.waits_for = Some(id);
+            return;
+        }
+        self.decoder.push(&record);
         self.next_offset = offset + 1;
         self.bytes += message.payload().map_or(0, <[u8]>::len) as u64;
+    }
+
+    /// Tells the decoder of a schema, unless nobody answers for now.
+    fn learn(&mut self, id: SchemaId, schemas: &dyn Schemas) -> bool {
+        match schemas.find(id) {
+            Found::Here(texts) => self.decoder.learn(id, Some(&texts)),
+            Found::Missing => self.decoder.learn(id, None),
+            Found::Away(_) => return false,
+        }
+        true
     }
 
     fn finish(&mut self) -> ReadPortion {
@@ -223,6 +275,25 @@ impl ReaderState {
             bytes: std::mem::take(&mut self.bytes),
         }
     }
+}
+
+/// Hands a record to its decoder, which is told of the schema first that the record needs.
+///
+/// # Errors
+/// When nobody tells the schema for now.
+pub fn push(decoder: &mut dyn Decoder, record: &Record<'_>, schemas: &dyn Schemas) -> Result<()> {
+    if let Some(id) = decoder.needs(record) {
+        match schemas.find(id) {
+            Found::Here(texts) => decoder.learn(id, Some(&texts)),
+            Found::Missing => decoder.learn(id, None),
+            Found::Away(why) => {
+                let error = Error::external(format!("nobody tells the schema {id}")).because(why);
+                return Err(error.hint("see that the registry answers, or name a `cache` that has what it said"));
+            }
+        }
+    }
+    decoder.push(record);
+    Ok(())
 }
 
 /// A record as decoders see it.

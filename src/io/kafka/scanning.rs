@@ -14,7 +14,7 @@ use std::time::Instant;
 use super::checkpoint::{self, Origin, Stream};
 use super::connection::Connection;
 use super::partials::Partials;
-use super::ports::{Cluster, Machine, Rebalance};
+use super::ports::{Cluster, Machine, Rebalance, Schemas};
 use super::reader::{DeadLetters, Extent, ReadPortion, Reader, patience};
 use super::standalone::Options;
 use super::summary::Summary;
@@ -82,7 +82,7 @@ pub fn open<'a>(
         let consumer = cluster.consumer(&format!("{}.scan", settings.group), &name)?;
         let topics: Vec<&str> = plan.sources.iter().map(|source| source.topic.as_str()).collect();
         consumer.subscribe(&topics)?;
-        let reader = Reader::new(consumer, dead_letters.clone());
+        let reader = Reader::new(consumer, dead_letters.clone(), cluster.schemas());
         let machine = Arc::clone(cluster.machine());
         Ok(Shard {
             plan,
@@ -100,6 +100,7 @@ pub fn open<'a>(
             looked_at: None,
             beat_at: machine.now(),
             machine,
+            schemas: cluster.schemas(),
             begun: false,
             far: Some(Arc::clone(&far)),
             summary: Summary::default(),
@@ -162,6 +163,7 @@ pub struct Shard<'a> {
     options: Options,
     watch: &'a dyn Watch,
     machine: Arc<dyn Machine>,
+    schemas: Arc<dyn Schemas>,
     partitions: Partitions,
     reader: Reader,
     partials: Partials,
@@ -310,6 +312,7 @@ impl Shard<'_> {
             Err(error) => tracing::warn!(%error, "the ends of the logs are not known for now"),
         }
         self.commit()?;
+        self.schemas.answers().into_iter().for_each(|answer| self.watch.schemas(answer));
         self.tell_when_near();
         let Self { name, watch, .. } = self;
         watch.standing(name, &self.standings.values().cloned().collect::<Vec<_>>());

@@ -219,6 +219,11 @@ pub trait Watch: Sync {
         let _ = partitions;
     }
 
+    /// Whether the schema registry answers, about once a second; until it does, records wait.
+    fn schemas(&self, answer: bool) {
+        let _ = answer;
+    }
+
     /// A thread is alive; called several times a second.
     fn alive(&self, thread: &str) {
         let _ = thread;

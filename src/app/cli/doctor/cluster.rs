@@ -20,7 +20,8 @@ use crate::kafka::checkpoint::{self, Stream};
 use crate::kafka::clock::wall_clock;
 use crate::kafka::connection::REQUEST_TIMEOUT;
 use crate::kafka::dead_letter::readable_headers;
-use crate::kafka::reader::record;
+use crate::kafka::ports::Cluster as _;
+use crate::kafka::reader::{push, record};
 use crate::kafka::topics::Partitions;
 use crate::kafka::{Connection, topics, whole_topic};
 use crate::output::count;
@@ -247,7 +248,7 @@ fn lag(plan: &Plan, connection: &Connection, partitions: &Partitions) -> Result<
 
 /// Whether the newest records of a source can be read, and what their times say of clocks.
 fn sample(plan: &Arc<Plan>, connection: &Connection, source: u16, of: &SourcePlan) -> Observation {
-    let mut decoders = BTreeMap::new();
+    let (mut decoders, schemas, mut untold) = (BTreeMap::new(), connection.schemas(), Ok(()));
     let (mut n, mut newest) = (0_u64, Micros::MIN);
     let read = whole_topic::read_from(connection, &of.topic, Offset::OffsetTail(SAMPLE), |message| {
         let lane = u32::try_from(message.partition()).unwrap_or(0);
@@ -255,10 +256,12 @@ fn sample(plan: &Arc<Plan>, connection: &Connection, source: u16, of: &SourcePla
         let headers = readable_headers(message).unwrap_or_default();
         let record = record(message, &headers);
         newest = newest.max(record.broker_time);
-        decoder.push(&record);
+        if let Err(error) = push(decoder.as_mut(), &record, schemas.as_ref()) {
+            untold = Err(error);
+        }
         n += 1;
     });
-    if let Err(error) = read {
+    if let Err(error) = read.map(drop).and(untold) {
         return Observation::of(&of.topic, Err(error));
     }
     let decoded: Vec<_> = decoders.values_mut().map(|decoder| decoder.finish()).collect();

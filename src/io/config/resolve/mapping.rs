@@ -13,7 +13,8 @@ use crate::config::value::{At, Entries};
 use crate::decode::origin::Origin;
 use crate::event::EventKind;
 use crate::plan::{
-    ClassScores, Columns, Field, Mapping, NumericField, Path, ROW, Role, SourcePlan, TimeFormat, WallClock,
+    ClassScores, Columns, Field, Format, Frame, Mapping, NumericField, Path, ROW, Role, SourcePlan, TimeFormat,
+    WallClock,
 };
 
 /// What every mapping needs to know.
@@ -41,6 +42,12 @@ pub(crate) fn sources(document: &Document, layout: Layout<'_>, problems: &mut Pr
     let mut all = Vec::new();
     for ((source, topics), names) in [predictions, features, outcomes, exposures].into_iter().zip(topics).zip(names) {
         let Some((source, names)) = source.zip(names) else { continue };
+        let source = SourcePlan { mapping: Mapping { frame: frame(&source, document), ..source.mapping }, ..source };
+        if source.format == Format::Avro && document.registry.is_none() {
+            problems
+                .add(names.spot, "records of Avro, and nothing that knows their schemas")
+                .help("add `registry: { url: … }`, or `registry: { schemas: folder }` with files of schemas");
+        }
         check_rows(&source.mapping, names.spot, problems);
         if topics.len() > 1 && source.mapping.label.is_some() {
             problems
@@ -51,6 +58,12 @@ pub(crate) fn sources(document: &Document, layout: Layout<'_>, problems: &mut Pr
         all.extend(topics.into_iter().map(|topic| SourcePlan { topic, ..source.clone() }));
     }
     all
+}
+
+/// What names the schema of a record; other formats have none.
+fn frame(source: &SourcePlan, document: &Document) -> Option<Frame> {
+    let may_have = matches!(source.format, Format::Avro | Format::Json);
+    document.registry.as_ref().filter(|_| may_have).map(|registry| registry.frame)
 }
 
 /// Whether paths into rows lead somewhere.

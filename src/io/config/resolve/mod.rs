@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::document::{BoundsSection, Document};
 use super::problem::Problems;
-use super::{MemoryConfig, Pipeline, reference};
+use super::{KafkaConfig, MemoryConfig, Pipeline, reference};
 use crate::metric::Spec;
 use crate::plan::{Bounds, MetricsPlan, Plan, PolicyPlan, Reference};
 use columns::Cutting;
@@ -87,8 +87,14 @@ pub(crate) fn resolve(document: &Document, around: Surroundings<'_>, problems: &
     if let (Some(postgres), None) = (&document.serve.postgres, &document.store) {
         problems.add(postgres.spot, "there is nothing to query").help("add a `store:` section");
     }
+    let registry = document.registry.as_ref().map(|registry| registry.resolve(around.base, problems));
+    let kafka = document
+        .kafka
+        .as_ref()
+        .map(|kafka| KafkaConfig { registry: registry.clone(), ..kafka.resolve(name, around.base, problems) });
     Pipeline {
-        kafka: document.kafka.as_ref().map(|kafka| kafka.resolve(name, around.base, problems)),
+        kafka,
+        registry,
         serve: document.serve.resolve(around.base, problems),
         store: document.store.as_ref().map(|store| store.resolve(around.base, problems)),
         act: super::act::resolve(&document.act, around.base, problems),

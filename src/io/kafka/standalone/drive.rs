@@ -17,7 +17,7 @@ use crate::kafka::commands::{self, Commands};
 use crate::kafka::leadership::{Hold, Leadership};
 use crate::kafka::liveness::Pulse;
 use crate::kafka::looks::Looks;
-use crate::kafka::ports::{Cluster, Consumer, Machine};
+use crate::kafka::ports::{Cluster, Consumer, Machine, Schemas};
 use crate::kafka::publish::Publisher;
 use crate::kafka::reader::{Extent, ReadPortion, patience};
 use crate::kafka::silence::Silence;
@@ -53,6 +53,7 @@ pub(super) struct Outlets {
 pub struct Drive<'a> {
     plan: &'a Arc<Plan>,
     machine: Arc<dyn Machine>,
+    schemas: Arc<dyn Schemas>,
     engine: Engine,
     options: Options,
     keeper: &'a dyn Keeper,
@@ -105,6 +106,7 @@ impl<'a> Drive<'a> {
             looks: Looks::new(Arc::clone(&machine)),
             pulse: Pulse::new(plan, Arc::clone(&machine)),
             machine,
+            schemas: cluster.schemas(),
             queued: Arc::default(),
             beat_at: now + options.beat,
             obey_at: now,
@@ -325,6 +327,7 @@ impl<'a> Drive<'a> {
 
     fn beat(&mut self, is_behind: bool) -> Result<()> {
         self.watch.alive("engine");
+        self.schemas.answers().into_iter().for_each(|answer| self.watch.schemas(answer));
         if !self.options.until_end {
             let now = self.silence.broker_now(self.machine.now());
             now.into_iter().for_each(|now| self.engine.broker_now(now));

@@ -47,7 +47,7 @@ pub(super) fn deal<'a>(
     let shard = |shard| {
         let own: Vec<Origin> = origins.iter().filter(|origin| origin.stream.lane % count == shard).cloned().collect();
         let consumer = cluster.consumer(&cluster.settings().group, &format!("shard-{shard}"))?;
-        let mut reader = Reader::new(consumer, dead_letters.clone());
+        let mut reader = Reader::new(consumer, dead_letters.clone(), cluster.schemas());
         reader.assign(&own, options.until_end, |stream| decode::decoder(plan, stream.source, stream.lane))?;
         let (machine, queued) = (Arc::clone(cluster.machine()), Arc::clone(queued));
         let now = machine.now();
