@@ -12,5 +12,6 @@ pub fn decoder(plan: &Arc<Plan>, source: u16, lane: u32) -> Box<dyn Decoder> {
     match plan.sources[usize::from(source)].format {
         Format::Json => Box::new(json::JsonDecoder::new(plan, source, lane)),
         Format::ArrowIpc => Box::new(arrow_ipc::ArrowIpcDecoder::new(plan, source, lane)),
+        Format::OpenInference => Box::new(open_inference::OpenInferenceDecoder::new(plan, source, lane)),
     }
 }
