@@ -70,6 +70,7 @@ mod named;
 mod oauth;
 mod one_answer;
 mod one_log;
+mod one_topic;
 mod open_inference;
 mod oracle;
 mod outage;

@@ -87,6 +87,8 @@ struct ReaderState {
     /// Records from here on are not read (a bounded run).
     limit: Option<i64>,
     bytes: u64,
+    /// The next stream of the same partition, which another source reads.
+    also: Option<usize>,
 }
 
 /// One shard's consumer and what it reads.
@@ -116,16 +118,16 @@ impl Reader {
         bounded: bool,
         mut decoder: impl FnMut(&Stream) -> Box<dyn Decoder>,
     ) -> Result<()> {
-        let places: Vec<_> = origins.iter().map(|origin| (origin.stream.clone(), origin.offset)).collect();
-        self.consumer.assign(&places)?;
-        let reading = |origin: &Origin| ReaderState {
+        self.consumer.assign(&places(origins))?;
+        let reading = |(at, origin): (usize, &Origin)| ReaderState {
             stream: origin.stream.clone(),
             decoder: decoder(&origin.stream),
             next_offset: origin.offset,
             limit: bounded.then_some(origin.end),
             bytes: 0,
+            also: (at + 1..origins.len()).find(|&other| origins[other].stream.is_beside(&origin.stream)),
         };
-        self.readings = origins.iter().map(reading).collect();
+        self.readings = origins.iter().enumerate().map(reading).collect();
         Ok(())
     }
 
@@ -151,9 +153,10 @@ impl Reader {
             let mut at = 0;
             for record in records {
                 // A record of a partition that was just revoked belongs to its new owner.
-                if let Some(found) = find(readings, at, *record) {
-                    at = found;
-                    readings[at].take(*record);
+                let mut of = find(readings, at, *record).inspect(|&found| at = found);
+                while let Some(reading) = of {
+                    readings[reading].take(*record);
+                    of = readings[reading].also;
                 }
             }
             for reading in readings.iter_mut().filter(|reading| reading.bytes > 0 || reading.decoder.n_pending() > 0) {
@@ -202,7 +205,8 @@ impl Drop for Reader {
 impl ReaderState {
     fn take(&mut self, message: &dyn Incoming) {
         let offset = message.offset();
-        if self.limit.is_some_and(|limit| offset >= limit) {
+        // Where two sources read a partition, it is read from the first offset that one of them needs.
+        if offset < self.next_offset || self.limit.is_some_and(|limit| offset >= limit) {
             return;
         }
         let headers = message.headers().unwrap_or_default();
@@ -225,6 +229,18 @@ impl ReaderState {
     }
 }
 
+/// Where each partition is read from: the first offset that one of its streams needs.
+fn places(origins: &[Origin]) -> Vec<(Stream, i64)> {
+    let mut places: Vec<(Stream, i64)> = Vec::new();
+    for Origin { stream, offset, .. } in origins {
+        match places.iter_mut().find(|(known, _)| known.is_beside(stream)) {
+            Some((_, first)) => *first = (*first).min(*offset),
+            None => places.push((stream.clone(), *offset)),
+        }
+    }
+    places
+}
+
 /// A record as decoders see it.
 pub fn record<'a>(message: &'a (impl Incoming + ?Sized), headers: &'a [(&'a str, &'a [u8])]) -> Record<'a> {
     Record {
@@ -237,7 +253,7 @@ pub fn record<'a>(message: &'a (impl Incoming + ?Sized), headers: &'a [(&'a str,
     }
 }
 
-/// Finds the reading that a record belongs to; records of one stream come in runs, so the last one is tried first.
+/// Finds the first reading that a record belongs to. Records of one stream come in runs: the last one is tried first.
 fn find(readings: &[ReaderState], last: usize, message: &dyn Incoming) -> Option<usize> {
     let (topic, partition) = (message.topic(), message.partition());
     let fits =
@@ -256,7 +272,7 @@ fn bury(letters: &DeadLetters, messages: &[&dyn Incoming], stream: &Stream, reje
         {
             continue;
         }
-        dead_letter::send(letters.producer.as_ref(), &letters.topic, *message, reject)?;
+        dead_letter::send_of(letters.producer.as_ref(), &letters.topic, *message, reject, stream.kind)?;
         let done = reject.offset;
         while rejects.next_if(|next| next.offset == done).is_some() {}
     }

@@ -95,7 +95,8 @@ impl Reader {
         let topic = &cluster.settings().topics.control;
         let consumer = cluster.consumer(&format!("{}.act.{name}", cluster.settings().group), name)?;
         let count = consumer.partitions(topic)?.unwrap_or(1);
-        let streams: Vec<Stream> = (0..count).map(|lane| Stream { source: 0, lane, topic: topic.clone() }).collect();
+        let streams: Vec<Stream> =
+            (0..count).map(|lane| Stream { source: 0, lane, topic: topic.clone(), kind: None }).collect();
         let (committed, ends) = (consumer.committed(&streams)?, consumer.ends(&streams)?);
         let first = consumer.first(&streams)?;
         let mut places = Vec::new();
