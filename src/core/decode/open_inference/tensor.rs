@@ -209,18 +209,19 @@ impl Tensors {
     fn settle_one(&mut self, message: &[u8], at: usize) -> Result<usize, String> {
         let Tensor { datatype, shape, data, .. } = self.all[at].clone();
         let kind = kind(&message[datatype])?;
-        let shape = &self.dimensions[shape.ok_or("no shape")?];
+        let place = shape.ok_or("no shape")?;
+        let shape = &self.dimensions[place.clone()];
         let wanted = shape.iter().try_fold(1_usize, |n, &size| n.checked_mul(usize::try_from(size).ok()?));
         let wanted = wanted.ok_or_else(|| format!("no tensor has the shape {}", written(shape)))?;
         let batch = shape.first().map_or(1, |&rows| usize::try_from(rows).unwrap_or_default());
-        let shape = written(shape);
         let (data, found) = self.counted(message, kind, data)?;
+        let shape = || written(&self.dimensions[place.clone()]);
         if found != wanted {
-            return Err(format!("shape {shape} is of {wanted} values, there are {found}"));
+            return Err(format!("shape {} is of {wanted} values, there are {found}", shape()));
         }
         // Rows without values take no bytes: a short record may claim any number of them.
         if wanted == 0 && batch > 0 {
-            return Err(format!("shape {shape} has rows without values"));
+            return Err(format!("shape {} has rows without values", shape()));
         }
         let tensor = &mut self.all[at];
         (tensor.kind, tensor.data, tensor.batch) = (kind, data, batch);
