@@ -3,8 +3,12 @@
 //!
 //! `cargo bench --bench decode` prints a table for prediction events of about 630 bytes with 30 numbers (5 of them
 //! often missing) and 5 categories. The goal is at least 3 times the speed of `serde_json` into a borrowed struct, and
-//! 4 times for Avro. The rivals only add up what they read, which is less work than columns.
-//! `cargo test --bench decode` does it once, over a few events.
+//! 4 times for Avro. The rivals only add up what they read, which is less work than columns. A second table has answers
+//! of model servers in the Open Inference Protocol against the flat event. `cargo test --bench decode` does it once,
+//! over a few events.
+
+#[path = "decode/served.rs"]
+mod served;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -30,6 +34,8 @@ const BATCH_ROWS: usize = 8192;
 const IPC_ROWS: usize = 1000;
 const RATIO_GOAL: f64 = 3.0;
 const AVRO_GOAL: f64 = 4.0;
+const JSON_RATIO_GOAL: f64 = 1.5;
+const PROTOBUF_RATIO_GOAL: f64 = 2.0;
 const START: i64 = 1_700_000_000_000_000;
 
 /// Name, and what reads the whole log.
@@ -39,8 +45,8 @@ fn main() {
     let measures = std::env::args().any(|argument| argument == "--bench");
     let tiny = !measures || std::env::args().any(|argument| argument == "--test");
     let (n, rounds) = if tiny { (1000, 1) } else { (40_000, 9) };
-    let log = Log::new(n);
-    let mut rivals: Vec<Rival<'_>> = vec![
+    let log = Log::new(n, false);
+    let rivals: Vec<Rival<'_>> = vec![
         ("serde_json, borrowed struct", Box::new(|| log.json.iter().map(|text| typed(text)).collect())),
         ("serde_json::Value", Box::new(|| log.json.iter().map(|text| untyped(text)).collect())),
         ("haldane, JSON", Box::new(columns(Format::Json, &log.json))),
@@ -48,6 +54,29 @@ fn main() {
         ("haldane, Arrow IPC", Box::new(columns(Format::ArrowIpc, &log.ipc))),
         ("haldane, Avro", Box::new(columns(Format::Avro, &log.avro))),
     ];
+    race(rivals, rounds, &log);
+    println!("goal: haldane, JSON at least {RATIO_GOAL} times the borrowed struct, Avro {AVRO_GOAL}");
+    answers(n, rounds);
+}
+
+/// The same where events are answers of a model server, which lack no values.
+fn answers(n: i64, rounds: usize) {
+    let log = Log::new(n, true);
+    let [json, vector, wide] = &log.answers;
+    let rivals: Vec<Rival<'_>> = vec![
+        ("serde_json, flat, borrowed struct", Box::new(|| log.json.iter().map(|text| typed(text)).collect())),
+        ("Open Inference, JSON", Box::new(columns_of(plan_of_answers(false), json))),
+        ("Open Inference, protobuf", Box::new(columns_of(plan_of_answers(false), vector))),
+        ("the same, a tensor a feature", Box::new(columns_of(plan_of_answers(true), wide))),
+    ];
+    race(rivals, rounds, &log);
+    println!(
+        "goal: JSON at least {JSON_RATIO_GOAL} times, protobuf at least {PROTOBUF_RATIO_GOAL} times the flat event"
+    );
+}
+
+/// Lets rivals read the log in turns, and tells how long each took.
+fn race(mut rivals: Vec<Rival<'_>>, rounds: usize, log: &Log) {
     let mut seconds = vec![Vec::new(); rivals.len()];
     for round in 0..rounds {
         for i in 0..rivals.len() {
@@ -60,7 +89,7 @@ fn main() {
     }
     let names: Vec<&str> = rivals.iter().map(|rival| rival.0).collect();
     let medians: Vec<f64> = seconds.into_iter().map(median).collect();
-    report(&names, &medians, &log);
+    report(&names, &medians, log);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "rates for people")]
@@ -73,7 +102,6 @@ fn report(names: &[&str], seconds: &[f64], log: &Log) {
         let rate = n / seconds_each / 1e3;
         println!("{name:32} {:>9.0} {rate:>12.0} {:>6.2}", seconds_each / n * 1e9, seconds[0] / seconds_each);
     }
-    println!("goal: haldane, JSON at least {RATIO_GOAL} times the borrowed struct, Avro {AVRO_GOAL}");
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -181,7 +209,11 @@ fn untyped(text: &[u8]) -> Sum {
 
 /// A decoder that lives through all rounds, as in the service.
 fn columns(format: Format, payloads: &[Vec<u8>]) -> impl FnMut() -> Sum {
-    let mut taker = decoder(&Arc::new(plan(format)), 0, 0);
+    columns_of(plan(format), payloads)
+}
+
+fn columns_of(plan: Plan, payloads: &[Vec<u8>]) -> impl FnMut() -> Sum {
+    let mut taker = decoder(&Arc::new(plan), 0, 0);
     taker.learn(SchemaId::Number(1), Some(&[schema().to_string()].into()));
     move || {
         let mut sum = Sum::default();
@@ -213,6 +245,12 @@ fn finish(taker: &mut dyn Decoder) -> Sum {
         ids: batch.id.values().iter().fold(0, |sum, id| sum.wrapping_add(*id)),
         times: batch.event_time.values().iter().fold(0, |sum, time| sum.wrapping_add(*time)),
     }
+}
+
+fn plan_of_answers(is_wide: bool) -> Plan {
+    let mut plan = plan(Format::OpenInference);
+    plan.sources[0].mapping = served::mapping(is_wide);
+    plan
 }
 
 fn plan(format: Format) -> Plan {
@@ -298,13 +336,15 @@ struct Drawn {
 }
 
 impl Drawn {
-    fn new(rng: &mut Rng, i: i64) -> Self {
+    fn new(rng: &mut Rng, i: i64, is_whole: bool) -> Self {
         Self {
             id: format!("{:016x}", rng.below(u64::MAX)),
             time: START + i * 137,
             latency: rng.number(),
             score: rng.number() / 256.0,
-            features: (0..N_NUMERIC).map(|i| (i % 6 != 5 || rng.below(4) > 0).then(|| rng.number() - 128.0)).collect(),
+            features: (0..N_NUMERIC)
+                .map(|i| (i % 6 != 5 || is_whole || rng.below(4) > 0).then(|| rng.number() - 128.0))
+                .collect(),
             categories: (0..N_CATEGORICAL).map(|i| format!("cat-{}", rng.below(4 << i))).collect(),
         }
     }
@@ -379,13 +419,15 @@ struct Log {
     shuffled: Vec<Vec<u8>>,
     ipc: Vec<Vec<u8>>,
     avro: Vec<Vec<u8>>,
+    /// As answers of a model server: in JSON, as protobuf, and as protobuf with a tensor for each feature.
+    answers: [Vec<Vec<u8>>; 3],
     sum: Sum,
 }
 
 impl Log {
-    fn new(n: i64) -> Self {
+    fn new(n: i64, is_whole: bool) -> Self {
         let mut rng = Rng(0x9E37_79B9_7F4A_7C15);
-        let events: Vec<Drawn> = (0..n).map(|i| Drawn::new(&mut rng, i)).collect();
+        let events: Vec<Drawn> = (0..n).map(|i| Drawn::new(&mut rng, i, is_whole)).collect();
         let order: Vec<usize> = (0..N_NUMERIC).collect();
         let json: Vec<Vec<u8>> = events.iter().map(|event| event.json(&order)).collect();
         let shuffled = events.iter().map(|event| {
@@ -396,7 +438,12 @@ impl Log {
         let shuffled = shuffled.collect();
         let sum = json.iter().map(|text| untyped(text)).collect();
         let avro = events.iter().map(Drawn::avro).collect();
-        Self { json, shuffled, ipc: events.chunks(IPC_ROWS).map(ipc).collect(), avro, sum }
+        let answers = [
+            events.iter().map(served::json).collect(),
+            events.iter().map(|event| served::protobuf(event, false)).collect(),
+            events.iter().map(|event| served::protobuf(event, true)).collect(),
+        ];
+        Self { json, shuffled, ipc: events.chunks(IPC_ROWS).map(ipc).collect(), avro, answers, sum }
     }
 }
 

@@ -28,7 +28,7 @@ pub use self::quality::QualityPlan;
 pub use self::rollout::{ApprovalPlan, Authority, CANDIDATES_MAX, ENDED_KEPT, ENDED_MAX, RolloutPlan, Signal};
 pub use self::source::{
     CONDITIONS_MAX, ClassScores, Condition, Field, Format, Frame, Mapping, NumericField, ROW, ROWS_MAX, Selection,
-    SourcePlan, TimeFormat,
+    Side, SourcePlan, TimeFormat,
 };
 pub use self::time::{TimePlan, WindowKind};
 pub use self::trust::{Cause, TrustLimits, TrustPlan};
@@ -76,6 +76,14 @@ impl Plan {
             (Baseline::DaysAgo(days), WindowKind::Sliding { .. }) => Some(Micros::from(*days) * DAY),
             _ => None,
         }
+    }
+
+    /// The name of the streams of a source: its topic, and what it tells where other sources read that topic, too.
+    #[must_use]
+    pub fn stream_name(&self, source: u16) -> String {
+        let Some(of) = self.sources.get(usize::from(source)) else { return String::new() };
+        let is_shared = self.sources.iter().filter(|other| other.topic == of.topic).count() > 1;
+        if is_shared { format!("{} ({}s)", of.topic, of.kind.name()) } else { of.topic.clone() }
     }
 
     /// How far back the furthest of its baselines lies, if any is an earlier window.

@@ -23,5 +23,6 @@ pub fn decoder(plan: &Arc<Plan>, source: u16, lane: u32) -> Box<dyn Decoder> {
         }
         Format::ArrowIpc => Box::new(arrow_ipc::ArrowIpcDecoder::new(plan, source, lane)),
         Format::Avro => Box::new(avro::AvroDecoder::new(plan, source, lane)),
+        Format::OpenInference => Box::new(open_inference::OpenInferenceDecoder::new(plan, source, lane)),
     }
 }

@@ -46,7 +46,7 @@ impl Process {
         let listener = Listener::new(Arc::clone(&shared), &plan);
         listener.started(states);
         let standing = StreamStanding {
-            stream: Stream { source: 0, lane: 0, topic: format!("{pipeline}.predictions") },
+            stream: Stream { source: 0, lane: 0, topic: format!("{pipeline}.predictions"), kind: None },
             next_offset: 0,
             end: 0,
             low_water: None,

@@ -142,7 +142,7 @@ fn a_default_is_what_the_schema_says() {
 #[test]
 fn the_schema_accepts_the_examples_and_refuses_a_misspelling() {
     let validator = jsonschema::validator_for(&config::schema()).unwrap();
-    for name in ["flights", "fraud", "fraud-registry", "house-prices"] {
+    for name in ["flights", "fraud", "fraud-registry", "house-prices", "kserve", "mlserver", "seldon"] {
         let text = fs::read_to_string(root().join(format!("pipelines/{name}.yaml"))).unwrap();
         let mut value: Value = serde_saphyr::from_str(&text).unwrap();
         let errors: Vec<String> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
@@ -154,8 +154,15 @@ fn the_schema_accepts_the_examples_and_refuses_a_misspelling() {
 
 #[test]
 fn examples_without_a_reference_load_as_they_are() {
-    for (name, rules, columns) in [("fraud", 6, 8), ("fraud-registry", 0, 6), ("house-prices", 3, 8)] {
-        let path = root().join(format!("pipelines/{name}.yaml"));
+    for (file, name, rules, columns) in [
+        ("fraud", "fraud", 6, 8),
+        ("fraud-registry", "fraud-registry", 0, 6),
+        ("house-prices", "house-prices", 3, 8),
+        ("kserve", "kserve-fraud", 2, 4),
+        ("mlserver", "mlserver-digits", 2, 4),
+        ("seldon", "seldon-fraud", 2, 3),
+    ] {
+        let path = root().join(format!("pipelines/{file}.yaml"));
         let pipeline = config::load(&path).unwrap_or_else(|error| panic!("{error}"));
         let plan = &pipeline.plan;
         assert_eq!((plan.name.as_str(), plan.policy.rules.len()), (name, rules));

@@ -120,7 +120,7 @@ fn may_be_empty(query: &str) -> bool {
 /// A stream that is read beside the engine of the stage.
 fn standing(offset: i64) -> StreamStanding {
     StreamStanding {
-        stream: Stream { source: 0, lane: 0, topic: "predictions".to_owned() },
+        stream: Stream { source: 0, lane: 0, topic: "predictions".to_owned(), kind: None },
         next_offset: offset,
         end: offset + 3,
         low_water: Some(offset),

@@ -99,6 +99,23 @@ fn json_lines_with_nested_paths_and_several_topics() {
 }
 
 #[test]
+fn tensors_of_model_servers_are_told_with_the_words_that_read_them() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("answers.jsonl");
+    let line = |row: u32| {
+        format!(
+            r#"{{"id":"r{row}","at":{},"model_version":"v1","outputs":[{{"name":"p","shape":[1],"datatype":"FP64","data":[0.5]}}]}}"#,
+            1_700_000_000 + row
+        )
+    };
+    std::fs::write(&path, (0..300).map(line).collect::<Vec<_>>().join("\n")).expect("a file");
+    let text = init::draft(&[path]).expect("a pipeline").text;
+    let told =
+        "#   outputs: if these are tensors, say `format: open_inference` and `side: response`; outputs[name=NAME] is";
+    assert!(text.contains(told), "{text}");
+}
+
+#[test]
 fn csv_with_seconds_and_its_own_labels() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("answers.csv");

@@ -183,7 +183,8 @@ fn a_commit_comes_back_with_its_metadata_and_a_fresh_group_starts_at_the_beginni
     let connection = Connection::open(&settings).unwrap();
     let topic = broker.topic("events", 2);
     fill(&connection, &topic, 0, 5);
-    let streams: Vec<Stream> = (0..2).map(|lane| Stream { source: 0, lane, topic: topic.clone() }).collect();
+    let streams: Vec<Stream> =
+        (0..2).map(|lane| Stream { source: 0, lane, topic: topic.clone(), kind: None }).collect();
     let consumer = committer(&connection);
 
     let fresh = checkpoint::origins(&consumer, &streams, OnGap::Halt).unwrap();
@@ -207,7 +208,7 @@ fn a_commit_beyond_the_log_says_that_the_topic_was_made_anew() {
     let settings = settings(broker);
     let connection = Connection::open(&settings).unwrap();
     let topic = broker.topic("events", 1);
-    let streams = [Stream { source: 0, lane: 0, topic: topic.clone() }];
+    let streams = [Stream { source: 0, lane: 0, topic: topic.clone(), kind: None }];
     let saved = StreamCheckpoint { source: 0, low_water: 40, meta: meta(0) };
     let consumer = committer(&connection);
     checkpoint::commit(&consumer, &streams, &[Checkpoint { lane: 0, streams: vec![saved] }]).unwrap();
@@ -228,7 +229,7 @@ fn records_that_were_deleted_before_they_were_read_are_told() {
     let connection = Connection::open(&settings(broker)).unwrap();
     let topic = broker.topic("events", 1);
     fill(&connection, &topic, 0, 9);
-    let streams = [Stream { source: 0, lane: 0, topic: topic.clone() }];
+    let streams = [Stream { source: 0, lane: 0, topic: topic.clone(), kind: None }];
     let saved = StreamCheckpoint { source: 0, low_water: 2, meta: meta(7) };
     let consumer = committer(&connection);
     checkpoint::commit(&consumer, &streams, &[Checkpoint { lane: 0, streams: vec![saved] }]).unwrap();

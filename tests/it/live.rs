@@ -18,7 +18,7 @@ use haldane::kafka::standalone::{self, Options};
 use haldane::kafka::summary::Summary;
 use haldane::kafka::watch::{Audience, Keeper};
 use haldane::kafka::{cloud_event, judging, scanning, whole_topic};
-use haldane::plan::{Field, NumericField, Path, Plan, TimeFormat, WindowKind};
+use haldane::plan::{Condition, Field, NumericField, Path, Plan, Selection, TimeFormat, WindowKind};
 use haldane::scan::Tally;
 use haldane::verdict::Decision;
 use rdkafka::message::{Headers as _, Message as _};
@@ -55,8 +55,11 @@ fn id(event: &Event) -> String {
     format!("{:016x}", event.id)
 }
 
+/// What records call themselves, by the source that they are of.
+const KINDS: [&str; 2] = ["prediction", "outcome"];
+
 fn json(event: &Event) -> Value {
-    let mut value = json!({"at": event.time, "id": id(event)});
+    let mut value = json!({"at": event.time, "id": id(event), "kind": KINDS[usize::from(event.source)]});
     let body = value.as_object_mut().unwrap();
     if event.source == 1 {
         body.insert("label".into(), json!(event.label));
@@ -123,7 +126,25 @@ impl Stage {
         let broker = Broker::shared();
         let count = i32::try_from(partitions).unwrap();
         let topics = [broker.topic("predictions", count), broker.topic("outcomes", count)];
-        let stage = Self { settings: settings(broker), plan: Arc::new(plan([&topics[0], &topics[1]])), topics };
+        let plan = plan([&topics[0], &topics[1]]);
+        Self { settings: settings(broker), plan: Arc::new(plan), topics }.filled(log, partitions)
+    }
+
+    /// The same where both sources read one topic, and each takes the records that are its own.
+    pub(crate) fn on_one_topic(log: &[Event], partitions: u32) -> Self {
+        let broker = Broker::shared();
+        let topic = broker.topic("events", i32::try_from(partitions).unwrap());
+        let mut plan = plan([&topic, &topic]);
+        for (source, kind) in plan.sources.iter_mut().zip(KINDS) {
+            let condition = Condition { path: path("kind"), allowed: vec![kind.to_owned()] };
+            source.mapping.selection = Selection { conditions: vec![condition], without_tombstones: true };
+        }
+        let topics = [topic.clone(), topic];
+        Self { settings: settings(broker), plan: Arc::new(plan), topics }.filled(log, partitions)
+    }
+
+    fn filled(self, log: &[Event], partitions: u32) -> Self {
+        let stage = self;
         let producer = stage.producer();
         for event in log {
             let partition = i32::try_from(event.id % u64::from(partitions)).unwrap();
@@ -375,17 +396,19 @@ pub(crate) fn before_the_end(trace: &Trace) -> Trace {
 
 #[test]
 fn scans_and_judge_apart_say_what_one_process_says() {
-    apart(&log_with_an_end(4));
+    let log = log_with_an_end(4);
+    apart(&Stage::set(&log, 4), &log);
 }
 
 #[test]
 fn scans_and_judge_apart_trust_windows_as_one_process_does() {
-    apart(&with_an_end(at_epoch(crate::trust::troubled()), 4));
+    let log = with_an_end(at_epoch(crate::trust::troubled()), 4);
+    apart(&Stage::set(&log, 4), &log);
 }
 
-fn apart(log: &[Event]) {
+/// Two scans and a judge over four partitions, stopped once, say what one process says in memory.
+pub(crate) fn apart(stage: &Stage, log: &[Event]) {
     let expected = before_the_end(&in_memory(log, 4));
-    let stage = Stage::set(log, 4);
     let stop = AtomicBool::new(false);
     let first_stop = AtomicBool::new(false);
     let bell = Bell::default();

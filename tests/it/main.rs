@@ -72,6 +72,8 @@ mod notify;
 mod oauth;
 mod one_answer;
 mod one_log;
+mod one_topic;
+mod open_inference;
 mod oracle;
 mod outage;
 mod passed;

@@ -290,7 +290,7 @@ impl Consumer for Reader {
                     next.insert(record.partition().unsigned_abs(), record.offset() + 1);
                 }
                 for (&lane, &offset) in &next {
-                    let stream = Stream { source: 0, lane, topic: COMMANDS.to_owned() };
+                    let stream = Stream { source: 0, lane, topic: COMMANDS.to_owned(), kind: None };
                     let _ = self.consumer.commit(&[(stream, offset, String::new())]);
                 }
                 take(records)

@@ -3,7 +3,7 @@
 use super::classes::ClassColumns;
 use super::facts::{FactKind, Facts};
 use super::sample::is_attribute;
-use crate::plan::{Task, TimeFormat};
+use crate::plan::{Side, Task, TimeFormat};
 
 /// What a column is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -389,10 +389,23 @@ fn guess(facts: Facts, taken: Option<(Use, String)>) -> Guess {
         FactKind::Numeric | FactKind::Boolean | FactKind::Categorical => (Use::Feature, facts.describe()),
         FactKind::Time(_) => (Use::Ignored, "a time, and not the event's".to_owned()),
         FactKind::Span => (Use::Ignored, facts.describe()),
-        FactKind::Nested => (Use::Ignored, "lists and the like are not measured".to_owned()),
+        FactKind::Nested => match [Side::Request, Side::Response].into_iter().find(|side| side.tensors() == facts.name)
+        {
+            Some(side) => (Use::Ignored, tensors(side)),
+            None => (Use::Ignored, "lists and the like are not measured".to_owned()),
+        },
         FactKind::Empty => (Use::Ignored, "no value in the sample".to_owned()),
     });
     Guess { facts, kind, usage, reason }
+}
+
+/// What a list of tensors wants of the pipeline file.
+fn tensors(side: Side) -> String {
+    let (name, tensors) = (side.name(), side.tensors());
+    format!(
+        "if these are tensors, say `format: open_inference` and `side: {name}`; {tensors}[name=NAME] is the value of \
+         each row of one, {tensors}[name=NAME][0] its first"
+    )
 }
 
 /// Words for classes that models look for, and for the others.

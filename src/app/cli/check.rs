@@ -120,8 +120,10 @@ fn sources(plan: &Plan) -> Vec<String> {
         Field::Constant(name) => format!(", always version {name}"),
     };
     let line = |source: &SourcePlan| {
-        let Mapping { version: of, selection, rows, .. } = &source.mapping;
-        let rows = rows.as_ref().map(|rows| format!(", one for each element of {rows}")).unwrap_or_default();
+        let Mapping { version: of, selection, rows, side, .. } = &source.mapping;
+        let rows = rows.as_ref().map(|rows| format!(", one for each element of {rows}"));
+        let side = side.map(|side| format!(", one for each row of the {} of a {}", side.tensors(), side.name()));
+        let rows = rows.or(side).unwrap_or_default();
         format!("{}s from topic {}{rows}{}{}", source.kind.name(), source.topic, version(of), taken(selection))
     };
     plan.sources.iter().map(line).collect()

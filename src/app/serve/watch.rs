@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_stream_read_to_its_end_is_not_behind() {
-        let stream = Stream { source: 0, lane: 0, topic: "fraud.predictions".to_owned() };
+        let stream = Stream { source: 0, lane: 0, topic: "fraud.predictions".to_owned(), kind: None };
         let standing = StreamStanding {
             stream,
             next_offset: 90,
@@ -205,7 +205,7 @@ mod tests {
         let shared = Arc::new(Shared::new());
         let listener = Listener { shared: Arc::clone(&shared), shown: Mutex::default(), counted: Mutex::default() };
         let standing = |lane| StreamStanding {
-            stream: Stream { source: 0, lane, topic: "p".to_owned() },
+            stream: Stream { source: 0, lane, topic: "p".to_owned(), kind: None },
             next_offset: 0,
             end: 0,
             low_water: None,

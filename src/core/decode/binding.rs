@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::event::EventKind;
 use crate::plan::{
-    ClassScores, Condition, Field, NumericField, Path, Plan, ROW, Role, Selection, SourcePlan, Task, TimeFormat,
+    ClassScores, Condition, Field, NumericField, Path, Plan, ROW, Role, Selection, Side, SourcePlan, Task, TimeFormat,
     WallClock,
 };
 
@@ -179,13 +179,17 @@ impl Layout {
         let count = |n: usize| if carries_features { n } else { 0 };
         let bindings = Binder::new(plan, from, carries_features).bind();
         let rows = bindings.iter().zip(0..).find(|(binding, _)| binding.slot == Slot::Rows).map(|(_, at)| at);
-        let any_in_row = |is: fn(Slot) -> bool| bindings.iter().any(|binding| is(binding.slot) && binding.is_in_row());
+        let tensors = from.mapping.side.map(Side::tensors);
+        let is_in_row = |path: &Path| path.first().is_some_and(|first| first == ROW || Some(first) == tensors);
+        let any_in_row =
+            |is: fn(Slot) -> bool| bindings.iter().any(|binding| is(binding.slot) && is_in_row(&binding.path));
         let latency = plan.columns.index_of(Role::Latency).and_then(|at| from.mapping.numeric.get(at)?.as_ref());
-        let is_timed_in_row = latency.is_some_and(|field| field.path.first() == Some(ROW));
+        let is_timed_in_row = latency.is_some_and(|field| is_in_row(&field.path));
+        let has_rows = rows.is_some() || tensors.is_some();
         Self {
             rows,
-            shares_id: rows.is_some() && !any_in_row(|slot| slot == Slot::Id),
-            is_one_request: rows.is_some()
+            shares_id: has_rows && !any_in_row(|slot| slot == Slot::Id),
+            is_one_request: has_rows
                 && !any_in_row(|slot| matches!(slot, Slot::Status | Slot::Failed))
                 && !is_timed_in_row,
             kind: from.kind,

@@ -4,19 +4,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::event::{Poison, Reject};
-use crate::plan::{Plan, ROW, Step};
+use crate::plan::{Plan, ROW};
 
-use super::binding::{Binding, Layout, Slot};
-use super::cloudevents::{self, Mode};
+use super::binding::Layout;
 use super::cursor::Cursor;
 use super::flaw::Flaw;
-use super::origin::Origin;
-use super::pattern::Pattern;
+use super::places::{Places, Reading};
 use super::rows::RowBuilder;
 use super::scanner::{Noted, RecordScan};
-use super::slots::quoted;
-use super::trie::{ROOT, Trie};
-use super::{Decoded, Decoder, Record, validate};
+use super::trie::ROOT;
+use super::{Decoded, Decoder, Record};
 
 /// A line of the same length in which other numbers stand for those that JSON does not know; nothing where there are
 /// none.
@@ -85,8 +82,8 @@ impl JsonDecoder {
         let layout = Layout::new(plan, source, lane);
         Self {
             plan: Arc::clone(plan),
-            fields: Places::new(&layout.bindings),
-            conditions: Places::new(&layout.conditions),
+            fields: Places::new(&layout.bindings, |_| true),
+            conditions: Places::new(&layout.conditions, |_| true),
             rows: RowBuilder::new(&layout),
             layout,
             rejects: Vec::new(),
@@ -155,7 +152,7 @@ impl JsonDecoder {
     /// Reads an element into the open row.
     fn element(&mut self, payload: &[u8], from: usize, depth: u32) -> Result<(), (Flaw, usize)> {
         let Self { layout, fields, rows, serial, scratch, .. } = self;
-        let Some(position) = fields.row.position(ROW) else { return Ok(()) };
+        let Some(position) = fields.row.position(ROW.as_bytes()) else { return Ok(()) };
         let mut noted = Noted::default();
         let mut scan = RecordScan {
             cursor: Cursor::new(payload, scratch),
@@ -195,19 +192,8 @@ impl Decoder for JsonDecoder {
     }
 
     fn finish(&mut self) -> Decoded {
-        let columns = self.rows.finish();
-        let row_of = columns.row.clone();
-        let batch = columns.into_batch(&self.layout);
-        let offsets = batch.offset.clone();
-        let (batch, findings) = validate::sift(&self.plan, &self.layout, batch, validate::Findings::new());
-        let mut rejects = std::mem::take(&mut self.rejects);
-        rejects.extend(
-            findings
-                .into_iter()
-                .map(|(row, finding)| finding.into_reject(offsets.value(row), row_of.get(row).copied().unwrap_or(0))),
-        );
-        rejects.sort_by_key(|reject| (reject.offset, reject.row));
-        Decoded::new(&self.layout, batch, rejects, std::mem::take(&mut self.passed_over))
+        let (rejects, passed_over) = (std::mem::take(&mut self.rejects), std::mem::take(&mut self.passed_over));
+        Decoded::of_rows(&self.plan, &self.layout, &mut self.rows, rejects, passed_over)
     }
 }
 
@@ -219,129 +205,4 @@ enum Taken {
     Row,
     /// A row for each element of the list that stands here, so deep.
     Rows { at: usize, depth: u32 },
-}
-
-/// Where some values are in records.
-#[derive(Debug)]
-struct Places {
-    /// In an event that is the payload.
-    plain: Trie,
-    /// In an event inside a structured envelope.
-    structured: Trie,
-    /// In an element of the list of rows.
-    row: Trie,
-    /// Beside the payload.
-    beside: Trie,
-    /// What is read there, and its keys.
-    origins: Vec<(Origin, usize)>,
-    /// For each value, which part of a text is taken.
-    patterns: Vec<Option<Pattern>>,
-}
-
-impl Places {
-    fn new(bindings: &[Binding]) -> Self {
-        let beside = Trie::new(bindings, beside);
-        let origins = bindings.iter().filter_map(|binding| Some(Origin::of(&binding.path)?.0));
-        let mut origins: Vec<_> =
-            origins.filter_map(|origin| Some((beside.position(&origin.name())?, origin))).collect();
-        origins.sort_by_key(|(position, _)| *position);
-        origins.dedup_by_key(|(position, _)| *position);
-        Self {
-            plain: Trie::new(bindings, in_event),
-            structured: Trie::new(bindings, in_envelope),
-            row: Trie::new(bindings, |binding| binding.is_in_row().then(|| binding.path.steps().to_vec())),
-            beside,
-            origins: origins.into_iter().map(|(position, origin)| (origin, position)).collect(),
-            patterns: bindings.iter().map(Binding::pattern).collect(),
-        }
-    }
-}
-
-/// One record on its way into the open row.
-struct Reading<'a> {
-    record: &'a Record<'a>,
-    payload: &'a [u8],
-    layout: &'a Layout,
-    rows: &'a mut RowBuilder,
-    serial: u64,
-    scratch: &'a mut Vec<u8>,
-}
-
-impl Reading<'_> {
-    /// Reads some values.
-    fn of(&mut self, places: &mut Places, bindings: &[Binding]) -> Result<Noted, (Flaw, usize)> {
-        let is_structured = cloudevents::mode(self.record.headers) == Mode::Structured;
-        let mut noted = Noted::default();
-        let trie = if is_structured { &mut places.structured } else { &mut places.plain };
-        // Conditions may be all about what stands beside the payload.
-        let is_read = !(trie.is_empty() && bindings.iter().all(|binding| matches!(binding.slot, Slot::Condition(_))));
-        if is_read {
-            let mut scan = RecordScan {
-                cursor: Cursor::new(self.payload, self.scratch),
-                trie,
-                rows: self.rows,
-                serial: self.serial,
-                layout: self.layout,
-                bindings,
-                patterns: &mut places.patterns,
-                noted: &mut noted,
-            };
-            scan.record().map_err(|flaw| (flaw, scan.cursor.at))?;
-        }
-        if !places.origins.is_empty() {
-            self.beside(places, bindings, &mut noted).map_err(|flaw| (flaw, 0))?;
-        }
-        Ok(noted)
-    }
-
-    /// Reads what is taken from beside the payload.
-    #[cold]
-    fn beside(&mut self, places: &mut Places, bindings: &[Binding], noted: &mut Noted) -> Result<(), Flaw> {
-        for (origin, position) in &places.origins {
-            let Some(value) = origin.value(self.record, self.layout.lane) else { continue };
-            let text = str::from_utf8(&value).map_err(|_| Flaw::new(Poison::InvalidUtf8, "not UTF-8"));
-            let text = text.map_err(|flaw| match places.beside.nodes[ROOT].key(*position).targets.first() {
-                Some(target) => flaw.of(target.binding),
-                None => flaw,
-            })?;
-            let quoted = quoted(text);
-            let mut scan = RecordScan {
-                cursor: Cursor::new(&quoted, self.scratch),
-                trie: &mut places.beside,
-                rows: self.rows,
-                serial: self.serial,
-                layout: self.layout,
-                bindings,
-                patterns: &mut places.patterns,
-                noted,
-            };
-            scan.member(ROOT, *position, 0)?;
-        }
-        Ok(())
-    }
-}
-
-fn key(name: &str) -> Vec<Step> {
-    vec![Step::Key(name.to_owned())]
-}
-
-/// The way to a value in an event that is the payload.
-fn in_event(binding: &Binding) -> Option<Vec<Step>> {
-    let is_here = Origin::of(&binding.path).is_none() && !binding.is_in_row();
-    is_here.then(|| binding.path.steps().to_vec())
-}
-
-/// The way to a value in a structured envelope.
-fn in_envelope(binding: &Binding) -> Option<Vec<Step>> {
-    match Origin::of(&binding.path) {
-        None => in_event(binding).map(|steps| [key(cloudevents::DATA), steps].concat()),
-        Some((Origin::Attribute(name), rest)) => Some([key(&name), rest.to_vec()].concat()),
-        Some(_) => None,
-    }
-}
-
-/// The way to a value beside the payload.
-fn beside(binding: &Binding) -> Option<Vec<Step>> {
-    let (origin, rest) = Origin::of(&binding.path)?;
-    Some([key(&origin.name()), rest.to_vec()].concat())
 }

@@ -17,8 +17,10 @@ mod flaw;
 pub mod json;
 mod number;
 pub mod object;
+pub mod open_inference;
 pub mod origin;
 pub mod pattern;
+mod places;
 mod plain;
 mod rows;
 mod scanner;
@@ -35,9 +37,11 @@ pub use cast::lists;
 use arrow_array::BooleanArray;
 
 use self::binding::Layout;
+use self::rows::RowBuilder;
 use self::schema::{SchemaId, SchemaTexts};
 use crate::batch::EventBatch;
 use crate::event::{Micros, Reject};
+use crate::plan::Plan;
 
 /// One record of an input topic, borrowed from the client.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +77,27 @@ impl Decoded {
         let refused = rejects.iter().map(|reject| reject.offset).collect();
         let further = layout.is_one_request.then(|| further(batch.offset.values()));
         Self { batch: EventBatch { further, refused, ..batch }, rejects, passed_over }
+    }
+
+    /// The rows that were put one by one, and the records and rows that were refused meanwhile.
+    fn of_rows(
+        plan: &Plan,
+        layout: &Layout,
+        rows: &mut RowBuilder,
+        mut rejects: Vec<Reject>,
+        passed_over: u64,
+    ) -> Self {
+        let columns = rows.finish();
+        let row_of = columns.row.clone();
+        let batch = columns.into_batch(layout);
+        let offsets = batch.offset.clone();
+        let (batch, findings) = validate::sift(plan, layout, batch, validate::Findings::new());
+        let found = findings
+            .into_iter()
+            .map(|(row, finding)| finding.into_reject(offsets.value(row), row_of.get(row).copied().unwrap_or(0)));
+        rejects.extend(found);
+        rejects.sort_by_key(|reject| (reject.offset, reject.row));
+        Self::new(layout, batch, rejects, passed_over)
     }
 }
 

@@ -114,15 +114,7 @@ impl RecordScan<'_> {
         if self.cursor.peek() != b'"' {
             return self.text_of_scalar(column);
         }
-        let text = bounded(self.cursor.text_value("expected a text")?)?;
-        // Only texts that end like this can be spelled in several ways.
-        if matches!(text.last(), Some(b'0' | b'e' | b'E')) && is_category(column) {
-            let text = str::from_utf8(text).expect("the record is UTF-8");
-            self.rows.put_text(column, cell::category(text).as_bytes());
-        } else if !(text.is_empty() && blank_is_missing(column)) {
-            self.rows.put_text(column, text);
-        }
-        Ok(())
+        put_name(self.rows, column, self.cursor.text_value("expected a text")?)
     }
 
     fn truth_name(&mut self, column: usize) -> Result<(), Flaw> {
@@ -287,6 +279,20 @@ impl RecordScan<'_> {
         self.rows.failed.put(self.rows.len(), failed);
         Ok(())
     }
+}
+
+/// Puts a text into the open row as a name or a category. The bytes must be UTF-8.
+#[inline]
+pub(super) fn put_name(rows: &mut RowBuilder, column: usize, text: &[u8]) -> Result<(), Flaw> {
+    let text = bounded(text)?;
+    // Only texts that end like this can be spelled in several ways.
+    if matches!(text.last(), Some(b'0' | b'e' | b'E')) && is_category(column) {
+        let text = str::from_utf8(text).expect("the record is UTF-8");
+        rows.put_text(column, cell::category(text).as_bytes());
+    } else if !(text.is_empty() && blank_is_missing(column)) {
+        rows.put_text(column, text);
+    }
+    Ok(())
 }
 
 /// A text as JSON writes it.

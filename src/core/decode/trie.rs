@@ -286,8 +286,8 @@ impl Trie {
     }
 
     /// The position of a key of the record.
-    pub(super) fn position(&self, name: &str) -> Option<usize> {
-        self.nodes[ROOT].names.find(name.as_bytes()).map(|code| code.cast_unsigned() as usize + 1)
+    pub(super) fn position(&self, name: &[u8]) -> Option<usize> {
+        self.nodes[ROOT].names.find(name).map(|code| code.cast_unsigned() as usize + 1)
     }
 
     fn insert(&mut self, steps: &[Step], binding: &Binding, index: u16) {

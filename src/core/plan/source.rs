@@ -33,6 +33,9 @@ pub enum Format {
     /// Symbols are texts, maps are lists of `key` and `value`. What may be of several kinds is a text where all are
     /// scalars, else a record with a field for each.
     Avro,
+    /// One request or answer of the Open Inference Protocol (V2) per record, in JSON, in JSON with binary tensors
+    /// behind it, or as protobuf: each row of its batch is an event. `side` says which of the two.
+    OpenInference,
 }
 
 /// What names the schema of a record.
@@ -51,6 +54,37 @@ pub enum Frame {
     Apicurio8,
     /// The first eighteen bytes, as AWS Glue's clients write them.
     Glue,
+}
+
+/// The two halves of a call of a model server. They share most field numbers and keys, so which it is must be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// What was asked: tensors are `inputs`.
+    Request,
+    /// What was answered: tensors are `outputs`.
+    Response,
+}
+
+impl Side {
+    /// The key of its tensors.
+    #[must_use]
+    pub fn tensors(self) -> &'static str {
+        match self {
+            Self::Request => "inputs",
+            Self::Response => "outputs",
+        }
+    }
+
+    /// The name used in pipelines.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Response => "response",
+        }
+    }
 }
 
 /// Unit of a numeric event time.
@@ -117,6 +151,10 @@ pub struct Mapping {
     /// others into the record, whose values every row has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<Path>,
+    /// Records are requests or answers of model servers, of which each row of the batch is a row: paths that begin with
+    /// the key of the [tensors](Side::tensors) lead to the row's values in them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub side: Option<Side>,
     /// Which row of the record with its id an outcome belongs to, from 0; the first one where this is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub row: Option<Path>,

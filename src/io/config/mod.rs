@@ -24,6 +24,7 @@ mod source;
 mod store;
 #[cfg(test)]
 mod tests;
+mod topic;
 mod trust;
 mod value;
 mod wall;

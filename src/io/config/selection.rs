@@ -119,6 +119,11 @@ impl JsonSchema for Conditions {
 }
 
 impl Conditions {
+    /// Whether every record is taken.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What they mean. A source that takes only some records passes tombstones over, unless told otherwise.
     pub(crate) fn resolve(&self, tombstones: Option<Tombstones>, problems: &mut Problems) -> Selection {
         if let Some((path, _)) = self.0.get(CONDITIONS_MAX) {

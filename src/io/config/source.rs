@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::class::{Class, ClassFields};
 use super::path::{Dotted, Parse, PathOr, PatternText, RowsPath, TextField, TextPath};
-use super::problem::{Problems, Spot};
+use super::problem::Problems;
 use super::selection::{Conditions, Tombstones};
+use super::topic::TopicNames;
 use super::value::{At, Entries};
 use super::wall::Zone;
 use crate::decode::cell::category;
-use crate::plan::{Format, INDEX_MAX, Path, TimeFormat};
+use crate::plan::{Format, INDEX_MAX, Path, Side, TimeFormat};
 
 /// The input streams. At least `predictions` or `features` is needed.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -28,42 +29,22 @@ pub(crate) struct Sources {
     pub(crate) exposures: Option<At<Exposures>>,
 }
 
-/// The topics of a section, however they are named.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct TopicNames<'a> {
-    pub(crate) one: Option<&'a At<String>>,
-    pub(crate) several: Option<&'a At<Vec<At<String>>>>,
-    /// Where the section stands.
-    pub(crate) spot: Spot,
-}
-
-impl<'a> TopicNames<'a> {
-    /// The topics; at least one, or a problem.
-    pub(crate) fn resolve(self, problems: &mut Problems) -> Vec<&'a At<String>> {
-        let problem = match (self.one, self.several) {
-            (Some(topic), None) => return vec![topic],
-            (None, Some(topics)) if !topics.is_empty() => return topics.iter().collect(),
-            (None, Some(topics)) => (topics.spot, "`topics` is empty", "name one at least"),
-            (Some(_), Some(topics)) => (topics.spot, "both `topic` and `topics`", "name all topics in `topics`"),
-            (None, None) => {
-                (self.spot, "the key `topic` is missing in this section", "add `topic: …`, or `topics: […]`")
-            }
-        };
-        let (spot, what, help) = problem;
-        problems.add(spot, what).help(help);
-        Vec::new()
-    }
-}
-
 impl Sources {
     /// The topics of each section that is there, in the order predictions, features, outcomes, exposures.
     pub(crate) fn topic_names(&self) -> [Option<TopicNames<'_>>; 4] {
-        let named = |one, several, spot| TopicNames { one, several, spot };
+        let named = |one, several, conditions: &Conditions, spot| TopicNames {
+            one,
+            several,
+            spot,
+            is_selective: !conditions.is_empty(),
+        };
+        let predictions = self.predictions.as_ref();
+        let features = self.features.as_ref();
         [
-            self.predictions.as_ref().map(|of| named(of.topic.as_ref(), of.topics.as_ref(), of.spot)),
-            self.features.as_ref().map(|of| named(of.topic.as_ref(), of.topics.as_ref(), of.spot)),
-            self.outcomes.as_ref().map(|of| named(Some(&of.topic), None, of.spot)),
-            self.exposures.as_ref().map(|of| named(Some(&of.topic), None, of.spot)),
+            predictions.map(|of| named(of.topic.as_ref(), of.topics.as_ref(), &of.conditions, of.spot)),
+            features.map(|of| named(of.topic.as_ref(), of.topics.as_ref(), &of.conditions, of.spot)),
+            self.outcomes.as_ref().map(|of| named(Some(&of.topic), None, &of.conditions, of.spot)),
+            self.exposures.as_ref().map(|of| named(Some(&of.topic), None, &of.conditions, of.spot)),
         ]
     }
 
@@ -93,6 +74,11 @@ pub(crate) struct Predictions {
     /// How records are encoded.
     #[serde(default = "json")]
     pub(crate) format: Format,
+    /// With `format: open_inference`: whether records are what was asked (`request`, tensors in `inputs`) or what was
+    /// answered (`response`, tensors in `outputs`). Each row of the batch is a row: `outputs[name=score]` is its value
+    /// in a tensor, `outputs[name=scores][1]` its second one; `id`, `model_name`, `model_version` and `parameters.x`
+    /// are those of the record. Default: what the types say that `where` allows.
+    pub(crate) side: Option<At<Side>>,
     /// A list in each record of which every element is a row, as in `instances[*]`. Paths that begin with `$row` lead
     /// into the element (`$row[0]`, `$row.amount`); all others lead into the record, and every row has their values.
     pub(crate) rows: Option<At<RowsPath>>,
@@ -152,6 +138,11 @@ pub(crate) struct FeatureEvents {
     /// How records are encoded.
     #[serde(default = "json")]
     pub(crate) format: Format,
+    /// With `format: open_inference`: whether records are what was asked (`request`, tensors in `inputs`) or what was
+    /// answered (`response`, tensors in `outputs`). Each row of the batch is a row: `outputs[name=score]` is its value
+    /// in a tensor, `outputs[name=scores][1]` its second one; `id`, `model_name`, `model_version` and `parameters.x`
+    /// are those of the record. Default: what the types say that `where` allows.
+    pub(crate) side: Option<At<Side>>,
     /// A list in each record of which every element is a row, as in `instances[*]`. Paths that begin with `$row` lead
     /// into the element (`$row[0]`, `$row.amount`); all others lead into the record, and every row has their values.
     pub(crate) rows: Option<At<RowsPath>>,

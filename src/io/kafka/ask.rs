@@ -51,7 +51,8 @@ fn results(connection: &Connection) -> Result<BaseConsumer<Errors>> {
     let topic = &connection.settings().topics.control;
     let reader = connection.reader("results")?;
     let count = ports::Consumer::partitions(&reader, topic)?.unwrap_or(1);
-    let streams: Vec<Stream> = (0..count).map(|lane| Stream { source: 0, lane, topic: topic.clone() }).collect();
+    let streams: Vec<Stream> =
+        (0..count).map(|lane| Stream { source: 0, lane, topic: topic.clone(), kind: None }).collect();
     let mut start = TopicPartitionList::new();
     for (partition, end) in (0..).zip(ports::Consumer::ends(&reader, &streams)?) {
         start.add_partition_offset(topic, partition, Offset::Offset(end)).map_err(unread)?;

@@ -1,10 +1,15 @@
 //! Progress as offset commits: the low-water offset of every stream, and in the commit's metadata what the scan must
 //! remember to do exactly the same again.
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
 use super::ports::Consumer;
 use crate::config::OnGap;
 use crate::error::{Error, Result};
-use crate::event::Micros;
+use crate::event::{EventKind, Micros};
+use crate::format::Version;
 use crate::scan::{Checkpoint, CheckpointMeta, Lost, Pace, StreamCheckpoint};
 use crate::time::Clock;
 
@@ -17,11 +22,18 @@ pub struct Stream {
     pub lane: u32,
     /// Topic.
     pub topic: String,
+    /// What its records tell the source; none for topics of haldane's own.
+    pub kind: Option<EventKind>,
 }
 
 impl Stream {
     pub(super) fn partition(&self) -> i32 {
         i32::try_from(self.lane).expect("Kafka counts partitions in 31 bits")
+    }
+
+    /// Whether another source's stream is of the same partition.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        self.lane == other.lane && self.topic == other.topic
     }
 }
 
@@ -57,8 +69,7 @@ pub fn origins(consumer: &dyn Consumer, streams: &[Stream], on_gap: OnGap) -> Re
 fn origin(stream: &Stream, saved: Option<(i64, String)>, (first, end): (i64, i64), on_gap: OnGap) -> Result<Origin> {
     let (mut offset, mut meta) = (first, None);
     if let Some((low_water, text)) = saved {
-        offset = low_water;
-        meta = metadata(&text, stream)?;
+        (offset, meta) = place(low_water, &text, stream)?;
     }
     if (first..=end).contains(&offset) {
         return Ok(Origin { stream: stream.clone(), offset, end, meta });
@@ -91,6 +102,37 @@ fn made_anew(before: CheckpointMeta) -> CheckpointMeta {
     let (clock, pace, tally) = (Clock::default(), Pace::default(), None);
     let (needed_from, emit_from) = (Micros::MIN, Micros::MIN);
     CheckpointMeta { clock, needed_from, emit_from, tally, pace, lost: Some(Lost::unknown()), ..before }
+}
+
+/// What stands beside the committed offset of a partition that several sources read: where each is, by its kind.
+#[derive(Debug, Serialize, Deserialize)]
+struct Shared {
+    /// Version of this format.
+    #[serde(default)]
+    format: Version<1>,
+    sources: BTreeMap<String, Place>,
+}
+
+/// Where one of them is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Place {
+    low_water: i64,
+    meta: CheckpointMeta,
+}
+
+/// How a source is named among those of its partition.
+fn key(stream: &Stream) -> &'static str {
+    stream.kind.map(EventKind::name).unwrap_or_default()
+}
+
+/// Where a stream goes on: its own place among several, else the committed one. A source that was not there before has
+/// seen nothing of what is left of the log.
+fn place(committed: i64, text: &str, stream: &Stream) -> Result<(i64, Option<CheckpointMeta>)> {
+    let Ok(Shared { mut sources, .. }) = serde_json::from_str::<Shared>(text) else {
+        return Ok((committed, metadata(text, stream)?));
+    };
+    let own = sources.remove(key(stream));
+    Ok(own.map_or((committed, None), |own| (own.low_water, Some(own.meta))))
 }
 
 /// What stands beside a committed offset. Other programs commit without it: then the start is a cold one.
@@ -127,14 +169,70 @@ pub fn commit(consumer: &dyn Consumer, streams: &[Stream], checkpoints: &[Checkp
 }
 
 fn offsets(streams: &[Stream], checkpoints: &[Checkpoint]) -> Vec<(Stream, i64, String)> {
-    let mut offsets = Vec::new();
+    let mut partitions: Vec<(Stream, Vec<(&'static str, Place)>)> = Vec::new();
     for checkpoint in checkpoints {
         for saved in &checkpoint.streams {
             let exists = |stream: &&Stream| (stream.source, stream.lane) == (saved.source, checkpoint.lane);
             let Some(stream) = streams.iter().find(exists) else { continue };
-            let text = serde_json::to_string(&saved.meta).expect("metadata has text keys and finite numbers");
-            offsets.push((stream.clone(), saved.low_water, text));
+            let place = (key(stream), Place { low_water: saved.low_water, meta: saved.meta.clone() });
+            match partitions.iter_mut().find(|(known, _)| known.is_beside(stream)) {
+                Some((_, places)) => places.push(place),
+                None => partitions.push((stream.clone(), vec![place])),
+            }
         }
     }
-    offsets
+    partitions.into_iter().map(|(stream, places)| offset(stream, places)).collect()
+}
+
+/// The commit of one partition: the first offset that one of its sources needs.
+fn offset(stream: Stream, places: Vec<(&'static str, Place)>) -> (Stream, i64, String) {
+    let low_water = places.iter().map(|(_, place)| place.low_water).min().unwrap_or_default();
+    let text = match <[_; 1]>::try_from(places) {
+        Ok([(_, place)]) => serde_json::to_string(&place.meta),
+        Err(places) => {
+            let sources = places.into_iter().map(|(key, place)| (key.to_owned(), place)).collect();
+            serde_json::to_string(&Shared { format: Version, sources })
+        }
+    };
+    (stream, low_water, text.expect("metadata has text keys and finite numbers"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(source: u16, topic: &str, kind: EventKind) -> Stream {
+        Stream { source, lane: 0, topic: topic.to_owned(), kind: Some(kind) }
+    }
+
+    fn meta(needed_from: Micros) -> CheckpointMeta {
+        let (clock, pace) = (Clock::default(), Pace::default());
+        let plan = "b3:0123456789abc".to_owned();
+        CheckpointMeta { format: Version, plan, clock, needed_from, emit_from: 7, tally: None, pace, lost: None }
+    }
+
+    fn saved(source: u16, low_water: i64) -> StreamCheckpoint {
+        StreamCheckpoint { source, low_water, meta: meta(low_water) }
+    }
+
+    #[test]
+    fn sources_of_one_partition_have_one_commit_and_go_on_where_each_was() {
+        let [answers, questions] =
+            [(0, EventKind::Prediction), (1, EventKind::Feature)].map(|(source, kind)| stream(source, "log", kind));
+        let labels = stream(2, "labels", EventKind::Outcome);
+        let streams = [answers.clone(), questions.clone(), labels.clone()];
+        let checkpoint = Checkpoint { lane: 0, streams: vec![saved(0, 40), saved(1, 25), saved(2, 3)] };
+        let [(first, at, text), (_, 3, alone)] = &offsets(&streams, &[checkpoint])[..] else {
+            panic!("two partitions")
+        };
+        assert_eq!((first, *at), (&answers, 25), "the first offset that one of them needs");
+        assert_eq!(place(*at, text, &answers).unwrap(), (40, Some(meta(40))));
+        assert_eq!(place(*at, text, &questions).unwrap(), (25, Some(meta(25))));
+        assert_eq!(place(3, alone, &labels).unwrap(), (3, Some(meta(3))));
+        // A source that was added knows nothing; one that reads the topic alone from now on knows its own place.
+        assert_eq!(place(*at, text, &stream(0, "log", EventKind::Exposure)).unwrap(), (25, None));
+        assert!(text.len() < 1_500, "brokers keep 4,096 bytes beside a commit");
+        let newer = text.replacen("\"format\":1", "\"format\":2", 1);
+        assert!(place(25, &newer, &answers).unwrap_err().to_string().contains("cannot be read"));
+    }
 }

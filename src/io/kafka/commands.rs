@@ -74,7 +74,8 @@ impl Commands {
         let group = format!("{}.commands", cluster.settings().group);
         let consumer = cluster.consumer(&group, "commands")?;
         let count = consumer.partitions(&topic)?.unwrap_or(1);
-        let streams: Vec<Stream> = (0..count).map(|lane| Stream { source: 0, lane, topic: topic.clone() }).collect();
+        let streams: Vec<Stream> =
+            (0..count).map(|lane| Stream { source: 0, lane, topic: topic.clone(), kind: None }).collect();
         let origins = checkpoint::origins(consumer.as_ref(), &streams, cluster.settings().on_gap)?;
         let (rollout, digest) = (plan.policy.rollout.clone(), plan.digest.chars().take(16).collect());
         let (first, ahead, placed) = (Vec::new(), Vec::new(), Vec::new());

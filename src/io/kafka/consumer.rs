@@ -225,7 +225,12 @@ fn commit_of(
 
 fn list(streams: &[Stream], offset: Offset) -> Result<TopicPartitionList> {
     let mut list = TopicPartitionList::with_capacity(streams.len());
-    streams.iter().try_for_each(|stream| add(&mut list, stream, offset))?;
+    for stream in streams {
+        // Two sources may read one partition.
+        if list.find_partition(&stream.topic, stream.partition()).is_none() {
+            add(&mut list, stream, offset)?;
+        }
+    }
     Ok(list)
 }
 

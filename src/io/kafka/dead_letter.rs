@@ -8,7 +8,7 @@ use super::ports::{Incoming, Sink};
 use super::producer::Producer;
 use super::whole_topic;
 use crate::error::Result;
-use crate::event::{Micros, Reject};
+use crate::event::{EventKind, Micros, Reject};
 
 /// The most of a payload that is kept: below every broker's default limit for one record.
 const PAYLOAD_BYTES_MAX: usize = 900_000;
@@ -17,6 +17,8 @@ const PAYLOAD_BYTES_MAX: usize = 900_000;
 const ADDED: &str = "haldane.";
 const REASON: &str = "haldane.reason";
 const DETAIL: &str = "haldane.detail";
+/// Whether the source that refused it is that of predictions, features, …
+const KIND: &str = "haldane.source.kind";
 const TOPIC: &str = "haldane.source.topic";
 const PARTITION: &str = "haldane.source.partition";
 const OFFSET: &str = "haldane.source.offset";
@@ -27,13 +29,24 @@ const REDRIVEN: &str = "haldane.redriven";
 
 /// Hands a refused record to the dead-letter topic. It must be acknowledged before an offset beyond it is committed.
 pub fn send(producer: &dyn Sink, topic: &str, message: &dyn Incoming, reject: &Reject) -> Result<()> {
+    send_of(producer, topic, message, reject, None)
+}
+
+/// The same of a record that a source of this kind refused; another may have taken it.
+pub fn send_of(
+    producer: &dyn Sink,
+    topic: &str,
+    message: &dyn Incoming,
+    reject: &Reject,
+    kind: Option<EventKind>,
+) -> Result<()> {
     let payload = message.payload().map(|payload| &payload[..payload.len().min(PAYLOAD_BYTES_MAX)]);
-    let mut record = BaseRecord::to(topic).headers(headers(message, reject));
+    let mut record = BaseRecord::to(topic).headers(headers(message, reject, kind));
     (record.key, record.payload) = (message.key(), payload);
     producer.send(record)
 }
 
-fn headers(message: &dyn Incoming, reject: &Reject) -> OwnedHeaders {
+fn headers(message: &dyn Incoming, reject: &Reject, kind: Option<EventKind>) -> OwnedHeaders {
     let original = message.headers_copied();
     let bytes = message.payload().map_or(0, <[u8]>::len);
     let added = [
@@ -46,6 +59,10 @@ fn headers(message: &dyn Incoming, reject: &Reject) -> OwnedHeaders {
     ];
     let headers =
         added.iter().fold(original, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
+    let headers = match kind {
+        Some(kind) => headers.insert(Header { key: KIND, value: Some(kind.name()) }),
+        None => headers,
+    };
     if bytes <= PAYLOAD_BYTES_MAX {
         return headers;
     }

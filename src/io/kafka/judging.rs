@@ -212,7 +212,7 @@ impl<'a> Membership<'a> {
 
     fn take_over(&mut self, own: &[(String, u32)]) -> Result<()> {
         let Some((topic, lane)) = own.first().cloned() else { return self.stand_by() };
-        let stream = Stream { source: 0, lane, topic };
+        let stream = Stream { source: 0, lane, topic, kind: None };
         self.audience.keeper.taking_over()?;
         let origins =
             checkpoint::origins(self.consumer.as_ref(), std::slice::from_ref(&stream), self.cluster.settings().on_gap)?;

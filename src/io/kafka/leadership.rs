@@ -59,7 +59,7 @@ impl Leadership {
     pub fn open(cluster: &dyn Cluster) -> Result<Self> {
         let settings = cluster.settings();
         let consumer = cluster.consumer(&format!("{}.all", settings.group), "leader")?;
-        let place = Stream { source: 0, lane: PLACE, topic: settings.topics.control.clone() };
+        let place = Stream { source: 0, lane: PLACE, topic: settings.topics.control.clone(), kind: None };
         consumer.subscribe(&[&place.topic])?;
         let (group, machine) = (settings.group.clone(), Arc::clone(cluster.machine()));
         let (held, changing, lost, told) = (false, false, false, false);

@@ -94,6 +94,8 @@ struct ReaderState {
     bytes: u64,
     /// The schema that the next record needs, while nobody tells it.
     waits_for: Option<SchemaId>,
+    /// The next stream of the same partition, which another source reads.
+    also: Option<usize>,
 }
 
 /// One shard's consumer and what it reads.
@@ -126,18 +128,18 @@ impl Reader {
         bounded: bool,
         mut decoder: impl FnMut(&Stream) -> Box<dyn Decoder>,
     ) -> Result<()> {
-        let places: Vec<_> = origins.iter().map(|origin| (origin.stream.clone(), origin.offset)).collect();
-        self.consumer.assign(&places)?;
-        let reading = |origin: &Origin| ReaderState {
+        self.consumer.assign(&places(origins.iter().map(|origin| (&origin.stream, origin.offset))))?;
+        let reading = |(at, origin): (usize, &Origin)| ReaderState {
             stream: origin.stream.clone(),
             decoder: decoder(&origin.stream),
             next_offset: origin.offset,
             limit: bounded.then_some(origin.end),
             bytes: 0,
             waits_for: None,
+            also: (at + 1..origins.len()).find(|&other| origins[other].stream.is_beside(&origin.stream)),
         };
         self.is_told = true;
-        self.readings = origins.iter().map(reading).collect();
+        self.readings = origins.iter().enumerate().map(reading).collect();
         Ok(())
     }
 
@@ -165,11 +167,12 @@ impl Reader {
             let mut at = 0;
             for record in records {
                 // A record of a partition that was just revoked belongs to its new owner.
-                if let Some(found) = find(readings, at, *record) {
-                    at = found;
-                    let was_waiting = readings[at].waits_for.is_some();
-                    readings[at].take(*record, schemas.as_ref());
-                    *is_told &= was_waiting || readings[at].waits_for.is_none();
+                let mut of = find(readings, at, *record).inspect(|&found| at = found);
+                while let Some(reading) = of.map(|of| &mut readings[of]) {
+                    let was_waiting = reading.waits_for.is_some();
+                    reading.take(*record, schemas.as_ref());
+                    *is_told &= was_waiting || reading.waits_for.is_none();
+                    of = reading.also;
                 }
             }
             for reading in readings.iter_mut().filter(|reading| reading.bytes > 0 || reading.decoder.n_pending() > 0) {
@@ -194,7 +197,7 @@ impl Reader {
             return Ok(());
         }
         let reads = self.readings.iter().filter(|reading| reading.waits_for.is_none());
-        let places: Vec<_> = reads.map(|reading| (reading.stream.clone(), reading.next_offset)).collect();
+        let places = places(reads.map(|reading| (&reading.stream, reading.next_offset)));
         self.is_told = true;
         self.consumer.assign(&places)
     }
@@ -237,7 +240,8 @@ impl Drop for Reader {
 impl ReaderState {
     fn take(&mut self, message: &dyn Incoming, schemas: &dyn Schemas) {
         let offset = message.offset();
-        if self.waits_for.is_some() || self.limit.is_some_and(|limit| offset >= limit) {
+        // Where two sources read a partition, it is read from the first offset that one of them needs.
+        if self.waits_for.is_some() || offset < self.next_offset || self.limit.is_some_and(|limit| offset >= limit) {
             return;
         }
         let headers = message.headers().unwrap_or_default();
@@ -296,6 +300,18 @@ pub fn push(decoder: &mut dyn Decoder, record: &Record<'_>, schemas: &dyn Schema
     Ok(())
 }
 
+/// Where each partition is read from: the first offset that one of its streams needs.
+fn places<'a>(streams: impl Iterator<Item = (&'a Stream, i64)>) -> Vec<(Stream, i64)> {
+    let mut places: Vec<(Stream, i64)> = Vec::new();
+    for (stream, offset) in streams {
+        match places.iter_mut().find(|(known, _)| known.is_beside(stream)) {
+            Some((_, first)) => *first = (*first).min(offset),
+            None => places.push((stream.clone(), offset)),
+        }
+    }
+    places
+}
+
 /// A record as decoders see it.
 pub fn record<'a>(message: &'a (impl Incoming + ?Sized), headers: &'a [(&'a str, &'a [u8])]) -> Record<'a> {
     Record {
@@ -308,7 +324,7 @@ pub fn record<'a>(message: &'a (impl Incoming + ?Sized), headers: &'a [(&'a str,
     }
 }
 
-/// Finds the reading that a record belongs to; records of one stream come in runs, so the last one is tried first.
+/// Finds the first reading that a record belongs to. Records of one stream come in runs: the last one is tried first.
 fn find(readings: &[ReaderState], last: usize, message: &dyn Incoming) -> Option<usize> {
     let (topic, partition) = (message.topic(), message.partition());
     let fits =
@@ -327,7 +343,7 @@ fn bury(letters: &DeadLetters, messages: &[&dyn Incoming], stream: &Stream, reje
         {
             continue;
         }
-        dead_letter::send(letters.producer.as_ref(), &letters.topic, *message, reject)?;
+        dead_letter::send_of(letters.producer.as_ref(), &letters.topic, *message, reject, stream.kind)?;
         let done = reject.offset;
         while rejects.next_if(|next| next.offset == done).is_some() {}
     }

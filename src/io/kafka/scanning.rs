@@ -4,8 +4,8 @@
 //! topics. What it counts is a function of its lanes' logs, so a lane may change its owner at any time: the new one
 //! starts at the committed low-water offset and says the same again.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -26,7 +26,7 @@ use crate::decode;
 use crate::engine::Memory;
 use crate::error::{Error, Result};
 use crate::event::Micros;
-use crate::plan::Plan;
+use crate::plan::{Plan, SourcePlan};
 use crate::scan::{Checkpoint, Complete, Scan, StreamCheckpoint, Tally, portions};
 use crate::verdict::liveness::LAG_MAX;
 
@@ -80,7 +80,8 @@ pub fn open<'a>(
     let shard = |index: u32| {
         let name = format!("scan-{index}");
         let consumer = cluster.consumer(&format!("{}.scan", settings.group), &name)?;
-        let topics: Vec<&str> = plan.sources.iter().map(|source| source.topic.as_str()).collect();
+        let topics: BTreeSet<&str> = plan.sources.iter().map(|source| source.topic.as_str()).collect();
+        let topics: Vec<&str> = topics.into_iter().collect();
         consumer.subscribe(&topics)?;
         let reader = Reader::new(consumer, dead_letters.clone(), cluster.schemas());
         let machine = Arc::clone(cluster.machine());
@@ -216,12 +217,18 @@ impl Shard<'_> {
         let found = topics::count(self.reader.consumer(), self.plan)?;
         self.partitions = topics::common(&found);
         let unread = found.values().sum::<u32>() - self.partitions.values().sum::<u32>();
-        let source = |topic: &str| self.plan.sources.iter().position(|source| source.topic == topic);
-        let stream = |(topic, lane): &(String, u32)| {
-            let source = u16::try_from(source(topic)?).ok().filter(|_| *lane < self.partitions[topic])?;
-            Some(Stream { source, lane: *lane, topic: topic.clone() })
+        let of_partition = |(topic, lane): &(String, u32)| {
+            let sources = (0..).zip(&self.plan.sources).filter(|(_, source)| source.topic == *topic);
+            let sources = sources.filter(|_| *lane < self.partitions[topic]);
+            let stream = |(source, of): (u16, &SourcePlan)| Stream {
+                source,
+                lane: *lane,
+                topic: topic.clone(),
+                kind: Some(of.kind),
+            };
+            sources.map(stream).collect::<Vec<_>>()
         };
-        let streams: Vec<Stream> = own.iter().filter_map(stream).collect();
+        let streams: Vec<Stream> = own.iter().flat_map(of_partition).collect();
         let origins = checkpoint::origins(self.reader.consumer(), &streams, self.on_gap)?;
         let plan = self.plan;
         self.reader.assign(&origins, false, |stream| decode::decoder(plan, stream.source, stream.lane))?;

@@ -32,7 +32,7 @@ use super::topics::{self, Own, Partitions};
 use super::watch::{Audience, Watch};
 use crate::config::KafkaConfig;
 use crate::error::Result;
-use crate::plan::Plan;
+use crate::plan::{Plan, SourcePlan};
 
 /// Decoded batches that may wait for the engine, per shard: enough to keep it busy, few enough to bound memory.
 const WAITING_MAX: usize = 4;
@@ -199,9 +199,9 @@ impl<'a> Service<'a> {
 
 /// Every partition of every input topic.
 fn streams(plan: &Plan, partitions: &Partitions) -> Vec<Stream> {
-    let of_source = |(source, topic): (u16, &String)| {
-        let topic = topic.clone();
-        (0..partitions[&topic]).map(move |lane| Stream { source, lane, topic: topic.clone() })
+    let of_source = |(source, of): (u16, &SourcePlan)| {
+        let (topic, kind) = (of.topic.clone(), Some(of.kind));
+        (0..partitions[&topic]).map(move |lane| Stream { source, lane, topic: topic.clone(), kind })
     };
-    (0..).zip(plan.sources.iter().map(|source| &source.topic)).flat_map(of_source).collect()
+    (0..).zip(&plan.sources).flat_map(of_source).collect()
 }

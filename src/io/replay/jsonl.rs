@@ -12,12 +12,12 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::decode::time::from_float;
-use crate::decode::{Decoder, Record, cell, json};
+use crate::decode::{Decoder, Record, cell, decoder, json};
 use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::files::Place;
 use crate::files::records::Records;
-use crate::plan::{Plan, TimeFormat};
+use crate::plan::{Format, Plan, TimeFormat};
 
 use super::columnar::with_arrival;
 use super::{ARRIVAL_NAMES, ARRIVAL_UNKNOWN, Blocks, LANES_MAX, Offsets, ReadBlock, Refused, StreamKey, route};
@@ -50,8 +50,8 @@ struct Router {
 
 /// Where one line goes.
 enum Route<'a> {
-    /// To a stream, with its arrival time and payload.
-    To(StreamKey, Micros, Option<&'a [u8]>),
+    /// To these sources' streams of one partition, with its arrival time and payload.
+    To(Vec<u16>, u32, Micros, Option<&'a [u8]>),
     /// Nowhere: its topic is no source of the plan.
     Foreign(String),
     /// It does not say.
@@ -78,12 +78,13 @@ impl Router {
 
     fn enveloped<'a>(&self, keys: &BTreeMap<String, &RawValue>, topic: &RawValue, value: &'a [u8]) -> Route<'a> {
         let Ok(topic) = serde_json::from_str::<String>(topic.get()) else { return Route::Unknown };
-        let Some(source) = self.explicit.or_else(|| route::by_topic(&self.plan, &topic)) else {
+        let sources = self.explicit.map_or_else(|| route::by_topic(&self.plan, &topic).collect(), |one| vec![one]);
+        if sources.is_empty() {
             return Route::Foreign(topic);
-        };
+        }
         let lane = keys.get("partition").map_or(Ok(0), |lane| serde_json::from_str::<u32>(lane.get()));
         let Some(lane) = lane.ok().filter(|&lane| lane < LANES_MAX) else { return Route::Unknown };
-        Route::To((source, lane), arrival(keys), (value != b"null").then_some(value))
+        Route::To(sources, lane, arrival(keys), (value != b"null").then_some(value))
     }
 
     fn bare<'a>(&self, keys: &BTreeMap<String, &RawValue>, line: &'a [u8]) -> Route<'a> {
@@ -92,7 +93,7 @@ impl Router {
                 || path.and_then(crate::plan::Path::first).is_some_and(|first| keys.contains_key(first))
         };
         match self.explicit.or_else(|| route::by_fields(&self.plan, has)) {
-            Some(source) => Route::To((source, 0), arrival(keys), Some(line)),
+            Some(source) => Route::To(vec![source], 0, arrival(keys), Some(line)),
             None => Route::Unknown,
         }
     }
@@ -123,12 +124,15 @@ pub(super) fn survey(plan: &Arc<Plan>, path: &Path, explicit: Option<u16>) -> Re
     while reader.read(&mut line)? {
         survey.rows += 1;
         match survey.router.route(&line) {
-            Route::To(stream, arrival, _) => {
-                if arrival == ARRIVAL_UNKNOWN && plan.sources[usize::from(stream.0)].mapping.event_time.is_none() {
+            Route::To(sources, partition, arrival, _) => {
+                let is_timeless = |&source: &u16| plan.sources[usize::from(source)].mapping.event_time.is_none();
+                if arrival == ARRIVAL_UNKNOWN && sources.iter().any(is_timeless) {
                     return Err(timeless(path, reader.line()));
                 }
-                survey.router.home.get_or_insert(stream);
-                survey.streams.insert(stream);
+                for source in sources {
+                    survey.router.home.get_or_insert((source, partition));
+                    survey.streams.insert((source, partition));
+                }
             }
             Route::Foreign(topic) if foreign.len() < FOREIGN_MAX || foreign.contains_key(&topic) => {
                 *foreign.entry(topic).or_default() += 1;
@@ -189,10 +193,17 @@ struct StreamLines {
 
 impl LineBlocks {
     pub(super) fn open(plan: &Arc<Plan>, path: Arc<Path>, survey: Survey) -> Result<Self> {
-        let decoder = |&stream: &StreamKey| -> (StreamKey, Box<dyn Decoder>) {
-            (stream, Box::new(json::JsonDecoder::new(plan, stream.0, stream.1)))
+        let of_stream = |&stream: &StreamKey| -> (StreamKey, Box<dyn Decoder>) {
+            let decoder: Box<dyn Decoder> = match plan.sources[usize::from(stream.0)].format {
+                Format::OpenInference => decoder(plan, stream.0, stream.1),
+                // Whatever the records were, the lines are JSON.
+                Format::Json | Format::ArrowIpc | Format::Avro => {
+                    Box::new(json::JsonDecoder::new(plan, stream.0, stream.1))
+                }
+            };
+            (stream, decoder)
         };
-        let decoders = survey.streams.iter().map(decoder).collect();
+        let decoders = survey.streams.iter().map(of_stream).collect();
         Ok(Self { reader: Records::open(&path)?, path, router: survey.router, decoders })
     }
 
@@ -206,17 +217,21 @@ impl LineBlocks {
             }
             let line = &bytes[from..];
             let routed = match self.router.route(line) {
-                Route::To(stream, arrival, payload) => Some((stream, arrival, payload)),
-                Route::Unknown => self.router.home.map(|home| (home, ARRIVAL_UNKNOWN, Some(line))),
+                Route::To(sources, partition, arrival, payload) => Some((sources, partition, arrival, payload)),
+                Route::Unknown => {
+                    self.router.home.map(|(source, lane)| (vec![source], lane, ARRIVAL_UNKNOWN, Some(line)))
+                }
                 Route::Foreign(_) => None,
             };
-            let Some((stream, arrival, payload)) = routed else { continue };
-            let next = offsets.entry(stream).or_default();
-            let run =
-                runs.entry(stream).or_insert_with(|| StreamLines { first_offset: *next, ..StreamLines::default() });
+            let Some((sources, partition, arrival, payload)) = routed else { continue };
             let (payload, at) = (payload.map(|payload| place_in(bytes, payload)), self.reader.line());
-            run.records.push(RecordLine { arrival, payload, at });
-            *next += 1;
+            for stream in sources.into_iter().map(|source| (source, partition)) {
+                let next = offsets.entry(stream).or_default();
+                let run =
+                    runs.entry(stream).or_insert_with(|| StreamLines { first_offset: *next, ..StreamLines::default() });
+                run.records.push(RecordLine { arrival, payload: payload.clone(), at });
+                *next += 1;
+            }
         }
         Ok(runs)
     }

@@ -12,10 +12,13 @@ pub(super) fn source_of(plan: &Plan, kind: EventKind) -> Option<u16> {
     position(plan, |source| source.kind == kind)
 }
 
-/// The source with this topic; else the one whose topic has the same last part (`flights.outcomes` for `outcomes`).
-pub(super) fn by_topic(plan: &Plan, topic: &str) -> Option<u16> {
-    position(plan, |source| source.topic == topic)
-        .or_else(|| position(plan, |source| last_part(&source.topic) == last_part(topic)))
+/// The sources with this topic; else the one whose topic has the same last part (`flights.outcomes` for `outcomes`),
+/// and those that share it.
+pub(super) fn by_topic<'p>(plan: &'p Plan, topic: &str) -> impl Iterator<Item = u16> + use<'p> {
+    let named = position(plan, |source| source.topic == topic);
+    let named = named.or_else(|| position(plan, |source| last_part(&source.topic) == last_part(topic)));
+    let topic = named.map(|source| plan.sources[usize::from(source)].topic.as_str());
+    (0..).zip(&plan.sources).filter(move |(_, source)| Some(source.topic.as_str()) == topic).map(|(at, _)| at)
 }
 
 fn last_part(topic: &str) -> &str {

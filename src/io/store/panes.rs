@@ -66,7 +66,7 @@ pub(super) fn rows_of(plan: &Plan, partial: &Partial) -> Vec<PaneRow> {
         end: plan.time.pane_end(partial.pane),
         model: partial.group.model.clone(),
         lane: partial.lane,
-        topic: plan.sources.get(usize::from(partial.source)).map(|source| source.topic.clone()).unwrap_or_default(),
+        topic: plan.stream_name(partial.source),
         upto: partial.upto,
         offsets: (!partial.inputs.is_empty()).then_some((partial.inputs.first, partial.inputs.last)),
         version: partial.group.version.clone(),

@@ -254,10 +254,8 @@ impl Writer {
 
     fn reading(&mut self, source: u16, lane: u32) -> &mut QualityRow {
         let mark = self.contents.marks.get(&(lane, source, OFFSETS)).copied();
-        let topic = self.plan.sources.get(usize::from(source)).map(|source| source.topic.clone());
-        self.readings
-            .entry((source, lane))
-            .or_insert_with(|| QualityRow::from(topic.unwrap_or_default(), lane, mark.unwrap_or(0)))
+        let topic = self.plan.stream_name(source);
+        self.readings.entry((source, lane)).or_insert_with(|| QualityRow::from(topic, lane, mark.unwrap_or(0)))
     }
 
     /// Whether everything taken is stored.

@@ -91,7 +91,7 @@ impl<'a> Actor<'a> {
                 Error::external(format!("topic `{topic}` does not exist"))
                     .hint("start `haldane run` first: it makes it")
             })?;
-            streams.extend((0..count).map(|lane| Stream { source, lane, topic: topic.clone() }));
+            streams.extend((0..count).map(|lane| Stream { source, lane, topic: topic.clone(), kind: None }));
         }
         let (first, goals) = (consumer.first(&streams)?, consumer.ends(&streams)?);
         consumer.assign(&streams.iter().cloned().zip(first.iter().copied()).collect::<Vec<_>>())?;

@@ -229,7 +229,12 @@ fn lag(plan: &Plan, connection: &Connection, partitions: &Partitions) -> Result<
     let streams: Vec<Stream> = (0..)
         .zip(&plan.sources)
         .flat_map(|(source, of)| {
-            (0..partitions[&of.topic]).map(move |lane| Stream { source, lane, topic: of.topic.clone() })
+            (0..partitions[&of.topic]).map(move |lane| Stream {
+                source,
+                lane,
+                topic: of.topic.clone(),
+                kind: Some(of.kind),
+            })
         })
         .collect();
     let origins = checkpoint::origins(&consumer, &streams, connection.settings().on_gap)?;

@@ -1,5 +1,6 @@
 //! Sections of `sources` to source plans: where each column of the plan is found in each stream.
 
+use super::tensors;
 use crate::config::class::ClassFields;
 use crate::config::document::Document;
 use crate::config::kafka::check_topic;
@@ -7,8 +8,8 @@ use crate::config::path::{Dotted, PathOr, TextField, TextPath};
 use crate::config::problem::{Problems, Spot};
 use crate::config::source::{
     EventTime, Exposures, FeatureEvents, Features, Latency, Numeric, Outcomes, Predictions, Status, TimeUnit,
-    TopicNames,
 };
+use crate::config::topic::TopicNames;
 use crate::config::value::{At, Entries};
 use crate::decode::origin::Origin;
 use crate::event::EventKind;
@@ -49,6 +50,7 @@ pub(crate) fn sources(document: &Document, layout: Layout<'_>, problems: &mut Pr
                 .help("add `registry: { url: … }`, or `registry: { schemas: folder }` with files of schemas");
         }
         check_rows(&source.mapping, names.spot, problems);
+        tensors::check(&source, names.spot, problems);
         if topics.len() > 1 && source.mapping.label.is_some() {
             problems
                 .add(names.spot, "predictions of several topics with their truth in them")
@@ -88,23 +90,29 @@ fn check_rows(mapping: &Mapping, spot: Spot, problems: &mut Problems) {
 
 /// The topics of each section.
 fn topics(names: [Option<TopicNames<'_>>; 4], problems: &mut Problems) -> [Vec<String>; 4] {
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: Vec<(&str, bool)> = Vec::new();
     names.map(|names| {
+        let is_selective = names.is_some_and(|names| names.is_selective);
         let topics = names.map(|names| names.resolve(problems)).unwrap_or_default();
+        let mut own: Vec<(&str, bool)> = Vec::new();
         for topic in &topics {
             check_topic(topic, problems);
-            if seen.contains(&topic.as_str()) {
+            let is_here = |known: &(&str, bool)| known.0 == topic.as_str();
+            let is_alone = |known: &(&str, bool)| is_here(known) && !(is_selective && known.1);
+            if own.iter().any(is_here) || seen.iter().any(is_alone) {
                 problems
                     .add(topic.spot, format!("topic `{}` is the topic of two sources", topic.value))
-                    .help("a topic carries one kind of event");
+                    .help("give each of them a `where` that says which records are its own, or a topic of its own");
             }
-            seen.push(topic.as_str());
+            own.push((topic.as_str(), is_selective));
         }
+        seen.extend(own);
         topics.into_iter().map(|topic| topic.value.clone()).collect()
     })
 }
 
-fn predictions(source: &Predictions, layout: Layout<'_>, problems: &mut Problems) -> SourcePlan {
+fn predictions(source: &At<Predictions>, layout: Layout<'_>, problems: &mut Problems) -> SourcePlan {
+    let selection = source.conditions.resolve(source.tombstones, problems);
     let numeric = layout.columns.numeric.iter().map(|column| match column.role {
         Role::Feature => feature(&source.features, &column.name),
         Role::Score => source.score.as_ref().map(|score| plain(numeric_path(score))),
@@ -112,7 +120,8 @@ fn predictions(source: &Predictions, layout: Layout<'_>, problems: &mut Problems
     });
     let mapping = Mapping {
         rows: source.rows.as_ref().map(|rows| rows.0.clone()),
-        selection: source.conditions.resolve(source.tombstones, problems),
+        side: tensors::side(source.format, source.side.as_ref(), &selection, source.spot, problems),
+        selection,
         id: Some(source.id.0.clone()),
         entity: path(source.entity.as_ref()),
         producer: path(source.producer.as_ref()),
@@ -145,10 +154,12 @@ fn class_scores(scores: &PathOr<ClassFields>) -> ClassScores {
     }
 }
 
-fn feature_events(source: &FeatureEvents, layout: Layout<'_>, problems: &mut Problems) -> SourcePlan {
+fn feature_events(source: &At<FeatureEvents>, layout: Layout<'_>, problems: &mut Problems) -> SourcePlan {
+    let selection = source.conditions.resolve(source.tombstones, problems);
     let mapping = Mapping {
         rows: source.rows.as_ref().map(|rows| rows.0.clone()),
-        selection: source.conditions.resolve(source.tombstones, problems),
+        side: tensors::side(source.format, source.side.as_ref(), &selection, source.spot, problems),
+        selection,
         id: path(source.id.as_ref()),
         producer: path(source.producer.as_ref()),
         event_time: event_time(source.event_time.as_ref()),

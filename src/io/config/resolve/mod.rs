@@ -7,6 +7,7 @@ mod judging;
 mod mapping;
 mod policy;
 mod quality;
+mod tensors;
 mod time;
 
 use std::path::Path;

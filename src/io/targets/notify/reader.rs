@@ -43,7 +43,8 @@ impl Reader {
         let topic = &cluster.settings().topics.control;
         let consumer = cluster.consumer(&format!("{}.act.{name}", cluster.settings().group), name)?;
         let count = consumer.partitions(topic)?.unwrap_or(1);
-        let streams: Vec<Stream> = (0..count).map(|lane| Stream { source: 0, lane, topic: topic.clone() }).collect();
+        let of = |lane| Stream { source: 0, lane, topic: topic.clone(), kind: None };
+        let streams: Vec<Stream> = (0..count).map(of).collect();
         let (committed, ends) = (consumer.committed(&streams)?, consumer.ends(&streams)?);
         let first = consumer.first(&streams)?;
         let mut places = Vec::new();
