@@ -1,8 +1,8 @@
 //! Tells decisions: a program of somebody's own by webhook, or people.
 //!
-//! A webhook is told every decision, in order. People are told of incidents ([`incident`]): one a candidate, opened,
+//! A webhook is told every decision, in order. People are told of incidents (`incident.rs`): one a candidate, opened,
 //! updated and resolved; what comes while they cannot be told, or should not be, is put together. A way to reach people
-//! is a file here, a variant of [`Way`] and a line in [`people`]. Nothing here holds up a decision.
+//! is a file here, a variant of [`Way`] and a line in `People::open`. Nothing here holds up a decision.
 
 mod alertmanager;
 mod hours;
