@@ -335,7 +335,7 @@ fn sources_must_fit_together() {
     check(
         "  outcomes: { topic: p, id: id, label: y }\n",
         ": topic `p` is the topic of two sources",
-        "a topic carries one kind of event",
+        "give each of them a `where` that says which records are its own, or a topic of its own",
     );
     check(
         "    label: y\n  outcomes: { topic: o, id: id, label: y }\n",
