@@ -67,6 +67,7 @@ mod log_faults;
 mod losses;
 mod many_rows;
 mod memory;
+mod model_servers;
 mod named;
 mod notify;
 mod oauth;

@@ -19,7 +19,7 @@ use crate::selected::rows_taken;
 const BROKER_TIME: i64 = 1_800_000_000_000_000;
 
 /// Requests as features, and answers as predictions.
-const PIPELINE: &str = r"
+pub(crate) const PIPELINE: &str = r"
 pipeline: fraud
 sources:
   predictions:
@@ -41,10 +41,10 @@ sources:
       numeric: { amount: { path: 'inputs[name=amount]', range: [0, 100] } }
       categorical: { category: 'inputs[name=category]' }
 ";
-const PREDICTIONS: u16 = 0;
-const FEATURES: u16 = 1;
+pub(crate) const PREDICTIONS: u16 = 0;
+pub(crate) const FEATURES: u16 = 1;
 
-fn load(text: &str) -> Result<Arc<Plan>, String> {
+pub(crate) fn load(text: &str) -> Result<Arc<Plan>, String> {
     config::parse(text, "p.yaml", FilePath::new("")).map(|pipeline| pipeline.plan).map_err(|error| error.to_string())
 }
 
@@ -52,9 +52,9 @@ fn plan() -> Arc<Plan> {
     load(PIPELINE).unwrap()
 }
 
-type Headers<'a> = &'a [(&'a str, &'a str)];
+pub(crate) type Headers<'a> = &'a [(&'a str, &'a str)];
 
-fn decode_with(plan: &Arc<Plan>, source: u16, sent: &[(Headers<'_>, &[u8])]) -> Decoded {
+pub(crate) fn decode_with(plan: &Arc<Plan>, source: u16, sent: &[(Headers<'_>, &[u8])]) -> Decoded {
     let mut decoder = decoder(plan, source, 0);
     for (offset, (headers, payload)) in (0..).zip(sent) {
         let headers: Vec<(&str, &[u8])> = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
@@ -70,7 +70,7 @@ fn decode(plan: &Arc<Plan>, source: u16, payloads: &[&[u8]]) -> Decoded {
 }
 
 /// The rows of one record.
-fn read(plan: &Arc<Plan>, source: u16, payload: &[u8]) -> Vec<Row> {
+pub(crate) fn read(plan: &Arc<Plan>, source: u16, payload: &[u8]) -> Vec<Row> {
     let decoded = decode(plan, source, &[payload]);
     assert!(decoded.rejects.is_empty(), "{:?}", decoded.rejects);
     rows(&decoded.batch)
@@ -86,7 +86,7 @@ fn refused(plan: &Arc<Plan>, source: u16, good: &[u8], bad: &[u8]) -> (Poison, S
     (reject.reason, reject.detail.clone())
 }
 
-fn hex(text: &str) -> Vec<u8> {
+pub(crate) fn hex(text: &str) -> Vec<u8> {
     text.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
 }
 
@@ -128,7 +128,7 @@ const BINARY_REQUEST: &str = concat!(
     r#"{"id":"r-1","inputs":[{"name":"amount","shape":[2,1],"datatype":"FP32","#,
     r#""parameters":{"binary_data_size":8}}]}"#
 );
-const RAW_CONTENTS: &str = "0a 05 66 72 61 75 64 12 01 31 1a 03 72 2d 31 2a 12 0a 06 61 6d 6f 75 6e 74 12 04 46 50 33 \
+pub(crate) const RAW_CONTENTS: &str = "0a 05 66 72 61 75 64 12 01 31 1a 03 72 2d 31 2a 12 0a 06 61 6d 6f 75 6e 74 12 04 46 50 33 \
                             32 1a 02 02 01 3a 08 00 00 48 41 00 00 c6 42";
 const TYPED_CONTENTS: &str = "0a 05 66 72 61 75 64 1a 03 72 2d 31 2a 26 0a 06 61 6d 6f 75 6e 74 12 04 46 50 36 34 1a 02 \
                               02 01 2a 12 3a 10 00 00 00 00 00 00 29 40 00 00 00 00 00 c0 58 40";
@@ -610,93 +610,4 @@ fn damaged_messages_are_counted_or_refused() {
             assert!(of(1) <= whole.len() + 4, "no more rows than bytes");
         }
     });
-}
-
-#[test]
-fn what_kserve_and_mlserver_write_is_read() {
-    let text = PIPELINE.replace("outputs[name=probability]", "outputs[name=probability][1]");
-    let plan = load(&text).unwrap();
-    let folder = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/open_inference");
-    let read_file = |source, name: &str| read(&plan, source, &fs::read(folder.join(name)).unwrap());
-    for name in [
-        "kserve-request.json",
-        "kserve-request-binary.bin",
-        "kserve-request.pb",
-        "kserve-request-raw.pb",
-        "mlserver-request.json",
-        "mlserver-request.pb",
-        "mlserver-request-raw.pb",
-    ] {
-        let read = read_file(FEATURES, name);
-        let seen: Vec<_> =
-            read.iter().map(|row| (row.numeric[0].unwrap(), row.categorical[0].as_deref().unwrap())).collect();
-        assert_eq!(seen, [(12.5, "food"), (99.0, "fuel"), (7.25, "café")], "{name}");
-    }
-    for name in [
-        "kserve-response.json",
-        "kserve-response-binary.bin",
-        "kserve-response-fp16.bin",
-        "kserve-response.pb",
-        "mlserver-response.json",
-        "mlserver-response.pb",
-        "mlserver-response-raw.pb",
-    ] {
-        let read = read_file(PREDICTIONS, name);
-        let scores: Vec<_> = read.iter().map(|row| row.numeric[1].unwrap()).collect();
-        let exact = if name.contains("fp16") {
-            // The nearest of binary16.
-            [0.029_998_779_296_875, 0.810_058_593_75, 0.5]
-        } else {
-            [0.03, 0.81, 0.5]
-        };
-        assert_eq!(scores, exact, "{name}");
-        assert!(read.iter().all(|row| row.version.as_deref() == Some("v2")), "{name}");
-        let ids: Vec<_> = read.iter().map(|row| row.id.unwrap()).collect();
-        assert_eq!(ids, [0, 1, 2].map(|row| row_id(stable_hash(b"r-1"), row)), "{name}");
-    }
-}
-
-/// An example pipeline, checked in.
-fn example(name: &str) -> Arc<Plan> {
-    let path = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("pipelines").join(name);
-    load(&fs::read_to_string(path).unwrap()).unwrap()
-}
-
-#[test]
-fn the_example_of_seldon_reads_what_seldon_writes() {
-    let plan = example("seldon.yaml");
-    let headers = [("pipeline", "fraud"), ("x-request-id", "r-1")];
-    let folder = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/open_inference");
-    let answer = fs::read(folder.join("mlserver-response-raw.pb")).unwrap();
-    let framed = [&[0, 0, 0, 0, 9, 0], answer.as_slice()].concat();
-    for payload in [answer, framed] {
-        let decoded = decode_with(&plan, 1, &[(&headers, &payload)]);
-        let read = rows(&decoded.batch);
-        let seen: Vec<_> = read.iter().map(|row| (row.version.as_deref().unwrap(), row.numeric[1].unwrap())).collect();
-        assert_eq!(seen, [("fraud-v2", 0.03), ("fraud-v2", 0.81), ("fraud-v2", 0.5)]);
-    }
-    // The golden request of one tensor; its topic ends in another word here, so its version is not known.
-    let decoded = decode_with(&plan, 3, &[(&headers, &hex(RAW_CONTENTS))]);
-    assert_eq!(decoded.rejects[0].reason, Poison::MissingField);
-}
-
-#[test]
-fn the_example_of_mlserver_reads_what_mlserver_writes() {
-    let plan = example("mlserver.yaml");
-    let headers = [("mlserver-model", "digits"), ("mlserver-version", "v2")];
-    let mut scores = vec![0.0625; 10];
-    scores[7] = 0.4375;
-    let output = json!({ "name": "probabilities", "shape": [1, 10], "datatype": "FP64", "data": scores });
-    let answer = json!({ "model_name": "digits", "id": "k-1", "outputs": [output] }).to_string();
-    let error = json!({ "error": "out of memory" }).to_string();
-    let decoded = decode_with(&plan, PREDICTIONS, &[(&headers, answer.as_bytes()), (&headers, error.as_bytes())]);
-    let read = rows(&decoded.batch);
-    let seen: Vec<_> = read.iter().map(|row| (row.predicted.as_deref(), row.failed, row.version.as_deref())).collect();
-    assert_eq!(seen, [(Some("7"), None, Some("v2")), (None, Some(true), Some("v2"))]);
-    assert_eq!(read[0].id, Some(stable_hash(b"k-1")));
-    let input = json!({ "name": "x", "shape": [2, 3], "datatype": "FP32", "data": [0.5, 10, 20, 0.25, 11, 21] });
-    let request = json!({ "id": "k-1", "inputs": [input] }).to_string();
-    let decoded = decode_with(&plan, FEATURES, &[(&headers, request.as_bytes())]);
-    let inks: Vec<_> = rows(&decoded.batch).iter().map(|row| row.numeric[..3].to_vec()).collect();
-    assert_eq!(inks, [[Some(0.5), Some(10.0), Some(20.0)], [Some(0.25), Some(11.0), Some(21.0)]]);
 }

@@ -96,11 +96,8 @@ impl JsonDecoder {
     /// Reads a record into the open row, or what all its rows share, or passes it over. On failure also tells how far
     /// it came.
     fn read(&mut self, record: &Record<'_>) -> Result<Taken, (Flaw, usize)> {
-        if record.payload.is_none() && self.layout.selection.without_tombstones {
-            return Ok(Taken::Nothing);
-        }
-        let payload = record.payload.filter(|payload| !payload.is_empty());
-        let payload = payload.ok_or((Flaw::new(Poison::Empty, "no payload"), 0))?;
+        let said = record.said(&self.layout.selection).map_err(|(reason, what)| (Flaw::new(reason, what), 0))?;
+        let Some(payload) = said else { return Ok(Taken::Nothing) };
         if let Err(error) = str::from_utf8(payload) {
             return Err((Flaw::new(Poison::InvalidUtf8, "not UTF-8"), error.valid_up_to()));
         }

@@ -40,8 +40,8 @@ use self::binding::Layout;
 use self::rows::RowBuilder;
 use self::schema::{SchemaId, SchemaTexts};
 use crate::batch::EventBatch;
-use crate::event::{Micros, Reject};
-use crate::plan::Plan;
+use crate::event::{Micros, Poison, Reject};
+use crate::plan::{Plan, Selection};
 
 /// One record of an input topic, borrowed from the client.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +58,20 @@ pub struct Record<'a> {
     pub headers: &'a [(&'a str, &'a [u8])],
     /// The topic it is on.
     pub topic: &'a str,
+}
+
+impl<'a> Record<'a> {
+    /// What it says; nothing where a source passes it over.
+    ///
+    /// # Errors
+    /// When a record that is taken says nothing.
+    fn said(&self, selection: &Selection) -> Result<Option<&'a [u8]>, (Poison, &'static str)> {
+        match self.payload {
+            None if selection.without_tombstones => Ok(None),
+            None | Some([]) => Err((Poison::Empty, "no payload")),
+            payload => Ok(payload),
+        }
+    }
 }
 
 /// What came out of a run of records.

@@ -43,16 +43,18 @@ impl Tables {
 
     /// The payload of a record, unless the record is passed over or refused because it has none.
     pub fn payload<'r>(&mut self, record: &Record<'r>) -> Option<&'r [u8]> {
-        if record.payload.is_none() && self.columnar.layout.selection.without_tombstones {
-            self.passed_over += 1;
-            self.n_pending += 1;
-            return None;
+        match record.said(&self.columnar.layout.selection) {
+            Ok(None) => {
+                self.passed_over += 1;
+                self.n_pending += 1;
+                None
+            }
+            Ok(said) => said,
+            Err((reason, what)) => {
+                self.refuse(record.offset, reason, what.to_owned());
+                None
+            }
         }
-        let payload = record.payload.filter(|payload| !payload.is_empty());
-        if payload.is_none() {
-            self.refuse(record.offset, Poison::Empty, "no payload".to_owned());
-        }
-        payload
     }
 
     /// Refuses a whole record.

@@ -4,6 +4,7 @@
 //! the sections are resolved together, and everything that contradicts is told at once, each with its line.
 
 mod act;
+mod address;
 mod class;
 mod document;
 mod guards;

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::address;
 use super::problem::Problems;
-use super::secret::Secret;
+use super::secret::{Places, Secret};
 use super::value::At;
 
 /// Where tokens come from.
@@ -104,21 +105,17 @@ impl OAuthSection {
 
     fn server(&self, section: &At<Self>, base: &Path, problems: &mut Problems) -> Option<Tokens> {
         let url = self.url.as_ref()?;
-        if !["https://", "http://"].iter().any(|scheme| url.starts_with(scheme)) {
-            problems.add(url.spot, format!("`{}` is no URL", url.value)).help("write https://HOST/PATH");
-        }
-        if let (Some(_), Some(file)) = (&self.client_secret_env, &self.client_secret_file) {
-            let help = "keep `client_secret_env` or `client_secret_file`";
-            problems.add(file.spot, "the client's secret has two places").help(help);
-        }
-        let from_file = self.client_secret_file.as_ref().map(|name| Secret::File(base.join(&name.value)));
-        let secret = self.client_secret_env.as_ref().map(|name| Secret::Env(name.value.clone())).or(from_file);
-        let (Some(client_id), Some(client_secret)) = (&self.client_id, secret) else {
+        address::check(url, Some("the client's secret"), problems);
+        let (env, file) = (self.client_secret_env.as_ref(), self.client_secret_file.as_ref());
+        let places = Places { key: "client_secret", env: env.map(|at| &at.value), file: file.map(|at| &at.value) };
+        let (spot, is_given) = (section.spot, env.is_some() || file.is_some());
+        let secret = places.secret(spot, base, problems);
+        if self.client_id.is_none() || !is_given {
             problems
-                .add(section.spot, "an authorization server gives tokens to a client that it knows")
+                .add(spot, "an authorization server gives tokens to a client that it knows")
                 .help("add `client_id`, and `client_secret_env` or `client_secret_file`");
-            return None;
-        };
+        }
+        let (client_id, client_secret) = self.client_id.as_ref().zip(secret)?;
         Some(Tokens::Server(TokenServer {
             url: url.value.clone(),
             client_id: client_id.value.clone(),

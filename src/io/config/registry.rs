@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::problem::Problems;
-use super::secret::Secret;
+use super::address;
+use super::problem::{Problems, Spot};
+use super::secret::{Places, Secret};
 use super::value::At;
 use crate::plan::Frame;
 use crate::registry::ids_of;
@@ -92,10 +93,12 @@ impl RegistrySection {
     /// What the section means for a pipeline whose file lies in `base`.
     pub(crate) fn resolve(&self, base: &Path, problems: &mut Problems) -> RegistryConfig {
         self.check(problems);
-        let secret = |env: &Option<String>, file: &Option<String>| {
-            let of_file = file.as_ref().map(|name| Secret::File(base.join(name)));
-            env.clone().map(Secret::Env).or(of_file)
+        let spot = self.url.as_ref().map_or_else(Spot::default, |url| url.spot);
+        let mut secret = |key, env: &Option<String>, file: &Option<String>| {
+            Places { key, env: env.as_ref(), file: file.as_ref() }.secret(spot, base, problems)
         };
+        let password = secret("password", &self.password_env, &self.password_file);
+        let token = secret("token", &self.token_env, &self.token_file);
         let path = |name: &Option<String>| name.as_ref().map(|name| base.join(name));
         let named = |(id, file): (&String, &String)| (id.clone(), base.join(file));
         let schemas = self.schemas.as_ref().map(|schemas| match &schemas.value {
@@ -105,8 +108,8 @@ impl RegistrySection {
         RegistryConfig {
             url: self.url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
             username: self.username.as_ref().map(|name| name.value.clone()),
-            password: secret(&self.password_env, &self.password_file),
-            token: secret(&self.token_env, &self.token_file),
+            password,
+            token,
             ca: path(&self.ca),
             cache: path(&self.cache),
             schemas: schemas.unwrap_or_default(),
@@ -114,11 +117,10 @@ impl RegistrySection {
     }
 
     fn check(&self, problems: &mut Problems) {
-        let is_http = |url: &&At<String>| url.starts_with("https://") || url.starts_with("http://");
-        if let Some(url) = self.url.as_ref().filter(|url| !is_http(url)) {
-            problems
-                .add(url.spot, format!("`{}` is no URL of a registry", url.value))
-                .help("write https://host:port, with the path of its interface if it has one");
+        let of_password = self.password_env.as_ref().or(self.password_file.as_ref()).map(|_| "the password");
+        let of_token = self.token_env.as_ref().or(self.token_file.as_ref()).map(|_| "the token");
+        if let Some(url) = &self.url {
+            address::check(url, of_token.or(of_password), problems);
         }
         if let Some(name) = &self.username
             && self.password_env.is_none()

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::problem::{Problems, Spot};
 use crate::error::{Error, Result};
 
 /// Where a secret is kept.
@@ -67,6 +68,48 @@ impl Secret {
             Self::Env(_) => None,
         }
     }
+}
+
+/// Where a section says that a secret is: in a variable or in a file.
+pub(super) struct Places<'a> {
+    /// What it is called in errors, and its keys without `_env` and `_file`.
+    pub(super) key: &'a str,
+    pub(super) env: Option<&'a String>,
+    pub(super) file: Option<&'a String>,
+}
+
+impl Places<'_> {
+    /// The secret, which must be somewhere.
+    pub(super) fn needed(&self, spot: Spot, base: &Path, problems: &mut Problems) -> Option<Secret> {
+        if self.env.is_none() && self.file.is_none() {
+            let key = self.key;
+            problems
+                .add(spot, format!("the {} has no place", words(key)))
+                .help(format!("write `{key}_env` or `{key}_file`"));
+        }
+        self.secret(spot, base, problems)
+    }
+
+    /// The secret, where a place is named for it.
+    pub(super) fn secret(&self, spot: Spot, base: &Path, problems: &mut Problems) -> Option<Secret> {
+        match (self.env, self.file) {
+            (Some(name), None) => Some(Secret::Env(name.clone())),
+            (None, Some(file)) => Some(Secret::File(base.join(file))),
+            (None, None) => None,
+            (Some(_), Some(_)) => {
+                let key = self.key;
+                problems
+                    .add(spot, format!("the {} has two places", words(key)))
+                    .help(format!("write either `{key}_env` or `{key}_file`"));
+                None
+            }
+        }
+    }
+}
+
+/// A key as words.
+fn words(key: &str) -> String {
+    key.replace('_', " ")
 }
 
 /// Parts of the names of keys whose value is a secret.

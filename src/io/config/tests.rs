@@ -451,6 +451,20 @@ fn metrics_must_exist_and_have_something_to_read() {
 }
 
 #[test]
+fn a_registry_is_told_no_secret_in_the_clear() {
+    check(
+        "registry: { url: 'http://registry:8081', username: u, password_env: P }\n",
+        ": the password would go over the network in the clear",
+        "write https://…",
+    );
+    check(
+        "registry: { url: 'https://registry:8081', token_env: T, token_file: t }\n",
+        ": the token has two places",
+        "write either `token_env` or `token_file`",
+    );
+}
+
+#[test]
 fn tokens_for_kafka_come_from_one_place() {
     check(
         "kafka: { brokers: b, security: { protocol: sasl_ssl, mechanism: OAUTHBEARER } }\n",
@@ -474,10 +488,16 @@ fn tokens_for_kafka_come_from_one_place() {
     of_tokens("{ file: t, aws_region: r }", ": tokens come from `file` and from `aws_region`", "keep one of them");
     of_tokens("{ file: t, scope: s }", ": `scope` has no effect with `file`", "remove it, or use `url`");
     of_tokens("{ command: [] }", ": `command` is empty", "name a program, and its arguments after it");
+    of_tokens("{ url: 'idp:8443', client_id: c, client_secret_env: S }", ": it is no URL", "write https://…");
     of_tokens(
-        "{ url: 'idp:8443', client_id: c, client_secret_env: S }",
-        ": `idp:8443` is no URL",
-        "write https://HOST/PATH",
+        "{ url: 'http://idp/t', client_id: c, client_secret_env: S }",
+        ": the client's secret would go over the network in the clear",
+        "write https://…",
+    );
+    of_tokens(
+        "{ url: 'https://idp/t', client_id: c, client_secret_env: S, client_secret_file: s }",
+        ": the client secret has two places",
+        "write either `client_secret_env` or `client_secret_file`",
     );
     of_tokens(
         "{ url: 'https://idp/t', client_id: c }",

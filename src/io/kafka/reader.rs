@@ -259,12 +259,7 @@ impl ReaderState {
 
     /// Tells the decoder of a schema, unless nobody answers for now.
     fn learn(&mut self, id: SchemaId, schemas: &dyn Schemas) -> bool {
-        match schemas.find(id) {
-            Found::Here(texts) => self.decoder.learn(id, Some(&texts)),
-            Found::Missing => self.decoder.learn(id, None),
-            Found::Away(_) => return false,
-        }
-        true
+        learn(self.decoder.as_mut(), id, schemas).is_ok()
     }
 
     fn finish(&mut self) -> ReadPortion {
@@ -287,16 +282,26 @@ impl ReaderState {
 /// When nobody tells the schema for now.
 pub fn push(decoder: &mut dyn Decoder, record: &Record<'_>, schemas: &dyn Schemas) -> Result<()> {
     if let Some(id) = decoder.needs(record) {
-        match schemas.find(id) {
-            Found::Here(texts) => decoder.learn(id, Some(&texts)),
-            Found::Missing => decoder.learn(id, None),
-            Found::Away(why) => {
-                let error = Error::external(format!("nobody tells the schema {id}")).because(why);
-                return Err(error.hint("see that the registry answers, or name a `cache` that has what it said"));
-            }
-        }
+        learn(decoder, id, schemas).map_err(|why| {
+            Error::external(format!("nobody tells the schema {id}"))
+                .because(why)
+                .hint("see that the registry answers, or name a `cache` that has what it said")
+        })?;
     }
     decoder.push(record);
+    Ok(())
+}
+
+/// Tells a decoder of a schema, or that there is none.
+///
+/// # Errors
+/// Why nobody tells for now.
+fn learn(decoder: &mut dyn Decoder, id: SchemaId, schemas: &dyn Schemas) -> std::result::Result<(), String> {
+    match schemas.find(id) {
+        Found::Here(texts) => decoder.learn(id, Some(&texts)),
+        Found::Missing => decoder.learn(id, None),
+        Found::Away(why) => return Err(why),
+    }
     Ok(())
 }
 

@@ -102,11 +102,8 @@ impl OpenInferenceDecoder {
     /// Reads a record: what its rows share into the open row, and its tensors. How many rows there are; none where the
     /// record is passed over.
     fn read<'r>(&mut self, record: &Record<'r>) -> Result<Option<(&'r [u8], u32)>, Refusal> {
-        if record.payload.is_none() && self.layout.selection.without_tombstones {
-            return Ok(None);
-        }
-        let payload = record.payload.filter(|payload| !payload.is_empty());
-        let payload = payload.ok_or_else(|| refusal(Poison::Empty, "no payload"))?;
+        let said = record.said(&self.layout.selection).map_err(|(reason, what)| refusal(reason, what))?;
+        let Some(payload) = said else { return Ok(None) };
         let message = if payload[0] == 0 { payload.get(FRAME_BYTES..).unwrap_or_default() } else { payload };
         let encoding = self.encoding(record, message)?;
         let n_conditions = self.layout.conditions.len();

@@ -7,9 +7,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::super::address;
 use super::super::problem::{Problems, Spot, suggestion};
+use super::super::secret::Places;
 use super::super::value::At;
-use super::Places;
 use super::share::{PlaceText, ShareSection};
 use crate::targets::{Ask, HttpConfig, Server, Words};
 
@@ -179,17 +180,7 @@ fn place_of(server: &At<String>, with_token: bool, problems: &mut Problems) -> O
     if server.as_str() == "kubernetes" {
         return Some(Server::Kubernetes);
     }
-    let plain = server.strip_prefix("http://");
-    if plain.is_none() && !server.starts_with("https://") {
-        problems.add(server.spot, "it is no server").help("write https://…, or `kubernetes`");
-        return None;
-    }
-    let here = ["127.0.0.1", "localhost", "[::1]"];
-    if with_token && plain.is_some_and(|host| !here.iter().any(|here| host.starts_with(here))) {
-        problems.add(server.spot, "a token would go over the network in the clear").help("write https://…");
-        return None;
-    }
-    Some(Server::Url(server.value.clone()))
+    address::check(server, with_token.then_some("a token"), problems).then(|| Server::Url(server.value.clone()))
 }
 
 #[cfg(test)]

@@ -15,7 +15,6 @@ use self::http::HttpSection;
 use self::notify::NotifySection;
 use self::share::ShareSection;
 use super::problem::{Problems, Spot};
-use super::secret::Secret;
 use super::value::{At, Period, seconds};
 use crate::act::Terms;
 use crate::event::SECOND;
@@ -113,39 +112,6 @@ fn haldane() -> String {
 
 fn nobody() -> String {
     "haldane@localhost".to_owned()
-}
-
-/// Where secrets of a section are kept.
-struct Places<'a> {
-    key: &'a str,
-    env: Option<&'a String>,
-    file: Option<&'a String>,
-}
-
-impl Places<'_> {
-    /// The secret, which must be somewhere.
-    fn needed(&self, spot: Spot, base: &Path, problems: &mut Problems) -> Option<Secret> {
-        if self.env.is_none() && self.file.is_none() {
-            let key = self.key;
-            problems.add(spot, format!("the {key} has no place")).help(format!("write `{key}_env` or `{key}_file`"));
-        }
-        self.secret(spot, base, problems)
-    }
-
-    fn secret(&self, spot: Spot, base: &Path, problems: &mut Problems) -> Option<Secret> {
-        match (self.env, self.file) {
-            (Some(name), None) => Some(Secret::Env(name.clone())),
-            (None, Some(file)) => Some(Secret::File(base.join(file))),
-            (None, None) => None,
-            (Some(_), Some(_)) => {
-                let key = self.key;
-                problems
-                    .add(spot, format!("the {key} has two places"))
-                    .help(format!("write either `{key}_env` or `{key}_file`"));
-                None
-            }
-        }
-    }
 }
 
 /// What the sections mean; only those without a problem are given.

@@ -6,10 +6,12 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::super::address;
 use super::super::problem::{Problems, Spot};
+use super::super::secret::Places;
 use super::super::value::At;
 use super::super::wall::Zone;
-use super::{Kind, Places};
+use super::Kind;
 use crate::event::{Micros, SECOND};
 use crate::plan::WallClock;
 use crate::targets::notify::{
@@ -177,7 +179,9 @@ impl NotifySection {
             return None;
         }
         let addresses = [&self.url, &self.alertmanager, &self.dashboard, &self.runbook];
-        addresses.into_iter().flatten().for_each(|address| check_url(address, problems));
+        for address in addresses.into_iter().flatten() {
+            address::check(address, None, problems);
+        }
         let at = match self.at {
             Urgency::Info => Severity::Info,
             Urgency::Warn => Severity::Warn,
@@ -211,7 +215,9 @@ impl NotifySection {
             return Some(Way::Slack(SlackConfig { url: places.needed(slack.spot, base, problems)? }));
         }
         if let Some(pagerduty) = &self.pagerduty {
-            pagerduty.url.iter().for_each(|url| check_url(url, problems));
+            if let Some(url) = &pagerduty.url {
+                address::check(url, Some("the routing key"), problems);
+            }
             let (env, file) = (pagerduty.routing_key_env.as_ref(), pagerduty.routing_key_file.as_ref());
             let routing_key = Places { key: "routing_key", env, file }.needed(pagerduty.spot, base, problems)?;
             let url = pagerduty.url.as_ref().map_or_else(|| PAGERDUTY.to_owned(), |url| url.value.clone());
@@ -221,12 +227,6 @@ impl NotifySection {
             return Some(Way::Alertmanager(AlertmanagerConfig { url: url.value.clone(), headers: headers() }));
         }
         self.mail.as_ref().and_then(|mail| mail.value.resolve(mail.spot, base, problems))
-    }
-}
-
-fn check_url(url: &At<String>, problems: &mut Problems) {
-    if !["https://", "http://"].iter().any(|scheme| url.starts_with(scheme)) {
-        problems.add(url.spot, "it is no URL").help("write https://…");
     }
 }
 
@@ -253,6 +253,11 @@ impl MailSection {
             Some(name) => Some((name.value.clone(), places.needed(spot, base, problems)?)),
             None => None,
         };
+        if login.is_some() && encryption == Encryption::None && !address::is_here(host) {
+            problems
+                .add(self.server.spot, "a password would go over the network in the clear")
+                .help("write `encryption: starttls` or `tls`");
+        }
         let (host, from, to) = (host.to_owned(), self.from.clone(), self.to.value.clone());
         Some(Way::Mail(MailConfig { host, port, encryption, login, from, to }))
     }

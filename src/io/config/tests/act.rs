@@ -67,7 +67,7 @@ fn what_cannot_be_carried_out_is_told_with_what_to_do() {
             "it is not said who is told, or more than one is",
         ),
         ("notify: { slack: {} }", "the url has no place"),
-        ("notify: { pagerduty: { routing_key_env: K, routing_key_file: k } }", "the routing_key has two places"),
+        ("notify: { pagerduty: { routing_key_env: K, routing_key_file: k } }", "the routing key has two places"),
         ("notify: { alertmanager: 'http://a', per_hour: 0 }", "`per_hour` is zero"),
         ("notify: { alertmanager: 'http://a', hours: { from: '8', to: '18:00' } }", "`8` is no time of day"),
         ("notify: { mail: { server: 'm:x', from: a@b, to: [c@d] } }", "it is no host and port"),
@@ -90,7 +90,14 @@ fn a_token_never_goes_over_the_network_in_the_clear() {
              /w }} }}"
         )
     };
-    assert!(wrong(&http("http://flags.example")).contains("in the clear"));
+    for elsewhere in ["http://flags.example", "http://localhost.example"] {
+        assert!(wrong(&http(elsewhere)).contains("a token would go over the network in the clear"));
+    }
+    let notify = |keys: &str| wrong(&format!("notify: {{ {keys} }}"));
+    let pagerduty = notify("pagerduty: { routing_key_env: K, url: 'http://pages.example' }");
+    assert!(pagerduty.contains("the routing key would go over the network in the clear"), "{pagerduty}");
+    let mail = notify("mail: { server: m, encryption: none, username: u, password_env: P, from: a@b, to: [c@d] }");
+    assert!(mail.contains("a password would go over the network in the clear"), "{mail}");
     act(&http("http://127.0.0.1:8080"));
     act(&http("https://flags.example"));
 }

@@ -36,3 +36,30 @@ impl Channel for Slack<'_> {
 fn marked(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::incident::{Incidents, Turn};
+    use super::super::{NotifyConfig, Way};
+    use super::*;
+    use crate::output::summary::tests::decision;
+    use crate::verdict::decision::Severity;
+
+    #[test]
+    fn the_address_is_a_secret_and_what_candidates_are_called_is_no_markup() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("url");
+        std::fs::write(&file, "http://127.0.0.1:1/services/geheim").expect("a file");
+        let slack = SlackConfig { url: Secret::File(file) };
+        let (way, at) = (Way::Slack(slack.clone()), Severity::Warn);
+        let config = NotifyConfig { way, at, hours: None, per_hour: 1, dashboard: None, runbook: None, ca: None };
+        let (_, incident) = Incidents::default().hear(decision(), at).expect("it is urgent");
+        let words = Words { turn: Turn::Opened, incident: &incident, config: &config };
+        let client = Client::open(None, Duration::from_secs(5)).expect("a client");
+        let why = Slack { config: &slack, client }.send(&words, 0).expect_err("nobody listens");
+        assert!(why.starts_with("POST Slack: ") && !why.contains("geheim"), "{why}");
+        assert_eq!(marked("<!channel> & co"), "&lt;!channel&gt; &amp; co");
+    }
+}
