@@ -13,6 +13,7 @@ use haldane::config::reference;
 use haldane::engine::{Effects, Engine};
 use haldane::event::{Micros, Poison, SECOND};
 use haldane::judge::WindowRow;
+use haldane::kafka::intent::Intent;
 use haldane::plan::{GuardPlan, Plan, Signal, WindowKind};
 use haldane::scan::frame::{DeclaredShare, Frame, GroupKey, Inputs};
 use haldane::scan::{Body, CheckpointMeta, Pace, Partial, Scan, Tally};
@@ -184,6 +185,7 @@ fn samples(effects: &Effects) -> Vec<(&'static str, String)> {
         ("commands.jsonl", lines(&[force_rollback()])),
         ("results.jsonl", lines(&effects.results)),
         ("windows.jsonl", lines(&windows)),
+        ("intents.jsonl", lines(&Intent::all(effects))),
         ("frames.hex", frames),
         ("checkpoints.jsonl", metadata().iter().map(|meta| format!("{meta}\n")).collect()),
     ]
@@ -192,13 +194,21 @@ fn samples(effects: &Effects) -> Vec<(&'static str, String)> {
 #[test]
 fn samples_of_today_are_kept() {
     let folder = folder(NEWEST);
-    if std::env::var_os("UPDATE").is_some() && !folder.exists() {
-        let effects = run(&folder.join("store"));
-        compact(folder.join("store").to_str().unwrap(), &Keep::default()).unwrap();
+    if std::env::var_os("UPDATE").is_some() {
+        let scratch = tempfile::tempdir().unwrap();
+        let new = !folder.exists();
+        let store = if new { folder.join("store") } else { scratch.path().to_owned() };
+        let effects = run(&store);
+        compact(store.to_str().unwrap(), &Keep::default()).unwrap();
         for (name, text) in samples(&effects) {
-            std::fs::write(folder.join(name), text).unwrap();
+            let path = folder.join(name);
+            if !path.exists() {
+                std::fs::write(path, text).unwrap();
+            }
         }
-        std::fs::copy(self::folder("v1").join("profile.json"), folder.join("profile.json")).unwrap();
+        if new {
+            std::fs::copy(self::folder("v1").join("profile.json"), folder.join("profile.json")).unwrap();
+        }
     }
     assert!(folder.exists(), "run with UPDATE=1 to write samples of what this build writes");
 }
@@ -290,6 +300,15 @@ fn decisions_commands_and_results_are_read() {
         let windows: Vec<WindowRow> = read(&folder, "windows.jsonl");
         assert!(windows.len() > 10 && windows.iter().any(|row| row.value.is_some()));
     }
+}
+
+#[test]
+fn what_was_about_to_be_said_is_read() {
+    let [intent] = &read::<Intent>(&folder("v5"), "intents.jsonl")[..] else { panic!("one candidate") };
+    let last = intent.decisions.last().unwrap();
+    assert_eq!((intent.state.sequence, intent.state.candidate.as_str()), (last.sequence, "v2"));
+    assert_eq!(intent.results[0].command, force_rollback());
+    assert!(intent.is_ahead_of(None) && !intent.is_ahead_of(Some(&intent.state)));
 }
 
 /// A frame but for the offsets of labels, which earlier releases did not know.

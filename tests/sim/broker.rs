@@ -107,6 +107,8 @@ pub(crate) struct World {
     pub(crate) takeovers: Vec<Micros>,
     /// Whether some process has ended because records were gone.
     pub(crate) halted: bool,
+    /// By the end of their window: records that may have been deleted before they were read.
+    pub(crate) unread: BTreeMap<Micros, u64>,
     /// Effects so far, which crash points count.
     pub(crate) effects: u64,
     pub(crate) next_client: u64,
@@ -131,9 +133,10 @@ pub(crate) fn begin(scenario: Scenario, traffic: Vec<Produced>, traced: bool) {
     let world = World {
         rng: Rng::new(scenario.seed),
         now: 0,
-        topics: [("predictions", scenario.partitions), ("outcomes", scenario.partitions), (COMMANDS, 1)]
+        topics: (scenario.inputs().iter().map(|&topic| (topic, scenario.partitions)))
+            .chain([(COMMANDS, 1)])
             .map(|(name, n)| (name.to_owned(), (0..n).map(|_| Log::default()).collect()))
-            .into(),
+            .collect(),
         groups: BTreeMap::new(),
         committed: BTreeMap::new(),
         clients: BTreeMap::new(),
@@ -144,6 +147,7 @@ pub(crate) fn begin(scenario: Scenario, traffic: Vec<Produced>, traced: bool) {
         to_come: scenario.once.clone(),
         takeovers: Vec::new(),
         halted: false,
+        unread: BTreeMap::new(),
         effects: 0,
         next_client: 0,
         faults: BTreeMap::new(),

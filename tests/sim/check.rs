@@ -20,12 +20,12 @@ use haldane::verdict::{CommandResult, Decision, RolloutState, Scheduled, with_en
 use object_store::ObjectStore;
 
 use crate::broker::World;
-use crate::ports::{INPUTS, Record, SETTINGS};
-use crate::run::{Left, PLAN};
+use crate::ports::{Record, SETTINGS};
+use crate::run::Left;
 use crate::scenario::{COMMANDS, COMPARED, EPOCH, Prediction};
 
 /// A window's length, as the pipeline says.
-const WINDOW: Micros = 10 * SECOND;
+pub(crate) const WINDOW: Micros = 10 * SECOND;
 
 /// How long labels are waited for before a first judgement.
 const WAIT: Micros = 10 * SECOND;
@@ -129,14 +129,15 @@ fn torn<'w>(world: &'w World, topic: &'w str) -> impl Iterator<Item = Record> + 
 
 /// What the engine says of the same log and the same commands, undisturbed.
 fn replay(world: &World, results: &[CommandResult]) -> Said {
-    let lanes = u32::try_from(world.topics[INPUTS[0]].len()).expect("few");
-    let mut engine = Engine::new(Arc::clone(&PLAN), lanes);
+    let plan = world.scenario.plan();
+    let lanes = u32::try_from(world.topics[world.scenario.inputs()[0]].len()).expect("few");
+    let mut engine = Engine::new(Arc::clone(plan), lanes);
     results.iter().cloned().for_each(|result| engine.schedule(Scheduled::from(result)));
     let mut said = Said { unrevised: world.unrevised(), ..Said::default() };
     let mut batches = Vec::new();
-    for (source, spec) in (0..).zip(&PLAN.sources) {
+    for (source, spec) in (0..).zip(&plan.sources) {
         for lane in 0..lanes {
-            let mut decoder = decode::decoder(&PLAN, source, lane);
+            let mut decoder = decode::decoder(plan, source, lane);
             let log = &world.topics[&spec.topic][lane as usize];
             for kept in log.all() {
                 let came = Record::of(&spec.topic, lane, kept);
@@ -377,11 +378,10 @@ fn buried(world: &World, findings: &mut Findings) {
         (of("haldane.source.topic"), of("haldane.source.partition"), of("haldane.source.offset"))
     };
     let letters: BTreeSet<_> = records(world, &SETTINGS.topics.dead_letter).map(|came| place(&came)).collect();
-    for source in &PLAN.sources {
-        let poison =
-            records(world, &source.topic).filter(|came| came.payload().is_some_and(|body| !body.ends_with(b"}")));
+    for &topic in world.scenario.inputs() {
+        let poison = records(world, topic).filter(|came| came.payload().is_some_and(|body| !body.ends_with(b"}")));
         for came in poison {
-            let place = (source.topic.clone(), came.partition().to_string(), came.offset().to_string());
+            let place = (topic.to_owned(), came.partition().to_string(), came.offset().to_string());
             if !letters.contains(&place) {
                 findings.lost.push(format!("record {place:?} was refused, and is not among the dead letters"));
             }
@@ -404,7 +404,7 @@ fn answered(world: &World, results: &[CommandResult], findings: &mut Findings) {
 /// Whether no lane was ever silent for so long that windows were judged without it: then decisions are those of the
 /// log alone.
 fn is_steady(world: &World) -> bool {
-    let logs = PLAN.sources.iter().flat_map(|source| &world.topics[&source.topic]);
+    let logs = world.scenario.inputs().iter().flat_map(|&topic| &world.topics[topic]);
     let longest = |log: &crate::broker::Log| {
         let times: Vec<i64> = log.all().map(|kept| kept.millis).collect();
         times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(i64::MAX)

@@ -8,14 +8,15 @@
 //! - Retention deletes records that nobody has read. The service halts and says so, or goes on, and windows that
 //!   did not need them are right.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use haldane::config::OnGap;
 use haldane::event::{Micros, SECOND};
 
 use crate::broker::{Log, World};
-use crate::check::Windows;
-use crate::ports::{CONTROL_AND_WINDOWS, INPUTS};
+use crate::check::{WINDOW, Windows};
+use crate::ports::CONTROL_AND_WINDOWS;
 use crate::rng::Rng;
 use crate::scenario::EPOCH;
 
@@ -98,7 +99,7 @@ impl World {
     }
 
     fn grow(&mut self) {
-        for topic in INPUTS {
+        for &topic in self.scenario.inputs() {
             self.topics.get_mut(topic).expect("it is there").push(Log::default());
             self.fault("partition added", || topic.to_owned());
             self.share_out_anew(topic);
@@ -121,19 +122,24 @@ impl World {
 
     /// Retention deletes records that a commit holds back.
     fn delete_unread(&mut self) {
-        let topic = *self.rng.one(&INPUTS);
+        let topic = *self.rng.one(self.scenario.inputs());
         let place = usize::try_from(self.rng.below(self.topics[topic].len() as u64)).expect("few");
         let left = usize::try_from(self.rng.below(10)).expect("few");
         let log = &mut self.topics.get_mut(topic).expect("it is there")[place];
         let n = log.records.len().saturating_sub(left);
-        log.eaten.extend(log.records.drain(..n));
+        for kept in log.records.drain(..n) {
+            let body: serde_json::Value =
+                serde_json::from_slice(kept.payload.as_deref().unwrap_or_default()).unwrap_or_default();
+            let at = body["at"].as_i64().unwrap_or(EPOCH) - EPOCH;
+            *self.unread.entry(at - at.rem_euclid(WINDOW) + WINDOW).or_default() += 1;
+            log.eaten.push(kept);
+        }
         self.fault("deleted unread", || format!("{n} of {topic}/{place}"));
     }
 
-    /// Whether a decision that was not followed by its state may be said anew with another content: by a process that
-    /// took over and knows what a silent partition brought since, or never, because all have halted.
+    /// Whether a decision may never be followed by its state, because all have halted.
     pub(crate) fn loses_track(&self) -> bool {
-        self.unrevised().is_some() || (self.scenario.on_gap == OnGap::Halt && self.halted)
+        self.scenario.on_gap == OnGap::Halt && self.halted
     }
 
     /// Whether records were deleted before they were read.
@@ -152,13 +158,20 @@ impl World {
             Some((_, OnGap::Halt)) if self.halted => found.retain(|name, _| is_traffic(name)),
             Some((at, OnGap::Resume)) => {
                 let touched = |name: &str| end(name) < at + AFTER_GAP;
-                let trusted = |text: &str| text.contains("\"trust\":\"ok\"");
-                found.retain(|name, (_, text)| is_traffic(name) && (!touched(name) || trusted(text)));
+                let few = self.lack_few();
+                let trusted = |name: &str, text: &str| text.contains("\"trust\":\"ok\"") && !few.contains(&end(name));
+                found.retain(|name, (_, text)| is_traffic(name) && (!touched(name) || trusted(name, text)));
             }
             _ => return (expected, found),
         }
         expected.retain(|name, _| found.contains_key(name));
         (expected, found)
+    }
+
+    /// Ends of windows of which so few records were deleted that they are trusted all the same.
+    fn lack_few(&self) -> BTreeSet<Micros> {
+        let n_min = self.scenario.plan().policy.trust.n_min;
+        self.unread.iter().filter(|(_, n)| **n < n_min).map(|(end, _)| *end).collect()
     }
 
     /// Windows that ended in this time may lack what a silent partition brought later: another process has taken over

@@ -58,8 +58,8 @@ pub(crate) enum Bug {
     WindowsLost,
     /// Ends of logs are where reading is.
     EndsInvented,
-    /// Whoever takes over does not look at what was published last.
-    PublishedUnread,
+    /// What is about to be said is not written down.
+    IntentsLost,
     /// Now and then a frame of counts does not reach the judge.
     PartialsLost,
     /// Counts that are told again are added to those before.
@@ -84,7 +84,7 @@ const PLAIN: [Bug; 21] = [
     Bug::PartialsLost,
     Bug::LastStateMissed,
     Bug::CommandsLetGo,
-    Bug::PublishedUnread,
+    Bug::IntentsLost,
     Bug::WindowsLost,
     Bug::PartialsAdded,
     Bug::DedupForgets,
@@ -167,7 +167,7 @@ impl Cluster for Around {
     }
 
     fn read_last(&self, topic: &str, records: i64, take: &mut dyn FnMut(&dyn Incoming)) -> Result<()> {
-        if self.bug == Bug::PublishedUnread { Ok(()) } else { self.way.read_last(topic, records, take) }
+        self.way.read_last(topic, records, take)
     }
 
     fn read_whole(&self, topic: &str, take: &mut dyn FnMut(&dyn Incoming)) -> Result<()> {
@@ -221,7 +221,8 @@ impl Reader {
     }
 
     fn passed_on(&self, records: &[&dyn Incoming], take: &mut dyn FnMut(&[&dyn Incoming]) -> Result<()>) -> Result<()> {
-        let is_input = records.first().is_some_and(|record| ["predictions", "outcomes"].contains(&record.topic()));
+        let is_input =
+            records.first().is_some_and(|record| ["predictions", "outcomes", "events"].contains(&record.topic()));
         let is_partial = records.first().is_some_and(|record| record.topic() == SETTINGS.topics.partials);
         match self.bug {
             Bug::RecordsMissed if is_input => {
@@ -373,8 +374,10 @@ impl Writer {
     fn is_lost(&self, record: &OutgoingRecord<'_>) -> bool {
         let own = &SETTINGS.topics;
         let is_state = record.topic == own.state && record.key.is_some_and(|key| !key.starts_with(b"@"));
+        let is_intent = record.topic == own.state && record.key.is_some_and(|key| key.starts_with(b"@intent/"));
         match self.bug {
             Bug::DeadLettersLost => record.topic == own.dead_letter,
+            Bug::IntentsLost => is_intent,
             Bug::StatesLost => is_state && self.is_nth(3),
             Bug::WindowsLost => record.topic == "windows" && self.is_nth(97),
             Bug::PartialsLost => record.topic == own.partials && self.is_nth(97),

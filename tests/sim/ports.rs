@@ -24,8 +24,6 @@ pub(crate) static SETTINGS: LazyLock<KafkaConfig> = LazyLock::new(|| {
         .expect("a cluster")
 });
 
-/// Topics of events.
-pub(crate) const INPUTS: [&str; 2] = ["predictions", "outcomes"];
 /// Topics of results that brokers may lose records of.
 pub(crate) static CONTROL_AND_WINDOWS: LazyLock<[&str; 2]> =
     LazyLock::new(|| [SETTINGS.topics.control.as_str(), "windows"]);

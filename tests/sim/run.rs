@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use haldane::error::{Fault, Result};
@@ -13,7 +13,6 @@ use haldane::kafka::ports::Cluster;
 use haldane::kafka::scanning;
 use haldane::kafka::standalone::{News, Options, Service, Term};
 use haldane::kafka::watch::{Audience, Nobody};
-use haldane::plan::Plan;
 use haldane::store::{Every, Place};
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -33,10 +32,6 @@ const STEP: Micros = 200_000;
 const WAITING_MAX: usize = 4;
 /// How many processes may stand still inside each other's freezes while others run.
 const DEPTH_MAX: usize = 2;
-
-pub(crate) static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| {
-    haldane::config::parse(Scenario::pipeline(), "sim.yaml", std::path::Path::new("")).expect("a pipeline").plan
-});
 
 /// A process that runs.
 struct Life {
@@ -228,7 +223,7 @@ fn life(who: Who) -> Result<Life> {
     let way: &'static dyn Cluster = Box::leak(Bug::around(bug, way));
     let options =
         Options { shards: scenario.shards, batch_records_max: 40, beat: Duration::from_secs(1), ..Options::default() };
-    let plan = &*PLAN;
+    let plan = scenario.plan();
     let judges = match scenario.roles {
         Roles::All(_) => true,
         Roles::Apart(scans, _) => who.process >= scans,
@@ -260,7 +255,7 @@ fn store(who: Who, bug: Option<Bug>) -> Result<Keeping> {
     };
     let way = keeping::Way { make: Box::new(place.clone()), reach: Arc::new(place) };
     let every = Every { span: 15 * SECOND, ..Every::default() };
-    Keeping::at(way, &PLAN, every, Arc::new(Host { process: who.process }))
+    Keeping::at(way, with(|world| world.scenario.plan()), every, Arc::new(Host { process: who.process }))
 }
 
 impl Role {

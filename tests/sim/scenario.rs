@@ -1,7 +1,10 @@
 //! What one seed stands for: who runs, what goes wrong and how often, and the traffic.
 
+use std::sync::{Arc, LazyLock};
+
 use haldane::config::OnGap;
 use haldane::event::{Micros, SECOND};
+use haldane::plan::Plan;
 use serde_json::json;
 
 use crate::once::Once;
@@ -89,6 +92,8 @@ pub(crate) struct Scenario {
     pub(crate) rates: Rates,
     pub(crate) once: Once,
     pub(crate) on_gap: OnGap,
+    /// Predictions and outcomes are on one topic.
+    pub(crate) one_topic: bool,
     pub(crate) interrupted: Option<Interruption>,
 }
 
@@ -121,7 +126,8 @@ impl Scenario {
         let (store, commands) = (rng.below(2) == 0, rng.below(2) == 0);
         let once = Once::of(&mut rng, partitions);
         let on_gap = once.gap.map_or(OnGap::Halt, |(_, on_gap)| on_gap);
-        Self { seed, roles, partitions, shards, store, commands, rates, once, on_gap, interrupted: None }
+        let one_topic = seed % 7 == 3;
+        Self { seed, roles, partitions, shards, store, commands, rates, once, on_gap, one_topic, interrupted: None }
     }
 
     /// The same work without faults.
@@ -135,6 +141,23 @@ impl Scenario {
             Roles::All(n) => n,
             Roles::Apart(scans, judges) => scans + judges,
         }
+    }
+
+    /// Topics of events.
+    pub(crate) fn inputs(&self) -> &'static [&'static str] {
+        if self.one_topic { &["events"] } else { &["predictions", "outcomes"] }
+    }
+
+    /// What is done with them.
+    pub(crate) fn plan(&self) -> &'static Arc<Plan> {
+        static APART: LazyLock<Arc<Plan>> = LazyLock::new(|| plan(Scenario::pipeline()));
+        static TOGETHER: LazyLock<Arc<Plan>> = LazyLock::new(|| {
+            let own = |text: String, topic: &str| {
+                text.replace(&format!("topic: {topic}\n"), &format!("topic: events\n    where: {{ of: {topic} }}\n"))
+            };
+            plan(&["predictions", "outcomes"].into_iter().fold(Scenario::pipeline().to_owned(), own))
+        });
+        if self.one_topic { &TOGETHER } else { &APART }
     }
 
     /// The pipeline file.
@@ -167,6 +190,10 @@ policy:
 kafka: { brokers: sim, group: sim, windows_topic: windows }
 "
     }
+}
+
+fn plan(pipeline: &str) -> Arc<Plan> {
+    haldane::config::parse(pipeline, "sim.yaml", std::path::Path::new("")).expect("a pipeline").plan
 }
 
 /// One record on its way to an input topic.
@@ -218,11 +245,11 @@ pub(crate) fn traffic(scenario: &Scenario) -> (Vec<Produced>, Vec<Prediction>) {
         let partition = u32::try_from(rng.below(u64::from(partitions))).expect("few");
         let time = EPOCH + at;
         let body = json!({ "at": time, "id": id, "version": version, "status": if failed { 500 } else { 200 },
-            "score": (!failed).then_some(score) });
+            "score": (!failed).then_some(score), "of": "predictions" });
         let sent = at + rng.between(0, DISORDER);
         let record = |topic, at, body: &serde_json::Value| Produced {
             at: scenario.once.there_at(partition, at),
-            topic,
+            topic: if scenario.one_topic { "events" } else { topic },
             partition,
             key: id.clone().into_bytes(),
             payload: body.to_string().into_bytes(),
@@ -237,7 +264,7 @@ pub(crate) fn traffic(scenario: &Scenario) -> (Vec<Produced>, Vec<Prediction>) {
         if rng.below(4) > 0 {
             let delay = if rng.below(5) == 0 { rng.between(10, 25) } else { rng.between(0, 5) };
             let label = u8::from(rng.below(1_000) < mills);
-            let body = json!({ "at": time, "id": id, "label": label });
+            let body = json!({ "at": time, "id": id, "label": label, "of": "outcomes" });
             produced.push(record("outcomes", sent + delay * SECOND, &body));
         }
         predictions.push(Prediction { at: time, version, failed });

@@ -7,6 +7,7 @@ use rdkafka::producer::BaseRecord;
 use serde::de::DeserializeOwned;
 
 use super::commands::Ack;
+use super::intent::{self, Intent};
 use super::liveness;
 use super::ports::Incoming;
 use super::producer::OutgoingRecord;
@@ -27,6 +28,7 @@ pub const ACK: &str = "io.haldane.ack.v1";
 const SCHEMA: &str = "haldane.schema";
 /// Schema of rollouts' states.
 const STATE_SCHEMA: &str = "urn:haldane:rollout-state:v2";
+const INTENT_SCHEMA: &str = "urn:haldane:intent:v1";
 const LIVENESS_SCHEMA: &str = "urn:haldane:liveness:v1";
 /// Schema of rows of judged windows.
 const WINDOW_SCHEMA: &str = "urn:haldane:window:v1";
@@ -147,8 +149,19 @@ impl Letter {
     /// A rollout's state, keyed so that a later one replaces it; of one that is gone, a record that takes it away.
     #[must_use]
     pub fn state(state: &RolloutState, recorded: Micros) -> Self {
-        let key = format!("{}/{}/{}", state.rollout, state.model, state.candidate);
-        Self::plain(key, (!state.gone).then(|| json(state)), STATE_SCHEMA, recorded)
+        Self::plain(state_key(state), (!state.gone).then(|| json(state)), STATE_SCHEMA, recorded)
+    }
+
+    /// What is about to be said of a candidate; a later one replaces it.
+    #[must_use]
+    pub fn intent(intent: &Intent, recorded: Micros) -> Self {
+        Self::plain(intent::key(&state_key(&intent.state)), Some(json(intent)), INTENT_SCHEMA, recorded)
+    }
+
+    /// Takes the intent of a candidate away, of whom nothing will be said any more.
+    #[must_use]
+    pub fn no_intent(state: &RolloutState, recorded: Micros) -> Self {
+        Self::plain(intent::key(&state_key(state)), None, INTENT_SCHEMA, recorded)
     }
 
     /// A sign of life of whoever judges a rollout; a later one replaces it.
@@ -176,6 +189,10 @@ impl Letter {
         record.payload = self.body.as_deref();
         record
     }
+}
+
+fn state_key(state: &RolloutState) -> String {
+    format!("{}/{}/{}", state.rollout, state.model, state.candidate)
 }
 
 fn headers(attributes: &[(&str, String)]) -> OwnedHeaders {

@@ -2,10 +2,7 @@
 //!
 //! Events in binary mode and plain JSON are both read; a command's time is its record's. Records are let go of
 //! (committed, under a group of their own) once everything that they gave rise to is acknowledged. A crash before that
-//! repeats them: the rollout's state knows the ids that were carried out. What it does not
-//! know, the control topic tells: it may have decisions and results that the state lacks. A command whose result is
-//! there is carried out at its place among the judgements again. All others wait until what was published has been said
-//! once more; else a decision would be published under a number that another one has.
+//! repeats them: the rollout's state knows the ids that were carried out, and the control topic those that were refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::checkpoint::{self, Origin, Stream};
-use super::cloud_event::{ACK, COMMAND, DECISION, RESULT, attribute, body_of};
+use super::cloud_event::{ACK, COMMAND, RESULT, attribute, body_of};
 use super::dead_letter;
 use super::ports::{Cluster, Consumer, Incoming, Wait};
 use super::reader::DeadLetters;
+use super::states::SAID_LAST;
 use super::topics::Own;
 use crate::error::{Fault, Result};
 use crate::event::{Micros, Poison, Reject, TEXT_BYTES_MAX};
@@ -26,16 +24,13 @@ use crate::plan::Plan;
 use crate::scan::{Checkpoint, CheckpointMeta, Pace, StreamCheckpoint};
 use crate::time::Clock;
 use crate::verdict::command::AckStatus;
-use crate::verdict::{Command, CommandKind, CommandResult, Decision, RolloutState, Scheduled};
+use crate::verdict::{Command, CommandKind, CommandResult, RolloutState};
 
 /// How often the topic is looked at: a person who waits does not notice, and events do not either.
 pub const EVERY: Duration = Duration::from_millis(50);
 
 /// Commands that are carried out before the next look at events.
 const AT_ONCE: Wait = Wait { records_max: 64, first: Duration::ZERO, more: Duration::ZERO };
-
-/// So many records of the control topic tell what was published and is not in the states yet.
-const PUBLISHED_LAST: i64 = 1_000;
 
 /// The longest command.
 const COMMAND_BYTES_MAX: usize = 65_536;
@@ -50,14 +45,8 @@ pub struct Commands {
     digest: String,
     /// By partition: the next offset, where it is not committed yet.
     next: BTreeMap<u32, i64>,
-    /// What was there at the start and has no place.
+    /// What was there at the start.
     first: Vec<Command>,
-    /// Decisions that were published and are not in the states that the work goes on from.
-    ahead: Vec<Decision>,
-    /// What was carried out before, and will be at its place again.
-    placed: Vec<Scheduled>,
-    /// Ids of those whose place has not come yet.
-    waiting: BTreeSet<String>,
 }
 
 impl Commands {
@@ -78,10 +67,8 @@ impl Commands {
             (0..count).map(|lane| Stream { source: 0, lane, topic: topic.clone(), kind: None }).collect();
         let origins = checkpoint::origins(consumer.as_ref(), &streams, cluster.settings().on_gap)?;
         let (rollout, digest) = (plan.policy.rollout.clone(), plan.digest.chars().take(16).collect());
-        let (first, ahead, placed) = (Vec::new(), Vec::new(), Vec::new());
-        let (next, waiting) = (BTreeMap::new(), BTreeSet::new());
-        let mut commands =
-            Self { consumer, streams, dead_letters, rollout, digest, next, first, ahead, placed, waiting };
+        let (next, first) = (BTreeMap::new(), Vec::new());
+        let mut commands = Self { consumer, streams, dead_letters, rollout, digest, next, first };
         commands.catch_up(cluster, &origins, states)?;
         let from = |origin: &Origin| commands.next.get(&origin.stream.lane).copied().unwrap_or(origin.offset);
         let starts: Vec<_> = origins.iter().map(|origin| (origin.stream.clone(), from(origin))).collect();
@@ -89,31 +76,23 @@ impl Commands {
         Ok(commands)
     }
 
-    /// Takes what nobody has let go of yet, and finds out what was published beyond the states.
+    /// Takes what nobody has let go of yet, but for commands that no candidate knows and that were refused.
     fn catch_up(&mut self, cluster: &dyn Cluster, origins: &[Origin], states: &[RolloutState]) -> Result<()> {
-        let mut said: BTreeMap<String, CommandResult> = BTreeMap::new();
-        cluster.read_last(&cluster.settings().topics.control, PUBLISHED_LAST, &mut |record| {
-            if let Some(Ok(result)) = body_of::<CommandResult>(record, RESULT) {
-                said.entry(result.command.id.clone()).or_insert(result);
-            } else if let Some(Ok(decision)) = body_of::<Decision>(record, DECISION) {
-                self.ahead.push(decision);
+        let mut left = self.left(cluster, origins)?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        let mut refused = BTreeSet::new();
+        cluster.read_last(&cluster.settings().topics.control, SAID_LAST, &mut |record| {
+            if let Some(Ok(result)) = body_of::<CommandResult>(record, RESULT)
+                && result.applied_after.is_none()
+            {
+                refused.insert(result.command.id);
             }
         })?;
-        self.ahead.retain(|decision| decision.rollout == self.rollout && is_ahead(decision, states));
-        for command in self.left(cluster, origins)? {
-            if self.waiting.contains(&command.id) {
-                // It was delivered twice.
-                continue;
-            }
-            let known = states.iter().any(|state| state.people.commands.contains(&command.id));
-            match said.remove(&command.id).filter(|result| !known && result.applied_after.is_some()) {
-                Some(result) => {
-                    self.waiting.insert(command.id);
-                    self.placed.push(Scheduled::from(result));
-                }
-                None => self.first.push(command),
-            }
-        }
+        let is_known = |id: &String| states.iter().any(|state| state.people.commands.contains(id));
+        left.retain(|command| is_known(&command.id) || !refused.contains(&command.id));
+        self.first = left;
         Ok(())
     }
 
@@ -139,27 +118,6 @@ impl Commands {
         left
     }
 
-    /// Whether commands wait: what was published before is not said again yet, or commands that were carried out before
-    /// have not come to their place.
-    pub fn wait(&mut self, states: impl FnOnce() -> Vec<RolloutState>) -> bool {
-        if self.ahead.is_empty() {
-            return !self.waiting.is_empty();
-        }
-        let states = states();
-        self.ahead.retain(|decision| is_ahead(decision, &states));
-        !self.ahead.is_empty() || !self.waiting.is_empty()
-    }
-
-    /// What is to be carried out at its place among the judgements, once.
-    pub fn placed(&mut self) -> Vec<Scheduled> {
-        std::mem::take(&mut self.placed)
-    }
-
-    /// Commands were carried out.
-    pub fn answered(&mut self, results: &[CommandResult]) {
-        self.waiting.retain(|id| !results.iter().any(|result| result.command.id == *id));
-    }
-
     /// Takes what is there, without waiting. What cannot be read goes to the dead letters.
     pub fn take(&mut self) -> Result<Vec<Command>> {
         let mut taken = std::mem::take(&mut self.first);
@@ -172,8 +130,7 @@ impl Commands {
             Ok(())
         });
         self.next = next;
-        // One that is delivered again has its place already.
-        taken.extend(waiting.into_iter().filter(|command| !self.waiting.contains(&command.id)));
+        taken.extend(waiting);
         done.map(|()| taken)
     }
 
@@ -192,7 +149,7 @@ impl Commands {
     /// Whether anything was taken since the last commit, and all of it carried out.
     #[must_use]
     pub fn any_uncommitted(&self) -> bool {
-        !self.next.is_empty() && self.first.is_empty() && self.waiting.is_empty()
+        !self.next.is_empty() && self.first.is_empty()
     }
 
     /// Lets go of what was taken. A commit that fails for now is made good by the next one.
@@ -219,12 +176,6 @@ impl Commands {
         }
         Ok(())
     }
-}
-
-/// Whether a decision is missing in the state of its candidate, and the judgement that it came of may come again.
-fn is_ahead(decision: &Decision, states: &[RolloutState]) -> bool {
-    let of = states.iter().find(|one| (&one.model, &one.candidate) == (&decision.model, &decision.candidate));
-    of.is_none_or(|state| state.sequence < decision.sequence && state.judged_upto.0 <= decision.time)
 }
 
 fn lane(record: &dyn Incoming) -> u32 {

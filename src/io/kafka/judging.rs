@@ -15,11 +15,12 @@ use super::dead_letter;
 use super::leadership::UNSURE;
 use super::liveness::{Behind, Pulse, Scans};
 use super::partials::Partials;
+use super::patience::patiently;
 use super::ports::{Cluster, Consumer, Incoming, Machine, Rebalance, Wait};
 use super::publish::Publisher;
 use super::reader::DeadLetters;
 use super::standalone::Options;
-use super::states;
+use super::states::{self, Resumed};
 use super::summary::Summary;
 use super::watch::{Audience, Keeper};
 use crate::config::KafkaConfig;
@@ -214,16 +215,16 @@ impl<'a> Membership<'a> {
         let Some((topic, lane)) = own.first().cloned() else { return self.stand_by() };
         let stream = Stream { source: 0, lane, topic, kind: None };
         self.audience.keeper.taking_over()?;
-        let origins =
-            checkpoint::origins(self.consumer.as_ref(), std::slice::from_ref(&stream), self.cluster.settings().on_gap)?;
-        let rollouts = states::read(self.cluster, &self.plan.policy.rollout)?;
+        let (own, on_gap) = (std::slice::from_ref(&stream), self.cluster.settings().on_gap);
+        let origins = patiently(|| checkpoint::origins(self.consumer.as_ref(), own, on_gap))?;
+        let Resumed { states: rollouts, said } = patiently(|| states::resume(self.cluster, &self.plan.policy.rollout))?;
         let mut judge = Judge::new(Arc::clone(self.plan));
         judge.restore_rollouts(rollouts.clone());
         judge.restore_lane(&checkpoint::restored(lane, &origins));
         let offset = origins.first().map_or(0, |origin: &Origin| origin.offset);
         self.consumer.assign(&[(stream.clone(), offset)])?;
-        let mut commands = Commands::open(self.cluster, self.dead_letters.clone(), self.plan, &rollouts)?;
-        commands.placed().into_iter().for_each(|scheduled| judge.schedule(scheduled));
+        let open = || Commands::open(self.cluster, self.dead_letters.clone(), self.plan, &rollouts);
+        let commands = patiently(open)?;
         let (firsts, unticked) = (BTreeMap::new(), BTreeMap::new());
         let (behind, scans, pulse) =
             (Behind::default(), Scans::default(), Pulse::new(self.plan, Arc::clone(&self.machine)));
@@ -233,6 +234,7 @@ impl<'a> Membership<'a> {
         self.begin_asking();
         tracing::info!(offset, "judging begins");
         self.audience.watch.started(&with_ended(rollouts));
+        self.carry_out(&said)?;
         // Commands that are left come before any judgement.
         self.obey()
     }
@@ -269,8 +271,7 @@ impl<'a> Membership<'a> {
     /// Carries out commands, tells what became of them, and only then lets go of them.
     fn obey(&mut self) -> Result<()> {
         let Some(active) = &mut self.active else { return Ok(()) };
-        let wait = active.commands.wait(|| active.judge.rollouts());
-        let taken = if wait { Vec::new() } else { active.commands.take()? };
+        let taken = active.commands.take()?;
         if !taken.is_empty() {
             // A restart finds the states that these commands were carried out on.
             self.publisher.settle()?;
@@ -301,7 +302,6 @@ impl<'a> Membership<'a> {
         self.publisher.publish(effects, || self.audience.keeper.keep(effects))?;
         if let Some(active) = &mut self.active {
             active.pulse.judged(&effects.windows);
-            active.commands.answered(&effects.results);
         }
         self.summary.rows += effects.windows.len() as u64;
         self.summary.decisions += effects.decisions.len() as u64;

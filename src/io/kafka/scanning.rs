@@ -14,6 +14,7 @@ use std::time::Instant;
 use super::checkpoint::{self, Origin, Stream};
 use super::connection::Connection;
 use super::partials::Partials;
+use super::patience::patiently;
 use super::ports::{Cluster, Machine, Rebalance, Schemas};
 use super::reader::{DeadLetters, Extent, ReadPortion, Reader, patience};
 use super::standalone::Options;
@@ -214,7 +215,7 @@ impl Shard<'_> {
 
     /// Takes over partitions: each lane goes on from its checkpoint.
     fn begin(&mut self, own: &[(String, u32)]) -> Result<()> {
-        let found = topics::count(self.reader.consumer(), self.plan)?;
+        let found = patiently(|| topics::count(self.reader.consumer(), self.plan))?;
         self.partitions = topics::common(&found);
         let unread = found.values().sum::<u32>() - self.partitions.values().sum::<u32>();
         let of_partition = |(topic, lane): &(String, u32)| {
@@ -229,7 +230,7 @@ impl Shard<'_> {
             sources.map(stream).collect::<Vec<_>>()
         };
         let streams: Vec<Stream> = own.iter().flat_map(of_partition).collect();
-        let origins = checkpoint::origins(self.reader.consumer(), &streams, self.on_gap)?;
+        let origins = patiently(|| checkpoint::origins(self.reader.consumer(), &streams, self.on_gap))?;
         let plan = self.plan;
         self.reader.assign(&origins, false, |stream| decode::decoder(plan, stream.source, stream.lane))?;
         self.lanes = streams.iter().map(|stream| (stream.lane, self.lane(stream.lane, &origins))).collect();

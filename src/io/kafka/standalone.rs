@@ -23,6 +23,7 @@ use super::checkpoint::{self, Stream};
 use super::commands::Commands;
 use super::connection::Connection;
 use super::leadership::Leadership;
+use super::patience::patiently;
 use super::ports::Cluster;
 use super::publish::Publisher;
 use super::reader::{BATCH_RECORDS_MAX, DeadLetters};
@@ -161,19 +162,20 @@ impl<'a> Service<'a> {
         audience.keeper.taking_over()?;
         let settings = cluster.settings();
         let committer = cluster.consumer(&settings.group, "commit")?;
-        let partitions = topics::inputs(committer.as_ref(), plan)?;
+        let partitions = patiently(|| topics::inputs(committer.as_ref(), plan))?;
         let producer = cluster.producer()?;
         let publisher = Publisher::open(cluster, Arc::clone(&producer))?;
         cluster.create(&[Own::of(&settings.topics.dead_letter)])?;
-        let origins = checkpoint::origins(committer.as_ref(), &streams(plan, &partitions), settings.on_gap)?;
+        let streams = streams(plan, &partitions);
+        let origins = patiently(|| checkpoint::origins(committer.as_ref(), &streams, settings.on_gap))?;
         let dead_letters = DeadLetters { producer, topic: settings.topics.dead_letter.clone() };
         // A bounded run says what the logs say: whoever starts it is not asked anything meanwhile.
-        let rollouts = states::read(cluster, &plan.policy.rollout)?;
-        let open = || Commands::open(cluster, dead_letters.clone(), plan, &rollouts);
+        let resumed = patiently(|| states::resume(cluster, &plan.policy.rollout))?;
+        let open = || patiently(|| Commands::open(cluster, dead_letters.clone(), plan, &resumed.states));
         let commands = (!options.until_end).then(open).transpose()?;
         let outlets = Outlets { committer, publisher, commands };
         let mut drive = Drive::new(plan, cluster, options, audience, outlets, self.leadership.take());
-        drive.restore(&partitions, &origins, rollouts)?;
+        drive.restore(&partitions, &origins, resumed)?;
         let mut shards = shards::deal(plan, cluster, &origins, options, &dead_letters, &drive.queued())?;
         if let Some(first) = shards.first_mut().filter(|_| !options.until_end) {
             first.look_for_more(More { plan, partitions });

@@ -2,28 +2,37 @@
 //!
 //! What cannot be read is never passed over: a version that it denies would be judged as a new one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
+
+use super::cloud_event::{DECISION, RESULT, body_of};
 use super::connection::Connection;
+use super::intent::{self, Intent, knows};
 use super::ports::{Cluster, Incoming};
 use super::{liveness, whole_topic};
+use crate::engine::Effects;
 use crate::error::{Error, Result};
-use crate::verdict::{Liveness, RolloutState, with_ended};
+use crate::verdict::{CommandResult, Decision, Liveness, RolloutState, with_ended};
+
+/// So many records of the control topic tell what was said last.
+pub const SAID_LAST: i64 = 1_000;
 
 /// What stands on the state topic: the last state of each candidate, and the last sign of life of whoever judges.
 #[derive(Debug, Default)]
 pub struct Seen {
-    states: Last,
+    states: Last<RolloutState>,
+    intents: Last<Intent>,
     /// By rollout.
     lives: BTreeMap<String, Liveness>,
 }
 
-/// The last record of each candidate, by key.
-#[derive(Debug, Default)]
-struct Last(BTreeMap<Vec<u8>, std::result::Result<RolloutState, Unread>>);
+/// The last record of each candidate, by the key of its state.
+#[derive(Debug)]
+struct Last<T>(BTreeMap<Vec<u8>, std::result::Result<T, Unread>>);
 
-/// A record that is not a state of a version that is known.
+/// A record that is not of a version that is known.
 #[derive(Debug)]
 struct Unread {
     place: String,
@@ -37,6 +46,68 @@ struct Unread {
 pub fn read(cluster: &dyn Cluster, rollout: &str) -> Result<Vec<RolloutState>> {
     let records = look(cluster)?.records(rollout)?;
     Ok(records.into_iter().filter(|state| state.rollout == rollout).collect())
+}
+
+/// Where whoever takes over goes on.
+#[derive(Debug, Default)]
+pub struct Resumed {
+    /// Where each candidate stands.
+    pub states: Vec<RolloutState>,
+    /// What the states are to go with: it was said, or about to be, and is said once more.
+    pub said: Effects,
+}
+
+/// Where the rollout's candidates stand once all is said that was about to be.
+///
+/// # Errors
+/// When a record cannot be read.
+pub fn resume(cluster: &dyn Cluster, rollout: &str) -> Result<Resumed> {
+    let seen = look(cluster)?;
+    let mut states = seen.records(rollout)?;
+    let written = |states: &[RolloutState], of: &RolloutState| states.iter().position(|one| intent::same(one, of));
+    let mut ahead = seen.intents.of(rollout)?;
+    ahead.retain(|intent| intent.is_ahead_of(written(&states, &intent.state).map(|at| &states[at])));
+    if ahead.is_empty() {
+        return Ok(Resumed { states, said: Effects::default() });
+    }
+    let (mut told, mut intended) = (last_said(cluster)?, Effects::default());
+    for Intent { state, decisions, results, .. } in ahead {
+        tracing::info!(state.candidate, state.sequence, "going on from what was about to be said");
+        let before = written(&states, &state).map(|at| states.swap_remove(at));
+        let sequence = before.as_ref().map_or(0, |before| before.sequence);
+        let is_news = |result: &CommandResult| !before.as_ref().is_some_and(|before| knows(before, result));
+        told.decisions.extend(decisions);
+        told.results.extend(results);
+        let decisions = told.decisions.iter().filter(|one| intent::is_of(one, &state) && one.sequence > sequence);
+        intended.decisions.extend(decisions.cloned());
+        intended.results.extend(told.results.iter().filter(|one| knows(&state, one) && is_news(one)).cloned());
+        intended.states.push(state.clone());
+        states.push(state);
+    }
+    Ok(Resumed { states, said: once(intended) })
+}
+
+/// Decisions and results at the end of the control topic.
+fn last_said(cluster: &dyn Cluster) -> Result<Effects> {
+    let mut told = Effects::default();
+    cluster.read_last(&cluster.settings().topics.control, SAID_LAST, &mut |record| {
+        if let Some(Ok(result)) = body_of::<CommandResult>(record, RESULT) {
+            told.results.push(result);
+        } else if let Some(Ok(decision)) = body_of::<Decision>(record, DECISION) {
+            told.decisions.push(decision);
+        }
+    })?;
+    Ok(told)
+}
+
+/// Each decision and each result once, decisions in their sequence.
+fn once(mut effects: Effects) -> Effects {
+    let place = |one: &Decision| (one.model.clone(), one.candidate.clone(), one.sequence);
+    effects.decisions.sort_by_key(place);
+    effects.decisions.dedup_by_key(|one| place(one));
+    let mut seen = BTreeSet::new();
+    effects.results.retain(|result| seen.insert(result.command.id.clone()));
+    effects
 }
 
 /// Where every candidate of every rollout stands, those included that ended long ago.
@@ -82,14 +153,16 @@ impl Seen {
     }
 
     fn records(&self, rollout: &str) -> Result<Vec<RolloutState>> {
-        let of_it = self.states.0.iter().filter(|(key, _)| is_of(key, rollout));
-        of_it.map(|(_, record)| record.as_ref().cloned().map_err(Unread::refusal)).collect()
+        self.states.of(rollout)
     }
 
     /// Takes a record of the topic.
     pub fn take(&mut self, message: &dyn Incoming) {
-        if !liveness::is_liveness(message) {
-            self.states.take(message);
+        let key = message.key().unwrap_or_default();
+        if let Some(of_state) = intent::of_state(key) {
+            self.intents.take(of_state, message);
+        } else if !key.starts_with(b"@") {
+            self.states.take(key, message);
         } else if let Some(life) = liveness::read(message) {
             self.lives.insert(life.rollout.clone(), life);
         } else {
@@ -104,13 +177,26 @@ fn is_of(key: &[u8], rollout: &str) -> bool {
     key.strip_prefix(rollout.as_bytes()).is_some_and(|rest| rest.starts_with(b"/"))
 }
 
-impl Last {
-    fn take(&mut self, message: &dyn Incoming) {
-        // Keys that begin with `@` are those of other records than states.
-        let Some(key) = message.key().filter(|key| !key.starts_with(b"@")) else { return };
+impl<T> Default for Last<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T: DeserializeOwned + Clone> Last<T> {
+    /// Those of one rollout, in key order.
+    fn of(&self, rollout: &str) -> Result<Vec<T>> {
+        let of_it = self.0.iter().filter(|(key, _)| is_of(key, rollout));
+        of_it.map(|(_, record)| record.as_ref().cloned().map_err(Unread::refusal)).collect()
+    }
+
+    fn take(&mut self, key: &[u8], message: &dyn Incoming) {
+        if key.is_empty() {
+            return;
+        }
         let Some(payload) = message.payload() else { return drop(self.0.remove(key)) };
         let record = serde_json::from_slice(payload).map_err(|error| {
-            let key = String::from_utf8_lossy(key);
+            let key = String::from_utf8_lossy(message.key().unwrap_or_default());
             let place = format!(
                 "{key} (topic {}, partition {}, offset {})",
                 message.topic(),

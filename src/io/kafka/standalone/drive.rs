@@ -21,12 +21,13 @@ use crate::kafka::ports::{Cluster, Consumer, Machine, Schemas};
 use crate::kafka::publish::Publisher;
 use crate::kafka::reader::{Extent, ReadPortion, patience};
 use crate::kafka::silence::Silence;
+use crate::kafka::states::Resumed;
 use crate::kafka::summary::Summary;
 use crate::kafka::topics::{self, Partitions};
 use crate::kafka::watch::{Audience, Keeper, StreamStanding, Watch};
 use crate::plan::Plan;
 use crate::scan::Checkpoint;
-use crate::verdict::{RolloutState, with_ended};
+use crate::verdict::with_ended;
 
 /// How often it is found out what is kept in memory.
 const MEMORY_EVERY: Duration = Duration::from_secs(10);
@@ -130,7 +131,7 @@ impl<'a> Drive<'a> {
         &mut self,
         partitions: &Partitions,
         origins: &[Origin],
-        rollouts: Vec<RolloutState>,
+        Resumed { states: rollouts, said }: Resumed,
     ) -> Result<()> {
         let lanes = topics::lanes(partitions);
         let engine = Engine::new(Arc::clone(self.plan), lanes).keeping_panes(self.keeper.keeps_panes());
@@ -139,8 +140,6 @@ impl<'a> Drive<'a> {
             None => engine,
         };
         self.engine.restore_rollouts(rollouts.clone());
-        let placed = self.outlets.commands.as_mut().map(Commands::placed).unwrap_or_default();
-        placed.into_iter().for_each(|scheduled| self.engine.schedule(scheduled));
         for lane in 0..lanes {
             let checkpoint = checkpoint::restored(lane, origins);
             if !checkpoint.streams.is_empty() {
@@ -154,6 +153,7 @@ impl<'a> Drive<'a> {
         self.silence = Silence::of(self.standings.keys().copied(), self.machine.now());
         tracing::info!(partitions = origins.len(), rollouts = rollouts.len(), "restored; reading begins");
         self.watch.started(&with_ended(rollouts));
+        self.carry_out(&said)?;
         self.close_absent(partitions, lanes)
     }
 
@@ -289,7 +289,6 @@ impl<'a> Drive<'a> {
             return Ok(());
         }
         self.outlets.publisher.publish(effects, || self.keeper.keep(effects))?;
-        self.outlets.commands.iter_mut().for_each(|commands| commands.answered(&effects.results));
         self.pulse.judged(&effects.windows);
         self.summary.rows += effects.windows.len() as u64;
         self.summary.decisions += effects.decisions.len() as u64;
@@ -301,8 +300,7 @@ impl<'a> Drive<'a> {
     /// Carries out commands, tells what became of them, and only then lets go of them.
     fn obey(&mut self) -> Result<()> {
         let Some(commands) = &mut self.outlets.commands else { return Ok(()) };
-        let wait = commands.wait(|| self.engine.rollouts());
-        let taken = if wait { Vec::new() } else { commands.take()? };
+        let taken = commands.take()?;
         if !taken.is_empty() {
             // A restart finds the states that these commands were carried out on.
             self.outlets.publisher.settle()?;
