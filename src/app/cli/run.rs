@@ -2,6 +2,7 @@
 
 mod probe;
 mod refusals;
+mod systemd;
 mod tidying;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::probe::Probe;
 use self::refusals::Refusals;
+use self::systemd::Notifier;
 use self::tidying::Tidying;
 use super::check::memory;
 use super::losses::{FailOnLosses, gate};
@@ -101,6 +103,7 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<()> {
     }
     let server = listen(args, &pipeline).map(|address| Server::start(address, Arc::clone(&shared))).transpose()?;
     let probe = (!args.until_end).then(|| Probe::start(&kafka, &shared)).transpose()?;
+    let _notifier = Notifier::start(&shared, &stop)?;
     let patient = !args.until_end;
     let kept = pipeline.store.as_ref().filter(|_| role != Role::Scan);
     let open_store = || kept.map(|store| Keeping::open(store, &pipeline.plan)).transpose();

@@ -2,7 +2,8 @@
 //!
 //! Events in binary mode and plain JSON are both read; a command's time is its record's. Records are let go of
 //! (committed, under a group of their own) once everything that they gave rise to is acknowledged. A crash before that
-//! repeats them: the rollout's state knows the ids that were carried out, and the control topic those that were refused.
+//! repeats them: the rollout's state knows the ids that were carried out, and the control topic those that were
+//! refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! What a step is about to say of a candidate, written before it is said.
 //!
-//! Decisions and results of commands stand on one topic and states on another, so a crash may come between them. What was
-//! said is never judged again then: records may be gone since, others may have come, and the plan may be another one.
-//! Whoever takes over goes on from the intent, and says what is in it once more.
+//! Decisions and results of commands stand on one topic and states on another, so a crash may come between them. What
+//! was said is never judged again then: records may be gone since, others may have come, and the plan may be another
+//! one. Whoever takes over goes on from the intent, and says what is in it once more.
 
 use serde::{Deserialize, Serialize};
 

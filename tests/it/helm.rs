@@ -1,0 +1,172 @@
+//! The Helm chart, rendered by Helm itself: what it makes is what Kubernetes takes, and holds what the shipped files
+//! hold.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use serde_json::{Value, json};
+
+use crate::act_targets::{allowed_by, asked_by_presets};
+use crate::prose::fault;
+use crate::sql::python_with;
+
+const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/helm/haldane");
+const HELM: &str = "v3.19.5";
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// Helm, built from its module when it is not there yet.
+fn helm() -> &'static Path {
+    static HELM_AT: OnceLock<PathBuf> = OnceLock::new();
+    HELM_AT.get_or_init(|| {
+        let cache = std::env::var_os("HALDANE_CACHE").map(PathBuf::from);
+        let cache = cache.or_else(|| std::env::home_dir().map(|home| home.join(".cache/haldane")));
+        let folder = cache.expect("set HALDANE_CACHE to a folder for programs").join(format!("helm-{HELM}"));
+        let program = folder.join("helm");
+        if !program.exists() {
+            let module = format!("helm.sh/helm/v3/cmd/helm@{HELM}");
+            let built = Command::new("go").args(["install", &module]).env("GOBIN", &folder).output();
+            let built = built.expect("the chart is rendered by Helm, which is built by Go: install Go");
+            assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        }
+        program
+    })
+}
+
+fn render(arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new(helm()).args(["template", "fraud", CHART]).args(arguments).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() { Ok(String::from_utf8(output.stdout).unwrap()) } else { Err(told) }
+}
+
+/// What the chart makes of values that are shipped with it.
+fn rendered(values: &str) -> String {
+    render(&["-f", &format!("{CHART}/ci/{values}-values.yaml")]).unwrap_or_else(|error| panic!("{values}: {error}"))
+}
+
+fn documents(text: &str) -> Vec<Value> {
+    text.split("\n---\n")
+        .map(|text| serde_saphyr::from_str(text).unwrap())
+        .filter(|one: &Value| !one.is_null())
+        .collect()
+}
+
+fn of_kind<'d>(all: &'d [Value], kind: &str) -> Vec<&'d Value> {
+    all.iter().filter(|one| one["kind"] == kind).collect()
+}
+
+/// Holds manifests against the schemas of Kubernetes; it knows nothing of what operators add.
+const STRICT: &str = r#"
+import sys, yaml, kubernetes_validate
+known = 0
+for document in yaml.safe_load_all(sys.stdin):
+    if document and "coreos.com" not in document["apiVersion"]:
+        kubernetes_validate.validate(document, "1.33", strict=True)
+        known += 1
+print(known)
+"#;
+
+#[test]
+fn kubernetes_takes_what_the_chart_makes() {
+    let packages = ["kubernetes-validate==1.37.0", "pyyaml==6.0.3"];
+    let python = python_with("python-kubernetes", &packages).unwrap();
+    for (values, kinds) in [("all", 12), ("apart", 4)] {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = folder.path().join("manifest.yaml");
+        fs::write(&manifest, rendered(values)).unwrap();
+        let strict = Command::new(&python).args(["-c", STRICT]).stdin(fs::File::open(&manifest).unwrap()).output();
+        let strict = strict.unwrap();
+        assert!(strict.status.success(), "{values}: {}", String::from_utf8_lossy(&strict.stderr));
+        assert_eq!(String::from_utf8_lossy(&strict.stdout).trim(), kinds.to_string(), "{values}");
+    }
+}
+
+#[test]
+fn pipelines_commands_and_users_are_those_of_this_release() {
+    let user =
+        read("deploy/Dockerfile").lines().find_map(|line| line.strip_prefix("USER ").map(str::to_owned)).unwrap();
+    for (values, parts) in [("all", &["act", "run"][..]), ("apart", &["judge", "scan"])] {
+        let all = documents(&rendered(values));
+        let pipeline = of_kind(&all, "ConfigMap").into_iter().find_map(|one| one["data"]["pipeline.yaml"].as_str());
+        haldane::config::parse(pipeline.unwrap(), "pipeline.yaml", Path::new("/nowhere")).unwrap();
+        let mut told = BTreeSet::new();
+        for deployment in of_kind(&all, "Deployment") {
+            let pod = &deployment["spec"]["template"]["spec"];
+            let container = &pod["containers"][0];
+            let words = container["args"].as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned());
+            let words: Vec<String> = std::iter::once("haldane".to_owned()).chain(words).collect();
+            assert_eq!(fault(&words, true), None);
+            assert_eq!(container["image"], format!("haldane:{}", env!("CARGO_PKG_VERSION")));
+            let runs_as = pod["securityContext"]["runAsUser"].to_string();
+            assert_eq!(user, format!("{runs_as}:{runs_as}"), "the image and the chart name one user");
+            told.insert(deployment["metadata"]["labels"]["app.kubernetes.io/component"].as_str().unwrap().to_owned());
+        }
+        assert!(told.iter().eq(parts), "{told:?}");
+    }
+    let chart: Value = serde_saphyr::from_str(&read("deploy/helm/haldane/Chart.yaml")).unwrap();
+    assert_eq!((&chart["version"], &chart["appVersion"]), (&json!(env!("CARGO_PKG_VERSION")), &chart["version"]));
+}
+
+#[test]
+fn whoever_acts_may_do_what_its_presets_ask_for_by_name() {
+    let all = documents(&rendered("all"));
+    let roles = of_kind(&all, "Role");
+    let names = |role: &Value| (role["metadata"]["namespace"].clone(), role["rules"][0]["resourceNames"].clone());
+    let named: Vec<_> = roles.iter().map(|role| names(role)).collect();
+    assert_eq!(named, [(json!("shop"), json!(["fraud"])), (json!("models"), json!(["fraud"]))]);
+    let presets = ["kserve", "kserve-standard", "argo-rollouts", "httproute", "virtualservice"];
+    for preset in presets {
+        let target = format!(
+            "pipeline.act[0].name=one,pipeline.act[0].http.preset={preset},pipeline.act[0].http.with.namespace=n,\
+             pipeline.act[0].http.with.name=m"
+        );
+        let values = format!("{CHART}/ci/apart-values.yaml");
+        let text = render(&["-f", &values, "--set", "act.enabled=true", "--set", &target]).unwrap();
+        let all = documents(&text);
+        let [role] = of_kind(&all, "Role")[..] else { panic!("{preset}: one role") };
+        assert_eq!(allowed_by(role), asked_by_presets(&[preset]), "{preset}");
+    }
+}
+
+#[test]
+fn alerts_and_dashboard_are_the_shipped_ones() {
+    let all = documents(&rendered("all"));
+    let rules: Value = serde_saphyr::from_str(&read("deploy/prometheus-rules.yaml")).unwrap();
+    assert_eq!(of_kind(&all, "PrometheusRule")[0]["spec"], rules);
+    let shown = of_kind(&all, "ConfigMap").into_iter().find_map(|one| one["data"]["haldane.json"].as_str()).unwrap();
+    assert_eq!(
+        serde_json::from_str::<Value>(shown).unwrap(),
+        serde_json::from_str::<Value>(&read("deploy/grafana-dashboard.json")).unwrap()
+    );
+}
+
+#[test]
+fn values_are_checked_with_the_pipeline_in_them() {
+    let path = format!("{CHART}/values.schema.json");
+    let mut values: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    let mut pipeline: Value = serde_json::from_str(&read("schemas/pipeline.schema.json")).unwrap();
+    let said = values.clone();
+    values["$defs"] = pipeline.as_object_mut().unwrap().remove("$defs").unwrap();
+    pipeline.as_object_mut().unwrap().remove("$schema");
+    values["properties"]["pipeline"] = pipeline;
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, serde_json::to_string_pretty(&values).unwrap() + "\n").unwrap();
+    } else {
+        assert!(said == values, "the schema of pipelines is another one: run with UPDATE=1");
+    }
+    let all = format!("{CHART}/ci/all-values.yaml");
+    for (wrong, place) in [
+        ("pipeline.windows.sizes=5m", "'/pipeline/windows': additional properties 'sizes' not allowed"),
+        ("role=both", "'/role'"),
+        ("act.enable=true", "'/act': additional properties 'enable' not allowed"),
+    ] {
+        let told = render(&["-f", &all, "--set", wrong]).unwrap_err();
+        assert!(told.contains(place), "{wrong}: {told}");
+    }
+}
