@@ -47,6 +47,7 @@ mod episodes;
 mod explain;
 mod failover;
 mod files;
+mod flagd;
 mod flagger;
 mod flights;
 mod formats;

@@ -20,7 +20,7 @@ use super::health::{KAFKA, Phase, REGISTRY, SILENCE_MAX, Silence};
 use super::problem::Problem;
 use super::verdict::{Answer as Answered, Question};
 use super::view::DECISIONS_MAX;
-use super::{Shared, View, commands, entrance, events, flagger, roles, ui};
+use super::{Shared, View, commands, entrance, events, flagd, flagger, roles, ui};
 use crate::judge::WindowRow;
 use crate::serve::entrance::Caller;
 use crate::verdict::{Decision, RolloutState};
@@ -29,7 +29,7 @@ use crate::verdict::{Decision, RolloutState};
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What can be asked for, for the index and the hint of a 404.
-pub(super) const ENDPOINTS: [&str; 14] = [
+pub(super) const ENDPOINTS: [&str; 15] = [
     "/ui",
     "/livez",
     "/readyz",
@@ -41,6 +41,7 @@ pub(super) const ENDPOINTS: [&str; 14] = [
     "/v1/decisions?rollout=&candidate=&limit=",
     "/v1/events",
     "/v1/access",
+    "/v1/flagd/{rollout}.json?model=&candidate=",
     "POST /v1/commands",
     "POST /v1/flagger/{hook}",
     "POST /v1/sql",
@@ -71,6 +72,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/access", get(roles::get))
         .route("/v1/commands", post(commands::post))
         .route("/v1/flagger/{hook}", post(flagger::post))
+        .route("/v1/flagd/{file}", get(flagd::get))
         .merge(ui::router())
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)

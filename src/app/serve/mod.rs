@@ -10,6 +10,7 @@ mod connections;
 mod entrance;
 mod events;
 mod files;
+mod flagd;
 mod flagger;
 pub mod health;
 pub mod history;

@@ -1,0 +1,135 @@
+//! `GET /v1/flagd/{rollout}.json`: each version's share of traffic as a flag, for flagd to ask for every few seconds.
+//!
+//! A flag stands for a model and has its versions as variants. While nobody can be asked, flagd keeps what it heard
+//! last. So where this process does not know how things stand it gives no answer, instead of one without candidates.
+//! The format is flagd's (`flags.json`, schema v0); weights are whole and of one sum, and candidates come first: who gets
+//! a candidate at a small share gets it at every larger one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Map, Value, json};
+
+use super::Shared;
+use super::health::Phase;
+use super::problem::Problem;
+use super::verdict::AnswerTerms;
+use crate::verdict::RolloutState;
+use crate::verdict::liveness::SILENCE_MAX;
+
+/// What the weights of a flag add up to: hundredths of a percent.
+const WHOLE: u64 = 10_000;
+
+/// Answers with the flags, or that they are still the same.
+pub(super) async fn get(
+    State(shared): State<Arc<Shared>>,
+    Path(file): Path<String>,
+    Query(query): Query<BTreeMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
+    let flags = match shared.flags(&file, &query) {
+        Ok(flags) => flags.to_string(),
+        Err(problem) => return problem.into_response(),
+    };
+    let tag = format!("\"{}\"", blake3::hash(flags.as_bytes()).to_hex());
+    let known = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let about = [(ETAG, tag.as_str()), (CACHE_CONTROL, "no-cache"), (CONTENT_TYPE, "application/json")];
+    if known { (StatusCode::NOT_MODIFIED, about).into_response() } else { (about, flags).into_response() }
+}
+
+impl Shared {
+    fn flags(&self, file: &str, query: &BTreeMap<String, String>) -> Result<Value, Problem> {
+        let away = |why: &str| {
+            let hint = "ask again: meanwhile flagd keeps what it has";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, why, hint)
+        };
+        let terms = self.terms().ok_or_else(|| away("no pipeline runs here yet"))?;
+        let rollout = &terms.plan.policy.rollout;
+        if file.strip_suffix(".json") != Some(rollout) {
+            let hint = format!("ask for /v1/flagd/{rollout}.json");
+            return Err(Problem::new(StatusCode::NOT_FOUND, "no such rollout is judged here", hint));
+        }
+        if self.health().phase() != Phase::Ready {
+            return Err(away("this process does not know yet how the rollout stands"));
+        }
+        let view = self.read();
+        let mut flags: BTreeMap<&str, Flag<'_>> = BTreeMap::new();
+        for state in view.states().filter(|state| state.rollout == *rollout) {
+            flags.entry(&state.model).or_default().add(state, &terms);
+        }
+        if let Some(candidate) = query.get("candidate").filter(|name| **name != terms.plan.policy.baseline_version) {
+            let model = query.get("model").map_or(rollout.as_str(), String::as_str);
+            let alone = if flags.len() == 1 && !query.contains_key("model") { flags.keys().next() } else { None };
+            let model = alone.copied().unwrap_or(model);
+            flags.entry(model).or_default().announce(candidate, &terms);
+        }
+        let baseline = &terms.plan.policy.baseline_version;
+        let flags: Map<String, Value> =
+            flags.into_iter().map(|(model, flag)| (model.to_owned(), flag.write(baseline))).collect();
+        Ok(json!({ "$schema": "https://flagd.dev/schema/v0/flags.json", "flags": flags,
+            "metadata": { "flagSetId": format!("haldane/{rollout}") } }))
+    }
+}
+
+/// The versions of one model.
+#[derive(Default)]
+struct Flag<'a> {
+    /// By candidate: the share it may have, percent, and the decision behind it.
+    shares: BTreeMap<&'a str, (f64, &'a str)>,
+    /// Versions that are known, be they candidates or not any more.
+    known: BTreeSet<&'a str>,
+}
+
+impl<'a> Flag<'a> {
+    fn add(&mut self, state: &'a RolloutState, terms: &AnswerTerms) {
+        self.known.insert(&state.candidate);
+        if state.is_world() {
+            return;
+        }
+        if let Some(cap_pct) = terms.permission(state, None).cap_pct {
+            let behind = state.in_force.last().map_or("", String::as_str);
+            self.shares.insert(&state.candidate, (cap_pct, behind));
+        }
+    }
+
+    /// A version that no window has shown may have the first step, while somebody watches.
+    fn announce(&mut self, candidate: &'a str, terms: &AnswerTerms) {
+        let heard = |at: i64| terms.at.saturating_sub(at).saturating_abs() <= SILENCE_MAX;
+        let watched = terms.liveness.as_ref().is_some_and(|life| life.is_near_end() && heard(life.at));
+        if watched && self.known.insert(candidate) {
+            self.shares.insert(candidate, (terms.plan.policy.stages.cap_at(0), ""));
+        }
+    }
+
+    fn write(&self, baseline: &str) -> Value {
+        let (mut variants, mut parts, mut about) = (Map::new(), Vec::new(), Map::new());
+        let mut left = WHOLE;
+        for (candidate, (cap_pct, decision)) in &self.shares {
+            let weight = hundredths(*cap_pct).min(left);
+            left -= weight;
+            variants.insert((*candidate).to_owned(), json!(candidate));
+            about.insert(format!("{candidate}.decision_id"), json!(decision));
+            if weight > 0 {
+                parts.push(json!([candidate, weight]));
+            }
+        }
+        variants.insert(baseline.to_owned(), json!(baseline));
+        if left > 0 {
+            parts.push(json!([baseline, left]));
+        }
+        let by = json!({ "cat": [{ "var": "$flagd.flagKey" }, { "var": "targetingKey" }] });
+        parts.insert(0, by);
+        json!({ "state": "ENABLED", "variants": variants, "defaultVariant": baseline,
+            "targeting": { "fractional": parts }, "metadata": about })
+    }
+}
+
+/// Hundredths of a percent, never more than is allowed.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share is between 0 and 100")]
+fn hundredths(pct: f64) -> u64 {
+    (pct.clamp(0.0, 100.0) * 100.0 + 1e-6).floor() as u64
+}
