@@ -2,8 +2,8 @@
 //!
 //! A flag stands for a model and has its versions as variants. While nobody can be asked, flagd keeps what it heard
 //! last. So where this process does not know how things stand it gives no answer, instead of one without candidates.
-//! The format is flagd's (`flags.json`, schema v0); weights are whole and of one sum, and candidates come first: who gets
-//! a candidate at a small share gets it at every larger one.
+//! The format is flagd's (`flags.json`, schema v0); weights are whole and of one sum, and candidates come first: who
+//! gets a candidate at a small share gets it at every larger one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
