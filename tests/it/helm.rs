@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
@@ -15,28 +15,29 @@ use crate::prose::fault;
 use crate::sql::python_with;
 
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/helm/haldane");
-const HELM: &str = "v3.19.5";
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// Helm, built from its module when it is not there yet.
-fn helm() -> &'static Path {
-    static HELM_AT: OnceLock<PathBuf> = OnceLock::new();
-    HELM_AT.get_or_init(|| {
-        let cache = std::env::var_os("HALDANE_CACHE").map(PathBuf::from);
-        let cache = cache.or_else(|| std::env::home_dir().map(|home| home.join(".cache/haldane")));
-        let folder = cache.expect("set HALDANE_CACHE to a folder for programs").join(format!("helm-{HELM}"));
-        let program = folder.join("helm");
-        if !program.exists() {
-            let module = format!("helm.sh/helm/v3/cmd/helm@{HELM}");
-            let built = Command::new("go").args(["install", &module]).env("GOBIN", &folder).output();
-            let built = built.expect("the chart is rendered by Helm, which is built by Go: install Go");
-            assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        }
-        program
-    })
+/// A program of Kubernetes' world, built from its module when it is not there yet.
+fn program(name: &str, module: &str, version: &str) -> PathBuf {
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    let cache = std::env::var_os("HALDANE_CACHE").map(PathBuf::from);
+    let cache = cache.or_else(|| std::env::home_dir().map(|home| home.join(".cache/haldane")));
+    let folder = cache.expect("set HALDANE_CACHE to a folder for programs").join(format!("{name}-{version}"));
+    let program = folder.join(name);
+    if !program.exists() {
+        let built = Command::new("go").args(["install", &format!("{module}@{version}")]).env("GOBIN", &folder).output();
+        let built = built.unwrap_or_else(|_| panic!("{name} renders what is shipped, and is built by Go: install Go"));
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    }
+    program
+}
+
+fn helm() -> PathBuf {
+    program("helm", "helm.sh/helm/v3/cmd/helm", "v3.19.5")
 }
 
 fn render(arguments: &[&str]) -> Result<String, String> {
@@ -169,4 +170,20 @@ fn values_are_checked_with_the_pipeline_in_them() {
         let told = render(&["-f", &all, "--set", wrong]).unwrap_err();
         assert!(told.contains(place), "{wrong}: {told}");
     }
+}
+
+#[test]
+fn the_base_for_overlays_is_the_shipped_manifest_with_the_image_of_this_release() {
+    let kustomize = program("kustomize", "sigs.k8s.io/kustomize/kustomize/v5", "v5.7.1");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
+    let output = Command::new(kustomize).args(["build", folder]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let built = documents(&String::from_utf8(output.stdout).unwrap());
+    // Kubernetes reads YAML 1.1, where a number that begins with 0 is octal.
+    let shipped = documents(&read("deploy/kubernetes.yaml").replace("0440", "288"));
+    for one in &shipped {
+        assert!(built.contains(one), "{} is changed", one["kind"]);
+    }
+    let image = &of_kind(&built, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["image"];
+    assert_eq!((built.len(), image), (shipped.len(), &json!(format!("haldane:{}", env!("CARGO_PKG_VERSION")))));
 }
