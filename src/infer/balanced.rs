@@ -86,8 +86,7 @@ impl Contrast {
         };
         let most = |n: f64, loses: f64| if loses > 0.0 { LOSES_MAX * n / loses } else { f64::INFINITY };
         let stake = sign * (gap / variance).min(most(n_c, loses[0])).min(most(n_b, loses[1]));
-        log_wealth(candidate, stake / n_c, centre + shift)
-            + log_wealth(baseline, -stake * ratio / n_b, centre / ratio)
+        log_wealth(candidate, stake / n_c, centre + shift) + log_wealth(baseline, -stake * ratio / n_b, centre / ratio)
     }
 }
 
@@ -207,8 +206,11 @@ mod tests {
             let q = (edge - c_low) / (c_high - c_low);
             let range = (c_low.min(b_low), c_high.max(b_high));
             let mut mean = 0.0;
-            for (c, c_mass) in [(vec![c_low; 2], (1.0 - q) * (1.0 - q)), (vec![c_low, c_high], 2.0 * q * (1.0 - q)), (vec![c_high; 2], q * q)]
-            {
+            for (c, c_mass) in [
+                (vec![c_low; 2], (1.0 - q) * (1.0 - q)),
+                (vec![c_low, c_high], 2.0 * q * (1.0 - q)),
+                (vec![c_high; 2], q * q),
+            ] {
                 for (b, b_mass) in [(b_low, 1.0 - p), (b_high, p)] {
                     let log_e = contrast.log_e(bet, level, range, &exact(&c), &exact(&[b]));
                     mean += c_mass * b_mass * libm::exp(log_e);
