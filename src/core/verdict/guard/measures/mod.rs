@@ -75,7 +75,9 @@ impl Guard for Measures {
             ),
         ];
         let this = Self::new(plan, guard);
-        lines.extend(this.all(guard).filter_map(how_soon));
+        let has_entity = plan.sources.iter().any(|source| source.mapping.entity.is_some());
+        let effect = if has_entity { 1.0 } else { guard.design_effect };
+        lines.extend(this.all(guard).filter_map(|terms| how_soon(terms, effect)));
         lines
     }
 
@@ -83,10 +85,10 @@ impl Guard for Measures {
         let Scene { guard, judged, .. } = shown.scene;
         records.resize_with(guard.measures.len(), Record::default);
         for (terms, record) in self.all(guard).zip(records) {
-            let of = |traffic: &'_ Traffic| traffic.measures.get(terms.measure.place).cloned();
-            if let Some((candidate, baseline)) = of(shown.pair.candidate).zip(of(shown.pair.baseline)) {
-                let pair = Pair { candidate: &candidate, baseline: &baseline };
-                record.update(terms, pair, judged.start, !judged.trust.is_untrusted());
+            let [candidate, baseline] =
+                [shown.pair.candidate, shown.pair.baseline].map(|traffic| traffic.measures.get(terms.measure.place));
+            if let Some((candidate, baseline)) = candidate.zip(baseline) {
+                record.update(terms, Pair { candidate, baseline }, judged.start, !judged.trust.is_untrusted());
             }
         }
     }
@@ -149,8 +151,8 @@ fn in_words(measure: &MeasurePlan) -> String {
 }
 
 /// How many rows it takes, where a reference tells.
-fn how_soon(terms: Terms<'_>) -> Option<String> {
-    let (clip, found, kept) = terms.rows(TOLD)?;
+fn how_soon(terms: Terms<'_>, effect: f64) -> Option<String> {
+    let (clip, found, kept) = terms.rows(TOLD, effect)?;
     let sign = if clip.signed { "±" } else { "" };
     Some(format!(
         "{}: values beyond {sign}{} count as that; it takes about {} answers of each version to find a mean {} beyond \

@@ -35,6 +35,9 @@ const BEYOND: f64 = 1.2;
 /// The nearest ratio on which safety bets.
 /// Origin: derived; the least of its bets (`infer::hx`).
 const NEAREST: f64 = 1.05;
+/// The bets of harm.
+/// Origin: derived; as many as there are in `infer::hx`.
+const HARM_BETS: f64 = 13.0;
 /// The bets of safety.
 /// Origin: derived; as many as there are in `infer::hx`.
 const SAFE_BETS: f64 = 5.0;
@@ -146,18 +149,16 @@ impl Terms<'_> {
 
     /// How many rows of each of two versions of equal size it takes, about: until a candidate is shown to be worse
     /// whose mean is `beyond` times the margin's edge away from it, and until one that is alike is shown to be within
-    /// the margin. `None` without a reference.
-    pub(super) fn rows(self, beyond: f64) -> Option<(Clip, f64, f64)> {
+    /// the margin, if requests of one entity count `effect` times too much. `None` without a reference.
+    pub(super) fn rows(self, beyond: f64, effect: f64) -> Option<(Clip, f64, f64)> {
         let (clip, values) = (self.clip_beforehand()?, self.reference?);
         let (mean, variance) = values.moments(clip);
         let Edge { ratio, shift, .. } = self.edge();
         let edge = ratio * mean + shift;
-        let deff = if self.guard.design_effect > 1.0 { self.guard.design_effect } else { 1.0 };
-        let rows = |gap: f64, nats: f64| 2.0 * variance * (ratio + ratio * ratio) * nats * deff / (gap * gap);
-        // Beside the level, what is paid for the grid of bets, for two halves and for starts.
-        let harm = self.harm();
-        let found = harm.threshold() + libm::log(2.0) + libm::log(count(u64::from(harm.planned))) / 2.0;
-        let kept = self.safe().threshold() + libm::log(SAFE_BETS) / 2.0;
+        let rows = |gap: f64, nats: f64| 2.0 * variance * (ratio + ratio * ratio) * nats * effect / (gap * gap);
+        // Beside the level, what is paid for two halves and for the grid of bets, of which neighbours win, too.
+        let found = self.harm().threshold() + libm::log(2.0) + libm::log(HARM_BETS) / 2.0;
+        let kept = self.safe().threshold() + libm::log(SAFE_BETS);
         let apart = match self.measure.margin {
             Tolerance::Relative(_) => beyond * edge,
             Tolerance::Absolute(by) => by * (1.0 + beyond),
@@ -291,7 +292,7 @@ impl Record {
         let gap = ratio * level.mean + shift - level.mean;
         let [candidate, baseline] = self.clipped.map(|arm| count(arm.n));
         let variance = level.variance * (1.0 + ratio * ratio * candidate / baseline.max(1.0));
-        let nats = terms.safe().threshold() + libm::log(SAFE_BETS) / 2.0;
+        let nats = terms.safe().threshold() + libm::log(SAFE_BETS);
         Some(2.0 * variance * nats * self.deff.max(1.0) / (gap * gap)).filter(|rows| rows.is_finite())
     }
 }
