@@ -21,6 +21,8 @@ mod drift;
 mod goal;
 #[path = "common/lab.rs"]
 mod lab;
+#[path = "guarantees/measures.rs"]
+mod measures;
 #[path = "guarantees/rates.rs"]
 mod rates;
 
@@ -35,7 +37,7 @@ fn main() {
     };
     let only: Option<String> = option("--only");
     let rollouts_max = option("--rollouts").unwrap_or(u32::MAX);
-    let goals = rates::GOALS.iter().chain(drift::GOALS);
+    let goals = rates::GOALS.iter().chain(measures::GOALS).chain(drift::GOALS);
     let chosen: Vec<&Goal> = goals.filter(|goal| only.as_ref().is_none_or(|part| goal.name.contains(part))).collect();
     println!("{effort:?} effort; seeds are the number of the rollout, from 1");
     println!("{:<64} {:>12} {:>18}  verdict", "goal", "target", "ours");

@@ -19,6 +19,16 @@ const WINDOW: Micros = 300 * SECOND;
 /// The plan of a pipeline that names columns and nothing else: numeric features with the ranges of their bins, and
 /// latency. `knobs` turns what a goal names; everything else is as shipped.
 pub(crate) fn plan(features: &[(&str, f64, f64)], latency: bool, knobs: &dyn Fn(&mut GuardPlan)) -> Arc<Plan> {
+    plan_with("", features, latency, knobs)
+}
+
+/// The same with more sections of the pipeline file.
+pub(crate) fn plan_with(
+    sections: &str,
+    features: &[(&str, f64, f64)],
+    latency: bool,
+    knobs: &dyn Fn(&mut GuardPlan),
+) -> Arc<Plan> {
     let ranges: Vec<String> = features
         .iter()
         .map(|(name, low, high)| format!("{name}: {{ path: {name}, range: [{low}, {high}] }}"))
@@ -27,7 +37,7 @@ pub(crate) fn plan(features: &[(&str, f64, f64)], latency: bool, knobs: &dyn Fn(
     let text = format!(
         "sources:\n  predictions:\n    topic: lab\n    id: id\n    entity: entity\n    version: version\n    status: status\n\
          {latency}    features: {{ numeric: {{ {} }} }}\n\
-         rollout: {{ baseline: v1 }}\nwindows: {{ size: 5m, lateness: 0s }}\nmetrics: {{ names: [error_rate] }}\n",
+         rollout: {{ baseline: v1 }}\nwindows: {{ size: 5m, lateness: 0s }}\nmetrics: {{ names: [error_rate] }}\n{sections}",
         ranges.join(", ")
     );
     let made = config::parse(&text, "lab", Path::new("")).expect("the lab's pipeline is one").plan;
@@ -48,7 +58,7 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// Adds a row; `numbers` are the features and then the latency, as in the plan.
+    /// Adds a row; `numbers` are the features, then the latency and measures, as in the plan.
     pub(crate) fn push(&mut self, candidate: bool, failed: bool, entity: Option<u64>, numbers: &[f64]) {
         self.push_status(candidate, if failed { 500 } else { 200 }, entity, numbers);
     }

@@ -6,6 +6,7 @@
 pub mod calendar;
 mod category;
 mod guard;
+mod measure;
 mod path;
 mod quality;
 mod rollout;
@@ -23,6 +24,7 @@ use crate::summary::histogram::Cut;
 use crate::summary::{Profile, Rare};
 
 pub use self::guard::{Achievement, GuardPlan, SloPlan, Success};
+pub use self::measure::{MeasurePlan, Tolerance, Worse};
 pub use self::path::{HEADER, INDEX_MAX, Path, Step, Texts};
 pub use self::quality::QualityPlan;
 pub use self::rollout::{ApprovalPlan, Authority, CANDIDATES_MAX, ENDED_KEPT, ENDED_MAX, RolloutPlan, Signal};
@@ -105,7 +107,7 @@ pub struct Reference {
 /// The columns that some metric reads.
 #[derive(Debug, Clone, Default)]
 pub struct Columns {
-    /// Numeric columns: features, then the score, then the latency.
+    /// Numeric columns: features, then the score, the latency, and measures.
     pub numeric: Vec<NumericColumn>,
     /// Categorical and boolean columns.
     pub categorical: Vec<CategoricalColumn>,
@@ -120,6 +122,8 @@ pub enum Role {
     Score,
     /// Time to answer in milliseconds.
     Latency,
+    /// What it is worth or costs: a number whose mean matters.
+    Measure,
 }
 
 /// One numeric column.
@@ -145,6 +149,12 @@ pub struct CategoricalColumn {
 }
 
 impl Columns {
+    /// Indexes of the measures among the numeric columns.
+    pub fn measures(&self) -> impl Iterator<Item = usize> {
+        let measures = self.numeric.iter().enumerate().filter(|(_, column)| column.role == Role::Measure);
+        measures.map(|(index, _)| index)
+    }
+
     /// Index of the numeric column with this role, if any (the first, for features).
     #[must_use]
     pub fn index_of(&self, role: Role) -> Option<usize> {

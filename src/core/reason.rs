@@ -23,6 +23,8 @@ named! {
         SchemaBreak = "SCHEMA_BREAK",
         /// answers fit outcomes less well
         OutcomeRegression = "OUTCOME_REGRESSION",
+        /// a measure has a mean that is worse
+        MeasureRegression = "MEASURE_REGRESSION",
         /// scores promise other outcomes than come
         CalibrationRegression = "CALIBRATION_REGRESSION",
         /// more requests fail or are slow than a limit allows

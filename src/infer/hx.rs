@@ -145,16 +145,24 @@ impl Hx {
     /// again when `deff` exceeds its largest; the fixed products are deflated by the latest when they are read.
     /// `dispersion`, known before the window and at least 1, divides what the window says.
     pub fn update(&mut self, plan: &HxPlan, candidate: Arm, baseline: Arm, deff: f64, dispersion: f64) {
-        assert!(dispersion >= 1.0, "evidence is divided by {dispersion}, which makes more of it");
         if candidate.n == 0 || baseline.n == 0 {
             return;
         }
         let predicted = (PRIOR_X + self.past.x) / (PRIOR_N + float(self.past.n));
         let share = float(candidate.n) / (float(candidate.n) + float(baseline.n));
+        let won = |ratio: f64| bet(candidate, baseline, ratio, predicted / (share * ratio + 1.0 - share), plan);
+        self.gather(plan, won, deff, dispersion);
+        self.past = self.past.plus(candidate).plus(baseline);
+    }
+
+    /// Takes what one window won by each bet of the grid, whatever was bet on: `won` is given the ratio, the margin
+    /// among it, and returns the log of an e-value. `deff` and `dispersion` as for [`Hx::update`].
+    pub fn gather(&mut self, plan: &HxPlan, won: impl Fn(f64) -> f64, deff: f64, dispersion: f64) {
+        assert!(dispersion >= 1.0, "evidence is divided by {dispersion}, which makes more of it");
         let (cap_fixed, cap_moving) = plan.caps();
         let counts_starts = self.windows < plan.planned.max(1);
         for (products, ratio) in self.products.iter_mut().zip(plan.ratios()) {
-            let gain = bet(candidate, baseline, ratio, predicted / (share * ratio + 1.0 - share), plan) / dispersion;
+            let gain = won(ratio) / dispersion;
             // The lesser of a number and of what is none is the number: it would count as all the evidence there can
             // be.
             assert!(!gain.is_nan(), "a bet on a ratio of {ratio} wins nothing that is a number");
@@ -165,7 +173,6 @@ impl Hx {
                 products.moving = Some(open + (gain / self.deff).min(cap_moving));
             }
         }
-        self.past = self.past.plus(candidate).plus(baseline);
         self.windows += 1;
         self.deflate(deff.max(1.0));
     }

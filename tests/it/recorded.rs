@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use haldane::judge::WindowRow;
+use haldane::plan::Signal;
 use haldane::verdict::Decision;
 
 struct Case {
@@ -17,7 +18,7 @@ struct Case {
     batch_rows: &'static [u32],
 }
 
-const CASES: [Case; 3] = [
+const CASES: [Case; 4] = [
     Case {
         pipeline: "flights",
         files: &["flights.predictions.parquet", "flights.outcomes.parquet"],
@@ -29,6 +30,7 @@ const CASES: [Case; 3] = [
         batch_rows: &[8_192, 7],
     },
     Case { pipeline: "house-prices", files: &["house-prices.jsonl"], batch_rows: &[8_192, 7, 1] },
+    Case { pipeline: "assistant", files: &["assistant.predictions.csv.gz"], batch_rows: &[8_192, 7] },
 ];
 
 #[test]
@@ -44,6 +46,25 @@ fn fraud() {
 #[test]
 fn house_prices() {
     check(&CASES[2]);
+}
+
+#[test]
+fn assistant() {
+    check(&CASES[3]);
+}
+
+#[test]
+fn a_measure_that_is_worse_than_its_margin_is_rolled_back_with_both_means() {
+    let decisions = std::fs::read_to_string(recorded(&CASES[3], "decisions.jsonl")).expect("decisions");
+    let decisions: Vec<Decision> =
+        decisions.lines().map(|line| serde_json::from_str(line).expect("a decision")).collect();
+    let rollback = decisions.iter().find(|decision| decision.action == Signal::Rollback).expect("a rollback");
+    assert_eq!(rollback.reason.code.to_string(), "MEASURE_REGRESSION");
+    let mean = &rollback.evidence[0];
+    assert_eq!((mean.metric.as_str(), mean.column.as_str()), ("mean", "tokens"));
+    let (low, high) = mean.lo.zip(mean.hi).expect("an interval");
+    assert!(low < mean.estimate && mean.estimate < high && mean.estimate > mean.bound, "{mean:?}");
+    assert!(!rollback.reason.text.contains("sale"), "{}", rollback.reason.text);
 }
 
 #[test]

@@ -333,6 +333,7 @@ fn role_name(role: Option<Role>) -> &'static str {
     match role {
         Some(Role::Score) => "score",
         Some(Role::Latency) => "latency",
+        Some(Role::Measure) => "measure",
         Some(Role::Feature) | None => "feature",
     }
 }

@@ -398,6 +398,7 @@ fn profile_id(origin: &str, rows: u64, counted: &[Counted], answers: &[Option<An
         categorical: Vec::new(),
         all: Traffic::new(&crate::plan::Columns::default()),
         segments: Vec::new(),
+        measures: Vec::new(),
     };
     profile.all.rates = answers[0].as_ref().map_or_else(Rates::default, |answers| answers.rates);
     for counted in counted {

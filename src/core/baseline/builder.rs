@@ -161,6 +161,9 @@ impl Counter {
             }
         }
         let Columns { numeric, categorical } = &self.plan.columns;
+        let measured = all.measures.iter().map(|measure| measure.amounts.clone());
+        let names = self.plan.columns.measures().map(|index| numeric[index].name.clone());
+        let measures = names.zip(measured).collect();
         Profile {
             format: FORMAT,
             origin: origin.to_owned(),
@@ -169,6 +172,7 @@ impl Counter {
             categorical: categorical.iter().map(categorical_profile).collect(),
             all,
             segments: segments.into_iter().collect(),
+            measures,
         }
     }
 }

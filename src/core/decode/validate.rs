@@ -141,7 +141,7 @@ impl Check<'_> {
                 Role::Score if is_probability => self.range(&column.name, values, is_improbable),
                 Role::Latency => self.range("latency_ms", values, |x| x < 0.0 || x.is_infinite()),
                 Role::Score => self.range(&column.name, values, f64::is_infinite),
-                Role::Feature => {}
+                Role::Feature | Role::Measure => {}
             }
         }
         match task {

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::MeasurePlan;
+
 /// The guards of a rollout. The defaults are those of a pipeline that names nothing but its columns.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GuardPlan {
@@ -47,6 +49,9 @@ pub struct GuardPlan {
     /// What it must be shown to achieve before it passes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub success: Vec<Success>,
+    /// Measures that it must not be worse in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub measures: Vec<MeasurePlan>,
 }
 
 /// One thing that a candidate must be shown to achieve.
@@ -151,6 +156,7 @@ impl Default for GuardPlan {
             final_look: false,
             slo: SloPlan::default(),
             success: Vec::new(),
+            measures: Vec::new(),
         }
     }
 }

@@ -15,12 +15,15 @@ use crate::event::{Micros, Poison};
 use crate::format::Version;
 use crate::scan::intake::{Intake, Pace};
 use crate::summary::quality::ReliabilityBin;
-use crate::summary::{Quality, Tails, Traffic};
+use crate::summary::{Measured, Quality, Tails, Traffic};
 use crate::time::Clock;
 
 /// Versions of the frame's bytes; the first byte of every frame. With values beyond the reach of edges it is the second
-/// one, and of the account of a stream the third: what came after the first stands after all else.
-const FRAME_VERSIONS: RangeInclusive<u8> = 3..=5;
+/// one, of the account of a stream the third, and with measures the fourth: what came after the first stands after all
+/// else.
+const FRAME_VERSIONS: RangeInclusive<u8> = 3..=6;
+/// The version of frames with the account of a stream.
+const WITH_ACCOUNTS: u8 = 5;
 
 /// What is counted apart. Sorted by model, then version, then segment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -296,8 +299,9 @@ impl Frame {
     pub fn encode(&self) -> Vec<u8> {
         let far = Far::of(self);
         let version = match (self, &far) {
-            (_, Some(Far::Paces(_))) => *FRAME_VERSIONS.end(),
-            (Self::Partial(partial), _) if matches!(partial.body, Body::Intake(_)) => *FRAME_VERSIONS.end(),
+            (_, Some(Far::Measures(..))) => *FRAME_VERSIONS.end(),
+            (_, Some(Far::Paces(_))) => WITH_ACCOUNTS,
+            (Self::Partial(partial), _) if matches!(partial.body, Body::Intake(_)) => WITH_ACCOUNTS,
             (_, Some(_)) => FRAME_VERSIONS.start() + 1,
             (_, None) => *FRAME_VERSIONS.start(),
         };
@@ -347,6 +351,8 @@ enum Far {
     Labels(Tails<ReliabilityBin>),
     /// By stream of a tick.
     Paces(Vec<Pace>),
+    /// By numeric column, and by measure.
+    Measures(Vec<(u32, Tails<u64>)>, Vec<Measured>),
 }
 
 impl Far {
@@ -363,6 +369,9 @@ impl Far {
             Body::Traffic(traffic) => {
                 let far = (0_u32..).zip(&traffic.numeric).filter(|(_, column)| !column.tails.is_empty());
                 let far: Vec<_> = far.map(|(index, column)| (index, column.tails.clone())).collect();
+                if !traffic.measures.is_empty() {
+                    return Some(Self::Measures(far, traffic.measures.clone()));
+                }
                 (!far.is_empty()).then_some(Self::Numbers(far))
             }
             Body::QualityInTime(quality) | Body::QualityLate(quality) => {
@@ -383,16 +392,24 @@ impl Far {
             _ => return None,
         };
         match (self, &mut partial.body) {
-            (Self::Numbers(far), Body::Traffic(traffic)) => {
-                for (index, tails) in far {
-                    traffic.numeric.get_mut(index as usize)?.tails = tails;
-                }
+            (Self::Numbers(far), Body::Traffic(traffic)) => put_back(far, traffic)?,
+            (Self::Measures(far, measures), Body::Traffic(traffic)) => {
+                put_back(far, traffic)?;
+                traffic.measures = measures;
             }
             (Self::Labels(tails), Body::QualityInTime(quality) | Body::QualityLate(quality)) => quality.tails = tails,
             _ => return None,
         }
         Some(())
     }
+}
+
+/// Puts what is beyond the reach of edges into its columns.
+fn put_back(far: Vec<(u32, Tails<u64>)>, traffic: &mut Traffic) -> Option<()> {
+    for (index, tails) in far {
+        traffic.numeric.get_mut(index as usize)?.tails = tails;
+    }
+    Some(())
 }
 
 /// What to do about frames of another version.
@@ -461,7 +478,21 @@ mod tests {
     }
 
     #[test]
-    fn the_account_of_a_stream_is_sent_as_the_newest_version_and_nothing_else_is() {
+    fn measures_are_sent_as_the_newest_version() {
+        let mut traffic = Traffic::new(&crate::plan::Columns::default());
+        traffic.measures.push(Measured::default());
+        traffic.measures[0].update(12.5, Some(7));
+        let group = GroupKey { model: "m".into(), version: "v".into(), segment: Vec::new() };
+        let (body, inputs) = (Body::Traffic(traffic), Inputs::of(0));
+        let frame = Frame::Partial(Box::new(Partial { lane: 0, source: 0, pane: 0, group, upto: 0, body, inputs }));
+        assert_eq!(frame.encode()[0], 6);
+        assert_eq!(Frame::decode(&frame.encode()).expect("decodes"), frame);
+        let cut_short = &frame.encode()[..frame.encode().len() - 1];
+        assert_eq!(Frame::decode(cut_short).expect_err("damaged").fault(), Fault::External);
+    }
+
+    #[test]
+    fn the_account_of_a_stream_is_sent_as_its_version() {
         let pace = Pace { rows: 7, over: 20, until: 30 };
         let stream = |pace| StreamState {
             source: 0,
@@ -489,7 +520,7 @@ mod tests {
 
     #[test]
     fn a_frame_of_another_version_says_which_release_comes_first() {
-        for (version, hint) in [(6, "start the judge with that release"), (2, "judge with that release until")] {
+        for (version, hint) in [(7, "start the judge with that release"), (2, "judge with that release until")] {
             let error = Frame::decode(&[version, 0, 0]).expect_err("another version");
             assert_eq!(error.fault(), Fault::User);
             assert!(error.advice().expect("a hint").contains(hint), "{error}");

@@ -108,6 +108,7 @@ fn count(traffic: &mut OpenTraffic, plan: &Plan, batch: &EventBatch, rows: &[u32
     if batch.kind == EventKind::Prediction {
         count_rates(traffic, plan, batch, rows);
         count_entities(traffic, plan, batch, rows);
+        count_measures(traffic, plan, batch, rows);
     }
 }
 
@@ -217,6 +218,18 @@ fn count_entities(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: 
             asked.timed += 1;
             asked.steps += step;
             asked.steps_sq += step * step;
+        }
+    }
+}
+
+/// Counts measures, by entity too where rows name theirs. What is no number is counted with the column.
+fn count_measures(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u32]) {
+    for (measure, column) in traffic.measures.iter_mut().zip(plan.columns.measures()) {
+        let Some(values) = batch.numeric.get(column) else { continue };
+        let known = rows.iter().map(|&row| row as usize).filter(|&row| values.is_valid(row));
+        for row in known.filter(|&row| !values.value(row).is_nan()) {
+            let entity = batch.entity.is_valid(row).then(|| batch.entity.value(row));
+            measure.update(values.value(row), entity);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! last bit: any split of the data over batches, partitions and processes gives the same bytes. Every summary is
 //! bounded.
 
+pub mod amounts;
 pub mod category;
 pub mod entity;
 pub mod fixed;
@@ -20,6 +21,7 @@ pub(crate) mod spill;
 pub mod tail;
 pub mod traffic;
 
+pub use amounts::{Amounts, Clip, Measured};
 pub use category::Category;
 pub use fixed::Fixed;
 pub use histogram::Histogram;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::moment::Grid;
 use crate::summary::histogram::Recuts;
-use crate::summary::{Rare, Traffic};
+use crate::summary::{Amounts, Rare, Traffic};
 
 /// The distribution of every column of a reference data set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct Profile {
     pub all: Traffic,
     /// The same per segment (one value per segment field of the pipeline).
     pub segments: Vec<(Vec<String>, Traffic)>,
+    /// Values of each measure, of all rows together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measures: Vec<(String, Amounts)>,
 }
 
 /// How one numeric column is cut.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::plan::{Columns, Role};
 use crate::summary::entity::{self, Asked, Buckets};
 use crate::summary::seal::{Reader, Seal, Writer};
-use crate::summary::{Category, Histogram, Latency, Rates};
+use crate::summary::{Category, Histogram, Latency, Measured, Rates};
 
 /// Features, scores, latency and rates of one (model, version, segment) in one pane.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub struct Traffic {
     /// By entity, where events name theirs.
     #[serde(default)]
     pub entities: Buckets<Asked>,
+    /// One per measure of the plan. Frames and profiles hold them apart.
+    #[serde(skip)]
+    pub measures: Vec<Measured>,
 }
 
 /// Requests that timed out. Of their latency only a lower bound is known, how long they were waited for.
@@ -87,6 +90,7 @@ impl Traffic {
             timed_out: TimedOut::default(),
             rates: Rates::default(),
             entities: Buckets::new(),
+            measures: columns.measures().map(|_| Measured::default()).collect(),
         }
     }
 
@@ -100,18 +104,21 @@ impl Traffic {
             + self.latency.bytes()
             + waited
             + size_of_val(&*self.entities)
+            + self.measures.iter().map(Measured::bytes).sum::<usize>()
     }
 
     /// Adds another summary of the same plan.
     pub fn merge(&mut self, other: &Self) {
         assert_eq!(self.numeric.len(), other.numeric.len(), "traffic of one plan merges");
         assert_eq!(self.categorical.len(), other.categorical.len(), "traffic of one plan merges");
+        assert_eq!(self.measures.len(), other.measures.len(), "traffic of one plan merges");
         self.numeric.iter_mut().zip(&other.numeric).for_each(|(mine, theirs)| mine.merge(theirs));
         self.categorical.iter_mut().zip(&other.categorical).for_each(|(mine, theirs)| mine.merge(theirs));
         self.latency.merge(&other.latency);
         self.timed_out.merge(&other.timed_out);
         self.rates.merge(&other.rates);
         entity::merge(&mut self.entities, &other.entities, Asked::merge);
+        self.measures.iter_mut().zip(&other.measures).for_each(|(mine, theirs)| mine.merge(theirs));
     }
 }
 
@@ -124,6 +131,7 @@ impl Seal for Traffic {
         self.timed_out.waited.iter().for_each(|waited| waited.seal(out));
         self.rates.seal(out);
         entity::seal(&self.entities, out);
+        self.measures.iter().for_each(|measure| measure.seal(out));
     }
 
     fn add_sealed(&mut self, from: &mut Reader<'_>) {
@@ -137,6 +145,7 @@ impl Seal for Traffic {
         }
         self.rates.add_sealed(from);
         entity::add_sealed(&mut self.entities, from);
+        self.measures.iter_mut().for_each(|measure| measure.add_sealed(from));
     }
 }
 

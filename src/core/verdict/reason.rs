@@ -12,6 +12,7 @@ pub(crate) fn code(plan: &Plan, spec: &Spec, column: &str) -> ReasonCode {
             Role::Feature => ReasonCode::FeatureDrift,
             Role::Score => ReasonCode::ScoreDrift,
             Role::Latency => ReasonCode::LatencyShape,
+            Role::Measure => ReasonCode::MeasureRegression,
         },
         Subject::Defects => ReasonCode::DataQuality,
         Subject::Failures => ReasonCode::ErrorRate,

@@ -9,14 +9,16 @@ use serde::Deserialize;
 use super::act::ActSection;
 use super::guards::GuardSection;
 use super::kafka::KafkaSection;
+use super::measure::Measure;
 use super::names::Names;
+use super::path::PathOr;
 use super::registry::RegistrySection;
 use super::rollout::Rollout;
 use super::serve::ServeSection;
 use super::source::Sources;
 use super::store::StoreSection;
 use super::trust::TrustSection;
-use super::value::{At, BaselineName, Bytes, OrOff, Period, Ratio, by_default, count, seconds};
+use super::value::{At, BaselineName, Bytes, Entries, OrOff, Period, Ratio, by_default, count, seconds};
 use super::wall::{Begin, Zone};
 use crate::plan::{Action, Against, Compat, Task};
 
@@ -32,6 +34,10 @@ pub(crate) struct Document {
     pub(crate) task: At<Task>,
     /// The input streams.
     pub(crate) sources: At<Sources>,
+    /// Numbers of predictions of which the mean matters, such as revenue, tokens or cost: a path for one that is only
+    /// shown, or `{ path, worse: up | down, margin: 2% }` for one that a candidate must not be worse in.
+    #[serde(default)]
+    pub(crate) measures: Entries<PathOr<Measure>>,
     /// File made by `haldane baseline build`, relative to this file.
     pub(crate) reference: Option<At<String>>,
     /// The versions to compare.

@@ -131,6 +131,7 @@ impl GuardSection {
             final_look: self.final_look.unwrap_or(default.final_look),
             slo: self.slo.as_ref().map_or(default.slo, |slo| slo.resolve(problems)),
             success: self.success.iter().map(|success| success.value.resolve()).collect(),
+            measures: Vec::new(),
         }
     }
 

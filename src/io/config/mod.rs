@@ -9,6 +9,7 @@ mod class;
 mod document;
 mod guards;
 mod kafka;
+mod measure;
 mod names;
 mod oauth;
 mod path;

@@ -1,6 +1,7 @@
 //! What pipeline files mean, and how their errors read.
 
 mod act;
+mod measures;
 mod policy;
 mod serve;
 

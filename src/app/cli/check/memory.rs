@@ -15,7 +15,7 @@ use crate::plan::{Bounds, Columns, Plan, QualityPlan, Task, TimePlan, WindowKind
 use crate::scan::open::OpenTraffic;
 use crate::summary::quality::{Labelled, ReliabilityBin};
 use crate::summary::tail::{CELLS_MAX, Tails, Tally};
-use crate::summary::{Category, Histogram, Latency, Quality, Sealed, Spill, Traffic};
+use crate::summary::{Category, Histogram, Latency, Measured, Quality, Sealed, Spill, Traffic};
 
 /// What a process takes before it has read anything: the program, the clients' queues and what is shown over HTTP.
 pub const PROCESS: usize = 90_000_000;
@@ -342,6 +342,7 @@ fn traffic(columns: &Columns, n: u64) -> Traffic {
     traffic.numeric.iter_mut().for_each(|histogram| fill(histogram, n));
     traffic.categorical.iter_mut().for_each(|category| fill_category(category, n));
     traffic.latency = Latency::of_counts((0..n).map(|i| (2_000 + place(i, 100_000), 1)));
+    traffic.measures.iter_mut().for_each(|measure| fill_measure(measure, n));
     traffic.rates.requests = n;
     traffic
 }
@@ -353,6 +354,17 @@ fn fill(histogram: &mut Histogram, n: u64) {
     }
     (histogram.sum, histogram.sum_sq) = (i128::from(n) << 44, i128::from(n) << 88);
     (histogram.min, histogram.max) = (Some(-1.0), Some(1.0));
+}
+
+/// Amounts over fourteen doublings, of an entity each.
+fn fill_measure(measure: &mut Measured, n: u64) {
+    for i in 0..n {
+        let value = libm::scalbn(
+            1.0 + f64::from(u8::try_from(i % 4).unwrap_or(0)) / 4.0,
+            i32::try_from(place(i, 14)).unwrap_or(0),
+        );
+        measure.update(value, Some(i.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+    }
 }
 
 /// As many values beyond the edges as are told apart, far from each other.

@@ -39,7 +39,7 @@ fn columns() -> Columns {
         rare: None,
     };
     Columns {
-        numeric: vec![numeric("x", Role::Feature), numeric("latency", Role::Latency)],
+        numeric: vec![numeric("x", Role::Feature), numeric("latency", Role::Latency), numeric("cost", Role::Measure)],
         categorical: vec![categorical("free", &[]), categorical("known", &["a", "b", "c"])],
     }
 }
@@ -73,6 +73,7 @@ fn count(traffic: &mut Traffic, columns: &Columns, &(number, latency_ms, name, w
     traffic.categorical[1].known[usize::from(name % 3)] += u64::from(what >> 2 & 1);
     traffic.categorical[1].missing += u64::from(what >> 3 & 1);
     traffic.latency.update(latency_ms);
+    traffic.measures[0].update(number, (what > 50).then_some(entity));
     traffic.rates.requests += u64::from(name);
     traffic.rates.duplicates += u64::from(what);
     if what > 100 {

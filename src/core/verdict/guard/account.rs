@@ -57,6 +57,8 @@ mod tests {
             ("rollback: last look", GuardName::Guardrails),
             ("contain: last look", GuardName::Guardrails),
             ("safe", GuardName::Guardrails),
+            ("measures", GuardName::Measures),
+            ("measures: safe", GuardName::Measures),
             ("success: accuracy better", GuardName::Success),
             ("slo:latency_p95", GuardName::Limits),
             ("drift", GuardName::Drift),

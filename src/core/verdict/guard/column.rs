@@ -32,14 +32,15 @@ pub(super) enum Place {
     Categorical(usize),
 }
 
-/// All columns of a plan but latencies.
+/// All columns of a plan but latencies and measures.
 pub(super) fn columns(plan: &Plan) -> impl Iterator<Item = Column> {
     let calendar = move |column: &str| plan.time.is_within_a_cycle(column);
     let numeric = plan.columns.numeric.iter().enumerate().filter_map(move |(index, column)| {
         let code = match column.role {
             Role::Feature => ReasonCode::FeatureDrift,
             Role::Score => ReasonCode::ScoreDrift,
-            Role::Latency => return None,
+            // A measure may move: in which way it must not is said of its mean.
+            Role::Latency | Role::Measure => return None,
         };
         Some(Column {
             name: column.name.clone(),

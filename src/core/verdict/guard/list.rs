@@ -9,6 +9,7 @@ use super::calibration::Calibration;
 use super::change::detector::Detector;
 use super::drift::Drift;
 use super::label_gate::Gate;
+use super::measures::Measures;
 use super::rails::noise::History;
 use super::rails::watch::Rails;
 use super::scene::Scene;
@@ -133,6 +134,8 @@ guards! {
     guards:
     /// worse than a margin, or worse at all
     Guardrails = "guardrails", rails[1]: Rails;
+    /// the mean of a measure is worse than its margin
+    Measures = "measures", measures[13]: Measures;
     /// shown to achieve what it is to achieve
     Success = "success", success[9]: Successes;
     /// unlike the baseline version in anything that is looked at

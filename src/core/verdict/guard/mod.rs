@@ -12,6 +12,7 @@ mod column;
 mod drift;
 mod label_gate;
 mod list;
+mod measures;
 mod number;
 mod rails;
 mod scene;

@@ -91,6 +91,8 @@ fn by_role(column: &Declared<'_>, cutting: Cutting<'_>, problems: &mut Problems)
     match (column.role, cutting.task) {
         (Role::Score, Task::Binary | Task::Multiclass) => cut::equal_width(0.0, 1.0, cutting.fine_bins),
         (Role::Latency, _) => cut::latency(cutting.fine_bins),
+        // Numbers of several decades, mostly: what lies beyond is counted as finely as there is room for.
+        (Role::Measure, _) if cutting.reference.is_none() && !cutting.may_stay_uncut => cut::latency(cutting.fine_bins),
         _ if cutting.may_stay_uncut || cutting.reference.is_some() => cut::trivial(),
         _ => {
             problems

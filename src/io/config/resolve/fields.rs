@@ -83,7 +83,7 @@ fn bins_of(place: &PathOr<Numeric>) -> (Option<[f64; 2]>, Option<&[f64]>) {
     }
 }
 
-fn check_name(name: &str, spot: Spot, other_kind: &[&str], problems: &mut Problems) {
+pub(super) fn check_name(name: &str, spot: Spot, other_kind: &[&str], problems: &mut Problems) {
     if ["score", "latency"].contains(&name) {
         problems
             .add(spot, format!("a feature cannot be called `{name}`"))

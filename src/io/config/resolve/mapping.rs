@@ -1,6 +1,6 @@
 //! Sections of `sources` to source plans: where each column of the plan is found in each stream.
 
-use super::tensors;
+use super::{measures, tensors};
 use crate::config::class::ClassFields;
 use crate::config::document::Document;
 use crate::config::kafka::check_topic;
@@ -34,7 +34,7 @@ pub(crate) fn sources(document: &Document, layout: Layout<'_>, problems: &mut Pr
             .add(sources.spot, "nothing to watch: neither `predictions` nor `features` is a source")
             .help("add `predictions: { topic, id, version, … }`");
     }
-    let predictions = sources.predictions.as_ref().map(|source| predictions(source, layout, problems));
+    let predictions = sources.predictions.as_ref().map(|source| predictions(document, source, layout, problems));
     let features = sources.features.as_ref().map(|source| feature_events(source, layout, problems));
     let outcomes = sources.outcomes.as_ref().map(|source| outcomes(source, problems));
     let exposures = sources.exposures.as_ref().map(|source| exposures(source, layout, problems));
@@ -111,12 +111,18 @@ fn topics(names: [Option<TopicNames<'_>>; 4], problems: &mut Problems) -> [Vec<S
     })
 }
 
-fn predictions(source: &At<Predictions>, layout: Layout<'_>, problems: &mut Problems) -> SourcePlan {
+fn predictions(
+    document: &Document,
+    source: &At<Predictions>,
+    layout: Layout<'_>,
+    problems: &mut Problems,
+) -> SourcePlan {
     let selection = source.conditions.resolve(source.tombstones, problems);
     let numeric = layout.columns.numeric.iter().map(|column| match column.role {
         Role::Feature => feature(&source.features, &column.name),
         Role::Score => source.score.as_ref().map(|score| plain(numeric_path(score))),
         Role::Latency => source.latency.as_ref().map(|latency| latency_field(latency)),
+        Role::Measure => measures::field(document, &column.name),
     });
     let mapping = Mapping {
         rows: source.rows.as_ref().map(|rows| rows.0.clone()),

@@ -5,6 +5,7 @@ mod digest;
 mod fields;
 mod judging;
 mod mapping;
+mod measures;
 mod policy;
 mod quality;
 mod tensors;
@@ -53,7 +54,8 @@ pub(crate) fn resolve(document: &Document, around: Surroundings<'_>, problems: &
     if let Some(empty) = document.pipeline.as_ref().filter(|name| name.is_empty()) {
         problems.add(empty.spot, "the pipeline's name is empty");
     }
-    let fields = fields::gather(document, problems);
+    let mut fields = fields::gather(document, problems);
+    measures::gather(document, &mut fields, problems);
     let fine_bins = columns::fine_bins(document, problems);
     let reference = load_reference(document, &fields, around, problems);
     let cutting = Cutting {
@@ -136,6 +138,8 @@ fn judge(plan: &mut Plan, document: &Document, around: Surroundings<'_>, problem
     };
     plan.policy = policy::policy(document, scope, problems);
     plan.metrics = metrics;
+    let measures = measures::guarded(document, plan, problems);
+    plan.policy.guards.iter_mut().for_each(|guards| guards.measures.clone_from(&measures));
 }
 
 fn load_reference(

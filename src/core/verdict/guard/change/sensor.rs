@@ -70,6 +70,8 @@ pub(crate) fn sensors(looked_at: &Columns, has_labels: bool) -> Vec<Sensor> {
     for (index, column) in looked_at.numeric.iter().enumerate() {
         match column.role {
             Role::Latency => latency.extend(of_latency(&column.name, index)),
+            // Better is no harm, and what is worse has a guard of its own.
+            Role::Measure => {}
             role => columns.extend(of_numbers(&column.name, index, role)),
         }
     }
