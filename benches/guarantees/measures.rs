@@ -158,8 +158,8 @@ fn push(rows: &mut Rows, candidate: bool, entity: Option<u64>, value: f64) {
     rows.push(candidate, false, entity, &[value]);
 }
 
-/// Lognormal with this spread, below the cap of either version, so that the ratio of means is that of clipped means: the
-/// candidate's is `ratio` times the baseline's.
+/// Lognormal with this spread, below the cap in either version, so that the ratio of means is that of clipped means:
+/// the candidate's is `ratio` times the baseline's.
 fn lognormal(seed: u64, spread: f64, n: [u32; 2], ratio: f64) -> Traffic {
     let mut rng = rng(seed);
     let cap = libm::exp(3.09 * spread);

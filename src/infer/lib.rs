@@ -5,7 +5,8 @@
 //! over metrics and looked at whenever one likes, so decisions rest on them:
 //!
 //! * e-values of one window, or of all counts so far: [`two_sample`] and [`contrast`] between versions,
-//!   [`balanced`] between means of anything that is counted, [`binomial_limit`] against an absolute limit, [`sample_ratio`] of the split of traffic, [`reliability`] of
+//!   [`balanced`] between means of anything that is counted, [`binomial_limit`] against an absolute limit,
+//!   [`sample_ratio`] of the split of traffic, [`reliability`] of
 //!   predicted probabilities;
 //! * p-values of one window that know what is tolerated: [`psi_tolerance`], [`ks_tolerance`]; made e-values by
 //!   [`calibrator`];
@@ -14,7 +15,8 @@
 //! * what they are corrected for: [`deff`] for entities that come back, [`likeness`] for requests that are alike where
 //!   no entity is named, [`autocorrelation`] for windows that resemble each other, [`overdispersion`] for noise that
 //!   one version has for itself;
-//! * what is shown beside them: [`interval`], [`mean_ratio`], [`newcombe`] for a difference of rates, and the tests that people know,
+//! * what is shown beside them: [`interval`], [`mean_ratio`], [`newcombe`] for a difference of rates, and the tests
+//!   that people know,
 //!   of no difference at all: [`exact_ks`], [`mann_whitney`], [`welch`] over rows, [`fisher`], [`pooled_z`] over
 //!   counts;
 //! * how rows are read for these: [`runs`], [`linear_quantile`];

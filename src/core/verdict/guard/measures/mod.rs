@@ -5,8 +5,8 @@
 //! measure's evidence watches the share beyond, so that nothing hides there.
 //!
 //! The evidence is the balanced bet (`infer::balanced`) over a rollout (`infer::hx`), deflated for entities that come
-//! back and for noise. `E` is the mean over measures, so that under no harm it ever reaches `1 / alpha` with a chance of
-//! at most `alpha`, whatever their dependence:
+//! back and for noise. `E` is the mean over measures, so that under no harm it ever reaches `1 / alpha` with a chance
+//! of at most `alpha`, whatever their dependence:
 //!
 //! * **Rollback** when it does.
 //! * **Safe** only when every measure is shown to keep its margin, each at level `beta` (intersection-union test).
