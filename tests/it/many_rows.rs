@@ -227,6 +227,36 @@ fn a_record_is_one_request_however_many_rows_it_has() {
 }
 
 #[test]
+fn a_measure_of_a_record_counts_once_and_one_of_a_row_in_each() {
+    let measures = "\nmeasures: { tokens: tokens, words: $row.words }\nwindows: { size: 1h }\n";
+    let timed = PIPELINE.replace("    id: id", "    event_time: { path: at, unit: s }\n    id: id");
+    let plan = load(&(timed + measures)).unwrap();
+    let payloads: Vec<String> = (0..100)
+        .map(|n| {
+            // Long requests take many tokens.
+            let (rows, tokens) = if n % 2 == 0 { (9, 900) } else { (1, 100) };
+            json!({ "id": n, "v": "v1", "at": 1_700_000_000 + n, "tokens": tokens,
+                "instances": vec![json!({ "words": tokens }); rows] })
+            .to_string()
+        })
+        .collect();
+    let batch = decode(&plan, 0, &payloads.iter().map(String::as_bytes).collect::<Vec<_>>()).batch;
+    let mut engine = Engine::new(Arc::clone(&plan), 1);
+    let mut windows = engine.step(&batch).windows;
+    for source in [0, 1] {
+        windows.extend(engine.progress(0, source, 100, true, true).windows);
+    }
+    let mean = |column: &str| {
+        let of = |row: &&haldane::judge::WindowRow| {
+            (row.metric.as_str(), row.version.as_str(), row.column.as_str()) == ("mean", "v1", column)
+        };
+        windows.iter().find(of).map(|row| (row.n, row.value.unwrap()))
+    };
+    assert_eq!(mean("tokens"), Some((100, 500.0)));
+    assert_eq!(mean("words"), Some((500, 820.0)));
+}
+
+#[test]
 fn files_of_lines_and_of_columns_have_rows_in_lists_too() {
     let folder = tempfile::tempdir().unwrap();
     let text = PIPELINE.replace("    id: id", "    event_time: { path: at, unit: s }\n    id: id");

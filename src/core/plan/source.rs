@@ -205,6 +205,13 @@ pub struct Mapping {
 }
 
 impl Mapping {
+    /// Whether all rows of a record have one value in a numeric column: its path leads into none of them.
+    #[must_use]
+    pub fn is_of_record(&self, column: usize) -> bool {
+        let first = self.numeric.get(column).and_then(Option::as_ref).and_then(|field| field.path.first());
+        first != Some(ROW) && self.side.is_none_or(|side| first != Some(side.tensors()))
+    }
+
     /// Every path in it.
     #[must_use]
     pub fn paths(&self) -> Vec<&Path> {

@@ -19,7 +19,7 @@ use crate::scan::frame::{GroupKey, Inputs};
 use crate::scan::groups::{Cell, Groups};
 use crate::scan::open::{Numbers, OpenTraffic};
 use crate::summary::entity;
-use crate::summary::{Category, Latency, Traffic};
+use crate::summary::{Category, Latency, Measured, Traffic};
 
 impl Cell for Traffic {
     fn new(plan: &Plan) -> Self {
@@ -93,11 +93,17 @@ fn count(traffic: &mut OpenTraffic, plan: &Plan, batch: &EventBatch, rows: &[u32
     let selected = Rows::new(rows);
     let OpenTraffic { numeric, rest: traffic } = traffic;
     let requests = requests(batch, rows);
-    for ((histogram, column), array) in numeric.iter_mut().zip(&plan.columns.numeric).zip(&batch.numeric) {
-        if column.role == Role::Latency {
-            count_numeric(histogram, Some(&mut traffic.latency), column, array, &Rows::new(&requests));
-        } else {
-            count_numeric(histogram, None, column, array, &selected);
+    let mapping = &plan.sources[usize::from(batch.source)].mapping;
+    let columns = numeric.iter_mut().zip(&plan.columns.numeric).zip(&batch.numeric);
+    for (at, ((histogram, column), array)) in columns.enumerate() {
+        match column.role {
+            Role::Latency => {
+                count_numeric(histogram, Some(&mut traffic.latency), column, array, &Rows::new(&requests));
+            }
+            Role::Measure if mapping.is_of_record(at) => {
+                count_numeric(histogram, None, column, array, &Rows::new(&requests));
+            }
+            _ => count_numeric(histogram, None, column, array, &selected),
         }
     }
     for ((category, column), array) in
@@ -108,7 +114,9 @@ fn count(traffic: &mut OpenTraffic, plan: &Plan, batch: &EventBatch, rows: &[u32
     if batch.kind == EventKind::Prediction {
         count_rates(traffic, plan, batch, rows);
         count_entities(traffic, plan, batch, rows);
-        count_measures(traffic, plan, batch, rows);
+        for (measure, column) in traffic.measures.iter_mut().zip(plan.columns.measures()) {
+            count_measure(measure, batch, column, if mapping.is_of_record(column) { &requests } else { rows });
+        }
     }
 }
 
@@ -223,14 +231,12 @@ fn count_entities(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: 
 }
 
 /// Counts measures, by entity too where rows name theirs. What is no number is counted with the column.
-fn count_measures(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u32]) {
-    for (measure, column) in traffic.measures.iter_mut().zip(plan.columns.measures()) {
-        let Some(values) = batch.numeric.get(column) else { continue };
-        let known = rows.iter().map(|&row| row as usize).filter(|&row| values.is_valid(row));
-        for row in known.filter(|&row| !values.value(row).is_nan()) {
-            let entity = batch.entity.is_valid(row).then(|| batch.entity.value(row));
-            measure.update(values.value(row), entity);
-        }
+fn count_measure(measure: &mut Measured, batch: &EventBatch, column: usize, rows: &[u32]) {
+    let Some(values) = batch.numeric.get(column) else { return };
+    let known = rows.iter().map(|&row| row as usize).filter(|&row| values.is_valid(row));
+    for row in known.filter(|&row| !values.value(row).is_nan()) {
+        let entity = batch.entity.is_valid(row).then(|| batch.entity.value(row));
+        measure.update(values.value(row), entity);
     }
 }
 

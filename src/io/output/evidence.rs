@@ -9,7 +9,7 @@ use crate::verdict::Evidence;
 use crate::verdict::decision::Test;
 
 /// Conventions of guardrails that count all windows so far.
-const SO_FAR: [&str; 3] = ["all_windows", "ratio", "difference"];
+const SO_FAR: [&str; 4] = ["all_windows", "clipped_all_windows", "ratio", "difference"];
 
 /// One number behind a decision, with everything it rests on.
 #[must_use]
@@ -135,6 +135,7 @@ mod tests {
             (Test::Contrast, "error_rate", "difference", ["difference 1.078", "", "last window"]),
             (Test::Contrast, "std_ratio", "sample_sd", ["1.078", "bound 0.1", "last window"]),
             (Test::Hx, "error_rate", "all_windows", ["1.078", "bound 0.1", "all windows so far"]),
+            (Test::Hx, "mean", "clipped_all_windows", ["1.078", "bound 0.1", "all windows so far"]),
             (Test::Hx, "latency_p50", "hdr", ["1.078", "bound 0.1", "last window"]),
             (Test::Hx, "error_rate", "ratio", ["x1.078", "margin x1.2", "all windows so far"]),
             (Test::Hx, "error_rate", "difference", ["difference 1.078", "", "all windows so far"]),

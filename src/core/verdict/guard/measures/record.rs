@@ -230,7 +230,9 @@ impl Record {
     }
 
     fn compare_entities(&mut self, both: [&Measured; 2], clip: Clip) {
-        self.is_measured = both.iter().all(|measured| !measured.entities.is_empty());
+        let named =
+            |one: &Measured| one.entities.iter().flat_map(|sizes| sizes.values(clip)).map(|(_, n)| n).sum::<u64>();
+        self.is_measured = both.iter().all(|one| named(one) == one.amounts.n());
         for (arm, measured) in both.into_iter().enumerate() {
             for (bucket, sizes) in (0..).zip(&measured.entities) {
                 let (mut n, mut sum) = (0, 0.0);
@@ -246,14 +248,12 @@ impl Record {
     }
 
     fn design_effect(&self, guard: &GuardPlan) -> f64 {
-        if !self.is_measured {
-            return guard.design_effect;
-        }
         let variance = |arm: usize| {
             let (n, x) = self.alike[arm].totals();
             if n > 0.0 { (self.squares[arm] / n - (x / n) * (x / n)).max(0.0) } else { 0.0 }
         };
-        design_effect_of_means(&self.alike[0], &self.alike[1], variance(0), variance(1))
+        let measured = design_effect_of_means(&self.alike[0], &self.alike[1], variance(0), variance(1));
+        if self.is_measured { measured } else { measured.max(guard.design_effect) }
     }
 
     /// Evidence that it is worse than its margin, or has more values beyond the clip.
@@ -279,7 +279,7 @@ impl Record {
         self.clip.or_else(|| terms.clip_beforehand())
     }
 
-    /// Whether the design effect is measured.
+    /// Whether the design effect is measured: every row names its entity.
     pub(super) fn is_measured(&self) -> bool {
         self.is_measured
     }

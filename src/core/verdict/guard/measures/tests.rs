@@ -92,9 +92,8 @@ fn harm_beyond_the_clip_alone_is_found_by_its_share() {
     assert!(text.contains("values of tokens beyond 3 ("), "{text}");
 }
 
-#[test]
-fn entities_that_come_back_deflate_what_they_say() {
-    let guard = tokens(Tolerance::Relative(0.05), Worse::Up);
+/// What is known of users who come back, every so many of whose rows name them.
+fn of_users(guard: &GuardPlan, named_one_of: u64) -> Record {
     let (rng, this) = (&mut Rng::new(9), Measures { references: vec![None] });
     let users: Vec<f64> = (0..200).map(|_| libm::exp(rng.normal())).collect();
     let mut record = Record::default();
@@ -105,13 +104,29 @@ fn entities_that_come_back_deflate_what_they_say() {
                 let user = first + rng.bits() % 100;
                 let level = users[usize::try_from(user).expect("few users")];
                 let entity = user.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-                measured.update(level * libm::exp(0.3 * rng.normal()), Some(entity));
+                let is_named = rng.bits() % named_one_of == 0;
+                measured.update(level * libm::exp(0.3 * rng.normal()), is_named.then_some(entity));
             }
             measured
         };
         let (candidate, baseline) = (draw(0), draw(100));
-        let terms = this.all(&guard).next().expect("one measure");
+        let terms = this.all(guard).next().expect("one measure");
         record.update(terms, Pair { candidate: &candidate, baseline: &baseline }, 0, true);
     }
+    record
+}
+
+#[test]
+fn entities_that_come_back_deflate_what_they_say() {
+    let guard = tokens(Tolerance::Relative(0.05), Worse::Up);
+    let record = of_users(&guard, 1);
     assert!(record.is_measured() && record.deff > 20.0, "{}", record.deff);
+}
+
+#[test]
+fn where_some_rows_name_nobody_no_less_than_the_usual_is_assumed() {
+    let guard = |design_effect| GuardPlan { design_effect, ..tokens(Tolerance::Relative(0.05), Worse::Up) };
+    let [few, usual] = [1.0, 300.0].map(|usual| of_users(&guard(usual), 4));
+    assert!(!few.is_measured() && few.deff > 5.0, "what is named counts: {}", few.deff);
+    assert!((usual.deff - 300.0).abs() < 1e-9, "{}", usual.deff);
 }
