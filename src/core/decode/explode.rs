@@ -128,8 +128,8 @@ impl Elements {
     }
 }
 
-/// The elements of a list, one per row of a table; `element` is the name of their column, and `taken` says which rows are
-/// taken. `None`: too many.
+/// The elements of a list, one per row of a table; `element` is the name of their column, and `taken` says which rows
+/// are taken. `None`: too many.
 pub(super) fn explode(
     from: Exploded,
     (list, name, element): (&ArrayRef, &str, &str),

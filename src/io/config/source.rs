@@ -82,7 +82,8 @@ pub(crate) struct Predictions {
     pub(crate) side: Option<At<Side>>,
     /// A list in each record of which every element is a row, as in `instances[*]`. Paths that begin with `$row` lead
     /// into the element (`$row[0]`, `$row.amount`); all others lead into the record, and every row has their values.
-    /// The list may stand in the elements of another, as in `a[*].b[*]`: `a[*].x` is `x` of the element that a row is in.
+    /// The list may stand in the elements of another, as in `a[*].b[*]`: `a[*].x` is `x` of the element that a row is
+    /// in.
     pub(crate) rows: Option<At<RowsPath>>,
     /// When the prediction was made. Default: the record's broker time.
     pub(crate) event_time: Option<PathOr<EventTime>>,
@@ -148,7 +149,8 @@ pub(crate) struct FeatureEvents {
     pub(crate) side: Option<At<Side>>,
     /// A list in each record of which every element is a row, as in `instances[*]`. Paths that begin with `$row` lead
     /// into the element (`$row[0]`, `$row.amount`); all others lead into the record, and every row has their values.
-    /// The list may stand in the elements of another, as in `a[*].b[*]`: `a[*].x` is `x` of the element that a row is in.
+    /// The list may stand in the elements of another, as in `a[*].b[*]`: `a[*].x` is `x` of the element that a row is
+    /// in.
     pub(crate) rows: Option<At<RowsPath>>,
     /// When the features were computed. Default: the record's broker time.
     pub(crate) event_time: Option<PathOr<EventTime>>,
@@ -186,7 +188,8 @@ pub(crate) struct Outcomes {
     pub(crate) format: Format,
     /// A list in each record of which every element is a row, as in `instances[*]`. Paths that begin with `$row` lead
     /// into the element (`$row[0]`, `$row.amount`); all others lead into the record, and every row has their values.
-    /// The list may stand in the elements of another, as in `a[*].b[*]`: `a[*].x` is `x` of the element that a row is in.
+    /// The list may stand in the elements of another, as in `a[*].b[*]`: `a[*].x` is `x` of the element that a row is
+    /// in.
     pub(crate) rows: Option<At<RowsPath>>,
     /// When the truth became known. Default: the record's broker time.
     pub(crate) event_time: Option<PathOr<EventTime>>,
