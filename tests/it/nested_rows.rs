@@ -166,8 +166,11 @@ fn sites() -> impl Strategy<Value = Value> {
     prop_oneof![1 => Just(Value::Null), 9 => proptest::collection::vec(site, 0..5).prop_map(Value::from)]
 }
 
+/// The offset of a row, its score, and whether its site has a name.
+type Good = (i64, Option<f64>, bool);
+
 /// The rows that the specification of this module's pipeline gives, and how many are refused and passed over.
-fn expected(records: &[Value]) -> (Vec<(i64, Option<f64>, bool)>, usize, u64) {
+fn expected(records: &[Value]) -> (Vec<Good>, usize, u64) {
     let (mut good, mut refused, mut passed_over) = (Vec::new(), 0, 0);
     for (offset, record) in (0..).zip(records) {
         let Some(sites) = record["body"]["sites"].as_array() else {

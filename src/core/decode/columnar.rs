@@ -308,7 +308,7 @@ impl FieldPlace {
             let detail = format!("{name}: expected a list");
             findings.entry(row).or_insert(Refusal { reason: Poison::WrongType, detail });
         }
-        column.each_row(picked)
+        column.each_row(&picked)
     }
 }
 

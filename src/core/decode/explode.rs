@@ -42,9 +42,9 @@ impl Table {
 
 impl Column {
     /// One of these per row, which are one per value.
-    pub(super) fn each_row(&self, values: ArrayRef) -> ArrayRef {
-        let repeat = |places: &UInt64Array| take(&values, places, None).expect("places of these values");
-        self.places.as_ref().map_or_else(|| Arc::clone(&values), repeat)
+    pub(super) fn each_row(&self, values: &ArrayRef) -> ArrayRef {
+        let repeat = |places: &UInt64Array| take(values, places, None).expect("places of these values");
+        self.places.as_ref().map_or_else(|| Arc::clone(values), repeat)
     }
 
     /// The rows that have one of these values.

@@ -88,7 +88,7 @@ fn check_rows(mapping: &Mapping, spot: Spot, problems: &mut Problems) {
         Some(rows) => problems
             .add(spot, format!("`{stray}` is neither in a row of `{}` nor around it", rows.each()))
             .help(format!("let it begin with {}", elements.join(" or "))),
-    };
+    }
 }
 
 /// The topics of each section.
