@@ -71,6 +71,7 @@ mod many_rows;
 mod memory;
 mod model_servers;
 mod named;
+mod nested_rows;
 mod notify;
 mod oauth;
 mod one_answer;
@@ -78,6 +79,7 @@ mod one_log;
 mod one_topic;
 mod open_inference;
 mod oracle;
+mod otlp;
 mod outage;
 mod passed;
 #[cfg(feature = "pg")]

@@ -287,7 +287,7 @@ fn what_cannot_be_meant_is_told() {
         ("instances[*]", "instances", "`instances` names no rows"),
         ("    rows: instances[*]\n", "", "is in a row, but a record is one row here"),
         ("instances[*]", "$key[*]", "is no list in the record"),
-        ("instances[*]", "a[*].b[*]", "is not a path"),
+        ("$row.score", "'instances[*].score'", "let it begin with $row"),
     ] {
         let error = load(&PIPELINE.replace(from, to)).unwrap_err();
         assert!(error.contains(why), "{error}");

@@ -217,7 +217,7 @@ fn json_in_texts_is_looked_into_where_that_is_said() {
 fn what_cannot_be_meant_is_told_with_its_place() {
     for (more, why) in [
         ("    id: id\n    version: v\n    where: { op: [] }\n", "`op` may have no value at all"),
-        ("    id: id\n    version: v\n    where: { $row.x: 1 }\n    rows: a[*]\n", "which is in a row"),
+        ("    id: id\n    version: v\n    where: { $row.x: 1 }\n", "is in a row, but a record is one row here"),
         ("    id: id\n    version: { path: v, match: '(a)(b)' }\n", "has 2 groups"),
         ("    id: id\n    version: { path: v, match: '(' }\n", "is not a regular expression: unclosed group"),
         ("    id: id\n    version: { path: v, constant: v }\n", "`version` is neither one constant nor one path"),

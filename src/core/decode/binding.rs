@@ -107,9 +107,9 @@ impl Binding {
         self.path.to_string()
     }
 
-    /// Whether it stands in an element of the list of rows.
+    /// Whether it stands in an element of the list of rows, or of a list around that.
     pub(super) fn is_in_row(&self) -> bool {
-        self.path.first() == Some(ROW)
+        self.path.is_in_row()
     }
 
     /// Which part of a text is taken.
@@ -143,12 +143,25 @@ pub(super) struct Layout {
     pub(super) n_categorical: usize,
     /// What fields for each class are made into.
     pub(super) best: Option<Best>,
-    /// The binding of the list of rows, where a record has several.
-    pub(super) rows: Option<u16>,
+    /// The lists that lead to the rows, where a record has several, each in the elements of the one before it.
+    pub(super) lists: Vec<List>,
+    /// One bit for each condition on a value of the record itself.
+    pub(super) conditions_of_record: u64,
     /// Whether the rows of a record share its id, and are told apart by their place in it.
     pub(super) shares_id: bool,
     /// Whether the rows of a record are one request.
     pub(super) is_one_request: bool,
+}
+
+/// A list of rows, or of what has a list of rows.
+#[derive(Debug, Clone)]
+pub(super) struct List {
+    /// Its binding.
+    pub(super) binding: u16,
+    /// What paths begin with that lead into its elements.
+    pub(super) element: String,
+    /// One bit for each condition on a value in its elements.
+    pub(super) conditions: u64,
 }
 
 /// The largest of the scores that stand in a field for each class, in number columns behind the plan's.
@@ -178,17 +191,23 @@ impl Layout {
         let carries_features = matches!(from.kind, EventKind::Prediction | EventKind::Feature);
         let count = |n: usize| if carries_features { n } else { 0 };
         let bindings = Binder::new(plan, from, carries_features).bind();
-        let rows = bindings.iter().zip(0..).find(|(binding, _)| binding.slot == Slot::Rows).map(|(_, at)| at);
+        let conditions = conditions(&from.mapping.selection);
+        let lists = lists(&bindings, &conditions);
         let tensors = from.mapping.side.map(Side::tensors);
-        let is_in_row = |path: &Path| path.first().is_some_and(|first| first == ROW || Some(first) == tensors);
+        let is_tensor = |path: &Path| tensors.is_some_and(|tensors| path.first() == Some(tensors));
+        let is_in_row = |path: &Path| path.is_in_row() || is_tensor(path);
         let any_in_row =
             |is: fn(Slot) -> bool| bindings.iter().any(|binding| is(binding.slot) && is_in_row(&binding.path));
+        // The rows of an element around them share what it says.
+        let is_own = |path: &Path| path.first() == Some(ROW) || is_tensor(path);
+        let has_own_id = bindings.iter().any(|binding| binding.slot == Slot::Id && is_own(&binding.path));
         let latency = plan.columns.index_of(Role::Latency).and_then(|at| from.mapping.numeric.get(at)?.as_ref());
         let is_timed_in_row = latency.is_some_and(|field| is_in_row(&field.path));
-        let has_rows = rows.is_some() || tensors.is_some();
+        let has_rows = !lists.is_empty() || tensors.is_some();
         Self {
-            rows,
-            shares_id: has_rows && !any_in_row(|slot| slot == Slot::Id),
+            lists,
+            conditions_of_record: mask(&conditions, |path| !path.is_in_row()),
+            shares_id: has_rows && !has_own_id,
             is_one_request: has_rows
                 && !any_in_row(|slot| matches!(slot, Slot::Status | Slot::Failed))
                 && !is_timed_in_row,
@@ -196,7 +215,7 @@ impl Layout {
             source,
             lane,
             bindings,
-            conditions: conditions(&from.mapping.selection),
+            conditions,
             selection: from.mapping.selection.clone(),
             positive: positive(plan, from).to_vec(),
             clock: from.mapping.clock.clone(),
@@ -247,6 +266,23 @@ fn conditions(selection: &Selection) -> Vec<Binding> {
     selection.conditions.iter().enumerate().map(binding).collect()
 }
 
+/// One bit for each condition on a value that stands in such a place.
+fn mask(conditions: &[Binding], is_there: impl Fn(&Path) -> bool) -> u64 {
+    let places = conditions.iter().enumerate();
+    places.filter(|(_, condition)| is_there(&condition.path)).fold(0, |mask, (at, _)| mask | 1 << at)
+}
+
+fn lists(bindings: &[Binding], conditions: &[Binding]) -> Vec<List> {
+    let lists = || bindings.iter().zip(0..).filter(|(binding, _)| binding.slot == Slot::Rows);
+    let innermost = lists().last().map(|(_, at)| at);
+    let list = |(binding, at): (&Binding, u16)| {
+        let element = if Some(at) == innermost { ROW.to_owned() } else { binding.path.each() };
+        let conditions = mask(conditions, |path| path.first() == Some(&element));
+        List { binding: at, element, conditions }
+    };
+    lists().map(list).collect()
+}
+
 fn constant(field: &Field) -> Option<String> {
     match field {
         Field::Constant(name) => Some(name.clone()),
@@ -290,7 +326,7 @@ impl<'a> Binder<'a> {
         self.truth();
         self.add(self.source.mapping.exposure.as_ref(), number(EXPOSURE), "exposure");
         self.add(self.source.mapping.row.as_ref(), Slot::Row, "row");
-        self.add(self.source.mapping.rows.as_ref(), Slot::Rows, "rows");
+        self.source.mapping.lists().iter().for_each(|list| self.add(Some(list), Slot::Rows, "rows"));
         self.bindings
     }
 

@@ -15,10 +15,10 @@ use crate::error::{Error, Result};
 use crate::event::{Poison, Reject};
 use crate::plan::{Path, Plan, Step, TimeFormat};
 
-use super::binding::{Binding, Layout, Slot};
+use super::binding::{Binding, Layout, List, Slot};
 use super::cast::{Cast, spelled};
 use super::element::{leads, masked, pick};
-use super::explode::{Exploded, element, explode, with_row};
+use super::explode::{Exploded, Table, element, explode, with_element};
 use super::origin::{Origin, is_allowed};
 use super::pattern::Pattern;
 use super::plain::{is_text, plain, strings};
@@ -137,13 +137,11 @@ impl Columnar {
     /// # Errors
     /// When a required column is missing, or one that decides which rows are taken.
     pub fn bind(&mut self, schema: &SchemaRef) -> Result<()> {
-        match self.layout.rows {
-            Some(rows) => {
-                let (_, element) = list_in(&self.layout.bindings[usize::from(rows)], schema)?;
-                self.resolve(&with_row(schema, &element))?;
-            }
-            None => self.resolve(schema)?,
-        }
+        let whole = self.layout.lists.iter().try_fold(Arc::clone(schema), |schema, list| {
+            let (_, element) = list_in(&self.layout.bindings[usize::from(list.binding)], &schema)?;
+            Ok::<_, Misfit>(with_element(&schema, &list.element, &element))
+        })?;
+        self.resolve(&whole)?;
         let places = self.resolution.iter().flat_map(|resolution| &resolution.conditions);
         let unknown = self.layout.conditions.iter().zip(places).find(|(_, place)| place.is_none());
         unknown.map_or(Ok(()), |(condition, _)| Err(no_column(condition, schema).into()))
@@ -153,7 +151,7 @@ impl Columnar {
     /// inside it; and whether they are texts of few distinct values.
     pub fn places(&self) -> impl Iterator<Item = (&[usize], bool)> {
         let places = self.resolution.iter().flat_map(|found| {
-            let n_columns = found.schema.fields().len() - usize::from(self.layout.rows.is_some());
+            let n_columns = found.schema.fields().len() - self.layout.lists.len();
             let places = found.places.iter().chain(&found.conditions).flatten();
             // Elements are read out of the list that they are in.
             places.filter(move |place| place.indexes[0] < n_columns)
@@ -180,40 +178,45 @@ impl Columnar {
     ) -> std::result::Result<Sifted, Misfit> {
         assert_eq!(offset.len(), batch.num_rows(), "one offset per row");
         assert_eq!(broker_time.len(), batch.num_rows(), "one broker time per row");
-        let taken = taken(&self.layout, batch, record);
+        let table = Table::of(batch);
+        let mut taken = taken(&self.layout, &table, record, None);
         if taken.as_ref().is_some_and(|taken| !taken.contains(&true)) {
             // A table of another kind need not have the columns of this one.
             let none = ColumnBuilders::nulls(&self.layout, offset.slice(0, 0), broker_time.slice(0, 0));
             return Ok(Sifted::nothing(none.into_batch(&self.layout), batch.num_rows() as u64));
         }
-        if let Some(rows) = self.layout.rows {
-            let rows = &self.layout.bindings[usize::from(rows)];
-            let exploded = exploded(rows, batch, taken.as_deref(), (&offset, &broker_time))?;
-            let Exploded { table, offset, broker_time, row, findings, passed_over } = exploded;
-            let columns = ColumnBuilders { row, ..ColumnBuilders::nulls(&self.layout, offset, broker_time) };
-            return Ok(Sifted { passed_over, ..self.fill(&table, columns, findings, None, record)? });
+        let mut rows = Exploded::records(table, offset, broker_time);
+        for list in &self.layout.lists {
+            rows = exploded(&self.layout, list, rows, taken.as_deref())?;
+            taken = self::taken(&self.layout, &rows.table, record, Some(list));
+            // What is wrong with a record is said whatever its rows would be.
+            if let Some(taken) = &mut taken {
+                rows.findings.keys().for_each(|row| taken[*row] = true);
+            }
         }
-        let columns = ColumnBuilders::nulls(&self.layout, offset, broker_time);
-        self.fill(batch, columns, Findings::new(), taken.as_deref(), record)
+        let Exploded { table, offset, broker_time, row, findings, passed_over, .. } = rows;
+        let columns = ColumnBuilders { row, ..ColumnBuilders::nulls(&self.layout, offset, broker_time) };
+        let sifted = self.fill(&table, columns, findings, taken.as_deref(), record)?;
+        Ok(Sifted { passed_over: sifted.passed_over + passed_over, ..sifted })
     }
 
     /// Fills columns from a table, and keeps the good ones of the rows that are taken.
     fn fill(
         &mut self,
-        batch: &RecordBatch,
+        table: &Table,
         mut columns: ColumnBuilders,
         mut findings: Findings,
         taken: Option<&[bool]>,
         record: Option<&Record<'_>>,
     ) -> std::result::Result<Sifted, Misfit> {
-        self.resolve(&batch.schema())?;
+        self.resolve(&table.schema)?;
         let Self { layout, patterns, resolution, .. } = self;
         let resolution = resolution.as_ref().expect("just resolved");
         for ((binding, place), pattern) in layout.bindings.iter().zip(&resolution.places).zip(patterns) {
-            let said = record.and_then(|record| beside(binding, record, layout.lane, batch.num_rows()));
+            let said = record.and_then(|record| beside(binding, record, layout.lane, table.n_rows));
             let found = said.map(|said| (said, binding.slot)).or_else(|| {
                 let place = place.as_ref()?;
-                Some((place.fetch(batch, &binding.name(), &mut findings), place.slot))
+                Some((place.fetch(table, &binding.name(), &mut findings), place.slot))
             });
             let Some((array, slot)) = found else { continue };
             let array = pattern.as_mut().map_or_else(|| Arc::clone(&array), |pattern| parts(&array, pattern));
@@ -234,7 +237,7 @@ impl Columnar {
 
     /// Which rows of a table the source takes; none where it takes all.
     pub(super) fn taken(&self, batch: &RecordBatch) -> Option<Vec<bool>> {
-        taken(&self.layout, batch, None)
+        taken(&self.layout, &Table::of(batch), None, None)
     }
 
     fn resolve(&mut self, schema: &SchemaRef) -> std::result::Result<(), Misfit> {
@@ -292,16 +295,20 @@ impl FieldPlace {
     }
 
     /// The values of the rows of a batch; a text that should be a list refuses its row.
-    fn fetch(&self, batch: &RecordBatch, name: &str, findings: &mut Findings) -> ArrayRef {
+    fn fetch(&self, table: &Table, name: &str, findings: &mut Findings) -> ArrayRef {
         let (first, rest) = self.indexes.split_first().expect("a place has a column");
-        let outer = rest.iter().fold(Arc::clone(batch.column(*first)), |outer, &i| {
+        let column = &table.columns[*first];
+        let outer = rest.iter().fold(Arc::clone(&column.values), |outer, &i| {
             let object = outer.as_struct();
             masked(object.column(i), object.nulls())
         });
-        pick(&outer, &self.inside, &mut |row| {
+        let mut refused = Vec::new();
+        let picked = pick(&outer, &self.inside, &mut |value| refused.push(value));
+        for row in column.rows_of(refused) {
             let detail = format!("{name}: expected a list");
             findings.entry(row).or_insert(Refusal { reason: Poison::WrongType, detail });
-        })
+        }
+        column.each_row(&picked)
     }
 }
 
@@ -319,17 +326,17 @@ fn list_in(binding: &Binding, schema: &Schema) -> std::result::Result<(FieldPlac
     }
 }
 
-/// The rows of a table that stand in a list.
+/// The elements of a list in the rows of a table.
 fn exploded(
-    binding: &Binding,
-    table: &RecordBatch,
+    layout: &Layout,
+    list: &List,
+    rows: Exploded,
     taken: Option<&[bool]>,
-    times: (&Int64Array, &Int64Array),
 ) -> std::result::Result<Exploded, Misfit> {
-    let (place, _) = list_in(binding, &table.schema())?;
-    let (name, list) = (binding.name(), place.fetch(table, "", &mut Findings::new()));
-    let outer = (place.indexes.len() == 1).then(|| place.indexes[0]);
-    explode(table, (&list, &name, outer), taken, times).ok_or_else(|| Misfit {
+    let binding = &layout.bindings[usize::from(list.binding)];
+    let (place, _) = list_in(binding, &rows.table.schema)?;
+    let (name, lists) = (binding.name(), place.fetch(&rows.table, "", &mut Findings::new()));
+    explode(rows, (&lists, &name, &list.element), taken).ok_or_else(|| Misfit {
         reason: Poison::TooLong,
         message: format!("{name}: too many rows in one table"),
         hint: "write smaller records",
@@ -366,13 +373,16 @@ fn parts(array: &ArrayRef, pattern: &mut Pattern) -> ArrayRef {
     Arc::new(parts)
 }
 
-/// Which rows the source takes; none where it takes all.
-fn taken(layout: &Layout, batch: &RecordBatch, record: Option<&Record<'_>>) -> Option<Vec<bool>> {
-    let rows = batch.num_rows();
+/// Which rows the source takes by what stands in their records, or in their elements of a list; none where that is
+/// said of nothing.
+fn taken(layout: &Layout, table: &Table, record: Option<&Record<'_>>, list: Option<&List>) -> Option<Vec<bool>> {
+    let rows = table.n_rows;
     let mut taken: Option<Vec<bool>> = None;
-    for (binding, condition) in layout.conditions.iter().zip(&layout.selection.conditions) {
+    let wanted = list.map_or(layout.conditions_of_record, |list| list.conditions);
+    let conditions = layout.conditions.iter().zip(&layout.selection.conditions).enumerate();
+    for (_, (binding, condition)) in conditions.filter(|(at, _)| wanted >> at & 1 == 1) {
         let said = record.and_then(|record| beside(binding, record, layout.lane, rows));
-        let fetch = || Some(FieldPlace::find(binding, &batch.schema())?.fetch(batch, "", &mut Findings::new()));
+        let fetch = || Some(FieldPlace::find(binding, &table.schema)?.fetch(table, "", &mut Findings::new()));
         let texts = said.or_else(fetch).and_then(|values| spelled(&plain(&values)));
         let allowed = |row: usize| {
             let texts = texts.as_ref().filter(|texts| texts.is_valid(row));

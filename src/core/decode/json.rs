@@ -4,15 +4,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::event::{Poison, Reject};
-use crate::plan::{Plan, ROW};
+use crate::plan::Plan;
 
 use super::binding::Layout;
 use super::cursor::Cursor;
 use super::flaw::Flaw;
 use super::places::{Places, Reading};
 use super::rows::RowBuilder;
-use super::scanner::{Noted, RecordScan};
-use super::trie::ROOT;
 use super::{Decoded, Decoder, Record};
 
 /// A line of the same length in which other numbers stand for those that JSON does not know; nothing where there are
@@ -82,8 +80,8 @@ impl JsonDecoder {
         let layout = Layout::new(plan, source, lane);
         Self {
             plan: Arc::clone(plan),
-            fields: Places::new(&layout.bindings, |_| true),
-            conditions: Places::new(&layout.conditions, |_| true),
+            fields: Places::new(&layout.bindings, &layout.lists, |_| true),
+            conditions: Places::new(&layout.conditions, &layout.lists, |_| true),
             rows: RowBuilder::new(&layout),
             layout,
             rejects: Vec::new(),
@@ -104,65 +102,83 @@ impl JsonDecoder {
         self.serial += 1;
         let Self { layout, fields, conditions, rows, serial, scratch, .. } = self;
         let mut reading = Reading { record, payload, layout, rows, serial: *serial, scratch };
-        let n_conditions = layout.conditions.len();
-        if n_conditions > 0 {
+        let wanted = layout.conditions_of_record;
+        if wanted > 0 {
             let noted = reading.of(conditions, &layout.conditions).map_err(|(flaw, at)| (flaw.of_none(), at))?;
-            if noted.held.count_ones() as usize != n_conditions {
+            if noted.held & wanted != wanted {
                 return Ok(Taken::Nothing);
             }
         }
         let noted = reading.of(fields, &layout.bindings)?;
-        match (layout.rows, noted.rows) {
+        match (layout.lists.first(), noted.rows) {
             (None, _) => Ok(Taken::Row),
             (Some(_), Some((at, depth))) => Ok(Taken::Rows { at, depth }),
-            (Some(rows), None) => Err((Flaw::new(Poison::MissingField, "missing").of(rows), payload.len())),
+            (Some(list), None) => Err((Flaw::new(Poison::MissingField, "missing").of(list.binding), payload.len())),
         }
     }
 
-    /// Makes each element of a list a row, which has what was put into the open row, too.
-    fn elements(&mut self, record: &Record<'_>, at: usize, depth: u32) {
+    /// Makes each element of a list a row, or each element of the list in it. They have what was put into the open row,
+    /// too. `row` is the place of the next row in its record.
+    fn elements(&mut self, record: &Record<'_>, list: usize, (at, depth): (usize, u32), row: &mut u32) {
         let payload = record.payload.unwrap_or_default();
         let shared = self.rows.take_open();
-        let (mut at, mut scratch) = (at + 1, Vec::new());
-        for row in 0.. {
+        let (mut at, mut scratch, mut is_first) = (at + 1, Vec::new(), true);
+        loop {
             let mut cursor = Cursor::new(payload, &mut scratch);
             cursor.at = at;
             cursor.space();
             // The list was read before, so its grammar is right.
-            let is_first = row == 0 || cursor.eat(b',');
+            let is_more = is_first || cursor.eat(b',');
             cursor.space();
-            if !is_first || cursor.peek() == b']' {
-                self.passed_over += u64::from(row == 0);
+            if !is_more || cursor.peek() == b']' {
+                self.passed_over += u64::from(is_first);
                 return;
             }
+            is_first = false;
             let from = cursor.at;
             at = if cursor.skip(depth).is_ok() { cursor.at } else { return };
             self.rows.put_open(&shared);
             self.serial += 1;
-            match self.element(payload, from, depth) {
-                Ok(()) => self.rows.commit_row(record.offset, record.broker_time, row),
-                Err((flaw, at)) => self.reject((record.offset, row), &flaw, at),
+            match self.element(record, list, (from, depth)) {
+                Ok(Taken::Row) => self.rows.commit_row(record.offset, record.broker_time, *row),
+                Ok(Taken::Rows { at, depth }) => {
+                    self.elements(record, list + 1, (at, depth), row);
+                    continue;
+                }
+                Ok(Taken::Nothing) => {
+                    self.rows.roll_back();
+                    self.passed_over += 1;
+                    // What is around rows is none.
+                    if list + 1 < self.layout.lists.len() {
+                        continue;
+                    }
+                }
+                Err((flaw, at)) => self.reject((record.offset, *row), &flaw, at),
             }
+            *row += 1;
         }
     }
 
-    /// Reads an element into the open row.
-    fn element(&mut self, payload: &[u8], from: usize, depth: u32) -> Result<(), (Flaw, usize)> {
-        let Self { layout, fields, rows, serial, scratch, .. } = self;
-        let Some(position) = fields.row.position(ROW.as_bytes()) else { return Ok(()) };
-        let mut noted = Noted::default();
-        let mut scan = RecordScan {
-            cursor: Cursor::new(payload, scratch),
-            trie: &mut fields.row,
-            rows,
-            serial: *serial,
-            layout,
-            bindings: &layout.bindings,
-            patterns: &mut fields.patterns,
-            noted: &mut noted,
-        };
-        scan.cursor.at = from;
-        scan.member(ROOT, position, depth).map_err(|flaw| (flaw, scan.cursor.at))
+    /// Reads an element of a list into the open row.
+    fn element(&mut self, record: &Record<'_>, list: usize, place: (usize, u32)) -> Result<Taken, (Flaw, usize)> {
+        let payload = record.payload.unwrap_or_default();
+        let Self { layout, fields, conditions, rows, serial, scratch, .. } = self;
+        let mut reading = Reading { record, payload, layout, rows, serial: *serial, scratch };
+        let wanted = layout.lists[list].conditions;
+        if wanted > 0 {
+            let noted = reading.element(conditions, &layout.conditions, list, place);
+            let noted = noted.map_err(|(flaw, at)| (flaw.of_none(), at))?;
+            if noted.held & wanted != wanted {
+                return Ok(Taken::Nothing);
+            }
+        }
+        let noted = reading.element(fields, &layout.bindings, list, place)?;
+        Ok(match noted.rows {
+            _ if list + 1 == layout.lists.len() => Taken::Row,
+            Some((at, depth)) => Taken::Rows { at, depth },
+            // A list without elements is left out by many.
+            None => Taken::Nothing,
+        })
     }
 
     #[cold]
@@ -178,7 +194,7 @@ impl Decoder for JsonDecoder {
     fn push(&mut self, record: &Record<'_>) {
         match self.read(record) {
             Ok(Taken::Row) => self.rows.commit(record.offset, record.broker_time),
-            Ok(Taken::Rows { at, depth }) => self.elements(record, at, depth),
+            Ok(Taken::Rows { at, depth }) => self.elements(record, 0, (at, depth), &mut 0),
             Ok(Taken::Nothing) => self.passed_over += 1,
             Err((flaw, at)) => self.reject((record.offset, 0), &flaw, at),
         }

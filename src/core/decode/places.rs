@@ -4,7 +4,7 @@ use crate::event::Poison;
 use crate::plan::Step;
 
 use super::Record;
-use super::binding::{Binding, Layout, Slot};
+use super::binding::{Binding, Layout, List, Slot};
 use super::cloudevents::{self, Mode};
 use super::cursor::Cursor;
 use super::flaw::Flaw;
@@ -22,8 +22,8 @@ pub(super) struct Places {
     pub(super) plain: Trie,
     /// In an event inside a structured envelope.
     pub(super) structured: Trie,
-    /// In an element of the list of rows.
-    pub(super) row: Trie,
+    /// In an element of each list that leads to the rows.
+    pub(super) elements: Vec<Trie>,
     /// Beside the payload.
     pub(super) beside: Trie,
     /// What is read there, and its keys.
@@ -34,7 +34,11 @@ pub(super) struct Places {
 
 impl Places {
     /// The places of those bindings that are read; the others have other places.
-    pub(super) fn new(bindings: &[Binding], is_read: impl Fn(&Binding) -> bool) -> Self {
+    pub(super) fn new(bindings: &[Binding], lists: &[List], is_read: impl Fn(&Binding) -> bool) -> Self {
+        let element = |list: &List| {
+            let is_there = |binding: &Binding| binding.path.first() == Some(&list.element);
+            Trie::new(bindings, |binding| is_there(binding).then(|| binding.path.steps().to_vec()))
+        };
         let beside = Trie::new(bindings, beside);
         let origins = bindings.iter().filter_map(|binding| Some(Origin::of(&binding.path)?.0));
         let mut origins: Vec<_> =
@@ -44,7 +48,7 @@ impl Places {
         Self {
             plain: Trie::new(bindings, |binding| in_event(binding).filter(|_| is_read(binding))),
             structured: Trie::new(bindings, |binding| in_envelope(binding).filter(|_| is_read(binding))),
-            row: Trie::new(bindings, |binding| binding.is_in_row().then(|| binding.path.steps().to_vec())),
+            elements: lists.iter().map(element).collect(),
             beside,
             origins: origins.into_iter().map(|(position, origin)| (origin, position)).collect(),
             patterns: bindings.iter().map(Binding::pattern).collect(),
@@ -97,6 +101,24 @@ impl Reading<'_> {
         if !places.origins.is_empty() {
             self.beside(places, bindings, &mut noted).map_err(|flaw| (flaw, 0))?;
         }
+        Ok(noted)
+    }
+
+    /// Reads the values in an element of the list at this place among those that lead to the rows: it begins at a
+    /// byte of the payload, so deep.
+    pub(super) fn element(
+        &mut self,
+        places: &mut Places,
+        bindings: &[Binding],
+        list: usize,
+        (from, depth): (usize, u32),
+    ) -> Result<Noted, (Flaw, usize)> {
+        let mut noted = Noted::default();
+        let trie = &mut places.elements[list];
+        let Some(position) = trie.position(self.layout.lists[list].element.as_bytes()) else { return Ok(noted) };
+        let mut scan = self.scan(self.payload, trie, (bindings, &mut places.patterns), &mut noted);
+        scan.cursor.at = from;
+        scan.member(ROOT, position, depth).map_err(|flaw| (flaw, scan.cursor.at))?;
         Ok(noted)
     }
 

@@ -5,8 +5,13 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
+use super::ROW;
+
 /// First key of the paths that name headers of a record: `$header.trace-id`.
 pub const HEADER: &str = "$header";
+
+/// What stands behind a list for each of its elements, as in `instances[*]`.
+const EACH: &str = "[*]";
 
 /// The last place in a list that a path may name.
 pub const INDEX_MAX: u32 = 65_535;
@@ -38,6 +43,8 @@ impl fmt::Display for Step {
 /// As a text, keys are joined by dots, and places in lists stand in brackets: `features[0]`,
 /// `outputs[name=probability].data[1]`. A dot or an opening bracket inside a key is written `\.` or `\[`; the name
 /// after `$header.` may stand in quotes instead.
+///
+/// A path that has `[*]` in it begins in an element of a list. All up to the last `[*]` is its first key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path {
     steps: Vec<Step>,
@@ -67,6 +74,24 @@ impl Path {
     #[must_use]
     pub fn with(self, texts: Texts) -> Self {
         Self { texts, ..self }
+    }
+
+    /// Whether it begins in an element of the list of rows, or of a list around that.
+    #[must_use]
+    pub fn is_in_row(&self) -> bool {
+        self.first().is_some_and(|first| first == ROW || first.ends_with(EACH))
+    }
+
+    /// The list in whose elements it begins, where it says so; none where it begins in the record.
+    #[must_use]
+    pub fn around(&self) -> Option<Self> {
+        self.first()?.strip_suffix(EACH)?.parse().ok()
+    }
+
+    /// What paths begin with that lead into an element of the list that stands here.
+    #[must_use]
+    pub fn each(&self) -> String {
+        self.escaped() + EACH
     }
 
     /// The key that it begins with.
@@ -103,7 +128,7 @@ impl Path {
     #[must_use]
     pub fn escaped(&self) -> String {
         let escape = |step: &Step| match step {
-            Step::Key(key) => Step::Key(key.replace('.', "\\.").replace('[', "\\[")),
+            Step::Key(key) if !key.ends_with(EACH) => Step::Key(key.replace('.', "\\.").replace('[', "\\[")),
             other => other.clone(),
         };
         self.steps.iter().map(escape).collect::<Self>().to_string()
@@ -147,21 +172,18 @@ impl FromStr for Path {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (mut steps, mut rest) = (Vec::new(), text);
-        loop {
-            let is_header = matches!(steps.as_slice(), [Step::Key(first)] if first == HEADER);
-            let quoted = rest.strip_prefix('"').filter(|_| is_header).and_then(|rest| rest.split_once('"'));
-            let key = match quoted {
-                Some((name, after)) => {
-                    rest = after;
-                    name.to_owned()
-                }
-                None => key(&mut rest),
-            };
-            if key.is_empty() {
-                return Err(format!("`{text}` is not a path; write keys joined by dots, such as features.amount"));
+        let mut rest = text;
+        // An element of a list of rows, or of a list around it, is one key.
+        let each = text.rsplit_once(EACH).filter(|(list, _)| !list.ends_with('\\'));
+        let first = match each {
+            Some((list, after)) => {
+                rest = after;
+                list.parse::<Self>()?.each()
             }
-            steps.push(Step::Key(key));
+            None => next_key(text, &mut rest, false)?,
+        };
+        let mut steps = vec![Step::Key(first)];
+        loop {
             while let Some(inside) = rest.strip_prefix('[') {
                 let found = inside.split_once(']').and_then(|(inside, after)| Some((element(inside)?, after)));
                 let (step, after) = found.ok_or_else(|| no_element(text))?;
@@ -173,7 +195,27 @@ impl FromStr for Path {
                 None if rest.is_empty() => return Ok(steps.into_iter().collect()),
                 None => return Err(no_element(text)),
             }
+            let is_header = matches!(steps.as_slice(), [Step::Key(first)] if first == HEADER);
+            steps.push(Step::Key(next_key(text, &mut rest, is_header)?));
         }
+    }
+}
+
+/// Takes the next key of a path.
+fn next_key(text: &str, rest: &mut &str, is_header: bool) -> Result<String, String> {
+    let quoted = rest.strip_prefix('"').filter(|_| is_header).and_then(|rest| rest.split_once('"'));
+    let key = match quoted {
+        Some((name, after)) => {
+            *rest = after;
+            name.to_owned()
+        }
+        None => key(rest),
+    };
+    match key.as_str() {
+        "" => Err(format!("`{text}` is not a path; write keys joined by dots, such as features.amount")),
+        // It would be taken for the elements of a list.
+        key if key.ends_with(EACH) => Err(no_element(text)),
+        _ => Ok(key),
     }
 }
 
@@ -235,9 +277,37 @@ mod tests {
     }
 
     #[test]
+    fn elements_of_lists_are_keys() {
+        let path: Path = "a\\.b[*].c[*].d[0].e\\.f".parse().expect("a path");
+        assert_eq!(path.steps(), [key("a\\.b[*].c[*]"), key("d"), Step::Index(0), key("e.f")]);
+        assert_eq!((path.is_in_row(), path.escaped().as_str()), (true, "a\\.b[*].c[*].d[0].e\\.f"));
+        let lists: Vec<_> = std::iter::successors(path.around(), Path::around).map(|list| list.escaped()).collect();
+        assert_eq!(lists, ["a\\.b[*].c", "a\\.b"]);
+        let whole: Path = "a[*]".parse().expect("a path");
+        assert_eq!((whole.steps(), whole.around().expect("a list").each()), (&[key("a[*]")][..], "a[*]".to_owned()));
+    }
+
+    #[test]
     fn what_is_no_path_is_refused() {
-        for text in ["", "a..b", ".a", "a.", "[0]", "a[", "a[]", "a[-1]", "a[+1]", "a[x]", "a[=x]", "a[0]b", "a[65536]"]
-        {
+        for text in [
+            "",
+            "a..b",
+            ".a",
+            "a.",
+            "[0]",
+            "a[",
+            "a[]",
+            "a[-1]",
+            "a[+1]",
+            "a[x]",
+            "a[=x]",
+            "a[0]b",
+            "a[65536]",
+            "[*]",
+            "a[*]b",
+            "a..b[*].c",
+            "a\\[*]",
+        ] {
             assert!(text.parse::<Path>().is_err(), "{text}");
         }
     }

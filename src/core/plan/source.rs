@@ -148,7 +148,8 @@ pub struct Mapping {
     #[serde(skip_serializing_if = "Selection::is_all")]
     pub selection: Selection,
     /// A list in the record of which each element is a row: paths that begin with [`ROW`] lead into the element, all
-    /// others into the record, whose values every row has.
+    /// others into the record, whose values every row has. It may stand in the elements of another list, as in
+    /// `a[*].b`: then paths that begin with `a[*]` lead into the element that is around the row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<Path>,
     /// Records are requests or answers of model servers, of which each row of the batch is a row: paths that begin with
@@ -210,6 +211,14 @@ impl Mapping {
     pub fn is_of_record(&self, column: usize) -> bool {
         let first = self.numeric.get(column).and_then(Option::as_ref).and_then(|field| field.path.first());
         first != Some(ROW) && self.side.is_none_or(|side| first != Some(side.tensors()))
+    }
+
+    /// The lists that lead to the rows, each in the elements of the one before it; the elements of the last are rows.
+    #[must_use]
+    pub fn lists(&self) -> Vec<Path> {
+        let mut lists: Vec<Path> = std::iter::successors(self.rows.clone(), Path::around).collect();
+        lists.reverse();
+        lists
     }
 
     /// Every path in it.

@@ -102,7 +102,8 @@ impl fmt::Display for RowsPath {
 scalar!(RowsPath, "RowsPath", {
     "type": "string",
     "pattern": "\\[\\*\\]$",
-    "description": "The path of a list, and [*] for each of its elements, as in instances[*]."
+    "description": "The path of a list, and [*] for each of its elements, as in instances[*], or as in \
+                    resourceLogs[*].scopeLogs[*].logRecords[*] where it stands in the elements of others."
 });
 
 /// Where a text is found, and what of it is taken.

@@ -65,7 +65,8 @@ pub(crate) struct Predictions {
     /// Several Kafka topics in its place, which are read as one source.
     pub(crate) topics: Option<At<Vec<At<String>>>>,
     /// Which records of the topic are taken: a mapping of path to the value, or list of values, that it must have. All
-    /// must hold; what does not match is passed over and counted.
+    /// must hold; what does not match is passed over and counted. Of the rows of a record (`rows`) those are taken for
+    /// which it holds: `$row.kind: chat`.
     #[serde(default, rename = "where")]
     pub(crate) conditions: Conditions,
     /// What becomes of records without a payload, as compacted topics have them: `pass` over or `refuse`. Default:
@@ -81,6 +82,8 @@ pub(crate) struct Predictions {
     pub(crate) side: Option<At<Side>>,
     /// A list in each record of which every element is a row, as in `instances[*]`. Paths that begin with `$row` lead
     /// into the element (`$row[0]`, `$row.amount`); all others lead into the record, and every row has their values.
+    /// The list may stand in the elements of another, as in `a[*].b[*]`: `a[*].x` is `x` of the element that a row is
+    /// in.
     pub(crate) rows: Option<At<RowsPath>>,
     /// When the prediction was made. Default: the record's broker time.
     pub(crate) event_time: Option<PathOr<EventTime>>,
@@ -129,7 +132,8 @@ pub(crate) struct FeatureEvents {
     /// Several Kafka topics in its place, which are read as one source.
     pub(crate) topics: Option<At<Vec<At<String>>>>,
     /// Which records of the topic are taken: a mapping of path to the value, or list of values, that it must have. All
-    /// must hold; what does not match is passed over and counted.
+    /// must hold; what does not match is passed over and counted. Of the rows of a record (`rows`) those are taken for
+    /// which it holds: `$row.kind: chat`.
     #[serde(default, rename = "where")]
     pub(crate) conditions: Conditions,
     /// What becomes of records without a payload, as compacted topics have them: `pass` over or `refuse`. Default:
@@ -145,6 +149,8 @@ pub(crate) struct FeatureEvents {
     pub(crate) side: Option<At<Side>>,
     /// A list in each record of which every element is a row, as in `instances[*]`. Paths that begin with `$row` lead
     /// into the element (`$row[0]`, `$row.amount`); all others lead into the record, and every row has their values.
+    /// The list may stand in the elements of another, as in `a[*].b[*]`: `a[*].x` is `x` of the element that a row is
+    /// in.
     pub(crate) rows: Option<At<RowsPath>>,
     /// When the features were computed. Default: the record's broker time.
     pub(crate) event_time: Option<PathOr<EventTime>>,
@@ -170,7 +176,8 @@ pub(crate) struct Outcomes {
     /// Kafka topic, partitioned like that of the predictions.
     pub(crate) topic: At<String>,
     /// Which records of the topic are taken: a mapping of path to the value, or list of values, that it must have. All
-    /// must hold; what does not match is passed over and counted.
+    /// must hold; what does not match is passed over and counted. Of the rows of a record (`rows`) those are taken for
+    /// which it holds: `$row.kind: chat`.
     #[serde(default, rename = "where")]
     pub(crate) conditions: Conditions,
     /// What becomes of records without a payload, as compacted topics have them: `pass` over or `refuse`. Default:
@@ -181,6 +188,8 @@ pub(crate) struct Outcomes {
     pub(crate) format: Format,
     /// A list in each record of which every element is a row, as in `instances[*]`. Paths that begin with `$row` lead
     /// into the element (`$row[0]`, `$row.amount`); all others lead into the record, and every row has their values.
+    /// The list may stand in the elements of another, as in `a[*].b[*]`: `a[*].x` is `x` of the element that a row is
+    /// in.
     pub(crate) rows: Option<At<RowsPath>>,
     /// When the truth became known. Default: the record's broker time.
     pub(crate) event_time: Option<PathOr<EventTime>>,

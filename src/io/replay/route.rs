@@ -5,7 +5,7 @@ use arrow::datatypes::{DataType, Fields, Schema};
 use crate::decode::origin::Origin;
 use crate::error::{Error, Result};
 use crate::event::EventKind;
-use crate::plan::{Mapping, Path, Plan, ROW, Role, SourcePlan};
+use crate::plan::{Mapping, Path, Plan, Role, SourcePlan};
 
 /// The plan's first source of a kind.
 pub(super) fn source_of(plan: &Plan, kind: EventKind) -> Option<u16> {
@@ -39,7 +39,8 @@ pub(super) fn by_fields(plan: &Plan, has: impl Fn(Option<&Path>, &str) -> bool) 
         let score = plan.columns.index_of(Role::Score);
         let mapping = source_of(plan, kind).map(|at| &plan.sources[usize::from(at)].mapping);
         // What is in a row is where the rows are.
-        let outer = |path: &Path| mapping?.rows.as_ref().filter(|_| path.first() == Some(ROW));
+        let lists = mapping.map(Mapping::lists).unwrap_or_default();
+        let outer = |path: &Path| lists.first().filter(|_| path.is_in_row());
         let path = mapping.and_then(|mapping| path_of(mapping, score));
         has(path.map(|path| outer(path).unwrap_or(path)), name)
     };

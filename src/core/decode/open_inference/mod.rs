@@ -85,8 +85,8 @@ impl OpenInferenceDecoder {
         Self {
             plan: Arc::clone(plan),
             side,
-            fields: Places::new(&layout.bindings, is_beside),
-            conditions: Places::new(&layout.conditions, |_| true),
+            fields: Places::new(&layout.bindings, &[], is_beside),
+            conditions: Places::new(&layout.conditions, &[], |_| true),
             wanted: Wanted::new(&layout.bindings, side),
             tensors: Tensors::default(),
             placed: Vec::new(),
@@ -364,7 +364,7 @@ fn best<'a>(rows: &mut RowBuilder, slot: Slot, scores: impl Iterator<Item = Valu
 /// Puts what stands in a text of JSON at a place into the open row.
 fn put(reading: &mut Reading<'_>, fields: &mut Places, target: Target, text: &[u8], at: usize) -> Result<(), Flaw> {
     let (mut noted, bindings) = (Noted::default(), &reading.layout.bindings);
-    let mut scan = reading.scan(text, &mut fields.row, (bindings, &mut fields.patterns), &mut noted);
+    let mut scan = reading.scan(text, &mut fields.plain, (bindings, &mut fields.patterns), &mut noted);
     scan.cursor.at = at;
     scan.take(target, 0)
 }

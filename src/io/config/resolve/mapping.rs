@@ -70,21 +70,24 @@ fn frame(source: &SourcePlan, document: &Document) -> Option<Frame> {
 
 /// Whether paths into rows lead somewhere.
 fn check_rows(mapping: &Mapping, spot: Spot, problems: &mut Problems) {
-    let is_in_row = |path: &&Path| path.first() == Some(ROW);
-    if let Some(condition) = mapping.selection.conditions.iter().map(|condition| &condition.path).find(is_in_row) {
-        problems
-            .add(spot, format!("`where` names `{condition}`, which is in a row"))
-            .help("`where` is about whole records; name a path into the record");
-    }
-    let beside = |path: &&Path| is_in_row(path) || Origin::of(path).is_some();
-    if let Some(rows) = mapping.rows.as_ref().filter(beside) {
+    let lists = mapping.lists();
+    let is_beside = |path: &&Path| path.first() == Some(ROW) || Origin::of(path).is_some();
+    if let Some(rows) = mapping.rows.as_ref().filter(|_| lists.first().is_some_and(|list| is_beside(&list))) {
         problems.add(spot, format!("`rows: {rows}[*]` is no list in the record")).help("name a list in its payload");
     }
-    let strays = mapping.paths().into_iter().filter(|_| mapping.rows.is_none()).find(is_in_row).cloned();
-    if let Some(stray) = strays {
-        problems
+    let (rows, around) = lists.split_last().map_or((None, &[][..]), |(rows, around)| (Some(rows), around));
+    let mut elements: Vec<String> = around.iter().map(Path::each).collect();
+    elements.extend(rows.map(|_| ROW.to_owned()));
+    let is_stray = |path: &&Path| path.is_in_row() && !elements.iter().any(|element| path.first() == Some(element));
+    let conditions = mapping.selection.conditions.iter().map(|condition| &condition.path);
+    let Some(stray) = mapping.paths().into_iter().chain(conditions).find(is_stray) else { return };
+    match rows {
+        None => problems
             .add(spot, format!("`{stray}` is in a row, but a record is one row here"))
-            .help("say which list holds the rows, as in `rows: instances[*]`");
+            .help("say which list holds the rows, as in `rows: instances[*]`"),
+        Some(rows) => problems
+            .add(spot, format!("`{stray}` is neither in a row of `{}` nor around it", rows.each()))
+            .help(format!("let it begin with {}", elements.join(" or "))),
     }
 }
 
