@@ -118,8 +118,8 @@ fn pipelines_commands_and_users_are_those_of_this_release() {
 fn whoever_acts_may_do_what_its_presets_ask_for_by_name() {
     let all = documents(&rendered("all"));
     let roles = of_kind(&all, "Role");
-    let names = |role: &Value| (role["metadata"]["namespace"].clone(), role["rules"][0]["resourceNames"].clone());
-    let named: Vec<_> = roles.iter().map(|role| names(role)).collect();
+    let allows = |role: &Value| (role["metadata"]["namespace"].clone(), role["rules"][0]["resourceNames"].clone());
+    let named: Vec<_> = roles.iter().map(|role| allows(role)).collect();
     assert_eq!(named, [(json!("shop"), json!(["fraud"])), (json!("models"), json!(["fraud"]))]);
     let presets = ["kserve", "kserve-standard", "argo-rollouts", "httproute", "virtualservice"];
     for preset in presets {
