@@ -161,9 +161,9 @@ impl Counter {
             }
         }
         let Columns { numeric, categorical } = &self.plan.columns;
-        let measured = all.measures.iter().map(|measure| measure.amounts.clone());
+        let amounts = all.measures.iter().map(|measure| measure.amounts.clone());
         let names = self.plan.columns.measures().map(|index| numeric[index].name.clone());
-        let measures = names.zip(measured).collect();
+        let measures = names.zip(amounts).collect();
         Profile {
             format: FORMAT,
             origin: origin.to_owned(),

@@ -16,9 +16,10 @@
 mod record;
 
 use self::record::{Record, Terms};
+use crate::infer::two_sample::Arm;
 use crate::plan::{Action, GuardPlan, MeasurePlan, Plan, Tolerance, Worse};
 use crate::reason::ReasonCode;
-use crate::summary::{Amounts, Traffic};
+use crate::summary::{Amounts, Clip, Traffic};
 use crate::verdict::decision::{Evidence, Remark, Test};
 use crate::verdict::finding::Verdict;
 use crate::verdict::guard::account::Account;
@@ -186,9 +187,9 @@ fn describe(terms: Terms<'_>, record: &Record) -> String {
     let ratio = record.tally.ratio().filter(|_| matches!(terms.measure.margin, Tolerance::Relative(_)));
     let ratio = ratio.map_or(String::new(), |ratio| format!(", x{ratio:.3}"));
     let windows = words::windows(record.windows);
-    let clip = record.clip(terms).map_or(0.0, |clip| clip.at());
+    let clip = record.clip(terms).map_or(0.0, Clip::at);
     if record.is_beyond(terms) {
-        let [candidate, baseline] = record.clipped.map(|arm| arm.rate());
+        let [candidate, baseline] = record.clipped.map(Arm::rate);
         return format!(
             "values of {name} beyond {clip} ({candidate:.5} of the candidate's, {baseline:.5} of the baseline's, over \
              all {windows} so far)"
@@ -217,7 +218,7 @@ fn evidence(terms: Terms<'_>, record: &Record, scene: Scene<'_, '_>) -> Evidence
             (sign * by, baseline + sign * by, at.map(|at| (at.low + baseline, at.high + baseline)))
         }
     };
-    let [over, under] = record.clipped.map(|arm| arm.rate());
+    let [over, under] = record.clipped.map(Arm::rate);
     let flags = [
         (!record.is_measured()).then(|| Remark::IidAssumed.into()),
         Some(format!("design_effect_{deff:.1}").into()),
