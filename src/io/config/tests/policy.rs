@@ -123,6 +123,7 @@ fn a_rollout_is_guarded_unless_the_file_says_otherwise() {
             ..SloPlan::default()
         },
         success: Vec::new(),
+        measures: Vec::new(),
     };
     assert_eq!(chosen, Some(expected));
 }
