@@ -18,8 +18,8 @@
 //!
 //! **Source**: betting on bounded means: Waudby-Smith and Ramdas, JRSSB 86, 2024; on two groups: Chugg et al., Auditing
 //! fairness by betting, `NeurIPS` 2023; the product over unequal groups in which the level cancels is this project's
-//! own. **Assumes**: rows that are independent given the past; they need not be distributed alike. **Cost**: a logarithm for
-//! each edge of each arm.
+//! own. **Assumes**: rows that are independent given the past; they need not be distributed alike. **Cost**: a
+//! logarithm for each edge of each arm.
 
 use super::log_space::float;
 
