@@ -75,7 +75,7 @@ pub(crate) struct RegistrySection {
     /// the log again needs no registry then.
     pub(crate) cache: Option<String>,
     /// Schemas in files, relative to this file: a mapping of number or UUID to file, or a folder of files
-    /// `42.avsc`, `7b5f0c1e-….avsc`. Those of Avro's single objects are found by what they say, whatever their name.
+    /// `42.avsc`, `7.proto`, `7b5f0c1e-….avsc`. Those of Avro's single objects are found by what they say, whatever their name.
     pub(crate) schemas: Option<At<SchemasSection>>,
 }
 
