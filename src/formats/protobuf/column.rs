@@ -63,7 +63,7 @@ pub(super) struct Field {
     pub(super) number: u32,
     pub(super) column: Column,
     pub(super) presence: Presence,
-    /// Of fields that may be missing: where they are not.
+    /// Of fields that may be missing, or must not be: where they are there.
     pub(super) is_there: Vec<bool>,
     /// What it is where it is not there, as it would be written.
     pub(super) default: Option<Box<[u8]>>,
@@ -86,11 +86,8 @@ impl Column {
     }
 
     /// How many values one of this type may take.
-    pub(super) fn width(&self) -> usize {
-        match self {
-            Self::Message(message) => message.fields.iter().map(|field| field.column.width()).sum::<usize>().max(1),
-            _ => 1,
-        }
+    fn width(&self) -> usize {
+        if let Self::Message(message) = self { message.width() } else { 1 }
     }
 
     /// Reads a value.
@@ -171,7 +168,7 @@ impl Column {
             Self::Message(message) => {
                 for field in &mut message.fields {
                     field.column.push_none();
-                    if field.presence == Presence::Explicit {
+                    if field.is_noted() {
                         field.is_there.push(false);
                     }
                 }
@@ -266,12 +263,15 @@ fn named(values: &[i32], names: &Names) -> DictionaryArray<Int32Type> {
 }
 
 impl Field {
+    /// Whether it is noted where it is there.
+    fn is_noted(&self) -> bool {
+        let may_lack = matches!(self.presence, Presence::Explicit | Presence::Required);
+        may_lack && !matches!(self.column, Column::Skipped(_))
+    }
+
     /// Whether it has come in the row that is open.
     fn has_come(&self, row: usize) -> bool {
-        match self.presence {
-            Presence::Explicit if !matches!(self.column, Column::Skipped(_)) => self.is_there.len() > row,
-            _ => self.column.len() > row,
-        }
+        if self.is_noted() { self.is_there.len() > row } else { self.column.len() > row }
     }
 
     fn take_back(&mut self, row: usize) {
@@ -297,7 +297,7 @@ impl Field {
             }
             _ => return Err(MISMATCH),
         }
-        if self.presence == Presence::Explicit && self.is_there.len() == row {
+        if self.is_noted() && self.is_there.len() == row {
             self.is_there.push(true);
         }
         Ok(())
@@ -320,7 +320,7 @@ impl Field {
             Some(written) => self.column.read(&mut Wire::new(written))?,
             None => self.column.push_none(),
         }
-        if self.presence == Presence::Explicit {
+        if self.is_noted() {
             self.is_there.push(self.default.is_some());
         }
         Ok(())
@@ -353,6 +353,11 @@ fn item(items: &mut Column, tag: Tag, wire: &mut Wire<'_>) -> Result<(), Flaw> {
 }
 
 impl Message {
+    /// How many values a row takes.
+    pub(super) fn width(&self) -> usize {
+        self.fields.iter().map(|field| field.column.width()).sum::<usize>().max(1)
+    }
+
     /// Reads a message into the row that is open.
     pub(super) fn read(&mut self, wire: &mut Wire<'_>) -> Result<(), Flaw> {
         let row = self.len;

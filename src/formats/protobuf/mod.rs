@@ -157,9 +157,7 @@ fn indexed<'a>(schema: &Schema, body: &'a [u8]) -> Result<(At, &'a [u8]), String
     let found = |is_signed: bool| {
         let mut wire = Wire::new(body);
         let mut index = || {
-            let index =
-                if is_signed { wire.zigzag().ok()?.try_into().ok() } else { wire.varint().ok()?.try_into().ok() };
-            index.filter(|index| *index <= u32::MAX as usize)
+            if is_signed { wire.zigzag().ok()?.try_into().ok() } else { wire.varint().ok()?.try_into().ok() }
         };
         // The first message alone is so usual that it has a short form.
         let indexes = match index()? {
@@ -192,13 +190,16 @@ fn by_name<'a>(schema: &Schema, body: &'a [u8], name: Option<&str>) -> Result<(A
 struct Rows {
     name: String,
     root: column::Message,
+    /// How many values a row takes, but for those in lists.
+    width: usize,
     waiting: Waiting,
 }
 
 impl Rows {
     fn new(schema: &Schema, at: At, tables: &Tables) -> Result<Self, String> {
         let root = Planner::new(schema).message(at, &|name| tables.reads(name))?;
-        Ok(Self { name: schema.message(at).name.clone(), root, waiting: Waiting::new(tables) })
+        let (name, width) = (schema.message(at).name.clone(), root.width());
+        Ok(Self { name, root, width, waiting: Waiting::new(tables) })
     }
 
     fn push(&mut self, record: &Record<'_>, body: &[u8]) -> Result<(), String> {
@@ -207,7 +208,8 @@ impl Rows {
             self.root.truncate(self.waiting.len());
             return Err(format!("no {}: {flaw} (byte {})", self.name, wire.at()));
         }
-        self.waiting.push(record, body.len(), wire.spent());
+        // A record takes its columns, however short it is.
+        self.waiting.push(record, body.len(), wire.spent() + self.width);
         Ok(())
     }
 
