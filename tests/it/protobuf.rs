@@ -9,7 +9,9 @@ use haldane::config;
 use haldane::decode::schema::{SchemaId, SchemaTexts};
 use haldane::decode::{Decoded, Decoder, Record, decoder};
 use haldane::event::{Poison, stable_hash};
+use haldane::kafka::ports::{Found, Schemas as _};
 use haldane::plan::Plan;
+use haldane::registry::Registry;
 use serde_json::Value;
 
 use crate::flights::{Row, rows};
@@ -215,7 +217,7 @@ fn records_of_googles_writer_are_read_as_what_they_mean() {
         let texts = |row: &Row| row.categorical.iter().map(|text| text.clone().unwrap_or_default()).collect::<Vec<_>>();
         assert_eq!(texts(&rows[0]), ["true", "first", ""]);
         assert_eq!(texts(&rows[1]), ["false", "", ""]);
-        assert_eq!(rows.iter().map(|row| row.failed).collect::<Vec<_>>(), [Some(false), Some(true)], "{rows:?}");
+        assert_eq!(rows.iter().map(|row| row.failed).collect::<Vec<_>>(), [None, Some(true)], "{rows:?}");
     }
 }
 
@@ -254,7 +256,8 @@ fn fields_may_come_in_any_order_again_in_parts_and_unknown() {
         [whole(99, 1), bytes(98, b"abc"), vec![83, 8, 1, 84], [&[0xeb, 6][..], &whole(1, 2), &[0xec, 6]].concat()];
     let back = [&unknown[..], &[double(3, 0.5), bytes(2, b"v1"), bytes(2, b"v2"), bytes(1, b"no"), id()]].concat();
     let back = read(&back);
-    assert_eq!(scored(&back), (Some(stable_hash(b"t-1")), Some("v2"), Some(0.5)));
+    assert_eq!((back.id, back.version.as_deref()), (Some(stable_hash(b"t-1")), Some("v2")));
+    assert_eq!(of(&back, &["score", "x", "a", "p"]), [Some(0.5), None, None, None]);
     // A message in parts: its scalars are replaced, its lists go on.
     let parts = [
         bytes(4, &[double(1, 1.0), float(1.0)].concat()),
@@ -347,7 +350,7 @@ fn lengths_that_lie_cost_their_record_alone() {
         with(&[25, 0, 0]),
         with(&[24, 1]),
         with(&[0x2a, 2, 0xff, 0xff]),
-        with(&[0x0b]),
+        with(&[0xa3, 0x06]),
         with(&[0x0c]),
         with(&bytes(1, &[0xff])),
         with(&bytes(7, &deep)),
@@ -514,6 +517,21 @@ fn what_a_pipeline_says_of_schemas_is_looked_at() {
         let error = said(keys, rest);
         assert!(error.contains(part) && error.is_empty() == part.is_empty(), "{keys}: {error}");
     }
+}
+
+#[test]
+fn a_set_of_descriptors_in_a_file_is_a_schema_of_the_registry() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/protobuf");
+    let text = "sources: { predictions: { topic: p, format: protobuf, id: id, version: version, score: probability } }\n\
+                registry: { schemas: { '9': every.desc } }\n";
+    let pipeline = config::parse(text, "p.yaml", &folder).unwrap_or_else(|error| panic!("{error}"));
+    let registry = Registry::open(&pipeline.registry.expect("a registry")).expect("files");
+    let Found::Here(schema) = registry.find(SchemaId::Number(9)) else { panic!("it is there") };
+    let mut decoder = decoder(&pipeline.plan, 0, 0);
+    decoder.learn(SchemaId::Number(9), Some(&schema));
+    let whole = std::fs::read(folder.join("whole.pb")).expect("a file");
+    push(decoder.as_mut(), 0, &[], &[&[0, 0, 0, 0, 9, 0][..], &whole].concat());
+    assert_eq!(scored(&rows(&decoder.finish().batch)[0]), (Some(stable_hash(b"t-1")), Some("V2"), Some(0.75)));
 }
 
 #[test]

@@ -41,7 +41,7 @@ whole.took.FromMicroseconds(1_500_000)
 whole.extra.update({"depth": {"x": [None, 3.0]}, "name": "n"})
 whole.names.add(value="first")
 whole.names.add()
-least = every.Every(id="t-2", version=every.V1, refusal="no")
+least = every.Every(id="t-2", version=every.V1, refusal="too large")
 least.at.FromMilliseconds(1_700_000_000_123)
 least.wrapped.SetInParent()
 for name, record in [("whole", whole), ("least", least)]:
