@@ -3,11 +3,14 @@
 //! | frame | bytes |
 //! |---|---|
 //! | Confluent | `00`, number (u32, big endian) |
-//! | Confluent in headers | `__value_schema_id`: `00` and number, or `01` and UUID |
+//! | Confluent in headers | `__value_schema_id`: `00` and number, or `01` and UUID; of Protobuf then indexes |
 //! | Apicurio | `00`, number (i64, big endian) |
 //! | Apicurio in headers | `apicurio.value.globalId`, `apicurio.value.contentId`: number (i64, big endian) |
 //! | AWS Glue | `03`, `00` or `05` (packed by zlib), UUID |
 //! | Avro, single object | `c3 01`, CRC-64-AVRO of the schema (u64, little endian) |
+//!
+//! Of Protobuf a schema has several messages. Behind Confluent's number stand the indexes of one, behind Apicurio's its
+//! name.
 
 use std::borrow::Cow;
 use std::io::Read as _;

@@ -5,6 +5,7 @@
 //! come the column is one value longer than the rows that are closed. A scalar that comes again takes the place of the
 //! one before, a message that comes again is read on. What has not come is filled in when the message is closed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type, UInt32Type, UInt64Type};
@@ -20,7 +21,7 @@ use crate::arrays::{Flaw, Pieces, after, blobs, end, list, moments, primitive, s
 /// Values of one type.
 #[derive(Debug)]
 pub(super) enum Column {
-    /// Nobody reads it; how often it has come at most, row by row.
+    /// Nobody reads it; the rows in which it has come or was filled in.
     Skipped(usize),
     Bool(Vec<bool>),
     Int(Vec<i32>, Code),
@@ -79,8 +80,12 @@ impl Column {
         match self {
             Self::Int(_, Code::Fixed) | Self::Unsigned(_, Code::Fixed) | Self::Float(_) => Kind::Fixed32,
             Self::Long(_, Code::Fixed) | Self::UnsignedLong(_, Code::Fixed) | Self::Double(_) => Kind::Fixed64,
-            Self::Bool(_) | Self::Enum(..) => Kind::Varint,
-            Self::Int(..) | Self::Long(..) | Self::Unsigned(..) | Self::UnsignedLong(..) => Kind::Varint,
+            Self::Bool(_)
+            | Self::Enum(..)
+            | Self::Int(..)
+            | Self::Long(..)
+            | Self::Unsigned(..)
+            | Self::UnsignedLong(..) => Kind::Varint,
             _ => Kind::Bytes,
         }
     }
@@ -251,7 +256,7 @@ fn unwrap(value: &mut Column, wire: &mut Wire<'_>) -> Result<(), Flaw> {
 /// Names in place of numbers; a number that has none is written.
 fn named(values: &[i32], names: &Names) -> DictionaryArray<Int32Type> {
     let mut texts: Vec<String> = names.values().cloned().collect();
-    let mut places: std::collections::BTreeMap<i32, i32> = (0..).zip(names.keys()).map(|(at, n)| (*n, at)).collect();
+    let mut places: BTreeMap<i32, i32> = (0..).zip(names.keys()).map(|(at, n)| (*n, at)).collect();
     let place = |value: &i32| {
         *places.entry(*value).or_insert_with(|| {
             texts.push(value.to_string());

@@ -34,15 +34,15 @@ fn object(wire: &mut Wire<'_>, depth: u32) -> Result<Value, Flaw> {
 }
 
 fn entry(wire: &mut Wire<'_>, depth: u32) -> Result<(String, Value), Flaw> {
-    let (mut key, mut said) = (String::new(), Value::Null);
+    let (mut key, mut said) = ("", Value::Null);
     while let Some(tag) = wire.tag()? {
         match tag {
-            Tag { number: 1, kind: Kind::Bytes } => key = wire.text()?.to_owned(),
+            Tag { number: 1, kind: Kind::Bytes } => key = wire.text()?,
             Tag { number: 2, kind: Kind::Bytes } => said = wire.within(|wire| value(wire, Json::Value, depth + 1))?,
             tag => wire.skip(tag)?,
         }
     }
-    Ok((key, said))
+    Ok((key.to_owned(), said))
 }
 
 fn list(wire: &mut Wire<'_>, depth: u32) -> Result<Value, Flaw> {

@@ -196,7 +196,7 @@ impl<'a> Linker<'a> {
 
     fn define_message(&mut self, space: &str, proto: &'a DescriptorProto, is_proto3: bool) -> At {
         let (name, at) = (within(space, proto.name()), self.messages.len());
-        let is_entry = proto.options.as_ref().is_some_and(|options| options.map_entry());
+        let is_entry = proto.options.as_ref().is_some_and(prost_types::MessageOptions::map_entry);
         self.messages.push(Message { name: name.clone(), fields: Vec::new(), nested: Vec::new(), is_entry });
         self.around.push((proto, is_proto3));
         self.types.entry(name.clone()).or_insert(Kind::Message(at));
