@@ -119,7 +119,7 @@ fn golden_bytes_are_read_in_every_frame_and_whatever_message_they_are() {
     let in_header = [&[0, 0, 0, 0, 9][..], &[4, 2, 0]].concat();
     let guid = [&[1][..], &UUID, &[0]].concat();
     let global = 9_i64.to_be_bytes();
-    let cases: [Case<'_>; 11] = [
+    let cases: [Case<'_>; 12] = [
         ("auto", &[], &[0, 0, 0, 0, 9, 0], nine, SCORED),
         ("confluent", &[], &[0, 0, 0, 0, 9, 2, 0], nine, SCORED),
         ("confluent", &[], &[0, 0, 0, 0, 9, 4, 2, 0], nine, NESTED),
@@ -137,6 +137,7 @@ fn golden_bytes_are_read_in_every_frame_and_whatever_message_they_are() {
             SchemaId::Global(9),
             SCORED,
         ),
+        ("auto", &[], &[0, 0, 0, 0, 9, 8, 10, 6, b'S', b'c', b'o', b'r', b'e', b'd'], nine, SCORED),
         ("apicurio8", &[], &[0, 0, 0, 0, 0, 0, 0, 0, 9, 0], SchemaId::Global(9), SCORED),
     ];
     for (frame, headers, head, id, schema) in cases {

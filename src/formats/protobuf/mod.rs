@@ -132,7 +132,8 @@ impl Messages {
     ) -> Result<&mut Rows, String> {
         let schema = &self.schema;
         let (at, body) = match said {
-            Message::Indexed => indexed(schema, body)?,
+            // Apicurio's clients write names behind numbers of four bytes, too.
+            Message::Indexed => indexed(schema, body).or_else(|why| by_name(schema, body, None).map_err(|_| why))?,
             Message::Beside(indexes) => (indexed(schema, indexes)?.0, body),
             Message::Named => by_name(schema, body, name)?,
             Message::Unsaid => (unsaid(schema, name)?, body),
