@@ -391,8 +391,9 @@ impl Drawn {
 
 /// What events are as messages of Protobuf.
 fn messages() -> String {
-    let features: String = (0..N_NUMERIC).map(|i| format!("optional double f{i:02} = {};", i + 1)).collect();
-    let categories: String = (0..N_CATEGORICAL).map(|i| format!("string c{i} = {};", i + 1)).collect();
+    let features: Vec<String> = (0..N_NUMERIC).map(|i| format!("optional double f{i:02} = {};", i + 1)).collect();
+    let categories: Vec<String> = (0..N_CATEGORICAL).map(|i| format!("string c{i} = {};", i + 1)).collect();
+    let (features, categories) = (features.concat(), categories.concat());
     format!(
         "syntax = \"proto3\"; message Event {{ string model = 1; string version = 2; string request_id = 3;
          int64 event_time_us = 4; double latency_ms = 5; int32 status = 6; double score = 7;

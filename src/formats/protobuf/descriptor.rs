@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(decoded(&in_base64(b"any bytes")), Some(b"any bytes".to_vec()));
         assert_eq!(decoded(&in_base64(b"any byte")), Some(b"any byte".to_vec()));
         let one = in_base64(&file.encode_to_vec());
-        assert_eq!(files(&one).expect("a descriptor"), [file.clone()]);
+        assert_eq!(files(&one).expect("a descriptor"), std::slice::from_ref(&file));
         let set = FileDescriptorSet { file: vec![file.clone(), file.clone()] };
         assert_eq!(files(&in_base64(&set.encode_to_vec())).expect("a set"), [file.clone(), file]);
         assert_eq!(imports(text), Ok(vec!["b.proto".to_owned()]));
