@@ -4,8 +4,8 @@
 //! `cargo bench --bench decode` prints a table for prediction events of about 630 bytes with 30 numbers (5 of them
 //! often missing) and 5 categories. The goal is at least 3 times the speed of `serde_json` into a borrowed struct, and
 //! 4 times for Avro, 2 for Protobuf. The rivals only add up what they read, which is less work than columns. A second
-//! table has answers of model servers in the Open Inference Protocol against the flat event. `cargo test --bench decode`
-//! does it once, over a few events.
+//! table has answers of model servers in the Open Inference Protocol against the flat event. `cargo test --bench
+//! decode` does it once, over a few events.
 
 #[path = "decode/served.rs"]
 mod served;
