@@ -142,8 +142,17 @@ fn a_default_is_what_the_schema_says() {
 #[test]
 fn the_schema_accepts_the_examples_and_refuses_a_misspelling() {
     let validator = jsonschema::validator_for(&config::schema()).unwrap();
-    let examples =
-        ["assistant", "flights", "fraud", "fraud-protobuf", "fraud-registry", "house-prices", "kserve", "mlserver", "seldon"];
+    let examples = [
+        "assistant",
+        "flights",
+        "fraud",
+        "fraud-protobuf",
+        "fraud-registry",
+        "house-prices",
+        "kserve",
+        "mlserver",
+        "seldon",
+    ];
     for name in examples {
         let text = fs::read_to_string(root().join(format!("pipelines/{name}.yaml"))).unwrap();
         let mut value: Value = serde_saphyr::from_str(&text).unwrap();
