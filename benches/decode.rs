@@ -1,11 +1,11 @@
-//! How fast records become columns: haldane's JSON scanner and its decoders of Arrow IPC and Avro against
+//! How fast records become columns: haldane's JSON scanner and its decoders of Arrow IPC, Avro and Protobuf against
 //! `serde_json`, alternating in one process, in CPU time of the thread.
 //!
 //! `cargo bench --bench decode` prints a table for prediction events of about 630 bytes with 30 numbers (5 of them
 //! often missing) and 5 categories. The goal is at least 3 times the speed of `serde_json` into a borrowed struct, and
-//! 4 times for Avro. The rivals only add up what they read, which is less work than columns. A second table has answers
-//! of model servers in the Open Inference Protocol against the flat event. `cargo test --bench decode` does it once,
-//! over a few events.
+//! 4 times for Avro, 2 for Protobuf. The rivals only add up what they read, which is less work than columns. A second
+//! table has answers of model servers in the Open Inference Protocol against the flat event. `cargo test --bench
+//! decode` does it once, over a few events.
 
 #[path = "decode/served.rs"]
 mod served;
@@ -53,9 +53,12 @@ fn main() {
         ("haldane, JSON, any key order", Box::new(columns(Format::Json, &log.shuffled))),
         ("haldane, Arrow IPC", Box::new(columns(Format::ArrowIpc, &log.ipc))),
         ("haldane, Avro", Box::new(columns(Format::Avro, &log.avro))),
+        ("haldane, Protobuf", Box::new(columns(Format::Protobuf, &log.protobuf))),
     ];
     race(rivals, rounds, &log);
-    println!("goal: haldane, JSON at least {RATIO_GOAL} times the borrowed struct, Avro {AVRO_GOAL}");
+    println!(
+        "goal: haldane, JSON at least {RATIO_GOAL} times the borrowed struct, Avro {AVRO_GOAL}, Protobuf {PROTOBUF_RATIO_GOAL}"
+    );
     answers(n, rounds);
 }
 
@@ -213,8 +216,10 @@ fn columns(format: Format, payloads: &[Vec<u8>]) -> impl FnMut() -> Sum {
 }
 
 fn columns_of(plan: Plan, payloads: &[Vec<u8>]) -> impl FnMut() -> Sum {
-    let mut taker = decoder(&Arc::new(plan), 0, 0);
-    taker.learn(SchemaId::Number(1), Some(&[schema().to_string()].into()));
+    let plan = Arc::new(plan);
+    let mut taker = decoder(&plan, 0, 0);
+    let schema = if plan.sources[0].format == Format::Protobuf { messages() } else { schema().to_string() };
+    taker.learn(SchemaId::Number(1), Some(&[schema].into()));
     move || {
         let mut sum = Sum::default();
         for payload in payloads {
@@ -385,6 +390,19 @@ impl Drawn {
     }
 }
 
+/// What events are as messages of Protobuf.
+fn messages() -> String {
+    let features: Vec<String> = (0..N_NUMERIC).map(|i| format!("optional double f{i:02} = {};", i + 1)).collect();
+    let categories: Vec<String> = (0..N_CATEGORICAL).map(|i| format!("string c{i} = {};", i + 1)).collect();
+    let (features, categories) = (features.concat(), categories.concat());
+    format!(
+        "syntax = \"proto3\"; message Event {{ string model = 1; string version = 2; string request_id = 3;
+         int64 event_time_us = 4; double latency_ms = 5; int32 status = 6; double score = 7;
+         message Features {{ {features} }} Features features = 8;
+         message Categories {{ {categories} }} Categories categories = 9; }}"
+    )
+}
+
 /// What events are as records of Avro.
 fn schema() -> Value {
     let fields = |names: Vec<(String, Value)>| {
@@ -419,6 +437,7 @@ struct Log {
     shuffled: Vec<Vec<u8>>,
     ipc: Vec<Vec<u8>>,
     avro: Vec<Vec<u8>>,
+    protobuf: Vec<Vec<u8>>,
     /// As answers of a model server: in JSON, as protobuf, and as protobuf with a tensor for each feature.
     answers: [Vec<Vec<u8>>; 3],
     sum: Sum,
@@ -438,12 +457,13 @@ impl Log {
         let shuffled = shuffled.collect();
         let sum = json.iter().map(|text| untyped(text)).collect();
         let avro = events.iter().map(Drawn::avro).collect();
+        let protobuf = events.iter().map(served::message).collect();
         let answers = [
             events.iter().map(served::json).collect(),
             events.iter().map(|event| served::protobuf(event, false)).collect(),
             events.iter().map(|event| served::protobuf(event, true)).collect(),
         ];
-        Self { json, shuffled, ipc: events.chunks(IPC_ROWS).map(ipc).collect(), avro, answers, sum }
+        Self { json, shuffled, ipc: events.chunks(IPC_ROWS).map(ipc).collect(), avro, protobuf, answers, sum }
     }
 }
 

@@ -67,6 +67,21 @@ pub(super) fn protobuf(event: &Drawn, is_wide: bool) -> Vec<u8> {
     [head.concat(), tensors, raw].concat()
 }
 
+/// An event as a message of Protobuf in Confluent's frame.
+pub(super) fn message(event: &Drawn) -> Vec<u8> {
+    let double = |number: usize, value: f64| [&varint((number << 3 | 1) as u64)[..], &value.to_le_bytes()].concat();
+    let whole = |number: u8, value: u64| [&[number << 3][..], &varint(value)].concat();
+    let features = event.features.iter().enumerate();
+    let features: Vec<u8> =
+        features.flat_map(|(i, value)| value.iter().flat_map(move |value| double(i + 1, *value))).collect();
+    let categories: Vec<u8> =
+        (1..).zip(&event.categories).flat_map(|(number, text)| field(number, text.as_bytes())).collect();
+    let head = [vec![0, 0, 0, 0, 1, 0], field(1, b"fraud"), field(2, b"v17"), field(3, event.id.as_bytes())];
+    let numbers =
+        [whole(4, event.time.unsigned_abs()), double(5, event.latency), whole(6, 200), double(7, event.score)];
+    [head.concat(), numbers.concat(), field(8, &features), field(9, &categories)].concat()
+}
+
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2][..], &varint(bytes.len() as u64), bytes].concat()
 }

@@ -29,8 +29,8 @@ pub use self::path::{HEADER, INDEX_MAX, Path, Step, Texts};
 pub use self::quality::QualityPlan;
 pub use self::rollout::{ApprovalPlan, Authority, CANDIDATES_MAX, ENDED_KEPT, ENDED_MAX, RolloutPlan, Signal};
 pub use self::source::{
-    CONDITIONS_MAX, ClassScores, Condition, Field, Format, Frame, Mapping, NumericField, ROW, ROWS_MAX, Selection,
-    Side, SourcePlan, TimeFormat,
+    CONDITIONS_MAX, ClassScores, Condition, Field, Format, Frame, Mapping, MessageSchema, NumericField, ROW, ROWS_MAX,
+    Selection, Side, SourcePlan, TimeFormat,
 };
 pub use self::time::{TimePlan, WindowKind};
 pub use self::trust::{Cause, TrustLimits, TrustPlan};

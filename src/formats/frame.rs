@@ -3,11 +3,14 @@
 //! | frame | bytes |
 //! |---|---|
 //! | Confluent | `00`, number (u32, big endian) |
-//! | Confluent in headers | `__value_schema_id`: `00` and number, or `01` and UUID |
+//! | Confluent in headers | `__value_schema_id`: `00` and number, or `01` and UUID; of Protobuf then indexes |
 //! | Apicurio | `00`, number (i64, big endian) |
 //! | Apicurio in headers | `apicurio.value.globalId`, `apicurio.value.contentId`: number (i64, big endian) |
 //! | AWS Glue | `03`, `00` or `05` (packed by zlib), UUID |
 //! | Avro, single object | `c3 01`, CRC-64-AVRO of the schema (u64, little endian) |
+//!
+//! Of Protobuf a schema has several messages. Behind Confluent's number stand the indexes of one, behind Apicurio's its
+//! name.
 
 use std::borrow::Cow;
 use std::io::Read as _;
@@ -39,30 +42,46 @@ pub struct Framed<'a> {
     pub id: SchemaId,
     /// What is left.
     pub body: Cow<'a, [u8]>,
+    /// Where it says which message of its schema it is, if its schema is one of Protobuf.
+    pub message: Message<'a>,
+}
+
+/// Where a record says which message of its schema it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// As indexes before the body.
+    Indexed,
+    /// As indexes beside it.
+    Beside(&'a [u8]),
+    /// By its name before the body.
+    Named,
+    /// Nowhere.
+    Unsaid,
 }
 
 /// What a record names its schema by, if it does.
 #[must_use]
 pub fn id(frame: Frame, record: &Record<'_>, payload: &[u8]) -> Option<SchemaId> {
-    split(frame, record, payload).map(|(id, _, _)| id)
+    split(frame, record, payload).map(|split| split.id)
 }
 
 /// Takes the frame off.
 ///
 /// # Errors
 /// In words, when there is none of this kind, or what it holds cannot be unpacked.
-pub fn of<'a>(frame: Frame, record: &Record<'_>, payload: &'a [u8]) -> Result<Framed<'a>, String> {
-    let (id, body, is_packed) = split(frame, record, payload).ok_or_else(|| match frame {
+pub fn of<'a>(frame: Frame, record: &Record<'a>, payload: &'a [u8]) -> Result<Framed<'a>, String> {
+    let split = split(frame, record, payload).ok_or_else(|| match frame {
         Frame::Header => format!("no header names its schema: neither {IN_HEADER} nor {GLOBAL_ID} nor {CONTENT_ID}"),
         _ => format!("nothing names its schema: it begins with {}", beginning(payload)),
     })?;
+    let Split { id, body, message, is_packed } = split;
     if !is_packed {
-        return Ok(Framed { id, body: Cow::Borrowed(body) });
+        return Ok(Framed { id, body: Cow::Borrowed(body), message });
     }
     let mut unpacked = Vec::new();
     let read = ZlibDecoder::new(body).take(UNPACKED_MAX + 1).read_to_end(&mut unpacked);
     match read {
-        Ok(n) if n as u64 <= UNPACKED_MAX => Ok(Framed { id, body: Cow::Owned(unpacked) }),
+        Ok(n) if n as u64 <= UNPACKED_MAX => Ok(Framed { id, body: Cow::Owned(unpacked), message }),
         Ok(_) => Err(format!("more than {UNPACKED_MAX} bytes when unpacked")),
         Err(error) => Err(format!("cannot be unpacked: {error}")),
     }
@@ -72,53 +91,73 @@ fn beginning(payload: &[u8]) -> String {
     payload.iter().take(6).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
 }
 
-/// The schema that a record names, what is left of its payload, and whether that is packed.
-fn split<'a>(frame: Frame, record: &Record<'_>, payload: &'a [u8]) -> Option<(SchemaId, &'a [u8], bool)> {
-    let plain = |(id, body)| (id, body, false);
-    let beside = || in_headers(record).map(|id| (id, payload, false));
+/// A payload taken apart.
+struct Split<'a> {
+    id: SchemaId,
+    body: &'a [u8],
+    message: Message<'a>,
+    is_packed: bool,
+}
+
+impl<'a> Split<'a> {
+    fn new(id: SchemaId, body: &'a [u8], message: Message<'a>) -> Self {
+        Self { id, body, message, is_packed: false }
+    }
+}
+
+fn split<'a>(frame: Frame, record: &Record<'a>, payload: &'a [u8]) -> Option<Split<'a>> {
+    let beside = || in_headers(record).map(|(id, message)| Split::new(id, payload, message));
     match frame {
-        Frame::Confluent => confluent(payload).map(plain),
-        Frame::Apicurio8 => apicurio(payload).map(plain),
+        Frame::Confluent => confluent(payload),
+        Frame::Apicurio8 => apicurio(payload),
         Frame::Glue => glue(payload),
         Frame::Header => beside(),
         Frame::Auto => beside().or_else(|| match *payload.first()? {
-            MAGIC => confluent(payload).map(plain),
+            MAGIC => confluent(payload),
             GLUE => glue(payload),
-            _ => single_object(payload).map(plain),
+            _ => single_object(payload),
         }),
     }
 }
 
-fn confluent(payload: &[u8]) -> Option<(SchemaId, &[u8])> {
+fn confluent(payload: &[u8]) -> Option<Split<'_>> {
     let (id, body) = payload.strip_prefix(&[MAGIC])?.split_first_chunk()?;
-    Some((SchemaId::Number(u32::from_be_bytes(*id)), body))
+    Some(Split::new(SchemaId::Number(u32::from_be_bytes(*id)), body, Message::Indexed))
 }
 
-fn apicurio(payload: &[u8]) -> Option<(SchemaId, &[u8])> {
+fn apicurio(payload: &[u8]) -> Option<Split<'_>> {
     let (id, body) = payload.strip_prefix(&[MAGIC])?.split_first_chunk()?;
-    Some((SchemaId::Global(i64::from_be_bytes(*id)), body))
+    Some(Split::new(SchemaId::Global(i64::from_be_bytes(*id)), body, Message::Named))
 }
 
-fn glue(payload: &[u8]) -> Option<(SchemaId, &[u8], bool)> {
+fn glue(payload: &[u8]) -> Option<Split<'_>> {
     let [GLUE, packing @ (PLAIN | PACKED), rest @ ..] = payload else { return None };
     let (id, body) = rest.split_first_chunk()?;
-    Some((SchemaId::Uuid(u128::from_be_bytes(*id)), body, *packing == PACKED))
+    let split = Split::new(SchemaId::Uuid(u128::from_be_bytes(*id)), body, Message::Unsaid);
+    Some(Split { is_packed: *packing == PACKED, ..split })
 }
 
-fn single_object(payload: &[u8]) -> Option<(SchemaId, &[u8])> {
+fn single_object(payload: &[u8]) -> Option<Split<'_>> {
     let (id, body) = payload.strip_prefix(&SINGLE_OBJECT)?.split_first_chunk()?;
-    Some((SchemaId::Fingerprint(u64::from_le_bytes(*id)), body))
+    Some(Split::new(SchemaId::Fingerprint(u64::from_le_bytes(*id)), body, Message::Unsaid))
 }
 
-fn in_headers(record: &Record<'_>) -> Option<SchemaId> {
+fn in_headers<'a>(record: &Record<'a>) -> Option<(SchemaId, Message<'a>)> {
     let header = |name| record.headers.iter().rfind(|(header, _)| *header == name).map(|(_, value)| *value);
     let number = |name| header(name)?.try_into().ok().map(i64::from_be_bytes);
+    let said = |indexes: &'a [u8]| if indexes.is_empty() { Message::Unsaid } else { Message::Beside(indexes) };
+    // Behind its id a schema of Protobuf has the indexes of the message.
     let numbered = match header(IN_HEADER) {
-        Some([MAGIC, id @ ..]) => id.try_into().ok().map(|id| SchemaId::Number(u32::from_be_bytes(id))),
-        Some([1, id @ ..]) => id.try_into().ok().map(|id| SchemaId::Uuid(u128::from_be_bytes(id))),
+        Some([MAGIC, rest @ ..]) => {
+            rest.split_first_chunk().map(|(id, rest)| (SchemaId::Number(u32::from_be_bytes(*id)), said(rest)))
+        }
+        Some([1, rest @ ..]) => {
+            rest.split_first_chunk().map(|(id, rest)| (SchemaId::Uuid(u128::from_be_bytes(*id)), said(rest)))
+        }
         _ => None,
     };
-    numbered.or_else(|| number(GLOBAL_ID).map(SchemaId::Global)).or_else(|| number(CONTENT_ID).map(SchemaId::Content))
+    let global = || number(GLOBAL_ID).map(SchemaId::Global).or_else(|| number(CONTENT_ID).map(SchemaId::Content));
+    numbered.or_else(|| global().map(|id| (id, Message::Unsaid)))
 }
 
 /// A decoder of what stands in frames: whatever the schema, such as of JSON, the payload says it all.

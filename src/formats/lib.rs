@@ -1,8 +1,12 @@
 //! Records to columns, in every format: those of [`haldane_core::decode`], which also holds what all formats share, and
 //! those that need a library of their own. As pure as the engine.
 
+mod arrays;
 pub mod avro;
 pub mod frame;
+mod known;
+pub mod protobuf;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -23,6 +27,7 @@ pub fn decoder(plan: &Arc<Plan>, source: u16, lane: u32) -> Box<dyn Decoder> {
         }
         Format::ArrowIpc => Box::new(arrow_ipc::ArrowIpcDecoder::new(plan, source, lane)),
         Format::Avro => Box::new(avro::AvroDecoder::new(plan, source, lane)),
+        Format::Protobuf => Box::new(protobuf::ProtobufDecoder::new(plan, source, lane)),
         Format::OpenInference => Box::new(open_inference::OpenInferenceDecoder::new(plan, source, lane)),
     }
 }

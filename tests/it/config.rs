@@ -142,7 +142,18 @@ fn a_default_is_what_the_schema_says() {
 #[test]
 fn the_schema_accepts_the_examples_and_refuses_a_misspelling() {
     let validator = jsonschema::validator_for(&config::schema()).unwrap();
-    for name in ["assistant", "flights", "fraud", "fraud-registry", "house-prices", "kserve", "mlserver", "seldon"] {
+    let examples = [
+        "assistant",
+        "flights",
+        "fraud",
+        "fraud-protobuf",
+        "fraud-registry",
+        "house-prices",
+        "kserve",
+        "mlserver",
+        "seldon",
+    ];
+    for name in examples {
         let text = fs::read_to_string(root().join(format!("pipelines/{name}.yaml"))).unwrap();
         let mut value: Value = serde_saphyr::from_str(&text).unwrap();
         let errors: Vec<String> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
@@ -156,6 +167,7 @@ fn the_schema_accepts_the_examples_and_refuses_a_misspelling() {
 fn examples_without_a_reference_load_as_they_are() {
     for (file, name, rules, columns) in [
         ("fraud", "fraud", 6, 8),
+        ("fraud-protobuf", "fraud-protobuf", 0, 6),
         ("fraud-registry", "fraud-registry", 0, 6),
         ("house-prices", "house-prices", 3, 8),
         ("assistant", "assistant", 0, 3),

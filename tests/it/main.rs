@@ -89,6 +89,7 @@ mod postgres_login;
 mod power;
 mod printed;
 mod prose;
+mod protobuf;
 mod recorded;
 #[cfg(feature = "query")]
 mod registry;

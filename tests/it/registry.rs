@@ -22,6 +22,7 @@ use crate::avro::framed;
 use crate::broker::Broker;
 use crate::one_log;
 use crate::outage::until;
+use crate::protobuf;
 use crate::registry_double::{Double, Failure};
 use crate::service::Service;
 
@@ -178,6 +179,31 @@ fn the_flights_log_in_avro_gives_the_same_windows_and_decisions_though_the_regis
     assert_eq!(replayed.0.len(), live.0.len());
 }
 
+#[test]
+fn the_flights_log_in_protobuf_gives_the_same_windows_and_decisions() {
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    let double = Double::start();
+    let registry = format!("registry: {{ url: '{}' }}\n", double.url());
+    let change = |text: String| {
+        let text = text.replace("    format: json\n", "    format: protobuf\n");
+        text.replace("topic: flights.outcomes\n", "topic: flights.outcomes\n    format: protobuf\n") + &registry
+    };
+    let replayed = one_log::replay_by(scratch.path(), &change);
+    let known = std::cell::RefCell::new(BTreeSet::new());
+    let in_protobuf = |value: &Value| {
+        let (id, name) = if value.get("label").is_some() { (2, "Outcome") } else { (1, "Prediction") };
+        if known.borrow_mut().insert(id) {
+            let schema = format!("syntax = \"proto3\"; {}", protobuf::schema_of(name, value));
+            double.tell(&format!("/schemas/ids/{id}"), &json!({ "schemaType": "PROTOBUF", "schema": schema }));
+        }
+        protobuf::framed(id, &protobuf::fields_of(value))
+    };
+    let live = one_log::live_in(scratch.path(), 4, false, &in_protobuf, &change);
+    assert_eq!(replayed.1, live.1, "decisions");
+    assert_eq!(replayed.0.iter().zip(&live.0).find(|(left, right)| left != right), None);
+    assert_eq!(replayed.0.len(), live.0.len());
+}
+
 /// A pipeline of scores on a topic.
 fn pipeline(format: &str, topic: &str, double: &Double) -> String {
     let broker = Broker::shared();
@@ -317,17 +343,33 @@ import sys
 from confluent_kafka import Producer
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.serialization import SerializationContext, MessageField
-brokers, registry, avro, plain = sys.argv[1:]
+brokers, registry, avro, plain, proto = sys.argv[1:]
 client = SchemaRegistryClient({"url": registry})
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.schema_registry.json_schema import JSONSerializer
 record = '{"type": "record", "name": "Scored", "fields": [{"name": "id", "type": "string"}, {"name": "version", "type": "string"}, {"name": "score", "type": ["null", "double"]}, {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}}]}'
 thing = '{"$schema": "http://json-schema.org/draft-07/schema#", "title": "Scored", "type": "object", "properties": {"id": {"type": "string"}}}'
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
+from confluent_kafka.schema_registry.protobuf import ProtobufSerializer
+types = descriptor_pb2.FieldDescriptorProto
+file = descriptor_pb2.FileDescriptorProto(name="shop/scored.proto", package="shop", syntax="proto3", dependency=["google/protobuf/timestamp.proto"])
+file.message_type.add(name="Other")
+nested = file.message_type.add(name="Outer").nested_type.add(name="Scored")
+for number, (name, kind) in enumerate([("id", types.TYPE_STRING), ("version", types.TYPE_STRING), ("score", types.TYPE_DOUBLE), ("at", types.TYPE_MESSAGE)]):
+    nested.field.add(name=name, number=number + 1, type=kind, label=types.LABEL_OPTIONAL, type_name=".google.protobuf.Timestamp" if name == "at" else None)
+pool = descriptor_pool.Default()
+pool.Add(file)
+Scored = message_factory.GetMessageClass(pool.FindMessageTypeByName("shop.Outer.Scored"))
+of_client = ProtobufSerializer(Scored, client, {"use.deprecated.format": False})
+def in_protobuf(value, context):
+    scored = Scored(id=value["id"], version=value["version"], score=value["score"])
+    scored.at.FromMilliseconds(value["at"])
+    return of_client(scored, context)
 producer = Producer({"bootstrap.servers": brokers})
 def told(error, message):
     if error is not None:
         raise Exception(error)
-for topic, serializer in [(avro, AvroSerializer(client, record)), (plain, JSONSerializer(thing, client))]:
+for topic, serializer in [(avro, AvroSerializer(client, record)), (plain, JSONSerializer(thing, client)), (proto, in_protobuf)]:
     for n in range(100):
         value = {"id": f"t-{n}", "version": f"v{n % 2 + 1}", "score": n / 100, "at": 1_700_000_000_000 + n}
         producer.produce(topic, serializer(value, SerializationContext(topic, MessageField.VALUE)), timestamp = value["at"], on_delivery = told)
@@ -336,17 +378,18 @@ producer.flush()
 
 #[test]
 fn records_of_confluents_own_client_are_read() {
-    let python = crate::sql::python_with("python-registry", &["confluent-kafka[avro,json,schemaregistry]==2.16.1"])
-        .unwrap_or_else(|reason| panic!("no Python to test with: {reason}"));
+    let python =
+        crate::sql::python_with("python-registry", &["confluent-kafka[avro,json,protobuf,schemaregistry]==2.16.1"])
+            .unwrap_or_else(|reason| panic!("no Python to test with: {reason}"));
     let (broker, double) = (Broker::shared(), Double::start());
-    let topics = ["avro", "json"].map(|format| (format, broker.topic(format, 1)));
+    let topics = ["avro", "json", "protobuf"].map(|format| (format, broker.topic(format, 1)));
     let output = Command::new(python)
-        .args(["-c", PRODUCER, &broker.bootstrap, &double.url(), &topics[0].1, &topics[1].1])
+        .args(["-c", PRODUCER, &broker.bootstrap, &double.url(), &topics[0].1, &topics[1].1, &topics[2].1])
         .output()
         .expect("Python starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let scratch = tempfile::tempdir().expect("a folder");
-    double.tell("/schemas/types", &json!(["AVRO", "JSON"]));
+    double.tell("/schemas/types", &json!(["AVRO", "JSON", "PROTOBUF"]));
     for (format, topic) in &topics {
         let text = pipeline(format, topic, &double);
         let config = scratch.path().join(format!("{format}.yaml"));

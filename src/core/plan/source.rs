@@ -33,9 +33,23 @@ pub enum Format {
     /// Symbols are texts, maps are lists of `key` and `value`. What may be of several kinds is a text where all are
     /// scalars, else a record with a field for each.
     Avro,
+    /// One Protobuf message per record, whose schema is named in its first bytes or a header, and known by `registry`;
+    /// or is told by `schema`. Values of enums are texts, maps are lists of `key` and `value`, a Timestamp is a time,
+    /// a Duration is a number of seconds, a Struct a text of JSON. What proto3 does not write is zero, empty or false;
+    /// fields with `optional`, of a oneof, of proto2 and messages may be missing.
+    Protobuf,
     /// One request or answer of the Open Inference Protocol (V2) per record, in JSON, in JSON with binary tensors
     /// behind it, or as protobuf: each row of its batch is an event. `side` says which of the two.
     OpenInference,
+}
+
+/// What records of Protobuf are, where they do not say it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct MessageSchema {
+    /// The schemas that theirs refers to, and then theirs; none where records name it themselves.
+    pub texts: Vec<String>,
+    /// The name of the message; none where it is the only one, or records say it.
+    pub message: Option<String>,
 }
 
 /// What names the schema of a record.
@@ -144,6 +158,9 @@ pub struct Mapping {
     /// What names the schema of a record, where records have schemas; it is taken off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frame: Option<Frame>,
+    /// What records of Protobuf are, where they do not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<MessageSchema>,
     /// Which records are taken.
     #[serde(skip_serializing_if = "Selection::is_all")]
     pub selection: Selection,

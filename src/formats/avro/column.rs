@@ -4,23 +4,17 @@
 use std::sync::Arc;
 
 use arrow_array::builder::StringBuilder;
-use arrow_array::types::{
-    ArrowPrimitiveType, Date32Type, Decimal256Type, Float32Type, Float64Type, Int32Type, Int64Type,
-    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-};
+use arrow_array::types::{Date32Type, Decimal256Type, Float32Type, Float64Type, Int32Type, Int64Type};
 use arrow_array::{
-    Array as _, ArrayRef, BinaryArray, BooleanArray, DictionaryArray, Int32Array, ListArray, NullArray, PrimitiveArray,
-    StringArray, StructArray,
+    Array as _, ArrayRef, BooleanArray, DictionaryArray, Int32Array, NullArray, PrimitiveArray, StringArray,
 };
-use arrow_buffer::{NullBuffer, OffsetBuffer, i256};
-use arrow_schema::{DataType, Field, Fields, TimeUnit};
+use arrow_buffer::{NullBuffer, i256};
+use arrow_schema::TimeUnit;
 
-use super::cursor::{Cursor, Flaw};
+use super::cursor::Cursor;
 use super::schema::{At, Schema, Type};
+use crate::arrays::{Flaw, Pieces, after, again, blobs, end, list, moments, primitive, structure, texts, with_nulls};
 use crate::schema::hyphened;
-
-/// Time zone of moments.
-const UTC: &str = "+00:00";
 
 /// Values of one type.
 #[derive(Debug)]
@@ -76,40 +70,6 @@ pub(super) enum Column {
         kinds: Vec<(String, Column)>,
         chosen: Vec<i32>,
     },
-}
-
-/// Byte strings one behind the other.
-#[derive(Debug, Default)]
-pub(super) struct Pieces {
-    bytes: Vec<u8>,
-    ends: Vec<i32>,
-}
-
-impl Pieces {
-    fn push(&mut self, piece: &[u8]) -> Result<(), Flaw> {
-        self.bytes.extend_from_slice(piece);
-        self.ends.push(i32::try_from(self.bytes.len()).map_err(|_| "too much text at once")?);
-        Ok(())
-    }
-
-    fn truncate(&mut self, len: usize) {
-        self.ends.truncate(len);
-        self.bytes.truncate(end(&self.ends, len));
-    }
-
-    fn finish(&mut self) -> (OffsetBuffer<i32>, Vec<u8>) {
-        (offsets(&mut self.ends), std::mem::take(&mut self.bytes))
-    }
-}
-
-/// Where the first `len` of some pieces end.
-fn end(ends: &[i32], len: usize) -> usize {
-    len.checked_sub(1).map_or(0, |last| usize::try_from(ends[last]).expect("an end is no less than nothing"))
-}
-
-fn offsets(ends: &mut Vec<i32>) -> OffsetBuffer<i32> {
-    let offsets: Vec<i32> = std::iter::once(0).chain(std::mem::take(ends)).collect();
-    OffsetBuffer::new(offsets.into())
 }
 
 /// A scalar as a text.
@@ -216,7 +176,6 @@ impl Column {
 
     /// Puts something where there is no value; what it is nobody sees.
     fn push_none(&mut self) {
-        let again = |ends: &mut Vec<i32>| ends.push(ends.last().copied().unwrap_or(0));
         match self {
             Self::Null(n) => *n += 1,
             Self::Skipped(_) => {}
@@ -226,7 +185,7 @@ impl Column {
             Self::Float(values) => values.push(0.0),
             Self::Double(values) => values.push(0.0),
             Self::Bytes(pieces) | Self::Text(pieces) | Self::Fixed(pieces, _) | Self::Uuid(pieces) => {
-                again(&mut pieces.ends);
+                pieces.push_none();
             }
             Self::Decimal { values, .. } => values.push(i256::ZERO),
             Self::List { ends, .. } | Self::Map { ends, .. } => again(ends),
@@ -298,10 +257,7 @@ impl Column {
             Self::Timestamp(values, unit, in_utc) => moments(values, *unit, *in_utc),
             Self::Float(values) => primitive::<Float32Type>(values),
             Self::Double(values) => primitive::<Float64Type>(values),
-            Self::Bytes(pieces) | Self::Fixed(pieces, _) => {
-                let (offsets, bytes) = pieces.finish();
-                Arc::new(BinaryArray::new(offsets, bytes.into(), None))
-            }
+            Self::Bytes(pieces) | Self::Fixed(pieces, _) => Arc::new(blobs(pieces)),
             Self::Text(pieces) | Self::Uuid(pieces) => Arc::new(texts(pieces)),
             Self::Decimal { values, digits, scale, .. } => {
                 let values = PrimitiveArray::<Decimal256Type>::new(std::mem::take(values).into(), None);
@@ -369,61 +325,7 @@ fn blocks(
     }
 }
 
-fn after(ends: &[i32], n: usize) -> Result<i32, Flaw> {
-    let n = i32::try_from(n).ok();
-    n.and_then(|n| ends.last().copied().unwrap_or(0).checked_add(n)).ok_or("too many items at once")
-}
-
-fn primitive<T: ArrowPrimitiveType>(values: &mut Vec<T::Native>) -> ArrayRef {
-    Arc::new(PrimitiveArray::<T>::new(std::mem::take(values).into(), None))
-}
-
-fn moments(values: &mut Vec<i64>, unit: TimeUnit, in_utc: bool) -> ArrayRef {
-    macro_rules! of {
-        ($kind:ty) => {
-            Arc::new(
-                PrimitiveArray::<$kind>::new(std::mem::take(values).into(), None)
-                    .with_timezone_opt(in_utc.then_some(UTC)),
-            )
-        };
-    }
-    match unit {
-        TimeUnit::Nanosecond => of!(TimestampNanosecondType),
-        TimeUnit::Microsecond => of!(TimestampMicrosecondType),
-        TimeUnit::Second | TimeUnit::Millisecond => of!(TimestampMillisecondType),
-    }
-}
-
-fn texts(pieces: &mut Pieces) -> StringArray {
-    let (offsets, bytes) = pieces.finish();
-    StringArray::new(offsets, bytes.into(), None)
-}
-
-fn list(ends: &mut Vec<i32>, items: ArrayRef) -> ArrayRef {
-    let item = Arc::new(Field::new_list_field(items.data_type().clone(), true));
-    Arc::new(ListArray::new(item, offsets(ends), items, None))
-}
-
 /// The columns of those fields that somebody reads.
 pub(super) fn finished(fields: &mut [(String, Column)]) -> Vec<(String, ArrayRef)> {
     fields.iter_mut().filter_map(|(name, field)| Some((name.clone(), field.finish()?))).collect()
-}
-
-fn structure(columns: Vec<(String, ArrayRef)>, nulls: Option<NullBuffer>, len: usize) -> ArrayRef {
-    let (fields, columns): (Vec<Field>, Vec<ArrayRef>) =
-        columns.into_iter().map(|(name, column)| (Field::new(name, column.data_type().clone(), true), column)).unzip();
-    if columns.is_empty() {
-        return Arc::new(StructArray::new_empty_fields(len, nulls));
-    }
-    Arc::new(StructArray::new(Fields::from(fields), columns, nulls))
-}
-
-/// A column with nulls where there is no value.
-fn with_nulls(column: &ArrayRef, is_there: &NullBuffer) -> ArrayRef {
-    if is_there.null_count() == 0 || *column.data_type() == DataType::Null {
-        return Arc::clone(column);
-    }
-    let nulls = NullBuffer::union(column.nulls(), Some(is_there));
-    let data = column.to_data().into_builder().nulls(nulls).build();
-    arrow_array::make_array(data.expect("more nulls do no harm"))
 }

@@ -1,15 +1,13 @@
 //! The bytes of a value (Apache Avro 1.12, "Binary encoding"), read with a bound on what they may ask for.
 
 use super::schema::{At, Schema, Type};
+use crate::arrays::Flaw;
 
 /// How deep values may stand in each other: a recursive schema bounds nothing.
 const DEPTH_MAX: u32 = 128;
 /// What a record may hold however short it is, and for each byte of it: a list of nulls takes no bytes.
 const VALUES_MIN: usize = 1 << 16;
 const VALUES_PER_BYTE: usize = 16;
-
-/// What is wrong with a value.
-pub(super) type Flaw = &'static str;
 
 const CUT: Flaw = "it ends too early";
 

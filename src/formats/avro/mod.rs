@@ -10,11 +10,9 @@ mod cursor;
 mod planner;
 mod schema;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
-use arrow_schema::Field;
+use arrow_array::ArrayRef;
 
 pub use self::canonical::fingerprint;
 use self::column::{Column, finished};
@@ -22,37 +20,22 @@ use self::cursor::Cursor;
 use self::planner::Planner;
 use self::schema::{At, Schema, Type};
 use crate::frame::{self, Framed};
+use crate::known::Known;
 use crate::schema::{SchemaId, SchemaTexts};
-use crate::tables::{Beside, Tables};
+use crate::tables::Tables;
+use crate::waiting::Waiting;
 use crate::{Decoded, Decoder, Record};
-use haldane_core::event::{Micros, Poison};
+use haldane_core::event::Poison;
 use haldane_core::plan::{Frame, Plan};
-
-/// So many ids without a schema are remembered: damaged records may name any.
-const MISSING_MAX: usize = 1_024;
-/// Rows become events once they hold so many bytes, or so many values in lists, so that what waits is bounded.
-const BYTES_MAX: usize = 16 << 20;
-const VALUES_MAX: usize = 1 << 19;
 
 /// Decodes the Avro records of one partition.
 #[derive(Debug)]
 pub struct AvroDecoder {
     frame: Frame,
     tables: Tables,
-    known: BTreeMap<SchemaId, Known>,
+    known: Known<Rows>,
     /// Rows that are no events yet.
     n_waiting: usize,
-}
-
-/// What is known of an id.
-#[derive(Debug)]
-enum Known {
-    /// Its schema, and rows that were written with it.
-    Rows(Box<Rows>),
-    /// Its schema cannot be read; why.
-    Unreadable(String),
-    /// There is no such schema.
-    Missing,
 }
 
 impl AvroDecoder {
@@ -60,48 +43,30 @@ impl AvroDecoder {
     #[must_use]
     pub fn new(plan: &Arc<Plan>, source: u16, lane: u32) -> Self {
         let frame = plan.sources[usize::from(source)].mapping.frame.unwrap_or_default();
-        Self { frame, tables: Tables::new(plan, source, lane), known: BTreeMap::new(), n_waiting: 0 }
+        Self { frame, tables: Tables::new(plan, source, lane), known: Known::new(), n_waiting: 0 }
     }
 
     fn read(&mut self, record: &Record<'_>) -> Result<(), String> {
         let Some(payload) = self.tables.payload(record) else { return Ok(()) };
-        let Framed { id, body } = frame::of(self.frame, record, payload)?;
-        match self.known.get_mut(&id) {
-            Some(Known::Rows(rows)) => {
-                let read = rows.push(record, &body);
-                read.map_err(|why| format!("no record of schema {id}: {why}"))?;
-                self.n_waiting += 1;
-                if rows.bytes > BYTES_MAX || rows.values > VALUES_MAX {
-                    self.n_waiting -= rows.move_to(&mut self.tables);
-                }
-                Ok(())
-            }
-            Some(Known::Unreadable(why)) => Err(format!("schema {id} cannot be used: {why}")),
-            Some(Known::Missing) => Err(format!("there is no schema {id}")),
-            None => Err(format!("schema {id} is not known here")),
+        let Framed { id, body, .. } = frame::of(self.frame, record, payload)?;
+        let rows = self.known.get(id)?;
+        rows.push(record, &body).map_err(|why| format!("no record of schema {id}: {why}"))?;
+        self.n_waiting += 1;
+        if rows.waiting.are_many() {
+            self.n_waiting -= rows.move_to(&mut self.tables);
         }
+        Ok(())
     }
 }
 
 impl Decoder for AvroDecoder {
     fn needs(&self, record: &Record<'_>) -> Option<SchemaId> {
         let payload = record.payload.filter(|payload| !payload.is_empty())?;
-        frame::id(self.frame, record, payload).filter(|id| !self.known.contains_key(id))
+        frame::id(self.frame, record, payload).filter(|id| !self.known.has(*id))
     }
 
     fn learn(&mut self, id: SchemaId, schema: Option<&SchemaTexts>) {
-        let known = match schema.map(|texts| Rows::new(texts, &self.tables)) {
-            Some(Ok(rows)) => Known::Rows(Box::new(rows)),
-            Some(Err(why)) => Known::Unreadable(why),
-            None => {
-                let is_missing = |known: &Known| matches!(known, Known::Missing);
-                if self.known.values().filter(|known| is_missing(known)).count() >= MISSING_MAX {
-                    self.known.retain(|_, known| !is_missing(known));
-                }
-                Known::Missing
-            }
-        };
-        self.known.insert(id, known);
+        self.known.learn(id, schema.map(|texts| Rows::new(texts, &self.tables)));
     }
 
     fn push(&mut self, record: &Record<'_>) {
@@ -115,10 +80,8 @@ impl Decoder for AvroDecoder {
     }
 
     fn finish(&mut self) -> Decoded {
-        for known in self.known.values_mut() {
-            if let Known::Rows(rows) = known {
-                self.n_waiting -= rows.move_to(&mut self.tables);
-            }
+        for rows in self.known.all() {
+            self.n_waiting -= rows.move_to(&mut self.tables);
         }
         self.tables.finish()
     }
@@ -130,12 +93,7 @@ struct Rows {
     schema: Schema,
     /// Of the fields of the record, or, where the schema has several kinds of records, a field for each.
     root: Column,
-    offsets: Vec<i64>,
-    broker_times: Vec<Micros>,
-    beside: Beside,
-    /// Bytes of the records, and values in their lists.
-    bytes: usize,
-    values: usize,
+    waiting: Waiting,
 }
 
 impl Rows {
@@ -156,8 +114,7 @@ impl Rows {
             },
             _ => return Err("it is no record".to_owned()),
         };
-        let (offsets, broker_times) = (Vec::new(), Vec::new());
-        Ok(Self { schema, root, offsets, broker_times, beside: tables.beside(), bytes: 0, values: 0 })
+        Ok(Self { schema, root, waiting: Waiting::new(tables) })
     }
 
     fn push(&mut self, record: &Record<'_>, body: &[u8]) -> Result<(), String> {
@@ -166,22 +123,16 @@ impl Rows {
         let at = body.len() - cursor.left();
         let whole = read.and_then(|()| if cursor.left() == 0 { Ok(()) } else { Err("bytes are left behind it") });
         if let Err(flaw) = whole {
-            self.root.truncate(self.offsets.len());
+            self.root.truncate(self.waiting.len());
             return Err(format!("{flaw} (byte {at})"));
         }
-        self.offsets.push(record.offset);
-        self.broker_times.push(record.broker_time);
-        self.beside.push(record);
-        self.bytes += body.len();
-        self.values += cursor.spent();
+        self.waiting.push(record, body.len(), cursor.spent());
         Ok(())
     }
 
     /// Makes events of the rows, and says of how many.
     fn move_to(&mut self, tables: &mut Tables) -> usize {
-        (self.bytes, self.values) = (0, 0);
-        let n = self.offsets.len();
-        if n == 0 {
+        if self.waiting.len() == 0 {
             return 0;
         }
         let columns: Vec<(String, ArrayRef)> = match &mut self.root {
@@ -196,15 +147,6 @@ impl Rows {
                 names.zip(whole.columns().iter().cloned()).collect()
             }
         };
-        let own =
-            columns.into_iter().map(|(name, column)| (Field::new(name, column.data_type().clone(), true), column));
-        let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = own.chain(self.beside.finish()).unzip();
-        let schema = Arc::new(arrow_schema::Schema::new(fields));
-        let options = RecordBatchOptions::new().with_row_count(Some(n));
-        let table = RecordBatch::try_new_with_options(schema, columns, &options).expect("columns of so many rows");
-        let offset = Int64Array::from(std::mem::take(&mut self.offsets));
-        let broker_time = Int64Array::from(std::mem::take(&mut self.broker_times));
-        tables.take(&table, &offset, broker_time);
-        n
+        self.waiting.move_to(tables, columns)
     }
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::column::{Column, Pieces};
+use super::column::Column;
 use super::schema::{At, Schema, Type};
+use crate::arrays::Pieces;
 
 /// The most columns that a schema may need: types that name each other may make very many.
 const COLUMNS_MAX: usize = 1 << 16;

@@ -79,8 +79,8 @@ pub(crate) struct Document {
     pub(crate) spill: Option<At<String>>,
     /// The Kafka cluster. Not needed to replay files.
     pub(crate) kafka: Option<KafkaSection>,
-    /// Where schemas of records are known: a registry, files, or both. Needed for `format: avro`. With it, sources of
-    /// JSON may have frames.
+    /// Where schemas of records are known: a registry, files, or both. Needed for `format: avro`, and for
+    /// `format: protobuf` without `schema`. With it, sources of JSON may have frames.
     pub(crate) registry: Option<At<RegistrySection>>,
     /// The HTTP server.
     #[serde(default = "by_default::<ServeSection>")]

@@ -10,6 +10,7 @@ mod document;
 mod guards;
 mod kafka;
 mod measure;
+mod message;
 mod names;
 mod oauth;
 mod path;

@@ -74,8 +74,9 @@ pub(crate) struct RegistrySection {
     /// Folder, relative to this file, in which schemas are kept for ever: an id never changes its schema. Whoever reads
     /// the log again needs no registry then.
     pub(crate) cache: Option<String>,
-    /// Schemas in files, relative to this file: a mapping of number or UUID to file, or a folder of files
-    /// `42.avsc`, `7b5f0c1e-….avsc`. Those of Avro's single objects are found by what they say, whatever their name.
+    /// Schemas in files, relative to this file: a mapping of number or UUID to file, or a folder of files `42.avsc`,
+    /// `7.proto`, `7b5f0c1e-….avsc`. Those of Avro's single objects are found by what they say, whatever their name;
+    /// one of Protobuf that imports others is a set of descriptors.
     pub(crate) schemas: Option<At<SchemasSection>>,
 }
 

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::class::{Class, ClassFields};
+use super::message::SchemaSection;
 use super::path::{Dotted, Parse, PathOr, PatternText, RowsPath, TextField, TextPath};
 use super::problem::Problems;
 use super::selection::{Conditions, Tombstones};
@@ -48,6 +49,16 @@ impl Sources {
         ]
     }
 
+    /// What records are, of each section in the same order.
+    pub(crate) fn schemas(&self) -> [Option<&At<SchemaSection>>; 4] {
+        [
+            self.predictions.as_ref().and_then(|of| of.schema.as_ref()),
+            self.features.as_ref().and_then(|of| of.schema.as_ref()),
+            self.outcomes.as_ref().and_then(|of| of.schema.as_ref()),
+            self.exposures.as_ref().and_then(|of| of.schema.as_ref()),
+        ]
+    }
+
     /// Makes the elements of lists of features entries of their own.
     pub(crate) fn spread(&mut self, problems: &mut Problems) {
         let of_predictions = self.predictions.as_mut().map(|source| &mut source.value.features);
@@ -75,6 +86,8 @@ pub(crate) struct Predictions {
     /// How records are encoded.
     #[serde(default = "json")]
     pub(crate) format: Format,
+    /// With `format: protobuf`: what records are, where they do not say it.
+    pub(crate) schema: Option<At<SchemaSection>>,
     /// With `format: open_inference`: whether records are what was asked (`request`, tensors in `inputs`) or what was
     /// answered (`response`, tensors in `outputs`). Each row of the batch is a row: `outputs[name=score]` is its value
     /// in a tensor, `outputs[name=scores][1]` its second one; `id`, `model_name`, `model_version` and `parameters.x`
@@ -142,6 +155,8 @@ pub(crate) struct FeatureEvents {
     /// How records are encoded.
     #[serde(default = "json")]
     pub(crate) format: Format,
+    /// With `format: protobuf`: what records are, where they do not say it.
+    pub(crate) schema: Option<At<SchemaSection>>,
     /// With `format: open_inference`: whether records are what was asked (`request`, tensors in `inputs`) or what was
     /// answered (`response`, tensors in `outputs`). Each row of the batch is a row: `outputs[name=score]` is its value
     /// in a tensor, `outputs[name=scores][1]` its second one; `id`, `model_name`, `model_version` and `parameters.x`
@@ -186,6 +201,8 @@ pub(crate) struct Outcomes {
     /// How records are encoded.
     #[serde(default = "json")]
     pub(crate) format: Format,
+    /// With `format: protobuf`: what records are, where they do not say it.
+    pub(crate) schema: Option<At<SchemaSection>>,
     /// A list in each record of which every element is a row, as in `instances[*]`. Paths that begin with `$row` lead
     /// into the element (`$row[0]`, `$row.amount`); all others lead into the record, and every row has their values.
     /// The list may stand in the elements of another, as in `a[*].b[*]`: `a[*].x` is `x` of the element that a row is
@@ -220,6 +237,8 @@ pub(crate) struct Exposures {
     /// How records are encoded.
     #[serde(default = "json")]
     pub(crate) format: Format,
+    /// With `format: protobuf`: what records are, where they do not say it.
+    pub(crate) schema: Option<At<SchemaSection>>,
     /// When the change took effect. Default: the record's broker time.
     pub(crate) event_time: Option<PathOr<EventTime>>,
     /// Model name. Default: the pipeline's name.

@@ -1,6 +1,7 @@
 //! Schemas of records: what a registry or files say of an id, kept in memory and on disk for as long as there is room.
 //! An id never changes its schema.
 
+mod file;
 mod kept;
 mod rest;
 
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use self::file::text_of;
 use self::kept::Kept;
 use self::rest::Rest;
 use crate::config::{RegistryConfig, SchemaFiles};
@@ -55,7 +57,7 @@ impl Registry {
     pub fn open(config: &RegistryConfig) -> Result<Self> {
         let mut known = BTreeMap::new();
         for (id, path) in files(&config.schemas)? {
-            let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+            let text = text_of(&path).map_err(|error| unreadable(&path, error))?;
             let own = fingerprint(&text).map(SchemaId::Fingerprint);
             let texts: SchemaTexts = [text].into();
             known.extend(ids_of(&id).into_iter().chain(own).map(|id| (id, Arc::clone(&texts))));

@@ -1,6 +1,6 @@
 //! Sections of `sources` to source plans: where each column of the plan is found in each stream.
 
-use super::{measures, tensors};
+use super::{measures, schemas, tensors};
 use crate::config::class::ClassFields;
 use crate::config::document::Document;
 use crate::config::kafka::check_topic;
@@ -14,14 +14,15 @@ use crate::config::value::{At, Entries};
 use crate::decode::origin::Origin;
 use crate::event::EventKind;
 use crate::plan::{
-    ClassScores, Columns, Field, Format, Frame, Mapping, NumericField, Path, ROW, Role, SourcePlan, TimeFormat,
-    WallClock,
+    ClassScores, Columns, Field, Mapping, NumericField, Path, ROW, Role, SourcePlan, TimeFormat, WallClock,
 };
 
 /// What every mapping needs to know.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Layout<'a> {
     pub(crate) pipeline: &'a str,
+    /// The folder that relative paths start from.
+    pub(crate) base: &'a std::path::Path,
     pub(crate) columns: &'a Columns,
     pub(crate) segments: &'a [&'a str],
 }
@@ -41,14 +42,12 @@ pub(crate) fn sources(document: &Document, layout: Layout<'_>, problems: &mut Pr
     let names = sources.topic_names();
     let topics = topics(names, problems);
     let mut all = Vec::new();
-    for ((source, topics), names) in [predictions, features, outcomes, exposures].into_iter().zip(topics).zip(names) {
+    let said = sources.schemas();
+    for (((source, topics), names), said) in
+        [predictions, features, outcomes, exposures].into_iter().zip(topics).zip(names).zip(said)
+    {
         let Some((source, names)) = source.zip(names) else { continue };
-        let source = SourcePlan { mapping: Mapping { frame: frame(&source, document), ..source.mapping }, ..source };
-        if source.format == Format::Avro && document.registry.is_none() {
-            problems
-                .add(names.spot, "records of Avro, and nothing that knows their schemas")
-                .help("add `registry: { url: … }`, or `registry: { schemas: folder }` with files of schemas");
-        }
+        let source = schemas::known(source, said, (document, layout.base), names.spot, problems);
         check_rows(&source.mapping, names.spot, problems);
         tensors::check(&source, names.spot, problems);
         if topics.len() > 1 && source.mapping.label.is_some() {
@@ -60,12 +59,6 @@ pub(crate) fn sources(document: &Document, layout: Layout<'_>, problems: &mut Pr
         all.extend(topics.into_iter().map(|topic| SourcePlan { topic, ..source.clone() }));
     }
     all
-}
-
-/// What names the schema of a record; other formats have none.
-fn frame(source: &SourcePlan, document: &Document) -> Option<Frame> {
-    let may_have = matches!(source.format, Format::Avro | Format::Json);
-    document.registry.as_ref().filter(|_| may_have).map(|registry| registry.frame)
 }
 
 /// Whether paths into rows lead somewhere.

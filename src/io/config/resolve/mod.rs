@@ -8,6 +8,7 @@ mod mapping;
 mod measures;
 mod policy;
 mod quality;
+mod schemas;
 mod tensors;
 mod time;
 
@@ -65,7 +66,7 @@ pub(crate) fn resolve(document: &Document, around: Surroundings<'_>, problems: &
         may_stay_uncut: around.purpose == Purpose::Read || document.reference.is_some(),
     };
     let columns = columns::columns(&fields, cutting, problems);
-    let layout = Layout { pipeline: name, columns: &columns, segments: &fields.segments };
+    let layout = Layout { pipeline: name, base: around.base, columns: &columns, segments: &fields.segments };
     let sources = mapping::sources(document, layout, problems);
     let quality = quality::quality(document, &columns, problems);
     let time = time::time(&document.windows, problems);
