@@ -185,7 +185,7 @@ fn wandering(seed: u64, ratio: f64) -> Traffic {
     let mut rng = rng(seed);
     Box::new(move |_, rows| {
         let level = libm::exp(0.3 * rng.normal());
-        let mut law = |rng: &mut Rng, factor: f64| factor * (level * libm::exp(rng.normal())).min(14.0);
+        let law = |rng: &mut Rng, factor: f64| factor * (level * libm::exp(rng.normal())).min(14.0);
         (0..500).for_each(|_| {
             push(rows, true, None, law(&mut rng, ratio));
             push(rows, false, None, law(&mut rng, 1.0));
