@@ -53,6 +53,25 @@ impl std::ops::AddAssign for Counts {
 /// older was silent: it is missed as that.
 const GAP_PANES: Micros = 1_024;
 
+/// So many rows after deleted records tell how late these may have happened.
+///
+/// Origin: engineering choice; as many as confirm that a clock has jumped. A row that came again, or late, tells less.
+const GAP_ROWS: u32 = 8;
+
+/// Records that were deleted before they were read.
+#[derive(Debug)]
+struct Gap {
+    lost: Lost,
+    /// The first offset after them, and the clock there.
+    at: i64,
+    clock: Clock,
+    /// How many rows after them were read, and when the first of these came.
+    rows: u32,
+    first: Option<Micros>,
+    /// Up to which pane they are missed.
+    missed: Option<Micros>,
+}
+
 /// One input stream of the lane.
 #[derive(Debug)]
 struct Stream {
@@ -65,10 +84,8 @@ struct Stream {
     traffic: TrafficStream,
     /// What came of its records.
     intakes: Intakes,
-    /// Records that were deleted before they were read, and the first offset after them.
-    lost: Option<(Lost, i64)>,
-    /// Whether no row after those was read yet.
-    is_behind_gap: bool,
+    /// Records that were deleted before they were read.
+    gap: Option<Gap>,
     /// For each pane that a restart may need: where its first record stood, and the clock there.
     firsts: BTreeMap<Micros, (i64, Clock)>,
 }
@@ -179,7 +196,10 @@ impl Scan {
         let (cells, Dropped { late, duplicates }) = traffic.assign(&plan, clock, intakes, batch);
         self.counts.late += late;
         self.counts.duplicates += duplicates;
-        stream.pass_gap(&plan.time, cells.iter().min_by_key(|cell| cell.rows[0]).map(|cell| cell.pane));
+        if stream.gap.is_some() {
+            let times = batch.event_time.values().iter().zip(batch.broker_time.values());
+            times.for_each(|(&time, &broker_time)| stream.pass_gap(&plan.time, time, broker_time));
+        }
         for cell in &cells {
             stream.firsts.entry(cell.pane).or_insert_with(|| (first, clock_before.clone()));
             stream.traffic.count(&plan, batch, cell, &mut self.code_counts);
@@ -204,7 +224,7 @@ impl Scan {
             let bucket = plan.time.pane_of(arrived_in);
             stream.firsts.entry(bucket).or_insert_with(|| (first, clock_before.clone()));
             stream.intakes.of(bucket).rows += 1;
-            stream.pass_gap(&plan.time, Some(bucket));
+            stream.pass_gap(&plan.time, arrived_in, broker_time);
             let value = if task == Some(Task::Multiclass) { 0.0 } else { batch.label.value(row) };
             let class = classes.get(row).unwrap_or_default();
             let offset = batch.offset.value(row);
@@ -338,7 +358,7 @@ impl Scan {
             let (low_water, clock) = first.unwrap_or(here);
             let (plan, emit_from) = (plan.clone(), emit_from.max(needed_from));
             let pace = stream.intakes.pace_before(needed_from);
-            let lost = stream.lost.filter(|&(_, at)| at == low_water).map(|(lost, _)| lost);
+            let lost = stream.gap.as_ref().filter(|gap| gap.at == low_water).map(|gap| gap.lost);
             let meta = CheckpointMeta { format: Version, plan, clock, needed_from, emit_from, tally: None, pace, lost };
             streams.push(StreamCheckpoint { source, low_water, meta });
         }
@@ -375,39 +395,44 @@ impl Stream {
             finished: false,
             traffic: TrafficStream::default(),
             intakes: Intakes::default(),
-            lost: None,
-            is_behind_gap: false,
+            gap: None,
             firsts: BTreeMap::new(),
         }
     }
 
     /// Continues from where it was committed. Of records that are gone since nobody knows when they happened: they are
-    /// missed in every pane from the first that was still needed to that of the first row after them.
+    /// missed in every pane from the first that was still needed to those of the first rows after them.
     fn restore(&mut self, saved: &StreamCheckpoint, whole_from: Micros) {
         let CheckpointMeta { clock, pace, lost, .. } = &saved.meta;
         (self.next_offset, self.clock) = (saved.low_water, clock.clone());
         self.intakes = Intakes::restored(whole_from, *pace);
         let Some(mut lost) = *lost else { return };
         lost.since = if lost.since == Micros::MIN { whole_from } else { lost.since };
-        (self.lost, self.is_behind_gap) = (Some((lost, saved.low_water)), true);
+        let (at, clock) = (saved.low_water, clock.clone());
+        self.gap = Some(Gap { lost, at, clock, rows: 0, first: None, missed: None });
         if lost.since >= whole_from && whole_from > Micros::MIN {
             self.firsts.insert(lost.since, (saved.low_water, self.clock.clone()));
             self.intakes.of(lost.since).lost = lost.records;
         }
     }
 
-    /// Notes that the first row after the records that are gone falls into a pane.
-    fn pass_gap(&mut self, plan: &TimePlan, pane: Option<Micros>) {
-        let Some((pane, (lost, _))) = pane.zip(self.lost).filter(|_| self.is_behind_gap) else { return };
-        self.is_behind_gap = false;
-        self.intakes.of(pane).lost = lost.records;
-        if lost.since > Micros::MIN {
-            let mut between = plan.pane_of(lost.since.max(pane.saturating_sub(GAP_PANES * plan.pane)));
-            while between < pane {
-                self.intakes.of(between).lost = lost.records;
-                between = plan.pane_end(between);
-            }
+    /// Notes when a row happened and came that stands behind the records that are gone. They came before it, and may
+    /// have happened as late as it would have, had it come as early as the first of such rows.
+    fn pass_gap(&mut self, plan: &TimePlan, time: Micros, broker_time: Micros) {
+        let Some(gap) = self.gap.as_mut().filter(|gap| gap.rows < GAP_ROWS) else { return };
+        gap.rows += 1;
+        let first = *gap.first.get_or_insert(broker_time);
+        let latest = time.min(first.saturating_add(plan.lateness)).saturating_sub((broker_time - first).max(0));
+        let last = plan.pane_of(if gap.rows == 1 { time } else { latest });
+        let since = if gap.lost.since > Micros::MIN { gap.lost.since } else { last };
+        let mut pane =
+            gap.missed.unwrap_or_else(|| plan.pane_of(since.max(last.saturating_sub(GAP_PANES * plan.pane))));
+        while pane <= last {
+            self.intakes.of(pane).lost = gap.lost.records;
+            self.firsts.entry(pane).or_insert_with(|| (gap.at, gap.clock.clone()));
+            pane = plan.pane_end(pane);
         }
+        gap.missed = Some(pane);
     }
 
     /// For each refused record of a batch that is yet to be taken: the pane where the clock stands at its place.
