@@ -184,7 +184,11 @@ fn nothing_is_lost_while_another_process_comes_and_goes() {
         let sending = scope.spawn(|| {
             let producer = Producer::open(&scene.connection()).unwrap();
             let mut sent = 0;
-            for event in events.iter().take_while(|_| !stop.load(Ordering::Relaxed)) {
+            for event in &events {
+                // However fast the other one comes and goes, some follow it.
+                if sent > 100 && stop.load(Ordering::Relaxed) {
+                    break;
+                }
                 scene.send(&producer, event);
                 sent += 1;
                 std::thread::park_timeout(STEADILY);
@@ -197,9 +201,7 @@ fn nothing_is_lost_while_another_process_comes_and_goes() {
         standby.signal("-TERM");
         assert!(standby.ended().success());
         stop.store(true, Ordering::Relaxed);
-        let sent = sending.join().unwrap();
-        assert!(sent > 100, "{sent} predictions");
-        active.await_read(sent);
+        active.await_read(sending.join().unwrap());
     });
 }
 
