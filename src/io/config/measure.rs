@@ -33,8 +33,8 @@ pub(crate) struct Measure {
     /// unit, such as 0.05, where values may be below 0. A candidate that is shown to be worse is rolled back, and none
     /// passes that is not shown to keep it. Without it, the measure is only shown.
     pub(crate) margin: Option<At<MeasureMargin>>,
-    /// Values beyond this count as it, at most a quarter more. The lower it is, the sooner evidence speaks, and the less
-    /// it says of the largest values, which are watched by their share alone. Default: a thousandth of the reference's
+    /// Values beyond this count as it, at most a quarter more. The lower it is, the sooner evidence speaks, and the
+    /// less it says of the largest values, which are watched by their share alone. Default: a thousandth of the reference's
     /// values that are not 0 are beyond it; without a reference, of those of the baseline version's first windows.
     pub(crate) cap: Option<At<f64>>,
     /// Smallest and largest usual value, between which equal bins are laid. Without a reference and without it, bins

@@ -95,8 +95,7 @@ pub(crate) struct Predictions {
     pub(crate) side: Option<At<Side>>,
     /// A list in each record of which every element is a row, as in `instances[*]`. Paths that begin with `$row` lead
     /// into the element (`$row[0]`, `$row.amount`); all others lead into the record, and every row has their values.
-    /// The list may stand in the elements of another, as in `a[*].b[*]`: `a[*].x` is `x` of the element that a row is
-    /// in.
+    /// The list may stand in the elements of another, as in `a[*].b[*]`: `a[*].x` is `x` of the element around a row.
     pub(crate) rows: Option<At<RowsPath>>,
     /// When the prediction was made. Default: the record's broker time.
     pub(crate) event_time: Option<PathOr<EventTime>>,
@@ -164,8 +163,7 @@ pub(crate) struct FeatureEvents {
     pub(crate) side: Option<At<Side>>,
     /// A list in each record of which every element is a row, as in `instances[*]`. Paths that begin with `$row` lead
     /// into the element (`$row[0]`, `$row.amount`); all others lead into the record, and every row has their values.
-    /// The list may stand in the elements of another, as in `a[*].b[*]`: `a[*].x` is `x` of the element that a row is
-    /// in.
+    /// The list may stand in the elements of another, as in `a[*].b[*]`: `a[*].x` is `x` of the element around a row.
     pub(crate) rows: Option<At<RowsPath>>,
     /// When the features were computed. Default: the record's broker time.
     pub(crate) event_time: Option<PathOr<EventTime>>,
@@ -205,8 +203,7 @@ pub(crate) struct Outcomes {
     pub(crate) schema: Option<At<SchemaSection>>,
     /// A list in each record of which every element is a row, as in `instances[*]`. Paths that begin with `$row` lead
     /// into the element (`$row[0]`, `$row.amount`); all others lead into the record, and every row has their values.
-    /// The list may stand in the elements of another, as in `a[*].b[*]`: `a[*].x` is `x` of the element that a row is
-    /// in.
+    /// The list may stand in the elements of another, as in `a[*].b[*]`: `a[*].x` is `x` of the element around a row.
     pub(crate) rows: Option<At<RowsPath>>,
     /// When the truth became known. Default: the record's broker time.
     pub(crate) event_time: Option<PathOr<EventTime>>,
