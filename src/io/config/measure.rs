@@ -34,8 +34,9 @@ pub(crate) struct Measure {
     /// passes that is not shown to keep it. Without it, the measure is only shown.
     pub(crate) margin: Option<At<MeasureMargin>>,
     /// Values beyond this count as it, at most a quarter more. The lower it is, the sooner evidence speaks, and the
-    /// less it says of the largest values, which are watched by their share alone. Default: a thousandth of the reference's
-    /// values that are not 0 are beyond it; without a reference, of those of the baseline version's first windows.
+    /// less it says of the largest values, which are watched by their share alone. Default: a thousandth of the
+    /// reference's values that are not 0 are beyond it; without a reference, of those of the baseline version's first
+    /// windows.
     pub(crate) cap: Option<At<f64>>,
     /// Smallest and largest usual value, between which equal bins are laid. Without a reference and without it, bins
     /// are laid from 0.1 to 100000, as for latencies.
