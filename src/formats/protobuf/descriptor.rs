@@ -27,7 +27,7 @@ pub(super) fn files(text: &str) -> Result<Vec<FileDescriptorProto>, String> {
 /// The names of the files that a text imports.
 ///
 /// # Errors
-/// As `files`.
+/// In words, when the text is no schema.
 pub fn imports(text: &str) -> Result<Vec<String>, String> {
     let files = files(text)?;
     let is_here = |name: &String| files.iter().any(|file| file.name() == name);
