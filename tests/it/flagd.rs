@@ -72,6 +72,14 @@ fn a_permission_is_not_served_once_nobody_judges() {
     let advice = Served::ready("advisory");
     advice.judge(at(State::RollingBack));
     assert_eq!(advice.weights(""), shares(&[("v2", 500), ("v1", 9_500)]), "advice moves nothing");
+    for over in [State::RolledBack, State::Superseded, State::Retired] {
+        advice.judge(at(over));
+        assert_eq!(
+            advice.weights(""),
+            shares(&[("v1", 10_000)]),
+            "{over:?}: what is over does not come back by itself"
+        );
+    }
 }
 
 #[test]
@@ -84,6 +92,8 @@ fn a_candidate_that_no_window_has_shown_gets_the_first_step_while_somebody_watch
     served.judge(at(State::RolledBack));
     assert_eq!(served.weights("?candidate=v2"), shares(&[("v1", 10_000)]), "it was denied");
     assert_eq!(served.weights("?candidate=v1"), shares(&[("v1", 10_000)]));
+    served.judge(at(State::Superseded));
+    assert_eq!(served.weights("?candidate=v2"), shares(&[("v2", 100), ("v1", 9_900)]), "it is tried again");
 }
 
 #[test]

@@ -165,6 +165,8 @@ fn values_are_checked_with_the_pipeline_in_them() {
     for (wrong, place) in [
         ("pipeline.windows.sizes=5m", "'/pipeline/windows': additional properties 'sizes' not allowed"),
         ("role=both", "'/role'"),
+        ("pipeline.serve.listen=127.0.0.1:8088", "pipeline.serve.listen must be an address that the pod has"),
+        ("pipeline.serve=null", "pipeline.serve.listen must be an address that the pod has"),
         ("act.enable=true", "'/act': additional properties 'enable' not allowed"),
     ] {
         let told = render(&["-f", &all, "--set", wrong]).unwrap_err();

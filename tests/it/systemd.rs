@@ -71,7 +71,7 @@ fn a_service_tells_systemd_that_it_has_started_how_it_stands_that_it_lives_and_t
     manager.hears("STATUS=no answer: kafka");
     manager.hears("WATCHDOG=1");
     cluster.mock.broker_up(-1).unwrap();
-    manager.hears("STATUS=judging");
+    manager.hears("STATUS=reading near the ends of the logs");
     manager.hears("WATCHDOG=1");
     service.signal("-TERM");
     manager.hears("STOPPING=1");

@@ -19,7 +19,6 @@ use super::health::Phase;
 use super::problem::Problem;
 use super::verdict::AnswerTerms;
 use crate::verdict::RolloutState;
-use crate::verdict::liveness::SILENCE_MAX;
 
 /// What the weights of a flag add up to: hundredths of a percent.
 const WHOLE: u64 = 10_000;
@@ -80,14 +79,17 @@ impl Shared {
 struct Flag<'a> {
     /// By candidate: the share it may have, percent, and the decision behind it.
     shares: BTreeMap<&'a str, (f64, &'a str)>,
-    /// Versions that are known, be they candidates or not any more.
-    known: BTreeSet<&'a str>,
+    /// Versions that must not come again.
+    denied: BTreeSet<&'a str>,
 }
 
 impl<'a> Flag<'a> {
     fn add(&mut self, state: &'a RolloutState, terms: &AnswerTerms) {
-        self.known.insert(&state.candidate);
-        if state.is_world() {
+        if state.is_denied() {
+            self.denied.insert(&state.candidate);
+        }
+        // What is over gets no traffic, whoever may act: it has none, and would get it back.
+        if state.is_world() || !state.state.is_live() {
             return;
         }
         if let Some(cap_pct) = terms.permission(state, None).cap_pct {
@@ -96,12 +98,10 @@ impl<'a> Flag<'a> {
         }
     }
 
-    /// A version that no window has shown may have the first step, while somebody watches.
+    /// A version that is no candidate, and not denied, may have the first step, while somebody watches.
     fn announce(&mut self, candidate: &'a str, terms: &AnswerTerms) {
-        let heard = |at: i64| terms.at.saturating_sub(at).saturating_abs() <= SILENCE_MAX;
-        let watched = terms.liveness.as_ref().is_some_and(|life| life.is_near_end() && heard(life.at));
-        if watched && self.known.insert(candidate) {
-            self.shares.insert(candidate, (terms.plan.policy.stages.cap_at(0), ""));
+        if terms.is_watched() && !self.denied.contains(candidate) {
+            self.shares.entry(candidate).or_insert((terms.plan.policy.stages.cap_at(0), ""));
         }
     }
 

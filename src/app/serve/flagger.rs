@@ -16,7 +16,6 @@ use serde::Deserialize;
 use super::Shared;
 use super::problem::Problem;
 use super::verdict::{AnswerTerms, Question};
-use crate::verdict::liveness::SILENCE_MAX;
 use crate::verdict::{Permission, RolloutState, Word};
 
 /// A webhook of Flagger.
@@ -105,10 +104,8 @@ fn known(hook: Hook, state: &RolloutState, terms: &AnswerTerms, question: &Quest
 /// What is said of one that no window has shown yet: it may have its first traffic, or it could never be judged.
 /// Whoever judges must be at work, else it may have been seen long ago.
 fn unseen(hook: Hook, terms: &AnswerTerms) -> Reply {
-    let heard = |at: i64| terms.at.saturating_sub(at).saturating_abs() <= SILENCE_MAX;
-    let at_work = terms.liveness.as_ref().is_some_and(|life| life.is_near_end() && heard(life.at));
     let first = matches!(hook, Hook::ConfirmRollout | Hook::ConfirmTrafficIncrease);
-    match (first, at_work) {
+    match (first, terms.is_watched()) {
         (true, true) => Ok("no window has shown it yet: it may have its first traffic".to_owned()),
         (true, false) => Err("haldane is not near the end of its logs yet".to_owned()),
         (false, _) => Err("no such candidate has been judged yet".to_owned()),

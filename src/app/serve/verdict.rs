@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::View;
 use crate::event::Micros;
 use crate::plan::{Plan, WindowKind};
+use crate::verdict::liveness::SILENCE_MAX;
 use crate::verdict::{Freshness, Liveness, Permission, RolloutState, State, Word, permission};
 
 /// Rows behind the answer.
@@ -63,6 +64,12 @@ impl AnswerTerms {
     pub(super) fn permission(&self, state: &RolloutState, asked_pct: Option<f64>) -> Permission {
         let freshness = Freshness::of(state, &self.plan, self.liveness.as_ref(), self.at);
         permission(state, &self.plan.policy, freshness, asked_pct)
+    }
+
+    /// Whether somebody judges now, near the ends of the logs: then what no window has shown yet has not been seen.
+    pub(super) fn is_watched(&self) -> bool {
+        let heard = |at: Micros| self.at.saturating_sub(at).saturating_abs() <= SILENCE_MAX;
+        self.liveness.as_ref().is_some_and(|life| life.is_near_end() && heard(life.at))
     }
 
     /// Event time from one window to the next; `None` where windows end when they are full.

@@ -91,7 +91,7 @@ impl Commands {
                 refused.insert(result.command.id);
             }
         })?;
-        let is_known = |id: &String| states.iter().any(|state| state.people.commands.contains(id));
+        let is_known = |id: &str| states.iter().any(|state| state.knows(id));
         left.retain(|command| is_known(&command.id) || !refused.contains(&command.id));
         self.first = left;
         Ok(())

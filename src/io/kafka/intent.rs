@@ -51,7 +51,7 @@ impl Intent {
     fn of(state: &RolloutState, effects: &Effects) -> Self {
         let is_its = |decision: &&Decision| is_of(decision, state);
         let decisions = effects.decisions.iter().filter(is_its).cloned().collect();
-        let results = effects.results.iter().filter(|result| knows(state, result)).cloned().collect();
+        let results = effects.results.iter().filter(|result| state.knows(&result.command.id)).cloned().collect();
         Self { format: Version, state: state.clone(), decisions, results }
     }
 
@@ -63,7 +63,7 @@ impl Intent {
     #[must_use]
     pub fn is_ahead_of(&self, written: Option<&RolloutState>) -> bool {
         let Some(written) = written else { return true };
-        let lacks_result = self.results.iter().any(|result| !knows(written, result));
+        let lacks_result = self.results.iter().any(|result| !written.knows(&result.command.id));
         written.judged_upto <= self.state.judged_upto && (written.sequence < self.state.sequence || lacks_result)
     }
 }
@@ -78,10 +78,4 @@ pub fn same(one: &RolloutState, other: &RolloutState) -> bool {
 #[must_use]
 pub fn is_of(decision: &Decision, state: &RolloutState) -> bool {
     (&decision.rollout, &decision.model, &decision.candidate) == (&state.rollout, &state.model, &state.candidate)
-}
-
-/// Whether a state was changed by the command of a result.
-#[must_use]
-pub fn knows(state: &RolloutState, result: &CommandResult) -> bool {
-    state.people.commands.contains(&result.command.id)
 }

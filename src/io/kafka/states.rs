@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::cloud_event::{DECISION, RESULT, body_of};
 use super::connection::Connection;
-use super::intent::{self, Intent, knows};
+use super::intent::{self, Intent};
 use super::ports::{Cluster, Incoming};
 use super::{liveness, whole_topic};
 use crate::engine::Effects;
@@ -75,12 +75,12 @@ pub fn resume(cluster: &dyn Cluster, rollout: &str) -> Result<Resumed> {
         tracing::info!(state.candidate, state.sequence, "going on from what was about to be said");
         let before = written(&states, &state).map(|at| states.swap_remove(at));
         let sequence = before.as_ref().map_or(0, |before| before.sequence);
-        let is_news = |result: &CommandResult| !before.as_ref().is_some_and(|before| knows(before, result));
+        let is_news = |id: &str| state.knows(id) && !before.as_ref().is_some_and(|before| before.knows(id));
         told.decisions.extend(decisions);
         told.results.extend(results);
         let decisions = told.decisions.iter().filter(|one| intent::is_of(one, &state) && one.sequence > sequence);
         intended.decisions.extend(decisions.cloned());
-        intended.results.extend(told.results.iter().filter(|one| knows(&state, one) && is_news(one)).cloned());
+        intended.results.extend(told.results.iter().filter(|one| is_news(&one.command.id)).cloned());
         intended.states.push(state.clone());
         states.push(state);
     }

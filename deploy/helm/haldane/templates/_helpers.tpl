@@ -15,7 +15,11 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 
 {{- define "haldane.port" -}}
-{{- regexFind "[0-9]+$" .Values.pipeline.serve.listen -}}
+{{- $listen := dig "serve" "listen" "" .Values.pipeline -}}
+{{- if or (not $listen) (hasPrefix "127." $listen) (hasPrefix "localhost" $listen) (hasPrefix "[::1]" $listen) -}}
+{{- fail "pipeline.serve.listen must be an address that the pod has, such as 0.0.0.0:8088: the default is loopback, where no probe and no Service reaches it" -}}
+{{- end -}}
+{{- regexFind "[0-9]+$" $listen -}}
 {{- end }}
 
 {{/* One pod: (dict "root" . "part" "run" "args" (list …) "http" true "account" "" "store" true "resources" …) */}}
@@ -68,7 +72,7 @@ spec:
       imagePullPolicy: {{ $root.Values.image.pullPolicy }}
       args: {{ toJson .args }}
       {{- if .http }}
-      {{- $scheme := ternary "HTTPS" "HTTP" (hasKey $root.Values.pipeline.serve "tls") }}
+      {{- $scheme := ternary "HTTPS" "HTTP" (not (empty (dig "serve" "tls" "" $root.Values.pipeline))) }}
       ports:
         - { name: http, containerPort: {{ include "haldane.port" $root }} }
       # A start may read back what `labels.horizon` asks for: that is no reason to end it.

@@ -9,7 +9,7 @@ use sd_notify::NotifyState;
 
 use crate::error::{Error, Result};
 use crate::serve::Shared;
-use crate::serve::health::Phase;
+use crate::serve::health::{Phase, Silence};
 
 /// How often it is told, unless the unit's `WatchdogSec` is so short that it must be more often.
 const EVERY: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ impl Notifier {
                     tell(&[NotifyState::Status(&status)]);
                     told = status;
                 }
-                if shared.health().pulses().iter().all(crate::serve::health::Silence::alive) {
+                if shared.health().pulses().iter().all(Silence::alive) {
                     tell(&[NotifyState::Watchdog]);
                 }
                 if ended.recv_timeout(every) != Err(RecvTimeoutError::Timeout) {
@@ -76,7 +76,7 @@ fn status(shared: &Shared, stopping: bool) -> String {
     match shared.health().phase() {
         Phase::Starting => "joining, restoring or catching up",
         Phase::Standby => "another process works; standing by",
-        Phase::Ready => "judging",
+        Phase::Ready => "reading near the ends of the logs",
         Phase::Stopping => "finishing what was read",
     }
     .to_owned()

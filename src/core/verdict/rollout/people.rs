@@ -21,7 +21,7 @@ pub(crate) type Answer = (Outcome, String, Vec<Draft>);
 
 /// Carries out a command, unless it is known, late, or meant for another state of things.
 pub(crate) fn obey(state: &mut RolloutState, command: &Command, plan: &RolloutPlan) -> Answer {
-    if state.people.commands.contains(&command.id) {
+    if state.knows(&command.id) {
         return no(Outcome::Duplicate, "this id was carried out before");
     }
     state.people.commands.push(command.id.clone());

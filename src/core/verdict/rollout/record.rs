@@ -313,6 +313,12 @@ pub struct RuleHistory {
 }
 
 impl RolloutState {
+    /// Whether the command of this id was carried out on it, one of the last.
+    #[must_use]
+    pub fn knows(&self, command: &str) -> bool {
+        self.people.commands.iter().any(|id| id == command)
+    }
+
     /// A candidate that has just been heard of, and the version to go back to.
     #[must_use]
     pub fn new(rollout: &str, model: &str, candidate: &str, baseline: &str) -> Self {
