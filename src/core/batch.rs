@@ -133,6 +133,13 @@ impl EventBatch {
         self.further.as_ref().is_none_or(|further| !further.value(row))
     }
 
+    /// Whether a row is the first of its record.
+    #[must_use]
+    pub fn is_first_of_record(&self, row: usize) -> bool {
+        let offsets = self.offset.values();
+        row.checked_sub(1).is_none_or(|before| offsets[before] != offsets[row])
+    }
+
     /// The first and last offset of its rows, or `None` without any.
     #[must_use]
     pub fn offsets(&self) -> Option<(i64, i64)> {

@@ -3,6 +3,7 @@
 
 mod arrays;
 pub mod avro;
+mod budget;
 pub mod frame;
 mod known;
 pub mod protobuf;

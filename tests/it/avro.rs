@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::flights::{Row, rows};
 use crate::fuzz::{below, each_seed, one};
 
-const BROKER_TIME: i64 = 1_800_000_000_000_000;
+pub(crate) const BROKER_TIME: i64 = 1_800_000_000_000_000;
 
 /// The schema of the golden bytes.
 const SCORED: &str = r#"{"type": "record", "name": "Scored", "fields": [
@@ -97,17 +97,17 @@ fn plan(frame: &str, source: &str) -> Arc<Plan> {
 
 const SIMPLE: &str = "    id: id\n    version: version\n    score: score\n    label: label\n";
 
-fn texts(schemas: &[&str]) -> SchemaTexts {
+pub(crate) fn texts(schemas: &[&str]) -> SchemaTexts {
     schemas.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>().into()
 }
 
-fn push(decoder: &mut dyn Decoder, offset: i64, headers: &[(&str, &[u8])], payload: &[u8]) {
+pub(crate) fn push(decoder: &mut dyn Decoder, offset: i64, headers: &[(&str, &[u8])], payload: &[u8]) {
     let payload = Some(payload);
     decoder.push(&Record { offset, broker_time: BROKER_TIME, key: None, payload, headers, topic: "p" });
 }
 
-/// Decodes payloads in Confluent's frame, by schemas with the numbers 1, 2, ….
-fn decode(plan: &Arc<Plan>, schemas: &[&str], payloads: &[Vec<u8>]) -> Decoded {
+/// Decodes payloads, by schemas with the numbers 1, 2, ….
+pub(crate) fn decode(plan: &Arc<Plan>, schemas: &[&str], payloads: &[Vec<u8>]) -> Decoded {
     let mut decoder = decoder(plan, 0, 0);
     for (id, schema) in (1..).zip(schemas) {
         decoder.learn(SchemaId::Number(id), Some(&texts(&[schema])));
@@ -119,7 +119,7 @@ fn decode(plan: &Arc<Plan>, schemas: &[&str], payloads: &[Vec<u8>]) -> Decoded {
     decoded
 }
 
-fn refused(decoded: &Decoded) -> Vec<(i64, Poison, &str)> {
+pub(crate) fn refused(decoded: &Decoded) -> Vec<(i64, Poison, &str)> {
     decoded.rejects.iter().map(|reject| (reject.offset, reject.reason, reject.detail.as_str())).collect()
 }
 

@@ -10,6 +10,7 @@ use haldane::config;
 use haldane::decode::{Decoded, Record, decoder};
 use haldane::engine::Engine;
 use haldane::event::{Poison, row_id, stable_hash};
+use haldane::judge::WindowRow;
 use haldane::plan::*;
 use haldane::replay::{self, Options};
 use proptest::prelude::*;
@@ -213,9 +214,7 @@ fn a_record_is_one_request_however_many_rows_it_has() {
             windows.extend(engine.progress(0, source, 1_000, true, true).windows);
         }
         let value = |metric: &str| {
-            let of = |row: &&haldane::judge::WindowRow| {
-                row.metric == metric && row.version == "v1" && row.segment.is_empty()
-            };
+            let of = |row: &&WindowRow| row.metric == metric && row.version == "v1" && row.segment.is_empty();
             let found: Vec<f64> = windows.iter().filter(of).filter_map(|row| row.value).collect();
             (found.iter().copied().fold(f64::MAX, f64::min), found.iter().copied().fold(f64::MIN, f64::max))
         };
@@ -230,30 +229,35 @@ fn a_record_is_one_request_however_many_rows_it_has() {
 fn a_measure_of_a_record_counts_once_and_one_of_a_row_in_each() {
     let measures = "\nmeasures: { tokens: tokens, words: $row.words }\nwindows: { size: 1h }\n";
     let timed = PIPELINE.replace("    id: id", "    event_time: { path: at, unit: s }\n    id: id");
-    let plan = load(&(timed + measures)).unwrap();
+    // The same where each row is a request of its own.
+    let apart = timed.replace("status: status", "status: $row.status").replace("latency: took", "latency: $row.took");
+    for pipeline in [timed, apart] {
+        let windows = hundred_requests(&load(&(pipeline + measures)).unwrap());
+        let mean = |column: &str| {
+            let of = |row: &&WindowRow| (&*row.metric, &*row.version, &*row.column) == ("mean", "v1", column);
+            windows.iter().find(of).map(|row| (row.n, row.value.unwrap()))
+        };
+        assert_eq!((mean("tokens"), mean("words")), (Some((100, 500.0)), Some((500, 820.0))));
+    }
+}
+
+/// Windows of requests of nine rows and nine hundred tokens, and of one row and a hundred.
+fn hundred_requests(plan: &Arc<Plan>) -> Vec<WindowRow> {
     let payloads: Vec<String> = (0..100)
         .map(|n| {
-            // Long requests take many tokens.
             let (rows, tokens) = if n % 2 == 0 { (9, 900) } else { (1, 100) };
             json!({ "id": n, "v": "v1", "at": 1_700_000_000 + n, "tokens": tokens,
                 "instances": vec![json!({ "words": tokens }); rows] })
             .to_string()
         })
         .collect();
-    let batch = decode(&plan, 0, &payloads.iter().map(String::as_bytes).collect::<Vec<_>>()).batch;
-    let mut engine = Engine::new(Arc::clone(&plan), 1);
+    let batch = decode(plan, 0, &payloads.iter().map(String::as_bytes).collect::<Vec<_>>()).batch;
+    let mut engine = Engine::new(Arc::clone(plan), 1);
     let mut windows = engine.step(&batch).windows;
     for source in [0, 1] {
         windows.extend(engine.progress(0, source, 100, true, true).windows);
     }
-    let mean = |column: &str| {
-        let of = |row: &&haldane::judge::WindowRow| {
-            (row.metric.as_str(), row.version.as_str(), row.column.as_str()) == ("mean", "v1", column)
-        };
-        windows.iter().find(of).map(|row| (row.n, row.value.unwrap()))
-    };
-    assert_eq!(mean("tokens"), Some((100, 500.0)));
-    assert_eq!(mean("words"), Some((500, 820.0)));
+    windows
 }
 
 #[test]

@@ -6,18 +6,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use haldane::config;
-use haldane::decode::schema::{SchemaId, SchemaTexts};
-use haldane::decode::{Decoded, Decoder, Record, decoder};
+use haldane::decode::schema::SchemaId;
+use haldane::decode::{Decoded, Record, decoder};
 use haldane::event::{Poison, stable_hash};
 use haldane::kafka::ports::{Found, Schemas as _};
 use haldane::plan::Plan;
 use haldane::registry::Registry;
 use serde_json::Value;
 
+use crate::avro::{BROKER_TIME, decode, push, refused, texts};
 use crate::flights::{Row, rows};
 use crate::fuzz::{below, damage, each_seed};
 
-const BROKER_TIME: i64 = 1_800_000_000_000_000;
 const SCORED: &str = "syntax = \"proto3\"; message Scored { string id = 1; string version = 2; double score = 3; }";
 const NESTED: &str = "syntax = \"proto3\"; message First {} message Outer { message Scored { string id = 1; string version = 2; double score = 3; } }";
 
@@ -73,32 +73,6 @@ fn plan(frame: &str, source: &str) -> Arc<Plan> {
     let head = "sources:\n  predictions:\n    topic: p\n    format: protobuf\n";
     load(&format!("{head}{source}registry: {{ url: 'http://host', frame: {frame} }}\n"))
         .unwrap_or_else(|error| panic!("{error}"))
-}
-
-fn texts(schemas: &[&str]) -> SchemaTexts {
-    schemas.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>().into()
-}
-
-fn push(decoder: &mut dyn Decoder, offset: i64, headers: &[(&str, &[u8])], payload: &[u8]) {
-    let payload = Some(payload);
-    decoder.push(&Record { offset, broker_time: BROKER_TIME, key: None, payload, headers, topic: "p" });
-}
-
-/// Decodes payloads, by schemas with the numbers 1, 2, ….
-fn decode(plan: &Arc<Plan>, schemas: &[&str], payloads: &[Vec<u8>]) -> Decoded {
-    let mut decoder = decoder(plan, 0, 0);
-    for (id, schema) in (1..).zip(schemas) {
-        decoder.learn(SchemaId::Number(id), Some(&texts(&[schema])));
-    }
-    (0..).zip(payloads).for_each(|(offset, payload)| push(decoder.as_mut(), offset, &[], payload));
-    assert_eq!(decoder.n_pending(), payloads.len());
-    let decoded = decoder.finish();
-    assert_eq!(decoder.n_pending(), 0);
-    decoded
-}
-
-fn refused(decoded: &Decoded) -> Vec<(i64, Poison, &str)> {
-    decoded.rejects.iter().map(|reject| (reject.offset, reject.reason, reject.detail.as_str())).collect()
 }
 
 fn scored(row: &Row) -> (Option<u64>, Option<&str>, Option<f64>) {

@@ -66,7 +66,10 @@ fn a_state_that_cannot_be_read_is_refused_until_one_that_can_takes_its_place() {
     assert_eq!(states::read(&connection, "other").unwrap(), [], "it is no matter of another rollout");
     assert_eq!(states::look(&connection).unwrap().states("other").unwrap(), []);
     let line = std::fs::read_to_string(folder("v1").join("states.jsonl")).unwrap().lines().nth(1).unwrap().to_owned();
-    tell(&stage, &[("world/m/v2", line.as_bytes())]);
+    // Nor is what was about to be said passed over.
+    tell(&stage, &[("world/m/v2", line.as_bytes()), ("@intent/world/m/v2", br#"{"format":99}"#)]);
+    let error = stage.run(1, &Recorder::default()).unwrap_err();
+    assert!(error.to_string().contains("@intent/world/m/v2"), "{error}");
     assert!(states::read(&connection, "world").unwrap()[0].is_denied());
 }
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::event::EventKind;
 use crate::plan::{
-    ClassScores, Condition, Field, NumericField, Path, Plan, ROW, Role, Selection, Side, SourcePlan, Task, TimeFormat,
+    ClassScores, Condition, Field, NumericField, Path, Plan, ROW, Role, Selection, SourcePlan, Task, TimeFormat,
     WallClock,
 };
 
@@ -193,17 +193,15 @@ impl Layout {
         let bindings = Binder::new(plan, from, carries_features).bind();
         let conditions = conditions(&from.mapping.selection);
         let lists = lists(&bindings, &conditions);
-        let tensors = from.mapping.side.map(Side::tensors);
-        let is_tensor = |path: &Path| tensors.is_some_and(|tensors| path.first() == Some(tensors));
-        let is_in_row = |path: &Path| path.is_in_row() || is_tensor(path);
+        let is_in_row = |path: &Path| path.is_in_row() || from.mapping.is_tensor(path);
         let any_in_row =
             |is: fn(Slot) -> bool| bindings.iter().any(|binding| is(binding.slot) && is_in_row(&binding.path));
         // The rows of an element around them share what it says.
-        let is_own = |path: &Path| path.first() == Some(ROW) || is_tensor(path);
+        let is_own = |path: &Path| path.first() == Some(ROW) || from.mapping.is_tensor(path);
         let has_own_id = bindings.iter().any(|binding| binding.slot == Slot::Id && is_own(&binding.path));
         let latency = plan.columns.index_of(Role::Latency).and_then(|at| from.mapping.numeric.get(at)?.as_ref());
         let is_timed_in_row = latency.is_some_and(|field| is_in_row(&field.path));
-        let has_rows = !lists.is_empty() || tensors.is_some();
+        let has_rows = from.mapping.has_rows();
         Self {
             lists,
             conditions_of_record: mask(&conditions, |path| !path.is_in_row()),

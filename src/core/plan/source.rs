@@ -223,11 +223,23 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// Whether all rows of a record have one value in a numeric column: its path leads into none of them.
+    /// Whether a record may have several rows.
     #[must_use]
-    pub fn is_of_record(&self, column: usize) -> bool {
-        let first = self.numeric.get(column).and_then(Option::as_ref).and_then(|field| field.path.first());
-        first != Some(ROW) && self.side.is_none_or(|side| first != Some(side.tensors()))
+    pub fn has_rows(&self) -> bool {
+        self.rows.is_some() || self.side.is_some()
+    }
+
+    /// Whether a path leads to the values of a row in the tensors of a record.
+    #[must_use]
+    pub fn is_tensor(&self, path: &Path) -> bool {
+        self.side.is_some_and(|side| path.first() == Some(side.tensors()))
+    }
+
+    /// Whether the rows of a record share the value of a numeric column: its path leads into none of them.
+    #[must_use]
+    pub fn is_shared(&self, column: usize) -> bool {
+        let field = self.numeric.get(column).and_then(Option::as_ref);
+        self.has_rows() && field.is_some_and(|field| !(field.path.is_in_row() || self.is_tensor(&field.path)))
     }
 
     /// The lists that lead to the rows, each in the elements of the one before it; the elements of the last are rows.

@@ -100,8 +100,8 @@ fn count(traffic: &mut OpenTraffic, plan: &Plan, batch: &EventBatch, rows: &[u32
             Role::Latency => {
                 count_numeric(histogram, Some(&mut traffic.latency), column, array, &Rows::new(&requests));
             }
-            Role::Measure if mapping.is_of_record(at) => {
-                count_numeric(histogram, None, column, array, &Rows::new(&requests));
+            Role::Measure if mapping.is_shared(at) => {
+                count_numeric(histogram, None, column, array, &Rows::new(&records(batch, rows)));
             }
             _ => count_numeric(histogram, None, column, array, &selected),
         }
@@ -115,7 +115,11 @@ fn count(traffic: &mut OpenTraffic, plan: &Plan, batch: &EventBatch, rows: &[u32
         count_rates(traffic, plan, batch, rows);
         count_entities(traffic, plan, batch, rows);
         for (measure, column) in traffic.measures.iter_mut().zip(plan.columns.measures()) {
-            count_measure(measure, batch, column, if mapping.is_of_record(column) { &requests } else { rows });
+            if mapping.is_shared(column) {
+                count_measure(measure, batch, column, &records(batch, rows));
+            } else {
+                count_measure(measure, batch, column, rows);
+            }
         }
     }
 }
@@ -126,6 +130,11 @@ fn requests<'r>(batch: &EventBatch, rows: &'r [u32]) -> Cow<'r, [u32]> {
         None => Cow::Borrowed(rows),
         Some(further) => rows.iter().copied().filter(|&row| !further.value(row as usize)).collect(),
     }
+}
+
+/// The first row of each record.
+fn records(batch: &EventBatch, rows: &[u32]) -> Vec<u32> {
+    rows.iter().copied().filter(|&row| batch.is_first_of_record(row as usize)).collect()
 }
 
 /// Counts the rows of a numeric column, and of the latency into its summary too.

@@ -315,7 +315,7 @@ fn blocks(
         if count == 0 {
             return Ok(n);
         }
-        cursor.expect(count.saturating_mul(width))?;
+        cursor.budget.expect(count.saturating_mul(width))?;
         let left = cursor.left();
         (0..count).try_for_each(|_| read(cursor))?;
         if bytes.is_some_and(|bytes| bytes != left - cursor.left()) {

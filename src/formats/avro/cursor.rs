@@ -2,27 +2,23 @@
 
 use super::schema::{At, Schema, Type};
 use crate::arrays::Flaw;
+use crate::budget::Budget;
 
 /// How deep values may stand in each other: a recursive schema bounds nothing.
 const DEPTH_MAX: u32 = 128;
-/// What a record may hold however short it is, and for each byte of it: a list of nulls takes no bytes.
-const VALUES_MIN: usize = 1 << 16;
-const VALUES_PER_BYTE: usize = 16;
 
 const CUT: Flaw = "it ends too early";
 
 /// Where it is read in the bytes of one record.
 pub(super) struct Cursor<'a> {
     rest: &'a [u8],
-    /// How many more items of lists may come, and how many have come.
-    values: usize,
-    spent: usize,
+    /// For the items of lists.
+    pub(super) budget: Budget,
 }
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        let values = bytes.len().saturating_mul(VALUES_PER_BYTE).saturating_add(VALUES_MIN);
-        Self { rest: bytes, values, spent: 0 }
+        Self { rest: bytes, budget: Budget::of(bytes.len()) }
     }
 
     /// How many bytes are left.
@@ -97,18 +93,6 @@ impl<'a> Cursor<'a> {
         self.size().ok().filter(|&at| at < of).ok_or("a choice that there is not")
     }
 
-    /// Values that are about to come.
-    pub(super) fn expect(&mut self, values: usize) -> Result<(), Flaw> {
-        self.values = self.values.checked_sub(values).ok_or("more values than its length allows")?;
-        self.spent += values;
-        Ok(())
-    }
-
-    /// How many values have come in lists.
-    pub(super) fn spent(&self) -> usize {
-        self.spent
-    }
-
     /// The items of the next block of a list, and their bytes, where that is said; none at the end.
     pub(super) fn block(&mut self) -> Result<(usize, Option<usize>), Flaw> {
         let count = self.long()?;
@@ -151,7 +135,7 @@ impl<'a> Cursor<'a> {
                 (0, _) => return Ok(()),
                 (_, Some(bytes)) => drop(self.take(bytes)?),
                 (count, None) => {
-                    self.expect(count)?;
+                    self.budget.expect(count)?;
                     (0..count).try_for_each(|_| skip(self))?;
                 }
             }

@@ -126,7 +126,7 @@ impl Rows {
             self.root.truncate(self.waiting.len());
             return Err(format!("{flaw} (byte {at})"));
         }
-        self.waiting.push(record, body.len(), cursor.spent());
+        self.waiting.push(record, body.len(), cursor.budget.spent());
         Ok(())
     }
 

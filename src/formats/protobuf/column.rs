@@ -342,7 +342,7 @@ impl Field {
 /// Reads an item of a list, or several that stand one behind the other.
 fn item(items: &mut Column, tag: Tag, wire: &mut Wire<'_>) -> Result<(), Flaw> {
     if tag.kind == items.kind() {
-        wire.expect(items.width())?;
+        wire.budget.expect(items.width())?;
         return items.read(wire);
     }
     if tag.kind != Kind::Bytes {
@@ -350,7 +350,7 @@ fn item(items: &mut Column, tag: Tag, wire: &mut Wire<'_>) -> Result<(), Flaw> {
     }
     wire.within(|wire| {
         while !wire.is_over() {
-            wire.expect(1)?;
+            wire.budget.expect(1)?;
             items.read(wire)?;
         }
         Ok(())

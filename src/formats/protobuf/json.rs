@@ -23,7 +23,7 @@ fn object(wire: &mut Wire<'_>, depth: u32) -> Result<Value, Flaw> {
     while let Some(tag) = wire.tag()? {
         match tag {
             Tag { number: 1, kind: Kind::Bytes } => {
-                wire.expect(1)?;
+                wire.budget.expect(1)?;
                 let (key, value) = wire.within(|wire| entry(wire, depth))?;
                 object.insert(key, value);
             }
@@ -50,7 +50,7 @@ fn list(wire: &mut Wire<'_>, depth: u32) -> Result<Value, Flaw> {
     while let Some(tag) = wire.tag()? {
         match tag {
             Tag { number: 1, kind: Kind::Bytes } => {
-                wire.expect(1)?;
+                wire.budget.expect(1)?;
                 items.push(wire.within(|wire| value(wire, Json::Value, depth + 1))?);
             }
             tag => wire.skip(tag)?,

@@ -210,7 +210,7 @@ impl Rows {
             return Err(format!("no {}: {flaw} (byte {})", self.name, wire.at()));
         }
         // A record takes its columns, however short it is.
-        self.waiting.push(record, body.len(), wire.spent() + self.width);
+        self.waiting.push(record, body.len(), wire.budget.spent() + self.width);
         Ok(())
     }
 

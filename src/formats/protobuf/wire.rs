@@ -1,13 +1,10 @@
 //! The wire format of Protobuf (protobuf.dev, "Encoding"), read with a bound on what it may ask for.
 
 use crate::arrays::Flaw;
+use crate::budget::Budget;
 
 /// How deep messages may stand in each other, as in Google's readers.
 pub(super) const DEPTH_MAX: u32 = 100;
-/// What a record may hold however short it is, and for each byte of it: an element of a list takes two bytes, whatever
-/// its message holds.
-const VALUES_MIN: usize = 1 << 16;
-const VALUES_PER_BYTE: usize = 16;
 
 const CUT: Flaw = "it ends too early";
 const LONG: Flaw = "a number of more than 64 bits";
@@ -35,15 +32,13 @@ pub(super) struct Wire<'a> {
     at: usize,
     /// Where the message ends that is being read.
     end: usize,
-    /// How many more values of lists may come, and how many have come.
-    values: usize,
-    spent: usize,
+    /// For the values of lists.
+    pub(super) budget: Budget,
 }
 
 impl<'a> Wire<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        let values = bytes.len().saturating_mul(VALUES_PER_BYTE).saturating_add(VALUES_MIN);
-        Self { bytes, at: 0, end: bytes.len(), values, spent: 0 }
+        Self { bytes, at: 0, end: bytes.len(), budget: Budget::of(bytes.len()) }
     }
 
     /// How many bytes were read.
@@ -157,18 +152,6 @@ impl<'a> Wire<'a> {
                 self.skip_in(inner, depth + 1)?;
             },
         }
-    }
-
-    /// Values that are about to come.
-    pub(super) fn expect(&mut self, values: usize) -> Result<(), Flaw> {
-        self.values = self.values.checked_sub(values).ok_or("more values than its length allows")?;
-        self.spent += values;
-        Ok(())
-    }
-
-    /// How many values have come in lists.
-    pub(super) fn spent(&self) -> usize {
-        self.spent
     }
 }
 

@@ -225,6 +225,9 @@ fn evidence(terms: Terms<'_>, record: &Record, scene: Scene<'_, '_>) -> Evidence
         record.tally.ratio().map(|ratio| format!("ratio_{ratio:.4}").into()),
         record.clip(terms).map(|clip| format!("cap_{}", clip.at()).into()),
         Some(format!("beyond_cap_{over:.5}_against_{under:.5}").into()),
+        record.below_zero(terms).map(|[candidate, baseline]| {
+            format!("below_zero_counts_as_zero_{candidate:.5}_against_{baseline:.5}").into()
+        }),
     ];
     Evidence {
         metric: "mean".to_owned(),

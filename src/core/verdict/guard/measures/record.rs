@@ -77,6 +77,9 @@ pub(crate) struct Record {
     pub(super) tally: MeanRatio,
     /// Rows, and those beyond the clip, candidate first.
     pub(super) clipped: [Arm; 2],
+    /// Of those, values below 0, which count as 0 where the margin is a share of the mean.
+    #[serde(default, skip_serializing_if = "none")]
+    pub(super) negative: [u64; 2],
     pub(super) windows: u32,
     /// Start of the first window that counts.
     pub(super) since: Option<Micros>,
@@ -216,6 +219,7 @@ impl Record {
         let plan = terms.beyond();
         self.beyond.get_or_insert_with(|| Hx::new(&plan)).update(&plan, more, fewer, self.deff, noise);
         self.clipped = [self.clipped[0].plus(arms[0]), self.clipped[1].plus(arms[1])];
+        self.negative.iter_mut().zip(both).for_each(|(n, measured)| *n += measured.amounts.negative());
         self.tally.update(samples[0], samples[1]);
         self.windows += 1;
     }
@@ -279,6 +283,12 @@ impl Record {
         self.clip.or_else(|| terms.clip_beforehand())
     }
 
+    /// Shares of values that count as 0 because they are below it, candidate first; none where no value does.
+    pub(super) fn below_zero(&self, terms: Terms<'_>) -> Option<[f64; 2]> {
+        let share = |arm: usize| count(self.negative[arm]) / count(self.clipped[arm].n.max(1));
+        (!terms.is_signed() && !none(&self.negative)).then(|| [share(0), share(1)])
+    }
+
     /// Whether the design effect is measured: every row names its entity.
     pub(super) fn is_measured(&self) -> bool {
         self.is_measured
@@ -295,6 +305,10 @@ impl Record {
         let nats = terms.safe().threshold() + libm::log(SAFE_BETS);
         Some(2.0 * variance * nats * self.deff.max(1.0) / (gap * gap)).filter(|rows| rows.is_finite())
     }
+}
+
+fn none(counts: &[u64; 2]) -> bool {
+    *counts == [0, 0]
 }
 
 fn sample(amounts: &Amounts, clip: Clip) -> Sample {

@@ -130,3 +130,12 @@ fn where_some_rows_name_nobody_no_less_than_the_usual_is_assumed() {
     assert!(!few.is_measured() && few.deff > 5.0, "what is named counts: {}", few.deff);
     assert!((usual.deff - 300.0).abs() < 1e-9, "{}", usual.deff);
 }
+
+#[test]
+fn values_that_count_as_zero_are_told_beside_the_mean() {
+    let guard = tokens(Tolerance::Relative(0.05), Worse::Down);
+    let refunds = |rng: &mut Rng| if rng.chance(0.3) { -5.0 } else { libm::exp(rng.normal()) };
+    let (verdict, _) = after(&guard, 12, [&refunds, &lognormal(1.0)]);
+    let flags = verdict.findings.first().expect("a finding").evidence[0].remarks().join(" ");
+    assert!(flags.contains("below_zero_counts_as_zero_0.") && flags.contains("_against_0.00000"), "{flags}");
+}
