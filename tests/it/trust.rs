@@ -248,13 +248,22 @@ fn what_was_deleted_before_it_was_read_is_missed_in_its_window_alone_and_after_r
 
 #[test]
 fn what_was_deleted_is_missed_in_every_pane_from_the_first_needed_to_that_of_the_next_row() {
+    missed_in_the_gap(None);
+    // The first record behind the gap came before, and comes again.
+    missed_in_the_gap(Some(450));
+}
+
+fn missed_in_the_gap(again: Option<usize>) {
     let (plan, log) = (Arc::new(passing()), even(false));
-    let events = &world::streams(&log, 1)[&(0, 0)];
+    let mut events = world::streams(&log, 1)[&(0, 0)].clone();
     let mut scan = Scan::new(Arc::clone(&plan), 0, 1);
     drop(scan.step(&world::batch(&events[..500], 0, 0)));
     let mut saved = scan.checkpoint(Micros::MAX, 0);
     let from = events[499].time + 100 * SECOND;
     let next = events.partition_point(|event| event.time < from) as i64;
+    let broker_time = events[next as usize].broker_time;
+    let repeated = again.map(|again| Event { broker_time, ..events[again].clone() });
+    repeated.iter().for_each(|repeated| events.insert(next as usize, repeated));
     let stream = saved.streams.iter_mut().find(|stream| stream.source == 0).expect("a stream of predictions");
     let needed = stream.meta.needed_from;
     stream.meta.lost = Some(Lost::now((next - stream.low_water) as u64));
