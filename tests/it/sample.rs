@@ -160,6 +160,8 @@ pub(crate) fn full() -> RolloutState {
             deadline: 30,
             before: State::Observing,
             cap_before: None,
+            in_force_before: Vec::new(),
+            effect_before: None,
         }),
         people: People {
             frozen_until: Some(40),

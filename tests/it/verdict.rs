@@ -197,6 +197,8 @@ fn what_nobody_may_act_on_waits() {
         deadline: 99,
         before: State::Observing,
         cap_before: None,
+        in_force_before: Vec::new(),
+        effect_before: None,
     };
     let served = Served::under("approval");
     for (state, signal) in [(State::RollingBack, Signal::Rollback), (State::Passed, Signal::PromoteOk)] {

@@ -38,6 +38,8 @@ fn pending(state: State) -> Pending {
         deadline: 99,
         before: State::Observing,
         cap_before: None,
+        in_force_before: Vec::new(),
+        effect_before: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! A decision before it has its place in the sequence.
 
-use super::{RolloutState, State};
+use super::{Pending, RolloutState, State};
 use crate::name::NameOf;
 use crate::plan::Signal;
 use crate::reason::ReasonCode;
@@ -24,6 +24,8 @@ pub(crate) struct Draft {
     pub(crate) by_person: bool,
     /// It is what happens when nobody answers: nobody has to approve it.
     pub(crate) unasked: bool,
+    /// The decision that a person has rejected: what was in force before it is again.
+    pub(crate) undoes: Option<Pending>,
     /// Those who approved it.
     pub(crate) granted: Vec<String>,
     /// State and cap before it.
@@ -49,6 +51,7 @@ impl Draft {
             tells: false,
             by_person: false,
             unasked: false,
+            undoes: None,
             granted: Vec::new(),
             from: (state.state, state.cap_pct),
         }

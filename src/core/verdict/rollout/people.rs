@@ -122,7 +122,8 @@ fn reject(state: &mut RolloutState, decision: &str, command: &Command) -> Answer
     match pending.signal {
         Signal::Resume => {
             state.people.pinned = true;
-            yes("rejected: the restriction stays until a person lifts it", [draft(state, Signal::Retract, command)])
+            let draft = Draft { undoes: Some(pending), ..draft(state, Signal::Retract, command) };
+            yes("rejected: the restriction stays until a person lifts it", [draft])
         }
         Signal::PromoteOk => {
             let draft = draft(state, Signal::Hold, command);
@@ -132,8 +133,9 @@ fn reject(state: &mut RolloutState, decision: &str, command: &Command) -> Answer
         _ => {
             overrule(state);
             let draft = draft(state, Signal::Retract, command);
-            (state.cap_pct, state.effect) = (pending.cap_before, None);
+            (state.cap_pct, state.effect) = (pending.cap_before, pending.effect_before.clone());
             state.enter(pending.before);
+            let draft = Draft { undoes: Some(pending), ..draft };
             yes("rejected: what stands against the candidate now does not act any more", [draft])
         }
     }

@@ -22,7 +22,11 @@ impl Occasion<'_> {
     /// Makes a draft the rollout's next decision.
     pub(crate) fn publish(&self, state: &mut RolloutState, draft: &Draft) -> Decision {
         let authority = self.authority(state, draft);
-        let supersedes = if draft.replaces() { state.in_force.clone() } else { Vec::new() };
+        let supersedes = match &draft.undoes {
+            Some(undone) => vec![undone.decision.clone()],
+            None if draft.replaces() => state.in_force.clone(),
+            None => Vec::new(),
+        };
         let mut decision = Decision {
             format: Kept::NEW,
             id: String::new(),
@@ -120,16 +124,8 @@ impl Occasion<'_> {
     fn settle(&self, state: &mut RolloutState, draft: &Draft, decision: &Decision) {
         let waits = decision.authority == Authority::Approval;
         let cap_before = state.cap_pct;
-        let pending = || Pending {
-            decision: decision.id.clone(),
-            signal: draft.signal,
-            cap_pct: draft.cap_pct,
-            granted: Vec::new(),
-            deadline: decision.approval.as_ref().map_or(Micros::MAX, |approval| approval.deadline),
-            before: draft.from.0,
-            cap_before: draft.from.1,
-        };
-        state.pending = waits.then(pending);
+        let waited = state.pending.take();
+        state.pending = waits.then(|| pending(state, waited, draft, decision));
         if !(waits && draft.signal == Signal::Resume) {
             self.take_effect(state, draft, decision);
         }
@@ -139,7 +135,11 @@ impl Occasion<'_> {
     /// What the decision puts into force, and what it ends.
     fn take_effect(&self, state: &mut RolloutState, draft: &Draft, decision: &Decision) {
         let holds = draft.signal.is_adverse() || draft.signal.permits();
-        state.in_force = if holds { vec![decision.id.clone()] } else { Vec::new() };
+        state.in_force = match &draft.undoes {
+            Some(undone) => undone.in_force_before.clone(),
+            None if holds => vec![decision.id.clone()],
+            None => Vec::new(),
+        };
         state.people.unissued = decision.authority == Authority::Frozen;
         if let Some(cap_pct) = draft.cap_pct.filter(|_| draft.signal.restricts()) {
             let issued = decision.authority == Authority::Auto;
@@ -177,6 +177,32 @@ impl Draft {
     }
 }
 
+/// The decision as one that waits for approval. What waits has changed nothing yet, so where it takes the place of another
+/// that waited, that one's before is its own.
+fn pending(state: &RolloutState, waited: Option<Pending>, draft: &Draft, decision: &Decision) -> Pending {
+    let asked = Pending {
+        decision: decision.id.clone(),
+        signal: draft.signal,
+        cap_pct: draft.cap_pct,
+        granted: Vec::new(),
+        deadline: decision.approval.as_ref().map_or(Micros::MAX, |approval| approval.deadline),
+        before: draft.from.0,
+        cap_before: draft.from.1,
+        in_force_before: state.in_force.clone(),
+        effect_before: state.effect.clone(),
+    };
+    match waited.filter(|waited| waited.signal != Signal::Resume) {
+        Some(waited) => Pending {
+            before: waited.before,
+            cap_before: waited.cap_before,
+            in_force_before: waited.in_force_before,
+            effect_before: waited.effect_before,
+            ..asked
+        },
+        None => asked,
+    }
+}
+
 fn denied(state: &RolloutState) -> Vec<String> {
     if state.is_denied() { vec![state.candidate.clone()] } else { Vec::new() }
 }
@@ -202,6 +228,8 @@ mod tests {
             deadline: Micros::MAX,
             before: State::Observing,
             cap_before: Some(5.0),
+            in_force_before: Vec::new(),
+            effect_before: None,
         };
         let new = RolloutState::new("toy", "m", "v2", "v1");
         let waits = RolloutState { pending: Some(pending), cap_pct: Some(50.0), ..new.clone() };

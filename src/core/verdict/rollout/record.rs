@@ -260,6 +260,12 @@ pub struct Pending {
     pub before: State,
     /// Cap in force before it.
     pub cap_before: Option<f64>,
+    /// Ids of the decisions in force before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub in_force_before: Vec<String>,
+    /// What was known before it of the restriction in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect_before: Option<Effect>,
 }
 
 /// What people have said about a candidate.

@@ -61,6 +61,56 @@ fn a_rejected_decision_is_undone_and_not_asked_for_again() {
 }
 
 #[test]
+fn what_was_in_force_before_a_rejected_decision_is_again() {
+    let mut bench = approval(1);
+    bench.window(&bad(Action::Contain, true));
+    let contain = CommandKind::Approve { decision: bench.last().id.clone() };
+    assert_eq!(bench.command(contain), (Outcome::Accepted, vec![Signal::Contain]));
+    let contained = bench.state.clone();
+    assert_eq!(bench.window(&bad(Action::Rollback, true)), [Signal::Rollback]);
+    let rollback = bench.last().id.clone();
+    let reject = CommandKind::Reject { decision: rollback.clone() };
+    assert_eq!(bench.command(reject), (Outcome::Accepted, vec![Signal::Retract]));
+    assert_eq!(bench.last().supersedes, [rollback]);
+    bench.is(State::Contained);
+    let effect = |state: &RolloutState| state.effect.as_ref().map(|effect| effect.decision.clone());
+    let holds = |state: &RolloutState| (state.in_force.clone(), state.cap_pct, effect(state));
+    assert_eq!(holds(&bench.state), holds(&contained));
+}
+
+#[test]
+fn a_rejected_resume_leaves_the_restriction_in_force() {
+    let mut bench = approval(1);
+    bench.window(&bad(Action::Contain, true));
+    bench.command(CommandKind::Approve { decision: bench.last().id.clone() });
+    let restriction = bench.state.in_force.clone();
+    while bench.last().action != Signal::Resume {
+        bench.window(&good());
+    }
+    let resume = bench.last().id.clone();
+    bench.command(CommandKind::Reject { decision: resume.clone() });
+    assert_eq!((bench.last().action, &bench.last().supersedes), (Signal::Retract, &vec![resume]));
+    assert_eq!((&bench.state.in_force, bench.state.cap_pct), (&restriction, Some(5.0)));
+}
+
+#[test]
+fn what_nobody_has_approved_is_not_what_was_before_the_next() {
+    let waiting = || {
+        let mut bench = approval(1);
+        bench.window(&bad(Action::Contain, true));
+        assert_eq!(bench.window(&bad(Action::Rollback, true)), [Signal::Rollback]);
+        bench
+    };
+    let mut rejected = waiting();
+    rejected.command(CommandKind::Reject { decision: rejected.last().id.clone() });
+    rejected.is(State::Observing);
+    assert_eq!((rejected.state.cap_pct, &rejected.state.in_force, &rejected.state.effect), (None, &Vec::new(), &None));
+    let mut unanswered = waiting();
+    assert_eq!(unanswered.windows(6, &bad(Action::Rollback, true)), [Signal::Hold], "nobody has approved a cap");
+    assert_eq!((unanswered.state.cap_pct, unanswered.last().cap_pct), (None, None));
+}
+
+#[test]
 fn nobody_answers_and_exposure_is_held() {
     let (mut bench, id) = asked(1);
     assert_eq!(bench.windows(5, &bad(Action::Rollback, true)), [Signal::Hold]);
