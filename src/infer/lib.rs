@@ -39,6 +39,7 @@ pub mod interval;
 pub mod ks_tolerance;
 pub mod likeness;
 pub mod linear_quantile;
+pub mod location;
 mod log_space;
 pub mod mann_whitney;
 pub mod mean_ratio;
@@ -58,6 +59,7 @@ pub mod special;
 #[cfg(test)]
 mod tests;
 pub mod two_sample;
+pub mod wander;
 pub mod welch;
 
 pub use special::{chi_square_sf, kolmogorov_sf, student_t_sf};

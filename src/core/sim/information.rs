@@ -1,14 +1,18 @@
 //! How much windows say of a change of the world, and so how soon it can be told at best.
 //!
 //! Whoever raises a false alarm once in `A` windows on average tells a change no sooner, on average and in the worst
-//! case, than after `ln(A) / I` windows, where `I` is the Kullback-Leibler divergence of a window after the change from
-//! one before it (Lorden 1971, section 3). Where some change is tolerated, the window before it is the nearest one that
-//! is. Where a level wanders, as an AR(1) process, only the first window sees all of a shift, and later ones what its
-//! innovations are off by: `(1 - rho)` of it, against their own spread (Box and Jenkins 1970, section 3.2). Seasons
-//! take information away, too; what is said here is as if they were known.
+//! case, than after `ln(A) / I` windows, where `I` is the Kullback-Leibler divergence of a window after the change
+//! from one before it (Lorden 1971, section 3). Where some change is tolerated, the window before it is the nearest
+//! one that is. Where a level wanders, as an AR(1) process, only the first window sees all of a shift, and later ones
+//! what its innovations are off by: `(1 - rho)` of it, against their own spread (Box and Jenkins 1970, section 3.2).
+//! Seasons take information away, too; what is said here is as if they were known.
+//!
+//! That is a mean. What the windows say in one stream is about normal with a variance of twice the mean (of a normal
+//! shift exactly), so the best test of all, which knows the change beforehand, needs `N - 1.645 sqrt(2 N) >= ln(A)` nats
+//! to tell it in 95 of 100 streams ([`nats_to_tell`]).
 
 use super::kind::{RowEffect, Scope};
-use super::world::{CATEGORIES, KEPT, LATENCY_SPREAD, LATENCY_WANDERS, Size};
+use super::world::{CATEGORIES, KEPT, LATENCY_SPREAD, LATENCY_WANDERS};
 use crate::sim::Kind;
 
 /// How far the world may move before that is told.
@@ -31,12 +35,23 @@ impl Tolerated {
     pub const BY_DEFAULT: Self = Self { psi: 0.1, failures: 1.25, missing: 1.5, latency: 1.1, volume: 0.5 };
 }
 
-/// Nats that so many windows say of a kind's change of the world; none where nothing changes for both versions. A
-/// change within what is tolerated says nothing.
+/// Nats that a stream must have to be told in 95 of 100 cases by the best test that errs once in so many windows.
 #[must_use]
-pub fn nats(kind: &Kind, size: Size, tolerated: Tolerated, windows: f64) -> Option<f64> {
+pub fn nats_to_tell(patience: f64) -> f64 {
+    // The upper twentieth of the standard normal distribution, of twice the mean's variance.
+    let b = 1.645 * std::f64::consts::SQRT_2;
+    let root = f64::midpoint(b, (b * b + 4.0 * libm::log(patience)).sqrt());
+    root * root
+}
+
+/// Nats that windows of so many requests, as they usually come, say of a kind's change of the world; none where nothing
+/// changes for both versions. A change within what is tolerated says nothing.
+#[must_use]
+pub fn nats(kind: &Kind, requests: &[f64], tolerated: Tolerated) -> Option<f64> {
     let effect = kind.change.filter(|change| change.scope == Scope::Both)?.effect;
-    let n = f64::from(size.baseline_rate + size.candidate_rate);
+    #[expect(clippy::cast_precision_loss, reason = "a few windows")]
+    let windows = requests.len() as f64;
+    let n = requests.iter().sum::<f64>() / windows;
     let usual = RowEffect::NONE;
     let wander = kind.climate.wander;
     let levels = [
@@ -126,10 +141,9 @@ mod tests {
 
     const NOTHING: Tolerated = Tolerated { psi: 0.0, failures: 1.0, missing: 1.0, latency: 1.0, volume: 1.0 };
     const SOME: Tolerated = Tolerated::BY_DEFAULT;
-    const ONE: Size = Size { burn_windows: 1, test_windows: 1, baseline_rate: 1, candidate_rate: 0 };
 
     fn each(name: &str, tolerated: Tolerated) -> f64 {
-        nats(kind(name).unwrap(), ONE, tolerated, 1.0).unwrap()
+        nats(kind(name).unwrap(), &[1.0], tolerated).unwrap()
     }
 
     /// Divergences of the changed distribution from the usual one, by the closed forms in Python's floats.
@@ -152,25 +166,30 @@ mod tests {
     #[test]
     fn what_is_tolerated_says_nothing_and_what_is_not_says_less() {
         for kind in WORLD_KINDS {
-            let (all, some) = (nats(kind, ONE, NOTHING, 1.0).unwrap(), nats(kind, ONE, SOME, 1.0).unwrap());
+            let (all, some) = (nats(kind, &[1.0], NOTHING).unwrap(), nats(kind, &[1.0], SOME).unwrap());
             assert!((0.0..all).contains(&some), "{}: {some} of {all}", kind.name);
         }
         assert_eq!((each("world_mean_0.25", SOME), each("world_cat_tv_0.10", SOME)), (0.0, 0.0));
         assert!(each("world_mean_0.50", SOME) > 0.016);
-        assert_eq!(nats(kind("mean_0.50").unwrap(), ONE, NOTHING, 1.0), None, "the candidate's alone");
+        assert_eq!(nats(kind("mean_0.50").unwrap(), &[1.0], NOTHING), None, "the candidate's alone");
     }
 
     #[test]
     fn a_level_that_wanders_hides_a_shift() {
-        let many = Size { baseline_rate: 1_000_000, ..ONE };
-        let of = |name: &str, windows: f64| nats(kind(name).unwrap(), many, NOTHING, windows).unwrap();
+        let of = |name: &str, windows: usize| nats(kind(name).unwrap(), &vec![1e6; windows], NOTHING).unwrap();
         // Of a million requests the level is known: 0.5 against 0.08 / sqrt(0.19), then a tenth of it against 0.08.
         let (first, later) = (0.5_f64.powi(2) * 0.19 / 0.0128, 0.05_f64.powi(2) / 0.0128);
-        for windows in [1.0, 6.0] {
-            let wanted = first + (windows - 1.0) * later;
+        for (windows, more) in [(1, 0.0), (6, 5.0)] {
+            let wanted = first + more * later;
             assert!((of("world_mean_0.50_autocorr", windows) / wanted - 1.0).abs() < 1e-4, "{windows}");
-            assert!(of("world_mean_0.50", windows) > 1e4 * windows);
+            assert!(of("world_mean_0.50", windows) > 1e4 * (more + 1.0));
         }
+    }
+
+    #[test]
+    fn what_the_best_test_needs_is_more_than_the_mean() {
+        let needed = nats_to_tell(2_000.0);
+        assert!((needed - 1.645 * (2.0 * needed).sqrt() - libm::log(2_000.0)).abs() < 1e-9, "{needed}");
     }
 
     #[test]

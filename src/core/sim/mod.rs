@@ -12,7 +12,7 @@ mod world;
 
 pub use bug::Bug;
 pub use crowd::{CROWD, CROWD_HOURS, CrowdFault};
-pub use information::{Tolerated, nats};
+pub use information::{Tolerated, nats, nats_to_tell};
 pub use kind::{Change, Climate, KINDS, Kind, RowEffect, Scope, WORLD_KINDS, kind};
 pub use rng::Rng;
 pub use world::{Size, World};

@@ -134,6 +134,14 @@ impl World {
         self.change_window.map(|window| self.test_start() + HOUR * Micros::from(window))
     }
 
+    /// Requests of both versions that would come in each of so many hours from the change on, had nothing changed.
+    #[must_use]
+    pub fn usual_requests(&self, hours: u32) -> Option<Vec<f64>> {
+        let first = i64::from(self.size.burn_windows + self.change_window?);
+        let requests = |hour: i64| f64::from(self.size.baseline_rate + self.candidate_rate(hour)) * self.volume(hour);
+        Some((first..first + i64::from(hours)).map(requests).collect())
+    }
+
     /// When the change is over.
     #[must_use]
     pub fn change_end(&self) -> Option<Micros> {

@@ -47,6 +47,7 @@ pub fn estimate(evidence: &Evidence) -> String {
         }
         (Some(Test::Contrast | Test::Hx | Test::Bound), "difference") => format!("difference {value}"),
         (Some(Test::Hx | Test::Bound), "ratio") => format!("x{value}"),
+        (Some(Test::ShiryaevRoberts), "normal_scores") => format!("mean normal score {value}"),
         (Some(Test::Reliability), _) => format!("scores less outcomes {value}"),
         _ => value,
     }
@@ -142,6 +143,12 @@ mod tests {
             (Test::Bound, "mae", "ratio", ["x1.078", "bound x0.1", "last window"]),
             (Test::Bound, "mae", "difference", ["difference 1.078", "bound 0.1", "last window"]),
             (Test::ShiryaevRoberts, "psi", "debiased", ["1.078", "tolerated 0.1", "last window"]),
+            (
+                Test::ShiryaevRoberts,
+                "mean_shift",
+                "normal_scores",
+                ["mean normal score 1.078", "tolerated 0.1", "last window"],
+            ),
             (Test::Limit, "error_rate", "share", ["1.078", "limit 0.1", "all windows so far"]),
             (Test::SampleRatio, "throughput", "share", ["1.078", "declared 0.1", "all windows so far"]),
         ];

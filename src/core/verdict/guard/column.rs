@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::infer::ks_tolerance::KsTest;
+use crate::infer::location::{Location, location};
 use crate::infer::normal::normal_sf;
 use crate::metric::alike::settled;
 use crate::metric::paired::cells_of_both;
@@ -59,6 +60,10 @@ pub(super) fn columns(plan: &Plan) -> impl Iterator<Item = Column> {
 }
 
 impl Column {
+    pub(super) fn is_numeric(&self) -> bool {
+        matches!(self.place, Place::Numeric(..))
+    }
+
     /// The p-value of a Kolmogorov-Smirnov test of scores, which have an order that few cells lose. Between normal
     /// distributions a tolerated index `d^2` is a shift by `d`, and that is a distance of `2 Phi(d / 2) - 1`.
     pub(super) fn ks_p(&self, current: &Traffic, reference: &Traffic, tolerated: f64, deff: f64) -> Option<f64> {
@@ -70,6 +75,12 @@ impl Column {
         let [current, reference] = settled(cut, &bins);
         let tau = 1.0 - 2.0 * normal_sf(tolerated.sqrt() / 2.0);
         KsTest::of(&reference, &current, tau, deff, |_| false).map(|test| test.p())
+    }
+
+    /// Where its values lie, against a fixed reference.
+    pub(super) fn location(&self, current: &Traffic, reference: &Traffic) -> Option<Location> {
+        let Place::Numeric(index, _) = &self.place else { return None };
+        location(&reference.numeric[*index].counts, &current.numeric[*index].counts)
     }
 
     /// Counts of both sides over the decision's cells; missing values come last.

@@ -15,6 +15,10 @@
 //!
 //! With segments, `segments` watches those with the most traffic by the same tests, and has half of the budget.
 //!
+//! What the world may do by itself is more than what is tolerated where its levels wander: the index of a shift by `d`
+//! deviations is about `d^2`, so a version that serves the world may be off by the root of what is tolerated and
+//! [`WANDERS`] times as much as the mean normal score of earlier windows went up and down (`infer::wander`).
+//!
 //! Missing values and NaN make a cell of their own. How much alike one entity's features are is seen from how windows
 //! differ (`infer::likeness`); until that is known, the configured design effect widens every test, and it is the most
 //! that is reckoned with. **State**: three detectors per column and reference, fifteen numbers each. **Cost**: one pass
@@ -25,9 +29,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::infer::likeness::Likeness;
+use crate::infer::location::Location;
 use crate::infer::multiplicity::e_d_bh;
 use crate::infer::psi_tolerance::{PsiTest, tolerance_for};
 use crate::infer::shiryaev::{Alarm, Monitor};
+use crate::infer::wander::Wander;
 use crate::metric::{self, view::ViewKey};
 use crate::plan::{Action, Baseline, GuardPlan, Plan};
 use crate::summary::Traffic;
@@ -37,7 +43,7 @@ use crate::verdict::guard::Guard;
 use crate::verdict::guard::GuardName;
 use crate::verdict::guard::account::Account;
 use crate::verdict::guard::column::{Column, columns};
-use crate::verdict::guard::number::{e_value, float};
+use crate::verdict::guard::number::{count, e_value, float};
 use crate::verdict::guard::scene::{Scene, reason};
 use crate::verdict::guard::window::Shown;
 use crate::verdict::guard::world::Now;
@@ -50,6 +56,10 @@ pub(crate) const CLEAR: f64 = 0.5;
 /// Columns that are named at most.
 /// Origin: choice; more are not read at night.
 pub(crate) const NAMED_MAX: usize = 5;
+
+/// Deviations of a level that wanders within which it is as usual.
+/// Origin: choice; one window in twenty is further off, and evidence takes several that are.
+pub(super) const WANDERS: f64 = 2.0;
 
 const DRIFT: Account = Account::against("drift", "moved away from what was learned");
 
@@ -85,6 +95,9 @@ pub(crate) struct Watch {
     pub(crate) monitor: Monitor,
     #[serde(default)]
     likeness: Likeness,
+    /// How its location wanders; only of the version that serves the world, against the reference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wander: Option<Wander>,
     pub(crate) psi: f64,
     /// Events of the version and the reference.
     pub(crate) n: (u64, u64),
@@ -108,6 +121,17 @@ impl Compared {
 impl Watch {
     pub(crate) fn log_r(&self) -> f64 {
         self.monitor.log_r()
+    }
+
+    /// The index that is as usual.
+    fn tolerated(&self, drift: f64) -> f64 {
+        (drift.sqrt() + WANDERS * self.wander.as_ref().map_or(0.0, Wander::deviation)).powi(2)
+    }
+
+    /// Learns how the location wanders: no more from a window than what is as usual.
+    fn learn(&mut self, Location { mean, spread, n }: Location, drift: f64) {
+        let usual = self.tolerated(drift).sqrt();
+        self.wander.get_or_insert_default().update((mean / spread).clamp(-usual, usual), 1.0 / count(n));
     }
 }
 
@@ -190,6 +214,9 @@ impl Drift {
             let fixed = *reference == Baseline::Reference;
             if let Some(reference) = find(reference, versions.key, judged) {
                 self.look(&mut against.version, versions.version, (reference, fixed));
+                if fixed && versions.baseline.is_none() {
+                    self.learn(&mut against.version, versions.version, reference);
+                }
             }
             if let Some((key, traffic)) = versions.baseline
                 && let Some(reference) = find(reference, key, judged)
@@ -207,7 +234,8 @@ impl Drift {
         let pairs = watches.iter_mut().zip(self.columns.iter());
         for (watch, column) in pairs.filter(|(_, column)| !(fixed && column.calendar)) {
             let deff = watch.likeness.design_effect(self.guard.design_effect);
-            if let Some(compared) = self.compare(column, current, (reference, fixed), deff) {
+            let tolerated = watch.tolerated(self.guard.drift);
+            if let Some(compared) = self.compare(column, (current, reference, fixed), tolerated, deff) {
                 watch.monitor.update_with(&compared.ps().collect::<Vec<_>>(), self.alarm());
                 watch.likeness.update(&compared.psi, self.guard.design_effect);
                 (watch.psi, watch.n) = (compared.psi.debiased(), compared.n);
@@ -215,22 +243,29 @@ impl Drift {
         }
     }
 
-    /// Compares a column; nothing where there is too little of it.
+    fn learn(&self, watches: &mut [Watch], current: &Traffic, reference: &Traffic) {
+        for (watch, column) in watches.iter_mut().zip(self.columns.iter()) {
+            let location = column.location(current, reference).filter(|location| location.n >= self.guard.n_min);
+            location.into_iter().for_each(|location| watch.learn(location, self.guard.drift));
+        }
+    }
+
+    /// Compares a column with a reference, fixed or not; nothing where there is too little of it.
     pub(crate) fn compare(
         &self,
         column: &Column,
-        current: &Traffic,
-        (reference, fixed): (&Traffic, bool),
+        (current, reference, fixed): (&Traffic, &Traffic, bool),
+        tolerated: f64,
         deff: f64,
     ) -> Option<Compared> {
-        let ks = column.ks_p(current, reference, self.guard.drift, deff);
+        let ks = column.ks_p(current, reference, tolerated, deff);
         let [cells, reference] = column.cells(current, (reference, fixed));
         let (n, m): (u64, u64) = (cells.iter().sum(), reference.iter().sum());
         if n < self.guard.n_min || m < self.guard.n_min {
             return None;
         }
         let k = u32::try_from(cells.len()).unwrap_or(u32::MAX);
-        let tau = tolerance_for(self.guard.drift, k, m);
+        let tau = tolerance_for(tolerated, k, m);
         Some(Compared { psi: PsiTest::of(&reference, &cells, tau, deff)?, ks, n: (n, m) })
     }
 
@@ -311,10 +346,10 @@ impl Drift {
                 baseline_kind: reference.name(),
                 convention: "debiased".to_owned(),
                 estimate: one.psi,
-                bound: self.guard.drift,
+                bound: one.tolerated(self.guard.drift),
                 e_value: Some(e_value(one.log_r())),
                 alpha: Some(1.0 / self.patience()),
-                margin: Some(self.guard.drift),
+                margin: Some(one.tolerated(self.guard.drift)),
                 n_candidate: one.n.0,
                 n_baseline: one.n.1,
                 ..scene.evidence(SOURCE, Test::ShiryaevRoberts)

@@ -130,9 +130,9 @@ impl Drift {
     /// Takes a window of one segment; the columns that could be compared, farthest apart first.
     fn watch(&self, watch: &mut Watch, current: &Traffic, (reference, fixed): (&Traffic, bool)) -> Vec<(usize, f64)> {
         let columns = self.columns.iter().enumerate().filter(|(_, column)| !(fixed && column.calendar));
-        let (against, deff) = ((reference, fixed), self.guard.design_effect);
-        let compared =
-            columns.filter_map(|(index, column)| Some((index, self.compare(column, current, against, deff)?)));
+        let (tolerated, deff) = (self.guard.drift, self.guard.design_effect);
+        let compare = |column| self.compare(column, (current, reference, fixed), tolerated, deff);
+        let compared = columns.filter_map(|(index, column)| Some((index, compare(column)?)));
         let compared: Vec<_> = compared.collect();
         let Some((_, first)) = compared.first() else { return Vec::new() };
         watch.n = first.n;

@@ -177,8 +177,8 @@ impl Draft {
     }
 }
 
-/// The decision as one that waits for approval. What waits has changed nothing yet, so where it takes the place of another
-/// that waited, that one's before is its own.
+/// The decision as one that waits for approval. What waits has changed nothing yet, so where it takes the place of
+/// another that waited, that one's before is its own.
 fn pending(state: &RolloutState, waited: Option<Pending>, draft: &Draft, decision: &Decision) -> Pending {
     let asked = Pending {
         decision: decision.id.clone(),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Micros, SECOND};
 use crate::infer::likeness::Likeness;
 use crate::infer::overdispersion::{Contrast, Overdispersion};
+use crate::infer::wander::Wander;
 pub(super) use crate::verdict::guard::number::count;
 
 /// How quickly levels follow, and after how many windows there is one.
@@ -28,26 +29,50 @@ pub(super) const DAY_HOURS: usize = 24;
 pub(super) struct Rhythm {
     /// Its level by hour of the day; 0 where it is not known.
     hours: Vec<f64>,
+    /// The newest window, which has not taught yet: what lasts for hours is held against the days before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    newest: Option<(usize, f64)>,
     pub(super) noise: Overdispersion,
+    /// How a location wanders around it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) wander: Option<Wander>,
 }
 
 impl Rhythm {
     /// The level at this hour of the day, once it is known.
     pub(super) fn at(&self, hour: usize) -> Option<f64> {
-        self.hours.get(hour % DAY_HOURS).copied().filter(|level| *level > 0.0)
+        self.hours.get(hour % DAY_HOURS).copied().filter(|level| level.abs() > 0.0)
     }
 
-    /// A window of so much time teaches about its hour.
+    /// The level around this hour of the day, once the hour itself is known, and of how many hours it is the mean: a
+    /// season moves little in three.
+    pub(super) fn around(&self, hour: usize) -> Option<(f64, f64)> {
+        self.at(hour)?;
+        let known = [hour + DAY_HOURS - 1, hour, hour + 1].into_iter().filter_map(|hour| self.at(hour));
+        let (sum, hours) = known.fold((0.0, 0.0), |(sum, hours), level| (sum + level, hours + 1.0));
+        Some((sum / hours, hours))
+    }
+
+    /// A window of so much time teaches about its hour, once the next one was looked at.
     pub(super) fn learn(&mut self, hour: usize, value: f64, every: Micros) {
         self.hours.resize(DAY_HOURS, 0.0);
-        follow_hour(&mut self.hours[hour % DAY_HOURS], value, every);
+        if let Some((hour, value)) = self.newest.replace((hour % DAY_HOURS, value)) {
+            follow_hour(&mut self.hours[hour], value, every);
+        }
     }
 }
 
 /// An hour follows by so much in all of its windows together, so that it does not forget last week within itself.
 pub(super) fn follow_hour(hour: &mut f64, learn: f64, every: Micros) {
     let by = HOUR_FOLLOWS * count(every.min(HOUR).unsigned_abs()) / count(HOUR.unsigned_abs());
-    *hour = if *hour > 0.0 { *hour + by * (learn - *hour) } else { learn };
+    *hour = if hour.abs() > 0.0 { *hour + by * (learn - *hour) } else { learn };
+}
+
+/// Days that an hour's level is worth after so many windows: the reciprocal of the sum of their squared weights.
+pub(super) fn days(windows: u32, every: Micros) -> f64 {
+    let begun = f64::from(windows) * count(every.unsigned_abs()) / count(24 * HOUR.unsigned_abs());
+    let rest = HOUR_FOLLOWS / (2.0 - HOUR_FOLLOWS);
+    1.0 / (rest + (1.0 - rest) * libm::pow(1.0 - HOUR_FOLLOWS, 2.0 * (libm::floor(begun) - 1.0).max(0.0)))
 }
 
 /// The fewest requests that are usual at an hour of the week, of what is known of the days before, and of the level.
@@ -102,10 +127,13 @@ impl Level {
     }
 
     /// What evidence of a window is divided by; the window teaches after that.
+    /// Where it is further off than its bound, that is no likeness.
     pub(super) fn divisor(&mut self, contrast: Option<Contrast>, rhythm: Option<&Rhythm>, assumed: f64) -> f64 {
         let alike = self.alike.design_effect(assumed);
         let Some(contrast) = contrast else { return alike };
-        self.alike.update_by(contrast.z, assumed);
+        if self.calm > 0 {
+            self.alike.update_by(contrast.z, assumed);
+        }
         alike.max(rhythm.map_or(1.0, |rhythm| rhythm.noise.factor(contrast.weight, &Overdispersion::default())))
     }
 

@@ -2,7 +2,6 @@
 
 use super::level::count;
 use crate::infer::two_sample::Arm;
-use crate::reason::ReasonCode;
 use crate::summary::Traffic;
 use crate::verdict::guard::change::sensor::Place;
 
@@ -13,11 +12,11 @@ pub(super) const SHARE_KEPT: f64 = 1.5;
 /// Origin: choice; a quarter more is seldom worth a call.
 pub(super) const FAILED_KEPT: f64 = 1.25;
 /// What is added to that: fewer are not worth telling.
-/// Origin: choice; two in a thousand.
-const SHARE_MIN: f64 = 0.002;
+/// Origin: choice; one in a thousand.
+const SHARE_MIN: f64 = 0.001;
 /// Standard errors by which a level may be wrong.
-/// Origin: choice; one level in twenty is further off.
-const UNSURE: f64 = 2.0;
+/// Origin: choice; one level in six is lower by more than that.
+const UNSURE: f64 = 1.0;
 /// How many times as slow a quantile may be, and once its noise is known.
 /// Origin: choice; a fifth, as people mostly set limits above what is usual.
 const SLOWER: f64 = 1.2;
@@ -36,12 +35,14 @@ pub(super) enum Look {
     Unseen(usize),
     Slow(usize),
     Volume,
+    /// Where the values of a column lie.
+    Location(usize),
 }
 
 impl Look {
     /// Whether its hours and its noise are learnt.
     pub(super) fn has_rhythm(self) -> bool {
-        matches!(self, Self::Failed | Self::Rejected | Self::Slow(_))
+        matches!(self, Self::Failed | Self::Rejected | Self::Slow(_) | Self::Location(_))
     }
 
     /// Requests that it is of.
@@ -79,16 +80,17 @@ impl Look {
                 (traffic.categorical[index].missing, traffic.categorical[index].rows())
             }
             Self::Unseen(index) => (traffic.categorical[index].n_unseen(), traffic.categorical[index].n()),
-            Self::Slow(_) | Self::Volume => (0, 0),
+            Self::Slow(_) | Self::Volume | Self::Location(_) => (0, 0),
         };
         Arm { n, x: count(x) }
     }
 
-    /// The number that people know.
+    /// The number that people know, of what is counted without a reference.
     pub(super) fn number(self, traffic: &Traffic) -> Option<f64> {
         match self {
             Self::Slow(q) => traffic.latency.quantile_ms(QUANTILES[q].0),
             Self::Volume => Some(count(traffic.rates.requests)),
+            Self::Location(_) => None,
             _ => Some(self.count(traffic)).filter(|arm| arm.n > 0).map(Arm::rate),
         }
     }
@@ -101,15 +103,15 @@ impl Look {
             Self::Unseen(_) => "unseen_rate",
             Self::Slow(q) => QUANTILES[q].1,
             Self::Volume => "throughput",
+            Self::Location(_) => "mean_shift",
         }
     }
 
-    pub(super) fn code(self) -> ReasonCode {
+    pub(super) fn convention(self) -> &'static str {
         match self {
-            Self::Failed | Self::Rejected => ReasonCode::ErrorRate,
-            Self::Missing(_) | Self::Unseen(_) => ReasonCode::DataQuality,
-            Self::Slow(_) => ReasonCode::LatencyQuantile,
-            Self::Volume => ReasonCode::TrafficMismatch,
+            Self::Volume => "requests",
+            Self::Location(_) => "normal_scores",
+            _ => "value",
         }
     }
 }

@@ -2,40 +2,46 @@
 //!
 //! What happens to both versions is no candidate's fault, and somebody must still be told. Failures, refusals, missing
 //! values and categories that the reference does not know are shares of requests; latency is held against its own
-//! quantiles; volume is the requests of all versions. Each has a level that follows slowly (`level`), and a bound some
-//! way off it (`look`): failures and refusals may be [`look::FAILED_KEPT`] and other shares [`look::SHARE_KEPT`] times
-//! the level and its uncertainty, quantiles 1.2 times as slow, [`look::SLOWER_KNOWN`] once their noise is known, volume
-//! [`VOLUME_KEPT`] of the level. The evidence that it is beyond its bound is a binomial (for volume a Poisson)
-//! likelihood ratio of alternatives beyond against the bound itself, an e-value for every rate within; a pool of
-//! Shiryaev-Roberts detectors gathers it (`infer::pool`), and those are named that the e-d-BH rule lists. So while
-//! everything stays within its bounds, something is told once in `A` windows on average, `A` the plan's patience.
+//! quantiles; volume is the requests of all versions; numbers and scores are where they are by normal scores, against
+//! the reference (`located`). Each has a level that follows slowly (`level`), and a bound some way off it (`look`):
+//! failures and refusals may be [`look::FAILED_KEPT`] and other shares [`look::SHARE_KEPT`] times the level and its
+//! uncertainty, quantiles 1.2 times as slow, [`look::SLOWER_KNOWN`] once their noise is known, volume [`VOLUME_KEPT`]
+//! of the level, and locations as far off as a shift that drift tolerates. The evidence that it is beyond its bound is
+//! a binomial (for volume a Poisson) likelihood ratio of alternatives beyond against the bound itself, an e-value for
+//! every rate within; a pool of Shiryaev-Roberts detectors gathers it (`infer::pool`), and those are named that the
+//! e-d-BH rule lists. So while everything stays within its bounds, something is told once in `A` windows on average,
+//! `A` the plan's patience.
 //!
-//! Seasons: failures, refusals and latency are held against the same hour of the days before, if that is more than the
-//! level. Volume is held against the same hour a week ago, or the busiest of the days since, if that is less; before a
-//! week is known against the least of the days; after one day against it or the level, whichever is less. Before a day
-//! is known, windows of half an hour and more say nothing of volume.
+//! Seasons: failures, refusals and latency are held against the same hour of the days before, or the level, if that is
+//! more and noise is not known yet. Locations are held against this hour and its neighbours, after the first day.
+//! Volume is held against the same hour a week ago, or the busiest of the days since, if that is less; before a week
+//! is known against the least of the days; after one day against it or the level, whichever is less. Before a day is
+//! known, windows of half an hour and more say nothing of volume.
 //!
 //! Requests that are alike say less, and so do levels that wander: evidence is divided by the design effect that
 //! windows show (`infer::likeness`; volume shows it from window to window, so that a new level is none), and for
 //! failures, refusals and latency by how windows vary beyond what counts explain (`infer::overdispersion`), if that is
-//! more.
+//! more. Where a location wanders (`infer::wander`), more is as usual.
 //!
 //! A level learns no more from a window than its bound, so that a fault does not become usual while it lasts for hours
 //! and does when it lasts for days. What stands is over after [`CALM`] windows within the bound.
 //!
 //! **Assumes**: shares of which less than one event is expected in a window of requests as much alike as the plan's
 //! design effect says, and at most as much as that others. **State**: ten numbers per share or quantile, one per
-//! alternative, 168 for volume, some fifty for failures, refusals and each quantile. **Cost**: three logarithms per
-//! alternative and window.
+//! alternative, 168 for volume, some fifty for failures, refusals and each quantile, sixty for a location. **Cost**:
+//! three logarithms per alternative and window.
 
 mod level;
+mod located;
 mod look;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use self::level::{DAY_HOURS, HOUR, LEARNT, Level, Rhythm, WEEK, count, follow_hour, least_usual};
+use self::located::Located;
 use self::look::{Look, QUANTILES};
 use crate::event::Micros;
 use crate::infer::multiplicity::e_d_bh;
@@ -43,7 +49,8 @@ use crate::infer::overdispersion::Contrast;
 use crate::infer::pool::{Alarm, Pool};
 use crate::metric::row::ALL_VERSIONS;
 use crate::metric::view::{ViewKey, Views};
-use crate::plan::{Action, GuardPlan, Plan};
+use crate::plan::{Action, Baseline, GuardPlan, Plan};
+use crate::reason::ReasonCode;
 use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
 use crate::verdict::finding::Verdict;
@@ -51,6 +58,8 @@ use crate::verdict::guard::Guard;
 use crate::verdict::guard::GuardName;
 use crate::verdict::guard::account::Account;
 use crate::verdict::guard::change::sensor::Place;
+use crate::verdict::guard::column::{Column, columns};
+use crate::verdict::guard::drift::find;
 use crate::verdict::guard::number::{e_value, float};
 use crate::verdict::guard::scene::{Scene, reason};
 
@@ -65,6 +74,9 @@ const BEYOND: [f64; 3] = [1.5, 3.0, 10.0];
 const LESS: [f64; 3] = [0.05, 0.2, 0.35];
 /// Origin: derived; one each.
 const PARTS: usize = BEYOND.len();
+/// Alternatives of a location, on both sides.
+/// Origin: derived; one each.
+const SIDED_PARTS: usize = 2 * located::FURTHER.len();
 /// Windows within the bound after which it is over.
 /// Origin: choice; one window within the bound may be chance.
 const CALM: u32 = 3;
@@ -74,6 +86,8 @@ const WORLD: Account = Account::against("world", "not as it used to be");
 #[derive(Debug, Clone)]
 pub(crate) struct World {
     looks: Arc<[(Look, String)]>,
+    /// Columns whose location is looked at.
+    located: Arc<[Column]>,
     guard: GuardPlan,
     /// Length of a window's newest part.
     every: Micros,
@@ -86,7 +100,7 @@ pub(crate) struct Usual {
     levels: Vec<Level>,
     /// Requests of all versions by hour of the week, from Thursday 1 January 1970; 0 where it is not known.
     hours: Vec<f64>,
-    /// More about the first looks: failures, refusals and latency.
+    /// More about the looks that have a rhythm, in their order.
     #[serde(default)]
     rhythms: Vec<Rhythm>,
 }
@@ -116,11 +130,17 @@ impl Guard for World {
                 looks.push((Look::Unseen(index), column.name.clone()));
             }
         }
-        Self { looks: looks.into(), guard: guard.clone(), every: plan.time.every() }
+        let has_reference = plan.reference.is_some();
+        let is_located = |column: &Column| {
+            has_reference && column.is_numeric() && !column.calendar && !guard.drift_except.contains(&column.name)
+        };
+        let located: Arc<[Column]> = columns(plan).filter(is_located).collect();
+        looks.extend(located.iter().enumerate().map(|(place, column)| (Look::Location(place), column.name.clone())));
+        Self { looks: looks.into(), located, guard: guard.clone(), every: plan.time.every() }
     }
 
-    fn world(&self, usual: &mut Usual, now: Now<'_>, _: Scene<'_, '_>) {
-        self.update(usual, now);
+    fn world(&self, usual: &mut Usual, now: Now<'_>, scene: Scene<'_, '_>) {
+        self.update(usual, now, find(&Baseline::Reference, now.key, scene.judged));
     }
 
     fn rule_world(&self, usual: &Usual, now: Option<Now<'_>>, scene: Scene<'_, '_>, verdict: &mut Verdict) {
@@ -133,25 +153,47 @@ impl World {
         Alarm { patience: self.guard.patience(), windows_min: self.guard.windows_min }
     }
 
-    fn part_weight(&self) -> f64 {
-        1.0 / float(self.looks.len() * PARTS)
+    fn part_weight(&self, place: usize) -> f64 {
+        let family =
+            self.families().into_iter().find(|family| family.contains(&place)).map_or(1, |family| family.len());
+        1.0 / float(family * self.parts(place).len())
+    }
+
+    /// What is looked at by budget: shares, latency and volume have one, and locations another.
+    fn families(&self) -> [Range<usize>; 2] {
+        let others = self.looks.len() - self.located.len();
+        [0..others, others..self.looks.len()]
+    }
+
+    /// Positions in the pool of what is looked at there. Locations come last.
+    fn parts(&self, place: usize) -> Range<usize> {
+        let others = self.looks.len() - self.located.len();
+        let first = place.min(others) * PARTS + place.saturating_sub(others) * SIDED_PARTS;
+        first..first + if place < others { PARTS } else { SIDED_PARTS }
     }
 
     /// Takes one window.
-    fn update(&self, usual: &mut Usual, now: Now<'_>) {
+    fn update(&self, usual: &mut Usual, now: Now<'_>, reference: Option<&Traffic>) {
         usual.levels.resize(self.looks.len(), Level::default());
         usual.rhythms.resize(self.looks.iter().filter(|(look, _)| look.has_rhythm()).count(), Rhythm::default());
+        let others = usual.rhythms.len() - self.located.len();
         for (place, (look, _)) in self.looks.iter().enumerate() {
-            let log_es = match look {
-                Look::Volume => self.volume(usual, place, now),
-                _ => self.share(usual, place, now),
+            let log_es: Option<Vec<f64>> = match (*look, reference) {
+                (Look::Volume, _) => self.volume(usual, place, now).map(Into::into),
+                (Look::Location(column), Some(reference)) => {
+                    let (guard, every) = (&self.guard, self.every);
+                    let located = Located { column: &self.located[column], reference, guard, every, now };
+                    located.log_es(&mut usual.levels[place], &mut usual.rhythms[others + column]).map(Into::into)
+                }
+                (Look::Location(_), None) => None,
+                _ => self.share(usual, place, now).map(Into::into),
             };
-            let Some(log_es) = log_es else { continue };
-            for (part, log_e) in (place * PARTS..).zip(log_es) {
-                usual.pool.update(part, log_e, self.part_weight(), self.alarm());
+            let (parts, weight) = (self.parts(place), self.part_weight(place));
+            for (part, log_e) in parts.clone().zip(log_es.into_iter().flatten()) {
+                usual.pool.update(part, log_e, weight, self.alarm());
             }
             if usual.levels[place].calm >= CALM {
-                (place * PARTS..(place + 1) * PARTS).for_each(|part| usual.pool.forget(part));
+                parts.for_each(|part| usual.pool.forget(part));
             }
         }
     }
@@ -159,13 +201,16 @@ impl World {
     /// What a window says of a share, or of a quantile by the share of slower requests.
     fn share(&self, usual: &mut Usual, place: usize, now: Now<'_>) -> Option<[f64; PARTS]> {
         let (look, hour) = (self.looks[place].0, now.hour());
-        let (level, rhythm) = (&mut usual.levels[place], usual.rhythms.get_mut(place));
+        let (level, rhythms) = (&mut usual.levels[place], &mut usual.rhythms);
+        let rhythm = rhythms.get_mut(place).filter(|_| look.has_rhythm());
         let n = look.events(now.traffic);
         let value = look.number(now.traffic).filter(|_| n >= self.guard.n_min)?;
         let same_hour = rhythm.as_ref().and_then(|rhythm| rhythm.at(hour));
         let expected = same_hour.unwrap_or(level.value);
         let is_known = rhythm.as_ref().is_some_and(|rhythm| rhythm.noise.is_known());
-        let bound = look.bound(level.value.max(expected), level.events(), is_known);
+        // How well hours tell is known then.
+        let usually = if is_known { expected } else { level.value.max(expected) };
+        let bound = look.bound(usually, level.events(), is_known);
         let learnt = level.windows >= LEARNT && bound.is_some();
         let bound = bound.unwrap_or(1.0);
         let (arm, kept) = look.beyond(now.traffic, bound);
@@ -214,23 +259,35 @@ impl World {
         learnt.then(|| LESS.map(log_e))
     }
 
+    /// What the detectors of one look have gathered.
+    fn log_r(&self, usual: &Usual, place: usize) -> f64 {
+        let parts = self.parts(place);
+        let weight = 1.0 / float(parts.len());
+        usual.pool.log_mean(parts.map(|part| (part, weight)))
+    }
+
     /// Adds what the world calls for: to be told.
     fn tell(&self, usual: &Usual, now: Option<Now<'_>>, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         if usual.levels.len() != self.looks.len() {
             return;
         }
-        let log_r: Vec<f64> = (0..self.looks.len()).map(|place| log_r(usual, place)).collect();
+        let log_r: Vec<f64> = (0..self.looks.len()).map(|place| self.log_r(usual, place)).collect();
         let strongest = log_r.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let threshold = self.guard.patience() * float(self.looks.len());
+        let threshold = self.guard.patience() * float(self.looks.len() - self.located.len());
         verdict.account(WORLD, self.guard.alpha, e_value(strongest), threshold);
-        let mut listed = e_d_bh(&log_r, &vec![1.0; log_r.len()], self.guard.patience());
+        let list = |family: Range<usize>| {
+            let first = family.start;
+            let log_r = &log_r[family];
+            e_d_bh(log_r, &vec![1.0; log_r.len()], self.guard.patience()).into_iter().map(move |place| first + place)
+        };
+        let mut listed: Vec<usize> = self.families().into_iter().flat_map(list).collect();
         listed.sort_by(|&a, &b| log_r[b].total_cmp(&log_r[a]));
         let Some(&first) = listed.first() else { return };
         let other = now.and_then(Now::other);
         let texts: Vec<String> = listed.iter().map(|&place| self.describe(usual, place, other)).collect();
         let evidence = listed.iter().map(|&place| self.evidence(usual, place, (log_r[place], other), scene)).collect();
         let text = format!("not as it used to be, and no candidate's fault: {}", texts.join("; "));
-        let reason = reason(self.looks[first].0.code(), text);
+        let reason = reason(self.code(self.looks[first].0), text);
         verdict.findings.push(scene.finding(SOURCE, Action::Warn, reason, evidence));
     }
 
@@ -247,7 +304,7 @@ impl World {
             metric: look.metric().to_owned(),
             column: column.clone(),
             baseline_kind: "usual".to_owned(),
-            convention: if *look == Look::Volume { "requests" } else { "value" }.to_owned(),
+            convention: look.convention().to_owned(),
             estimate: level.now,
             bound: level.bound,
             e_value: Some(e_value(log_r)),
@@ -263,7 +320,21 @@ impl World {
         let of = if column.is_empty() { String::new() } else { format!(" of {column}") };
         let beside = other.and_then(|(version, traffic)| Some((version, look.number(traffic)?)));
         let beside = beside.map_or_else(String::new, |(version, number)| format!(", {version}'s is {number:.4}"));
+        if matches!(look, Look::Location(_)) {
+            let most = if level.now > level.bound { "most" } else { "least" };
+            return format!("mean normal score{of} is {:.4}, at {most} {:.4} at this hour", level.now, level.bound);
+        }
         format!("{}{of} is {:.4}, usually {:.4}{beside}", look.metric(), level.now, level.value)
+    }
+
+    fn code(&self, look: Look) -> ReasonCode {
+        match look {
+            Look::Failed | Look::Rejected => ReasonCode::ErrorRate,
+            Look::Missing(_) | Look::Unseen(_) => ReasonCode::DataQuality,
+            Look::Slow(_) => ReasonCode::LatencyQuantile,
+            Look::Volume => ReasonCode::TrafficMismatch,
+            Look::Location(column) => self.located[column].code,
+        }
     }
 }
 
@@ -291,12 +362,6 @@ fn beyond(share: f64, odds: f64) -> f64 {
     odds * share / (1.0 - share + odds * share)
 }
 
-/// What the detectors of one look have gathered.
-fn log_r(usual: &Usual, place: usize) -> f64 {
-    let weight = 1.0 / float(PARTS);
-    usual.pool.log_mean((place * PARTS..(place + 1) * PARTS).map(|part| (part, weight)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::look::{FAILED_KEPT, SHARE_KEPT, SLOWER_KNOWN};
@@ -318,7 +383,7 @@ mod tests {
 
     fn world() -> World {
         let looks = [(Look::Failed, String::new()), (Look::Slow(0), String::new()), (Look::Volume, String::new())];
-        World { looks: looks.into(), guard: GuardPlan::default(), every: HOUR }
+        World { looks: looks.into(), located: [].into(), guard: GuardPlan::default(), every: HOUR }
     }
 
     /// What is told after each window of so many requests, failures and milliseconds.
@@ -330,7 +395,7 @@ mod tests {
             (0..requests).for_each(|_| traffic.latency.update(ms * libm::exp(0.3 * rng.normal())));
             let views = Views::from([(key("v1"), traffic.clone())]);
             let now = Now { views: &views, key: &key("v1"), traffic: &traffic, end };
-            world.update(&mut usual, now);
+            world.update(&mut usual, now, None);
             let mut verdict = Verdict::default();
             judged(|judged| {
                 let scene = Scene { judged, guard: &world.guard, model: "m", version: "v1", baseline: "v1" };
