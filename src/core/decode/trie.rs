@@ -32,29 +32,56 @@ pub(super) struct Target {
     pub(super) binding: u16,
 }
 
-/// A number that a key feeds.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct NumberTarget {
-    /// Position of the number column.
-    pub(super) column: usize,
-    /// What the value is multiplied by.
-    pub(super) factor: f64,
-}
-
 /// One key of an object.
 #[derive(Debug, Default)]
 pub(super) struct TrieKey {
     pattern: Pattern,
-    /// The key that followed this one last time.
-    next: usize,
-    /// Serial number of the last record in which it was seen.
-    seen: u64,
-    /// Its value, where that is a number for one column and nothing else.
-    number: Option<NumberTarget>,
     /// What its value feeds.
     pub(super) targets: Vec<Target>,
     /// What it leads to.
     pub(super) inner: Option<Inner>,
+}
+
+/// What is remembered of a key, and all that is asked of one whose value is a number for one column and nothing else: a
+/// cache line.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// The key that followed this one last time.
+    next: usize,
+    /// Serial number of the last record in which it was seen.
+    seen: u64,
+    /// The bytes `,"key":`, as far as `masks` say; they are matched by nothing where the value is no number.
+    words: [u64; 2],
+    masks: [u64; 2],
+    /// How many bytes these are.
+    pub(super) length: u32,
+    /// Position of the number column.
+    pub(super) column: u32,
+    /// What the value is multiplied by.
+    pub(super) factor: f64,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self { next: HEAD, seen: 0, words: [1, 0], masks: [0, 0], length: 0, column: 0, factor: 1.0 }
+    }
+}
+
+impl Link {
+    /// Makes the value of a key a number; a longer key is read as others are.
+    fn read_number(&mut self, pattern: &Pattern, column: usize, factor: f64) {
+        let bytes = [b",", pattern.bytes.as_slice()].concat();
+        let (Ok(length), Ok(column)) = (u32::try_from(bytes.len()), u32::try_from(column)) else { return };
+        if (2..=WORDS_BYTES).contains(&bytes.len()) {
+            let Pattern { words, masks, .. } = Pattern::of(bytes);
+            *self = Self { words, masks, length, column, factor, ..*self };
+        }
+    }
+
+    /// Makes the value of a key no number.
+    fn read_none(&mut self) {
+        *self = Self { next: self.next, seen: self.seen, ..Self::default() };
+    }
 }
 
 /// The object and the list that a key may lead to.
@@ -91,7 +118,10 @@ impl Pattern {
         if name.iter().any(|&byte| byte < b' ' || byte == b'"' || byte == b'\\') {
             return Self::default();
         }
-        let bytes = [b"\"", name, b"\":"].concat();
+        Self::of([b"\"", name, b"\":"].concat())
+    }
+
+    fn of(bytes: Vec<u8>) -> Self {
         let mut padded = [0; WORDS_BYTES];
         let mut mask = [0; WORDS_BYTES];
         for (i, &byte) in bytes.iter().take(WORDS_BYTES).enumerate() {
@@ -129,6 +159,8 @@ fn words(bytes: [u8; WORDS_BYTES]) -> [u64; 2] {
 pub(super) struct TrieNode {
     /// [`HEAD`], the mapped keys, then unmapped ones that were met.
     keys: Vec<TrieKey>,
+    /// For each key.
+    links: Vec<Link>,
     /// Names of the mapped keys; the code is the position in `keys` less one.
     names: Dictionary,
     n_mapped: usize,
@@ -155,6 +187,7 @@ impl TrieNode {
     fn new() -> Self {
         Self {
             keys: vec![TrieKey::default()],
+            links: vec![Link::default()],
             names: Dictionary::default(),
             n_mapped: 0,
             n_extras: 0,
@@ -178,7 +211,7 @@ impl TrieNode {
     /// Whether this is the first time that a mapped key is met in the record with this serial number.
     #[inline]
     pub(super) fn meet(&mut self, key: usize, serial: u64) -> bool {
-        let seen = std::mem::replace(&mut self.keys[key].seen, serial);
+        let seen = std::mem::replace(&mut self.links[key].seen, serial);
         seen != serial || key == HEAD || key > self.n_mapped
     }
 
@@ -186,22 +219,23 @@ impl TrieNode {
     /// text.
     #[inline]
     pub(super) fn guess(&self, previous: usize, text: &[u8]) -> Option<(usize, usize)> {
-        let first = self.keys[previous].next;
+        let first = self.links[previous].next;
         if self.keys[first].pattern.begins(text) {
             return Some((first, self.keys[first].pattern.bytes.len()));
         }
-        let second = self.keys[first].next;
+        let second = self.links[first].next;
         self.keys[second].pattern.begins(text).then(|| (second, self.keys[second].pattern.bytes.len()))
     }
 
-    /// The key that is expected after `previous`, its length and its column, if the text begins with it, it is a number
-    /// for one column, and it was not met in this record.
+    /// The key that is expected after `previous`, met from now on, if it stands at a place of the text behind a comma, is a
+    /// number for one column, and was not met in this record.
     #[inline]
-    pub(super) fn number(&self, previous: usize, text: &[u8], serial: u64) -> Option<(usize, usize, NumberTarget)> {
-        let next = self.keys[previous].next;
-        let key = &self.keys[next];
-        let number = key.number?;
-        (key.seen != serial && key.pattern.begins(text)).then_some((next, key.pattern.bytes.len(), number))
+    pub(super) fn number(&mut self, previous: usize, text: &[u8], at: usize, serial: u64) -> Option<(usize, &Link)> {
+        let next = self.links[previous].next;
+        let link = &mut self.links[next];
+        let [low, high] = words(*text.get(at..)?.first_chunk()?);
+        let differs = ((low & link.masks[0]) ^ link.words[0]) | ((high & link.masks[1]) ^ link.words[1]);
+        (differs == 0 && link.seen != serial).then_some((next, link))
     }
 
     /// Finds a key by name and expects it after `previous` from now on. `raw`: it was written without escapes.
@@ -212,7 +246,7 @@ impl TrieNode {
             None if raw && name.len() <= EXTRA_BYTES_MAX => self.extra(name),
             None => return HEAD,
         };
-        self.keys[previous].next = key;
+        self.links[previous].next = key;
         key
     }
 
@@ -227,6 +261,7 @@ impl TrieNode {
         self.n_extras += 1;
         if key == self.keys.len() {
             self.keys.push(TrieKey::default());
+            self.links.push(Link::default());
         }
         self.keys[key].pattern = pattern;
         key
@@ -237,8 +272,9 @@ impl TrieNode {
         let name = step.to_string();
         let key = self.names.intern(name.as_bytes()).cast_unsigned() as usize + 1;
         if key == self.keys.len() {
-            self.keys[key - 1].next = key;
+            self.links[key - 1].next = key;
             self.keys.push(TrieKey { pattern: Pattern::new(name.as_bytes()), ..TrieKey::default() });
+            self.links.push(Link::default());
             self.n_mapped += 1;
             self.note(step, key);
         }
@@ -300,21 +336,24 @@ impl Trie {
             way.is_in_text |= binding.path.texts.are_json;
             node = inner;
         }
-        let key = self.nodes[node].mapped(last);
-        let key = &mut self.nodes[node].keys[key];
+        let position = self.nodes[node].mapped(last);
+        let TrieNode { keys, links, .. } = &mut self.nodes[node];
+        let (key, link) = (&mut keys[position], &mut links[position]);
         let slot = if binding.path.texts.pattern.is_some() { Slot::Part } else { binding.slot };
         key.targets.push(Target { slot, binding: index });
-        key.number = match (key.inner, key.targets.as_slice()) {
-            (None, &[Target { slot: Slot::Number { column, factor }, .. }]) => Some(NumberTarget { column, factor }),
-            _ => None,
-        };
+        match (key.inner, key.targets.as_slice()) {
+            (None, &[Target { slot: Slot::Number { column, factor }, .. }]) => {
+                link.read_number(&key.pattern, column, factor);
+            }
+            _ => link.read_none(),
+        }
     }
 
     /// The object or list that a key leads to, made if need be.
     fn inner(&mut self, node: usize, key: usize, is_list: bool) -> usize {
         let n_nodes = self.nodes.len();
+        self.nodes[node].links[key].read_none();
         let key = &mut self.nodes[node].keys[key];
-        key.number = None;
         let inner = key.inner.get_or_insert_default();
         let place = if is_list { &mut inner.list } else { &mut inner.object };
         let child = *place.get_or_insert(n_nodes);
