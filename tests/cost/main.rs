@@ -148,10 +148,10 @@ fn judge() {
 }
 
 /// Takes the events of a window, which begin at an offset.
-fn batch(decoder: &mut dyn Decoder, from: i64, payloads: &[Vec<u8>]) -> EventBatch {
+fn batch(taker: &mut dyn Decoder, from: i64, payloads: &[Vec<u8>]) -> EventBatch {
     for (offset, payload) in (from..).zip(payloads) {
         let payload = Some(payload.as_slice());
-        decoder.push(&Record {
+        taker.push(&Record {
             offset,
             broker_time: START + 10 * WINDOW,
             key: None,
@@ -160,7 +160,7 @@ fn batch(decoder: &mut dyn Decoder, from: i64, payloads: &[Vec<u8>]) -> EventBat
             topic: "cost",
         });
     }
-    let decoded = decoder.finish();
+    let decoded = taker.finish();
     assert!(decoded.rejects.is_empty(), "{:?}", decoded.rejects);
     decoded.batch
 }

@@ -69,18 +69,23 @@ impl RecordScan<'_> {
         Ok(())
     }
 
-    /// Reads members as long as they are what most are: a comma, the expected key, and a short number for one column.
+    /// Reads members as long as they are what most are: a comma, the expected key, and a short number, or null, for one
+    /// column.
     /// Returns the last key that was read.
     #[inline(never)]
     fn numbers(&mut self, node: usize, mut key: usize) -> usize {
         let Self { cursor, trie, rows, serial, .. } = self;
         let (text, node, row, columns) = (cursor.text, &mut trie.nodes[node], rows.len(), &mut rows.numbers);
         let mut at = cursor.at;
-        while let Some((next, link)) = node.number(key, text, at, *serial) {
-            let Some((value, end)) = short_decimal(text, at + link.length as usize) else { break };
-            columns[link.column as usize].put(row, value * link.factor);
-            node.meet(next, *serial);
-            (at, key) = (end, next);
+        loop {
+            while let Some((next, link)) = node.number(key, text, at, *serial) {
+                let Some((value, end)) = short_decimal(text, at + link.length as usize) else { break };
+                columns[link.column as usize].put(row, value * link.factor);
+                node.meet(next, *serial);
+                (at, key) = (end, next);
+            }
+            let Some(resumed) = node.resume(key, text, at, *serial) else { break };
+            (key, at) = resumed;
         }
         cursor.at = at;
         key

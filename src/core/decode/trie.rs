@@ -10,12 +10,15 @@ use crate::plan::Step;
 
 use super::binding::{Binding, Slot};
 use super::cell::category;
-use super::dictionary::Dictionary;
+use super::dictionary::{Dictionary, SPREAD};
+use super::text::quote;
 
 /// Unmapped keys remembered per object; the oldest is forgotten first.
 const EXTRAS_MAX: usize = 32;
 /// The longest unmapped key that is remembered, in bytes.
 const EXTRA_BYTES_MAX: usize = 64;
+/// No value.
+const NULL: &[u8] = b"null";
 /// Bytes of a pattern that are compared as two words.
 const WORDS_BYTES: usize = 16;
 
@@ -78,9 +81,64 @@ impl Link {
         }
     }
 
+    /// Whether a text begins with these bytes and so with the key.
+    #[inline]
+    fn is_at(&self, [low, high]: [u64; 2]) -> bool {
+        ((low & self.masks[0]) ^ self.words[0]) | ((high & self.masks[1]) ^ self.words[1]) == 0
+    }
+
     /// Makes the value of a key no number.
     fn read_none(&mut self) {
         *self = Self { next: self.next, seen: self.seen, ..Self::default() };
+    }
+}
+
+/// Where keys are whose values are numbers, by their bytes.
+#[derive(Debug, Default)]
+struct Index {
+    /// Positions of keys, each at or after the place that its bytes call for; [`HEAD`] where there is none. They are a
+    /// power of two, at most half of them taken.
+    slots: Vec<usize>,
+}
+
+impl Index {
+    fn new(links: &[Link]) -> Self {
+        let numbers = (0..).zip(links).filter(|(_, link)| link.length > 0);
+        let mut index = Self { slots: vec![HEAD; (2 * numbers.clone().count()).next_power_of_two()] };
+        for (position, link) in numbers {
+            let mut slot = index.home(link.words);
+            while index.slots[slot] != HEAD {
+                slot = (slot + 1) & (index.slots.len() - 1);
+            }
+            index.slots[slot] = position;
+        }
+        index
+    }
+
+    fn home(&self, [low, high]: [u64; 2]) -> usize {
+        let hash = (low.wrapping_mul(SPREAD) ^ high).wrapping_mul(SPREAD);
+        (hash >> 32) as usize & (self.slots.len() - 1)
+    }
+
+    /// The key that these bytes begin with, behind a comma.
+    fn find(&self, links: &[Link], bytes: [u64; 2]) -> Option<usize> {
+        if self.slots.len() < 2 || bytes[0] & 0xffff != u64::from(u16::from_le_bytes(*b",\"")) {
+            return None;
+        }
+        // The quote behind the key, and the colon, are the last of its bytes.
+        let quotes = [quote(bytes[0] | 0xffff), quote(bytes[1])];
+        let end = if quotes[0] == 0 { 64 + quotes[1].trailing_zeros() } else { quotes[0].trailing_zeros() } / 8 + 2;
+        let unused = u32::try_from(WORDS_BYTES).ok()?.checked_sub(end)?;
+        let bytes = u128::from(bytes[1]) << 64 | u128::from(bytes[0]);
+        let key = words((bytes & (u128::MAX >> (8 * unused))).to_le_bytes());
+        let mut slot = self.home(key);
+        loop {
+            match self.slots[slot] {
+                HEAD => return None,
+                position if links[position].words == key => return Some(position),
+                _ => slot = (slot + 1) & (self.slots.len() - 1),
+            }
+        }
     }
 }
 
@@ -161,6 +219,8 @@ pub(super) struct TrieNode {
     keys: Vec<TrieKey>,
     /// For each key.
     links: Vec<Link>,
+    /// Of the links of numbers.
+    index: Index,
     /// Names of the mapped keys; the code is the position in `keys` less one.
     names: Dictionary,
     n_mapped: usize,
@@ -188,6 +248,7 @@ impl TrieNode {
         Self {
             keys: vec![TrieKey::default()],
             links: vec![Link::default()],
+            index: Index::default(),
             names: Dictionary::default(),
             n_mapped: 0,
             n_extras: 0,
@@ -227,15 +288,35 @@ impl TrieNode {
         self.keys[second].pattern.begins(text).then(|| (second, self.keys[second].pattern.bytes.len()))
     }
 
-    /// The key that is expected after `previous`, met from now on, if it stands at a place of the text behind a comma, is a
-    /// number for one column, and was not met in this record.
+    /// The key that is expected after `previous`, if it stands at a place of the text behind a comma, is a number for
+    /// one column, and was not met in this record.
     #[inline]
-    pub(super) fn number(&mut self, previous: usize, text: &[u8], at: usize, serial: u64) -> Option<(usize, &Link)> {
+    pub(super) fn number(&self, previous: usize, text: &[u8], at: usize, serial: u64) -> Option<(usize, &Link)> {
         let next = self.links[previous].next;
-        let link = &mut self.links[next];
-        let [low, high] = words(*text.get(at..)?.first_chunk()?);
-        let differs = ((low & link.masks[0]) ^ link.words[0]) | ((high & link.masks[1]) ^ link.words[1]);
-        (differs == 0 && link.seen != serial).then_some((next, link))
+        let link = &self.links[next];
+        let is_here = link.is_at(words(*text.get(at..)?.first_chunk()?)) && link.seen != serial;
+        is_here.then_some((next, link))
+    }
+
+    /// Where [`TrieNode::number`] leads no further: passes the expected key if its value is null, or expects the key of
+    /// a number that stands there instead. The last key that was passed then and the place behind it, if it was one of
+    /// the two.
+    #[inline(never)]
+    pub(super) fn resume(&mut self, previous: usize, text: &[u8], at: usize, serial: u64) -> Option<(usize, usize)> {
+        let next = self.links[previous].next;
+        let link = &self.links[next];
+        // Where another value is expected, it is most likely there.
+        if link.length == 0 && next != HEAD {
+            return None;
+        }
+        let here = words(*text.get(at..)?.first_chunk()?);
+        if !link.is_at(here) {
+            self.links[previous].next = self.index.find(&self.links, here)?;
+            return Some((previous, at));
+        }
+        let start = at + link.length as usize;
+        let is_null = link.seen != serial && text[start..].starts_with(NULL);
+        (is_null && self.meet(next, serial)).then_some((next, start + NULL.len()))
     }
 
     /// Finds a key by name and expects it after `previous` from now on. `raw`: it was written without escapes.
@@ -312,6 +393,9 @@ impl Trie {
             if let Some(steps) = locate(binding) {
                 trie.insert(&steps, binding, index);
             }
+        }
+        for node in &mut trie.nodes {
+            node.index = Index::new(&node.links);
         }
         trie
     }
@@ -400,6 +484,35 @@ mod tests {
         let extra = node.look_up(3, b"unmapped", true);
         assert_eq!(node.guess(3, b"\"unmapped\":1"), Some((extra, 11)));
         assert_eq!(node.look_up(1, b"unmapped", true), extra);
+    }
+
+    #[test]
+    fn numbers_are_found_in_any_order() {
+        let names: Vec<String> = (0..40).map(|i| format!("f{i}")).chain(["x".repeat(12), "x".repeat(13)]).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).chain(["", "#", "é", "a\"b"]).collect();
+        let mut node = node(&names);
+        for key in 1..node.keys.len() {
+            node.links[key].read_number(&node.keys[key].pattern, 100 + key, 1.0);
+        }
+        node.index = Index::new(&node.links);
+        for (at, name) in names.iter().enumerate().rev() {
+            let text = format!(",\"{name}\":1.5,\"and so on\":\"f1\":");
+            let is_short = name.len() <= WORDS_BYTES - 4 && !name.contains('"');
+            let expected = is_short.then_some((at + 1, name.len() + 4));
+            let found = node.resume(HEAD, text.as_bytes(), 0, 7);
+            let number = node.number(HEAD, text.as_bytes(), 0, 7).map(|(key, link)| (key, link.length as usize));
+            assert_eq!((found, number), (is_short.then_some((HEAD, 0)), expected), "{name}");
+            assert!(node.meet(at + 1, 7) && node.number(HEAD, text.as_bytes(), 0, 7).is_none(), "{name} is met once");
+            assert_eq!(node.resume(HEAD, text.as_bytes(), 0, 7), None, "{name} is met once");
+        }
+        for text in
+            [",\"f99\":1, and so on", "\"f1\":1, and so on and", ",\"f1\" :1, and so on", ",\"f1\"x1, and so on"]
+        {
+            assert_eq!(node.resume(HEAD, text.as_bytes(), 0, 8), None, "{text}");
+        }
+        let text = b",\"f1\":null,\"and so on\"";
+        assert_eq!(node.resume(HEAD, text, 0, 8), Some((HEAD, 0)), "expected from now on");
+        assert_eq!(node.resume(HEAD, text, 0, 8), Some((2, 10)), "and passed");
     }
 
     #[test]
