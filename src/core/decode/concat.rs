@@ -110,15 +110,17 @@ impl Pieces<'_> {
         self.any(|batch| column(batch)).as_primitive().clone()
     }
 
+    /// Every text of a piece is looked up once; its rows have codes.
     fn text(&self, column: impl Fn(&EventBatch) -> &TextArray) -> TextArray {
         let mut joined = TextColumn::default();
         let mut n = 0;
         for piece in self.0.iter().map(column) {
-            let texts = piece.downcast_dict::<arrow_array::StringArray>().expect("texts are UTF-8");
-            for (row, text) in (n..).zip(texts) {
-                if let Some(text) = text {
-                    joined.put(row, text.as_bytes());
-                }
+            let names = piece.values().as_string::<i32>();
+            let mut codes = vec![None; names.len()];
+            for row in 0..piece.len() {
+                let Some(name) = piece.key(row).filter(|&name| names.is_valid(name)) else { continue };
+                let code = *codes[name].get_or_insert_with(|| joined.code(names.value(name).as_bytes()));
+                joined.put_code(n + row, code);
             }
             n += piece.len();
         }

@@ -14,7 +14,7 @@ const SLOTS_MIN: usize = 64;
 /// A text up to this long is told by its first and last eight bytes.
 const INLINE_BYTES_MAX: usize = 16;
 /// Odd multiplier that spreads bits upwards (2^64 divided by the golden ratio).
-const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+pub(super) const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {

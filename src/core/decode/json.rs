@@ -96,7 +96,10 @@ impl JsonDecoder {
     fn read(&mut self, record: &Record<'_>) -> Result<Taken, (Flaw, usize)> {
         let said = record.said(&self.layout.selection).map_err(|(reason, what)| (Flaw::new(reason, what), 0))?;
         let Some(payload) = said else { return Ok(Taken::Nothing) };
-        if let Err(error) = str::from_utf8(payload) {
+        // Most records are ASCII, and that is seen in a fifth of the time.
+        if !payload.is_ascii()
+            && let Err(error) = str::from_utf8(payload)
+        {
             return Err((Flaw::new(Poison::InvalidUtf8, "not UTF-8"), error.valid_up_to()));
         }
         self.serial += 1;

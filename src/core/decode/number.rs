@@ -4,6 +4,8 @@
 //! two exact numbers is rounded once, hence correctly (Clinger 1990, "How to read floating point numbers accurately").
 //! All other numbers go to the standard library.
 
+use std::hint::select_unpredictable;
+
 use super::cursor::Cursor;
 use super::flaw::Flaw;
 
@@ -90,58 +92,114 @@ fn digits(text: &[u8], mut at: usize, mantissa: &mut u64) -> usize {
     at
 }
 
+/// A zero in every byte: without it, what is left of a digit is its value.
+const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
+/// The upper half of every byte: nothing is left there of a digit, and one bit of a sign or a point.
+const UPPER: u64 = u64::from_ne_bytes([0xf0; 8]);
+/// What is left of a sign.
+const MINUS: u8 = b'-' ^ b'0';
+/// What is left of a point.
+const POINT: u8 = b'.' ^ b'0';
+/// Bytes that a short number and what follows it are in.
+const WINDOW: usize = 16;
+
 /// How many of eight bytes are digits, up to the first that is not, and the number they write.
 ///
-/// All eight are looked at together (SWAR, "SIMD within a register"), and pairs, then fours, then all are joined by one
-/// multiplication each (Lemire 2022, "Parsing eight-digit integers quickly").
+/// All eight are looked at together (SWAR, "SIMD within a register").
 #[inline]
 fn leading(word: u64) -> (usize, u64) {
-    const EACH: u64 = u64::from_ne_bytes([1; 8]);
-    let values = word ^ (EACH * 0x30);
-    let other = (values.wrapping_add(EACH * 0x76) | values) & (EACH * 0x80);
-    let n = other.trailing_zeros() / 8;
+    let values = word ^ ZEROS;
+    let n = beyond_nine(values).trailing_zeros() / 8;
     // Moved to the top, the digits are the last of eight, after zeros.
     let eight = values.checked_shl(64 - 8 * n).unwrap_or(0);
-    let pairs = (eight.wrapping_mul(1 + (10 << 8)) >> 8) & 0x00ff_00ff_00ff_00ff;
-    let fours = (pairs.wrapping_mul(1 + (100 << 16)) >> 16) & 0x0000_ffff_0000_ffff;
-    (n as usize, fours.wrapping_mul(1 + (10_000 << 32)) >> 32)
+    (n as usize, joined(eight))
 }
 
-/// Reads a number of the usual form: no exponent, and at most seven digits before the point and after it. Gives its
+/// The top bit of the first of eight values that is beyond nine (and noise above it).
+#[inline]
+fn beyond_nine(values: u64) -> u64 {
+    (values.wrapping_add(u64::from_ne_bytes([0x76; 8])) | values) & u64::from_ne_bytes([0x80; 8])
+}
+
+/// The number that eight digits write: pairs, then fours, then all are joined by one multiplication each (Lemire 2022,
+/// "Parsing eight-digit integers quickly").
+#[inline]
+fn joined(eight: u64) -> u64 {
+    let pairs = (eight.wrapping_mul(1 + (10 << 8)) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(1 + (100 << 16)) >> 16) & 0x0000_ffff_0000_ffff;
+    fours.wrapping_mul(1 + (10_000 << 32)) >> 32
+}
+
+/// Reads a number of the usual form: no exponent, at most seven digits before the point, and fourteen in all. Gives its
 /// value and where it ends; none when it is another, or near the end of the text.
 ///
-/// No branch depends on signs and digits, which nobody can foresee.
-#[inline]
+/// Where it ends does not depend on its sign and its value, so what comes next need not wait for them. No branch
+/// depends on signs and digits, which nobody can foresee.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a call costs a third of it")]
 #[expect(clippy::needless_bitwise_bool, reason = "one branch that is never taken, instead of five")]
+#[expect(clippy::cast_possible_truncation, reason = "the low byte is meant")]
 pub(super) fn short_decimal(text: &[u8], start: usize) -> Option<(f64, usize)> {
-    let negative = *text.get(start)? == b'-';
-    let start = start + usize::from(negative);
     let window: &[u8; WINDOW] = text.get(start..)?.first_chunk()?;
-    let (n_whole, whole) = leading(word(window, 0));
-    let (mut mantissa, mut n_fraction, mut end) = (whole, 0, n_whole);
-    if window[n_whole] == b'.' {
-        let (n, fraction) = leading(word(window, n_whole + 1));
-        (mantissa, n_fraction, end) = (whole * TENS[n] + fraction, n, n_whole + 1 + n);
+    let half = |half: &[u8; 8]| u64::from_le_bytes(*half) ^ ZEROS;
+    let (low, high) = (half(window.first_chunk()?), half(window.last_chunk()?));
+    // Places are in bits. The first byte ends nothing: it is a sign or, as is seen later, a digit.
+    let ends = low & UPPER & !0xff;
+    if ends == 0 {
+        return None;
     }
-    let has_lone_point = (n_fraction == 0) & (end > n_whole);
-    let has_leading_zero = (n_whole > 1) & (window[0] == b'0');
-    let is_long = (n_whole == 8) | (n_fraction == 8);
-    let has_exponent = window[end] | 0x20 == b'e';
-    if (n_whole == 0) | has_lone_point | has_leading_zero | is_long | has_exponent {
+    let point = ends.trailing_zeros() & !7;
+    let is_negative = low as u8 == MINUS;
+    let n_whole = point - 8 * u32::from(is_negative);
+    let unsigned = select_unpredictable(is_negative, low >> 8 | high << 56, low);
+    let has_point = (low >> point) as u8 == POINT;
+    let ((mantissa, noise), n_fraction, end) = if has_point {
+        // Of a point one bit is set: without that, the next one is the end.
+        let near = ends & (ends - 1);
+        let far = 64 + (high & UPPER).trailing_zeros();
+        let end = select_unpredictable(near == 0, far, near.trailing_zeros()) & !7;
+        let n_fraction = end - point - 8;
+        let digits = match n_whole + n_fraction {
+            n @ ..=56 => few(unsigned, n_whole, n),
+            _ => many([low, high], is_negative, n_whole, end),
+        };
+        (digits, n_fraction, end)
+    } else {
+        (few(unsigned, n_whole, n_whole), 0, point)
+    };
+    let at = start + end as usize / 8;
+    let has_leading_zero = (n_whole > 8) & (unsigned as u8 == 0);
+    let has_lone_point = has_point & (n_fraction == 0);
+    let has_exponent = *text.get(at)? | 0x20 == b'e';
+    if (n_whole == 0) | (noise != 0) | has_leading_zero | has_lone_point | has_exponent {
         return None;
     }
     #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
-    let value = mantissa as f64 / POWERS[n_fraction];
-    Some((f64::from_bits(value.to_bits() | u64::from(negative) << 63), start + end))
+    let value = mantissa as f64 / POWERS[(n_fraction / 8) as usize];
+    Some((f64::from_bits(value.to_bits() | u64::from(is_negative) << 63), at))
 }
 
-/// Bytes of a short number and what follows it: eight digits, a point, eight digits, and one more.
-const WINDOW: usize = 18;
-
-/// Eight bytes of a window.
+/// The number that `n` bits of digits write, with a byte between them at `point` that is none, and what of them is no
+/// digit.
 #[inline]
-fn word(window: &[u8; WINDOW], at: usize) -> u64 {
-    window.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u64::from_le_bytes(*word))
+fn few(bytes: u64, point: u32, n: u32) -> (u64, u64) {
+    let before = (1 << point) - 1;
+    // Moved to the top, the digits are the last of eight, after zeros.
+    let digits = (bytes & before | bytes >> 8 & !before) << ((64 - n) & 63);
+    (joined(digits), beyond_nine(digits))
+}
+
+/// The same of at most fourteen digits; a sign before them, and the point, are among the bits up to `end`.
+#[inline(never)]
+#[expect(clippy::cast_possible_truncation, reason = "both halves are meant")]
+fn many([low, high]: [u64; 2], is_negative: bool, point: u32, end: u32) -> (u64, u64) {
+    let sign = 8 * u32::from(is_negative);
+    let bytes = (u128::from(high) << 64 | u128::from(low)) >> sign;
+    let before = (1 << point) - 1;
+    let digits = (bytes & before | bytes >> 8 & !before) << (136 + sign - end);
+    let (first, last) = (digits as u64, (digits >> 64) as u64);
+    let is_endless = u64::from(end as usize == 8 * WINDOW);
+    (joined(first) * TENS[8] + joined(last), beyond_nine(first) | beyond_nine(last) | is_endless)
 }
 
 impl<'t> Cursor<'t> {
@@ -279,6 +337,27 @@ mod tests {
                 Ok((value, length)) => prop_assert_eq!((value.to_bits(), length), (expected.to_bits(), text.len())),
                 Err(reason) => prop_assert!(false, "{reason}"),
             }
+        }
+
+        #[test]
+        fn short_numbers_are_those_of_the_long_way(
+            text in prop_oneof![
+                "-?[0-9]{0,9}[.]?[0-9]{0,9}[,}\\]: eE:;?.+-]?[0-9,}: é]{16}",
+                "[-0-9.:;<=>?eE+, @`°]{24}",
+            ],
+        ) {
+            let mut scratch = Vec::new();
+            let mut cursor = Cursor::new(text.as_bytes(), &mut scratch);
+            let long = cursor.number("a number").map(|number| number.value().to_bits());
+            if let Some((value, end)) = short_decimal(text.as_bytes(), 0) {
+                prop_assert_eq!((long, cursor.at), (Ok(value.to_bits()), end), "{}", text);
+            }
+        }
+
+        #[test]
+        fn usual_numbers_are_short(text in r"-?(0|[1-9][0-9]{0,5})(\.[0-9]{1,7})?") {
+            let record = format!("{text},\"and so on\":true");
+            prop_assert_eq!(short_decimal(record.as_bytes(), 0), Some((text.parse().unwrap(), text.len())));
         }
 
         #[test]

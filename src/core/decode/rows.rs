@@ -28,6 +28,17 @@ impl TextColumn {
         self.codes.put(row, self.texts.intern(text));
     }
 
+    /// The code of a text that rows are to have; it may not be in the column yet. The bytes must be UTF-8.
+    pub(super) fn code(&mut self, text: &[u8]) -> i32 {
+        self.texts.intern(text)
+    }
+
+    /// Puts a text that has a code at a row that has none yet.
+    #[inline]
+    pub(super) fn put_code(&mut self, row: usize, code: i32) {
+        self.codes.put(row, code);
+    }
+
     /// The column as an Arrow array of `n` rows. Texts of rows that were taken back may stay in the dictionary.
     pub(super) fn finish(&mut self, n: usize) -> TextArray {
         let codes: Int32Array = self.codes.finish_array::<Int32Type>(n);

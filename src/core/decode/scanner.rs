@@ -69,18 +69,25 @@ impl RecordScan<'_> {
         Ok(())
     }
 
-    /// Reads members as long as they are what most are: a comma, the expected key, and a short number for one column.
+    /// Reads members as long as they are what most are: a comma, the expected key, and a short number, or null, for one
+    /// column.
     /// Returns the last key that was read.
+    #[inline(never)]
     fn numbers(&mut self, node: usize, mut key: usize) -> usize {
         let Self { cursor, trie, rows, serial, .. } = self;
-        let (text, row) = (cursor.text, rows.len());
-        while let Some((&b',', member)) = text.get(cursor.at..).and_then(<[u8]>::split_first) {
-            let Some((next, length, number)) = trie.nodes[node].number(key, member, *serial) else { break };
-            let Some((value, end)) = short_decimal(text, cursor.at + 1 + length) else { break };
-            trie.nodes[node].meet(next, *serial);
-            rows.numbers[number.column].put(row, value * number.factor);
-            (cursor.at, key) = (end, next);
+        let (text, node, row, columns) = (cursor.text, &mut trie.nodes[node], rows.len(), &mut rows.numbers);
+        let mut at = cursor.at;
+        loop {
+            while let Some((next, link)) = node.number(key, text, at, *serial) {
+                let Some((value, end)) = short_decimal(text, at + link.length as usize) else { break };
+                columns[link.column as usize].put(row, value * link.factor);
+                node.meet(next, *serial);
+                (at, key) = (end, next);
+            }
+            let Some(resumed) = node.resume(key, text, at, *serial) else { break };
+            (key, at) = resumed;
         }
+        cursor.at = at;
         key
     }
 

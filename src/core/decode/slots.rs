@@ -268,7 +268,11 @@ impl RecordScan<'_> {
             status.into_iter().for_each(|status| self.rows.status.put(self.rows.len(), status));
             return Ok(());
         }
-        if let Some(value) = cell::numeric(&self.scalar("expected a status code")?)? {
+        let value = match self.cursor.peek() {
+            b'0'..=b'9' => Some(self.cursor.float("expected a status code")?),
+            _ => cell::numeric(&self.scalar("expected a status code")?)?,
+        };
+        if let Some(value) = value {
             self.rows.status.put(self.rows.len(), status(value)?);
         }
         Ok(())

@@ -117,14 +117,20 @@ impl Cursor<'_> {
     }
 }
 
+/// The top bit of the first byte that is a quote, if any (and noise above it).
+#[inline]
+pub(super) fn quote(word: u64) -> u64 {
+    let others = word ^ QUOTES;
+    others.wrapping_sub(ONES) & !others & TOPS
+}
+
 /// The top bit of the first byte that is a quote, a backslash or a control character, if any (and noise above it).
 #[inline]
 fn special(word: u64) -> u64 {
     let zero = |x: u64| x.wrapping_sub(ONES) & !x;
-    let quote = zero(word ^ QUOTES);
     let backslash = zero(word ^ BACKSLASHES);
     let control = word.wrapping_sub(SPACES) & !word;
-    (quote | backslash | control) & TOPS
+    (backslash | control) & TOPS | quote(word)
 }
 
 #[cfg(test)]

@@ -10,12 +10,15 @@ use crate::plan::Step;
 
 use super::binding::{Binding, Slot};
 use super::cell::category;
-use super::dictionary::Dictionary;
+use super::dictionary::{Dictionary, SPREAD};
+use super::text::quote;
 
 /// Unmapped keys remembered per object; the oldest is forgotten first.
 const EXTRAS_MAX: usize = 32;
 /// The longest unmapped key that is remembered, in bytes.
 const EXTRA_BYTES_MAX: usize = 64;
+/// No value.
+const NULL: &[u8] = b"null";
 /// Bytes of a pattern that are compared as two words.
 const WORDS_BYTES: usize = 16;
 
@@ -32,29 +35,111 @@ pub(super) struct Target {
     pub(super) binding: u16,
 }
 
-/// A number that a key feeds.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct NumberTarget {
-    /// Position of the number column.
-    pub(super) column: usize,
-    /// What the value is multiplied by.
-    pub(super) factor: f64,
-}
-
 /// One key of an object.
 #[derive(Debug, Default)]
 pub(super) struct TrieKey {
     pattern: Pattern,
-    /// The key that followed this one last time.
-    next: usize,
-    /// Serial number of the last record in which it was seen.
-    seen: u64,
-    /// Its value, where that is a number for one column and nothing else.
-    number: Option<NumberTarget>,
     /// What its value feeds.
     pub(super) targets: Vec<Target>,
     /// What it leads to.
     pub(super) inner: Option<Inner>,
+}
+
+/// What is remembered of a key, and all that is asked of one whose value is a number for one column and nothing else: a
+/// cache line.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// The key that followed this one last time.
+    next: usize,
+    /// Serial number of the last record in which it was seen.
+    seen: u64,
+    /// The bytes `,"key":`, as far as `masks` say; they are matched by nothing where the value is no number.
+    words: [u64; 2],
+    masks: [u64; 2],
+    /// How many bytes these are.
+    pub(super) length: u32,
+    /// Position of the number column.
+    pub(super) column: u32,
+    /// What the value is multiplied by.
+    pub(super) factor: f64,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self { next: HEAD, seen: 0, words: [1, 0], masks: [0, 0], length: 0, column: 0, factor: 1.0 }
+    }
+}
+
+impl Link {
+    /// Makes the value of a key a number; a longer key is read as others are.
+    fn read_number(&mut self, pattern: &Pattern, column: usize, factor: f64) {
+        let bytes = [b",", pattern.bytes.as_slice()].concat();
+        let (Ok(length), Ok(column)) = (u32::try_from(bytes.len()), u32::try_from(column)) else { return };
+        if (2..=WORDS_BYTES).contains(&bytes.len()) {
+            let Pattern { words, masks, .. } = Pattern::of(bytes);
+            *self = Self { words, masks, length, column, factor, ..*self };
+        }
+    }
+
+    /// Whether a text begins with these bytes and so with the key.
+    #[inline]
+    fn is_at(&self, [low, high]: [u64; 2]) -> bool {
+        ((low & self.masks[0]) ^ self.words[0]) | ((high & self.masks[1]) ^ self.words[1]) == 0
+    }
+
+    /// Makes the value of a key no number.
+    fn read_none(&mut self) {
+        *self = Self { next: self.next, seen: self.seen, ..Self::default() };
+    }
+}
+
+/// Where keys are whose values are numbers, by their bytes.
+#[derive(Debug, Default)]
+struct Index {
+    /// Positions of keys, each at or after the place that its bytes call for; [`HEAD`] where there is none. They are a
+    /// power of two, at most half of them taken.
+    slots: Vec<usize>,
+}
+
+impl Index {
+    fn new(links: &[Link]) -> Self {
+        let numbers = (0..).zip(links).filter(|(_, link)| link.length > 0);
+        let mut index = Self { slots: vec![HEAD; (2 * numbers.clone().count()).next_power_of_two()] };
+        for (position, link) in numbers {
+            let mut slot = index.home(link.words);
+            while index.slots[slot] != HEAD {
+                slot = (slot + 1) & (index.slots.len() - 1);
+            }
+            index.slots[slot] = position;
+        }
+        index
+    }
+
+    fn home(&self, [low, high]: [u64; 2]) -> usize {
+        let hash = (low.wrapping_mul(SPREAD) ^ high).wrapping_mul(SPREAD);
+        (hash >> 32) as usize & (self.slots.len() - 1)
+    }
+
+    /// The key that these bytes begin with, behind a comma.
+    fn find(&self, links: &[Link], bytes: [u64; 2]) -> Option<usize> {
+        if self.slots.len() < 2 || bytes[0] & 0xffff != u64::from(u16::from_le_bytes(*b",\"")) {
+            return None;
+        }
+        // The quote behind the key, and the colon, are the last of its bytes.
+        let quotes = [quote(bytes[0] | 0xffff), quote(bytes[1])];
+        let end = if quotes[0] == 0 { 64 + quotes[1].trailing_zeros() } else { quotes[0].trailing_zeros() } / 8 + 2;
+        let unused = u32::try_from(WORDS_BYTES).ok()?.checked_sub(end)?;
+        let bytes = u128::from(bytes[1]) << 64 | u128::from(bytes[0]);
+        let key = words((bytes & (u128::MAX >> (8 * unused))).to_le_bytes());
+        let mut slot = self.home(key);
+        loop {
+            match self.slots[slot] {
+                HEAD => return None,
+                position if links[position].words == key => return Some(position),
+                _ => slot = (slot + 1) & (self.slots.len() - 1),
+            }
+        }
+    }
 }
 
 /// The object and the list that a key may lead to.
@@ -91,7 +176,10 @@ impl Pattern {
         if name.iter().any(|&byte| byte < b' ' || byte == b'"' || byte == b'\\') {
             return Self::default();
         }
-        let bytes = [b"\"", name, b"\":"].concat();
+        Self::of([b"\"", name, b"\":"].concat())
+    }
+
+    fn of(bytes: Vec<u8>) -> Self {
         let mut padded = [0; WORDS_BYTES];
         let mut mask = [0; WORDS_BYTES];
         for (i, &byte) in bytes.iter().take(WORDS_BYTES).enumerate() {
@@ -129,6 +217,10 @@ fn words(bytes: [u8; WORDS_BYTES]) -> [u64; 2] {
 pub(super) struct TrieNode {
     /// [`HEAD`], the mapped keys, then unmapped ones that were met.
     keys: Vec<TrieKey>,
+    /// For each key.
+    links: Vec<Link>,
+    /// Of the links of numbers.
+    index: Index,
     /// Names of the mapped keys; the code is the position in `keys` less one.
     names: Dictionary,
     n_mapped: usize,
@@ -155,6 +247,8 @@ impl TrieNode {
     fn new() -> Self {
         Self {
             keys: vec![TrieKey::default()],
+            links: vec![Link::default()],
+            index: Index::default(),
             names: Dictionary::default(),
             n_mapped: 0,
             n_extras: 0,
@@ -178,7 +272,7 @@ impl TrieNode {
     /// Whether this is the first time that a mapped key is met in the record with this serial number.
     #[inline]
     pub(super) fn meet(&mut self, key: usize, serial: u64) -> bool {
-        let seen = std::mem::replace(&mut self.keys[key].seen, serial);
+        let seen = std::mem::replace(&mut self.links[key].seen, serial);
         seen != serial || key == HEAD || key > self.n_mapped
     }
 
@@ -186,22 +280,43 @@ impl TrieNode {
     /// text.
     #[inline]
     pub(super) fn guess(&self, previous: usize, text: &[u8]) -> Option<(usize, usize)> {
-        let first = self.keys[previous].next;
+        let first = self.links[previous].next;
         if self.keys[first].pattern.begins(text) {
             return Some((first, self.keys[first].pattern.bytes.len()));
         }
-        let second = self.keys[first].next;
+        let second = self.links[first].next;
         self.keys[second].pattern.begins(text).then(|| (second, self.keys[second].pattern.bytes.len()))
     }
 
-    /// The key that is expected after `previous`, its length and its column, if the text begins with it, it is a number
-    /// for one column, and it was not met in this record.
+    /// The key that is expected after `previous`, if it stands at a place of the text behind a comma, is a number for
+    /// one column, and was not met in this record.
     #[inline]
-    pub(super) fn number(&self, previous: usize, text: &[u8], serial: u64) -> Option<(usize, usize, NumberTarget)> {
-        let next = self.keys[previous].next;
-        let key = &self.keys[next];
-        let number = key.number?;
-        (key.seen != serial && key.pattern.begins(text)).then_some((next, key.pattern.bytes.len(), number))
+    pub(super) fn number(&self, previous: usize, text: &[u8], at: usize, serial: u64) -> Option<(usize, &Link)> {
+        let next = self.links[previous].next;
+        let link = &self.links[next];
+        let is_here = link.is_at(words(*text.get(at..)?.first_chunk()?)) && link.seen != serial;
+        is_here.then_some((next, link))
+    }
+
+    /// Where [`TrieNode::number`] leads no further: passes the expected key if its value is null, or expects the key of
+    /// a number that stands there instead. The last key that was passed then and the place behind it, if it was one of
+    /// the two.
+    #[inline(never)]
+    pub(super) fn resume(&mut self, previous: usize, text: &[u8], at: usize, serial: u64) -> Option<(usize, usize)> {
+        let next = self.links[previous].next;
+        let link = &self.links[next];
+        // Where another value is expected, it is most likely there.
+        if link.length == 0 && next != HEAD {
+            return None;
+        }
+        let here = words(*text.get(at..)?.first_chunk()?);
+        if !link.is_at(here) {
+            self.links[previous].next = self.index.find(&self.links, here)?;
+            return Some((previous, at));
+        }
+        let start = at + link.length as usize;
+        let is_null = link.seen != serial && text[start..].starts_with(NULL);
+        (is_null && self.meet(next, serial)).then_some((next, start + NULL.len()))
     }
 
     /// Finds a key by name and expects it after `previous` from now on. `raw`: it was written without escapes.
@@ -212,7 +327,7 @@ impl TrieNode {
             None if raw && name.len() <= EXTRA_BYTES_MAX => self.extra(name),
             None => return HEAD,
         };
-        self.keys[previous].next = key;
+        self.links[previous].next = key;
         key
     }
 
@@ -227,6 +342,7 @@ impl TrieNode {
         self.n_extras += 1;
         if key == self.keys.len() {
             self.keys.push(TrieKey::default());
+            self.links.push(Link::default());
         }
         self.keys[key].pattern = pattern;
         key
@@ -237,8 +353,9 @@ impl TrieNode {
         let name = step.to_string();
         let key = self.names.intern(name.as_bytes()).cast_unsigned() as usize + 1;
         if key == self.keys.len() {
-            self.keys[key - 1].next = key;
+            self.links[key - 1].next = key;
             self.keys.push(TrieKey { pattern: Pattern::new(name.as_bytes()), ..TrieKey::default() });
+            self.links.push(Link::default());
             self.n_mapped += 1;
             self.note(step, key);
         }
@@ -277,6 +394,9 @@ impl Trie {
                 trie.insert(&steps, binding, index);
             }
         }
+        for node in &mut trie.nodes {
+            node.index = Index::new(&node.links);
+        }
         trie
     }
 
@@ -300,21 +420,24 @@ impl Trie {
             way.is_in_text |= binding.path.texts.are_json;
             node = inner;
         }
-        let key = self.nodes[node].mapped(last);
-        let key = &mut self.nodes[node].keys[key];
+        let position = self.nodes[node].mapped(last);
+        let TrieNode { keys, links, .. } = &mut self.nodes[node];
+        let (key, link) = (&mut keys[position], &mut links[position]);
         let slot = if binding.path.texts.pattern.is_some() { Slot::Part } else { binding.slot };
         key.targets.push(Target { slot, binding: index });
-        key.number = match (key.inner, key.targets.as_slice()) {
-            (None, &[Target { slot: Slot::Number { column, factor }, .. }]) => Some(NumberTarget { column, factor }),
-            _ => None,
-        };
+        match (key.inner, key.targets.as_slice()) {
+            (None, &[Target { slot: Slot::Number { column, factor }, .. }]) => {
+                link.read_number(&key.pattern, column, factor);
+            }
+            _ => link.read_none(),
+        }
     }
 
     /// The object or list that a key leads to, made if need be.
     fn inner(&mut self, node: usize, key: usize, is_list: bool) -> usize {
         let n_nodes = self.nodes.len();
+        self.nodes[node].links[key].read_none();
         let key = &mut self.nodes[node].keys[key];
-        key.number = None;
         let inner = key.inner.get_or_insert_default();
         let place = if is_list { &mut inner.list } else { &mut inner.object };
         let child = *place.get_or_insert(n_nodes);
@@ -361,6 +484,35 @@ mod tests {
         let extra = node.look_up(3, b"unmapped", true);
         assert_eq!(node.guess(3, b"\"unmapped\":1"), Some((extra, 11)));
         assert_eq!(node.look_up(1, b"unmapped", true), extra);
+    }
+
+    #[test]
+    fn numbers_are_found_in_any_order() {
+        let names: Vec<String> = (0..40).map(|i| format!("f{i}")).chain(["x".repeat(12), "x".repeat(13)]).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).chain(["", "#", "é", "a\"b"]).collect();
+        let mut node = node(&names);
+        for key in 1..node.keys.len() {
+            node.links[key].read_number(&node.keys[key].pattern, 100 + key, 1.0);
+        }
+        node.index = Index::new(&node.links);
+        for (at, name) in names.iter().enumerate().rev() {
+            let text = format!(",\"{name}\":1.5,\"and so on\":\"f1\":");
+            let is_short = name.len() <= WORDS_BYTES - 4 && !name.contains('"');
+            let expected = is_short.then_some((at + 1, name.len() + 4));
+            let found = node.resume(HEAD, text.as_bytes(), 0, 7);
+            let number = node.number(HEAD, text.as_bytes(), 0, 7).map(|(key, link)| (key, link.length as usize));
+            assert_eq!((found, number), (is_short.then_some((HEAD, 0)), expected), "{name}");
+            assert!(node.meet(at + 1, 7) && node.number(HEAD, text.as_bytes(), 0, 7).is_none(), "{name} is met once");
+            assert_eq!(node.resume(HEAD, text.as_bytes(), 0, 7), None, "{name} is met once");
+        }
+        for text in
+            [",\"f99\":1, and so on", "\"f1\":1, and so on and", ",\"f1\" :1, and so on", ",\"f1\"x1, and so on"]
+        {
+            assert_eq!(node.resume(HEAD, text.as_bytes(), 0, 8), None, "{text}");
+        }
+        let text = b",\"f1\":null,\"and so on\"";
+        assert_eq!(node.resume(HEAD, text, 0, 8), Some((HEAD, 0)), "expected from now on");
+        assert_eq!(node.resume(HEAD, text, 0, 8), Some((2, 10)), "and passed");
     }
 
     #[test]
