@@ -98,21 +98,148 @@ fn json_lines_with_nested_paths_and_several_topics() {
     assert!(!made.effects.windows.is_empty());
 }
 
+/// Lines of a file, each an event that `line` makes.
+fn lines(folder: &Path, name: &str, n: u32, line: impl Fn(u32) -> serde_json::Value) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, (0..n).map(|row| line(row).to_string() + "\n").collect::<String>()).expect("a file");
+    path
+}
+
+/// Makes a pipeline of a file, replays it, and sees that all of its rows were taken and these lines were written.
+fn says(path: &Path, rows: usize, wanted: &[&str]) {
+    let made = replayed(&[path.to_owned()]);
+    assert_eq!((made.rows, made.refused), (rows, 0), "{}", made.text);
+    for line in wanted {
+        assert!(made.text.contains(line), "`{line}` is not in\n{}", made.text);
+    }
+    assert!(!made.effects.windows.is_empty());
+}
+
+fn version(row: u32) -> &'static str {
+    if row.is_multiple_of(4) { "v2" } else { "v1" }
+}
+
+fn share(row: u32) -> f64 {
+    f64::from(row * 37 % 100) / 100.0
+}
+
+fn seconds(row: u32) -> u32 {
+    1_700_000_000 + row * 20
+}
+
 #[test]
-fn tensors_of_model_servers_are_told_with_the_words_that_read_them() {
+fn messages_of_model_servers_are_recognised() {
     let dir = tempfile::tempdir().expect("a directory");
-    let path = dir.path().join("answers.jsonl");
-    let line = |row: u32| {
-        format!(
-            r#"{{"id":"r{row}","at":{},"model_version":"v1","outputs":[{{"name":"p","shape":[1],"datatype":"FP64","data":[0.5]}}]}}"#,
-            1_700_000_000 + row
-        )
-    };
-    std::fs::write(&path, (0..300).map(line).collect::<Vec<_>>().join("\n")).expect("a file");
+    let at = |row: u32| u64::from(seconds(row)) * 1_000_000;
+    let answers = lines(dir.path(), "answers.jsonl", 300, |row| {
+        let tensor = json!({ "name": "p", "shape": [2, 1], "datatype": "FP64", "data": [share(row), 0.5] });
+        json!({ "id": format!("r{row}"), "timestamp_us": at(row), "model_version": version(row), "outputs": [tensor] })
+    });
+    let said =
+        ["format: open_inference", "side: response", "version: model_version", "score: \"outputs[name=p]\"", "id: id"];
+    says(&answers, 600, &said);
+    let timeless = lines(dir.path(), "timeless.jsonl", 30, |row| {
+        let tensor = json!({ "name": "p", "shape": [1], "datatype": "FP64", "data": [0.5] });
+        json!({ "id": row, "at": at(row), "outputs": [tensor] })
+    });
+    let error = init::draft(&[timeless]).expect_err("no time that can be read");
+    assert!(error.advice().is_some_and(|hint| hint.contains("timestamp_us")), "{error}");
+}
+
+#[test]
+fn elements_of_lists_are_rows_where_records_answer_nothing_themselves() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let batches = lines(dir.path(), "batches.jsonl", 200, |row| {
+        let country = ["DE", "FR"][(row % 2) as usize];
+        let instance = |n: u32| json!({ "amount": row + n, "country": country, "score": share(row + n) });
+        let instances: Vec<_> = (0..=row % 3).map(instance).collect();
+        json!({ "id": format!("r{row}"), "version": version(row), "ts": seconds(row), "instances": instances })
+    });
+    let said = [
+        "rows: \"instances[*]\"",
+        "id: id #",
+        "country: \"$row.country\"",
+        "score: \"$row.score\"",
+        "amount: { path: \"$row.amount\"",
+    ];
+    says(&batches, 399, &said);
+    let sites = lines(dir.path(), "sites.jsonl", 100, |row| {
+        let call = |n: u32| json!({ "id": format!("{row}-{n}"), "version": "v1", "score": share(row + n) });
+        let site = |name: &str, calls: Vec<u32>| json!({ "name": name, "calls": calls.into_iter().map(call).collect::<Vec<_>>() });
+        json!({ "ts": seconds(row), "sites": [site("a", vec![0, 1]), site("b", vec![2])] })
+    });
+    says(&sites, 300, &["rows: \"sites[*].calls[*]\"", "id: \"$row.id\"", "name: \"sites[*].name\""]);
+    // A list beside an answer is none of rows.
+    let reasons = lines(dir.path(), "reasons.jsonl", 100, |row| {
+        let reasons = [json!({ "code": "a", "weight": 0.1 })];
+        json!({ "id": format!("r{row}"), "ts": seconds(row), "score": share(row), "reasons": reasons })
+    });
+    says(&reasons, 100, &["score: score", "reasons: lists and the like are not measured"]);
+}
+
+#[test]
+fn elements_of_vectors_are_features() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = lines(dir.path(), "vectors.jsonl", 200, |row| {
+        let long: Vec<f64> = (0..128).map(|n| share(row + n)).collect();
+        let uneven: Vec<f64> = (0..row % 3).map(share).collect();
+        json!({ "id": format!("r{row}"), "version": version(row), "ts": seconds(row), "score": share(row),
+            "features": [share(row), row % 5], "embedding": long, "uneven": uneven })
+    });
+    let said = [
+        "`embedding` is a vector of 128 numbers, of which the first 16 are watched; `features` is a vector of 2 numbers",
+        "features_1: { path: \"features[1]\", range: [0.0, 4.0] }",
+        "embedding_9: { path: \"embedding[9]\"",
+        "embedding_15: ",
+    ];
+    says(&path, 200, &said);
     let text = init::draft(&[path]).expect("a pipeline").text;
-    let told =
-        "#   outputs: if these are tensors, say `format: open_inference` and `side: response`; outputs[name=NAME] is";
-    assert!(text.contains(told), "{text}");
+    assert!(!text.contains("embedding_16") && !text.contains("path: \"uneven"), "{text}");
+}
+
+#[test]
+fn changes_of_a_table_are_the_rows_that_they_leave_behind() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = lines(dir.path(), "changes.jsonl", 300, |row| {
+        let whole = json!({ "id": format!("t{row}"), "score": share(row), "made_by": version(row), "amount": row });
+        let is_gone = row.is_multiple_of(10);
+        let after = if is_gone { json!(null) } else { whole.clone() };
+        let op = if is_gone { "d" } else { ["c", "u"][(row % 2) as usize] };
+        json!({ "before": whole, "after": after, "source": { "table": "x", "lsn": row }, "op": op,
+            "ts_ms": u64::from(seconds(row)) * 1_000 })
+    });
+    let said = [
+        "# changes of a table, as Debezium tells them",
+        "op: [c, r, u]",
+        "event_time: { path: ts_ms, unit: ms }",
+        "id: after.id",
+        "score: after.score",
+        "amount: { path: after.amount",
+    ];
+    says(&path, 270, &said);
+    assert!(!init::draft(&[path]).expect("a pipeline").text.contains("path: before"));
+}
+
+#[test]
+fn spans_and_log_records_of_opentelemetry_are_recognised() {
+    let data = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/otlp").join(name);
+    let said = [
+        "rows: \"resourceSpans[*].scopeSpans[*].spans[*]\"",
+        "\"$row.attributes[key=gen_ai.operation.name].value.stringValue\": [chat]",
+        "event_time: { path: \"$row.endTimeUnixNano\", unit: ns }",
+        "id: \"$row.attributes[key=gen_ai.response.id].value.stringValue\"",
+        "version: \"$row.attributes[key=gen_ai.response.model].value.stringValue\"",
+        "error: \"$row.attributes[key=error.type].value.stringValue\"",
+        "service.name: \"resourceSpans[*].resource.attributes[key=service.name].value.stringValue\"",
+        "gen_ai.usage.input_tokens: { path: \"$row.attributes[key=gen_ai.usage.input_tokens].value.intValue\"",
+    ];
+    says(&data("spans.json"), 6, &said);
+    let said = [
+        "rows: \"resourceLogs[*].scopeLogs[*].logRecords[*]\"",
+        "\"$row.eventName\": [feature_flag.evaluation]",
+        "version: \"$row.attributes[key=feature_flag.result.variant].value.stringValue\"",
+    ];
+    says(&data("logs.json"), 6, &said);
 }
 
 #[test]
