@@ -490,3 +490,78 @@ fn topics_that_give_no_pipeline_are_clear_errors() {
     let mixed = haldane(&["init", "log.jsonl", &address(&empty)]).unwrap_err().to_string();
     assert_eq!(mixed, "files and topics cannot be mixed");
 }
+
+#[test]
+fn requests_and_answers_on_one_topic_become_two_sources() {
+    let mut sample = init::Sample::new(&KafkaConfig::plain("b:9092", "haldane.init"), "kserve");
+    for row in 0..200_u32 {
+        let instances = json!({ "instances": [[share(row), 3], [share(row + 1), 4]] }).to_string();
+        let predictions = json!({ "predictions": [share(row), 0.5] }).to_string();
+        let (id, time) = (format!("r{row}"), instant(i64::from(row)));
+        for (kind, payload) in [("request", instances), ("response", predictions)] {
+            let kind = format!("org.kubeflow.serving.inference.{kind}");
+            let attributes = [("specversion", "1.0"), ("type", &kind), ("id", &id), ("time", &time)];
+            let names = attributes.map(|(name, _)| format!("ce_{name}"));
+            let headers: Vec<(&str, &[u8])> =
+                names.iter().zip(attributes).map(|(name, (_, value))| (name.as_str(), value.as_bytes())).collect();
+            sample.push(
+                0,
+                &haldane::decode::Record {
+                    offset: i64::from(row),
+                    broker_time: i64::from(seconds(row)) * 1_000_000,
+                    key: None,
+                    payload: Some(payload.as_bytes()),
+                    headers: &headers,
+                    topic: "kserve",
+                },
+            );
+        }
+    }
+    let text = init::draft_topics(vec![sample]).expect("a pipeline").text;
+    for line in [
+        "  predictions:\n    topic: kserve\n    rows: \"predictions[*]\"",
+        "\"$ce.type\": [org.kubeflow.serving.inference.response]",
+        "event_time: \"$ce.time\"",
+        "id: \"$ce.id\"",
+        "score: \"$row\"",
+        "  features:\n    topic: kserve\n    rows: \"instances[*]\"",
+        "\"$ce.type\": [org.kubeflow.serving.inference.request]",
+        "instances_1: { path: \"$row[1]\", range: [3.0, 4.0] }",
+    ] {
+        assert!(text.contains(line), "`{line}` is not in\n{text}");
+    }
+    config::parse(&text, "made.yaml", Path::new("")).unwrap_or_else(|error| panic!("{error}\n{text}"));
+}
+
+#[test]
+fn a_sample_is_shown_as_it_is_read_with_what_nothing_reads() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = lines(dir.path(), "rows.jsonl", 20, |row| {
+        let score = if row == 3 { json!("high") } else { json!(share(row)) };
+        let instances = json!([{ "amount": row, "country": "DE", "score": score, "note": "x" }]);
+        json!({ "id": format!("r{row}"), "ts": seconds(row), "kind": if row == 4 { "ping" } else { "call" }, "vector": [row, 7],
+            "attributes": [{ "key": "a", "value": 1 }, { "key": "b", "value": 2 }], "instances": instances, "extra": { "deep": 1 } })
+    });
+    let pipeline = dir.path().join("p.yaml");
+    let text = "pipeline: p\nsources:\n  predictions:\n    topic: rows\n    rows: instances[*]\n    where: { kind: call }\n    \
+        event_time: { path: ts, unit: s }\n    id: id\n    version: { constant: v1 }\n    score: $row.score\n    \
+        features:\n      numeric:\n        amount: { path: $row.amount, range: [0, 9] }\n        first: { path: \"vector[0]\", range: [0, 9] }\n        \
+        a: { path: \"attributes[key=a].value\", range: [0, 9] }\nrollout: { baseline: v1 }\nwindows: { size: 1m }\n";
+    std::fs::write(&pipeline, text).expect("a file");
+    let said = haldane(&["check", "-c", pipeline.to_str().unwrap(), "--sample", path.to_str().unwrap()]).unwrap();
+    for line in [
+        "the first rows, as they are read (--sample)",
+        "prediction at 2023-11-14 22:13:40 UTC, id #",
+        "version v1, amount 1, first 1, a 1, score 0.37",
+        "prediction refused, line 4: ",
+        "of the first rows 18 were read, 1 refused, 1 passed over",
+        "fields of the sample that nothing reads\n",
+    ] {
+        assert!(said.contains(line), "`{line}` is not in\n{said}");
+    }
+    let unread: Vec<&str> =
+        said.split("that nothing reads\n").nth(1).unwrap().lines().take_while(|line| !line.is_empty()).collect();
+    let mut unread: Vec<&str> = unread.into_iter().map(str::trim).collect();
+    unread.sort_unstable();
+    assert_eq!(unread, ["attributes[key=b].value", "extra.deep", "instances[0].country", "instances[0].note"]);
+}

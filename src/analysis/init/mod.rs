@@ -6,6 +6,7 @@
 
 pub(crate) mod classes;
 mod clues;
+pub(crate) mod documents;
 pub(crate) mod facts;
 mod family;
 mod features;

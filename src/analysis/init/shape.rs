@@ -6,17 +6,17 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::documents::{Document, documents};
 use super::facts::Facts;
 use super::family::{Family, OTLP_EVENTS, OTLP_OPERATION};
 use super::guess::{Guesses, Use};
-use super::rows::values;
 use super::scalar::{one_line, scalar};
 use super::tensors;
 use super::walk::{Cells, Walk};
 use crate::decode::origin::CLOUD_EVENT;
 use crate::error::Result;
 use crate::plan::{Side, Step};
-use crate::table::{Column, Table, Wanted};
+use crate::table::{Column, Table};
 
 /// Rows that are made of records at most.
 const ROWS_MAX: usize = 5_000;
@@ -40,9 +40,6 @@ pub(super) struct Shape {
     places: BTreeMap<String, (Vec<String>, Option<usize>)>,
 }
 
-/// A record: for each column of its table what stands there.
-type Document = Vec<Value>;
-
 /// The tables of flat rows that a table of records comes to, and what the records are; the table itself where its rows
 /// are flat.
 pub(super) fn of(table: Table) -> Result<Vec<(Table, Option<Shape>)>> {
@@ -51,7 +48,7 @@ pub(super) fn of(table: Table) -> Result<Vec<(Table, Option<Shape>)>> {
     if !has_lists && kind.is_none() && Family::debezium(&table.columns).is_none() {
         return Ok(vec![(table, None)]);
     }
-    let documents = documents(&table)?;
+    let documents = documents(&table, ROWS_MAX)?;
     let mut made = Vec::new();
     for (condition, records) in by_type(&table, kind, documents.len(), &documents) {
         let family = Family::of(&table.columns, &records.iter().map(|at| &documents[*at]).collect::<Vec<_>>());
@@ -73,34 +70,6 @@ fn says_all(table: &Table) -> Result<bool> {
     let guesses = Guesses::of(Facts::of(table)?);
     let has = |usage: Use| guesses.find(|known| known == usage).is_some();
     Ok(has(Use::Score) || has(Use::Predicted) || guesses.class_scores.is_some() || has(Use::Label) && has(Use::Id))
-}
-
-/// The first records.
-fn documents(table: &Table) -> Result<Vec<Document>> {
-    let wanted: Vec<Wanted> = (0..table.columns.len()).map(|column| Wanted { column, repeats: false }).collect();
-    let mut documents: Vec<Document> = Vec::new();
-    for chunk in table.chunks(&wanted)? {
-        let chunk = chunk?;
-        let n = chunk.rows.min(ROWS_MAX - documents.len());
-        let from = documents.len();
-        documents.resize(from + n, vec![Value::Null; wanted.len()]);
-        for (at, (array, column)) in chunk.arrays.iter().zip(&table.columns).enumerate() {
-            let cells = values(&array.slice(0, n)).into_iter().map(|value| list_of(value, column));
-            documents[from..].iter_mut().zip(cells).for_each(|(document, cell)| document[at] = cell);
-        }
-        if documents.len() == ROWS_MAX {
-            break;
-        }
-    }
-    Ok(documents)
-}
-
-/// A list that stands in a text is the list.
-fn list_of(value: Value, column: &Column) -> Value {
-    match &value {
-        Value::String(text) if column.data_type.is_nested() => serde_json::from_str(text).unwrap_or(value),
-        _ => value,
-    }
 }
 
 /// A place, and what must stand there.

@@ -16,6 +16,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use self::descriptor::imports;
+
+/// The schema of traces (`Traces`) and logs (`Logs`) of OpenTelemetry.
+pub const OTLP: &str = include_str!("otlp.proto");
 use self::planner::Planner;
 use self::schema::{At, Schema};
 use self::wire::{DEPTH_MAX, Wire};
