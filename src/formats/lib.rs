@@ -8,6 +8,7 @@ pub mod frame;
 mod known;
 pub mod protobuf;
 mod waiting;
+pub mod whole;
 
 use std::sync::Arc;
 

@@ -484,7 +484,7 @@ fn topics_that_give_no_pipeline_are_clear_errors() {
     assert_eq!(refused(&address("init.absent")), "topic `init.absent` does not exist");
     let none = |n: u8, topic: &str| format!("none of {n} records of topic `{topic}` holds an event; the first is ");
     assert_eq!(refused(&address(&binary)), none(3, &binary) + "binary");
-    assert_eq!(refused(&address(&avro)), none(1, &avro) + "binary, like Avro or Protobuf with a schema registry");
+    assert_eq!(refused(&address(&avro)), format!("records of topic `{avro}` name schema 7, and it is not known"));
     assert!(refused("kafka://127.0.0.1:1/p").starts_with("no answer from Kafka at 127.0.0.1:1 within 10 s"));
     assert_eq!(refused("kafka://127.0.0.1:1"), "kafka://127.0.0.1:1 names no topic");
     let mixed = haldane(&["init", "log.jsonl", &address(&empty)]).unwrap_err().to_string();
@@ -564,4 +564,88 @@ fn a_sample_is_shown_as_it_is_read_with_what_nothing_reads() {
     let mut unread: Vec<&str> = unread.into_iter().map(str::trim).collect();
     unread.sort_unstable();
     assert_eq!(unread, ["attributes[key=b].value", "extra.deep", "instances[0].country", "instances[0].note"]);
+}
+
+/// The first records of a topic, learned by files of schemas in a folder.
+fn sampled(payloads: &[Vec<u8>], schemas: Option<&Path>) -> Result<init::Sample, haldane::error::Error> {
+    let mut sample = init::Sample::new(&KafkaConfig::plain("b:9092", "haldane.init"), "scored");
+    for (row, payload) in (0_u32..).zip(payloads) {
+        sample.push(
+            0,
+            &haldane::decode::Record {
+                offset: i64::from(row),
+                broker_time: i64::from(seconds(row)) * 1_000_000,
+                key: None,
+                payload: Some(payload),
+                headers: &[],
+                topic: "scored",
+            },
+        );
+    }
+    haldane::cli::init::learn(&mut sample, schemas.map(|path| path.to_str().unwrap()))?;
+    Ok(sample)
+}
+
+#[test]
+fn records_that_name_schemas_are_read_by_them() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let avro = r#"{"type":"record","name":"Scored","fields":[{"name":"id","type":"string"},{"name":"version","type":"string"},{"name":"score","type":"double"}]}"#;
+    let proto = "syntax = \"proto3\"; message Scored { string id = 1; string version = 2; double score = 3; }";
+    std::fs::write(dir.path().join("42.avsc"), avro).expect("a file");
+    std::fs::write(dir.path().join("9.proto"), proto).expect("a file");
+    let body = |row: u32| (format!("r{row:03}"), version(row), share(row).to_le_bytes());
+    let avro = |head: &'static [u8]| {
+        move |row: u32| {
+            let (id, version, score) = body(row);
+            [head, &[8], id.as_bytes(), &[4], version.as_bytes(), &score].concat()
+        }
+    };
+    let proto = |row: u32| {
+        let (id, version, score) = body(row);
+        let head: &[u8] = &[0, 0, 0, 0, 9, 0, 0x0a, 4];
+        [head, id.as_bytes(), &[0x12, 2], version.as_bytes(), &[0x19], &score].concat()
+    };
+    let json = |row: u32| {
+        let (id, version, _) = body(row);
+        let text = json!({ "id": id, "version": version, "score": share(row) }).to_string();
+        [&[0, 0, 0, 0, 7][..], text.as_bytes()].concat()
+    };
+    let all = |record: &dyn Fn(u32) -> Vec<u8>| (0..60).map(record).collect::<Vec<_>>();
+    for (payloads, said) in [
+        (all(&avro(&[0, 0, 0, 0, 42])), vec!["format: avro", "registry: { schemas: "]),
+        (all(&avro(&[0, 0, 0, 0, 0, 0, 0, 0, 42])), vec!["format: avro", "frame: apicurio8 }"]),
+        (all(&proto), vec!["format: protobuf", "registry: { schemas: "]),
+        (all(&json), vec!["registry: { schemas: "]),
+    ] {
+        let sample = sampled(&payloads, Some(dir.path())).expect("known schemas");
+        let text = init::draft_topics(vec![sample]).expect("a pipeline").text;
+        for line in said.into_iter().chain(["id: id #", "version: version #", "score: score #"]) {
+            assert!(text.contains(line), "`{line}` is not in\n{text}");
+        }
+        let plan = config::parse(&text, "made.yaml", Path::new("")).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        assert!(plan.registry.is_some());
+    }
+    // One that nobody knows does not spoil the others.
+    let mut mixed: Vec<Vec<u8>> = all(&json).iter().map(|record| record[5..].to_vec()).collect();
+    mixed.push(avro(&[0, 0, 0, 0, 43])(0));
+    let text = init::draft_topics(vec![sampled(&mixed, None).expect("others")]).expect("a pipeline").text;
+    assert!(text.contains("score: score #") && !text.contains("registry:"), "{text}");
+    let error = sampled(&all(&avro(&[0, 0, 0, 0, 43])), Some(dir.path())).expect_err("no such schema");
+    assert!(error.to_string().contains("name schema 43, and it is not known"), "{error}");
+    assert!(sampled(&all(&proto), None).expect_err("nothing known").advice().unwrap().contains("--registry"));
+}
+
+#[test]
+fn requests_of_opentelemetry_in_protobuf_are_recognised() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/otlp/spans.pb");
+    let sample = sampled(&[std::fs::read(path).expect("a file")], None).expect("no schema is needed");
+    let text = init::draft_topics(vec![sample]).expect("a pipeline").text;
+    for line in [
+        "format: otlp",
+        "rows: \"resourceSpans[*].scopeSpans[*].spans[*]\"",
+        "version: \"$row.attributes[key=gen_ai.response.model].value.stringValue\"",
+    ] {
+        assert!(text.contains(line), "`{line}` is not in\n{text}");
+    }
+    config::parse(&text, "made.yaml", Path::new("")).unwrap_or_else(|error| panic!("{error}\n{text}"));
 }

@@ -118,6 +118,7 @@ impl DraftWriter<'_> {
         }
         if let Some(sample) = &self.traffic.sample {
             text += &reach::section(sample.cluster());
+            text += &self.registry(sample);
         }
         text += "\nsources:\n";
         self.traffic(self.traffic, is_features, &mut text);
@@ -128,6 +129,16 @@ impl DraftWriter<'_> {
         self.outcomes(is_features, &mut text);
         self.rest(is_features, &mut text);
         Draft { text, summary: self.summary(is_features) }
+    }
+
+    /// Where schemas are known, if records name any.
+    fn registry(&self, sample: &Sample) -> String {
+        let all = [Some(self.traffic), self.questions, self.outcomes].into_iter().flatten();
+        let frame = all.filter_map(|source| source.sample.as_ref()?.frame()).next();
+        let (Some(frame), Some(place)) = (frame, sample.registry()) else { return String::new() };
+        let key = if place.contains("://") { "url" } else { "schemas" };
+        let frame = if frame == plan::Frame::Apicurio8 { ", frame: apicurio8" } else { "" };
+        format!("\n# Records name their schemas.\nregistry: {{ {key}: {}{frame} }}\n", scalar(place))
     }
 
     fn traffic(&self, source: &DraftSource, is_features: bool, text: &mut String) {
@@ -341,8 +352,9 @@ fn time(source: &DraftSource) -> String {
 fn topic(text: &mut String, source: &DraftSource, kind: &str) {
     let of_file = if source.sample.is_none() { " # the Kafka topic, once there is one" } else { "" };
     let _ = writeln!(text, "    topic: {}{of_file}", plain(&topic_name(source, kind)));
-    if source.sample.as_ref().is_some_and(|sample| sample.is_arrow()) {
-        *text += "    format: arrow_ipc\n";
+    let format = source.sample.as_ref().map(|sample| sample.format()).filter(|format| *format != plan::Format::Json);
+    if let Some(format) = format.and_then(|format| serde_json::to_value(format).ok()) {
+        let _ = writeln!(text, "    format: {}", format.as_str().unwrap_or_default());
     }
     source.shape.iter().for_each(|shape| shape.write(text));
 }
