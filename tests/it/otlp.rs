@@ -138,12 +138,12 @@ fn a_damaged_request_is_one_reject_and_its_neighbours_stay() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/otlp/spans.pb");
     let whole = fs::read(path).unwrap();
     for length in [1, 17, whole.len() / 2, whole.len() - 1] {
-        let mut decoder = decoder(&plan, 0, 0);
+        let mut requests = decoder(&plan, 0, 0);
         for (offset, payload) in (0..).zip([&whole[..], &whole[..length], &whole]) {
             let payload = Some(payload);
-            decoder.push(&Record { offset, broker_time: START, key: None, payload, headers: &[], topic: "p" });
+            requests.push(&Record { offset, broker_time: START, key: None, payload, headers: &[], topic: "p" });
         }
-        let decoded = decoder.finish();
+        let decoded = requests.finish();
         let refused: Vec<_> = decoded.rejects.iter().map(|reject| reject.offset).collect();
         assert_eq!((decoded.batch.len(), refused), (12, vec![1]), "cut at {length}");
     }

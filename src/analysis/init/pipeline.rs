@@ -133,8 +133,8 @@ impl DraftWriter<'_> {
 
     /// Where schemas are known, if records name any.
     fn registry(&self, sample: &Sample) -> String {
-        let all = [Some(self.traffic), self.questions, self.outcomes].into_iter().flatten();
-        let frame = all.filter_map(|source| source.sample.as_ref()?.frame()).next();
+        let mut all = [Some(self.traffic), self.questions, self.outcomes].into_iter().flatten();
+        let frame = all.find_map(|source| source.sample.as_ref()?.frame());
         let (Some(frame), Some(place)) = (frame, sample.registry()) else { return String::new() };
         let key = if place.contains("://") { "url" } else { "schemas" };
         let frame = if frame == plan::Frame::Apicurio8 { ", frame: apicurio8" } else { "" };

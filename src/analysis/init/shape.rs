@@ -72,6 +72,9 @@ fn says_all(table: &Table) -> Result<bool> {
     Ok(has(Use::Score) || has(Use::Predicted) || guesses.class_scores.is_some() || has(Use::Label) && has(Use::Id))
 }
 
+/// A row, behind the number of its record.
+type Row = (usize, Cells);
+
 /// A place, and what must stand there.
 type Wish = (String, Vec<String>);
 
@@ -110,7 +113,7 @@ fn walked(columns: &[Column], family: &Family, records: &[usize], documents: &[D
         match (family, lists) {
             (Family::Inference(side), Some(Value::Array(all))) => tensors::rows(&mut walk, *side, all, record, &shared),
             (Family::Rows(_) | Family::Otlp(_), Some(list)) => {
-                walk.elements((&family.lists(), 0), &|field| family.reads_in_rows(field), list, record, &shared)
+                walk.elements((&family.lists(), 0), &|field| family.reads_in_rows(field), list, record, &shared);
             }
             (Family::Debezium(_), _) if !family.is_taken(columns, &documents[record]) => {}
             (Family::Flat | Family::Debezium(_), _) => walk.rows.push((record, shared)),
@@ -124,7 +127,7 @@ impl Walk {
     /// Its rows as tables, one for each kind of rows.
     fn into_tables(mut self, of: &Table, family: &Family, wish: Option<&Wish>) -> Result<Vec<(Table, Shape)>> {
         self.leave_uneven();
-        let mut kinds: Vec<(Vec<Wish>, Vec<(usize, Cells)>)> = Vec::new();
+        let mut kinds: Vec<(Vec<Wish>, Vec<Row>)> = Vec::new();
         let base: Vec<Wish> = wish.cloned().into_iter().chain(family.condition()).collect();
         let rows = std::mem::take(&mut self.rows);
         let (place, known): (&str, &[&str]) = match family {
@@ -153,13 +156,7 @@ impl Walk {
         kinds.map(|(conditions, rows)| self.table(of, family, conditions, &rows)).collect()
     }
 
-    fn table(
-        &self,
-        of: &Table,
-        family: &Family,
-        conditions: Vec<Wish>,
-        rows: &[(usize, Cells)],
-    ) -> Result<(Table, Shape)> {
+    fn table(&self, of: &Table, family: &Family, conditions: Vec<Wish>, rows: &[Row]) -> Result<(Table, Shape)> {
         let mut lines = Vec::new();
         let mut in_records: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
         for (record, cells) in rows {

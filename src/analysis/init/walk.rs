@@ -46,7 +46,12 @@ impl Walk {
                 match element {
                     Value::Object(fields) => {
                         for (field, value) in fields.iter().filter(|(field, _)| read(field)) {
-                            self.value(&with(&row, Step::Key(field.clone())), &[field.clone()], value, &mut cells);
+                            self.value(
+                                &with(&row, Step::Key(field.clone())),
+                                std::slice::from_ref(field),
+                                value,
+                                &mut cells,
+                            );
                         }
                     }
                     other => self.value(&row, std::slice::from_ref(&name), other, &mut cells),
@@ -58,7 +63,7 @@ impl Walk {
             let Value::Object(fields) = element else { continue };
             let root = [Step::Key(lists[at].each())];
             for (field, value) in fields.iter().filter(|(field, _)| *field != key && read(field)) {
-                self.value(&with(&root, Step::Key(field.clone())), &[field.clone()], value, &mut cells);
+                self.value(&with(&root, Step::Key(field.clone())), std::slice::from_ref(field), value, &mut cells);
             }
             self.elements((lists, at + 1), read, fields.get(key).unwrap_or(&Value::Null), record, &cells);
         }
@@ -102,8 +107,8 @@ impl Walk {
             places.push(place.iter().cloned().collect::<Path>().escaped());
             self.cell(&place, &with(above, format!("{last}_{at}")), value.clone(), cells);
         }
-        let list = steps.iter().cloned().collect::<Path>().escaped();
-        let (low, high, known) = self.lists.entry(list).or_insert((all.len(), all.len(), Vec::new()));
+        let whole = steps.iter().cloned().collect::<Path>().escaped();
+        let (low, high, known) = self.lists.entry(whole).or_insert((all.len(), all.len(), Vec::new()));
         (*low, *high) = ((*low).min(all.len()), (*high).max(all.len()));
         if places.len() > known.len() {
             *known = places;

@@ -122,16 +122,23 @@ fn of_topics(args: &InitArgs, topics: &[(&str, &str)]) -> Result<Draft> {
 /// # Errors
 /// When nothing is known of these.
 pub fn learn(sample: &mut Sample, place: Option<&str>) -> Result<()> {
-    let config = place.map(|place| match place.contains("://") {
-        true => RegistryConfig { url: Some(place.trim_end_matches('/').to_owned()), ..RegistryConfig::default() },
-        false => RegistryConfig { schemas: SchemaFiles::Folder(place.into()), ..RegistryConfig::default() },
+    // The pipeline file may come to lie elsewhere.
+    let absolute =
+        |place: &str| std::path::absolute(place).map_or_else(|_| place.into(), |path| path.display().to_string());
+    let place = place.map(|place| if place.contains("://") { place.to_owned() } else { absolute(place) });
+    let config = place.as_deref().map(|place| {
+        if place.contains("://") {
+            RegistryConfig { url: Some(place.trim_end_matches('/').to_owned()), ..RegistryConfig::default() }
+        } else {
+            RegistryConfig { schemas: SchemaFiles::Folder(place.into()), ..RegistryConfig::default() }
+        }
     });
     let registry = config.as_ref().map(Registry::open).transpose()?;
     let find = |id| match registry.as_ref()?.find(id) {
         Found::Here(texts) => Some(texts),
         Found::Missing | Found::Away(_) => None,
     };
-    sample.learn(place, &find)
+    sample.learn(place.as_deref(), &find)
 }
 
 /// How a file says that a cluster is reached. What it names by relative paths is near it, wherever the result will be.
