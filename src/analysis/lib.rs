@@ -4,6 +4,7 @@ pub mod audit;
 pub mod detect;
 pub mod init;
 pub mod markup;
+pub mod preview;
 #[cfg(feature = "query")]
 pub mod query;
 pub mod report;

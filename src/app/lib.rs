@@ -7,7 +7,7 @@ pub mod telemetry;
 
 #[cfg(feature = "query")]
 use haldane_analysis::query;
-use haldane_analysis::{audit, detect, init, markup, report};
+use haldane_analysis::{audit, detect, init, markup, preview, report};
 use haldane_core::{
     baseline, batch, engine, error, event, judge, metric, name, plan, scan, sim, summary, trust, verdict,
 };

@@ -8,6 +8,7 @@ pub mod frame;
 mod known;
 pub mod protobuf;
 mod waiting;
+pub mod whole;
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ pub fn decoder(plan: &Arc<Plan>, source: u16, lane: u32) -> Box<dyn Decoder> {
         }
         Format::ArrowIpc => Box::new(arrow_ipc::ArrowIpcDecoder::new(plan, source, lane)),
         Format::Avro => Box::new(avro::AvroDecoder::new(plan, source, lane)),
-        Format::Protobuf => Box::new(protobuf::ProtobufDecoder::new(plan, source, lane)),
+        Format::Protobuf | Format::Otlp => Box::new(protobuf::ProtobufDecoder::new(plan, source, lane)),
         Format::OpenInference => Box::new(open_inference::OpenInferenceDecoder::new(plan, source, lane)),
     }
 }

@@ -44,15 +44,15 @@ impl ClassColumns {
     pub(crate) fn guessed(columns: &[Guess]) -> Option<Self> {
         let each = STEMS.iter().find_map(|stem| {
             let fits = |(at, guess): (usize, &Guess)| {
-                let class = class_of(stem, &guess.facts.name).filter(|_| guess.facts.is_within(0.0, 1.0))?;
+                let label = guess.facts.label();
+                let class = class_of(stem, &label).filter(|_| guess.facts.is_within(0.0, 1.0))?;
                 Some((category(class).to_owned(), at))
             };
             let classes: Vec<(String, usize)> = columns.iter().enumerate().filter_map(fits).collect();
             let sum: f64 = classes.iter().filter_map(|(_, at)| columns[*at].facts.mean()).sum();
             (classes.len() > 1 && (sum - 1.0).abs() <= SUM_SLACK).then_some(Self::Each(classes))
         });
-        let is_list =
-            |facts: &Facts| facts.kind() == FactKind::Nested && STEMS.contains(&facts.name.to_lowercase().as_str());
+        let is_list = |facts: &Facts| facts.kind() == FactKind::Nested && is_stem(&facts.label());
         each.or_else(|| columns.iter().position(|guess| is_list(&guess.facts)).map(Self::List))
     }
 
@@ -92,6 +92,11 @@ impl ClassColumns {
     }
 }
 
+/// Whether a list of such a name holds the scores of several classes.
+pub(super) fn is_stem(name: &str) -> bool {
+    STEMS.contains(&name.to_lowercase().as_str())
+}
+
 /// The class in the name of a column.
 fn class_of<'a>(stem: &str, name: &'a str) -> Option<&'a str> {
     let (start, rest) = name.split_at_checked(stem.len())?;
@@ -101,7 +106,8 @@ fn class_of<'a>(stem: &str, name: &'a str) -> Option<&'a str> {
 
 /// The path of the object that all of them are fields of.
 fn object<'a>(fields: impl Iterator<Item = &'a Facts>) -> Option<String> {
-    let mut parents = fields.map(|facts| facts.path.split_last().map(|(_, parent)| parent));
+    let mut parents =
+        fields.map(|facts| facts.path.split_last().map(|(_, parent)| parent).filter(|_| facts.place.is_none()));
     let first = parents.next()??;
     let is_shared = !first.is_empty() && parents.all(|parent| parent == Some(first));
     is_shared.then(|| first.iter().cloned().collect::<Path>().escaped())

@@ -55,6 +55,11 @@ pub(crate) enum FactKind {
 pub(crate) struct Facts {
     pub(crate) name: String,
     pub(crate) path: Vec<String>,
+    /// Where its values are in records that are no flat rows, as pipeline files write it; its path is then how it would
+    /// be called.
+    pub(crate) place: Option<String>,
+    /// The records with a value, where all rows of one share it.
+    records: Option<usize>,
     /// Rows looked at.
     pub(crate) rows: usize,
     /// Rows with a value.
@@ -117,6 +122,17 @@ impl Facts {
             all.iter_mut().zip(&chunk.arrays).for_each(|(facts, array)| facts.look(&array.slice(from, n)));
         }
         Ok(all)
+    }
+
+    /// Says how the column would be called, and of how many records its values are.
+    pub(crate) fn at(&mut self, names: &[String], records: Option<usize>) {
+        self.place = Some(self.name.clone());
+        (self.path, self.records) = (names.to_vec(), records);
+    }
+
+    /// What it is called.
+    pub(crate) fn label(&self) -> String {
+        if self.place.is_some() { self.path.join(".") } else { self.name.clone() }
     }
 
     fn look(&mut self, array: &ArrayRef) {
@@ -262,9 +278,9 @@ impl Facts {
         numbers.or_else(texts).filter(|_| self.n_distinct() == 2 && self.truths == 0)
     }
 
-    /// Whether nearly every row has a value of its own.
+    /// Whether nearly every row has a value of its own, or every record where its rows share it.
     pub(crate) fn is_unique(&self) -> bool {
-        self.n > 1 && share(self.distinct.len(), self.n) > 0.9
+        self.n > 1 && share(self.distinct.len(), self.records.unwrap_or(self.n)) > 0.9
     }
 
     /// Whether nearly all values are whole numbers.

@@ -16,7 +16,7 @@ pub(super) fn unusable(guess: &Guess) -> Option<String> {
     if is_feature && guess.facts.path.iter().any(String::is_empty) {
         return Some(format!("it has no name; {}", guess.reason));
     }
-    if is_feature && guess.facts.name != guess.facts.path.join(".") {
+    if is_feature && guess.facts.label() != guess.facts.path.join(".") {
         return Some("a column before it has the same name, and pipelines read that one".to_owned());
     }
     (is_feature && guess.kind == FactKind::Numeric && share > MISTYPED_MAX)
@@ -64,7 +64,7 @@ fn feature_name(guess: &Guess, all: &[&Guess]) -> String {
     if is_free(&short) && all.iter().filter(|other| last(other) == short).count() == 1 {
         return short;
     }
-    let long = guess.facts.name.clone();
+    let long = guess.facts.label();
     if is_free(&long) { long } else { format!("{long}_value") }
 }
 

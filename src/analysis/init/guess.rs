@@ -1,6 +1,7 @@
 //! What every column is for, by its name and its shape, each guess with its reason.
 
 use super::classes::ClassColumns;
+use super::clues::{CLUES, FIELDS_MAX, TIME_NAMES};
 use super::facts::{FactKind, Facts};
 use super::sample::is_attribute;
 use crate::plan::{Side, Task, TimeFormat};
@@ -61,154 +62,6 @@ pub(crate) struct Guesses {
     pub(crate) class_scores: Option<ClassColumns>,
 }
 
-/// Names by what they mean, best first, and what values must be like.
-struct Clue {
-    usage: Use,
-    names: &'static [&'static str],
-    fits: fn(&Facts) -> bool,
-}
-
-/// Fields that traffic is split by at most.
-const FIELDS_MAX: usize = 4;
-/// At most so many categories make a field to split traffic by.
-const SEGMENTS_MAX: usize = 50;
-
-/// Looked for in this order; a column that is taken is not looked at again.
-const CLUES: [Clue; 13] = [
-    Clue {
-        usage: Use::Arrival,
-        names: &["ingest_time", "broker_time", "arrival_time", "ingested_at", "timestamp_us"],
-        fits: |facts| time_format(facts).is_some(),
-    },
-    Clue {
-        usage: Use::Id,
-        names: &[
-            "prediction_id",
-            "request_id",
-            "inference_id",
-            "event_id",
-            "transaction_id",
-            "id",
-            "uuid",
-            "row_id",
-            "index",
-        ],
-        fits: |facts| facts.is_unique() && is_id_like(facts),
-    },
-    Clue {
-        usage: Use::Entity,
-        names: &["entity_id", "user_id", "customer_id", "card_id", "account_id", "device_id", "client_id", "user"],
-        fits: is_id_like,
-    },
-    Clue {
-        usage: Use::Version,
-        names: &["version", "model_version", "model_ver", "release", "variant"],
-        fits: |facts| facts.n_distinct() <= SEGMENTS_MAX && facts.n > 0,
-    },
-    Clue {
-        usage: Use::Model,
-        names: &["model", "model_name", "model_id"],
-        fits: |facts| facts.n_distinct() <= SEGMENTS_MAX && facts.n > 0,
-    },
-    Clue {
-        usage: Use::Score,
-        names: &[
-            "score",
-            "prediction_score",
-            "probability",
-            "proba",
-            "prob",
-            "y_score",
-            "y_prob",
-            "y_proba",
-            "confidence",
-            "prediction_probability",
-            "y_pred_proba",
-        ],
-        fits: |facts| facts.kind() == FactKind::Numeric,
-    },
-    Clue {
-        usage: Use::Score,
-        names: &["prediction", "predicted", "y_pred", "y_hat", "yhat", "pred", "estimate", "predicted_value"],
-        fits: |facts| facts.kind() == FactKind::Numeric && (!facts.is_whole() || facts.n_distinct() > 20),
-    },
-    Clue {
-        usage: Use::Predicted,
-        names: &[
-            "predicted_label",
-            "predicted_class",
-            "pred_label",
-            "prediction_label",
-            "decision",
-            "prediction",
-            "predicted",
-            "y_pred",
-            "pred",
-        ],
-        fits: |facts| facts.n > 0 && facts.n_distinct() <= 1000,
-    },
-    Clue {
-        usage: Use::Label,
-        names: &["label", "target", "y_true", "ground_truth", "truth", "actual", "outcome", "true_label", "y"],
-        fits: |facts| facts.n > 0 && !facts.is_unique() || facts.kind() == FactKind::Numeric,
-    },
-    Clue {
-        usage: Use::Latency("ms"),
-        names: &[
-            "latency_ms",
-            "latency",
-            "duration_ms",
-            "response_time_ms",
-            "elapsed_ms",
-            "response_time",
-            "latency_us",
-            "latency_s",
-            "latency_ns",
-            "duration_us",
-            "duration_s",
-            "latency_seconds",
-            "duration_seconds",
-        ],
-        fits: |facts| facts.is_within(0.0, f64::MAX),
-    },
-    Clue {
-        usage: Use::Status,
-        names: &["status", "status_code", "http_status", "response_code", "code"],
-        fits: |facts| facts.is_within(100.0, 599.0) && facts.is_whole(),
-    },
-    Clue {
-        usage: Use::Failed,
-        names: &["error", "failed", "is_error"],
-        fits: |facts| {
-            matches!(facts.kind(), FactKind::Boolean | FactKind::Categorical)
-                || facts.is_within(0.0, 1.0) && facts.is_whole()
-        },
-    },
-    Clue {
-        usage: Use::Segment,
-        names: &["segment", "cohort", "country", "region", "tenant", "market", "platform", "device_type"],
-        fits: |facts| (2..=SEGMENTS_MAX).contains(&facts.n_distinct()) && facts.kind() == FactKind::Categorical,
-    },
-];
-
-/// Names of event times, best first.
-const TIME_NAMES: [&str; 14] = [
-    "event_time",
-    "event_time_us",
-    "event_time_ms",
-    "event_timestamp",
-    "timestamp",
-    "predicted_at",
-    "created_at",
-    "ts",
-    "time",
-    "datetime",
-    "date_time",
-    "requested_at",
-    "occurred_at",
-    "date",
-];
-
 impl Guesses {
     /// Guesses about the columns of a sample.
     pub(crate) fn of(sample: Vec<Facts>) -> Self {
@@ -261,6 +114,20 @@ impl Guesses {
             guess.usage = Use::Label;
             guess.reason =
                 format!("the only other column beside `{id}`, which predictions have too; {}", guess.facts.describe());
+        }
+    }
+
+    /// Takes the only number for the score, where rows are answers and none has a name that says so.
+    pub(crate) fn take_score(&mut self) {
+        if self.class_scores.is_some() || self.find(|usage| matches!(usage, Use::Score | Use::Predicted)).is_some() {
+            return;
+        }
+        let is_number = |guess: &&mut Guess| guess.usage == Use::Feature && guess.kind == FactKind::Numeric;
+        let mut numbers: Vec<&mut Guess> = self.columns.iter_mut().filter(is_number).collect();
+        if let [only] = numbers.as_mut_slice() {
+            only.usage = Use::Score;
+            only.reason = format!("the only number of an answer; {}", only.facts.describe());
+            (self.task, self.task_reason) = task(&self.columns);
         }
     }
 
@@ -321,7 +188,7 @@ fn take_id(sample: &[Facts], taken: &mut [Option<(Use, String)>]) {
 }
 
 /// Whether values can be ids: texts, or whole numbers.
-fn is_id_like(facts: &Facts) -> bool {
+pub(super) fn is_id_like(facts: &Facts) -> bool {
     facts.kind() == FactKind::Categorical || facts.kind() == FactKind::Numeric && facts.counts()
 }
 
@@ -380,6 +247,9 @@ fn guess(facts: Facts, taken: Option<(Use, String)>) -> Guess {
     let (usage, reason) = taken.unwrap_or_else(|| match kind {
         _ if is_attribute(&facts.path) => (Use::Ignored, "an attribute of the event's envelope".to_owned()),
         FactKind::Numeric if is_index(&facts) => (Use::Ignored, format!("row numbers: {}", facts.describe())),
+        FactKind::Numeric if facts.epoch().is_some() && TIME_NAMES.iter().any(|name| is_named(&facts, name)) => {
+            (Use::Ignored, "a time, and not the event's".to_owned())
+        }
         FactKind::Numeric if facts.is_unique() && facts.is_whole() && ends_like_id(&facts) => {
             (Use::Ignored, format!("an id by its name; {}", facts.describe()))
         }

@@ -5,7 +5,10 @@
 //! Reports on two files guess the same way.
 
 pub(crate) mod classes;
+mod clues;
+pub(crate) mod documents;
 pub(crate) mod facts;
+mod family;
 mod features;
 pub(crate) mod guess;
 pub mod pipeline;
@@ -13,7 +16,11 @@ mod reach;
 mod rows;
 pub mod sample;
 mod scalar;
+mod shape;
+mod source;
+mod tensors;
 pub mod topic;
+mod walk;
 
 pub use pipeline::{Draft, draft, draft_topics};
 pub use sample::Sample;

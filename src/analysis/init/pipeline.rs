@@ -3,40 +3,22 @@
 //! Predictions without an id cannot be joined or told apart from re-deliveries, so a file without ids becomes a source
 //! of feature events. A file without times cannot be cut into windows, which is an error.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use arrow::array::AsArray as _;
-
-use super::facts::{FactKind, Facts, is_plausible};
+use super::facts::Facts;
 use super::features;
-use super::guess::{Guess, Guesses, Use};
+use super::guess::{Guess, Use};
 use super::reach;
 use super::sample::Sample;
 use super::scalar::{one_line, plain, scalar};
+use super::source::{DraftSource, FileFacts};
 use crate::error::{Error, Result};
-use crate::event::{Micros, SECOND};
+use crate::event::SECOND;
 use crate::output::count;
 use crate::output::text::instant;
 use crate::plan::{self, Task, TimeFormat};
-use crate::table::{Table, Wanted, cells};
-
-/// Windows that a file should give at least.
-const WINDOWS_MIN: i64 = 24;
-/// Lengths of windows with their names in a pipeline, longest first.
-const WINDOWS: [(&str, i64); 10] = [
-    ("1d", 86_400),
-    ("12h", 43_200),
-    ("6h", 21_600),
-    ("1h", 3_600),
-    ("30m", 1_800),
-    ("15m", 900),
-    ("5m", 300),
-    ("1m", 60),
-    ("30s", 30),
-    ("10s", 10),
-];
+use crate::table::Table;
 
 /// A pipeline file that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,35 +29,13 @@ pub struct Draft {
     pub summary: Vec<String>,
 }
 
-/// A source of the pipeline.
-struct DraftSource {
-    table: Table,
-    guesses: Guesses,
-    /// What it is a table of, where that is no file.
-    sample: Option<Sample>,
-}
-
-/// What all rows of a file of predictions show.
-#[derive(Default)]
-struct FileFacts {
-    rows: u64,
-    range: Option<(Micros, Micros)>,
-    /// Rows whose times were looked at, and the latest since the last start of a partition.
-    timed: u64,
-    latest: Micros,
-    /// How far a row is behind the latest one before it.
-    behind: Micros,
-    /// Versions in the order in which they come, with their rows.
-    versions: Vec<(String, u64)>,
-}
-
 /// Makes a pipeline of files: predictions or features, and outcomes if there are any.
 ///
 /// # Errors
 /// When a file cannot be read, or none holds what a pipeline needs.
 pub fn draft(files: &[PathBuf]) -> Result<Draft> {
     let sources = Table::open_kinds(files)?.into_iter().map(|table| DraftSource::of(table, None));
-    draft_of(sources.collect::<Result<_>>()?, files)
+    draft_of(sources.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect(), files)
 }
 
 /// Makes a pipeline of the first records of topics, as [`draft`] does of files.
@@ -85,7 +45,8 @@ pub fn draft(files: &[PathBuf]) -> Result<Draft> {
 pub fn draft_topics(samples: Vec<Sample>) -> Result<Draft> {
     let names: Vec<PathBuf> = samples.iter().map(|sample| sample.address().into()).collect();
     let source = |sample: Sample| DraftSource::of(sample.table()?, Some(sample));
-    draft_of(samples.into_iter().map(source).collect::<Result<_>>()?, &names)
+    let sources = samples.into_iter().map(source).collect::<Result<Vec<_>>>()?;
+    draft_of(sources.into_iter().flatten().collect(), &names)
 }
 
 fn draft_of(mut sources: Vec<DraftSource>, files: &[PathBuf]) -> Result<Draft> {
@@ -99,7 +60,14 @@ fn draft_of(mut sources: Vec<DraftSource>, files: &[PathBuf]) -> Result<Draft> {
     if let Some(at) = outcomes.iter().position(DraftSource::has_features).filter(|_| traffic.is_empty()) {
         traffic.push(outcomes.remove(at));
     }
-    let traffic = traffic.first().ok_or_else(|| {
+    // What was asked may be told apart from what was answered.
+    let answers = traffic.iter().position(|source| !source.is_question()).unwrap_or(0);
+    let is_beside = |source: &DraftSource| {
+        source.shape.is_some() && source.is_question() && source.table.path == traffic[answers].table.path
+    };
+    let questions = (0..traffic.len()).find(|at| *at != answers && is_beside(&traffic[*at]));
+    let questions = questions.map(|at| &traffic[at]);
+    let traffic = traffic.get(answers).ok_or_else(|| {
         Error::user(format!("{} holds no predictions", names(files)))
             .hint("name a file with what the model was asked and what it answered, besides any file of labels")
     })?;
@@ -108,134 +76,18 @@ fn draft_of(mut sources: Vec<DraftSource>, files: &[PathBuf]) -> Result<Draft> {
             .hint("a pipeline needs features, or ids and what the model answered; empty columns and times are none"));
     }
     let course = traffic.course()?;
-    Ok(DraftWriter { traffic, outcomes: outcomes.first(), course: &course, files }.draft())
+    Ok(DraftWriter { traffic, questions, outcomes: outcomes.first(), course: &course, files }.draft())
 }
 
 fn names(files: &[PathBuf]) -> String {
     files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-impl DraftSource {
-    fn of(table: Table, sample: Option<Sample>) -> Result<Self> {
-        let guesses = Guesses::of(Facts::throughout(&table)?);
-        Ok(Self { table, guesses, sample })
-    }
-
-    /// A label without version, score or features.
-    fn is_outcome(&self) -> bool {
-        let has = |usage: Use| self.guesses.find(|known| known == usage).is_some();
-        has(Use::Label) && has(Use::Id) && !self.has_scores() && !has(Use::Version)
-    }
-
-    fn time(&self) -> Option<(&Guess, TimeFormat)> {
-        self.guesses.columns.iter().find_map(|guess| match guess.usage {
-            Use::Time(format) => Some((guess, format)),
-            _ => None,
-        })
-    }
-
-    fn find(&self, usage: Use) -> Option<&Guess> {
-        self.guesses.find(|known| known == usage)
-    }
-
-    /// Whether labels can be compared with something: scores, or classes of a task that has them.
-    fn has_answers(&self) -> bool {
-        let is_task_of_classes = self.guesses.task != Task::Regression;
-        self.has_scores() || self.find(Use::Predicted).is_some() && is_task_of_classes
-    }
-
-    /// Whether there is a score, or one for each class.
-    fn has_scores(&self) -> bool {
-        self.find(Use::Score).is_some() || self.guesses.class_scores.is_some()
-    }
-
-    /// Whether there is a label that is understood: of two classes that are no words for yes and no, one must be known
-    /// to be positive.
-    fn has_truth(&self, task: Task) -> bool {
-        let is_unclear = |guess: &Guess| {
-            task == Task::Binary && guess.kind == FactKind::Categorical && self.guesses.positive.is_none()
-        };
-        self.find(Use::Label).is_some_and(|guess| !is_unclear(guess))
-    }
-
-    /// Whether there are predictions, or features at least.
-    fn has_something_to_watch(&self) -> bool {
-        self.find(Use::Id).is_some() || self.has_features()
-    }
-
-    fn has_features(&self) -> bool {
-        self.guesses.columns.iter().any(|guess| features::is_one(guess, true))
-    }
-
-    /// Reads the times and versions of all rows.
-    fn course(&self) -> Result<FileFacts> {
-        let at = |guess: &Guess| self.table.find(&guess.facts.name);
-        let time = self.time().and_then(|(guess, format)| Some((at(guess)?, format)));
-        if time.is_none() && self.sample.is_none() {
-            return Err(Error::user(format!(
-                "{} has no column that tells when a prediction was made",
-                self.table.path.display()
-            ))
-            .hint("add one (RFC 3339 texts, or seconds, ms, us or ns since 1970); `haldane report` compares files without"));
-        }
-        let starts = self.sample.as_ref().map(Sample::starts).unwrap_or_default();
-        let version = self.find(Use::Version).and_then(at);
-        let mut wanted: Vec<Wanted> = time.iter().map(|&(column, _)| Wanted { column, repeats: false }).collect();
-        wanted.extend(version.map(|column| Wanted { column, repeats: true }));
-        let mut course = FileFacts::default();
-        for chunk in self.table.chunks(&wanted)? {
-            let chunk = chunk?;
-            course.rows += chunk.rows as u64;
-            if let Some((_, format)) = time {
-                cells::times(&chunk.arrays[0], format).iter().for_each(|time| course.time(time, &starts));
-            }
-            if let (Some(array), Some(_)) = (chunk.arrays.last(), version) {
-                course.take_versions(&cells::names(array));
-            }
-        }
-        if let (None, Some(sample)) = (time, &self.sample) {
-            sample.arrivals().for_each(|time| course.time(Some(time), &starts));
-        }
-        Ok(course)
-    }
-}
-
-impl FileFacts {
-    /// Takes the time of the next row; rows of one partition are in no order with those of another.
-    fn time(&mut self, time: Option<Micros>, starts: &BTreeSet<u64>) {
-        if starts.contains(&self.timed) {
-            self.latest = Micros::MIN;
-        }
-        self.timed += 1;
-        let Some(time) = time.filter(|&time| is_plausible(time)) else { return };
-        let (first, last) = self.range.unwrap_or((time, time));
-        self.latest = self.latest.max(time);
-        self.behind = self.behind.max(self.latest - time);
-        self.range = Some((first.min(time), last.max(time)));
-    }
-
-    fn take_versions(&mut self, array: &crate::batch::TextArray) {
-        let names = array.values().as_string::<i32>();
-        for key in (0..array.len()).filter_map(|row| array.key(row)) {
-            match self.versions.iter_mut().find(|(known, _)| known == names.value(key)) {
-                Some((_, n)) => *n += 1,
-                None => self.versions.push((names.value(key).to_owned(), 1)),
-            }
-        }
-    }
-
-    /// The length of a window, and of how many the file then has.
-    fn window(&self) -> (&'static str, i64) {
-        let span = self.range.map_or(0, |(first, last)| (last - first) / SECOND);
-        let fits =
-            WINDOWS.iter().find(|(_, seconds)| span / seconds >= WINDOWS_MIN).unwrap_or(&WINDOWS[WINDOWS.len() - 1]);
-        (fits.0, span / fits.1 + 1)
-    }
-}
-
 /// Puts it all into words.
 struct DraftWriter<'a> {
     traffic: &'a DraftSource,
+    /// What was asked, where that is told apart.
+    questions: Option<&'a DraftSource>,
     outcomes: Option<&'a DraftSource>,
     course: &'a FileFacts,
     files: &'a [PathBuf],
@@ -266,20 +118,34 @@ impl DraftWriter<'_> {
         }
         if let Some(sample) = &self.traffic.sample {
             text += &reach::section(sample.cluster());
+            text += &self.registry(sample);
         }
         text += "\nsources:\n";
-        self.traffic(is_features, &mut text);
+        self.traffic(self.traffic, is_features, &mut text);
+        if let Some(questions) = self.questions.filter(|_| !is_features) {
+            text.push('\n');
+            self.traffic(questions, true, &mut text);
+        }
         self.outcomes(is_features, &mut text);
         self.rest(is_features, &mut text);
         Draft { text, summary: self.summary(is_features) }
     }
 
-    fn traffic(&self, is_features: bool, text: &mut String) {
-        let source = self.traffic;
+    /// Where schemas are known, if records name any.
+    fn registry(&self, sample: &Sample) -> String {
+        let mut all = [Some(self.traffic), self.questions, self.outcomes].into_iter().flatten();
+        let frame = all.find_map(|source| source.sample.as_ref()?.frame());
+        let (Some(frame), Some(place)) = (frame, sample.registry()) else { return String::new() };
+        let key = if place.contains("://") { "url" } else { "schemas" };
+        let frame = if frame == plan::Frame::Apicurio8 { ", frame: apicurio8" } else { "" };
+        format!("\n# Records name their schemas.\nregistry: {{ {key}: {}{frame} }}\n", scalar(place))
+    }
+
+    fn traffic(&self, source: &DraftSource, is_features: bool, text: &mut String) {
         let kind = if is_features { "features" } else { "predictions" };
         let _ = writeln!(text, "  {kind}:");
         topic(text, source, kind);
-        if is_features {
+        if is_features && source.find(Use::Id).is_none() {
             *text += "    # No column has a value of its own in every row, so rows have no id: they are taken as feature events,\n";
             *text += "    # which need none, but have no labels and no answers.\n";
         }
@@ -409,7 +275,10 @@ impl DraftWriter<'_> {
         for guess in source.guesses.columns.iter().filter(|guess| !matches!(guess.usage, Use::Feature | Use::Ignored)) {
             lines.push(format!("{}: {}", guess.facts.name, guess.reason));
         }
-        lines.extend([Some(source), self.outcomes].into_iter().flatten().filter_map(|one| one.sample.as_ref()?.odd()));
+        let questions = self.questions.filter(|_| !is_features);
+        let sources = || [Some(source), questions, self.outcomes].into_iter().flatten();
+        lines.extend(sources().filter_map(|one| Some(format!("records: {}", one.shape.as_ref()?.said))));
+        lines.extend(sources().filter_map(|one| one.sample.as_ref()?.odd()));
         lines
     }
 }
@@ -458,7 +327,10 @@ pub(super) fn entry(text: &mut String, name: &str, guess: &Guess, value: &str) {
 
 /// The path of a column; a dot or an opening bracket inside a name is escaped.
 pub(super) fn path(guess: &Guess) -> String {
-    let Facts { name, path, .. } = &guess.facts;
+    let Facts { name, path, place, .. } = &guess.facts;
+    if let Some(place) = place {
+        return scalar(place);
+    }
     let escaped = path.iter().cloned().collect::<plan::Path>().escaped();
     // Of columns that share a name the further ones have a number in it, but not in their path.
     if *name == path.join(".") { scalar(&escaped) } else { scalar(name) }
@@ -480,9 +352,11 @@ fn time(source: &DraftSource) -> String {
 fn topic(text: &mut String, source: &DraftSource, kind: &str) {
     let of_file = if source.sample.is_none() { " # the Kafka topic, once there is one" } else { "" };
     let _ = writeln!(text, "    topic: {}{of_file}", plain(&topic_name(source, kind)));
-    if source.sample.as_ref().is_some_and(Sample::is_arrow) {
-        *text += "    format: arrow_ipc\n";
+    let format = source.sample.as_ref().map(|sample| sample.format()).filter(|format| *format != plan::Format::Json);
+    if let Some(format) = format.and_then(|format| serde_json::to_value(format).ok()) {
+        let _ = writeln!(text, "    format: {}", format.as_str().unwrap_or_default());
     }
+    source.shape.iter().for_each(|shape| shape.write(text));
 }
 
 /// The file's own topic, or one after the file.

@@ -1,8 +1,8 @@
 //! Rows of Arrow tables as JSON objects, as guesses are made from them.
 
-use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray as _, ListArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Fields, TimeUnit};
+use arrow::datatypes::{ArrowNativeType as _, DataType, Fields, TimeUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde_json::{Map, Value};
 
@@ -26,7 +26,7 @@ fn objects(fields: &Fields, columns: &[ArrayRef], n: usize) -> Vec<Map<String, V
 }
 
 /// The values of a column; those that JSON has no like of are missing.
-fn values(column: &ArrayRef) -> Vec<Value> {
+pub(super) fn values(column: &ArrayRef) -> Vec<Value> {
     let whole = match column.data_type() {
         DataType::Struct(fields) => {
             let objects = objects(fields, column.as_struct().columns(), column.len());
@@ -38,10 +38,17 @@ fn values(column: &ArrayRef) -> Vec<Value> {
             let utc = DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into()));
             cast(column, &utc).map_or_else(|_| missing(column), |times| values(&times))
         }
+        DataType::List(_) => lists(column.as_list::<i32>()),
         kind if kind.is_nested() || kind.is_binary() => missing(column),
         kind => written(column, kind),
     };
     whole.into_iter().enumerate().map(|(row, value)| if column.is_null(row) { Value::Null } else { value }).collect()
+}
+
+fn lists(column: &ListArray) -> Vec<Value> {
+    let items = values(column.values());
+    let part = |ends: &[i32]| items[ends[0].as_usize()..ends[1].as_usize()].to_vec();
+    column.offsets().windows(2).map(|ends| Value::Array(part(ends))).collect()
 }
 
 fn missing(column: &ArrayRef) -> Vec<Value> {
@@ -95,7 +102,7 @@ mod tests {
         ];
         let table = RecordBatch::try_from_iter(columns).expect("a table");
         let said: Vec<Value> = rows(&table, 5).into_iter().map(Value::Object).collect();
-        let first = json!({ "amount": 0.25, "at": "2023-11-14T22:13:20.500Z", "code": "DE", "list": null, "new": true,
+        let first = json!({ "amount": 0.25, "at": "2023-11-14T22:13:20.500Z", "code": "DE", "list": [1], "new": true,
             "raw": null, "text": "true", "who": { "id": 7 }, "zoned": "2023-11-14T22:13:20.500Z" });
         let second = json!({ "amount": null, "at": "1970-01-01T00:00:00Z", "code": null, "list": null, "new": null,
             "raw": null, "text": "", "who": null, "zoned": "1970-01-01T00:00:00Z" });

@@ -10,10 +10,14 @@ use crate::config::KafkaConfig;
 use crate::decode::Record;
 use crate::decode::arrow_ipc::tables;
 use crate::decode::cloudevents::{DATA, Mode, attributes, mode};
+use crate::decode::frame;
 use crate::decode::object::object;
 use crate::decode::origin::CLOUD_EVENT;
+use crate::decode::schema::{SchemaId, SchemaTexts};
+use crate::decode::whole::{Whole, otlp};
 use crate::error::{Error, Result};
 use crate::event::Micros;
+use crate::plan::{Format, Frame};
 use crate::table::Table;
 
 /// How an Arrow IPC stream begins.
@@ -26,13 +30,29 @@ const ROWS_MAX: usize = 10_000;
 pub struct Sample {
     cluster: KafkaConfig,
     topic: String,
-    /// Whether its events are rows of Arrow tables.
-    is_arrow: bool,
+    /// Where schemas were looked for.
+    registry: Option<String>,
+    /// How its records are written.
+    format: Format,
+    /// What names the schemas of its records, if something does.
+    frame: Option<Frame>,
+    /// Records that wait for their schemas.
+    framed: Vec<FramedRecord>,
     /// By partition: what is in order in one need not be across them.
     lanes: BTreeMap<u32, SampledLane>,
     /// Records that hold no events, and what the first of them is.
     refused: u64,
     oddity: &'static str,
+}
+
+/// A record that names its schema.
+#[derive(Debug)]
+struct FramedRecord {
+    lane: u32,
+    time: Micros,
+    id: SchemaId,
+    headers: Vec<(String, Vec<u8>)>,
+    payload: Vec<u8>,
 }
 
 /// Records of one partition.
@@ -47,18 +67,33 @@ impl Sample {
     #[must_use]
     pub fn new(cluster: &KafkaConfig, topic: &str) -> Self {
         let (cluster, topic) = (cluster.clone(), topic.to_owned());
-        Self { cluster, topic, is_arrow: false, lanes: BTreeMap::new(), refused: 0, oddity: "" }
+        let (format, frame, framed) = (Format::Json, None, Vec::new());
+        Self { cluster, topic, registry: None, format, frame, framed, lanes: BTreeMap::new(), refused: 0, oddity: "" }
     }
 
     /// Takes the next record of a partition; returns how many events it holds. What the first good record of the topic
     /// is, all must be.
     pub fn push(&mut self, lane: u32, record: &Record<'_>) -> usize {
-        let is_arrow = record.payload.is_some_and(|payload| payload.starts_with(&ARROW));
-        let events = if is_arrow { arrow_events(record) } else { event(record).into_iter().collect() };
-        if self.lanes.is_empty() {
-            self.is_arrow = is_arrow;
+        if self.hold(lane, record) {
+            return 1;
         }
-        if events.is_empty() || is_arrow != self.is_arrow {
+        let payload = record.payload.unwrap_or_default();
+        let (format, events) = if payload.starts_with(&ARROW) {
+            (Format::ArrowIpc, arrow_events(record))
+        } else if let Some(event) = event(record) {
+            (Format::Json, vec![event])
+        } else {
+            (Format::Otlp, otlp(payload).iter().flat_map(|table| rows(table, 1)).collect())
+        };
+        self.take(lane, record, format, events)
+    }
+
+    /// Takes the events of a record, unless they are written otherwise than those before.
+    fn take(&mut self, lane: u32, record: &Record<'_>, format: Format, events: Vec<Map<String, Value>>) -> usize {
+        if self.lanes.is_empty() && !events.is_empty() {
+            self.format = format;
+        }
+        if events.is_empty() || format != self.format {
             if self.refused == 0 {
                 self.oddity = oddity(record.payload.unwrap_or_default());
             }
@@ -75,10 +110,79 @@ impl Sample {
         n
     }
 
+    /// Whether a record names a schema, which it then waits for.
+    fn hold(&mut self, lane: u32, record: &Record<'_>) -> bool {
+        let Some(payload) = record.payload.filter(|payload| object(payload).is_none()) else { return false };
+        let Some(found) = frame::id(Frame::Auto, record, payload) else { return false };
+        // Numbers of Apicurio's own frame have eight bytes, of which the first are zero.
+        let frame = if found == SchemaId::Number(0) { Frame::Apicurio8 } else { Frame::Auto };
+        let Some(id) = frame::id(frame, record, payload) else { return false };
+        self.frame = Some(frame);
+        let headers = record.headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
+        let time = record.broker_time;
+        self.framed.push(FramedRecord { lane, time, id, headers, payload: payload.to_vec() });
+        true
+    }
+
+    /// Reads the records that name schemas, by what is known of these at a place: a registry, or a folder of files.
+    ///
+    /// # Errors
+    /// When nothing is known of any, and there are no others.
+    pub fn learn(&mut self, place: Option<&str>, find: &dyn Fn(SchemaId) -> Option<SchemaTexts>) -> Result<()> {
+        self.registry = place.map(str::to_owned);
+        let Some((first, frame)) = self.framed.first().map(|record| record.id).zip(self.frame) else { return Ok(()) };
+        let mut known: BTreeMap<SchemaId, Option<std::result::Result<Whole, String>>> = BTreeMap::new();
+        let (mut n_known, framed) = (0, std::mem::take(&mut self.framed));
+        for FramedRecord { lane, time, id, headers, payload } in framed {
+            let headers: Vec<(&str, &[u8])> =
+                headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+            let record = Record {
+                offset: 0,
+                broker_time: time,
+                key: None,
+                payload: Some(&payload),
+                headers: &headers,
+                topic: "",
+            };
+            let Ok(framed) = frame::of(frame, &record, &payload) else {
+                self.take(lane, &record, self.format, Vec::new());
+                continue;
+            };
+            if let Some(event) = event(&Record { payload: Some(&framed.body), ..record }) {
+                n_known += 1;
+                self.take(lane, &record, Format::Json, vec![event]);
+                continue;
+            }
+            let schema = known.entry(id).or_insert_with(|| find(id).map(|texts| Whole::new(&texts)));
+            let read = schema.as_mut().and_then(|schema| schema.as_mut().ok());
+            let (format, table) = match read {
+                Some(whole) => (whole.format(), whole.read(&framed).ok()),
+                None => (self.format, None),
+            };
+            n_known += usize::from(table.is_some());
+            self.take(lane, &record, format, table.iter().flat_map(|table| rows(table, 1)).collect());
+        }
+        if n_known > 0 {
+            return Ok(());
+        }
+        self.frame = None;
+        if !self.lanes.is_empty() {
+            return Ok(());
+        }
+        let why = known
+            .remove(&first)
+            .flatten()
+            .and_then(std::result::Result::err)
+            .unwrap_or_else(|| "it is not known".to_owned());
+        Err(Error::user(format!("records of topic `{}` name schema {first}, and {why}", self.topic))
+            .hint("say where schemas are with --registry: the URL of a registry, or a folder of files such as 42.avsc"))
+    }
+
     /// Events taken, and records that hold none.
     #[must_use]
     pub fn n(&self) -> u64 {
-        self.lanes.values().map(|lane| lane.times.len() as u64).sum::<u64>() + self.refused
+        let held = self.framed.len() as u64;
+        self.lanes.values().map(|lane| lane.times.len() as u64).sum::<u64>() + self.refused + held
     }
 
     /// Where it is from.
@@ -90,8 +194,18 @@ impl Sample {
         &self.cluster
     }
 
-    pub(super) fn is_arrow(&self) -> bool {
-        self.is_arrow
+    pub(super) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Where schemas were looked for.
+    pub(super) fn registry(&self) -> Option<&str> {
+        self.registry.as_deref()
+    }
+
+    /// What names the schemas of its records, if something does.
+    pub(super) fn frame(&self) -> Option<Frame> {
+        self.frame
     }
 
     /// When its rows arrived, in the order of [`Sample::table`].
@@ -123,7 +237,12 @@ impl Sample {
     /// What is worth telling of records that were left out.
     pub(super) fn odd(&self) -> Option<String> {
         let (refused, oddity) = (self.refused, self.oddity);
-        let wanted = if self.is_arrow { "Arrow IPC streams with rows" } else { "JSON objects" };
+        let wanted = match self.format {
+            Format::ArrowIpc => "Arrow IPC streams with rows",
+            Format::Otlp => "requests of OpenTelemetry",
+            Format::Avro | Format::Protobuf => "records whose schema is known",
+            Format::Json | Format::OpenInference => "JSON objects",
+        };
         (refused > 0).then(|| format!("{refused} records of `{}` are no {wanted}; the first is {oddity}", self.topic))
     }
 
@@ -134,7 +253,7 @@ impl Sample {
                 .hint("send some first, or name a file of them");
         }
         Error::user(format!("none of {n} records of topic `{topic}` holds an event; the first is {}", self.oddity))
-            .hint("JSON is read, plain or in CloudEvents, and Arrow IPC streams")
+            .hint("JSON is read, plain or in CloudEvents, Arrow IPC streams, OTLP, and what names a schema")
     }
 }
 

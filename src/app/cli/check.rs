@@ -16,11 +16,13 @@ use super::print;
 use crate::config::{self, KafkaConfig, Pipeline};
 use crate::error::Result;
 use crate::event::{Micros, SECOND};
+use crate::files::InputFiles;
 use crate::name::Name as _;
 use crate::plan::{
     Action, Against, Baseline, Bound, Cause, Condition, Field, Mapping, Plan, QualityPlan, Rule, Selection, SourcePlan,
     WindowKind,
 };
+use crate::preview;
 use crate::verdict::words::percent;
 
 /// Check a pipeline file and say in words what it does.
@@ -31,12 +33,16 @@ use crate::verdict::words::percent;
 
 Examples:
   haldane check -c pipelines/flights.yaml
+  haldane check -c pipelines/flights.yaml --sample pipelines/data/flights.predictions.parquet
   haldane check -c pipelines/fraud.yaml --rate 50000 --share 1%"
 )]
 pub struct CheckArgs {
     /// Pipeline file.
     #[arg(short, long, value_name = "FILE")]
     pub config: PathBuf,
+    /// Files of events, whose first rows are shown as they will be read, with the fields that nothing reads.
+    #[arg(long, value_name = "FILES", num_args = 1..)]
+    pub sample: Vec<PathBuf>,
     /// Events of all versions per window, for saying how soon regressions would be seen and how much memory is taken.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub rate: u64,
@@ -58,6 +64,11 @@ pub struct CheckArgs {
 pub fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<()> {
     let pipeline = config::load(&args.config)?;
     let mut text = describe(&pipeline);
+    if !args.sample.is_empty() {
+        let preview = preview::of(&pipeline.plan, InputFiles::find(&args.sample)?.paths())?;
+        section(&mut text, "the first rows, as they are read (--sample)", &preview.rows);
+        section(&mut text, "fields of the sample that nothing reads", &preview.unread);
+    }
     section(
         &mut text,
         "how soon, at an assumed rate (--rate, --share)",

@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::print;
+use crate::config::{RegistryConfig, SchemaFiles};
 use crate::error::{Error, Result};
 use crate::files::InputFiles;
-use crate::init::{self, Draft};
+use crate::init::{self, Draft, Sample};
+use crate::kafka::ports::{Found, Schemas as _};
+use crate::registry::Registry;
 
 /// How a topic is named among files.
 const TOPIC: &str = "kafka://";
@@ -32,13 +35,17 @@ login.yaml, or any pipeline of that cluster; the result says the same, but no pa
 )]
 pub struct InitArgs {
     /// Parquet, Arrow, CSV or JSON files of predictions and, if there are any, of labels; folders, patterns and pipes
-    /// of them, packed by gzip or zstd or not; or topics of JSON, `CloudEvents` or Arrow IPC streams, as
-    /// `kafka://HOST:PORT,HOST:PORT/TOPIC`.
+    /// of them, packed by gzip or zstd or not; or topics of JSON, `CloudEvents`, Arrow IPC streams, OTLP, or Avro and
+    /// Protobuf that name their schemas, as `kafka://HOST:PORT,HOST:PORT/TOPIC`.
     #[arg(required = true, value_name = "FILES")]
     pub files: Vec<PathBuf>,
     /// A file whose `kafka` section says how to log in: encryption, names and where the password is.
     #[arg(long, value_name = "FILE")]
     pub kafka: Option<PathBuf>,
+    /// Where schemas are that records of topics name: the URL of a registry, or a folder of files such as `42.avsc` and
+    /// `7.proto`.
+    #[arg(long, value_name = "URL|FOLDER")]
+    pub registry: Option<String>,
     /// The most events that are read of a topic.
     #[arg(long, value_name = "N", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub records: u32,
@@ -103,9 +110,35 @@ fn of_topics(args: &InitArgs, topics: &[(&str, &str)]) -> Result<Draft> {
     let way = args.kafka.as_deref().map_or_else(|| Ok(KafkaConfig::plain("", "haldane.init")), way)?;
     let read = |&(brokers, topic): &(&str, &str)| {
         let connection = Connection::open(&KafkaConfig { brokers: brokers.to_owned(), ..way.clone() })?;
-        topic::read(&connection, topic, args.records as usize, patience)
+        let mut sample = topic::read(&connection, topic, args.records as usize, patience)?;
+        learn(&mut sample, args.registry.as_deref())?;
+        Ok(sample)
     };
     init::draft_topics(topics.iter().map(read).collect::<Result<_>>()?)
+}
+
+/// Reads the records of a sample that name schemas.
+///
+/// # Errors
+/// When nothing is known of these.
+pub fn learn(sample: &mut Sample, place: Option<&str>) -> Result<()> {
+    // The pipeline file may come to lie elsewhere.
+    let absolute =
+        |place: &str| std::path::absolute(place).map_or_else(|_| place.into(), |path| path.display().to_string());
+    let place = place.map(|place| if place.contains("://") { place.to_owned() } else { absolute(place) });
+    let config = place.as_deref().map(|place| {
+        if place.contains("://") {
+            RegistryConfig { url: Some(place.trim_end_matches('/').to_owned()), ..RegistryConfig::default() }
+        } else {
+            RegistryConfig { schemas: SchemaFiles::Folder(place.into()), ..RegistryConfig::default() }
+        }
+    });
+    let registry = config.as_ref().map(Registry::open).transpose()?;
+    let find = |id| match registry.as_ref()?.find(id) {
+        Found::Here(texts) => Some(texts),
+        Found::Missing | Found::Away(_) => None,
+    };
+    sample.learn(place.as_deref(), &find)
 }
 
 /// How a file says that a cluster is reached. What it names by relative paths is near it, wherever the result will be.

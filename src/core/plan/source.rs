@@ -38,6 +38,10 @@ pub enum Format {
     /// a Duration is a number of seconds, a Struct a text of JSON. What proto3 does not write is zero, empty or false;
     /// fields with `optional`, of a oneof, of proto2 and messages may be missing.
     Protobuf,
+    /// One request of OpenTelemetry's protocol (OTLP) per record, in protobuf, as collectors write it with
+    /// `encoding: otlp_proto`: traces where `rows` begin in `resourceSpans`, logs where they begin in `resourceLogs`.
+    /// Paths are those of OTLP in JSON, whose records (`otlp_json`) have `format: json`.
+    Otlp,
     /// One request or answer of the Open Inference Protocol (V2) per record, in JSON, in JSON with binary tensors
     /// behind it, or as protobuf: each row of its batch is an event. `side` says which of the two.
     OpenInference,

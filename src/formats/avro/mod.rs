@@ -99,34 +99,13 @@ struct Rows {
 impl Rows {
     fn new(texts: &SchemaTexts, tables: &Tables) -> Result<Self, String> {
         let schema = Schema::read(texts)?;
-        let mut planner = Planner::new(&schema);
-        let root = match schema.kind(schema.root()) {
-            Type::Record(fields) => {
-                let read = |(name, at): &(String, At)| {
-                    let column = if tables.reads(name) { planner.column(*at)? } else { Column::Skipped(*at) };
-                    Ok((name.clone(), column))
-                };
-                Column::Record { fields: fields.iter().map(read).collect::<Result<_, String>>()?, len: 0 }
-            }
-            Type::Union(_) => match planner.column(schema.root())? {
-                kinds @ Column::Kinds { .. } => kinds,
-                _ => return Err("it is no record".to_owned()),
-            },
-            _ => return Err("it is no record".to_owned()),
-        };
+        let root = root(&schema, &|name| tables.reads(name))?;
         Ok(Self { schema, root, waiting: Waiting::new(tables) })
     }
 
     fn push(&mut self, record: &Record<'_>, body: &[u8]) -> Result<(), String> {
-        let mut cursor = Cursor::new(body);
-        let read = self.root.read(&self.schema, &mut cursor);
-        let at = body.len() - cursor.left();
-        let whole = read.and_then(|()| if cursor.left() == 0 { Ok(()) } else { Err("bytes are left behind it") });
-        if let Err(flaw) = whole {
-            self.root.truncate(self.waiting.len());
-            return Err(format!("{flaw} (byte {at})"));
-        }
-        self.waiting.push(record, body.len(), cursor.budget.spent());
+        let spent = read(&self.schema, &mut self.root, body).inspect_err(|_| self.root.truncate(self.waiting.len()))?;
+        self.waiting.push(record, body.len(), spent);
         Ok(())
     }
 
@@ -135,18 +114,72 @@ impl Rows {
         if self.waiting.len() == 0 {
             return 0;
         }
-        let columns: Vec<(String, ArrayRef)> = match &mut self.root {
-            Column::Record { fields, len } => {
-                *len = 0;
-                finished(fields)
-            }
-            kinds => {
-                let whole = kinds.finish().expect("several kinds of records are a column");
-                let whole = arrow_array::cast::AsArray::as_struct(&whole);
-                let names = whole.column_names().into_iter().map(str::to_owned);
-                names.zip(whole.columns().iter().cloned()).collect()
-            }
-        };
+        let columns = columns(&mut self.root);
         self.waiting.move_to(tables, columns)
+    }
+}
+
+/// Columns for the records of a schema, of which those fields are read that `reads` names.
+fn root(schema: &Schema, reads: &dyn Fn(&str) -> bool) -> Result<Column, String> {
+    let mut planner = Planner::new(schema);
+    match schema.kind(schema.root()) {
+        Type::Record(fields) => {
+            let read = |(name, at): &(String, At)| {
+                let column = if reads(name) { planner.column(*at)? } else { Column::Skipped(*at) };
+                Ok((name.clone(), column))
+            };
+            Ok(Column::Record { fields: fields.iter().map(read).collect::<Result<_, String>>()?, len: 0 })
+        }
+        Type::Union(_) => match planner.column(schema.root())? {
+            kinds @ Column::Kinds { .. } => Ok(kinds),
+            _ => Err("it is no record".to_owned()),
+        },
+        _ => Err("it is no record".to_owned()),
+    }
+}
+
+/// Reads a record behind those in the columns; returns how many values its lists have. What a bad one leaves behind is
+/// to be taken out.
+fn read(schema: &Schema, root: &mut Column, body: &[u8]) -> Result<usize, String> {
+    let mut cursor = Cursor::new(body);
+    let read = root.read(schema, &mut cursor);
+    let at = body.len() - cursor.left();
+    let whole = read.and_then(|()| if cursor.left() == 0 { Ok(()) } else { Err("bytes are left behind it") });
+    whole.map(|()| cursor.budget.spent()).map_err(|flaw| format!("{flaw} (byte {at})"))
+}
+
+/// What was read, as columns of Arrow.
+fn columns(root: &mut Column) -> Vec<(String, ArrayRef)> {
+    match root {
+        Column::Record { fields, len } => {
+            *len = 0;
+            finished(fields)
+        }
+        kinds => {
+            let whole = kinds.finish().expect("several kinds of records are a column");
+            let whole = arrow_array::cast::AsArray::as_struct(&whole);
+            let names = whole.column_names().into_iter().map(str::to_owned);
+            names.zip(whole.columns().iter().cloned()).collect()
+        }
+    }
+}
+
+/// Reads records of one schema with all of their fields.
+#[derive(Debug)]
+pub struct Whole {
+    schema: Schema,
+    root: Column,
+}
+
+impl Whole {
+    pub(crate) fn new(texts: &[String]) -> Result<Self, String> {
+        let schema = Schema::read(texts)?;
+        Ok(Self { root: root(&schema, &|_| true)?, schema })
+    }
+
+    /// The fields of a record, a column of one value each.
+    pub(crate) fn read(&mut self, body: &[u8]) -> Result<Vec<(String, ArrayRef)>, String> {
+        read(&self.schema, &mut self.root, body).inspect_err(|_| self.root.truncate(0))?;
+        Ok(columns(&mut self.root))
     }
 }

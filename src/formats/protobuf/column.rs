@@ -32,6 +32,8 @@ pub(super) enum Column {
     Double(Vec<f64>),
     Text(Pieces),
     Bytes(Pieces),
+    /// Texts of hexadecimal digits.
+    Hex(Pieces),
     Enum(Vec<i32>, Names),
     /// Microseconds since 1970.
     Timestamp(Vec<i64>),
@@ -122,6 +124,11 @@ impl Column {
             Self::Double(values) => values.push(f64::from_le_bytes(wire.fixed()?)),
             Self::Text(pieces) => pieces.push(wire.text()?.as_bytes())?,
             Self::Bytes(pieces) => pieces.push(wire.bytes()?)?,
+            Self::Hex(pieces) => {
+                let digits = wire.bytes()?.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+                let digits: Vec<u8> = digits.map(|digit| b"0123456789abcdef"[usize::from(digit)]).collect();
+                pieces.push(&digits)?;
+            }
             Self::Enum(values, _) => values.push(wire.varint()? as i32),
             Self::Timestamp(values) => values.push(wire.within(time::micros)?),
             Self::Duration(values) => values.push(wire.within(time::seconds)?),
@@ -149,7 +156,7 @@ impl Column {
             Self::UnsignedLong(values, _) => values.len(),
             Self::Float(values) => values.len(),
             Self::Double(values) | Self::Duration(values) => values.len(),
-            Self::Text(pieces) | Self::Bytes(pieces) | Self::Json(pieces, _) => pieces.len(),
+            Self::Text(pieces) | Self::Bytes(pieces) | Self::Hex(pieces) | Self::Json(pieces, _) => pieces.len(),
             Self::Wrapped(value) => value.len(),
             Self::List { ends, .. } => ends.len(),
             Self::Message(message) => message.len,
@@ -167,7 +174,7 @@ impl Column {
             Self::UnsignedLong(values, _) => values.push(0),
             Self::Float(values) => values.push(0.0),
             Self::Double(values) | Self::Duration(values) => values.push(0.0),
-            Self::Text(pieces) | Self::Bytes(pieces) | Self::Json(pieces, _) => pieces.push_none(),
+            Self::Text(pieces) | Self::Bytes(pieces) | Self::Hex(pieces) | Self::Json(pieces, _) => pieces.push_none(),
             Self::Wrapped(value) => value.push_none(),
             Self::List { ends, .. } => ends.push(ends.last().copied().unwrap_or(0)),
             Self::Message(message) => {
@@ -193,7 +200,7 @@ impl Column {
             Self::UnsignedLong(values, _) => values.truncate(n),
             Self::Float(values) => values.truncate(n),
             Self::Double(values) | Self::Duration(values) => values.truncate(n),
-            Self::Text(pieces) | Self::Bytes(pieces) | Self::Json(pieces, _) => pieces.truncate(n),
+            Self::Text(pieces) | Self::Bytes(pieces) | Self::Hex(pieces) | Self::Json(pieces, _) => pieces.truncate(n),
             Self::Wrapped(value) => value.truncate(n),
             Self::List { ends, items } => {
                 ends.truncate(n);
@@ -217,7 +224,7 @@ impl Column {
             Self::UnsignedLong(values, _) => primitive::<UInt64Type>(values),
             Self::Float(values) => primitive::<Float32Type>(values),
             Self::Double(values) | Self::Duration(values) => primitive::<Float64Type>(values),
-            Self::Text(pieces) | Self::Json(pieces, _) => Arc::new(texts(pieces)),
+            Self::Text(pieces) | Self::Hex(pieces) | Self::Json(pieces, _) => Arc::new(texts(pieces)),
             Self::Bytes(pieces) => Arc::new(blobs(pieces)),
             Self::Enum(values, names) => Arc::new(named(&std::mem::take(values), names)),
             Self::Timestamp(values) => moments(values, TimeUnit::Microsecond, true),

@@ -15,7 +15,12 @@ mod wire;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow_array::ArrayRef;
+
 pub use self::descriptor::imports;
+
+/// The schema of traces (`Traces`) and logs (`Logs`) of OpenTelemetry.
+pub const OTLP: &str = include_str!("otlp.proto");
 use self::planner::Planner;
 use self::schema::{At, Schema};
 use self::wire::{DEPTH_MAX, Wire};
@@ -131,17 +136,45 @@ impl Messages {
         tables: &Tables,
     ) -> Result<&mut Rows, String> {
         let schema = &self.schema;
-        let (at, body) = match said {
-            // Apicurio's clients write names behind numbers of four bytes, too.
-            Message::Indexed => indexed(schema, body).or_else(|why| by_name(schema, body, None).map_err(|_| why))?,
-            Message::Beside(indexes) => (indexed(schema, indexes)?.0, body),
-            Message::Named => by_name(schema, body, name)?,
-            Message::Unsaid => (unsaid(schema, name)?, body),
-        };
+        let (at, body) = which(schema, said, body, name)?;
         let rows = self.rows.entry(at).or_insert_with(|| Rows::new(schema, at, tables));
         let rows = rows.as_mut().map_err(|why| format!("cannot be used: {why}"))?;
         rows.push(record, body)?;
         Ok(rows)
+    }
+}
+
+/// Which message a record is, and what is left of it.
+fn which<'a>(schema: &Schema, said: Message<'_>, body: &'a [u8], name: Option<&str>) -> Result<(At, &'a [u8]), String> {
+    match said {
+        // Apicurio's clients write names behind numbers of four bytes, too.
+        Message::Indexed => indexed(schema, body).or_else(|why| by_name(schema, body, None).map_err(|_| why)),
+        Message::Beside(indexes) => Ok((indexed(schema, indexes)?.0, body)),
+        Message::Named => by_name(schema, body, name),
+        Message::Unsaid => Ok((unsaid(schema, name)?, body)),
+    }
+}
+
+/// Reads records of one schema with all of their fields.
+#[derive(Debug)]
+pub struct Whole(Schema);
+
+impl Whole {
+    pub(crate) fn new(texts: &[String]) -> Result<Self, String> {
+        Schema::read(texts).map(Self)
+    }
+
+    /// The fields of a record, a column of one value each.
+    pub(crate) fn read(
+        &mut self,
+        said: Message<'_>,
+        body: &[u8],
+        name: Option<&str>,
+    ) -> Result<Vec<(String, ArrayRef)>, String> {
+        let (at, body) = which(&self.0, said, body, name)?;
+        let mut root = Planner::new(&self.0).message(at, &|_| true)?;
+        root.read(&mut Wire::new(body)).and_then(|()| root.close())?;
+        Ok(root.finish())
     }
 }
 

@@ -71,6 +71,7 @@ impl<'a> Planner<'a> {
             Kind::Double => Column::Double(Vec::new()),
             Kind::Text => Column::Text(Pieces::default()),
             Kind::Bytes => Column::Bytes(Pieces::default()),
+            Kind::Hex => Column::Hex(Pieces::default()),
             Kind::Enum(names) => Column::Enum(Vec::new(), Arc::clone(names)),
             Kind::Timestamp => Column::Timestamp(Vec::new()),
             Kind::Duration => Column::Duration(Vec::new()),

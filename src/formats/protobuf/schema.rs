@@ -35,6 +35,8 @@ pub(super) enum Kind {
     Double,
     Text,
     Bytes,
+    /// Bytes that stand for a text of hexadecimal digits.
+    Hex,
     Enum(Names),
     Message(At),
     /// `google.protobuf.Timestamp`.
@@ -175,7 +177,9 @@ fn well_known() -> BTreeMap<String, Kind> {
         ("Value", Kind::Json(Json::Value)),
         ("ListValue", Kind::Json(Json::List)),
     ];
-    wrapped.into_iter().chain(others).map(|(name, kind)| (format!("google.protobuf.{name}"), kind)).collect()
+    let own = [("haldane.Hex".to_owned(), Kind::Hex)];
+    let all = wrapped.into_iter().chain(others).map(|(name, kind)| (format!("google.protobuf.{name}"), kind));
+    all.chain(own).collect()
 }
 
 /// Finds out what the names of types mean.

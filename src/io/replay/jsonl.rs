@@ -197,7 +197,7 @@ impl LineBlocks {
             let decoder: Box<dyn Decoder> = match plan.sources[usize::from(stream.0)].format {
                 Format::OpenInference => decoder(plan, stream.0, stream.1),
                 // Whatever the records were, the lines are JSON.
-                Format::Json | Format::ArrowIpc | Format::Avro | Format::Protobuf => {
+                Format::Json | Format::ArrowIpc | Format::Avro | Format::Protobuf | Format::Otlp => {
                     Box::new(json::JsonDecoder::new(plan, stream.0, stream.1))
                 }
             };

@@ -40,7 +40,7 @@ const LANES_MAX: u32 = 65_536;
 const ARRIVAL_UNKNOWN: Micros = 4_102_444_800_000_000;
 
 /// Columns and keys that may hold the arrival time, best first.
-const ARRIVAL_NAMES: [&str; 4] = ["broker_time", "ingest_time", "arrival_time", "timestamp_us"];
+pub const ARRIVAL_NAMES: [&str; 4] = ["broker_time", "ingest_time", "arrival_time", "timestamp_us"];
 
 /// One stream: source of the plan and partition.
 type StreamKey = (u16, u32);

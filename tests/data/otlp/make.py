@@ -1,4 +1,4 @@
-"""Requests of OpenTelemetry's exporters as the SDK fills them, one per file, in the JSON of OTLP.
+"""Requests of OpenTelemetry's exporters as the SDK fills them, one per file, in the JSON of OTLP and in protobuf.
 
 python -m venv o && o/bin/pip install opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-proto-common==1.45.2
 o/bin/python make.py
@@ -52,6 +52,7 @@ def in_hex(value):
 def keep(name, message):
     written = in_hex(MessageToDict(message, use_integers_for_enums=True))
     (HERE / f"{name}.json").write_text(json.dumps(written, separators=(",", ":")))
+    (HERE / f"{name}.pb").write_bytes(message.SerializeToString(deterministic=True))
 
 
 def resource(service):

@@ -6,7 +6,8 @@ use crate::config::document::Document;
 use crate::config::message::SchemaSection;
 use crate::config::problem::{Problems, Spot};
 use crate::config::value::At;
-use crate::plan::{Format, Frame, Mapping, SourcePlan};
+use crate::decode::protobuf::OTLP;
+use crate::plan::{Format, Frame, Mapping, MessageSchema, SourcePlan};
 
 /// A source that knows what names the schemas of its records, and what they are where nothing does.
 pub(super) fn known(
@@ -16,6 +17,9 @@ pub(super) fn known(
     spot: Spot,
     problems: &mut Problems,
 ) -> SourcePlan {
+    if source.format == Format::Otlp && said.is_none() {
+        return of_otlp(source, spot, problems);
+    }
     if let Some(said) = said.filter(|_| source.format != Format::Protobuf) {
         problems
             .add(said.spot, "`schema` is about records of Protobuf")
@@ -30,6 +34,24 @@ pub(super) fn known(
         check(source.format, frame, spot, problems);
     }
     SourcePlan { mapping: Mapping { frame, schema, ..source.mapping }, ..source }
+}
+
+/// A source of requests of OpenTelemetry, whose schema is known: of traces or of logs, as its rows say.
+fn of_otlp(source: SourcePlan, spot: Spot, problems: &mut Problems) -> SourcePlan {
+    let lists = source.mapping.lists();
+    let message = match lists.first().and_then(|list| list.first()) {
+        Some("resourceSpans") => "Traces",
+        Some("resourceLogs") => "Logs",
+        _ => {
+            problems.add(spot, "records of OTLP, and nothing that says whether they are traces or logs").help(
+                "add `rows: resourceSpans[*].scopeSpans[*].spans[*]` or `rows: \
+                 resourceLogs[*].scopeLogs[*].logRecords[*]`",
+            );
+            return source;
+        }
+    };
+    let schema = Some(MessageSchema { texts: vec![OTLP.to_owned()], message: Some(message.to_owned()) });
+    SourcePlan { mapping: Mapping { schema, ..source.mapping }, ..source }
 }
 
 /// Whether schemas are known where records name them.
