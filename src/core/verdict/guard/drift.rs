@@ -128,10 +128,12 @@ impl Watch {
         (drift.sqrt() + WANDERS * self.wander.as_ref().map_or(0.0, Wander::deviation)).powi(2)
     }
 
-    /// Learns how the location wanders: no more from a window than what is as usual.
+    /// Learns how the location wanders, from windows that are as usual.
     fn learn(&mut self, Location { mean, spread, n }: Location, drift: f64) {
-        let usual = self.tolerated(drift).sqrt();
-        self.wander.get_or_insert_default().update((mean / spread).clamp(-usual, usual), 1.0 / count(n));
+        let off = mean / spread;
+        if off * off <= self.tolerated(drift) {
+            self.wander.get_or_insert_default().update(off, 1.0 / count(n));
+        }
     }
 }
 

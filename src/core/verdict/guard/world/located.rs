@@ -44,15 +44,15 @@ impl Located<'_> {
         let learnt = level.windows >= LEARNT && (same_hour.is_some() || every < HOUR / 2);
         // Whether a level wanders has to be known.
         let is_known = learnt && wander.is_known();
-        let usual = off.clamp(-tolerated, tolerated);
         let at = |off: f64| expected + off * location.spread;
-        level.look(location.mean, location.n, at(tolerated.copysign(off)), off.abs() <= tolerated);
+        let is_usual = off.abs() <= tolerated;
+        level.look(location.mean, location.n, at(tolerated.copysign(off)), is_usual);
         let contrast = learnt.then(|| Contrast { z: off / variance.sqrt(), weight: n });
         let divisor = level.divisor(contrast, None, self.guard.design_effect.max(1.0));
-        if learnt {
-            wander.update(usual, variance);
+        if learnt && is_usual {
+            wander.update(off, variance);
         }
-        let learn = if learnt { at(usual) } else { location.mean };
+        let learn = if learnt { at(off.clamp(-tolerated, tolerated)) } else { location.mean };
         level.follow(learn, n);
         rhythm.learn(hour, learn, every);
         let log_e =
