@@ -4,20 +4,13 @@
 //! themselves have a variance of `mean(d^2) - mean(v)`. It counts once the mean of `d^2 / v`, which is 1 where levels
 //! stand still, is two of its standard errors larger. Whoever asks leaves out windows that are further off than is
 //! usual, so that a shift does not pass for a level that wanders; what is usual then grows with what is seen within it.
-//! What is told of a window rests on windows at least [`LAG`] of those earlier, so that a shift is told before those of
-//! its windows count that are less far off by chance.
 //!
 //! **Source**: the moment estimator of random effects (`DerSimonian` and Laird, Controlled Clin. Trials 7, 1986); the
-//! gate is this project's own, measured by `cargo bench --bench detection -- --kinds 'aa*'`. **State**: five numbers,
-//! and two for each of the last windows. **Cost**: ten operations per window.
-
-use std::collections::VecDeque;
+//! gate is this project's own, measured by `cargo bench --bench detection -- --kinds 'aa*'`. **State**: five numbers.
+//! **Cost**: ten operations per window.
 
 use serde::{Deserialize, Serialize};
 
-/// Windows that do not count yet.
-/// Origin: choice; twice as many as it should take to tell a shift.
-const LAG: usize = 12;
 /// How quickly means follow.
 /// Origin: choice; as in `likeness`.
 const FOLLOW: f64 = 0.03;
@@ -29,9 +22,8 @@ const STANDS_OUT: f64 = 2.0;
 const KNOWN: u32 = 24;
 
 /// What windows have shown so far. The default knows nothing.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Wander {
-    waiting: VecDeque<(f64, f64)>,
     windows: u32,
     /// Means of `d^2`, of `v`, and of their ratio.
     square: f64,
@@ -44,15 +36,10 @@ pub struct Wander {
 impl Wander {
     /// Takes how far a window is off, and the variance that counts alone would make.
     pub fn update(&mut self, off: f64, chance: f64) {
-        self.waiting.push_back((off * off, chance));
-        if self.waiting.len() <= LAG {
-            return;
-        }
-        let Some((square, chance)) = self.waiting.pop_front() else { return };
         let by = FOLLOW.max(1.0 / (f64::from(self.windows) + 1.0));
-        self.square += by * (square - self.square);
+        self.square += by * (off * off - self.square);
         self.chance += by * (chance - self.chance);
-        self.ratio += by * (square / chance - self.ratio);
+        self.ratio += by * (off * off / chance - self.ratio);
         self.variance = (1.0 - by).powi(2) * self.variance + by * by * 2.0;
         self.windows = self.windows.saturating_add(1);
     }
@@ -92,6 +79,6 @@ mod tests {
         assert!((0.15..0.22).contains(&mean), "{mean}");
         let passes = (1..=200).filter(|seed| after(200, 0.0, *seed).deviation() > 0.0).count();
         assert!(passes <= 14, "{passes} of 200");
-        assert!(after(35, 0.2, 1).deviation() == 0.0, "too little is known");
+        assert!(after(23, 0.2, 1).deviation() == 0.0, "too little is known");
     }
 }

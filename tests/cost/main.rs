@@ -2,8 +2,8 @@
 //! batch, judging a window. Time differs from run to run; instructions do not.
 //!
 //! What they should take is in `tests/cost/figures.txt`. Each runs in a process of its own, over data out of a seed,
-//! with the optimisation that the dev profile gives to the engine. Another compiler makes other figures, so only those of
-//! the same one are compared. `UPDATE=1 cargo cost` writes them anew.
+//! with the optimisation that the dev profile gives to the engine. Another compiler makes other figures, so only those
+//! of the same one are compared. `UPDATE=1 cargo cost` writes them anew.
 
 use std::fmt::Write as _;
 use std::hint::black_box;

@@ -24,21 +24,17 @@ pub(super) const WEEK: usize = 168;
 /// Origin: derived; the calendar.
 pub(super) const DAY_HOURS: usize = 24;
 
-/// How something goes up and down.
+/// A level by hour of the day.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(super) struct Rhythm {
-    /// Its level by hour of the day; 0 where it is not known.
+pub(super) struct Hourly {
+    /// 0 where it is not known.
     hours: Vec<f64>,
     /// The newest window, which has not taught yet: what lasts for hours is held against the days before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     newest: Option<(usize, f64)>,
-    pub(super) noise: Overdispersion,
-    /// How a location wanders around it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) wander: Option<Wander>,
 }
 
-impl Rhythm {
+impl Hourly {
     /// The level at this hour of the day, once it is known.
     pub(super) fn at(&self, hour: usize) -> Option<f64> {
         self.hours.get(hour % DAY_HOURS).copied().filter(|level| level.abs() > 0.0)
@@ -60,6 +56,23 @@ impl Rhythm {
             follow_hour(&mut self.hours[hour], value, every);
         }
     }
+}
+
+/// How a share or a quantile goes up and down.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(super) struct Rhythm {
+    #[serde(flatten)]
+    pub(super) hourly: Hourly,
+    pub(super) noise: Overdispersion,
+}
+
+/// How a location goes up and down.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(super) struct Wandering {
+    #[serde(flatten)]
+    pub(super) hourly: Hourly,
+    #[serde(flatten)]
+    pub(super) wander: Wander,
 }
 
 /// An hour follows by so much in all of its windows together, so that it does not forget last week within itself.

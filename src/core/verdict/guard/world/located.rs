@@ -1,6 +1,6 @@
 //! Where the values of a column lie, at this hour.
 
-use super::level::{HOUR, LEARNT, Level, Rhythm, count, days};
+use super::level::{HOUR, LEARNT, Level, Wandering, count, days};
 use super::{Now, SIDED_PARTS};
 use crate::event::Micros;
 use crate::infer::overdispersion::Contrast;
@@ -27,16 +27,16 @@ impl Located<'_> {
     /// What the window says: normal values around what is usual at this hour, against the most that they may be off.
     ///
     /// Between normal distributions a shift by `d` has a population stability index of `d^2`.
-    pub(super) fn log_es(&self, level: &mut Level, rhythm: &mut Rhythm) -> Option<[f64; SIDED_PARTS]> {
+    pub(super) fn log_es(&self, level: &mut Level, wandering: &mut Wandering) -> Option<[f64; SIDED_PARTS]> {
         let location = self.column.location(self.now.traffic, self.reference)?;
         if location.n < self.guard.n_min {
             return None;
         }
         let (hour, every, n) = (self.now.hour(), self.every, count(location.n));
-        let same_hour = rhythm.around(hour);
+        let Wandering { hourly, wander } = wandering;
+        let same_hour = hourly.around(hour);
         let expected = same_hour.map_or(level.value, |(expected, _)| expected);
         let of_expected = same_hour.map_or(level.events(), |(_, hours)| hours * days(level.windows, every) * n);
-        let wander = rhythm.wander.get_or_insert_default();
         let tolerated = self.guard.drift.sqrt() + WANDERS * wander.deviation();
         let variance = 1.0 / n + 1.0 / of_expected.max(1.0);
         let off = (location.mean - expected) / location.spread;
@@ -54,7 +54,7 @@ impl Located<'_> {
         }
         let learn = if learnt { at(off.clamp(-tolerated, tolerated)) } else { location.mean };
         level.follow(learn, n);
-        rhythm.learn(hour, learn, every);
+        hourly.learn(hour, learn, every);
         let log_e =
             |off: f64, further: f64| (further * (off - tolerated) - further * further / 2.0) / variance / divisor;
         let [less, more] = FURTHER;
@@ -68,48 +68,60 @@ mod tests {
 
     use super::*;
     use crate::baseline::cut::equal_width;
-    use crate::infer::shiryaev::{Alarm, Shiryaev};
     use crate::metric::view::Views;
     use crate::plan::{Columns, NumericColumn, Role};
     use crate::reason::ReasonCode;
     use crate::sim::Rng;
+    use crate::verdict::finding::Verdict;
     use crate::verdict::guard::column::Place;
-    use crate::verdict::guard::tests::key;
+    use crate::verdict::guard::scene::Scene;
+    use crate::verdict::guard::tests::{judged, key};
+    use crate::verdict::guard::world::look::Look;
+    use crate::verdict::guard::world::{Usual, World};
 
-    /// The window, from the first on, in which a detector alone would have told; of hourly windows of so many values
-    /// around these locations.
-    fn told(n: usize, locations: impl Iterator<Item = f64>) -> Vec<usize> {
+    const COLUMN: &str = "x";
+
+    fn column() -> (Column, Columns) {
         let cut = Arc::new(equal_width(-2.0, 2.0, 20));
-        let column = NumericColumn { name: "x".to_owned(), role: Role::Feature, cut: Arc::clone(&cut) };
-        let columns = Columns { numeric: vec![column], categorical: Vec::new() };
-        let mut rng = Rng::new(5);
-        let mut window = |n: usize, location: f64| {
-            let mut traffic = Traffic::new(&columns);
-            let values: Vec<f64> = (0..n).map(|_| rng.normal() + location).collect();
-            traffic.numeric[0].update(&cut, &values);
-            traffic
-        };
-        let reference = window(20_000, 0.0);
-        let place = Place::Numeric(0, Arc::clone(&cut));
-        let column = Column { name: "x".to_owned(), code: ReasonCode::FeatureDrift, calendar: false, place };
-        let (guard, alarm) = (GuardPlan::default(), Alarm { patience: 2_000.0, windows_min: 3 });
-        let (mut level, mut rhythm, mut detectors) =
-            (Level::default(), Rhythm::default(), [Shiryaev::default(); SIDED_PARTS]);
-        let mut told = Vec::new();
+        let numeric = NumericColumn { name: COLUMN.to_owned(), role: Role::Feature, cut: Arc::clone(&cut) };
+        let columns = Columns { numeric: vec![numeric], categorical: Vec::new() };
+        let place = Place::Numeric(0, cut);
+        (Column { name: COLUMN.to_owned(), code: ReasonCode::FeatureDrift, calendar: false, place }, columns)
+    }
+
+    fn window(columns: &Columns, n: usize, location: f64, rng: &mut Rng) -> Traffic {
+        let mut traffic = Traffic::new(columns);
+        let values: Vec<f64> = (0..n).map(|_| rng.normal() + location).collect();
+        traffic.numeric[0].update(&columns.numeric[0].cut, &values);
+        traffic
+    }
+
+    /// What is told after hourly windows of so many values around these locations.
+    fn told(n: usize, locations: impl Iterator<Item = f64>) -> Vec<Vec<String>> {
+        let ((column, columns), mut rng) = (column(), Rng::new(5));
+        let reference = window(&columns, 20_000, 0.0, &mut rng);
+        let looks = [(Look::Failed, String::new()), (Look::Location(0), COLUMN.to_owned())];
+        let world = World { looks: looks.into(), located: [column].into(), guard: GuardPlan::default(), every: HOUR };
+        let mut usual = Usual::default();
+        let mut all = Vec::new();
         for (hour, location) in (1..).zip(locations) {
-            let (views, key, traffic) = (Views::new(), key("v1"), window(n, location));
+            let (views, key, traffic) = (Views::new(), key("v1"), window(&columns, n, location, &mut rng));
             let now = Now { views: &views, key: &key, traffic: &traffic, end: hour * HOUR };
-            let located = Located { column: &column, reference: &reference, guard: &guard, every: HOUR, now };
-            let log_es = located.log_es(&mut level, &mut rhythm);
-            for (detector, log_e) in detectors.iter_mut().zip(log_es.into_iter().flatten()) {
-                detector.update(log_e, alarm.cut(1.0));
-            }
-            if detectors.iter().any(|detector| detector.log_r() >= alarm.threshold()) {
-                told.push(usize::try_from(hour).unwrap());
-                detectors = [Shiryaev::default(); SIDED_PARTS];
-            }
+            world.update(&mut usual, now, Some(&reference));
+            let mut verdict = Verdict::default();
+            judged(|judged| {
+                let scene = Scene { judged, guard: &world.guard, model: "m", version: "v1", baseline: "v1" };
+                world.tell(&usual, Some(now), scene, &mut verdict);
+            });
+            all.push(verdict.findings.into_iter().map(|finding| finding.reason.text).collect());
         }
-        told
+        let text = serde_json::to_string(&usual).expect("a finite state");
+        assert_eq!(serde_json::from_str::<Usual>(&text).expect("its own text"), usual);
+        all
+    }
+
+    fn first(told: &[Vec<String>]) -> Option<usize> {
+        told.iter().position(|told| !told.is_empty())
     }
 
     #[test]
@@ -117,7 +129,20 @@ mod tests {
         for season in [0.0, 0.55] {
             let sun = |hour: u32| -season * libm::cos(std::f64::consts::TAU * f64::from(hour) / 24.0);
             let told = told(400, (0..100).map(|hour| sun(hour) + if hour < 80 { 0.0 } else { 0.5 }));
-            assert!(told.first().is_some_and(|window| (83..=85).contains(window)), "{season}: {told:?}");
+            let window = first(&told).unwrap_or_else(|| panic!("{season}: not told"));
+            assert!((82..=85).contains(&window), "{season}: in window {window}");
+            assert!(told[window][0].contains("mean normal score of x is "), "{:?}", told[window]);
         }
+    }
+
+    #[test]
+    fn a_level_that_wanders_as_it_did_is_as_usual_and_so_is_less_than_is_tolerated() {
+        let (mut rng, mut level) = (Rng::new(9), 0.0);
+        let wandering = (0..400).map(|_| {
+            level = 0.9 * level + 0.08 * rng.normal();
+            level
+        });
+        assert_eq!(first(&told(400, wandering)), None);
+        assert_eq!(first(&told(400, (0..150).map(|hour| if hour < 80 { 0.0 } else { 0.25 }))), None);
     }
 }

@@ -42,7 +42,7 @@ pub(super) enum Look {
 impl Look {
     /// Whether its hours and its noise are learnt.
     pub(super) fn has_rhythm(self) -> bool {
-        matches!(self, Self::Failed | Self::Rejected | Self::Slow(_) | Self::Location(_))
+        matches!(self, Self::Failed | Self::Rejected | Self::Slow(_))
     }
 
     /// Requests that it is of.

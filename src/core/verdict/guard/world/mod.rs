@@ -28,7 +28,7 @@
 //!
 //! **Assumes**: shares of which less than one event is expected in a window of requests as much alike as the plan's
 //! design effect says, and at most as much as that others. **State**: ten numbers per share or quantile, one per
-//! alternative, 168 for volume, some fifty for failures, refusals and each quantile, sixty for a location. **Cost**:
+//! alternative, 168 for volume, some fifty for failures, refusals and each quantile, thirty for a location. **Cost**:
 //! three logarithms per alternative and window.
 
 mod level;
@@ -40,7 +40,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use self::level::{DAY_HOURS, HOUR, LEARNT, Level, Rhythm, WEEK, count, follow_hour, least_usual};
+use self::level::{DAY_HOURS, HOUR, LEARNT, Level, Rhythm, WEEK, Wandering, count, follow_hour, least_usual};
 use self::located::Located;
 use self::look::{Look, QUANTILES};
 use crate::event::Micros;
@@ -100,9 +100,12 @@ pub(crate) struct Usual {
     levels: Vec<Level>,
     /// Requests of all versions by hour of the week, from Thursday 1 January 1970; 0 where it is not known.
     hours: Vec<f64>,
-    /// More about the looks that have a rhythm, in their order.
+    /// More about the first looks: failures, refusals and latency.
     #[serde(default)]
     rhythms: Vec<Rhythm>,
+    /// More about the last ones: locations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    located: Vec<Wandering>,
 }
 
 /// A window of the version that serves the world.
@@ -176,14 +179,14 @@ impl World {
     fn update(&self, usual: &mut Usual, now: Now<'_>, reference: Option<&Traffic>) {
         usual.levels.resize(self.looks.len(), Level::default());
         usual.rhythms.resize(self.looks.iter().filter(|(look, _)| look.has_rhythm()).count(), Rhythm::default());
-        let others = usual.rhythms.len() - self.located.len();
+        usual.located.resize(self.located.len(), Wandering::default());
         for (place, (look, _)) in self.looks.iter().enumerate() {
             let log_es: Option<Vec<f64>> = match (*look, reference) {
                 (Look::Volume, _) => self.volume(usual, place, now).map(Into::into),
                 (Look::Location(column), Some(reference)) => {
                     let (guard, every) = (&self.guard, self.every);
                     let located = Located { column: &self.located[column], reference, guard, every, now };
-                    located.log_es(&mut usual.levels[place], &mut usual.rhythms[others + column]).map(Into::into)
+                    located.log_es(&mut usual.levels[place], &mut usual.located[column]).map(Into::into)
                 }
                 (Look::Location(_), None) => None,
                 _ => self.share(usual, place, now).map(Into::into),
@@ -201,11 +204,10 @@ impl World {
     /// What a window says of a share, or of a quantile by the share of slower requests.
     fn share(&self, usual: &mut Usual, place: usize, now: Now<'_>) -> Option<[f64; PARTS]> {
         let (look, hour) = (self.looks[place].0, now.hour());
-        let (level, rhythms) = (&mut usual.levels[place], &mut usual.rhythms);
-        let rhythm = rhythms.get_mut(place).filter(|_| look.has_rhythm());
+        let (level, rhythm) = (&mut usual.levels[place], usual.rhythms.get_mut(place));
         let n = look.events(now.traffic);
         let value = look.number(now.traffic).filter(|_| n >= self.guard.n_min)?;
-        let same_hour = rhythm.as_ref().and_then(|rhythm| rhythm.at(hour));
+        let same_hour = rhythm.as_ref().and_then(|rhythm| rhythm.hourly.at(hour));
         let expected = same_hour.unwrap_or(level.value);
         let is_known = rhythm.as_ref().is_some_and(|rhythm| rhythm.noise.is_known());
         // How well hours tell is known then.
@@ -228,7 +230,7 @@ impl World {
         level.follow(learn, count(n));
         if let Some(rhythm) = rhythm {
             contrast.into_iter().for_each(|contrast| rhythm.noise.update(contrast));
-            rhythm.learn(hour, learn, self.every);
+            rhythm.hourly.learn(hour, learn, self.every);
         }
         learnt.then(|| BEYOND.map(|odds| arm.log_ratio(beyond(kept, odds), kept) / divisor))
     }
