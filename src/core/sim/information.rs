@@ -7,9 +7,9 @@
 //! what its innovations are off by: `(1 - rho)` of it, against their own spread (Box and Jenkins 1970, section 3.2).
 //! Seasons take information away, too; what is said here is as if they were known.
 //!
-//! That is a mean. What the windows say in one stream is about normal with a variance of twice the mean (of a
-//! normal shift exactly), so the best test of all, which knows the change beforehand, needs `N - 1.645 sqrt(2 N)
-//! >= ln(A)` nats to tell it in 95 of 100 streams ([`nats_to_tell`]).
+//! That is a mean. What the windows say in one stream is about normal with a variance of twice the mean `N` (of a
+//! normal shift exactly). So the best test of all, which knows the change beforehand, tells it in 95 of 100 streams
+//! where `N - 1.645 sqrt(2 N) >= ln(A)` ([`nats_to_tell`]).
 
 use super::kind::{RowEffect, Scope};
 use super::world::{CATEGORIES, KEPT, LATENCY_SPREAD, LATENCY_WANDERS};
