@@ -18,6 +18,7 @@ use haldane::engine::Engine;
 use haldane::event::SECOND;
 use haldane::kernel::bin::Edges;
 use haldane::plan::Plan;
+use haldane::sim::Rng;
 
 /// By how much a figure may be missed, in percent.
 const TOLERANCE: u64 = 3;
@@ -117,10 +118,10 @@ fn measured<T>(work: &mut dyn FnMut() -> T) {
 }
 
 fn bin() {
-    let mut seeded = Seeded(1);
+    let mut seeded = Rng::new(1);
     let edges: Vec<f64> = (0..BINS).map(|step| 4.0 * (f64::from(step) / f64::from(BINS) - 0.5)).collect();
     let edges = Edges::new(edges).expect("rising");
-    let values: Vec<f64> = (0..8 * 8_192).map(|_| seeded.number()).collect();
+    let values: Vec<f64> = (0..8 * 8_192).map(|_| number(&mut seeded)).collect();
     let mut counts = vec![0_u32; edges.n_bins()];
     measured(&mut || edges.count(&values, &mut counts));
 }
@@ -182,11 +183,11 @@ fn plan() -> Arc<Plan> {
 
 /// The events of a window as JSON.
 fn events(window: i64) -> Vec<Vec<u8>> {
-    let mut seeded = Seeded(7 + window.unsigned_abs());
+    let mut seeded = Rng::new(7 + window.unsigned_abs());
     let event = |at: i64| {
         let mut features = String::new();
         for i in 0..FEATURES {
-            let number = seeded.number();
+            let number = number(&mut seeded);
             let value = if i % 6 == 5 && number > 1.0 { "null".to_owned() } else { format!("{number:.4}") };
             let _ = write!(features, "{}\"f{i:02}\":{value}", if i > 0 { "," } else { "" });
         }
@@ -195,28 +196,14 @@ fn events(window: i64) -> Vec<Vec<u8>> {
         let (one, other) = (seeded.bits() % 8, seeded.bits() % 64);
         format!(
             r#"{{"version":"{version}","request_id":"{id:016x}","at":{time},"latency_ms":{:.3},"status":200,"features":{{{features}}},"categories":{{"c0":"cat-{one}","c1":"cat-{other}"}}}}"#,
-            20.0 + 5.0 * seeded.number()
+            20.0 + 5.0 * number(&mut seeded)
         )
         .into_bytes()
     };
     (0..EVENTS).map(event).collect()
 }
 
-/// Seeded numbers (`SplitMix64`, Steele, Lea and Flood 2014).
-struct Seeded(u64);
-
-impl Seeded {
-    fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Between -2 and 2, more often near the middle.
-    #[expect(clippy::cast_precision_loss, reason = "32 bits")]
-    fn number(&mut self) -> f64 {
-        let mut unit = || (self.bits() >> 32) as f64 / (1_u64 << 32) as f64;
-        unit() + unit() - unit() - unit()
-    }
+/// Between -2 and 2, more often near the middle.
+fn number(rng: &mut Rng) -> f64 {
+    rng.unit() + rng.unit() - rng.unit() - rng.unit()
 }

@@ -64,6 +64,7 @@ impl Located<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use super::*;
@@ -75,7 +76,7 @@ mod tests {
     use crate::verdict::finding::Verdict;
     use crate::verdict::guard::column::Place;
     use crate::verdict::guard::scene::Scene;
-    use crate::verdict::guard::tests::{judged, key};
+    use crate::verdict::guard::tests::{key, with_reference};
     use crate::verdict::guard::world::look::Look;
     use crate::verdict::guard::world::{Usual, World};
 
@@ -105,11 +106,12 @@ mod tests {
         let mut usual = Usual::default();
         let mut all = Vec::new();
         for (hour, location) in (1..).zip(locations) {
-            let (views, key, traffic) = (Views::new(), key("v1"), window(&columns, n, location, &mut rng));
-            let now = Now { views: &views, key: &key, traffic: &traffic, end: hour * HOUR };
+            let (of_v1, traffic) = (key("v1"), window(&columns, n, location, &mut rng));
+            let views = Views::from([(of_v1.clone(), traffic.clone()), (key("v2"), traffic.clone())]);
+            let now = Now { views: &views, key: &of_v1, traffic: &traffic, end: hour * HOUR };
             world.update(&mut usual, now, Some(&reference));
             let mut verdict = Verdict::default();
-            judged(|judged| {
+            with_reference(&BTreeMap::from([(String::new(), reference.clone())]), |judged| {
                 let scene = Scene { judged, guard: &world.guard, model: "m", version: "v1", baseline: "v1" };
                 world.tell(&usual, Some(now), scene, &mut verdict);
             });
@@ -131,7 +133,8 @@ mod tests {
             let told = told(400, (0..100).map(|hour| sun(hour) + if hour < 80 { 0.0 } else { 0.5 }));
             let window = first(&told).unwrap_or_else(|| panic!("{season}: not told"));
             assert!((82..=85).contains(&window), "{season}: in window {window}");
-            assert!(told[window][0].contains("mean normal score of x is "), "{:?}", told[window]);
+            let text = &told[window][0];
+            assert!(text.contains("mean normal score of x is ") && text.contains(", v2's is "), "{text}");
         }
     }
 

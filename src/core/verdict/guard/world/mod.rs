@@ -9,8 +9,8 @@
 //! of the level, and locations as far off as a shift that drift tolerates. The evidence that it is beyond its bound is
 //! a binomial (for volume a Poisson) likelihood ratio of alternatives beyond against the bound itself, an e-value for
 //! every rate within; a pool of Shiryaev-Roberts detectors gathers it (`infer::pool`), and those are named that the
-//! e-d-BH rule lists. So while everything stays within its bounds, something is told once in `A` windows on average,
-//! `A` the plan's patience.
+//! e-d-BH rule lists. Locations are a family of their own. So while everything stays within its bounds, each of the
+//! two tells something once in `A` windows on average, `A` the plan's patience.
 //!
 //! Seasons: failures, refusals and latency are held against the same hour of the days before, or the level, if that is
 //! more and noise is not known yet. Locations are held against this hour and its neighbours, after the first day.
@@ -274,8 +274,14 @@ impl World {
             return;
         }
         let log_r: Vec<f64> = (0..self.looks.len()).map(|place| self.log_r(usual, place)).collect();
-        let strongest = log_r.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let threshold = self.guard.patience() * float(self.looks.len() - self.located.len());
+        // The family that is nearer to its threshold.
+        let accounts = self.families().map(|family| {
+            let strongest = log_r[family.clone()].iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            (strongest, self.guard.patience() * float(family.len().max(1)))
+        });
+        let [(strongest, threshold), located] = accounts;
+        let is_nearer = located.0 - libm::log(located.1) > strongest - libm::log(threshold);
+        let (strongest, threshold) = if is_nearer { located } else { (strongest, threshold) };
         verdict.account(WORLD, self.guard.alpha, e_value(strongest), threshold);
         let list = |family: Range<usize>| {
             let first = family.start;
@@ -286,7 +292,7 @@ impl World {
         listed.sort_by(|&a, &b| log_r[b].total_cmp(&log_r[a]));
         let Some(&first) = listed.first() else { return };
         let other = now.and_then(Now::other);
-        let texts: Vec<String> = listed.iter().map(|&place| self.describe(usual, place, other)).collect();
+        let texts: Vec<String> = listed.iter().map(|&place| self.describe(usual, place, other, scene)).collect();
         let evidence = listed.iter().map(|&place| self.evidence(usual, place, (log_r[place], other), scene)).collect();
         let text = format!("not as it used to be, and no candidate's fault: {}", texts.join("; "));
         let reason = reason(self.code(self.looks[first].0), text);
@@ -301,7 +307,7 @@ impl World {
         scene: Scene<'_, '_>,
     ) -> Evidence {
         let ((look, column), level) = (&self.looks[place], usual.levels[place]);
-        let beside = other.and_then(|(version, traffic)| Some((version, look.number(traffic)?)));
+        let beside = other.and_then(|(version, traffic)| Some((version, self.number(*look, traffic, scene)?)));
         Evidence {
             metric: look.metric().to_owned(),
             column: column.clone(),
@@ -317,14 +323,24 @@ impl World {
         }
     }
 
-    fn describe(&self, usual: &Usual, place: usize, other: Option<(&str, &Traffic)>) -> String {
+    /// The number of a version's window.
+    fn number(&self, look: Look, traffic: &Traffic, scene: Scene<'_, '_>) -> Option<f64> {
+        let Look::Location(column) = look else { return look.number(traffic) };
+        let reference = scene.judged.baselines.reference?.get("")?;
+        self.located[column].location(traffic, reference).map(|location| location.mean)
+    }
+
+    fn describe(&self, usual: &Usual, place: usize, other: Option<(&str, &Traffic)>, scene: Scene<'_, '_>) -> String {
         let ((look, column), level) = (&self.looks[place], usual.levels[place]);
         let of = if column.is_empty() { String::new() } else { format!(" of {column}") };
-        let beside = other.and_then(|(version, traffic)| Some((version, look.number(traffic)?)));
+        let beside = other.and_then(|(version, traffic)| Some((version, self.number(*look, traffic, scene)?)));
         let beside = beside.map_or_else(String::new, |(version, number)| format!(", {version}'s is {number:.4}"));
         if matches!(look, Look::Location(_)) {
             let most = if level.now > level.bound { "most" } else { "least" };
-            return format!("mean normal score{of} is {:.4}, at {most} {:.4} at this hour", level.now, level.bound);
+            return format!(
+                "mean normal score{of} is {:.4}, at {most} {:.4} at this hour{beside}",
+                level.now, level.bound
+            );
         }
         format!("{}{of} is {:.4}, usually {:.4}{beside}", look.metric(), level.now, level.value)
     }
