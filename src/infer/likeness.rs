@@ -47,6 +47,12 @@ impl Likeness {
         (self.mean * (1.0 + UNSURE * self.variance.sqrt())).max(1.0).min(assumed)
     }
 
+    /// The design effect that windows have shown, nothing added, at most what is assumed.
+    #[must_use]
+    pub fn shown(&self, assumed: f64) -> f64 {
+        if self.windows == 0 { assumed } else { self.mean.max(1.0).min(assumed) }
+    }
+
     /// Takes the comparison of a window, whose own design effect does not matter.
     pub fn update(&mut self, test: &PsiTest, assumed: f64) {
         self.take(test.dispersion(), f64::from(test.dof), assumed);

@@ -10,7 +10,7 @@
 //! a binomial (for volume a Poisson) likelihood ratio of alternatives beyond against the bound itself, an e-value for
 //! every rate within; a pool of Shiryaev-Roberts detectors gathers it (`infer::pool`), and those are named that the
 //! e-d-BH rule lists. Locations are a family of their own. So while everything stays within its bounds, each of the
-//! two tells something once in `A` windows on average, `A` the plan's patience.
+//! two tells something once in `A` windows on average, `A` a fifth of the plan's patience ([`SOONER`]).
 //!
 //! Seasons: failures, refusals and latency are held against the same hour of the days before, or the level, if that is
 //! more and noise is not known yet. Locations are held against this hour and its neighbours, after the first day.
@@ -21,7 +21,8 @@
 //! Requests that are alike say less, and so do levels that wander: evidence is divided by the design effect that
 //! windows show (`infer::likeness`; volume shows it from window to window, so that a new level is none), and for
 //! failures, refusals and latency by how windows vary beyond what counts explain (`infer::overdispersion`), if that is
-//! more. Where a location wanders (`infer::wander`), more is as usual.
+//! more. Where a location wanders (`infer::wander`), more is as usual; while a shift is suspected nothing is learnt of
+//! that, or it would pass for one.
 //!
 //! A level learns no more from a window than its bound, so that a fault does not become usual while it lasts for hours
 //! and does when it lasts for days. What stands is over after [`CALM`] windows within the bound.
@@ -41,7 +42,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use self::level::{DAY_HOURS, HOUR, LEARNT, Level, Rhythm, WEEK, Wandering, count, follow_hour, least_usual};
-use self::located::Located;
+use self::located::{Located, SIDES};
 use self::look::{Look, QUANTILES};
 use crate::event::Micros;
 use crate::infer::multiplicity::e_d_bh;
@@ -74,12 +75,16 @@ const BEYOND: [f64; 3] = [1.5, 3.0, 10.0];
 const LESS: [f64; 3] = [0.05, 0.2, 0.35];
 /// Origin: derived; one each.
 const PARTS: usize = BEYOND.len();
-/// Alternatives of a location, on both sides.
-/// Origin: derived; one each.
-const SIDED_PARTS: usize = 2 * located::FURTHER.len();
 /// Windows within the bound after which it is over.
 /// Origin: choice; one window within the bound may be chance.
 const CALM: u32 = 3;
+/// So many times as often as a candidate is restricted for nothing a word about the world may be too many.
+/// Origin: choice; what is told restricts nothing. Once in 5,760 windows as planned by default, for each family.
+const SOONER: f64 = 5.0;
+/// Evidence of a shift from which on windows no longer say how its level wanders, in nats.
+/// Origin: simulation; of shifts that are half as large again as is tolerated 1 in 7 passed for a level that wanders,
+/// and 1 in 20 with it (`located`, tests); `cargo bench --bench detection -- --kinds 'aa*'` has no word more.
+const SUSPECTED: f64 = -1.0;
 const WORLD: Account = Account::against("world", "not as it used to be");
 
 /// What is watched.
@@ -153,7 +158,12 @@ impl Guard for World {
 
 impl World {
     fn alarm(&self) -> Alarm {
-        Alarm { patience: self.guard.patience(), windows_min: self.guard.windows_min }
+        Alarm { patience: self.patience(), windows_min: self.guard.windows_min }
+    }
+
+    /// Mean windows between words too many, of each family.
+    fn patience(&self) -> f64 {
+        self.guard.patience() / SOONER
     }
 
     fn part_weight(&self, place: usize) -> f64 {
@@ -171,8 +181,8 @@ impl World {
     /// Positions in the pool of what is looked at there. Locations come last.
     fn parts(&self, place: usize) -> Range<usize> {
         let others = self.looks.len() - self.located.len();
-        let first = place.min(others) * PARTS + place.saturating_sub(others) * SIDED_PARTS;
-        first..first + if place < others { PARTS } else { SIDED_PARTS }
+        let first = place.min(others) * PARTS + place.saturating_sub(others) * SIDES;
+        first..first + if place < others { PARTS } else { SIDES }
     }
 
     /// Takes one window.
@@ -185,7 +195,9 @@ impl World {
                 (Look::Volume, _) => self.volume(usual, place, now).map(Into::into),
                 (Look::Location(column), Some(reference)) => {
                     let (guard, every) = (&self.guard, self.every);
-                    let located = Located { column: &self.located[column], reference, guard, every, now };
+                    let is_suspected = self.log_r(usual, place) >= SUSPECTED;
+                    let located =
+                        Located { column: &self.located[column], reference, guard, every, now, is_suspected };
                     located.log_es(&mut usual.levels[place], &mut usual.located[column]).map(Into::into)
                 }
                 (Look::Location(_), None) => None,
@@ -277,16 +289,16 @@ impl World {
         // The family that is nearer to its threshold.
         let accounts = self.families().map(|family| {
             let strongest = log_r[family.clone()].iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            (strongest, self.guard.patience() * float(family.len().max(1)))
+            (strongest, self.patience() * float(family.len().max(1)))
         });
         let [(strongest, threshold), located] = accounts;
         let is_nearer = located.0 - libm::log(located.1) > strongest - libm::log(threshold);
         let (strongest, threshold) = if is_nearer { located } else { (strongest, threshold) };
-        verdict.account(WORLD, self.guard.alpha, e_value(strongest), threshold);
+        verdict.account(WORLD, SOONER * self.guard.alpha, e_value(strongest), threshold);
         let list = |family: Range<usize>| {
             let first = family.start;
             let log_r = &log_r[family];
-            e_d_bh(log_r, &vec![1.0; log_r.len()], self.guard.patience()).into_iter().map(move |place| first + place)
+            e_d_bh(log_r, &vec![1.0; log_r.len()], self.patience()).into_iter().map(move |place| first + place)
         };
         let mut listed: Vec<usize> = self.families().into_iter().flat_map(list).collect();
         listed.sort_by(|&a, &b| log_r[b].total_cmp(&log_r[a]));
@@ -316,7 +328,7 @@ impl World {
             estimate: level.now,
             bound: level.bound,
             e_value: Some(e_value(log_r)),
-            alpha: Some(1.0 / self.guard.patience()),
+            alpha: Some(1.0 / self.patience()),
             n_candidate: level.n_now,
             flags: beside.map(|(version, number)| format!("{version}_{number:.4}").into()).into_iter().collect(),
             ..scene.evidence(SOURCE, Test::ShiryaevRoberts)
