@@ -17,6 +17,8 @@ mod arguments;
 mod distances;
 #[path = "guarantees/drift.rs"]
 mod drift;
+#[path = "guarantees/fairness.rs"]
+mod fairness;
 #[path = "guarantees/goal.rs"]
 mod goal;
 #[path = "common/lab.rs"]
@@ -37,7 +39,7 @@ fn main() {
     };
     let only: Option<String> = option("--only");
     let rollouts_max = option("--rollouts").unwrap_or(u32::MAX);
-    let goals = rates::GOALS.iter().chain(measures::GOALS).chain(drift::GOALS);
+    let goals = rates::GOALS.iter().chain(measures::GOALS).chain(fairness::GOALS).chain(drift::GOALS);
     let chosen: Vec<&Goal> = goals.filter(|goal| only.as_ref().is_none_or(|part| goal.name.contains(part))).collect();
     println!("{effort:?} effort; seeds are the number of the rollout, from 1");
     println!("{:<64} {:>12} {:>18}  verdict", "goal", "target", "ours");

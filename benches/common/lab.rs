@@ -29,14 +29,23 @@ pub(crate) fn plan_with(
     latency: bool,
     knobs: &dyn Fn(&mut GuardPlan),
 ) -> Arc<Plan> {
+    plan_of(if latency { "    latency: latency_ms\n" } else { "" }, sections, features, knobs)
+}
+
+/// The same with other fields of predictions.
+pub(crate) fn plan_of(
+    fields: &str,
+    sections: &str,
+    features: &[(&str, f64, f64)],
+    knobs: &dyn Fn(&mut GuardPlan),
+) -> Arc<Plan> {
     let ranges: Vec<String> = features
         .iter()
         .map(|(name, low, high)| format!("{name}: {{ path: {name}, range: [{low}, {high}] }}"))
         .collect();
-    let latency = if latency { "    latency: latency_ms\n" } else { "" };
     let text = format!(
         "sources:\n  predictions:\n    topic: lab\n    id: id\n    entity: entity\n    version: version\n    status: status\n\
-         {latency}    features: {{ numeric: {{ {} }} }}\n\
+         {fields}    features: {{ numeric: {{ {} }} }}\n\
          rollout: {{ baseline: v1 }}\nwindows: {{ size: 5m, lateness: 0s }}\nmetrics: {{ names: [error_rate] }}\n{sections}",
         ranges.join(", ")
     );
@@ -55,12 +64,25 @@ pub(crate) struct Rows {
     status: Vec<i16>,
     entity: Vec<Option<u64>>,
     numbers: Vec<Vec<f64>>,
+    /// Group, and whether the answer was positive, where a plan has both.
+    groups: Vec<i32>,
+    positive: Vec<i32>,
 }
+
+/// Names of groups.
+pub(crate) const GROUPS: [&str; 4] = ["a", "b", "c", "d"];
 
 impl Rows {
     /// Adds a row; `numbers` are the features, then the latency and measures, as in the plan.
     pub(crate) fn push(&mut self, candidate: bool, failed: bool, entity: Option<u64>, numbers: &[f64]) {
         self.push_status(candidate, if failed { 500 } else { 200 }, entity, numbers);
+    }
+
+    /// Adds the answer to a row of one of [`GROUPS`].
+    pub(crate) fn push_answer(&mut self, candidate: bool, group: i32, positive: bool) {
+        self.push(candidate, false, None, &[]);
+        self.groups.push(group);
+        self.positive.push(i32::from(positive));
     }
 
     /// Adds a row that was answered with this status; NaN is no number.
@@ -94,7 +116,6 @@ impl Lab {
         self.windows += 1;
         let spread = |place: i64| start + place * WINDOW / (self.rows - first).max(1);
         let times: Vec<Micros> = (0..self.rows - first).map(spread).collect();
-        let versions = Arc::new(StringArray::from(vec!["v1", "v2"]));
         let batch = EventBatch {
             kind: EventKind::Prediction,
             source: 0,
@@ -106,11 +127,11 @@ impl Lab {
             producer: UInt64Array::new_null(rows.entity.len()),
             entity: rows.entity.into_iter().map(|entity| entity.map(scattered)).collect::<UInt64Array>(),
             model: constant("lab", n),
-            version: TextArray::new(Int32Array::from(rows.candidate), versions),
-            segments: Vec::new(),
+            version: texts(rows.candidate, &["v1", "v2"]),
+            segments: (!rows.groups.is_empty()).then(|| texts(rows.groups, &GROUPS)).into_iter().collect(),
             numeric: rows.numbers.into_iter().map(known).collect(),
             categorical: Vec::new(),
-            predicted: absent(n),
+            predicted: if rows.positive.is_empty() { absent(n) } else { texts(rows.positive, &["0", "1"]) },
             status: Int16Array::from(rows.status),
             failed: BooleanArray::new_null(n),
             label: Float64Array::new_null(n),
@@ -138,8 +159,12 @@ fn scattered(n: u64) -> u64 {
     n.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
+fn texts(codes: Vec<i32>, names: &[&str]) -> TextArray {
+    TextArray::new(Int32Array::from(codes), Arc::new(StringArray::from(names.to_vec())))
+}
+
 fn constant(text: &str, n: usize) -> TextArray {
-    TextArray::new(Int32Array::from(vec![0; n]), Arc::new(StringArray::from(vec![text])))
+    texts(vec![0; n], &[text])
 }
 
 fn absent(n: usize) -> TextArray {

@@ -23,7 +23,7 @@ use crate::event::{Micros, SECOND};
 use crate::summary::histogram::Cut;
 use crate::summary::{Profile, Rare};
 
-pub use self::guard::{Achievement, GuardPlan, SloPlan, Success};
+pub use self::guard::{Achievement, Fairness, GroupRate, GuardPlan, SloPlan, Success};
 pub use self::measure::{MeasurePlan, Tolerance, Worse};
 pub use self::path::{HEADER, INDEX_MAX, Path, Step, Texts};
 pub use self::quality::QualityPlan;

@@ -25,6 +25,8 @@ named! {
         OutcomeRegression = "OUTCOME_REGRESSION",
         /// a measure has a mean that is worse
         MeasureRegression = "MEASURE_REGRESSION",
+        /// groups of requests are treated less alike
+        FairnessGap = "FAIRNESS_GAP",
         /// scores promise other outcomes than come
         CalibrationRegression = "CALIBRATION_REGRESSION",
         /// more requests fail or are slow than a limit allows

@@ -5,7 +5,7 @@
 //! over metrics and looked at whenever one likes, so decisions rest on them:
 //!
 //! * e-values of one window, or of all counts so far: [`two_sample`] and [`contrast`] between versions,
-//!   [`balanced`] between means of anything that is counted, [`binomial_limit`] against an absolute limit,
+//!   [`balanced`] between means of anything that is counted, [`gap`] between groups of both versions, [`binomial_limit`] against an absolute limit,
 //!   [`sample_ratio`] of the split of traffic, [`reliability`] of
 //!   predicted probabilities;
 //! * p-values of one window that know what is tolerated: [`psi_tolerance`], [`ks_tolerance`]; made e-values by
@@ -34,6 +34,7 @@ pub mod deff;
 pub mod exact_ks;
 pub mod final_look;
 pub mod fisher;
+pub mod gap;
 pub mod hx;
 pub mod interval;
 pub mod ks_tolerance;

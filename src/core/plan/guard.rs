@@ -49,6 +49,9 @@ pub struct GuardPlan {
     /// What it must be shown to achieve before it passes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub success: Vec<Success>,
+    /// Rates of which groups must not be farther apart than they are with the baseline version.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fairness: Vec<Fairness>,
     /// Measures that it must not be worse in.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub measures: Vec<MeasurePlan>,
@@ -80,6 +83,47 @@ impl Achievement {
         match self {
             Self::BaseRate => "base_rate",
             Self::Accuracy => "accuracy",
+        }
+    }
+}
+
+/// A rate that groups of requests are compared by.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Fairness {
+    /// The segment field whose values are the groups.
+    pub segment: String,
+    /// The rate.
+    pub rate: GroupRate,
+    /// By how much the largest difference between two groups may be larger than the baseline version's.
+    pub margin: f64,
+}
+
+/// Rates by which groups of requests are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupRate {
+    /// Share of requests that failed.
+    ErrorRate,
+    /// Share of answers that were positive.
+    PositiveRate,
+    /// Share of right answers.
+    Accuracy,
+    /// Share of positives that were found.
+    Recall,
+    /// Share of positive answers that were right.
+    Precision,
+}
+
+impl GroupRate {
+    /// The metric that shows it.
+    #[must_use]
+    pub fn metric(self) -> &'static str {
+        match self {
+            Self::ErrorRate => "error_rate",
+            Self::PositiveRate => "positive_rate",
+            Self::Accuracy => "accuracy",
+            Self::Recall => "recall",
+            Self::Precision => "precision",
         }
     }
 }
@@ -156,6 +200,7 @@ impl Default for GuardPlan {
             final_look: false,
             slo: SloPlan::default(),
             success: Vec::new(),
+            fairness: Vec::new(),
             measures: Vec::new(),
         }
     }

@@ -199,6 +199,8 @@ named! {
         Hx = "hx",
         /// versions within the same windows, by contrasts
         Contrast = "contrast",
+        /// gaps between groups of requests, by betting
+        Gap = "gap",
         /// scores against outcomes
         Reliability = "reliability",
         /// the split of traffic against what was declared

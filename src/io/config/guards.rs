@@ -6,10 +6,12 @@ use serde::Deserialize;
 
 use super::problem::{Problems, Spot};
 use super::value::{At, Margin, Period, Ratio};
-use crate::plan::{Achievement, GuardPlan, SloPlan, Success};
+use crate::plan::{Achievement, Fairness, GroupRate, GuardPlan, SloPlan, Success};
 
 /// The most windows that starts of harm are spread over.
 const PLANNED_MAX: u64 = 1_000_000;
+/// Two points; differences that are smaller are seldom looked at.
+const FAIRNESS_MARGIN: f64 = 0.02;
 /// Indexes of this size say that nothing is tested.
 const INDEX_MAX: f64 = 10.0;
 
@@ -61,6 +63,38 @@ pub(crate) struct GuardSection {
     /// What a candidate must be shown to achieve before it passes, beside keeping every margin. Default: nothing.
     #[serde(default)]
     success: Vec<At<SuccessSection>>,
+    /// Groups of requests that must not be treated less alike than by the baseline version. Default: none.
+    #[serde(default)]
+    fairness: Vec<FairnessSection>,
+}
+
+/// Groups of requests, and the rate that they are compared by.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FairnessSection {
+    /// The segment whose values are the groups, one of `segments`.
+    segment: At<String>,
+    /// The rate of each group.
+    metric: At<OfGroup>,
+    /// By how much the largest difference between two groups may be larger than the baseline version's. Default: 2%,
+    /// two points.
+    margin: Option<At<Ratio>>,
+}
+
+/// Rates that groups are compared by.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum OfGroup {
+    /// Share of requests that failed.
+    ErrorRate,
+    /// Share of answers that were positive.
+    PositiveRate,
+    /// Share of right answers.
+    Accuracy,
+    /// Share of positives that were found.
+    Recall,
+    /// Share of positive answers that were right.
+    Precision,
 }
 
 /// One thing that a candidate must be shown to achieve.
@@ -131,6 +165,7 @@ impl GuardSection {
             final_look: self.final_look.unwrap_or(default.final_look),
             slo: self.slo.as_ref().map_or(default.slo, |slo| slo.resolve(problems)),
             success: self.success.iter().map(|success| success.value.resolve()).collect(),
+            fairness: self.fairness.iter().map(FairnessSection::resolve).collect(),
             measures: Vec::new(),
         }
     }
@@ -169,6 +204,51 @@ impl GuardSection {
                     .help(format!("it needs {lack}; add that, or drop it from `success`"));
             }
         }
+    }
+
+    /// Tells of groups that no segment makes, and of rates that the pipeline has nothing for.
+    pub(crate) fn check_fairness(
+        &self,
+        segments: &[&str],
+        lack: impl Fn(&str) -> Option<&'static str>,
+        problems: &mut Problems,
+    ) {
+        for (place, one) in self.fairness.iter().enumerate() {
+            let Fairness { segment, rate, .. } = one.resolve();
+            if !segments.contains(&segment.as_str()) {
+                problems
+                    .add(one.segment.spot, format!("`{segment}` is no segment of this pipeline"))
+                    .help("name its field under `segments` of `predictions`, such as segments: { sex: user.sex }");
+            }
+            if let Some(lack) = lack(rate.metric()) {
+                problems
+                    .add(one.metric.spot, format!("groups cannot be compared by `{}` here", rate.metric()))
+                    .help(format!("it needs {lack}; add that, or drop it from `fairness`"));
+            }
+            let is_same = |other: &FairnessSection| {
+                let other = other.resolve();
+                (other.segment.as_str(), other.rate) == (segment.as_str(), rate)
+            };
+            if self.fairness[..place].iter().any(is_same) {
+                problems
+                    .add(one.segment.spot, format!("groups of `{segment}` are compared by `{}` twice", rate.metric()))
+                    .help("drop one of the two");
+            }
+        }
+    }
+}
+
+impl FairnessSection {
+    fn resolve(&self) -> Fairness {
+        let rate = match self.metric.value {
+            OfGroup::ErrorRate => GroupRate::ErrorRate,
+            OfGroup::PositiveRate => GroupRate::PositiveRate,
+            OfGroup::Accuracy => GroupRate::Accuracy,
+            OfGroup::Recall => GroupRate::Recall,
+            OfGroup::Precision => GroupRate::Precision,
+        };
+        let margin = self.margin.map_or(FAIRNESS_MARGIN, |margin| margin.value.0);
+        Fairness { segment: self.segment.value.clone(), rate, margin }
     }
 }
 

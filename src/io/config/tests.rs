@@ -10,8 +10,8 @@ use std::path::Path;
 use super::*;
 use crate::event::SECOND;
 use crate::plan::{
-    Achievement, ApprovalPlan, Authority, Baseline, Field, GuardPlan, Role as ColumnRole, RolloutPlan, Signal, SloPlan,
-    Success, Task, TimeFormat, WindowKind,
+    Achievement, ApprovalPlan, Authority, Baseline, Fairness, Field, GroupRate, GuardPlan, Role as ColumnRole,
+    RolloutPlan, Signal, SloPlan, Success, Task, TimeFormat, WindowKind,
 };
 
 /// Names only what cannot be guessed.

@@ -49,6 +49,7 @@ pub fn estimate(evidence: &Evidence) -> String {
         (Some(Test::Hx | Test::Bound), "ratio") => format!("x{value}"),
         (Some(Test::ShiryaevRoberts), "normal_scores") => format!("mean normal score {value}"),
         (Some(Test::Reliability), _) => format!("scores less outcomes {value}"),
+        (Some(Test::Gap), _) => format!("largest difference {value}"),
         _ => value,
     }
 }
@@ -69,7 +70,7 @@ pub fn bound(evidence: &Evidence) -> Option<String> {
         (Test::Hx, "ratio") => evidence.margin.map(|margin| format!("margin x{}", number(margin))),
         (Test::Hx | Test::Contrast, "difference") | (Test::Reliability, _) => None,
         (Test::Bound, "ratio") => Some(format!("bound x{bound}")),
-        (Test::Bound | Test::Hx | Test::Contrast, _) => Some(format!("bound {bound}")),
+        (Test::Bound | Test::Hx | Test::Contrast | Test::Gap, _) => Some(format!("bound {bound}")),
     }
 }
 
@@ -89,8 +90,10 @@ pub fn over(evidence: &Evidence) -> String {
         Some(Test::Bound) if looked_at > 0 => format!("last window; beyond in {beyond} of the last {looked_at}"),
         Some(Test::Bound | Test::Contrast | Test::ShiryaevRoberts) => "last window".to_owned(),
         Some(Test::Hx) if !SO_FAR.contains(&evidence.convention.as_str()) => "last window".to_owned(),
-        Some(Test::Hx | Test::Reliability) if looked_at > 0 => format!("all {looked_at} windows so far"),
-        Some(Test::Hx | Test::Reliability | Test::Limit | Test::SampleRatio) => "all windows so far".to_owned(),
+        Some(Test::Hx | Test::Reliability | Test::Gap) if looked_at > 0 => format!("all {looked_at} windows so far"),
+        Some(Test::Hx | Test::Reliability | Test::Limit | Test::SampleRatio | Test::Gap) => {
+            "all windows so far".to_owned()
+        }
         None => String::new(),
     }
 }

@@ -59,6 +59,7 @@ mod tests {
             ("safe", GuardName::Guardrails),
             ("measures", GuardName::Measures),
             ("measures: safe", GuardName::Measures),
+            ("fairness: recall by sex", GuardName::Fairness),
             ("success: accuracy better", GuardName::Success),
             ("slo:latency_p95", GuardName::Limits),
             ("drift", GuardName::Drift),

@@ -8,6 +8,7 @@ use super::account::Account;
 use super::calibration::Calibration;
 use super::change::detector::Detector;
 use super::drift::Drift;
+use super::fairness::FairnessGuard;
 use super::label_gate::Gate;
 use super::measures::Measures;
 use super::rails::noise::History;
@@ -136,6 +137,8 @@ guards! {
     Guardrails = "guardrails", rails[1]: Rails;
     /// the mean of a measure is worse than its margin
     Measures = "measures", measures[13]: Measures;
+    /// groups of requests are treated less alike than by the baseline version
+    Fairness = "fairness", fairness[14]: FairnessGuard;
     /// shown to achieve what it is to achieve
     Success = "success", success[9]: Successes;
     /// unlike the baseline version in anything that is looked at

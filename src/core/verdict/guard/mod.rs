@@ -10,6 +10,7 @@ mod calibration;
 mod change;
 mod column;
 mod drift;
+mod fairness;
 mod label_gate;
 mod list;
 mod measures;

@@ -73,6 +73,7 @@ fn guards(document: &Document, scope: Scope<'_>, problems: &mut Problems) -> Opt
             let spec = |metric: &str| scope.specs.iter().find(|spec| spec.name == metric);
             section.check_columns(|column| scope.readable.has_column(column), problems);
             section.check_success(|metric| scope.readable.lack(spec(metric)?), problems);
+            section.check_fairness(scope.segments, |metric| scope.readable.lack(spec(metric)?), problems);
             Some(section.resolve(problems))
         }
     }

@@ -123,6 +123,7 @@ fn a_rollout_is_guarded_unless_the_file_says_otherwise() {
             ..SloPlan::default()
         },
         success: Vec::new(),
+        fairness: Vec::new(),
         measures: Vec::new(),
     };
     assert_eq!(chosen, Some(expected));
@@ -139,6 +140,36 @@ fn success_is_better_or_within_a_margin_and_needs_labels() {
         "rollout: { baseline: v1 }\nguards: { success: [{ metric: accuracy }] }\n",
         ": `accuracy` cannot be shown here",
         "it needs labels of a classification task; add that, or drop it from `success`",
+    );
+}
+
+#[test]
+fn groups_are_compared_by_rates_that_there_are() {
+    let rollout = "rollout: { baseline: v1 }\n";
+    let segments = "    segments: { sex: user.sex }\n";
+    let fairness = "guards: { fairness: [{ segment: sex, metric: positive_rate }, { segment: sex, metric: error_rate, \
+                    margin: 5% }] }\n";
+    let guards = load(&with(&format!("{segments}{rollout}{fairness}"))).plan.policy.guards.clone().expect("guards");
+    let expected = [(GroupRate::PositiveRate, 0.02), (GroupRate::ErrorRate, 0.05)];
+    let expected = expected.map(|(rate, margin)| Fairness { segment: "sex".to_owned(), rate, margin });
+    assert_eq!(guards.fairness, expected);
+    let check = |fairness: &str, message: &str, help: &str| {
+        check(&format!("{segments}{rollout}guards: {{ fairness: [{fairness}] }}\n"), message, help);
+    };
+    check(
+        "{ segment: age, metric: error_rate }",
+        ": `age` is no segment of this pipeline",
+        "name its field under `segments` of `predictions`, such as segments: { sex: user.sex }",
+    );
+    check(
+        "{ segment: sex, metric: recall }",
+        ": groups cannot be compared by `recall` here",
+        "it needs labels of a binary task; add that, or drop it from `fairness`",
+    );
+    check(
+        "{ segment: sex, metric: error_rate }, { segment: sex, metric: error_rate, margin: 5% }",
+        ": groups of `sex` are compared by `error_rate` twice",
+        "drop one of the two",
     );
 }
 

@@ -1,7 +1,7 @@
 //! Where the values of a column lie, at this hour.
 
-use super::level::{HOUR, LEARNT, Level, Wandering, count, days};
 use super::Now;
+use super::level::{HOUR, LEARNT, Level, Wandering, count, days};
 use crate::event::Micros;
 use crate::plan::GuardPlan;
 use crate::summary::Traffic;

@@ -196,8 +196,7 @@ impl World {
                 (Look::Location(column), Some(reference)) => {
                     let (guard, every) = (&self.guard, self.every);
                     let is_suspected = self.log_r(usual, place) >= SUSPECTED;
-                    let located =
-                        Located { column: &self.located[column], reference, guard, every, now, is_suspected };
+                    let located = Located { column: &self.located[column], reference, guard, every, now, is_suspected };
                     located.log_es(&mut usual.levels[place], &mut usual.located[column]).map(Into::into)
                 }
                 (Look::Location(_), None) => None,
