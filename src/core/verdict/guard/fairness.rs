@@ -29,7 +29,7 @@ use crate::verdict::guard::number::{count, e_value, float};
 use crate::verdict::guard::scene::{Scene, reason};
 use crate::verdict::guard::window::{Both, Shown};
 use crate::verdict::guard::{Guard, GuardName};
-use crate::verdict::words::{self, percent};
+use crate::verdict::words;
 
 const SOURCE: GuardName = GuardName::Fairness;
 const WIDER: Account = Account::against("fairness: ", "groups are treated less alike than by the baseline version");
@@ -74,7 +74,7 @@ impl Guard for FairnessGuard {
                  than {}",
                 fairness.rate.metric(),
                 fairness.segment,
-                percent(fairness.margin)
+                fairness.margin
             )
         };
         guard.fairness.iter().map(words).collect()
@@ -217,14 +217,13 @@ impl Record {
         let [candidate, baseline] = gap.widest();
         format!(
             "{} differs by {:.4} between groups of {segment} ({}), with the baseline version by {:.4} ({}), over all \
-             {} so far; margin {}",
+             {} so far; margin {margin}",
             rate.metric(),
             candidate.gap,
             self.named(gap, 0, candidate),
             baseline.gap,
             self.named(gap, 1, baseline),
-            words::windows(self.windows),
-            percent(*margin)
+            words::windows(self.windows)
         )
     }
 
