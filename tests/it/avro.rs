@@ -18,14 +18,15 @@ use crate::fuzz::{below, each_seed, one};
 pub(crate) const BROKER_TIME: i64 = 1_800_000_000_000_000;
 
 /// The schema of the golden bytes.
-const SCORED: &str = r#"{"type": "record", "name": "Scored", "fields": [
+pub(crate) const SCORED: &str = r#"{"type": "record", "name": "Scored", "fields": [
     {"name": "id", "type": "string"}, {"name": "version", "type": "string"},
     {"name": "score", "type": "double"}, {"name": "label", "type": ["null", "int"]}]}"#;
 
 /// `t-1, v2, 0.25, 1` in that schema.
-const BODY: [u8; 17] = [6, b't', b'-', b'1', 4, b'v', b'2', 0, 0, 0, 0, 0, 0, 0xd0, 0x3f, 2, 2];
+pub(crate) const BODY: [u8; 17] = [6, b't', b'-', b'1', 4, b'v', b'2', 0, 0, 0, 0, 0, 0, 0xd0, 0x3f, 2, 2];
 
-const UUID: [u8; 16] = [0x7b, 0x5f, 0x0c, 0x1e, 0x2a, 0x34, 0x4d, 0x8a, 0x9f, 0x10, 1, 0x23, 0x45, 0x67, 0x89, 0xab];
+pub(crate) const UUID: [u8; 16] =
+    [0x7b, 0x5f, 0x0c, 0x1e, 0x2a, 0x34, 0x4d, 0x8a, 0x9f, 0x10, 1, 0x23, 0x45, 0x67, 0x89, 0xab];
 
 /// A value in the binary encoding of a schema; of a union it is the first branch that it fits.
 pub(crate) fn encode(schema: &Value, value: &Value, out: &mut Vec<u8>) {
@@ -88,14 +89,14 @@ pub(crate) fn framed(id: u32, schema: &Value, value: &Value) -> Vec<u8> {
     out
 }
 
-fn plan(frame: &str, source: &str) -> Arc<Plan> {
+pub(crate) fn plan(frame: &str, source: &str) -> Arc<Plan> {
     let text = format!(
         "sources:\n  predictions:\n    topic: p\n    format: avro\n{source}registry: {{ url: 'http://host', frame: {frame} }}\n"
     );
     config::parse(&text, "p.yaml", Path::new("")).unwrap_or_else(|error| panic!("{error}")).plan
 }
 
-const SIMPLE: &str = "    id: id\n    version: version\n    score: score\n    label: label\n";
+pub(crate) const SIMPLE: &str = "    id: id\n    version: version\n    score: score\n    label: label\n";
 
 pub(crate) fn texts(schemas: &[&str]) -> SchemaTexts {
     schemas.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>().into()
@@ -187,9 +188,8 @@ fn json_in_a_frame_is_read_without_any_schema() {
     assert_eq!(refused(&decoded).iter().map(|reject| reject.0).collect::<Vec<_>>(), [2]);
 }
 
-#[test]
-fn every_kind_of_value_is_read_as_what_it_means() {
-    let schema = r#"{"type": "record", "name": "R", "namespace": "shop", "fields": [
+/// A schema with every kind of value.
+pub(crate) const EVERY: &str = r#"{"type": "record", "name": "R", "namespace": "shop", "fields": [
         {"name": "id", "type": {"type": "fixed", "name": "U", "size": 16, "logicalType": "uuid"}},
         {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
         {"name": "version", "type": {"type": "enum", "name": "V", "symbols": ["v1", "v2"]}},
@@ -203,33 +203,48 @@ fn every_kind_of_value_is_read_as_what_it_means() {
         {"name": "ok", "type": ["boolean", "null"]},
         {"name": "kind", "type": ["null", "string", {"type": "record", "name": "K", "fields": [{"name": "x", "type": "int"}]}]},
         {"name": "unread", "type": {"type": "array", "items": "V"}}]}"#;
-    let plan = plan(
+
+/// A pipeline over it.
+pub(crate) fn every() -> Arc<Plan> {
+    plan(
         "auto",
         "    id: id\n    event_time: at\n    version: version\n    score: inner.score\n    features:\n      numeric:\n        amount: { path: amount, range: [0, 10] }\n        small: { path: small, range: [0, 10] }\n        second: { path: 'list[1]', range: [0, 10] }\n        pair: { path: 'pairs[key=b].value', range: [0, 10] }\n        mixed: { path: mixed, range: [0, 10] }\n        x: { path: kind.K.x, range: [0, 10] }\n      categorical: [ok]\n",
-    );
-    let body = |version: i64, mixed: &[u8], kind: &[u8]| {
-        let mut out = [&[0, 0, 0, 0, 1][..], &UUID].concat();
-        long(1_700_000_000_123, &mut out);
-        long(version, &mut out);
-        long(1, &mut out);
-        out.extend(0.5_f32.to_le_bytes());
-        long(0, &mut out);
-        bytes(&[0xff, 0x38], &mut out); // -200
-        out.extend([0, 15]);
-        out.extend([3, 32]); // two numbers in sixteen bytes
-        [1.5_f64, 2.5].iter().for_each(|number| out.extend(number.to_le_bytes()));
-        out.extend([0, 4, 2, b'a', 0, 2, b'b', 2, 14, 0]);
-        out.extend(mixed);
-        out.extend([0, 1]);
-        out.extend(kind);
-        out.extend([4, 0, 2, 0]);
-        out
-    };
+    )
+}
+
+/// A record of it: which version, one value of several kinds, and one more.
+pub(crate) fn of_every(version: i64, mixed: &[u8], kind: &[u8]) -> Vec<u8> {
+    let mut out = [&[0, 0, 0, 0, 1][..], &UUID].concat();
+    long(1_700_000_000_123, &mut out);
+    long(version, &mut out);
+    long(1, &mut out);
+    out.extend(0.5_f32.to_le_bytes());
+    long(0, &mut out);
+    bytes(&[0xff, 0x38], &mut out); // -200
+    out.extend([0, 15]);
+    out.extend([3, 32]); // two numbers in sixteen bytes
+    [1.5_f64, 2.5].iter().for_each(|number| out.extend(number.to_le_bytes()));
+    out.extend([0, 4, 2, b'a', 0, 2, b'b', 2, 14, 0]);
+    out.extend(mixed);
+    out.extend([0, 1]);
+    out.extend(kind);
+    out.extend([4, 0, 2, 0]);
+    out
+}
+
+#[test]
+fn every_kind_of_value_is_read_as_what_it_means() {
+    let plan = every();
     let texts = [&[4, 6][..], b"0.5"].concat();
     let decoded = decode(
         &plan,
-        &[schema],
-        &[body(0, &texts, &[4, 6]), body(1, &[2, 6], &[2, 2, b'y']), body(1, &[0], &[0]), body(2, &[0], &[0])],
+        &[EVERY],
+        &[
+            of_every(0, &texts, &[4, 6]),
+            of_every(1, &[2, 6], &[2, 2, b'y']),
+            of_every(1, &[0], &[0]),
+            of_every(2, &[0], &[0]),
+        ],
     );
     assert_eq!(
         refused(&decoded),

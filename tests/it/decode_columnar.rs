@@ -102,6 +102,21 @@ fn a_field_of_a_null_struct_is_null() {
 }
 
 #[test]
+fn a_field_that_can_hold_no_nulls_may_stand_in_a_null_struct() {
+    let in_null = |field: ArrayRef| -> ArrayRef {
+        let fields = Fields::from(vec![Column::new("temp", field.data_type().clone(), true)]);
+        Arc::new(StructArray::new(fields, vec![field], Some(vec![true, false, true].into())))
+    };
+    let decoded = with("features_num", in_null(Arc::new(NullArray::new(3))));
+    assert!(rows(&decoded.batch).iter().all(|row| row.numeric[4].is_none()));
+    let ends = Int32Array::from(vec![2, 3]);
+    let runs: ArrayRef = Arc::new(RunArray::try_new(&ends, &Float64Array::from(vec![1.0, 2.0])).unwrap());
+    let columns = [least(), vec![("features_num", in_null(runs))]].concat();
+    let error = decode(&Arc::new(plan()), PREDICTIONS, &table(columns)).unwrap_err().to_string();
+    assert!(error.contains("RunEndEncoded") && error.contains("expected numbers"), "{error}");
+}
+
+#[test]
 fn numbers_of_every_type_are_read_and_f64_is_shared() {
     let score = Float64Array::from(vec![Some(0.5), None, Some(1.0)]);
     let decoded = with("score", Arc::new(score.clone()));
@@ -305,6 +320,19 @@ fn one_ipc_record_carries_many_events() {
         2,
         "one dictionary without repetitions"
     );
+}
+
+#[test]
+fn an_ipc_record_without_rows_is_passed_over() {
+    let mut decoder = decoder(&ipc_plan(), PREDICTIONS, 0);
+    let none = table(least()).slice(0, 0);
+    for (offset, payload) in (0..).zip([ipc(std::slice::from_ref(&none)), ipc(&[none, table(least())])]) {
+        let payload = Some(payload.as_slice());
+        decoder.push(&Record { offset, broker_time: BROKER_TIME, key: None, payload, headers: &[], topic: "t" });
+    }
+    assert_eq!(decoder.n_pending(), 4);
+    let decoded = decoder.finish();
+    assert_eq!((decoded.batch.len(), decoded.rejects.len(), decoded.passed_over), (3, 0, 1));
 }
 
 #[test]

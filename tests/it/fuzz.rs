@@ -1,14 +1,15 @@
 //! Readers of files, records and pipelines on input that was damaged at random: nothing panics, nothing is called an
 //! internal error, and every row is either counted or refused.
 //!
-//! CI tries so many seeds. `HALDANE_FUZZ_SECONDS=600 cargo test --test it fuzz` goes on for that long, with other seeds
-//! each time it is given another `HALDANE_FUZZ_SEED`; a failure names the seed that repeats it.
+//! CI tries so many seeds. `HALDANE_FUZZ_SECONDS=600 cargo test --test it fuzz` goes on for that long, and with
+//! `HALDANE_FUZZ_COUNT` for so many seeds: other ones each time it is given another `HALDANE_FUZZ_SEED`. A failure names
+//! the seed that repeats it.
 #![expect(clippy::format_collect, reason = "a few lines of text")]
 
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use arrow::array::*;
@@ -31,6 +32,8 @@ use crate::decode_columnar::ipc;
 
 /// Seeds of each reader that CI tries.
 const SEEDS: u64 = 150;
+/// After so long a case is taken to be one that never ends.
+const ENDLESS: Duration = Duration::from_mins(5);
 /// When the first row happened.
 const START: i64 = 1_700_000_000_000_000;
 
@@ -63,20 +66,59 @@ fn plan() -> Arc<Plan> {
 
 /// Runs a case for one seed after another, for as many as CI has or as long as was asked for.
 pub(crate) fn each_seed(what: &str, case: impl Fn(&mut Rng)) {
+    each_seed_of(what, SEEDS, case);
+}
+
+/// Likewise, where CI tries so many.
+pub(crate) fn each_seed_of(what: &str, seeds: u64, case: impl Fn(&mut Rng)) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let (first, seconds) = (number("HALDANE_FUZZ_SEED").unwrap_or(0), number("HALDANE_FUZZ_SECONDS"));
+    let count = number("HALDANE_FUZZ_COUNT");
     #[expect(clippy::disallowed_methods, reason = "how long to go on is asked of the clock, what comes out is not")]
     let begun = Instant::now();
     let goes_on = |tried: u64| match seconds {
-        None => tried < SEEDS,
+        None => tried < count.unwrap_or(seeds),
         Some(seconds) => begun.elapsed() < Duration::from_secs(seconds),
     };
+    let watch = Watch::new(what);
+    let mut tried = 0;
     for seed in (first..).take_while(|seed| goes_on(seed - first)) {
+        watch.begin(seed);
         let run = AssertUnwindSafe(|| case(&mut Rng::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15))));
         if let Err(panic) = catch_unwind(run) {
             eprintln!("{what}: HALDANE_FUZZ_SEED={seed} repeats this");
             resume_unwind(panic);
         }
+        tried += 1;
+    }
+    eprintln!("{what}: {tried} seeds from {first} on, {} s", begun.elapsed().as_secs());
+}
+
+/// Tells which seed never ends.
+struct Watch(mpsc::Sender<u64>);
+
+impl Watch {
+    fn new(what: &str) -> Self {
+        let (begin, begun) = mpsc::channel::<u64>();
+        let what = what.to_owned();
+        std::thread::spawn(move || {
+            let mut last = 0;
+            loop {
+                match begun.recv_timeout(ENDLESS) {
+                    Ok(seed) => last = seed,
+                    Err(mpsc::RecvTimeoutError::Timeout) => {
+                        eprintln!("{what}: HALDANE_FUZZ_SEED={last} does not end");
+                        std::process::abort();
+                    }
+                    Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                }
+            }
+        });
+        Self(begin)
+    }
+
+    fn begin(&self, seed: u64) {
+        self.0.send(seed).expect("a watch that goes on");
     }
 }
 

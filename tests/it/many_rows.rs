@@ -22,7 +22,7 @@ use crate::selected::rows_taken;
 
 const BROKER_TIME: i64 = 1_800_000_000_000_000;
 
-const PIPELINE: &str = "
+pub(crate) const PIPELINE: &str = "
 sources:
   predictions:
     topic: p
@@ -37,7 +37,7 @@ sources:
   outcomes: { topic: o, id: id, row: n, label: y }
 ";
 
-fn load(text: &str) -> Result<Arc<Plan>, String> {
+pub(crate) fn load(text: &str) -> Result<Arc<Plan>, String> {
     config::parse(text, "p.yaml", FilePath::new("")).map(|pipeline| pipeline.plan).map_err(|error| error.to_string())
 }
 
@@ -50,7 +50,7 @@ fn decode(plan: &Arc<Plan>, source: u16, payloads: &[&[u8]]) -> Decoded {
     decoder.finish()
 }
 
-fn record(instances: &Value) -> String {
+pub(crate) fn record(instances: &Value) -> String {
     json!({ "v": "v1", "status": 200, "instances": instances, "id": "r", "took": 5, "place": "DE" }).to_string()
 }
 
@@ -146,7 +146,7 @@ fn outcomes_name_the_row_that_they_are_about() {
 }
 
 /// The same record as a row of an Arrow table.
-fn table(scores: &[Option<Vec<Option<f64>>>]) -> RecordBatch {
+pub(crate) fn table(scores: &[Option<Vec<Option<f64>>>]) -> RecordBatch {
     let n = scores.len();
     let flat: Float64Array = scores.iter().flatten().flatten().copied().collect();
     let lengths = scores.iter().map(|list| list.as_ref().map_or(0, Vec::len));

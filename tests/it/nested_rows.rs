@@ -35,7 +35,7 @@ fn load(text: &str) -> Result<Arc<Plan>, String> {
     config::parse(text, "p.yaml", FilePath::new("")).map(|pipeline| pipeline.plan).map_err(|error| error.to_string())
 }
 
-fn plan(format: &str) -> Arc<Plan> {
+pub(crate) fn plan(format: &str) -> Arc<Plan> {
     load(&PIPELINE.replace("format: json", &format!("format: {format}"))).unwrap()
 }
 
@@ -55,7 +55,7 @@ fn decode_json(records: &[Value]) -> Decoded {
 }
 
 /// The type of a record.
-fn schema() -> Value {
+pub(crate) fn schema() -> Value {
     let fields = |name: &str, fields: &[(&str, Value)]| {
         let fields: Vec<_> = fields.iter().map(|(name, kind)| json!({ "name": name, "type": kind })).collect();
         json!({ "type": "record", "name": name, "fields": fields })
@@ -73,15 +73,15 @@ fn schema() -> Value {
     fields("Record", &parts)
 }
 
-fn record(sites: &Value) -> Value {
+pub(crate) fn record(sites: &Value) -> Value {
     json!({ "id": "r", "at": 5, "op": "c", "status": 200, "body": { "sites": sites } })
 }
 
-fn site(name: &str, calls: &Value) -> Value {
+pub(crate) fn site(name: &str, calls: &Value) -> Value {
     json!({ "open": true, "version": "v1", "site": { "name": name }, "calls": calls })
 }
 
-fn call(score: f64) -> Value {
+pub(crate) fn call(score: f64) -> Value {
     json!({ "kind": "chat", "score": score })
 }
 

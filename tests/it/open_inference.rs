@@ -48,7 +48,7 @@ pub(crate) fn load(text: &str) -> Result<Arc<Plan>, String> {
     config::parse(text, "p.yaml", FilePath::new("")).map(|pipeline| pipeline.plan).map_err(|error| error.to_string())
 }
 
-fn plan() -> Arc<Plan> {
+pub(crate) fn plan() -> Arc<Plan> {
     load(PIPELINE).unwrap()
 }
 
@@ -116,7 +116,7 @@ fn tensor(name: &str, datatype: &str, shape: &[u8]) -> Vec<u8> {
 }
 
 /// An answer in protobuf with one raw tensor of probabilities.
-fn answer(id: &str, values: &[f64]) -> Vec<u8> {
+pub(crate) fn answer(id: &str, values: &[f64]) -> Vec<u8> {
     let tensor = tensor("probability", "FP64", &[values.len() as u8, 1]);
     let head = [field(1, b"fraud"), field(2, b"v2"), field(3, id.as_bytes())].concat();
     [head, field(5, &tensor), field(6, &doubles(values))].concat()
@@ -568,7 +568,7 @@ fn files_of_lines_hold_messages_in_json() {
 }
 
 /// A message of each encoding, for features.
-fn messages() -> Vec<Vec<u8>> {
+pub(crate) fn messages() -> Vec<Vec<u8>> {
     let texts = [&4_u32.to_le_bytes()[..], b"food", &4_u32.to_le_bytes(), b"fuel"].concat();
     let tensors = [field(5, &tensor("amount", "FP64", &[2])), field(5, &tensor("category", "BYTES", &[2, 1]))].concat();
     let raw = [field(3, b"r"), tensors, field(7, &doubles(&[1.0, 2.0])), field(7, &texts)].concat();

@@ -15,7 +15,7 @@ use crate::flights::rows;
 /// When the first of them was made, microseconds.
 const START: i64 = 1_785_585_600_000_000;
 
-fn example(name: &str) -> Arc<Plan> {
+pub(crate) fn example(name: &str) -> Arc<Plan> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines").join(name);
     config::load(&path).unwrap_or_else(|error| panic!("{error}")).plan
 }
@@ -74,7 +74,7 @@ fn evaluations_of_a_flag_say_which_variant_who_got() {
 }
 
 /// An example in which the requests of both sources are protobuf.
-fn in_protobuf(name: &str) -> Arc<Plan> {
+pub(crate) fn in_protobuf(name: &str) -> Arc<Plan> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines").join(name);
     let text = fs::read_to_string(path).unwrap();
     let text = text.replace("    rows: resource", "    format: otlp\n    rows: resource");

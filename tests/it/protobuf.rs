@@ -18,13 +18,14 @@ use crate::avro::{BROKER_TIME, decode, push, refused, texts};
 use crate::flights::{Row, rows};
 use crate::fuzz::{below, damage, each_seed};
 
-const SCORED: &str = "syntax = \"proto3\"; message Scored { string id = 1; string version = 2; double score = 3; }";
-const NESTED: &str = "syntax = \"proto3\"; message First {} message Outer { message Scored { string id = 1; string version = 2; double score = 3; } }";
+pub(crate) const SCORED: &str =
+    "syntax = \"proto3\"; message Scored { string id = 1; string version = 2; double score = 3; }";
+pub(crate) const NESTED: &str = "syntax = \"proto3\"; message First {} message Outer { message Scored { string id = 1; string version = 2; double score = 3; } }";
 
 /// `t-1, v2, 0.25` in both.
-const BODY: [u8; 18] = [10, 3, b't', b'-', b'1', 18, 2, b'v', b'2', 25, 0, 0, 0, 0, 0, 0, 0xd0, 0x3f];
+pub(crate) const BODY: [u8; 18] = [10, 3, b't', b'-', b'1', 18, 2, b'v', b'2', 25, 0, 0, 0, 0, 0, 0, 0xd0, 0x3f];
 const UUID: [u8; 16] = [0x7b, 0x5f, 0x0c, 0x1e, 0x2a, 0x34, 0x4d, 0x8a, 0x9f, 0x10, 1, 0x23, 0x45, 0x67, 0x89, 0xab];
-const SIMPLE: &str = "    id: id\n    version: version\n    score: score\n";
+pub(crate) const SIMPLE: &str = "    id: id\n    version: version\n    score: score\n";
 
 pub(crate) fn varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
@@ -69,7 +70,7 @@ fn load(text: &str) -> Result<Arc<Plan>, String> {
     config::parse(text, "p.yaml", &base).map(|pipeline| pipeline.plan).map_err(|error| error.to_string())
 }
 
-fn plan(frame: &str, source: &str) -> Arc<Plan> {
+pub(crate) fn plan(frame: &str, source: &str) -> Arc<Plan> {
     let head = "sources:\n  predictions:\n    topic: p\n    format: protobuf\n";
     load(&format!("{head}{source}registry: {{ url: 'http://host', frame: {frame} }}\n"))
         .unwrap_or_else(|error| panic!("{error}"))
@@ -133,7 +134,7 @@ fn golden_bytes_are_read_in_every_frame_and_whatever_message_they_are() {
 }
 
 /// A pipeline over `every.proto`.
-fn every(schema: &str) -> Arc<Plan> {
+pub(crate) fn every(schema: &str) -> Arc<Plan> {
     let numeric = "amount: inner.score, second: 'list[1]', loose: 'loose[1]', pair: 'pairs[key=b].value', \
                    numbered: 'numbered[key=-3].value.score', may: may, wrapped: wrapped, signed: signed, four: four, \
                    eight: eight, minus_four: minus_four, minus_eight: minus_eight, large: large, negative: negative, \

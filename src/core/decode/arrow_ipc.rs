@@ -40,6 +40,9 @@ impl ArrowIpcDecoder {
             self.tables.take_part(record, table, first)?;
             first += table.num_rows();
         }
+        if first == 0 {
+            self.tables.pass_over();
+        }
         Ok(())
     }
 }

@@ -59,7 +59,9 @@ pub fn pick(column: &ArrayRef, steps: &[Step], refuse: &mut dyn FnMut(usize)) ->
 
 /// A field of a struct, null also where the struct is.
 pub(super) fn masked(field: &ArrayRef, outer: Option<&NullBuffer>) -> ArrayRef {
-    if outer.is_none_or(|nulls| nulls.null_count() == 0) {
+    // Arrays of these types hold no nulls of their own; none of them is read but that which is all null.
+    let is_bare = matches!(field.data_type(), DataType::Null | DataType::Union(..) | DataType::RunEndEncoded(..));
+    if is_bare || outer.is_none_or(|nulls| nulls.null_count() == 0) {
         return Arc::clone(field);
     }
     let nulls = NullBuffer::union(outer, field.logical_nulls().as_ref());

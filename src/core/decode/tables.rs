@@ -45,8 +45,7 @@ impl Tables {
     pub fn payload<'r>(&mut self, record: &Record<'r>) -> Option<&'r [u8]> {
         match record.said(&self.columnar.layout.selection) {
             Ok(None) => {
-                self.passed_over += 1;
-                self.n_pending += 1;
+                self.pass_over();
                 None
             }
             Ok(said) => said,
@@ -55,6 +54,12 @@ impl Tables {
                 None
             }
         }
+    }
+
+    /// Passes over a whole record.
+    pub(super) fn pass_over(&mut self) {
+        self.passed_over += 1;
+        self.n_pending += 1;
     }
 
     /// Refuses a whole record.
