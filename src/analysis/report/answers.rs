@@ -12,7 +12,7 @@ use super::rows::{NONE, Reader, Rows};
 use crate::batch::TextArray;
 use crate::decode::cell::{self, Classes};
 use crate::error::{Error, Result};
-use crate::event::{class_hash, stable_hash};
+use crate::event::class_hash;
 use crate::init::facts::Facts;
 use crate::init::guess::{Guesses, Use};
 use crate::kernel::bin::Edges;
@@ -20,7 +20,7 @@ use crate::plan::{QualityPlan, Role, Task};
 use crate::scan::traffic::Answer;
 use crate::summary::quality::Labelled;
 use crate::summary::{Quality, Rates};
-use crate::table::{Chunk, Table, Wanted, cells};
+use crate::table::{Chunk, EventField, Table, Wanted, cells};
 
 /// Labels by the hash of their prediction's id; the first of several stands.
 pub(crate) type Labels = BTreeMap<u64, String>;
@@ -64,23 +64,23 @@ impl Outcomes {
             let (id, label) = places(table, plan)?;
             let wanted = [Wanted { column: id, repeats: false }, Wanted { column: label, repeats: false }];
             for chunk in table.chunks(&wanted)? {
-                outcomes.take(chunk?);
+                outcomes.take(table, chunk?);
             }
         }
         Ok(outcomes)
     }
 
-    fn take(&mut self, chunk: Chunk) {
+    fn take(&mut self, table: &Table, chunk: Chunk) {
         self.rows += chunk.rows as u64 + chunk.refused;
         self.refused += chunk.refused;
         self.example = self.example.take().or(chunk.example);
-        let (ids, texts) = (cells::texts(&chunk.arrays[0]), cells::texts(&chunk.arrays[1]));
+        let (ids, texts) = (table.ids(&chunk.arrays[0]), cells::texts(&chunk.arrays[1]));
         for (id, label) in ids.iter().zip(&texts) {
             let (Some(id), Some(label)) = (id, label.filter(|label| !cell::is_missing(label))) else {
                 self.blank += 1;
                 continue;
             };
-            match self.labels.entry(stable_hash(cell::id(id).as_bytes())) {
+            match self.labels.entry(id) {
                 Entry::Vacant(free) => drop(free.insert(label.to_owned())),
                 Entry::Occupied(_) => self.further += 1,
             }
@@ -91,8 +91,10 @@ impl Outcomes {
 /// Where a file of outcomes has its ids and its labels.
 fn places(table: &Table, plan: Option<&crate::plan::Plan>) -> Result<(usize, usize)> {
     use crate::event::EventKind::Outcome;
-    let source = plan.and_then(|plan| plan.sources.iter().find(|source| source.kind == Outcome));
-    let said = source.and_then(|source| {
+    let source = || plan.and_then(|plan| plan.sources.iter().find(|source| source.kind == Outcome));
+    let events = table.field(EventField::Id).zip(table.field(EventField::Label));
+    let said = events.or_else(|| {
+        let source = source()?;
         let id = find(table, source.mapping.id.as_ref()?, "prediction_id")?;
         Some((id, find(table, source.mapping.label.as_ref()?, "label")?))
     });
@@ -170,7 +172,13 @@ impl Pass<'_> {
         for chunk in self.reader.table.chunks(&wanted)? {
             let chunk = chunk?;
             let classes_alone = self.quality.is_some_and(|plan| !plan.has_scores());
-            let mut cells = Cells { classes_alone, ..Cells::of(&chunk.arrays, places, layout.classes()) };
+            let at = |at: usize| places[at].map(|at| &chunk.arrays[at]);
+            let mut cells = Cells {
+                status: at(0).map(|array| layout.statuses(array)),
+                ids: at(5).map(|array| self.reader.table.ids(array)),
+                classes_alone,
+                ..Cells::of(&chunk.arrays, places, layout.classes())
+            };
             if let Some(scores) = layout.class_scores.as_ref().filter(|_| !of_classes.is_empty()) {
                 let arrays: Vec<ArrayRef> = of_classes.iter().map(|&at| Arc::clone(&chunk.arrays[at])).collect();
                 cells.take_probabilities(Probabilities::of(scores, &arrays));
@@ -215,15 +223,15 @@ impl Pass<'_> {
 
 impl<'c> Cells<'c> {
     fn of(arrays: &[ArrayRef], places: [Option<usize>; 6], classes: Classes<'c>) -> Self {
-        let [status, failed, score, predicted, label, ids] = places.map(|place| place.map(|at| &arrays[at]));
+        let [_, failed, score, predicted, label, _] = places.map(|place| place.map(|at| &arrays[at]));
         Self {
             classes,
-            status: status.map(|array| cells::numbers(array).0),
+            status: None,
             failed: failed.map(cells::texts),
             score: score.map(|array| cells::numbers(array).0),
             predicted: predicted.map(|array| cells::classes(array, classes)),
             label: label.map(cells::texts),
-            ids: ids.map(cells::ids),
+            ids: None,
             classes_alone: false,
             probabilities: None,
         }

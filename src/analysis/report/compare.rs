@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::answers::{self, Answers, Labels, Outcomes, Pass};
 use super::column::{ALPHA, BINS, FALSE_DISCOVERIES, Pair, Part};
 use super::count::{CountTask, Counted, FINE_BINS};
+use super::events;
 use super::figures::{latencies, quality, rates, timeline};
 use super::layout::{self, Layout, Place};
 use super::model::{ColumnReport, Comparison, Method, Problem, QualityReport, RoleNote, Source, Stand, Untested};
@@ -16,7 +17,7 @@ use crate::baseline::builder::FORMAT;
 use crate::baseline::cut;
 use crate::config::reference;
 use crate::error::{Error, Result};
-use crate::event::{Micros, SECOND};
+use crate::event::{EventKind, Micros, SECOND};
 use crate::infer::calibrator::log_e_of_p;
 use crate::infer::multiplicity::{bh, e_bh};
 use crate::metric::Side;
@@ -52,22 +53,47 @@ pub struct Request {
 
 /// Compares two files; a pipeline says what columns are for, else it is guessed.
 pub fn compare(request: &Request, plan: Option<&Plan>) -> Result<Comparison> {
-    let topic = request.topic.as_deref();
-    let (tables, left_out): (Vec<Table>, Vec<Vec<String>>) =
-        [open(&request.reference, topic)?, open(&request.current, topic)?].into_iter().unzip();
-    let sources = || plan.iter().flat_map(|plan| &plan.sources);
-    let look_into = |table: Table| table.looking_into(sources().flat_map(|source| source.mapping.paths()));
-    let tables: Vec<Table> = tables.into_iter().map(look_into).collect();
-    let of = [&tables[0], &tables[1]];
-    let mut layout = plan.map_or_else(|| layout::guessed(of), |plan| layout::of_plan(plan, of))?;
-    layout.name_positive(&request.positive);
-    let outcomes: Vec<Table> =
-        request.outcomes.iter().map(|path| Table::open(path).map(look_into)).collect::<Result<_>>()?;
-    let outcomes = Outcomes::read(&outcomes, plan)?;
-    let mut comparison = Job { tables: of, layout: &layout, request }.run(&outcomes.labels)?;
+    let (topic, positive) = (request.topic.as_deref(), request.positive.as_slice());
+    let traffic = plan.map(layout::traffic).transpose()?;
+    let decoded = plan.zip(traffic.filter(|source| events::are_decoded(source)));
+    let side = |paths: &[PathBuf]| match decoded {
+        Some((plan, source)) => Ok((events::table(plan, source, paths, topic, positive)?, Vec::new())),
+        None => open(paths, topic).map(|(table, left_out)| (looking_into(table, plan), left_out)),
+    };
+    let (sides, left_out): (Vec<Table>, Vec<Vec<String>>) =
+        [side(&request.reference)?, side(&request.current)?].into_iter().unzip();
+    let tables = [&sides[0], &sides[1]];
+    let layout = match decoded {
+        Some((plan, source)) => events::layout(plan, source, tables),
+        None => {
+            let mut layout = plan.map_or_else(|| layout::guessed(tables), |plan| layout::of_plan(plan, tables))?;
+            layout.name_positive(positive);
+            layout
+        }
+    };
+    let outcomes = request.outcomes.iter().map(|path| outcome_table(path, plan, positive));
+    let outcomes = Outcomes::read(&outcomes.collect::<Result<Vec<_>>>()?, plan)?;
+    let mut comparison = Job { tables, layout: &layout, request }.run(&outcomes.labels)?;
     let topics = (0..).zip(&left_out).filter_map(|(side, topics)| problems::left_out(side, topics));
     comparison.problems.splice(0..0, topics.chain(problems::of_outcomes(&outcomes)));
+    let warnings = ["reference", "current file"].into_iter().zip(tables);
+    let warnings = warnings.flat_map(|(side, table)| table.warnings().map(move |text| format!("the {side} {text}")));
+    comparison.trust.extend(warnings);
     Ok(comparison)
+}
+
+/// The table with the columns inside of others that a pipeline names.
+fn looking_into(table: Table, plan: Option<&Plan>) -> Table {
+    table.looking_into(plan.iter().flat_map(|plan| &plan.sources).flat_map(|source| source.mapping.paths()))
+}
+
+/// A file of outcomes.
+fn outcome_table(path: &PathBuf, plan: Option<&Plan>, positive: &[String]) -> Result<Table> {
+    let source = plan.and_then(|plan| plan.sources.iter().find(|source| source.kind == EventKind::Outcome));
+    match plan.zip(source.filter(|source| events::are_decoded(source))) {
+        Some((plan, source)) => events::table(plan, source, std::slice::from_ref(path), None, positive),
+        None => Table::open(path).map(|table| looking_into(table, plan)),
+    }
 }
 
 /// The table of files, of several topics the one asked for or the first, and the names of the others.
@@ -251,6 +277,7 @@ impl Job<'_> {
             duplicates: rows.duplicates,
             outside: rows.outside,
             refused: rows.refused,
+            passed_over: rows.passed_over,
             first: rows.range.map(|range| range.0),
             last: rows.range.map(|range| range.1),
             versions: rows.versions.clone(),
@@ -330,6 +357,7 @@ fn trust(split: &Split) -> Vec<String> {
             }
         };
         note(rows.refused, "could not be read, and were left out");
+        note(rows.passed_over, "are none that the pipeline takes, and were passed over");
         note(rows.undated, "has no time, or one before 1990 or after 2100, and stands in no period");
         note(rows.duplicates, "carried an id that was there before, and were left out");
         if rows.versions.len() > 1 {

@@ -1,10 +1,10 @@
 //! What the columns of two files are for: guessed, or as a pipeline says.
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, Float64Array};
 
 use super::class_scores::ClassScores;
 use crate::batch::TextArray;
-use crate::decode::cell::{Classes, category};
+use crate::decode::cell::{Classes, category, named_status};
 use crate::error::{Error, Result};
 use crate::init::classes::ClassColumns;
 use crate::init::facts::{FactKind, Facts};
@@ -55,6 +55,8 @@ pub(crate) struct Layout {
     pub(crate) class_scores: Option<ClassScores>,
     pub(crate) label: Option<Place>,
     pub(crate) status: Option<Place>,
+    /// Statuses that mean success, as they are compared; where none is named, codes of HTTP are meant.
+    pub(crate) ok: Vec<String>,
     pub(crate) failed: Option<Place>,
     /// Fields to split by that were named as such.
     pub(crate) segments: Vec<Place>,
@@ -76,6 +78,15 @@ impl Layout {
             self.positive = classes.iter().map(|class| category(class).to_owned()).collect();
             self.task = Task::Binary;
         }
+    }
+
+    /// A column of statuses as numbers of HTTP.
+    pub(crate) fn statuses(&self, array: &ArrayRef) -> Float64Array {
+        if self.ok.is_empty() {
+            return cells::numbers(array).0;
+        }
+        let status = |text: Option<&str>| named_status(text?, &self.ok).map(f64::from);
+        cells::texts(array).iter().map(status).collect()
     }
 
     /// How classes and labels are read.
@@ -126,6 +137,7 @@ pub(crate) fn guessed(tables: [&Table; 2]) -> Result<Layout> {
         class_scores,
         label: one(Use::Label),
         status: one(Use::Status),
+        ok: Vec::new(),
         failed: one(Use::Failed),
         segments: guesses.all(Use::Segment).map(place).collect(),
         positive: guesses.positive.iter().map(|(class, _)| class.clone()).collect(),
@@ -216,17 +228,15 @@ fn why_ignored(guess: &Guess) -> Option<String> {
     }
 }
 
+/// The source whose files are compared: of predictions (or feature events).
+pub(crate) fn traffic(plan: &Plan) -> Result<&plan::SourcePlan> {
+    let traffic = plan.sources.iter().find(|source| source.kind.is_traffic());
+    traffic.ok_or_else(|| Error::user(format!("pipeline {} has neither predictions nor features", plan.name)))
+}
+
 /// What a pipeline says about the columns of its predictions (or feature events).
 pub(crate) fn of_plan(plan: &Plan, tables: [&Table; 2]) -> Result<Layout> {
-    let traffic = plan.sources.iter().find(|source| source.kind.is_traffic());
-    let mapping = &traffic
-        .ok_or_else(|| Error::user(format!("pipeline {} has neither predictions nor features", plan.name)))?
-        .mapping;
-    if let Some(rows) = &mapping.rows {
-        return Err(Error::user(format!("pipeline {} takes each element of `{rows}` for a row", plan.name)).hint(
-            "a report reads a file row by row: write the elements as rows of their own, or use `haldane replay`",
-        ));
-    }
+    let mapping = &traffic(plan)?.mapping;
     let place = |name: &str, path: &plan::Path| Place {
         name: name.to_owned(),
         at: tables.map(|table| find(table, path, name)),
@@ -259,6 +269,7 @@ pub(crate) fn of_plan(plan: &Plan, tables: [&Table; 2]) -> Result<Layout> {
         }),
         label: optional("label", &mapping.label),
         status: optional("status", &mapping.status),
+        ok: mapping.ok.clone(),
         failed: optional("error", &mapping.failed),
         segments: plan.segments.iter().zip(&mapping.segments).map(|(name, path)| place(name, path)).collect(),
         task: plan.quality.as_ref().map_or(Task::Binary, |quality| quality.task),

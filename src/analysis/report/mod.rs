@@ -10,6 +10,7 @@ mod column;
 mod compare;
 mod count;
 mod distribution;
+mod events;
 mod figures;
 mod history;
 mod html;

@@ -105,6 +105,8 @@ pub struct Source {
     pub outside: u64,
     /// Rows that could not be read.
     pub refused: u64,
+    /// Records and rows that the pipeline does not take.
+    pub passed_over: u64,
     /// First event time, microseconds since 1970.
     pub first: Option<Micros>,
     /// Last event time.

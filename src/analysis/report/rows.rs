@@ -38,7 +38,9 @@ pub(crate) struct Rows {
     pub(crate) read: u64,
     /// Rows that could not.
     pub(crate) refused: u64,
-    /// What is wrong with the first of them.
+    /// Records and rows that the pipeline does not take.
+    pub(crate) passed_over: u64,
+    /// What is wrong with the first of them that could not.
     pub(crate) example: Option<String>,
     /// Rows whose id was there before.
     pub(crate) duplicates: u64,
@@ -123,6 +125,7 @@ impl Reader<'_> {
             let from = usize::try_from(rows.read).unwrap_or(usize::MAX);
             rows.read += chunk.rows as u64;
             rows.refused += chunk.refused;
+            rows.passed_over += chunk.passed_over;
             rows.example = rows.example.take().or(chunk.example);
             let mut keep = vec![true; chunk.rows];
             if let (Some(at), Some((_, format))) = (time_at, time) {
@@ -135,7 +138,7 @@ impl Reader<'_> {
                 rows.outside += rows.of_version(&cells::names(&chunk.arrays[at]), filter, &mut keep);
             }
             if let Some(at) = id_at {
-                let hashes = cells::ids(&chunk.arrays[at]);
+                let hashes = self.table.ids(&chunk.arrays[at]);
                 rows.duplicates += filtered(&mut keep, |row| hashes.is_null(row) || ids.insert(hashes.value(row)));
             }
             for ((codes, names), field) in rows.segments.iter_mut().zip(names.iter_mut()).zip(&fields) {

@@ -6,6 +6,7 @@
 
 mod ahead;
 mod columnar;
+pub(crate) mod events;
 mod file;
 mod jsonl;
 mod merge;
@@ -206,10 +207,10 @@ type Offsets = BTreeMap<StreamKey, i64>;
 
 /// What one read of a file gave.
 #[derive(Debug, Default)]
-struct ReadBlock {
-    batches: Vec<EventBatch>,
-    refused: Vec<Refused>,
-    passed_over: u64,
+pub(crate) struct ReadBlock {
+    pub(crate) batches: Vec<EventBatch>,
+    pub(crate) refused: Vec<Refused>,
+    pub(crate) passed_over: u64,
 }
 
 /// A file being read.

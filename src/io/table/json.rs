@@ -178,7 +178,7 @@ impl Rows {
             }
         }
         let arrays = cells.iter_mut().map(|cells| Arc::new(cells.finish()) as ArrayRef).collect();
-        Ok((rows > 0 || refused > 0).then_some(Chunk { arrays, rows, refused, example: first }))
+        Ok((rows > 0 || refused > 0).then_some(Chunk { arrays, rows, refused, passed_over: 0, example: first }))
     }
 }
 

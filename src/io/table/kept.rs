@@ -47,7 +47,7 @@ impl KeptChunk {
         let absent: ArrayRef = Arc::new(StringArray::new_null(self.rows));
         let array = |path: &Vec<String>| Arc::clone(self.columns.get(path).unwrap_or(&absent));
         let RefusedSoFar { n, example } = self.refused.clone();
-        Chunk { arrays: paths.iter().map(array).collect(), rows: self.rows, refused: n, example }
+        Chunk { arrays: paths.iter().map(array).collect(), rows: self.rows, refused: n, passed_over: 0, example }
     }
 }
 

@@ -6,6 +6,7 @@
 //! cell that cannot is missing, and so is a column that one of several files does not have.
 
 pub mod cells;
+mod events;
 mod inside;
 mod json;
 mod kept;
@@ -14,9 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _, StringArray};
-use arrow::datatypes::{DataType, Fields};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, StringArray, UInt64Array};
+use arrow::datatypes::{DataType, Fields, UInt64Type};
 
+pub use self::events::EventField;
+use self::events::EventTable;
 pub use self::inside::Inside;
 use self::inside::Insides;
 use self::kept::{KEPT_BYTES, Kept};
@@ -68,6 +71,8 @@ enum TableContents {
         lines: Option<Arc<[u8]>>,
         kept: Option<Kept>,
     },
+    /// What a source of a plan reads of it.
+    Events(EventTable),
 }
 
 /// A column to read.
@@ -88,6 +93,8 @@ pub struct Chunk {
     pub rows: usize,
     /// Rows that could not.
     pub refused: u64,
+    /// Records and rows that the source of a pipeline does not take.
+    pub passed_over: u64,
     /// What is wrong with the first of them, and where it stands.
     pub example: Option<String>,
 }
@@ -198,6 +205,12 @@ impl Table {
         self.column_files().is_some_and(|files| files.iter().all(|file| file.is_typed()))
     }
 
+    /// Hashes of ids that were read from this table; those of events are hashes already.
+    pub fn ids(&self, array: &ArrayRef) -> UInt64Array {
+        let is_of_events = matches!(self.parts[0].contents, TableContents::Events(_));
+        if is_of_events { array.as_primitive::<UInt64Type>().clone() } else { cells::ids(array) }
+    }
+
     /// The column with this name.
     pub fn find(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
@@ -265,6 +278,9 @@ impl TableFile {
                 Box::new(json::Rows::open(&self.path, lines.as_ref(), self.topic.clone(), paths())?)
             }
             TableContents::Columns(file) => self.columns(file.as_ref(), &there)?,
+            TableContents::Events(events) => {
+                events.chunks(&there.iter().map(|(name, ..)| self.places[name][0]).collect::<Vec<_>>())?
+            }
         };
         if there.len() == asked.len() {
             return Ok(chunks);
@@ -293,6 +309,7 @@ impl TableFile {
                 arrays: arrays.collect::<Result<_>>()?,
                 rows: chunk.batch.num_rows(),
                 refused: chunk.rejects.len() as u64,
+                passed_over: 0,
                 example: chunk.rejects.first().map(|(place, reject)| example(&path, *place, &reject.detail)),
             })
         })))
@@ -349,7 +366,7 @@ fn inside(column: &ArrayRef, names: &[String]) -> Option<ArrayRef> {
         array = match parent.nulls() {
             Some(nulls) if nulls.null_count() > 0 => {
                 let is_null = arrow::array::BooleanArray::new(!nulls.inner(), None);
-                arrow::compute::nullif(child, &is_null).ok()?
+                arrow::compute::nullif(child, &is_null).unwrap_or_else(|_| Arc::clone(child))
             }
             _ => Arc::clone(child),
         };
