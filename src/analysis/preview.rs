@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::batch::{EventBatch, TextArray};
 use crate::error::Result;
 use crate::init::documents::documents;
+use crate::kafka::ports::Schemas;
 use crate::output::text::{instant, number};
 use crate::plan::{ClassScores, Mapping, Path, Plan, ROW, SourcePlan, Step};
 use crate::replay::{self, ARRIVAL_NAMES, Options};
@@ -37,11 +38,11 @@ pub struct Preview {
 ///
 /// # Errors
 /// When a file cannot be read, or fits no source of the pipeline.
-pub fn of(plan: &Arc<Plan>, files: &[PathBuf]) -> Result<Preview> {
+pub fn of(plan: &Arc<Plan>, files: &[PathBuf], schemas: Arc<dyn Schemas>) -> Result<Preview> {
     let mut preview = Preview::default();
     let mut shown = vec![0; plan.sources.len()];
     let (mut n_refused, mut n_read) = (0, 0);
-    let mut replay = replay::open(plan, files, &Options::default())?;
+    let mut replay = replay::open(plan, files, &Options { schemas, ..Options::default() })?;
     for step in replay.by_ref() {
         match step? {
             replay::Step::Batch(batch) => {
@@ -67,7 +68,10 @@ pub fn of(plan: &Arc<Plan>, files: &[PathBuf]) -> Result<Preview> {
     }
     let passed = replay.passed_over();
     preview.rows.push(format!("of the first rows {n_read} were read, {n_refused} refused, {passed} passed over"));
-    let tables = Table::open_kinds(files)?;
+    // What is in the records of archives stands in no column.
+    let archived = files.iter().map(|file| replay::is_archive(file)).collect::<Result<Vec<_>>>()?;
+    let files = files.iter().zip(archived).filter(|(_, is_archive)| !is_archive).map(|(file, _)| file.clone());
+    let tables = Table::open_kinds(&files.collect::<Vec<_>>())?;
     for table in &tables {
         preview.unread.extend(unread(plan, table)?);
     }

@@ -89,6 +89,23 @@ pub(crate) fn framed(id: u32, schema: &Value, value: &Value) -> Vec<u8> {
     out
 }
 
+/// The schema of an object as one of the flights log, with its features as records in it.
+pub(crate) fn schema_of(name: &str, value: &Value) -> Value {
+    let field = |(key, value): (&String, &Value)| {
+        let kind = match (key.as_str(), value) {
+            (_, Value::Object(_)) => schema_of(key, value),
+            ("event_time_us", _) => json!("long"),
+            ("prediction_id" | "model" | "version", _) => json!("string"),
+            ("cohort" | "carrier" | "origin" | "dest", _) => json!(["null", "string"]),
+            ("predicted_label" | "status" | "label", _) => json!(["null", "int"]),
+            _ => json!(["null", "double"]),
+        };
+        json!({ "name": key, "type": kind })
+    };
+    let fields: Vec<Value> = value.as_object().expect("an object").iter().map(field).collect();
+    json!({ "type": "record", "name": name, "fields": fields })
+}
+
 pub(crate) fn plan(frame: &str, source: &str) -> Arc<Plan> {
     let text = format!(
         "sources:\n  predictions:\n    topic: p\n    format: avro\n{source}registry: {{ url: 'http://host', frame: {frame} }}\n"

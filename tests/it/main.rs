@@ -14,6 +14,7 @@ mod act;
 mod act_targets;
 mod alerts;
 mod api;
+mod archive;
 mod authority;
 mod avro;
 mod broker;

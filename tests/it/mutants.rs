@@ -126,8 +126,10 @@ fn check(golden: &Golden, read: &Outcome, decoded: &Decoded, what: &dyn Fn() -> 
     let n = read.rows.len() as u64 + read.refused.len() as u64 + read.passed_over;
     let is_said = if golden.is_one_row { n == 1 } else { n >= 1 };
     assert!(is_said, "rows, rejects and passed over are {n}: {read:?} of {}", what());
+    // Records of Arrow with rows in lists have several lists.
+    let has_one_list = golden.name != "Arrow, nested rows";
     assert!(
-        read.refused.windows(2).all(|pair| pair[0].0 < pair[1].0),
+        !has_one_list || read.refused.windows(2).all(|pair| pair[0].0 < pair[1].0),
         "one reject a row: {:?} of {}",
         read.refused,
         what()

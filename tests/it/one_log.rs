@@ -55,9 +55,14 @@ fn replay(scratch: &Path) -> Results {
 
 /// The same by a pipeline that `change` has changed.
 pub(crate) fn replay_by(scratch: &Path, change: &dyn Fn(String) -> String) -> Results {
+    let files = ["predictions", "outcomes"].map(|name| root().join(format!("pipelines/data/flights.{name}.parquet")));
+    replay_files(scratch, change, &files)
+}
+
+/// The same of other files.
+pub(crate) fn replay_files(scratch: &Path, change: &dyn Fn(String) -> String, files: &[PathBuf]) -> Results {
     let config = pipeline(scratch, "replay", change);
     let (windows, decisions) = (scratch.join("replay.jsonl"), scratch.join("decisions.jsonl"));
-    let files = ["predictions", "outcomes"].map(|name| root().join(format!("pipelines/data/flights.{name}.parquet")));
     haldane(
         Command::new(env!("CARGO_BIN_EXE_haldane"))
             .args(["replay", "--quiet", "--config"])
@@ -176,6 +181,20 @@ fn produce(broker: &Broker, topic: &str, file: &str, row_of: impl Fn(&RecordBatc
         }
     }
     producer.flush(Duration::from_mins(1)).expect("everything is delivered");
+}
+
+/// The records of one topic: each with its key, when it arrived in milliseconds, and what it says.
+pub(crate) fn each_record(file: &str, mut take: impl FnMut(&str, i64, &Value)) {
+    let path = root().join(format!("pipelines/data/flights.{file}.parquet"));
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).expect("the log")).expect("Parquet");
+    let value = if file == "outcomes" { outcome } else { prediction };
+    for batch in reader.build().expect("Parquet") {
+        let batch = batch.expect("a row group");
+        for row in 0..batch.num_rows() {
+            let key = text(column(&batch, "prediction_id"), row).expect("an id");
+            take(&key, time(column(&batch, "ingest_time"), row) / 1_000, &value(&batch, row));
+        }
+    }
 }
 
 fn prediction(batch: &RecordBatch, row: usize) -> Value {

@@ -18,7 +18,7 @@ use haldane::registry::Registry;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::{Value, json};
 
-use crate::avro::framed;
+use crate::avro::{framed, schema_of};
 use crate::broker::Broker;
 use crate::one_log;
 use crate::outage::until;
@@ -131,23 +131,6 @@ fn apicurio_is_asked_by_its_own_interface_where_that_is_named() {
     assert_eq!(registry.find(SchemaId::Global(7)), here(&[r#"{"type":"record"}"#]));
     assert_eq!(registry.find(SchemaId::Content(8)), here(&[r#"{"type":"enum"}"#]));
     assert_eq!(registry.find(SchemaId::Global(9)), Found::Missing);
-}
-
-/// The schema of an object as one of the flights log, with its features as records in it.
-fn schema_of(name: &str, value: &Value) -> Value {
-    let field = |(key, value): (&String, &Value)| {
-        let kind = match (key.as_str(), value) {
-            (_, Value::Object(_)) => schema_of(key, value),
-            ("event_time_us", _) => json!("long"),
-            ("prediction_id" | "model" | "version", _) => json!("string"),
-            ("cohort" | "carrier" | "origin" | "dest", _) => json!(["null", "string"]),
-            ("predicted_label" | "status" | "label", _) => json!(["null", "int"]),
-            _ => json!(["null", "double"]),
-        };
-        json!({ "name": key, "type": kind })
-    };
-    let fields: Vec<Value> = value.as_object().expect("an object").iter().map(field).collect();
-    json!({ "type": "record", "name": name, "fields": fields })
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //!
 //! Reports on two files guess the same way.
 
+pub mod archive;
 pub(crate) mod classes;
 mod clues;
 pub(crate) mod documents;

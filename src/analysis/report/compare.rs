@@ -1,6 +1,7 @@
 //! Two files, compared: read, count, test, and put into words.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::answers::{self, Answers, Labels, Outcomes, Pass};
 use super::column::{ALPHA, BINS, FALSE_DISCOVERIES, Pair, Part};
@@ -20,9 +21,11 @@ use crate::error::{Error, Result};
 use crate::event::{EventKind, Micros, SECOND};
 use crate::infer::calibrator::log_e_of_p;
 use crate::infer::multiplicity::{bh, e_bh};
+use crate::kafka::ports::Schemas;
 use crate::metric::Side;
 use crate::output::text::{count, instant, plural};
 use crate::plan::{CategoricalColumn, Compat, Plan, QualityPlan, Role};
+use crate::replay::is_archive;
 use crate::summary::profile::{CategoricalProfile, NumericProfile};
 use crate::summary::{Profile, Rates, Traffic};
 use crate::table::Table;
@@ -47,6 +50,8 @@ pub struct Request {
     pub filter: Filter,
     /// The classes that are positive; default: as the pipeline says, else it is guessed.
     pub positive: Vec<String>,
+    /// Where the schemas are known that records in archives name.
+    pub schemas: Option<Arc<dyn Schemas>>,
     /// Conventions of other tools whose numbers stand beside ours.
     pub compat: Vec<Compat>,
 }
@@ -55,9 +60,12 @@ pub struct Request {
 pub fn compare(request: &Request, plan: Option<&Plan>) -> Result<Comparison> {
     let (topic, positive) = (request.topic.as_deref(), request.positive.as_slice());
     let traffic = plan.map(layout::traffic).transpose()?;
-    let decoded = plan.zip(traffic.filter(|source| events::are_decoded(source)));
+    let files = || request.reference.iter().chain(&request.current);
+    let of_archives =
+        traffic.is_some() && files().map(|file| is_archive(file)).collect::<Result<Vec<_>>>()?.contains(&true);
+    let decoded = plan.zip(traffic.filter(|source| of_archives || events::are_decoded(source)));
     let side = |paths: &[PathBuf]| match decoded {
-        Some((plan, source)) => Ok((events::table(plan, source, paths, topic, positive)?, Vec::new())),
+        Some((plan, source)) => Ok((events::table(plan, source, paths, request)?, Vec::new())),
         None => open(paths, topic).map(|(table, left_out)| (looking_into(table, plan), left_out)),
     };
     let (sides, left_out): (Vec<Table>, Vec<Vec<String>>) =
@@ -71,7 +79,7 @@ pub fn compare(request: &Request, plan: Option<&Plan>) -> Result<Comparison> {
             layout
         }
     };
-    let outcomes = request.outcomes.iter().map(|path| outcome_table(path, plan, positive));
+    let outcomes = request.outcomes.iter().map(|path| outcome_table(path, plan, request));
     let outcomes = Outcomes::read(&outcomes.collect::<Result<Vec<_>>>()?, plan)?;
     let mut comparison = Job { tables, layout: &layout, request }.run(&outcomes.labels)?;
     let topics = (0..).zip(&left_out).filter_map(|(side, topics)| problems::left_out(side, topics));
@@ -88,10 +96,14 @@ fn looking_into(table: Table, plan: Option<&Plan>) -> Table {
 }
 
 /// A file of outcomes.
-fn outcome_table(path: &PathBuf, plan: Option<&Plan>, positive: &[String]) -> Result<Table> {
+fn outcome_table(path: &PathBuf, plan: Option<&Plan>, request: &Request) -> Result<Table> {
     let source = plan.and_then(|plan| plan.sources.iter().find(|source| source.kind == EventKind::Outcome));
-    match plan.zip(source.filter(|source| events::are_decoded(source))) {
-        Some((plan, source)) => events::table(plan, source, std::slice::from_ref(path), None, positive),
+    let of_archive = source.is_some() && is_archive(path)?;
+    match plan.zip(source.filter(|source| of_archive || events::are_decoded(source))) {
+        // The topic that is asked for is that of both sides.
+        Some((plan, source)) => {
+            events::table(plan, source, std::slice::from_ref(path), &Request { topic: None, ..request.clone() })
+        }
         None => Table::open(path).map(|table| looking_into(table, plan)),
     }
 }

@@ -4,8 +4,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::compare::Request;
 use super::layout::{Layout, Place, Watched};
 use crate::error::Result;
+use crate::kafka::ports::Unknown;
 use crate::plan::{Columns, Mapping, Plan, SourcePlan, Task, TimeFormat};
 use crate::table::{EventField, Table};
 
@@ -16,23 +18,18 @@ pub(crate) fn are_decoded(source: &SourcePlan) -> bool {
 }
 
 /// The events that files give a source, or the topic that is asked for in the place of its own.
-pub(crate) fn table(
-    plan: &Plan,
-    source: &SourcePlan,
-    paths: &[PathBuf],
-    topic: Option<&str>,
-    positive: &[String],
-) -> Result<Table> {
+pub(crate) fn table(plan: &Plan, source: &SourcePlan, paths: &[PathBuf], request: &Request) -> Result<Table> {
     let mut source = source.clone();
-    if let Some(topic) = topic {
+    if let Some(topic) = &request.topic {
         topic.clone_into(&mut source.topic);
     }
     // Labels and answers name the same classes, whichever source says which are positive.
-    let own = [positive, source.mapping.positive.as_slice()].into_iter();
+    let own = [request.positive.as_slice(), source.mapping.positive.as_slice()].into_iter();
     let others = plan.sources.iter().map(|other| other.mapping.positive.as_slice());
     let named = own.chain(others).find(|named| !named.is_empty()).map(<[String]>::to_vec);
     source.mapping.positive = named.unwrap_or_default();
-    Table::of_events(&Arc::new(Plan { sources: vec![source], ..plan.clone() }), paths)
+    let schemas = request.schemas.clone().unwrap_or_else(|| Arc::new(Unknown));
+    Table::of_events(&Arc::new(Plan { sources: vec![source], ..plan.clone() }), paths, &schemas)
 }
 
 /// What their columns are for.

@@ -107,7 +107,9 @@ fn profile(pipeline: &Pipeline, files: &[PathBuf], origin: &str) -> Result<(Prof
 /// Hands on the batches of files; tells what was left out.
 fn for_each_batch(pipeline: &Pipeline, files: &[PathBuf], mut take: impl FnMut(&EventBatch)) -> Result<Losses> {
     let mut losses = Losses::default();
-    let mut replay = replay::open(&pipeline.plan, files, &replay::Options::default())?;
+    let schemas = crate::registry::lazily(pipeline.registry.as_ref());
+    let options = replay::Options { schemas, ..replay::Options::default() };
+    let mut replay = replay::open(&pipeline.plan, files, &options)?;
     replay.warnings().iter().for_each(|warning| losses.note(warning));
     for step in &mut replay {
         match step? {

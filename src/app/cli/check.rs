@@ -65,7 +65,8 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<()> {
     let pipeline = config::load(&args.config)?;
     let mut text = describe(&pipeline);
     if !args.sample.is_empty() {
-        let preview = preview::of(&pipeline.plan, InputFiles::find(&args.sample)?.paths())?;
+        let schemas = crate::registry::lazily(pipeline.registry.as_ref());
+        let preview = preview::of(&pipeline.plan, InputFiles::find(&args.sample)?.paths(), schemas)?;
         section(&mut text, "the first rows, as they are read (--sample)", &preview.rows);
         section(&mut text, "fields of the sample that nothing reads", &preview.unread);
     }

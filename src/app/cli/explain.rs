@@ -117,7 +117,8 @@ fn again(args: &ExplainArgs, pipeline: &Pipeline, decision: &Decision) -> Result
     same_policy(plan, decision)?;
     let said = args.commands.as_deref().map_or(Ok(Vec::new()), commands::read)?;
     let given = InputFiles::find(&args.files)?;
-    let files = replay::open(plan, given.paths(), &Options::default())?;
+    let schemas = crate::registry::lazily(pipeline.registry.as_ref());
+    let files = replay::open(plan, given.paths(), &Options { schemas, ..Options::default() })?;
     recompute::from_files(plan, files, said, decision).map(Some)
 }
 

@@ -12,6 +12,7 @@ use crate::files::InputFiles;
 use crate::init::{self, Draft, Sample};
 use crate::kafka::ports::{Found, Schemas as _};
 use crate::registry::Registry;
+use crate::replay::is_archive;
 
 /// How a topic is named among files.
 const TOPIC: &str = "kafka://";
@@ -74,7 +75,7 @@ pub fn run(args: &InitArgs, out: &mut dyn Write) -> Result<()> {
                 Error::user("--kafka says how to reach topics, and no topic is named").hint("drop it, or name topics")
             );
         }
-        0 => init::draft(InputFiles::find(&args.files)?.paths())?,
+        0 => of_files(args)?,
         n if n == args.files.len() => of_topics(args, &topics)?,
         _ => return Err(Error::user("files and topics cannot be mixed").hint("name files, or topics")),
     };
@@ -89,6 +90,17 @@ pub fn run(args: &InitArgs, out: &mut dyn Write) -> Result<()> {
     let name = path.display();
     let last = if topics.is_empty() { format!("replay -c {name} {files}") } else { format!("run -c {name}") };
     print(out, &format!("{summary}written to {name}\nnext: haldane check -c {name}\n      haldane {last}\n"))
+}
+
+fn of_files(args: &InitArgs) -> Result<Draft> {
+    let files = InputFiles::find(&args.files)?;
+    let archived = files.paths().iter().map(|file| is_archive(file)).collect::<Result<Vec<_>>>()?;
+    if !archived.contains(&true) {
+        return init::draft(files.paths());
+    }
+    let mut samples = init::archive::read(files.paths(), args.records as usize)?;
+    samples.iter_mut().try_for_each(|sample| learn(sample, args.registry.as_deref()))?;
+    init::draft_topics(samples)
 }
 
 /// The brokers and the name of a topic, if it is one.

@@ -13,12 +13,13 @@ use super::check::memory;
 use super::losses::{FailOnLosses, gate, warn};
 use super::print;
 use crate::batch::EventBatch;
-use crate::config;
+use crate::config::{self, Pipeline};
 use crate::engine::{Effects, Engine};
 use crate::error::Result;
 use crate::files::InputFiles;
 use crate::output::{DeadLetterWriter, DecisionWriter, Losses, ResultWriter, Summary, WindowWriter, count};
 use crate::plan::Plan;
+use crate::registry;
 use crate::replay::{self, Options, Refused, Replay, ReplayProgress, Step};
 use crate::verdict::Scheduled;
 
@@ -98,9 +99,10 @@ impl Given {
         Ok(Self { files: files?, predictions: predictions?, outcomes: outcomes? })
     }
 
-    fn open(&self, plan: &Arc<Plan>, args: &ReplayArgs) -> Result<Replay> {
+    fn open(&self, pipeline: &Pipeline, args: &ReplayArgs) -> Result<Replay> {
         let (predictions, outcomes) = (self.predictions.paths().to_vec(), self.outcomes.paths().to_vec());
-        replay::open(plan, self.files.paths(), &Options { predictions, outcomes, batch_rows: args.batch_rows })
+        let (batch_rows, schemas) = (args.batch_rows, registry::lazily(pipeline.registry.as_ref()));
+        replay::open(&pipeline.plan, self.files.paths(), &Options { predictions, outcomes, batch_rows, schemas })
     }
 }
 
@@ -112,7 +114,7 @@ pub fn run(args: &ReplayArgs, out: &mut dyn Write) -> Result<()> {
     }
     let pipeline = config::load(&args.config)?;
     let plan = Arc::clone(&pipeline.plan);
-    let files = given.open(&plan, args)?;
+    let files = given.open(&pipeline, args)?;
     let progress = ReplayProgress::new(files.rows(), args.quiet);
     let early = files.warnings().iter().filter(|_| !args.quiet);
     early.for_each(|warning| progress.say(&format!("warning: {warning}")));

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::files::InputFiles;
 use crate::plan::Compat;
+use crate::registry;
 use crate::report::model::{Outcome, Report};
 use crate::report::{self, Filter, Log, Request};
 
@@ -198,7 +199,9 @@ impl ReportArgs {
         let [reference, current, outcomes] =
             [&self.reference, &self.current, &self.outcomes].map(|files| InputFiles::find(files));
         let (reference, current, outcomes) = (reference?, current?, outcomes?);
+        let pipeline = self.config.as_deref().map(config::reading_plan).transpose()?;
         let request = Request {
+            schemas: pipeline.as_ref().map(|pipeline| registry::lazily(pipeline.registry.as_ref())),
             reference: reference.paths().to_vec(),
             current: current.paths().to_vec(),
             outcomes: outcomes.paths().to_vec(),
@@ -207,7 +210,6 @@ impl ReportArgs {
             positive: self.positive.clone(),
             compat: self.compat.clone(),
         };
-        let pipeline = self.config.as_deref().map(config::reading_plan).transpose()?;
         report::compare(&request, pipeline.as_ref().map(|pipeline| &*pipeline.plan))
     }
 }

@@ -6,6 +6,46 @@ use prost_types::{FileDescriptorProto, FileDescriptorSet};
 /// The most bytes of a schema.
 const BYTES_MAX: usize = 4 << 20;
 
+/// How deep brackets may stand in each other.
+const DEPTH_MAX: usize = 100;
+
+/// How deep brackets stand in each other, outside of comments and texts.
+fn depth(text: &str) -> usize {
+    let (mut rest, mut depth, mut most) = (text.as_bytes(), 0_usize, 0);
+    while let [first, after @ ..] = rest {
+        rest = match (first, after.first()) {
+            (b'/', Some(b'/')) => behind(after, b"\n"),
+            (b'/', Some(b'*')) => behind(&after[1..], b"*/"),
+            (b'"' | b'\'', _) => unquoted(after, *first),
+            _ => after,
+        };
+        match first {
+            b'{' | b'[' | b'<' | b'(' => depth += 1,
+            b'}' | b']' | b'>' | b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(depth);
+    }
+    most
+}
+
+/// What stands behind the first of some bytes; nothing where they are not there.
+fn behind<'a>(text: &'a [u8], end: &[u8]) -> &'a [u8] {
+    let at = text.windows(end.len()).position(|window| window == end);
+    at.map_or(&[], |at| &text[at + end.len()..])
+}
+
+/// What stands behind a text in quotes; texts end with their line.
+fn unquoted(text: &[u8], quote: u8) -> &[u8] {
+    let mut is_escaped = false;
+    let end = text.iter().position(|&byte| {
+        let is_end = byte == b'\n' || byte == quote && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+        is_end
+    });
+    end.map_or(&[], |at| &text[at + 1..])
+}
+
 /// The files that a text holds: one, or all of a set, of which the last is the one that was asked for.
 ///
 /// # Errors
@@ -16,6 +56,10 @@ pub(super) fn files(text: &str) -> Result<Vec<FileDescriptorProto>, String> {
     }
     let files = match decoded(text) {
         Some(bytes) => described(&bytes)?,
+        // The parser takes a part of the stack for each.
+        None if depth(text) > DEPTH_MAX => {
+            return Err(format!("no .proto: more than {DEPTH_MAX} brackets in each other"));
+        }
         None => vec![protox_parse::parse("schema.proto", text).map_err(|error| format!("no .proto: {error}"))?],
     };
     match files.iter().find(|file| !matches!(file.syntax(), "" | "proto2" | "proto3")) {
@@ -72,6 +116,17 @@ fn decoded(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn brackets_that_stand_too_deep_in_each_other_are_no_schema() {
+        let deep = |n: usize| format!("syntax = \"proto3\"; {}{}", "message A { ".repeat(n), "}".repeat(n));
+        assert!(files(&deep(50)).is_ok());
+        for text in [deep(101), deep(100_000), "message A { option (a) = ".to_owned() + &"[".repeat(100_000)] {
+            assert_eq!(files(&text).unwrap_err(), "no .proto: more than 100 brackets in each other");
+        }
+        let noise = "// [0, 1) {\n/* { { */ option a = \"{\\\"{\"; ".repeat(200);
+        assert_eq!((depth(&noise), depth("{[<(\"")), (0, 4));
+    }
 
     #[test]
     fn a_schema_is_a_text_a_descriptor_or_a_set_of_them() {

@@ -8,7 +8,7 @@ mod rest;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use self::file::text_of;
@@ -19,7 +19,7 @@ use crate::decode::avro::fingerprint;
 use crate::decode::schema::{SchemaId, SchemaTexts};
 use crate::error::{Error, Result};
 use crate::kafka::clock::now;
-use crate::kafka::ports::{Found, Schemas};
+use crate::kafka::ports::{Found, Schemas, Unknown};
 
 /// A registry that did not answer is asked again after so long, or after so many times as long as it was waited for:
 /// what needs no schema is read meanwhile.
@@ -98,6 +98,31 @@ impl Registry {
             }
         }
         found
+    }
+}
+
+/// Where the schemas of a pipeline are known, looked for once a record names one: whoever reads files may need none.
+#[must_use]
+pub fn lazily(config: Option<&RegistryConfig>) -> Arc<dyn Schemas> {
+    config.map_or_else(
+        || Arc::new(Unknown) as Arc<dyn Schemas>,
+        |config| Arc::new(Lazily { config: config.clone(), opened: OnceLock::new() }),
+    )
+}
+
+/// A registry that nobody has asked yet.
+#[derive(Debug)]
+struct Lazily {
+    config: RegistryConfig,
+    opened: OnceLock<std::result::Result<Registry, String>>,
+}
+
+impl Schemas for Lazily {
+    fn find(&self, id: SchemaId) -> Found {
+        match self.opened.get_or_init(|| Registry::open(&self.config).map_err(|error| error.to_string())) {
+            Ok(registry) => registry.find(id),
+            Err(why) => Found::Away(why.clone()),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::kafka::ports::Schemas;
 use crate::plan::Plan;
 
 use super::file::{self, Input};
@@ -20,8 +21,8 @@ pub(crate) struct EventFile {
 impl EventFile {
     /// Looks into a file for a plan of one source. What is of other topics is left out; where the file tells nothing of
     /// the source, it feeds it.
-    pub(crate) fn open(plan: &Arc<Plan>, path: &Path) -> Result<Self> {
-        let input = file::open(plan, path, None).or_else(|_| file::open(plan, path, Some(0)))?;
+    pub(crate) fn open(plan: &Arc<Plan>, path: &Path, schemas: &Arc<dyn Schemas>) -> Result<Self> {
+        let input = file::open(plan, path, None, schemas).or_else(|_| file::open(plan, path, Some(0), schemas))?;
         Ok(Self { plan: Arc::clone(plan), input })
     }
 

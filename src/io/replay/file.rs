@@ -10,8 +10,10 @@ use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::files::columns::{ColumnFile, WantedFields};
 use crate::files::open_columns;
+use crate::kafka::ports::Schemas;
 use crate::plan::Plan;
 
+use super::archive::{self, Archive, ArchiveBlocks, ArchiveSurvey};
 use super::columnar::{self, OneLaneTable};
 use super::jsonl::{self, LineBlocks, Survey};
 use super::{Blocks, StreamKey, route};
@@ -36,11 +38,24 @@ pub(super) struct Input {
 enum FileContents {
     Columns { file: Arc<dyn ColumnFile>, source: u16, wanted: WantedFields },
     Json(Survey),
+    Archive(ArchiveSurvey, Arc<dyn Schemas>),
 }
 
 /// Looks into a file. `explicit` is the source it was named for, if any.
-pub(super) fn open(plan: &Arc<Plan>, path: &Path, explicit: Option<u16>) -> Result<Input> {
-    let Some(file) = open_columns(path)? else { return json(plan, path, explicit) };
+pub(super) fn open(plan: &Arc<Plan>, path: &Path, explicit: Option<u16>, schemas: &Arc<dyn Schemas>) -> Result<Input> {
+    let file = open_columns(path)?;
+    let archive = match &file {
+        Some(file) => Archive::of_columns(path, file),
+        None => Archive::of_lines(path)?,
+    };
+    if let Some(archive) = archive {
+        let mut survey = archive::survey(plan, path, archive, explicit)?;
+        let (warnings, streams) = (std::mem::take(&mut survey.warnings), survey.streams.clone());
+        let (path, rows, begins) = (path.into(), survey.rows, Micros::MIN);
+        let contents = FileContents::Archive(survey, Arc::clone(schemas));
+        return Ok(Input { path, streams, rows, begins, warnings, contents });
+    }
+    let Some(file) = file else { return json(plan, path, explicit) };
     let (source, wanted, warnings) = columns(plan, path, file.schema(), explicit)?;
     Ok(Input {
         path: path.into(),
@@ -56,6 +71,9 @@ impl Input {
     /// Starts reading.
     pub(super) fn blocks(self, plan: &Arc<Plan>, batch_rows: usize) -> Result<Box<dyn Blocks + Send>> {
         match self.contents {
+            FileContents::Archive(survey, schemas) => {
+                Ok(Box::new(ArchiveBlocks::open(plan, self.path, &survey, schemas)?))
+            }
             FileContents::Json(survey) => Ok(Box::new(LineBlocks::open(plan, self.path, survey)?)),
             FileContents::Columns { file, source, wanted } => {
                 let rows = file.read(&wanted, batch_rows)?;

@@ -1,10 +1,12 @@
 //! Files instead of a broker: Parquet, Arrow, JSON lines and CSV, read as the streams they once were.
 //!
 //! A file feeds one source of the plan, or, when its lines are envelopes with a topic and a partition, several. All
-//! files are merged by arrival time, those too that share a stream. The order of rows depends on the files alone, never
+//! files are merged by arrival time, those too that share a stream. Files that hold records of topics as they were are
+//! [archives](archive). The order of rows depends on the files alone, never
 //! on how many of them are taken at once.
 
 mod ahead;
+pub(crate) mod archive;
 mod columnar;
 pub(crate) mod events;
 mod file;
@@ -19,9 +21,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::batch::EventBatch;
+use crate::decode::Record;
 use crate::error::{Error, Result};
 use crate::event::{Micros, Reject};
 use crate::files::Place;
+use crate::kafka::ports::{Schemas, Unknown};
 use crate::plan::Plan;
 
 use self::ahead::Ahead;
@@ -55,11 +59,13 @@ pub struct Options {
     pub outcomes: Vec<PathBuf>,
     /// Most rows that are handed on at once; results do not depend on it.
     pub batch_rows: usize,
+    /// Where the schemas are known that records in archives name.
+    pub schemas: Arc<dyn Schemas>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { predictions: Vec::new(), outcomes: Vec::new(), batch_rows: BATCH_ROWS }
+        Self { predictions: Vec::new(), outcomes: Vec::new(), batch_rows: BATCH_ROWS, schemas: Arc::new(Unknown) }
     }
 }
 
@@ -114,7 +120,7 @@ pub fn open(plan: &Arc<Plan>, files: &[PathBuf], options: &Options) -> Result<Re
     let mut inputs = Vec::new();
     let mut warnings = Vec::new();
     for (path, explicit) in listed(plan, files, options)? {
-        let input = file::open(plan, path, explicit)?;
+        let input = file::open(plan, path, explicit, &options.schemas)?;
         warnings.extend(input.warnings.iter().map(|warning| format!("{}: {warning}", path.display())));
         if input.rows == 0 {
             warnings.push(format!("{}: has no rows", path.display()));
@@ -162,6 +168,25 @@ impl Iterator for Replay {
     fn next(&mut self) -> Option<Self::Item> {
         self.steps.next()
     }
+}
+
+/// Whether a file holds records of topics as they were.
+pub fn is_archive(path: &Path) -> Result<bool> {
+    archive::Archive::open(path).map(|archive| archive.is_some())
+}
+
+/// Hands on every record of an archive, with its partition.
+pub fn each_archived(path: &Path, take: &mut dyn FnMut(u32, &Record<'_>)) -> Result<()> {
+    let Some(archive) = archive::Archive::open(path)? else {
+        return Err(
+            Error::user(format!("{} holds no records of topics", path.display())).hint("name archives alone, or none")
+        );
+    };
+    for record in archive.records(true)? {
+        let record = record?;
+        record.with(0, |of_topic| take(record.lane, of_topic));
+    }
+    Ok(())
 }
 
 /// Every file with the source it was named for, if any.

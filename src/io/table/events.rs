@@ -11,6 +11,7 @@ use arrow::datatypes::DataType;
 use super::{Chunk, Chunks, Column, Table, TableContents, example};
 use crate::batch::EventBatch;
 use crate::error::{Error, Result};
+use crate::kafka::ports::Schemas;
 use crate::plan::{Plan, Role, SourcePlan};
 use crate::replay::events::EventFile;
 
@@ -122,16 +123,16 @@ impl Table {
     ///
     /// # Errors
     /// As for a replay of these files.
-    pub fn of_events(plan: &Arc<Plan>, paths: &[PathBuf]) -> Result<Self> {
-        let tables = paths.iter().map(|path| Self::of_event_file(plan, path));
+    pub fn of_events(plan: &Arc<Plan>, paths: &[PathBuf], schemas: &Arc<dyn Schemas>) -> Result<Self> {
+        let tables = paths.iter().map(|path| Self::of_event_file(plan, path, schemas));
         let mut tables = tables.collect::<Result<Vec<_>>>()?.into_iter();
         let mut first = tables.next().ok_or_else(|| Error::user("no file is named").hint("name at least one"))?;
         tables.for_each(|table| first.append(table));
         Ok(first)
     }
 
-    fn of_event_file(plan: &Arc<Plan>, path: &Path) -> Result<Self> {
-        let file = EventFile::open(plan, path)?;
+    fn of_event_file(plan: &Arc<Plan>, path: &Path, schemas: &Arc<dyn Schemas>) -> Result<Self> {
+        let file = EventFile::open(plan, path, schemas)?;
         let fields = EventField::all(plan, &plan.sources[0]);
         let column = |(at, field): (usize, &EventField)| {
             let name = field.to_string();

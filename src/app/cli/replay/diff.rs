@@ -16,10 +16,11 @@ use crate::replay::{Replay, ReplayProgress, Step};
 
 /// Reads the files once for each pipeline, since each may read other columns and cut time in its own way.
 pub(super) fn run(args: &ReplayArgs, given: &Given, other: &Path, out: &mut dyn Write) -> Result<()> {
-    let plans = [config::load(&args.config)?.plan, config::load(other)?.plan];
+    let pipelines = [config::load(&args.config)?, config::load(other)?];
+    let plans = pipelines.each_ref().map(|pipeline| Arc::clone(&pipeline.plan));
     let paths = [args.config.as_path(), other];
     // Both are opened before either is read, so that files which do not fit are told at once.
-    let open = |side: usize| given.open(&plans[side], args).map_err(|error| unfit(&error, paths[side]));
+    let open = |side: usize| given.open(&pipelines[side], args).map_err(|error| unfit(&error, paths[side]));
     let files = [open(0)?, open(1)?];
     let progress = ReplayProgress::new(files.iter().map(Replay::rows).sum(), args.quiet);
     let (mut courses, mut tally) = ([Course::default(), Course::default()], Tally::default());
