@@ -6,44 +6,55 @@ use prost_types::{FileDescriptorProto, FileDescriptorSet};
 /// The most bytes of a schema.
 const BYTES_MAX: usize = 4 << 20;
 
-/// How deep brackets may stand in each other.
+/// How deep brackets may stand in each other, and the most bytes of a word or a text in quotes: the parser takes a part
+/// of the stack for each.
 const DEPTH_MAX: usize = 100;
+const TOKEN_BYTES_MAX: usize = 8 << 10;
 
-/// How deep brackets stand in each other, outside of comments and texts.
-fn depth(text: &str) -> usize {
-    let (mut rest, mut depth, mut most) = (text.as_bytes(), 0_usize, 0);
-    while let [first, after @ ..] = rest {
-        rest = match (first, after.first()) {
-            (b'/', Some(b'/')) => behind(after, b"\n"),
-            (b'/', Some(b'*')) => behind(&after[1..], b"*/"),
-            (b'"' | b'\'', _) => unquoted(after, *first),
-            _ => after,
+/// A text without comments and longer blanks, which the parser can read within a stack of any size.
+fn legible(text: &str) -> Result<String, String> {
+    let (mut rest, mut out, mut depth) = (text, String::with_capacity(text.len()), 0_usize);
+    while let Some(first) = rest.chars().next() {
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let run = |is_in: &dyn Fn(char) -> bool| rest.find(|c| !is_in(c)).unwrap_or(rest.len());
+        let (taken, written) = match first {
+            '/' if rest.starts_with("//") => (run(&|c| c != '\n'), " "),
+            '/' if rest.starts_with("/*") => (rest[2..].find("*/").ok_or("a comment that does not end")? + 4, " "),
+            '"' | '\'' => (quoted(rest, first), ""),
+            _ if first.is_whitespace() => (run(&char::is_whitespace), " "),
+            _ if is_word(first) => (run(&is_word), ""),
+            _ => (first.len_utf8(), ""),
         };
         match first {
-            b'{' | b'[' | b'<' | b'(' => depth += 1,
-            b'}' | b']' | b'>' | b')' => depth = depth.saturating_sub(1),
+            '{' | '[' | '<' | '(' => depth += 1,
+            '}' | ']' | '>' | ')' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        most = most.max(depth);
+        if depth > DEPTH_MAX {
+            return Err(format!("more than {DEPTH_MAX} brackets in each other"));
+        }
+        let (token, after) = rest.split_at(taken);
+        if written.is_empty() && token.len() > TOKEN_BYTES_MAX {
+            return Err(format!("a word or text of more than {TOKEN_BYTES_MAX} bytes"));
+        }
+        // Blanks beside blanks are one.
+        if written.is_empty() || !out.ends_with(' ') {
+            out.push_str(if written.is_empty() { token } else { written });
+        }
+        rest = after;
     }
-    most
+    Ok(out)
 }
 
-/// What stands behind the first of some bytes; nothing where they are not there.
-fn behind<'a>(text: &'a [u8], end: &[u8]) -> &'a [u8] {
-    let at = text.windows(end.len()).position(|window| window == end);
-    at.map_or(&[], |at| &text[at + end.len()..])
-}
-
-/// What stands behind a text in quotes; texts end with their line.
-fn unquoted(text: &[u8], quote: u8) -> &[u8] {
+/// The bytes of the text in quotes that stands first; it ends with its line.
+fn quoted(text: &str, quote: char) -> usize {
     let mut is_escaped = false;
-    let end = text.iter().position(|&byte| {
-        let is_end = byte == b'\n' || byte == quote && !is_escaped;
-        is_escaped = byte == b'\\' && !is_escaped;
+    let end = text.char_indices().skip(1).find(|(_, c)| {
+        let is_end = *c == '\n' || *c == quote && !is_escaped;
+        is_escaped = *c == '\\' && !is_escaped;
         is_end
     });
-    end.map_or(&[], |at| &text[at + 1..])
+    end.map_or(text.len(), |(at, c)| at + c.len_utf8())
 }
 
 /// The files that a text holds: one, or all of a set, of which the last is the one that was asked for.
@@ -56,11 +67,10 @@ pub(super) fn files(text: &str) -> Result<Vec<FileDescriptorProto>, String> {
     }
     let files = match decoded(text) {
         Some(bytes) => described(&bytes)?,
-        // The parser takes a part of the stack for each.
-        None if depth(text) > DEPTH_MAX => {
-            return Err(format!("no .proto: more than {DEPTH_MAX} brackets in each other"));
+        None => {
+            let read = |text: String| protox_parse::parse("schema.proto", &text).map_err(|error| error.to_string());
+            vec![legible(text).and_then(read).map_err(|why| format!("no .proto: {why}"))?]
         }
-        None => vec![protox_parse::parse("schema.proto", text).map_err(|error| format!("no .proto: {error}"))?],
     };
     match files.iter().find(|file| !matches!(file.syntax(), "" | "proto2" | "proto3")) {
         Some(file) => Err(format!("`syntax` is {}; proto2 and proto3 are read", file.syntax())),
@@ -118,14 +128,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn brackets_that_stand_too_deep_in_each_other_are_no_schema() {
+    fn what_would_take_the_parsers_stack_is_no_schema() {
         let deep = |n: usize| format!("syntax = \"proto3\"; {}{}", "message A { ".repeat(n), "}".repeat(n));
-        assert!(files(&deep(50)).is_ok());
+        assert!(files(&deep(20)).is_ok(), "{:?}", files(&deep(20)));
         for text in [deep(101), deep(100_000), "message A { option (a) = ".to_owned() + &"[".repeat(100_000)] {
             assert_eq!(files(&text).unwrap_err(), "no .proto: more than 100 brackets in each other");
         }
-        let noise = "// [0, 1) {\n/* { { */ option a = \"{\\\"{\"; ".repeat(200);
-        assert_eq!((depth(&noise), depth("{[<(\"")), (0, 4));
+        let long = |n: usize| "x".repeat(n);
+        for text in [format!("option a = \"{}\";", long(100_000)), format!("message {} {{}}", long(100_000))] {
+            assert_eq!(files(&text).unwrap_err(), "no .proto: a word or text of more than 8192 bytes");
+        }
+        let noise =
+            format!("//{}\n/* {} {{ */ option java_package = \"{{\\\"{}\";", long(100_000), long(100_000), long(8_000));
+        let text = noise + &"// \n".repeat(100_000) + &" ".repeat(100_000) + "message A { optional int32 a = 1; }";
+        assert_eq!(files(&text).expect("a schema")[0].message_type[0].name(), "A");
+        assert_eq!(legible("a /* { */\n \"b // \\\" c\" // d"), Ok("a \"b // \\\" c\" ".to_owned()));
     }
 
     #[test]
