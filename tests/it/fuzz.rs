@@ -2,8 +2,8 @@
 //! internal error, and every row is either counted or refused.
 //!
 //! CI tries so many seeds. `HALDANE_FUZZ_SECONDS=600 cargo test --test it fuzz` goes on for that long, and with
-//! `HALDANE_FUZZ_COUNT` for so many seeds: other ones each time it is given another `HALDANE_FUZZ_SEED`. A failure names
-//! the seed that repeats it.
+//! `HALDANE_FUZZ_COUNT` for so many seeds: other ones each time it is given another `HALDANE_FUZZ_SEED`. A failure
+//! names the seed that repeats it.
 #![expect(clippy::format_collect, reason = "a few lines of text")]
 
 use std::io::Write as _;
