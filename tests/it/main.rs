@@ -11,6 +11,7 @@
 )]
 
 mod act;
+mod act_alerts;
 mod act_targets;
 mod alerts;
 mod api;

@@ -81,6 +81,23 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
+/// Probes and metrics alone. There is nothing else to read, so nobody has to log in.
+pub(super) fn probes(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .fallback(elsewhere)
+        .layer(axum::middleware::from_fn_with_state(shared.limits().patience, whole_body))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), entrance::enter))
+        .with_state(shared)
+}
+
+async fn elsewhere(uri: Uri) -> Problem {
+    let error = format!("no page {} here: this process carries decisions out", uri.path());
+    Problem::new(StatusCode::NOT_FOUND, error, "it has /livez, /readyz and /metrics; ask `haldane run` for the rest")
+}
+
 /// Reads the body, within bounds of size and time, before anybody acts on the request.
 async fn whole_body(State(patience): State<Duration>, request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();

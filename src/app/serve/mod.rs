@@ -5,6 +5,7 @@
 //! a small runtime, so a slow client cannot hold up a window.
 
 mod access;
+mod acting;
 mod commands;
 mod connections;
 mod entrance;
@@ -34,6 +35,7 @@ pub mod watch;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use access::Access;
+pub use acting::Board;
 pub use commands::{Ask, new_id};
 pub use files::is_readable_by_others;
 pub use health::{Health, Phase};
