@@ -100,6 +100,7 @@ mod replay;
 mod replay_laws;
 mod report;
 mod run;
+mod runbooks;
 mod sample;
 mod schema;
 mod secrets;

@@ -22,6 +22,7 @@ mod patient;
 pub mod postgres;
 mod problem;
 mod roles;
+mod runbooks;
 mod server;
 #[cfg(feature = "query")]
 mod sql;

@@ -50,7 +50,7 @@ pub struct NotifyConfig {
     pub per_hour: usize,
     /// Address of the dashboard.
     pub dashboard: Option<String>,
-    /// Address of what to do, in which `{code}` stands for the reason.
+    /// Address of what to do, in which `{code}` stands for the reason; `None` for the dashboard's own page.
     pub runbook: Option<String>,
     /// Authorities beside the system's.
     pub ca: Option<PathBuf>,
