@@ -54,7 +54,7 @@ use crate::judge::WindowRow;
 use crate::kafka::clock::wall_clock;
 use crate::plan::Plan;
 use crate::telemetry::Telemetry;
-use crate::verdict::{CommandResult, Liveness, RolloutState};
+use crate::verdict::{CommandResult, Decision, Liveness, RolloutState};
 
 /// What the engine's threads tell and the server shows.
 #[derive(Debug, Default)]
@@ -234,6 +234,12 @@ impl Shared {
     /// Replaces the open windows shown.
     pub fn provisional(&self, rows: Vec<WindowRow>) {
         self.write().provisional(rows);
+    }
+
+    /// The last decisions, newest first.
+    #[must_use]
+    pub fn decisions(&self) -> Vec<Decision> {
+        self.read().decisions().cloned().collect()
     }
 
     /// How far windows have been judged.
