@@ -83,6 +83,7 @@ mod oracle;
 mod otlp;
 mod outage;
 mod passed;
+mod pipeline_diff;
 #[cfg(feature = "pg")]
 mod postgres;
 #[cfg(feature = "pg")]
@@ -96,6 +97,7 @@ mod recorded;
 mod registry;
 #[cfg(feature = "query")]
 mod registry_double;
+mod release_note;
 mod replay;
 mod replay_laws;
 mod report;

@@ -19,6 +19,7 @@ mod layout;
 mod markdown;
 pub mod model;
 pub mod moved;
+mod note;
 mod problems;
 mod rows;
 mod segments;
@@ -29,6 +30,7 @@ pub use history::{Log, history};
 pub use html::page;
 pub use junit::junit;
 pub use markdown::markdown;
+pub use note::note;
 pub use rows::Filter;
 pub use verdict::report;
 
