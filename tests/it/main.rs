@@ -97,6 +97,7 @@ mod recorded;
 mod registry;
 #[cfg(feature = "query")]
 mod registry_double;
+mod release;
 mod release_note;
 mod replay;
 mod replay_laws;
