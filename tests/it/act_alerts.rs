@@ -159,6 +159,6 @@ fn a_process_is_ready_once_every_adapter_has_read_what_was_there_and_alive_while
     assert_eq!(shared.health().phase(), Phase::Ready);
     board.saw("route", Event::Alive);
     assert_eq!(shared.health().pulses().len(), 1);
-    board.saw("route", Event::Asks);
+    board.saw("route", Event::Waits);
     assert!(shared.health().pulses().is_empty(), "its time-out bounds that");
 }

@@ -34,8 +34,8 @@ impl Watch for Board {
     fn saw(&self, adapter: &str, event: Event<'_>) {
         let health = self.shared.health();
         match event {
-            // Its time-out bounds that, not the silence of a worker.
-            Event::Asks => health.retire(adapter),
+            // Its time-out and its pauses bound that, not the silence of a worker.
+            Event::Waits => health.retire(adapter),
             Event::CaughtUp => {
                 // A panic elsewhere leaves the set whole: it is changed by single calls only.
                 let mut starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);

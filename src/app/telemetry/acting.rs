@@ -76,7 +76,7 @@ impl Acting {
     /// Something happened at a target at this wall-clock time.
     pub fn saw(&self, target: &str, event: Event<'_>, now: Micros) {
         match event {
-            Event::Alive | Event::CaughtUp | Event::Asks => {}
+            Event::Alive | Event::CaughtUp | Event::Waits => {}
             Event::Open(open) => self.is_open(target, open, now),
             Event::Looked(subject, seen) => self.looked(target, (subject, seen), now),
             Event::Set { done, again } => {

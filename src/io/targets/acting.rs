@@ -224,7 +224,7 @@ impl<'a> Actor<'a> {
         let name = self.config.terms.adapter.as_str();
         match step {
             Step::Look => {
-                self.saw(Event::Asks);
+                self.saw(Event::Waits);
                 let seen = self.target.look(&subject);
                 self.saw(Event::Looked(&subject, &seen));
                 if let Err(trouble) = &seen {
@@ -253,7 +253,7 @@ impl<'a> Actor<'a> {
         if again {
             tracing::warn!(adapter = name, candidate, shown, share_pct, decision, "somebody has put the share back");
         }
-        self.saw(Event::Asks);
+        self.saw(Event::Waits);
         let done = self.target.set(subject, &from, share_pct);
         self.saw(Event::Set { done: &done, again });
         match &done {

@@ -13,8 +13,8 @@ pub enum Event<'a> {
     Open(usize),
     /// It has read what was there at its start.
     CaughtUp,
-    /// It asks its target, which may take as long as its time-out allows.
-    Asks,
+    /// It waits for its target, which may take as long as its time-out allows, or until it tries again.
+    Waits,
     /// A look was answered, or was not.
     Looked(&'a Subject, &'a Tried<Seen>),
     /// A share was set, or was not.

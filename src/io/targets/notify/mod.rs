@@ -115,7 +115,7 @@ pub fn tell(
     while !stop.load(Ordering::Relaxed) {
         watch.saw(name, Event::Alive);
         reader.poll()?;
-        watch.saw(name, Event::Asks);
+        watch.saw(name, Event::Waits);
         let (done, tally) = teller.pass_on(&mut reader, terms, cluster)?;
         watch.saw(name, Event::Told(tally));
         match done {
@@ -125,6 +125,7 @@ pub fn tell(
             }
             Err(why) => {
                 tracing::warn!(adapter = name, why, "a decision could not be told; it is told again");
+                watch.saw(name, Event::Waits);
                 std::thread::park_timeout(pause(tries));
                 tries += 1;
             }
