@@ -3,27 +3,27 @@
 //! The families stand in one list ([`FAMILIES`]); a [`Telemetry`] owns its registry, so tests and several pipelines in
 //! one process do not meet. Shells call it with what happened; the core knows nothing of it.
 
+mod acting;
 pub mod family;
 pub mod latest;
 mod process;
 mod refusal;
+mod registration;
 mod rollouts;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use prometheus::core::Collector;
 use prometheus::proto::{LabelPair, Metric, MetricFamily};
-use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
-    TextEncoder,
-};
+use prometheus::{GaugeVec, Histogram, IntCounter, IntCounterVec, IntGaugeVec, Registry, TextEncoder};
 
+pub use acting::Acting;
 pub use family::{FAMILIES, Family, Kind};
 use latest::Latest;
 use process::Process;
 pub use refusal::Refusal;
+use registration::{counter, counters, gauges, histogram, histograms, opts, real_gauge, real_gauges, register};
 use rollouts::Rollouts;
 
 use crate::engine::Memory;
@@ -103,6 +103,7 @@ pub struct Telemetry {
     registry: Registry,
     /// The pipeline that this is about, once it is known.
     pipeline: OnceLock<String>,
+    build: IntGaugeVec,
     ingested: IntCounterVec,
     bytes: IntCounterVec,
     rejected: IntCounterVec,
@@ -132,6 +133,7 @@ pub struct Telemetry {
     unread: IntGaugeVec,
     refused: IntCounterVec,
     expires: GaugeVec,
+    acting: Acting,
     process: Process,
 }
 
@@ -147,8 +149,8 @@ impl Telemetry {
     pub fn new() -> Self {
         let registry = Registry::new();
         let add = &registry;
-        gauges(add, &family::BUILD).with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let telemetry = Self {
+            build: gauges(add, &family::BUILD),
             ingested: counters(add, &family::INGESTED),
             bytes: counters(add, &family::BYTES),
             rejected: counters(add, &family::REJECTED),
@@ -177,10 +179,12 @@ impl Telemetry {
             unread: gauges(add, &family::UNREAD),
             refused: counters(add, &family::REFUSED),
             expires: real_gauges(add, &family::EXPIRES),
+            acting: Acting::new(add),
             process: Process::new(add),
             registry,
             pipeline: OnceLock::new(),
         };
+        telemetry.runs_as("");
         telemetry.start_at_zero();
         telemetry
     }
@@ -229,6 +233,17 @@ impl Telemetry {
     pub fn belongs_to(&self, pipeline: &str) {
         // The pipeline of a process is chosen once, at its start.
         let _ = self.pipeline.set(pipeline.to_owned());
+    }
+
+    /// Which part of the work this process does.
+    pub fn runs_as(&self, role: &str) {
+        self.build.reset();
+        self.build.with_label_values(&[role, env!("CARGO_PKG_VERSION")]).set(1);
+    }
+
+    /// The series of those that carry decisions out.
+    pub fn acting(&self) -> &Acting {
+        &self.acting
     }
 
     /// Events of one kind were decoded from so many bytes of records.
@@ -455,44 +470,4 @@ fn seconds(time: Micros) -> f64 {
 /// A panic elsewhere leaves the table whole: it is changed by single calls only.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn counter(registry: &Registry, family: &Family) -> IntCounter {
-    register(registry, IntCounter::with_opts(opts(family)))
-}
-
-fn counters(registry: &Registry, family: &Family) -> IntCounterVec {
-    register(registry, IntCounterVec::new(opts(family), family.labels))
-}
-
-fn real_gauge(registry: &Registry, family: &Family) -> Gauge {
-    register(registry, Gauge::with_opts(opts(family)))
-}
-
-fn gauges(registry: &Registry, family: &Family) -> IntGaugeVec {
-    register(registry, IntGaugeVec::new(opts(family), family.labels))
-}
-
-fn real_gauges(registry: &Registry, family: &Family) -> GaugeVec {
-    register(registry, GaugeVec::new(opts(family), family.labels))
-}
-
-fn histogram(registry: &Registry, family: &Family, buckets: &[f64]) -> Histogram {
-    let opts = HistogramOpts::from(opts(family)).buckets(buckets.to_vec());
-    register(registry, Histogram::with_opts(opts))
-}
-
-fn histograms(registry: &Registry, family: &Family, buckets: &[f64]) -> HistogramVec {
-    let opts = HistogramOpts::from(opts(family)).buckets(buckets.to_vec());
-    register(registry, HistogramVec::new(opts, family.labels))
-}
-
-fn opts(family: &Family) -> Opts {
-    Opts::new(family.name, family.help)
-}
-
-fn register<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
-    let collector = made.expect("names and labels of the list are well-formed");
-    registry.register(Box::new(collector.clone())).expect("names of the list are unique");
-    collector
 }

@@ -22,6 +22,7 @@ use serde_json::Value;
 
 use crate::api::{Api, Asked};
 use crate::command::{self, Stage};
+use crate::http;
 use crate::service::Service;
 
 /// From one look at the file to the next.
@@ -84,6 +85,7 @@ impl Scene {
     fn start(&self) -> Service {
         let mut act = Command::new(env!("CARGO_BIN_EXE_haldane"));
         act.arg("act").arg("-c").arg(self.stage.config()).args(["--only", "flags", "--only", "hook"]);
+        act.args(["--listen", "127.0.0.1:0"]);
         act.env("HALDANE_TEST_TOKEN", "a-token-for-tests");
         Service::of(act)
     }
@@ -141,6 +143,23 @@ fn assert_signed(asked: &Asked) {
     assert_eq!(hex, computed.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}")));
 }
 
+/// What the process says of itself.
+fn assert_tells(act: &Service) {
+    let asks = |path: &str| http::ask(act.address(), "GET", path);
+    assert_eq!((asks("/livez").status, asks("/readyz").status), (200, 200));
+    assert_eq!(asks("/v1/rollouts").status, 404, "whoever judges is asked for that");
+    let again = r#"haldane_act_outcomes_total{outcome="put_back",pipeline="people",target="flags"} 1"#;
+    let page = until("the share set again", || Some(asks("/metrics").text()).filter(|page| page.contains(again)));
+    for line in [
+        r#"haldane_act_outcomes_total{outcome="applied",pipeline="people",target="flags"} 1"#,
+        r#"haldane_act_time_to_contained_seconds_count{pipeline="people",target="flags"} 1"#,
+        r#"haldane_notifications_total{outcome="failed",pipeline="people",target="hook"} 1"#,
+    ] {
+        assert!(page.contains(line), "no {line} in\n{page}");
+    }
+    assert!(page.contains(r#"haldane_act_share_ratio{candidate="v2""#), "{page}");
+}
+
 #[test]
 fn a_candidate_that_fails_loses_its_traffic_and_that_is_acknowledged() {
     let scene = Scene::set();
@@ -184,6 +203,7 @@ fn a_candidate_that_fails_loses_its_traffic_and_that_is_acknowledged() {
     scene.put(30);
     until("the robot's share to fall", || (scene.share() == 0).then_some(()));
     act.says("somebody has put the share back");
+    assert_tells(&act);
     act.kill();
     scene.put(40);
     let would = format!("flags: would set v2 from 40 % to 0 %, by {}\n", rollback.id);

@@ -20,16 +20,17 @@ use haldane::verdict::rollout::Effect;
 use haldane::verdict::{CommandResult, Decision, Outcome, RolloutState, State, Validity};
 use serde_json::{Value, json};
 
+use crate::act_alerts;
 use crate::sample::{decision, full, row, state};
 use crate::world;
 
-const MINUTE: Micros = 60 * SECOND;
+pub(crate) const MINUTE: Micros = 60 * SECOND;
 const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus-rules.yaml");
 
 /// One run of haldane, which is scraped once a minute. Its topic is read a moment after it was written, and is
 /// committed.
-struct Process {
-    shared: Arc<Shared>,
+pub(crate) struct Process {
+    pub(crate) shared: Arc<Shared>,
     listener: Listener,
     standing: StreamStanding,
     refused: u64,
@@ -44,6 +45,7 @@ impl Process {
         let plan = Plan { name: pipeline.to_owned(), ..world::plan(window) };
         let shared = Arc::new(Shared::new());
         let listener = Listener::new(Arc::clone(&shared), &plan);
+        shared.telemetry().runs_as("all");
         listener.started(states);
         let standing = StreamStanding {
             stream: Stream { source: 0, lane: 0, topic: format!("{pipeline}.predictions"), kind: None },
@@ -59,7 +61,7 @@ impl Process {
     }
 
     /// A healthy process with one candidate.
-    fn healthy() -> Self {
+    pub(crate) fn healthy() -> Self {
         Self::start("fraud", 0, &[candidate("v2", State::Observing)])
     }
 
@@ -82,7 +84,7 @@ impl Process {
         self.listener.show(std::slice::from_ref(&self.standing), minute * MINUTE);
     }
 
-    fn lives(&mut self, minute: i64) {
+    pub(crate) fn lives(&mut self, minute: i64) {
         self.read(minute, 600);
         self.beat(minute);
     }
@@ -120,14 +122,14 @@ fn contained_within(minutes: i64) -> RolloutState {
 
 /// What Prometheus saw: each series, minute by minute.
 #[derive(Default)]
-struct Film {
+pub(crate) struct Film {
     series: BTreeMap<String, Vec<String>>,
     minutes: usize,
 }
 
 impl Film {
     /// The first so many minutes of what is played.
-    fn of(minutes: i64, mut play: impl FnMut(i64) -> Vec<String>) -> Self {
+    pub(crate) fn of(minutes: i64, mut play: impl FnMut(i64) -> Vec<String>) -> Self {
         let mut film = Self::default();
         (0..minutes).for_each(|minute| film.scrape(&play(minute)));
         film
@@ -177,7 +179,7 @@ impl Film {
 
 /// What is played, and which alerts fire after so many minutes: their names, and their pipeline where it is not
 /// `fraud`.
-struct Scenario {
+pub(crate) struct Scenario {
     name: &'static str,
     film: Film,
     fires: Vec<(i64, Vec<&'static str>)>,
@@ -203,7 +205,7 @@ impl Scenario {
     }
 }
 
-fn scenario(name: &'static str, film: Film, fires: &[(i64, &[&'static str])]) -> Scenario {
+pub(crate) fn scenario(name: &'static str, film: Film, fires: &[(i64, &[&'static str])]) -> Scenario {
     Scenario { name, film, fires: fires.iter().map(|(minute, alerts)| (*minute, alerts.to_vec())).collect() }
 }
 
@@ -389,7 +391,8 @@ fn rejected() -> CommandResult {
 
 #[test]
 fn alerts_fire_when_something_is_wrong_and_only_then() {
-    let all: Vec<Scenario> = [of_processes(), of_rollouts(), of_counters()].into_iter().flatten().collect();
+    let all: Vec<Scenario> =
+        [of_processes(), of_rollouts(), of_counters(), act_alerts::scenarios()].into_iter().flatten().collect();
     let faults: Vec<String> = all.iter().filter_map(|scenario| scenario.check().err()).collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 

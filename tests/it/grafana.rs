@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use haldane::act::{Ack, Seen};
 use haldane::event::{EventKind, SECOND};
 use haldane::kafka::checkpoint::Stream;
 use haldane::kafka::clock::{now, wall_clock};
@@ -15,7 +16,10 @@ use haldane::kafka::liveness::Behind;
 use haldane::kafka::watch::StreamStanding;
 use haldane::plan::{Plan, WindowKind};
 use haldane::serve::Listener;
-use haldane::verdict::State;
+use haldane::targets::Subject;
+use haldane::targets::watch::Event;
+use haldane::telemetry::Acting;
+use haldane::verdict::{AckStatus, State};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -131,12 +135,24 @@ fn standing(offset: i64) -> StreamStanding {
     }
 }
 
+/// A target shows what was asked of it.
+fn act(acting: &Acting) {
+    let [rollout, model, candidate, baseline, decision] = ["r", "m", "v2", "v1", "b3:1"].map(str::to_owned);
+    let subject = Subject { rollout, model, candidate, baseline, decision: decision.clone() };
+    let seen = Seen { version: None, share_pct: Some(5.0), grain_pct: 1.0, mark: String::new() };
+    let ack = Ack { decision, status: AckStatus::Applied, observed_pct: Some(5.0), detail: String::new() };
+    acting.saw("route", Event::Looked(&subject, &Ok(seen)), wall_clock());
+    acting.saw("route", Event::Said { ack: &ack, contained: Some(SECOND) }, wall_clock());
+}
+
 #[test]
 fn every_panel_has_something_to_show() {
     let stage = Stage::set();
     let window = WindowKind::Sliding { size: 30 * SECOND, slide: 30 * SECOND };
     let listener = Listener::new(Arc::clone(&stage.shared), &Plan { name: "world".into(), ..world::plan(window) });
     stage.next_window();
+    let acting = stage.shared.telemetry().acting();
+    [("route", false), ("chat", true)].into_iter().for_each(|(name, tells)| acting.begins(name, tells));
     let prometheus = Prometheus::start(stage.server.address());
     let mut open: Vec<String> = queries(&dashboard()).into_iter().filter(|query| !may_be_empty(query)).collect();
     assert!(open.len() > 25);
@@ -151,6 +167,7 @@ fn every_panel_has_something_to_show() {
         stage.shared.telemetry().stepped(Duration::from_millis(1));
         stage.shared.telemetry().acknowledged(SECOND);
         listener.show(&[standing(offset)], wall_clock());
+        act(acting);
         stage.next_window();
         let _ = moments.recv_timeout(Duration::from_millis(500));
         open.retain(|query| prometheus.n_found(query) == 0);

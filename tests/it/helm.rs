@@ -140,6 +140,9 @@ fn alerts_and_dashboard_are_the_shipped_ones() {
     let all = documents(&rendered("all"));
     let rules: Value = serde_saphyr::from_str(&read("deploy/prometheus-rules.yaml")).unwrap();
     assert_eq!(of_kind(&all, "PrometheusRule")[0]["spec"], rules);
+    let ours = "https://wiki.example/haldane";
+    let moved = render(&["-f", &format!("{CHART}/ci/all-values.yaml"), "--set", &format!("rules.runbooks={ours}")]);
+    assert!(moved.unwrap().contains(&format!("runbook_url: {ours}#haldanedown")));
     let shown = of_kind(&all, "ConfigMap").into_iter().find_map(|one| one["data"]["haldane.json"].as_str()).unwrap();
     assert_eq!(
         serde_json::from_str::<Value>(shown).unwrap(),

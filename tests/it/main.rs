@@ -11,6 +11,7 @@
 )]
 
 mod act;
+mod act_alerts;
 mod act_targets;
 mod alerts;
 mod api;
@@ -85,6 +86,7 @@ mod oracle;
 mod otlp;
 mod outage;
 mod passed;
+mod pipeline_diff;
 #[cfg(feature = "pg")]
 mod postgres;
 #[cfg(feature = "pg")]
@@ -98,10 +100,13 @@ mod recorded;
 mod registry;
 #[cfg(feature = "query")]
 mod registry_double;
+mod release;
+mod release_note;
 mod replay;
 mod replay_laws;
 mod report;
 mod run;
+mod runbooks;
 mod sample;
 mod schema;
 mod secrets;

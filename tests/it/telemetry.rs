@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use haldane::act::Seen;
 use haldane::engine::Memory;
 use haldane::event::{EventKind, Poison, Reject};
 use haldane::judge::WindowRow;
 use haldane::name::Name;
 use haldane::plan::Signal;
 use haldane::scan::{Counts, LabelCounts};
-use haldane::telemetry::{FAMILIES, Lag, METRIC_SERIES_MAX, Refusal, Telemetry};
+use haldane::targets::Subject;
+use haldane::targets::watch::Event;
+use haldane::telemetry::{Acting, FAMILIES, Lag, METRIC_SERIES_MAX, Refusal, Telemetry};
 use haldane::verdict::decision::Severity;
 use haldane::verdict::{CommandName, Decision, Outcome, RolloutState, State, Validity};
 
@@ -41,7 +44,19 @@ fn busy() -> Telemetry {
     telemetry.acknowledged(12_000_000);
     telemetry.judged(&[row("amount", 10, Some(0.25))]);
     telemetry.rollouts(&[state("v2", State::Contained, Validity::Blind)]);
+    act(telemetry.acting());
     telemetry
+}
+
+/// One of everything that can happen to those who carry decisions out.
+fn act(acting: &Acting) {
+    let [rollout, model, candidate, baseline, decision] = ["r", "m", "v2", "v1", "b3:1"].map(str::to_owned);
+    let subject = Subject { rollout, model, candidate, baseline, decision };
+    let seen = Seen { version: None, share_pct: Some(25.0), grain_pct: 1.0, mark: String::new() };
+    acting.begins("route", false);
+    acting.begins("chat", true);
+    acting.saw("route", Event::Looked(&subject, &Ok(seen)), 1_000_000);
+    acting.saw("route", Event::Set { done: &Ok(()), again: false }, 1_000_000);
 }
 
 fn page(telemetry: &Telemetry) -> String {

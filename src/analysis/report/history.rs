@@ -14,6 +14,7 @@ use crate::output::evidence as told_as;
 use crate::output::read_windows;
 use crate::output::text::{instant, number, plural};
 use crate::plan::{Authority, Signal};
+use crate::reason::ReasonCode;
 use crate::trust::Trust;
 use crate::verdict::{Decision, Evidence};
 
@@ -347,7 +348,22 @@ fn note(decision: &Decision) -> DecisionNote {
         candidate: decision.candidate.clone(),
         reason: decision.reason.text.clone(),
         code: decision.reason.code.to_string(),
+        who: who(decision),
+        policy: decision.inputs.policy.clone(),
         evidence: evidence.collect(),
+    }
+}
+
+/// Who may act on a decision, and who has approved it.
+fn who(decision: &Decision) -> String {
+    let approved = decision.approval.as_ref().map(|approval| approval.granted.join(", ")).unwrap_or_default();
+    match decision.authority {
+        _ if !approved.is_empty() => format!("approved by {approved}"),
+        _ if decision.reason.code == ReasonCode::Manual => "a person, as the reason says".to_owned(),
+        Authority::Auto => "haldane, for machines to carry out".to_owned(),
+        Authority::Approval => "nobody yet: it waits for approval".to_owned(),
+        Authority::Advisory => "nobody: it is advice".to_owned(),
+        Authority::Frozen => "nobody: the rollout was frozen".to_owned(),
     }
 }
 

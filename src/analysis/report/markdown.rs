@@ -28,17 +28,22 @@ pub fn markdown(report: &Report) -> String {
 }
 
 /// Text that may stand in a line or a table.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace(['\n', '\r'], " ").replace('<', "&lt;")
 }
 
-fn table<const N: usize>(text: &mut String, title: &str, heads: [&str; N], rows: impl Iterator<Item = [String; N]>) {
+pub(super) fn table<const N: usize>(
+    text: &mut String,
+    title: &str,
+    heads: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) {
     let rows: Vec<[String; N]> = rows.collect();
     if rows.is_empty() {
         return;
     }
     let title = cell(title);
-    let _ = writeln!(text, "\n## {title}\n\n| {} |\n|{}", heads.join(" | "), "---|".repeat(N));
+    let _ = writeln!(text, "\n## {title}\n\n| {} |\n|{}", heads.map(cell).join(" | "), "---|".repeat(N));
     for row in rows {
         let _ = writeln!(text, "| {} |", row.map(|text| cell(&text)).join(" | "));
     }

@@ -20,6 +20,7 @@ mod layout;
 mod markdown;
 pub mod model;
 pub mod moved;
+mod note;
 mod problems;
 mod rows;
 mod segments;
@@ -30,6 +31,7 @@ pub use history::{Log, history};
 pub use html::page;
 pub use junit::junit;
 pub use markdown::markdown;
+pub use note::note;
 pub use rows::Filter;
 pub use verdict::report;
 

@@ -1,6 +1,7 @@
 //! `haldane act`: carries decisions out where the pipeline file says.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,13 +9,16 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::run::probe::Probe;
 use super::run::stop_on_signal;
 use super::{command, print};
 use crate::config::{self, KafkaConfig, Pipeline};
 use crate::error::{Error, Fault, Result};
 use crate::kafka::Connection;
 use crate::plan::Plan;
+use crate::serve::{Board, Server, Shared, Tls};
 use crate::targets::acting::{Actor, Mode};
+use crate::targets::watch::{Unwatched, Watch};
 use crate::targets::{self, ActConfig, Kind};
 
 /// Carry decisions out: set the share of traffic where it is set, and say what became of it.
@@ -32,6 +36,7 @@ Examples:
   haldane act -c pipelines/fraud.yaml --dry-run     what it would set now
   haldane act -c pipelines/fraud.yaml --once        set it, and end: for people and cron
   haldane act -c pipelines/fraud.yaml               the service
+  haldane act -c pipelines/fraud.yaml --listen 127.0.0.1:8089    the same, with /livez, /readyz and /metrics
   haldane act -c pipelines/fraud.yaml --only flags"
 )]
 pub struct ActArgs {
@@ -47,6 +52,9 @@ pub struct ActArgs {
     /// Only the target of this name; may be given more than once. Default: all.
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
+    /// Address of an HTTP server with /livez, /readyz and /metrics, over TLS where `serve.tls` says so; default: none.
+    #[arg(long, value_name = "ADDR", conflicts_with_all = ["once", "dry_run"])]
+    pub listen: Option<SocketAddr>,
 }
 
 /// The pause before Kafka is tried again.
@@ -57,13 +65,23 @@ pub fn run(args: &ActArgs, out: &mut dyn Write) -> Result<()> {
     let pipeline = config::load(&args.config)?;
     let kafka = command::cluster(&pipeline, &args.config)?;
     let chosen = chosen(args, &pipeline)?;
-    let work = Work { plan: &pipeline.plan, kafka: &kafka };
     if args.once || args.dry_run {
         let mode = if args.dry_run { Mode::DryRun } else { Mode::Once };
-        return work.once(&chosen, mode, out);
+        return Work { plan: &pipeline.plan, kafka: &kafka, watch: &Unwatched }.once(&chosen, mode, out);
     }
     let stop = stop_on_signal()?;
-    work.on(&chosen, &stop)
+    let Some(address) = args.listen else {
+        return Work { plan: &pipeline.plan, kafka: &kafka, watch: &Unwatched }.on(&chosen, &stop);
+    };
+    let shared = Arc::new(Shared::new());
+    shared.protect(pipeline.serve.tls.as_ref().map(Tls::open).transpose()?, pipeline.serve.limits);
+    let adapters = chosen.iter().map(|one| (one.terms.adapter.as_str(), matches!(one.kind, Kind::Notify(_))));
+    let board = Board::new(Arc::clone(&shared), &pipeline.plan, adapters);
+    let server = Server::start_probes(address, Arc::clone(&shared))?;
+    let _probe = Probe::start(&kafka, &shared)?;
+    let ended = Work { plan: &pipeline.plan, kafka: &kafka, watch: &board }.on(&chosen, &stop);
+    server.shutdown();
+    ended
 }
 
 fn chosen<'a>(args: &ActArgs, pipeline: &'a Pipeline) -> Result<Vec<&'a ActConfig>> {
@@ -85,6 +103,7 @@ fn chosen<'a>(args: &ActArgs, pipeline: &'a Pipeline) -> Result<Vec<&'a ActConfi
 struct Work<'a> {
     plan: &'a Arc<Plan>,
     kafka: &'a KafkaConfig,
+    watch: &'a dyn Watch,
 }
 
 impl Work<'_> {
@@ -142,13 +161,13 @@ impl Work<'_> {
     fn try_act(self, config: &ActConfig, mode: Mode, stop: &AtomicBool) -> Result<Vec<String>> {
         let cluster = Connection::open(self.kafka)?;
         if let Some(target) = targets::open(config)? {
-            return Actor::open(config, target, self.plan, &cluster, mode)?.run(stop);
+            return Actor::open(config, target, self.plan, (&cluster, self.watch), mode)?.run(stop);
         }
         let Kind::Notify(notify) = &config.kind else { return Ok(Vec::new()) };
         if mode == Mode::DryRun {
             return Ok(vec![format!("{}: would tell {} of new decisions", config.terms.adapter, notify.whom())]);
         }
         let about = (&config.terms, self.plan.policy.rollout.as_str(), config.timeout);
-        targets::notify::tell(notify, about, &cluster, (mode == Mode::Once, stop)).map(|()| Vec::new())
+        targets::notify::tell(notify, about, (&cluster, self.watch), (mode == Mode::Once, stop)).map(|()| Vec::new())
     }
 }

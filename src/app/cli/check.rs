@@ -89,8 +89,15 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<()> {
 /// What a pipeline does, in words.
 #[must_use]
 pub fn describe(pipeline: &Pipeline) -> String {
+    let mut text = format!("pipeline {} is sound\ndigest {}\n", pipeline.plan.name, pipeline.plan.digest);
+    sections(pipeline).iter().for_each(|(title, lines)| section(&mut text, title, lines));
+    text
+}
+
+/// The same as lines under titles, always the same ones in the same order.
+pub(super) fn sections(pipeline: &Pipeline) -> Vec<(&'static str, Vec<String>)> {
     let plan = &*pipeline.plan;
-    let sections = [
+    vec![
         ("sources", sources(plan)),
         ("columns", columns(plan)),
         ("windows", windows(plan)),
@@ -108,10 +115,7 @@ pub fn describe(pipeline: &Pipeline) -> String {
         ("carried out by `haldane act`", act::targets(&pipeline.act)),
         ("who may read and act", serve::entries(&pipeline.serve)),
         ("be careful", serve::cautions(&pipeline.serve)),
-    ];
-    let mut text = format!("pipeline {} is sound\ndigest {}\n", plan.name, plan.digest);
-    sections.iter().for_each(|(title, lines)| section(&mut text, title, lines));
-    text
+    ]
 }
 
 /// Adds a section, unless it is empty.

@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod command;
 pub mod demo;
 pub mod detect;
+pub mod diff;
 pub mod dlq;
 pub mod doctor;
 pub mod explain;
@@ -113,6 +114,8 @@ commands! {
     Report(report::ReportArgs) => report::run;
     /// Check a pipeline file and say in words what it does.
     Check(check::CheckArgs) => check::run;
+    /// Say in words what two pipeline files differ in.
+    Diff(diff::DiffArgs) => diff::run;
     /// Examine what a pipeline needs: topics, retention, clocks, lag, a sample of events, the store.
     Doctor(doctor::DoctorArgs) => doctor::run;
     /// List, show and send back records that were refused.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::print;
+use super::{check, print};
 use crate::config;
 use crate::decode::time::from_text;
 use crate::error::{Error, Result};
@@ -27,6 +27,7 @@ Examples:
   haldane report --reference a.parquet --current b.parquet --from 2013-04-20 --until 2013-04-21 --version v1 -o day.html
   haldane report --windows windows.parquet --decisions decisions.jsonl --candidate v2 -o release-note.md
   haldane report --store DIR --rollout fraud --from 2026-01-01 -o rollout.html
+  haldane report -c pipelines/flights.yaml --windows windows.parquet --decisions decisions.jsonl --format note
 
 Exit codes: 0 done; 1 what --fail-on names was found; 2 mistake in the arguments or the files.")]
 pub struct ReportArgs {
@@ -43,8 +44,8 @@ pub struct ReportArgs {
     /// Files of labels, joined by id to the rows of both.
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "reference")]
     pub outcomes: Vec<PathBuf>,
-    /// Pipeline file that says what columns are for; default: they are guessed.
-    #[arg(short, long, value_name = "FILE", requires = "reference")]
+    /// Pipeline file that says what columns are for (default: they are guessed), or whose criteria a note tells.
+    #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Only this version of the current file.
     #[arg(long, value_name = "NAME", requires = "reference")]
@@ -98,6 +99,8 @@ pub enum ReportFormat {
     Json,
     /// For CI systems: a test case per column.
     Junit,
+    /// Of decisions, for a pull request: what was decided, why, by which criteria, what was seen, who decided.
+    Note,
 }
 
 /// What makes the exit code 1.
@@ -126,6 +129,7 @@ fn compat(text: &str) -> std::result::Result<Compat, String> {
 /// Runs the command.
 pub fn run(args: &ReportArgs, out: &mut dyn Write) -> Result<()> {
     let format = args.format()?;
+    args.fits(format)?;
     let comparison = if args.reference.is_empty() { None } else { Some(args.compare()?) };
     let log = args.log();
     let history = (!log.is_empty()).then(|| report::history(&log)).transpose()?;
@@ -140,6 +144,7 @@ pub fn run(args: &ReportArgs, out: &mut dyn Write) -> Result<()> {
         ReportFormat::Markdown => report::markdown(&report),
         ReportFormat::Json => report::json(&report),
         ReportFormat::Junit => report::junit(&report),
+        ReportFormat::Note => report::note(&report, &args.criteria()?),
     };
     match &args.output {
         Some(path) => write(path, &text)?,
@@ -181,6 +186,28 @@ impl ReportArgs {
                     .hint("end --output in .html, .md, .json or .xml, or say it with --format"));
             }
         })
+    }
+
+    fn fits(&self, format: ReportFormat) -> Result<()> {
+        let compares = !self.reference.is_empty();
+        if format == ReportFormat::Note && (compares || self.log().is_empty()) {
+            return Err(Error::user("a note is of decisions").hint("name them with --decisions or --store"));
+        }
+        if self.config.is_some() && !compares && format != ReportFormat::Note {
+            return Err(Error::user("--config is for --reference and --current, or for a note")
+                .hint("add --format note, or leave --config out"));
+        }
+        Ok(())
+    }
+
+    /// What the pipeline asks of a candidate, in words.
+    fn criteria(&self) -> Result<Vec<(&'static str, Vec<String>)>> {
+        let Some(path) = &self.config else { return Ok(Vec::new()) };
+        let pipeline = config::load(path)?;
+        let asked = ["compared with", "guards", "rules", "course", "who acts"];
+        let mut sections = check::sections(&pipeline);
+        sections.retain(|(title, _)| asked.contains(title));
+        Ok([("plan", vec![pipeline.plan.digest.clone()])].into_iter().chain(sections).collect())
     }
 
     fn log(&self) -> Log {

@@ -1,6 +1,6 @@
 //! `haldane run`: the service.
 
-mod probe;
+pub(super) mod probe;
 mod refusals;
 mod systemd;
 mod tidying;
@@ -96,6 +96,7 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<()> {
     }
     let stop = stop_on_signal()?;
     let shared = Arc::new(Shared::new());
+    shared.telemetry().runs_as(role.name());
     shared.protect(pipeline.serve.tls.as_ref().map(Tls::open).transpose()?, pipeline.serve.limits);
     shared.admit(Access::open(&pipeline.serve)?);
     if role != Role::Scan && !args.until_end {

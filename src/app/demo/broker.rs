@@ -11,11 +11,16 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
 
+use super::proxy::Proxy;
 use super::traffic::{DemoTraffic, FAULT_AT, Message, OUTCOMES, PARTITIONS, PREDICTIONS};
 use crate::error::{Error, Result};
+use crate::event::Micros;
 
-/// How long one event second lasts: ten minutes of traffic pass in nine seconds.
+/// How long one event second lasts: eight minutes of traffic pass in seven seconds.
 const PACE: Duration = Duration::from_millis(15);
+
+/// How long the traffic waits before it asks again whether it may go on.
+const BREATH: Duration = Duration::from_millis(2);
 
 /// How long the broker may take to acknowledge what is left at the end.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,25 +49,50 @@ impl Broker {
     }
 }
 
-/// Sends the traffic at its pace until it ends or `stop` hangs up. `at_fault` is called when the fault begins.
-pub(super) fn feed(address: &str, traffic: DemoTraffic, stop: &Receiver<()>, mut at_fault: impl FnMut()) -> Result<()> {
+/// What is asked and told while the traffic goes on.
+pub(super) trait Course {
+    /// The fault begins.
+    fn fault(&mut self);
+
+    /// Whether the traffic may go on after what was sent up to a time.
+    fn may_go_on(&mut self, upto: Micros) -> bool;
+
+    /// So many of a second's requests went to the new version.
+    fn sent(&mut self, canary: usize);
+}
+
+/// Sends the traffic at its pace, where the proxy sends it, until it ends or `stop` hangs up.
+pub(super) fn feed(
+    address: &str,
+    (mut traffic, mut proxy): (DemoTraffic, Proxy),
+    stop: &Receiver<()>,
+    course: &mut dyn Course,
+) -> Result<()> {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", address)
         .set("enable.idempotence", "true")
         .set("compression.type", "lz4")
         .create()
         .map_err(|error| Error::internal("the demo's producer does not start").because(error))?;
-    #[expect(clippy::disallowed_methods, reason = "the traffic's pace; its event times are made up")]
-    let mut due = Instant::now();
-    for second in traffic {
-        if second.first().is_some_and(|message| message.time == FAULT_AT) {
-            at_fault();
+    let mut due = now();
+    while let Some(ids) = traffic.upcoming() {
+        if traffic.now() == FAULT_AT {
+            course.fault();
         }
-        second.iter().try_for_each(|message| send(&producer, message))?;
+        let canary = proxy.route(&ids)?;
+        course.sent(canary.iter().filter(|canary| **canary).count());
+        traffic.pass(&canary).iter().try_for_each(|message| send(&producer, message))?;
         producer.poll(Duration::ZERO);
         due += PACE;
-        if stop.recv_timeout(due.saturating_duration_since(now())) != Err(RecvTimeoutError::Timeout) {
+        let ended = |patience| stop.recv_timeout(patience) != Err(RecvTimeoutError::Timeout);
+        if ended(due.saturating_duration_since(now())) {
             return Ok(());
+        }
+        while !course.may_go_on(traffic.now()) {
+            if ended(BREATH) {
+                return Ok(());
+            }
+            due = now();
         }
     }
     producer.flush(FLUSH_TIMEOUT).map_err(undelivered)

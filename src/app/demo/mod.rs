@@ -1,14 +1,16 @@
 //! A whole canary rollout on this machine: an in-process broker, made-up traffic, the real Kafka shell and engine over
 //! it.
 //!
-//! Nothing is simulated but the world: decisions are read back from the control topic like an adapter would.
+//! Nothing is simulated but the world: decisions are carried out by the adapter of `haldane act` in a file, which a
+//! proxy on loopback obeys, and that sends the traffic.
 
 mod broker;
+mod hold;
+mod proxy;
 mod teller;
 pub mod traffic;
 
 use std::io::Write;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::{self, ScopedJoinHandle};
@@ -18,6 +20,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use self::broker::Broker;
+use self::hold::{Ears, Hold};
+use self::proxy::Proxy;
 use self::teller::{Run, Teller};
 use self::traffic::{DemoTraffic, LAST_WINDOW_END};
 use crate::cli::run::stop_on_signal;
@@ -30,6 +34,8 @@ use crate::kafka::standalone;
 use crate::kafka::watch::Audience;
 use crate::plan::Plan;
 use crate::serve::{Access, Listener, Server, Shared, new_id};
+use crate::targets::acting::{Actor, Mode};
+use crate::targets::{self, ActConfig};
 use crate::verdict::Decision;
 
 /// The pipeline that is run.
@@ -54,14 +60,15 @@ pub struct Options {
 
 /// Runs the demo and tells it to `out`.
 pub fn run(options: &Options, out: &mut dyn Write) -> Result<()> {
-    let pipeline = config::parse(PIPELINE, "pipelines/demo.yaml", Path::new("."))?;
+    let proxy = Proxy::start()?;
+    let pipeline = config::parse(PIPELINE, "pipelines/demo.yaml", proxy.folder())?;
     let topics = Topics::default();
     let broker = Broker::start(&[&topics.control, &topics.commands, &topics.state, &topics.dead_letter])?;
     let settings = KafkaConfig { topics, ..KafkaConfig::plain(broker.address(), "haldane-demo") };
     let shared = Arc::new(Shared::new());
     let server = Server::start(&options.listen, Arc::clone(&shared))?;
     let mut teller = Teller::new(out);
-    teller.introduce(options.seed, &settings.brokers, server.address())?;
+    teller.introduce(options.seed, &settings.brokers, (server.address(), proxy.address()))?;
     let quit = options.keep.then(stop_on_signal).transpose()?;
     if options.keep {
         let token = new_id();
@@ -69,8 +76,8 @@ pub fn run(options: &Options, out: &mut dyn Write) -> Result<()> {
         shared.steer(Box::new(settings.clone()));
         teller.admit(server.address(), &token)?;
     }
-    let stage = Stage { plan: pipeline.plan, settings, shared, seed: options.seed, quit };
-    stage.perform(&mut teller)?;
+    let stage = Stage { plan: pipeline.plan, act: pipeline.act, settings, shared, seed: options.seed, quit };
+    stage.perform(proxy, &mut teller)?;
     server.shutdown();
     Ok(())
 }
@@ -78,6 +85,7 @@ pub fn run(options: &Options, out: &mut dyn Write) -> Result<()> {
 /// What a performance needs.
 struct Stage {
     plan: Arc<Plan>,
+    act: Vec<ActConfig>,
     settings: KafkaConfig,
     shared: Arc<Shared>,
     seed: u64,
@@ -86,35 +94,52 @@ struct Stage {
 }
 
 impl Stage {
-    /// Runs service and traffic beside each other until the last window is judged.
-    fn perform(&self, teller: &mut Teller<'_>) -> Result<()> {
+    /// Runs service, adapter and traffic beside each other until the last window is judged.
+    fn perform(&self, proxy: Proxy, teller: &mut Teller<'_>) -> Result<()> {
         let control = Control::open(&self.settings)?;
         let listener = Listener::new(Arc::clone(&self.shared), &self.plan);
-        let (stop, fault) = (AtomicBool::new(false), OnceLock::new());
+        let (stop, fault, ears) = (AtomicBool::new(false), OnceLock::new(), Ears::default());
         let (hang_up, stopped) = mpsc::channel();
         let begun = now();
         thread::scope(|scope| {
-            let (stop, fault) = (&stop, &fault);
+            let (stop, fault, ears) = (&stop, &fault, &ears);
             let options = standalone::Options { alone: false, ..standalone::Options::default() };
             let service = scope.spawn(move || {
                 standalone::run(&self.plan, &self.settings, options, Audience::watching(&listener), stop)
             });
-            let traffic = DemoTraffic::new(self.seed);
-            let at_fault = move || _ = fault.set(now());
-            let feeder = scope.spawn(move || broker::feed(&self.settings.brokers, traffic, &stopped, at_fault));
+            let adapter = scope.spawn(move || self.carry_out(ears, stop));
+            let feeder = scope.spawn(move || {
+                let mut hold = Hold::new(&self.shared, ears, fault);
+                let traffic = (DemoTraffic::new(self.seed), proxy);
+                broker::feed(&self.settings.brokers, traffic, &stopped, &mut hold).map(|()| hold.stretches())
+            });
             let mut show = Show { control, teller, begun, fault, told: 0 };
-            let shown = show.until(|_| service.is_finished() || self.shared.judged().upto >= LAST_WINDOW_END);
+            let is_over = || service.is_finished() || adapter.is_finished();
+            let shown = show.until(|_| is_over() || self.shared.judged().upto >= LAST_WINDOW_END);
             let took = begun.elapsed();
-            let kept = shown.and_then(|()| show.keep(self.quit.as_deref(), || service.is_finished()));
+            let kept = shown.and_then(|()| show.keep(self.quit.as_deref(), is_over));
             stop.store(true, Ordering::Relaxed);
             drop(hang_up);
-            let (summary, fed) = (ended(service)?, ended(feeder));
-            fed.and(kept)?;
+            let (summary, fed, acted) = (ended(service), ended(feeder), ended(adapter));
+            let (summary, stretches) = (summary?, fed?);
+            acted.and(kept)?;
             // The last ones may still be on their way from the control topic.
             show.until(|told| told >= summary.decisions)?;
             let windows = self.shared.judged().windows;
-            show.teller.conclude(&Run { events: summary.events, rejects: summary.rejects, windows, took })
+            let run = Run { events: summary.events, rejects: summary.rejects, windows, took };
+            show.teller.conclude(&run, &stretches, &ears.obeyed())
         })
+    }
+
+    /// What `haldane act` does, for the one target of the pipeline.
+    fn carry_out(&self, ears: &Ears, stop: &AtomicBool) -> Result<()> {
+        let cluster = Connection::open(&self.settings)?;
+        for config in &self.act {
+            if let Some(target) = targets::open(config)? {
+                Actor::open(config, target, &self.plan, (&cluster, ears), Mode::On)?.run(stop)?;
+            }
+        }
+        Ok(())
     }
 }
 

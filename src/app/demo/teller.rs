@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::hold::{Obeyed, Stretch};
 use super::traffic::{CANARY_SHARE, FAULT_AT, LENGTH, PARTITIONS, RATE};
 use crate::cli::print;
 use crate::error::Result;
@@ -32,13 +33,14 @@ impl<'a> Teller<'a> {
     }
 
     /// Says what is about to happen.
-    pub(super) fn introduce(&mut self, seed: u64, broker: &str, http: SocketAddr) -> Result<()> {
+    pub(super) fn introduce(&mut self, seed: u64, broker: &str, (http, proxy): (SocketAddr, SocketAddr)) -> Result<()> {
         let canary_pct = CANARY_SHARE * 100.0;
         let (minutes, fault) = (LENGTH / (60 * SECOND), time_of_day(FAULT_AT));
         self.say(&format!(
             "A canary rollout on this machine, seed {seed}.
   broker   {broker}, in this process, {PARTITIONS} partitions
   traffic  {minutes} minutes of a fraud model, {RATE} requests per second, {canary_pct} % of them to the new version v2
+  proxy    {proxy} sends them where weights.json says, a file in which `haldane act` carries decisions out
   fault    from {fault} UTC on v2 is given amounts in cents, and 9 % of its requests fail
   http     http://{http}/ui the dashboard  /v1/windows  /v1/rollouts  /v1/decisions  /metrics
 "
@@ -65,20 +67,31 @@ impl<'a> Teller<'a> {
     }
 
     /// Says how it went.
-    pub(super) fn conclude(&mut self, run: &Run) -> Result<()> {
+    pub(super) fn conclude(&mut self, run: &Run, stretches: &[Stretch], obeyed: &[Obeyed]) -> Result<()> {
         let seconds = run.took.as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = run.events as f64 / seconds;
-        let mut text = format!(
+        let mut text = format!("\n{}\n", shares(stretches));
+        write!(
+            text,
             "\n{} events in {seconds:.1} s ({rate:.0} per second), {} refused; {} windows judged; {} decisions.",
             run.events, run.rejects, run.windows, self.decisions
-        );
+        )
+        .expect("a string takes all text");
         if let Some((action, time, since)) = self.first {
             let (event_s, wall_s) = ((time - FAULT_AT) / SECOND, since.as_secs_f64());
             let action = action.name();
             write!(
                 text,
                 "\nFrom the fault to the first decision, {action}: {event_s} s of event time, {wall_s:.2} s here."
+            )
+            .expect("a string takes all text");
+        }
+        if let Some(took) = obeyed.iter().map(|one| one.took).max() {
+            let (n, wall_s) = (obeyed.len(), Duration::from_micros(took.max(0).unsigned_abs()).as_secs_f64());
+            write!(
+                text,
+                "\nFrom a decision on its topic to the share in the file: {wall_s:.2} s here at most, of {n}."
             )
             .expect("a string takes all text");
         }
@@ -97,6 +110,16 @@ pub(super) struct Run {
     pub(super) windows: u64,
     /// From the first event to the last window.
     pub(super) took: Duration,
+}
+
+/// What the proxy did, in words.
+fn shares(stretches: &[Stretch]) -> String {
+    let last = stretches.len().saturating_sub(1);
+    let told = stretches.iter().enumerate().map(|(i, stretch)| {
+        let until = if i == last { "to the end".to_owned() } else { format!("until {}", time_of_day(stretch.until)) };
+        format!("{:.1} % {until}", stretch.share_pct)
+    });
+    format!("  traffic  of requests went to v2: {}", told.collect::<Vec<_>>().join(", "))
 }
 
 /// A decision in words, with its numbers.
@@ -121,6 +144,15 @@ fn sentence(decision: &Decision) -> String {
 mod tests {
     use super::super::traffic::START;
     use super::*;
+
+    #[test]
+    fn shares_are_told_with_the_times_at_which_they_changed() {
+        let stretch = |after_s, share_pct| Stretch { until: FAULT_AT + after_s * SECOND, share_pct };
+        assert_eq!(
+            shares(&[stretch(26, 19.96), stretch(76, 5.04), stretch(180, 0.0)]),
+            "  traffic  of requests went to v2: 20.0 % until 09:05:26, 5.0 % until 09:06:16, 0.0 % to the end"
+        );
+    }
 
     #[test]
     fn times_are_told_as_on_a_wall() {

@@ -14,7 +14,7 @@ use crate::sim::Rng;
 pub const START: Micros = 1_767_603_600 * SECOND;
 
 /// For how long it goes on.
-pub const LENGTH: Micros = 600 * SECOND;
+pub const LENGTH: Micros = 480 * SECOND;
 
 /// End of the last window that the traffic completes: it ends before the lateness that every window waits for has
 /// passed.
@@ -29,7 +29,12 @@ pub const PARTITIONS: i32 = 4;
 /// Requests per second.
 pub const RATE: i64 = 200;
 
-/// Share of requests that v2 answers.
+/// The version that serves everybody.
+pub const BASELINE: &str = "v1";
+/// The new version.
+pub const CANARY: &str = "v2";
+
+/// Share of requests that v2 answers at first.
 pub const CANARY_SHARE: f64 = 0.2;
 
 /// Topic of the predictions.
@@ -99,9 +104,38 @@ impl DemoTraffic {
         Self { rng: Rng::new(seed), now: START, sent: 0, pending: BTreeMap::new() }
     }
 
-    fn request(&mut self, time: Micros) -> Request {
+    /// Ids of the requests of the next second; `None` when the traffic is over.
+    #[must_use]
+    pub fn upcoming(&self) -> Option<Vec<String>> {
+        (self.now < START + LENGTH).then(|| (self.sent..).take(RATE.unsigned_abs() as usize).map(id).collect())
+    }
+
+    /// What there is to send in that second, in the order of time, when v2 answers these requests of it.
+    pub fn pass(&mut self, canary: &[bool]) -> Vec<Message> {
+        let mut messages = Vec::new();
+        for (i, &canary) in (0..).zip(canary) {
+            let request = self.request(self.now + i * SECOND / RATE, canary);
+            let message = request.prediction();
+            if request.n.is_multiple_of(TWICE_EVERY) {
+                messages.push(message.clone());
+            }
+            messages.push(message);
+            self.promise_outcome(&request);
+        }
+        self.now += SECOND;
+        let later = self.pending.split_off(&(self.now, 0));
+        messages.extend(std::mem::replace(&mut self.pending, later).into_values());
+        messages
+    }
+
+    /// The end of what was sent.
+    #[must_use]
+    pub fn now(&self) -> Micros {
+        self.now
+    }
+
+    fn request(&mut self, time: Micros, canary: bool) -> Request {
         let rng = &mut self.rng;
-        let canary = rng.unit() < CANARY_SHARE;
         let faulty = canary && time >= FAULT_AT;
         let amount = libm::exp(3.5 + rng.normal());
         let device = rng.choose(&[("web", 0.5), ("ios", 0.3), ("android", 0.2)]);
@@ -110,7 +144,7 @@ impl DemoTraffic {
         let request = Request {
             n: self.sent,
             time,
-            version: if canary { "v2" } else { "v1" },
+            version: if canary { CANARY } else { BASELINE },
             country: rng.choose(&[("DE", 0.5), ("FR", 0.3), ("GB", 0.2)]),
             device,
             amount: seen_amount,
@@ -135,29 +169,8 @@ impl DemoTraffic {
     }
 }
 
-/// What there is to send in one second, in the order of time.
-impl Iterator for DemoTraffic {
-    type Item = Vec<Message>;
-
-    fn next(&mut self) -> Option<Vec<Message>> {
-        if self.now >= START + LENGTH {
-            return None;
-        }
-        let mut messages = Vec::new();
-        for i in 0..RATE {
-            let request = self.request(self.now + i * SECOND / RATE);
-            let message = request.prediction();
-            if request.n.is_multiple_of(TWICE_EVERY) {
-                messages.push(message.clone());
-            }
-            messages.push(message);
-            self.promise_outcome(&request);
-        }
-        self.now += SECOND;
-        let later = self.pending.split_off(&(self.now, 0));
-        messages.extend(std::mem::replace(&mut self.pending, later).into_values());
-        Some(messages)
-    }
+fn id(n: u64) -> String {
+    format!("p{n:07}")
 }
 
 /// The chance of fraud, as v1 learned it and as it really is.
@@ -168,7 +181,7 @@ fn risk(amount: f64, device: &str) -> f64 {
 
 impl Request {
     fn id(&self) -> String {
-        format!("p{:07}", self.n)
+        id(self.n)
     }
 
     fn partition(&self) -> i32 {
@@ -210,10 +223,22 @@ impl Request {
 mod tests {
     use serde_json::Value;
 
+    use super::super::proxy::goes_to_canary;
     use super::*;
 
+    /// So many seconds, in which the share of v2 stays as it is at first.
+    fn of(seed: u64, seconds: usize) -> Vec<Message> {
+        let mut traffic = DemoTraffic::new(seed);
+        let second = || {
+            let ids = traffic.upcoming()?;
+            let canary: Vec<bool> = ids.iter().map(|id| goes_to_canary(id, CANARY_SHARE * 100.0)).collect();
+            Some(traffic.pass(&canary))
+        };
+        std::iter::from_fn(second).take(seconds).flatten().collect()
+    }
+
     fn all(seed: u64) -> Vec<Message> {
-        DemoTraffic::new(seed).flatten().collect()
+        of(seed, usize::MAX)
     }
 
     /// Valid predictions of one version in one half of the run.
@@ -232,11 +257,8 @@ mod tests {
 
     #[test]
     fn one_seed_gives_one_traffic() {
-        let first: Vec<_> = DemoTraffic::new(7).take(20).flatten().collect();
-        let again: Vec<_> = DemoTraffic::new(7).take(20).flatten().collect();
-        let other: Vec<_> = DemoTraffic::new(8).take(20).flatten().collect();
-        assert_eq!(first, again);
-        assert_ne!(first, other);
+        assert_eq!(of(7, 20), of(7, 20));
+        assert_ne!(of(7, 20), of(8, 20));
     }
 
     #[test]
@@ -280,6 +302,6 @@ mod tests {
         let predictions: Vec<_> = messages.iter().filter(|message| message.topic == PREDICTIONS).collect();
         let broken = predictions.iter().filter(|message| !message.payload.ends_with('}')).count();
         let twice = predictions.windows(2).filter(|pair| pair[0] == pair[1]).count();
-        assert_eq!((broken, twice), (24, 40));
+        assert_eq!((broken, twice), (19, 32));
     }
 }

@@ -20,7 +20,7 @@ use super::health::{KAFKA, Phase, REGISTRY, SILENCE_MAX, Silence};
 use super::problem::Problem;
 use super::verdict::{Answer as Answered, Question};
 use super::view::DECISIONS_MAX;
-use super::{Shared, View, commands, entrance, events, flagd, flagger, roles, ui};
+use super::{Shared, View, commands, entrance, events, flagd, flagger, roles, runbooks, ui};
 use crate::judge::WindowRow;
 use crate::serve::entrance::Caller;
 use crate::verdict::{Decision, RolloutState};
@@ -29,11 +29,12 @@ use crate::verdict::{Decision, RolloutState};
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What can be asked for, for the index and the hint of a 404.
-pub(super) const ENDPOINTS: [&str; 15] = [
+pub(super) const ENDPOINTS: [&str; 16] = [
     "/ui",
     "/livez",
     "/readyz",
     "/metrics",
+    "/runbooks/{alert or reason code}",
     "/v1/windows?model=&version=&metric=&column=&segment=",
     "/v1/verdict?rollout=&model=&candidate=&step=",
     "/v1/rollouts",
@@ -63,6 +64,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/runbooks", get(runbooks::get))
+        .route("/runbooks/{name}", get(runbooks::get))
         .route("/v1/windows", get(windows))
         .route("/v1/verdict", get(verdict))
         .route("/v1/rollouts", get(rollouts))
@@ -79,6 +82,23 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .layer(axum::middleware::from_fn_with_state(shared.limits().patience, whole_body))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), entrance::enter))
         .with_state(shared)
+}
+
+/// Probes and metrics alone. There is nothing else to read, so nobody has to log in.
+pub(super) fn probes(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .fallback(elsewhere)
+        .layer(axum::middleware::from_fn_with_state(shared.limits().patience, whole_body))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), entrance::enter))
+        .with_state(shared)
+}
+
+async fn elsewhere(uri: Uri) -> Problem {
+    let error = format!("no page {} here: this process carries decisions out", uri.path());
+    Problem::new(StatusCode::NOT_FOUND, error, "it has /livez, /readyz and /metrics; ask `haldane run` for the rest")
 }
 
 /// Reads the body, within bounds of size and time, before anybody acts on the request.

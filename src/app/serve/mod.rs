@@ -5,6 +5,7 @@
 //! a small runtime, so a slow client cannot hold up a window.
 
 mod access;
+mod acting;
 mod commands;
 mod connections;
 mod entrance;
@@ -21,6 +22,7 @@ mod patient;
 pub mod postgres;
 mod problem;
 mod roles;
+mod runbooks;
 mod server;
 #[cfg(feature = "query")]
 mod sql;
@@ -34,6 +36,7 @@ pub mod watch;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use access::Access;
+pub use acting::Board;
 pub use commands::{Ask, new_id};
 pub use files::is_readable_by_others;
 pub use health::{Health, Phase};
@@ -51,7 +54,7 @@ use crate::judge::WindowRow;
 use crate::kafka::clock::wall_clock;
 use crate::plan::Plan;
 use crate::telemetry::Telemetry;
-use crate::verdict::{CommandResult, Liveness, RolloutState};
+use crate::verdict::{CommandResult, Decision, Liveness, RolloutState};
 
 /// What the engine's threads tell and the server shows.
 #[derive(Debug, Default)]
@@ -231,6 +234,12 @@ impl Shared {
     /// Replaces the open windows shown.
     pub fn provisional(&self, rows: Vec<WindowRow>) {
         self.write().provisional(rows);
+    }
+
+    /// The last decisions, newest first.
+    #[must_use]
+    pub fn decisions(&self) -> Vec<Decision> {
+        self.read().decisions().cloned().collect()
     }
 
     /// How far windows have been judged.

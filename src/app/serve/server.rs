@@ -37,6 +37,17 @@ pub struct Server {
 impl Server {
     /// Binds `listen` (`host:port`; port 0 takes a free one) and answers on a thread of its own.
     pub fn start(listen: impl ToSocketAddrs + fmt::Display, shared: Arc<Shared>) -> Result<Self> {
+        let pages = http::router(Arc::clone(&shared));
+        Self::serve(listen, shared, pages)
+    }
+
+    /// The same, with probes and metrics alone: for a process that judges nothing.
+    pub fn start_probes(listen: impl ToSocketAddrs + fmt::Display, shared: Arc<Shared>) -> Result<Self> {
+        let pages = http::probes(Arc::clone(&shared));
+        Self::serve(listen, shared, pages)
+    }
+
+    fn serve(listen: impl ToSocketAddrs + fmt::Display, shared: Arc<Shared>, pages: Router) -> Result<Self> {
         let listener = bind(&listen)?;
         let internal = |error| Error::internal("cannot start the HTTP server").because(error);
         let address = listener.local_addr().map_err(internal)?;
@@ -50,7 +61,7 @@ impl Server {
         let service = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("haldane-http".to_owned())
-            .spawn(move || run(&runtime, listener, service, stopped))
+            .spawn(move || run(&runtime, listener, (service, pages), stopped))
             .map_err(internal)?;
         tracing::info!(%address, "http server listens");
         Ok(Self { address, shared, stop: Some(stop), thread: Some(thread) })
@@ -104,21 +115,22 @@ pub(super) fn bind(listen: &(impl ToSocketAddrs + fmt::Display)) -> Result<TcpLi
     Ok(listener)
 }
 
-fn run(runtime: &Runtime, listener: TcpListener, shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
-    if let Err(error) = runtime.block_on(serve(listener, shared, stopped)) {
+type Answers = (Arc<Shared>, Router);
+
+fn run(runtime: &Runtime, listener: TcpListener, answers: Answers, stopped: oneshot::Receiver<()>) {
+    if let Err(error) = runtime.block_on(serve(listener, answers, stopped)) {
         tracing::error!(%error, "http server failed");
     }
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>, stopped: oneshot::Receiver<()>) -> std::io::Result<()> {
+async fn serve(listener: TcpListener, answers: Answers, stopped: oneshot::Receiver<()>) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let connections = Arc::new(Connections::new(*shared.limits()));
-    let answers = (Arc::clone(&shared), http::router(Arc::clone(&shared)));
+    let connections = Arc::new(Connections::new(*answers.0.limits()));
     let (stop, stopping) = watch::channel(false);
     let mut answering = JoinSet::new();
     tokio::select! {
         () = receive(&listener, &connections, &mut answering, (&answers, &stopping)) => {}
-        () = renew(&shared) => {}
+        () = renew(&answers.0) => {}
         // A dropped sender means the same as an order.
         _ = stopped => {}
     }
@@ -144,7 +156,7 @@ async fn receive(
     listener: &tokio::net::TcpListener,
     connections: &Arc<Connections>,
     answering: &mut JoinSet<()>,
-    (answers, stopping): (&(Arc<Shared>, Router), &watch::Receiver<bool>),
+    (answers, stopping): (&Answers, &watch::Receiver<bool>),
 ) {
     loop {
         while answering.try_join_next().is_some() {}

@@ -43,7 +43,14 @@ const ROLLOUT: &[&str] = &["rollout", "model", "candidate"];
 /// Labels of what is counted for all candidates of a model together.
 const MODEL: &[&str] = &["rollout", "model"];
 
-pub(crate) const BUILD: Family = gauge("haldane_build_info", &["version"], "1, labelled with the running version.");
+/// Labels of one target of decisions; the pipeline file names them all.
+const TARGET: &[&str] = &["target"];
+
+pub(crate) const BUILD: Family = gauge(
+    "haldane_build_info",
+    &["role", "version"],
+    "1, labelled with the running version and the part of the work that the process does: all, scan, judge or act.",
+);
 pub(crate) const INGESTED: Family =
     counter("haldane_events_ingested_total", &["source"], "Events decoded and counted, by kind of source.");
 pub(crate) const BYTES: Family = counter("haldane_ingested_bytes_total", &["source"], "Bytes of records read.");
@@ -127,6 +134,40 @@ pub(crate) const CONTAINED: Family = histogram(
     MODEL,
     "Event time from a restriction to the end of the first window in which traffic was at or below its cap.",
 );
+pub(crate) const ACT_LOOK: Family =
+    gauge("haldane_act_look_timestamp_seconds", TARGET, "Wall-clock time of the last look that the target answered.");
+pub(crate) const ACT_SET: Family =
+    gauge("haldane_act_set_timestamp_seconds", TARGET, "Wall-clock time when a share was last set at the target.");
+pub(crate) const ACT_OUTCOMES: Family = counter(
+    "haldane_act_outcomes_total",
+    &["target", "outcome"],
+    "What became of decisions at a target: acknowledged as applied, rejected, ignored or failed; target unreachable; set by \
+     somebody else in between (conflict) or afterwards (put_back).",
+);
+pub(crate) const ACT_UNREACHABLE: Family = gauge(
+    "haldane_act_unreachable_seconds",
+    TARGET,
+    "For how long the target has not answered while something is to be done there; 0 once it does.",
+);
+pub(crate) const ACT_OPEN: Family =
+    gauge("haldane_act_pending", TARGET, "Candidates whose share is not as the decision in force wants it.");
+pub(crate) const ACT_SHARE: Family = gauge(
+    "haldane_act_share_ratio",
+    &["target", "model", "candidate"],
+    "Share of traffic that the target showed last for a candidate, 0 to 1.",
+);
+pub(crate) const ACT_CONTAINED: Family = histogram(
+    "haldane_act_time_to_contained_seconds",
+    TARGET,
+    "Time from a restriction on the control topic to the look that showed the share at or below its cap.",
+);
+pub(crate) const MESSAGES: Family = counter(
+    "haldane_notifications_total",
+    &["target", "outcome"],
+    "Messages to people and programs: delivered, failed (and sent again), or merged with one that was not sent yet.",
+);
+pub(crate) const MESSAGES_PENDING: Family =
+    gauge("haldane_notifications_pending", TARGET, "Messages that wait to be sent.");
 pub(crate) const MEMORY: Family = gauge(
     "haldane_memory_bytes",
     &["of"],
@@ -196,6 +237,15 @@ pub const FAMILIES: &[Family] = &[
     STATE_CODE,
     PENDING,
     CONTAINED,
+    ACT_LOOK,
+    ACT_SET,
+    ACT_OUTCOMES,
+    ACT_UNREACHABLE,
+    ACT_OPEN,
+    ACT_SHARE,
+    ACT_CONTAINED,
+    MESSAGES,
+    MESSAGES_PENDING,
     MEMORY,
     EARLY_SKIPPED,
     OUTAGE,
@@ -219,8 +269,19 @@ mod tests {
     const PROCESS: &str = "process_";
 
     /// Units that a name may end in, besides a counter's `_total`.
-    const UNITS: [&str; 10] =
-        ["_seconds", "_bytes", "_records", "_info", "_value", "_severity", "_blind", "_state", "_code", "_pending"];
+    const UNITS: [&str; 11] = [
+        "_seconds",
+        "_bytes",
+        "_records",
+        "_info",
+        "_value",
+        "_severity",
+        "_blind",
+        "_state",
+        "_code",
+        "_pending",
+        "_ratio",
+    ];
 
     #[test]
     fn every_name_is_unique_and_follows_the_naming_rules() {

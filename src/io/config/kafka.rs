@@ -95,6 +95,18 @@ pub enum Role {
     Judge,
 }
 
+impl Role {
+    /// Its name, as pipeline files have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Scan => "scan",
+            Self::Judge => "judge",
+        }
+    }
+}
+
 /// haldane's own topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topics {

@@ -9,6 +9,7 @@ mod class;
 mod document;
 mod guards;
 mod kafka;
+mod keys;
 mod measure;
 mod message;
 mod names;
@@ -36,6 +37,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use kafka::{KafkaConfig, Mechanism, OnGap, Protocol, Role, Security, Topics};
+pub use keys::keys;
 pub use oauth::{TokenServer, Tokens};
 pub use registry::{RegistryConfig, SchemaFiles};
 pub use secret::{Secret, SecretText};
@@ -171,12 +173,16 @@ pub fn span(text: &str) -> std::result::Result<Micros, String> {
     text.parse::<value::Period>().map(|period| period.0)
 }
 
-fn load_for(path: &Path, purpose: Purpose) -> Result<Pipeline> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+fn text_of(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| {
         Error::user(format!("cannot read the pipeline file {}", path.display()))
             .because(error)
             .hint("give the path of a YAML file; see pipelines/ for examples")
-    })?;
+    })
+}
+
+fn load_for(path: &Path, purpose: Purpose) -> Result<Pipeline> {
+    let text = text_of(path)?;
     let name = path.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
     let base = path.parent().unwrap_or(Path::new(""));
     let specs = specs();

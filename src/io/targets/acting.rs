@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::watch::{Event, Watch};
 use super::{ActConfig, Subject, Target};
-use crate::act::{Ack, Book, Course, Key, Seen, Step};
+use crate::act::{Ack, Book, Course, Key, Order, Seen, Step};
 use crate::error::{Error, Result};
 use crate::event::{Micros, SECOND};
 use crate::kafka::checkpoint::Stream;
@@ -51,6 +52,7 @@ pub struct Actor<'a> {
     config: &'a ActConfig,
     target: Box<dyn Target>,
     cluster: &'a dyn Cluster,
+    watch: &'a dyn Watch,
     consumer: Box<dyn Consumer>,
     producer: Arc<dyn Sink>,
     streams: Vec<Stream>,
@@ -76,7 +78,7 @@ impl<'a> Actor<'a> {
         config: &'a ActConfig,
         target: Box<dyn Target>,
         plan: &Arc<Plan>,
-        cluster: &'a dyn Cluster,
+        (cluster, watch): (&'a dyn Cluster, &'a dyn Watch),
         mode: Mode,
     ) -> Result<Self> {
         let topics = &cluster.settings().topics;
@@ -101,6 +103,7 @@ impl<'a> Actor<'a> {
             config,
             target,
             cluster,
+            watch,
             consumer,
             producer: cluster.producer()?,
             streams,
@@ -123,6 +126,8 @@ impl<'a> Actor<'a> {
         self.catch_up(stop)?;
         let deadline = self.now().saturating_add(i64::try_from(self.config.timeout.as_micros()).unwrap_or(Micros::MAX));
         while !stop.load(Ordering::Relaxed) {
+            self.saw(Event::Alive);
+            self.saw(Event::Open(self.courses.values().filter(|course| !course.is_met()).count()));
             let rest = self.steps()?;
             match (self.mode, rest) {
                 (_, None) => self.listen(Duration::ZERO)?,
@@ -141,6 +146,10 @@ impl<'a> Actor<'a> {
         Ok(self.done)
     }
 
+    fn saw(&self, event: Event<'_>) {
+        self.watch.saw(&self.config.terms.adapter, event);
+    }
+
     fn now(&self) -> Micros {
         self.cluster.machine().wall_clock()
     }
@@ -153,8 +162,10 @@ impl<'a> Actor<'a> {
     /// Reads what was there at the start: half of it would be a wrong picture.
     fn catch_up(&mut self, stop: &AtomicBool) -> Result<()> {
         while !stop.load(Ordering::Relaxed) {
+            self.saw(Event::Alive);
             let at = self.consumer.positions(&self.streams)?;
             if self.goals.iter().zip(at).all(|(goal, at)| *goal == i64::MIN || at.is_some_and(|at| at >= *goal)) {
+                self.saw(Event::CaughtUp);
                 break;
             }
             self.listen(LISTEN_MAX)?;
@@ -213,7 +224,9 @@ impl<'a> Actor<'a> {
         let name = self.config.terms.adapter.as_str();
         match step {
             Step::Look => {
+                self.saw(Event::Waits);
                 let seen = self.target.look(&subject);
+                self.saw(Event::Looked(&subject, &seen));
                 if let Err(trouble) = &seen {
                     tracing::warn!(adapter = name, candidate = about.1, why = trouble.why(), "cannot look");
                 }
@@ -240,7 +253,9 @@ impl<'a> Actor<'a> {
         if again {
             tracing::warn!(adapter = name, candidate, shown, share_pct, decision, "somebody has put the share back");
         }
+        self.saw(Event::Waits);
         let done = self.target.set(subject, &from, share_pct);
+        self.saw(Event::Set { done: &done, again });
         match &done {
             Ok(()) => {
                 tracing::info!(adapter = name, candidate, shown, share_pct, decision, "set");
@@ -258,7 +273,9 @@ impl<'a> Actor<'a> {
         let (name, candidate) = (self.config.terms.adapter.as_str(), subject.candidate.as_str());
         let about = (subject.model.clone(), subject.candidate.clone());
         let took = self.book.recorded(&about, decision).map(|recorded| self.now().saturating_sub(recorded));
-        let took = took.filter(|_| *status == AckStatus::Applied).map(seconds).unwrap_or_default();
+        let took = took.filter(|_| *status == AckStatus::Applied);
+        let lowers = matches!(self.courses.get(&about).map(Course::order), Some(Order::AtMost { .. }));
+        let (contained, took) = (took.filter(|_| lowers), took.map(seconds).unwrap_or_default());
         let said = format!("{name}: {} {decision} of {candidate}: {detail}{took}", status.name());
         if self.mode == Mode::DryRun {
             self.done.push(format!("{name}: would say {}", said.trim_start_matches(&format!("{name}: "))));
@@ -277,6 +294,7 @@ impl<'a> Actor<'a> {
                 "acknowledged"
             );
             self.done.push(said);
+            self.saw(Event::Said { ack, contained });
         }
         self.book.said(decision, *status);
         Ok(())
@@ -288,7 +306,7 @@ impl<'a> Actor<'a> {
         Subject {
             rollout: self.rollout.clone(),
             baseline: self.book.baseline(about).to_owned(),
-            decision: order.and_then(crate::act::Order::decision).unwrap_or_default().to_owned(),
+            decision: order.and_then(Order::decision).unwrap_or_default().to_owned(),
             model,
             candidate,
         }

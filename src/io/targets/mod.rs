@@ -1,7 +1,8 @@
 //! Where decisions are carried out: files, HTTP APIs, programs and git repositories that hold a share of traffic.
 //!
 //! What is to be done is worked out in the engine ([`crate::act`]). A kind of target is one file here, and one line in
-//! [`open`]: it can look and set, and knows nothing of decisions. [`acting`] drives them; [`notify`] tells people.
+//! [`open`]: it can look and set, and knows nothing of decisions. [`acting`] drives them; [`notify`] tells people;
+//! [`watch`] says what they do.
 
 pub mod acting;
 pub(crate) mod client;
@@ -12,6 +13,7 @@ mod http;
 pub mod notify;
 mod place;
 mod share;
+pub mod watch;
 mod words;
 
 pub use exec::ExecConfig;

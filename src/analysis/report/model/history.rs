@@ -88,6 +88,10 @@ pub struct DecisionNote {
     pub reason: String,
     /// Why, as a code.
     pub code: String,
+    /// Who may act on it, and who has approved it.
+    pub who: String,
+    /// Digest of the plan that it was made by.
+    pub policy: String,
     /// What it rests on, in words.
     pub evidence: Vec<String>,
 }

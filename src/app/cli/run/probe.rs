@@ -20,14 +20,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Asks for as long as it is there. Nobody waits for the thread: it may be in the middle of a question.
 #[derive(Debug)]
-pub(super) struct Probe {
+pub(in crate::cli) struct Probe {
     /// Closed to end the thread.
     _end: Sender<()>,
 }
 
 impl Probe {
     /// Starts the thread.
-    pub(super) fn start(kafka: &KafkaConfig, shared: &Arc<Shared>) -> Result<Self> {
+    pub(in crate::cli) fn start(kafka: &KafkaConfig, shared: &Arc<Shared>) -> Result<Self> {
         let (end, ended) = channel();
         let (kafka, shared) = (kafka.clone(), Arc::clone(shared));
         let work = move || {

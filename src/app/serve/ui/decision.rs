@@ -66,7 +66,8 @@ fn whole(decision: &Decision) -> Html {
     let rollout = rollout_url(&decision.rollout, &decision.model, &decision.candidate);
     html!(
         "<h1>{} {}</h1><p class=\"lead\">{}</p>"
-        "<p>Decision {} of rollout {} on <a href=\"{}\">{} of {}</a>, against {}; window ended {}.</p>"
+        "<p>Decision {} of rollout {} on <a href=\"{}\">{} of {}</a>, against {}; window ended {}. "
+        "<a href=\"/runbooks/{}\">What to do</a></p>"
         "<h2>Evidence</h2>{}<h2>Error budget then</h2>{}<h2>What it says</h2>{}<h2>What it was computed from</h2>{}"
         "<details><summary>The event as JSON</summary><pre>{}</pre></details>",
         signal_sign(decision.action).html(),
@@ -79,6 +80,7 @@ fn whole(decision: &Decision) -> Html {
         decision.model,
         decision.baseline,
         time(decision.time),
+        decision.reason.code.as_str(),
         evidence(&decision.evidence),
         if decision.ledger.is_empty() { html!("<p>No guard was asked.</p>") } else { card::evidence(&decision.ledger, &acting(decision)) },
         terms(decision),

@@ -59,7 +59,8 @@ pub(super) struct NotifySection {
     per_hour: Option<At<usize>>,
     /// Address of the dashboard, for links to decisions, where people log in and answer.
     dashboard: Option<At<String>>,
-    /// Address of what to do, in which `{code}` stands for the reason's code.
+    /// Address of what to do, in which `{code}` stands for the reason's code. Default: the dashboard's
+    /// `/runbooks/{code}`, where there is a `dashboard`.
     runbook: Option<At<String>>,
     /// File with authorities beside the system's (PEM), relative to this file.
     ca_file: Option<String>,

@@ -23,6 +23,7 @@ use self::people::People;
 use self::reader::Reader;
 use super::acting::pause;
 use super::client::{Client, Question};
+use super::watch::{Event, Tally, Watch};
 use crate::act::Terms;
 use crate::error::{Error, Result};
 use crate::kafka::ports::Cluster;
@@ -49,7 +50,7 @@ pub struct NotifyConfig {
     pub per_hour: usize,
     /// Address of the dashboard.
     pub dashboard: Option<String>,
-    /// Address of what to do, in which `{code}` stands for the reason.
+    /// Address of what to do, in which `{code}` stands for the reason; `None` for the dashboard's own page.
     pub runbook: Option<String>,
     /// Authorities beside the system's.
     pub ca: Option<PathBuf>,
@@ -98,7 +99,7 @@ enum Teller<'a> {
 pub fn tell(
     config: &NotifyConfig,
     (terms, rollout, timeout): (&Terms, &str, Duration),
-    cluster: &dyn Cluster,
+    (cluster, watch): (&dyn Cluster, &dyn Watch),
     (once, stop): (bool, &AtomicBool),
 ) -> Result<()> {
     let name = terms.adapter.as_str();
@@ -109,10 +110,14 @@ pub fn tell(
         _ => Teller::People(People::open(config, client, timeout, reader.past(cluster)?)?),
     };
     tracing::info!(adapter = name, whom = config.whom(), "telling");
+    watch.saw(name, Event::CaughtUp);
     let mut tries = 0;
     while !stop.load(Ordering::Relaxed) {
+        watch.saw(name, Event::Alive);
         reader.poll()?;
-        let done = teller.pass_on(&mut reader, terms, cluster)?;
+        watch.saw(name, Event::Waits);
+        let (done, tally) = teller.pass_on(&mut reader, terms, cluster)?;
+        watch.saw(name, Event::Told(tally));
         match done {
             Ok(()) => tries = 0,
             Err(why) if once => {
@@ -120,6 +125,7 @@ pub fn tell(
             }
             Err(why) => {
                 tracing::warn!(adapter = name, why, "a decision could not be told; it is told again");
+                watch.saw(name, Event::Waits);
                 std::thread::park_timeout(pause(tries));
                 tries += 1;
             }
@@ -138,21 +144,23 @@ impl Teller<'_> {
         reader: &mut Reader,
         terms: &Terms,
         cluster: &dyn Cluster,
-    ) -> Result<std::result::Result<(), String>> {
+    ) -> Result<(std::result::Result<(), String>, Tally)> {
         let now = cluster.machine().wall_clock();
         match self {
             Self::Webhook(webhook, config, client) => {
+                let mut tally = Tally::default();
                 while let Some(heard) = reader.first() {
                     let meant = heard.decision.as_ref().filter(|decision| decision.severity >= config.at);
-                    if let Some(decision) = meant.filter(|decision| is_meant(terms, decision))
-                        && let Err(why) = webhook::tell(webhook, client, &decision.id, &heard.event, now)
-                    {
-                        return Ok(Err(why));
+                    if let Some(decision) = meant.filter(|decision| is_meant(terms, decision)) {
+                        if let Err(why) = webhook::tell(webhook, client, &decision.id, &heard.event, now) {
+                            return Ok((Err(why), Tally { failed: 1, waiting: reader.untold(), ..tally }));
+                        }
+                        tally.delivered += 1;
                     }
                     reader.take();
                     reader.commit()?;
                 }
-                Ok(Ok(()))
+                Ok((Ok(()), tally))
             }
             Self::People(people) => {
                 let mut any = false;
@@ -169,7 +177,7 @@ impl Teller<'_> {
                 if (any || waited) && !people.waits() {
                     reader.commit()?;
                 }
-                Ok(done)
+                Ok((done, people.tally()))
             }
         }
     }

@@ -13,6 +13,7 @@ use super::{NotifyConfig, Way};
 use crate::error::Result;
 use crate::event::{Micros, SECOND};
 use crate::targets::client::Client;
+use crate::targets::watch::Tally;
 use crate::verdict::Decision;
 use crate::verdict::decision::Severity;
 
@@ -44,6 +45,7 @@ pub(super) struct People<'a> {
     /// When messages were sent within the last hour.
     sent: VecDeque<Micros>,
     reminded_at: Micros,
+    tally: Tally,
 }
 
 impl<'a> People<'a> {
@@ -67,7 +69,15 @@ impl<'a> People<'a> {
     fn over(config: &'a NotifyConfig, channel: Box<dyn Channel + 'a>, past: Vec<Decision>) -> Self {
         let mut incidents = Incidents::default();
         past.into_iter().for_each(|decision| drop(incidents.hear(decision, config.at)));
-        Self { config, channel, incidents, untold: BTreeMap::new(), sent: VecDeque::new(), reminded_at: Micros::MIN }
+        Self {
+            config,
+            channel,
+            incidents,
+            untold: BTreeMap::new(),
+            sent: VecDeque::new(),
+            reminded_at: Micros::MIN,
+            tally: Tally::default(),
+        }
     }
 
     /// Takes the next decision.
@@ -75,6 +85,7 @@ impl<'a> People<'a> {
         let Some((turn, incident)) = self.incidents.hear(decision, self.config.at) else { return };
         let key = incident.key.clone();
         let before = self.untold.remove(&key).map(|(turn, _)| turn);
+        self.tally.merged += u64::from(before.is_some());
         let turn = match (before, turn) {
             // Nobody heard of it, and it is over.
             (Some(Turn::Opened), Turn::Resolved) if incident.severity < Severity::Error => return,
@@ -87,6 +98,11 @@ impl<'a> People<'a> {
     /// Whether there is something that was not told.
     pub(super) fn waits(&self) -> bool {
         !self.untold.is_empty()
+    }
+
+    /// What became of messages since this was asked last.
+    pub(super) fn tally(&mut self) -> Tally {
+        Tally { waiting: self.untold.len(), ..std::mem::take(&mut self.tally) }
     }
 
     /// Tells what may be told now.
@@ -103,7 +119,9 @@ impl<'a> People<'a> {
             if self.sent.len() >= self.config.per_hour && incident.severity < Severity::Fatal {
                 continue;
             }
-            self.channel.send(&Words { turn: *turn, incident, config: self.config }, now)?;
+            let sent = self.channel.send(&Words { turn: *turn, incident, config: self.config }, now);
+            self.tally.count(&sent);
+            sent?;
             self.untold.remove(&key);
             self.sent.push_back(now);
         }
@@ -115,7 +133,9 @@ impl<'a> People<'a> {
             return Ok(());
         }
         for incident in self.incidents.open() {
-            self.channel.send(&Words { turn: Turn::Updated, incident, config: self.config }, now)?;
+            let sent = self.channel.send(&Words { turn: Turn::Updated, incident, config: self.config }, now);
+            self.tally.count(&sent);
+            sent?;
         }
         self.reminded_at = now;
         Ok(())
@@ -237,8 +257,11 @@ mod tests {
             people.hear(decision);
             assert!(people.tell(0).is_err() && people.waits());
         }
+        let failed = Tally { failed: 4, merged: 2, waiting: 1, delivered: 0 };
+        assert_eq!(people.tally(), failed);
         board.away.set(false);
         people.tell(0).unwrap();
+        assert_eq!(people.tally(), Tally { delivered: 1, ..Tally::default() });
         let told = board.take();
         assert_eq!(told, [(Turn::Opened, "v2 of flight-delay: contain (rollout flights)".to_owned())], "v3 is over");
         assert!(!people.waits());

@@ -98,6 +98,11 @@ impl Reader {
         self.untold.front()
     }
 
+    /// How many decisions of the rollout were read and not taken.
+    pub(super) fn untold(&self) -> usize {
+        self.untold.iter().filter(|heard| heard.decision.is_some()).count()
+    }
+
     /// Takes the first record. It counts as told with the next [`Reader::commit`].
     pub(super) fn take(&mut self) -> Option<Heard> {
         let heard = self.untold.pop_front()?;

@@ -86,10 +86,14 @@ impl Words<'_> {
         Some(format!("{dashboard}/ui/decisions/{}", escaped(&self.incident.cause.id)))
     }
 
-    /// What to do.
+    /// What to do: where the pipeline file says, or the dashboard's own page.
     pub(super) fn runbook(&self) -> Option<String> {
-        let code = self.incident.last.reason.code.to_string();
-        Some(self.config.runbook.as_ref()?.replace("{code}", &code))
+        let code = self.incident.last.reason.code.as_str();
+        match (&self.config.runbook, &self.config.dashboard) {
+            (Some(runbook), _) => Some(runbook.replace("{code}", code)),
+            (None, Some(dashboard)) => Some(format!("{}/runbooks/{}", dashboard.trim_end_matches('/'), escaped(code))),
+            (None, None) => None,
+        }
     }
 
     /// All of it, a line each.

@@ -1,0 +1,73 @@
+//! What whoever watches adapters at work is told.
+
+use super::{Subject, Tried};
+use crate::act::{Ack, Seen};
+use crate::event::Micros;
+
+/// Something that happened at an adapter.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Event<'a> {
+    /// It is at work.
+    Alive,
+    /// What is wanted is not so yet for so many candidates.
+    Open(usize),
+    /// It has read what was there at its start.
+    CaughtUp,
+    /// It waits for its target, which may take as long as its time-out allows, or until it tries again.
+    Waits,
+    /// A look was answered, or was not.
+    Looked(&'a Subject, &'a Tried<Seen>),
+    /// A share was set, or was not.
+    Set {
+        /// What became of it.
+        done: &'a Tried<()>,
+        /// Whether it was carried out before, and somebody else has undone it.
+        again: bool,
+    },
+    /// An acknowledgement is on its topic.
+    Said {
+        /// The acknowledgement.
+        ack: &'a Ack,
+        /// From the record of a restriction to the look that showed it kept.
+        contained: Option<Micros>,
+    },
+    /// Messages to people, or to a program.
+    Told(Tally),
+}
+
+/// What became of messages since the last time that this was told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Were taken on the other side.
+    pub delivered: u64,
+    /// Were not, and are sent again.
+    pub failed: u64,
+    /// Were put together with one that nobody was told yet.
+    pub merged: u64,
+    /// Wait now.
+    pub waiting: usize,
+}
+
+impl Tally {
+    /// A message was sent.
+    pub(super) fn count<T, E>(&mut self, sent: &Result<T, E>) {
+        match sent {
+            Ok(_) => self.delivered += 1,
+            Err(_) => self.failed += 1,
+        }
+    }
+}
+
+/// Whoever watches adapters at work. Several call at once.
+pub trait Watch: Sync {
+    /// Something happened at the adapter of this name.
+    fn saw(&self, adapter: &str, event: Event<'_>);
+}
+
+/// Nobody does.
+#[derive(Debug, Clone, Copy)]
+pub struct Unwatched;
+
+impl Watch for Unwatched {
+    fn saw(&self, _: &str, _: Event<'_>) {}
+}
