@@ -6,8 +6,8 @@
 //!
 //! For a pair `(s, t)` of the candidate's groups and a pair `(u, v)` of the baseline's, the balanced bet
 //! ([`balanced`](super::balanced)) on `r_cs - r_ct - r_bu + r_bv - tolerated` is an e-process if that contrast is at
-//! most 0. Under the null it is for *some* `(u, v)` and every `(s, t)`, so that the mean over `(s, t)` of the least over
-//! `(u, v)` is one. With one stake for all pairs, and centres that depend on the version and the sign alone,
+//! most 0. Under the null it is for *some* `(u, v)` and every `(s, t)`, so that the mean over `(s, t)` of the least
+//! over `(u, v)` is one. With one stake for all pairs, and centres that depend on the version and the sign alone,
 //!
 //! `A = max p_c + tolerated / 2`, `B = A - (C - D) - tolerated`, `C = max p_b`, `D = min p_b`,
 //!

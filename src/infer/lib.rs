@@ -5,8 +5,8 @@
 //! over metrics and looked at whenever one likes, so decisions rest on them:
 //!
 //! * e-values of one window, or of all counts so far: [`two_sample`] and [`contrast`] between versions,
-//!   [`balanced`] between means of anything that is counted, [`gap`] between groups of both versions, [`binomial_limit`] against an absolute limit,
-//!   [`sample_ratio`] of the split of traffic, [`reliability`] of
+//!   [`balanced`] between means of anything that is counted, [`gap`] between groups of both versions,
+//!   [`binomial_limit`] against an absolute limit, [`sample_ratio`] of the split of traffic, [`reliability`] of
 //!   predicted probabilities;
 //! * p-values of one window that know what is tolerated: [`psi_tolerance`], [`ks_tolerance`]; made e-values by
 //!   [`calibrator`];

@@ -165,7 +165,8 @@ impl Record {
         }
     }
 
-    /// Chooses the groups once all have rows enough or there were windows enough, and looks at them when each has rows again.
+    /// Chooses the groups once all have rows enough or there were windows enough, and looks at them when each has rows
+    /// again.
     fn look(&mut self, plan: GapPlan, deff: f64, groups_max: u32) {
         let may_choose = self.windows >= plan.windows_min || self.rows.values().all(is_enough);
         if self.gap.is_none() && may_choose {
