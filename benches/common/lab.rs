@@ -64,9 +64,9 @@ pub(crate) struct Rows {
     status: Vec<i16>,
     entity: Vec<Option<u64>>,
     numbers: Vec<Vec<f64>>,
-    /// Group, and whether the answer was positive, where a plan has both.
-    groups: Vec<i32>,
-    positive: Vec<i32>,
+    /// Place in [`GROUPS`] and 1 for a positive answer, of every row or of none.
+    pub(crate) groups: Vec<i32>,
+    pub(crate) positive: Vec<i32>,
 }
 
 /// Names of groups.
@@ -76,13 +76,6 @@ impl Rows {
     /// Adds a row; `numbers` are the features, then the latency and measures, as in the plan.
     pub(crate) fn push(&mut self, candidate: bool, failed: bool, entity: Option<u64>, numbers: &[f64]) {
         self.push_status(candidate, if failed { 500 } else { 200 }, entity, numbers);
-    }
-
-    /// Adds the answer to a row of one of [`GROUPS`].
-    pub(crate) fn push_answer(&mut self, candidate: bool, group: i32, positive: bool) {
-        self.push(candidate, false, None, &[]);
-        self.groups.push(group);
-        self.positive.push(i32::from(positive));
     }
 
     /// Adds a row that was answered with this status; NaN is no number.

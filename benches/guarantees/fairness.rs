@@ -6,7 +6,7 @@ use std::sync::Arc;
 use haldane::plan::{Action, Fairness, GroupRate, Plan};
 
 use crate::goal::{Goal, Target, Traffic, rng};
-use crate::lab;
+use crate::lab::{self, Rows};
 
 /// By how much the gap may be wider.
 const MARGIN: f64 = 0.03;
@@ -81,8 +81,14 @@ fn groups(seed: u64, shares: [f64; 4]) -> Traffic {
     Box::new(move |_, rows| {
         for (group, n) in (0..).zip(ROWS) {
             let at = usize::try_from(group).unwrap_or(0);
-            (0..n[0]).for_each(|_| rows.push_answer(true, group, rng.chance(shares[at])));
-            (0..n[1]).for_each(|_| rows.push_answer(false, group, rng.chance(SHARES[at])));
+            (0..n[0]).for_each(|_| push(rows, true, group, rng.chance(shares[at])));
+            (0..n[1]).for_each(|_| push(rows, false, group, rng.chance(SHARES[at])));
         }
     })
+}
+
+fn push(rows: &mut Rows, candidate: bool, group: i32, positive: bool) {
+    rows.push(candidate, false, None, &[]);
+    rows.groups.push(group);
+    rows.positive.push(i32::from(positive));
 }

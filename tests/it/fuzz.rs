@@ -99,12 +99,12 @@ struct Watch(mpsc::Sender<u64>);
 
 impl Watch {
     fn new(what: &str) -> Self {
-        let (begin, begun) = mpsc::channel::<u64>();
+        let (begin, seeds) = mpsc::channel::<u64>();
         let what = what.to_owned();
         std::thread::spawn(move || {
             let mut last = 0;
             loop {
-                match begun.recv_timeout(ENDLESS) {
+                match seeds.recv_timeout(ENDLESS) {
                     Ok(seed) => last = seed,
                     Err(mpsc::RecvTimeoutError::Timeout) => {
                         eprintln!("{what}: HALDANE_FUZZ_SEED={last} does not end");

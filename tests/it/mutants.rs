@@ -73,9 +73,9 @@ fn with_expected(golden: Golden) -> (Golden, Vec<Outcome>) {
     let alone = |sent: &Sent| {
         let mut decoder = golden.decoder();
         push(decoder.as_mut(), 0, sent);
-        let decoded = decoder.finish();
-        let outcome = Outcome { passed_over: decoded.passed_over, ..outcome(&decoded, 0) };
-        assert!(outcome.refused.is_empty(), "{}: {:?}", golden.name, decoded.rejects);
+        let seen = decoder.finish();
+        let outcome = Outcome { passed_over: seen.passed_over, ..outcome(&seen, 0) };
+        assert!(outcome.refused.is_empty(), "{}: {:?}", golden.name, seen.rejects);
         outcome
     };
     let all = golden.sent.iter().map(alone).collect();
@@ -103,22 +103,22 @@ fn mutant(rng: &mut Rng, golden: &Golden) -> Sent {
 fn between(rng: &mut Rng, decoder: &mut dyn Decoder, golden: &Golden, good: &[Outcome], first: i64) {
     let [before, after] = [below(rng, good.len()), below(rng, good.len())];
     let sent = mutant(rng, golden);
-    let (decoded, taken) = measured(|| {
+    let (made, taken) = measured(|| {
         let all = [&golden.sent[before], &sent, &golden.sent[after]];
         (first..).zip(all).for_each(|(offset, sent)| push(decoder, offset, sent));
         decoder.finish()
     });
     let what = || format!("{}: {}", golden.name, shown(&sent));
-    let passed_over = decoded.passed_over.checked_sub(good[before].passed_over + good[after].passed_over);
+    let passed_over = made.passed_over.checked_sub(good[before].passed_over + good[after].passed_over);
     let read = Outcome {
         passed_over: passed_over.expect("good records are passed over as ever"),
-        ..outcome(&decoded, first + 1)
+        ..outcome(&made, first + 1)
     };
     for (offset, neighbour) in [(first, &good[before]), (first + 2, &good[after])] {
-        let seen = Outcome { passed_over: neighbour.passed_over, ..outcome(&decoded, offset) };
+        let seen = Outcome { passed_over: neighbour.passed_over, ..outcome(&made, offset) };
         assert_eq!(&seen, neighbour, "neighbours do not notice: {}", what());
     }
-    check(golden, &read, &decoded, &what);
+    check(golden, &read, &made, &what);
     is_bounded(golden, &sent, taken, &what);
 }
 

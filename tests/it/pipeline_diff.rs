@@ -22,11 +22,11 @@ impl Two {
             std::fs::write(&path, text).unwrap();
             path
         };
-        let changed = changes.iter().fold(DEMO.to_owned(), |text, (was, is)| {
+        let text = changes.iter().fold(DEMO.to_owned(), |text, (was, is)| {
             assert!(text.contains(was), "{was}");
             text.replace(was, is)
         });
-        let (before, after) = (write("before.yaml", DEMO), write("after.yaml", &changed));
+        let (before, after) = (write("before.yaml", DEMO), write("after.yaml", &text));
         Self { _folder: folder, before, after }
     }
 }

@@ -678,7 +678,7 @@ fn in_rows_and_flat(folder: &Path, name: &str, shift: f64) -> [PathBuf; 4] {
         let folder = folder.join(kind);
         std::fs::create_dir_all(&folder).expect("a folder");
         let path = folder.join(name);
-        std::fs::write(&path, rows.iter().map(|row| format!("{row}\n")).collect::<String>()).expect("a file");
+        std::fs::write(&path, rows.iter().map(Value::to_string).collect::<Vec<_>>().join("\n") + "\n").expect("a file");
         path
     };
     [write("rows", &records), write("flat", &flat), write("truths", &truths), write("flat-truths", &flat_truths)]

@@ -71,13 +71,12 @@ pub fn compare(request: &Request, plan: Option<&Plan>) -> Result<Comparison> {
     let (sides, left_out): (Vec<Table>, Vec<Vec<String>>) =
         [side(&request.reference)?, side(&request.current)?].into_iter().unzip();
     let tables = [&sides[0], &sides[1]];
-    let layout = match decoded {
-        Some((plan, source)) => events::layout(plan, source, tables),
-        None => {
-            let mut layout = plan.map_or_else(|| layout::guessed(tables), |plan| layout::of_plan(plan, tables))?;
-            layout.name_positive(positive);
-            layout
-        }
+    let layout = if let Some((plan, source)) = decoded {
+        events::layout(plan, source, tables)
+    } else {
+        let mut layout = plan.map_or_else(|| layout::guessed(tables), |plan| layout::of_plan(plan, tables))?;
+        layout.name_positive(positive);
+        layout
     };
     let outcomes = request.outcomes.iter().map(|path| outcome_table(path, plan, request));
     let outcomes = Outcomes::read(&outcomes.collect::<Result<Vec<_>>>()?, plan)?;

@@ -107,7 +107,7 @@ impl DemoTraffic {
     /// Ids of the requests of the next second; `None` when the traffic is over.
     #[must_use]
     pub fn upcoming(&self) -> Option<Vec<String>> {
-        (self.now < START + LENGTH).then(|| (self.sent..).take(RATE.unsigned_abs() as usize).map(id).collect())
+        (self.now < START + LENGTH).then(|| (self.sent..).zip(0..RATE).map(|(request, _)| id(request)).collect())
     }
 
     /// What there is to send in that second, in the order of time, when v2 answers these requests of it.

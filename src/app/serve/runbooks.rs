@@ -20,13 +20,11 @@ fn sections() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// One section as text; the whole page where no section is named.
 pub(super) async fn get(name: Option<Path<String>>) -> Response {
     let Some(Path(name)) = name else { return text(PAGE.to_owned()) };
-    match sections().find(|(section, _)| *section == name) {
-        Some((_, section)) => text(format!("# {}\n", section.trim_end())),
-        None => {
-            let error = format!("there is no runbook for {name}");
-            Problem::new(StatusCode::NOT_FOUND, error, "GET /runbooks shows all of them").into_response()
-        }
-    }
+    let Some((_, section)) = sections().find(|(section, _)| *section == name) else {
+        let error = format!("there is no runbook for {name}");
+        return Problem::new(StatusCode::NOT_FOUND, error, "GET /runbooks shows all of them").into_response();
+    };
+    text(format!("# {}\n", section.trim_end()))
 }
 
 fn text(body: String) -> Response {

@@ -33,13 +33,13 @@ fn legible(text: &str) -> Result<String, String> {
         if depth > DEPTH_MAX {
             return Err(format!("more than {DEPTH_MAX} brackets in each other"));
         }
-        let (token, after) = rest.split_at(taken);
-        if written.is_empty() && token.len() > TOKEN_BYTES_MAX {
+        let (piece, after) = rest.split_at(taken);
+        if written.is_empty() && piece.len() > TOKEN_BYTES_MAX {
             return Err(format!("a word or text of more than {TOKEN_BYTES_MAX} bytes"));
         }
         // Blanks beside blanks are one.
         if written.is_empty() || !out.ends_with(' ') {
-            out.push_str(if written.is_empty() { token } else { written });
+            out.push_str(if written.is_empty() { piece } else { written });
         }
         rest = after;
     }
@@ -65,12 +65,11 @@ pub(super) fn files(text: &str) -> Result<Vec<FileDescriptorProto>, String> {
     if text.len() > BYTES_MAX {
         return Err(format!("more than {BYTES_MAX} bytes"));
     }
-    let files = match decoded(text) {
-        Some(bytes) => described(&bytes)?,
-        None => {
-            let read = |text: String| protox_parse::parse("schema.proto", &text).map_err(|error| error.to_string());
-            vec![legible(text).and_then(read).map_err(|why| format!("no .proto: {why}"))?]
-        }
+    let files = if let Some(bytes) = decoded(text) {
+        described(&bytes)?
+    } else {
+        let read = |text: String| protox_parse::parse("schema.proto", &text).map_err(|error| error.to_string());
+        vec![legible(text).and_then(read).map_err(|why| format!("no .proto: {why}"))?]
     };
     match files.iter().find(|file| !matches!(file.syntax(), "" | "proto2" | "proto3")) {
         Some(file) => Err(format!("`syntax` is {}; proto2 and proto3 are read", file.syntax())),

@@ -174,7 +174,7 @@ impl Record {
         }
         let Some(gap) = &mut self.gap else { return };
         let looked: Vec<[Arm; 2]> = self.rows.values().copied().collect();
-        if looked.iter().all(|rows| is_enough(rows)) {
+        if looked.iter().all(is_enough) {
             gap.update(plan, &looked, deff);
             self.rows.values_mut().for_each(|rows| *rows = Default::default());
         }
