@@ -1,9 +1,8 @@
 //! Files instead of a broker: Parquet, Arrow, JSON lines and CSV, read as the streams they once were.
 //!
 //! A file feeds one source of the plan, or, when its lines are envelopes with a topic and a partition, several. All
-//! files are merged by arrival time, those too that share a stream. Files that hold records of topics as they were are
-//! [archives](archive). The order of rows depends on the files alone, never
-//! on how many of them are taken at once.
+//! files are merged by arrival time, those too that share a stream. Files may hold records of topics as they were. The
+//! order of rows depends on the files alone, never on how many of them are taken at once.
 
 mod ahead;
 pub(crate) mod archive;
