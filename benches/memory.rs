@@ -19,6 +19,8 @@ mod arguments;
 mod busy;
 #[expect(dead_code, reason = "each bench uses a part of it")]
 mod common;
+#[path = "common/counting.rs"]
+mod counting;
 #[path = "memory/heap.rs"]
 mod heap;
 #[path = "memory/month.rs"]
@@ -39,7 +41,7 @@ use haldane::summary::quality::Labelled;
 use haldane::summary::{Quality, Sealed, Traffic};
 
 #[global_allocator]
-static ALLOCATOR: heap::Counting = heap::Counting;
+static ALLOCATOR: counting::Counting = counting::Counting { take: heap::take, give: heap::give };
 
 /// What the engine tells of its memory is at most so much off, as a share of what it holds.
 const OFF_MAX: f64 = 0.3;

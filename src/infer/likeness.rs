@@ -152,6 +152,16 @@ mod tests {
     }
 
     #[test]
+    fn what_windows_have_shown_is_less_than_what_is_reckoned_with() {
+        let mut likeness = Likeness::default();
+        assert!((likeness.shown(3.0) - 3.0).abs() < 1e-12, "nothing is known");
+        (0..50).for_each(|_| likeness.update_by(1.2, 3.0));
+        let (shown, sure) = (likeness.shown(3.0), likeness.design_effect(3.0));
+        assert!((shown - 1.44).abs() < 1e-9 && sure > shown + 0.1, "{shown} and {sure}");
+        assert!((likeness.shown(1.3) - 1.3).abs() < 1e-12, "no more than is assumed");
+    }
+
+    #[test]
     fn little_is_known_at_first_and_no_more_than_is_assumed_later() {
         assert!((after(0, 1, 0.0, 3.0) - 3.0).abs() < f64::EPSILON);
         assert!((after(3, 1, 0.0, 3.0) - 1.5).abs() < 0.3, "{}", after(3, 1, 0.0, 3.0));

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 /// Origin: choice; as in `likeness`.
 const FOLLOW: f64 = 0.03;
 /// Standard errors by which variance must stand out.
-/// Origin: choice; of levels that stand still one in a hundred does, as their squares are skewed.
+/// Origin: choice; of levels that stand still at most one in fifty does (its test), as their squares are skewed.
 const STANDS_OUT: f64 = 3.0;
 /// Windows from which on it is known.
 /// Origin: choice; a day of hours.

@@ -1,15 +1,13 @@
 //! What a thread asks of the allocator, counted, so that tests can hold it against a bound.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::panic::{set_hook, take_hook};
 use std::sync::Once;
 
-/// The system's allocator, and what each thread has had of it.
-struct Counting;
+use crate::counting::Counting;
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: Counting = Counting { take, give };
 
 thread_local! {
     static HELD: Cell<isize> = const { Cell::new(0) };
@@ -51,33 +49,4 @@ fn take(bytes: usize) {
 
 fn give(bytes: usize) {
     HELD.set(HELD.get() - bytes as isize);
-}
-
-#[expect(unsafe_code, reason = "there is no safe way to stand between a program and its allocator")]
-// SAFETY: every call is handed on as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        take(layout.size());
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        take(layout.size());
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        give(layout.size());
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        take(size);
-        give(layout.size());
-        // SAFETY: as the caller promises.
-        unsafe { System.realloc(at, layout, size) }
-    }
 }

@@ -32,6 +32,8 @@ mod command;
 mod command_replay;
 mod compaction;
 mod config;
+#[path = "../../benches/common/counting.rs"]
+mod counting;
 mod dashboard;
 mod decode;
 mod decode_columnar;
@@ -105,6 +107,7 @@ mod release_note;
 mod replay;
 mod replay_laws;
 mod report;
+mod report_events;
 mod run;
 mod runbooks;
 mod sample;

@@ -98,7 +98,6 @@ fn bodies(args: &ExplainArgs, pipeline: Option<&Pipeline>) -> Result<Vec<Vec<u8>
     if let (Some(pipeline), Some(path)) = (pipeline, &args.config) {
         return log::read_topic(&crate::kafka::Connection::open(&super::command::cluster(pipeline, path)?)?);
     }
-    let _ = pipeline;
     Err(Error::user("no log of decisions is named").hint("name a file with --decisions"))
 }
 

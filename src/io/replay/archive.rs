@@ -56,15 +56,15 @@ pub(crate) type ArchivedRecords = Box<dyn Iterator<Item = Result<ArchivedRecord>
 #[derive(Debug, Clone)]
 pub(crate) enum Archive {
     /// As a table.
-    Columns(Arc<Path>, Arc<dyn ColumnFile>),
+    Columns(Arc<dyn ColumnFile>),
     /// As lines of JSON.
     Lines(Arc<Path>),
 }
 
 impl Archive {
     /// A table, if it is an archive.
-    pub(crate) fn of_columns(path: &Path, file: &Arc<dyn ColumnFile>) -> Option<Self> {
-        columns::are_archived(file.schema()).then(|| Self::Columns(path.into(), Arc::clone(file)))
+    pub(crate) fn of_columns(file: &Arc<dyn ColumnFile>) -> Option<Self> {
+        columns::are_archived(file.schema()).then(|| Self::Columns(Arc::clone(file)))
     }
 
     /// A file of lines, if it is an archive.
@@ -75,7 +75,7 @@ impl Archive {
     /// A file, if it is an archive.
     pub(crate) fn open(path: &Path) -> Result<Option<Self>> {
         match crate::files::open_columns(path)? {
-            Some(file) => Ok(Self::of_columns(path, &file)),
+            Some(file) => Ok(Self::of_columns(&file)),
             None => Self::of_lines(path),
         }
     }
@@ -83,7 +83,7 @@ impl Archive {
     /// Its records; of tables without their bytes, where it is asked only where they are from.
     pub(crate) fn records(&self, with_bytes: bool) -> Result<ArchivedRecords> {
         match self {
-            Self::Columns(path, file) => columns::records(path, file.as_ref(), with_bytes),
+            Self::Columns(file) => columns::records(file.as_ref(), with_bytes),
             Self::Lines(path) => lines::records(path),
         }
     }

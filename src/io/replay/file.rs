@@ -45,7 +45,7 @@ enum FileContents {
 pub(super) fn open(plan: &Arc<Plan>, path: &Path, explicit: Option<u16>, schemas: &Arc<dyn Schemas>) -> Result<Input> {
     let file = open_columns(path)?;
     let archive = match &file {
-        Some(file) => Archive::of_columns(path, file),
+        Some(file) => Archive::of_columns(file),
         None => Archive::of_lines(path)?,
     };
     if let Some(archive) = archive {

@@ -366,6 +366,7 @@ fn inside(column: &ArrayRef, names: &[String]) -> Option<ArrayRef> {
         array = match parent.nulls() {
             Some(nulls) if nulls.null_count() > 0 => {
                 let is_null = arrow::array::BooleanArray::new(!nulls.inner(), None);
+                // What has no nulls of its own, as a union, is no column that anything reads.
                 arrow::compute::nullif(child, &is_null).unwrap_or_else(|_| Arc::clone(child))
             }
             _ => Arc::clone(child),

@@ -1,7 +1,5 @@
 //! Archives as tables: a column of bytes, and others for what stands beside them.
 
-use std::path::Path;
-
 use arrow::array::{Array as _, ArrayRef, AsArray as _, Int64Array, LargeBinaryArray, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, Schema};
@@ -33,7 +31,7 @@ fn payload(schema: &Schema) -> Option<usize> {
 }
 
 /// The records of a table.
-pub(super) fn records(path: &Path, file: &dyn ColumnFile, with_bytes: bool) -> Result<ArchivedRecords> {
+pub(super) fn records(file: &dyn ColumnFile, with_bytes: bool) -> Result<ArchivedRecords> {
     let schema = file.schema();
     let named = |names: &[&str]| names.iter().filter_map(|name| schema.index_of(name).ok()).collect::<Vec<_>>();
     let mut places = named(&[&["topic", "partition"], &TIMES[..], &ARRIVAL_NAMES[..]].concat());
@@ -45,7 +43,6 @@ pub(super) fn records(path: &Path, file: &dyn ColumnFile, with_bytes: bool) -> R
     }
     let wanted = WantedFields { places: places.into_iter().map(|at| (vec![at], false)).collect() };
     let chunks = file.read(&wanted, crate::replay::BATCH_ROWS)?;
-    let _ = path;
     Ok(Box::new(chunks.flat_map(|chunk| match chunk {
         Ok(chunk) => of_chunk(&chunk).into_iter().map(Ok).collect(),
         Err(error) => vec![Err(error)],
