@@ -21,6 +21,8 @@ pub struct Location {
     pub mean: f64,
     /// Their standard deviation, at least a quarter.
     pub spread: f64,
+    /// Their fourth central moment, in squares of their variance.
+    pub kurtosis: f64,
     /// Their number.
     pub n: u64,
 }
@@ -34,19 +36,24 @@ pub fn location(reference: &[u64], window: &[u64]) -> Option<Location> {
         return None;
     }
     let beyond = 0.5 / float(all + 1);
-    let (mut below, mut sum, mut squares) = (0.0, 0.0, 0.0);
+    let (mut below, mut powers) = (0.0, [0.0; 4]);
     for (&usual, &found) in reference.iter().zip(window) {
         if found > 0 {
             // A value beyond all of the reference is as far out as its next one could be.
             let rank = (below + float(usual) / 2.0) / float(all);
             let score = rough_quantile(rank.clamp(beyond, 1.0 - beyond));
-            (sum, squares) = (sum + float(found) * score, squares + float(found) * score * score);
+            let mut term = float(found) / float(n);
+            for power in &mut powers {
+                term *= score;
+                *power += term;
+            }
         }
         below += float(usual);
     }
-    let mean = sum / float(n);
-    let variance = (squares / float(n) - mean * mean).max(0.0);
-    Some(Location { mean, spread: variance.sqrt().max(SPREAD_MIN), n })
+    let [mean, square, cube, fourth] = powers;
+    let spread = (square - mean * mean).max(0.0).sqrt().max(SPREAD_MIN);
+    let central = fourth - 4.0 * mean * cube + 6.0 * mean.powi(2) * square - 3.0 * mean.powi(4);
+    Some(Location { mean, spread, kurtosis: central / spread.powi(4), n })
 }
 
 #[cfg(test)]
@@ -76,6 +83,14 @@ mod tests {
         assert!(location(&reference, &normal(1e6, 0.0, 1.5)).expect("events").mean.abs() < 1e-3);
         let far = of(50.0);
         assert!((1.6..1.8).contains(&far.mean) && (far.spread - SPREAD_MIN).abs() < 1e-9, "{far:?}");
+    }
+
+    #[test]
+    fn tails_are_as_heavy_as_those_of_the_distribution() {
+        let kurtosis = |reference: &[u64], window: &[u64]| location(reference, window).expect("events").kurtosis;
+        assert!((kurtosis(&[1, 1], &[1, 3]) - 7.0 / 3.0).abs() < 1e-9, "of two values, one in four: (1 - 3 pq) / pq");
+        let fine: Vec<u64> = normal(1e7, 0.0, 1.0).into_iter().flat_map(|n| [n / 2; 2]).collect();
+        assert!((2.0..3.0).contains(&kurtosis(&fine, &fine)), "cells cut tails off");
     }
 
     #[test]

@@ -85,7 +85,7 @@ const LASTS: f64 = 9.0;
 pub struct Contrast {
     /// In standard errors, if counts explained it all.
     pub z: f64,
-    /// Events that it is worth: `n_c n_b / (n_c + n_b)`, or `n` of one version against its own level.
+    /// Events that it is worth: `n_c n_b / (n_c + n_b)`, of one version and another, or of a window and those before.
     pub weight: f64,
 }
 
@@ -101,12 +101,13 @@ impl Contrast {
         Some(Self { z, weight: n_c * n_b / n })
     }
 
-    /// Of one version against the rate that was expected of it.
+    /// Of one version against the rate that was expected of it, as so many windows like this one showed it.
     #[must_use]
-    pub fn with(arm: Arm, rate: f64) -> Option<Self> {
+    pub fn with(arm: Arm, rate: f64, windows: f64) -> Option<Self> {
         let n = float(arm.n);
         let usable = n * rate.min(1.0 - rate) >= RARE_MIN / 2.0;
-        usable.then(|| Self { z: (arm.x - n * rate) / (n * rate * (1.0 - rate)).sqrt(), weight: n })
+        let weight = n / (1.0 + windows.recip());
+        usable.then(|| Self { z: (arm.x / n - rate) / (rate * (1.0 - rate) / weight).sqrt(), weight })
     }
 }
 

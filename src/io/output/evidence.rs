@@ -47,6 +47,9 @@ pub fn estimate(evidence: &Evidence) -> String {
         }
         (Some(Test::Contrast | Test::Hx | Test::Bound), "difference") => format!("difference {value}"),
         (Some(Test::Hx | Test::Bound), "ratio") => format!("x{value}"),
+        (Some(Test::ShiryaevRoberts), "normal_scores") if evidence.metric == "std_ratio" => {
+            format!("standard deviation of normal scores {value}")
+        }
         (Some(Test::ShiryaevRoberts), "normal_scores") => format!("mean normal score {value}"),
         (Some(Test::Reliability), _) => format!("scores less outcomes {value}"),
         (Some(Test::Gap), _) => format!("largest difference {value}"),
@@ -151,6 +154,12 @@ mod tests {
                 "mean_shift",
                 "normal_scores",
                 ["mean normal score 1.078", "tolerated 0.1", "last window"],
+            ),
+            (
+                Test::ShiryaevRoberts,
+                "std_ratio",
+                "normal_scores",
+                ["standard deviation of normal scores 1.078", "tolerated 0.1", "last window"],
             ),
             (Test::Limit, "error_rate", "share", ["1.078", "limit 0.1", "all windows so far"]),
             (Test::SampleRatio, "throughput", "share", ["1.078", "declared 0.1", "all windows so far"]),

@@ -129,7 +129,7 @@ impl Watch {
     }
 
     /// Learns how the location wanders, from windows that are as usual.
-    fn learn(&mut self, Location { mean, spread, n }: Location, drift: f64) {
+    fn learn(&mut self, Location { mean, spread, n, .. }: Location, drift: f64) {
         let off = mean / spread;
         if off * off <= self.tolerated(drift) {
             self.wander.get_or_insert_default().update(off, 1.0 / count(n));

@@ -46,7 +46,9 @@ impl History {
         if self.slow_ms.is_some() {
             for (place, q) in SLOW.into_iter().enumerate() {
                 let arm = Arm { n: traffic.latency.n(), x: count(traffic.latency.n_above_ms(before[place])) };
-                Contrast::with(arm, 1.0 - q).into_iter().for_each(|contrast| self.of[place].update(contrast));
+                Contrast::with(arm, 1.0 - q, f64::INFINITY)
+                    .into_iter()
+                    .for_each(|contrast| self.of[place].update(contrast));
             }
         }
         self.slow_ms = Some(std::array::from_fn(|q| before[q] + FOLLOW * (now[q] - before[q])));

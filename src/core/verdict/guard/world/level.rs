@@ -16,6 +16,9 @@ pub(super) const LEARNT: u32 = 6;
 /// How quickly an hour of the week follows.
 /// Origin: choice; a half-life of two weeks.
 const HOUR_FOLLOWS: f64 = 0.3;
+/// Square of the standard errors that a window is taken to be off by at most.
+/// Origin: choice; three, so that one blip says nothing of hours.
+const OFF_MAX: f64 = 9.0;
 /// Origin: derived; minutes and seconds.
 pub(super) const HOUR: Micros = 3600 * SECOND;
 /// Hours of a week.
@@ -64,6 +67,27 @@ pub(super) struct Rhythm {
     #[serde(flatten)]
     pub(super) hourly: Hourly,
     pub(super) noise: Overdispersion,
+    /// Mean squares of how far windows were off: from the level, and from the hours of the days before.
+    #[serde(default)]
+    off: [f64; 2],
+}
+
+impl Rhythm {
+    /// Whether the hours of the days before tell better what comes than the level does.
+    ///
+    /// An hour is known from few windows, and where hours are alike that is its only difference from the level.
+    pub(super) fn hours_tell(&self) -> bool {
+        self.off[1] < self.off[0]
+    }
+
+    /// Takes how far a window is off from the level and from its hour, in standard errors of the window.
+    pub(super) fn compare(&mut self, off: [Option<f64>; 2]) {
+        if let [Some(level), Some(hour)] = off {
+            for (mean, z) in self.off.iter_mut().zip([level, hour]) {
+                *mean += FOLLOW * ((z * z).min(OFF_MAX) - *mean);
+            }
+        }
+    }
 }
 
 /// How a location goes up and down.
@@ -86,6 +110,11 @@ pub(super) fn days(windows: u32, every: Micros) -> f64 {
     let begun = f64::from(windows) * count(every.unsigned_abs()) / count(24 * HOUR.unsigned_abs());
     let rest = HOUR_FOLLOWS / (2.0 - HOUR_FOLLOWS);
     1.0 / (rest + (1.0 - rest) * libm::pow(1.0 - HOUR_FOLLOWS, 2.0 * (libm::floor(begun) - 1.0).max(0.0)))
+}
+
+/// Windows that an hour's level is worth after so many of them.
+pub(super) fn windows_of_an_hour(windows: u32, every: Micros) -> f64 {
+    days(windows, every) * (count(HOUR.unsigned_abs()) / count(every.max(1).unsigned_abs())).max(1.0)
 }
 
 /// The fewest requests that are usual at an hour of the week, of what is known of the days before, and of the level.
@@ -126,9 +155,14 @@ impl Level {
         self.calm = if within { self.calm.saturating_add(1) } else { 0 };
     }
 
+    /// Windows that the level is worth.
+    pub(super) fn worth(&self) -> f64 {
+        1.0 / FOLLOW.max(1.0 / f64::from(self.windows.max(1)))
+    }
+
     /// Events that the level is made of.
     pub(super) fn events(&self) -> f64 {
-        self.n / FOLLOW.max(1.0 / f64::from(self.windows.max(1)))
+        self.n * self.worth()
     }
 
     /// How far a count is from what the window before says of it, in standard errors: a new level, which lasts, is no

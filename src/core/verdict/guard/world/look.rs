@@ -1,6 +1,7 @@
 //! What is looked at: the number, the events it is of, and how far it may go.
 
 use super::level::count;
+use super::located::Moment;
 use crate::infer::two_sample::Arm;
 use crate::summary::Traffic;
 use crate::verdict::guard::change::sensor::Place;
@@ -11,8 +12,8 @@ pub(super) const SHARE_KEPT: f64 = 1.5;
 /// The same of failures and refusals, once their noise is known.
 /// Origin: choice; a quarter more is seldom worth a call.
 pub(super) const FAILED_KEPT: f64 = 1.25;
-/// What is added to that: fewer are not worth telling.
-/// Origin: choice; one in a thousand.
+/// By how much more a share must be larger.
+/// Origin: choice; one in a thousand more is not worth telling.
 const SHARE_MIN: f64 = 0.001;
 /// Standard errors by which a level may be wrong.
 /// Origin: choice; one level in six is lower by more than that.
@@ -35,14 +36,25 @@ pub(super) enum Look {
     Unseen(usize),
     Slow(usize),
     Volume,
-    /// Where the values of a column lie.
-    Location(usize),
+    /// Where the values of a column lie, or how wide.
+    Located(usize, Moment),
 }
 
 impl Look {
+    /// Whether it is of how requests are answered. Such shares have no noise of their own beyond seasons and incidents,
+    /// while latency comes in excursions, by hosts and caches.
+    pub(super) fn is_answer(self) -> bool {
+        matches!(self, Self::Failed | Self::Rejected)
+    }
+
     /// Whether its hours and its noise are learnt.
     pub(super) fn has_rhythm(self) -> bool {
-        matches!(self, Self::Failed | Self::Rejected | Self::Slow(_))
+        self.is_answer() || matches!(self, Self::Slow(_))
+    }
+
+    /// Of a column's scores.
+    pub(super) fn moment(self) -> Option<Moment> {
+        if let Self::Located(_, moment) = self { Some(moment) } else { None }
     }
 
     /// Requests that it is of.
@@ -55,9 +67,11 @@ impl Look {
         if matches!(self, Self::Slow(_)) {
             return Some(level * if is_known { SLOWER_KNOWN } else { SLOWER });
         }
-        let kept = if is_known { FAILED_KEPT } else { SHARE_KEPT };
         let error = (level.max(1.0 / events.max(1.0)) * (1.0 - level) / events.max(1.0)).sqrt();
-        Some(kept * (level + UNSURE * error) + SHARE_MIN).filter(|bound| *bound < 1.0)
+        let level = level + UNSURE * error;
+        let bound =
+            if is_known { (FAILED_KEPT * level).max(level + SHARE_MIN) } else { SHARE_KEPT * level + SHARE_MIN };
+        Some(bound).filter(|bound| *bound < 1.0)
     }
 
     /// Requests beyond a value, and their share where the value is as usual.
@@ -80,7 +94,7 @@ impl Look {
                 (traffic.categorical[index].missing, traffic.categorical[index].rows())
             }
             Self::Unseen(index) => (traffic.categorical[index].n_unseen(), traffic.categorical[index].n()),
-            Self::Slow(_) | Self::Volume | Self::Location(_) => (0, 0),
+            Self::Slow(_) | Self::Volume | Self::Located(..) => (0, 0),
         };
         Arm { n, x: count(x) }
     }
@@ -90,7 +104,7 @@ impl Look {
         match self {
             Self::Slow(q) => traffic.latency.quantile_ms(QUANTILES[q].0),
             Self::Volume => Some(count(traffic.rates.requests)),
-            Self::Location(_) => None,
+            Self::Located(..) => None,
             _ => Some(self.count(traffic)).filter(|arm| arm.n > 0).map(Arm::rate),
         }
     }
@@ -103,14 +117,14 @@ impl Look {
             Self::Unseen(_) => "unseen_rate",
             Self::Slow(q) => QUANTILES[q].1,
             Self::Volume => "throughput",
-            Self::Location(_) => "mean_shift",
+            Self::Located(_, moment) => moment.metric(),
         }
     }
 
     pub(super) fn convention(self) -> &'static str {
         match self {
             Self::Volume => "requests",
-            Self::Location(_) => "normal_scores",
+            Self::Located(..) => "normal_scores",
             _ => "value",
         }
     }

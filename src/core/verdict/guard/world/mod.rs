@@ -2,18 +2,20 @@
 //!
 //! What happens to both versions is no candidate's fault, and somebody must still be told. Failures, refusals, missing
 //! values and categories that the reference does not know are shares of requests; latency is held against its own
-//! quantiles; volume is the requests of all versions; numbers and scores are where they are by normal scores, against
-//! the reference (`located`). Each has a level that follows slowly (`level`), and a bound some way off it (`look`):
-//! failures and refusals may be [`look::FAILED_KEPT`] and other shares [`look::SHARE_KEPT`] times the level and its
-//! uncertainty, quantiles 1.2 times as slow, [`look::SLOWER_KNOWN`] once their noise is known, volume [`VOLUME_KEPT`]
-//! of the level, and locations as far off as a shift that drift tolerates. The evidence that it is beyond its bound is
-//! a binomial (for volume a Poisson) likelihood ratio of alternatives beyond against the bound itself, an e-value for
-//! every rate within; a pool of Shiryaev-Roberts detectors gathers it (`infer::pool`), and those are named that the
-//! e-d-BH rule lists. Locations are a family of their own. So while everything stays within its bounds, each of the
-//! two tells something once in `A` windows on average, `A` a fifth of the plan's patience ([`SOONER`]).
+//! quantiles; volume is the requests of all versions; where numbers and scores lie, and how wide, is by normal scores,
+//! against the reference (`located`). Each has a level that follows slowly (`level`), and a bound some way off it
+//! (`look`): failures and refusals may be [`look::FAILED_KEPT`] and other shares [`look::SHARE_KEPT`] times the level
+//! and its uncertainty, quantiles 1.2 times as slow, [`look::SLOWER_KNOWN`] once their noise is known, volume
+//! [`VOLUME_KEPT`] of the level, and columns as far off, or as much wider or narrower, as drift tolerates. The evidence
+//! that it is beyond its bound is a binomial (for volume a Poisson) likelihood ratio of alternatives beyond against the
+//! bound itself, an e-value for every rate within; a pool of Shiryaev-Roberts detectors gathers it (`infer::pool`), and
+//! those are named that the e-d-BH rule lists. Means of columns are a family of their own, and spreads another. So
+//! while everything stays within its bounds, each of the three tells something once in `A` windows on average, `A` a
+//! fifth of the plan's patience ([`SOONER`]).
 //!
 //! Seasons: failures, refusals and latency are held against the same hour of the days before, or the level, if that is
-//! more and noise is not known yet. Locations are held against this hour and its neighbours, after the first day.
+//! more and noise is not known yet; once it is, against the one of them that has told windows better. Columns are held
+//! against this hour and its neighbours, after the first day.
 //! Volume is held against the same hour a week ago, or the busiest of the days since, if that is less; before a week
 //! is known against the least of the days; after one day against it or the level, whichever is less. Before a day is
 //! known, windows of half an hour and more say nothing of volume.
@@ -21,15 +23,15 @@
 //! Requests that are alike say less, and so do levels that wander: evidence is divided by the design effect that
 //! windows show (`infer::likeness`; volume shows it from window to window, so that a new level is none), and for
 //! failures, refusals and latency by how windows vary beyond what counts explain (`infer::overdispersion`), if that is
-//! more. Where a location wanders (`infer::wander`), more is as usual; while a shift is suspected nothing is learnt of
-//! that, or it would pass for one.
+//! more. Where a column wanders (`infer::wander`), more is as usual. While a shift is suspected nothing is learnt of
+//! that, or it would pass for one; nor of the noise of failures and refusals, or, until they are told, of their level.
 //!
 //! A level learns no more from a window than its bound, so that a fault does not become usual while it lasts for hours
 //! and does when it lasts for days. What stands is over after [`CALM`] windows within the bound.
 //!
 //! **Assumes**: shares of which less than one event is expected in a window of requests as much alike as the plan's
 //! design effect says, and at most as much as that others. **State**: ten numbers per share or quantile, one per
-//! alternative, 168 for volume, some fifty for failures, refusals and each quantile, thirty for a location. **Cost**:
+//! alternative, 168 for volume, some fifty for failures, refusals and each quantile, sixty for a column. **Cost**:
 //! three logarithms per alternative and window.
 
 mod level;
@@ -41,8 +43,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use self::level::{DAY_HOURS, HOUR, LEARNT, Level, Rhythm, WEEK, Wandering, count, follow_hour, least_usual};
-use self::located::{Located, SIDES};
+use self::level::{
+    DAY_HOURS, HOUR, LEARNT, Level, Rhythm, WEEK, Wandering, count, follow_hour, least_usual, windows_of_an_hour,
+};
+use self::located::{Located, Moment, SIDES};
 use self::look::{Look, QUANTILES};
 use crate::event::Micros;
 use crate::infer::multiplicity::e_d_bh;
@@ -143,7 +147,10 @@ impl Guard for World {
             has_reference && column.is_numeric() && !column.calendar && !guard.drift_except.contains(&column.name)
         };
         let located: Arc<[Column]> = columns(plan).filter(is_located).collect();
-        looks.extend(located.iter().enumerate().map(|(place, column)| (Look::Location(place), column.name.clone())));
+        for moment in Moment::ALL {
+            let name = |(place, column): (usize, &Column)| (Look::Located(place, moment), column.name.clone());
+            looks.extend(located.iter().enumerate().map(name));
+        }
         Self { looks: looks.into(), located, guard: guard.clone(), every: plan.time.every() }
     }
 
@@ -172,15 +179,16 @@ impl World {
         1.0 / float(family * self.parts(place).len())
     }
 
-    /// What is looked at by budget: shares, latency and volume have one, and locations another.
-    fn families(&self) -> [Range<usize>; 2] {
-        let others = self.looks.len() - self.located.len();
-        [0..others, others..self.looks.len()]
+    /// What is looked at by budget: shares, latency and volume have one, and each moment of columns another.
+    fn families(&self) -> [Range<usize>; 3] {
+        let [others, means] = [Moment::Mean, Moment::Spread]
+            .map(|moment| self.looks.partition_point(|(look, _)| look.moment() < Some(moment)));
+        [0..others, others..means, means..self.looks.len()]
     }
 
-    /// Positions in the pool of what is looked at there. Locations come last.
+    /// Positions in the pool of what is looked at there. Columns come last.
     fn parts(&self, place: usize) -> Range<usize> {
-        let others = self.looks.len() - self.located.len();
+        let others = self.families()[0].end;
         let first = place.min(others) * PARTS + place.saturating_sub(others) * SIDES;
         first..first + if place < others { PARTS } else { SIDES }
     }
@@ -189,17 +197,18 @@ impl World {
     fn update(&self, usual: &mut Usual, now: Now<'_>, reference: Option<&Traffic>) {
         usual.levels.resize(self.looks.len(), Level::default());
         usual.rhythms.resize(self.looks.iter().filter(|(look, _)| look.has_rhythm()).count(), Rhythm::default());
-        usual.located.resize(self.located.len(), Wandering::default());
+        usual.located.resize(Moment::ALL.len() * self.located.len(), Wandering::default());
         for (place, (look, _)) in self.looks.iter().enumerate() {
             let log_es: Option<Vec<f64>> = match (*look, reference) {
                 (Look::Volume, _) => self.volume(usual, place, now).map(Into::into),
-                (Look::Location(column), Some(reference)) => {
-                    let (guard, every) = (&self.guard, self.every);
+                (Look::Located(index, moment), Some(reference)) => {
+                    let (column, guard, every) = (&self.located[index], &self.guard, self.every);
                     let is_suspected = self.log_r(usual, place) >= SUSPECTED;
-                    let located = Located { column: &self.located[column], reference, guard, every, now, is_suspected };
-                    located.log_es(&mut usual.levels[place], &mut usual.located[column]).map(Into::into)
+                    let located = Located { column, moment, reference, guard, every, now, is_suspected };
+                    let wandering = &mut usual.located[index + moment as usize * self.located.len()];
+                    located.log_es(&mut usual.levels[place], wandering).map(Into::into)
                 }
-                (Look::Location(_), None) => None,
+                (Look::Located(..), None) => None,
                 _ => self.share(usual, place, now).map(Into::into),
             };
             let (parts, weight) = (self.parts(place), self.part_weight(place));
@@ -215,32 +224,46 @@ impl World {
     /// What a window says of a share, or of a quantile by the share of slower requests.
     fn share(&self, usual: &mut Usual, place: usize, now: Now<'_>) -> Option<[f64; PARTS]> {
         let (look, hour) = (self.looks[place].0, now.hour());
+        let log_r = self.log_r(usual, place);
+        let is_suspected = look.is_answer() && log_r >= SUSPECTED;
+        let is_told = log_r >= libm::log(self.patience());
         let (level, rhythm) = (&mut usual.levels[place], usual.rhythms.get_mut(place));
         let n = look.events(now.traffic);
         let value = look.number(now.traffic).filter(|_| n >= self.guard.n_min)?;
         let same_hour = rhythm.as_ref().and_then(|rhythm| rhythm.hourly.at(hour));
-        let expected = same_hour.unwrap_or(level.value);
         let is_known = rhythm.as_ref().is_some_and(|rhythm| rhythm.noise.is_known());
-        // How well hours tell is known then.
-        let usually = if is_known { expected } else { level.value.max(expected) };
-        let bound = look.bound(usually, level.events(), is_known);
+        let of_level = (level.value, level.worth());
+        let of_hour = same_hour.map(|value| (value, windows_of_an_hour(level.windows, self.every)));
+        // How well hours tell is known once noise is.
+        let hours_tell = !is_known || rhythm.as_ref().is_some_and(|rhythm| rhythm.hours_tell());
+        let (expected, worth) = of_hour.filter(|_| hours_tell).unwrap_or(of_level);
+        let (usually, events) =
+            if is_known { (expected, worth * count(n)) } else { (level.value.max(expected), level.events()) };
+        let bound = look.bound(usually, events, is_known);
         let learnt = level.windows >= LEARNT && bound.is_some();
         let bound = bound.unwrap_or(1.0);
         let (arm, kept) = look.beyond(now.traffic, bound);
-        let (usual_arm, usual_share) = look.beyond(now.traffic, expected);
         level.look(value, n, bound, arm.rate() <= kept);
+        let (usual_arm, usual_share) = look.beyond(now.traffic, expected);
         // On its first day a rhythm is not known, and would pass for noise.
         let known = rhythm.is_none() || same_hour.is_some();
-        let contrast = Contrast::with(usual_arm, usual_share).filter(|_| learnt && known);
+        let contrast = Contrast::with(usual_arm, usual_share, worth).filter(|_| learnt && known);
         let assumed = self.guard.design_effect.max(1.0);
         let divisor = level.divisor(contrast, rhythm.as_deref(), assumed);
         if contrast.is_none() && learnt && known {
             level.alike.update_count(usual_arm.x, count(usual_arm.n) * usual_share, assumed);
         }
         let learn = if learnt { value.min(bound) } else { value };
-        level.follow(learn, count(n));
+        level.follow(if is_suspected && !is_told { level.value } else { learn }, count(n));
         if let Some(rhythm) = rhythm {
-            contrast.into_iter().for_each(|contrast| rhythm.noise.update(contrast));
+            if !is_suspected {
+                contrast.into_iter().for_each(|contrast| rhythm.noise.update(contrast));
+                let off = |(expected, _)| {
+                    let (arm, share) = look.beyond(now.traffic, expected);
+                    Contrast::with(arm, share, f64::INFINITY).map(|contrast| contrast.z)
+                };
+                of_hour.into_iter().for_each(|of_hour| rhythm.compare([of_level, of_hour].map(off)));
+            }
             rhythm.hourly.learn(hour, learn, self.every);
         }
         learnt.then(|| BEYOND.map(|odds| arm.log_ratio(beyond(kept, odds), kept) / divisor))
@@ -290,9 +313,9 @@ impl World {
             let strongest = log_r[family.clone()].iter().copied().fold(f64::NEG_INFINITY, f64::max);
             (strongest, self.patience() * float(family.len().max(1)))
         });
-        let [(strongest, threshold), located] = accounts;
-        let is_nearer = located.0 - libm::log(located.1) > strongest - libm::log(threshold);
-        let (strongest, threshold) = if is_nearer { located } else { (strongest, threshold) };
+        let to_threshold = |(strongest, threshold): &(f64, f64)| strongest - libm::log(*threshold);
+        let nearest = accounts.into_iter().max_by(|a, b| to_threshold(a).total_cmp(&to_threshold(b)));
+        let (strongest, threshold) = nearest.expect("three families");
         verdict.account(WORLD, SOONER * self.guard.alpha, e_value(strongest), threshold);
         let list = |family: Range<usize>| {
             let first = family.start;
@@ -336,9 +359,9 @@ impl World {
 
     /// The number of a version's window.
     fn number(&self, look: Look, traffic: &Traffic, scene: Scene<'_, '_>) -> Option<f64> {
-        let Look::Location(column) = look else { return look.number(traffic) };
+        let Look::Located(column, moment) = look else { return look.number(traffic) };
         let reference = scene.judged.baselines.reference?.get("")?;
-        self.located[column].location(traffic, reference).map(|location| location.mean)
+        self.located[column].location(traffic, reference).map(|location| moment.of(location))
     }
 
     fn describe(&self, usual: &Usual, place: usize, other: Option<(&str, &Traffic)>, scene: Scene<'_, '_>) -> String {
@@ -346,12 +369,10 @@ impl World {
         let of = if column.is_empty() { String::new() } else { format!(" of {column}") };
         let beside = other.and_then(|(version, traffic)| Some((version, self.number(*look, traffic, scene)?)));
         let beside = beside.map_or_else(String::new, |(version, number)| format!(", {version}'s is {number:.4}"));
-        if matches!(look, Look::Location(_)) {
+        if let Look::Located(_, moment) = look {
             let most = if level.now > level.bound { "most" } else { "least" };
-            return format!(
-                "mean normal score{of} is {:.4}, at {most} {:.4} at this hour{beside}",
-                level.now, level.bound
-            );
+            let (words, now, bound) = (moment.words(), level.now, level.bound);
+            return format!("{words}{of} is {now:.4}, at {most} {bound:.4} at this hour{beside}");
         }
         format!("{}{of} is {:.4}, usually {:.4}{beside}", look.metric(), level.now, level.value)
     }
@@ -362,7 +383,7 @@ impl World {
             Look::Missing(_) | Look::Unseen(_) => ReasonCode::DataQuality,
             Look::Slow(_) => ReasonCode::LatencyQuantile,
             Look::Volume => ReasonCode::TrafficMismatch,
-            Look::Location(column) => self.located[column].code,
+            Look::Located(column, _) => self.located[column].code,
         }
     }
 }
@@ -530,6 +551,21 @@ mod tests {
         };
         let told = told((0..600).map(|_| wandering()));
         assert!(told.iter().all(Vec::is_empty), "{:?}", told.iter().position(|told| !told.is_empty()));
+    }
+
+    #[test]
+    fn twice_the_failures_of_many_requests_are_told_within_hours_and_what_days_bring_is_none() {
+        let windows_until_told = |seed| {
+            let mut rng = Rng::new(seed);
+            let told = told((0..96_u32).map(|hour| {
+                let failed = if hour < 80 { 0.005 } else { 0.010 };
+                (4000, (0..4000).map(|_| u64::from(rng.chance(failed))).sum(), 20.0)
+            }));
+            assert!(told[..80].iter().all(Vec::is_empty), "seed {seed}: told in healthy windows");
+            first(&told, "error_rate").map(|window| window + 1 - 80)
+        };
+        let late: Vec<_> = (1..=10).map(windows_until_told).filter(|windows| windows.is_none_or(|n| n > 6)).collect();
+        assert!(late.len() <= 1, "of ten streams: {late:?}");
     }
 
     #[test]
